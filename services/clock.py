@@ -1,0 +1,20 @@
+"""
+The one place where a process reads the wall clock.
+
+Everything stored is whole microseconds since 1970-01-01 UTC.  Formulas never
+ask what time it is; they are given times, so that a rebuild gives the same rows.
+"""
+
+import time
+
+
+def now_us() -> int:
+    """
+    Wall clock, UTC.
+
+    Returns
+    -------
+    int
+        Time since 1970-01-01T00:00:00Z. [us]
+    """
+    return time.time_ns() // 1_000

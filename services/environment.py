@@ -1,0 +1,76 @@
+"""
+`TONNE_*` names as a person wrote them: in the environment, in `.env`, or in a secret's file.
+
+A name that we do not know, or a secret given twice, is refused: a misspelt name
+that is ignored in silence would run against the wrong database.
+"""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from ingest.errors import InputError
+
+PREFIX = "TONNE_"
+
+
+class SettingsError(InputError):
+    """A setting is unknown, contradictory or malformed."""
+
+
+def read_environment(
+    environ: Mapping[str, str], dotenv: Path, fields: Collection[str], secrets: Collection[str]
+) -> dict[str, str]:
+    """
+    `TONNE_*` values by field name; the environment wins over the file.
+
+    Parameters
+    ----------
+    environ : mapping
+        The process environment.
+    dotenv : Path
+        A `.env` file; it may be absent and may hold other programs' names.
+    fields, secrets : collection of str
+        Names of settings, and which of them may also be `<NAME>_FILE`.
+
+    Raises
+    ------
+    SettingsError
+        On an unknown name, or a secret given both directly and as a file.
+    """
+    file = {name: value or "" for name, value in dotenv_values(dotenv).items()}
+    known = {PREFIX + field.upper() for field in fields}
+    known |= {f"{PREFIX}{field.upper()}_FILE" for field in secrets}
+    values: dict[str, str] = {}
+    for origin, source in ((str(dotenv), file), ("the environment", environ)):
+        ours = {name: source[name] for name in source if name.upper().startswith(PREFIX)}
+        _refuse_unknown(ours, known, origin)
+        values |= _with_files(ours, origin)
+    return values
+
+
+def _refuse_unknown(names: Mapping[str, str], known: set[str], origin: str) -> None:
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name.upper(), sorted(known), n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+            raise SettingsError(f"{name} in {origin} is not a setting of tonne; {remedy}")
+
+
+def _with_files(ours: Mapping[str, str], origin: str) -> dict[str, str]:
+    values = {}
+    for name, value in ours.items():
+        direct = name.removesuffix("_FILE")
+        if direct == name:
+            values[name.removeprefix(PREFIX).lower()] = value
+            continue
+        if direct in ours:
+            raise SettingsError(f"{origin} sets both {direct} and {name}; keep one of them")
+        try:
+            content = Path(value).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name}={value} in {origin} cannot be read: {error}") from error
+        values[direct.removeprefix(PREFIX).lower()] = content
+    return values

@@ -1,0 +1,144 @@
+"""
+What a process tells Prometheus.
+
+One `Metrics` belongs to one process and is handed to the parts that count.
+There is no global registry: two pipelines in one test do not add up.  Base
+units and suffixes throughout, and never a device id in a label.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from platform import python_version
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    start_http_server,
+)
+
+from ingest.errors import ServerError
+from services.settings import split_bind
+
+# an event may be a moment old, or have waited in a device's outbox for weeks
+_LAG_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 21_600, 86_400, 604_800)
+_COMMIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """Every series of a process, in a registry of its own unless one is given."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = CollectorRegistry() if registry is None else registry
+        self._receiving()
+        self._storing()
+        self._accounting()
+        self.build = Info("tonne_build", "Version that runs", registry=self.registry)
+        self.build.info({"version": version("tonne"), "python": python_version()})
+        ProcessCollector(registry=self.registry)
+
+    def _receiving(self) -> None:
+        self.messages = Counter(
+            "tonne_ingest_messages",
+            "Messages received, by encoding and what became of them",
+            ["codec", "result"],
+            registry=self.registry,
+        )
+        self.unacked = Gauge(
+            "tonne_ingest_unacked_messages",
+            "Messages received and not yet acknowledged upstream",
+            registry=self.registry,
+        )
+        self.event_lag = Histogram(
+            "tonne_ingest_event_lag_seconds",
+            "Time from a reading's device time to its receipt",
+            buckets=_LAG_BUCKETS,
+            registry=self.registry,
+        )
+        self.dead_letters = Counter(
+            "tonne_dead_letters",
+            "Payloads refused and kept, by reason",
+            ["reason"],
+            registry=self.registry,
+        )
+
+    def _storing(self) -> None:
+        self.commit_seconds = Histogram(
+            "tonne_commit_seconds",
+            "Time of one database transaction",
+            buckets=_COMMIT_BUCKETS,
+            registry=self.registry,
+        )
+        self.commit_rows = Counter(
+            "tonne_commit_rows", "Rows written, by table", ["table"], registry=self.registry
+        )
+        self.counter_events = Counter(
+            "tonne_counter_events",
+            "What registers did besides rising: rollover, reset, replacement, glitch, ...",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.late_readings = Counter(
+            "tonne_late_readings",
+            "Readings older than one already stored for their device",
+            registry=self.registry,
+        )
+        self.fleet_devices = Gauge(
+            "tonne_fleet_devices",
+            "Registered devices, by state and class",
+            ["state", "class"],
+            registry=self.registry,
+        )
+
+    def _accounting(self) -> None:
+        self.coverage_ratio = Gauge(
+            "tonne_coverage_ratio",
+            "Measured share of the last monitoring period computed",
+            ["project"],
+            registry=self.registry,
+        )
+        self.statements = Counter(
+            "tonne_statements", "Statements that entered a state", ["state"], registry=self.registry
+        )
+        self.rebuild_mismatch = Counter(
+            "tonne_rebuild_mismatch",
+            "Stored derived rows that a rebuild from raw readings contradicts",
+            registry=self.registry,
+        )
+
+    @contextmanager
+    def serve(self, bind: str) -> Iterator[None]:
+        """
+        Answer scrapes at `bind` while the block runs.
+
+        Parameters
+        ----------
+        bind : str
+            `host:port`; empty serves nothing.
+
+        Raises
+        ------
+        ServerError
+            When the address cannot be bound.
+        """
+        if not bind:
+            yield
+            return
+        host, port = split_bind(bind)
+        try:
+            server, thread = start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise ServerError(
+                f"metrics cannot listen on {bind}: {error.strerror or error}; "
+                "set TONNE_METRICS_BIND to a free address, or to nothing to switch them off"
+            ) from error
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join(timeout=5)

@@ -1,0 +1,189 @@
+"""
+Settings of a process: `TONNE_*` in the environment, then `.env`, then local servers.
+
+A setting that we do not know, or that says two things, is refused at start: a
+misspelt name that is ignored in silence would run against the wrong database.
+Where no database or broker is named, the ones that `tonne local up` started in
+`TONNE_HOME` are used.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.environment import PREFIX, SettingsError, read_environment
+
+LOCAL_STATE = "local.json"
+SECRETS = ("database_url", "mqtt_url", "kafka_url")
+SCHEMES = {
+    "database_url": ("postgresql", "postgres"),
+    "mqtt_url": ("mqtt", "mqtts"),
+    "kafka_url": ("kafka",),
+}
+
+
+def split_bind(bind: str) -> tuple[str, int]:
+    """
+    Host and port of `host:port` or `[v6]:port`.
+
+    Raises
+    ------
+    SettingsError
+        When `bind` has another form.
+    """
+    host, colon, port = bind.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004
+        raise SettingsError(f"address {bind!r} is not host:port, such as 127.0.0.1:9464")
+    return host.strip("[]"), int(port)
+
+
+def local_urls(home: Path) -> dict[str, str]:
+    """URLs of the servers that `tonne local up` started in `home`; empty when none are up."""
+    try:
+        state = json.loads((home / LOCAL_STATE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"{home / LOCAL_STATE} cannot be read: {error}; run `tonne local up` to write it again"
+        ) from error
+    return {field: state[field] for field in SECRETS if state.get(field)}
+
+
+class _EnvironmentSource(PydanticBaseSettingsSource):
+    """The environment as `read_environment` sees it."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        del field
+        return self().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(read_environment(os.environ, Path(".env"), set(Settings.model_fields), SECRETS))
+
+
+class Settings(BaseSettings):
+    """
+    What a process was told.
+
+    Attributes
+    ----------
+    database_url, mqtt_url, kafka_url : str, optional
+        Servers; `TONNE_<NAME>_FILE` names a file that holds the URL instead.
+    api_bind, metrics_bind : str
+        `host:port` to listen on; an empty `metrics_bind` serves no metrics.
+    home : Path
+        Data folder of local servers and of the demo.
+
+    Raises
+    ------
+    SettingsError
+        On anything unknown, contradictory or malformed.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    database_url: str | None = Field(default=None, repr=False)
+    mqtt_url: str | None = Field(default=None, repr=False)
+    kafka_url: str | None = Field(default=None, repr=False)
+    api_bind: str = "127.0.0.1:8080"
+    metrics_bind: str = "127.0.0.1:9464"
+    home: Path = Path(".tonne")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error)) from error
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then our own strict view of the environment."""
+        del env_settings, dotenv_settings, file_secret_settings
+        return init_settings, _EnvironmentSource(settings_cls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fall_back_to_local(cls, values: dict[str, Any]) -> dict[str, Any]:
+        given = {field for field in SECRETS if values.get(field)}
+        if {"database_url", "mqtt_url"} <= given:
+            return values
+        home = Path(values.get("home") or cls.model_fields["home"].default)
+        return local_urls(home) | {
+            field: value for field, value in values.items() if value != "" or field not in SECRETS
+        }
+
+    @field_validator(*SECRETS)
+    @classmethod
+    def _scheme(cls, url: str | None, info: Any) -> str | None:
+        if not url:
+            return None
+        schemes = SCHEMES[info.field_name]
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+        if scheme not in schemes:
+            # never the value: it may hold a password
+            raise ValueError(f"begins with {scheme!r}; it must be a {schemes[0]}:// URL")
+        if scheme.startswith(("mqtt", "kafka")) and not host:
+            raise ValueError(f"names no host; write {scheme}://host:port")
+        return url
+
+    @field_validator("api_bind", "metrics_bind")
+    @classmethod
+    def _bindable(cls, bind: str) -> str:
+        try:
+            split_bind(bind or "localhost:0")
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
+        return bind
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _somewhere(cls, home: object) -> object:
+        if home == "":
+            raise ValueError("is empty; name a folder or leave it out")
+        return home
+
+    @model_validator(mode="after")
+    def _not_twice(self) -> "Settings":
+        if self.metrics_bind and self.metrics_bind == self.api_bind:
+            raise ValueError("TONNE_API_BIND and TONNE_METRICS_BIND are the same; change one")
+        return self
+
+    def require(self, field: str) -> str:
+        """
+        A server's URL, or an error that says how to give it.
+
+        Raises
+        ------
+        SettingsError
+            When neither the environment nor local servers name it.
+        """
+        url: str | None = getattr(self, field)
+        if url is None:
+            option = " --kafka" if field == "kafka_url" else ""
+            raise SettingsError(
+                f"{PREFIX}{field.upper()} is not set and no local server is up in {self.home}; "
+                f"set it, or run `tonne local up{option}`"
+            )
+        return url
+
+
+def _sentence(error: ValidationError) -> str:
+    """Pydantic's findings by the names that a user typed."""
+    parts = []
+    for found in error.errors(include_url=False, include_input=False):
+        where = "".join(f"{PREFIX}{str(key).upper()} " for key in found["loc"])
+        parts.append(where + found["msg"].removeprefix("Value error, "))
+    return "; ".join(parts)

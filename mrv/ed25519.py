@@ -1,0 +1,110 @@
+"""
+Ed25519 with keys that mean one thing (RFC 8032).
+
+OpenSSL verifies with any 32 bytes as a key, also with points of small order,
+for which one signature fits many messages.  A key is therefore looked at
+before it is trusted: canonical encoding, on the curve, and of the prime order
+L.  With such a key OpenSSL's check, which recomputes R and compares its bytes,
+leaves no second form of a signature.
+"""
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from mrv.errors import SignatureError
+
+KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+
+_P = 2**255 - 19
+_L = 2**252 + 27742317777372353535851937790883648493
+_D = -121665 * pow(121666, -1, _P) % _P
+_SQRT_MINUS_ONE = pow(2, (_P - 1) // 4, _P)
+
+# Extended coordinates X, Y, Z, T with x = X/Z, y = Y/Z, x y = T/Z.
+_Point = tuple[int, int, int, int]
+_IDENTITY: _Point = (0, 1, 1, 0)
+
+
+def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Tell whether the signature of the message was made with the secret of this public key."""
+    if len(signature) != SIGNATURE_BYTES:
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def check_public_key(public: bytes) -> None:
+    """
+    Refuse a public key that no honestly made secret has.
+
+    Parameters
+    ----------
+    public : bytes
+        The 32 bytes of RFC 8032, section 5.1.5.
+
+    Raises
+    ------
+    SignatureError
+        If the length or encoding is wrong, the point is not on the curve, or
+        its order is not the prime L.
+    """
+    point = _decode(public)
+    if _is_identity(_multiply(8, point)):
+        raise _refused(public, "has small order, so anyone can sign for it")
+    if not _is_identity(_multiply(_L, point)):
+        raise _refused(public, "has a small-order part, so verifiers may disagree")
+
+
+def _decode(public: bytes) -> _Point:
+    if len(public) != KEY_BYTES:
+        raise _refused(public, f"has {len(public)} bytes instead of {KEY_BYTES}")
+    number = int.from_bytes(public, "little")
+    sign, y = number >> 255, number & (2**255 - 1)
+    if y >= _P:
+        raise _refused(public, "is not canonically encoded (y is not below 2**255 - 19)")
+    x = _square_root((y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P)
+    if x is None:
+        raise _refused(public, "is not a point of the curve")
+    if x == 0 and sign:
+        raise _refused(public, "is not canonically encoded (x is 0 with a sign)")
+    if x & 1 != sign:
+        x = _P - x
+    return x, y, 1, x * y % _P
+
+
+def _square_root(square: int) -> int | None:
+    root = pow(square, (_P + 3) // 8, _P)
+    if (root * root - square) % _P:
+        root = root * _SQRT_MINUS_ONE % _P
+    return None if (root * root - square) % _P else root
+
+
+def _add(p: _Point, q: _Point) -> _Point:
+    a = (p[1] - p[0]) * (q[1] - q[0]) % _P
+    b = (p[1] + p[0]) * (q[1] + q[0]) % _P
+    c = 2 * p[3] * q[3] * _D % _P
+    d = 2 * p[2] * q[2] % _P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % _P, g * h % _P, f * g % _P, e * h % _P
+
+
+def _multiply(scalar: int, point: _Point) -> _Point:
+    total = _IDENTITY
+    while scalar:
+        if scalar & 1:
+            total = _add(total, point)
+        point = _add(point, point)
+        scalar >>= 1
+    return total
+
+
+def _is_identity(point: _Point) -> bool:
+    return point[0] % _P == 0 and (point[1] - point[2]) % _P == 0
+
+
+def _refused(public: bytes, why: str) -> SignatureError:
+    return SignatureError(f"public key {public.hex()} {why}; make a new key pair")

@@ -1,0 +1,68 @@
+"""
+What can go wrong between an interval and a signed statement.
+
+TonneError
+`-- InputError
+    `-- MrvError
+        |-- CanonicalError         a value has no canonical bytes, or bytes are not canonical data
+        |-- SignatureError         a key, proof or signed note is malformed or does not verify
+        |-- LogError               a Merkle proof, checkpoint or receipt does not hold
+        |-- EnrolmentError         a key is not enrolled, enrolled twice, or in the wrong role
+        |-- PeriodError            a monitoring period cannot be closed as asked
+        |-- StatementStateError    a statement cannot make that step of its life
+        `-- VerificationError      a numbered step of verification found something false
+"""
+
+from ingest.errors import InputError
+
+
+class MrvError(InputError):
+    """Base of every error of this package."""
+
+
+class CanonicalError(MrvError):
+    """A value has no canonical bytes, or bytes cannot be read as canonical data."""
+
+
+class SignatureError(MrvError):
+    """A key, a proof or a signed note is malformed or does not verify."""
+
+
+class LogError(MrvError):
+    """A Merkle proof, a checkpoint or a receipt does not hold."""
+
+
+class EnrolmentError(MrvError):
+    """A key is unknown, enrolled twice, or enrolled in another role."""
+
+
+class PeriodError(MrvError):
+    """A monitoring period cannot be closed as asked."""
+
+
+class StatementStateError(MrvError):
+    """A statement cannot make that step of its life."""
+
+
+class VerificationError(MrvError):
+    """
+    A step of verification found something false.
+
+    Parameters
+    ----------
+    step : str
+        Number and name of the step, as the verifier's report prints it.
+    what : str
+        What was found, with the thing and its value.
+    remedy : str
+        What the reader can do about it.
+    """
+
+    def __init__(self, step: str, what: str, remedy: str) -> None:
+        super().__init__(step, what, remedy)
+        self.step = step
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.what}; {self.remedy}"

@@ -1,0 +1,195 @@
+"""
+Proofs over the Merkle tree of the log (RFC 9162, section 2.1.3 and 2.1.4).
+
+An inclusion proof shows that an entry stands in the tree of a root; a
+consistency proof shows that a later tree only added to an earlier one.  Proofs
+are made from leaf hashes: a log of statements is small, and no cache can go
+stale.  The empty tree is consistent with everything and so proves nothing;
+asking for such a proof is an error.
+"""
+
+from collections.abc import Sequence
+
+from mrv.errors import LogError
+from mrv.tree import HASH_BYTES, node_hash, root_hash
+
+
+def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
+    """
+    Path from a leaf to the root.
+
+    Parameters
+    ----------
+    index : int
+        Place of the leaf, from 0.
+    leaves : sequence of bytes
+        All leaf hashes of the tree.
+
+    Returns
+    -------
+    list of bytes
+        Sibling hashes, from the leaf upwards.
+
+    Raises
+    ------
+    LogError
+        If the tree has no such leaf.
+    """
+    if not 0 <= index < len(leaves):
+        raise LogError(f"no leaf {index} in a tree of {len(leaves)}; indices count from 0")
+    path: list[bytes] = []
+    while len(leaves) > 1:
+        split = _split(len(leaves))
+        left, right = leaves[:split], leaves[split:]
+        if index < split:
+            path.append(root_hash(right))
+            leaves = left
+        else:
+            path.append(root_hash(left))
+            leaves, index = right, index - split
+    return path[::-1]
+
+
+def verify_inclusion(
+    index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes
+) -> None:
+    """
+    Check that a leaf stands at a place of the tree of a size and root.
+
+    Parameters
+    ----------
+    index, size : int
+        Place of the leaf, from 0, and number of leaves.
+    leaf, root : bytes
+        Leaf hash and root.
+    proof : sequence of bytes
+        As `inclusion_proof` makes it.
+
+    Raises
+    ------
+    LogError
+        If the proof does not lead from the leaf to the root.
+    """
+    if not 0 <= index < size:
+        raise LogError(f"no leaf {index} in a tree of {size}; indices count from 0")
+    _check_hashes([leaf, root, *proof])
+    place, last, found = index, size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            raise LogError("inclusion proof is too long for the tree; get a new one")
+        if place & 1 or place == last:
+            found = node_hash(sibling, found)
+            place, last = _climb(place, last)
+        else:
+            found = node_hash(found, sibling)
+        place, last = place >> 1, last >> 1
+    if last or found != root:
+        raise LogError(f"inclusion proof of leaf {index} does not lead to the root {root.hex()}")
+
+
+def consistency_proof(earlier: int, leaves: Sequence[bytes]) -> list[bytes]:
+    """
+    Hashes that show the first leaves unchanged in the whole tree.
+
+    Parameters
+    ----------
+    earlier : int
+        Size of the earlier tree, at least 1.
+    leaves : sequence of bytes
+        All leaf hashes of the later tree.
+
+    Raises
+    ------
+    LogError
+        If the earlier size is 0 or beyond the later one.
+    """
+    _check_sizes(earlier, len(leaves))
+    path: list[bytes] = []
+    whole = True  # the part looked at is still the whole earlier tree, whose root is known
+    while earlier != len(leaves):
+        split = _split(len(leaves))
+        left, right = leaves[:split], leaves[split:]
+        if earlier <= split:
+            path.append(root_hash(right))
+            leaves = left
+        else:
+            path.append(root_hash(left))
+            leaves, earlier, whole = right, earlier - split, False
+    return ([] if whole else [root_hash(leaves)]) + path[::-1]
+
+
+def verify_consistency(
+    earlier: int, later: int, proof: Sequence[bytes], earlier_root: bytes, later_root: bytes
+) -> None:
+    """
+    Check that a later tree only added leaves to an earlier one.
+
+    Parameters
+    ----------
+    earlier, later : int
+        Sizes, 1 <= earlier <= later.
+    proof : sequence of bytes
+        As `consistency_proof` makes it; empty for equal sizes.
+    earlier_root, later_root : bytes
+        Roots of the two trees.
+
+    Raises
+    ------
+    LogError
+        If it does not hold.
+    """
+    _check_sizes(earlier, later)
+    _check_hashes([earlier_root, later_root, *proof])
+    if earlier == later:
+        if proof or earlier_root != later_root:
+            raise LogError(f"two trees of {later} leaves must have one root and an empty proof")
+        return
+    # A perfect earlier tree is itself the first node, and left out of the proof.
+    path = [earlier_root, *proof] if earlier.bit_count() == 1 else list(proof)
+    if not path or _fold(earlier, later, path) != (earlier_root, later_root):
+        raise LogError(
+            f"tree of {later} leaves does not contain the tree of {earlier} unchanged: "
+            "the log was rewritten, or the proof is of other sizes"
+        )
+
+
+def _fold(earlier: int, later: int, path: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    place, last = earlier - 1, later - 1
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    old = new = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return None
+        if place & 1 or place == last:
+            old, new = node_hash(sibling, old), node_hash(sibling, new)
+            place, last = _climb(place, last)
+        else:
+            new = node_hash(new, sibling)
+        place, last = place >> 1, last >> 1
+    return None if last else (old, new)
+
+
+def _climb(place: int, last: int) -> tuple[int, int]:
+    """Skip the levels on which the last node has no sibling."""
+    while place and not place & 1:
+        place, last = place >> 1, last >> 1
+    return place, last
+
+
+def _split(size: int) -> int:
+    """Largest power of two below the size, at least 2."""
+    return 1 << ((size - 1).bit_length() - 1)
+
+
+def _check_sizes(earlier: int, later: int) -> None:
+    if not 1 <= earlier <= later:
+        raise LogError(
+            f"no consistency proof from {earlier} to {later} leaves; "
+            "the earlier tree has at least 1 leaf and no more than the later one"
+        )
+
+
+def _check_hashes(hashes: Sequence[bytes]) -> None:
+    if any(len(value) != HASH_BYTES for value in hashes):
+        raise LogError(f"a hash of the proof is not {HASH_BYTES} bytes long; get a new proof")

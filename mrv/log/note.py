@@ -1,0 +1,156 @@
+"""
+Signed notes (c2sp.org/signed-note): text that people and programs can read.
+
+    text lines
+    (an empty line)
+    — key name base64(key id || signature)
+
+A key is known by its name and a 4-byte id; lines of unknown keys are passed
+over, because others may countersign.  A line of a known key must verify.
+"""
+
+from dataclasses import dataclass
+
+from mrv import ed25519
+from mrv.canonical import sha256
+from mrv.errors import CanonicalError, SignatureError
+from mrv.keys import SigningKey
+from mrv.multibase import decode_base64, encode_base64
+
+_ED25519 = b"\x01"  # signature type of the note format
+_DASH = "\N{EM DASH} "
+_ID_BYTES = 4
+_MOST_SIGNATURES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class NoteKey:
+    """
+    A public key that may sign notes under a name.
+
+    Parameters
+    ----------
+    name : str
+        Like `example.com/log`: no blanks, no plus.
+    public : bytes
+        Ed25519 public key; weak keys are refused.
+    """
+
+    name: str
+    public: bytes
+
+    def __post_init__(self) -> None:
+        if not self.name or "+" in self.name or any(_blank(char) for char in self.name):
+            raise SignatureError(f"key name {self.name!r} is empty or holds a blank or a plus")
+        ed25519.check_public_key(self.public)
+
+    @property
+    def key_id(self) -> bytes:
+        """First 4 bytes of SHA-256(name, newline, type, key)."""
+        return sha256(self.name.encode() + b"\n" + _ED25519 + self.public)[:_ID_BYTES]
+
+    @property
+    def vkey(self) -> str:
+        """Text to hand out: `name+id+key`."""
+        return f"{self.name}+{self.key_id.hex()}+{encode_base64(_ED25519 + self.public)}"
+
+
+def parse_vkey(vkey: str) -> NoteKey:
+    """
+    Key of its text `name+id+key`.
+
+    Raises
+    ------
+    SignatureError
+        If it is not an Ed25519 vkey or its id is not that of the key.
+    """
+    name, _, rest = vkey.partition("+")
+    key_id, _, encoded = rest.partition("+")
+    try:
+        raw = decode_base64(encoded)
+    except CanonicalError as error:
+        raise SignatureError(f"vkey {vkey!r} cannot be read: {error}") from error
+    if raw[:1] != _ED25519:
+        raise SignatureError(f"vkey {vkey!r} is not of an Ed25519 key; copy it again")
+    key = NoteKey(name, raw[1:])
+    if key.key_id.hex() != key_id:
+        raise SignatureError(f"vkey {vkey!r} names id {key_id}, its key has {key.key_id.hex()}")
+    return key
+
+
+def sign_note(text: str, name: str, key: SigningKey) -> str:
+    """
+    Sign a text that ends with a newline, under a key name.
+
+    Raises
+    ------
+    SignatureError
+        If the text or name cannot stand in a note.
+    """
+    _check_text(text)
+    signature = NoteKey(name, key.public).key_id + key.sign(text.encode())
+    return f"{text}\n{_DASH}{name} {encode_base64(signature)}\n"
+
+
+def verify_note(note: str, *known: NoteKey) -> str:
+    """
+    Text of a note that a known key signed.
+
+    Parameters
+    ----------
+    note : str
+        Text, empty line, signature lines.
+    known : NoteKey
+        Keys that count; at least one must have signed.
+
+    Raises
+    ------
+    SignatureError
+        If the note is malformed, a known key's signature is wrong, or no known key signed.
+    """
+    text, lines = _split(note)
+    signed = False
+    for line in lines:
+        name, key_id, signature = _signature(line)
+        for key in known:
+            if (key.name, key.key_id) != (name, key_id):
+                continue
+            if not ed25519.verifies(key.public, signature, text.encode()):
+                raise SignatureError(f"signature of {name} is not of this note; it was changed")
+            signed = True
+    if not signed:
+        raise SignatureError(f"note is not signed by {', '.join(key.name for key in known)}")
+    return text
+
+
+def _split(note: str) -> tuple[str, list[str]]:
+    head, gap, tail = note.rpartition("\n\n")
+    if not gap or not tail.endswith("\n"):
+        raise SignatureError("note has no signature lines after an empty line; get it again")
+    _check_text(head + "\n")
+    lines = tail[:-1].split("\n")
+    if len(lines) > _MOST_SIGNATURES:
+        raise SignatureError(f"note has {len(lines)} signatures; {_MOST_SIGNATURES} are read")
+    return head + "\n", lines
+
+
+def _signature(line: str) -> tuple[str, bytes, bytes]:
+    name, gap, encoded = line.removeprefix(_DASH).partition(" ")
+    if not line.startswith(_DASH) or not name or not gap:
+        raise SignatureError(f"note line {line[:40]!r} is not a signature; get the note again")
+    try:
+        raw = decode_base64(encoded)
+    except CanonicalError as error:
+        raise SignatureError(f"signature of {name} cannot be read: {error}") from error
+    if len(raw) <= _ID_BYTES:
+        raise SignatureError(f"signature of {name} is too short; get the note again")
+    return name, raw[:_ID_BYTES], raw[_ID_BYTES:]
+
+
+def _check_text(text: str) -> None:
+    if not text.endswith("\n") or any(char < " " and char != "\n" for char in text):
+        raise SignatureError("note text must end with a newline and hold no control characters")
+
+
+def _blank(char: str) -> bool:
+    return char.isspace() or char < " "

@@ -1,0 +1,76 @@
+"""The Debian packages that local servers come from."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ingest.errors import InputError
+
+POSTGRES_BIN = Path("/usr/lib/postgresql/17/bin")
+TIMESCALEDB = Path("/usr/share/postgresql/17/extension/timescaledb.control")
+MOSQUITTO = Path("/usr/sbin/mosquitto")
+PACKAGES = {
+    "postgresql-17": POSTGRES_BIN / "postgres",
+    "postgresql-17-timescaledb": TIMESCALEDB,
+    "mosquitto": MOSQUITTO,
+}
+# Debian's way to say "start no service": packages bring a cluster and a broker of the
+# system's own, which nobody asked for
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def missing() -> list[str]:
+    """Packages whose servers are not on this machine."""
+    return [name for name, proof in PACKAGES.items() if not proof.exists()]
+
+
+def require() -> None:
+    """
+    Make sure that all servers are installed, installing them where we may.
+
+    Raises
+    ------
+    InputError
+        When they are missing and cannot be installed from here.
+    """
+    names = missing()
+    if not names:
+        return
+    command = f"apt-get install {' '.join(names)}"
+    if os.geteuid() != 0:
+        raise InputError(f"not installed: {', '.join(names)}; as root, run: {command}")
+    print(f"installing system packages: {' '.join(names)}", file=sys.stderr)  # noqa: T201
+    _install(names)
+    if left := missing():
+        raise InputError(
+            f"still not installed: {', '.join(left)}; see what this says: apt-get install "
+            f"{' '.join(left)} (Debian 13 has them; other systems need their own sources)"
+        )
+
+
+def _install(names: Sequence[str]) -> None:
+    keep_quiet = not _POLICY.exists()
+    if keep_quiet:
+        _POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
+        _POLICY.chmod(0o755)
+    try:
+        # an image without package lists needs them first; a failure shows in the second step
+        _apt("update")
+        _apt("install", "--yes", "--no-install-recommends", *names)
+    finally:
+        if keep_quiet:
+            _POLICY.unlink(missing_ok=True)
+
+
+def _apt(*arguments: str) -> None:
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        subprocess.run(  # noqa: S603 - names from the table above
+            ["/usr/bin/apt-get", "-q", *arguments], env=environment, stdout=sys.stderr, check=False
+        )
+    except FileNotFoundError as error:
+        raise InputError(
+            f"apt-get is not here; install by other means: {', '.join(missing())}"
+        ) from error

@@ -1,0 +1,160 @@
+"""What all local servers share: a folder, a remembered port, one process, a log."""
+
+import signal
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from ingest.errors import ServerError
+from services.local import ports, process
+from services.local.account import Account, own_folder, service_account
+
+_STARTED_WITHIN_S = 120.0  # recovery after a crash under load takes its time
+_STOPPED_WITHIN_S = 90.0
+_ATTEMPTS = 5
+
+
+class Server(ABC):
+    """
+    One server over a folder of its own below the data folder.
+
+    Parameters
+    ----------
+    home : Path
+        Data folder of all local servers.
+    """
+
+    name: ClassVar[str]
+    usual_port: ClassVar[int]
+    user: ClassVar[str | None] = None
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    output: ClassVar[str] = "output.log"
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.resolve()
+        self.folder = self.home / self.name
+        self._pid_file = self.home / f"{self.name}.pid"
+        self._port_file = self.home / f"{self.name}.port"
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where clients find it."""
+
+    @abstractmethod
+    def command(self, port: int) -> list[str]:
+        """Write what the server reads, and return its command line."""
+
+    @abstractmethod
+    def ready(self, port: int) -> bool:
+        """Whether the server answers as itself."""
+
+    def prepare(self, account: Account | None) -> None:
+        """Make the folder ready for a first start or a start over old data."""
+        own_folder(self.folder, account)
+
+    @property
+    def log(self) -> Path:
+        """Where to read what went wrong."""
+        return self.folder / self.output
+
+    @property
+    def port(self) -> int:
+        """Port of the last start, or the usual one."""
+        try:
+            return int(self._port_file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return self.usual_port
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the running process, or None."""
+        running = self._running()
+        return running.pid if running else None
+
+    def start(self) -> None:
+        """
+        Start, unless it runs; return when it answers.
+
+        The port of the last start is kept where it is free.
+
+        Raises
+        ------
+        ServerError
+            When it does not come up; with the end of its log.
+        """
+        if self._running():
+            return
+        account = service_account(self.user) if self.user else None
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.prepare(account)
+        # more than once: another start may take the port in the moment between looking
+        # and listening, and children of a killed server need a moment to go
+        for attempt in range(_ATTEMPTS):
+            port = ports.choose(self.port)
+            self._port_file.write_text(str(port), encoding="utf-8")
+            started = process.spawn(self.command(port), self.folder, self.output, account)
+            started.save(self._pid_file)
+            if self._came_up(started, port):
+                return
+            time.sleep(0.25 * 2**attempt)
+        raise ServerError(f"{self.name} ended at once; {self.log} says:\n{self.last_lines()}")
+
+    def stop(self) -> None:
+        """
+        Stop cleanly; nothing happens when it does not run.
+
+        Raises
+        ------
+        ServerError
+            When it does not end in time.
+        """
+        self._end(self.stop_signal, _STOPPED_WITHIN_S)
+
+    def kill(self) -> None:
+        """End it as a power cut would (`kill -9`)."""
+        self._end(signal.SIGKILL, _STOPPED_WITHIN_S)
+
+    def restart(self) -> None:
+        """Stop cleanly and start again on the same port."""
+        self.stop()
+        self.start()
+
+    def last_lines(self, count: int = 15) -> str:
+        """Return the end of the log."""
+        try:
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            return f"(no log: {error.strerror})"
+        return "\n".join(text.splitlines()[-count:])
+
+    def _running(self) -> process.Process | None:
+        remembered = process.load(self._pid_file)
+        return remembered if remembered and remembered.alive() else None
+
+    def _came_up(self, started: process.Process, port: int) -> bool:
+        deadline = time.monotonic() + _STARTED_WITHIN_S
+        while started.alive():
+            if self.ready(port):
+                return True
+            if time.monotonic() > deadline:
+                started.send(signal.SIGKILL)
+                raise ServerError(
+                    f"{self.name} does not answer on port {port} after {_STARTED_WITHIN_S:.0f} s; "
+                    f"{self.log} says:\n{self.last_lines()}"
+                )
+            time.sleep(0.05)
+        return False
+
+    def _end(self, number: signal.Signals, timeout_s: float) -> None:
+        running = self._running()
+        if running is not None:
+            running.send(number)
+            if not running.wait(timeout_s):
+                raise ServerError(
+                    f"{self.name} (process {running.pid}) has not ended {timeout_s:.0f} s after "
+                    f"{number.name}; see {self.log}"
+                )
+            if number == self.stop_signal:
+                self._pid_file.unlink(missing_ok=True)

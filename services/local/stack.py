@@ -1,0 +1,134 @@
+"""
+All local servers together, and the file that tells other commands their URLs.
+
+`local.json` in the data folder holds the URLs while the servers are up;
+`services.settings` reads it.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from services.local import packages
+from services.local.kafka import Kafka
+from services.local.mosquitto import Mosquitto
+from services.local.postgres import Postgres
+from services.local.server import Server
+from services.settings import LOCAL_STATE
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Where the servers are; None for one that is not up."""
+
+    database_url: str | None = None
+    mqtt_url: str | None = None
+    kafka_url: str | None = None
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """One server as it is now."""
+
+    state: str
+    pid: int | None
+    port: int
+    log: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """All servers as they are now."""
+
+    home: str
+    urls: Urls
+    servers: dict[str, ServerStatus]
+
+
+class LocalStack:
+    """
+    The servers of one data folder.
+
+    Parameters
+    ----------
+    home : Path
+        Data folder; made where it is missing.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.resolve()
+        self.postgres = Postgres(self.home)
+        self.mosquitto = Mosquitto(self.home)
+        self.kafka = Kafka(self.home)
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """Every server, in the order of starting."""
+        return self.postgres, self.mosquitto, self.kafka
+
+    def up(self, *, kafka: bool = False) -> Urls:
+        """
+        Start what does not run yet.
+
+        Parameters
+        ----------
+        kafka : bool
+            Whether to start the Kafka-compatible broker too.
+
+        Raises
+        ------
+        InputError
+            When a package is missing and cannot be installed.
+        ServerError
+            When a server does not come up.
+        """
+        packages.require()
+        with self._alone():
+            for server in self.servers:
+                if kafka or server is not self.kafka:
+                    server.start()
+                    self._publish()
+        return self.urls()
+
+    def down(self) -> None:
+        """Stop all servers cleanly; their data stays."""
+        if not self.home.exists():
+            return
+        with self._alone():
+            for server in reversed(self.servers):
+                server.stop()
+                self._publish()
+
+    def urls(self) -> Urls:
+        """URLs of the servers that run."""
+        database, mqtt, kafka = (server.url if server.pid else None for server in self.servers)
+        return Urls(database, mqtt, kafka)
+
+    def status(self) -> Status:
+        """Every server's state."""
+        servers = {}
+        for server in self.servers:
+            state = "up" if server.pid else "down"
+            servers[server.name] = ServerStatus(state, server.pid, server.port, str(server.log))
+        return Status(str(self.home), self.urls(), servers)
+
+    def _publish(self) -> None:
+        path = self.home / LOCAL_STATE
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        # the database URL holds the password
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(asdict(self.urls()), file, indent=2)
+        fresh.replace(path)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one command at a time start and stop servers of this folder."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / "lock").open("w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

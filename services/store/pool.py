@@ -1,0 +1,64 @@
+"""
+Connections to the database.
+
+One function, so that a wrong URL, a server that is down and a database without
+the schema all read the same, whichever command met them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from ingest.errors import ServerError
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+CONNECT_TIMEOUT_S = 10
+
+
+def connect(
+    url: str, *, role: str | None = None, name: str = "tonne", autocommit: bool = False
+) -> Connection[TupleRow]:
+    """
+    Open a connection that thinks in UTC.
+
+    Parameters
+    ----------
+    url : str
+        `postgresql://user@host:port/database`.
+    role : str, optional
+        Group role to work as (`tonne_ingest`, `tonne_mrv`, ..): a login that
+        may do more still does no more than its process needs.
+    name : str
+        What `pg_stat_activity` shows.
+
+    Raises
+    ------
+    ServerError
+        When the server cannot be reached or refuses the login or role.
+    """
+    options = "-c timezone=UTC" + (f" -c role={role}" if role else "")
+    settings: dict[str, Any] = {"application_name": name, "options": options}
+    try:
+        return psycopg.connect(
+            url, autocommit=autocommit, connect_timeout=CONNECT_TIMEOUT_S, **settings
+        )
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise ServerError(
+            f"database {shown(url)} cannot be used: {reason}; "
+            "check TONNE_DATABASE_URL, start a local server with `tonne local up`, "
+            "and make the schema with `tonne migrate`"
+        ) from error
+
+
+def shown(url: str) -> str:
+    """Return the URL as it may be printed: host, port and database, no login."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.hostname or 'local socket'}{port}{parts.path}"

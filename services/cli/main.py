@@ -1,0 +1,101 @@
+"""
+The command `tonne`.
+
+A subcommand's module is loaded when it is called: the driver of a broker or a
+Parquet reader takes longer to import than most commands take to run.
+"""
+
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+from services.cli.errors import explain
+
+
+class Entry(NamedTuple):
+    """Where a command lives, and what it does in one line."""
+
+    where: str
+    does: str
+
+
+COMMANDS = {
+    "demo": Entry("services.cli.demo:demo", "The whole road, from meter to verified tonne."),
+    "local": Entry("services.cli.local:local", "Start and stop local servers."),
+    "doctor": Entry("services.cli.doctor:doctor", "What is missing or misconfigured, and the fix."),
+    "migrate": Entry("services.cli.migrate:migrate", "Bring the database schema up to date."),
+    "registry": Entry("services.cli.registry:registry", "Sites, devices and projects."),
+    "run": Entry("services.cli.run:run", "The pipeline: MQTT to TimescaleDB."),
+    "simulate": Entry("services.cli.simulate:simulate", "Field devices, made up or replayed."),
+    "intervals": Entry("services.cli.intervals:intervals", "Stored quantities and emissions."),
+    "evaluate": Entry("services.cli.evaluate:evaluate", "One methodology on given inputs."),
+    "period": Entry("services.cli.period:period", "Close a monitoring period."),
+    "statement": Entry("services.cli.statement:statement", "The life of a statement."),
+    "verify": Entry("services.cli.verify:verify", "Check a statement or evidence pack, offline."),
+    "keys": Entry("services.cli.keys:keys", "Signing keys of operator and verifier."),
+    "rebuild": Entry("services.cli.rebuild:rebuild", "Derived rows again from raw readings."),
+    "deadletter": Entry("services.cli.deadletter:deadletter", "What was refused, and why."),
+    "bench": Entry("services.cli.bench:bench", "How fast it is here."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are names in a table until one is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return names in the table's order, which is the order of work."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].where.partition(":")
+        command = getattr(import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name].where} is no click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.does) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run, and turn expected errors into a sentence and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (Exception, KeyboardInterrupt) as error:
+            known = explain(error)
+            if known is None:
+                raise
+            code, sentence = known
+            click.echo(f"tonne: {sentence}", err=True)
+            ctx.exit(code)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tonne", prog_name="tonne")
+def main() -> None:
+    """
+    From a field meter's MQTT message to a verified tonne of avoided CO2.
+
+    \b
+    Example:
+      tonne local up && tonne migrate && tonne run
+
+    \b
+    Exit codes:
+      0  done
+      1  the thing checked is false
+      2  bad usage or input
+      3  a server cannot be reached
+    """
+
+
+if __name__ == "__main__":
+    main()

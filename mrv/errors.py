@@ -8,6 +8,8 @@ TonneError
         |-- SignatureError         a key, proof or signed note is malformed or does not verify
         |-- LogError               a Merkle proof, checkpoint or receipt does not hold
         |-- EnrolmentError         a key is not enrolled, enrolled twice, or in the wrong role
+        |-- MethodologyError       a methodology is unknown, or its inputs do not suit it
+        |-- FactorError            no emission factor of that direction is valid then
         |-- PeriodError            a monitoring period cannot be closed as asked
         |-- StatementStateError    a statement cannot make that step of its life
         `-- VerificationError      a numbered step of verification found something false
@@ -34,6 +36,14 @@ class LogError(MrvError):
 
 class EnrolmentError(MrvError):
     """A key is unknown, enrolled twice, or enrolled in another role."""
+
+
+class MethodologyError(MrvError):
+    """A methodology is unknown, or what it is given does not suit it."""
+
+
+class FactorError(MrvError):
+    """No emission factor of that kind and direction is valid at that time."""
 
 
 class PeriodError(MrvError):

@@ -1,0 +1,184 @@
+"""
+The factor book: published numbers with direction, validity and source.
+
+One TOML a publisher in this folder.  Values are decimal text, so that no
+binary float ever stands between the page they were read on and the account.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from functools import cache
+from hashlib import sha256
+from importlib import resources
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, get_args
+
+import rfc8785
+
+from mrv.errors import FactorError
+from mrv.model import Direction, Factor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_TEXTS = ("id", "kind", "value", "unit", "direction", "source", "certainty")
+_KEYS = {*_TEXTS, "valid_from", "valid_to", "verified"}
+
+
+class FactorBook:
+    """
+    All factors, found by kind, direction and date.
+
+    Kinds whose factors follow each other year by year are series: after their
+    last year the latest value goes on, marked provisional.
+    """
+
+    def __init__(self, factors: Iterable[Factor]) -> None:
+        self._by_kind: dict[str, list[Factor]] = {}
+        for factor in factors:
+            self._by_kind.setdefault(factor.kind, []).append(factor)
+        for kind, group in self._by_kind.items():
+            group.sort(key=_begin)
+            _refuse_overlap(kind, group)
+
+    def __iter__(self) -> Iterator[Factor]:
+        """All factors, by kind and then by begin of validity."""
+        for kind in sorted(self._by_kind):
+            yield from self._by_kind[kind]
+
+    def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
+        """
+        Return the factor of a kind for a direction on a local date.
+
+        Parameters
+        ----------
+        kind : str
+            Such as `grid.vn`.
+        direction : "avoided" or "consumed"
+            What it is to be used for.
+        at : date, optional
+            None asks for the newest.
+
+        Raises
+        ------
+        FactorError
+            If there is no such kind, if it stands for the other direction, or if
+            none was valid on that date.
+        """
+        group = self._by_kind.get(kind)
+        if group is None:
+            known = ", ".join(sorted(self._by_kind))
+            raise FactorError(f"no factor of kind {kind!r}; known kinds: {known}")
+        right = [f for f in group if f.direction in (direction, "either")]
+        if not right:
+            raise FactorError(
+                f"factor {kind!r} is for {group[0].direction} emissions and must not be used"
+                f" for {direction} ones: it would overstate the reduction;"
+                f" choose a kind whose direction is {direction}"
+            )
+        return right[-1] if at is None else _valid(kind, right, at)
+
+
+@cache
+def load() -> FactorBook:
+    """
+    Read every factor file of this package.
+
+    Raises
+    ------
+    FactorError
+        Names the file, the factor and the key that is wrong.
+    """
+    files = [f for f in resources.files(__name__).iterdir() if f.name.endswith(".toml")]
+    factors: dict[str, Factor] = {}
+    for file in sorted(files, key=lambda f: f.name):
+        for factor in read(file.read_text("utf-8"), file.name):
+            if factor.id in factors:
+                raise FactorError(f"{file.name}: factor id {factor.id!r} is taken; choose another")
+            factors[factor.id] = factor
+    return FactorBook(factors.values())
+
+
+def read(text: str, name: str) -> list[Factor]:
+    """Read the factors of one TOML text; `name` stands in errors (see `load`)."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FactorError(f"{name}: {error}") from None
+    return [_factor(entry, name) for entry in document.get("factor", [])]
+
+
+def _factor(entry: dict[str, Any], name: str) -> Factor:
+    where = f"{name}: factor {entry.get('id')!r}"
+    if unknown := sorted(set(entry) - _KEYS):
+        raise FactorError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(_KEYS))}")
+    for key in _TEXTS:
+        if not isinstance(entry.get(key), str):
+            raise FactorError(f"{where}: {key} = {entry.get(key)!r} must be text in quotes")
+    if entry["direction"] not in get_args(Direction):
+        known = ", ".join(get_args(Direction))
+        raise FactorError(f"{where}: direction = {entry['direction']!r} must be one of {known}")
+    if not isinstance(entry.get("verified"), bool):
+        raise FactorError(f"{where}: verified = {entry.get('verified')!r} must be true or false")
+    for key in ("valid_from", "valid_to"):
+        if key in entry and type(entry[key]) is not date:
+            raise FactorError(f"{where}: {key} = {entry[key]!r} must be a date without quotes")
+    return Factor(
+        **{key: entry[key] for key in _TEXTS if key != "value"},
+        value=_value(entry["value"], where),
+        text=entry["value"],
+        valid_from=entry.get("valid_from"),
+        valid_to=entry.get("valid_to"),
+        verified=entry["verified"],
+        sha256=_digest(entry),
+    )
+
+
+def _value(text: str, where: str) -> Fraction:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number < 0:
+        raise FactorError(f"{where}: value = {text!r} must be a decimal number, not negative")
+    return Fraction(number)
+
+
+def _digest(entry: dict[str, Any]) -> str:
+    dates = {k: v.isoformat() if isinstance(v, date) else v for k, v in entry.items()}
+    return sha256(rfc8785.dumps(dates)).hexdigest()
+
+
+def _begin(factor: Factor) -> date:
+    return factor.valid_from or date.min
+
+
+def _end(factor: Factor) -> date:
+    return factor.valid_to or date.max
+
+
+def _refuse_overlap(kind: str, group: list[Factor]) -> None:
+    for earlier, later in pairwise(group):
+        if earlier.direction == later.direction and _begin(later) < _end(earlier):
+            raise FactorError(
+                f"factors {earlier.id!r} and {later.id!r} of kind {kind!r} are both valid on"
+                f" {_begin(later)}; end the earlier one there"
+            )
+
+
+def _valid(kind: str, group: list[Factor], at: date) -> Factor:
+    for factor in group:
+        if _begin(factor) <= at < _end(factor):
+            return factor
+    latest = group[-1]
+    if len(group) > 1 and at >= _end(latest):
+        return replace(latest, provisional=True)
+    raise FactorError(
+        f"no factor of kind {kind!r} is valid on {at}; known are"
+        f" {', '.join(f'{f.id} from {_begin(f)} to {_end(f)}' for f in group)}"
+    )

@@ -1,0 +1,202 @@
+"""
+Which device's quantity counts for which project, from when to when, at which rate.
+
+Compiled once a registry version into sorted arrays, so that a batch of interval
+rows finds its rates by one binary search.  A rate is the project's methodology
+at one base unit of the year: there is no second formula here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import INTERVAL_US
+from mrv.calendar import years
+from mrv.errors import MethodologyError
+from mrv.factors.ledger import Ledger
+from mrv.inputs import read
+from mrv.methodologies import find, unit_reductions
+from mrv.project import service_intervals
+from mrv.rounding import UG_PER_T, Rates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ingest.model import Fleet, Int32, Int64
+    from mrv.model import Factors, Methodology, Reductions, RoleNeeds
+    from mrv.project import Project, ProjectDevice
+
+# Interval numbers since the epoch stay below 2**32 for a hundred thousand years.
+_SHIFT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a rate comes from: `jcm-vn-am007@1.0`, and the ids of its factors with spaces."""
+
+    methodology: str
+    factors: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """
+    Segments of constant rate, n, sorted by `begin`.
+
+    `begin` and `end` (half-open) are keys as `key` makes them; `project` and
+    `source` index `projects` and `sources`.  Rates in ug CO2e a base unit.
+    """
+
+    projects: tuple[str, ...]
+    sources: tuple[Source, ...]
+    begin: Int64
+    end: Int64
+    project: Int32
+    source: Int32
+    baseline: Rates
+    emitted: Rates
+    leakage: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    begin: int
+    end: int
+    project: int
+    source: Source
+    rates: tuple[Fraction, Fraction, Fraction]
+
+
+def key(device: Int64, quantity: Int64, start_us: Int64) -> Int64:
+    """Sortable key of rows: device, quantity, then interval."""
+    return ((device * len(QUANTITY_INDEX) + quantity) << _SHIFT) + start_us // INTERVAL_US
+
+
+def compile_bindings(projects: Iterable[Project], fleet: Fleet, factors: Factors) -> Bindings:
+    """
+    Compile the projects of a registry version for `mrv.account.account`.
+
+    Parameters
+    ----------
+    projects : iterable of Project
+    fleet : Fleet
+        Whose indices the interval rows carry.
+    factors : Factors
+        `mrv.factors.load()`.
+
+    Raises
+    ------
+    MethodologyError
+        A project names an unknown methodology, role, device or parameter.
+    FactorError
+        A year of its crediting period has no factor.
+    """
+    ordered = sorted(projects, key=lambda p: p.id)
+    segments = [
+        segment
+        for number, project in enumerate(ordered)
+        for segment in _of_project(project, number, fleet, factors)
+    ]
+    segments.sort(key=lambda s: (s.begin, s.end))
+    sources = sorted({s.source for s in segments}, key=lambda s: (s.methodology, s.factors))
+    position = {source: i for i, source in enumerate(sources)}
+    return Bindings(
+        projects=tuple(p.id for p in ordered),
+        sources=tuple(sources),
+        begin=np.array([s.begin for s in segments], dtype=np.int64),
+        end=np.array([s.end for s in segments], dtype=np.int64),
+        project=np.array([s.project for s in segments], dtype=np.int32),
+        source=np.array([position[s.source] for s in segments], dtype=np.int32),
+        baseline=Rates([s.rates[0] for s in segments]),
+        emitted=Rates([s.rates[1] for s in segments]),
+        leakage=Rates([s.rates[2] for s in segments]),
+    )
+
+
+class _Pricing:
+    """Rates of one project by role, device parameters and year, each computed once."""
+
+    def __init__(self, project: Project, methodology: Methodology, factors: Factors) -> None:
+        self._methodology = methodology
+        self._version = project.version
+        self._parameters = read(
+            methodology.parameters, project.parameters, f"project {project.id}: parameters"
+        )
+        self._factors = factors
+        self._known: dict[Any, tuple[Source, tuple[Fraction, Fraction, Fraction]]] = {}
+
+    def of(
+        self, role: str, params: Mapping[str, Any], year: int
+    ) -> tuple[Source, tuple[Fraction, Fraction, Fraction]]:
+        question = (role, tuple(sorted(params.items())), year)
+        if question not in self._known:
+            ledger = Ledger(self._factors)
+            unit = unit_reductions(self._methodology, role, params, self._parameters, ledger, year)
+            source = Source(
+                f"{self._methodology.id}@{self._version}", " ".join(f.id for f in ledger.used())
+            )
+            self._known[question] = (source, _in_ug(unit))
+        return self._known[question]
+
+
+def _of_project(
+    project: Project, number: int, fleet: Fleet, factors: Factors
+) -> Iterator[_Segment]:
+    methodology = find(project.methodology, project.version)
+    pricing = _Pricing(project, methodology, factors)
+    for bound in project.devices:
+        where = f"project {project.id}: device {bound.device}"
+        needs = role_needs(methodology, bound, where)
+        params = read(needs.params, bound.params, where)
+        if bound.device not in fleet.by_id:
+            raise MethodologyError(f"{where} is not in the registry; import it first")
+        index = fleet.by_id[bound.device]
+        base = (index * len(QUANTITY_INDEX) + QUANTITY_INDEX[needs.quantity]) << _SHIFT
+        first, last = service_intervals(project, bound, fleet.devices[index], needs.side)
+        yield from _merged(
+            _Segment(
+                base + begin_us // INTERVAL_US,
+                base + end_us // INTERVAL_US,
+                number,
+                *pricing.of(bound.role, params, year),
+            )
+            for year, begin_us, end_us in years(
+                first * INTERVAL_US, last * INTERVAL_US, project.timezone
+            )
+        )
+
+
+def role_needs(methodology: Methodology, bound: ProjectDevice, where: str) -> RoleNeeds:
+    """Return what a bound device's role needs; MethodologyError lists the roles there are."""
+    if bound.role not in methodology.roles:
+        raise MethodologyError(
+            f"{where}: role {bound.role!r} is unknown to {methodology.id};"
+            f" its roles: {', '.join(methodology.roles)}"
+        )
+    return methodology.roles[bound.role]
+
+
+def _merged(segments: Iterator[_Segment]) -> Iterator[_Segment]:
+    """Join years whose rate is the same."""
+    pending: _Segment | None = None
+    for segment in segments:
+        if pending is None:
+            pending = segment
+        elif (segment.source, segment.rates) == (pending.source, pending.rates):
+            pending = _Segment(
+                pending.begin, segment.end, pending.project, pending.source, pending.rates
+            )
+        else:
+            yield pending
+            pending = segment
+    if pending is not None:
+        yield pending
+
+
+def _in_ug(unit: Reductions) -> tuple[Fraction, Fraction, Fraction]:
+    return (unit.baseline_t * UG_PER_T, unit.project_t * UG_PER_T, unit.leakage_t * UG_PER_T)

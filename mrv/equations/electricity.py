@@ -1,0 +1,93 @@
+"""
+Electricity that a project replaces or uses.
+
+Every function takes fractions, or int64 arrays of intervals where factor and
+energy are whole base units.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Amount = TypeVar("Amount", Fraction, NDArray[np.int64])
+
+
+def displaced(energy: Amount, emission_factor: Amount) -> Amount:
+    """
+    Emissions of electricity that need not be generated elsewhere.
+
+    RE_p = EG_p * EF_RE
+
+    Parameters
+    ----------
+    energy : Fraction or int64 array
+        Electricity supplied, EG_p. [MWh, or Wh]
+    emission_factor : Fraction or int64 array
+        Reference emission factor, EF_RE. [tCO2/MWh, or ug/Wh]
+
+    Returns
+    -------
+    Fraction or int64 array
+        [tCO2, or ug]
+
+    References
+    ----------
+    JCM VN_AM007 ver 1.0, reference emissions.
+    """
+    return energy * emission_factor
+
+
+def at_generation(emission_factor: Fraction, losses: Fraction) -> Fraction:
+    """
+    Emission factor of electricity at the socket, with what the grid loses on the way.
+
+    EF_el / (1 - TDL)
+
+    Parameters
+    ----------
+    emission_factor : Fraction
+        At the power plant, EF_el. [tCO2/MWh]
+    losses : Fraction
+        Technical transmission and distribution losses, TDL, below 1. [1]
+
+    Returns
+    -------
+    Fraction
+        [tCO2/MWh]
+
+    References
+    ----------
+    AMS-III.C, project emissions of electric vehicles.
+    """
+    return emission_factor / (1 - losses)
+
+
+def consumed(energy: Fraction, emission_factor: Fraction, losses: Fraction) -> Fraction:
+    """
+    Emissions of electricity that a project draws from the grid.
+
+    PE = EC * EF_el / (1 - TDL)
+
+    Parameters
+    ----------
+    energy : Fraction
+        Electricity at the AC input of the user, EC. [MWh]
+    emission_factor : Fraction
+        EF_el. [tCO2/MWh]
+    losses : Fraction
+        TDL, below 1. [1]
+
+    Returns
+    -------
+    Fraction
+        [tCO2]
+
+    References
+    ----------
+    AMS-III.C, project emissions of electric vehicles.
+    """
+    return energy * at_generation(emission_factor, losses)

@@ -1,0 +1,202 @@
+"""
+Electric and hybrid vehicles, for buses in place of diesel buses.
+
+CDM AMS-III.C version 16.0; version 15.0 has the same equations.  Their
+structure: [r], table of contents of version 15 and implementations; the
+equations, the improvement of 0.99 a year and the default losses of 20 % (TOOL05):
+[M], from memory.  Diesel properties: [r], IPCC 2006.  Grid factor: [r], announced
+by the Department of Climate Change.  The text prints a factor of 10^-3 with other
+units; here is the form whose units agree.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.equations.electricity import consumed
+from mrv.equations.reductions import reduction
+from mrv.equations.transport import baseline_factor, by_distance, specific_consumption
+from mrv.errors import MethodologyError
+from mrv.inputs import ParameterSpec
+from mrv.model import Check, Methodology, Reductions, RoleNeeds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrv.inputs import Inputs
+    from mrv.model import Activity, Candidate, Factors
+
+ID = "ams-iii-c"
+VERSION = "16.0"
+ADDITIVE = False
+
+_WH_PER_MWH = 10**6
+_M_PER_KM = 1000
+_NOTHING = Fraction(0)
+_TYPE_III_LIMIT_T = 60_000
+# From a light van to an articulated bus in winter, with room on both sides.
+_PLAUSIBLE_KWH_PER_KM = (Fraction(1, 20), Fraction(20))
+
+_FUEL = ParameterSpec(
+    unit="L/100 km",
+    meaning="diesel consumption of the baseline vehicles, lower 95 % bound",
+    maximum="150",
+    source="survey of one year, or comparable vehicles",
+)
+_LOSSES = ParameterSpec(
+    unit="1",
+    meaning="technical losses of the grid as a fraction, 0.0615 for 6.15 %",
+    below="1",
+    source="official loss of the year",
+)
+
+
+def consumption_is_metered(candidate: Candidate) -> str | None:
+    """Hold monitoring: electricity of the vehicles is measured at the chargers' AC input. [M]."""
+    roles = {d.role for d in candidate.devices}
+    missing = [role for role in ("charging", "vehicle") if role not in roles]
+    return f"no device has the role {' or '.join(missing)}" if missing else None
+
+
+def baseline_precedes_project(candidate: Candidate) -> str | None:
+    """Hold baseline: its data are from before, or the year of, the first vehicle's start. [M]."""
+    year = candidate.parameters["baseline_year"]
+    if year <= candidate.first_year:
+        return None
+    return f"baseline_year {year} is after the project's first year, {candidate.first_year}"
+
+
+def within_small_scale(candidate: Candidate) -> str | None:
+    """Hold the limit of type III: 60 kt CO2e a year. [M]."""
+    expected = candidate.reduction_t_per_year
+    if expected is None or expected <= _TYPE_III_LIMIT_T:
+        return None
+    return f"expected reduction is above {_TYPE_III_LIMIT_T} t a year"
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Distance [m] to [km], charging [Wh] to [MWh], and the year's factors."""
+    begin = date(year, 1, 1)
+    losses = parameters.get("tdl")
+    if losses is None:
+        losses = factors.select("grid.losses", "consumed", begin).value
+    return {
+        "sfc_l_per_100km": parameters["sfc_l_per_100km"],
+        "years_since_baseline": max(0, year - parameters["baseline_year"]),
+        "distance_km": _total(activities, "vehicle") / _M_PER_KM,
+        "charging_mwh": _total(activities, "charging") / _WH_PER_MWH,
+        "ef_grid_t_per_mwh": factors.select("grid.vn", "consumed", begin).value,
+        "tdl": losses,
+    }
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """BE = EF_BL,km * DD * 10^-6; PE = EC * EF_el / (1 - TDL); LE = 0; ER = BE - PE. [tCO2]."""
+    per_km = baseline_factor(
+        specific_consumption(
+            inputs["sfc_l_per_100km"], factors.select("diesel.density", "avoided").value
+        ),
+        factors.select("diesel.ncv", "avoided").value,
+        factors.select("diesel.co2", "avoided").value,
+        factors.select("ams-iii-c.improvement", "avoided").value,
+        inputs["years_since_baseline"],
+    )
+    baseline = by_distance(inputs["distance_km"], per_km)
+    project = consumed(inputs["charging_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
+    return Reductions(
+        baseline,
+        project,
+        _NOTHING,
+        reduction(baseline, project, _NOTHING),
+        {"ef_bl_g_per_km": per_km},
+    )
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse a consumption per kilometre that no vehicle has: a unit must have slipped."""
+    if not inputs["distance_km"] or not inputs["charging_mwh"]:
+        return
+    per_km = inputs["charging_mwh"] * 1000 / inputs["distance_km"]
+    lowest, highest = _PLAUSIBLE_KWH_PER_KM
+    if not lowest <= per_km <= highest:
+        raise MethodologyError(
+            f"charging_mwh over distance_km is {float(per_km):.4g} kWh/km, and vehicles use"
+            f" {float(lowest)} to {float(highest)}; give charging_mwh in MWh and distance_km in km"
+        )
+
+
+def _total(activities: Sequence[Activity], role: str) -> Fraction:
+    return sum((a.value for a in activities if a.role == role), start=_NOTHING)
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION, "15.0"),
+    title="Emission reductions by electric and hybrid vehicles",
+    reference="CDM AMS-III.C version 16.0",
+    additive=ADDITIVE,
+    roles={
+        "charging": RoleNeeds(("ev_charger", "energy_meter"), "energy_import", "project"),
+        "vehicle": RoleNeeds(("vehicle",), "distance", "baseline"),
+    },
+    parameters={
+        "sfc_l_per_100km": _FUEL,
+        "baseline_year": ParameterSpec(
+            unit="year",
+            meaning="calendar year of the baseline's data",
+            minimum="1990",
+            maximum="2100",
+            integer=True,
+            source="baseline survey",
+        ),
+        "tdl": ParameterSpec(
+            unit="1",
+            meaning=f"{_LOSSES.meaning}; the default of TOOL05 where absent",
+            required=False,
+            below="1",
+            source=_LOSSES.source,
+        ),
+    },
+    inputs={
+        "sfc_l_per_100km": _FUEL,
+        "years_since_baseline": ParameterSpec(
+            unit="year",
+            meaning="whole calendar years since the baseline's data",
+            maximum="100",
+            integer=True,
+            source="calendar",
+        ),
+        "distance_km": ParameterSpec(
+            unit="km",
+            meaning="distance of all project vehicles",
+            maximum="10000000000",
+            source="monitored, option C: odometers",
+        ),
+        "charging_mwh": ParameterSpec(
+            unit="MWh",
+            meaning="electricity at the AC input of the chargers",
+            maximum="10000000",
+            source="monitored, option C: chargers' AC meters",
+        ),
+        "ef_grid_t_per_mwh": ParameterSpec(
+            unit="tCO2/MWh",
+            meaning="emission factor of the grid that charges the vehicles",
+            maximum="2",
+            source="official value of the year",
+            certainty="[r]",
+        ),
+        "tdl": _LOSSES,
+    },
+    applicability=(
+        Check("AMS-III.C monitoring: chargers and vehicles are metered", consumption_is_metered),
+        Check("AMS-III.C baseline: data precede the project", baseline_precedes_project),
+        Check("AMS-III.C limit: 60 kt CO2e a year", within_small_scale),
+    ),
+    inputs_of=inputs_of,
+    reductions=reductions,
+    plausible=plausible,
+)

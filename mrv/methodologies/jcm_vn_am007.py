@@ -1,0 +1,100 @@
+"""
+Installation of a solar PV system in Viet Nam.
+
+JCM VN_AM007 version 1.0, sectoral scope 1, from VN_PM009, proposed by IGES,
+approved 10 October 2017 (jcm.go.jp/vn-jp/methodologies/45).  Structure of the
+equations, monitored quantity and zero project emissions: [R], read on the
+official page.  Symbols and the emission factors 0.333 and 0.533: [M], from
+memory, not compared with the sheet; each factor carries `verified = false`.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.equations.electricity import displaced
+from mrv.equations.reductions import reduction
+from mrv.inputs import ListSpec, ParameterSpec
+from mrv.model import Check, Methodology, Reductions, RoleNeeds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrv.inputs import Inputs
+    from mrv.model import Activity, Candidate, Factors
+
+ID = "jcm-vn-am007"
+VERSION = "1.0"
+ADDITIVE = True
+
+_WH_PER_MWH = 10**6
+_NOTHING = Fraction(0)
+
+_CASE = ParameterSpec(
+    unit="1",
+    meaning="how the system is connected: 1 national grid, 2 internal grid with national grid"
+    " and captive generator, 3 captive diesel alone",
+    choices=(1, 2, 3),
+    source="VN_AM007 ver 1.0, calculation of reference emissions",
+)
+_GENERATION = ParameterSpec(
+    unit="MWh",
+    meaning="AC electricity of the system that was consumed or sold, EG_i,p",
+    maximum="10000000",  # more than the largest plant on earth makes in a year
+    source="monitored, option C (or B: invoices)",
+    certainty="[R]",
+)
+
+
+def meters_are_certified(candidate: Candidate) -> str | None:
+    """Hold eligibility: each system has a kWh meter on its AC side, with a certificate. [M]."""
+    bare = [d.id for d in candidate.devices if d.role == "generation" and d.certificates == 0]
+    return f"no calibration certificate for {', '.join(bare)}" if bare else None
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Generation by system, [Wh] to [MWh]."""
+    del parameters, factors, year  # the factors are fixed ex ante, for all years
+    return {
+        "systems": [{"case": a.params["case"], "eg_mwh": a.value / _WH_PER_MWH} for a in activities]
+    }
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """RE_p = SUM_i EG_i,p * EF_RE,i; PE_p = 0; ER_p = RE_p - PE_p. [tCO2]."""
+    baseline = sum(
+        (displaced(s["eg_mwh"], _reference_factor(s["case"], factors)) for s in inputs["systems"]),
+        start=_NOTHING,
+    )
+    return Reductions(baseline, _NOTHING, _NOTHING, reduction(baseline, _NOTHING, _NOTHING))
+
+
+def _reference_factor(case: int, factors: Factors) -> Fraction:
+    return factors.select(f"{ID}.case-{case}", "avoided").value
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Installation of Solar PV System",
+    reference="JCM VN_AM007 ver 1.0, 10 October 2017",
+    additive=ADDITIVE,
+    roles={
+        "generation": RoleNeeds(
+            classes=("pv_inverter", "energy_meter"),
+            quantity="energy_export",
+            side="baseline",
+            params={"case": _CASE},
+        )
+    },
+    parameters={},
+    inputs={"systems": ListSpec("the PV systems", {"case": _CASE, "eg_mwh": _GENERATION})},
+    applicability=(
+        Check("VN_AM007 eligibility: certified kWh meter on the AC side", meters_are_certified),
+    ),
+    inputs_of=inputs_of,
+    reductions=reductions,
+)

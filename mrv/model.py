@@ -1,0 +1,148 @@
+"""
+The words of the account: factors, methodologies, activities, reductions.
+
+Symbols of the methodologies stand beside these names in NOMENCLATURE.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
+    from fractions import Fraction
+
+    from mrv.inputs import Inputs, ParameterSpec, Spec
+
+# Which way an error of the factor would hurt: a factor for electricity that the
+# project keeps from being generated is chosen low, one for electricity that it
+# uses is chosen high.  Physical properties serve both.
+Direction = Literal["avoided", "consumed", "either"]
+Side = Literal["baseline", "project"]
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """
+    A number that somebody published, with all that a verifier asks about it.
+
+    `valid_from` and `valid_to` are half-open local dates, None is unbounded.
+    `verified` says that a person has compared the value with the primary text.
+    `sha256` covers the canonical JSON of every field above `provisional`, which
+    tells of one use: the year asked for has no published value yet.
+    """
+
+    id: str
+    kind: str
+    value: Fraction
+    text: str
+    unit: str
+    direction: Direction
+    valid_from: date | None
+    valid_to: date | None
+    source: str
+    certainty: str
+    verified: bool
+    sha256: str
+    provisional: bool = False
+
+
+class Factors(Protocol):
+    """What a methodology needs of the factor book."""
+
+    def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
+        """Return the factor of a kind for a direction on a local date (None: the newest)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoleNeeds:
+    """What a device must be and deliver to take a role in a project."""
+
+    classes: tuple[str, ...]
+    quantity: str
+    side: Side
+    required: bool = True
+    params: Mapping[str, ParameterSpec] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What one device did in one local calendar year of a period. [base units]"""
+
+    role: str
+    params: Mapping[str, Any]
+    value: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Reductions:
+    """Emissions by side, exact. [tCO2e]; `extra` holds what else the method reports."""
+
+    baseline_t: Fraction
+    project_t: Fraction
+    leakage_t: Fraction
+    reduction_t: Fraction
+    extra: Mapping[str, Fraction] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateDevice:
+    """A project's device as an applicability check sees it."""
+
+    id: str
+    role: str
+    class_id: str
+    certificates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A project as an applicability check sees it."""
+
+    parameters: Mapping[str, Any]
+    devices: tuple[CandidateDevice, ...]
+    first_year: int
+    reduction_t_per_year: Fraction | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One applicability condition: `test` returns None, or what does not hold."""
+
+    clause: str
+    test: Callable[[Candidate], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Methodology:
+    """
+    One methodology, as its file declares it.
+
+    `versions` starts with the current one.  `additive` says that rows per
+    interval are exact whole micrograms, so that their sum is the period's
+    result; otherwise they are a live view, each rounded against the claimant.
+    `inputs_of` turns a calendar year's activities into the inputs that
+    `reductions` takes; `plausible` refuses inputs that no real project has,
+    which is how a slip of a unit shows.
+    """
+
+    id: str
+    versions: tuple[str, ...]
+    title: str
+    reference: str
+    additive: bool
+    roles: Mapping[str, RoleNeeds]
+    parameters: Mapping[str, ParameterSpec]
+    inputs: Spec
+    applicability: tuple[Check, ...]
+    inputs_of: Callable[[Sequence[Activity], Inputs, Factors, int], Inputs]
+    reductions: Callable[[Inputs, Factors], Reductions]
+    plausible: Callable[[Inputs], None] = lambda _: None
+
+    @property
+    def version(self) -> str:
+        """The version that new projects should name."""
+        return self.versions[0]

@@ -1,0 +1,89 @@
+"""
+A project as the registry holds it: its devices, its calibrations, its grid.
+
+Whatever is counted is counted in whole intervals of the 15-minute grid.  Where
+a device comes or goes inside one, the interval goes to the side that costs the
+claimant: it is not counted for the baseline, and counted whole for the project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ingest.model import INTERVAL_US
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from ingest.model import Device
+    from mrv.model import Side
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectDevice:
+    """A device in a role, for half-open time; `to_us` None: as long as the project."""
+
+    device: str
+    role: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    from_us: int = 0
+    to_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """
+    A project: methodology, crediting period (half-open, UTC), parameters, devices.
+
+    `timezone` is that of its first site; calendar years, and so vintages, are
+    counted there.  `expected` holds `energy_kwh_per_year`, `reduction_t_per_year`
+    where the project design states them.
+    """
+
+    id: str
+    name: str
+    methodology: str
+    version: str
+    timezone: str
+    from_us: int
+    to_us: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    expected: Mapping[str, Any] = field(default_factory=dict)
+    action: str | None = None
+    devices: tuple[ProjectDevice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """
+    A certificate of a device's meter: good from `performed` up to its due date.
+
+    The due date, `valid_until`, is the first local day that it does not cover.
+    `max_error_percent` is decimal text or a number, None where the certificate
+    names only a class.
+    """
+
+    performed: date
+    valid_until: date
+    certificate: str
+    accuracy_class: str | None = None
+    max_error_percent: Any = None
+
+
+def service_intervals(
+    project: Project, bound: ProjectDevice, device: Device, side: Side
+) -> tuple[int, int]:
+    """
+    Grid intervals in which a device serves a project: first, and one past the last.
+
+    The device must be bound and installed, and the project in its crediting
+    period; numbers count intervals since the epoch, and the range may be empty.
+    """
+    begin = max(project.from_us, bound.from_us, device.installed_us)
+    ends = [project.to_us, bound.to_us, device.removed_us]
+    end = min(e for e in ends if e is not None)
+    if side == "baseline":
+        return -(-begin // INTERVAL_US), end // INTERVAL_US
+    return begin // INTERVAL_US, -(-end // INTERVAL_US)

@@ -1,0 +1,136 @@
+"""
+Rounding: once, and against the claimant.
+
+Everything before is exact, a `Fraction` or whole micrograms.  What is claimed
+rounds down, what is owed rounds up; a display rounds half to even.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from fractions import Fraction
+
+    from numpy.typing import NDArray
+
+    Int64 = NDArray[np.int64]
+
+Mode = Literal["down", "up", "half_even"]
+
+UG_PER_T = 10**12
+# Two such numbers still add up without leaving int64.
+LIMIT = 2**62
+
+
+def floor_credit(reduction_t: Fraction) -> int:
+    """
+    Whole tonnes that a reduction may be credited with. [t]
+
+    Rounds down.  A negative reduction earns nothing: it stays in the account as
+    it is, and does not become a negative credit.
+    """
+    return max(0, reduction_t.numerator // reduction_t.denominator)
+
+
+def to_integer(value: Fraction, mode: Mode) -> int:
+    """Round a fraction to an integer: towards minus infinity, plus infinity or half to even."""
+    if mode == "down":
+        return value.numerator // value.denominator
+    if mode == "up":
+        return -(-value.numerator // value.denominator)
+    return round(value)
+
+
+def decimal_text(value: Fraction, places: int, mode: Mode) -> str:
+    """
+    Write a fraction as decimal text with exactly `places` decimals.
+
+    The same text on every machine; no binary float takes part.
+    """
+    scaled = to_integer(value * 10**places, mode)
+    sign = "-" if scaled < 0 else ""
+    digits = str(abs(scaled)).rjust(places + 1, "0")
+    return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"
+
+
+def exact_sum(values: Int64) -> int:
+    """Sum whole numbers as a Python integer, also where the sum passes 2**63."""
+    if len(values) == 0:
+        return 0
+    largest = max(abs(int(values.max())), abs(int(values.min())))
+    if largest * len(values) < LIMIT:
+        return int(values.sum())
+    return sum(values.tolist())
+
+
+class Rates:
+    """
+    Exact rates that whole numbers are multiplied by, many at once.
+
+    `n * rate` is `n * whole + n * rest / denominator`, which int64 holds for
+    every n up to `limit`; beyond it Python integers take over, so that the
+    result is exact everywhere.
+
+    Parameters
+    ----------
+    rates : sequence of Fraction
+        Not negative.
+    """
+
+    __slots__ = ("_denominator", "_exact", "_limit", "_rest", "_whole", "any")
+
+    def __init__(self, rates: Sequence[Fraction]) -> None:
+        parts = [(divmod(r.numerator, r.denominator), r.denominator) for r in rates]
+        limits = [
+            LIMIT // max(whole + 1, rest, 1) if max(whole, denominator) < LIMIT else 0
+            for (whole, rest), denominator in parts
+        ]
+        usable = [limit > 0 for limit in limits]
+        table = [
+            (whole, rest, denominator) if ok else (0, 0, 1)
+            for ((whole, rest), denominator), ok in zip(parts, usable, strict=True)
+        ]
+        columns = np.array(table, dtype=np.int64).reshape(-1, 3)
+        self._whole, self._rest, self._denominator = columns[:, 0], columns[:, 1], columns[:, 2]
+        self._limit = np.array(limits, dtype=np.int64)
+        self._exact = np.array([[r.numerator, r.denominator] for r in rates], dtype=object)
+        self.any = any(r > 0 for r in rates)
+
+    def apply(self, values: Int64, index: Int64, mode: Literal["down", "up"]) -> Int64:
+        """
+        Multiply each value by the rate of its index and round to a whole number.
+
+        A result that no int64 holds is not a measurement: it counts 0 where it
+        would be claimed (rounding down), and 2**62 where it is owed.
+
+        Parameters
+        ----------
+        values : int64 array, n
+            Not negative.
+        index : integer array, n
+            Which rate.
+        mode : "down" or "up"
+
+        Returns
+        -------
+        int64 array, n
+        """
+        large = values > self._limit[index]
+        small = np.where(large, 0, values)
+        part = small * self._rest[index]
+        denominator = self._denominator[index]
+        part = part // denominator if mode == "down" else -(-part // denominator)
+        result: Int64 = small * self._whole[index] + part
+        if large.any():
+            result[large] = self._apply_large(values[large], index[large], mode)
+        return result
+
+    def _apply_large(self, values: Int64, index: Int64, mode: str) -> NDArray[np.object_]:
+        product = values.astype(object) * self._exact[index, 0]
+        denominator = self._exact[index, 1]
+        scaled = product // denominator if mode == "down" else -(-product // denominator)
+        return np.where(scaled < LIMIT, scaled, 0 if mode == "down" else LIMIT)

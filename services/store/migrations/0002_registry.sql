@@ -48,8 +48,8 @@ CREATE TABLE calibration (
     performed         date NOT NULL,
     valid_until       date NOT NULL,
     certificate       text NOT NULL,
-    accuracy_class    text NOT NULL,
-    max_error_percent numeric NOT NULL CHECK (max_error_percent BETWEEN 0 AND 100),
+    accuracy_class    text,
+    max_error_percent numeric CHECK (max_error_percent BETWEEN 0 AND 100),
     PRIMARY KEY (device_id, performed, certificate),
     CHECK (valid_until > performed)
 );

@@ -117,6 +117,10 @@ class Postgres(Server):
             if found is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
+    def in_the_way(self, port: int) -> bool:
+        """Also while backends of a killed server finish their last query."""
+        return super().in_the_way(port) or "shared memory block" in self.last_lines()
+
     def _initdb(self, account: Account | None) -> None:
         # in memory, readable by the account alone, gone when we close it
         secret = os.memfd_create("password")

@@ -12,7 +12,7 @@ from services.local.account import Account, own_folder, service_account
 
 _STARTED_WITHIN_S = 120.0  # recovery after a crash under load takes its time
 _STOPPED_WITHIN_S = 90.0
-_ATTEMPTS = 5
+_OUT_OF_THE_WAY_WITHIN_S = 30.0
 
 
 class Server(ABC):
@@ -54,6 +54,10 @@ class Server(ABC):
         """Make the folder ready for a first start or a start over old data."""
         own_folder(self.folder, account)
 
+    def in_the_way(self, port: int) -> bool:
+        """Whether a failed start may succeed a moment later: another start took the port."""
+        return not ports.is_free(port)
+
     @property
     def log(self) -> Path:
         """Where to read what went wrong."""
@@ -89,17 +93,13 @@ class Server(ABC):
         account = service_account(self.user) if self.user else None
         self.home.mkdir(parents=True, exist_ok=True)
         self.prepare(account)
-        # more than once: another start may take the port in the moment between looking
-        # and listening, and children of a killed server need a moment to go
-        for attempt in range(_ATTEMPTS):
-            port = ports.choose(self.port)
-            self._port_file.write_text(str(port), encoding="utf-8")
-            started = process.spawn(self.command(port), self.folder, self.output, account)
-            started.save(self._pid_file)
-            if self._came_up(started, port):
-                return
-            time.sleep(0.25 * 2**attempt)
-        raise ServerError(f"{self.name} ended at once; {self.log} says:\n{self.last_lines()}")
+        deadline = time.monotonic() + _OUT_OF_THE_WAY_WITHIN_S
+        while not self._try_to_start(account):
+            if time.monotonic() > deadline or not self.in_the_way(self.port):
+                raise ServerError(
+                    f"{self.name} ended at once; {self.log} says:\n{self.last_lines()}"
+                )
+            time.sleep(0.2)
 
     def stop(self) -> None:
         """
@@ -132,6 +132,13 @@ class Server(ABC):
     def _running(self) -> process.Process | None:
         remembered = process.load(self._pid_file)
         return remembered if remembered and remembered.alive() else None
+
+    def _try_to_start(self, account: Account | None) -> bool:
+        port = ports.choose(self.port)
+        self._port_file.write_text(str(port), encoding="utf-8")
+        started = process.spawn(self.command(port), self.folder, self.output, account)
+        started.save(self._pid_file)
+        return self._came_up(started, port)
 
     def _came_up(self, started: process.Process, port: int) -> bool:
         deadline = time.monotonic() + _STARTED_WITHIN_S

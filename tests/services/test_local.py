@@ -1,0 +1,237 @@
+"""Local servers: start, durability, kill -9, and what they must never touch."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as mqtt
+import psycopg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from click.testing import CliRunner
+
+from ingest.errors import InputError
+from services.cli.main import main
+from services.local import packages, ports, process
+from services.local.mosquitto import Mosquitto
+from services.local.stack import LocalStack
+from services.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """Servers in a folder that only we can walk through."""
+    home = tmp_path_factory.mktemp("closed") / "home"
+    home.parent.chmod(0o700)
+    servers = LocalStack(home)
+    yield servers
+    servers.down()
+
+
+@contextmanager
+def _client(port, name):
+    """Yield a connected MQTT client whose session the broker keeps."""
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
+    client.granted, client.received = [], []
+    client.on_subscribe = lambda *event: client.granted.append(event)
+    client.on_message = lambda _client, _data, message: client.received.append(message.payload)
+    client.connect(ports.LOOPBACK, port)
+    client.loop_start()
+    try:
+        yield client
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def _until(happened):
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _query(url, statement):
+    with psycopg.connect(url, autocommit=True) as connection:
+        answer = connection.execute(statement)
+        return answer.fetchone() if answer.description else None
+
+
+def test_up_twice_starts_nothing_twice(stack):
+    """A second `up` must not disturb a pipeline that runs on the first one's servers."""
+    first = stack.up()
+    before = stack.postgres.pid, stack.mosquitto.pid
+    assert stack.up() == first
+    assert (stack.postgres.pid, stack.mosquitto.pid) == before
+
+
+def test_rows_survive_kill_9_on_the_same_port(stack):
+    """A power cut must lose no committed reading, and clients must find the server again."""
+    url = stack.up().database_url
+    _query(url, "CREATE TABLE IF NOT EXISTS kept (value int)")
+    _query(url, "INSERT INTO kept VALUES (42)")
+    rows = _query(url, "SELECT count(*), min(value) FROM kept")
+    stack.postgres.kill()
+    stack.mosquitto.kill()
+    assert stack.status().servers["postgres"].state == "down"
+    assert stack.up().database_url == url
+    assert _query(url, "SELECT count(*), min(value) FROM kept") == rows
+
+
+def test_a_lock_file_whose_process_id_another_has_now_is_no_obstacle(stack):
+    """After a container restarts, low process ids are taken by others; data must still open."""
+    url = stack.up().database_url
+    stack.postgres.kill()
+    lock = stack.postgres.folder / "postmaster.pid"
+    lines = lock.read_text(encoding="utf-8").split("\n")
+    lines[0] = str(os.getpid())  # alive, but started at another time than the one remembered
+    lock.write_text("\n".join(lines), encoding="utf-8")
+    record = process.load(stack.home / "postgres.pid")
+    process.Process(os.getpid(), record.started, record.boot).save(stack.home / "postgres.pid")
+    assert stack.up().database_url == url
+    assert _query(url, "SELECT 1") == (1,)
+
+
+def test_settings_are_durable(stack):
+    """With any of these off, what was acknowledged to a device could be lost."""
+    url = stack.up().database_url
+    for name in ("fsync", "full_page_writes", "synchronous_commit", "data_checksums"):
+        assert _query(url, f"SHOW {name}") == ("on",)
+    assert _query(url, "SHOW TimeZone") == ("UTC",)
+
+
+def test_no_password_no_entry(stack):
+    """Other users of the machine must not read or forge readings."""
+    url = urlsplit(stack.up().database_url)
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(host="127.0.0.1", port=url.port, user="tonne", dbname="tonne", password="")
+    for name in ("local.json", "postgres.password"):
+        assert stat.S_IMODE((stack.home / name).stat().st_mode) == 0o600
+
+
+def test_servers_listen_on_loopback_only(stack):
+    """Anybody may speak for any device here, so the network must not reach it."""
+    stack.up(kafka=True)
+    taken = {f"{server.port:04X}" for server in stack.servers}
+    table = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()
+    local = [line.split()[1].split(":") for line in table if ":" in line]
+    listening = {port: address for address, port in local if port in taken}
+    assert set(listening) == taken
+    assert set(listening.values()) == {"0100007F"}
+    assert 5_432 not in {server.port for server in stack.servers}
+
+
+def test_another_port_where_the_usual_one_is_taken(tmp_path):
+    """Two checkouts on one machine must both run."""
+    server = Mosquitto(tmp_path)
+    with socket.socket() as holder:
+        if ports.is_free(server.usual_port):
+            holder.bind((ports.LOOPBACK, server.usual_port))
+            holder.listen(1)
+        server.start()
+        try:
+            assert server.port != server.usual_port
+            assert server.url.endswith(f":{server.port}")
+        finally:
+            server.stop()
+
+
+def test_a_stranger_with_a_remembered_id_is_not_killed(tmp_path):
+    """`down` after a reboot must not end whatever process has the old id now."""
+    server = Mosquitto(tmp_path)
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        process.Process(stranger.pid, "1", "another boot").save(tmp_path / "mosquitto.pid")
+        assert server.pid is None
+        server.stop()
+        assert stranger.poll() is None
+        stranger.terminate()
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):
+    """Otherwise a user stares at a time-out and does not know which line is wrong."""
+    monkeypatch.setattr("services.local.mosquitto._CONFIG", "no_such_option {port} {host}\n")
+    with pytest.raises(Exception, match="no_such_option"):
+        Mosquitto(tmp_path).start()
+
+
+def test_missing_packages_are_named_to_a_user_who_may_not_install(monkeypatch, tmp_path):
+    """A user without root must be told exactly what to ask for."""
+    monkeypatch.setitem(packages.PACKAGES, "mosquitto", tmp_path / "absent")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(InputError, match="apt-get install mosquitto"):
+        packages.require()
+
+
+def test_command_line_tells_urls_and_settings_find_them(tmp_path, monkeypatch):
+    """`tonne local up && tonne run` must work with no environment at all."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    runner = CliRunner()
+    try:
+        assert runner.invoke(main, ["local", "up", "--no-kafka"]).exit_code == 0
+        told = json.loads(runner.invoke(main, ["local", "status", "--json"]).stdout)
+        assert told["servers"]["postgres"]["state"] == "up"
+        assert told["kafka_url"] is None
+        assert Settings().database_url == told["database_url"]
+        assert Settings().mqtt_url == told["mqtt_url"]
+        assert _query(told["database_url"], "SELECT 1") == (1,)
+        assert runner.invoke(main, ["doctor"]).exit_code == 1  # no schema yet
+    finally:
+        assert runner.invoke(main, ["local", "down"]).exit_code == 0
+    assert Settings().database_url is None
+
+
+def test_queued_messages_wait_out_a_restart_of_the_broker(mqtt_broker):
+    """A broker that is restarted for an update must still hold what devices handed over."""
+    port = mqtt_broker.port
+    with _client(port, "pipeline") as away:
+        away.subscribe("meter/#", qos=1)
+        _until(lambda: away.granted)
+    with _client(port, "meter") as device:
+        for number in range(5):
+            device.publish("meter/1", str(number), qos=1).wait_for_publish(10)
+    mqtt_broker.restart()
+    assert mqtt_broker.port == port
+    with _client(port, "pipeline") as back:
+        _until(lambda: len(back.received) == 5)
+        assert back.received == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_stop_signal_is_the_clean_one(timescale):
+    """A fast shutdown writes a checkpoint; recovery at each start would cost minutes."""
+    assert timescale.stop_signal == signal.SIGINT
+    timescale.restart()
+    assert "shut down" in timescale.log.read_text(encoding="utf-8")
+
+
+def test_a_record_goes_through_the_kafka_protocol(kafka_url):
+    """Bridge and worker are tested against this broker; it must really speak the protocol."""
+
+    async def there_and_back():
+        servers = urlsplit(kafka_url).netloc
+        producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
+        await producer.start()
+        try:
+            await producer.send_and_wait("readings", b"frame", key=b"7", partition=0)
+        finally:
+            await producer.stop()
+        consumer = AIOKafkaConsumer(
+            "readings", bootstrap_servers=servers, auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            return await asyncio.wait_for(consumer.getone(), 30)
+        finally:
+            await consumer.stop()
+
+    record = asyncio.run(there_and_back())
+    assert (record.key, record.value) == (b"7", b"frame")

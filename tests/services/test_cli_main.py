@@ -1,0 +1,101 @@
+"""The command line's frame: exit codes, help, and how fast it starts."""
+
+import json
+import subprocess
+import sys
+
+import click
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from ingest.errors import InputError, ServerError
+from services.cli import main as frame
+from services.cli.errors import explain
+from services.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("x"), 2),
+        (ServerError("x"), 3),
+        (psycopg.OperationalError("x"), 3),
+        (ConnectionRefusedError(111, "refused"), 3),
+        (FileNotFoundError(2, "No such file", "fleet.yaml"), 2),
+        (click.FileError("fleet.yaml"), 2),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_codes(error, code):
+    """Scripts tell "false" from "could not look" by the exit code alone."""
+    known = explain(error)
+    assert known is not None
+    assert known[0] == code
+    assert known[1]
+
+
+def test_a_defect_of_ours_keeps_its_traceback():
+    """A bug dressed as bad input would never be reported."""
+    assert explain(ZeroDivisionError()) is None
+
+
+def test_expected_errors_are_one_sentence(monkeypatch):
+    """A user must read what to change, not a traceback."""
+    monkeypatch.setenv("TONNE_TYPO", "1")
+    result = CliRunner().invoke(main, ["local", "status"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("tonne: TONNE_TYPO in the environment")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_database_that_is_away_exits_3(monkeypatch):
+    """Deployment scripts retry on 3, and only on 3."""
+
+    @click.command()
+    def needy():
+        psycopg.connect("postgresql://nobody@127.0.0.1:1/none", connect_timeout=2)
+
+    monkeypatch.setattr("services.cli.doctor.doctor", needy)
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 3
+    assert "tonne local up" in result.stderr
+
+
+def test_help_lists_every_command_without_loading_any():
+    """`tonne --help` must answer at once, also where a driver is broken."""
+    code = (
+        "import sys; from services.cli.main import main; main(['--help'], standalone_mode=False); "
+        "print([m for m in sys.modules if m.split('.')[0] in ('pyarrow', 'numpy', 'faust')])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.endswith("[]\n")
+    for name in frame.COMMANDS:
+        assert f"  {name} " in told.stdout
+
+
+def test_unknown_command_is_bad_usage():
+    """A typing error must not look like a failed check."""
+    assert CliRunner().invoke(main, ["locla"]).exit_code == 2
+
+
+def test_doctor_without_servers_says_how_to_get_them(monkeypatch, tmp_path):
+    """The first thing a newcomer runs must lead to the next step."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["doctor", "--json"])
+    found = {finding["what"]: finding for finding in json.loads(result.stdout)}
+    assert result.exit_code == 1
+    assert found["Python"]["state"] == "ok"
+    assert found["database"]["state"] == "wrong"
+    assert "tonne local up" in found["MQTT broker"]["fix"]
+
+
+def test_doctor_names_a_broker_that_does_not_answer(monkeypatch, tmp_path):
+    """A wrong port must be told from a wrong password or a missing server."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    monkeypatch.setenv("TONNE_MQTT_URL", "mqtt://user:hidden@127.0.0.1:1")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert "127.0.0.1:1" in result.stdout
+    assert "refused" in result.stdout
+    assert "hidden" not in result.output

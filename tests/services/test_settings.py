@@ -1,0 +1,126 @@
+"""Settings: what is refused at start, and where values come from."""
+
+import json
+
+import pytest
+
+from services.settings import Settings, SettingsError, split_bind
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TONNE_HOME")
+
+
+def test_defaults_need_nothing():
+    """`tonne verify` must run on an auditor's machine with no settings at all."""
+    settings = Settings()
+    assert settings.database_url is None
+    assert settings.mqtt_url is None
+    assert str(settings.home) == ".tonne"
+    assert settings.metrics_bind == "127.0.0.1:9464"
+
+
+@pytest.mark.parametrize("name", ["TONNE_DATABSE_URL", "tonne_database_url", "TONNE_HOME_FILE"])
+def test_unknown_names_are_refused_with_the_nearest(monkeypatch, name):
+    """A misspelt name ignored in silence would fill the wrong database."""
+    monkeypatch.setenv(name, "postgresql://x/y")
+    with pytest.raises(SettingsError, match=rf"{name} in the environment .* did you mean TONNE_"):
+        Settings()
+
+
+def test_a_secret_from_a_file(monkeypatch, tmp_path):
+    """Passwords must not need to stand in the environment."""
+    secret = tmp_path / "secret"
+    secret.write_text("postgresql://u:p@h/db\n", encoding="utf-8")
+    monkeypatch.setenv("TONNE_DATABASE_URL_FILE", str(secret))
+    settings = Settings()
+    assert settings.database_url == "postgresql://u:p@h/db"
+    assert "u:p" not in repr(settings)
+
+
+def test_a_secret_given_twice_is_refused(monkeypatch):
+    """Nobody could say which of the two holds."""
+    monkeypatch.setenv("TONNE_MQTT_URL", "mqtt://a")
+    monkeypatch.setenv("TONNE_MQTT_URL_FILE", "/nowhere")
+    with pytest.raises(SettingsError, match="both TONNE_MQTT_URL and TONNE_MQTT_URL_FILE"):
+        Settings()
+
+
+def test_a_secret_file_that_is_not_there_is_named(monkeypatch):
+    """A forgotten mount must be found in seconds."""
+    monkeypatch.setenv("TONNE_MQTT_URL_FILE", "/nowhere/at/all")
+    with pytest.raises(SettingsError, match="TONNE_MQTT_URL_FILE=/nowhere/at/all"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("TONNE_DATABASE_URL", "mysql://u:secret@h/db", "TONNE_DATABASE_URL begins with 'mysql'"),
+        ("TONNE_MQTT_URL", "localhost:1883", "TONNE_MQTT_URL begins with 'localhost'"),
+        ("TONNE_MQTT_URL", "mqtt://", "TONNE_MQTT_URL names no host"),
+        ("TONNE_KAFKA_URL", "http://h", "TONNE_KAFKA_URL begins with 'http'"),
+        ("TONNE_API_BIND", "8080", "TONNE_API_BIND address '8080' is not host:port"),
+        ("TONNE_METRICS_BIND", "h:70000", "TONNE_METRICS_BIND address"),
+        ("TONNE_API_BIND", "127.0.0.1:9464", "TONNE_API_BIND and TONNE_METRICS_BIND are the same"),
+        ("TONNE_HOME", "", "TONNE_HOME is empty"),
+    ],
+)
+def test_malformed_values_are_refused_by_name(monkeypatch, name, value, reason):
+    """The operator must read which variable to change, and no password may reach a log."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        Settings()
+    assert reason in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_the_environment_wins_over_dotenv(monkeypatch, tmp_path):
+    """A value given for one run must hold for that run."""
+    text = "TONNE_MQTT_URL=mqtt://file\nTONNE_METRICS_BIND=\nOTHER=1\n"
+    (tmp_path / ".env").write_text(text, encoding="utf-8")
+    assert Settings().mqtt_url == "mqtt://file"
+    assert not Settings().metrics_bind
+    monkeypatch.setenv("TONNE_MQTT_URL", "mqtts://shell:8883")
+    assert Settings().mqtt_url == "mqtts://shell:8883"
+
+
+def test_unknown_names_in_dotenv_are_refused(tmp_path):
+    """The file is read by the same rules as the environment."""
+    (tmp_path / ".env").write_text("TONNE_MQQT_URL=mqtt://x\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"TONNE_MQQT_URL in \.env"):
+        Settings()
+
+
+def test_local_servers_fill_what_is_not_set(monkeypatch, tmp_path):
+    """`tonne local up && tonne run` must work with no environment, and not override one."""
+    (tmp_path / ".tonne").mkdir()
+    urls = {"database_url": "postgresql://l/t", "mqtt_url": "mqtt://l:1", "kafka_url": None}
+    (tmp_path / ".tonne/local.json").write_text(json.dumps(urls), encoding="utf-8")
+    monkeypatch.setenv("TONNE_MQTT_URL", "mqtt://own")
+    settings = Settings()
+    assert settings.database_url == "postgresql://l/t"
+    assert settings.mqtt_url == "mqtt://own"
+    assert settings.kafka_url is None
+
+
+def test_a_spoilt_local_state_says_how_to_mend_it(tmp_path):
+    """A half-written file must not look like "no servers"."""
+    (tmp_path / ".tonne").mkdir()
+    (tmp_path / ".tonne/local.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SettingsError, match="tonne local up"):
+        Settings()
+
+
+def test_require_says_how_to_give_it():
+    """A command without its server must say what to do, not fail on None."""
+    with pytest.raises(SettingsError, match=r"TONNE_KAFKA_URL is not set.*local up --kafka"):
+        Settings().require("kafka_url")
+
+
+def test_addresses():
+    """Also version 6 addresses can be listened on."""
+    assert split_bind("[::1]:80") == ("::1", 80)
+    assert split_bind("0.0.0.0:9464") == ("0.0.0.0", 9464)  # noqa: S104 - text only

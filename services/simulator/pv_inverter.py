@@ -1,0 +1,67 @@
+"""
+PV inverter: PVWatts over the sky of its site.
+
+DC and inverter after Dobos, "PVWatts Version 5 Manual", NREL/TP-6A20-62641;
+cell temperature after Faiman (2008).  At night the inverter draws its standby
+power, which its meter counts as import, never as negative export.
+"""
+
+import numpy as np
+
+from services.simulator.chance import stream
+from services.simulator.day import Day
+from services.simulator.model import Block, Device
+from services.simulator.register import Register
+from services.simulator.sky import load_pvlib, sky
+
+_DC_PER_AC = 1.15
+_GAMMA_PER_K = -0.0035
+_EFFICIENCY = 0.96
+_STANDBY_SHARE = 0.0002
+
+
+class PvInverter:
+    """A string inverter of `rated_power_w` AC."""
+
+    def __init__(self, device: Device, seed: int) -> None:
+        chance = stream(seed, device.id, "build")
+        self._device = device
+        self._soiling = float(chance.uniform(0.93, 0.99))
+        self._export = Register(int(chance.integers(5_000_000, 60_000_000)))
+        self._import = Register(int(chance.integers(1_000, 60_000)))
+
+    def readings(self, day: Day, number: np.ndarray) -> Block:
+        """Readings of a day: power follows the sky, registers follow the power."""
+        device, pvlib = self._device, load_pvlib()
+        above = sky(
+            day.seed,
+            device.latitude,
+            device.longitude,
+            day.number,
+            int(day.time_ms[0]),
+            len(day.time_ms),
+            device.cadence_s,
+        )
+        irradiance = above.irradiance_w_m2 * self._soiling
+        module = pvlib.temperature.faiman(irradiance, above.air_c, wind_speed=2.0)
+        dc_rated = device.rated_power_w * _DC_PER_AC
+        dc = pvlib.pvsystem.pvwatts_dc(irradiance, module, dc_rated, _GAMMA_PER_K)
+        ac = pvlib.inverter.pvwatts(dc, device.rated_power_w / _EFFICIENCY, eta_inv_nom=_EFFICIENCY)
+        producing = ac > 0
+        power_w = np.where(producing, ac, -_STANDBY_SHARE * device.rated_power_w)
+        power_mw = np.rint(power_w * 1_000).astype(np.int64)
+        return Block(
+            time_ms=day.time_ms,
+            number=number,
+            registers={
+                "energy_export_kwh": self._export.advance(day.time_ms, power_mw),
+                "energy_import_kwh": self._import.advance(day.time_ms, -power_mw),
+            },
+            gauges={
+                "active_power_kw": power_mw / 1e6,
+                "irradiance_w_m2": np.round(irradiance, 1),
+                "module_temperature_c": np.round(module, 1),
+                "dc_power_kw": np.round(dc / 1_000, 3),
+                "state": producing.astype(np.float64),
+            },
+        )

@@ -1,0 +1,121 @@
+"""
+Device classes: the canonical channels of each kind of device, in base units.
+
+A class file is the schema: one row of `reading_<class>` a message, one column
+a channel, in the order of the file.  A register has a quantity, may have a
+limit (the fastest rate it can plausibly run at) and a tolerance (a step back
+this small is jitter, not a reset).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from ingest.errors import ProfileError
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What interval rows count, with its base unit."""
+
+    name: str
+    unit: str
+
+
+QUANTITIES: tuple[Quantity, ...] = (
+    Quantity("energy_export", "Wh"),
+    Quantity("energy_import", "Wh"),
+    Quantity("distance", "m"),
+    Quantity("flow", "mL"),
+    Quantity("biogas", "mL"),
+)
+QUANTITY_INDEX: dict[str, int] = {q.name: i for i, q in enumerate(QUANTITIES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """
+    One canonical channel.
+
+    `limit` is `"rated_power"`, a number of base units an hour, or None where
+    no bound is known.  `power` names the gauge that stands in where a device
+    has no such register, `direction` the sign of that gauge which counts.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    quantity: str | None = None
+    limit: str | int | None = None
+    tolerance: int = 0
+    power: str | None = None
+    direction: int = 1
+    span: tuple[float, float] | None = None
+    span_of_rated: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceClass:
+    """A kind of device and its channels, in column order."""
+
+    id: str
+    title: str
+    channels: dict[str, Channel]
+
+    @property
+    def registers(self) -> list[Channel]:
+        """Cumulative registers, in column order."""
+        return [c for c in self.channels.values() if c.kind == "register"]
+
+    @property
+    def gauges(self) -> list[Channel]:
+        """Momentary values, in column order."""
+        return [c for c in self.channels.values() if c.kind == "gauge"]
+
+
+def parse(document: dict[str, Any]) -> DeviceClass:
+    """
+    Build a device class from its parsed TOML.
+
+    Raises
+    ------
+    ProfileError
+        Naming the class, the channel and what is wrong with it.
+    """
+    channels = {name: _channel(name, spec) for name, spec in document.get("channel", {}).items()}
+    for channel in channels.values():
+        _check(document["id"], channel, channels)
+    return DeviceClass(document["id"], document["title"], channels)
+
+
+def _channel(name: str, spec: dict[str, Any]) -> Channel:
+    spans: dict[str, Any] = {k: tuple(spec[k]) for k in ("span", "span_of_rated") if k in spec}
+    try:
+        return Channel(name=name, **{**spec, **spans})
+    except TypeError as error:
+        raise ProfileError(f"channel {name}: {error}; see ingest/classes for the keys") from None
+
+
+def _check(class_id: str, channel: Channel, channels: dict[str, Channel]) -> None:
+    where = f"class {class_id}, channel {channel.name}"
+    if channel.kind not in {"register", "gauge"}:
+        raise ProfileError(f"{where}: kind {channel.kind!r} must be 'register' or 'gauge'")
+    if channel.kind == "register" and channel.quantity not in QUANTITY_INDEX:
+        raise ProfileError(f"{where}: quantity {channel.quantity!r} is not one of {QUANTITIES}")
+    if channel.power is not None and channel.power not in channels:
+        raise ProfileError(f"{where}: power {channel.power!r} is no channel of this class")
+
+
+@cache
+def load() -> dict[str, DeviceClass]:
+    """Read all class files that ship with tonne, by id."""
+    found = {}
+    for entry in sorted(resources.files(__name__).iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".toml"):
+            device_class = parse(tomllib.loads(entry.read_text(encoding="utf-8")))
+            found[device_class.id] = device_class
+    return found

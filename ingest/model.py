@@ -1,0 +1,192 @@
+"""
+The words of the pipeline: devices, frames of readings, interval rows.
+
+All quantities are whole base units (Wh, mL, m, microseconds UTC); gauges are
+float64 in the unit that their column's name carries.  An absent register is
+`NULL`, an absent gauge is NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    Int64 = NDArray[np.int64]
+    Int32 = NDArray[np.int32]
+    Int16 = NDArray[np.int16]
+    Float64 = NDArray[np.float64]
+    Column = NDArray[np.int64] | NDArray[np.float64]
+
+NULL: int = int(np.iinfo(np.int64).min)
+INTERVAL_US: int = 900_000_000
+HOUR_US: int = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A meter swap: where the old register ended and the new one began. [base units]"""
+
+    channel: str
+    at_us: int
+    last: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A field device as the registry holds it."""
+
+    id: str
+    site: str
+    class_id: str
+    profile: str = "generic"
+    gateway: str | None = None
+    rated_power_w: int | None = None
+    installed_us: int = 0
+    removed_us: int | None = None
+    replacements: tuple[Replacement, ...] = ()
+
+
+class Fleet:
+    """All devices, and the two look-ups that every message needs."""
+
+    __slots__ = ("by_id", "devices", "installed_us", "rated_w", "version")
+
+    def __init__(self, devices: Iterable[Device], version: int = 0) -> None:
+        self.devices: list[Device] = list(devices)
+        self.by_id: dict[str, int] = {d.id: i for i, d in enumerate(self.devices)}
+        self.rated_w: Int64 = np.array([d.rated_power_w or 0 for d in self.devices], dtype=np.int64)
+        self.installed_us: Int64 = np.array([d.installed_us for d in self.devices], dtype=np.int64)
+        self.version = version
+
+    def __len__(self) -> int:
+        return len(self.devices)
+
+    def ids(self, indices: Sequence[int] | Int32) -> list[str]:
+        """Return the device ids of fleet indices."""
+        devices = self.devices
+        return [devices[i].id for i in indices]
+
+
+@dataclass(slots=True)
+class Frame:
+    """Readings of one device class as columns, n rows in arrival order."""
+
+    class_id: str
+    device: Int32
+    time_us: Int64
+    message: Int32
+    columns: dict[str, Column]
+    flags: dict[int, dict[str, str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.time_us)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Frame:
+        """Return the rows selected by an index or mask array; flags follow their rows."""
+        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        moved: dict[int, dict[str, str]] = {}
+        if self.flags:
+            moved = {k: self.flags[int(i)] for k, i in enumerate(index) if int(i) in self.flags}
+        return Frame(
+            self.class_id,
+            self.device[index],
+            self.time_us[index],
+            self.message[index],
+            {name: values[index] for name, values in self.columns.items()},
+            moved,
+        )
+
+
+def _none() -> Int64:
+    return np.empty(0, dtype=np.int64)
+
+
+@dataclass(slots=True)
+class IntervalRows:
+    """
+    Quantities on the 15-minute grid, n rows.
+
+    `measured_us` counts the time inside register steps no longer than the
+    measured limit, `estimated_us` the time inside longer steps or integrated
+    from power, `unknown_us` the time inside steps whose size nobody knows
+    (reset, impossible).  What is left of the interval has no step: missing.
+
+    `register`, `read_us` and `changed_us` are where the register last stood in
+    the interval, when that was read and when it last rose; NULL where it was
+    not read or had departed and may return.  Metering can go on from any of
+    them as if it knew all that came before.
+    """
+
+    device: Int32
+    quantity: Int16
+    start_us: Int64
+    value: Int64
+    measured_us: Int64
+    estimated_us: Int64
+    unknown_us: Int64
+    register: Int64 = field(default_factory=_none)
+    read_us: Int64 = field(default_factory=_none)
+    changed_us: Int64 = field(default_factory=_none)
+
+    def __post_init__(self) -> None:
+        for name in ("register", "read_us", "changed_us"):
+            if len(getattr(self, name)) != len(self.start_us):
+                setattr(self, name, np.full(len(self.start_us), NULL, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.start_us)
+
+    @staticmethod
+    def empty() -> IntervalRows:
+        """Return a set without rows."""
+        none = _none()
+        return IntervalRows(
+            none.astype(np.int32), none.astype(np.int16), none, none, none, none, none
+        )
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> IntervalRows:
+        """Return the rows selected by an index or mask array."""
+        return IntervalRows(*(getattr(self, name)[rows] for name in INTERVAL_FIELDS))
+
+    @staticmethod
+    def concat(parts: Sequence[IntervalRows]) -> IntervalRows:
+        """Join row sets in the order given."""
+        if not parts:
+            return IntervalRows.empty()
+        return IntervalRows(
+            *(np.concatenate([getattr(p, name) for p in parts]) for name in INTERVAL_FIELDS)
+        )
+
+
+INTERVAL_FIELDS = (
+    "device",
+    "quantity",
+    "start_us",
+    "value",
+    "measured_us",
+    "estimated_us",
+    "unknown_us",
+    "register",
+    "read_us",
+    "changed_us",
+)
+
+
+def quality(estimated_us: int, unknown_us: int) -> str:
+    """
+    Word for how far an interval's value may be trusted.
+
+    `suspect` where a step's size is not known, `estimated` where energy was
+    spread over a long step or integrated from power, else `measured`.
+    """
+    if unknown_us > 0:
+        return "suspect"
+    return "estimated" if estimated_us > 0 else "measured"

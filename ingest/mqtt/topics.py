@@ -1,0 +1,81 @@
+"""
+Topics of tonne/v1: who speaks, and for which device.
+
+`tonne/v1/<principal>/telemetry` is a device speaking for itself;
+`tonne/v1/<principal>/<device>/telemetry` is a gateway speaking for a device
+that the registry puts behind it.  Everything else is refused with a reason.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.errors import PayloadError
+
+if TYPE_CHECKING:
+    from ingest.model import Fleet
+
+PREFIX = "tonne/v1/"
+SUBSCRIPTIONS = ("tonne/v1/+/telemetry", "tonne/v1/+/+/telemetry")
+_REMEMBERED = 200_000
+
+
+def principal_of(topic: str) -> str:
+    """Return the principal in a topic, or an empty string where there is none."""
+    parts = topic.split("/", 3)
+    return parts[2] if topic.startswith(PREFIX) and len(parts) > 2 else ""  # noqa: PLR2004 (position in the topic)
+
+
+def receipt_topic(principal: str) -> str:
+    """Return the topic on which a principal learns what is durable."""
+    return f"{PREFIX}{principal}/receipt"
+
+
+class Router:
+    """Topic to fleet index, remembered; made anew with each registry version."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self._known: dict[str, int] = {}
+
+    def route(self, topic: str) -> int:
+        """
+        Fleet index of the device that a topic speaks for.
+
+        Raises
+        ------
+        PayloadError
+            `unknown_topic`, `unknown_device` or `not_your_device`.
+        """
+        index = self._known.get(topic)
+        if index is None:
+            index = self._resolve(topic)
+            if len(self._known) < _REMEMBERED:
+                self._known[topic] = index
+        return index
+
+    def _resolve(self, topic: str) -> int:
+        principal, device_id = _parts(topic)
+        index = self.fleet.by_id.get(device_id)
+        if index is None:
+            raise PayloadError(
+                "unknown_device",
+                f"{device_id!r} is not in the registry; `tonne registry import` it",
+            )
+        speaker = self.fleet.devices[index].gateway or device_id
+        if speaker != principal:
+            raise PayloadError(
+                "not_your_device",
+                f"{principal!r} speaks for {device_id!r}, whose principal is {speaker!r}",
+            )
+        return index
+
+
+def _parts(topic: str) -> tuple[str, str]:
+    words = topic.removeprefix(PREFIX).split("/")
+    if topic.startswith(PREFIX) and words[-1] == "telemetry":
+        if len(words) == 2:  # noqa: PLR2004 (principal, telemetry)
+            return words[0], words[0]
+        if len(words) == 3:  # noqa: PLR2004 (principal, device, telemetry)
+            return words[0], words[1]
+    raise PayloadError("unknown_topic", f"{topic!r}; publish on tonne/v1/<principal>/telemetry")

@@ -1,0 +1,150 @@
+"""
+Messages to readings that may be stored, and refusals with their reasons.
+
+A time that cannot be refuses the reading.  A gauge outside its span loses that
+channel alone, flagged on the row: the register beside it may be sound, and a
+dead letter keeps the whole message either way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest import classes
+from ingest.decode import Decoded, Rejected, decode
+from ingest.model import HOUR_US, NULL
+from ingest.quality import clock_skew, gross_range
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ingest.classes import Channel
+    from ingest.codecs.json_object import Reading
+    from ingest.model import Fleet, Float64, Frame
+
+LIFETIME_HOURS = 87_600
+_SHOWN = 5
+
+
+@dataclass(slots=True)
+class Admitted:
+    """Frames fit to store, refusals, ignored channels, and what each message held."""
+
+    frames: list[Frame]
+    rejected: list[Rejected]
+    ignored: Counter[tuple[str, str, str]]
+    seen: dict[int, Sequence[Reading]]
+
+
+def admit(
+    fleet: Fleet,
+    route: Callable[[str], int],
+    topics: Sequence[str],
+    payloads: Sequence[bytes],
+    content_types: Sequence[str | None],
+    received_us: int,
+) -> Admitted:
+    """
+    Decode a batch of messages and judge its readings.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    route : callable
+        Topic to fleet index; raises PayloadError.
+    topics, payloads, content_types : sequences, n
+    received_us : int
+        When the batch was received; times more than 5 minutes later are refused. [us UTC]
+    """
+    decoded = decode(fleet, route, topics, payloads, content_types)
+    frames = [_judge(fleet, frame, decoded, received_us) for frame in decoded.frames]
+    return Admitted([f for f in frames if len(f)], decoded.rejected, decoded.ignored, decoded.seen)
+
+
+def _judge(fleet: Fleet, frame: Frame, out: Decoded, received_us: int) -> Frame:
+    frame = _judge_times(frame, out, received_us)
+    for channel in classes.load()[frame.class_id].channels.values():
+        if channel.kind == "gauge":
+            _judge_gauge(fleet, frame, channel, out)
+        elif channel.limit == "rated_power":
+            frame = _judge_register(fleet, frame, channel, out, received_us)
+    return _drop_empty(frame) if frame.flags else frame
+
+
+def _judge_times(frame: Frame, out: Decoded, received_us: int) -> Frame:
+    verdict = clock_skew.judge(frame.time_us, received_us)
+    if not verdict.any():
+        return frame
+    for row in np.flatnonzero(verdict):
+        kind = int(verdict[row])
+        detail = f"ts {frame.time_us[row] // 1000} ms {clock_skew.REMEDIES[kind]}"
+        out.rejected.append(Rejected(int(frame.message[row]), clock_skew.REASONS[kind], detail))
+    return frame.take(verdict == clock_skew.OK)
+
+
+def _judge_gauge(fleet: Fleet, frame: Frame, channel: Channel, out: Decoded) -> None:
+    values: Float64 = frame.columns[channel.name]  # type: ignore[assignment]
+    low, high = _span(fleet, frame, channel)
+    bad = gross_range.outside(values, low, high) | np.isinf(values)
+    if not bad.any():
+        return
+    for row in np.flatnonzero(bad):
+        bounds = f"[{_at(low, row):g}, {_at(high, row):g}] {channel.unit}"
+        detail = f"{channel.name} {values[row]:g} is outside {bounds}; check its unit"
+        out.rejected.append(Rejected(int(frame.message[row]), "out_of_range", detail))
+        frame.flags.setdefault(int(row), {})[channel.name] = "out_of_range"
+    frame.columns[channel.name] = np.where(bad, np.nan, values)
+
+
+def _span(fleet: Fleet, frame: Frame, channel: Channel) -> tuple[float | Float64, float | Float64]:
+    if channel.span is not None:
+        return channel.span
+    if channel.span_of_rated is None:
+        return (-np.inf, np.inf)
+    rated = fleet.rated_w[frame.device].astype(np.float64)
+    rated[rated == 0] = np.inf
+    return (rated * channel.span_of_rated[0], rated * channel.span_of_rated[1])
+
+
+def _at(bound: float | Float64, row: np.intp) -> float:
+    return float(bound[row]) if isinstance(bound, np.ndarray) else bound
+
+
+def _judge_register(
+    fleet: Fleet, frame: Frame, channel: Channel, out: Decoded, received_us: int
+) -> Frame:
+    """A register that its device could not have filled in its life is in another unit."""
+    values = frame.columns[channel.name]
+    rated = fleet.rated_w[frame.device]
+    hours = np.maximum(received_us - fleet.installed_us[frame.device], 0) / HOUR_US + LIFETIME_HOURS
+    bad: NDArray[np.bool_] = (values != NULL) & (rated > 0) & (values > rated * hours)
+    if not bad.any():
+        return frame
+    for row in np.flatnonzero(bad):
+        device = fleet.devices[frame.device[row]]
+        detail = (
+            f"{channel.name} {values[row]} {channel.unit} is more than {device.rated_power_w} W"
+            f" could make since {LIFETIME_HOURS} h before its installation; check the unit"
+        )
+        out.rejected.append(Rejected(int(frame.message[row]), "implausible_register", detail))
+    return frame.take(~bad)
+
+
+def _drop_empty(frame: Frame) -> Frame:
+    """Rows whose every channel was refused hold nothing to store."""
+    rows = np.array(sorted(frame.flags), dtype=np.intp)
+    empty = np.ones(len(rows), dtype=np.bool_)
+    for values in frame.columns.values():
+        held = values[rows]
+        empty &= (held == NULL) if held.dtype == np.int64 else np.isnan(held)
+    if not empty.any():
+        return frame
+    keep = np.ones(len(frame), dtype=np.bool_)
+    keep[rows[empty]] = False
+    return frame.take(keep)

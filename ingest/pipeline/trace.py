@@ -1,0 +1,216 @@
+"""
+One register column of many devices to steps: in columns where nothing needs judgement.
+
+A device whose readings all rise within their allowance is settled in columns.
+Any other is read one reading at a time by `registers.Reader`, which comes to
+the same steps for the first kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest import intervals
+from ingest.intervals import Marks, Steps
+from ingest.registers import UNKNOWN, Mark, Reader, clean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ingest.model import Int16, Int32, Int64
+    from ingest.pipeline.bounds import Bounds, RegisterColumn
+    from ingest.pipeline.state import Register
+
+
+class Column(NamedTuple):
+    """Readings of one register, sorted by device and time, absent ones left out."""
+
+    device: Int32
+    time_us: Int64
+    value: Int64
+
+
+class Ends(NamedTuple):
+    """Where each device's register stands after its last reading; arrays, one row a device."""
+
+    device: Int32
+    value: Int64
+    read_us: Int64
+    changed_us: Int64
+    away: NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Trace:
+    """
+    Steps of one register column, and the mark after each reading.
+
+    `rewrites` are devices whose older steps would change; the time beside each
+    is how far back.  Their rows here are left out.
+    """
+
+    steps: Steps
+    marks: Marks
+    ends: Ends
+    events: list[str]
+    rewrites: dict[int, int]
+
+
+def trace(
+    bounds: Bounds, class_id: str, column: RegisterColumn, rows: Column, start: Register
+) -> Trace:
+    """
+    Steps between successive readings, from remembered marks.
+
+    Parameters
+    ----------
+    rows : Column
+        Sorted by device and time, times unique a device and later than its mark.
+    start : Register
+        Remembered marks.
+    """
+    head = np.ones(len(rows.device), dtype=np.bool_)
+    head[1:] = rows.device[1:] != rows.device[:-1]
+    heads = np.flatnonzero(head)
+    known, value, read_us = _before(rows, heads, start)
+    rise = rows.value - value
+    rate = bounds.rate(class_id, column.channel)[rows.device]
+    fine = ~known | clean(rate, column.channel.tolerance, rows.time_us - read_us, rise)
+    fine &= rows.time_us < bounds.next_swap_us[rows.device]
+    fine_device = np.logical_and.reduceat(fine, heads) if len(heads) else fine
+    fine_device = fine_device & ~start.away[rows.device[heads]]
+    good = np.repeat(fine_device, np.diff(np.append(heads, len(rows.device))))
+    changed = _changed(rows, heads, rise, start)
+    whose: Int16 = np.full(len(rows.device), column.quantity, dtype=np.int16)
+    marks = Marks(rows.device, whose, rows.time_us, rows.value, changed, ~known)
+    step = good & known
+    none = np.zeros(int(step.sum()), dtype=np.bool_)
+    steps = _steps(
+        rows.device[step], column.quantity, read_us[step], rows.time_us[step], rise[step], none
+    )
+    tails = np.append(heads[1:], len(rows.device))[: len(heads)] - 1
+    ends = Ends(
+        rows.device[heads],
+        rows.value[tails],
+        rows.time_us[tails],
+        changed[tails],
+        np.zeros(len(heads), dtype=np.bool_),
+    )
+    out = Trace(steps, marks, ends, [], {})
+    if not fine_device.all():
+        out.marks = Marks(*(values[good] for values in marks))
+        _read_others(bounds, column, rows, heads, fine_device, start, out)
+    return out
+
+
+def _before(
+    rows: Column, heads: NDArray[np.intp], start: Register
+) -> tuple[NDArray[np.bool_], Int64, Int64]:
+    """Return the reading before each row; where there is none, the row itself."""
+    known = np.ones(len(rows.device), dtype=np.bool_)
+    value, read = np.empty_like(rows.value), np.empty_like(rows.time_us)
+    value[1:], read[1:] = rows.value[:-1], rows.time_us[:-1]
+    first = rows.device[heads]
+    known[heads] = start.known[first]
+    value[heads] = np.where(known[heads], start.value[first], rows.value[heads])
+    read[heads] = np.where(known[heads], start.read_us[first], rows.time_us[heads])
+    return known, value, read
+
+
+def _changed(rows: Column, heads: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
+    """Time of the last rise up to each row; the first reading of all counts as one."""
+    at = np.arange(len(rows.device))
+    first = rows.device[heads]
+    risen = rise > 0
+    risen[heads] |= ~start.known[first]
+    head_of = np.zeros_like(at)
+    head_of[heads] = heads
+    last = np.maximum.accumulate(np.where(risen, at, -1))
+    inside = last >= np.maximum.accumulate(head_of)
+    return np.where(inside, rows.time_us[last], start.changed_us[rows.device])
+
+
+def _steps(
+    device: Int32,
+    quantity: int,
+    from_us: Int64,
+    to_us: Int64,
+    value: Int64,
+    unknown: NDArray[np.bool_],
+) -> Steps:
+    kind = intervals.kind_of(from_us, to_us, unknown)
+    whose: Int16 = np.full(len(device), quantity, dtype=np.int16)
+    return Steps(device, whose, from_us, to_us, value, kind)
+
+
+def _read_others(
+    bounds: Bounds,
+    column: RegisterColumn,
+    rows: Column,
+    heads: NDArray[np.intp],
+    fine_device: NDArray[np.bool_],
+    start: Register,
+    out: Trace,
+) -> None:
+    """Read the devices that need judgement, one reading at a time."""
+    limits = np.append(heads, len(rows.device))
+    steps, marks = [out.steps], [out.marks]
+    for k in np.flatnonzero(~fine_device):
+        index = int(rows.device[heads[k]])
+        if start.away[index]:
+            out.rewrites[index] = int(start.read_us[index])
+            continue
+        reader = Reader(bounds.meter(index, column.channel), _mark(start, index))
+        times, values = (
+            rows.time_us[limits[k] : limits[k + 1]],
+            rows.value[limits[k] : limits[k + 1]],
+        )
+        for moment, value in zip(times.tolist(), values.tolist(), strict=True):
+            reader.read(moment, value)
+        out.events.extend(reader.events)
+        if reader.rewrites:
+            out.rewrites[index] = int(start.changed_us[index])
+            continue
+        steps.append(_reader_steps(index, column.quantity, reader))
+        marks.append(_reader_marks(index, column.quantity, reader, times, start))
+        _set_end(out.ends, int(k), reader)
+    out.steps = Steps(*(np.concatenate(c) for c in zip(*steps, strict=True)))
+    out.marks = Marks(*(np.concatenate(c) for c in zip(*marks, strict=True)))
+
+
+def _mark(start: Register, index: int) -> Mark | None:
+    if not start.known[index]:
+        return None
+    return Mark(int(start.value[index]), int(start.read_us[index]), int(start.changed_us[index]))
+
+
+def _reader_steps(index: int, quantity: int, reader: Reader) -> Steps:
+    table = np.array(reader.steps, dtype=np.int64).reshape(-1, 4)
+    device: Int32 = np.full(len(table), index, dtype=np.int32)
+    return _steps(device, quantity, table[:, 0], table[:, 1], table[:, 2], table[:, 3] == UNKNOWN)
+
+
+def _reader_marks(
+    index: int, quantity: int, reader: Reader, times: Int64, start: Register
+) -> Marks:
+    table = np.array(reader.marks, dtype=np.int64)
+    n = len(table)
+    first = np.zeros(n, dtype=np.bool_)
+    first[0] = not start.known[index]
+    device: Int32 = np.full(n, index, dtype=np.int32)
+    whose: Int16 = np.full(n, quantity, dtype=np.int16)
+    return Marks(device, whose, times, table[:, 0], table[:, 2], first)
+
+
+def _set_end(ends: Ends, k: int, reader: Reader) -> None:
+    mark = reader.mark
+    ends.away[k] = reader.away is not None
+    if mark is not None:
+        ends.value[k], ends.read_us[k], ends.changed_us[k] = (
+            mark.value,
+            mark.read_us,
+            mark.changed_us,
+        )

@@ -1,0 +1,53 @@
+"""
+Units at the edge: wire unit to base unit, once, here.
+
+A factor is an exact ratio of whole numbers; registers are multiplied and
+rounded to the nearest base unit, gauges are multiplied as floats.
+"""
+
+from __future__ import annotations
+
+from ingest.errors import ProfileError
+
+# (from, to): (numerator, denominator, offset)
+_FACTORS: dict[tuple[str, str], tuple[int, int, float]] = {
+    ("kWh", "Wh"): (1_000, 1, 0.0),
+    ("MWh", "Wh"): (1_000_000, 1, 0.0),
+    ("kW", "W"): (1_000, 1, 0.0),
+    ("MW", "W"): (1_000_000, 1, 0.0),
+    ("m3", "mL"): (1_000_000, 1, 0.0),
+    ("L", "mL"): (1_000, 1, 0.0),
+    ("Nm3", "mL"): (1_000_000, 1, 0.0),
+    ("km", "m"): (1_000, 1, 0.0),
+    ("mg/m3", "ug/m3"): (1_000, 1, 0.0),
+    ("K", "Cel"): (1, 1, -273.15),
+    ("1", "%"): (100, 1, 0.0),
+    ("m/s", "km/h"): (36, 10, 0.0),
+    ("A", "mA"): (1_000, 1, 0.0),
+}
+
+
+def factor(wire: str, base: str) -> tuple[int, int, float]:
+    """
+    Ratio and offset that turn a wire unit into a base unit.
+
+    Returns
+    -------
+    numerator, denominator : int
+    offset : float
+        base = wire * numerator / denominator + offset
+
+    Raises
+    ------
+    ProfileError
+        If no such conversion is known.
+    """
+    if wire == base:
+        return (1, 1, 0.0)
+    try:
+        return _FACTORS[wire, base]
+    except KeyError:
+        known = ", ".join([*sorted({a for a, b in _FACTORS if b == base}), base])
+        raise ProfileError(
+            f"unit {wire!r} cannot become {base!r}; units that can: {known}"
+        ) from None

@@ -1,0 +1,56 @@
+"""Series of readings for metering tests, and metering them whole, in parts, from marks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ingest.model import NULL, Device, Fleet, Frame, IntervalRows
+from ingest.pipeline import Bounds, MeterState, meter
+
+MINUTE_US = 60_000_000
+T0_US = 1_767_225_600_000_000
+
+
+def fleet(n: int = 3, rated_w: int | None = 100_000, **more) -> Fleet:
+    return Fleet(
+        [Device(f"d{i}", "s", "pv_inverter", rated_power_w=rated_w, **more) for i in range(n)]
+    )
+
+
+def frame(device, time_us, export_wh, power_w=None) -> Frame:
+    n = len(time_us)
+    nan = np.full(n, np.nan)
+    return Frame(
+        "pv_inverter",
+        np.asarray(device, dtype=np.int32),
+        np.asarray(time_us, dtype=np.int64),
+        np.arange(n, dtype=np.int32),
+        {
+            "energy_export_wh": np.asarray(export_wh, dtype=np.int64),
+            "energy_import_wh": np.full(n, NULL, dtype=np.int64),
+            "active_power_w": nan if power_w is None else np.asarray(power_w, dtype=np.float64),
+            "irradiance_w_m2": nan,
+            "module_temperature_c": nan,
+            "dc_power_w": nan,
+            "state": nan,
+        },
+    )
+
+
+def whole(fleet_: Fleet, readings: Frame) -> IntervalRows:
+    """Meter a complete set of readings from nothing."""
+    found = meter(Bounds(fleet_), MeterState(len(fleet_)), [readings])
+    assert not found.rewrites
+    return found.rows
+
+
+def table(rows: IntervalRows) -> dict:
+    """Rows by key, as plain numbers."""
+    return {
+        (int(d), int(q), int(s)): (int(v), int(m), int(e), int(u), int(r), int(t), int(c))
+        for d, q, s, v, m, e, u, r, t, c in zip(
+            rows.device, rows.quantity, rows.start_us, rows.value, rows.measured_us,
+            rows.estimated_us, rows.unknown_us, rows.register, rows.read_us, rows.changed_us,
+            strict=True,
+        )
+    }  # fmt: skip

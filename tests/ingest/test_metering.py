@@ -1,0 +1,188 @@
+"""Metering: what a meter counts is what the intervals hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.model import INTERVAL_US, NULL, Device, Fleet, Replacement
+from ingest.pipeline import Bounds, MeterState, meter
+from ingest.registers import Reader
+
+from .metering import MINUTE_US, T0_US, fleet, frame, table, whole
+
+ODD_STEPS = st.sampled_from([0, 0, 1, 5, 40, 99, 100, 101, 1_000, 1_600, 5_000, -40, -90, -100])
+JUMPS = st.sampled_from([-(10**9), 10**9, 999_999, -500, -101, 30_000])
+
+
+@st.composite
+def series(draw, devices: int = 2):
+    """Readings of a few devices with every mischief a register can do; times unique."""
+    device, time_us, value = [], [], []
+    for d in range(devices):
+        n = draw(st.integers(0, 25))
+        t, r = (
+            T0_US + draw(st.integers(0, 20)) * MINUTE_US,
+            draw(st.sampled_from([0, 50, 10**8 - 500, 10**6])),
+        )
+        before = r
+        for _ in range(n):
+            device.append(d)
+            time_us.append(t)
+            value.append(max(r, 0))
+            t += draw(st.sampled_from([1, 5, 10, 15, 17, 59, 61, 130, 400])) * MINUTE_US
+            kind = draw(st.integers(0, 9))
+            if kind == 0:
+                before, r = r, max(0, r + draw(JUMPS))
+            elif kind == 1:
+                before, r = r, before
+            elif kind == 2:
+                r %= 10**8
+            else:
+                r += draw(ODD_STEPS)
+    return device, time_us, value
+
+
+def live(fleet_, readings, cuts, state=None):
+    """Meter in batches of time order; what must be rewritten is metered again from the start."""
+    bounds, state = Bounds(fleet_), MeterState(len(fleet_))
+    stored: dict = {}
+    device, time_us, value = (np.asarray(c) for c in readings)
+    order = np.lexsort((device, time_us))
+    edges = sorted({0, len(order), *(c % (len(order) + 1) for c in cuts)})
+    for a, b in zip(edges, edges[1:], strict=False):
+        part = order[a:b]
+        found = meter(bounds, state, [frame(device[part], time_us[part], value[part])])
+        stored.update(table(found.rows))
+        found.apply(state)
+        for again in found.rewrites:
+            past = order[:b][device[order[:b]] == again]
+            stored = {k: v for k, v in stored.items() if k[0] != again}
+            fresh = MeterState(len(fleet_))
+            once = meter(bounds, fresh, [frame(device[past], time_us[past], value[past])])
+            assert not once.rewrites
+            stored.update(table(once.rows))
+            for register, new in zip(state.registers, fresh.registers, strict=True):
+                register.known[again] = register.away[again] = False
+                for name in ("open_us", "power_us", "read_us"):
+                    getattr(register, name)[again] = getattr(new, name)[again]
+            once.apply(state)
+    return stored
+
+
+@settings(max_examples=300, deadline=None)
+@given(series(), st.lists(st.integers(0, 60), max_size=6))
+def test_any_split_gives_the_same_rows(readings, cuts):
+    """A tonne must not depend on how messages happened to be batched."""
+    fleet_ = fleet(2)
+    assert live(fleet_, readings, cuts) == table(whole(fleet_, frame(*readings)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(series(1), st.integers(0, 30))
+def test_stored_marks_carry_the_past(readings, skip):
+    """Late data must cost a window, not a history, and still come to the same rows."""
+    fleet_ = fleet(1)
+    everything = table(whole(fleet_, frame(*readings)))
+    marked = sorted(k for k, v in everything.items() if v[5] != NULL)
+    if len(marked) < 2:
+        return
+    key = marked[skip % (len(marked) - 1)]
+    _, _, _, _, value, read_us, changed_us = everything[key]
+    state = MeterState(1)
+    register = state.registers[key[1]]
+    register.known[0], register.value[0] = True, value
+    register.read_us[0], register.changed_us[0] = read_us, changed_us
+    found = meter(Bounds(fleet_), state, [frame(*readings)])
+    if found.rewrites:
+        assert found.rewrites[0] <= read_us
+        return
+    after = key[2] + INTERVAL_US
+    assert {k: v for k, v in table(found.rows).items() if k[2] >= after} == {
+        k: v for k, v in everything.items() if k[2] >= after
+    }
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 1)), min_size=1, max_size=60))
+def test_intervals_sum_to_the_register(pairs):
+    """Not one watt-hour may be made or lost between a register and its intervals."""
+    time_us, value = [T0_US], [123_456]
+    for minutes, load in pairs:
+        time_us.append(time_us[-1] + minutes * MINUTE_US)
+        value.append(value[-1] + int(100_000 * minutes / 60 * load))
+    rows = whole(fleet(1), frame([0] * len(value), time_us, value))
+    assert int(rows.value.sum()) == value[-1] - value[0]
+    covered = rows.measured_us + rows.estimated_us + rows.unknown_us
+    assert int(covered.sum()) == time_us[-1] - time_us[0]
+
+
+def energy(values, minutes=None, rated_w=100_000, **more):
+    n = len(values)
+    at = [T0_US + MINUTE_US * (m if minutes else 15 * m) for m in (minutes or range(n))]
+    rows = whole(fleet(1, rated_w, **more), frame([0] * n, at, values))
+    return int(rows.value.sum()), rows
+
+
+@pytest.mark.parametrize(
+    ("values", "counted"),
+    [
+        ([1000, 2000, 3000], 2000),
+        ([10_000_000, 0, 10_000_500], 500),
+        ([10_000_000, 0, 0, 10_000_900], 900),
+        ([10_000_000, 0, 1_000, 2_000], 2_000),
+        ([1_000, 900, 1_200], 200),
+        ([1_000, 999_000_000, 1_500], 500),
+        ([1_000, 999_000_000, 999_001_000, 999_002_000, 999_003_000, 999_004_000, 999_005_000], 5_000),
+        ([99_999_000, 500], 1_500),
+        ([5_000, 5_000, 5_000, 95_000], 90_000),
+    ],
+    ids=[
+        "plain", "zero-glitch", "long-zero-glitch", "reset", "jitter", "spike", "jump-that-stays",
+        "rollover", "frozen-then-catch-up",
+    ],
+)  # fmt: skip
+def test_register_events(values, counted):
+    """Each trick of a real register counts what the meter could have made, never more."""
+    assert energy(values)[0] == counted
+
+
+def test_reset_marks_its_interval_suspect():
+    """An auditor must see that the step into a reset is not known."""
+    _, rows = energy([10_000_000, 0, 1_000])
+    assert rows.unknown_us.tolist() == [INTERVAL_US, 0]
+
+
+def test_catch_up_is_spread_over_the_standstill():
+    """Energy that a frozen register held back must not fall into one interval."""
+    _, rows = energy([5_000, 5_000, 5_000, 95_000])
+    assert rows.value.tolist() == [30_000, 30_000, 30_000]
+
+
+def test_replacement_keeps_the_sum():
+    """A meter swap loses only what the registry's two readings do not tell."""
+    swap = Replacement("energy_export_wh", T0_US + 20 * MINUTE_US, 1_000_700, 40)
+    total, _ = energy([1_000_000, 1_000_500, 140, 240], replacements=(swap,))
+    assert total == 500 + 200 + 100 + 100
+
+
+def test_power_stands_in_only_without_a_register():
+    """Integrated power must never be added to what a register already counted."""
+    at = [T0_US + m * MINUTE_US for m in (0, 5, 10, 40)]
+    power = [60_000.0] * 4
+    only = whole(fleet(1), frame([0] * 4, at, [NULL] * 4, power))
+    assert (int(only.value.sum()), int(only.measured_us.sum())) == (10_000, 0)
+    both = whole(fleet(1), frame([0] * 4, at, [NULL, 100, NULL, 200], power))
+    assert int(both.value.sum()) == 100
+
+
+def test_without_a_rated_power_a_rise_is_believed():
+    """A device without nameplate still meters; only its limits are unknown."""
+    assert energy([0, 10**12], rated_w=None)[0] == 10**12
+    assert Reader(Bounds(Fleet([Device("a", "s", "pv_inverter")])).meter(0, _export())).steps == []
+
+
+def _export():
+    return Bounds(fleet(1)).columns("pv_inverter")[0].channel

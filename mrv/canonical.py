@@ -18,6 +18,7 @@ import rfc8785
 from mrv.errors import CanonicalError
 
 MAX_SAFE_INTEGER = 2**53 - 1
+_FIRST_WITH_EXPONENT = 1e21
 
 
 def encode(value: object, *, allow_floats: bool = False) -> bytes:
@@ -171,3 +172,6 @@ def _check_float(number: float, path: str, *, allow_floats: bool) -> None:
         raise CanonicalError(
             f"{path} is the float {number!r}; in signed data write a decimal string"
         )
+    # JCS writes these without an exponent, so they would be read back as unsafe integers.
+    if MAX_SAFE_INTEGER < abs(number) < _FIRST_WITH_EXPONENT:
+        _check_integer(int(number), path)

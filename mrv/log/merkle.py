@@ -139,11 +139,11 @@ def verify_consistency(
         If it does not hold.
     """
     _check_sizes(earlier, later)
-    _check_hashes([earlier_root, later_root, *proof])
     if earlier == later:
         if proof or earlier_root != later_root:
             raise LogError(f"two trees of {later} leaves must have one root and an empty proof")
         return
+    _check_hashes([earlier_root, later_root, *proof])
     # A perfect earlier tree is itself the first node, and left out of the proof.
     path = [earlier_root, *proof] if earlier.bit_count() == 1 else list(proof)
     if not path or _fold(earlier, later, path) != (earlier_root, later_root):

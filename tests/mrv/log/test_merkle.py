@@ -1,0 +1,137 @@
+"""Inclusion and consistency proofs."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrv.errors import LogError
+from mrv.log.merkle import (
+    consistency_proof,
+    inclusion_proof,
+    verify_consistency,
+    verify_inclusion,
+)
+from mrv.tree import leaf_hash, root_hash
+
+MERKLE = Path(__file__).parents[2] / "vectors" / "merkle"
+INCLUSION = sorted((MERKLE / "inclusion").rglob("*.json"))
+CONSISTENCY = sorted((MERKLE / "consistency").rglob("*.json"))
+LEAVES = [leaf_hash(bytes([number])) for number in range(64)]
+
+
+def _hash(text: str | None) -> bytes:
+    return base64.b64decode(text or "")
+
+
+def _proof(vector: dict[str, Any]) -> list[bytes]:
+    return [_hash(text) for text in vector["proof"] or []]
+
+
+def _holds(verify: Any, *arguments: Any) -> bool:
+    try:
+        verify(*arguments)
+    except LogError:
+        return False
+    return True
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(MERKLE))
+
+
+def test_all_official_vectors_are_here() -> None:
+    """Vectors lost from the folder would be tests that silently no longer run."""
+    assert (len(INCLUSION), len(CONSISTENCY)) == (98, 98)
+
+
+@pytest.mark.parametrize("path", INCLUSION, ids=_name)
+def test_official_inclusion(path: Path) -> None:
+    """A receipt would be accepted for a statement that was never logged."""
+    vector = json.loads(path.read_bytes())
+    held = _holds(
+        verify_inclusion,
+        vector["leafIdx"],
+        vector["treeSize"],
+        _hash(vector["leafHash"]),
+        _proof(vector),
+        _hash(vector["root"]),
+    )
+    assert held is not vector["wantErr"], vector["desc"]
+
+
+@pytest.mark.parametrize("path", CONSISTENCY, ids=_name)
+def test_official_consistency(path: Path) -> None:
+    """The operator could rewrite the log between two checkpoints."""
+    vector = json.loads(path.read_bytes())
+    held = _holds(
+        verify_consistency,
+        vector["size1"],
+        vector["size2"],
+        _proof(vector),
+        _hash(vector["root1"]),
+        _hash(vector["root2"]),
+    )
+    assert held is not vector["wantErr"], vector["desc"]
+
+
+@given(st.integers(1, 64), st.data())
+def test_made_inclusion_proofs_hold_for_their_leaf_only(size: int, data: st.DataObject) -> None:
+    """A statement in the log could not be shown to be there, or another could in its place."""
+    index = data.draw(st.integers(0, size - 1))
+    other = data.draw(st.integers(0, size - 1))
+    leaves = LEAVES[:size]
+    proof = inclusion_proof(index, leaves)
+    assert len(proof) <= (size - 1).bit_length()
+    verify_inclusion(index, size, leaves[index], proof, root_hash(leaves))
+    assert _holds(verify_inclusion, index, size, leaves[other], proof, root_hash(leaves)) is (
+        other == index
+    )
+
+
+@given(st.integers(1, 64), st.data())
+def test_made_consistency_proofs_hold_for_their_sizes_only(later: int, data: st.DataObject) -> None:
+    """An honest log could not show that it only grew, or a rewritten one could."""
+    earlier = data.draw(st.integers(1, later))
+    proof = consistency_proof(earlier, LEAVES[:later])
+    old, new = root_hash(LEAVES[:earlier]), root_hash(LEAVES[:later])
+    verify_consistency(earlier, later, proof, old, new)
+    rewritten = [leaf_hash(b"x"), *LEAVES[1:later]]
+    assert not _holds(
+        verify_consistency,
+        earlier,
+        later,
+        consistency_proof(earlier, rewritten),
+        old,
+        root_hash(rewritten),
+    )
+
+
+@pytest.mark.parametrize("size", [0, 5])
+def test_no_consistency_from_nothing_or_from_the_future(size: int) -> None:
+    """An empty checkpoint would be taken as proof of a whole history."""
+    with pytest.raises(LogError, match="earlier tree has at least 1 leaf"):
+        consistency_proof(size, LEAVES[:4])
+    with pytest.raises(LogError, match="earlier tree has at least 1 leaf"):
+        verify_consistency(size, 4, [], LEAVES[0], LEAVES[0])
+
+
+@pytest.mark.parametrize("index", [-1, 4])
+def test_no_inclusion_of_what_is_not_there(index: int) -> None:
+    """A receipt for a place beyond the log would be made or accepted."""
+    with pytest.raises(LogError, match=f"no leaf {index} in a tree of 4"):
+        inclusion_proof(index, LEAVES[:4])
+    with pytest.raises(LogError, match=f"no leaf {index} in a tree of 4"):
+        verify_inclusion(index, 4, LEAVES[0], [], LEAVES[0])
+
+
+def test_hashes_of_wrong_length_are_refused() -> None:
+    """Hashes glued together could stand for others of the same bytes."""
+    with pytest.raises(LogError, match="32 bytes"):
+        verify_inclusion(0, 2, LEAVES[0], [LEAVES[1] + b"x"], LEAVES[0])
+    with pytest.raises(LogError, match="32 bytes"):
+        verify_consistency(1, 2, [b""], LEAVES[0], LEAVES[0])

@@ -1,0 +1,150 @@
+"""Canonical JSON: one value, one byte string."""
+
+import json
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrv import canonical
+from mrv.errors import CanonicalError
+
+JCS = Path(__file__).parents[1] / "vectors" / "jcs"
+NAMES = sorted(path.stem for path in (JCS / "input").iterdir())
+
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-canonical.MAX_SAFE_INTEGER, canonical.MAX_SAFE_INTEGER)
+    | st.floats(allow_nan=False, allow_infinity=False).filter(
+        lambda x: not canonical.MAX_SAFE_INTEGER < abs(x) < 1e21
+    )
+    | _texts
+)
+_values = st.recursive(
+    _scalars, lambda inner: st.lists(inner) | st.dictionaries(_texts, inner), max_leaves=12
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_official_vectors(name: str) -> None:
+    """Auditors' tools would hash other bytes than ours and call every statement forged."""
+    value = canonical.parse((JCS / "input" / f"{name}.json").read_bytes(), allow_floats=True)
+    encoded = canonical.encode(value, allow_floats=True)
+    assert encoded == (JCS / "output" / f"{name}.json").read_bytes()
+    assert encoded == bytes.fromhex((JCS / "outhex" / f"{name}.txt").read_text())
+
+
+def test_all_six_vectors_are_here() -> None:
+    """A vector lost from the folder would be a test that silently no longer runs."""
+    assert len(NAMES) == 6
+
+
+@given(_values)
+def test_bytes_are_a_fixed_point(value: object) -> None:
+    """A document read and written again would lose its signature."""
+    encoded = canonical.encode(value, allow_floats=True)
+    assert canonical.encode(canonical.parse(encoded, allow_floats=True), allow_floats=True) == (
+        encoded
+    )
+
+
+@given(st.dictionaries(_texts, _scalars, min_size=2, max_size=6), st.randoms())
+def test_key_order_does_not_matter(record: dict[str, object], random: object) -> None:
+    """Two programs that hold one statement in other key orders would sign other bytes."""
+    items = list(record.items())
+    random.shuffle(items)  # type: ignore[attr-defined]
+    assert canonical.encode(dict(items), allow_floats=True) == canonical.encode(
+        record, allow_floats=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (b'{"a":1,"a":2}', "'a' stands twice"),
+        (b'{"b":{"a":1,"c":0,"a":1}}', "'a' stands twice"),
+        (b'{"a":NaN}', "NaN"),
+        (b'{"a":-Infinity}', "-Infinity"),
+        (b'{"a":9007199254740992}', "$.a is an integer beyond"),
+        (b'{"a":[-9007199254740992]}', "$.a[0] is an integer beyond"),
+        (b'{"a":' + b"1" * 5000 + b"}", "integer"),
+        (b'{"a":0.5}', "$.a is the float 0.5"),
+        (b'{"a":1e999}', "inf"),
+        (b'{"a":"\\ud800"}', "surrogate"),
+        (b'{"a":"\xff"}', "not UTF-8 at byte 6"),
+        (b"\xef\xbb\xbf{}", "BOM"),
+        (b"{} {}", "not JSON"),
+        (b"", "not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        ('{"a":1}'.encode("utf-16"), "not UTF-8"),
+    ],
+)
+def test_ambiguous_text_is_refused(text: bytes, named: str) -> None:
+    """A text that two readers understand differently would carry one signature for both."""
+    with pytest.raises(CanonicalError) as error:
+        canonical.parse(text)
+    assert named in str(error.value)
+
+
+@pytest.mark.parametrize("text", [b"[1e20]", b"[-9007199254740992.0]"])
+def test_floats_that_would_be_written_as_unsafe_integers_are_refused(text: bytes) -> None:
+    """A document that we wrote ourselves would be refused when it is read again."""
+    with pytest.raises(CanonicalError, match="integer beyond"):
+        canonical.parse(text, allow_floats=True)
+
+
+def test_infinite_floats_are_refused_even_where_floats_are_allowed() -> None:
+    """An overflowing number would become infinity in one reader and an error in another."""
+    with pytest.raises(CanonicalError, match="inf"):
+        canonical.parse(b"[1e999]", allow_floats=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ({"a": Decimal("1.5")}, "$.a is a Decimal"),
+        ({"a": [0, 1.5]}, "$.a[1] is the float"),
+        ({1: "x"}, "key 1 of $"),
+        ({"a": 2**53}, "$.a is an integer"),
+        ({"a": {"b": b"x"}}, "$.a.b is a bytes"),
+        ({"\ud800": 1}, "surrogate"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_what_has_no_canonical_form_is_named_by_its_path(value: object, named: str) -> None:
+    """A quantity could be rounded on its way into a signed body without anyone noticing."""
+    with pytest.raises(CanonicalError) as error:
+        canonical.encode(value)
+    assert named in str(error.value)
+
+
+def test_a_value_that_holds_itself_is_refused() -> None:
+    """A programming error would end in a crash instead of a named refusal."""
+    loop: list[object] = []
+    loop.append(loop)
+    with pytest.raises(CanonicalError, match="nested too deeply"):
+        canonical.encode(loop)
+
+
+def test_parse_object_wants_an_object() -> None:
+    """A list given as a statement would fail far away from where it was read."""
+    assert canonical.parse_object(b'{"a":"1"}') == {"a": "1"}
+    with pytest.raises(CanonicalError, match="expected a JSON object"):
+        canonical.parse_object(b"[]")
+
+
+def test_sha256_of_known_text() -> None:
+    """Digests in statements would not be what their name says."""
+    assert canonical.sha256_hex(b"abc") == canonical.sha256(b"abc").hex()
+    assert canonical.sha256_hex(b"abc").startswith("ba7816bf8f01cfea")
+
+
+def test_safe_integer_is_the_largest_that_a_double_counts_to() -> None:
+    """The limit would let two integers share one canonical form."""
+    assert float(canonical.MAX_SAFE_INTEGER) + 1 == 2.0**sys.float_info.mant_dig
+    assert canonical.encode(canonical.MAX_SAFE_INTEGER) == json.dumps(2**53 - 1).encode()

@@ -1,0 +1,220 @@
+"""Data Integrity proofs, step by step against the official vectors."""
+
+import copy
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mrv import canonical, signing
+from mrv.errors import CanonicalError, EnrolmentError, SignatureError
+from mrv.keys import EnrolledKey, SigningKey, multikey_of
+from mrv.multibase import decode_base58
+
+OFFICIAL = Path(__file__).parents[1] / "vectors" / "eddsa-jcs-2022"
+SETS = json.loads((OFFICIAL / "set-and-chain.json").read_bytes())
+CREATED = datetime(2023, 2, 24, 23, 36, 38, tzinfo=UTC)
+
+
+def _json(name: str) -> dict[str, Any]:
+    return canonical.parse_object((OFFICIAL / name).read_bytes())
+
+
+def _text(name: str) -> str:
+    return (OFFICIAL / name).read_text(encoding="utf-8").strip()
+
+
+def _signer(proof: dict[str, Any], name: str = "signer") -> EnrolledKey:
+    return EnrolledKey(name, "operator", multikey_of(proof["verificationMethod"]))
+
+
+def _key() -> SigningKey:
+    return SigningKey.from_multikey(_json("keyPair.json")["privateKeyMultibase"])
+
+
+SIGNED = _json("signedJCS.json")
+TRUSTED = [_signer(SIGNED["proof"])]
+
+
+def test_each_step_gives_the_official_value() -> None:
+    """A statement's proof would be valid here only, and no auditor's software would accept it."""
+    document = _json("unsigned.json")
+    options = signing.proof_options(document, _key().verification_method, CREATED)
+    data = signing.hash_data(document, options)
+    assert options == _json("proofConfigJCS.json")
+    assert signing.canonical_document(document).decode() == _text("canonDocJCS.txt")
+    assert signing.canonical_options(options).decode() == _text("proofCanonJCS.txt")
+    assert data[32:].hex() == _text("docHashJCS.txt")
+    assert data[:32].hex() == _text("proofHashJCS.txt")
+    assert data.hex() == _text("combinedHashJCS.txt")
+    assert _key().sign(data).hex() == _text("sigHexJCS.txt")
+
+
+def test_the_whole_proof_is_the_official_one() -> None:
+    """The steps could be right and their sum wrong."""
+    signed = signing.create_proof(_json("unsigned.json"), _key(), CREATED)
+    assert signed == SIGNED == SETS["official"]
+    assert signed["proof"]["proofValue"] == _text("sigBTC58JCS.txt")
+    assert decode_base58(_text("sigBTC58JCS.txt")).hex() == _text("sigHexJCS.txt")
+    assert signing.verify_proof(SIGNED, TRUSTED) == TRUSTED[0]
+
+
+def _changes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if isinstance(value, dict | list):
+        keys = value if isinstance(value, dict) else range(len(value))
+        for key in keys:
+            yield from _changes(value[key], (*path, key))
+    else:
+        yield path
+
+
+@pytest.mark.parametrize("path", list(_changes(SIGNED)), ids=str)
+@pytest.mark.parametrize("change", ["longer", "emptied", "removed"])
+def test_no_field_can_be_changed(path: tuple[Any, ...], change: str) -> None:
+    """Someone could alter a signed statement and it would still verify."""
+    document = copy.deepcopy(SIGNED)
+    holder: Any = document
+    for key in path[:-1]:
+        holder = holder[key]
+    if change == "removed":
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = holder[path[-1]] + "x" if change == "longer" else ""
+    with pytest.raises((SignatureError, EnrolmentError)):
+        signing.verify_proof(document, TRUSTED)
+
+
+def test_no_field_can_be_added() -> None:
+    """A claim could be slipped into a signed statement."""
+    with pytest.raises(SignatureError, match="changed after signing"):
+        signing.verify_proof({**SIGNED, "extra": "1"}, TRUSTED)
+
+
+def test_single_set_and_tampered() -> None:
+    """Documents with several signers could not be checked, or a forged one would pass."""
+    keys = [_signer(proof) for proof in SETS["set"]["proof"]]
+    assert signing.verify_proof(SETS["single"], keys) == keys[0]
+    assert signing.verify_proof_set(SETS["set"], keys, keys) == tuple(keys)
+    assert signing.verify_proof_set(SETS["single"], keys, keys[:1]) == (keys[0],)
+    with pytest.raises(SignatureError, match="changed after signing"):
+        signing.verify_proof(SETS["tampered"], keys)
+
+
+def test_every_required_signer_must_be_there() -> None:
+    """One valid proof of two would pass for a verified statement."""
+    keys = [_signer(proof, f"s{n}") for n, proof in enumerate(SETS["set"]["proof"])]
+    with pytest.raises(SignatureError, match=r"no proof by s1 \(operator\)"):
+        signing.verify_proof_set(SETS["single"], keys, keys)
+    with pytest.raises(EnrolmentError, match="no required signer"):
+        signing.verify_proof_set(SETS["set"], keys, [])
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_every_proof_of_a_set_must_hold(broken: int) -> None:
+    """A forged signature could ride along with a good one."""
+    keys = [_signer(proof) for proof in SETS["set"]["proof"]]
+    document = copy.deepcopy(SETS["set"])
+    document["proof"][broken]["created"] = "2026-01-05T00:00:00Z"
+    with pytest.raises(SignatureError, match="changed after signing"):
+        signing.verify_proof_set(document, keys, [keys[1 - broken]])
+
+
+def test_unknown_signer_is_named() -> None:
+    """Anyone with a key could sign a statement and have it count."""
+    with pytest.raises(EnrolmentError, match=TRUSTED[0].multikey):
+        signing.verify_proof(SIGNED, [_signer(SETS["single"]["proof"])])
+    with pytest.raises(EnrolmentError, match="not enrolled"):
+        signing.verify_proof_set(SETS["set"], TRUSTED, TRUSTED)
+
+
+def test_chain_is_refused_by_name() -> None:
+    """A chain would be read as a set, and the later signer's approval lost."""
+    keys = [_signer(proof) for proof in SETS["chain"]["proof"]]
+    with pytest.raises(SignatureError, match="chains are refused"):
+        signing.verify_proof_set(SETS["chain"], keys, keys)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("cryptosuite", "eddsa-rdfc-2022", "cryptosuite is 'eddsa-rdfc-2022'"),
+        ("type", "Ed25519Signature2020", "type is"),
+        ("proofPurpose", "authentication", "proofPurpose is"),
+        ("created", "yesterday", "created is 'yesterday'"),
+        ("created", "2023-02-24T23:36:38", "created is"),
+        ("created", "2023-02-30T23:36:38Z", "created is"),
+        ("created", 1677281798, "created is"),
+        ("proofValue", "z1", "1 bytes"),
+        ("proofValue", "u" + "A" * 86, "cannot be read"),
+        ("proofValue", None, "NoneType"),
+        ("verificationMethod", "did:web:example.com#k", "verificationMethod"),
+        ("expires", "2030-01-01T00:00:00Z", "'expires' is not understood"),
+        ("@context", ["https://example.com"], "does not start with"),
+        ("@context", "https://www.w3.org/ns/credentials/v2", "changed after signing"),
+    ],
+)
+def test_wrong_proof_fields_are_named(field: str, value: object, named: str) -> None:
+    """A signer would not learn which part of a proof others refuse."""
+    with pytest.raises(SignatureError) as error:
+        signing.verify_proof({**SIGNED, "proof": {**SIGNED["proof"], field: value}}, TRUSTED)
+    assert named in str(error.value)
+
+
+@pytest.mark.parametrize("field", sorted(set(SIGNED["proof"]) - {"@context"}))
+def test_missing_proof_fields_are_named(field: str) -> None:
+    """A proof without its date or purpose would count."""
+    proof = {key: value for key, value in SIGNED["proof"].items() if key != field}
+    with pytest.raises(SignatureError, match=f"no {field}"):
+        signing.verify_proof({**SIGNED, "proof": proof}, TRUSTED)
+
+
+@pytest.mark.parametrize("proof", [None, [], "z", [None]])
+def test_documents_without_a_proof_are_refused(proof: object) -> None:
+    """An unsigned statement would pass."""
+    with pytest.raises(SignatureError, match="no proof"):
+        signing.verify_proof({**SIGNED, "proof": proof}, TRUSTED)
+
+
+def test_one_proof_is_one_proof() -> None:
+    """A second proof beside the operator's would be passed over in silence."""
+    with pytest.raises(SignatureError, match="2 proofs"):
+        signing.verify_proof(SETS["set"], TRUSTED)
+
+
+def test_context_may_grow_at_its_end_only() -> None:
+    """The specification lets a holder add contexts behind the signed ones, never before."""
+    context = SIGNED["@context"]
+    longer = {**SIGNED, "@context": [*context, "https://example.com"]}
+    assert signing.verify_proof(longer, TRUSTED) == TRUSTED[0]
+    with pytest.raises(SignatureError, match="does not start with"):
+        signing.verify_proof({**SIGNED, "@context": ["https://example.com", *context]}, TRUSTED)
+
+
+def test_documents_without_context_can_be_signed() -> None:
+    """Plain JSON records, such as status events, could not be signed."""
+    key = SigningKey.generate()
+    signed = signing.create_proof({"a": "1"}, key, CREATED)
+    assert "@context" not in signed["proof"]
+    trusted = [EnrolledKey("k", "verifier", key.public_multikey)]
+    assert signing.verify_proof(signed, trusted).role == "verifier"
+    with pytest.raises(SignatureError, match="does not start with"):
+        signing.verify_proof({**signed, "proof": {**signed["proof"], "@context": "x"}}, trusted)
+
+
+def test_created_is_written_in_utc() -> None:
+    """The time of a proof would depend on the signer's time zone, or be ambiguous."""
+    local = CREATED.astimezone(timezone(timedelta(hours=7)))
+    assert signing.create_proof(_json("unsigned.json"), _key(), local) == SIGNED
+    with pytest.raises(SignatureError, match="no time zone"):
+        signing.create_proof({}, _key(), CREATED.replace(tzinfo=None))
+
+
+def test_what_must_not_be_signed() -> None:
+    """A float would be signed that readers print differently, or a proof signed over silently."""
+    with pytest.raises(CanonicalError, match=r"\$\.t is the float"):
+        signing.create_proof({"t": 1.5}, _key(), CREATED)
+    with pytest.raises(SignatureError, match="already has a proof"):
+        signing.create_proof(SIGNED, _key(), CREATED)

@@ -70,5 +70,4 @@ def _quality(day: Day) -> dict[str, Floats]:
 
 def _shown(value: Floats, low: float, high: float, digits: int) -> Floats:
     """What an analyser of that range and resolution shows."""
-    shown: Floats = np.round(np.clip(value, low, high), digits)
-    return shown
+    return np.asarray(np.round(np.clip(value, low, high), digits), dtype=np.float64)

@@ -1,0 +1,147 @@
+"""
+Faults applied to the columns of one device.
+
+The block comes in as the meter counted it and goes out as a plan: what each
+reading shows and when it is sent.  Which readings suffer is drawn from the
+device's own stream of the day, so a fault never moves because another was added.
+"""
+
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+
+from services.simulator.chance import stream
+from services.simulator.faults import Faults
+from services.simulator.model import Block, Device, Floats, Ints, Mask
+
+_RUN = 8  # readings that a late block or a drop-out holds
+_LATE_MS = (600_000, 10_800_000)
+_STAGGER_MS = 5_000  # devices with one clock do not all send in one instant
+_UNITS_FACTOR = 1_000
+_JITTER = 3  # base units that a register steps back
+_SHARES = ("duplicates", "disorder", "late", "dropout", "glitch", "jitter", "units", "garbage")
+
+
+@dataclass(slots=True)
+class Plan:
+    """
+    What a device sends of one block.
+
+    `shown` holds the values as sent, `good` marks readings that are sent and
+    right, `receipted` those that can be stored.  A send takes `count` readings
+    from row `first` at `send_ms`; with count 0 it is garbage.
+    """
+
+    shown: Block
+    good: Mask
+    receipted: Mask
+    send_ms: Ints
+    first: Ints
+    count: Ints
+
+
+class Disturber:
+    """
+    Faults of one device, remembered from block to block.
+
+    Parameters
+    ----------
+    span_ms : (int, int)
+        Span in which the resets fall. [ms]
+    """
+
+    def __init__(self, device: Device, faults: Faults, seed: int, span_ms: tuple[int, int]) -> None:
+        self._device, self._faults, self._seed = device, faults, seed
+        self._stagger_ms = crc32(device.id.encode()) % min(_STAGGER_MS, device.cadence_s * 500)
+        resets = stream(seed, device.id, "reset").integers(*span_ms, faults.reset)
+        self._resets_ms: list[int] = sorted(resets.tolist())
+        self._offset: dict[str, int] = {}
+
+    def plan(self, block: Block) -> Plan:
+        """Plan of what is sent of a block, the next one in time."""
+        rng = stream(self._seed, self._device.id, "faults", int(block.time_ms[0]))
+        draws = {name: rng.random(len(block.time_ms)) for name in _SHARES}
+        hit = {name: draw < getattr(self._faults, name) for name, draw in draws.items()}
+        lost = _runs(draws["dropout"], self._faults.dropout)
+        late = _runs(draws["late"], self._faults.late) & ~lost
+        return Plan(
+            self._show(block, hit),
+            ~(lost | hit["glitch"] | hit["jitter"] | hit["units"]),
+            ~hit["units"],
+            *self._sends(block.time_ms, ~lost & ~late, late, hit),
+        )
+
+    def _show(self, block: Block, hit: dict[str, Mask]) -> Block:
+        """Return the values that are sent, faulty ones among them."""
+        reset_rows = self._reset_rows(block.time_ms)
+        registers = {
+            name: _faulty_register(name, self._since_reset(name, true, reset_rows), hit)
+            for name, true in block.registers.items()
+        }
+        gauges = {name: _faulty_gauge(name, v, hit) for name, v in block.gauges.items()}
+        return Block(block.time_ms, block.number, registers, gauges)
+
+    def _reset_rows(self, time_ms: Ints) -> list[int]:
+        """Rows that are the first after a reset."""
+        due = [at for at in self._resets_ms if at <= time_ms[-1]]
+        self._resets_ms = self._resets_ms[len(due) :]
+        return [int(row) for row in np.searchsorted(time_ms, due)]
+
+    def _since_reset(self, name: str, true: Ints, reset_rows: list[int]) -> Ints:
+        offset = np.full(len(true), self._offset.get(name, 0), dtype=np.int64)
+        for row in reset_rows:
+            offset[row:] = true[row]
+        self._offset[name] = int(offset[-1])
+        return true - offset
+
+    def _sends(
+        self, time_ms: Ints, ordinary: Mask, late: Mask, hit: dict[str, Mask]
+    ) -> tuple[Ints, Ints, Ints]:
+        """Return when each send goes out, its first row and its number of rows, in time order."""
+        rng = stream(self._seed, self._device.id, "delays", int(time_ms[0]))
+        cadence_ms = self._device.cadence_s * 1_000
+        overtaken = rng.integers(cadence_ms, 4 * cadence_ms, len(time_ms))
+        again = rng.integers(0, 2 * cadence_ms, len(time_ms))
+        held = rng.integers(*_LATE_MS, len(time_ms))
+        own_ms = time_ms + self._stagger_ms + np.where(hit["disorder"], overtaken, 0)
+        once = np.flatnonzero(ordinary)
+        twice = np.flatnonzero(ordinary & hit["duplicates"])
+        bad = np.flatnonzero(ordinary & hit["garbage"])
+        first, count = _spans(late)
+        last = first + count - 1
+        send_ms = np.concatenate(
+            (own_ms[once], own_ms[twice] + again[twice], own_ms[bad], time_ms[last] + held[last])
+        )
+        rows = np.concatenate((once, twice, bad, first))
+        counts = np.ones(len(rows), dtype=np.int64)
+        counts[len(once) + len(twice) : len(once) + len(twice) + len(bad)] = 0
+        counts[len(rows) - len(first) :] = count
+        order = np.argsort(send_ms, kind="stable")
+        return send_ms[order], rows[order], counts[order]
+
+
+def _runs(draw: Floats, share: float) -> Mask:
+    """Rows in runs of `_RUN` readings that hold about `share` of all."""
+    starts = (draw < share / _RUN).astype(np.int64)
+    return np.convolve(starts, np.ones(_RUN, dtype=np.int64))[: len(draw)] > 0
+
+
+def _spans(mask: Mask) -> tuple[Ints, Ints]:
+    """First row and length of each stretch of true rows."""
+    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
+    return edges[::2], edges[1::2] - edges[::2]
+
+
+def _faulty_register(name: str, value: Ints, hit: dict[str, Mask]) -> Ints:
+    before = np.concatenate((value[:1], value[:-1]))
+    shown = np.where(hit["jitter"], np.maximum(before - _JITTER, 0), value)
+    if name.endswith("kwh"):
+        shown = np.where(hit["units"], shown * _UNITS_FACTOR, shown)
+    return np.where(hit["glitch"], 0, shown)
+
+
+def _faulty_gauge(name: str, value: Floats, hit: dict[str, Mask]) -> Floats:
+    if not name.endswith(("kw", "kwh")):
+        return value
+    return np.where(hit["units"], value * _UNITS_FACTOR, value)

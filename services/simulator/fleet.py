@@ -1,0 +1,141 @@
+"""
+Which devices to simulate: a fleet file, or the registry file that is imported.
+
+A fleet file says how many of what; a registry file names each device, and what
+it does not say (the cadence) takes the usual value.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from services.simulator.model import Device, SimulatorError
+from services.simulator.simulated import MODELS
+
+USUAL_CADENCE_S = 60
+USUAL_POWER_W = {
+    "pv_inverter": 100_000,
+    "ev_charger": 60_000,
+    "vehicle": 200_000,
+    "energy_meter": 250_000,
+    "wastewater_plant": 150_000,
+}
+
+
+class Place(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Coordinates in degrees; without any, the middle of Hai Phong."""
+
+    latitude: float = 20.86
+    longitude: float = 106.68
+
+
+class Group(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"kind": "class"}):
+    """Devices of one class: `ids`, or `count` of them named `prefix` and a number."""
+
+    kind: str
+    count: int = 1
+    prefix: str | None = None
+    ids: tuple[str, ...] = ()
+    gateway: str | None = None
+    site: Place = Place()
+    rated_power_w: int | None = None
+    cadence_s: int = USUAL_CADENCE_S
+
+    def devices(self) -> Iterator[Device]:
+        """Devices of the group, in order."""
+        prefix = self.prefix or self.kind.replace("_", "-") + "-"
+        for name in self.ids or [f"{prefix}{k:03d}" for k in range(1, self.count + 1)]:
+            yield _device(
+                name, self.kind, self.gateway, self.site, self.rated_power_w, self.cadence_s
+            )
+
+
+class Site(msgspec.Struct, frozen=True):
+    """What the simulator wants of a registry's site."""
+
+    id: str
+    latitude: float = Place().latitude
+    longitude: float = Place().longitude
+
+
+class Row(msgspec.Struct, frozen=True, rename={"kind": "class"}):
+    """What the simulator wants of a registry's device."""
+
+    id: str
+    kind: str
+    site: str | None = None
+    gateway: str | None = None
+    profile: str = "generic"
+    rated_power_w: int | None = None
+
+
+def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
+    """
+    Devices of a fleet or registry file.
+
+    Parameters
+    ----------
+    cadence_s : int, optional
+        Time between readings, for all devices instead of the file's. [s]
+
+    Raises
+    ------
+    SimulatorError
+        When the file is no YAML, holds no device, or a device cannot be simulated.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SimulatorError(f"{path} is no YAML: {error}") from error
+    devices = list(_devices(content, path))
+    if not devices:
+        raise SimulatorError(f"{path} holds no device to simulate; give `fleet:` or `devices:`")
+    counted = Counter(device.id for device in devices)
+    for name, times in counted.most_common(1):
+        if times > 1:
+            raise SimulatorError(f"{path} names device {name!r} {times} times; ids are unique")
+    return [replace(device, cadence_s=cadence_s) for device in devices] if cadence_s else devices
+
+
+def _devices(content: Any, path: Path) -> Iterator[Device]:
+    try:
+        if isinstance(content, dict) and "devices" in content:
+            sites = msgspec.convert(content.get("sites") or [], list[Site])
+            yield from _registered(
+                msgspec.convert(content["devices"], list[Row]), {site.id: site for site in sites}
+            )
+        else:
+            listed = content.get("fleet") if isinstance(content, dict) else content
+            for group in msgspec.convert(listed or [], list[Group]):
+                yield from group.devices()
+    except (msgspec.ValidationError, SimulatorError) as error:
+        raise SimulatorError(f"{path}: {error}") from error
+
+
+def _registered(rows: list[Row], sites: dict[str, Site]) -> Iterator[Device]:
+    """Registry devices that speak the generic payload; a vendor's own is not imitated."""
+    for row in rows:
+        if row.profile == "generic":
+            site = sites.get(row.site or "", Site(id=""))
+            place = Place(site.latitude, site.longitude)
+            yield _device(row.id, row.kind, row.gateway, place, row.rated_power_w, USUAL_CADENCE_S)
+
+
+def _device(
+    name: str, kind: str, gateway: str | None, place: Place, power_w: int | None, cadence_s: int
+) -> Device:
+    if kind not in MODELS:
+        raise SimulatorError(
+            f"device {name!r} has class {kind!r}, which has no simulator; one of {', '.join(MODELS)}"
+        )
+    if any(sign in name for sign in "/+#") or not name:
+        raise SimulatorError(f"device id {name!r} cannot stand in a topic; leave out / + #")
+    if cadence_s < 1:
+        raise SimulatorError(f"device {name!r} has cadence_s {cadence_s}; at least 1 second")
+    power = USUAL_POWER_W.get(kind, 0) if power_w is None else power_w
+    return Device(name, kind, gateway or name, place.latitude, place.longitude, power, cadence_s)

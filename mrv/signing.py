@@ -12,26 +12,17 @@ it holds and every signer asked for is among them.  Chains (`previousProof`)
 are refused: implementations do not agree on them today.
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from mrv import canonical, ed25519
-from mrv.errors import CanonicalError, EnrolmentError, SignatureError
+from mrv.errors import EnrolmentError, SignatureError
 from mrv.keys import EnrolledKey, SigningKey, keyring, multikey_of
-from mrv.multibase import decode_base58, encode_base58
+from mrv.multibase import encode_base58
+from mrv.proof_form import CRYPTOSUITE, PROOF_TYPE, check_fields, signature_of
 
-CRYPTOSUITE = "eddsa-jcs-2022"
-PROOF_TYPE = "DataIntegrityProof"
 ASSERTION = "assertionMethod"
-
-_REQUIRED = ("type", "cryptosuite", "created", "verificationMethod", "proofPurpose", "proofValue")
-# A field that is not understood here might restrict the proof, so it is refused, not skipped.
-_UNDERSTOOD = {*_REQUIRED, "id", "@context"}
-_DATE_TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
-)
 
 
 def create_proof(
@@ -178,12 +169,12 @@ def _verify_one(
     ring: Mapping[str, EnrolledKey],
     purpose: str,
 ) -> EnrolledKey:
-    _check_fields(proof, purpose)
+    check_fields(proof, purpose)
     multikey = multikey_of(proof["verificationMethod"])
     if multikey not in ring:
         raise EnrolmentError(f"proof is by {multikey}, which is not enrolled; check who it is")
     key = ring[multikey]
-    signature = _signature_of(proof)
+    signature = signature_of(proof)
     secured = _with_context_of(proof, document)
     if not ed25519.verifies(key.public, signature, hash_data(secured, proof)):
         raise SignatureError(
@@ -191,46 +182,6 @@ def _verify_one(
             "one of them was changed after signing"
         )
     return key
-
-
-def _check_fields(proof: Mapping[str, Any], purpose: str) -> None:
-    if "previousProof" in proof:
-        raise SignatureError("proof has previousProof; chains are refused, use a set")
-    missing = [field for field in _REQUIRED if field not in proof]
-    if missing:
-        raise SignatureError(f"proof has no {', '.join(missing)}; ask the signer for all of it")
-    unknown = sorted(set(proof) - _UNDERSTOOD)
-    if unknown:
-        raise SignatureError(f"proof field {unknown[0]!r} is not understood; sign without it")
-    wanted = {"type": PROOF_TYPE, "cryptosuite": CRYPTOSUITE, "proofPurpose": purpose}
-    for field, value in wanted.items():
-        if proof[field] != value:
-            raise SignatureError(f"proof {field} is {proof[field]!r}; only {value!r} is accepted")
-    _check_created(proof["created"])
-
-
-def _check_created(created: object) -> None:
-    try:
-        if not isinstance(created, str) or not _DATE_TIME.fullmatch(created):
-            raise ValueError  # noqa: TRY301  # both ways of being wrong get one message
-        datetime.fromisoformat(created)
-    except ValueError as error:
-        raise SignatureError(
-            f"proof created is {created!r}; it must be a time like 2026-01-01T00:00:00Z"
-        ) from error
-
-
-def _signature_of(proof: Mapping[str, Any]) -> bytes:
-    value = proof["proofValue"]
-    if not isinstance(value, str):
-        raise SignatureError(f"proofValue is a {type(value).__name__}, not multibase text")
-    try:
-        signature = decode_base58(value)
-    except CanonicalError as error:
-        raise SignatureError(f"proofValue cannot be read: {error}") from error
-    if len(signature) != ed25519.SIGNATURE_BYTES:
-        raise SignatureError(f"proofValue has {len(signature)} bytes instead of 64; copy it again")
-    return signature
 
 
 def _with_context_of(proof: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import io
 import json
 import socket
+from secrets import token_hex
 from urllib.request import urlopen
 
 import pytest
@@ -80,8 +81,9 @@ def test_log_lines_are_json_and_keep_odd_values():
     log = get_logger("run", stream=stream, client="c1")
     log.info("stored", rows=2, payload=b"\xff")
     log.debug("never seen")
+    password = token_hex()
     try:
-        _log_in("hunter2")
+        _log_in(password)
     except RuntimeError:
         log.exception("failed")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
@@ -90,7 +92,7 @@ def test_log_lines_are_json_and_keep_odd_values():
     assert lines[0]["client"] == "c1"
     assert lines[0]["rows"] == 2
     assert "RuntimeError" in lines[1]["exception"]
-    assert "hunter2" not in stream.getvalue()
+    assert password not in stream.getvalue()
 
 
 def test_clock_counts_microseconds():

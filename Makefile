@@ -1,0 +1,33 @@
+# One command each; `make help` lists them.  ARGS goes to the program behind a target:
+#   make demo ARGS=--once      make test ARGS="tests/mrv -k am007"
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+BIN := .venv/bin
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 12
+
+setup: ## Prepare .venv and system packages; starts nothing
+	@sh deploy/setup.sh
+
+demo: setup ## From meter to verified tonne, in .tonne; ARGS=--once ends by itself
+	@$(BIN)/tonne demo $(ARGS)
+
+test: lint ## Lint, then all tests against real servers; ARGS go to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Style, types and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup ## Measure this machine; ends with one line of JSON
+	@$(BIN)/tonne bench $(ARGS)
+
+clean: ## Stop local servers, then remove .venv, .tonne and caches
+	@if [ -x $(BIN)/tonne ] && [ -d .tonne ]; then $(BIN)/tonne local down; fi
+	rm -rf .venv .tonne dist build htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis .import_linter_cache
+	find ingest mrv services tests -name __pycache__ -type d -exec rm -rf {} +

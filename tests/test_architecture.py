@@ -1,0 +1,86 @@
+"""The drawn architecture, held against the code that is there."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def _lint(folder):
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
+    )
+
+
+def test_imports_go_one_way():
+    """An auditor must be able to run `mrv` without any server's driver."""
+    told = _lint(ROOT)
+    assert told.returncode == 0, told.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("ingest/units.py", "import mrv.model"),
+        ("ingest/codecs/json_object.py", "import ingest.pipeline"),
+        ("mrv/model.py", "import psycopg"),
+        ("mrv/model.py", "import services.clock"),
+        ("mrv/canonical.py", "import mrv.equations"),
+        ("services/settings.py", "import services.metrics"),
+        ("services/local/stack.py", "import services.store"),
+        ("services/clock.py", "import services.store"),
+    ],
+)
+def test_a_wrong_import_is_caught(tmp_path, module, line):
+    """Contracts that no longer catch anything would look just as green."""
+    allowed = {("services/local/stack.py", "import services.store")}  # downward: must pass
+    _copy(tmp_path)
+    with (tmp_path / module).open("a", encoding="utf-8") as file:
+        file.write(f"\n{line}\n")
+    told = _lint(tmp_path)
+    assert (told.returncode == 0) == ((module, line) in allowed), told.stdout
+
+
+def test_no_index_host_in_what_we_ship():
+    """Where packages come from is the user's choice; a host in a file would override it."""
+    hosts = ("pypi." + "org", "pythonhosted." + "org", "--index" + "-url", "--extra-index" + "-url")
+    for name in ("Makefile", "requirements.lock", "pyproject.toml", "deploy/setup.sh", ".ci/run"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert not [host for host in hosts if host in text], name
+
+
+def test_every_dependency_is_locked_with_a_hash():
+    """An unlocked dependency can change under an auditor who repeats our result."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = list(project["project"]["dependencies"])
+    for extra in project["project"]["optional-dependencies"].values():
+        wanted += extra
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    pinned = {line.split("==")[0] for line in lock.splitlines() if "==" in line[:60]}
+    names = {_name(requirement) for requirement in wanted}
+    assert names <= pinned
+    assert lock.count("--hash=sha256:") >= len(pinned)
+
+
+def _name(requirement):
+    for stop in "[<>=!~; ":
+        requirement = requirement.split(stop)[0]
+    return requirement.lower()
+
+
+def _copy(folder):
+    for package in ("ingest", "mrv", "services"):
+        for source in (ROOT / package).rglob("*.py"):
+            target = folder / source.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    (folder / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())

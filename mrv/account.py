@@ -61,9 +61,10 @@ def account(rows: IntervalRows, bindings: Bindings) -> EmissionRows:
     """
     row, segment = _matches(rows, bindings)
     value = rows.value[row]
-    baseline = _scaled(bindings.baseline, value, segment, "down")
-    project = _scaled(bindings.emitted, value, segment, "up")
-    leakage = _scaled(bindings.leakage, value, segment, "up")
+    source = bindings.source[segment]
+    baseline = _scaled(bindings.baseline, value, source, "down")
+    project = _scaled(bindings.emitted, value, source, "up")
+    leakage = _scaled(bindings.leakage, value, source, "up")
     return EmissionRows(
         project=bindings.project[segment],
         device=rows.device[row],
@@ -72,7 +73,7 @@ def account(rows: IntervalRows, bindings: Bindings) -> EmissionRows:
         project_ug=project,
         leakage_ug=leakage,
         reduction_ug=reduction(baseline, project, leakage),
-        source=bindings.source[segment],
+        source=source,
     )
 
 
@@ -88,7 +89,7 @@ def _matches(rows: IntervalRows, bindings: Bindings) -> tuple[Int64, Int64]:
     return row, segment[row]
 
 
-def _scaled(rates: Rates, value: Int64, segment: Int64, mode: Literal["down", "up"]) -> Int64:
+def _scaled(rates: Rates, value: Int64, source: Int32, mode: Literal["down", "up"]) -> Int64:
     if not rates.any:
         return np.zeros(len(value), dtype=np.int64)
-    return rates.apply(value, segment, mode)
+    return rates.apply(value, source, mode)

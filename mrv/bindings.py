@@ -9,8 +9,7 @@ at one base unit of the year: there is no second formula here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from mrv.rounding import UG_PER_T, Rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from fractions import Fraction
 
     from ingest.model import Fleet, Int32, Int64
     from mrv.model import Factors, Methodology, Reductions, RoleNeeds
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 _SHIFT = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where a rate comes from: `jcm-vn-am007@1.0`, and the ids of its factors with spaces."""
 
     methodology: str
@@ -48,8 +47,8 @@ class Bindings:
     """
     Segments of constant rate, n, sorted by `begin`.
 
-    `begin` and `end` (half-open) are keys as `key` makes them; `project` and
-    `source` index `projects` and `sources`.  Rates in ug CO2e a base unit.
+    `begin` and `end` (half-open) are keys as `key` makes them; `project` indexes
+    `projects`, `source` indexes `sources` and the rates. [ug CO2e a base unit]
     """
 
     projects: tuple[str, ...]
@@ -103,18 +102,18 @@ def compile_bindings(projects: Iterable[Project], fleet: Fleet, factors: Factors
         for segment in _of_project(project, number, fleet, factors)
     ]
     segments.sort(key=lambda s: (s.begin, s.end))
-    sources = sorted({s.source for s in segments}, key=lambda s: (s.methodology, s.factors))
-    position = {source: i for i, source in enumerate(sources)}
+    priced = sorted({(s.source, s.rates) for s in segments})
+    position = {pair: i for i, pair in enumerate(priced)}
     return Bindings(
         projects=tuple(p.id for p in ordered),
-        sources=tuple(sources),
+        sources=tuple(source for source, _ in priced),
         begin=np.array([s.begin for s in segments], dtype=np.int64),
         end=np.array([s.end for s in segments], dtype=np.int64),
         project=np.array([s.project for s in segments], dtype=np.int32),
-        source=np.array([position[s.source] for s in segments], dtype=np.int32),
-        baseline=Rates([s.rates[0] for s in segments]),
-        emitted=Rates([s.rates[1] for s in segments]),
-        leakage=Rates([s.rates[2] for s in segments]),
+        source=np.array([position[s.source, s.rates] for s in segments], dtype=np.int32),
+        baseline=Rates([rates[0] for _, rates in priced]),
+        emitted=Rates([rates[1] for _, rates in priced]),
+        leakage=Rates([rates[2] for _, rates in priced]),
     )
 
 

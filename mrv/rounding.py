@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Int32 = NDArray[np.int32]
     Int64 = NDArray[np.int64]
 
 Mode = Literal["down", "up", "half_even"]
@@ -100,7 +101,7 @@ class Rates:
         self._exact = np.array([[r.numerator, r.denominator] for r in rates], dtype=object)
         self.any = any(r > 0 for r in rates)
 
-    def apply(self, values: Int64, index: Int64, mode: Literal["down", "up"]) -> Int64:
+    def apply(self, values: Int64, index: Int32, mode: Literal["down", "up"]) -> Int64:
         """
         Multiply each value by the rate of its index and round to a whole number.
 
@@ -129,7 +130,7 @@ class Rates:
             result[large] = self._apply_large(values[large], index[large], mode)
         return result
 
-    def _apply_large(self, values: Int64, index: Int64, mode: str) -> NDArray[np.object_]:
+    def _apply_large(self, values: Int64, index: Int32, mode: str) -> NDArray[np.object_]:
         product = values.astype(object) * self._exact[index, 0]
         denominator = self._exact[index, 1]
         scaled = product // denominator if mode == "down" else -(-product // denominator)

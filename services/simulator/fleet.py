@@ -131,7 +131,8 @@ def _device(
 ) -> Device:
     if kind not in MODELS:
         raise SimulatorError(
-            f"device {name!r} has class {kind!r}, which has no simulator; one of {', '.join(MODELS)}"
+            f"device {name!r} has class {kind!r}, which has no simulator; "
+            f"choose from {', '.join(MODELS)}"
         )
     if any(sign in name for sign in "/+#") or not name:
         raise SimulatorError(f"device id {name!r} cannot stand in a topic; leave out / + #")

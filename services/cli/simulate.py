@@ -1,0 +1,241 @@
+"""`tonne simulate`: field devices, made up or replayed, over real MQTT."""
+
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.status import Status
+
+from services.clock import now_us
+from services.settings import Settings
+from services.simulator.faults import parse_faults
+from services.simulator.fleet import read_fleet
+from services.simulator.flow import fleet_sources, outgoing
+from services.simulator.model import SimulatorError, Source
+from services.simulator.recording import read_recording
+from services.simulator.replay import RISING, Replayed
+from services.simulator.sender import Pace, Sender, Sent
+from services.simulator.truth import DeviceTruth, source_truth
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_DAY_MS = 86_400_000
+
+
+class _Start(click.ParamType):
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Microseconds since 1970 of an RFC 3339 time."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; write 2026-01-01T00:00:00+07:00", param, ctx)
+        if moment.tzinfo is None:
+            self.fail(f"{value!r} has no offset; add Z or +07:00", param, ctx)
+        return round(moment.timestamp() * 1_000) * 1_000
+
+
+class _Duration(click.ParamType):
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Microseconds of `90s`, `15m`, `2h` or `1d`."""
+        parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
+        if parts is None or not float(parts[1]):
+            self.fail(f"{value!r} is no duration; write 90s, 15m, 2h or 1d", param, ctx)
+        return round(float(parts[1]) * _SECONDS[parts[2]] * 1_000) * 1_000
+
+
+class _Speed(click.ParamType):
+    name = "speed"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return 1 for real time, 60 for a minute a second, 0 for as fast as it goes."""
+        if value == "max":
+            return 0.0
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = -1.0
+        if not 0 <= speed < float("inf"):
+            self.fail(f"{value!r} is no speed; write 1, 60 or max", param, ctx)
+        return speed
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What the user asked for; times in microseconds."""
+
+    fleet: Path | None
+    replay: Path | None
+    device: str | None
+    column: str | None
+    unit: str | None
+    time_column: str | None
+    timezone: str | None
+    start: int | None
+    duration: int | None
+    speed: float
+    cadence: int | None
+    seed: int
+    faults: str
+    connections: int
+    receipts: bool
+    wait: int
+    mqtt_url: str | None
+    as_json: bool
+
+
+@click.command()
+@click.option("--fleet", type=click.Path(path_type=Path), help="Fleet or registry file (YAML).")
+@click.option("--replay", type=click.Path(path_type=Path), help="Recorded power data (CSV).")
+@click.option("--device", help="Id of the PV device that replays.")
+@click.option("--column", help="Power column of the recording.")
+@click.option("--unit", type=click.Choice(["W", "kW"]), help="Unit of that column.")
+@click.option("--time-column", help="Column of the times; the first when not given.")
+@click.option("--timezone", help="Zone of times without offset, such as America/Denver.")
+@click.option("--start", type=_Start(), help="First reading; a replay is moved there.")
+@click.option("--duration", type=_Duration(), help="Simulated time: 90s, 15m, 2h, 1d.")
+@click.option("--speed", type=_Speed(), default="1", help="Times real time, or max.")
+@click.option("--cadence", type=_Duration(), help="Between readings, for all simulated devices.")
+@click.option("--seed", type=int, default=0, help="Same seed, same readings.")
+@click.option("--faults", default="", help="duplicates=0.01,late,reset=1,... (shares).")
+@click.option("--connections", type=click.IntRange(1, 500), default=50, help="The most to open.")
+@click.option(
+    "--until-receipt/--no-receipts",
+    "receipts",
+    default=True,
+    help="Resend until tonne says it is durable, or trust the broker alone.",
+)
+@click.option("--wait", type=_Duration(), default="60s", help="For the last receipts.")
+@click.option("--mqtt-url", help="Broker; TONNE_MQTT_URL or the local one when not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def simulate(**given: Any) -> None:
+    """
+    Send what field devices send, simulated or recorded.
+
+    Simulated devices follow the sun, the traffic and the working day; without
+    --duration they go on until Ctrl-C.
+
+    \b
+    Example:
+      tonne simulate --fleet deploy/catalog/demo-fleet.yaml --duration 1d --speed max
+      tonne simulate --replay deploy/data/nrel_rsf2_inverter_15min.csv --device inv-001 --speed max
+      tonne simulate --fleet fleet.yaml --faults duplicates=0.01,late,reset=1
+    """
+    options = _Options(**given)
+    sources, span_ms, endless = _sources(options)
+    url = options.mqtt_url or Settings().require("mqtt_url")
+    if not url.startswith(("mqtt://", "mqtts://")):
+        raise SimulatorError("--mqtt-url must be mqtt://host:port or mqtts://host:port")
+    sender = Sender(
+        url,
+        [source.device for source in sources],
+        connections=options.connections,
+        receipts=options.receipts,
+        wait_s=options.wait / 1e6,
+        label=str(os.getpid()),
+    )
+    faults = parse_faults(options.faults)
+    pace = Pace(options.speed, span_ms[0] * 1_000, None if endless else span_ms[1] * 1_000)
+    messages = outgoing(sources, options.seed, faults, span_ms)
+    with _stop_on_signal() as stopped, _watching(options) as watch:
+        sent = sender.run(messages, pace, watch=watch, stopped=lambda: bool(stopped))
+    told = {} if endless or stopped else source_truth(sources, options.seed, faults, span_ms)
+    _report(options, sent, told)
+
+
+def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], bool]:
+    """Sources, their span [ms], and whether they go on for ever."""
+    if (options.fleet is None) == (options.replay is None):
+        raise SimulatorError("give either --fleet FILE or --replay FILE.csv --device ID")
+    if options.fleet is None:
+        replayed = _replayed(options)
+        return [replayed], replayed.span_ms, False
+    cadence_s = options.cadence // 1_000_000 if options.cadence else None
+    fleet = read_fleet(options.fleet, cadence_s)
+    duration = options.duration
+    # As if it had been running: what is not sent in real time ends now, not in the future.
+    past = duration if duration and options.speed != 1 else 0
+    start = options.start if options.start is not None else now_us() - past
+    sources = fleet_sources(fleet, start, duration, options.seed)
+    end_ms = start // 1_000 + (duration // 1_000 if duration else _DAY_MS)
+    return sources, (start // 1_000, end_ms), duration is None
+
+
+def _replayed(options: _Options) -> Replayed:
+    if options.replay is None or not options.device:
+        raise SimulatorError("--replay needs --device ID, the device that sends the recording")
+    recording = read_recording(
+        options.replay,
+        column=options.column,
+        unit=options.unit,
+        time_column=options.time_column,
+        timezone=options.timezone,
+    )
+    start_ms = None if options.start is None else options.start // 1_000
+    duration_ms = options.duration // 1_000 if options.duration else None
+    return Replayed(recording, options.device, start_ms, duration_ms)
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them; the second one kills."""
+    caught: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _watching(options: _Options) -> Iterator[Callable[[Sent], None]]:
+    """Show a line of progress when a person watches."""
+    console = Console(stderr=True)
+    if options.as_json or not console.is_terminal:
+        yield lambda _sent: None
+        return
+    with Status("connecting", console=console) as status:
+        yield lambda sent: status.update(_line(sent))
+
+
+def _line(sent: Sent) -> str:
+    rate = sent.messages / sent.seconds if sent.seconds else 0.0
+    return (
+        f"{sent.messages:,} messages ({rate:,.0f}/s), {sent.transmissions:,} transmissions, "
+        f"{sent.unreceipted:,} without receipt"
+    )
+
+
+def _report(options: _Options, sent: Sent, told: dict[str, DeviceTruth]) -> None:
+    """Print what went out, and for a replay what the register did."""
+    if options.as_json:
+        devices = {name: asdict(device) for name, device in told.items()}
+        print(json.dumps(asdict(sent) | {"devices": devices}, indent=2))
+        return
+    print(f"sent {_line(sent)} in {sent.seconds:.1f} s")
+    if sent.refused:
+        print(f"the broker refused {sent.refused:,} messages", file=sys.stderr)
+    if options.replay is not None:
+        for device in told.values():
+            register = device.registers[RISING]
+            print(f"register from {register.first} Wh to {register.last} Wh")
+            print(f"register rise {register.rise} Wh")

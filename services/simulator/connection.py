@@ -1,0 +1,241 @@
+"""
+One MQTT connection of one device, or of many that share it.
+
+No thread: the sender's loop calls `read`, `write` and `tend`.  What the broker
+has not acknowledged when the connection breaks goes out again on the next one,
+which starts clean: the outbox is the memory, not the broker's session.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.reasoncodes import ReasonCode
+
+from ingest.errors import ServerError
+from services.simulator.outbox import Entry
+
+_PORTS = {"mqtt": 1_883, "mqtts": 8_883}
+_KEEPALIVE_S = 60
+_CONNECT_TIMEOUT_S = 5.0
+_BACK_OFF_S = (0.2, 10.0)
+_IN_FLIGHT = 1_000
+_READ_BYTES = 65_536
+_NO_SUBSCRIBER, _FAILURE = 0x10, 0x80
+QUEUE_LIMIT = 2_000
+
+
+class _Client(mqtt.Client):
+    """paho reads a PUBACK in three small pieces; one large read serves many of them."""
+
+    _held = b""
+
+    @property
+    def holds_input(self) -> bool:
+        """Whether bytes were read that no packet was made of yet."""
+        return bool(self._held)
+
+    def forget_input(self) -> None:
+        """Drop what an earlier connection left."""
+        self._held = b""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if not self._held:
+            self._held = super()._sock_recv(_READ_BYTES)
+        taken, self._held = self._held[:bufsize], self._held[bufsize:]
+        return taken
+
+
+class Connection:
+    """
+    A connection that comes back by itself.
+
+    Parameters
+    ----------
+    url : str
+        `mqtt://` or `mqtts://`, with user and password where the broker asks.
+    client_id : str
+        A device's principal, or a name of the shared connection.
+    principal : str or None
+        Whose status it tells; none for a shared connection.
+    receipt_topic : str or None
+        Where receipts come; none when another connection hears them.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        *,
+        principal: str | None,
+        receipt_topic: str | None,
+        on_receipt: Callable[[bytes], None],
+        on_published: Callable[[Entry, float], None],
+    ) -> None:
+        self._url, self._principal, self._receipt_topic = urlsplit(url), principal, receipt_topic
+        self._on_receipt, self._on_published = on_receipt, on_published
+        self._queue: deque[Entry] = deque()
+        self._in_flight: dict[int, Entry] = {}
+        self._window = _IN_FLIGHT
+        self._retry_at, self._back_off_s = 0.0, _BACK_OFF_S[0]
+        self._ready = False
+        self._ever = False
+        self._refused: str | None = None
+        self.sent = self.unheard = self.refused = self.breaks = 0
+        self._client = self._make_client(client_id)
+
+    def _make_client(self, client_id: str) -> _Client:
+        client = _Client(CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv5)
+        client.max_inflight_messages_set(0)  # the window here follows the broker's own
+        client.connect_timeout = _CONNECT_TIMEOUT_S
+        if self._url.username:
+            password = unquote(self._url.password) if self._url.password else None
+            client.username_pw_set(unquote(self._url.username), password)
+        if self._url.scheme == "mqtts":
+            client.tls_set()
+        if self._principal:
+            client.will_set(self._status_topic, b'{"state":"offline"}', qos=1)
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_publish = self._acknowledged
+        client.on_message = self._heard
+        client.on_disconnect = self._disconnected
+        return client
+
+    @property
+    def _status_topic(self) -> str:
+        return f"tonne/v1/{self._principal}/status"
+
+    @property
+    def idle(self) -> bool:
+        """Whether the broker has acknowledged everything."""
+        return not self._queue and not self._in_flight
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be queued."""
+        return len(self._queue) < QUEUE_LIMIT
+
+    @property
+    def descriptor(self) -> int | None:
+        """File descriptor of the socket to wait on, while there is one."""
+        connected = self._client.socket()
+        return None if connected is None else connected.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether bytes wait for the socket."""
+        return self._client.want_write()
+
+    def queue(self, entry: Entry) -> None:
+        """Publish a message when its turn comes."""
+        self._queue.append(entry)
+
+    def open(self, now_s: float) -> None:
+        """
+        Connect, or connect again when the wait is over.
+
+        Raises
+        ------
+        ServerError
+            When the very first attempt fails, or the broker refuses us.
+        """
+        if self._refused:
+            raise ServerError(f"{self._place} refuses the connection: {self._refused}")
+        if self._client.socket() is not None or now_s < self._retry_at:
+            return
+        self._retry_at = now_s + self._back_off_s
+        self._back_off_s = min(2 * self._back_off_s, _BACK_OFF_S[1])
+        self._client.forget_input()
+        try:
+            self._client.connect(
+                self._url.hostname or "localhost",
+                self._url.port or _PORTS[self._url.scheme],
+                _KEEPALIVE_S,
+                clean_start=True,
+            )
+        except OSError as error:
+            if not self._ever:
+                raise ServerError(
+                    f"the broker at {self._place} cannot be reached: {error}; "
+                    "check --mqtt-url or TONNE_MQTT_URL, or run `tonne local up`"
+                ) from error
+
+    @property
+    def _place(self) -> str:
+        """Host and port: a URL may hold a password."""
+        return f"{self._url.hostname}:{self._url.port or _PORTS[self._url.scheme]}"
+
+    def read(self) -> None:
+        """Take what the socket has."""
+        self._client.loop_read()
+        while self._client.holds_input and self._client.socket() is not None:
+            self._client.loop_read()
+
+    def write(self) -> None:
+        """Give the socket what it takes, new messages while the window is open."""
+        if self._client.want_write():
+            self._client.loop_write()
+        while self._ready and self._queue and len(self._in_flight) < self._window:
+            entry = self._queue.popleft()
+            if entry.attempts and not entry.missing:
+                continue  # its receipt came while it waited to go out again
+            info = self._client.publish(entry.message.topic, entry.message.payload, qos=1)
+            if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._queue.appendleft(entry)
+                return
+            self._in_flight[info.mid] = entry
+            self.sent += 1
+
+    def tend(self) -> None:
+        """Keep alive, and notice a broker that is silent."""
+        self._client.loop_misc()
+
+    def close(self) -> None:
+        """Say goodbye; a device that leaves in order tells its status itself."""
+        if self._ready and self._principal:
+            self._client.publish(self._status_topic, b'{"state":"offline"}', qos=1)
+        self._client.disconnect()
+
+    def _connected(
+        self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self._refused = str(reason)
+            return
+        self._ever, self._back_off_s = True, _BACK_OFF_S[0]
+        self._window = min(getattr(properties, "ReceiveMaximum", _IN_FLIGHT), _IN_FLIGHT)
+        if self._principal:
+            client.publish(self._status_topic, b'{"state":"online"}', qos=1)
+        if self._receipt_topic is None:
+            self._ready = True
+        else:
+            client.subscribe(self._receipt_topic, qos=1)
+
+    def _subscribed(self, _client: Any, _data: Any, _mid: int, reasons: Any, _props: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._refused = f"subscribing to {self._receipt_topic}: {reasons[0]}"
+        self._ready = True  # only now: a receipt must find somebody who listens
+
+    def _acknowledged(
+        self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _props: Any
+    ) -> None:
+        entry = self._in_flight.pop(mid, None)
+        if entry is not None:
+            self.unheard += reason.value == _NO_SUBSCRIBER
+            self.refused += reason.value >= _FAILURE
+            self._on_published(entry, time.monotonic())
+
+    def _heard(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+        self._on_receipt(bytes(message.payload))
+
+    def _disconnected(self, client: mqtt.Client, *_rest: Any) -> None:
+        self.breaks += self._ready
+        self._ready = False
+        self._queue.extendleft(reversed(self._in_flight.values()))
+        self._in_flight.clear()
+        client.drop_out_messages()

@@ -1,0 +1,104 @@
+"""
+What a device keeps until it knows that its readings are safe.
+
+A broker's PUBACK is no promise of durability.  A message stays here until a
+receipt names each of its readings, and goes out again when none comes; the wait
+doubles, so that a pipeline which is down for an hour is not buried.
+"""
+
+import heapq
+from collections.abc import Iterator
+from itertools import count
+
+import msgspec
+
+from services.simulator.model import Outgoing
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 3.0, 30.0
+LIMIT = 10_000
+
+
+class Receipt(msgspec.Struct):
+    """What the pipeline says is durable: message numbers of one device."""
+
+    device: str
+    ids: tuple[int, ...] = ()
+
+
+class Entry:
+    """A message on its way, the readings that lack a receipt, and how often it was sent."""
+
+    __slots__ = ("attempts", "message", "missing")
+
+    def __init__(self, message: Outgoing) -> None:
+        self.message = message
+        self.missing = set(message.ids)
+        self.attempts = 0
+
+
+class Outbox:
+    """
+    Messages without receipt, at most `limit` of them; times are monotonic seconds.
+
+    With `receipts` off the device trusts PUBACK alone, and nothing is kept.
+    """
+
+    def __init__(self, *, receipts: bool = True, limit: int = LIMIT) -> None:
+        self._receipts = receipts
+        self._limit = limit
+        self._waiting: dict[tuple[str, int], Entry] = {}
+        self._kept: set[Entry] = set()
+        self._clock: list[tuple[float, int, Entry]] = []
+        self._tie = count()
+        self.received = 0
+
+    def __len__(self) -> int:
+        """Messages without receipt."""
+        return len(self._kept)
+
+    @property
+    def full(self) -> bool:
+        """Whether the device has to wait with new readings."""
+        return len(self._kept) >= self._limit
+
+    def keep(self, message: Outgoing) -> Entry:
+        """Take in a message; a copy of one that waits already waits for nothing itself."""
+        entry = Entry(message)
+        if not self._receipts:
+            entry.missing.clear()
+        entry.missing = {
+            number
+            for number in entry.missing
+            if self._waiting.setdefault((message.device_id, number), entry) is entry
+        }
+        if entry.missing:
+            self._kept.add(entry)
+        return entry
+
+    def published(self, entry: Entry, now_s: float) -> None:
+        """Start the clock of a message that the broker has taken."""
+        if entry.missing:
+            wait = min(FIRST_WAIT_S * 2**entry.attempts, LONGEST_WAIT_S)
+            entry.attempts += 1
+            heapq.heappush(self._clock, (now_s + wait, next(self._tie), entry))
+
+    def receipt(self, payload: bytes) -> None:
+        """Free what a receipt names; one that cannot be read frees nothing."""
+        try:
+            receipt = msgspec.json.decode(payload, type=Receipt)
+        except msgspec.DecodeError:
+            return
+        self.received += 1
+        for number in receipt.ids:
+            entry = self._waiting.pop((receipt.device, number), None)
+            if entry is not None:
+                entry.missing.discard(number)
+                if not entry.missing:
+                    self._kept.discard(entry)
+
+    def overdue(self, now_s: float) -> Iterator[Entry]:
+        """Messages whose receipt did not come in time, each to be sent again."""
+        while self._clock and self._clock[0][0] <= now_s:
+            _, _, entry = heapq.heappop(self._clock)
+            if entry.missing:
+                yield entry

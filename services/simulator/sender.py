@@ -1,0 +1,213 @@
+"""
+The devices' common clock: takes messages when they are due and sees them off.
+
+One loop, no threads.  Where a connection a device would be too many, devices
+share: then the first connection hears the receipts of all.
+"""
+
+import select
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from services.simulator.connection import Connection
+from services.simulator.model import Device, Outgoing
+from services.simulator.outbox import Outbox
+
+_AT_ONCE = 500
+_POLL_S = 0.05
+_TEND_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """
+    Simulated seconds a second; 0 is as fast as the broker takes it.
+
+    Readings that are held back beyond `end_us` go out at the end.  [us]
+    """
+
+    speed: float
+    start_us: int
+    end_us: int | None
+
+    def due_s(self, message: Outgoing) -> float:
+        """Seconds after the start at which a message is sent."""
+        if not self.speed:
+            return 0.0
+        send_us = message.send_us if self.end_us is None else min(message.send_us, self.end_us)
+        return (send_us - self.start_us) / 1e6 / self.speed
+
+
+@dataclass(slots=True)
+class Sent:
+    """
+    What went out.
+
+    `transmissions` counts repetitions too; `unheard` are PUBACKs that say nobody
+    subscribes, `refused` those that say no; `unreceipted` messages remain.
+    """
+
+    messages: int = 0
+    transmissions: int = 0
+    receipts: int = 0
+    unreceipted: int = 0
+    unheard: int = 0
+    refused: int = 0
+    connection_breaks: int = 0
+    seconds: float = 0.0
+    first_ts_us: int | None = None
+    last_ts_us: int | None = None
+
+    def count(self, message: Outgoing) -> None:
+        """Take note of a new message."""
+        self.messages += 1
+        if message.ids:
+            earliest, latest = self.first_ts_us, self.last_ts_us
+            self.first_ts_us = min(message.ts_us, message.ts_us if earliest is None else earliest)
+            self.last_ts_us = max(message.ts_us, message.ts_us if latest is None else latest)
+
+
+class Sender:
+    """
+    Publishes the messages of a fleet.
+
+    Parameters
+    ----------
+    url : str
+        The broker.
+    connections : int
+        The most connections to open.
+    receipts : bool
+        Whether to keep and repeat what has no receipt.
+    wait_s : float
+        How long to wait at the end for the last receipts. [s]
+    """
+
+    def __init__(
+        self,
+        url: str,
+        fleet: Sequence[Device],
+        *,
+        connections: int,
+        receipts: bool,
+        wait_s: float,
+        label: str,
+    ) -> None:
+        self._outbox = Outbox(receipts=receipts)
+        self._wait_s = wait_s
+        self._links: list[Connection] = []
+        principals = list(dict.fromkeys(device.principal for device in fleet))
+        shared = len(principals) > connections
+        for k, name in enumerate(principals[:connections]):
+            heard = f"tonne/v1/{'+' if shared else name}/receipt"
+            self._links.append(
+                Connection(
+                    url,
+                    f"simulate-{label}-{k}" if shared else name,
+                    principal=None if shared else name,
+                    receipt_topic=heard if receipts and not (shared and k) else None,
+                    on_receipt=self._outbox.receipt,
+                    on_published=self._outbox.published,
+                )
+            )
+        link_of = {name: self._links[k % connections] for k, name in enumerate(principals)}
+        self._link = {device.id: link_of[device.principal] for device in fleet}
+        self.sent = Sent()
+
+    def run(
+        self,
+        messages: Iterator[Outgoing],
+        pace: Pace,
+        *,
+        watch: Callable[[Sent], None],
+        stopped: Callable[[], bool],
+    ) -> Sent:
+        """
+        Send everything; `watch` is called about every second, `stopped` ends it early.
+
+        Raises
+        ------
+        ServerError
+            When the broker cannot be reached at the start, or refuses a device.
+        """
+        began = tended = time.monotonic()
+        waiting: Outgoing | None = None
+        all_taken_at: float | None = None
+        for link in self._links:
+            link.open(began)
+        while True:
+            now = time.monotonic()
+            if all_taken_at is None:
+                waiting, ended = self._take(messages, pace, waiting, now - began)
+                all_taken_at = now if ended or stopped() else None
+            elif self._done(now - all_taken_at):
+                break
+            for entry in self._outbox.overdue(now):
+                self._link[entry.message.device_id].queue(entry)
+            self._exchange(now)
+            if now - tended >= _TEND_S:
+                tended = now
+                self._tend()
+                watch(self._figures(now - began))
+        for link in self._links:
+            link.close()
+        return self._figures(time.monotonic() - began)
+
+    def _take(
+        self, messages: Iterator[Outgoing], pace: Pace, waiting: Outgoing | None, elapsed_s: float
+    ) -> tuple[Outgoing | None, bool]:
+        """Queue what is due; the first message that is not, and whether none is left."""
+        for _ in range(_AT_ONCE):
+            message = waiting or next(messages, None)
+            if message is None:
+                return None, True
+            link = self._link[message.device_id]
+            if pace.due_s(message) > elapsed_s or self._outbox.full or not link.has_room:
+                return message, False
+            waiting = None
+            link.queue(self._outbox.keep(message))
+            self.sent.count(message)
+        return None, False
+
+    def _exchange(self, now_s: float) -> None:
+        """Read and write what the sockets allow, waiting a little when there is nothing."""
+        for link in self._links:
+            link.write()
+        found = ((link.descriptor, link) for link in self._links)
+        open_links = {number: link for number, link in found if number is not None}
+        writers = [number for number, link in open_links.items() if link.wants_write]
+        if not open_links:
+            time.sleep(_POLL_S)
+        else:
+            readable, _, _ = select.select(list(open_links), writers, [], self._pause())
+            for number in readable:
+                open_links[number].read()
+        if len(open_links) < len(self._links):
+            for link in self._links:
+                link.open(now_s)
+
+    def _pause(self) -> float:
+        """Wait for the network alone when all is sent, else only glance at it."""
+        return _POLL_S if all(link.idle for link in self._links) else _POLL_S / 10
+
+    def _tend(self) -> None:
+        for link in self._links:
+            link.tend()
+
+    def _done(self, waited_s: float) -> bool:
+        """Whether all is acknowledged and receipted, or the wait is over."""
+        if waited_s > self._wait_s:
+            return True
+        return not len(self._outbox) and all(link.idle for link in self._links)
+
+    def _figures(self, seconds: float) -> Sent:
+        links = self._links
+        self.sent.transmissions = sum(link.sent for link in links)
+        self.sent.unheard = sum(link.unheard for link in links)
+        self.sent.refused = sum(link.refused for link in links)
+        self.sent.connection_breaks = sum(link.breaks for link in links)
+        self.sent.receipts = self._outbox.received
+        self.sent.unreceipted = len(self._outbox)
+        self.sent.seconds = seconds
+        return self.sent

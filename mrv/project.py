@@ -16,6 +16,7 @@ from ingest.model import INTERVAL_US
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
+    from decimal import Decimal
 
     from ingest.model import Device
     from mrv.model import Side
@@ -61,15 +62,14 @@ class Calibration:
     A certificate of a device's meter: good from `performed` up to its due date.
 
     The due date, `valid_until`, is the first local day that it does not cover.
-    `max_error_percent` is decimal text or a number, None where the certificate
-    names only a class.
+    `max_error_percent` is None where the certificate names only a class.
     """
 
     performed: date
     valid_until: date
     certificate: str
     accuracy_class: str | None = None
-    max_error_percent: Any = None
+    max_error_percent: Decimal | int | float | None = None
 
 
 def service_intervals(

@@ -7,13 +7,13 @@ rounds down, what is owed rounds up; a display rounds half to even.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from fractions import Fraction
 
     from numpy.typing import NDArray
 
@@ -56,6 +56,11 @@ def decimal_text(value: Fraction, places: int, mode: Mode) -> str:
     sign = "-" if scaled < 0 else ""
     digits = str(abs(scaled)).rjust(places + 1, "0")
     return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"
+
+
+def share_text(part: int, whole: int) -> str:
+    """A share with six decimals, rounded down; the share of nothing is 0."""
+    return decimal_text(Fraction(part, whole) if whole else Fraction(0), 6, "down")
 
 
 def exact_sum(values: Int64) -> int:

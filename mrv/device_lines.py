@@ -1,0 +1,150 @@
+"""
+A statement's lines about one device: what was monitored, gaps, deductions.
+
+Six decimals, each rounded against the claimant.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from ingest.model import INTERVAL_US
+from mrv.methodologies import unit_reductions
+from mrv.outcome import Coverage, Deduction, DeviceOutcome, GapOutcome
+from mrv.rounding import decimal_text, exact_sum, share_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.inputs import Inputs
+    from mrv.model import Factors, Methodology
+    from mrv.monitored import GapCharge, Monitored
+    from mrv.rounding import Mode
+
+_PLACES = 6
+_RULES = {
+    "baseline": "baseline side: counted as zero",
+    "project": "project side: charged at the highest plausible rate",
+}
+
+
+class Pricing:
+    """Tonnes of a quantity, by the period's methodology at one base unit."""
+
+    def __init__(self, methodology: Methodology, parameters: Inputs, factors: Factors) -> None:
+        self._methodology = methodology
+        self._parameters = parameters
+        self._factors = factors
+        self._known: dict[tuple[Any, ...], Fraction] = {}
+
+    def rate(self, one: Monitored, year: int) -> Fraction:
+        """Emissions of a base unit on the device's side. [tCO2e]."""
+        question = (one.bound.role, tuple(sorted(one.params.items())), year)
+        if question not in self._known:
+            unit = unit_reductions(
+                self._methodology,
+                one.bound.role,
+                one.params,
+                self._parameters,
+                self._factors,
+                year,
+            )
+            side = unit.baseline_t if one.needs.side == "baseline" else unit.project_t
+            self._known[question] = side
+        return self._known[question]
+
+
+def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -> DeviceOutcome:
+    """One device's monitored parameter, deductions, emissions and coverage."""
+    zero = Fraction(0)
+    mode = _mode(one)
+    tonnes = sum((one.counted(p) * pricing.rate(one, p.year) for p in one.parts), start=zero)
+    whole = one.service
+    return DeviceOutcome(
+        device=one.device.id,
+        role=one.bound.role,
+        side=one.needs.side,
+        quantity=one.needs.quantity,
+        unit=QUANTITIES[QUANTITY_INDEX[one.needs.quantity]].unit,
+        option="C",
+        from_us=whole.first * INTERVAL_US,
+        to_us=(whole.first + len(whole)) * INTERVAL_US,
+        metered=sum(p.metered for p in one.parts),
+        outside_service=whole.outside,
+        deducted=decimal_text(sum((p.deducted for p in one.parts), start=zero), _PLACES, "up"),
+        substituted=decimal_text(
+            sum((p.substituted for p in one.parts), start=zero), _PLACES, "up"
+        ),
+        counted=decimal_text(sum((one.counted(p) for p in one.parts), start=zero), _PLACES, mode),
+        emissions_t=decimal_text(tonnes, _PLACES, mode),
+        certificates=tuple(c.certificate for c in one.calibrations),
+        replacements=sum(from_us <= r.at_us < to_us for r in one.device.replacements),
+        coverage=_coverage(one, to_us - from_us),
+    )
+
+
+def _mode(one: Monitored) -> Mode:
+    return "down" if one.needs.side == "baseline" else "up"
+
+
+def _coverage(one: Monitored, period_us: int) -> Coverage:
+    whole = one.service
+    installed = len(whole) * INTERVAL_US
+    calibrated = installed - sum(s.last - s.first for s in one.uncovered) * INTERVAL_US
+    measured, estimated = exact_sum(whole.measured_us), exact_sum(whole.estimated_us)
+    unknown, missing = exact_sum(whole.unknown_us), exact_sum(whole.missing_us)
+    return Coverage(
+        period_us=period_us,
+        installed_us=installed,
+        measured_us=measured,
+        estimated_us=estimated,
+        unknown_us=unknown,
+        missing_us=missing,
+        calibrated_us=calibrated,
+        installed_share=share_text(installed, period_us),
+        measured_share=share_text(measured, installed),
+        estimated_share=share_text(estimated, installed),
+        unknown_share=share_text(unknown, installed),
+        missing_share=share_text(missing, installed),
+        calibrated_share=share_text(calibrated, installed),
+    )
+
+
+def gap_outcomes(one: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
+    """Gaps of a device, each with its rule and cost; a gap over New Year comes as two."""
+    for part in one.parts:
+        rate = pricing.rate(one, part.year)
+        for charge in part.gaps:
+            yield _gap_outcome(one, charge, rate)
+
+
+def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction) -> GapOutcome:
+    forgone = None if charge.at_most is None else charge.at_most * rate
+    return GapOutcome(
+        device=one.device.id,
+        start_us=charge.gap.start_us,
+        end_us=charge.gap.end_us,
+        kind=charge.gap.kind,
+        time_us=charge.gap.time_us,
+        rule=_RULES[one.needs.side],
+        substituted=decimal_text(charge.substituted, _PLACES, "up"),
+        cost_t=decimal_text(charge.substituted * rate, _PLACES, "up"),
+        forgone_at_most_t=None if forgone is None else decimal_text(forgone, _PLACES, "up"),
+    )
+
+
+def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+    """What the device's late or absent calibrations cost."""
+    for part in one.parts:
+        for charge in part.errors:
+            yield Deduction(
+                device=one.device.id,
+                start_us=charge.span.first * INTERVAL_US,
+                end_us=charge.span.last * INTERVAL_US,
+                reason=charge.span.reason,
+                percent=decimal_text(charge.span.percent, _PLACES, "up"),
+                quantity=decimal_text(charge.quantity, _PLACES, "up"),
+                cost_t=decimal_text(charge.quantity * pricing.rate(one, part.year), _PLACES, "up"),
+            )

@@ -1,0 +1,188 @@
+"""
+What a closed monitoring period says: plain text and whole numbers.
+
+Everything here goes into a statement as it stands (`dataclasses.asdict`).
+Tonnes are decimal text with six places, each rounded against the claimant:
+baseline and reduction down, project and leakage up.  The credit comes from the
+exact reduction, not from these texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """An amount of CO2e, as text in tonnes and as whole micrograms."""
+
+    t: str
+    ug: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Both sides of the account and what is left."""
+
+    baseline: Amount
+    project: Amount
+    leakage: Amount
+    reduction: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """A device's time in the period; shares are of its time in service, six places, down."""
+
+    period_us: int
+    installed_us: int
+    measured_us: int
+    estimated_us: int
+    unknown_us: int
+    missing_us: int
+    calibrated_us: int
+    installed_share: str
+    measured_share: str
+    estimated_share: str
+    unknown_share: str
+    missing_share: str
+    calibrated_share: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOutcome:
+    """
+    One device's monitored parameter. [base unit]
+
+    `counted` = `metered` less `deducted` on the baseline side, and plus
+    `deducted` plus `substituted` on the project side; `outside_service` was
+    metered while the device was not installed or not in this project.
+    """
+
+    device: str
+    role: str
+    side: str
+    quantity: str
+    unit: str
+    option: str
+    from_us: int
+    to_us: int
+    metered: int
+    outside_service: int
+    deducted: str
+    substituted: str
+    counted: str
+    emissions_t: str
+    certificates: tuple[str, ...]
+    replacements: int
+    coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class GapOutcome:
+    """
+    A gap and what it cost.
+
+    `cost_t` is what was charged for it; `forgone_at_most_t` is what a gap on the
+    baseline side could have earned at the device's highest rate, None where that
+    is not known or the gap is on the project side.
+    """
+
+    device: str
+    start_us: int
+    end_us: int
+    kind: str
+    time_us: int
+    rule: str
+    substituted: str
+    cost_t: str
+    forgone_at_most_t: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deduction:
+    """What a late or absent calibration cost."""
+
+    device: str
+    start_us: int
+    end_us: int
+    reason: str
+    percent: str
+    quantity: str
+    cost_t: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactorUse:
+    """A factor that the figures rest on; `provisional`: its year has no official value yet."""
+
+    id: str
+    kind: str
+    value: str
+    unit: str
+    direction: str
+    valid_from: str | None
+    valid_to: str | None
+    source: str
+    certainty: str
+    verified: bool
+    provisional: bool
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vintage:
+    """A local calendar year's part: its reduction, and the whole tonnes credited to it."""
+
+    year: int
+    reduction_t: str
+    credit_t: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An applicability condition of the methodology, and what of it does not hold."""
+
+    clause: str
+    holds: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the project design expected, pro rata of a year of 365 days, and what came."""
+
+    what: str
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodResult:
+    """
+    A closed monitoring period.
+
+    `gross` is before deductions and substitutions, `net` after them.
+    `carried_ug` came from earlier periods with a negative reduction, `carry_ug`
+    goes to the next; both are 0 or negative.  `credit_t` is whole tonnes.
+    """
+
+    project: str
+    methodology: str
+    version: str
+    timezone: str
+    from_us: int
+    to_us: int
+    gross: Totals
+    net: Totals
+    carried_ug: int
+    carry_ug: int
+    credit_t: int
+    covered_share: str
+    vintages: tuple[Vintage, ...]
+    devices: tuple[DeviceOutcome, ...]
+    gaps: tuple[GapOutcome, ...]
+    deductions: tuple[Deduction, ...]
+    factors: tuple[FactorUse, ...]
+    applicability: tuple[Finding, ...]
+    comparisons: tuple[Comparison, ...]

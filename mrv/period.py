@@ -1,0 +1,183 @@
+"""
+A monitoring period, closed: exact sums, what gaps cost, whole tonnes.
+
+The methodology is applied to each local calendar year's sums, in fractions;
+nothing is rounded before the credit, which rounds down.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.model import INTERVAL_US
+from mrv.calendar import local_date
+from mrv.device_lines import Pricing, deductions, device_outcome, gap_outcomes
+from mrv.errors import PeriodError
+from mrv.factors.ledger import Ledger
+from mrv.in_service import monitor_all
+from mrv.inputs import exact, read
+from mrv.methodologies import find, reduction
+from mrv.model import Activity, Candidate, CandidateDevice, Reductions
+from mrv.outcome import PeriodResult
+from mrv.presentation import (
+    comparisons,
+    covered_share,
+    factor_use,
+    findings,
+    totals,
+    vintages,
+)
+from mrv.rounding import UG_PER_T, to_integer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ingest.model import Fleet, IntervalRows
+    from mrv.inputs import Inputs
+    from mrv.model import Factors, Methodology
+    from mrv.monitored import Monitored
+    from mrv.project import Calibration, Project
+
+
+def close(
+    project: Project,
+    fleet: Fleet,
+    calibrations: Mapping[str, Sequence[Calibration]],
+    rows: IntervalRows,
+    from_us: int,
+    to_us: int,
+    factors: Factors,
+    carried_ug: int = 0,
+) -> PeriodResult:
+    """
+    Close a monitoring period.
+
+    Parameters
+    ----------
+    project : Project
+    fleet : Fleet
+        Holds the project's devices; its indices are those of `rows`.
+    calibrations : mapping of device id to sequence of Calibration
+    rows : IntervalRows
+        Of the project's devices within the period, each interval once, in any
+        order; other quantities and devices are passed over.
+    from_us, to_us : int
+        Half-open, on the 15-minute grid, within the crediting period. [us UTC]
+    factors : Factors
+        `mrv.factors.load()`.
+    carried_ug : int
+        What earlier periods left below zero (`PeriodResult.carry_ug`), 0 or
+        negative. [ug CO2e]
+
+    Raises
+    ------
+    PeriodError
+        Names the edge, the device or the interval that does not allow it.
+    MethodologyError, FactorError
+        As the methodology's parameters and factors give rise to.
+    """
+    _check_edges(project, from_us, to_us)
+    _check_rows(rows, from_us, to_us)
+    methodology = find(project.methodology, project.version)
+    where = f"project {project.id}: parameters"
+    parameters = read(methodology.parameters, project.parameters, where)
+    ledger = Ledger(factors)
+    monitored = monitor_all(project, methodology, fleet, calibrations, rows, (from_us, to_us))
+    gross = _by_year(methodology, parameters, ledger, monitored, gross=True)
+    net = _by_year(methodology, parameters, ledger, monitored, gross=False)
+    total = _sum(net)
+    balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
+    pricing = Pricing(methodology, parameters, ledger)
+    credited = vintages(net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
+    return PeriodResult(
+        project=project.id,
+        methodology=methodology.id,
+        version=project.version,
+        timezone=project.timezone,
+        from_us=from_us,
+        to_us=to_us,
+        gross=totals(_sum(gross)),
+        net=totals(total),
+        carried_ug=carried_ug,
+        carry_ug=min(0, balance_ug),
+        credit_t=sum(v.credit_t for v in credited),
+        covered_share=covered_share(monitored),
+        vintages=credited,
+        devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in monitored),
+        gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
+        deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
+        factors=tuple(factor_use(f) for f in ledger.used()),
+        applicability=findings(
+            methodology.applicability, _candidate(project, parameters, monitored)
+        ),
+        comparisons=comparisons(project.expected, monitored, total, to_us - from_us),
+    )
+
+
+def _check_edges(project: Project, from_us: int, to_us: int) -> None:
+    for name, edge in (("from", from_us), ("to", to_us)):
+        if edge % INTERVAL_US:
+            raise PeriodError(
+                f"{name} = {edge} us is inside an interval; choose a quarter of an hour"
+            )
+    if from_us >= to_us:
+        raise PeriodError(f"the period from {from_us} to {to_us} us is empty; `to` must be later")
+    if from_us < project.from_us or to_us > project.to_us:
+        raise PeriodError(
+            f"the period from {from_us} to {to_us} us leaves the crediting period of project"
+            f" {project.id}, {project.from_us} to {project.to_us} us; close only what lies within"
+        )
+
+
+def _check_rows(rows: IntervalRows, from_us: int, to_us: int) -> None:
+    start = rows.start_us
+    wrong = np.flatnonzero((start % INTERVAL_US != 0) | (start < from_us) | (start >= to_us))
+    if len(wrong):
+        raise PeriodError(
+            f"an interval starts at {int(start[wrong[0]])} us, off the 15-minute grid or outside of"
+            f" the period {from_us} to {to_us} us; give only whole intervals of the period"
+        )
+
+
+def _by_year(
+    methodology: Methodology,
+    parameters: Inputs,
+    factors: Factors,
+    monitored: Sequence[Monitored],
+    *,
+    gross: bool,
+) -> dict[int, Reductions]:
+    activities: dict[int, list[Activity]] = {}
+    for one in monitored:
+        for part in one.parts:
+            activities.setdefault(part.year, []).append(one.activity(part, gross=gross))
+    return {
+        year: methodology.reductions(
+            methodology.inputs_of(activities[year], parameters, factors, year), factors
+        )
+        for year in sorted(activities)
+    }
+
+
+def _sum(by_year: Mapping[int, Reductions]) -> Reductions:
+    zero = Fraction(0)
+    baseline = sum((r.baseline_t for r in by_year.values()), start=zero)
+    project = sum((r.project_t for r in by_year.values()), start=zero)
+    leakage = sum((r.leakage_t for r in by_year.values()), start=zero)
+    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
+
+
+def _candidate(project: Project, parameters: Inputs, monitored: Sequence[Monitored]) -> Candidate:
+    expected = project.expected.get("reduction_t_per_year")
+    return Candidate(
+        parameters=parameters,
+        devices=tuple(
+            CandidateDevice(m.device.id, m.bound.role, m.device.class_id, len(m.calibrations))
+            for m in monitored
+        ),
+        first_year=local_date(project.from_us, project.timezone).year,
+        reduction_t_per_year=None if expected is None else exact(expected, "reduction_t_per_year"),
+    )

@@ -1,0 +1,127 @@
+"""
+Exact figures of a period as a statement shows them.
+
+Six decimals, each rounded against the claimant; the exact figure stays where
+the credit is computed.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from ingest.model import INTERVAL_US
+from mrv.inputs import exact
+from mrv.outcome import (
+    Amount,
+    Comparison,
+    FactorUse,
+    Finding,
+    Totals,
+    Vintage,
+)
+from mrv.rounding import UG_PER_T, decimal_text, exact_sum, floor_credit, share_text, to_integer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mrv.model import Candidate, Check, Factor, Reductions
+    from mrv.monitored import Monitored
+    from mrv.rounding import Mode
+
+_PLACES = 6
+_YEAR_US = 365 * 86_400_000_000
+_KWH = 1000
+
+
+def amount(tonnes: Fraction, mode: Mode) -> Amount:
+    """Tonnes as text and whole micrograms, rounded once each."""
+    return Amount(decimal_text(tonnes, _PLACES, mode), to_integer(tonnes * UG_PER_T, mode))
+
+
+def totals(exact_t: Reductions) -> Totals:
+    """Round both sides of the account against the claimant."""
+    return Totals(
+        baseline=amount(exact_t.baseline_t, "down"),
+        project=amount(exact_t.project_t, "up"),
+        leakage=amount(exact_t.leakage_t, "up"),
+        reduction=amount(exact_t.reduction_t, "down"),
+    )
+
+
+def vintages(net: Mapping[int, Reductions], balance_t: Fraction) -> tuple[Vintage, ...]:
+    """
+    Whole tonnes by calendar year, never more than the whole period's balance.
+
+    Each year rounds down for itself; a year below zero takes from the others.
+    """
+    left = floor_credit(balance_t)
+    result = []
+    for year, one in net.items():
+        credit = min(floor_credit(one.reduction_t), left)
+        left -= credit
+        result.append(Vintage(year, decimal_text(one.reduction_t, _PLACES, "down"), credit))
+    return tuple(result)
+
+
+def covered_share(monitored: Sequence[Monitored]) -> str:
+    """Measured or estimated part of all devices' time in service."""
+    installed = sum(len(m.service) for m in monitored) * INTERVAL_US
+    lost = sum(
+        exact_sum(time) for m in monitored for time in (m.service.unknown_us, m.service.missing_us)
+    )
+    return share_text(installed - lost, installed)
+
+
+def factor_use(factor: Factor) -> FactorUse:
+    """A factor as a statement lists it."""
+    begin, end = factor.valid_from, factor.valid_to
+    return FactorUse(
+        id=factor.id,
+        kind=factor.kind,
+        value=factor.text,
+        unit=factor.unit,
+        direction=factor.direction,
+        valid_from=None if begin is None else begin.isoformat(),
+        valid_to=None if end is None else end.isoformat(),
+        source=factor.source,
+        certainty=factor.certainty,
+        verified=factor.verified,
+        provisional=factor.provisional,
+        sha256=factor.sha256,
+    )
+
+
+def comparisons(
+    expected: Mapping[str, Any],
+    monitored: Sequence[Monitored],
+    net: Reductions,
+    period_us: int,
+) -> tuple[Comparison, ...]:
+    """What the project design expected for so long, beside what came."""
+    energy = sum(
+        p.metered
+        for m in monitored
+        for p in m.parts
+        if QUANTITIES[QUANTITY_INDEX[m.needs.quantity]].unit == "Wh"
+    )
+    actual = {
+        "energy_kwh_per_year": ("energy [kWh]", Fraction(energy, _KWH)),
+        "reduction_t_per_year": ("reduction [t]", net.reduction_t),
+    }
+    return tuple(
+        Comparison(
+            what,
+            decimal_text(exact(expected[key], key) * period_us / _YEAR_US, _PLACES, "half_even"),
+            decimal_text(value, _PLACES, "down"),
+        )
+        for key, (what, value) in actual.items()
+        if expected.get(key) is not None
+    )
+
+
+def findings(checks: Sequence[Check], candidate: Candidate) -> tuple[Finding, ...]:
+    """Put the methodology's applicability conditions to a project."""
+    found = [(check.clause, check.test(candidate)) for check in checks]
+    return tuple(Finding(clause, detail is None, detail or "") for clause, detail in found)

@@ -126,13 +126,15 @@ class Methodology:
     result; otherwise they are a live view, each rounded against the claimant.
     `inputs_of` turns a calendar year's activities into the inputs that
     `reductions` takes; `plausible` refuses inputs that no real project has,
-    which is how a slip of a unit shows.
+    which is how a slip of a unit shows.  `notes` is the file's own text: where
+    each equation and default comes from, and how certain it is.
     """
 
     id: str
     versions: tuple[str, ...]
     title: str
     reference: str
+    notes: str
     additive: bool
     roles: Mapping[str, RoleNeeds]
     parameters: Mapping[str, ParameterSpec]

@@ -138,6 +138,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION, "15.0"),
     title="Emission reductions by electric and hybrid vehicles",
     reference="CDM AMS-III.C version 16.0",
+    notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={
         "charging": RoleNeeds(("ev_charger", "energy_meter"), "energy_import", "project"),

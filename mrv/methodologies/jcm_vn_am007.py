@@ -81,6 +81,7 @@ METHODOLOGY = Methodology(
     versions=(VERSION,),
     title="Installation of Solar PV System",
     reference="JCM VN_AM007 ver 1.0, 10 October 2017",
+    notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={
         "generation": RoleNeeds(

@@ -59,15 +59,23 @@ def _explain(payload: bytes, error: str) -> PayloadError:
         text = payload.decode("utf-8")
     except UnicodeDecodeError as wrong:
         return PayloadError("invalid_utf8", f"byte {wrong.start}: {wrong.reason}; send UTF-8")
+    return _explain_json(text) or _explain_shape(error)
+
+
+def _explain_json(text: str) -> PayloadError | None:
+    def refuse(word: str) -> float:
+        raise PayloadError("not_finite", f"{word} is no measurement; leave the channel out")
+
     try:
-        nonfinite: list[str] = []
-        json.loads(text, parse_constant=lambda word: nonfinite.append(word) or 0.0)
+        json.loads(text, parse_constant=refuse)
+    except PayloadError as found:
+        return found
     except (ValueError, RecursionError) as wrong:
         return PayloadError("malformed_json", f"{wrong}")
-    if nonfinite:
-        return PayloadError(
-            "not_finite", f"{nonfinite[0]} is no measurement; leave the channel out"
-        )
+    return None
+
+
+def _explain_shape(error: str) -> PayloadError:
     if "missing required field `ts`" in error:
         return PayloadError("time_missing", "no 'ts'; send the device's own time of measurement")
     if "$.values[" in error or "].values[" in error or "$[...].values" in error:

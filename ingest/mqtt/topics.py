@@ -79,3 +79,11 @@ def _parts(topic: str) -> tuple[str, str]:
         if len(words) == 3:  # noqa: PLR2004 (principal, device, telemetry)
             return words[0], words[1]
     raise PayloadError("unknown_topic", f"{topic!r}; publish on tonne/v1/<principal>/telemetry")
+
+
+def device_of(topic: str) -> str | None:
+    """Return the device that a topic speaks for, or None where it is no telemetry topic."""
+    try:
+        return _parts(topic)[1]
+    except PayloadError:
+        return None

@@ -8,10 +8,13 @@ tested, and `tonne rebuild --check` asks it of a live database.
 
 from ingest.pipeline.admit import Admitted, admit
 from ingest.pipeline.bounds import Bounds
-from ingest.pipeline.meter import Metered, meter
+from ingest.pipeline.meter import FROM_START, Metered, meter
 from ingest.pipeline.state import MeterState
+from ingest.rates import MAX_GAP_US as POWER_GAP_US
 
 __all__ = [
+    "FROM_START",
+    "POWER_GAP_US",
     "Admitted",
     "Bounds",
     "MeterState",

@@ -22,6 +22,11 @@ class Power(NamedTuple):
     time_us: Int64
     power_w: Float64
 
+    def of(self, devices: Int32) -> Power:
+        """Return the rows of some devices."""
+        rows = np.isin(self.device, devices)
+        return Power(self.device[rows], self.time_us[rows], self.power_w[rows])
+
 
 def steps(column: RegisterColumn, rows: Power, start: Register | None) -> Steps:
     """Energy steps between successive power readings, from the remembered last one if any."""

@@ -42,14 +42,25 @@ class Ends(NamedTuple):
     changed_us: Int64
     away: NDArray[np.bool_]
 
+    def of(self, devices: Int32) -> Ends:
+        """Return the rows of some devices."""
+        rows = np.isin(self.device, devices)
+        return Ends(
+            self.device[rows],
+            self.value[rows],
+            self.read_us[rows],
+            self.changed_us[rows],
+            self.away[rows],
+        )
+
 
 @dataclass(slots=True)
 class Trace:
     """
     Steps of one register column, and the mark after each reading.
 
-    `rewrites` are devices whose older steps would change; the time beside each
-    is how far back.  Their rows here are left out.
+    `rewrites` are devices whose older steps would change; a mark read before the
+    time beside each is a sound start.  Their rows here are left out.
     """
 
     steps: Steps
@@ -161,7 +172,7 @@ def _read_others(
     for k in np.flatnonzero(~fine_device):
         index = int(rows.device[heads[k]])
         if start.away[index]:
-            out.rewrites[index] = int(start.read_us[index])
+            out.rewrites[index] = int(start.read_us[index]) + 1
             continue
         reader = Reader(bounds.meter(index, column.channel), _mark(start, index))
         times, values = (
@@ -172,7 +183,7 @@ def _read_others(
             reader.read(moment, value)
         out.events.extend(reader.events)
         if reader.rewrites:
-            out.rewrites[index] = int(start.changed_us[index])
+            out.rewrites[index] = int(start.changed_us[index]) + 1
             continue
         steps.append(_reader_steps(index, column.quantity, reader))
         marks.append(_reader_marks(index, column.quantity, reader, times, start))

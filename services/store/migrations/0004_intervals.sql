@@ -4,7 +4,9 @@ SET LOCAL ROLE tonne_owner;
 
 -- value in whole base units (Wh, mL, m); the three *_us say how much of the
 -- quarter hour is known from short register steps, spread or integrated, or
--- inside a step of unknown size.  The open interval is rewritten by every
+-- inside a step of unknown size.  register_* say where the register last stood
+-- in the quarter hour, when that was read and when it last rose: metering goes
+-- on from there after a restart or a late reading.  The open interval is rewritten by every
 -- batch: room in the page keeps those updates off the index.
 CREATE TABLE interval_quantity (
     device_id    text COLLATE "C" NOT NULL,
@@ -14,6 +16,9 @@ CREATE TABLE interval_quantity (
     measured_us  bigint NOT NULL,
     estimated_us bigint NOT NULL,
     unknown_us   bigint NOT NULL,
+    register_value   bigint,
+    register_read    timestamptz,
+    register_changed timestamptz,
     PRIMARY KEY (device_id, quantity, start)
 ) WITH (fillfactor = 80);
 SELECT create_hypertable('interval_quantity', by_range('start', INTERVAL '30 days'), create_default_indexes => false);

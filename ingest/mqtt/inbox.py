@@ -1,0 +1,40 @@
+"""Messages of one connection as columns, in arrival order, not yet acknowledged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Inbox:
+    """
+    Columns of messages, and the connection epoch that they came by.
+
+    A PUBACK names a message by a number that means nothing on another
+    connection, so an inbox may be acknowledged only while its epoch lasts.
+    """
+
+    epoch: int
+    topics: list[str] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+    content_types: list[str | None] = field(default_factory=list)
+    mids: list[int] = field(default_factory=list)
+    repeated: list[bool] = field(default_factory=list)
+    received_us: int = 0
+
+    def __len__(self) -> int:
+        return len(self.mids)
+
+    def cut(self, count: int) -> Inbox:
+        """Take the first messages out as an inbox of their own."""
+        taken = Inbox(
+            self.epoch,
+            self.topics[:count],
+            self.payloads[:count],
+            self.content_types[:count],
+            self.mids[:count],
+            self.repeated[:count],
+        )
+        del self.topics[:count], self.payloads[:count], self.content_types[:count]
+        del self.mids[:count], self.repeated[:count]
+        return taken

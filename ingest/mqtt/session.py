@@ -1,0 +1,209 @@
+"""
+A persistent MQTT 5 session that acknowledges nothing before it is told to.
+
+No clean start and a stable client id: the broker keeps what arrives while we
+are away.  Back-pressure is the receive maximum: unacknowledged messages stop
+delivery.  The caller runs the loop: `step` waits for the network once.
+"""
+
+from __future__ import annotations
+
+import select
+from collections import deque
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from ingest.errors import InputError, ServerError
+from ingest.mqtt.client import BufferedClient
+from ingest.mqtt.inbox import Inbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KEEPALIVE_S = 60
+SESSION_EXPIRY_S = 30 * 86_400
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+_TAKEN_OVER = 142
+
+
+class Session:
+    """
+    Messages of some subscriptions, each to be acknowledged once durable.
+
+    Parameters
+    ----------
+    url : str
+        `mqtt://[user:password@]host[:port]`, or `mqtts://`.
+    client_id : str
+        Stable, and unique at the broker: it names the durable session.
+    topics : sequence of str
+        Topic filters, QoS 1.
+    receive_maximum : int
+        Most messages that may be unacknowledged.
+    """
+
+    def __init__(
+        self, url: str, client_id: str, topics: Sequence[str], receive_maximum: int
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in PORTS or not parts.hostname:
+            raise InputError(f"MQTT URL {url!r} is not mqtt://host:port; set TONNE_MQTT_URL")
+        self._address = (parts.hostname, parts.port or PORTS[parts.scheme])
+        self._topics = list(topics)
+        self._receive_maximum = receive_maximum
+        self.client_id = client_id
+        self.connected = False
+        self.resumed = False
+        self._refused: str | None = None
+        self._inbox = Inbox(0)
+        self._sealed: deque[Inbox] = deque()
+        self._client = self._new_client(parts.scheme == "mqtts", parts.username, parts.password)
+
+    def _new_client(self, tls: bool, user: str | None, password: str | None) -> BufferedClient:
+        client = BufferedClient(self.client_id, self._inbox)
+        if tls:
+            client.tls_set()
+        if user:
+            client.username_pw_set(unquote(user), unquote(password) if password else None)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        return client
+
+    def connect(self) -> None:
+        """
+        Open a connection and take up the session; `connected` tells when it stands.
+
+        Raises
+        ------
+        ServerError
+            When the broker cannot be reached.
+        """
+        self._seal()
+        self._client.forget_partial()
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        properties.ReceiveMaximum = self._receive_maximum
+        host, port = self._address
+        try:
+            self._client.connect(host, port, KEEPALIVE_S, clean_start=False, properties=properties)
+        except OSError as error:
+            raise ServerError(
+                f"MQTT broker {host}:{port} cannot be reached: {error};"
+                " check TONNE_MQTT_URL or start one with `tonne local up`"
+            ) from error
+
+    def _seal(self) -> None:
+        """Keep what the last connection brought: it may be stored, not acknowledged."""
+        if len(self._inbox):
+            self._sealed.append(self._inbox)
+        self._inbox = Inbox(self._inbox.epoch + 1)
+        self._client.inbox = self._inbox
+
+    def _on_connect(self, _c: Any, _u: Any, flags: Any, reason: Any, _p: Any) -> None:
+        if reason.is_failure:
+            self._refused = f"the broker refused the connection: {reason}"
+            return
+        self.connected, self.resumed = True, bool(flags.session_present)
+        options = SubscribeOptions(qos=1)
+        self._client.subscribe([(topic, options) for topic in self._topics])
+
+    def _on_disconnect(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
+        self.connected = False
+        if reason is not None and getattr(reason, "value", 0) == _TAKEN_OVER:
+            self._refused = (
+                f"another process took over the session {self.client_id!r}; "
+                "give each its own --client-id"
+            )
+
+    @property
+    def epoch(self) -> int:
+        """Number of the present connection."""
+        return self._inbox.epoch
+
+    @property
+    def waiting(self) -> int:
+        """Messages received and not yet taken."""
+        return len(self._inbox) + sum(len(sealed) for sealed in self._sealed)
+
+    def step(self, timeout_s: float, wake_fd: int) -> bool:
+        """
+        Wait once for the network or for `wake_fd`, and move bytes both ways.
+
+        Returns
+        -------
+        bool
+            False where the connection is gone.
+
+        Raises
+        ------
+        ServerError
+            When the broker refuses us or another process took the session.
+        """
+        sock = self._client.socket()
+        if sock is None:
+            return self._gone()
+        poll = select.poll()
+        poll.register(sock, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
+        poll.register(wake_fd, select.POLLIN)
+        ready = dict(poll.poll(timeout_s * 1000))
+        rc = MQTTErrorCode.MQTT_ERR_SUCCESS
+        events = ready.get(sock.fileno(), 0)
+        if events & ~select.POLLOUT:
+            rc = self._client.loop_read()
+        if self._client.want_write():
+            self._client.loop_write()
+        self._client.loop_misc()
+        if rc not in {MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN}:
+            return self._gone()
+        return self._client.socket() is not None or self._gone()
+
+    def _gone(self) -> bool:
+        self.connected = False
+        if self._refused is not None:
+            raise ServerError(self._refused)
+        return False
+
+    def take(self, count: int, received_us: int) -> Inbox | None:
+        """Take up to `count` messages of one connection, oldest first; None if there are none."""
+        source = self._sealed[0] if self._sealed else self._inbox
+        if not len(source):
+            return None
+        taken = source.cut(count)
+        taken.received_us = received_us
+        if self._sealed and not len(source):
+            self._sealed.popleft()
+        return taken
+
+    def ack(self, inbox: Inbox) -> int:
+        """
+        Acknowledge messages that are durable; only by the connection they came by.
+
+        Returns
+        -------
+        int
+            How many were acknowledged; 0 after a reconnect, when the broker
+            delivers them again.
+        """
+        if inbox.epoch != self.epoch or not self.connected or not len(inbox):
+            return 0
+        self._client.puback(inbox.mids)
+        return len(inbox)
+
+    def publish(self, messages: list[tuple[str, bytes]]) -> None:
+        """Publish at QoS 0, if connected."""
+        if self.connected and messages:
+            self._client.publish_many(messages)
+
+    def close(self, wake_fd: int) -> None:
+        """Send what is queued and disconnect; the broker keeps the session."""
+        for _ in range(100):
+            if not (self.connected and self._client.want_write()):
+                break
+            self.step(0.05, wake_fd)
+        self._client.disconnect()
+        self._client.loop_write()

@@ -1,0 +1,224 @@
+"""
+One batch, one transaction: readings, intervals, emissions, dead letters.
+
+Rows later than anything their device has stored go the short way: COPY, and
+intervals from remembered marks.  All others are merged, and what they touch is
+made again from stored readings.  Nothing is remembered before the commit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from psycopg.errors import UniqueViolation
+
+from ingest.decode import Rejected
+from ingest.pipeline import FROM_START, MeterState
+from services.flow import settle
+from services.store import derived, late, letters, marks, readings
+from services.store.binary_copy import Words
+from services.store.derived import BindingWords
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Frame
+    from services.flow import Plan, Settled
+    from services.store.letters import Letters
+
+
+_REMADE_AT_ONCE = 50
+
+
+@dataclass(slots=True)
+class Committed:
+    """What a batch did, for metrics and receipts."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    events: list[str] = field(default_factory=list)
+    late: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+class Store:
+    """The registry version, the live state and the encoded names that commits share."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.state = MeterState(len(plan.fleet))
+        self._scratch = MeterState(len(plan.fleet))
+        self._ids = Words.of([d.id for d in plan.fleet.devices] or [""])
+        self._words = BindingWords(plan.bindings)
+
+    def commit(
+        self,
+        connection: Connection[TupleRow],
+        frames: Sequence[Frame],
+        rejected: Sequence[Rejected],
+        messages: Letters,
+    ) -> Committed:
+        """
+        Store a batch; return once it is durable.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+            Admitted readings, in arrival order.
+        rejected : sequence of Rejected
+            Refusals so far; conflicts are added.
+        messages : Letters
+            The messages themselves, for the dead letters.
+
+        Raises
+        ------
+        psycopg.Error
+            Nothing was stored; the state is as it was or forgotten, and the same
+            call may be made again.
+        """
+        try:
+            return self._commit(connection, frames, rejected, messages, trust=True)
+        except UniqueViolation:
+            # somebody else stored rows that we took for new: look again, merge all
+            self.state.forget()
+            return self._commit(connection, frames, rejected, messages, trust=False)
+        except BaseException:
+            self.state.forget()
+            raise
+
+    def remake(self, connection: Connection[TupleRow], from_us: dict[int, int]) -> Committed:
+        """Make derived rows again from stored readings, and remember where they end."""
+        out = Committed()
+        with connection.transaction(), connection.cursor() as cursor:
+            remade = self._remake(cursor, from_us, out)
+        remade.remember(self.state, self._scratch)
+        return out
+
+    def remake_requested(self, connection: Connection[TupleRow]) -> int:
+        """
+        Make again what the registry's changes asked for; return how many devices.
+
+        Requests of devices that the registry no longer holds are dropped.
+        """
+        count = 0
+        while True:
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.execute(
+                    "DELETE FROM remake_request WHERE device_id IN (SELECT device_id"
+                    " FROM remake_request ORDER BY device_id LIMIT %s FOR UPDATE SKIP LOCKED)"
+                    " RETURNING device_id",
+                    (_REMADE_AT_ONCE,),
+                )
+                ids = [device_id for (device_id,) in cursor.fetchall()]
+                known = [self.plan.fleet.by_id[i] for i in ids if i in self.plan.fleet.by_id]
+                remade = self._remake(cursor, dict.fromkeys(known, FROM_START), Committed())
+            if not ids:
+                return count
+            remade.remember(self.state, self._scratch)
+            count += len(known)
+
+    def _commit(
+        self,
+        connection: Connection[TupleRow],
+        frames: Sequence[Frame],
+        rejected: Sequence[Rejected],
+        messages: Letters,
+        *,
+        trust: bool,
+    ) -> Committed:
+        out = Committed(rejected=list(rejected))
+        with connection.transaction(), connection.cursor() as cursor:
+            self._load(cursor, frames)
+            split = [self._split(frame, trust=trust) for frame in frames]
+            fresh = [frame for frame, _ in split if len(frame)]
+            for frame in fresh:
+                readings.copy_new(cursor, self._ids, frame)
+                out.rows[f"reading_{frame.class_id}"] += len(frame)
+            changed = self._merge(cursor, [old for _, old in split if len(old)], out)
+            settled = settle(self.plan, self.state, self._unchanged(fresh, changed))
+            for device, us in settled.metered.rewrites.items():
+                changed[device] = min(us, changed.get(device, us))
+            self._write(cursor, settled, out)
+            remade = self._remake(cursor, changed, out) if changed else None
+            out.rows["dead_letter"] += letters.record(
+                cursor, self.plan.fleet, out.rejected, messages
+            )
+        settled.metered.apply(self.state)
+        if remade is not None:
+            remade.remember(self.state, self._scratch)
+        out.events = [*settled.metered.events, *out.events]
+        return out
+
+    def _load(self, cursor: Cursor[TupleRow], frames: Sequence[Frame]) -> None:
+        devices = {int(d) for f in frames for d in np.unique(f.device)}
+        missing = [d for d in devices if not self.state.loaded[d]]
+        if missing:
+            marks.load(cursor, self.plan.fleet, self.state, missing)
+
+    def _split(self, frame: Frame, *, trust: bool) -> tuple[Frame, Frame]:
+        """Rows that are new for sure, and rows that may exist or repeat in the batch."""
+        fresh = frame.time_us > self.state.last_us[frame.device]
+        if not trust:
+            fresh &= False
+        order = np.lexsort((np.arange(len(frame)), frame.time_us, frame.device))
+        device, time_us = frame.device[order], frame.time_us[order]
+        again = np.zeros(len(order), dtype=np.bool_)
+        again[1:] = (device[1:] == device[:-1]) & (time_us[1:] == time_us[:-1])
+        fresh[order[again]] = False
+        if fresh.all():
+            return frame, frame.take(~fresh)
+        return frame.take(fresh), frame.take(~fresh)
+
+    def _merge(
+        self, cursor: Cursor[TupleRow], frames: Sequence[Frame], out: Committed
+    ) -> dict[int, int]:
+        """Merge rows that may exist; return from when each of their devices changed."""
+        changed: dict[int, int] = {}
+        for frame in frames:
+            merged = readings.merge(cursor, self._ids, frame)
+            out.rows[f"reading_{frame.class_id}"] += len(merged.changed)
+            out.late += len(merged.changed)
+            for row in merged.conflicts:
+                device = self.plan.fleet.devices[frame.device[row]].id
+                detail = f"{device} at {readings.stamp(int(frame.time_us[row]))} has other values"
+                out.rejected.append(Rejected(int(frame.message[row]), "conflict", detail))
+            for row in merged.changed:
+                device_, us = int(frame.device[row]), int(frame.time_us[row])
+                changed[device_] = min(us, changed.get(device_, us))
+        return changed
+
+    def _unchanged(self, frames: Sequence[Frame], changed: dict[int, int]) -> list[Frame]:
+        """Frames without the devices that are made again anyway, and their new rows' times."""
+        if not changed:
+            return list(frames)
+        index = np.array(list(changed), dtype=np.int32)
+        kept = []
+        for frame in frames:
+            again = np.isin(frame.device, index)
+            for row in np.flatnonzero(again):
+                device, us = int(frame.device[row]), int(frame.time_us[row])
+                changed[device] = min(us, changed[device])
+            kept.append(frame.take(~again))
+        return [frame for frame in kept if len(frame)]
+
+    def _write(self, cursor: Cursor[TupleRow], settled: Settled, out: Committed) -> None:
+        for part, fresh in ((settled.fresh, True), (settled.open, False)):
+            derived.write_intervals(cursor, self._ids, part.intervals, fresh=fresh)
+            derived.write_emissions(cursor, self._ids, self._words, part.emissions, fresh=fresh)
+            out.rows["interval_quantity"] += len(part.intervals)
+            out.rows["interval_emission"] += len(part.emissions)
+
+    def _remake(
+        self, cursor: Cursor[TupleRow], changed: dict[int, int], out: Committed
+    ) -> late.Remade:
+        remade = late.remake(cursor, self.plan, self._scratch, changed)
+        late.write(cursor, self.plan, self._ids, self._words, remade)
+        out.events.extend(remade.events)
+        for _, metered in remade.parts:
+            out.rows["interval_quantity"] += len(metered.rows)
+        return remade

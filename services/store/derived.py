@@ -1,0 +1,162 @@
+"""
+Derived rows: interval quantities and emissions, written as the pure core made them.
+
+Rows that no earlier batch can have made go in by COPY; the open intervals, one
+a register, are upserted.  A recomputed range is replaced whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.classes import QUANTITIES
+from ingest.model import IntervalRows
+from services.store.binary_copy import Int8, Text, Time, Words, encode
+from services.store.readings import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet
+    from mrv.account import EmissionRows
+    from mrv.bindings import Bindings
+    from services.store.binary_copy import Field
+
+QUANTITY_WORDS = Words.of([q.name for q in QUANTITIES])
+INTERVAL_COLUMNS = (
+    "device_id", "quantity", "start", "value", "measured_us", "estimated_us", "unknown_us",
+    "register_value", "register_read", "register_changed",
+)  # fmt: skip
+EMISSION_COLUMNS = (
+    "project_id", "device_id", "start", "baseline_ug", "project_ug", "leakage_ug",
+    "reduction_ug", "methodology", "factor",
+)  # fmt: skip
+_INTERVAL_KEY = 3
+_EMISSION_KEY = 3
+
+
+class BindingWords:
+    """A registry version's project, methodology and factor names, encoded once."""
+
+    def __init__(self, bindings: Bindings) -> None:
+        self.projects = Words.of(bindings.projects)
+        self.methodologies = Words.of([s.methodology for s in bindings.sources])
+        self.factors = Words.of([s.factors for s in bindings.sources])
+
+
+def write_intervals(
+    cursor: Cursor[TupleRow], ids: Words, rows: IntervalRows, *, fresh: bool
+) -> None:
+    """Store interval rows; `fresh` rows are known not to exist."""
+    if not len(rows):
+        return
+    fields: list[Field] = [
+        Text(ids, rows.device),
+        Text(QUANTITY_WORDS, rows.quantity),
+        Time(rows.start_us),
+        Int8(rows.value),
+        Int8(rows.measured_us),
+        Int8(rows.estimated_us),
+        Int8(rows.unknown_us),
+        Int8(rows.register),
+        Time(rows.read_us),
+        Time(rows.changed_us),
+    ]
+    data = encode(fields, len(rows))
+    _write(cursor, "interval_quantity", INTERVAL_COLUMNS, _INTERVAL_KEY, data, fresh=fresh)
+
+
+def write_emissions(
+    cursor: Cursor[TupleRow], ids: Words, words: BindingWords, rows: EmissionRows, *, fresh: bool
+) -> None:
+    """Store emission rows; `fresh` rows are known not to exist."""
+    if not len(rows):
+        return
+    fields: list[Field] = [
+        Text(words.projects, rows.project),
+        Text(ids, rows.device),
+        Time(rows.start_us),
+        Int8(rows.baseline_ug),
+        Int8(rows.project_ug),
+        Int8(rows.leakage_ug),
+        Int8(rows.reduction_ug),
+        Text(words.methodologies, rows.source),
+        Text(words.factors, rows.source),
+    ]
+    data = encode(fields, len(rows))
+    _write(cursor, "interval_emission", EMISSION_COLUMNS, _EMISSION_KEY, data, fresh=fresh)
+
+
+def _write(
+    cursor: Cursor[TupleRow],
+    table: str,
+    columns: tuple[str, ...],
+    key: int,
+    data: bytes,
+    *,
+    fresh: bool,
+) -> None:
+    names = ", ".join(columns)
+    target = table if fresh else f"incoming_{table}"
+    if not fresh:
+        cursor.execute(
+            f"CREATE TEMP TABLE IF NOT EXISTS {target} (LIKE {table}) ON COMMIT DELETE ROWS"
+        )
+    with cursor.copy(f"COPY {target} ({names}) FROM STDIN (FORMAT binary)") as copy:
+        copy.write(data)
+    if not fresh:
+        sets = ", ".join(f"{c} = excluded.{c}" for c in columns[key:])
+        cursor.execute(
+            f"INSERT INTO {table} ({names}) SELECT {names} FROM {target}"
+            f" ON CONFLICT ({', '.join(columns[:key])}) DO UPDATE SET {sets};"
+            f" DELETE FROM {target}"
+        )
+
+
+def clear(cursor: Cursor[TupleRow], fleet: Fleet, from_us: Mapping[int, int]) -> None:
+    """Delete these devices' derived rows from each one's own interval on."""
+    arguments = (
+        fleet.ids(list(from_us)),
+        [stamp(us) for us in from_us.values()],
+    )
+    for table in ("interval_quantity", "interval_emission"):
+        cursor.execute(
+            f"DELETE FROM {table} t USING unnest(%s::text[], %s::timestamptz[]) AS d (id, start)"
+            " WHERE t.device_id = d.id AND t.start >= d.start",
+            arguments,
+        )
+
+
+def intervals_of(
+    cursor: Cursor[TupleRow], fleet: Fleet, from_us: int, to_us: int, device_ids: list[str]
+) -> IntervalRows:
+    """Stored interval rows of some devices whose start lies in [from, to)."""
+    quantity = {q.name: i for i, q in enumerate(QUANTITIES)}
+    names = ", ".join(
+        f"(extract(epoch FROM {c}) * 1000000)::bigint"
+        if c.startswith("register_") and c != "register_value"
+        else c
+        for c in INTERVAL_COLUMNS[3:]
+    )
+    cursor.execute(
+        f"SELECT device_id, quantity, (extract(epoch FROM start) * 1000000)::bigint, {names}"
+        " FROM interval_quantity WHERE device_id = ANY(%s) AND start >= %s AND start < %s"
+        " ORDER BY device_id, quantity, start",
+        (device_ids, stamp(from_us), stamp(to_us)),
+    )
+    table = cursor.fetchall()
+    columns = list(zip(*table, strict=True)) if table else [()] * len(INTERVAL_COLUMNS)
+    null = int(np.iinfo(np.int64).min)
+    return IntervalRows(
+        np.array([fleet.by_id[d] for d in columns[0]], dtype=np.int32),
+        np.array([quantity[q] for q in columns[1]], dtype=np.int16),
+        *(
+            np.array([null if v is None else v for v in column], dtype=np.int64)
+            for column in columns[2:]
+        ),
+    )

@@ -1,0 +1,211 @@
+"""
+Raw readings: new rows by COPY, rows that may exist by merge.
+
+Same time and same values: ignored.  Same time and other channels: the empty
+ones are filled.  Same time and another value: the first stays, the other is
+reported, and becomes a dead letter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from ingest import classes
+from ingest.model import NULL, Frame
+from services.store.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet, Int32, Int64
+    from services.store.binary_copy import Field
+
+_TEMP = "incoming_{class_id}"
+
+
+def channels(class_id: str) -> list[str]:
+    """Channel columns of a class, in table order."""
+    return list(classes.load()[class_id].channels)
+
+
+def _fields(frame: Frame, ids: Words) -> list[Field]:
+    fields: list[Field] = [Text(ids, frame.device), Time(frame.time_us)]
+    for name in channels(frame.class_id):
+        values = frame.columns[name]
+        if values.dtype == np.int64:
+            fields.append(Int8(values))  # type: ignore[arg-type]
+        else:
+            fields.append(Float8(values))  # type: ignore[arg-type]
+    return fields
+
+
+def copy_new(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> None:
+    """
+    Store rows that are known to be new.
+
+    Raises
+    ------
+    psycopg.errors.UniqueViolation
+        If one is not: the caller merges instead.
+    """
+    columns = ["device_id", "time", *channels(frame.class_id)]
+    fields = _fields(frame, ids)
+    if frame.flags:
+        columns.append("flags")
+        rows = range(len(frame))
+        fields.append(Blob([_flags(frame, i) for i in rows], version=b"\x01"))
+    _copy(cursor, f"reading_{frame.class_id}", columns, encode(fields, len(frame)))
+
+
+def _flags(frame: Frame, row: int) -> bytes | None:
+    found = frame.flags.get(row)
+    return None if found is None else msgspec.json.encode(found)
+
+
+def _copy(cursor: Cursor[TupleRow], table: str, columns: Sequence[str], data: bytes) -> None:
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
+    with cursor.copy(statement) as copy:
+        copy.write(data)
+
+
+class Merged(NamedTuple):
+    """Row numbers of the frame that changed what is stored, and of those that contradict it."""
+
+    changed: list[int]
+    conflicts: list[int]
+
+
+def merge(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> Merged:
+    """
+    Store rows that may exist already, in arrival order.
+
+    Rows of one device and time go in one after another, so that the first to
+    arrive stays whatever the batch holds.
+    """
+    out = Merged([], [])
+    for rows in _ranks(frame):
+        part = _merge_unique(cursor, ids, frame.take(rows))
+        out.changed.extend(int(rows[i]) for i in part.changed)
+        out.conflicts.extend(int(rows[i]) for i in part.conflicts)
+    return out
+
+
+def _ranks(frame: Frame) -> list[np.ndarray]:
+    """Row numbers by how many earlier rows share their device and time."""
+    order = np.lexsort((np.arange(len(frame)), frame.time_us, frame.device))
+    device, time_us = frame.device[order], frame.time_us[order]
+    new = np.ones(len(order), dtype=np.bool_)
+    new[1:] = (device[1:] != device[:-1]) | (time_us[1:] != time_us[:-1])
+    heads = np.flatnonzero(new)
+    rank = np.arange(len(order)) - heads[np.cumsum(new) - 1]
+    return [np.sort(order[rank == k]) for k in range(int(rank.max(initial=-1)) + 1)]
+
+
+def _merge_unique(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> Merged:
+    names = channels(frame.class_id)
+    table, temp = f"reading_{frame.class_id}", _TEMP.format(class_id=frame.class_id)
+    cursor.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS {temp}"
+        f" (LIKE {table}, row bigint) ON COMMIT DELETE ROWS; DELETE FROM {temp}"
+    )
+    rows = np.arange(len(frame), dtype=np.int64)
+    fields = [
+        *_fields(frame, ids),
+        Blob([_flags(frame, i) for i in range(len(frame))], version=b"\x01"),
+        Int8(rows),
+    ]
+    _copy(cursor, temp, ["device_id", "time", *names, "flags", "row"], encode(fields, len(frame)))
+    differ = " OR ".join(f"t.{n} <> i.{n}" for n in names)
+    same = "t.device_id = i.device_id AND t.time = i.time"
+    cursor.execute(f"SELECT i.row FROM {temp} i JOIN {table} t ON {same} WHERE {differ}")
+    conflicts = [row for (row,) in cursor.fetchall()]
+    every = ["device_id", "time", *names, "flags"]
+    fills = " OR ".join(f"(t.{n} IS NULL AND excluded.{n} IS NOT NULL)" for n in names)
+    sets = ", ".join(f"{n} = coalesce(t.{n}, excluded.{n})" for n in names)
+    cursor.execute(
+        f"WITH stored AS (INSERT INTO {table} AS t ({', '.join(every)})"
+        f" SELECT {', '.join(every)} FROM {temp} WHERE row <> ALL(%s)"
+        f" ON CONFLICT (device_id, time) DO UPDATE SET {sets},"
+        f" flags = nullif(coalesce(excluded.flags, '{{}}') || coalesce(t.flags, '{{}}'), '{{}}')"
+        f" WHERE {fills} RETURNING device_id, time)"
+        f" SELECT row FROM {temp} JOIN stored USING (device_id, time)",
+        (conflicts,),
+    )
+    return Merged([row for (row,) in cursor.fetchall()], conflicts)
+
+
+def fetch(
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    class_id: str,
+    after_us: dict[int, int],
+    until_us: int | None = None,
+) -> Frame:
+    """
+    Stored readings of some devices, each from its own time on.
+
+    Parameters
+    ----------
+    after_us : dict of int to int
+        Fleet index to the time after which readings are wanted. [us UTC]
+    until_us : int or None
+        End of the span, exclusive; None for no end. [us UTC]
+
+    Returns
+    -------
+    Frame
+        Sorted by device id and time.
+    """
+    names = channels(class_id)
+    cursor.execute(
+        f"SELECT d.index, {_us('r.time')}, {', '.join('r.' + n for n in names)}"
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, after)"
+        f" JOIN reading_{class_id} r ON r.device_id = d.id AND r.time > d.after"
+        + ("" if until_us is None else f" AND r.time < {_stamp(until_us)}")
+        + " ORDER BY d.index, r.time",
+        (
+            fleet.ids(list(after_us)),
+            list(after_us),
+            [stamp(us) for us in after_us.values()],
+        ),
+    )
+    return _to_frame(class_id, names, cursor.fetchall())
+
+
+def _to_frame(class_id: str, names: list[str], rows: list[TupleRow]) -> Frame:
+    kinds = [classes.load()[class_id].channels[n].kind for n in names]
+    columns = list(zip(*rows, strict=True)) if rows else [()] * (2 + len(names))
+    device: Int32 = np.array(columns[0], dtype=np.int32)
+    time_us: Int64 = np.array(columns[1], dtype=np.int64)
+    values = {
+        name: (
+            np.array([NULL if v is None else v for v in column], dtype=np.int64)
+            if kind == "register"
+            else np.array(column, dtype=np.float64)
+        )
+        for name, kind, column in zip(names, kinds, columns[2:], strict=True)
+    }
+    return Frame(class_id, device, time_us, np.zeros(len(device), dtype=np.int32), values)
+
+
+def _us(expression: str) -> str:
+    """SQL for the microseconds UTC of a timestamptz, exact."""
+    return f"(extract(epoch FROM {expression}) * 1000000)::bigint"
+
+
+def _stamp(us: int) -> str:
+    return f"'{stamp(us)}'::timestamptz"
+
+
+def stamp(us: int) -> str:
+    """Text of a time that PostgreSQL takes exactly, -infinity for before all."""
+    if us <= -(2**61):
+        return "-infinity"
+    text = np.datetime_as_string(np.datetime64(us, "us"), timezone="UTC")
+    return str(text)

@@ -18,6 +18,7 @@ from services.local import packages
 from services.local.kafka import binary
 from services.local.stack import LocalStack
 from services.settings import Settings
+from services.store.migrate import load
 
 _PYTHON = (3, 11)
 _TIMESCALEDB = (2, 15)
@@ -159,11 +160,18 @@ def _timescaledb(connection: psycopg.Connection) -> Finding:
 
 
 def _schema(connection: psycopg.Connection) -> Finding:
-    there = connection.execute("SELECT to_regclass('schema_migrations') IS NOT NULL").fetchone()
-    if there is None or not there[0]:
+    there = connection.execute("SELECT to_regclass('public.schema_migration')").fetchone()
+    if there == (None,):
         return Finding("schema", "wrong", "not applied", "tonne migrate")
-    row = connection.execute("SELECT count(*) FROM schema_migrations").fetchone()
-    return Finding("schema", "ok", f"{row[0] if row else 0} migrations applied")
+    row = connection.execute("SELECT max(version) FROM public.schema_migration").fetchone()
+    applied, known = int(row[0] or 0) if row else 0, len(load())
+    found = f"version {applied} of {known}"
+    if applied < known:
+        return Finding("schema", "wrong", found, "tonne migrate")
+    if applied > known:
+        fix = "install the version of tonne that migrated this database, or a newer one"
+        return Finding("schema", "wrong", found, fix)
+    return Finding("schema", "ok", found)
 
 
 def _clocks(connection: psycopg.Connection) -> Finding:

@@ -99,3 +99,21 @@ def test_doctor_names_a_broker_that_does_not_answer(monkeypatch, tmp_path):
     assert "127.0.0.1:1" in result.stdout
     assert "refused" in result.stdout
     assert "hidden" not in result.output
+
+
+def test_doctor_tells_an_old_schema_from_a_current_one(monkeypatch, database_url):
+    """After an upgrade the operator must be told to migrate before the pipeline fails."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+
+    def schema():
+        told = CliRunner().invoke(main, ["doctor", "--json"]).stdout
+        return next(found for found in json.loads(told) if found["what"] == "schema")
+
+    assert schema()["state"] == "ok"
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "DELETE FROM schema_migration WHERE version = "
+            "(SELECT max(version) FROM schema_migration)"
+        )
+    assert schema()["state"] == "wrong"
+    assert schema()["fix"] == "tonne migrate"

@@ -19,6 +19,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from services.environment import PREFIX, SettingsError, read_environment
 
+__all__ = ["LOCAL_STATE", "Settings", "SettingsError", "local_urls", "split_bind"]
+
 LOCAL_STATE = "local.json"
 SECRETS = ("database_url", "mqtt_url", "kafka_url")
 SCHEMES = {

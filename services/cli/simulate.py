@@ -2,13 +2,11 @@
 
 import json
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import click
 from rich.console import Console
 from rich.status import Status
 
+from services.cli.simulate_times import Duration, Speed, Start
 from services.clock import now_us
 from services.settings import Settings
 from services.simulator.faults import parse_faults
@@ -27,49 +26,8 @@ from services.simulator.replay import RISING, Replayed
 from services.simulator.sender import Pace, Sender, Sent
 from services.simulator.truth import DeviceTruth, source_truth
 
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DAY_MS = 86_400_000
-
-
-class _Start(click.ParamType):
-    name = "time"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Microseconds since 1970 of an RFC 3339 time."""
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no time; write 2026-01-01T00:00:00+07:00", param, ctx)
-        if moment.tzinfo is None:
-            self.fail(f"{value!r} has no offset; add Z or +07:00", param, ctx)
-        return round(moment.timestamp() * 1_000) * 1_000
-
-
-class _Duration(click.ParamType):
-    name = "duration"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Microseconds of `90s`, `15m`, `2h` or `1d`."""
-        parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
-        if parts is None or not float(parts[1]):
-            self.fail(f"{value!r} is no duration; write 90s, 15m, 2h or 1d", param, ctx)
-        return round(float(parts[1]) * _SECONDS[parts[2]] * 1_000) * 1_000
-
-
-class _Speed(click.ParamType):
-    name = "speed"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Return 1 for real time, 60 for a minute a second, 0 for as fast as it goes."""
-        if value == "max":
-            return 0.0
-        try:
-            speed = float(value)
-        except ValueError:
-            speed = -1.0
-        if not 0 <= speed < float("inf"):
-            self.fail(f"{value!r} is no speed; write 1, 60 or max", param, ctx)
-        return speed
+_QUIET_S = 10.0  # without any receipt: somebody forgot to start the pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +62,10 @@ class _Options:
 @click.option("--unit", type=click.Choice(["W", "kW"]), help="Unit of that column.")
 @click.option("--time-column", help="Column of the times; the first when not given.")
 @click.option("--timezone", help="Zone of times without offset, such as America/Denver.")
-@click.option("--start", type=_Start(), help="First reading; a replay is moved there.")
-@click.option("--duration", type=_Duration(), help="Simulated time: 90s, 15m, 2h, 1d.")
-@click.option("--speed", type=_Speed(), default="1", help="Times real time, or max.")
-@click.option("--cadence", type=_Duration(), help="Between readings, for all simulated devices.")
+@click.option("--start", type=Start(), help="First reading; a replay is moved there.")
+@click.option("--duration", type=Duration(), help="Simulated time: 90s, 15m, 2h, 1d.")
+@click.option("--speed", type=Speed(), default="1", help="Times real time, or max.")
+@click.option("--cadence", type=Duration(), help="Between readings, for all simulated devices.")
 @click.option("--seed", type=int, default=0, help="Same seed, same readings.")
 @click.option("--faults", default="", help="duplicates=0.01,late,reset=1,... (shares).")
 @click.option("--connections", type=click.IntRange(1, 500), default=50, help="The most to open.")
@@ -117,7 +75,7 @@ class _Options:
     default=True,
     help="Resend until tonne says it is durable, or trust the broker alone.",
 )
-@click.option("--wait", type=_Duration(), default="60s", help="For the last receipts.")
+@click.option("--wait", type=Duration(), default="60s", help="For the last receipts.")
 @click.option("--mqtt-url", help="Broker; TONNE_MQTT_URL or the local one when not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def simulate(**given: Any) -> None:
@@ -134,6 +92,7 @@ def simulate(**given: Any) -> None:
       tonne simulate --fleet fleet.yaml --faults duplicates=0.01,late,reset=1
     """
     options = _Options(**given)
+    faults = parse_faults(options.faults)
     sources, span_ms, endless = _sources(options)
     url = options.mqtt_url or Settings().require("mqtt_url")
     if not url.startswith(("mqtt://", "mqtts://")):
@@ -146,10 +105,9 @@ def simulate(**given: Any) -> None:
         wait_s=options.wait / 1e6,
         label=str(os.getpid()),
     )
-    faults = parse_faults(options.faults)
     pace = Pace(options.speed, span_ms[0] * 1_000, None if endless else span_ms[1] * 1_000)
     messages = outgoing(sources, options.seed, faults, span_ms)
-    with _stop_on_signal() as stopped, _watching(options) as watch:
+    with _stop_on_signal() as stopped, _watching() as watch:
         sent = sender.run(messages, pace, watch=watch, stopped=lambda: bool(stopped))
     told = {} if endless or stopped else source_truth(sources, options.seed, faults, span_ms)
     _report(options, sent, told)
@@ -207,14 +165,24 @@ def _stop_on_signal() -> Iterator[list[int]]:
 
 
 @contextmanager
-def _watching(options: _Options) -> Iterator[Callable[[Sent], None]]:
-    """Show a line of progress when a person watches."""
+def _watching() -> Iterator[Callable[[Sent], None]]:
+    """Show a line of progress when a person watches, and say so when nobody listens."""
     console = Console(stderr=True)
-    if options.as_json or not console.is_terminal:
-        yield lambda _sent: None
-        return
-    with Status("connecting", console=console) as status:
-        yield lambda sent: status.update(_line(sent))
+    warned = False
+    with Status("connecting", console=console) if console.is_terminal else nullcontext() as status:
+
+        def watch(sent: Sent) -> None:
+            nonlocal warned
+            if status is not None:
+                status.update(_line(sent))
+            if sent.unreceipted and not sent.receipts and sent.seconds > _QUIET_S and not warned:
+                warned = True
+                console.print(
+                    "no receipt yet: is `tonne run` up?  Without it, send with --no-receipts",
+                    style="yellow",
+                )
+
+        yield watch
 
 
 def _line(sent: Sent) -> str:
@@ -232,6 +200,8 @@ def _report(options: _Options, sent: Sent, told: dict[str, DeviceTruth]) -> None
         print(json.dumps(asdict(sent) | {"devices": devices}, indent=2))
         return
     print(f"sent {_line(sent)} in {sent.seconds:.1f} s")
+    if sent.unreceipted:
+        print(f"{sent.unreceipted:,} messages have no receipt: not safe yet", file=sys.stderr)
     if sent.refused:
         print(f"the broker refused {sent.refused:,} messages", file=sys.stderr)
     if options.replay is not None:

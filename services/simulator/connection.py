@@ -6,7 +6,6 @@ has not acknowledged when the connection breaks goes out again on the next one,
 which starts clean: the outbox is the memory, not the broker's session.
 """
 
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,10 +13,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.errors import ServerError
+from services.simulator.client import Client
 from services.simulator.outbox import Entry
 
 _PORTS = {"mqtt": 1_883, "mqtts": 8_883}
@@ -25,67 +25,8 @@ _KEEPALIVE_S = 60
 _CONNECT_TIMEOUT_S = 5.0
 _BACK_OFF_S = (0.2, 10.0)
 _IN_FLIGHT = 1_000
-_READ_BYTES = 65_536
 _NO_SUBSCRIBER, _FAILURE = 0x10, 0x80
 QUEUE_LIMIT = 2_000
-
-
-class _Client(mqtt.Client):
-    """
-    paho with fewer system calls.
-
-    It reads a PUBACK in three small pieces and sends each packet by itself; one
-    large read and, while corked, one large write serve many of them.
-    """
-
-    _held = b""
-    _corked = False
-
-    def __init__(self, client_id: str) -> None:
-        super().__init__(CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv5)
-        self._unsent = bytearray()
-
-    @property
-    def wants_write(self) -> bool:
-        """Whether bytes wait for the socket."""
-        return bool(self._unsent) or self.want_write()
-
-    def cork(self) -> None:
-        """Collect packets from here on."""
-        self._corked = True
-
-    def uncork(self) -> None:
-        """Send what was collected, as far as the socket takes it."""
-        self._corked = False
-        with contextlib.suppress(OSError):  # a broken socket is found by the next read
-            self._flush()
-
-    def _flush(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            if self._unsent:
-                del self._unsent[: super()._sock_send(self._unsent)]
-
-    def _sock_send(self, buf: bytes | bytearray) -> int:
-        self._unsent += buf
-        if not self._corked:
-            self._flush()
-        return len(buf)
-
-    @property
-    def holds_input(self) -> bool:
-        """Whether bytes were read that no packet was made of yet."""
-        return bool(self._held)
-
-    def forget(self) -> None:
-        """Drop what an earlier connection left."""
-        self._held = b""
-        self._unsent.clear()
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        if not self._held:
-            self._held = super()._sock_recv(_READ_BYTES)
-        taken, self._held = self._held[:bufsize], self._held[bufsize:]
-        return taken
 
 
 class Connection:
@@ -126,8 +67,8 @@ class Connection:
         self.sent = self.unheard = self.refused = self.breaks = 0
         self._client = self._make_client(client_id)
 
-    def _make_client(self, client_id: str) -> _Client:
-        client = _Client(client_id)
+    def _make_client(self, client_id: str) -> Client:
+        client = Client(client_id)
         client.max_inflight_messages_set(0)  # the window here follows the broker's own
         client.connect_timeout = _CONNECT_TIMEOUT_S
         if self._url.username:

@@ -67,7 +67,7 @@ def sky(
     clear = pvlib.clearsky.haurwitz(sun["apparent_zenith"])["ghi"]
     clearness = _clearness(seed, latitude, longitude, day, count, step_s)
     ghi = clear * clearness
-    parts = pvlib.irradiance.erbs(ghi, sun["zenith"], times)
+    parts = pvlib.irradiance.erbs(ghi, sun["zenith"], times.day_of_year.to_numpy())
     plane = pvlib.irradiance.get_total_irradiance(
         surface_tilt=_TILT_DEG,
         surface_azimuth=180.0 if latitude >= 0 else 0.0,

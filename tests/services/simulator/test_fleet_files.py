@@ -1,0 +1,62 @@
+"""Fleet and registry files."""
+
+from pathlib import Path
+
+import pytest
+
+from services.simulator.fleet import read_fleet
+from services.simulator.model import SimulatorError
+from services.simulator.simulated import MODELS
+
+CATALOG = Path(__file__).parents[3] / "deploy" / "catalog"
+
+
+def written(tmp_path, text):
+    path = tmp_path / "fleet.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_fleet_file_counts_devices(tmp_path):
+    """A load test would run with other devices than it says."""
+    path = written(
+        tmp_path,
+        "fleet:\n"
+        "  - {class: vehicle, count: 2, prefix: bus-, cadence_s: 10, gateway: depot}\n"
+        "  - {class: pv_inverter, ids: [a, b], rated_power_w: 5000,"
+        " site: {latitude: 1, longitude: 2}}\n",
+    )
+    bus, _, first, _ = read_fleet(path)
+    assert (bus.id, bus.cadence_s) == ("bus-001", 10)
+    assert bus.topic == "tonne/v1/depot/bus-001/telemetry"
+    assert first.topic == "tonne/v1/a/telemetry"
+    assert (first.rated_power_w, first.latitude, first.longitude) == (5_000, 1.0, 2.0)
+    assert {device.cadence_s for device in read_fleet(path, 7)} == {7}
+
+
+def test_the_registry_file_is_a_fleet_file():
+    """One would have to write every device twice: to import it and to simulate it."""
+    devices = read_fleet(CATALOG / "demo-fleet.yaml")
+    assert {device.device_class for device in devices} == set(MODELS)
+    inverter = next(device for device in devices if device.id == "demo-pv-1")
+    assert (inverter.latitude, inverter.rated_power_w) == (20.94, 100_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("fleet: []", "no device"),
+        ("{", "no YAML"),
+        ("fleet: [{class: submarine}]", "submarine"),
+        ("fleet: [{class: vehicle, cuont: 2}]", "cuont"),
+        ("fleet: [{class: vehicle, ids: [a, a]}]", "'a' 2 times"),
+        ("fleet: [{class: vehicle, ids: ['a/b']}]", "topic"),
+        ("fleet: [{class: vehicle, cadence_s: 0}]", "at least 1"),
+        ("devices: [{id: a}]", "class"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_reason(tmp_path, text, says):
+    """A typing error would silently simulate something else."""
+    with pytest.raises(SimulatorError, match=says) as caught:
+        read_fleet(written(tmp_path, text))
+    assert "fleet.yaml" in str(caught.value)

@@ -1,0 +1,69 @@
+"""What a device keeps until it is safe."""
+
+import json
+
+from services.simulator.model import Outgoing
+from services.simulator.outbox import Outbox
+
+
+def message(*ids, device="d"):
+    return Outgoing(device, "t", b"{}", 0, 0, ids)
+
+
+def receipt(*ids, device="d"):
+    return json.dumps({"device": device, "ts": 1, "id": None, "ids": ids, "times": []}).encode()
+
+
+def test_keeps_until_every_reading_is_named():
+    """An array of which half is stored would be forgotten."""
+    outbox = Outbox()
+    entry = outbox.keep(message(1, 2))
+    outbox.published(entry, 0.0)
+    outbox.receipt(receipt(2))
+    outbox.receipt(receipt(1, device="other"))
+    assert len(outbox) == 1
+    assert list(outbox.overdue(2.9)) == []
+    assert list(outbox.overdue(3.1)) == [entry]
+    outbox.receipt(receipt(1))
+    assert len(outbox) == 0
+
+
+def test_the_wait_doubles():
+    """A pipeline that comes back after an hour would be buried under repetitions."""
+    outbox = Outbox()
+    entry = outbox.keep(message(1))
+    now, waits = 0.0, []
+    for _ in range(6):
+        outbox.published(entry, now)
+        began = now
+        while not list(outbox.overdue(now)):
+            now += 0.5
+        waits.append(now - began)
+    assert waits == [3, 6, 12, 24, 30, 30]
+
+
+def test_a_receipt_ends_the_waiting():
+    """What is durable would be sent again."""
+    outbox = Outbox()
+    entry = outbox.keep(message(1))
+    outbox.receipt(receipt(1))
+    outbox.published(entry, 0.0)
+    assert list(outbox.overdue(100.0)) == []
+
+
+def test_is_bounded_and_survives_nonsense():
+    """A device would run out of memory, or stop at a receipt that it cannot read."""
+    outbox = Outbox(limit=2)
+    for number in (1, 2, 2):
+        outbox.keep(message(number))
+    assert outbox.full
+    for bad in (b"", b"{", b"[]", b'{"device": 3}', b"\xff"):
+        outbox.receipt(bad)
+    assert len(outbox) == 2
+
+
+def test_without_receipts_nothing_is_kept():
+    """A device that trusts PUBACK would wait at the end for what never comes."""
+    outbox = Outbox(receipts=False)
+    outbox.keep(message(1))
+    assert len(outbox) == 0

@@ -1,0 +1,120 @@
+"""Recorded data, sent as a device would."""
+
+import csv
+import itertools
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from services.simulator.faults import NO_FAULTS
+from services.simulator.flow import outgoing
+from services.simulator.model import SimulatorError
+from services.simulator.recording import read_recording
+from services.simulator.replay import Replayed
+
+DATA = Path(__file__).parents[3] / "deploy" / "data"
+RSF2, SERF = DATA / "nrel_rsf2_inverter_15min.csv", DATA / "nrel_serf_east_1min.csv"
+
+
+def readings(source):
+    return [
+        json.loads(message.payload) for message in outgoing([source], 0, NO_FAULTS, source.span_ms)
+    ]
+
+
+def independent_wh(path, column, seconds):
+    """Energy of a column by the trapezoid, from the file's own decimals."""
+    with path.open(encoding="utf-8") as file:
+        power = [max(Fraction(row[column]), Fraction(0)) for row in csv.DictReader(file)]
+    return sum((a + b) / 2 * seconds / 3600 for a, b in itertools.pairwise(power))
+
+
+@pytest.mark.parametrize(
+    ("path", "column", "seconds", "rise"),
+    [
+        (RSF2, "inv2_ac_power_w__1047", 900, 1_455_886),
+        (SERF, "ac_power__752", 60, 69_279),
+    ],
+)
+def test_register_rise_is_the_energy_of_the_recording(path, column, seconds, rise):
+    """The kWh and tonnes that the README promises would not be what a reader gets."""
+    sent = readings(Replayed(read_recording(path), "inv-001"))
+    first, last = (sent[k]["values"]["energy_export_kwh"] for k in (0, -1))
+    assert round((last - first) * 1_000) == rise
+    assert abs(independent_wh(path, column, seconds) - rise) < 1.1
+
+
+def test_night_draw_is_import_and_export_never_falls():
+    """A meter that counts backward would make every night a reset."""
+    values = [reading["values"] for reading in readings(Replayed(read_recording(SERF), "x"))]
+    export = [value["energy_export_kwh"] for value in values]
+    assert export == sorted(export)
+    assert values[0]["active_power_kw"] == pytest.approx(-0.00271, abs=1e-6)
+    assert values[-1]["energy_import_kwh"] > 0
+
+
+def test_companions_and_local_time_come_along():
+    """Irradiance would be lost, or noon would be at seven in the evening."""
+    sent = readings(Replayed(read_recording(RSF2), "x"))
+    assert len(sent) == 480
+    assert sent[0]["ts"] == 1_641_106_800_000  # 2022-01-02T00:00-07:00
+    noon = sent[56]["values"]
+    assert noon["irradiance_w_m2"] == pytest.approx(505.1268)
+    assert noon["module_temperature_c"] == pytest.approx(37.1944, abs=1e-3) or noon["dc_power_kw"]
+    assert noon["active_power_kw"] == 59.0
+
+
+def test_site_column_in_kw_without_the_inverters_dc():
+    """A site's power would be a thousand times off, with one inverter's DC beside it."""
+    recording = read_recording(RSF2, column="ac_power_kw_1137")
+    assert recording.unit == "kW"
+    assert 150_000 < max(recording.power_w) < 250_000
+    assert "dc_power_kw" not in recording.gauges
+
+
+def test_start_moves_and_duration_cuts():
+    """A recording of years ago could not fall into a crediting period of today."""
+    start = 1_767_225_600_000
+    sent = readings(Replayed(read_recording(RSF2), "x", start, 86_400_000))
+    assert (len(sent), sent[0]["ts"]) == (96, start)
+
+
+def test_the_autumn_hour_that_comes_twice(tmp_path):
+    """A recording across the end of summer time would be refused, or an hour overwritten."""
+    path = tmp_path / "dst.csv"
+    rows = ["00:30", "01:00", "01:30", "01:00", "01:30", "02:00"]
+    path.write_text("t,ac_power\n" + "".join(f"2022-11-06 {hour},1\n" for hour in rows))
+    times = read_recording(path, timezone="America/Denver").time_ms
+    assert [b - a for a, b in itertools.pairwise(times)] == [1_800_000] * 5
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "says"),
+    [
+        ("t,p\n2022-01-01,1\n2022-01-02,1\n", {}, "ac_power"),
+        ("t,ac_power\n", {}, "no data"),
+        ("t,ac_power\n2022-01-01 00:00,1\n2022-01-01 00:01,1\n", {}, "--timezone"),
+        ("t,ac_power\nnoon,1\nx,1\n", {}, "line 2: 'noon'"),
+        ("t,ac_power\n2022-01-01 00:00Z,1\n2022-01-01 00:01Z,x\n", {}, "line 3: 'x'"),
+        ("t,ac_power\n2022-01-01 00:01Z,1\n2022-01-01 00:00Z,1\n", {}, "not later"),
+        ("t,ac_power\na,1\nb,1\n", {"column": "q"}, "no column 'q'"),
+        ("t,ac_power\na,1\nb,1\n", {"timezone": "Mars/Base"}, "Mars/Base"),
+    ],
+)
+def test_a_wrong_recording_is_refused_with_line_or_column(tmp_path, text, options, says):
+    """A user would have to guess which of a million rows is meant."""
+    path = tmp_path / "power.csv"
+    path.write_text(text)
+    with pytest.raises(SimulatorError, match=says):
+        read_recording(path, **options)
+
+
+def test_rows_without_power_are_left_out(tmp_path):
+    """An empty cell would count as a reading of zero."""
+    path = tmp_path / "gap.csv"
+    rows = "2022-01-01 00:00Z,1000\n2022-01-01 01:00Z,\n2022-01-01 02:00Z,1000\n"
+    path.write_text("t,ac_power\n" + rows)
+    sent = readings(Replayed(read_recording(path), "x"))
+    assert [reading["values"]["energy_export_kwh"] for reading in sent] == [0.0, 2.0]

@@ -1,0 +1,208 @@
+"""Field devices on a real broker."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from click.testing import CliRunner
+from paho.mqtt.enums import CallbackAPIVersion
+
+from services.cli.main import main
+from services.simulator.faults import Faults
+from services.simulator.fleet import Group
+from services.simulator.flow import fleet_sources, outgoing
+from services.simulator.sender import Pace, Sender
+
+pytestmark = pytest.mark.integration
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+DATA = DEPLOY / "data"
+DEMO_FLEET = str(DEPLOY / "catalog" / "demo-fleet.yaml")
+START = 1_767_225_600_000_000
+HOUR = 3_600_000_000
+
+
+class Store:
+    """A subscriber that remembers readings and tells the devices so."""
+
+    def __init__(self, port, *, ignore_first=False):
+        self.readings = Counter()
+        self.statuses = Counter()
+        self._ignore_first = ignore_first
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, "store", protocol=mqtt.MQTTv5, reconnect_on_failure=True
+        )
+        self._client.reconnect_delay_set(1, 1)
+        self._subscribed = threading.Event()
+        self._client.on_connect = lambda client, *_: client.subscribe("tonne/v1/#", qos=1)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert self._subscribed.wait(10)
+
+    def _on_message(self, client, _data, message):
+        kind = message.topic.rsplit("/", 1)[1]
+        if kind == "status":
+            self.statuses[json.loads(message.payload)["state"]] += 1
+        if kind != "telemetry":
+            return
+        _, _, principal, *behind, _ = message.topic.split("/")
+        device = behind[0] if behind else principal
+        try:
+            content = json.loads(message.payload)
+            ids = [r["id"] for r in (content if isinstance(content, list) else [content])]
+        except (ValueError, KeyError, TypeError):
+            return
+        for number in ids:
+            self.readings[device, number] += 1
+        known = [n for n in ids if not self._ignore_first or self.readings[device, n] > 1]
+        receipt = {"device": device, "ts": 0, "id": None, "ids": known, "times": []}
+        client.publish(f"tonne/v1/{principal}/receipt", json.dumps(receipt), qos=1)
+
+    def close(self):
+        """Leave the broker."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def store(mqtt_broker):
+    found = []
+
+    def make(**options):
+        found.append(Store(mqtt_broker.port, **options))
+        return found[-1]
+
+    yield make
+    for each in found:
+        each.close()
+
+
+def send(url, fleet, *, connections=50, receipts=True, faults=None, speed=0.0, wait_s=20.0):
+    faults = faults or Faults()
+    sender = Sender(
+        url, fleet, connections=connections, receipts=receipts, wait_s=wait_s, label="test"
+    )
+    span = START // 1_000, (START + HOUR) // 1_000
+    messages = outgoing(fleet_sources(fleet, START, HOUR, 0), 0, faults, span)
+    pace = Pace(speed, START, START + HOUR)
+    return sender.run(messages, pace, watch=lambda _: None, stopped=lambda: False)
+
+
+def gateway_fleet(count=3):
+    own = list(Group("energy_meter", count=count).devices())
+    return own + list(Group("vehicle", count=2, gateway="gate").devices())
+
+
+@pytest.mark.parametrize("connections", [50, 2])
+def test_everything_arrives_and_is_receipted(mqtt_url, store, connections):
+    """The demo would run on a part of its data, with one connection a device or shared."""
+    there = store()
+    sent = send(mqtt_url, gateway_fleet(), connections=connections)
+    assert (sent.messages, sent.unreceipted, sent.transmissions) == (300, 0, 300)
+    assert len(there.readings) == 300
+    assert set(there.readings.values()) == {1}
+    assert bool(there.statuses["online"]) == (connections == 50)
+
+
+def test_what_has_no_receipt_is_sent_again(mqtt_url, store):
+    """A reading that the pipeline lost before it was durable would be lost for good."""
+    there = store(ignore_first=True)
+    sent = send(mqtt_url, gateway_fleet(1))
+    assert sent.unreceipted == 0
+    assert set(there.readings.values()) == {2}
+
+
+def test_a_broker_that_is_killed_costs_nothing(mqtt_broker, store):
+    """The fault tests would measure the simulator's losses, not the pipeline's."""
+    there = store()
+    kills = []
+
+    def kill():
+        time.sleep(1.0)
+        mqtt_broker.kill()
+        mqtt_broker.start()
+        kills.append(1)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    sent = send(mqtt_broker.url, gateway_fleet(), speed=1_000.0, wait_s=40.0)
+    killer.join()
+    assert kills
+    assert sent.connection_breaks > 0
+    assert sent.unreceipted == 0
+    assert len(there.readings) == 300
+
+
+def test_puback_alone_is_enough_when_asked(mqtt_url):
+    """A bench would wait for receipts that nobody writes; nor would one see that nobody heard."""
+    sent = send(mqtt_url, gateway_fleet(), receipts=False, faults=Faults(garbage=0.1))
+    assert sent.messages > 300
+    assert sent.unheard == sent.messages == sent.transmissions
+
+
+def test_command_reports_the_register(mqtt_url, store):
+    """A user could not hold the pipeline's kWh against what was sent."""
+    store()
+    ran = CliRunner().invoke(
+        main,
+        [
+            *["simulate", "--device", "inv-1", "--speed", "max", "--json", "--mqtt-url"],
+            mqtt_url,
+            "--replay",
+            str(DATA / "nrel_rsf2_inverter_15min.csv"),
+        ],
+    )
+    assert ran.exit_code == 0, ran.output
+    told = json.loads(ran.stdout)
+    assert (told["messages"], told["unreceipted"]) == (480, 0)
+    register = told["devices"]["inv-1"]["registers"]["energy_export_kwh"]
+    assert (register["first"], register["last"], register["rise"]) == (0, 1_455_886, 1_455_886)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ([], 2, "--fleet FILE or --replay"),
+        (["--replay", "x.csv"], 2, "--device"),
+        (["--fleet", "nowhere.yaml"], 2, "nowhere.yaml"),
+        (["--fleet", DEMO_FLEET, "--faults", "x"], 2, "unknown"),
+        (["--fleet", DEMO_FLEET, "--start", "2026-01-01"], 2, "offset"),
+        (["--fleet", DEMO_FLEET, "--duration", "5"], 2, "duration"),
+        (["--fleet", DEMO_FLEET, "--speed", "-1"], 2, "speed"),
+        (["--fleet", DEMO_FLEET, "--mqtt-url", "mqtt://127.0.0.1:1"], 3, "1"),
+    ],
+)
+def test_command_says_what_is_wrong(arguments, code, says):
+    """A script could not tell its own mistake from a server that is down."""
+    ran = CliRunner().invoke(main, ["simulate", *arguments])
+    assert ran.exit_code == code
+    assert says in ran.stderr
+
+
+def test_without_a_duration_it_goes_on_until_it_is_told(mqtt_url, store, tmp_path):
+    """A demo fleet would stop by itself, or leave its last readings behind at Ctrl-C."""
+    there = store()
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("fleet: [{class: noise_station, count: 2, cadence_s: 1}]")
+    command = [sys.executable, "-m", "services.cli.main", "simulate", "--json", "--fleet"]
+    running = subprocess.Popen(
+        [*command, str(fleet), "--mqtt-url", mqtt_url], stdout=subprocess.PIPE, cwd=DEPLOY.parent
+    )
+    until = time.monotonic() + 30
+    while len(there.readings) < 6 and time.monotonic() < until:
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    told = json.loads(running.communicate(timeout=30)[0])
+    assert running.returncode == 0
+    assert told["unreceipted"] == 0
+    assert told["messages"] == len(there.readings) >= 6
+    assert abs(told["last_ts_us"] / 1e6 - time.time()) < 60

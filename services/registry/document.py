@@ -1,0 +1,143 @@
+"""Entries as the files write them: what an export says, an import reads back unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from services.registry import wire
+from services.registry.entries import Device, Entry, Programme, Project, Site
+from services.registry.located import NUMBER
+
+if TYPE_CHECKING:
+    from mrv.project import Calibration
+    from services.registry.entries import ProjectDevice, Registry, Replacement
+
+
+def document(entry: Entry) -> dict[str, Any]:
+    """Return an entry with the keys of registry files; empty optional keys are left out."""
+    if isinstance(entry, Site):
+        return asdict(entry)
+    if isinstance(entry, Device):
+        return _device(entry)
+    if isinstance(entry, Project):
+        return _project(entry)
+    return _programme(entry)
+
+
+def to_yaml(registry: Registry) -> str:
+    """Return a registry as one YAML file."""
+    whole: dict[str, Any] = {
+        "sites": [document(e) for e in registry.sites.values()],
+        "devices": [document(e) for e in registry.devices.values()],
+        "projects": [document(e) for e in registry.projects.values()],
+    }
+    if registry.programme is not None:
+        whole["programme"] = document(registry.programme)
+    present = {key: value for key, value in whole.items() if value}
+    return yaml.dump(present, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _device(device: Device) -> dict[str, Any]:
+    return _present(
+        id=device.id,
+        site=device.site,
+        **{"class": device.class_id},
+        profile=device.profile,
+        gateway=device.gateway,
+        rated_power_w=device.rated_power_w,
+        installed=_time(device.installed),
+        removed=_time(device.removed) if device.removed else None,
+        serial=device.serial,
+        attributes=dict(device.attributes),
+        calibrations=[_calibration(c) for c in device.calibrations or ()],
+        replacements=[_replacement(device.class_id, r) for r in device.replacements or ()],
+    )
+
+
+def _calibration(calibration: Calibration) -> dict[str, Any]:
+    return _present(
+        performed=calibration.performed,
+        valid_until=calibration.valid_until,
+        certificate=calibration.certificate,
+        accuracy_class=calibration.accuracy_class,
+        max_error_percent=calibration.max_error_percent,
+    )
+
+
+def _replacement(class_id: str, swap: Replacement) -> dict[str, Any]:
+    register = next(r for r in wire.registers(class_id).values() if r.column == swap.channel)
+    return {
+        "at": _time(swap.at),
+        "channel": register.name,
+        "last": register.to_file(swap.last),
+        "first": register.to_file(swap.first),
+        "reason": swap.reason,
+    }
+
+
+def _project(project: Project) -> dict[str, Any]:
+    modules = project.modules
+    return _present(
+        id=project.id,
+        name=project.name,
+        methodology=project.methodology,
+        version=project.version,
+        crediting_period={"from": project.crediting_from, "to": project.crediting_to},
+        devices=[_project_device(d) for d in project.devices],
+        parameters=dict(project.parameters),
+        expected=dict(project.expected),
+        modules=asdict(modules) if modules else None,
+        action=project.action,
+    )
+
+
+def _project_device(bound: ProjectDevice) -> dict[str, Any]:
+    dates = {"from": bound.from_date, "to": bound.to_date}
+    return _present(device=bound.device, role=bound.role, **bound.params, **dates)
+
+
+def _programme(programme: Programme) -> dict[str, Any]:
+    actions = [_present(id=a.id, name=a.name, target_kt=a.target_kt) for a in programme.actions]
+    return {"name": programme.name, "actions": actions}
+
+
+def _present(**keys: Any) -> dict[str, Any]:
+    return {key: value for key, value in keys.items() if value not in (None, {}, [])}
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes numbers exactly and dates plainly, and repeats rather than refers."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+
+def _decimal(dumper: yaml.SafeDumper, value: Decimal) -> yaml.ScalarNode:
+    text = format(value, "f")
+    kind = "float" if "." in text else "int"
+    return dumper.represent_scalar(f"tag:yaml.org,2002:{kind}", text)
+
+
+def _date(dumper: yaml.SafeDumper, value: date) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:timestamp", value.isoformat())
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    """Quote text that would be read as a number."""
+    style = '"' if NUMBER.match(value) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(Decimal, _decimal)
+_Dumper.add_representer(date, _date)

@@ -1,0 +1,172 @@
+"""The registry as values: equal entries mean that nothing has to be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date, datetime
+    from decimal import Decimal
+
+    from mrv.project import Calibration
+
+Key = tuple[str, str]  # kind and id
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place with one time zone."""
+
+    kind: ClassVar[str] = "site"
+    id: str
+    name: str
+    latitude: float
+    longitude: float
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A meter swap; `channel` is the class's column, values are its base units."""
+
+    channel: str
+    at: datetime
+    last: int
+    first: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A field device; None for a list says that the file does not speak of it."""
+
+    kind: ClassVar[str] = "device"
+    id: str
+    site: str
+    class_id: str
+    profile: str
+    gateway: str | None
+    rated_power_w: int | None
+    installed: datetime
+    removed: datetime | None
+    serial: str | None
+    attributes: Mapping[str, Any]
+    calibrations: tuple[Calibration, ...] | None
+    replacements: tuple[Replacement, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectDevice:
+    """A device in a role; local dates only where they are not the crediting period's."""
+
+    device: str
+    role: str
+    params: Mapping[str, Any]
+    from_date: date | None = None
+    to_date: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Modules:
+    """How many PV modules, and their rated power each. [W]"""
+
+    count: int
+    watt: Decimal | int
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project; its local dates are those of the first device's site, half-open."""
+
+    kind: ClassVar[str] = "project"
+    id: str
+    name: str
+    methodology: str
+    version: str
+    crediting_from: date
+    crediting_to: date
+    devices: tuple[ProjectDevice, ...]
+    parameters: Mapping[str, Any]
+    expected: Mapping[str, Any]
+    modules: Modules | None
+    action: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An action of the programme and its target a year, where it has one. [kt CO2e]"""
+
+    id: str
+    name: str
+    target_kt: Decimal | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """The one programme that the projects belong to."""
+
+    kind: ClassVar[str] = "programme"
+    name: str
+    actions: tuple[Action, ...]
+
+    @property
+    def id(self) -> str:
+        """There is one programme, so its row is always the same."""
+        return "programme"
+
+
+Entry = Site | Device | Project | Programme
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All entries by kind and id, in the order of the file."""
+
+    entries: dict[Key, Entry] = field(default_factory=dict)
+
+    @staticmethod
+    def of(entries: Iterable[Entry]) -> Registry:
+        """Make a registry of entries; a later one replaces an earlier one of its id."""
+        return Registry({(e.kind, e.id): e for e in entries})
+
+    @property
+    def sites(self) -> dict[str, Site]:
+        """Sites by id."""
+        return {e.id: e for e in self.entries.values() if isinstance(e, Site)}
+
+    @property
+    def devices(self) -> dict[str, Device]:
+        """Devices by id."""
+        return {e.id: e for e in self.entries.values() if isinstance(e, Device)}
+
+    @property
+    def projects(self) -> dict[str, Project]:
+        """Projects by id."""
+        return {e.id: e for e in self.entries.values() if isinstance(e, Project)}
+
+    @property
+    def programme(self) -> Programme | None:
+        """The programme, if one is registered."""
+        return next((e for e in self.entries.values() if isinstance(e, Programme)), None)
+
+    def updated(self, incoming: Registry) -> Registry:
+        """Return this registry with the entries of a file in place of its own."""
+        merged = dict(self.entries)
+        for key, entry in incoming.entries.items():
+            merged[key] = _keep_lists(entry, merged.get(key))
+        return Registry(merged)
+
+
+def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
+    """Certificates and meter swaps that a file does not speak of stay as they are."""
+    if not isinstance(entry, Device):
+        return entry
+    before = stored if isinstance(stored, Device) else None
+    calibrations, replacements = entry.calibrations, entry.replacements
+    if calibrations is None:
+        calibrations = (before.calibrations if before else None) or ()
+    if replacements is None:
+        replacements = (before.replacements if before else None) or ()
+    return replace(entry, calibrations=calibrations, replacements=replacements)

@@ -1,0 +1,157 @@
+"""
+Keys of one row, read as what they should be.
+
+Every problem of a row is collected, not only the first: whoever corrects a
+file of ten thousand devices wants to do it once.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from services.registry.located import NULLS, NUMBER, Plain, Table, native, number
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from services.registry.located import Value
+
+ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+MAX_WHOLE = 2**62
+MAX_TEXT = 1_000
+
+
+class Row:
+    """A mapping in a file, and what is wrong with it."""
+
+    def __init__(self, value: Value, file: str, path: str, line: int = 0) -> None:
+        self.file, self.path = file, path
+        self.problems: list[str] = []
+        self.table = value if isinstance(value, Table) else Table(line, {}, {})
+        if not isinstance(value, Table):
+            self.problem(None, "must be a mapping of keys to values")
+
+    def problem(self, key: str | None, text: str) -> None:
+        """Note a problem of a key, or of the whole row."""
+        line = self.table.lines.get(key, self.table.line) if key else self.table.line
+        path = f"{self.path}.{key}" if key else self.path
+        self.problems.append(f"{self.file}:{line}: {path}: {text}")
+
+    def only(self, *known: str) -> None:
+        """Refuse keys that are not known here."""
+        for key in self.table.cells:
+            if key not in known:
+                self.problem(key, f"unknown key; known here: {', '.join(known)}")
+
+    def has(self, key: str) -> bool:
+        """Tell whether the key is there and not null."""
+        value = self.table.cells.get(key)
+        return value is not None and not (isinstance(value, Plain) and value in NULLS)
+
+    def text(self, key: str) -> str:
+        """Return required text."""
+        found = self.optional(key)
+        return str(self.required(key, found, "text") or "")
+
+    def optional(self, key: str) -> str | None:
+        """Return text, or None where the key is absent."""
+        if not self.has(key):
+            return None
+        value = self.table.cells[key]
+        if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT:
+            self.problem(key, f"must be text of 1 to {MAX_TEXT} characters")
+            return None
+        if not value.isprintable():
+            self.problem(key, f"{str(value)!r} holds control characters; remove them")
+            return None
+        return str(value)
+
+    def identifier(self, key: str) -> str:
+        """Return a required id."""
+        found = self.text(key)
+        if found and not ID.match(found):
+            self.problem(
+                key, f"{found!r} is no id; use 1 to 64 letters, digits, '_' or '-', no spaces"
+            )
+        return found
+
+    def number(self, key: str, low: float, high: float) -> int | Decimal | None:
+        """Return a number within inclusive bounds, or None where the key is absent."""
+        if not self.has(key):
+            return None
+        value = self.table.cells[key]
+        if not isinstance(value, Plain) or not NUMBER.match(value):
+            self.problem(key, f"{native(value)!r} must be a number, written without quotes")
+            return None
+        found = number(value)
+        if not low <= found <= high:
+            self.problem(key, f"{found} must be from {low} to {high}")
+        return found
+
+    def whole(self, key: str, low: int, high: int = MAX_WHOLE) -> int | None:
+        """Return a whole number within inclusive bounds, or None where the key is absent."""
+        found = self.number(key, low, high)
+        if found is None or isinstance(found, int):
+            return found
+        self.problem(key, f"{found} must be a whole number")
+        return None
+
+    def required(self, key: str, found: Any, what: str) -> Any:
+        """Note that a key is missing, unless reading it already said more."""
+        if found is None and not self.has(key):
+            self.problem(key, f"is missing; give {what}")
+        return found
+
+    def day(self, key: str) -> date | None:
+        """Return a date, or None where the key is absent."""
+        if not self.has(key):
+            return None
+        value = self.table.cells[key]
+        try:
+            return date.fromisoformat(value if isinstance(value, str) else "")
+        except ValueError:
+            self.problem(key, f"{native(value)!r} is no date; write it as 2026-01-31")
+            return None
+
+    def moment(self, key: str) -> datetime | None:
+        """Return a time in UTC, or None where the key is absent."""
+        if not self.has(key):
+            return None
+        value = self.table.cells[key]
+        try:
+            found = datetime.fromisoformat(value if isinstance(value, str) else "")
+            if found.tzinfo is not None:
+                return found.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        self.problem(
+            key, f"{native(value)!r} must be a time with its offset, 2026-01-31T08:00:00+07:00"
+        )
+        return None
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        """Return free keys and values, as JSON would hold them."""
+        if not self.has(key):
+            return {}
+        value = self.table.cells[key]
+        if isinstance(value, Table):
+            return dict(native(value))
+        self.problem(key, "must be a mapping of keys to values")
+        return {}
+
+    def all(self) -> dict[str, Any]:
+        """Return every key and value of the row, as JSON would hold them."""
+        return dict(native(self.table))
+
+    def rows(self, key: str) -> list[Row] | None:
+        """Return the rows of a list, or None where the key is absent."""
+        if not self.has(key):
+            return None
+        value = self.table.cells[key]
+        if not isinstance(value, list):
+            self.problem(key, "must be a list")
+            return None
+        line = self.table.lines.get(key, self.table.line)
+        return [Row(v, self.file, f"{self.path}.{key}[{i}]", line) for i, v in enumerate(value)]

@@ -1,0 +1,101 @@
+"""Registry files to entries, their places, and what cannot be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ingest.errors import RegistryError
+from services.registry import parse
+from services.registry.entries import Entry, Key, Registry
+from services.registry.fields import Row
+from services.registry.located import Table, read_csv, read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from services.registry.located import Value
+
+SECTIONS: dict[str, Callable[[Row], Entry]] = {
+    "sites": parse.site,
+    "devices": parse.device,
+    "projects": parse.project,
+}
+KINDS = {"sites": "site", "devices": "device", "projects": "project"}
+MAX_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What files say: entries that could be read, where each stands, and problems by row."""
+
+    registry: Registry = field(default_factory=Registry)
+    places: dict[Key, str] = field(default_factory=dict)
+    problems: dict[Key, list[str]] = field(default_factory=dict)
+
+
+def read_files(paths: Sequence[Path]) -> Incoming:
+    """
+    Read registry files: YAML, or CSV for devices.
+
+    Raises
+    ------
+    RegistryError
+        When a file as a whole cannot be read; problems of rows are returned.
+    """
+    incoming = Incoming()
+    for path in paths:
+        for kind, row, entry in _rows(path):
+            _add(incoming, kind, row, entry)
+    return incoming
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Row, Entry]]:
+    name = str(path)
+    text = _text(path)
+    if path.suffix.lower() == ".csv":
+        document: Value = Table(1, {"devices": list(read_csv(text, name))}, {})
+    elif path.suffix.lower() in (".yaml", ".yml"):
+        document = read_yaml(text, name)
+    else:
+        raise RegistryError(f"{name}: name it .yaml, .yml or .csv, so that its format is known")
+    yield from _sections(document, name)
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise RegistryError(f"{path} is larger than {MAX_BYTES >> 20} MiB; split it")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RegistryError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be read: {error.strerror}; check its name") from None
+
+
+def _sections(document: Value, name: str) -> Iterator[tuple[str, Row, Entry]]:
+    top = Row(document, name, "file", 1)
+    top.only(*SECTIONS, "programme")
+    for section, read in SECTIONS.items():
+        for i, row in enumerate(top.rows(section) or []):
+            row.path = f"{section}[{row.table.cells.get('id', i)}]"
+            yield KINDS[section], row, read(row)
+    if top.has("programme"):
+        line = top.table.lines["programme"]
+        row = Row(top.table.cells["programme"], name, "programme", line)
+        yield "programme", row, parse.programme(row)
+    if top.problems:
+        raise RegistryError("\n".join(top.problems))
+
+
+def _add(incoming: Incoming, kind: str, row: Row, entry: Entry) -> None:
+    place = f"{row.file}:{row.table.line}"
+    key = (kind, entry.id or row.path)
+    if key in incoming.places:
+        row.problem(None, f"{kind} {entry.id} also stands at {incoming.places[key]}; keep one")
+    incoming.places.setdefault(key, place)
+    if row.problems:
+        incoming.problems.setdefault(key, []).extend(row.problems)
+    else:
+        incoming.registry.entries[key] = entry

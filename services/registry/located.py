@@ -1,0 +1,136 @@
+"""
+YAML and CSV as values that know the line they stand on.
+
+Nothing is guessed: a scalar keeps its text, so version 1.10 does not become
+1.1, an id of 007 not 7, and a time without an offset is seen as such.  Whoever
+reads a key says what it should be.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from ingest.errors import RegistryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NUMBER = re.compile(r"^[-+]?\d[\d_]{0,30}(\.\d{1,30})?([eE][-+]?\d{1,2})?$")
+NULLS = ("", "~", "null", "Null", "NULL")
+NESTED = ("attributes", "calibrations", "replacements")
+MAX_DEPTH = 20
+MAX_INT = 2**63
+
+
+class Plain(str):
+    """Text written without quotes: it may also be a number, true, false or null."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A mapping: its keys, and where each stands."""
+
+    line: int
+    cells: dict[str, Value]
+    lines: dict[str, int]
+
+
+Value = str | Table | list["Value"]
+
+
+def read_yaml(text: str, name: str, line: int = 1) -> Value:
+    """
+    Read a YAML document.
+
+    Raises
+    ------
+    RegistryError
+        With file and line, where it is no YAML, repeats a key or contains itself.
+    """
+    try:
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        at = error.problem_mark.line + line if error.problem_mark else line
+        raise RegistryError(f"{name}:{at}: this is no YAML: {error.problem}; mend it") from None
+    except yaml.YAMLError as error:
+        raise RegistryError(f"{name}: this is no YAML: {error}; mend it") from None
+    return Table(line, {}, {}) if node is None else _value(node, name, line, 0)
+
+
+def read_csv(text: str, name: str) -> list[Table]:
+    """
+    Read a CSV table; an empty cell is an absent key.
+
+    Raises
+    ------
+    RegistryError
+        With file and line, where a row has more cells than the header.
+    """
+    rows = csv.DictReader(text.splitlines(), strict=True)
+    try:
+        return list(_tables(rows, name))
+    except csv.Error as error:
+        raise RegistryError(f"{name}:{rows.line_num}: this is no CSV: {error}; mend it") from None
+
+
+def _tables(rows: csv.DictReader[str], name: str) -> Iterator[Table]:
+    for row in rows:
+        line = rows.line_num
+        if None in row:
+            raise RegistryError(f"{name}:{line}: more cells than the header names; quote commas")
+        cells = {k: _cell(k, v, name, line) for k, v in row.items() if v and v.strip()}
+        yield Table(line, cells, dict.fromkeys(cells, line))
+
+
+def _cell(key: str, text: str, name: str, line: int) -> Value:
+    return read_yaml(text, name, line) if key in NESTED else Plain(text.strip())
+
+
+def _value(node: Node, name: str, first: int, depth: int) -> Value:
+    line = node.start_mark.line + first
+    if depth > MAX_DEPTH:
+        raise RegistryError(f"{name}:{line}: nested more than {MAX_DEPTH} deep; flatten it")
+    if isinstance(node, ScalarNode):
+        return str(node.value) if node.style else Plain(node.value)
+    if isinstance(node, SequenceNode):
+        return [_value(item, name, first, depth + 1) for item in node.value]
+    table = Table(line, {}, {})
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            at = key.start_mark.line + first
+            if not isinstance(key, ScalarNode) or key.value in table.cells:
+                raise RegistryError(f"{name}:{at}: key {key.value!r} is given twice or is no text")
+            table.cells[key.value] = _value(value, name, first, depth + 1)
+            table.lines[key.value] = at
+    return table
+
+
+def native(value: Value) -> Any:
+    """Return a value as JSON would hold it; numbers that are not whole are Decimal."""
+    if isinstance(value, Table):
+        return {key: native(cell) for key, cell in value.cells.items()}
+    if isinstance(value, list):
+        return [native(item) for item in value]
+    if not isinstance(value, Plain):
+        return value
+    if value in NULLS:
+        return None
+    if value in ("true", "false"):
+        return value == "true"
+    return number(value) if NUMBER.match(value) else str(value)
+
+
+def number(text: str) -> int | Decimal:
+    """Return the exact number of text that matches `NUMBER`."""
+    exact = Decimal(text.replace("_", ""))
+    whole = abs(exact) < MAX_INT and exact == exact.to_integral_value()
+    return int(exact) if whole else exact

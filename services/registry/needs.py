@@ -1,0 +1,112 @@
+"""Does a project bring what its methodology asks for?"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from ingest import classes, profiles
+from mrv.errors import MethodologyError
+from mrv.inputs import read
+from mrv.methodologies import find
+from mrv.model import Candidate, CandidateDevice
+from services.registry.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mrv.model import Methodology, RoleNeeds
+    from services.registry.entries import Device, Project, ProjectDevice
+
+
+def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
+    """Hold a project whose devices are all registered against its methodology."""
+    try:
+        methodology = find(project.methodology, project.version)
+    except MethodologyError as error:
+        yield _finding(project, f"methodology: {error}")
+        return
+    errors = [*_roles(project, methodology, devices)]
+    try:
+        parameters = read(methodology.parameters, project.parameters, "parameters")
+    except MethodologyError as error:
+        errors.append(str(error))
+    if errors:
+        yield from (_finding(project, text) for text in errors)
+        return
+    candidate = _candidate(project, parameters, devices)
+    for condition in methodology.applicability:
+        broken = condition.test(candidate)
+        if broken is not None:
+            yield Finding(
+                project.kind, project.id, f"{condition.clause}: {broken}; no statement can rest "
+                "on it until that is mended", warning=True,
+            )  # fmt: skip
+
+
+def _finding(project: Project, text: str) -> Finding:
+    return Finding(project.kind, project.id, text)
+
+
+def _roles(
+    project: Project, methodology: Methodology, devices: Mapping[str, Device]
+) -> Iterator[str]:
+    taken = {d.role for d in project.devices}
+    for role, need in methodology.roles.items():
+        if need.required and role not in taken:
+            kinds = " or ".join(need.classes)
+            yield f"devices: no device has the role {role!r}; give it to a {kinds}"
+    for bound in project.devices:
+        role_need = methodology.roles.get(bound.role)
+        where = f"devices[{bound.device}]"
+        if role_need is None:
+            known = ", ".join(methodology.roles)
+            yield f"{where}.role: {methodology.id} has no role {bound.role!r}; known: {known}"
+        else:
+            yield from _device(where, bound, role_need, devices[bound.device])
+
+
+def _device(where: str, bound: ProjectDevice, need: RoleNeeds, device: Device) -> Iterator[str]:
+    if device.class_id not in need.classes:
+        kinds = " or ".join(need.classes)
+        yield f"{where}: role {bound.role!r} takes a {kinds}, and this is a {device.class_id}"
+    elif need.quantity not in _metered(device):
+        yield (
+            f"{where}: role {bound.role!r} needs a register of {need.quantity}, which profile "
+            f"{device.profile!r} of {device.class_id} lacks; use a profile that reads it"
+        )
+    try:
+        read(need.params, bound.params, where)
+    except MethodologyError as error:
+        yield str(error)
+
+
+def _metered(device: Device) -> set[str]:
+    """Quantities of the registers that a device's profile reads."""
+    device_class = classes.load().get(device.class_id)
+    profile = profiles.load().get((device.class_id, device.profile))
+    if device_class is None or profile is None:
+        return set()
+    reads = {s.channel for s in profile.channels.values()}
+    return {c.quantity for c in device_class.registers if c.name in reads and c.quantity}
+
+
+def _candidate(
+    project: Project, parameters: Mapping[str, Any], devices: Mapping[str, Device]
+) -> Candidate:
+    expected = project.expected.get("reduction_t_per_year")
+    return Candidate(
+        parameters=parameters,
+        devices=tuple(
+            CandidateDevice(
+                d.device,
+                d.role,
+                devices[d.device].class_id,
+                len(devices[d.device].calibrations or ()),
+            )
+            for d in project.devices
+        ),
+        first_year=project.crediting_from.year,
+        reduction_t_per_year=None if expected is None else Fraction(Decimal(expected)),
+    )

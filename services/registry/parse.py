@@ -1,0 +1,226 @@
+"""Rows of registry files to entries; the keys are the public format."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mrv.project import Calibration
+from services.registry import wire
+from services.registry.entries import (
+    Action,
+    Device,
+    Modules,
+    Programme,
+    Project,
+    ProjectDevice,
+    Replacement,
+    Site,
+)
+from services.registry.fields import MAX_WHOLE, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from services.registry.wire import Register
+
+Item = TypeVar("Item")
+MAX_RATED_W = 10**12
+MAX_EXPECTED = 10**15
+
+
+def site(row: Row) -> Site:
+    """Read a site."""
+    row.only(*(f.name for f in fields(Site)))
+    return Site(
+        id=row.identifier("id"),
+        name=row.text("name"),
+        latitude=_degrees(row, "latitude", 90),
+        longitude=_degrees(row, "longitude", 180),
+        timezone=row.text("timezone"),
+    )
+
+
+def device(row: Row) -> Device:
+    """Read a device with its certificates and meter swaps."""
+    row.only("id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed",
+             "serial", "attributes", "calibrations", "replacements")  # fmt: skip
+    class_id = row.text("class")
+    return Device(
+        id=row.identifier("id"),
+        site=row.identifier("site"),
+        class_id=class_id,
+        profile=row.text("profile"),
+        gateway=row.identifier("gateway") if row.has("gateway") else None,
+        rated_power_w=row.whole("rated_power_w", 1, MAX_RATED_W),
+        installed=row.required("installed", row.moment("installed"), "a time with its offset"),
+        removed=row.moment("removed"),
+        serial=row.optional("serial"),
+        attributes=row.mapping("attributes"),
+        calibrations=_list(
+            row, "calibrations", _calibration, lambda c: (c.performed, c.certificate)
+        ),
+        replacements=_list(row, "replacements", _replacer(class_id), lambda r: (r.channel, r.at)),
+    )
+
+
+def project(row: Row) -> Project:
+    """Read a project with its devices."""
+    row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
+             "expected", "modules", "action")  # fmt: skip
+    crediting = _one(row, "crediting_period", "from", "to")
+    first, end = _days(crediting)
+    devices = row.rows("devices") or []
+    if not devices and not row.problems:
+        row.problem("devices", "is missing or empty; name at least one device and its role")
+    entries = tuple(_project_device(d, first, end) for d in devices)
+    _gather(row, crediting, *devices)
+    return Project(
+        id=row.identifier("id"),
+        name=row.text("name"),
+        methodology=row.text("methodology"),
+        version=row.text("version"),
+        crediting_from=first,
+        crediting_to=end,
+        devices=entries,
+        parameters=row.mapping("parameters"),
+        expected=_expected(row),
+        modules=_modules(row),
+        action=row.optional("action"),
+    )
+
+
+def programme(row: Row) -> Programme:
+    """Read the programme and its actions."""
+    row.only("name", "actions")
+    actions = row.rows("actions") or []
+    found = tuple(_action(a) for a in actions)
+    _gather(row, *actions)
+    for name in {a.id for a in found if [b.id for b in found].count(a.id) > 1}:
+        row.problem("actions", f"action {name!r} is given twice; keep one")
+    return Programme(row.text("name"), found)
+
+
+def _degrees(row: Row, key: str, most: int) -> float:
+    return float(row.required(key, row.number(key, -most, most), "decimal degrees") or 0)
+
+
+def _list(
+    row: Row, key: str, read: Callable[[Row], Item], order: Callable[[Item], Any]
+) -> tuple[Item, ...] | None:
+    rows = row.rows(key)
+    if rows is None:
+        return None
+    items = [read(r) for r in rows]
+    _gather(row, *rows)
+    if row.problems:
+        return ()
+    items.sort(key=order)
+    keys = [order(i) for i in items]
+    if len(set(keys)) < len(keys):
+        row.problem(key, "holds the same entry twice; keep one")
+    return tuple(items)
+
+
+def _one(row: Row, key: str, *known: str) -> Row:
+    value = row.table.cells.get(key, "")
+    inner = Row(value, row.file, f"{row.path}.{key}", row.table.lines.get(key, row.table.line))
+    inner.only(*known)
+    return inner
+
+
+def _gather(row: Row, *inner: Row) -> None:
+    for one in inner:
+        row.problems.extend(one.problems)
+
+
+def _calibration(row: Row) -> Calibration:
+    row.only(*(f.name for f in fields(Calibration)))
+    found = Calibration(
+        performed=row.required("performed", row.day("performed"), "a date"),
+        valid_until=row.required("valid_until", row.day("valid_until"), "a date"),
+        certificate=row.text("certificate"),
+        accuracy_class=row.optional("accuracy_class"),
+        max_error_percent=row.number("max_error_percent", 0, 100),
+    )
+    if not row.problems and found.valid_until <= found.performed:
+        row.problem("valid_until", f"{found.valid_until} is not after {found.performed}")
+    return found
+
+
+def _replacer(class_id: str) -> Callable[[Row], Replacement]:
+    """Return a reader of meter swaps, whose values are in the class's wire unit."""
+    registers = wire.registers(class_id)
+
+    def read(row: Row) -> Replacement:
+        row.only("at", "channel", "last", "first", "reason")
+        channel = row.text("channel")
+        register = registers.get(channel)
+        if register is None and channel:
+            known = ", ".join(registers) or "none"
+            row.problem("channel", f"{channel!r} is no register of {class_id!r}; known: {known}")
+        return Replacement(
+            channel=register.column if register else "",
+            at=row.required("at", row.moment("at"), "a time with its offset"),
+            last=_base(row, "last", register),
+            first=_base(row, "first", register),
+            reason=row.text("reason"),
+        )
+
+    return read
+
+
+def _base(row: Row, key: str, register: Register | None) -> int:
+    """Return a register's value in base units, exactly."""
+    found = row.required(key, row.number(key, 0, MAX_WHOLE), "the register's value")
+    if found is None or register is None:
+        return 0
+    value = register.to_base(Decimal(found))
+    if value is None or value > MAX_WHOLE:
+        row.problem(key, f"{found} {register.unit} is finer or larger than is stored; round it")
+    return value or 0
+
+
+def _days(row: Row) -> tuple[Any, Any]:
+    first = row.required("from", row.day("from"), "a local date")
+    end = row.required("to", row.day("to"), "a local date, the first that no longer counts")
+    if not row.problems and first >= end:
+        row.problem("to", f"{end} is not after {first}; the period is half-open")
+    return first, end
+
+
+def _project_device(row: Row, first: Any, end: Any) -> ProjectDevice:
+    own = ("device", "role", "from", "to")
+    dates = row.day("from"), row.day("to")
+    begins, ends = (d if d != edge else None for d, edge in zip(dates, (first, end), strict=True))
+    if first and end and not first <= (begins or first) < (ends or end) <= end:
+        row.problem("from", f"{begins or first} to {ends or end} is not within {first} to {end}")
+    params = {k: v for k, v in row.all().items() if k not in own and v is not None}
+    return ProjectDevice(row.identifier("device"), row.text("role"), params, begins, ends)
+
+
+def _expected(row: Row) -> dict[str, Any]:
+    inner = _one(row, "expected", "energy_kwh_per_year", "reduction_t_per_year")
+    if not row.has("expected"):
+        return {}
+    keys: Sequence[str] = tuple(inner.table.cells)
+    found = {k: inner.number(k, 0, MAX_EXPECTED) for k in keys}
+    _gather(row, inner)
+    return {k: v for k, v in found.items() if v is not None}
+
+
+def _modules(row: Row) -> Modules | None:
+    if not row.has("modules"):
+        return None
+    inner = _one(row, "modules", "count", "watt")
+    count = inner.required("count", inner.whole("count", 1), "the number of modules")
+    watt = inner.required("watt", inner.number("watt", 1, 10_000), "the rated power of one in W")
+    _gather(row, inner)
+    return Modules(count, watt)
+
+
+def _action(row: Row) -> Action:
+    row.only("id", "name", "target_kt")
+    target = row.number("target_kt", 0, MAX_EXPECTED)
+    return Action(row.identifier("id"), row.text("name"), target)

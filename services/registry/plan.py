@@ -1,0 +1,130 @@
+"""What an import would do, row by row, before anything is written."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from services.registry import rules
+from services.registry.entries import Device, Entry, Key, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from services.registry.files import Incoming
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row's outcome: `created`, `updated`, `unchanged` or `error`."""
+
+    kind: str
+    id: str
+    result: str
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All outcomes, the registry as it would be, and the entries to write."""
+
+    results: tuple[Result, ...]
+    merged: Registry = field(default_factory=Registry)
+    changes: tuple[Entry, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether anything stands in the way: then nothing is written."""
+        return any(r.result == "error" for r in self.results)
+
+
+def plan(stored: Registry, incoming: Incoming, *, strict: bool = False) -> Plan:
+    """
+    Merge files into the stored registry and hold the whole against the rules.
+
+    Parameters
+    ----------
+    stored : Registry
+        What the database holds.
+    incoming : Incoming
+        What the files say.
+    strict : bool
+        Warnings stand in the way too.
+    """
+    merged = stored.updated(incoming.registry)
+    findings = _Findings(incoming, strict=strict)
+    for key, problems in incoming.problems.items():
+        for text in problems:
+            findings.add(key, text, warning=False)
+    for key, text in _moved(stored, merged):
+        findings.add(key, f"{findings.place(key)}{text}", warning=False)
+    # rows that could not be read would only make others seem to lack something
+    for found in () if incoming.problems else rules.check(merged):
+        key = (found.kind, found.id)
+        findings.add(key, f"{findings.place(key)}{found.text}", warning=found.warning)
+    outcomes = {key: _outcome(stored, merged, key) for key in incoming.places}
+    outcomes |= dict.fromkeys(_rezoned(stored, merged), "updated")
+    results = tuple(findings.result(key, outcomes) for key in findings.ordered(outcomes))
+    changes = tuple(
+        merged.entries[key] for key, what in outcomes.items() if what in ("created", "updated")
+    )
+    return Plan(results, merged, changes)
+
+
+def _outcome(stored: Registry, merged: Registry, key: Key) -> str:
+    before, after = stored.entries.get(key), merged.entries.get(key)
+    if after is None:
+        return "error"
+    if before is None:
+        return "created"
+    return "unchanged" if before == after else "updated"
+
+
+def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[Key, str]]:
+    """Find devices whose readings would be left behind in another class's table."""
+    for key, after in merged.entries.items():
+        before = stored.entries.get(key)
+        if not isinstance(after, Device) or not isinstance(before, Device):
+            continue
+        if before.class_id != after.class_id:
+            text = (
+                f"class: {before.class_id!r} cannot become {after.class_id!r}, because readings "
+                "are kept by class; register the new device under an id of its own"
+            )
+            yield key, text
+
+
+def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:
+    """Find projects whose local days move because their site's time zone does."""
+    for name, project in stored.projects.items():
+        now = merged.projects[name]
+        if rules.timezone(project, stored) != rules.timezone(now, merged):
+            yield (project.kind, name)
+
+
+class _Findings:
+    """Messages by row, and which rows they stop."""
+
+    def __init__(self, incoming: Incoming, *, strict: bool) -> None:
+        self._incoming = incoming
+        self._strict = strict
+        self._messages: defaultdict[Key, list[str]] = defaultdict(list)
+        self._stopped: set[Key] = set()
+
+    def place(self, key: Key) -> str:
+        place = self._incoming.places.get(key)
+        return f"{place}: {key[0]} {key[1]}: " if place else f"{key[0]} {key[1]}: "
+
+    def add(self, key: Key, text: str, *, warning: bool) -> None:
+        self._messages[key].append(f"warning: {text}" if warning else text)
+        if self._strict or not warning:
+            self._stopped.add(key)
+
+    def ordered(self, outcomes: dict[Key, str]) -> list[Key]:
+        """Rows of the files first, then stored rows that a rule speaks of."""
+        return [*outcomes, *(key for key in self._messages if key not in outcomes)]
+
+    def result(self, key: Key, outcomes: dict[Key, str]) -> Result:
+        what = "error" if key in self._stopped else outcomes.get(key, "unchanged")
+        return Result(*key, what, tuple(self._messages[key]))

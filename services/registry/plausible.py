@@ -1,0 +1,95 @@
+"""
+Can the rated power make the expected energy?
+
+A plan that says 45 MW and 214.7 GWh a year holds a slip somewhere: no sun
+gives 4,771 kWh a kilowatt.  The data must not be derived from either figure
+before somebody has looked, so the registry says it at once.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from services.registry.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from services.registry.entries import Device, Modules, Project
+
+HOURS_PER_YEAR = 8760
+# The sunniest fixed roofs on earth stay below; Viet Nam's are at 0.13 to 0.19.
+HIGHEST_PV_FACTOR = Decimal("0.30")
+# Modules to inverters: planners oversize the modules, by half at most.
+DC_TO_AC = (Decimal("0.8"), Decimal("1.5"))
+
+
+def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
+    """Compare rated power, declared modules and expected energy of a PV project."""
+    inverters = [devices[d.device] for d in project.devices if _is_pv(devices[d.device])]
+    if not inverters:
+        return
+    unrated = [d.id for d in inverters if d.rated_power_w is None]
+    if unrated:
+        text = f"rated_power_w of {', '.join(unrated)} is not given; energy cannot be checked"
+        yield Finding(project.kind, project.id, text, warning=True)
+        return
+    rated_kw = Decimal(sum(d.rated_power_w or 0 for d in inverters)) / 1000
+    yield from _energy(project, rated_kw)
+    yield from _modules(project, rated_kw)
+
+
+def _is_pv(device: Device) -> bool:
+    return device.class_id == "pv_inverter"
+
+
+def _energy(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
+    expected = project.expected.get("energy_kwh_per_year")
+    if expected is None:
+        return
+    hours = Decimal(expected) / rated_kw
+    if hours <= HOURS_PER_YEAR * HIGHEST_PV_FACTOR:
+        return
+    share = hours / HOURS_PER_YEAR * 100
+    yield Finding(
+        project.kind,
+        project.id,
+        f"expected.energy_kwh_per_year: {expected:,} kWh from {rated_kw:,} kW rated are "
+        f"{hours:,.0f} kWh/kW a year, a capacity factor of {share:.1f} %, implausible for PV "
+        f"(at most {HIGHEST_PV_FACTOR * 100:.0f} %); check rated_power_w and the expected energy"
+        + _fits(project, Decimal(expected)),
+        warning=hours <= HOURS_PER_YEAR,
+    )
+
+
+def _fits(project: Project, expected: Decimal) -> str:
+    """Say what the declared modules would make of the expected energy."""
+    modules = project.modules
+    if modules is None:
+        return ""
+    return f"; {_told(modules)} would give {expected / _peak_kw(modules):,.1f} kWh/kW"
+
+
+def _peak_kw(modules: Modules) -> Decimal:
+    return Decimal(modules.count) * modules.watt / 1000
+
+
+def _told(modules: Modules) -> str:
+    return f"{modules.count:,} modules of {modules.watt} W = {_peak_kw(modules):,.0f} kW"
+
+
+def _modules(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
+    modules = project.modules
+    if modules is None:
+        return
+    ratio = _peak_kw(modules) / rated_kw
+    low, high = DC_TO_AC
+    if not low <= ratio <= high:
+        yield Finding(
+            project.kind,
+            project.id,
+            f"modules: {_told(modules)}, but the devices are rated {rated_kw:,} kW, a ratio of "
+            f"{ratio:.2f} (usual: {low} to {high}); check rated_power_w, count and watt",
+            warning=True,
+        )

@@ -1,0 +1,122 @@
+"""
+What must hold in a registry as a whole, whatever file its rows came from.
+
+Each rule yields findings; a finding names the row, the key, the value and the
+remedy.  Warnings do not block an import unless it is strict.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+from zoneinfo import available_timezones
+
+from ingest import classes, profiles
+from mrv.calendar import period_us
+from services.registry import needs, plausible
+from services.registry.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from services.registry.entries import Device, Project, ProjectDevice, Registry
+
+
+def check(registry: Registry) -> Iterator[Finding]:
+    """Hold a registry against every rule."""
+    sites, devices, projects = registry.sites, registry.devices, registry.projects
+    zones = available_timezones()
+    for site in sites.values():
+        if site.timezone not in zones:
+            text = f"{site.timezone!r} is unknown; use an IANA name such as Asia/Ho_Chi_Minh"
+            yield Finding(site.kind, site.id, f"timezone: {text}")
+    for device in devices.values():
+        yield from _device(device, registry_sites=set(sites), devices=devices)
+    for project in projects.values():
+        missing = [d.device for d in project.devices if d.device not in devices]
+        for name in missing:
+            text = f"{name!r} is not registered; add it under `devices`"
+            yield Finding(project.kind, project.id, f"devices: {text}")
+        if not missing:
+            yield from needs.check(project, devices)
+            yield from plausible.check(project, devices)
+    yield from _shared(registry)
+
+
+def _device(
+    device: Device, registry_sites: set[str], devices: dict[str, Device]
+) -> Iterator[Finding]:
+    def finding(text: str) -> Finding:
+        return Finding(device.kind, device.id, text)
+
+    if device.site not in registry_sites:
+        yield finding(f"site: {device.site!r} is not registered; add it under `sites`")
+    if device.class_id not in classes.load():
+        known = ", ".join(classes.load())
+        yield finding(f"class: {device.class_id!r} is no device class; known: {known}")
+    elif (device.class_id, device.profile) not in profiles.load():
+        known = ", ".join(p for c, p in profiles.load() if c == device.class_id)
+        yield finding(
+            f"profile: {device.profile!r} is no profile of {device.class_id}; known: {known}"
+        )
+    if device.removed is not None and device.removed <= device.installed:
+        yield finding(f"removed: {device.removed} is not after {device.installed}; mend one")
+    if device.gateway is not None and device.gateway not in devices:
+        yield finding(f"gateway: {device.gateway!r} is not registered; add it under `devices`")
+    elif device.gateway is not None:
+        yield from (finding(text) for text in _loop(device, devices))
+
+
+def _loop(device: Device, devices: dict[str, Device]) -> Iterator[str]:
+    path = [device.id]
+    following = device.gateway
+    while following is not None and following not in path:
+        path.append(following)
+        behind = devices.get(following)
+        following = behind.gateway if behind else None
+    if following == device.id:
+        yield f"gateway: loop {' -> '.join([*path, following])}; one must speak for itself"
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    begin: int
+    end: int
+    project: Project
+    bound: ProjectDevice
+
+
+def _shared(registry: Registry) -> Iterator[Finding]:
+    """Yield devices whose energy two projects, or one project twice, would count."""
+    services: defaultdict[str, list[_Service]] = defaultdict(list)
+    for project in registry.projects.values():
+        zone = timezone(project, registry)
+        for bound in project.devices if zone else ():
+            begin, end = during_us(project, bound, zone or "")
+            services[bound.device].append(_Service(begin, end, project, bound))
+    for device, serving in services.items():
+        for one, other in pairwise(sorted(serving, key=lambda s: (s.begin, s.end))):
+            if other.begin < one.end:
+                where = "twice" if one.project is other.project else f"in {one.project.id} too"
+                yield Finding(
+                    "project",
+                    other.project.id,
+                    f"devices: {device} would serve {where} from "
+                    f"{other.bound.from_date or other.project.crediting_from}; its energy can be "
+                    "claimed once: end one service with `to` or leave the device out",
+                )
+
+
+def timezone(project: Project, registry: Registry) -> str | None:
+    """Return the time zone of the project's first site; None where it is not known."""
+    first = registry.devices.get(project.devices[0].device) if project.devices else None
+    site = registry.sites.get(first.site) if first else None
+    return site.timezone if site and site.timezone in available_timezones() else None
+
+
+def during_us(project: Project, bound: ProjectDevice, zone: str) -> tuple[int, int]:
+    """Return when a device serves a project, half-open. [us UTC]"""
+    begin = bound.from_date or project.crediting_from
+    return period_us(begin, bound.to_date or project.crediting_to, zone)

@@ -1,0 +1,53 @@
+"""
+Register channels as registry files name them: `energy_export_kwh`, not Wh.
+
+The names and units are those of the class's generic profile, whatever model
+the device is, so that a meter swap is written the same way for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+
+from ingest import classes, profiles
+from ingest.units import factor
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A register: its column, its name and unit in files, base = file * numerator / denominator."""
+
+    column: str
+    name: str
+    unit: str
+    numerator: int
+    denominator: int
+
+    def to_base(self, value: Decimal) -> int | None:
+        """Return whole base units; None where the value is finer than one."""
+        base = value * self.numerator / self.denominator
+        return int(base) if base == base.to_integral_value() else None
+
+    def to_file(self, base: int) -> Decimal:
+        """Return base units in the unit of files."""
+        return Decimal(base) * self.denominator / self.numerator
+
+
+@cache
+def registers(class_id: str) -> dict[str, Register]:
+    """Return the registers of a class by their name in files; none where it is unknown."""
+    device_class = classes.load().get(class_id)
+    generic = profiles.load().get((class_id, "generic"))
+    if device_class is None or generic is None:
+        return {}
+    found = {}
+    for source in generic.channels.values():
+        channel = device_class.channels[source.channel]
+        if channel.kind == "register":
+            numerator, denominator, _ = factor(source.unit, channel.unit)
+            found[source.path] = Register(
+                channel.name, source.path, source.unit, numerator, denominator
+            )
+    return found

@@ -1,0 +1,130 @@
+"""Changed entries to rows of the registry."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from mrv.calendar import period_us, utc_text
+from services.registry.entries import Device, Entry, Programme, Project, Registry, Site
+from services.registry.rules import during_us, timezone
+from services.store.json_text import jsonb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+
+def write_entries(
+    conn: Connection[TupleRow], changes: Iterable[Entry], merged: Registry, author: str
+) -> None:
+    """Write changed entries; constraints between them are checked at commit."""
+    changed = list(changes)
+    with conn.cursor() as cur:
+        _write_sites(cur, [e for e in changed if isinstance(e, Site)])
+        _write_devices(cur, [e for e in changed if isinstance(e, Device)], author)
+        for entry in changed:
+            if isinstance(entry, Project):
+                _write_project(cur, entry, merged)
+            elif isinstance(entry, Programme):
+                _write_programme(cur, entry)
+
+
+def _upsert(table: str, columns: str) -> str:
+    names = columns.split()
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
+        f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in names[1:])}"
+    )
+
+
+def _write_sites(cur: Cursor[TupleRow], sites: list[Site]) -> None:
+    rows = [(s.id, s.name, s.latitude, s.longitude, s.timezone) for s in sites]
+    cur.executemany(_upsert("site", "id name latitude longitude timezone"), rows)
+
+
+def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+    columns = "id site class profile gateway rated_power_w installed removed serial attributes"
+    cur.executemany(
+        _upsert("device", columns),
+        [
+            (d.id, d.site, d.class_id, d.profile, d.gateway, d.rated_power_w, d.installed,
+             d.removed, d.serial, jsonb(d.attributes))
+            for d in devices
+        ],
+    )  # fmt: skip
+    cur.execute("DELETE FROM calibration WHERE device_id = ANY(%s)", [[d.id for d in devices]])
+    cur.executemany(
+        "INSERT INTO calibration VALUES (%s, %s, %s, %s, %s, %s)",
+        [
+            (d.id, c.performed, c.valid_until, c.certificate, c.accuracy_class, c.max_error_percent)
+            for d in devices
+            for c in d.calibrations or ()
+        ],
+    )
+    _write_swaps(cur, devices, author)
+
+
+def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+    """Write meter swaps; one that stays as it was keeps its author."""
+    rows: list[tuple[Any, ...]] = [
+        (d.id, r.channel, r.at, r.last, r.first, r.reason)
+        for d in devices
+        for r in d.replacements or ()
+    ]
+    same = (
+        "SELECT device_id, channel, at, last_value, first_value, reason FROM device_replacement "
+        "WHERE device_id = ANY(%s)"
+    )
+    before = {(*r[:2], r[2].astimezone(UTC), *r[3:]) for r in
+              cur.execute(same, [[d.id for d in devices]]).fetchall()}  # fmt: skip
+    cur.executemany(
+        "DELETE FROM device_replacement WHERE device_id = %s AND channel = %s AND at = %s",
+        [r[:3] for r in before - set(rows)],
+    )
+    cur.executemany(
+        "INSERT INTO device_replacement VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [(*r, author) for r in rows if r not in before],
+    )
+
+
+def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) -> None:
+    zone = timezone(project, merged) or "UTC"
+    crediting = _range(*period_us(project.crediting_from, project.crediting_to, zone))
+    modules = project.modules
+    cur.execute(
+        _upsert("project", "id name methodology version timezone crediting crediting_from "
+                "crediting_to parameters expected modules action"),
+        (project.id, project.name, project.methodology, project.version, zone, crediting,
+         project.crediting_from, project.crediting_to, jsonb(project.parameters),
+         jsonb(project.expected),
+         jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
+         project.action),
+    )  # fmt: skip
+    cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
+    cur.executemany(
+        "INSERT INTO project_device VALUES (%s, %s, %s, %s, %s, %s)",
+        [
+            (project.id, d.device, d.role, jsonb(d.params), i, _range(*during_us(project, d, zone)))
+            for i, d in enumerate(project.devices)
+        ],
+    )
+
+
+def _range(begin_us: int, end_us: int) -> str:
+    return f"[{utc_text(begin_us)},{utc_text(end_us)})"
+
+
+def _write_programme(cur: Cursor[TupleRow], programme: Programme) -> None:
+    cur.execute(
+        "INSERT INTO programme (name) VALUES (%s) "
+        "ON CONFLICT (only_one) DO UPDATE SET name = excluded.name",
+        [programme.name],
+    )
+    cur.execute("DELETE FROM programme_action")
+    cur.executemany(
+        "INSERT INTO programme_action (id, name, target_kt, position) VALUES (%s, %s, %s, %s)",
+        [(a.id, a.name, a.target_kt, i) for i, a in enumerate(programme.actions)],
+    )

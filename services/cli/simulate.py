@@ -18,7 +18,7 @@ from services.cli.simulate_times import Duration, Speed, Start
 from services.clock import now_us
 from services.settings import Settings
 from services.simulator.faults import parse_faults
-from services.simulator.fleet import read_fleet
+from services.simulator.fleet import leave_out, read_fleet
 from services.simulator.flow import fleet_sources, outgoing
 from services.simulator.model import SimulatorError, Source
 from services.simulator.recording import read_recording
@@ -35,6 +35,7 @@ class _Options:
     """What the user asked for; times in microseconds."""
 
     fleet: Path | None
+    without: tuple[str, ...]
     replay: Path | None
     device: str | None
     column: str | None
@@ -56,6 +57,7 @@ class _Options:
 
 @click.command()
 @click.option("--fleet", type=click.Path(path_type=Path), help="Fleet or registry file (YAML).")
+@click.option("--without", multiple=True, metavar="ID", help="A device of the file to leave out.")
 @click.option("--replay", type=click.Path(path_type=Path), help="Recorded power data (CSV).")
 @click.option("--device", help="Id of the PV device that replays.")
 @click.option("--column", help="Power column of the recording.")
@@ -121,7 +123,7 @@ def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], bool
         replayed = _replayed(options)
         return [replayed], replayed.span_ms, False
     cadence_s = options.cadence // 1_000_000 if options.cadence else None
-    fleet = read_fleet(options.fleet, cadence_s)
+    fleet = leave_out(read_fleet(options.fleet, cadence_s), options.without)
     duration = options.duration
     # As if it had been running: what is not sent in real time ends now, not in the future.
     past = duration if duration and options.speed != 1 else 0

@@ -102,6 +102,24 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
     return [replace(device, cadence_s=cadence_s) for device in devices] if cadence_s else devices
 
 
+def leave_out(devices: list[Device], names: tuple[str, ...]) -> list[Device]:
+    """
+    Return the fleet without some devices, those that replay a recording for instance.
+
+    Raises
+    ------
+    SimulatorError
+        When a name is none of the fleet's, or nobody is left.
+    """
+    for name in names:
+        if all(device.id != name for device in devices):
+            raise SimulatorError(f"--without {name!r} names no device of the fleet; check the id")
+    kept = [device for device in devices if device.id not in names]
+    if not kept:
+        raise SimulatorError("--without leaves no device to simulate; name fewer")
+    return kept
+
+
 def _devices(content: Any, path: Path) -> Iterator[Device]:
     try:
         if isinstance(content, dict) and "devices" in content:

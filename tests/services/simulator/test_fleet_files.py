@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.simulator.fleet import read_fleet
+from services.simulator.fleet import leave_out, read_fleet
 from services.simulator.model import SimulatorError
 from services.simulator.simulated import MODELS
 
@@ -60,3 +60,14 @@ def test_a_wrong_file_is_refused_with_its_reason(tmp_path, text, says):
     with pytest.raises(SimulatorError, match=says) as caught:
         read_fleet(written(tmp_path, text))
     assert "fleet.yaml" in str(caught.value)
+
+
+def test_a_device_that_replays_can_be_left_out():
+    """One device would send two truths: the recorded power and a simulated one."""
+    devices = read_fleet(CATALOG / "demo-fleet.yaml")
+    kept = leave_out(devices, ("demo-pv-1",))
+    assert {device.id for device in devices} - {device.id for device in kept} == {"demo-pv-1"}
+    with pytest.raises(SimulatorError, match="demo-pv-9"):
+        leave_out(devices, ("demo-pv-9",))
+    with pytest.raises(SimulatorError, match="no device"):
+        leave_out(devices, tuple(device.id for device in devices))

@@ -48,7 +48,8 @@ def evaluate(methodology: str, inputs: Any, *, describe: bool, compact: bool) ->
         raise click.UsageError(
             f"INPUTS is missing: give a JSON file with {', '.join(method.inputs)}, or --describe"
         )
-    given = read(method.inputs, _parsed(inputs.read(), inputs.name, method), inputs.name)
+    name = getattr(inputs, "name", "<stdin>")  # not every standard input has one
+    given = read(method.inputs, _parsed(inputs.read(), name, method), name)
     method.plausible(given)
     click.echo(_printed(method.reductions(given, factors.load()), compact=compact))
 

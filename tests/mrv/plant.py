@@ -1,0 +1,78 @@
+"""A small fleet, two projects and interval rows, as the tests of the account need them."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import numpy as np
+
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
+from mrv.calendar import period_us
+from mrv.project import Calibration, Project, ProjectDevice
+
+ZONE = "Asia/Ho_Chi_Minh"
+FROM, TO = period_us(date(2026, 1, 1), date(2036, 1, 1), ZONE)
+DAY = 96  # intervals
+
+FLEET = Fleet(
+    [
+        Device("inv-1", "s", "pv_inverter", rated_power_w=100_000, installed_us=FROM),
+        Device("inv-2", "s", "pv_inverter", rated_power_w=50_000, installed_us=FROM),
+        Device("ch-1", "s", "ev_charger", rated_power_w=60_000, installed_us=FROM),
+        Device("bus-1", "s", "vehicle", installed_us=FROM),
+        Device("ch-2", "s", "ev_charger", installed_us=FROM),
+    ]
+)
+PV = Project(
+    "pv",
+    "Rooftop PV",
+    "jcm-vn-am007",
+    "1.0",
+    ZONE,
+    FROM,
+    TO,
+    expected={"energy_kwh_per_year": 120_000, "reduction_t_per_year": 39.9},
+    devices=(
+        ProjectDevice("inv-1", "generation", {"case": 1}),
+        ProjectDevice("inv-2", "generation", {"case": 3}),
+    ),
+)
+BUS = Project(
+    "bus",
+    "Electric buses",
+    "ams-iii-c",
+    "16.0",
+    ZONE,
+    FROM,
+    TO,
+    parameters={"sfc_l_per_100km": 34.0, "baseline_year": 2025, "tdl": 0.0615},
+    devices=(ProjectDevice("ch-1", "charging"), ProjectDevice("bus-1", "vehicle")),
+)
+CERTIFICATES = {
+    device.id: (
+        Calibration(date(2025, 12, 20), date(2040, 1, 1), f"C-{device.id}", "0.5S", Decimal("0.5")),
+    )
+    for device in FLEET.devices
+}
+
+
+def us(*moment):
+    """Microseconds of a UTC moment."""
+    return int(datetime(*moment, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def rows(*given):
+    """Rows from (device, quantity, interval after FROM, value[, measured, estimated, unknown])."""
+    table = [
+        (FLEET.by_id[device], QUANTITY_INDEX[quantity], FROM + place * INTERVAL_US, value, *times)
+        for device, quantity, place, value, *times in (
+            r if len(r) > 4 else (*r, INTERVAL_US, 0, 0) for r in given
+        )
+    ]
+    columns = np.array(table, dtype=np.int64).reshape(-1, 7).T
+    return IntervalRows(columns[0].astype(np.int32), columns[1].astype(np.int16), *columns[2:])
+
+
+def full(device, quantity, count, value, skip=()):
+    """Measured rows for the first `count` intervals, but for those skipped."""
+    return rows(*((device, quantity, i, value) for i in range(count) if i not in skip))

@@ -1,0 +1,151 @@
+"""Emissions per interval: exact where additive, against the claimant elsewhere."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.model import INTERVAL_US, IntervalRows
+from mrv import factors, methodologies
+from mrv.account import account
+from mrv.bindings import compile_bindings
+from mrv.errors import MethodologyError
+from mrv.project import ProjectDevice
+from mrv.rounding import LIMIT, UG_PER_T
+from tests.mrv import plant
+
+BOOK = factors.load()
+BOTH = compile_bindings([plant.PV, plant.BUS], plant.FLEET, BOOK)
+YEAR = 365 * plant.DAY
+
+
+def test_solar_intervals_are_exact_by_case():
+    """A factor of the wrong case, or a rounded one, would show only in the yearly sum."""
+    found = account(
+        plant.rows(("inv-2", "energy_export", 1, 3), ("inv-1", "energy_export", 0, 25_001)), BOTH
+    )
+    assert [BOTH.projects[p] for p in found.project] == ["pv", "pv"]
+    assert found.device.tolist() == [1, 0]
+    assert found.baseline_ug.tolist() == [3 * 533_000, 25_001 * 333_000]
+    assert found.reduction_ug.tolist() == found.baseline_ug.tolist()
+    assert found.project_ug.tolist() == found.leakage_ug.tolist() == [0, 0]
+    assert BOTH.sources[found.source[0]] == ("jcm-vn-am007@1.0", "jcm-vn-am007-case-3")
+
+
+def test_bus_intervals_round_against_the_claimant():
+    """The live figure would promise more than the statement can hold."""
+    found = account(
+        plant.rows(("bus-1", "distance", 0, 12_345), ("ch-1", "energy_import", 0, 7_001)), BOTH
+    )
+    per_m = Fraction("910.00728") * Fraction("0.99") * 1000  # 2026, one year after the baseline
+    per_wh = Fraction("0.6592") / (1 - Fraction("0.0615")) * 10**6
+    assert found.baseline_ug.tolist() == [(12_345 * per_m).__floor__(), 0]
+    assert found.project_ug.tolist() == [0, (7_001 * per_wh).__ceil__()]
+    assert found.reduction_ug.tolist() == [found.baseline_ug[0], -found.project_ug[1]]
+
+
+@pytest.mark.parametrize("years", range(10))
+def test_the_baseline_bus_improves_by_local_calendar_year(years):
+    """A bus that would have been replaced long since would go on earning credits."""
+    last = plant.us(2026 + years, 12, 31, 16, 45)  # 23:45 in Hai Phong
+    now = plant.rows(("bus-1", "distance", 0, 20_000))
+    pair = [replace(now, start_us=np.array([t])) for t in (last, last + INTERVAL_US)]
+    got = [account(r, BOTH).baseline_ug.tolist() for r in pair]
+    rate = Fraction("910.00728") * 1000 * 20_000
+    want = [[(rate * Fraction("0.99") ** (years + k)).__floor__()] for k in (1, 2)]
+    assert got == (want if years < 9 else [want[0], []])
+
+
+def test_rows_that_serve_no_project_earn_nothing():
+    """Energy before the crediting period, or of an unbound quantity, would be claimed."""
+    early = plant.rows(("inv-1", "energy_export", -1, 10))
+    other = plant.rows(("inv-1", "energy_import", 0, 10), ("ch-2", "energy_import", 0, 10))
+    for given_rows in (early, other, IntervalRows.empty()):
+        assert len(account(given_rows, BOTH)) == 0
+    none = compile_bindings([], plant.FLEET, BOOK)
+    assert len(account(plant.rows(("inv-1", "energy_export", 0, 10)), none)) == 0
+
+
+def test_an_interval_cut_by_a_hand_over_goes_to_the_costly_side():
+    """Minutes before a device joined would be credited, or its charging forgotten."""
+    join, leave = plant.FROM + INTERVAL_US // 2, plant.FROM + 5 * INTERVAL_US // 2
+    cut = [
+        replace(
+            project,
+            devices=tuple(replace(d, from_us=join, to_us=leave) for d in project.devices),
+        )
+        for project in (plant.PV, plant.BUS)
+    ]
+    bound = compile_bindings(cut, plant.FLEET, BOOK)
+    places = range(4)
+    baseline = account(plant.rows(*(("inv-1", "energy_export", i, 1) for i in places)), bound)
+    project = account(plant.rows(*(("ch-1", "energy_import", i, 1) for i in places)), bound)
+    assert ((baseline.start_us - plant.FROM) // INTERVAL_US).tolist() == [1]
+    assert ((project.start_us - plant.FROM) // INTERVAL_US).tolist() == [0, 1, 2]
+
+
+def test_a_value_that_is_no_measurement_cannot_earn_nor_stop_the_stream():
+    """One absurd register would wrap around into credits, or end the pipeline."""
+    huge = 2**62 - 1
+    found = account(
+        plant.rows(("inv-1", "energy_export", 0, huge), ("ch-1", "energy_import", 0, huge)), BOTH
+    )
+    assert found.baseline_ug.tolist() == [0, 0]
+    assert found.project_ug.tolist() == [0, LIMIT]
+    assert found.reduction_ug.tolist() == [0, -LIMIT]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([("inv-1", "energy_export"), ("bus-1", "distance")]),
+            st.integers(0, 10 * YEAR - 1),
+            st.integers(0, 10**6),
+        ),
+        unique_by=lambda t: (t[0], t[1]),
+        max_size=30,
+    ),
+    st.randoms(),
+)
+def test_order_does_not_matter(given_rows, chance):
+    """The stored rows would depend on how the network shuffled messages."""
+    shuffled = list(given_rows)
+    chance.shuffle(shuffled)
+
+    def result(some):
+        found = account(plant.rows(*((*kind, place, v) for kind, place, v in some)), BOTH)
+        columns = (found.device, found.start_us, found.reduction_ug, found.source)
+        return sorted(zip(*(c.tolist() for c in columns), strict=True))
+
+    assert result(given_rows) == result(shuffled)
+
+
+@given(st.lists(st.integers(0, 30_000), min_size=1, max_size=50))
+def test_additive_rows_add_up_to_the_period(values):
+    """The dashboard's sum and the statement would drift apart."""
+    found = account(
+        plant.rows(*(("inv-1", "energy_export", i, v) for i, v in enumerate(values))), BOTH
+    )
+    method = methodologies.find("jcm-vn-am007")
+    inputs = {"systems": [{"case": 1, "eg_mwh": Fraction(sum(values), 10**6)}]}
+    assert int(found.reduction_ug.sum()) == method.reductions(inputs, BOOK).reduction_t * UG_PER_T
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"methodology": "x"}, "methodology 'x' is unknown"),
+        ({"version": "9"}, "no version '9'"),
+        ({"devices": (ProjectDevice("inv-9", "generation", {"case": 1}),)}, "inv-9 is not in"),
+        ({"devices": (ProjectDevice("inv-1", "sun", {"case": 1}),)}, "role 'sun' is unknown"),
+        ({"devices": (ProjectDevice("inv-1", "generation"),)}, "'case' is missing"),
+        ({"parameters": {"tdl": 0.1}}, "unknown key 'tdl'"),
+    ],
+)
+def test_a_project_that_cannot_be_counted_is_refused(change, says):
+    """Its devices would run for months before anybody saw that they earn nothing."""
+    with pytest.raises(MethodologyError, match=says):
+        compile_bindings([replace(plant.PV, **change)], plant.FLEET, BOOK)

@@ -1,0 +1,83 @@
+"""Late and absent calibrations."""
+
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.model import INTERVAL_US
+from mrv.calendar import midnight_us
+from mrv.calibration import error_percent, uncovered
+from mrv.errors import MethodologyError, PeriodError
+from mrv.project import Calibration
+
+UTC = "Etc/UTC"
+DAY = 96
+ORIGIN = date(2026, 1, 1)
+BEGIN = midnight_us(ORIGIN, UTC) // INTERVAL_US
+
+
+def cert(first, last, percent="1", name="C"):
+    days = [date.fromordinal(ORIGIN.toordinal() + d) for d in (first, last)]
+    return Calibration(*days, name, None, Decimal(percent))
+
+
+def found(certificates, days=365):
+    spans = uncovered(certificates, "energy_export", UTC, BEGIN, BEGIN + days * DAY)
+    return [((s.first - BEGIN) / DAY, (s.last - BEGIN) / DAY, s.percent, s.reason) for s in spans]
+
+
+def test_a_valid_certificate_costs_nothing():
+    """Every period would be cut although the meter was attested."""
+    assert found([cert(-10, 365)]) == []
+
+
+def test_no_certificate_costs_the_default_of_class_2():
+    """An unattested meter would be believed to the last watt-hour."""
+    assert found([]) == [(0, 365, 2, "no calibration")]
+
+
+def test_a_late_calibration_costs_from_due_date_to_calibration():
+    """Forty-five days between two certificates would be claimed in full."""
+    late = [cert(-300, 100, "1", "A"), cert(145, 900, "0.5", "B")]
+    assert found(late) == [(100, 145, 1, "certificate A has expired")]
+    larger = [late[0], cert(145, 900, "3", "B")]
+    assert found(larger) == [(100, 145, 3, "certificate A has expired")]
+
+
+def test_time_before_the_first_and_after_the_last_certificate():
+    """A meter installed without a certificate would be attested backwards."""
+    assert found([cert(30, 60, "0.2", "A")], 90) == [
+        (0, 30, Fraction("0.2"), "before certificate A"),
+        (60, 90, Fraction("0.2"), "certificate A has expired"),
+    ]
+
+
+def test_the_error_comes_from_certificate_then_class_then_default():
+    """A precise meter would be cut like a poor one, or the other way round."""
+    days = (date(2026, 1, 1), date(2027, 1, 1), "C")
+    assert error_percent(Calibration(*days, "2", 0.5), "energy_export") == Fraction("0.5")
+    assert error_percent(Calibration(*days, "0.2S"), "energy_export") == Fraction("0.2")
+    assert error_percent(Calibration(*days, "?"), "distance") == 4
+    assert error_percent(Calibration(*days), "flow") == 5
+
+
+@pytest.mark.parametrize("percent", [101, -1, Decimal("NaN"), "0.5", True])
+def test_an_absurd_error_is_refused(percent):
+    """A deduction above the whole would turn a reduction around."""
+    wrong = Calibration(date(2026, 1, 1), date(2027, 1, 1), "C-7", None, percent)
+    with pytest.raises((PeriodError, MethodologyError), match="certificate C-7"):
+        error_percent(wrong, "energy_export")
+
+
+@given(st.lists(st.tuples(st.integers(-50, 420), st.integers(0, 200)), max_size=6), st.randoms())
+def test_uncovered_time_is_what_no_certificate_covers(spans, chance):
+    """Overlapping certificates, in whatever order, would hide or invent a gap."""
+    certificates = [cert(begin, begin + length) for begin, length in spans]
+    chance.shuffle(certificates)
+    days = {d for first, last, *_ in found(certificates) for d in range(int(first), int(last))}
+    covered = {d for begin, length in spans for d in range(begin, begin + length)}
+    assert days == set(range(365)) - covered

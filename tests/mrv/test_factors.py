@@ -1,0 +1,121 @@
+"""The factor book: direction, validity, source, exact values."""
+
+from datetime import date
+from fractions import Fraction
+
+import pytest
+
+from mrv import factors
+from mrv.errors import FactorError
+from mrv.factors.ledger import Ledger
+
+ENTRY = """
+[[factor]]
+id = "a"
+kind = "k"
+value = "0.1"
+unit = "t"
+direction = "avoided"
+source = "s"
+certainty = "M"
+verified = false
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "direction", "at", "value"),
+    [
+        ("jcm-vn-am007.case-1", "avoided", None, "0.333"),
+        ("jcm-vn-am007.case-3", "avoided", date(2030, 1, 1), "0.533"),
+        ("grid.vn", "consumed", date(2014, 1, 1), "0.6612"),
+        ("grid.vn", "consumed", date(2022, 12, 31), "0.6766"),
+        ("diesel.ncv", "avoided", None, "43"),
+        ("diesel.ncv", "consumed", None, "43"),
+    ],
+)
+def test_a_factor_is_found_by_kind_direction_and_day(kind, direction, at, value):
+    """The wrong year's factor would misstate a whole vintage."""
+    factor = factors.load().select(kind, direction, at)
+    assert factor.value == Fraction(value)
+    assert not factor.provisional
+
+
+@pytest.mark.parametrize(
+    ("kind", "direction"), [("jcm-vn-am007.case-1", "consumed"), ("grid.vn", "avoided")]
+)
+def test_a_factor_of_the_other_direction_is_refused(kind, direction):
+    """0.333 for charging would claim 2,990 t where 798 t are right."""
+    with pytest.raises(FactorError, match="overstate"):
+        factors.load().select(kind, direction, date(2023, 1, 1))
+
+
+def test_a_year_without_official_value_is_provisional():
+    """A reader could not tell a published value from last year's carried on."""
+    late = factors.load().select("grid.vn", "consumed", date(2026, 1, 1))
+    official = factors.load().select("grid.vn", "consumed", date(2023, 6, 1))
+    assert (late.id, late.provisional) == ("vn-grid-2023", True)
+    assert late.sha256 == official.sha256
+
+
+def test_a_day_before_the_first_value_and_an_unknown_kind_are_refused():
+    """A guess would stand in a statement as if somebody had published it."""
+    with pytest.raises(FactorError, match="valid on 2013-12-31"):
+        factors.load().select("grid.vn", "consumed", date(2013, 12, 31))
+    with pytest.raises(FactorError, match=r"known kinds: .*grid\.vn"):
+        factors.load().select("grid.th", "consumed")
+
+
+def test_every_factor_says_where_it_comes_from():
+    """A number from memory must not pass for one that was read."""
+    for factor in factors.load():
+        assert factor.source
+        assert factor.certainty in {"R", "T", "r", "B", "M"}
+        assert not (factor.verified and factor.certainty == "M")
+        assert len(factor.sha256) == 64
+
+
+def test_the_hash_covers_value_and_source():
+    """A factor edited in place would keep the statement's hash."""
+    (one,) = factors.read(ENTRY, "x")
+    (same,) = factors.read(ENTRY.replace("[[factor]]\n", "[[factor]] # note\n"), "x")
+    changed = [
+        factors.read(ENTRY.replace(*swap), "x")[0].sha256
+        for swap in (('"0.1"', '"0.10"'), ('"s"', '"t"'), ("avoided", "either"))
+    ]
+    assert one.sha256 == same.sha256
+    assert len({one.sha256, *changed}) == 4
+
+
+@pytest.mark.parametrize(
+    ("swap", "says"),
+    [
+        (('"0.1"', "0.1"), "text in quotes"),
+        (('"0.1"', '"nan"'), "decimal number"),
+        (('"0.1"', '"x"'), "decimal number"),
+        (('"avoided"', '"up"'), "direction = 'up'"),
+        (("= false", '= "no"'), "true or false"),
+        (('unit = "t"', 'units = "t"'), "unknown key 'units'"),
+        (("verified", 'valid_from = "2020"\nverified'), "must be a date"),
+        (("[[factor]]", "[[factor]"), "x.toml"),
+    ],
+)
+def test_a_wrong_factor_file_is_refused(swap, says):
+    """A typing slip in a factor would go unseen into every statement."""
+    with pytest.raises(FactorError, match=says.replace("[", r"\[")):
+        factors.read(ENTRY.replace(*swap), "x.toml")
+
+
+def test_two_factors_for_one_day_are_refused():
+    """Which of the two counted would depend on the order of files."""
+    twice = factors.read(ENTRY + ENTRY.replace('"a"', '"b"'), "x")
+    with pytest.raises(FactorError, match="both valid"):
+        factors.FactorBook(twice)
+
+
+def test_a_ledger_lists_what_was_used():
+    """A statement would list factors that it does not rest on, or leave one out."""
+    ledger = Ledger(factors.load())
+    ledger.select("grid.vn", "consumed", date(2026, 1, 1))
+    ledger.select("diesel.co2", "avoided")
+    ledger.select("grid.vn", "consumed", date(2026, 1, 1))
+    assert [f.id for f in ledger.used()] == ["diesel-co2", "vn-grid-2023"]

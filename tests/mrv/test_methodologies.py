@@ -1,0 +1,189 @@
+"""Methodologies against the golden cases, and what they refuse."""
+
+import json
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest import classes
+from mrv import factors, methodologies
+from mrv.equations import electricity, reductions
+from mrv.errors import MethodologyError
+from mrv.inputs import ListSpec, ParameterSpec, read
+from mrv.model import Activity, Candidate, CandidateDevice
+from mrv.rounding import decimal_text, floor_credit
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+BUS = {"sfc_l_per_100km": Fraction(34), "baseline_year": 2025, "tdl": Fraction("0.0615")}
+BUS_INPUTS = json.loads((GOLDEN / "ams-iii-c.json").read_text(), parse_float=Decimal)["inputs"]
+
+
+@pytest.mark.parametrize("name", sorted(methodologies.load()))
+def test_golden_case(name):
+    """The method would not be the one that the programme's dossier worked out."""
+    case = json.loads((GOLDEN / f"{name}.json").read_text(), parse_float=Decimal)
+    method = methodologies.find(name)
+    result = method.reductions(read(method.inputs, case["inputs"], name), factors.load())
+    expected = dict(case["expected"])
+    assert floor_credit(result.reduction_t) == expected.pop("credit_t")
+    for key, value in expected.items():
+        mine = result.extra.get(key)
+        exact = getattr(result, key) if mine is None else mine
+        assert Decimal(decimal_text(exact, 6, "half_even")) == value, key
+
+
+@pytest.mark.parametrize("method", methodologies.load().values(), ids=lambda m: m.id)
+def test_roles_ask_for_what_classes_deliver(method):
+    """A project would be imported whose devices can never be counted."""
+    known = classes.load()
+    for role, needs in method.roles.items():
+        for device_class in needs.classes:
+            quantities = {c.quantity for c in known[device_class].registers}
+            assert needs.quantity in quantities, (role, device_class)
+
+
+@pytest.mark.parametrize("method", methodologies.load().values(), ids=lambda m: m.id)
+def test_every_input_says_its_unit_source_and_certainty(method):
+    """A default from memory would pass for one that the methodology's text gives."""
+    for spec in (*method.inputs.values(), *method.parameters.values()):
+        for one in spec.fields.values() if isinstance(spec, ListSpec) else [spec]:
+            assert isinstance(one, ParameterSpec)
+            assert one.unit
+            assert one.source
+            assert one.certainty in {"[R]", "[T]", "[r]", "[B]", "[M]"}
+
+
+def test_unknown_methodologies_are_refused_with_those_there_are():
+    """A typing slip would look like a missing feature."""
+    with pytest.raises(MethodologyError, match=r"'jcm-vn-am07' is unknown.*jcm-vn-am007"):
+        methodologies.find("jcm-vn-am07")
+    with pytest.raises(MethodologyError, match=r"no version '2.0'.*1\.0"):
+        methodologies.find("jcm-vn-am007", "2.0")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"tdl": Decimal("6.15")}, "tdl = 6.15 must be below 1"),
+        ({"tdl": "0.0615"}, "tdl = '0.0615' must be a number"),
+        ({"tdl": True}, "tdl = true must be a number"),
+        ({"tdl": None}, "tdl = null must be a number"),
+        ({"distance_km": -1}, "distance_km = -1 must not be less"),
+        ({"distance_km": Decimal("NaN")}, "distance_km = NaN must be a finite"),
+        ({"distance_km": float("inf")}, "distance_km = Infinity must be a finite"),
+        ({"distance_km": Decimal("1e999999999")}, "more than 30 digits"),
+        ({"ef_grid_t_per_mwh": 659}, "ef_grid_t_per_mwh = 659 must not be more than 2"),
+        ({"years_since_baseline": 1.5}, "years_since_baseline = 1.5 must be a whole number"),
+        ({"distance_m": 1}, "unknown key 'distance_m'"),
+    ],
+)
+def test_wrong_inputs_are_refused_by_name(change, says):
+    """A slip of a unit would come out as a plausible-looking number of tonnes."""
+    with pytest.raises(MethodologyError, match=says):
+        read(methodologies.find("ams-iii-c").inputs, {**BUS_INPUTS, **change}, "in.json")
+
+
+def test_missing_inputs_are_refused_by_name():
+    """A default that nobody chose would stand in the result."""
+    for key in BUS_INPUTS:
+        less = {k: v for k, v in BUS_INPUTS.items() if k != key}
+        with pytest.raises(MethodologyError, match=f"'{key}' is missing"):
+            read(methodologies.find("ams-iii-c").inputs, less, "in.json")
+
+
+@pytest.mark.parametrize(
+    ("systems", "says"),
+    [
+        ([], "at least one"),
+        ({}, "must be a list"),
+        ([1], r"systems\[0\]: 1 must be an object"),
+        ([{"case": 4, "eg_mwh": 1}], "case = 4 must be one of 1, 2, 3"),
+        ([{"case": 1, "eg_mwh": 1}, {"case": 1}], r"systems\[1\]: 'eg_mwh' is missing"),
+    ],
+)
+def test_wrong_systems_are_refused_by_place(systems, says):
+    """With a hundred systems in the file, nobody could find the wrong one."""
+    with pytest.raises(MethodologyError, match=says):
+        read(methodologies.find("jcm-vn-am007").inputs, {"systems": systems}, "in.json")
+
+
+@pytest.mark.parametrize("change", [{"charging_mwh": 3_450_000}, {"distance_km": 3_000_000_000}])
+def test_a_consumption_that_no_vehicle_has_is_refused(change):
+    """Kilowatt-hours for megawatt-hours, or metres for kilometres, would pass."""
+    method = methodologies.find("ams-iii-c")
+    given_inputs = read(method.inputs, {**BUS_INPUTS, **change}, "in.json")
+    with pytest.raises(MethodologyError, match="charging_mwh over distance_km"):
+        method.plausible(given_inputs)
+
+
+def test_the_grid_factor_follows_the_year_and_losses_have_a_default():
+    """Charging would be counted at a lower factor than the year's."""
+    method = methodologies.find("ams-iii-c")
+    given_parameters = {k: v for k, v in BUS.items() if k != "tdl"}
+    inputs = method.inputs_of([], {**given_parameters, "baseline_year": 2020}, factors.load(), 2022)
+    assert inputs["ef_grid_t_per_mwh"] == Fraction("0.6766")
+    assert inputs["tdl"] == Fraction("0.2")
+    assert inputs["years_since_baseline"] == 2
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["vehicle", "charging"]), st.integers(0, 10**12))),
+    st.integers(2025, 2035),
+)
+def test_one_unit_prices_every_amount(activities, year):
+    """The live rows and the statement would follow two different formulas."""
+    method, book = methodologies.find("ams-iii-c"), factors.load()
+    whole = method.reductions(
+        method.inputs_of([Activity(r, {}, Fraction(v)) for r, v in activities], BUS, book, year),
+        book,
+    )
+    parts = [
+        (v, methodologies.unit_reductions(method, r, {}, BUS, book, year)) for r, v in activities
+    ]
+    assert whole.baseline_t == sum(v * unit.baseline_t for v, unit in parts)
+    assert whole.project_t == sum(v * unit.project_t for v, unit in parts)
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1), st.integers(0, 10**6))
+def test_equations_serve_arrays_and_fractions_alike(energy, factor):
+    """An interval and a period would be computed by two different equations."""
+    array = np.array(energy, dtype=np.int64)
+    factors_array = np.full(len(energy), factor, dtype=np.int64)
+    fast = electricity.displaced(array, factors_array)
+    slow = [electricity.displaced(Fraction(e), Fraction(factor)) for e in energy]
+    assert fast.tolist() == slow
+    left = reductions.reduction(fast, array, factors_array)
+    assert left.tolist() == [
+        reductions.reduction(s, Fraction(e), Fraction(factor))
+        for s, e in zip(slow, energy, strict=True)
+    ]
+
+
+def test_applicability_names_what_does_not_hold():
+    """A verifier would find it instead, after the statement went out."""
+    pv, bus = methodologies.find("jcm-vn-am007"), methodologies.find("ams-iii-c")
+    bare = Candidate({}, (CandidateDevice("inv-1", "generation", "pv_inverter", 0),), 2026, None)
+    assert [c.test(bare) for c in pv.applicability] == ["no calibration certificate for inv-1"]
+    wrong = Candidate(
+        {"baseline_year": 2027},
+        (CandidateDevice("bus-1", "vehicle", "vehicle", 0),),
+        2026,
+        Fraction(70_000),
+    )
+    assert [c.test(wrong) for c in bus.applicability] == [
+        "no device has the role charging",
+        "baseline_year 2027 is after the project's first year, 2026",
+        "expected reduction is above 60000 t a year",
+    ]
+    good = Candidate(
+        {"baseline_year": 2025},
+        (*wrong.devices, CandidateDevice("ch-1", "charging", "ev_charger", 1)),
+        2026,
+        Fraction(279),
+    )
+    assert [c.test(good) for c in bus.applicability] == [None, None, None]

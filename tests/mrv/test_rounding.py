@@ -1,0 +1,65 @@
+"""Rounding against the claimant, exact at any size."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrv.rounding import LIMIT, Rates, decimal_text, exact_sum, floor_credit, share_text
+
+rates = st.fractions(min_value=0, max_value=10**7, max_denominator=10**15)
+values = st.integers(min_value=0, max_value=2**62)
+
+
+@pytest.mark.parametrize(
+    ("tonnes", "credit"),
+    [("71497.999999", 71497), ("8584", 8584), ("0.999999999999", 0), ("-0.5", 0), ("-3", 0)],
+)
+def test_credit_rounds_down_and_never_below_zero(tonnes, credit):
+    """One tonne too many would be claimed, or a tonne would be owed as a credit."""
+    assert floor_credit(Fraction(tonnes)) == credit
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "mode", "text"),
+    [
+        ("1.0000005", 6, "down", "1.000000"),
+        ("1.0000005", 6, "up", "1.000001"),
+        ("1.0000005", 6, "half_even", "1.000000"),
+        ("1.0000015", 6, "half_even", "1.000002"),
+        ("-0.0000001", 6, "down", "-0.000001"),
+        ("-12.5", 0, "up", "-12"),
+        ("0.07", 6, "down", "0.070000"),
+    ],
+)
+def test_decimal_text_rounds_as_asked(value, places, mode, text):
+    """A statement's figure would differ in its last digit from the auditor's."""
+    assert decimal_text(Fraction(value), places, mode) == text
+
+
+def test_a_share_of_nothing_is_nothing():
+    """A device that was never installed would end the close with a division by zero."""
+    assert share_text(0, 0) == "0.000000"
+    assert share_text(2, 3) == "0.666666"
+
+
+@given(st.lists(st.integers(min_value=-(2**62), max_value=2**62), max_size=20))
+def test_sums_pass_int64(numbers):
+    """A sum that wraps would turn a large emission into a reduction."""
+    assert exact_sum(np.array(numbers, dtype=np.int64)) == sum(numbers)
+
+
+@given(st.lists(st.tuples(values, rates), min_size=1, max_size=20))
+def test_rates_are_exact_for_every_value(pairs):
+    """The fast path and the slow one must not disagree by a microgram."""
+    table = Rates([rate for _, rate in pairs])
+    number = np.array([value for value, _ in pairs], dtype=np.int64)
+    index = np.arange(len(pairs), dtype=np.int32)
+    down, up = (table.apply(number, index, mode).tolist() for mode in ("down", "up"))
+    for (value, rate), low, high in zip(pairs, down, up, strict=True):
+        product = value * rate
+        floor, ceiling = product.__floor__(), product.__ceil__()
+        assert low == (floor if floor < LIMIT else 0)
+        assert high == min(LIMIT, ceiling)

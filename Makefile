@@ -24,7 +24,7 @@ lint: setup ## Style, types and who may import whom
 	$(BIN)/lint-imports
 
 bench: setup ## Measure this machine; ends with one line of JSON
-	@$(BIN)/tonne bench $(ARGS)
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 clean: ## Stop local servers, then remove .venv, .tonne and caches
 	@if [ -x $(BIN)/tonne ] && [ -d .tonne ]; then $(BIN)/tonne local down; fi

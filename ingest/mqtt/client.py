@@ -2,8 +2,9 @@
 paho-mqtt with its socket reads buffered and PUBLISH packets framed in one go.
 
 paho reads a few bytes a system call and builds an object a message.  Here one
-read fills a buffer, a PUBLISH becomes a row of columns, and every other packet goes to paho's own handling unchanged.  The overridden method and
-the attributes used are paho's between 2.1 and 2.3, which pyproject pins.
+read fills a buffer, a PUBLISH becomes a row of columns, and every other packet
+goes to paho's own handling unchanged.  The overridden method and the attributes
+used are paho's from 2.1 to 2.2; pyproject caps the version.
 Packet layout: OASIS MQTT 5.0, sections 2.1 and 3.3.
 """
 

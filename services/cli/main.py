@@ -36,7 +36,6 @@ COMMANDS = {
     "keys": Entry("services.cli.keys:keys", "Signing keys of operator and verifier."),
     "rebuild": Entry("services.cli.rebuild:rebuild", "Derived rows again from raw readings."),
     "deadletter": Entry("services.cli.deadletter:deadletter", "What was refused, and why."),
-    "bench": Entry("services.cli.bench:bench", "How fast it is here."),
 }
 
 

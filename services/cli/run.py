@@ -35,6 +35,5 @@ def run(client_id: str, batch: int) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: runner.stop())
     with metrics.serve(settings.metrics_bind):
-        log.info("running", client_id=client_id, metrics=settings.metrics_bind or "off")
         runner.run()
     log.info("stopped")

@@ -160,7 +160,8 @@ class Committer:
         version = registry.registry_version(connection)
         if self._store is not None and self._store.plan.fleet.version == version:
             return False
-        plan = Plan.of(*registry.load(connection), self._factors)
+        fleet = registry.load_fleet(connection)
+        plan = Plan.of(fleet, registry.load_projects(connection), self._factors)
         self._store, self._router = Store(plan), Router(plan.fleet)
         remade = self._store.remake_requested(connection)
         self._log.info("registry", version=version, devices=len(plan.fleet), devices_remade=remade)

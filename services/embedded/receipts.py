@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ingest.mqtt.topics import receipt_topic
+from services.clock import now_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 GATHER_S = 0.5
 _LISTED = 1_000
+_AHEAD_MS = 300_000
 
 
 @dataclass(slots=True)
@@ -50,11 +52,9 @@ class Receipts:
             if entry is None:
                 entry = self._stored[device.id] = (device, _Stored())
             for reading in readings:
-                if reading.id is None:
-                    entry[1].times.append(reading.ts)
-                else:
+                entry[1].times.append(reading.ts)
+                if reading.id is not None:
                     entry[1].ids.append(reading.id)
-                    entry[1].times.append(reading.ts)
         if self._stored and self._due_s == float("inf"):
             self._due_s = now_s + GATHER_S
 
@@ -72,7 +72,9 @@ def _messages(device: Device, stored: _Stored) -> Iterable[tuple[str, bytes]]:
     topic = receipt_topic(device.gateway or device.id)
     numbered = bool(stored.ids)
     listed: list[Any] = list(stored.ids if numbered else stored.times)
-    whole = [ts for ts in stored.times if isinstance(ts, int)]
+    # a time ahead of ours was refused: it must not vouch for what is still to come
+    now_ms = now_us() // 1000
+    whole = [ts for ts in stored.times if isinstance(ts, int) and ts <= now_ms + _AHEAD_MS]
     newest = max(whole) if whole else None
     numbers = [i for i in stored.ids if isinstance(i, int)]
     last = max(numbers) if numbers else (stored.ids[-1] if stored.ids else None)

@@ -90,6 +90,7 @@ class Runner:
         """
         self._committer.open()
         self._session.connect()
+        self._log.info("receiving", client_id=self._session.client_id, batch=self._batch)
         worker = threading.Thread(target=self._work, name="committer", daemon=True)
         worker.start()
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ingest.classes import load
 from ingest.model import NULL, Device, Fleet, Frame, IntervalRows
 from ingest.pipeline import Bounds, MeterState, meter
 
@@ -25,14 +26,11 @@ def frame(device, time_us, export_wh, power_w=None) -> Frame:
         np.asarray(device, dtype=np.int32),
         np.asarray(time_us, dtype=np.int64),
         np.arange(n, dtype=np.int32),
-        {
+        {name: np.full(n, np.nan) for name in load()["pv_inverter"].channels}
+        | {
             "energy_export_wh": np.asarray(export_wh, dtype=np.int64),
             "energy_import_wh": np.full(n, NULL, dtype=np.int64),
             "active_power_w": nan if power_w is None else np.asarray(power_w, dtype=np.float64),
-            "irradiance_w_m2": nan,
-            "module_temperature_c": nan,
-            "dc_power_w": nan,
-            "state": nan,
         },
     )
 

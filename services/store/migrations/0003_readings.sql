@@ -13,6 +13,11 @@ CREATE TABLE reading_pv_inverter (
     irradiance_w_m2      double precision,
     module_temperature_c double precision,
     dc_power_w           double precision,
+    dc_voltage_v         double precision,
+    dc_current_a         double precision,
+    voltage_v            double precision,
+    frequency_hz         double precision,
+    inverter_temperature_c double precision,
     state                double precision,
     flags                jsonb,
     PRIMARY KEY (device_id, time)

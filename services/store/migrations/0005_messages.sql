@@ -13,8 +13,6 @@ CREATE TABLE dead_letter (
     content_type text,
     sha256       bytea NOT NULL CHECK (length(sha256) = 32)
 );
--- by which a message that the broker delivers again is known
-CREATE INDEX dead_letter_sha256 ON dead_letter (sha256);
 CREATE INDEX dead_letter_received ON dead_letter USING brin (received);
 
 CREATE TABLE dead_letter_replay (

@@ -32,5 +32,5 @@ CREATE TRIGGER request_remake AFTER INSERT OR UPDATE OR DELETE ON project_device
 CREATE TRIGGER request_remake AFTER INSERT OR UPDATE OR DELETE ON device_replacement
     FOR EACH ROW EXECUTE FUNCTION tonne_request_remake();
 
-GRANT SELECT, DELETE ON remake_request TO tonne_ingest;
+GRANT SELECT, UPDATE, DELETE ON remake_request TO tonne_ingest;
 GRANT SELECT ON remake_request TO tonne_mrv, tonne_api, tonne_grafana;

@@ -1,0 +1,118 @@
+"""A fleet and its messages for the bench, and a publisher that is faster than the pipeline."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import msgspec
+
+SITE = {
+    "id": "bench",
+    "name": "Bench",
+    "latitude": 20.94,
+    "longitude": 106.6,
+    "timezone": "Asia/Ho_Chi_Minh",
+}
+START_MS = 1_767_225_600_000
+RATED_W = 100_000
+_PER_PROJECT = 100
+_WINDOW = 2_000
+
+
+def registry(devices: int) -> dict:
+    """A registry of PV inverters in projects of a hundred, as a YAML-able document."""
+    installed = datetime(2025, 1, 1, tzinfo=UTC).isoformat()
+    rows = [
+        {
+            "id": f"bench-{i:05d}", "site": "bench", "class": "pv_inverter", "profile": "generic",
+            "rated_power_w": RATED_W, "installed": installed,
+        }
+        for i in range(devices)
+    ]  # fmt: skip
+    projects = [
+        {
+            "id": f"bench-{at // _PER_PROJECT:03d}", "name": "Bench", "methodology": "jcm-vn-am007",
+            "version": "1.0", "crediting_period": {"from": "2026-01-01", "to": "2036-01-01"},
+            "devices": [
+                {"device": row["id"], "role": "generation", "case": 1}
+                for row in rows[at : at + _PER_PROJECT]
+            ],
+            "expected": {"energy_kwh_per_year": 120_000 * _PER_PROJECT, "reduction_t_per_year": 3_996},
+        }
+        for at in range(0, devices, _PER_PROJECT)
+    ]  # fmt: skip
+    return {"sites": [SITE], "devices": rows, "projects": projects}
+
+
+def messages(devices: int, each: int, cadence_s: int = 60) -> Iterator[tuple[str, bytes]]:
+    """Topic and payload of 12-channel readings, minute by minute over the whole fleet."""
+    encode = msgspec.json.encode
+    for k in range(each):
+        ts = START_MS + k * cadence_s * 1000
+        for i in range(devices):
+            kw = 20 + (i * 7 + k * 3) % 60
+            yield (
+                f"tonne/v1/bench-{i:05d}/telemetry",
+                encode(
+                    {
+                        "ts": ts,
+                        "id": k,
+                        "values": {
+                            "energy_export_kwh": round(1000 + i + k * cadence_s * 50 / 3600, 3),
+                            "energy_import_kwh": round(10 + k * 0.001, 3),
+                            "active_power_kw": kw + 0.125,
+                            "irradiance_w_m2": 801.5,
+                            "module_temperature_c": 45.25,
+                            "dc_power_kw": kw + 1.5,
+                            "dc_voltage_v": 712.5,
+                            "dc_current_a": 61.25,
+                            "voltage_v": 401.5,
+                            "frequency_hz": 50.01,
+                            "inverter_temperature_c": 51.5,
+                            "state": 4,
+                        },
+                    }
+                ),
+            )
+
+
+class Publisher:
+    """MQTT 3.1.1 at QoS 1 over one socket, many messages a write, paced by PUBACKs."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        name = b"bench-publisher"
+        body = b"\x00\x04MQTT\x04\x02\x00\x3c" + len(name).to_bytes(2, "big") + name
+        self._socket.sendall(b"\x10" + bytes([len(body)]) + body)
+        if self._socket.recv(4) != b"\x20\x02\x00\x00":
+            raise ConnectionError("the broker refused the bench's publisher")
+
+    def send(self, batch: list[tuple[str, bytes]]) -> None:
+        """Publish a batch and wait until the broker has acknowledged it."""
+        for at in range(0, len(batch), _WINDOW):
+            part = batch[at : at + _WINDOW]
+            out = bytearray()
+            for mid, (topic, payload) in enumerate(part, 1):
+                name = topic.encode()
+                length = 4 + len(name) + len(payload)
+                out.append(0x32)
+                while length > 127:
+                    out.append(length & 127 | 128)
+                    length >>= 7
+                out.append(length)
+                out += len(name).to_bytes(2, "big") + name + mid.to_bytes(2, "big") + payload
+            self._socket.sendall(out)
+            missing = 4 * len(part)
+            while missing:
+                got = len(self._socket.recv(missing))
+                if not got:
+                    raise ConnectionError("the broker closed the bench's connection")
+                missing -= got
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._socket.sendall(b"\xe0\x00")
+        self._socket.close()

@@ -1,0 +1,102 @@
+"""A `tonne run` of its own on servers of its own, and what is read from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import yaml
+
+from services.local.ports import choose
+from services.local.stack import LocalStack
+
+
+class Pipeline:
+    """Servers in a folder, a registry, and commands run against them."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.stack = LocalStack(home)
+        self.urls = self.stack.up(kafka=False)
+        self.metrics = f"127.0.0.1:{choose(9464)}"
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
+            "TONNE_HOME": str(home),
+            "TONNE_METRICS_BIND": self.metrics,
+        }
+
+    def tonne(self, *words: str) -> str:
+        """Run a command to its end; its output, or an error with it."""
+        done = subprocess.run(
+            [sys.executable, "-m", "services.cli", *words],
+            env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"tonne {' '.join(words)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def register(self, document: dict) -> None:
+        """Migrate and import a registry."""
+        file = self.home / "registry.yaml"
+        file.write_text(yaml.safe_dump(document, sort_keys=False))
+        self.tonne("migrate")
+        self.tonne("registry", "import", str(file))
+
+    @contextmanager
+    def running(self, log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """`tonne run`, stopped by SIGTERM at the end of the block."""
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "services.cli", "run", *words],
+                env=self.environment, stdout=out, stderr=out,
+            )  # fmt: skip
+            try:
+                yield process
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(60)
+
+    def receiving_since(self, log: Path, patience_s: float = 30) -> float:
+        """Wall-clock time at which the pipeline said that it receives."""
+        end = time.monotonic() + patience_s
+        while time.monotonic() < end:
+            for line in log.read_text().splitlines():
+                with suppress(ValueError):
+                    entry = json.loads(line)
+                    if entry.get("event") == "receiving":
+                        from datetime import datetime
+
+                        return datetime.fromisoformat(entry["timestamp"]).timestamp()
+            time.sleep(0.02)
+        raise TimeoutError(log.read_text())
+
+    def counted(self, name: str) -> float:
+        """Sum of a metric's series; 0 while the exporter is not up."""
+        with suppress(OSError):
+            with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=5) as page:
+                text = page.read().decode()
+            found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+            return sum(float(value) for value in found)
+        return 0.0
+
+    def wait_for(self, name: str, least: float, patience_s: float = 120) -> float:
+        """Wall-clock time at which a metric reached a value."""
+        end = time.monotonic() + patience_s
+        while time.monotonic() < end:
+            if self.counted(name) >= least:
+                return time.time()
+            time.sleep(0.02)
+        raise TimeoutError(f"{name} is {self.counted(name)}, not {least}")
+
+    def close(self) -> None:
+        """Stop the servers."""
+        self.stack.down()

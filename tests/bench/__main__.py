@@ -12,10 +12,10 @@ import shutil
 from pathlib import Path
 
 
-from tests.bench import drain
+from tests.bench import drain, latency, memory
 from tests.bench.pipeline import Pipeline
 
-PARTS = {"drain": drain.measure}
+PARTS = {"drain": drain.measure, "latency": latency.measure, "memory": memory.measure}
 
 
 def main() -> None:

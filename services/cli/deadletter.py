@@ -1,0 +1,181 @@
+"""`tonne deadletter`: what was refused and why, and once more after the cause is mended."""
+
+import getpass
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from ingest.errors import InputError
+from services.cli.database import database_url
+from services.cli.republish import Republisher
+from services.settings import Settings, SettingsError
+from services.store.dead_letters import (
+    DeadLetter,
+    Filter,
+    get_letter,
+    list_letters,
+    mark_replayed,
+)
+from services.store.pool import connect
+
+_NAME = "tonne deadletter"
+_SHOWN_BYTES = 2_000
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_reason = click.option("--reason", help="Only this reason.")
+_device = click.option("--device", help="Only this device.")
+
+
+class Moment(click.ParamType):
+    """A time with its offset."""
+
+    name = "time"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read RFC 3339."""
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is None:
+            self.fail(f"{value!r} is no time with offset; write 2026-01-31T08:00:00Z", param, ctx)
+        return found.astimezone(UTC)
+
+
+@click.group()
+def deadletter() -> None:
+    """
+    Refused messages: each is kept with its bytes and a reason.
+
+    \b
+    Example:
+      tonne deadletter list --reason unknown_device
+      tonne deadletter replay --reason unknown_device
+    """
+
+
+@deadletter.command("list")
+@_reason
+@_device
+@click.option("--from", "begin", type=Moment(), help="Received at or after.")
+@click.option("--to", "end", type=Moment(), help="Received before.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@_json
+def list_(
+    reason: str | None,
+    device: str | None,
+    begin: datetime | None,
+    end: datetime | None,
+    *,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """
+    Newest first.
+
+    \b
+    Example:
+      tonne deadletter list --device inv-001 --from 2026-01-01T00:00:00+07:00
+    """
+    wanted = Filter(reason=reason, device=device, received_from=begin, received_to=end)
+    with connect(database_url(), name=_NAME) as conn:
+        letters = list_letters(conn, wanted, limit)
+    if as_json:
+        click.echo(json.dumps([_plain(letter) for letter in letters], indent=2))
+        return
+    for letter in letters:
+        again = " (sent again)" if letter.replayed else ""
+        click.echo(
+            f"{letter.id:>8}  {letter.received:%Y-%m-%d %H:%M:%S}Z  {letter.reason:<18} "
+            f"{letter.topic}: {letter.detail}{again}"
+        )
+
+
+@deadletter.command()
+@click.argument("letter", type=int)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the bytes to this file."
+)
+@_json
+def show(letter: int, *, out: Path | None, as_json: bool) -> None:
+    """
+    One dead letter and the beginning of its bytes, or all of them into a file.
+
+    \b
+    Example:
+      tonne deadletter show 17 --out refused.bin
+    """
+    with connect(database_url(), name=_NAME) as conn:
+        found, payload = get_letter(conn, letter)
+    if out is not None:
+        out.write_bytes(payload)
+    if as_json:
+        click.echo(json.dumps({**_plain(found), "payload_hex": payload.hex()}, indent=2))
+        return
+    for name, value in _plain(found).items():
+        click.echo(f"{name:<13} {'-' if value is None else value}")
+    if out is None:
+        click.echo(ascii(payload[:_SHOWN_BYTES]))
+
+
+@deadletter.command()
+@click.argument("letters", nargs=-1, type=int)
+@_reason
+@_device
+@click.option("--again", is_flag=True, help="Also those that were sent again before.")
+@_json
+def replay(
+    letters: tuple[int, ...],
+    reason: str | None,
+    device: str | None,
+    *,
+    again: bool,
+    as_json: bool,
+) -> None:
+    """
+    Send dead letters to the broker once more, oldest first.
+
+    Name numbers, a reason or a device.  They pass through the pipeline like any
+    message; what is still refused becomes a new dead letter.
+
+    \b
+    Example:
+      tonne deadletter replay 17 18
+      tonne deadletter replay --reason unknown_device
+    """
+    if not (letters or reason or device):
+        raise click.UsageError("name dead letters: numbers, --reason or --device")
+    broker = Settings().mqtt_url
+    if not broker:
+        raise SettingsError("no broker is named; set TONNE_MQTT_URL, or run `tonne local up`")
+    wanted = Filter(ids=letters or None, reason=reason, device=device, waiting=not again)
+    with connect(database_url(), name=_NAME, autocommit=True) as conn:
+        found = list_letters(conn, wanted)[::-1]
+        missing = set(letters) - {letter.id for letter in found}
+        if missing:
+            numbers = ", ".join(map(str, sorted(missing)))
+            raise InputError(
+                f"dead letters {numbers} are not known, or were sent again already (then --again)"
+            )
+        with Republisher(broker) as publisher:
+            for letter in found:
+                _, payload = get_letter(conn, letter.id)
+                publisher.send(letter.id, letter.topic, payload, letter.content_type)
+                mark_replayed(conn, letter.id, getpass.getuser())
+    if as_json:
+        click.echo(json.dumps([letter.id for letter in found]))
+    else:
+        click.echo(f"sent again: {len(found)}")
+
+
+def _plain(letter: DeadLetter) -> dict[str, object]:
+    times = {"received": letter.received, "replayed": letter.replayed}
+    shown = {
+        name: moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
+        for name, moment in times.items()
+    }
+    return {**asdict(letter), **shown}

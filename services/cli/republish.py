@@ -1,0 +1,122 @@
+"""
+Sending stored bytes to the broker once more, on the topic they came from.
+
+The message carries the user property `replay` with the number of the dead
+letter, so that whoever listens can tell it from the device's own.
+"""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from ingest.errors import ServerError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+TIMEOUT_S = 10.0
+REPLAY = "replay"
+
+
+class Republisher:
+    """
+    A connection that publishes one message at a time and waits for its PUBACK.
+
+    Parameters
+    ----------
+    url : str
+        `mqtt://[user:password@]host[:port]`, or `mqtts://`.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._host = parts.hostname or "localhost"
+        self._port = parts.port or PORTS[parts.scheme]
+        self._answered = Event()
+        self._refused: str | None = None
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"tonne-replay-{uuid4().hex[:12]}",
+            protocol=MQTTProtocolVersion.MQTTv5,
+        )
+        self._client.on_connect = self._on_connect
+        self._client.on_publish = self._on_publish
+        if parts.scheme == "mqtts":
+            self._client.tls_set()
+        if parts.username:
+            password = unquote(parts.password) if parts.password else None
+            self._client.username_pw_set(unquote(parts.username), password)
+
+    def __enter__(self) -> Self:
+        """
+        Connect.
+
+        Raises
+        ------
+        ServerError
+            When the broker cannot be reached or refuses us.
+        """
+        try:
+            self._client.connect(self._host, self._port, clean_start=True)
+        except OSError as error:
+            raise self._lost(str(error)) from error
+        self._client.loop_start()
+        if not self._answered.wait(TIMEOUT_S) or self._refused:
+            self.__exit__(None, None, None)
+            raise self._lost(self._refused or "no answer")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+        del kind, error, trace
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def send(self, letter: int, topic: str, payload: bytes, content_type: str | None) -> None:
+        """
+        Publish at QoS 1, and return once the broker has it.
+
+        Raises
+        ------
+        ServerError
+            When it refuses the message, or gives no answer: it may be larger
+            than the broker takes.
+        """
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.UserProperty = [(REPLAY, str(letter))]
+        if content_type:
+            properties.ContentType = content_type
+        self._answered.clear()
+        sent = self._client.publish(topic, payload, qos=1, properties=properties)
+        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS or not self._answered.wait(TIMEOUT_S):
+            raise self._lost(f"dead letter {letter} of {len(payload)} bytes got no answer")
+        if self._refused:
+            raise self._lost(f"dead letter {letter} on {topic!r} was refused: {self._refused}")
+
+    def _on_connect(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
+        self._refused = str(reason) if reason.is_failure else None
+        self._answered.set()
+
+    def _on_publish(self, _c: Any, _u: Any, _m: Any, reason: Any, _p: Any) -> None:
+        self._refused = str(reason) if reason.is_failure else None
+        self._answered.set()
+
+    def _lost(self, reason: str) -> ServerError:
+        return ServerError(
+            f"MQTT broker {self._host}:{self._port}: {reason}; check TONNE_MQTT_URL, that this "
+            "login may write the topic, and the broker's largest message"
+        )

@@ -1,0 +1,103 @@
+"""Dead letters as an operator asks for them, and the mark that one was sent again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_COLUMNS = (
+    "d.id, d.received, d.topic, d.principal, d.device_id, d.reason, d.detail, d.content_type, "
+    "length(d.payload), encode(d.sha256, 'hex'), "
+    "(SELECT max(r.replayed) FROM dead_letter_replay r WHERE r.dead_letter_id = d.id)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A refused message without its bytes; `replayed` is when it was last sent again."""
+
+    id: int
+    received: datetime
+    topic: str
+    principal: str
+    device: str | None
+    reason: str
+    detail: str
+    content_type: str | None
+    size: int
+    sha256: str
+    replayed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which dead letters; what is None does not narrow. `waiting`: never sent again."""
+
+    ids: Sequence[int] | None = None
+    reason: str | None = None
+    device: str | None = None
+    received_from: datetime | None = None
+    received_to: datetime | None = None
+    waiting: bool = False
+
+
+def list_letters(
+    conn: Connection[TupleRow], wanted: Filter, limit: int | None = None
+) -> list[DeadLetter]:
+    """Return dead letters, newest first."""
+    where, values = _where(wanted)
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM dead_letter d {where} ORDER BY d.id DESC LIMIT %(limit)s",
+        {**values, "limit": limit},
+    )
+    return [DeadLetter(*row) for row in rows]
+
+
+def get_letter(conn: Connection[TupleRow], letter_id: int) -> tuple[DeadLetter, bytes]:
+    """
+    Return one dead letter and its bytes, as they were received.
+
+    Raises
+    ------
+    InputError
+        When there is none of that number.
+    """
+    found = list_letters(conn, Filter(ids=[letter_id]))
+    payload = conn.execute("SELECT payload FROM dead_letter WHERE id = %s", [letter_id]).fetchone()
+    if not found or payload is None:
+        raise InputError(f"dead letter {letter_id} is not known; see `tonne deadletter list`")
+    return found[0], bytes(payload[0])
+
+
+def mark_replayed(conn: Connection[TupleRow], letter_id: int, author: str) -> None:
+    """Note that a dead letter was sent again."""
+    conn.execute(
+        "INSERT INTO dead_letter_replay (dead_letter_id, author) VALUES (%s, %s)",
+        [letter_id, author],
+    )
+
+
+def _where(wanted: Filter) -> tuple[str, dict[str, object]]:
+    """Only the conditions that were asked for, so that each can use its index."""
+    conditions = {
+        "ids": ("d.id = ANY(%(ids)s)", None if wanted.ids is None else list(wanted.ids)),
+        "reason": ("d.reason = %(reason)s", wanted.reason),
+        "device": ("d.device_id = %(device)s", wanted.device),
+        "begin": ("d.received >= %(begin)s", wanted.received_from),
+        "end": ("d.received < %(end)s", wanted.received_to),
+    }
+    asked = {name: (text, value) for name, (text, value) in conditions.items() if value is not None}
+    texts = [text for text, _ in asked.values()]
+    if wanted.waiting:
+        texts.append("NOT EXISTS (SELECT FROM dead_letter_replay r WHERE r.dead_letter_id = d.id)")
+    values: dict[str, object] = {name: value for name, (_, value) in asked.items()}
+    return ("WHERE " + " AND ".join(texts) if texts else ""), values

@@ -1,0 +1,163 @@
+"""Registry files in a real database: all rows or none, once, and back."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ingest.errors import RegistryError
+from services.cli.main import main
+from services.registry.files import read_files
+from services.store.pool import connect
+from services.store.registry import (
+    load_calibrations,
+    load_fleet,
+    load_project,
+    load_projects,
+    registry_version,
+)
+from services.store.registry_import import import_registry
+from services.store.registry_rows import load_registry
+
+DEMO = Path("deploy/catalog/demo.yaml")
+
+
+@pytest.fixture
+def tonne(database_url, monkeypatch):
+    """Run a command against a fresh database."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    return lambda *args: CliRunner().invoke(main, [str(a) for a in args])
+
+
+def _import(url, *paths, **options):
+    with connect(url) as conn:
+        return import_registry(conn, read_files(paths), author="tester", **options)
+
+
+def _version(url):
+    with connect(url) as conn:
+        return registry_version(conn)
+
+
+def test_importing_again_changes_nothing(database_url):
+    """Each deploy would make the pipeline load the fleet and make its rows again."""
+    first = _import(database_url, DEMO)
+    assert {r.result for r in first.results} == {"created"}
+    assert {r.result for r in _import(database_url, DEMO).results} == {"unchanged"}
+    assert _version(database_url) == 1
+
+
+def test_a_dry_run_writes_nothing(database_url):
+    """Trying a file out would already change the fleet."""
+    assert not _import(database_url, DEMO, dry_run=True).refused
+    with connect(database_url) as conn:
+        assert load_registry(conn).entries == {}
+
+
+def test_one_wrong_row_stops_all(database_url, tmp_path):
+    """Half a fleet would be registered, and nobody would know which half."""
+    file = tmp_path / "r.yaml"
+    file.write_text(DEMO.read_text(encoding="utf-8").replace("class: vehicle", "class: horse", 1))
+    planned = _import(database_url, file)
+    assert [r.id for r in planned.results if r.result == "error"][0] == "cb-bus-1"  # noqa: RUF015
+    assert _version(database_url) == 0
+
+
+def test_an_export_imports_unchanged(tonne, tmp_path):
+    """An export would be no backup."""
+    assert tonne("registry", "import", DEMO).exit_code == 0
+    file = tmp_path / "export.yaml"
+    file.write_text(tonne("registry", "export").stdout, encoding="utf-8")
+    result = tonne("registry", "import", file, "--json", "--strict")
+    assert {r["result"] for r in json.loads(result.stdout)} == {"unchanged"}
+    assert tonne("registry", "check", "--strict").exit_code == 0
+
+
+def test_a_refused_import_ends_with_2(tonne, tmp_path):
+    """A deploy script would go on after a refused registry."""
+    file = tmp_path / "r.yaml"
+    file.write_text("devices: [{id: a, site: nowhere}]")
+    result = tonne("registry", "import", file)
+    assert result.exit_code == 2
+    assert "nothing was written" in result.stdout
+    file.write_text("device: []")
+    assert tonne("registry", "import", file).exit_code == 2
+
+
+def test_no_database_is_named(monkeypatch):
+    """A missing setting would end in a stack trace."""
+    result = CliRunner().invoke(main, ["registry", "check"])
+    assert result.exit_code == 2
+    assert "TONNE_DATABASE_URL" in result.output
+
+
+def test_the_pipeline_sees_the_fleet(database_url, tmp_path):
+    """The pipeline would refuse registered devices, or miss a meter swap."""
+    swap = (
+        "    replacements:\n      - {at: 2026-03-01T08:00:00+07:00, channel: energy_export_kwh, "
+        "last: 99999.5, first: 0, reason: burnt}\n"
+    )
+    file = tmp_path / "r.yaml"
+    text = DEMO.read_text(encoding="utf-8")
+    file.write_text(text.replace("    serial: NCK-0001\n", "    serial: NCK-0001\n" + swap))
+    _import(database_url, file)
+    with connect(database_url) as conn:
+        fleet = load_fleet(conn)
+        projects = {p.id: p for p in load_projects(conn)}
+        certificates = load_calibrations(conn, ["nrel-rsf2-inv2", "cb-bus-1"])
+        with pytest.raises(RegistryError, match="known: cat-ba-ebus, nck-pv, nrel-pv"):
+            load_project(conn, "nowhere")
+    inverter = fleet.devices[fleet.by_id["nck-inv-1"]]
+    assert (fleet.version, inverter.rated_power_w) == (1, 100_000)
+    (found,) = inverter.replacements
+    assert (found.channel, found.at_us, found.last, found.first) == (
+        "energy_export_wh", 1_772_326_800_000_000, 99_999_500, 0,
+    )  # fmt: skip
+    nrel = projects["nrel-pv"]
+    assert (nrel.timezone, nrel.from_us) == ("America/Denver", 1_641_020_400_000_000)
+    assert nrel.devices[0].params == {"case": 1}
+    assert [len(c) for c in certificates.values()] == [1, 0]
+
+
+def test_an_import_says_who_changed_what(database_url, tmp_path):
+    """An auditor could not see when a rated power was raised, and by whom."""
+    _import(database_url, DEMO)
+    file = tmp_path / "r.yaml"
+    file.write_text(
+        DEMO.read_text(encoding="utf-8").replace("rated_power_w: 50000", "rated_power_w: 60000")
+    )
+    results = _import(database_url, file).results
+    assert [r.id for r in results if r.result == "updated"] == ["nck-inv-3"]
+    with connect(database_url) as conn:
+        author, changes = conn.execute(
+            "SELECT author, changes FROM registry_version WHERE version = 2"
+        ).fetchone()
+    assert author == "tester"
+    assert [
+        (c["id"], c["before"]["rated_power_w"], c["after"]["rated_power_w"]) for c in changes
+    ] == [("nck-inv-3", 50_000, 60_000)]
+
+
+def test_a_device_moves_between_projects_in_one_import(database_url, tmp_path):
+    """A correction would need two imports, with a gap in between."""
+    _import(database_url, DEMO)
+    move = "      - {device: nck-inv-3, role: generation, case: 1}\n"
+    text = DEMO.read_text(encoding="utf-8").replace(move, "").replace("{count: 568", "{count: 450")
+    text = text.replace(
+        "    devices: [{device: nrel-rsf2-inv2, role: generation, case: 1}]\n",
+        "    devices:\n      - {device: nrel-rsf2-inv2, role: generation, case: 1}\n" + move,
+    )
+    file = tmp_path / "r.yaml"
+    file.write_text(text)
+    results = _import(database_url, file).results
+    assert [r.id for r in results if r.result == "updated"] == ["nrel-pv", "nck-pv"]
+
+
+def test_imports_at_once_do_not_overlap(database_url):
+    """Two operators would write halves of two registries."""
+    with ThreadPoolExecutor(3) as pool:
+        plans = list(pool.map(lambda _: _import(database_url, DEMO), range(3)))
+    created = sum(p.results[0].result == "created" for p in plans)
+    assert (created, _version(database_url)) == (1, 1)

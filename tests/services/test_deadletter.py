@@ -1,0 +1,94 @@
+"""Refused messages: listed, shown, and sent once more as they came."""
+
+import json
+import threading
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from services.cli.main import main
+
+PAYLOAD = b'{"ts": \xff\x00 broken'
+
+
+@pytest.fixture
+def tonne(database_url, mqtt_url, monkeypatch):
+    """Run a command against a fresh database that holds two dead letters, and a broker."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    monkeypatch.setenv("TONNE_MQTT_URL", mqtt_url)
+    with psycopg.connect(database_url) as conn:
+        conn.cursor().executemany(
+            "INSERT INTO dead_letter (received, topic, principal, device_id, reason, detail, "
+            "payload, content_type, sha256) VALUES (now(), 'tonne/v1/a/telemetry', 'a', %s, %s, "
+            "'why', %s, %s, sha256(%s))",
+            [
+                ("a", "bad_json", PAYLOAD, "application/json", PAYLOAD),
+                (None, "unknown_device", b"{}", None, b"{}"),
+            ],
+        )
+    return lambda *args: CliRunner().invoke(main, ["deadletter", *map(str, args)])
+
+
+@pytest.fixture
+def heard(mqtt_broker):
+    """Messages that a listener at the broker gets, and an event a message."""
+    messages, arrived, ready = [], threading.Semaphore(0), threading.Event()
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+    client.on_message = lambda _c, _u, m: (messages.append(m), arrived.release())
+    client.on_subscribe = lambda *_: ready.set()
+    client.on_connect = lambda c, *_: c.subscribe("tonne/#", options=SubscribeOptions(qos=1))
+    client.connect("127.0.0.1", mqtt_broker.port)
+    client.loop_start()
+    assert ready.wait(10)
+    yield messages, arrived
+    client.disconnect()
+    client.loop_stop()
+
+
+def test_a_letter_is_found_by_its_reason(tonne):
+    """An operator would look through a million rows for the one kind that matters."""
+    rows = json.loads(tonne("list", "--reason", "bad_json", "--json").stdout)
+    assert [(r["id"], r["device"], r["size"]) for r in rows] == [(1, "a", len(PAYLOAD))]
+    assert json.loads(tonne("list", "--from", "2100-01-01T00:00:00Z", "--json").stdout) == []
+    assert tonne("list", "--from", "2100-01-01").exit_code == 2
+    assert "why" in tonne("list").stdout
+
+
+def test_its_bytes_come_out_as_they_came_in(tonne, tmp_path):
+    """The evidence of what a device really sent would be altered."""
+    out = tmp_path / "refused.bin"
+    shown = tonne("show", 1, "--out", out, "--json")
+    assert out.read_bytes() == PAYLOAD
+    assert bytes.fromhex(json.loads(shown.stdout)["payload_hex"]) == PAYLOAD
+    assert "broken" in tonne("show", 1).stdout
+    assert tonne("show", 99).exit_code == 2
+
+
+def test_a_replay_sends_the_same_bytes_once(tonne, heard):
+    """Messages refused for a missing registry row would be lost for good, or sent twice."""
+    messages, arrived = heard
+    assert json.loads(tonne("replay", 1, "--json").stdout) == [1]
+    assert arrived.acquire(timeout=10)
+    (message,) = messages
+    assert (message.topic, message.payload) == ("tonne/v1/a/telemetry", PAYLOAD)
+    assert message.properties.UserProperty == [("replay", "1")]
+    assert message.properties.ContentType == "application/json"
+    assert json.loads(tonne("replay", "--reason", "bad_json", "--json").stdout) == []
+    assert tonne("replay", 1).exit_code == 2
+    assert tonne("replay", 1, "--again").exit_code == 0
+    assert json.loads(tonne("show", 1, "--json").stdout)["replayed"]
+
+
+def test_a_replay_wants_to_know_which(tonne):
+    """A slip of the return key would send everything again."""
+    assert tonne("replay").exit_code == 2
+
+
+def test_a_broker_that_is_down_is_not_a_replay(tonne, mqtt_broker):
+    """Letters would count as sent again although nobody got them."""
+    mqtt_broker.stop()
+    assert tonne("replay", 1).exit_code == 3
+    assert json.loads(tonne("show", 1, "--json").stdout)["replayed"] is None

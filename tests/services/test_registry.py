@@ -1,0 +1,297 @@
+"""Registry files: read exactly, held against every rule, written back unchanged."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.errors import RegistryError
+from services.registry.document import to_yaml
+from services.registry.entries import Registry
+from services.registry.files import Incoming, read_files
+from services.registry.plan import plan
+from services.registry.rules import during_us, timezone
+
+DEMO = Path("deploy/catalog/demo.yaml")
+BASE = """
+sites:
+  - {id: s, name: S, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}
+devices:
+  - {id: inv, site: s, class: pv_inverter, profile: generic, rated_power_w: 100000,
+     installed: 2026-01-01T00:00:00Z}
+"""
+PROJECT = """
+projects:
+  - id: pv
+    name: PV
+    methodology: jcm-vn-am007
+    version: "1.0"
+    crediting_period: {from: 2026-01-01, to: 2036-01-01}
+    devices: [{device: inv, role: generation, case: 1}]
+    expected: {energy_kwh_per_year: 120000}
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Plan an import of YAML (or CSV) text over a stored registry."""
+
+    def run(text, stored=None, *, name="registry.yaml", strict=False):
+        file = tmp_path / name
+        file.write_text(text, encoding="utf-8")
+        return plan(stored or Registry(), read_files([file]), strict=strict)
+
+    return run
+
+
+def _messages(planned):
+    return "\n".join(m for r in planned.results for m in r.messages)
+
+
+def test_the_demo_registry_is_clean(load):
+    """The first thing a reader runs would greet them with warnings."""
+    planned = load(DEMO.read_text(encoding="utf-8"), strict=True)
+    assert not planned.refused, _messages(planned)
+    assert {r.result for r in planned.results} == {"created"}
+    assert planned.merged.devices["nrel-rsf2-inv2"].rated_power_w == 100_000
+    classes = {d.class_id for d in planned.merged.devices.values()}
+    assert len(classes) == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("class: pv_inverter", "class: windmill"), "'windmill' is no device class; known: air"),
+        (("profile: generic", "profile: acme"), "'acme' is no profile of pv_inverter; known"),
+        (("site: s,", "site: t,"), "site: 't' is not registered"),
+        (("Asia/Ho_Chi_Minh", "Asia/Hanoi"), "'Asia/Hanoi' is unknown; use an IANA name"),
+        (("rated_power_w: 100000", "gateway: gw"), "gateway: 'gw' is not registered"),
+        (("rated_power_w: 100000", "gateway: inv"), "loop inv -> inv"),
+        (("rated_power_w: 100000", 'rated_power_w: "1"'), "'1' must be a number, written without"),
+        (("rated_power_w: 100000", "rated_power_w: 1.5"), "1.5 must be a whole number"),
+        (("rated_power_w: 100000", "rated_power_w: -1"), "-1 must be from 1"),
+        (("rated_power_w: 100000", "rated_power_w: .nan"), "'.nan' must be a number"),
+        (("rated_power_w", "rated_power_kw"), "rated_power_kw: unknown key; known here: id, site"),
+        (("T00:00:00Z", "T00:00:00"), "must be a time with its offset"),
+        (("T00:00:00Z", ""), "must be a time with its offset"),
+        (("id: inv", "id: inv/1"), "'inv/1' is no id"),
+        (("id: inv, ", ""), "id: is missing; give text"),
+        (("latitude: 20.9", "latitude: 209"), "209 must be from -90 to 90"),
+        (("devices:", "device:"), "device: unknown key; known here: sites"),
+        (("id: inv, ", "id: inv, id: inw, "), "key 'id' is given twice"),
+        (("sites:", "sites: ["), "this is no YAML"),
+    ],
+)
+def test_a_wrong_row_names_place_key_and_remedy(load, change, message):
+    """A typing slip in a file of thousands of devices could not be found."""
+    text = BASE.replace(*change, 1)
+    try:
+        planned = load(text)
+    except RegistryError as error:
+        said = str(error)
+    else:
+        assert planned.refused
+        said = _messages(planned)
+    assert message in said
+    assert "registry.yaml:" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("jcm-vn-am007", "jcm-vn-am999"), "methodology 'jcm-vn-am999' is unknown"),
+        (('"1.0"', '"2.0"'), "jcm-vn-am007 has no version '2.0'; known versions: 1.0"),
+        (("case: 1", "case: 4"), "case = 4 must be one of 1, 2, 3"),
+        ((", case: 1", ""), "'case' is missing"),
+        (("case: 1", "case: 1, colour: red"), "unknown key 'colour'"),
+        (("role: generation", "role: charging"), "no device has the role 'generation'"),
+        (("device: inv", "device: inw"), "'inw' is not registered"),
+        (("from: 2026", "from: 2037"), "2036-01-01 is not after 2037-01-01"),
+        (("case: 1}", "case: 1, from: 2025-01-01}"), "is not within 2026-01-01 to 2036-01-01"),
+        (("case: 1}", "case: 1}, {device: inv, role: generation, case: 2}"), "would serve twice"),
+    ],
+)
+def test_a_project_that_cannot_be_accounted_is_refused(load, change, message):
+    """A project would run for a year and its period could not be closed."""
+    planned = load(BASE + PROJECT.replace(*change, 1))
+    assert planned.refused
+    assert message in _messages(planned)
+
+
+def test_a_device_without_the_register_is_refused(load):
+    """Buses would be credited without the electricity that charges them."""
+    text = BASE.replace("class: pv_inverter", "class: air_station") + PROJECT
+    planned = load(text)
+    assert "role 'generation' takes a pv_inverter or energy_meter" in _messages(planned)
+    meter = BASE.replace("pv_inverter, profile: generic", "energy_meter, profile: eastron-sdm630")
+    assert not load(meter + PROJECT).refused
+
+
+def test_two_projects_cannot_share_a_device(load):
+    """The same kWh would be claimed twice."""
+    stored = load(BASE + PROJECT).merged
+    other = PROJECT.replace("id: pv", "id: pv-2").replace("from: 2026", "from: 2035")
+    planned = load(other, stored)
+    assert planned.refused
+    assert "devices: inv would serve in pv too from 2035-01-01" in _messages(planned)
+    assert not load(other.replace("2035", "2036").replace("to: 2036", "to: 2040"), stored).refused
+
+
+def test_a_gateway_loop_of_three_is_found(load):
+    """No principal could ever speak for any of them."""
+    rows = [
+        f"  - {{id: d{i}, site: s, class: vehicle, profile: generic, gateway: d{(i + 1) % 3}, "
+        "installed: 2026-01-01T00:00:00Z}\n"
+        for i in range(3)
+    ]
+    assert "loop d0 -> d1 -> d2 -> d0" in _messages(load(BASE + "".join(rows)))
+
+
+SLIDES = (
+    BASE.replace("rated_power_w: 100000", "rated_power_w: 45000000")
+    + PROJECT.replace("energy_kwh_per_year: 120000", "energy_kwh_per_year: 214706580")
+    + "    modules: {count: 400000, watt: 440}\n"
+)
+
+
+def test_the_slides_45_mw_raises_a_warning(load):
+    """A plan with a slip of a factor of four would be taken for a plan."""
+    planned = load(SLIDES)
+    said = _messages(planned)
+    assert not planned.refused
+    assert "4,771 kWh/kW a year, a capacity factor of 54.5 %, implausible" in said
+    assert "400,000 modules of 440 W = 176,000 kW would give 1,219.9 kWh/kW" in said
+    assert "a ratio of 3.91" in said
+    assert load(SLIDES, strict=True).refused
+
+
+def test_more_hours_than_a_year_has_is_an_error(load):
+    """A unit slip of a thousand would pass as a warning."""
+    planned = load(SLIDES.replace("rated_power_w: 45000000", "rated_power_w: 45000"))
+    assert planned.refused
+
+
+def test_the_176_mw_reading_of_the_slides_is_plausible(load):
+    """The check would cry wolf over a sound plan."""
+    planned = load(SLIDES.replace("rated_power_w: 45000000", "rated_power_w: 176000000"))
+    assert "implausible" not in _messages(planned)
+    assert "a ratio of" not in _messages(planned)
+
+
+def test_a_meter_swap_is_stored_in_whole_wh(load):
+    """The last watt-hours of the old meter would be lost to a float."""
+    swap = (
+        "replacements: [{at: 2026-06-01T08:00:00+07:00, channel: energy_export_kwh, "
+        "last: %s, first: 0.001, reason: failed}]}"
+    )
+    text = BASE.replace("00Z}", "00Z, " + swap)
+    planned = load(text % "123456789.123")
+    (found,) = planned.merged.devices["inv"].replacements
+    assert (found.channel, found.last, found.first) == ("energy_export_wh", 123456789123, 1)
+    assert "finer" in _messages(load(text % "1.0001"))
+    assert "is no register" in _messages(load(text.replace("export_kwh", "export_wh") % "1"))
+
+
+def test_ids_and_versions_keep_their_text(load):
+    """Device 007 would become 7, and version 1.10 become 1.1."""
+    text = (BASE + PROJECT).replace("inv", "007").replace("pv_007erter", "pv_inverter")
+    assert "007" in load(text).merged.devices
+    assert "has no version '1.10'" in _messages(load(text.replace('"1.0"', "1.10")))
+
+
+def test_csv_devices_read_as_yaml_does(load):
+    """A fleet kept in a spreadsheet could not be imported."""
+    stored = load(BASE).merged
+    text = (
+        "id,site,class,profile,rated_power_w,installed,calibrations\n"
+        "inv,s,pv_inverter,generic,100000,2026-01-01T00:00:00Z,\n"
+        '007,s,vehicle,generic,,2026-01-01T00:00:00Z,"[{performed: 2026-01-01, '
+        'valid_until: 2027-01-01, certificate: C}]"\n'
+    )
+    planned = load(text, stored, name="devices.csv")
+    assert [r.result for r in planned.results] == ["unchanged", "created"]
+    assert planned.merged.devices["007"].calibrations[0].certificate == "C"
+    misnamed = load(text.replace("profile", "model"), stored, name="devices.csv")
+    assert "devices[inv].model: unknown key" in _messages(misnamed)
+
+
+def test_what_a_file_does_not_speak_of_stays(load):
+    """A CSV of devices would wipe out their certificates."""
+    certificate = "calibrations: [{performed: 2026-01-01, valid_until: 2027-01-01, certificate: C}]"
+    stored = load(BASE.replace("00Z}", f"00Z, {certificate}}}")).merged
+    planned = load(BASE, stored)
+    assert [r.result for r in planned.results] == ["unchanged", "unchanged"]
+
+
+def test_a_device_keeps_its_class(load):
+    """Its older readings would be in a table where nobody looks for them."""
+    stored = load(BASE).merged
+    assert "cannot become 'energy_meter'" in _messages(
+        load(BASE.replace("pv_inverter", "energy_meter"), stored)
+    )
+
+
+def test_moving_a_site_moves_its_projects_days(load):
+    """A corrected time zone would leave crediting at the wrong midnight."""
+    stored = load(BASE + PROJECT).merged
+    planned = load(BASE.replace("Asia/Ho_Chi_Minh", "America/Denver"), stored)
+    assert [e.id for e in planned.changes] == ["s", "pv"]
+    project = planned.merged.projects["pv"]
+    zone = timezone(project, planned.merged)
+    assert during_us(project, project.devices[0], zone)[0] == 1_767_250_800_000_000
+
+
+numbers = st.one_of(
+    st.integers(-(2**63) + 1, 2**63 - 1),
+    st.decimals(
+        allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=6
+    ),
+)
+plain = st.one_of(
+    numbers,
+    st.booleans(),
+    st.sampled_from(["1e5", "007", "null", "~", "yes", "1_0", "", " x", "0x1F"]),
+    st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=12),
+)
+
+
+@given(st.dictionaries(st.text("abcdef_", min_size=1, max_size=6), plain, max_size=5))
+def test_an_export_reads_back_unchanged(tmp_path_factory, attributes):
+    """An export would not be a backup."""
+    folder = tmp_path_factory.mktemp("export")
+    document = yaml.safe_load(BASE)
+    registry = _read(folder, BASE)
+    device = registry.devices["inv"]
+    assert document["devices"][0]["id"] == device.id
+    with_attributes = registry.updated(
+        Registry.of([type(device)(**{**_fields(device), "attributes": attributes})])
+    )
+    again = _read(folder, to_yaml(with_attributes))
+    merged = with_attributes.updated(again)
+    assert merged == with_attributes
+    assert all(
+        isinstance(v, bool) == isinstance(attributes[k], bool)
+        for k, v in merged.devices["inv"].attributes.items()
+    )
+
+
+def _fields(entry):
+    return {name: getattr(entry, name) for name in type(entry).__slots__}
+
+
+def _read(folder, text):
+    file = folder / "r.yaml"
+    file.write_text(text, encoding="utf-8")
+    incoming: Incoming = read_files([file])
+    assert not incoming.problems
+    return incoming.registry
+
+
+def test_the_demo_exports_and_reads_back(tmp_path):
+    """Dates, versions and decimals would change on the way through a backup."""
+    registry = Registry().updated(_read(tmp_path, DEMO.read_text(encoding="utf-8")))
+    assert registry.updated(_read(tmp_path, to_yaml(registry))) == registry
+    assert registry.projects["cat-ba-ebus"].parameters["tdl"] == Decimal("0.0615")

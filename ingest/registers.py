@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
     from ingest.model import Int64, Replacement
 
-HOLD_OFF_US = 3_600_000_000
+# how long a register may be away and still be known when it comes back: a low
+# reading is a fault that may last, and nothing is counted twice by waiting; a
+# high one becomes plausible with time, so it must be settled soon
+HOLD_OFF_LOW_US = 86_400_000_000
+HOLD_OFF_HIGH_US = 3_600_000_000
 MARGIN = 1.2
 MODULUS_SHARE = 100
 
@@ -104,6 +108,7 @@ class Reader:
     mark: Mark | None = None
     away: Mark | None = None
     since_us: int = 0
+    hold_off_us: int = HOLD_OFF_HIGH_US
     steps_at: int = 0
     steps: list[Step] = field(default_factory=list)
     marks: list[tuple[int, int, int]] = field(default_factory=list)
@@ -123,7 +128,7 @@ class Reader:
         if self.mark is None:
             self.mark = Mark(value, time_us, time_us)
             return
-        if self.away is not None and time_us - self.since_us > HOLD_OFF_US:
+        if self.away is not None and time_us - self.since_us > self.hold_off_us:
             self._settle()
         if self.away is None:
             if not self._follow(self.mark, time_us, value, allow_wrap=True):
@@ -177,6 +182,7 @@ class Reader:
         assert mark is not None  # noqa: S101 (read() set it)
         self.events.append("impossible" if value > mark.value else "reset")
         self.since_us, self.steps_at = time_us, len(self.steps)
+        self.hold_off_us = HOLD_OFF_HIGH_US if value > mark.value else HOLD_OFF_LOW_US
         self.steps.append(Step(mark.read_us, time_us, 0, UNKNOWN))
         self.away = Mark(value, time_us, time_us)
 

@@ -97,8 +97,9 @@ def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[Key, str]]:
 
 def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:
     """Find projects whose local days move because their site's time zone does."""
+    projects = merged.projects
     for name, project in stored.projects.items():
-        now = merged.projects[name]
+        now = projects[name]
         if rules.timezone(project, stored) != rules.timezone(now, merged):
             yield (project.kind, name)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
@@ -16,20 +17,20 @@ from zoneinfo import available_timezones
 from ingest import classes, profiles
 from mrv.calendar import period_us
 from services.registry import needs, plausible
+from services.registry.entries import Device, Site
 from services.registry.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.registry.entries import Device, Project, ProjectDevice, Registry
+    from services.registry.entries import Project, ProjectDevice, Registry
 
 
 def check(registry: Registry) -> Iterator[Finding]:
     """Hold a registry against every rule."""
     sites, devices, projects = registry.sites, registry.devices, registry.projects
-    zones = available_timezones()
     for site in sites.values():
-        if site.timezone not in zones:
+        if site.timezone not in zones():
             text = f"{site.timezone!r} is unknown; use an IANA name such as Asia/Ho_Chi_Minh"
             yield Finding(site.kind, site.id, f"timezone: {text}")
     for device in devices.values():
@@ -109,11 +110,21 @@ def _shared(registry: Registry) -> Iterator[Finding]:
                 )
 
 
+@cache
+def zones() -> frozenset[str]:
+    """Return the names in the zone database, which takes a walk through its files."""
+    return frozenset(available_timezones())
+
+
 def timezone(project: Project, registry: Registry) -> str | None:
     """Return the time zone of the project's first site; None where it is not known."""
-    first = registry.devices.get(project.devices[0].device) if project.devices else None
-    site = registry.sites.get(first.site) if first else None
-    return site.timezone if site and site.timezone in available_timezones() else None
+    device = (
+        registry.entries.get(("device", project.devices[0].device)) if project.devices else None
+    )
+    site = registry.entries.get(("site", device.site)) if isinstance(device, Device) else None
+    if not isinstance(site, Site) or site.timezone not in zones():
+        return None
+    return site.timezone
 
 
 def during_us(project: Project, bound: ProjectDevice, zone: str) -> tuple[int, int]:

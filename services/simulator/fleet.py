@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from ingest import profiles
 from services.simulator.model import Device, SimulatorError
 from services.simulator.simulated import MODELS
 
@@ -136,12 +137,16 @@ def _devices(content: Any, path: Path) -> Iterator[Device]:
 
 
 def _registered(rows: list[Row], sites: dict[str, Site]) -> Iterator[Device]:
-    """Registry devices that speak the generic payload; a vendor's own is not imitated."""
+    """Registry devices, each speaking as its model does."""
     for row in rows:
-        if row.profile == "generic":
-            site = sites.get(row.site or "", Site(id=""))
-            place = Place(site.latitude, site.longitude)
-            yield _device(row.id, row.kind, row.gateway, place, row.rated_power_w, USUAL_CADENCE_S)
+        site = sites.get(row.site or "", Site(id=""))
+        place = Place(site.latitude, site.longitude)
+        device = _device(row.id, row.kind, row.gateway, place, row.rated_power_w, USUAL_CADENCE_S)
+        if (row.kind, row.profile) not in profiles.load():
+            raise SimulatorError(
+                f"device {row.id!r} has profile {row.profile!r}, which class {row.kind} lacks"
+            )
+        yield replace(device, profile=row.profile)
 
 
 def _device(

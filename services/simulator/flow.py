@@ -109,7 +109,7 @@ class _Lane:
     def _encode(self, plan: Plan, sends: slice) -> Iterator[Outgoing]:
         count = plan.count[sends]
         rows = expand(plan.first[sends], count)
-        bodies = encode_rows(plan.shown, rows)
+        bodies = encode_rows(plan.shown, rows, self.device)
         receipted = plan.receipted[rows].tolist()
         numbers = plan.shown.number[rows].tolist()
         ts_us = (plan.shown.time_ms[plan.first[sends]] * 1_000).tolist()

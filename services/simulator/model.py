@@ -45,6 +45,7 @@ class Device:
     longitude: float
     rated_power_w: int
     cadence_s: int
+    profile: str = "generic"
 
     @property
     def topic(self) -> str:

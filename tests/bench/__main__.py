@@ -11,7 +11,6 @@ import json
 import shutil
 from pathlib import Path
 
-
 from tests.bench import drain, latency, memory
 from tests.bench.pipeline import Pipeline
 

@@ -9,9 +9,9 @@ import numpy as np
 import psycopg
 
 from ingest import classes
+from ingest.model import Device, Fleet, Frame
 from ingest.mqtt.session import Session
 from ingest.mqtt.topics import SUBSCRIPTIONS
-from ingest.model import Device, Fleet, Frame
 from services.store.binary_copy import Words
 from services.store.readings import copy_new
 from tests.bench import load
@@ -87,7 +87,8 @@ def check(database_url: str) -> None:
     """Everything that was sent is there, and the intervals hold the registers' rise."""
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
-            "SELECT count(*), (SELECT sum(value) FROM interval_quantity WHERE quantity = 'energy_export'),"
+            "SELECT count(*),"
+            " (SELECT sum(value) FROM interval_quantity WHERE quantity = 'energy_export'),"
             " (SELECT count(*) FROM interval_emission), (SELECT count(*) FROM dead_letter)"
             " FROM reading_pv_inverter WHERE device_id LIKE 'bench-%'"
         ).fetchone()
@@ -95,8 +96,7 @@ def check(database_url: str) -> None:
             "SELECT sum(d) FROM (SELECT max(energy_export_wh) - min(energy_export_wh) AS d"
             " FROM reading_pv_inverter WHERE device_id LIKE 'bench-%' GROUP BY device_id) AS r"
         ).fetchone()
-    print(
-        f"stored {row[0]} readings, {row[2]} emission rows, {row[3]} dead letters; {row[1]} Wh in intervals"
-    )
+    print(f"stored {row[0]} readings, {row[2]} emission rows, {row[3]} dead letters;")
+    print(f"  {row[1]} Wh in intervals, {rise[0]} Wh by the registers")
     if row[0] != TOTAL or row[1] != rise[0] or row[3]:
         raise AssertionError(f"the drain lost or made something: {row}, rise {rise}")

@@ -13,7 +13,7 @@ DEVICES, EACH, CADENCE_S = 10_000, 96, 900
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Send a day of 15-minute readings of every device, restart, send one more; peak memory. [MB]"""
+    """Peak memory over a day of every device, and after a restart and one more reading. [MB]"""
     pipeline.register(load.registry(DEVICES))
     publisher = load.Publisher(pipeline.stack.mosquitto.port)
     backlog = load.messages(DEVICES, EACH + 1, CADENCE_S)

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 import yaml
@@ -73,8 +74,6 @@ class Pipeline:
                 with suppress(ValueError):
                     entry = json.loads(line)
                     if entry.get("event") == "receiving":
-                        from datetime import datetime
-
                         return datetime.fromisoformat(entry["timestamp"]).timestamp()
             time.sleep(0.02)
         raise TimeoutError(log.read_text())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,7 +54,7 @@ def live(fleet_, readings, cuts, state=None):
     device, time_us, value = (np.asarray(c) for c in readings)
     order = np.lexsort((device, time_us))
     edges = sorted({0, len(order), *(c % (len(order) + 1) for c in cuts)})
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in pairwise(edges):
         part = order[a:b]
         found = meter(bounds, state, [frame(device[part], time_us[part], value[part])])
         stored.update(table(found.rows))
@@ -135,7 +137,7 @@ def energy(values, minutes=None, rated_w=100_000, **more):
         ([10_000_000, 0, 1_000, 2_000], 2_000),
         ([1_000, 900, 1_200], 200),
         ([1_000, 999_000_000, 1_500], 500),
-        ([1_000, 999_000_000, 999_001_000, 999_002_000, 999_003_000, 999_004_000, 999_005_000], 5_000),
+        ([1_000, *(999_000_000 + 1_000 * k for k in range(6))], 5_000),
         ([99_999_000, 500], 1_500),
         ([5_000, 5_000, 5_000, 95_000], 90_000),
     ],

@@ -38,12 +38,8 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
         return Exit.INPUT, str(error)
     if isinstance(error, ServerError):
         return Exit.SERVER, str(error)
-    if isinstance(error, psycopg.OperationalError):
-        reason = str(error).strip() or type(error).__name__
-        return Exit.SERVER, (
-            f"the database cannot be reached: {reason}\n"
-            "check TONNE_DATABASE_URL, or run `tonne local up`; `tonne doctor` tells more"
-        )
+    if isinstance(error, psycopg.Error):
+        return _explain_database(error)
     if isinstance(error, ConnectionError | TimeoutError):
         return Exit.SERVER, (
             f"a server cannot be reached: {error}\n"
@@ -51,6 +47,18 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
             "`tonne doctor` tells more"
         )
     return _explain_file(error)
+
+
+def _explain_database(error: psycopg.Error) -> tuple[Exit, str] | None:
+    reason = str(error).strip() or type(error).__name__
+    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+        return Exit.INPUT, f"the schema is missing or old: {reason}\nrun `tonne migrate`"
+    if isinstance(error, psycopg.OperationalError):
+        return Exit.SERVER, (
+            f"the database cannot be reached: {reason}\n"
+            "check TONNE_DATABASE_URL, or run `tonne local up`; `tonne doctor` tells more"
+        )
+    return None
 
 
 def _explain_file(error: BaseException) -> tuple[Exit, str] | None:

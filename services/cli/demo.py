@@ -1,0 +1,216 @@
+"""
+`tonne demo`: the whole road, from a meter's message to a verified tonne.
+
+Every step is a command that a user could type, run in a folder of its own
+and shown before it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import InputError, ServerError
+from services.cli.demo_progress import Progress
+from services.local.ports import choose
+from services.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REGISTRY = Path("deploy/catalog/demo.yaml")
+RECORDING = Path("deploy/data/nrel_rsf2_inverter_15min.csv")
+REPLAYED = "nrel-rsf2-inv2"
+FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
+FLEET_FROM = "2026-01-01T00:00:00+07:00"
+# project, first local day, first local day after
+PERIODS = (
+    ("nrel-pv", "2022-01-02", "2022-01-07"),
+    ("nck-pv", "2026-01-01", "2026-02-01"),
+    ("cat-ba-ebus", "2026-01-01", "2026-02-01"),
+)
+KEYS = {"operator": "demo-operator", "verifier": "demo-verifier"}
+
+
+class Stage:
+    """A folder with servers, and commands run against them."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.packs = home / "demo"
+        self.metrics = f"127.0.0.1:{choose(9464)}"
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
+            "TONNE_HOME": str(home),
+            "TONNE_METRICS_BIND": self.metrics,
+        }
+
+    def tonne(self, *words: str, shown: bool = True) -> str:
+        """
+        Run a command to its end.
+
+        Raises
+        ------
+        InputError
+            With the command's own words, if it does not end with 0.
+        """
+        process = self.start(*words, shown=shown)
+        out, err = process.communicate()
+        if process.returncode:
+            said = f"{out}{err}".strip()
+            raise InputError(f"`tonne {' '.join(words)}` ended with {process.returncode}: {said}")
+        return out
+
+    def start(self, *words: str, shown: bool = True) -> subprocess.Popen[str]:
+        """Start a command."""
+        if shown:
+            click.secho(f"$ tonne {' '.join(words)}", bold=True)
+        return subprocess.Popen(  # noqa: S603 (our own interpreter and words)
+            [sys.executable, "-m", "services.cli", *words],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def json(self, *words: str, shown: bool = True) -> Any:
+        """Run a command with --json and read what it prints."""
+        return json.loads(self.tonne(*words, "--json", shown=shown))
+
+    @contextmanager
+    def pipeline(self) -> Iterator[subprocess.Popen[bytes]]:
+        """`tonne run`, its log in the demo's folder, stopped cleanly at the end."""
+        click.secho("$ tonne run &", bold=True)
+        with (self.packs / "run.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "services.cli", "run"],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                yield process
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(timeout=60)
+
+
+@click.command(epilog="Example: tonne demo --once")
+@click.option("--once", is_flag=True, help="End when everything is verified, and stop the servers.")
+def demo(once: bool) -> None:
+    """
+    Replay a real inverter and simulate a fleet, then close, sign and verify.
+
+    Run it in a checkout: it reads deploy/catalog and deploy/data.
+    """
+    for needed in (REGISTRY, RECORDING):
+        if not needed.exists():
+            raise InputError(f"{needed} is not here; run the demo in a checkout of tonne")
+    stage = Stage(Settings().home.absolute())
+    stage.packs.mkdir(parents=True, exist_ok=True)
+    click.echo(stage.tonne("local", "up"))
+    try:
+        click.echo(stage.tonne("migrate"))
+        click.echo(stage.tonne("registry", "import", str(REGISTRY)))
+        with stage.pipeline() as process:
+            send(stage, process)
+            figures = [account(stage, *period) for period in PERIODS]
+            summary(stage, figures)
+            if not once:
+                stay(stage)
+    finally:
+        click.echo(stage.tonne("local", "down"))
+
+
+def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
+    """Let the devices speak, and show what arrives."""
+    progress = Progress(stage.json("local", "status", shown=False), stage.metrics)
+    commands = (
+        ("simulate", "--replay", str(RECORDING), "--device", REPLAYED, "--speed", "max"),
+        (
+            "simulate", "--fleet", str(REGISTRY), "--without", REPLAYED, "--start", FLEET_FROM,
+            "--duration", "31d", "--cadence", "15m", "--speed", "max", "--seed", "1",
+            "--faults", FAULTS,
+        ),
+    )  # fmt: skip
+    for words in commands:
+        sending = stage.start(*words)
+        while sending.poll() is None:
+            time.sleep(0.5)
+            progress.show()
+            if pipeline.poll() is not None:
+                sending.terminate()
+                raise ServerError(f"tonne run ended early; see {stage.packs / 'run.log'}")
+        progress.end()
+        out, err = sending.communicate()
+        if sending.returncode:
+            raise InputError(f"tonne simulate failed: {out}{err}")
+        click.echo(out.strip())
+
+
+def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
+    """Close a period and bring its statement to issue, with two keys; verify the pack."""
+    ensure_keys(stage)
+    click.secho(f"\n{project}, {first} to {end}", fg="green")
+    closed = stage.json("period", "close", project, "--from", first, "--to", end)
+    name = closed["statement"]
+    state = stage.json("statement", "show", name, shown=False)["state"]
+    steps = {
+        "draft": ("submit", KEYS["operator"]),
+        "submitted": ("verify", KEYS["verifier"]),
+        "verified": ("issue", KEYS["operator"]),
+    }
+    while state in steps:
+        step, key = steps[state]
+        stage.tonne("statement", step, name, "--key", key)
+        state = stage.json("statement", "show", name, shown=False)["state"]
+    pack = stage.packs / name
+    shutil.rmtree(pack, ignore_errors=True)
+    stage.tonne("statement", "export", name, "--out", str(pack))
+    click.echo(stage.tonne("verify", str(pack)))
+    return {**closed, "state": state, "pack": str(pack)}
+
+
+def ensure_keys(stage: Stage) -> None:
+    """Make the two keys where the folder does not hold them yet."""
+    for role, name in KEYS.items():
+        if not (stage.home / "keys" / f"{name}.json").exists():
+            stage.tonne("keys", "create", "--role", role, "--name", name)
+
+
+def summary(stage: Stage, figures: list[dict[str, Any]]) -> None:
+    """Print the statements' figures and where everything is."""
+    click.secho("\nStatements", fg="green")
+    for one in figures:
+        click.echo(f"  {one['statement']}  {one['state']}")
+        click.echo(
+            f"    baseline {one['baseline_t']} t - project {one['project_t']} t"
+            f" - leakage {one['leakage_t']} t = {one['reduction_t']} tCO2e,"
+            f" credited {one['credit_t']} t"
+        )
+        click.echo(f"    {one['pack']}")
+    click.secho("Where to look", fg="green")
+    for name, url in stage.json("local", "status", shown=False).items():
+        if name.endswith("_url") and url:
+            click.echo(f"  {name:13} {url}")
+    click.echo(f"  {'metrics':13} http://{stage.metrics}/metrics")
+
+
+def stay(stage: Stage) -> None:
+    """Keep the servers and the pipeline up until Ctrl-C."""
+    click.echo(f"The pipeline stays up; TONNE_HOME={stage.home}. Ctrl-C ends it.")
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    stop.wait()

@@ -110,10 +110,18 @@ def read(text: str, name: str) -> list[Factor]:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FactorError(f"{name}: {error}") from None
-    return [_factor(entry, name) for entry in document.get("factor", [])]
+    return [parse_entry(entry, name) for entry in document.get("factor", [])]
 
 
-def _factor(entry: dict[str, Any], name: str) -> Factor:
+def parse_entry(entry: dict[str, Any], name: str) -> Factor:
+    """
+    Read one factor as a TOML file or an evidence pack holds it; `name` stands in errors.
+
+    Raises
+    ------
+    FactorError
+        Names the file, the factor and the key that is wrong.
+    """
     where = f"{name}: factor {entry.get('id')!r}"
     if unknown := sorted(set(entry) - _KEYS):
         raise FactorError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(_KEYS))}")

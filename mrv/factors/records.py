@@ -1,0 +1,98 @@
+"""
+Factors as an evidence pack carries them: every field, and the hash that a statement names.
+
+A pack holds all factors of each kind that its figures used, so that choosing
+among them (which year, provisional or not) can be done again from it alone.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from mrv.errors import FactorError
+from mrv.factors import FactorBook, load, parse_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mrv.model import Factor
+
+_DATES = ("valid_from", "valid_to")
+_NUMBERS = ("value", "unit", "direction", *_DATES)
+
+
+def records_of(kinds: Iterable[str], book: Iterable[Factor]) -> list[dict[str, Any]]:
+    """Return the records of all factors of some kinds, in the book's order."""
+    wanted = set(kinds)
+    return [to_record(factor) for factor in book if factor.kind in wanted]
+
+
+def to_record(factor: Factor) -> dict[str, Any]:
+    """Write a factor as JSON: the fields that its hash covers, and the hash."""
+    texts = {"id", "kind", "unit", "direction", "source", "certainty", "verified", "sha256"}
+    record = {name: getattr(factor, name) for name in sorted(texts)}
+    record["value"] = factor.text
+    for name in _DATES:
+        day = getattr(factor, name)
+        if day is not None:
+            record[name] = day.isoformat()
+    return record
+
+
+def from_record(record: Mapping[str, Any]) -> Factor:
+    """
+    Read what `to_record` wrote.
+
+    Raises
+    ------
+    FactorError
+        If a field is missing or malformed, or the hash is not of these fields.
+    """
+    entry = {name: value for name, value in record.items() if name != "sha256"}
+    for name in _DATES:
+        if name in entry:
+            entry[name] = _date(entry[name], record)
+    factor = parse_entry(entry, "factors.json")
+    if factor.sha256 != record.get("sha256"):
+        raise FactorError(
+            f"factor {factor.id!r} has hash {factor.sha256}, its record says"
+            f" {record.get('sha256')!r}: a field was changed; get the pack again"
+        )
+    return factor
+
+
+def _date(text: object, record: Mapping[str, Any]) -> date:
+    try:
+        return date.fromisoformat(str(text))
+    except ValueError:
+        raise FactorError(
+            f"factors.json: factor {record.get('id')!r} has the date {text!r}; write 2026-01-31"
+        ) from None
+
+
+def book_of(records: Iterable[Mapping[str, Any]]) -> FactorBook:
+    """Return the factor book of a pack; FactorError as `from_record` raises."""
+    return FactorBook(from_record(record) for record in records)
+
+
+def departures(factors: Iterable[Factor]) -> list[str]:
+    """
+    Say which factors of a pack are not the ones that this version of tonne publishes.
+
+    A newer version may word a source differently; a number, unit, direction or
+    validity that differs is another factor under an old name.
+    """
+    own = {factor.id: factor for factor in load()}
+    found = []
+    for factor in factors:
+        published = own.get(factor.id)
+        if published is None:
+            continue
+        given, known = to_record(factor), to_record(published)
+        found += [
+            f"factor {factor.id!r}: {name} is {given.get(name)!r}, published is {known.get(name)!r}"
+            for name in _NUMBERS
+            if given.get(name) != known.get(name)
+        ]
+    return found

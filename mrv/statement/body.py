@@ -1,0 +1,271 @@
+"""
+The words of a statement: one function, for the operator who closes and whoever checks.
+
+A W3C Verifiable Credential (VC data model 2.0) without issuer and proof, which
+come with the signature.  No wall clock and no float stands in it: the same
+evidence gives the same bytes.  Quantities are decimal text in the unit that
+their name carries; times are RFC 3339; shares have six places, rounded down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrv.calendar import local_text, utc_text
+from mrv.methodologies import find
+from mrv.statement.case import identifier
+from mrv.statement.plan import calibration_out
+
+if TYPE_CHECKING:
+    from mrv.outcome import (
+        Amount,
+        Coverage,
+        Deduction,
+        DeviceOutcome,
+        FactorUse,
+        GapOutcome,
+        PeriodResult,
+        Totals,
+    )
+    from mrv.statement.case import Case
+
+# The second context gives meaning to words that the first does not define.
+CONTEXT = (
+    "https://www.w3.org/ns/credentials/v2",
+    "https://www.w3.org/ns/credentials/undefined-terms/v2",
+)
+TYPES = ("VerifiableCredential", "EmissionReductionStatement")
+# A credential's id is a URL; this scheme needs nobody to register a domain.
+URN = "urn:tonne:"
+# Article 6 accounting uses the values of the fifth assessment report, over 100
+# years (decision 18/CMA.1).  The methodologies here count CO2 alone, whose
+# potential is 1 in every set.
+GWP = {"set": "IPCC AR5 GWP-100", "CO2": "1"}
+_S = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What distinguishes statements of the same evidence: number, program, predecessor."""
+
+    sequence: int
+    code_version: str
+    supersedes: str | None = None
+    reason: str | None = None
+
+
+def compose(case: Case, label: Label) -> dict[str, Any]:
+    """
+    Write the statement of a case.
+
+    Raises
+    ------
+    PeriodError, MethodologyError, FactorError
+        As `mrv.period.close` raises.
+    """
+    result = case.result
+    name = identifier(result.project, result.from_us, result.to_us, result.timezone, label.sequence)
+    return {
+        "@context": list(CONTEXT),
+        "id": f"{URN}{name}",
+        "type": list(TYPES),
+        "validFrom": utc_text(result.to_us),
+        "credentialSubject": _subject(case, label, name),
+    }
+
+
+def _subject(case: Case, label: Label, name: str) -> dict[str, Any]:
+    result, project = case.result, case.plan.project
+    return {
+        "id": f"{URN}project:{project.id}",
+        "statement": name,
+        "sequence": label.sequence,
+        "project": {
+            "id": project.id,
+            "name": project.name,
+            "creditingPeriod": _period(project.from_us, project.to_us, project.timezone),
+            "action": project.action,
+        },
+        "methodology": _methodology(result),
+        "monitoringPeriod": _period(result.from_us, result.to_us, result.timezone),
+        "emissions": _totals(result.net),
+        "emissionsBeforeDeductions": _totals(result.gross),
+        "carried": {
+            "from": case.plan.carried_from,
+            "in_ug": str(result.carried_ug),
+            "out_ug": str(result.carry_ug),
+        },
+        "credited": {
+            "t": str(result.credit_t),
+            "rounding": "down",
+            "vintages": [
+                {"year": v.year, "reduction_t": v.reduction_t, "credited_t": str(v.credit_t)}
+                for v in result.vintages
+            ],
+        },
+        "gwp": dict(GWP),
+        "factors": [_factor(f) for f in result.factors],
+        "monitoredParameters": [_parameter(case, d) for d in result.devices],
+        "coverage": result.covered_share,
+        "gaps": [_gap(g) for g in result.gaps],
+        "deductions": [_deduction(d) for d in result.deductions],
+        "applicability": [
+            {"clause": f.clause, "holds": f.holds, "detail": f.detail} for f in result.applicability
+        ],
+        "comparisons": [
+            {"what": c.what, "expected": c.expected, "actual": c.actual} for c in result.comparisons
+        ],
+        "digests": case.digests(),
+        "codeVersion": label.code_version,
+        "supersedes": None
+        if label.supersedes is None
+        else {"statement": label.supersedes, "reason": label.reason},
+    }
+
+
+def _methodology(result: PeriodResult) -> dict[str, str]:
+    methodology = find(result.methodology, result.version)
+    return {
+        "id": result.methodology,
+        "version": result.version,
+        "title": methodology.title,
+        "reference": methodology.reference,
+    }
+
+
+def _period(from_us: int, to_us: int, timezone: str) -> dict[str, str]:
+    return {
+        "from": utc_text(from_us),
+        "to": utc_text(to_us),
+        "localFrom": local_text(from_us, timezone),
+        "localTo": local_text(to_us, timezone),
+        "timezone": timezone,
+    }
+
+
+def _amount(one: Amount) -> dict[str, str]:
+    return {"t": one.t, "ug": str(one.ug)}
+
+
+def _totals(one: Totals) -> dict[str, Any]:
+    return {
+        "baseline": _amount(one.baseline),
+        "project": _amount(one.project),
+        "leakage": _amount(one.leakage),
+        "reduction": _amount(one.reduction),
+    }
+
+
+def _factor(one: FactorUse) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "value": one.value,
+        "unit": one.unit,
+        "direction": one.direction,
+        "validFrom": one.valid_from,
+        "validTo": one.valid_to,
+        "source": one.source,
+        "certainty": one.certainty,
+        "verified": one.verified,
+        "provisional": one.provisional,
+        "sha256": one.sha256,
+    }
+
+
+def _parameter(case: Case, one: DeviceOutcome) -> dict[str, Any]:
+    device = case.fleet.devices[case.fleet.by_id[one.device]]
+    certificates = case.plan.calibrations.get(one.device, ())
+    return {
+        "device": one.device,
+        "role": one.role,
+        "side": one.side,
+        "parameter": one.quantity,
+        "unit": one.unit,
+        "monitoringOption": one.option,
+        "from": utc_text(one.from_us),
+        "to": utc_text(one.to_us),
+        "metered": str(one.metered),
+        "outsideService": str(one.outside_service),
+        "deducted": one.deducted,
+        "substituted": one.substituted,
+        "counted": one.counted,
+        "emissions_t": one.emissions_t,
+        "meter": {
+            "class": device.class_id,
+            "profile": device.profile,
+            "serial": case.plan.serials.get(one.device),
+            "accuracyClass": certificates[-1].accuracy_class if certificates else None,
+            "replacements": one.replacements,
+        },
+        "calibrations": [calibration_out(c) for c in certificates],
+        "readings": _readings(case, case.fleet.by_id[one.device]),
+        "coverage": _coverage(one.coverage),
+    }
+
+
+def _readings(case: Case, device: int) -> dict[str, Any]:
+    """How many readings, and how far they reach beyond the period's edges."""
+    times = np.concatenate(
+        [np.empty(0, np.int64), *(f.time_us[f.device == device] for f in case.frames)]
+    )
+    if not len(times):
+        return {"count": 0, "first": None, "last": None, "outsidePeriod": 0}
+    outside = (times < case.from_us) | (times >= case.to_us)
+    return {
+        "count": len(times),
+        "first": utc_text(int(times.min())),
+        "last": utc_text(int(times.max())),
+        "outsidePeriod": int(outside.sum()),
+    }
+
+
+def _coverage(one: Coverage) -> dict[str, str]:
+    return {
+        "installed_s": _seconds(one.installed_us),
+        "measured_s": _seconds(one.measured_us),
+        "estimated_s": _seconds(one.estimated_us),
+        "unknown_s": _seconds(one.unknown_us),
+        "missing_s": _seconds(one.missing_us),
+        "calibrated_s": _seconds(one.calibrated_us),
+        "installedShare": one.installed_share,
+        "measuredShare": one.measured_share,
+        "estimatedShare": one.estimated_share,
+        "unknownShare": one.unknown_share,
+        "missingShare": one.missing_share,
+        "calibratedShare": one.calibrated_share,
+    }
+
+
+def _gap(one: GapOutcome) -> dict[str, Any]:
+    return {
+        "device": one.device,
+        "from": utc_text(one.start_us),
+        "to": utc_text(one.end_us),
+        "kind": one.kind,
+        "time_s": _seconds(one.time_us),
+        "rule": one.rule,
+        "substituted": one.substituted,
+        "cost_t": one.cost_t,
+        "forgoneAtMost_t": one.forgone_at_most_t,
+    }
+
+
+def _deduction(one: Deduction) -> dict[str, Any]:
+    return {
+        "device": one.device,
+        "from": utc_text(one.start_us),
+        "to": utc_text(one.end_us),
+        "reason": one.reason,
+        "percent": one.percent,
+        "quantity": one.quantity,
+        "cost_t": one.cost_t,
+    }
+
+
+def _seconds(us: int) -> str:
+    whole, rest = divmod(us, _S)
+    return f"{whole}.{rest:06d}" if rest else str(whole)

@@ -1,0 +1,113 @@
+"""A period's whole evidence, and the figures that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mrv import canonical, period
+from mrv.calendar import local_date, midnight_us, utc_text
+from mrv.factors.records import records_of
+from mrv.statement import evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.model import Fleet, Frame, IntervalRows
+    from mrv.digest import DayLeaf, Digest
+    from mrv.factors import FactorBook
+    from mrv.outcome import PeriodResult
+    from mrv.statement.plan import MonitoringPlan
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    What a statement rests on.
+
+    Attributes
+    ----------
+    plan : MonitoringPlan
+        Its devices' places are the fleet indices of `frames` and `rows`.
+    frames : sequence of Frame
+        One a device class.
+    rows : IntervalRows
+        Of the period, as `evidence.select` gives them.
+    from_us, to_us : int
+        Half-open, on the grid. [us UTC]
+    factors : FactorBook
+    """
+
+    plan: MonitoringPlan
+    frames: Sequence[Frame]
+    rows: IntervalRows
+    from_us: int
+    to_us: int
+    factors: FactorBook
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        """Devices of the plan."""
+        return self.plan.fleet()
+
+    @cached_property
+    def result(self) -> PeriodResult:
+        """The closed period; raises as `mrv.period.close` does."""
+        return period.close(
+            self.plan.project,
+            self.fleet,
+            self.plan.calibrations,
+            self.rows,
+            self.from_us,
+            self.to_us,
+            self.factors,
+            self.plan.carried_ug,
+        )
+
+    @cached_property
+    def readings(self) -> Digest:
+        """Digest of the readings."""
+        return evidence.readings_digest(self.fleet, self.frames)
+
+    @cached_property
+    def intervals(self) -> Digest:
+        """Digest of the interval rows."""
+        return evidence.intervals_digest(self.fleet, self.rows)
+
+    @cached_property
+    def factor_records(self) -> list[dict[str, Any]]:
+        """All factors of the kinds that the result used."""
+        return records_of({use.kind for use in self.result.factors}, self.factors)
+
+    def digests(self) -> dict[str, str]:
+        """Digests by which a statement names its evidence: roots and hashes in hex."""
+        return {
+            "readings": self.readings.root,
+            "intervals": self.intervals.root,
+            "plan": canonical.sha256_hex(canonical.encode(self.plan.to_json())),
+            "factors": canonical.sha256_hex(canonical.encode(self.factor_records)),
+        }
+
+    def leaves(self) -> dict[str, list[dict[str, Any]]]:
+        """Ordered leaves under the two roots, as a pack carries them."""
+        found: dict[str, tuple[DayLeaf, ...]] = {
+            "readings": self.readings.leaves,
+            "intervals": self.intervals.leaves,
+        }
+        return {name: [leaf.to_json() for leaf in leaves] for name, leaves in found.items()}
+
+
+def identifier(project: str, from_us: int, to_us: int, timezone: str, sequence: int) -> str:
+    """
+    Name of a statement: `TN-<project>-<from>-<to>-<seq>`.
+
+    Local dates where the period is of whole local days, else UTC times.
+    """
+    first, last = local_date(from_us, timezone), local_date(to_us, timezone)
+    if (midnight_us(first, timezone), midnight_us(last, timezone)) == (from_us, to_us):
+        edges = [first.isoformat(), last.isoformat()]
+    else:
+        edges = [utc_text(us) for us in (from_us, to_us)]
+    short = "-".join(edge.replace("-", "").replace(":", "") for edge in edges)
+    return f"TN-{project}-{short}-{sequence}"

@@ -1,0 +1,13 @@
+"""
+Check a statement or an evidence pack, offline, in numbered steps.
+
+Nothing is looked up and nothing is believed but the keys that the reader
+trusts: what the pack says is computed again from its raw readings, through the
+same functions that made it.
+"""
+
+from mrv.verify.pack import Pack, Table
+from mrv.verify.report import Report, StepResult
+from mrv.verify.walk import verify
+
+__all__ = ["Pack", "Report", "StepResult", "Table", "verify"]

@@ -1,0 +1,162 @@
+"""Steps about what was said: plan, factors, readings, intervals, the account."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from mrv import canonical
+from mrv.calendar import instant_us
+from mrv.digest import DayLeaf, differences, digest_leaves
+from mrv.errors import CanonicalError, FactorError, PeriodError
+from mrv.factors.records import departures
+from mrv.rounding import UG_PER_T
+from mrv.statement.body import Label, compose
+from mrv.statement.evidence import intervals_digest, monitored, remeter
+from mrv.verify.pack import DIGESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrv.verify.subject import Subject
+
+_SHOWN = 3
+_WHOLE = re.compile(r"0|[1-9][0-9]*")
+_SIGNED_LATER = ("issuer", "proof")
+
+
+def plan_and_factors(subject: Subject) -> str:
+    """Plan and factors are the ones that the statement names, and the published ones."""
+    subject.needs_evidence()
+    _same_digest("plan", canonical.encode(subject.plan.to_json()), subject)
+    _same_digest(
+        "plan", canonical.encode(canonical.parse(subject.pack.files["plan.json"])), subject
+    )
+    book = list(subject.case.factors)
+    _same_digest("factors", canonical.encode(subject.factor_records), subject)
+    other = departures(book)
+    if other:
+        raise FactorError("; ".join(other))
+    return f"{len(subject.plan.devices)} devices, {len(book)} factors"
+
+
+def _same_digest(name: str, data: bytes, subject: Subject) -> None:
+    found, said = canonical.sha256_hex(data), subject.claims["digests"][name]
+    if found != said:
+        raise CanonicalError(f"{name}.json has the digest {found}, the statement names {said}")
+
+
+def readings(subject: Subject) -> str:
+    """Every device-day of readings is the one that was signed."""
+    subject.needs_evidence()
+    found = subject.case.readings
+    _same_leaves("readings", found.leaves, subject)
+    return f"{sum(leaf.rows for leaf in found.leaves)} readings of {len(found.leaves)} device-days"
+
+
+def intervals(subject: Subject) -> str:
+    """Every device-day of intervals is the one that was signed."""
+    subject.needs_evidence()
+    found = subject.case.intervals
+    _same_leaves("intervals", found.leaves, subject)
+    return f"{sum(leaf.rows for leaf in found.leaves)} intervals"
+
+
+def _same_leaves(name: str, found: Sequence[DayLeaf], subject: Subject) -> None:
+    record = canonical.parse_object(subject.pack.files[DIGESTS])
+    if record.keys() != {"readings", "intervals"} or not isinstance(record[name], list):
+        raise CanonicalError("digests.json must list readings and intervals, and nothing else")
+    said = [DayLeaf.from_json(leaf) for leaf in record[name]]
+    _refuse(differences(said, found), "differs from digests.json")
+    root, signed = digest_leaves(said).root, subject.claims["digests"][name]
+    if root != signed or [leaf.key for leaf in said] != sorted(leaf.key for leaf in said):
+        raise CanonicalError(
+            f"the {name} leaves of digests.json have the root {root}, the statement names {signed}"
+        )
+
+
+def _refuse(found: Sequence[object], what: str) -> None:
+    if found:
+        shown = "; ".join(str(one) for one in found[:_SHOWN])
+        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise CanonicalError(f"evidence {what}: {shown}{more}")
+
+
+def metering(subject: Subject) -> str:
+    """Metering the raw readings again gives the intervals."""
+    subject.needs_evidence()
+    case = subject.case
+    pairs = monitored(subject.plan.project, subject.fleet)
+    rows = remeter(subject.fleet, case.frames, pairs, case.from_us, case.to_us)
+    again = intervals_digest(subject.fleet, rows)
+    _refuse(differences(case.intervals.leaves, again.leaves), "does not follow from the readings")
+    return f"{len(rows)} intervals metered again, all equal"
+
+
+def account(subject: Subject) -> str:
+    """The whole statement, composed again from the evidence, is the same to the last digit."""
+    subject.needs_evidence()
+    claims = subject.claims
+    superseded = claims["supersedes"] or {"statement": None, "reason": None}
+    label = Label(
+        claims["sequence"], claims["codeVersion"], superseded["statement"], superseded["reason"]
+    )
+    again = compose(subject.case, label)
+    said = {k: v for k, v in subject.statement.items() if k not in _SIGNED_LATER}
+    where = first_difference(again, said)
+    if where is not None:
+        raise PeriodError(f"the statement and its evidence differ at {where}")
+    return f"{claims['credited']['t']} t credited, computed again"
+
+
+def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
+    """Path of the first value that differs, with both values; None where all are equal."""
+    if type(expected) is type(found):
+        if isinstance(expected, dict):
+            for key in sorted({*expected, *found}):
+                inner = f"{path}.{key}" if path else key
+                one, other = expected.get(key, _ABSENT), found.get(key, _ABSENT)
+                if (where := first_difference(one, other, inner)) is not None:
+                    return where
+            return None
+        if isinstance(expected, list) and len(expected) == len(found):
+            for i, (one, other) in enumerate(zip(expected, found, strict=True)):
+                if (where := first_difference(one, other, f"{path}[{i}]")) is not None:
+                    return where
+            return None
+        if expected == found:
+            return None
+    return f"{path}: evidence gives {_short(expected)}, statement says {_short(found)}"
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+_ABSENT = _Absent()
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - a line's worth
+
+
+def claims(subject: Subject) -> str:
+    """The period lies within the crediting period, and no more is credited than was reduced."""
+    said = subject.claims
+    inner, outer = said["monitoringPeriod"], said["project"]["creditingPeriod"]
+    begin, end = (instant_us(inner[edge], "UTC") for edge in ("from", "to"))
+    first, last = (instant_us(outer[edge], "UTC") for edge in ("from", "to"))
+    if not first <= begin < end <= last:
+        raise PeriodError(
+            f"the period {inner['from']} to {inner['to']} is not within the crediting period"
+            f" {outer['from']} to {outer['to']}"
+        )
+    credited = said["credited"]["t"]
+    balance = int(said["emissions"]["reduction"]["ug"]) + int(said["carried"]["in_ug"])
+    if not _WHOLE.fullmatch(credited) or int(credited) > max(0, balance // UG_PER_T):
+        raise PeriodError(f"{credited} t are credited, {balance} ug were reduced; rounding is down")
+    if said["supersedes"] and said["supersedes"]["statement"] == said["statement"]:
+        raise PeriodError(f"statement {said['statement']} supersedes itself")
+    return f"{inner['localFrom']} to {inner['localTo']}, {credited} whole tonnes"

@@ -1,0 +1,179 @@
+"""Steps about who said it: form, keys, proofs, the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mrv import canonical
+from mrv.errors import CanonicalError, EnrolmentError, LogError, SignatureError
+from mrv.keyfile import read_keyring
+from mrv.keys import EnrolledKey, multikey_of
+from mrv.log.note import NoteKey
+from mrv.log.receipt import verify_receipt
+from mrv.signing import proofs_of, verify_proof
+from mrv.statement.body import CONTEXT, TYPES, URN
+from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
+from mrv.statement.credentials import issued_entry, related
+from mrv.statement.life import check_other
+from mrv.verify.pack import EVIDENCE, INTERVALS, KEYS, STATEMENT
+from mrv.verify.subject import NotApplicableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mrv.keys import Role
+    from mrv.verify.subject import Subject
+
+
+def form(subject: Subject) -> str:
+    """All documents are there, are JSON of one meaning, and are of their kind."""
+    for name, why in sorted(subject.pack.damaged.items()):
+        raise CanonicalError(f"{name} cannot be read: {why}")
+    if not subject.pack.bare:
+        missing = [name for name in EVIDENCE if name not in subject.pack.files]
+        if subject.pack.intervals is None:
+            missing.append(f"{INTERVALS}.parquet")
+        if missing:
+            raise CanonicalError(f"the pack has no {', '.join(missing)}")
+    _credential(subject.statement, TYPES, STATEMENT)
+    title = subject.claims.get("statement")
+    if subject.statement.get("id") != f"{URN}{title}":
+        raise CanonicalError(f"statement {title!r} has the id {subject.statement.get('id')!r}")
+    _signed_in_order(subject)
+    return f"{title}, {subject.state}"
+
+
+def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) -> None:
+    if document.get("@context") != list(CONTEXT) or document.get("type") != list(types):
+        raise CanonicalError(
+            f"{name} has @context {document.get('@context')!r} and type {document.get('type')!r};"
+            f" expected {list(CONTEXT)!r} and {list(types)!r}"
+        )
+
+
+def _signed_in_order(subject: Subject) -> None:
+    """No document may have been taken out from below another."""
+    if ("proof" in subject.statement) != ("issuer" in subject.statement):
+        raise CanonicalError("statement.json has an issuer without a proof, or a proof without one")
+    if subject.verification is not None:
+        _credential(subject.verification, VERIFICATION_TYPES, "verification.json")
+        if "proof" not in subject.statement:
+            raise CanonicalError("verification.json is about a signed statement, this one is not")
+    if subject.receipt is not None and subject.verification is None:
+        raise CanonicalError("receipt.txt is of a verified statement, verification.json is missing")
+
+
+def keys(subject: Subject) -> str:
+    """Signers are keys of the right role, named as the documents name them, and not one person."""
+    own = _own_keys(subject)
+    if subject.state == "draft":
+        raise NotApplicableError("a draft, nobody has signed it")
+    rings = [subject.trusted or own, own]
+    for ring in rings:
+        signers = [_signer(subject.statement, ring, "operator")]
+        if subject.verification is not None:
+            signers.append(_signer(subject.verification, ring, "verifier"))
+            check_other(*signers)
+        if subject.receipt is not None:
+            _log_key(ring)
+    subject.ring = tuple(rings[0])
+    return ", ".join(f"{key.name} ({key.role}) {key.multikey}" for key in signers)
+
+
+def _own_keys(subject: Subject) -> tuple[EnrolledKey, ...]:
+    """Keys that came with what is checked."""
+    if KEYS in subject.pack.files:
+        return read_keyring(subject.pack.files[KEYS])
+    if subject.state == "draft":
+        return ()
+    return tuple(
+        EnrolledKey(_issuer(d)["name"], role, multikey_of(proofs_of(d)[0]["verificationMethod"]))
+        for d, role in _signed(subject)
+    )
+
+
+def _signed(subject: Subject) -> list[tuple[Mapping[str, Any], Role]]:
+    found: list[tuple[Mapping[str, Any], Role]] = [(subject.statement, "operator")]
+    if subject.verification is not None:
+        found.append((subject.verification, "verifier"))
+    return found
+
+
+def _issuer(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = document.get("issuer")
+    if not isinstance(found, dict) or found.keys() != {"id", "name"}:
+        raise CanonicalError(f"issuer of {document.get('id')} is {found!r}; expected id and name")
+    return found
+
+
+def _signer(document: Mapping[str, Any], ring: Iterable[EnrolledKey], role: Role) -> EnrolledKey:
+    issuer = _issuer(document)
+    for key in ring:
+        if key.did != issuer["id"]:
+            continue
+        if key.role != role or key.name != issuer["name"]:
+            raise EnrolmentError(
+                f"{document['id']} is issued by {issuer['name']!r} as {role};"
+                f" the trusted keys say {key.name!r}, {key.role}"
+            )
+        return key
+    raise EnrolmentError(
+        f"{document['id']} is issued by {issuer['name']!r}, {issuer['id']},"
+        " which is not among the trusted keys"
+    )
+
+
+def _log_key(ring: Iterable[EnrolledKey]) -> NoteKey:
+    found = [key for key in ring if key.role == "log"]
+    if len(found) != 1:
+        raise EnrolmentError(
+            f"the trusted keys hold {len(found)} keys of a log; exactly one is needed"
+        )
+    return NoteKey(found[0].name, found[0].public)
+
+
+def operator(subject: Subject) -> str:
+    """The operator's proof is of this statement."""
+    if subject.state == "draft":
+        raise NotApplicableError("a draft, without proof")
+    return f"signed by {_proven(subject, subject.statement).name}"
+
+
+def verifier(subject: Subject) -> str:
+    """The verifier's credential is proven, and is about exactly this signed statement."""
+    document = subject.verification
+    if document is None:
+        raise NotApplicableError("not verified yet")
+    key = _proven(subject, document)
+    expected = related(subject.statement["id"], canonical.encode(subject.statement))
+    if document.get("relatedResource") != [expected]:
+        raise SignatureError(
+            f"the verifier signed {document.get('relatedResource')!r}; this statement is"
+            f" {expected['id']} with digest {expected['digestMultibase']}"
+        )
+    opinion = document["credentialSubject"]
+    if opinion["id"] != subject.statement["id"]:
+        raise SignatureError(f"the verifier's opinion is about {opinion['id']!r}")
+    if opinion["opinion"] == "adverse":
+        raise SignatureError(f"the verifier {key.name} rejected this statement: adverse opinion")
+    return f"{opinion['opinion']}, {opinion['levelOfAssurance']} assurance, by {key.name}"
+
+
+def _proven(subject: Subject, document: Mapping[str, Any]) -> EnrolledKey:
+    key = verify_proof(document, subject.ring)
+    if key.did != _issuer(document)["id"]:
+        raise SignatureError(f"{document['id']} is signed by {key.name}, who is not its issuer")
+    return key
+
+
+def log(subject: Subject) -> str:
+    """The log's signed head contains this statement and this verification."""
+    if subject.receipt is None or subject.verification is None:
+        raise NotApplicableError("not issued yet")
+    log_key = _log_key(subject.ring)
+    entry = issued_entry(subject.statement, subject.verification)
+    try:
+        head = verify_receipt(subject.receipt, entry, log_key)
+    except SignatureError as error:
+        raise LogError(str(error)) from error
+    return f"in {head.origin}, whose head has {head.size} entries"

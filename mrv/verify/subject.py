@@ -1,0 +1,112 @@
+"""What the steps of a verification share: the documents as far as they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mrv import canonical
+from mrv.calendar import instant_us
+from mrv.errors import CanonicalError
+from mrv.factors.records import book_of
+from mrv.statement.case import Case
+from mrv.statement.plan import read_plan
+from mrv.verify.pack import FACTORS, PLAN, RECEIPT, STATEMENT, VERIFICATION, frames_of, rows_of
+
+if TYPE_CHECKING:
+    from ingest.model import Fleet
+    from mrv.keys import EnrolledKey
+    from mrv.statement.plan import MonitoringPlan
+    from mrv.verify.pack import Pack
+
+
+class NotApplicableError(Exception):
+    """A step asks for something that this statement does not have yet."""
+
+
+@dataclass
+class Subject:
+    """
+    A pack under verification.
+
+    `trusted` are the reader's own keys, empty where none were given; `ring` is
+    filled by the step that judges keys.
+    """
+
+    pack: Pack
+    trusted: tuple[EnrolledKey, ...] = ()
+    ring: tuple[EnrolledKey, ...] = field(default=())
+
+    @cached_property
+    def statement(self) -> dict[str, Any]:
+        """The statement as it stands in its file."""
+        return canonical.parse_object(self.pack.files[STATEMENT])
+
+    @cached_property
+    def verification(self) -> dict[str, Any] | None:
+        """The verifier's credential."""
+        data = self.pack.files.get(VERIFICATION)
+        return None if data is None else canonical.parse_object(data)
+
+    @cached_property
+    def receipt(self) -> str | None:
+        """The receipt of the log."""
+        data = self.pack.files.get(RECEIPT)
+        try:
+            return None if data is None else data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise CanonicalError("receipt.txt is not UTF-8; get the pack again") from error
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """The statement's `credentialSubject`."""
+        found = self.statement.get("credentialSubject")
+        if not isinstance(found, dict):
+            raise CanonicalError("statement.json has no credentialSubject; get the pack again")
+        return found
+
+    @property
+    def state(self) -> str:
+        """How far the documents at hand carry the statement."""
+        if "proof" not in self.statement:
+            return "draft"
+        if self.verification is None:
+            return "submitted"
+        return "verified" if self.receipt is None else "issued"
+
+    @cached_property
+    def plan(self) -> MonitoringPlan:
+        """The registry extract."""
+        return read_plan(canonical.parse_object(self.pack.files[PLAN]))
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        """Its devices."""
+        return self.plan.fleet()
+
+    @cached_property
+    def factor_records(self) -> list[dict[str, Any]]:
+        """The factors as they stand in their file."""
+        found = canonical.parse(self.pack.files[FACTORS])
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise CanonicalError("factors.json is not a list of factors; get the pack again")
+        return found
+
+    @cached_property
+    def case(self) -> Case:
+        """All evidence, as the operator's close had it."""
+        period = self.claims["monitoringPeriod"]
+        return Case(
+            plan=self.plan,
+            frames=frames_of(self.pack, self.fleet),
+            rows=rows_of(self.pack, self.fleet),
+            from_us=instant_us(period["from"], "UTC"),
+            to_us=instant_us(period["to"], "UTC"),
+            factors=book_of(self.factor_records),
+        )
+
+    def needs_evidence(self) -> None:
+        """Leave the step out for a statement that came without evidence."""
+        if self.pack.bare:
+            raise NotApplicableError("a statement without its evidence pack")

@@ -1,0 +1,241 @@
+"""`tonne statement`: the life of a statement."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from ingest.errors import InputError
+from mrv.errors import VerificationError
+from mrv.statement.credentials import Assurance, Finding, Opinion
+from services.cli.database import database_url
+from services.cli.errors import Exit
+from services.cli.period import show_closed
+from services.issuer import close, keys, life
+from services.settings import Settings
+from services.store import statements
+from services.store.pool import connect
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_key = click.option("--key", "key_name", required=True, metavar="N", help="Signer's key, by name.")
+_HUNDRED = 100
+
+
+@click.group()
+def statement() -> None:
+    """
+    Take a statement from draft to issued.
+
+    \b
+    Example:
+      tonne statement submit TN-nck-pv-20260101-20260201-1 --key plant
+      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor
+      tonne statement issue TN-nck-pv-20260101-20260201-1
+      tonne statement export TN-nck-pv-20260101-20260201-1 --out pack
+    """
+
+
+@statement.command("list")
+@click.option("--project", help="Only this project.")
+@_json
+def list_(project: str | None, *, as_json: bool) -> None:
+    """
+    List statements and their states.
+
+    \b
+    Example:
+      tonne statement list --project nck-pv
+    """
+    with _database() as conn:
+        found = statements.all_of(conn, project)
+    rows = [
+        {
+            "statement": one.id,
+            "project": one.project,
+            "state": one.state,
+            "credit_t": one.credit_t,
+            "supersedes": one.supersedes,
+        }
+        for one in found
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for one in found:
+        click.echo(f"{one.id:<44} {one.state:<11} {one.credit_t:>8} t")
+
+
+@statement.command()
+@click.argument("id_", metavar="ID")
+@_json
+def show(id_: str, *, as_json: bool) -> None:
+    """
+    Show a statement, its figures and its steps so far.
+
+    \b
+    Example:
+      tonne statement show TN-nck-pv-20260101-20260201-1 --json
+    """
+    with _database() as conn:
+        have = life.documents(conn, id_)
+        steps = statements.events(conn, id_)
+    events = [
+        {"state": e.state, "at": e.at.isoformat(), "by": e.actor, "reason": e.reason} for e in steps
+    ]
+    if as_json:
+        document: dict[str, Any] = {
+            "statement": have.stored.id,
+            "state": have.stored.state,
+            "credit_t": have.stored.credit_t,
+            "events": events,
+            "document": have.statement,
+            "verification": have.verification,
+        }
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    subject = have.statement["credentialSubject"]
+    click.echo(f"{have.stored.id}  {have.stored.state}")
+    click.echo(f"  period     {subject['monitoringPeriod']['localFrom']} to "
+               f"{subject['monitoringPeriod']['localTo']}")  # fmt: skip
+    click.echo(f"  reduction  {subject['emissions']['reduction']['t']} t")
+    click.echo(f"  credited   {subject['credited']['t']} t, coverage {subject['coverage']}")
+    for event in events:
+        reason = f", {event['reason']}" if event["reason"] else ""
+        click.echo(f"  {event['at']}  {event['state']} by {event['by']}{reason}")
+
+
+@statement.command()
+@click.argument("id_", metavar="ID")
+@_key
+def submit(id_: str, key_name: str) -> None:
+    """
+    Sign a draft as its operator.
+
+    \b
+    Example:
+      tonne statement submit TN-nck-pv-20260101-20260201-1 --key plant
+    """
+    signer = _signer(key_name)
+    with _database() as conn:
+        life.submit(conn, id_, signer)
+    click.echo(f"{id_} is submitted, signed by {signer.holder.name}")
+
+
+@statement.command()
+@click.argument("id_", metavar="ID")
+@_key
+@click.option("--opinion", type=click.Choice(get_args(Opinion)), default="unmodified",
+              show_default=True, help="adverse rejects the statement.")  # fmt: skip
+@click.option("--assurance", type=click.Choice(get_args(Assurance)), default="reasonable",
+              show_default=True, help="Level of assurance.")  # fmt: skip
+@click.option("--materiality", default="5", show_default=True, metavar="PERCENT",
+              help="Largest error that would not change the opinion.")  # fmt: skip
+@click.option("--finding", "findings", multiple=True, help="May be repeated.")
+def verify(
+    id_: str,
+    key_name: str,
+    opinion: Opinion,
+    assurance: Assurance,
+    materiality: str,
+    findings: tuple[str, ...],
+) -> None:
+    """
+    Compute a submitted statement again from raw readings, and sign the opinion.
+
+    Ends with 1, and signs nothing, where the database gives another statement.
+
+    \b
+    Example:
+      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor
+    """
+    finding = Finding(opinion, assurance, _percent(materiality), findings)
+    signer = _signer(key_name)
+    with _database() as conn:
+        try:
+            state = life.verify(conn, id_, signer, finding)
+        except VerificationError as error:
+            click.echo(f"tonne: {error}", err=True)
+            click.get_current_context().exit(Exit.FALSE)
+    click.echo(f"{id_} is {state}, opinion {opinion}, signed by {signer.holder.name}")
+
+
+def _percent(text: str) -> str:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or not 0 <= number <= _HUNDRED:
+        raise InputError(f"--materiality {text!r} must be a percentage from 0 to 100, such as 5")
+    return str(number)
+
+
+@statement.command()
+@click.argument("id_", metavar="ID")
+@click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
+              help="Key that signs the log's heads; made the first time.")  # fmt: skip
+def issue(id_: str, log_key: str) -> None:
+    """
+    Issue a verified statement: claim its period and enter it in the log.
+
+    \b
+    Example:
+      tonne statement issue TN-nck-pv-20260101-20260201-1
+    """
+    with _database() as conn:
+        signer = life.log_signer(conn, Settings().home, log_key)
+        index = life.issue(conn, id_, signer, getpass.getuser())
+    click.echo(f"{id_} is issued, entry {index} of log {signer.holder.name}")
+
+
+@statement.command()
+@click.argument("id_", metavar="ID")
+@click.option("--reason", required=True, help="Why it is replaced; stands in the new statement.")
+@_json
+def supersede(id_: str, reason: str, *, as_json: bool) -> None:
+    """
+    Close an issued statement's period again, as a draft that will replace it.
+
+    The issued one counts until the new one is issued.
+
+    \b
+    Example:
+      tonne statement supersede TN-nck-pv-20260101-20260201-1 --reason "late readings of inv-003"
+    """
+    with _database() as conn:
+        closed = close.supersede(conn, id_, getpass.getuser(), reason)
+    show_closed(closed, as_json=as_json)
+
+
+@statement.command()
+@click.argument("id_", metavar="ID")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+def export(id_: str, out: Path) -> None:
+    """
+    Write the evidence pack, for `tonne verify` and for people.
+
+    \b
+    Example:
+      tonne statement export TN-nck-pv-20260101-20260201-1 --out pack
+    """
+    from services.issuer.pack import export as write  # noqa: PLC0415 - loads the Parquet writer
+
+    with _database() as conn:
+        write(conn, id_, out)
+    click.echo(f"{out}: evidence of {id_}; check it with `tonne verify {out}`")
+
+
+def _signer(name: str) -> life.Signer:
+    return life.Signer(*keys.load(Settings().home, name))
+
+
+def _database() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_mrv", name="tonne statement", autocommit=True)

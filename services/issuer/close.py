@@ -1,0 +1,133 @@
+"""Close a period: evidence, figures, draft statement, in one snapshot."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from mrv import canonical
+from mrv.calendar import days, local_date
+from mrv.statement.body import Label, compose
+from mrv.statement.life import check_step
+from services.issuer.collect import collect
+from services.store import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.outcome import PeriodResult
+    from mrv.statement.case import Case
+
+CODE_VERSION = f"tonne {version('tonne')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A closed period: its statement, its figures, and whether it is new."""
+
+    statement: str
+    document: dict[str, Any]
+    result: PeriodResult
+    new: bool
+
+
+@contextmanager
+def snapshot(conn: Connection[TupleRow]) -> Iterator[None]:
+    """See one state of the database throughout; `conn` is in autocommit."""
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
+
+
+def close_period(
+    conn: Connection[TupleRow],
+    project: str,
+    from_us: int,
+    to_us: int,
+    actor: str,
+    *,
+    supersedes: str | None = None,
+    reason: str | None = None,
+) -> Closed:
+    """
+    Close a period and keep its draft.
+
+    The same evidence gives the same statement: where the last draft of the
+    period says the same, that one is returned.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit.
+    from_us, to_us : int
+        Half-open, on the grid. [us UTC]
+    actor : str
+        Who closes, for the record.
+    supersedes, reason : str, optional
+        The issued statement that this one is to replace, and why.
+
+    Raises
+    ------
+    PeriodError, RegistryError, MethodologyError, FactorError
+        As `collect` and `mrv.period.close` raise.
+    """
+    # before the snapshot, so that it sees what the one before us wrote
+    with statements.closing(conn, project), snapshot(conn):
+        case = collect(conn, project, from_us, to_us)
+        last = statements.latest(conn, project, from_us, to_us)
+        if last is not None and last.state == "draft":
+            label = Label(last.sequence, CODE_VERSION, supersedes, reason)
+            document = compose(case, label)
+            if canonical.encode(document) == last.body:
+                return Closed(last.id, document, case.result, new=False)
+        sequence = 1 if last is None else last.sequence + 1
+        document = compose(case, Label(sequence, CODE_VERSION, supersedes, reason))
+        statement = document["credentialSubject"]["statement"]
+        statements.insert(conn, case.result, _local(case), document, _detail(case))
+        statements.step(conn, statement, "draft", actor, reason=reason)
+    return Closed(statement, document, case.result, new=True)
+
+
+def supersede(conn: Connection[TupleRow], statement: str, actor: str, reason: str) -> Closed:
+    """
+    Close an issued statement's period again, to replace it once that is issued.
+
+    Raises
+    ------
+    StatementStateError
+        If it is not issued.
+    """
+    stored = statements.find(conn, statement)
+    check_step(stored.id, stored.state, "superseded")
+    return close_period(
+        conn,
+        stored.project,
+        stored.from_us,
+        stored.to_us,
+        actor,
+        supersedes=stored.id,
+        reason=reason,
+    )
+
+
+def _local(case: Case) -> tuple[date, date]:
+    """First local day that the period touches, and the day after the last."""
+    zone = case.plan.project.timezone
+    first = local_date(case.from_us, zone)
+    *_, (_, _, end) = days(case.from_us, case.to_us, zone)
+    return first, local_date(end, zone)
+
+
+def _detail(case: Case) -> dict[str, Any]:
+    """What makes the pack again, whatever the registry says later."""
+    return {
+        "plan": case.plan.to_json(),
+        "factors": case.factor_records,
+        "leaves": case.leaves(),
+    }

@@ -1,0 +1,206 @@
+"""
+The evidence of a period, from the database, and the proof that it is enough.
+
+Stored intervals are what dashboards showed all along; here they are held
+against the raw readings.  A statement never rests on rows that do not follow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.model import Frame, IntervalRows
+from mrv import canonical, factors
+from mrv.calendar import instant_us, utc_text
+from mrv.errors import PeriodError
+from mrv.factors.records import book_of
+from mrv.project import Project
+from mrv.statement import evidence
+from mrv.statement.case import Case
+from mrv.statement.plan import MonitoringPlan, read_plan
+from services.store import periods, registry, statements
+from services.store.derived import intervals_of
+from services.store.periods import Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet
+
+
+def collect(conn: Connection[TupleRow], project_id: str, from_us: int, to_us: int) -> Case:
+    """
+    Collect a period's plan, readings and intervals.
+
+    Call it in a REPEATABLE READ transaction: the pipeline goes on meanwhile.
+
+    Raises
+    ------
+    RegistryError
+        If the project is unknown.
+    PeriodError
+        If stored intervals do not follow from the readings; says what to run.
+    """
+    plan = _plan(conn, project_id, from_us, to_us)
+    fleet = plan.fleet()
+    pairs = evidence.monitored(plan.project, fleet)
+    with conn.cursor() as cursor:
+        ids = [d.id for d in fleet.devices]
+        stored = evidence.select(
+            intervals_of(cursor, fleet, from_us, to_us, ids), pairs, from_us, to_us
+        )
+        frames = _enough(cursor, fleet, pairs, stored, from_us, to_us)
+    return Case(plan, frames, stored, from_us, to_us, factors.load())
+
+
+def _plan(conn: Connection[TupleRow], project_id: str, from_us: int, to_us: int) -> MonitoringPlan:
+    project = registry.load_project(conn, project_id)
+    bound = tuple(
+        d for d in project.devices if d.from_us < to_us and (d.to_us is None or d.to_us > from_us)
+    )
+    ids = sorted({d.device for d in bound})
+    fleet = registry.load_fleet(conn)
+    before = statements.claimed_before(conn, project_id, from_us)
+    carried = "0"
+    if before is not None:
+        subject = canonical.parse_object(before.body)["credentialSubject"]
+        carried = subject["carried"]["out_ug"]
+    fields = {name: getattr(project, name) for name in Project.__slots__}
+    return MonitoringPlan(
+        project=Project(**{**fields, "devices": bound}),
+        devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
+        serials=periods.load_serials(conn, ids),
+        calibrations=registry.load_calibrations(conn, ids),
+        carried_ug=int(carried),
+        carried_from=None if before is None or carried == "0" else before.id,
+    )
+
+
+def _enough(
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    pairs: set[tuple[int, int]],
+    stored: IntervalRows,
+    from_us: int,
+    to_us: int,
+) -> list[Frame]:
+    """Readings from which metering alone gives the stored rows, as few as will do."""
+    todo = {d for d, _ in pairs}
+    frames: list[Frame] = []
+    again = IntervalRows.empty()
+    for reach in periods.reaches(cursor, fleet, pairs, from_us, to_us):
+        tried = periods.fetch(cursor, fleet, {d: reach[d] for d in todo})
+        again = evidence.remeter(fleet, tried, pairs, from_us, to_us)
+        done = {d for d in todo if evidence.same(_of(stored, {d}), _of(again, {d}))}
+        frames += [f.take(np.isin(f.device, sorted(done))) for f in tried]
+        todo -= done
+        if not todo:
+            return join(frames)
+    raise PeriodError(_mismatch(fleet, min(todo), stored, again, from_us, to_us))
+
+
+def _of(rows: IntervalRows, devices: set[int]) -> IntervalRows:
+    return rows.take(np.isin(rows.device, sorted(devices)))
+
+
+def join(frames: Sequence[Frame]) -> list[Frame]:
+    """One frame a class, by device and time."""
+    joined = []
+    for class_id in sorted({f.class_id for f in frames if len(f)}):
+        parts = [f for f in frames if f.class_id == class_id]
+        frame = Frame(
+            class_id,
+            np.concatenate([f.device for f in parts]),
+            np.concatenate([f.time_us for f in parts]),
+            np.concatenate([f.message for f in parts]),
+            {n: np.concatenate([f.columns[n] for f in parts]) for n in parts[0].columns},
+        )
+        joined.append(frame.take(np.lexsort((frame.time_us, frame.device))))
+    return joined
+
+
+def _mismatch(
+    fleet: Fleet,
+    device: int,
+    stored: IntervalRows,
+    again: IntervalRows,
+    from_us: int,
+    to_us: int,
+) -> str:
+    one, other = (_facts(_of(rows, {device})) for rows in (stored, again))
+    start = min(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    name = fleet.devices[device].id
+    return (
+        f"device {name}: the stored interval at {utc_text(start)} is"
+        f" {one.get(start, 'missing')}, its readings give {other.get(start, 'none')};"
+        f" run `tonne rebuild --from {utc_text(from_us)} --to {utc_text(to_us)} --device {name}`"
+        " and close again"
+    )
+
+
+def _facts(rows: IntervalRows) -> dict[int, str]:
+    columns = (rows.start_us, *(getattr(rows, name) for name in evidence.FIELDS))
+    return {
+        start: f"{value} (measured {m} us, estimated {e} us, unknown {u} us)"
+        for start, value, m, e, u in zip(*(c.tolist() for c in columns), strict=True)
+    }
+
+
+def recollect(
+    conn: Connection[TupleRow], body: Mapping[str, Any], detail: Mapping[str, Any]
+) -> Case:
+    """
+    Collect the evidence of a closed period again, for its pack.
+
+    Registry changes since then do not matter: the plan is the one that was kept,
+    and the statement says from which reading to which the evidence reaches.
+
+    Raises
+    ------
+    PeriodError
+        If readings came or changed since, so that it is not the same evidence.
+    """
+    subject = body["credentialSubject"]
+    plan = read_plan(detail["plan"])
+    fleet = plan.fleet()
+    reach = {
+        fleet.by_id[p["device"]]: Reach(
+            instant_us(p["readings"]["first"], "UTC") - 1,
+            instant_us(p["readings"]["last"], "UTC"),
+        )
+        for p in subject["monitoredParameters"]
+        if p["readings"]["count"]
+    }
+    with conn.cursor() as cursor:
+        frames = periods.fetch(cursor, fleet, reach)
+    begin, end = (instant_us(subject["monitoringPeriod"][e], "UTC") for e in ("from", "to"))
+    pairs = evidence.monitored(plan.project, fleet)
+    rows = evidence.remeter(fleet, frames, pairs, begin, end)
+    case = Case(plan, frames, rows, begin, end, book_of(detail["factors"]))
+    _refuse_other_evidence(case, subject, detail)
+    return case
+
+
+def _refuse_other_evidence(
+    case: Case, subject: Mapping[str, Any], detail: Mapping[str, Any]
+) -> None:
+    if case.digests() == subject["digests"]:
+        return
+    said = detail["leaves"]
+    found = [
+        f"{leaf['table']} of {leaf['device']} on {leaf['day']}"
+        for name, leaves in case.leaves().items()
+        for leaf in leaves
+        if leaf not in said[name]
+    ]
+    raise PeriodError(
+        f"the evidence of statement {subject['statement']} is not as it was closed"
+        f" ({'; '.join(found[:3]) or 'rows are missing'}); late readings came since:"
+        " close the period again, or supersede the statement"
+    )

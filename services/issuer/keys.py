@@ -1,0 +1,85 @@
+"""
+Key files of signers, in `TONNE_HOME/keys`: readable by their owner alone.
+
+The secret never leaves this file: the database and packs hold public parts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from ingest.errors import InputError
+from mrv.keyfile import read_secret, write_secret
+from mrv.keys import EnrolledKey, SigningKey
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mrv.keys import Role
+
+# Also the name of a file, and of a log in its signed heads.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_OTHERS = 0o077
+
+
+def create(home: Path, name: str, role: Role) -> EnrolledKey:
+    """
+    Make a key and keep its secret in a new file.
+
+    Raises
+    ------
+    InputError
+        If the name is no file name, or there is a key of that name already.
+    """
+    path = _path(home, name)
+    key = SigningKey.generate()
+    holder = EnrolledKey(name, role, key.public_multikey)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise InputError(
+            f"{path} exists and is not overwritten: what it signed could never be signed again;"
+            " choose another name"
+        ) from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(write_secret(key, holder))
+        file.flush()
+        os.fsync(file.fileno())
+    return holder
+
+
+def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
+    """
+    Read a signer's key.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, others may read it, or it is damaged.
+    """
+    path = _path(home, name)
+    if not path.exists():
+        known = ", ".join(names(home)) or "none"
+        raise InputError(
+            f"there is no key {name!r} in {path.parent}; there are: {known};"
+            f" make it with `tonne keys create --role ROLE --name {name}`"
+        )
+    if path.stat().st_mode & _OTHERS:
+        raise InputError(f"{path} can be read by others; run `chmod 600 {path}`")
+    return read_secret(path.read_bytes())
+
+
+def names(home: Path) -> list[str]:
+    """Return the names of the keys whose secrets are here."""
+    return sorted(path.stem for path in (home / "keys").glob("*.json"))
+
+
+def _path(home: Path, name: str) -> Path:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} is no name for a key; use up to 64 letters, digits, dots, - and _"
+        )
+    return home / "keys" / f"{name}.json"

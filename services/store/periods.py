@@ -1,0 +1,119 @@
+"""
+What a period rests on, as it is stored: serials, the readings around its edges.
+
+How far the evidence of a device reaches beyond the period is tried from near
+to far (see mrv/statement/evidence); here are the places to try.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest import classes
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import HOUR_US
+from ingest.pipeline import FROM_START, POWER_GAP_US
+from services.store import marks, readings
+from services.store.readings import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.classes import Channel
+    from ingest.model import Fleet, Frame
+
+_FAR = 2**62
+# Two hold-offs of a departed register, and the quarter hour that it ends in.
+_SETTLED_US = 3 * HOUR_US
+
+
+class Reach(NamedTuple):
+    """Readings of a device later than `after_us` and up to, with, `until_us`."""
+
+    after_us: int
+    until_us: int
+
+
+def reaches(
+    cursor: Cursor[TupleRow], fleet: Fleet, pairs: set[tuple[int, int]], from_us: int, to_us: int
+) -> list[dict[int, Reach]]:
+    """
+    Evidence to try for each device, nearest first; the last is its whole history.
+
+    Parameters
+    ----------
+    pairs : set of (int, int)
+        Device and quantity that count.
+    from_us, to_us : int
+        The period, half-open. [us UTC]
+    """
+    devices = sorted({d for d, _ in pairs})
+    begin = dict.fromkeys(devices, from_us - POWER_GAP_US - 1)
+    for mark in marks.last(cursor, fleet, start_before=dict.fromkeys(devices, from_us)):
+        if (mark.device, mark.quantity) in pairs:
+            begin[mark.device] = min(begin[mark.device], mark.changed_us - 1)
+    end = dict.fromkeys(devices, to_us)
+    for device, quantity in pairs:
+        end[device] = max(end[device], _first_from(cursor, fleet, device, quantity, to_us))
+    return [
+        {d: Reach(begin[d], end[d]) for d in devices},
+        {d: Reach(begin[d], to_us + _SETTLED_US) for d in devices},
+        {d: Reach(begin[d], _FAR) for d in devices},
+        {d: Reach(FROM_START, _FAR) for d in devices},
+    ]
+
+
+def _first_from(
+    cursor: Cursor[TupleRow], fleet: Fleet, device: int, quantity: int, to_us: int
+) -> int:
+    """Time of the first reading at or after the end that ends a step; the end, if none does."""
+    found = fleet.devices[device]
+    for channel in classes.load()[found.class_id].registers:
+        if QUANTITY_INDEX[str(channel.quantity)] != quantity:
+            continue
+        for column in _columns(channel):
+            us = _first(cursor, found.class_id, found.id, column, to_us)
+            if us is not None:
+                return us
+    return to_us
+
+
+def _columns(channel: Channel) -> list[str]:
+    return [channel.name] if channel.power is None else [channel.name, channel.power]
+
+
+def _first(
+    cursor: Cursor[TupleRow], class_id: str, device: str, column: str, from_us: int
+) -> int | None:
+    cursor.execute(
+        f"SELECT (extract(epoch FROM time) * 1000000)::bigint FROM reading_{class_id}"
+        f" WHERE device_id = %s AND time >= %s AND {column} IS NOT NULL ORDER BY time LIMIT 1",
+        (device, stamp(from_us)),
+    )
+    row = cursor.fetchone()
+    return None if row is None else int(row[0])
+
+
+def fetch(cursor: Cursor[TupleRow], fleet: Fleet, reach: Mapping[int, Reach]) -> list[Frame]:
+    """Fetch stored readings within each device's reach, one frame a class."""
+    frames = []
+    for class_id, members in sorted(marks.by_class(fleet, list(reach)).items()):
+        after = {d: reach[d].after_us for d in members}
+        last = max(reach[d].until_us for d in members)
+        until = None if last >= _FAR else last + 1
+        frame = readings.fetch(cursor, fleet, class_id, after, until)
+        limit = np.full(len(fleet), _FAR, dtype=np.int64)
+        limit[members] = [reach[d].until_us for d in members]
+        frames.append(frame.take(frame.time_us <= limit[frame.device]))
+    return [frame for frame in frames if len(frame)]
+
+
+def load_serials(conn: Connection[TupleRow], devices: Sequence[str]) -> dict[str, str | None]:
+    """Load the meters' serial numbers by device."""
+    rows = conn.execute("SELECT id, serial FROM device WHERE id = ANY(%s)", [list(devices)])
+    return dict(rows.fetchall())

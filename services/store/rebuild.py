@@ -1,0 +1,173 @@
+"""
+Derived rows again from raw readings: compare, and replace what differs.
+
+Each device's whole history is metered from nothing, through the pipeline's own
+functions, so that what is compared never rests on what is being checked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ingest.classes import QUANTITIES
+from ingest.model import INTERVAL_FIELDS, NULL, IntervalRows
+from ingest.pipeline import FROM_START, MeterState
+from mrv.calendar import utc_text
+from services.flow import Part
+from services.store import derived, late
+from services.store.binary_copy import Words
+from services.store.derived import BindingWords
+from services.store.readings import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from mrv.account import EmissionRows
+    from services.flow import Plan
+
+AT_ONCE = 20
+Key = tuple[str, ...]
+
+
+class Difference(NamedTuple):
+    """A row that is not what its readings give; None where there is none."""
+
+    table: str
+    key: Key
+    stored: tuple[Any, ...] | None
+    computed: tuple[Any, ...] | None
+
+
+def rebuild(
+    conn: Connection[TupleRow],
+    plan: Plan,
+    devices: Sequence[int],
+    from_us: int,
+    to_us: int,
+    *,
+    replace: bool,
+) -> list[Difference]:
+    """
+    Compare the derived rows of some devices in [from, to), and replace them if asked to.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit, as `tonne_ingest`.
+    devices : sequence of int
+        Fleet indices, not too many at once: their readings are held in memory.
+    replace : bool
+        Write the computed rows where a device differs.  The pipeline waits meanwhile.
+    """
+    with conn.transaction(), conn.cursor() as cursor:
+        if replace:
+            # what a running pipeline writes comes before our look, or after our commit
+            cursor.execute(
+                "LOCK TABLE interval_quantity, interval_emission IN SHARE ROW EXCLUSIVE MODE"
+            )
+        else:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        part = _computed(cursor, plan, devices, from_us, to_us)
+        found = list(_differences(cursor, plan, devices, part, from_us, to_us))
+        if replace and found:
+            _replace(cursor, plan, devices, part, from_us, to_us)
+    return found
+
+
+def _computed(
+    cursor: Cursor[TupleRow], plan: Plan, devices: Sequence[int], from_us: int, to_us: int
+) -> Part:
+    scratch = MeterState(len(plan.fleet))
+    remade = late.remake(cursor, plan, scratch, dict.fromkeys(devices, FROM_START))
+    rows = IntervalRows.concat([metered.rows for _, metered in remade.parts])
+    inside = (rows.start_us >= from_us) & (rows.start_us < to_us)
+    return Part.of(plan, rows.take(inside))
+
+
+def _differences(
+    cursor: Cursor[TupleRow],
+    plan: Plan,
+    devices: Sequence[int],
+    part: Part,
+    from_us: int,
+    to_us: int,
+) -> Iterator[Difference]:
+    ids = plan.fleet.ids(list(devices))
+    stored_rows = derived.intervals_of(cursor, plan.fleet, from_us, to_us, ids)
+    tables = (
+        ("interval_quantity", _of_rows(plan, stored_rows), _of_rows(plan, part.intervals)),
+        (
+            "interval_emission",
+            _stored_emissions(cursor, ids, from_us, to_us),
+            _of_emissions(plan, part.emissions),
+        ),
+    )
+    for table, stored, computed in tables:
+        for key in sorted(stored.keys() | computed.keys()):
+            if stored.get(key) != computed.get(key):
+                yield Difference(table, key, stored.get(key), computed.get(key))
+
+
+def _of_rows(plan: Plan, rows: IntervalRows) -> dict[Key, tuple[Any, ...]]:
+    columns = [getattr(rows, name).tolist() for name in INTERVAL_FIELDS]
+    return {
+        (plan.fleet.devices[device].id, QUANTITIES[quantity].name, utc_text(start)): tuple(
+            None if v == NULL else v for v in values
+        )
+        for device, quantity, start, *values in zip(*columns, strict=True)
+    }
+
+
+def _of_emissions(plan: Plan, rows: EmissionRows) -> dict[Key, tuple[Any, ...]]:
+    projects, sources = plan.bindings.projects, plan.bindings.sources
+    figures = (rows.baseline_ug, rows.project_ug, rows.leakage_ug, rows.reduction_ug)
+    columns = (rows.project, rows.device, rows.start_us, rows.source, *figures)
+    return {
+        (projects[project], plan.fleet.devices[device].id, utc_text(start)): (
+            *values,
+            *sources[source],
+        )
+        for project, device, start, source, *values in zip(
+            *(c.tolist() for c in columns), strict=True
+        )
+    }
+
+
+def _stored_emissions(
+    cursor: Cursor[TupleRow], ids: list[str], from_us: int, to_us: int
+) -> dict[Key, tuple[Any, ...]]:
+    cursor.execute(
+        "SELECT project_id, device_id, (extract(epoch FROM start) * 1000000)::bigint,"
+        " baseline_ug, project_ug, leakage_ug, reduction_ug, methodology, factor"
+        " FROM interval_emission WHERE device_id = ANY(%s) AND start >= %s AND start < %s",
+        (ids, stamp(from_us), stamp(to_us)),
+    )
+    return {
+        (project, device, utc_text(start)): tuple(values)
+        for project, device, start, *values in cursor.fetchall()
+    }
+
+
+def _replace(
+    cursor: Cursor[TupleRow],
+    plan: Plan,
+    devices: Sequence[int],
+    part: Part,
+    from_us: int,
+    to_us: int,
+) -> None:
+    """Write a range of derived rows anew; rows outside of it stay as they are."""
+    ids = Words.of([d.id for d in plan.fleet.devices])
+    for table in ("interval_quantity", "interval_emission"):
+        cursor.execute(
+            f"DELETE FROM {table} WHERE device_id = ANY(%s) AND start >= %s AND start < %s",
+            (plan.fleet.ids(np.array(devices, dtype=np.int32)), stamp(from_us), stamp(to_us)),
+        )
+    derived.write_intervals(cursor, ids, part.intervals, fresh=True)
+    words = BindingWords(plan.bindings)
+    derived.write_emissions(cursor, ids, words, part.emissions, fresh=True)

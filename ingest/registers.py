@@ -5,8 +5,8 @@ A register only rises, so each pair of readings gives a step.  Whatever does
 not fit that is told apart here, never guessed:
 
 - a step back within the tolerance is jitter: the register keeps its mark;
-- a register that stood still and then jumps caught up: its step spans the
-  whole standstill, if the device could have made it in that time;
+- a register that stood still and then jumps caught up, if the device could have
+  made it in that time: its step spans the standstill, the last day of it at most;
 - a wrap at the modulus is a step if the meter could have made it;
 - anything else is a departure.  If the register returns within the hold-off to
   where it could have been, the readings between were a glitch and count for
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # high one becomes plausible with time, so it must be settled soon
 HOLD_OFF_LOW_US = 86_400_000_000
 HOLD_OFF_HIGH_US = 3_600_000_000
+# a catch-up is spread over the standstill, but over a day at the most
+SPREAD_US = 86_400_000_000
 MARGIN = 1.2
 MODULUS_SHARE = 100
 
@@ -101,7 +103,9 @@ class Reader:
 
     `mark` is where the register stands.  During a departure `away` is where the
     departed register stands, `since_us` when it left and `steps_at` how many
-    steps were there before, so that a return can take them back.
+    steps were there before, so that a return can take them back.  `rewrites_us`
+    tells from when steps before the first mark would change; `spread_from_us` is
+    the earliest moment that a catch-up was spread back to.
     """
 
     meter: Meter
@@ -113,7 +117,8 @@ class Reader:
     steps: list[Step] = field(default_factory=list)
     marks: list[tuple[int, int, int]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
-    rewrites: bool = False
+    rewrites_us: int | None = None
+    spread_from_us: int | None = None
     next_swap: int = 0
 
     def read(self, time_us: int, value: int) -> None:
@@ -167,14 +172,16 @@ class Reader:
     def _catch_up(self, mark: Mark, time_us: int, value: int, rise: int) -> None:
         """Spread a rise over the standstill in which the register made it."""
         self.events.append("catch_up")
+        earliest = max(mark.changed_us, time_us - SPREAD_US)
         kept = len(self.steps)
         floor = self.steps_at if self.away is not None else 0
-        while kept > floor and self.steps[kept - 1].from_us >= mark.changed_us:
+        while kept > floor and self.steps[kept - 1].from_us >= earliest:
             kept -= 1
         from_us = self.steps[kept].from_us if kept < len(self.steps) else mark.read_us
-        if self.away is None and from_us > mark.changed_us:
-            self.rewrites = True
+        if kept == 0 and from_us > earliest:
+            self.rewrites_us = min(earliest, self.rewrites_us or earliest)
         del self.steps[kept:]
+        self.spread_from_us = min(from_us, self.spread_from_us or from_us)
         self._step(mark, from_us, time_us, rise, value)
 
     def _depart(self, time_us: int, value: int) -> None:

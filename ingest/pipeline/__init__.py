@@ -11,10 +11,12 @@ from ingest.pipeline.bounds import Bounds
 from ingest.pipeline.meter import FROM_START, Metered, meter
 from ingest.pipeline.state import MeterState
 from ingest.rates import MAX_GAP_US as POWER_GAP_US
+from ingest.registers import SPREAD_US
 
 __all__ = [
     "FROM_START",
     "POWER_GAP_US",
+    "SPREAD_US",
     "Admitted",
     "Bounds",
     "MeterState",

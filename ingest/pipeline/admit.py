@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.classes import Channel
-    from ingest.codecs.json_object import Reading
     from ingest.model import Fleet, Float64, Frame
+    from ingest.reading import Reading
 
 LIFETIME_HOURS = 87_600
 _SHOWN = 5
@@ -34,12 +34,13 @@ _SHOWN = 5
 
 @dataclass(slots=True)
 class Admitted:
-    """Frames fit to store, refusals, ignored channels, and what each message held."""
+    """Frames fit to store, refusals, ignored channels, what each message held and what read it."""
 
     frames: list[Frame]
     rejected: list[Rejected]
     ignored: Counter[tuple[str, str, str]]
     seen: dict[int, Sequence[Reading]]
+    codecs: list[str]
 
 
 def admit(
@@ -62,9 +63,10 @@ def admit(
     received_us : int
         When the batch was received; times more than 5 minutes later are refused. [us UTC]
     """
-    decoded = decode(fleet, route, topics, payloads, content_types)
+    decoded = decode(fleet, route, topics, payloads, content_types, received_us)
     frames = [_judge(fleet, frame, decoded, received_us) for frame in decoded.frames]
-    return Admitted([f for f in frames if len(f)], decoded.rejected, decoded.ignored, decoded.seen)
+    kept = [f for f in frames if len(f)]
+    return Admitted(kept, decoded.rejected, decoded.ignored, decoded.seen, decoded.codecs)
 
 
 def _judge(fleet: Fleet, frame: Frame, out: Decoded, received_us: int) -> Frame:

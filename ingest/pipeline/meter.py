@@ -45,11 +45,14 @@ class Metered:
         Fleet index to the time from which its rows change. [us]
     events : list of str
         What the registers did: reset, rollover, glitch, jitter, ...
+    spread : dict of int to int
+        Fleet index to the beginning of the standstill that a catch-up filled. [us]
     """
 
     rows: IntervalRows
     rewrites: dict[int, int]
     events: list[str]
+    spread: dict[int, int] = field(default_factory=dict)
     ends: list[tuple[int, Ends]] = field(default_factory=list)
     powers: list[tuple[int, Power]] = field(default_factory=list)
     newest: list[tuple[Int32, Int64]] = field(default_factory=list)
@@ -104,6 +107,7 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
             out.ends.append((column.quantity, found.ends))
             out.events.extend(found.events)
             out.rewrites.update(found.rewrites)
+            out.spread |= {d: min(us, out.spread.get(d, us)) for d, us in found.spread.items()}
             out.rewrites.update(_newly_metered(register, rows.device))
             if column.channel.power is not None:
                 watts: Float64 = frame.columns[column.channel.power][order].astype(np.float64)

@@ -60,7 +60,8 @@ class Trace:
     Steps of one register column, and the mark after each reading.
 
     `rewrites` are devices whose older steps would change; a mark read before the
-    time beside each is a sound start.  Their rows here are left out.
+    time beside each is a sound start.  Their rows here are left out.  `spread`
+    are devices that caught up, and since when they stood still.
     """
 
     steps: Steps
@@ -68,6 +69,7 @@ class Trace:
     ends: Ends
     events: list[str]
     rewrites: dict[int, int]
+    spread: dict[int, int]
 
 
 def trace(
@@ -110,7 +112,7 @@ def trace(
         changed[tails],
         np.zeros(len(heads), dtype=np.bool_),
     )
-    out = Trace(steps, marks, ends, [], {})
+    out = Trace(steps, marks, ends, [], {}, {})
     if not fine_device.all():
         out.marks = Marks(*(values[good] for values in marks))
         _read_others(bounds, column, rows, heads, fine_device, start, out)
@@ -182,9 +184,11 @@ def _read_others(
         for moment, value in zip(times.tolist(), values.tolist(), strict=True):
             reader.read(moment, value)
         out.events.extend(reader.events)
-        if reader.rewrites:
-            out.rewrites[index] = int(start.changed_us[index]) + 1
+        if reader.rewrites_us is not None:
+            out.rewrites[index] = reader.rewrites_us + 1
             continue
+        if reader.spread_from_us is not None:
+            out.spread[index] = reader.spread_from_us
         steps.append(_reader_steps(index, column.quantity, reader))
         marks.append(_reader_marks(index, column.quantity, reader, times, start))
         _set_end(out.ends, int(k), reader)

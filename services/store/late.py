@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.model import INTERVAL_US, IntervalRows
-from ingest.pipeline import POWER_GAP_US, MeterState, meter
+from ingest.pipeline import POWER_GAP_US, SPREAD_US, MeterState, meter
 from ingest.pipeline.meter import FROM_START
 from services.flow import Part
 from services.store import derived, marks, readings
@@ -68,7 +68,9 @@ def remake(
     while todo:
         begins = _begin(cursor, plan, scratch, todo)
         metered = _meter(cursor, plan, scratch, begins)
-        again = metered.rewrites
+        # a catch-up over a standstill that began before the rows replaced here
+        again = {d: us + 1 for d, us in metered.spread.items() if us < begins[d].replaced_us}
+        again |= metered.rewrites | _first_registers(plan, scratch, todo, metered)
         done = {d: b.replaced_us for d, b in begins.items() if d not in again}
         rows = metered.rows.take(np.isin(metered.rows.device, list(done)))
         metered.rewrites = {}
@@ -77,6 +79,26 @@ def remake(
         out.events.extend(metered.events if not again else [])
         todo = {d: us if us < todo[d] else FROM_START for d, us in again.items()}
     return out
+
+
+def _first_registers(
+    plan: Plan, scratch: MeterState, todo: dict[int, int], metered: Metered
+) -> dict[int, int]:
+    """Devices that show a register without a mark before: all their power-made rows must go."""
+    limited = np.array([d for d, us in todo.items() if us > FROM_START], dtype=np.int32)
+    powered = {
+        (class_id, column.quantity)
+        for class_id in marks.by_class(plan.fleet, limited.tolist())
+        for column in plan.bounds.columns(class_id)
+        if column.channel.power is not None
+    }
+    found: dict[int, int] = {}
+    for quantity, ends in metered.ends:
+        new = ends.device[~scratch.registers[quantity].known[ends.device]]
+        for device in new[np.isin(new, limited)].tolist():
+            if (plan.fleet.devices[device].class_id, quantity) in powered:
+                found[device] = FROM_START
+    return found
 
 
 def _keep_only(metered: Metered, rows: IntervalRows, devices: set[int]) -> None:
@@ -110,7 +132,9 @@ def _begin(
     limited = {d: us for d, us in from_us.items() if us > FROM_START}
     replaced = {d: _floor(us - POWER_GAP_US) for d, us in limited.items()}
     for mark in marks.last(cursor, plan.fleet, read_before=limited):
-        replaced[mark.device] = min(replaced[mark.device], _floor(mark.read_us))
+        # rows that hold a catch-up over the mark's standstill may lose it
+        still = max(mark.changed_us, limited[mark.device] - SPREAD_US)
+        replaced[mark.device] = min(replaced[mark.device], _floor(min(mark.read_us, still)))
     after = {d: us - POWER_GAP_US - 1 for d, us in replaced.items()}
     for mark in marks.last(cursor, plan.fleet, start_before=replaced):
         mark.set(scratch.registers[mark.quantity])

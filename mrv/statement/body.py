@@ -12,8 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mrv.calendar import local_text, utc_text
 from mrv.methodologies import find
 from mrv.statement.case import identifier
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
         PeriodResult,
         Totals,
     )
-    from mrv.statement.case import Case
+    from mrv.statement.case import Case, Reach
 
 # The second context gives meaning to words that the first does not define.
 CONTEXT = (
@@ -202,24 +200,18 @@ def _parameter(case: Case, one: DeviceOutcome) -> dict[str, Any]:
             "replacements": one.replacements,
         },
         "calibrations": [calibration_out(c) for c in certificates],
-        "readings": _readings(case, case.fleet.by_id[one.device]),
+        "readings": _readings(case.reaches[case.fleet.by_id[one.device]]),
         "coverage": _coverage(one.coverage),
     }
 
 
-def _readings(case: Case, device: int) -> dict[str, Any]:
+def _readings(one: Reach) -> dict[str, Any]:
     """How many readings, and how far they reach beyond the period's edges."""
-    times = np.concatenate(
-        [np.empty(0, np.int64), *(f.time_us[f.device == device] for f in case.frames)]
-    )
-    if not len(times):
-        return {"count": 0, "first": None, "last": None, "outsidePeriod": 0}
-    outside = (times < case.from_us) | (times >= case.to_us)
     return {
-        "count": len(times),
-        "first": utc_text(int(times.min())),
-        "last": utc_text(int(times.max())),
-        "outsidePeriod": int(outside.sum()),
+        "count": one.readings,
+        "first": None if one.first_us is None else utc_text(one.first_us),
+        "last": None if one.last_us is None else utc_text(one.last_us),
+        "outsidePeriod": one.outside,
     }
 
 

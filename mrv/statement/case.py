@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from mrv import canonical, period
 from mrv.calendar import local_date, midnight_us, utc_text
@@ -14,11 +17,20 @@ from mrv.statement import evidence
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest.model import Fleet, Frame, IntervalRows
+    from ingest.model import Fleet, Frame, Int64, IntervalRows
     from mrv.digest import DayLeaf, Digest
     from mrv.factors import FactorBook
     from mrv.outcome import PeriodResult
     from mrv.statement.plan import MonitoringPlan
+
+
+class Reach(NamedTuple):
+    """Readings of a device: how many, first, last, and how many outside of the period."""
+
+    readings: int
+    first_us: int | None
+    last_us: int | None
+    outside: int
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,24 @@ class Case:
     def intervals(self) -> Digest:
         """Digest of the interval rows."""
         return evidence.intervals_digest(self.fleet, self.rows)
+
+    @cached_property
+    def reaches(self) -> list[Reach]:
+        """How far each device's readings reach, by fleet index."""
+        none = np.empty(0, dtype=np.int64)
+        device = np.concatenate([none, *(f.device for f in self.frames)])
+        time_us = np.concatenate([none, *(f.time_us for f in self.frames)])
+        order = np.lexsort((time_us, device))
+        device, time_us = device[order], time_us[order]
+        edges = np.searchsorted(device, np.arange(len(self.plan.devices) + 1)).tolist()
+        return [self._reach(time_us[a:b]) for a, b in pairwise(edges)]
+
+    def _reach(self, time_us: Int64) -> Reach:
+        if not len(time_us):
+            return Reach(0, None, None, 0)
+        inside = np.searchsorted(time_us, [self.from_us, self.to_us])
+        outside = len(time_us) - int(inside[1] - inside[0])
+        return Reach(len(time_us), int(time_us[0]), int(time_us[-1]), outside)
 
     @cached_property
     def factor_records(self) -> list[dict[str, Any]]:

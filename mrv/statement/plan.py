@@ -3,23 +3,24 @@ The monitoring plan of a period: what the registry said of project and meters.
 
 An extract, so that a pack can be checked without the registry: the project and
 its devices of the period, meter swaps, certificates, and what earlier periods
-left below zero.  Numbers stand as decimal text.
+left below zero.  Numbers with decimals stand as text.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.model import Device, Fleet, Replacement
 from mrv.calendar import instant_us, utc_text
+from mrv.canonical import MAX_SAFE_INTEGER
 from mrv.errors import CanonicalError, PeriodError
 from mrv.project import Calibration, Project, ProjectDevice
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+_DECIMAL = "$decimal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +131,14 @@ def _project_out(project: Project) -> dict[str, Any]:
         "timezone": project.timezone,
         "from": utc_text(project.from_us),
         "to": utc_text(project.to_us),
-        "parameters": _numbers_out(project.parameters),
-        "expected": _numbers_out(project.expected),
+        "parameters": _values_out(project.parameters),
+        "expected": _values_out(project.expected),
         "action": project.action,
         "devices": [
             {
                 "device": d.device,
                 "role": d.role,
-                "params": _numbers_out(d.params),
+                "params": _values_out(d.params),
                 "from": utc_text(d.from_us),
                 "to": _time_out(d.to_us),
             }
@@ -155,14 +156,14 @@ def _project_in(record: Mapping[str, Any]) -> Project:
         timezone=record["timezone"],
         from_us=_time(record["from"]),
         to_us=_time(record["to"]),
-        parameters=_numbers_in(record["parameters"]),
-        expected=_numbers_in(record["expected"]),
+        parameters=_values_in(record["parameters"]),
+        expected=_values_in(record["expected"]),
         action=record["action"],
         devices=tuple(
             ProjectDevice(
                 d["device"],
                 d["role"],
-                _numbers_in(d["params"]),
+                _values_in(d["params"]),
                 _time(d["from"]),
                 _time_in(d["to"]),
             )
@@ -200,10 +201,6 @@ def _calibration_in(record: Mapping[str, Any]) -> Calibration:
     )
 
 
-def _numbers_out(values: Mapping[str, Any]) -> dict[str, str | None]:
-    return {name: _number_out(value) for name, value in sorted(values.items())}
-
-
 def _number_out(value: Any) -> str | None:
     """Write a number as the text that was typed; a float as its shortest text."""
     if value is None:
@@ -211,8 +208,29 @@ def _number_out(value: Any) -> str | None:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _numbers_in(values: Mapping[str, str | None]) -> dict[str, Decimal | None]:
-    return {name: None if text is None else Decimal(text) for name, text in values.items()}
+def _values_out(value: Any) -> Any:
+    """Write parameters of any shape; a number that JSON readers might round as its text."""
+    match value:
+        case Mapping():
+            return {name: _values_out(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_values_out(inner) for inner in value]
+        case bool() | str() | None:
+            return value
+        case int() if abs(value) <= MAX_SAFE_INTEGER:
+            return value
+    return {_DECIMAL: _number_out(value)}
+
+
+def _values_in(value: Any) -> Any:
+    match value:
+        case dict() if value.keys() == {_DECIMAL}:
+            return Decimal(value[_DECIMAL])
+        case dict():
+            return {name: _values_in(inner) for name, inner in value.items()}
+        case list():
+            return [_values_in(inner) for inner in value]
+    return value
 
 
 def _time_out(us: int | None) -> str | None:

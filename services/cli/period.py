@@ -42,7 +42,7 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
 
     T is RFC 3339 with its offset, or a local date of the project's site; on
     quarter hours. Stored intervals are held against the raw readings first.
-    Closing the same period again over the same readings gives the same draft.
+    Closing the same period again over the same readings gives the same statement.
 
     \b
     Example:
@@ -69,7 +69,7 @@ def summary(closed: Closed) -> dict[str, Any]:
     emissions = subject["emissions"]
     return {
         "statement": closed.statement,
-        "state": "draft",
+        "state": closed.state,
         "project": subject["project"]["id"],
         "methodology": subject["methodology"]["id"],
         "from": subject["monitoringPeriod"]["from"],
@@ -89,7 +89,7 @@ def _lines(closed: Closed) -> list[str]:
     subject = closed.document["credentialSubject"]
     span, emissions = subject["monitoringPeriod"], subject["emissions"]
     lines = [
-        f"{closed.statement}  draft{'' if closed.new else ', as before'}",
+        f"{closed.statement}  {closed.state}{'' if closed.new else ', as before'}",
         f"  period      {span['localFrom']} to {span['localTo']}",
         f"  baseline    {emissions['baseline']['t']:>16} t",
         f"  project     {emissions['project']['t']:>16} t",

@@ -180,19 +180,22 @@ def _percent(text: str) -> str:
 
 @statement.command()
 @click.argument("id_", metavar="ID")
+@click.option("--key", "key_name", metavar="N",
+              help="Operator's key of who issues; the system's user where absent.")  # fmt: skip
 @click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
               help="Key that signs the log's heads; made the first time.")  # fmt: skip
-def issue(id_: str, log_key: str) -> None:
+def issue(id_: str, key_name: str | None, log_key: str) -> None:
     """
     Issue a verified statement: claim its period and enter it in the log.
 
     \b
     Example:
-      tonne statement issue TN-nck-pv-20260101-20260201-1
+      tonne statement issue TN-nck-pv-20260101-20260201-1 --key plant
     """
+    holder = None if key_name is None else _signer(key_name).holder
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
-        index = life.issue(conn, id_, signer, getpass.getuser())
+        index = life.issue(conn, id_, signer, holder or getpass.getuser())
     click.echo(f"{id_} is issued, entry {index} of log {signer.holder.name}")
 
 

@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 
     from mrv.outcome import PeriodResult
     from mrv.statement.case import Case
+    from services.store.statements import Stored
 
+_COUNTS = ("draft", "submitted", "verified", "issued")
 CODE_VERSION = f"tonne {version('tonne')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A closed period: its statement, its figures, and whether it is new."""
+    """A closed period: its statement and state, its figures, and whether it is new."""
 
     statement: str
+    state: str
     document: dict[str, Any]
     result: PeriodResult
     new: bool
@@ -58,8 +61,8 @@ def close_period(
     """
     Close a period and keep its draft.
 
-    The same evidence gives the same statement: where the last draft of the
-    period says the same, that one is returned.
+    The same evidence gives the same statement: where the period's last one says
+    the same and still counts, that one is returned, whatever its state.
 
     Parameters
     ----------
@@ -81,17 +84,24 @@ def close_period(
     with statements.closing(conn, project), snapshot(conn):
         case = collect(conn, project, from_us, to_us)
         last = statements.latest(conn, project, from_us, to_us)
-        if last is not None and last.state == "draft":
-            label = Label(last.sequence, CODE_VERSION, supersedes, reason)
-            document = compose(case, label)
+        if last is not None and last.state in _COUNTS:
+            document = compose(case, _label(last, supersedes, reason))
             if canonical.encode(document) == last.body:
-                return Closed(last.id, document, case.result, new=False)
+                return Closed(last.id, last.state, document, case.result, new=False)
         sequence = 1 if last is None else last.sequence + 1
         document = compose(case, Label(sequence, CODE_VERSION, supersedes, reason))
         statement = document["credentialSubject"]["statement"]
         statements.insert(conn, case.result, _local(case), document, _detail(case))
         statements.step(conn, statement, "draft", actor, reason=reason)
-    return Closed(statement, document, case.result, new=True)
+    return Closed(statement, "draft", document, case.result, new=True)
+
+
+def _label(last: Stored, supersedes: str | None, reason: str | None) -> Label:
+    """Label of a period's last statement, unless another one is to be replaced."""
+    said = canonical.parse_object(last.body)["credentialSubject"]["supersedes"]
+    if supersedes is None and said is not None:
+        supersedes, reason = said["statement"], said["reason"]
+    return Label(last.sequence, CODE_VERSION, supersedes, reason)
 
 
 def supersede(conn: Connection[TupleRow], statement: str, actor: str, reason: str) -> Closed:

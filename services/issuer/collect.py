@@ -97,7 +97,7 @@ def _enough(
     for reach in periods.reaches(cursor, fleet, pairs, from_us, to_us):
         tried = periods.fetch(cursor, fleet, {d: reach[d] for d in todo})
         again = evidence.remeter(fleet, tried, pairs, from_us, to_us)
-        done = {d for d in todo if evidence.same(_of(stored, {d}), _of(again, {d}))}
+        done = {d for d in todo if evidence.same(_of(stored, d), _of(again, d))}
         frames += [f.take(np.isin(f.device, sorted(done))) for f in tried]
         todo -= done
         if not todo:
@@ -105,8 +105,10 @@ def _enough(
     raise PeriodError(_mismatch(fleet, min(todo), stored, again, from_us, to_us))
 
 
-def _of(rows: IntervalRows, devices: set[int]) -> IntervalRows:
-    return rows.take(np.isin(rows.device, sorted(devices)))
+def _of(rows: IntervalRows, device: int) -> IntervalRows:
+    """Rows of a device; `rows` come sorted by device."""
+    begin, end = np.searchsorted(rows.device, [device, device + 1])
+    return rows.take(np.arange(begin, end))
 
 
 def join(frames: Sequence[Frame]) -> list[Frame]:
@@ -133,7 +135,7 @@ def _mismatch(
     from_us: int,
     to_us: int,
 ) -> str:
-    one, other = (_facts(_of(rows, {device})) for rows in (stored, again))
+    one, other = (_facts(_of(rows, device)) for rows in (stored, again))
     start = min(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
     name = fleet.devices[device].id
     return (

@@ -146,9 +146,18 @@ def _recompute(conn: Connection[TupleRow], stored: Stored) -> None:
         )
 
 
-def issue(conn: Connection[TupleRow], statement: str, log_signer: Signer, actor: str) -> int:
+def issue(
+    conn: Connection[TupleRow], statement: str, log_signer: Signer, by: EnrolledKey | str
+) -> int:
     """
     Issue a verified statement: claim its period, enter it in the log, sign the log's head.
+
+    Parameters
+    ----------
+    log_signer : Signer
+        Key of the log.
+    by : EnrolledKey or str
+        Who issues, for the record: an operator's key, or a name.
 
     Returns
     -------
@@ -162,7 +171,7 @@ def issue(conn: Connection[TupleRow], statement: str, log_signer: Signer, actor:
     """
     for attempt in range(_ATTEMPTS):
         try:
-            return _issue(conn, statement, log_signer, actor)
+            return _issue(conn, statement, log_signer, by)
         except errors.ExclusionViolation as error:
             raise StatementStateError(_overlap(conn, statement)) from error
         except (errors.DeadlockDetected, errors.SerializationFailure):
@@ -174,7 +183,10 @@ def issue(conn: Connection[TupleRow], statement: str, log_signer: Signer, actor:
     )
 
 
-def _issue(conn: Connection[TupleRow], statement: str, log_signer: Signer, actor: str) -> int:
+def _issue(
+    conn: Connection[TupleRow], statement: str, log_signer: Signer, by: EnrolledKey | str
+) -> int:
+    actor, multikey = (by, None) if isinstance(by, str) else (by.name, by.multikey)
     with conn.transaction():
         log.lock(conn)
         have = documents(conn, statement)
@@ -186,11 +198,13 @@ def _issue(conn: Connection[TupleRow], statement: str, log_signer: Signer, actor
         check_role(verifier, "verifier", statement)
         check_other(preparer, verifier)
         _may_sign(conn, log_signer.holder, "log", statement)
+        if not isinstance(by, str):
+            _may_sign(conn, by, "operator", statement)
         old = have.stored.supersedes
         if old is not None:
             check_step(old, statements.find(conn, old).state, "superseded")
         statements.claim(conn, have.stored)
-        statements.step(conn, statement, "issued", actor)
+        statements.step(conn, statement, "issued", actor, multikey=multikey)
         entry = issued_entry(have.statement, have.verification)
         index = log.append(conn, "issued", statement, entry)
         if old is not None:

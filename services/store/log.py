@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ingest.errors import RegistryError
+from mrv.errors import LogError
 from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import make_receipt
@@ -44,8 +45,23 @@ def append(conn: Connection[TupleRow], kind: str, statement: str, entry: bytes) 
 
 
 def sign_head(conn: Connection[TupleRow], origin: str, key: SigningKey) -> str:
-    """Sign the log's present size and root, and keep the note."""
+    """
+    Sign the log's present size and root, and keep the note.
+
+    Raises
+    ------
+    LogError
+        If entries under the last head are not the ones that it was signed over.
+    """
     leaves = _leaves(conn)
+    last = conn.execute(
+        "SELECT size, root FROM log_checkpoint ORDER BY size DESC LIMIT 1"
+    ).fetchone()
+    if last is not None and root_hash(leaves[: last[0]]) != bytes(last[1]):
+        raise LogError(
+            f"the first {last[0]} entries of the log are not those of its signed head:"
+            " it was rewritten; restore log_entry from a backup before anything is issued"
+        )
     checkpoint = Checkpoint(origin, len(leaves), root_hash(leaves))
     note = sign_checkpoint(checkpoint, key)
     conn.execute(

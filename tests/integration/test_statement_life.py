@@ -1,0 +1,245 @@
+"""A statement's whole life, by the commands that people type, on a real database."""
+
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from services.cli.main import main
+from services.store.pool import connect
+from tests.services.issuer import plant
+
+pytestmark = pytest.mark.integration
+SPAN = ("--from", "2026-03-02", "--to", "2026-03-04")
+
+
+@pytest.fixture
+def tonne(database_url, tmp_path, monkeypatch):
+    """Run a command in a home of its own; returns exit code, output and errors."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TONNE_MQTT_URL", "mqtt://127.0.0.1:1")
+
+    def run(*arguments, code=0):
+        result = CliRunner().invoke(main, [str(a) for a in arguments])
+        assert result.exit_code == code, (result.output, result.exception)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def signed(tonne, database_url, tmp_path):
+    """A plant with two sunny days and enrolled keys of both roles."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, end="2026-03-05")
+    tonne("keys", "create", "--role", "operator", "--name", "plant")
+    tonne("keys", "create", "--role", "verifier", "--name", "auditor")
+    return tonne
+
+
+def _close(tonne, project="pv", span=SPAN):
+    return json.loads(tonne("period", "close", project, *span, "--json").stdout)
+
+
+def test_from_readings_to_an_issued_statement(signed, tmp_path):
+    """An operator could not bring a period to a statement that an auditor can check."""
+    closed = _close(signed)
+    name = closed["statement"]
+    assert name == "TN-pv-20260302-20260304-1"
+    assert closed["credit_t"] == int(closed["reduction_t"].split(".")[0]) > 0
+    assert [d["device"] for d in closed["deductions"]] == ["inv-2"]
+    signed("statement", "submit", name, "--key", "plant")
+    signed("statement", "verify", name, "--key", "auditor", "--finding", "sampled two meters")
+    wrong = signed("statement", "issue", name, "--key", "auditor", code=2)
+    assert "enrolled as verifier" in wrong.stderr
+    signed("statement", "issue", name, "--key", "plant")
+    signed("statement", "export", name, "--out", tmp_path / "pack")
+    signed("statement", "export", name, "--out", tmp_path / "again")
+    signed("keys", "export", "--out", tmp_path / "trusted.json")
+    checked = signed("verify", tmp_path / "pack", "--keys", tmp_path / "trusted.json", "--json")
+    report = json.loads(checked.stdout)
+    assert {s["outcome"] for s in report["steps"]} == {"ok"}
+    assert len(report["steps"]) == 11
+    assert report["state"] == "issued"
+    files = sorted(p for p in (tmp_path / "pack").rglob("*") if p.is_file())
+    for file in files:
+        other = tmp_path / "again" / file.relative_to(tmp_path / "pack")
+        assert file.read_bytes() == other.read_bytes(), file.name
+    assert "issued" in signed("statement", "list").stdout
+    assert "by auditor" in signed("statement", "show", name).stdout
+
+
+def test_the_keys_of_the_pack_itself_are_named_as_such(signed, tmp_path):
+    """A reader would take a stranger's signature for that of somebody whom he trusts."""
+    name = _close(signed)["statement"]
+    signed("statement", "submit", name, "--key", "plant")
+    signed("statement", "export", name, "--out", tmp_path / "pack")
+    assert "keys taken from the pack itself" in signed("verify", tmp_path / "pack").stdout
+    shutil.copy(tmp_path / "pack" / "statement.json", tmp_path / "alone.json")
+    alone = signed("verify", tmp_path / "alone.json").stdout
+    assert "keys taken from the statement itself" in alone
+    signed("keys", "create", "--role", "operator", "--name", "other", "--no-enroll")
+    signed("keys", "create", "--role", "operator", "--name", "third")
+    signed("keys", "export", "--name", "third", "--out", tmp_path / "third.json")
+    refused = signed("verify", tmp_path / "pack", "--keys", tmp_path / "third.json", code=1)
+    assert "FAILED at step 2, keys and roles" in refused.stdout
+
+
+def test_closing_again_gives_the_same_bytes(signed, database_url):
+    """Two people who close the same period would get two statements and argue."""
+    first = _close(signed)
+    assert _close(signed) == first
+    signed("statement", "submit", first["statement"], "--key", "plant")
+    assert _close(signed) == {**first, "state": "submitted"}
+    plant.send(
+        database_url, "inv-1", [plant.us("2026-03-02T12:01:01+07:00")], active_power_w=[750_000]
+    )
+    second = _close(signed)
+    assert second["statement"].endswith("-2")
+    assert second["state"] == "draft"
+    assert second["digests"]["readings"] != first["digests"]["readings"]
+    assert second["digests"]["intervals"] == first["digests"]["intervals"]
+
+
+def test_steps_out_of_order_and_wrong_keys_are_refused(signed):
+    """A statement could skip its verification, or be verified by who prepared it."""
+    name = _close(signed)["statement"]
+    early = signed("statement", "issue", name, code=2)
+    assert "is draft" in early.stderr
+    assert "tonne statement submit" in early.stderr
+    signed("statement", "verify", name, "--key", "auditor", code=2)
+    wrong = signed("statement", "submit", name, "--key", "auditor", code=2)
+    assert "enrolled as verifier" in wrong.stderr
+    signed("keys", "create", "--role", "operator", "--name", "stranger", "--no-enroll")
+    assert "not enrolled" in signed("statement", "submit", name, "--key", "stranger", code=2).stderr
+    signed("statement", "submit", name, "--key", "plant")
+    assert (
+        "enrolled as operator"
+        in signed("statement", "verify", name, "--key", "plant", code=2).stderr
+    )
+    same = signed("keys", "create", "--role", "verifier", "--name", "plant", code=2)
+    assert "not overwritten" in same.stderr
+    assert "is submitted" in signed("statement", "submit", name, "--key", "plant", code=2).stderr
+    signed("statement", "verify", name, "--key", "auditor")
+    signed("statement", "issue", name)
+    done = signed("statement", "verify", name, "--key", "auditor", code=2)
+    assert "is issued" in done.stderr
+    assert "no statement" in signed("statement", "issue", "TN-none", code=2).stderr
+
+
+def test_an_adverse_opinion_ends_a_statement(signed, tmp_path):
+    """A verifier could not say no."""
+    name = _close(signed)["statement"]
+    signed("statement", "submit", name, "--key", "plant")
+    signed("statement", "verify", name, "--key", "auditor", "--opinion", "adverse")
+    assert "nothing follows" in signed("statement", "issue", name, code=2).stderr
+    signed("statement", "export", name, "--out", tmp_path / "pack")
+    refused = signed("verify", tmp_path / "pack", code=1)
+    assert "adverse opinion" in refused.stdout
+    assert _close(signed)["statement"].endswith("-2")
+
+
+def test_a_verifier_does_not_sign_what_has_changed(signed, database_url):
+    """A late reading between closing and verifying would be signed away."""
+    name = _close(signed)["statement"]
+    signed("statement", "submit", name, "--key", "plant")
+    plant.send(
+        database_url, "inv-1", [plant.us("2026-03-02T12:01:01+07:00")], active_power_w=[750_000]
+    )
+    refused = signed("statement", "verify", name, "--key", "auditor", code=1)
+    assert "digests" in refused.stderr or "readings" in refused.stderr
+    assert "submitted" in signed("statement", "list").stdout
+
+
+def test_superseding_moves_the_claim(signed, database_url, tmp_path):
+    """Late readings could never be counted, or a period would be claimed twice."""
+    first = _close(signed)["statement"]
+    for step in (("submit", "--key", "plant"), ("verify", "--key", "auditor"), ("issue",)):
+        signed("statement", step[0], first, *step[1:])
+    over = _close(signed, span=("--from", "2026-03-03", "--to", "2026-03-04"))["statement"]
+    signed("statement", "submit", over, "--key", "plant")
+    signed("statement", "verify", over, "--key", "auditor")
+    assert first in signed("statement", "issue", over, code=2).stderr
+    plant.send(
+        database_url, "inv-2", [plant.us("2026-03-02T08:40:00+07:00")], active_power_w=[9_000]
+    )
+    new = json.loads(
+        signed("statement", "supersede", first, "--reason", "late readings", "--json").stdout
+    )
+    assert new["supersedes"] == {"statement": first, "reason": "late readings"}
+    for step in (("submit", "--key", "plant"), ("verify", "--key", "auditor"), ("issue",)):
+        signed("statement", step[0], new["statement"], *step[1:])
+    states = {
+        s["statement"]: s["state"] for s in json.loads(signed("statement", "list", "--json").stdout)
+    }
+    assert states[first] == "superseded"
+    assert states[new["statement"]] == "issued"
+    assert _close(signed)["statement"] == new["statement"]
+    signed("statement", "export", new["statement"], "--out", tmp_path / "pack")
+    signed("verify", tmp_path / "pack")
+
+
+def test_buses_go_the_same_way(signed, database_url, tmp_path):
+    """A methodology that is not additive would end before its statement."""
+    plant.fill_buses(database_url)
+    closed = _close(signed, "bus", ("--from", "2026-03-01", "--to", "2026-03-04"))
+    assert float(closed["baseline_t"]) > 0
+    assert float(closed["project_t"]) > 0
+    signed("statement", "export", closed["statement"], "--out", tmp_path / "pack")
+    report = json.loads(signed("verify", tmp_path / "pack", "--json").stdout)
+    assert report["state"] == "draft"
+    assert [s["outcome"] for s in report["steps"]].count("ok") == 7
+
+
+def test_stored_rows_that_do_not_follow_are_refused(signed, database_url):
+    """A statement would rest on intervals that somebody edited."""
+    with connect(database_url, autocommit=True) as conn:
+        conn.execute(
+            "UPDATE interval_quantity SET value = value + 1000 WHERE device_id = 'inv-1'"
+            " AND start = '2026-03-02 05:00Z'"
+        )
+    refused = signed("period", "close", "pv", *SPAN, code=2)
+    assert "inv-1" in refused.stderr
+    assert "2026-03-02T05:00:00Z" in refused.stderr
+    span = ("--from", "2026-03-01", "--to", "2026-03-05")
+    differing = signed("rebuild", *span, "--check", "--json", code=1)
+    found = json.loads(differing.stdout)["differences"]
+    assert [d["key"] for d in found] == [["inv-1", "energy_export", "2026-03-02T05:00:00Z"]]
+    signed("rebuild", *span, "--device", "inv-1")
+    signed("rebuild", *span, "--check")
+    _close(signed)
+
+
+def test_bad_input_says_what_to_do(signed, tmp_path):
+    """A typing error would end in a traceback."""
+    assert "not registered" in signed("period", "close", "none", *SPAN, code=2).stderr
+    odd = signed(
+        "period", "close", "pv", "--from", "2026-03-02T00:07:00Z", "--to", "2026-03-03", code=2
+    )
+    assert "quarter" in odd.stderr
+    assert (
+        "--from"
+        in signed("period", "close", "pv", "--from", "x", "--to", "2026-03-03", code=2).stderr
+    )
+    early = signed("period", "close", "pv", "--from", "2025-12-01", "--to", "2026-03-03", code=2)
+    assert "crediting period" in early.stderr
+    assert "no evidence pack" in signed("verify", tmp_path, code=2).stderr
+    signed("verify", tmp_path / "nothing", code=2)
+
+
+def test_intervals_print_what_is_stored(signed):
+    """A dashboard's figures could not be compared with the statement's."""
+    span = ("--from", "2026-03-02", "--to", "2026-03-04")
+    rows = json.loads(signed("intervals", "--device", "inv-1", *span, "--json").stdout)
+    assert list(rows[0]) == ["start", "quantity", "value", "unit", "quality", "measured_share"]
+    assert rows[0]["start"] == "2026-03-01T17:00:00Z"
+    assert len(rows) == 192
+    closed = _close(signed)
+    assert str(sum(r["value"] for r in rows)) == closed["devices"][0]["metered"]
+    emissions = json.loads(signed("intervals", "--project", "pv", *span, "--json").stdout)
+    assert set(emissions[0]) == {"start", "baseline_ug", "project_ug", "leakage_ug", "reduction_ug"}
+    assert "2026-03-01T17:00:00Z" in signed("intervals", "--device", "inv-1", *span).stdout
+    signed("intervals", "--device", "none", *span, code=2)
+    signed("intervals", "--project", "none", *span, code=2)

@@ -1,0 +1,148 @@
+"""A signed and logged statement in memory, with all its evidence, for tests to spoil."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from ingest import classes
+from ingest.model import INTERVAL_US, NULL, Frame
+from mrv import canonical, factors
+from mrv.keyfile import write_keyring
+from mrv.keys import EnrolledKey, SigningKey
+from mrv.log.checkpoint import Checkpoint, sign_checkpoint
+from mrv.log.receipt import make_receipt
+from mrv.statement.body import Label, compose
+from mrv.statement.case import Case
+from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
+from mrv.statement.evidence import FIELDS, monitored, remeter
+from mrv.statement.plan import MonitoringPlan
+from mrv.tree import leaf_hash, root_hash
+from mrv.verify import Pack, Table
+from tests.mrv.plant import CERTIFICATES, FLEET, FROM, PV
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+SIGNERS = {
+    role: SigningKey(bytes([seed]) * 32)
+    for seed, role in enumerate(("operator", "verifier", "log"), start=1)
+}
+HOLDERS = {
+    role: EnrolledKey(f"the-{role}", role, key.public_multikey) for role, key in SIGNERS.items()
+}
+DAY_US = 96 * INTERVAL_US
+BEGIN, END = FROM + DAY_US, FROM + 2 * DAY_US
+
+
+def frame(device=0, begin=BEGIN - INTERVAL_US, end=END + INTERVAL_US, step=INTERVAL_US):
+    """Readings of an inverter, its register rising with each."""
+    times = np.arange(begin, end, step, dtype=np.int64) + 1
+    columns = {}
+    for channel in classes.load()["pv_inverter"].channels.values():
+        empty = NULL if channel.kind == "register" else np.nan
+        columns[channel.name] = np.full(len(times), empty)
+        if channel.kind == "register":
+            columns[channel.name] = np.full(len(times), NULL, dtype=np.int64)
+    columns["energy_export_wh"] = 1_000_000 + 12_345 * np.arange(len(times), dtype=np.int64)
+    columns["active_power_w"] = np.full(len(times), 49_380.5)
+    device = np.full(len(times), device, dtype=np.int32)
+    return Frame("pv_inverter", device, times, np.zeros(len(times), dtype=np.int32), columns)
+
+
+def plan():
+    """One inverter in one project."""
+    project = replace(PV, devices=PV.devices[:1])
+    device = FLEET.devices[0]
+    return MonitoringPlan(
+        project, (device,), {device.id: "S-1"}, {device.id: CERTIFICATES[device.id]}, -7, "TN-x"
+    )
+
+
+def case(readings=None):
+    """Collect the evidence of a day."""
+    frames = [frame()] if readings is None else readings
+    one = plan()
+    fleet = one.fleet()
+    rows = remeter(fleet, frames, monitored(one.project, fleet), BEGIN, END)
+    return Case(one, frames, rows, BEGIN, END, factors.load())
+
+
+LABEL = Label(1, "tonne 0")
+
+
+def documents(made=None):
+    """Sign, verify and log the statement of a case; the documents of its pack."""
+    made = case() if made is None else made
+    body = compose(made, LABEL)
+    signed = sign_statement(body, SIGNERS["operator"], HOLDERS["operator"], NOW)
+    finding = Finding("unmodified", "reasonable", "5", ("none",))
+    opinion = sign_verification(signed, finding, SIGNERS["verifier"], HOLDERS["verifier"], NOW)
+    leaves = [leaf_hash(b"before"), leaf_hash(issued_entry(signed, opinion))]
+    head = Checkpoint(HOLDERS["log"].name, 2, root_hash(leaves))
+    receipt = make_receipt(1, leaves[:1], sign_checkpoint(head, SIGNERS["log"]))
+    return {
+        "statement.json": canonical.encode(signed),
+        "verification.json": canonical.encode(opinion),
+        "plan.json": canonical.encode(made.plan.to_json()),
+        "factors.json": canonical.encode(made.factor_records),
+        "digests.json": canonical.encode(made.leaves()),
+        "keys.json": write_keyring(HOLDERS.values()),
+        "receipt.txt": receipt.encode(),
+    }
+
+
+def pack(files=None, made=None):
+    """Return the pack, with other documents if given."""
+    made = case() if made is None else made
+    ids = np.array([d.id for d in made.fleet.devices], dtype=object)
+    readings = {
+        f.class_id: Table(
+            ids[f.device], f.time_us.copy(), {n: v.copy() for n, v in f.columns.items()}
+        )
+        for f in made.frames
+    }
+    names = np.array([q.name for q in classes.QUANTITIES], dtype=object)
+    columns = {name: getattr(made.rows, name).copy() for name in FIELDS}
+    columns["quantity"] = names[made.rows.quantity]
+    intervals = Table(ids[made.rows.device], made.rows.start_us.copy(), columns)
+    return Pack(documents(made) if files is None else files, readings, intervals)
+
+
+def spoiled(data):
+    """Yield (where, bytes) for each single field changed or taken out of a JSON document."""
+    whole = json.loads(data)
+    for path in list(_paths(whole)):
+        for kind in ("changed", "missing"):
+            copy = json.loads(data)
+            holder = copy
+            for key in path[:-1]:
+                holder = holder[key]
+            if kind == "missing":
+                del holder[path[-1]]
+            else:
+                holder[path[-1]] = _other(holder[path[-1]])
+            yield f"{'.'.join(map(str, path))} {kind}", json.dumps(copy).encode()
+
+
+def _paths(value, path=()):
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in items:
+        if isinstance(inner, dict | list) and inner:
+            yield from _paths(inner, (*path, key))
+        else:
+            yield (*path, key)
+
+
+def _other(value):
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case str() if value[-1:].isdigit():
+            return value[:-1] + str((int(value[-1]) + 1) % 10)
+        case str():
+            return value + "x"
+        case None:
+            return "x"
+    return ["x"]

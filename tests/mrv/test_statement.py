@@ -1,0 +1,154 @@
+"""The words of a statement: exact, deterministic, the same for who closes and who checks."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrv import canonical, factors
+from mrv.errors import CanonicalError, EnrolmentError, FactorError, StatementStateError
+from mrv.factors.records import book_of, from_record, records_of, to_record
+from mrv.rounding import UG_PER_T
+from mrv.statement.body import Label, compose
+from mrv.statement.case import identifier
+from mrv.statement.evidence import monitored, remeter, same
+from mrv.statement.life import check_other, check_role, check_step
+from mrv.statement.plan import MonitoringPlan, read_plan
+from tests.mrv import packs
+from tests.mrv.plant import BUS, CERTIFICATES, FLEET, ZONE, us
+
+
+def test_a_statement_says_everything_that_it_must():
+    """An auditor could not tell from the statement what it rests on."""
+    body = compose(packs.case(), packs.LABEL)
+    subject = body["credentialSubject"]
+    assert body["@context"][0] == "https://www.w3.org/ns/credentials/v2"
+    assert body["type"][0] == "VerifiableCredential"
+    assert body["validFrom"] == subject["monitoringPeriod"]["to"] == "2026-01-02T17:00:00Z"
+    assert subject["statement"] == "TN-pv-20260102-20260103-1"
+    assert subject["monitoringPeriod"]["localFrom"] == "2026-01-02T00:00:00+07:00"
+    assert subject["methodology"]["id"] == "jcm-vn-am007"
+    assert set(subject["emissions"]) == {"baseline", "project", "leakage", "reduction"}
+    assert subject["gwp"]["set"].startswith("IPCC AR5")
+    assert subject["factors"][0]["sha256"]
+    parameter = subject["monitoredParameters"][0]
+    assert parameter["monitoringOption"] in "ABC"
+    assert parameter["meter"]["accuracyClass"] == "0.5S"
+    assert parameter["meter"]["serial"] == "S-1"
+    assert parameter["calibrations"][0]["certificate"] == "C-inv-1"
+    assert parameter["readings"] == {
+        "count": 98,
+        "first": "2026-01-01T16:45:00.000001Z",
+        "last": "2026-01-02T17:00:00.000001Z",
+        "outsidePeriod": 2,
+    }
+    assert set(subject["digests"]) == {"readings", "intervals", "plan", "factors"}
+    assert subject["codeVersion"] == "tonne 0"
+    assert subject["supersedes"] is None
+    assert subject["carried"] == {"from": "TN-x", "in_ug": "-7", "out_ug": "0"}
+
+
+def test_figures_are_exact_and_the_credit_rounds_down():
+    """A statement could credit a tonne that was not reduced."""
+    subject = compose(packs.case(), packs.LABEL)["credentialSubject"]
+    metered = int(subject["monitoredParameters"][0]["metered"])
+    assert metered == 96 * 12_345
+    reduced = int(subject["emissions"]["reduction"]["ug"])
+    assert reduced == metered * 333_000
+    assert int(subject["credited"]["t"]) == (reduced - 7) // UG_PER_T
+
+
+def test_the_same_evidence_gives_the_same_bytes_in_any_order():
+    """Two machines would sign two statements of one period."""
+    first = canonical.encode(compose(packs.case(), packs.LABEL))
+    made = packs.case()
+    shuffled = made.frames[0].take(np.random.default_rng(2).permutation(len(made.frames[0])))
+    assert canonical.encode(compose(packs.case([shuffled]), packs.LABEL)) == first
+    other = canonical.encode(compose(packs.case(), Label(2, "tonne 0")))
+    assert other != first
+
+
+def test_a_plan_reads_back_as_it_was_written():
+    """A pack's plan would be another one than the operator's."""
+    for plan in (
+        packs.plan(),
+        MonitoringPlan(BUS, tuple(FLEET.devices[2:4]), {}, {"ch-1": CERTIFICATES["ch-1"]}),
+    ):
+        written = canonical.encode(plan.to_json())
+        again = read_plan(canonical.parse_object(written))
+        assert canonical.encode(again.to_json()) == written
+        assert again.devices == plan.devices
+        assert again.project.devices == plan.project.devices
+    odd = {"share": Decimal("0.10"), "list": [{"day": "2026-01-01", "big": 2**60}], "no": None}
+    project = replace(BUS, parameters={**odd, "yes": True, "year": 2025})
+    written = canonical.encode(MonitoringPlan(project, ()).to_json())
+    assert read_plan(canonical.parse_object(written)).project.parameters == project.parameters
+    with pytest.raises(CanonicalError, match="monitoring plan"):
+        read_plan({"project": {}})
+
+
+def test_factor_records_carry_their_own_hash():
+    """A factor could be changed in a pack without its hash noticing."""
+    book = factors.load()
+    for factor in book:
+        assert from_record(to_record(factor)) == factor
+    record = records_of(["jcm-vn-am007.case-1"], book)[0]
+    with pytest.raises(FactorError, match="hash"):
+        from_record({**record, "value": "0.334"})
+    kinds = records_of(["grid.vn"], book)
+    assert [f.id for f in book_of(kinds)] == [r["id"] for r in kinds]
+
+
+def test_ids_name_local_days_or_times():
+    """Two periods of a project would have one name."""
+    day = us(2026, 1, 31, 17), us(2026, 2, 28, 17)
+    assert identifier("p", *day, ZONE, 3) == "TN-p-20260201-20260301-3"
+    hour = us(2026, 1, 31, 18), us(2026, 1, 31, 19)
+    assert identifier("p", *hour, ZONE, 1) == "TN-p-20260131T180000Z-20260131T190000Z-1"
+
+
+@given(st.integers(0, 90), st.integers(1, 6))
+def test_metering_from_a_rise_before_the_period_gives_the_rows_of_the_whole_history(cut, gap):
+    """The auditor's intervals would differ from the operator's at the period's edge."""
+    whole = packs.frame(begin=packs.BEGIN - packs.DAY_US, end=packs.END + packs.DAY_US)
+    kept = np.ones(len(whole), dtype=np.bool_)
+    kept[cut : cut + gap] = False
+    whole = whole.take(kept)
+    plan = packs.plan()
+    fleet = plan.fleet()
+    pairs = monitored(plan.project, fleet)
+    before = np.flatnonzero(whole.time_us <= packs.BEGIN)[-1]
+    after = np.flatnonzero(whole.time_us >= packs.END)[0]
+    part = whole.take(np.arange(before, after + 1))
+    rows = [remeter(fleet, [f], pairs, packs.BEGIN, packs.END) for f in (whole, part)]
+    assert same(*rows)
+
+
+def test_steps_follow_each_other():
+    """A draft could be issued, or an issued statement sent back."""
+    for state, wanted in (
+        ("draft", "submitted"), ("submitted", "verified"), ("submitted", "rejected"),
+        ("verified", "issued"), ("issued", "superseded"),
+    ):  # fmt: skip
+        check_step("TN-x", state, wanted)
+    for state, wanted in (
+        ("draft", "verified"), ("draft", "issued"), ("submitted", "issued"),
+        ("issued", "submitted"), ("superseded", "issued"), ("rejected", "verified"),
+    ):  # fmt: skip
+        with pytest.raises(StatementStateError, match=f"is {state}"):
+            check_step("TN-x", state, wanted)
+
+
+def test_preparer_and_verifier_are_two():
+    """One person could vouch for his own figures."""
+    operator, verifier = packs.HOLDERS["operator"], packs.HOLDERS["verifier"]
+    check_other(operator, verifier)
+    with pytest.raises(EnrolmentError, match="prepared"):
+        check_other(operator, replace(verifier, name=operator.name))
+    with pytest.raises(EnrolmentError, match="prepared"):
+        check_other(operator, operator)
+    with pytest.raises(EnrolmentError, match="enrolled as operator"):
+        check_role(operator, "verifier", "TN-x")

@@ -1,0 +1,164 @@
+"""An evidence pack is checked offline: what is whole passes, whatever was touched does not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mrv import canonical
+from mrv.keys import EnrolledKey, SigningKey
+from mrv.statement.credentials import sign_statement
+from mrv.verify import Pack, verify
+from tests.mrv import packs
+
+WHOLE = packs.pack()
+JSON = (
+    "statement.json",
+    "verification.json",
+    "plan.json",
+    "factors.json",
+    "digests.json",
+    "keys.json",
+)
+
+
+def _failure(pack, trusted=()):
+    report = verify(pack, trusted)
+    assert report.failure is not None, report.to_json()
+    return report.failure
+
+
+def test_a_whole_pack_passes_every_step():
+    """An honest statement would be rejected."""
+    report = verify(WHOLE, packs.HOLDERS.values())
+    assert [s.outcome for s in report.steps] == ["ok"] * 11
+    assert [s.number for s in report.steps] == list(range(1, 12))
+    assert report.state == "issued"
+
+
+@pytest.mark.parametrize("name", JSON)
+def test_each_field_of_each_document_counts(name):
+    """Somebody could change one number, name or date and nobody would see it."""
+    for where, data in packs.spoiled(WHOLE.files[name]):
+        report = verify(replace(WHOLE, files={**WHOLE.files, name: data}))
+        assert not report.ok, where
+        assert report.failure.name
+        assert report.failure.remedy
+
+
+def test_each_character_of_the_receipt_counts():
+    """A statement could be shown as logged with a receipt of something else."""
+    text = WHOLE.files["receipt.txt"]
+    for at in range(len(text)):
+        other = text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :]
+        files = {**WHOLE.files, "receipt.txt": other}
+        assert _failure(replace(WHOLE, files=files)).number in (1, 2, 5), at
+
+
+@pytest.mark.parametrize("column", sorted(WHOLE.readings["pv_inverter"].columns))
+def test_a_changed_reading_names_its_device_day(column):
+    """An auditor would know that something is wrong, and not where to look."""
+    table = WHOLE.readings["pv_inverter"]
+    values = table.columns[column].copy()
+    at = np.flatnonzero(table.time_us > packs.BEGIN + packs.DAY_US // 2)[0]
+    values[at] = 7 if values.dtype == np.int64 else 7.5
+    other = replace(table, columns={**table.columns, column: values})
+    failure = _failure(replace(WHOLE, readings={"pv_inverter": other}))
+    assert (failure.number, failure.name) == (7, "readings")
+    assert "reading_pv_inverter of inv-1 on 2026-01-02: values" in failure.detail
+
+
+def test_a_reading_taken_out_or_put_in_names_its_device_day():
+    """Readings could be dropped until the sum suits."""
+    table = WHOLE.readings["pv_inverter"]
+
+    def rows(index):
+        columns = {n: v[index] for n, v in table.columns.items()}
+        return replace(WHOLE, readings={
+            "pv_inverter": replace(
+                table, device=table.device[index], time_us=table.time_us[index], columns=columns
+            )
+        })  # fmt: skip
+
+    n = len(table.time_us)
+    assert "rows became" in _failure(rows(np.delete(np.arange(n), 40))).detail
+    assert "rows became" in _failure(rows(np.append(np.arange(n), 40))).detail
+    assert verify(rows(np.random.default_rng(1).permutation(n))).ok
+
+
+@pytest.mark.parametrize("column", sorted(WHOLE.intervals.columns))
+def test_a_changed_interval_names_its_device_day(column):
+    """Intervals could be raised while the readings stay."""
+    table = WHOLE.intervals
+    values = table.columns[column].copy()
+    values[50] = "energy_import" if column == "quantity" else values[50] + 1
+    other = replace(table, columns={**table.columns, column: values})
+    failure = _failure(replace(WHOLE, intervals=other))
+    assert (failure.number, failure.name) == (8, "intervals")
+    assert "interval_quantity of inv-1 on 2026-01-02" in failure.detail
+
+
+def test_intervals_that_do_not_follow_from_readings_fail_though_all_is_signed():
+    """An operator could sign invented intervals beside true readings."""
+    made = packs.case()
+    rows = made.rows.take(np.arange(len(made.rows)))
+    rows.value[50] += 1
+    forged = replace(made, rows=rows)
+    failure = _failure(packs.pack(made=forged))
+    assert (failure.number, failure.name) == (9, "metering")
+    assert "inv-1 on 2026-01-02" in failure.detail
+
+
+def test_figures_that_do_not_follow_from_intervals_fail_though_all_is_signed():
+    """An operator could sign a higher credit than the evidence gives."""
+    files = dict(WHOLE.files)
+    body = canonical.parse_object(files["statement.json"])
+    del body["proof"], body["issuer"]
+    body["credentialSubject"]["emissions"]["reduction"]["t"] = "9.999999"
+    signed = sign_statement(body, packs.SIGNERS["operator"], packs.HOLDERS["operator"], packs.NOW)
+    for name in ("verification.json", "receipt.txt"):
+        del files[name]
+    files["statement.json"] = canonical.encode(signed)
+    failure = _failure(replace(WHOLE, files=files))
+    assert (failure.number, failure.name) == (10, "account")
+    assert "credentialSubject.emissions.reduction.t" in failure.detail
+    assert "9.999999" in failure.detail
+
+
+def test_keys_that_the_reader_trusts_decide():
+    """A pack could bring its own keys and vouch for itself."""
+    stranger = EnrolledKey("the-operator", "operator", SigningKey.generate().public_multikey)
+    ring = [stranger, packs.HOLDERS["verifier"], packs.HOLDERS["log"]]
+    assert _failure(WHOLE, ring).name == "keys and roles"
+    assert "keys taken from the pack itself" in verify(WHOLE).keys
+    assert "3 keys that you trust" in verify(WHOLE, packs.HOLDERS.values()).keys
+
+
+def test_documents_cannot_be_taken_out_from_below_others():
+    """A statement could lose its verification, or its proof, and still look logged."""
+    for name in ("verification.json", "plan.json", "factors.json", "digests.json", "keys.json"):
+        files = {n: d for n, d in WHOLE.files.items() if n != name}
+        assert _failure(replace(WHOLE, files=files)).name == "form"
+    assert _failure(replace(WHOLE, intervals=None)).name == "form"
+    assert _failure(replace(WHOLE, damaged={"intervals.parquet": "cut"})).name == "form"
+    assert _failure(replace(WHOLE, readings={})).name == "readings"
+
+
+def test_a_statement_alone_says_what_it_cannot_show():
+    """A reader would take checked signatures for checked figures."""
+    alone = Pack({"statement.json": WHOLE.files["statement.json"]})
+    report = verify(alone)
+    assert report.ok
+    assert [s.number for s in report.steps if s.outcome == "ok"] == [1, 2, 3, 11]
+    assert "keys taken from the statement itself" in report.keys
+    for where, data in packs.spoiled(alone.files["statement.json"]):
+        assert not verify(Pack({"statement.json": data})).ok, where
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"{}", b"\xff", b'{"id": 1}'])
+def test_garbage_is_a_failed_step_and_no_traceback(data):
+    """An auditor would see a traceback and not know whom to ask."""
+    assert not verify(Pack({"statement.json": data})).ok
+    for name in WHOLE.files:
+        report = verify(replace(WHOLE, files={**WHOLE.files, name: data}))
+        assert not report.ok

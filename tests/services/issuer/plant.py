@@ -1,0 +1,136 @@
+"""A small plant in a real database: registry from YAML, readings by the pipeline's own commit."""
+
+import numpy as np
+
+from ingest import classes
+from ingest.model import NULL, Frame
+from mrv import factors
+from mrv.calendar import instant_us
+from services.flow import Plan
+from services.registry.files import read_files
+from services.store import registry
+from services.store.commit import Store
+from services.store.letters import Letters
+from services.store.pool import connect
+from services.store.registry_import import import_registry
+
+ZONE = "Asia/Ho_Chi_Minh"
+MINUTE_US = 60_000_000
+REGISTRY = """
+sites:
+  - {id: hp, name: Hai Phong, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}
+devices:
+  - id: inv-1
+    site: hp
+    class: pv_inverter
+    profile: generic
+    rated_power_w: 1000000
+    installed: 2026-01-01T00:00:00+07:00
+    serial: A1
+    calibrations:
+      - {performed: 2025-12-20, valid_until: 2027-12-20, certificate: C-1, accuracy_class: "0.5S"}
+  - id: inv-2
+    site: hp
+    class: pv_inverter
+    profile: generic
+    rated_power_w: 1000000
+    installed: 2026-01-01T00:00:00+07:00
+    calibrations:
+      - {performed: 2025-12-20, valid_until: 2026-03-03, certificate: C-2, max_error_percent: 0.5}
+  - {id: ch-1, site: hp, class: ev_charger, profile: generic, rated_power_w: 60000,
+     installed: 2026-01-01T00:00:00+07:00}
+  - {id: bus-1, site: hp, class: vehicle, profile: generic,
+     installed: 2026-01-01T00:00:00+07:00}
+projects:
+  - id: pv
+    name: Rooftop PV
+    methodology: jcm-vn-am007
+    version: "1.0"
+    crediting_period: {from: 2026-01-01, to: 2036-01-01}
+    devices:
+      - {device: inv-1, role: generation, case: 1}
+      - {device: inv-2, role: generation, case: 3}
+    expected: {energy_kwh_per_year: 2400000, reduction_t_per_year: 799.2}
+  - id: bus
+    name: Electric buses
+    methodology: ams-iii-c
+    version: "16.0"
+    crediting_period: {from: 2026-01-01, to: 2036-01-01}
+    devices: [{device: ch-1, role: charging}, {device: bus-1, role: vehicle}]
+    parameters: {sfc_l_per_100km: 34.0, baseline_year: 2025, tdl: 0.0615}
+"""
+
+
+def us(text):
+    """Microseconds of local midnight of a date, or of RFC 3339."""
+    return instant_us(text, ZONE)
+
+
+def register(url, folder, text=REGISTRY):
+    """Import the registry."""
+    file = folder / "registry.yaml"
+    file.write_text(text, encoding="utf-8")
+    with connect(url) as conn:
+        planned = import_registry(conn, read_files([file]), author="test")
+    assert not planned.refused, [r.messages for r in planned.results]
+
+
+def store_of(conn):
+    """Return a store over the registry as it is now."""
+    projects = registry.load_projects(conn)
+    return Store(Plan.of(registry.load_fleet(conn), projects, factors.load()))
+
+
+def send(url, device, times_us, **columns):
+    """Store readings of a device, as `tonne run` would."""
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        store = store_of(conn)
+        index = store.plan.fleet.by_id[device]
+        class_id = store.plan.fleet.devices[index].class_id
+        frame = _frame(class_id, index, np.asarray(times_us, dtype=np.int64), columns)
+        store.commit(conn, [frame], [], Letters([], [], [], [], 0))
+
+
+def _frame(class_id, index, times_us, given):
+    n = len(times_us)
+    columns = {}
+    for channel in classes.load()[class_id].channels.values():
+        if channel.kind == "register":
+            values = given.get(channel.name, np.full(n, NULL))
+            columns[channel.name] = np.asarray(values, dtype=np.int64)
+        else:
+            values = given.get(channel.name, np.full(n, np.nan))
+            columns[channel.name] = np.asarray(values, dtype=np.float64)
+    device = np.full(n, index, dtype=np.int32)
+    return Frame(class_id, device, times_us, np.zeros(n, dtype=np.int32), columns)
+
+
+def sunny(begin, end, minutes=5, watts=800_000):
+    """Times, register [Wh] and power [W] of an inverter under a clear sky, UTC+7."""
+    times = np.arange(us(begin), us(end), minutes * MINUTE_US) + 17_000_000
+    hour = ((times + 7 * 3_600_000_000) % 86_400_000_000) / 3_600_000_000
+    power = np.maximum(np.sin((hour - 6) / 12 * np.pi), 0) * watts
+    energy = np.cumsum(power * minutes / 60).astype(np.int64) + 5_000_000
+    return times, energy, np.round(power, 1)
+
+
+def fill_pv(url, begin="2026-03-01", end="2026-03-04", minutes=5):
+    """Give both inverters sunny days; inv-2 has no readings on one morning."""
+    times, energy, power = sunny(begin, end, minutes)
+    send(url, "inv-1", times, energy_export_wh=energy, active_power_w=power)
+    silent = (times >= us("2026-03-02T08:00:00+07:00")) & (times < us("2026-03-02T09:30:00+07:00"))
+    kept = ~silent
+    send(
+        url, "inv-2", times[kept], energy_export_wh=energy[kept] // 2,
+        active_power_w=power[kept] / 2,
+    )  # fmt: skip
+
+
+def fill_buses(url):
+    """Give the charger nightly sessions and the bus a day's work."""
+    times = np.arange(us("2026-03-01"), us("2026-03-04"), 10 * MINUTE_US)
+    hour = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24
+    charge = np.cumsum(np.where(hour < 5, 8_000, 0))
+    way = np.cumsum(np.where(hour >= 6, 3_000, 0))
+    send(url, "ch-1", times, energy_import_wh=charge)
+    send(url, "bus-1", times, odometer_m=way)

@@ -1,0 +1,99 @@
+"""Issuing under concurrency: a period is claimed once, the log stays dense."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+
+from mrv.errors import StatementStateError
+from mrv.statement.credentials import Finding
+from services.issuer import keys, life
+from services.issuer.close import close_period
+from services.store import enrolled
+from services.store.pool import connect
+from tests.services.issuer import plant
+
+pytestmark = pytest.mark.integration
+FINDING = Finding("unmodified", "limited", "5")
+
+
+def _connect(url):
+    return connect(url, role="tonne_mrv", autocommit=True)
+
+
+@pytest.fixture
+def signers(database_url, tmp_path):
+    """Return enrolled keys of operator, verifier and log over a plant with readings."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, end="2026-03-06", minutes=15)
+    with _connect(database_url) as conn:
+        for role in ("operator", "verifier"):
+            enrolled.enroll(conn, keys.create(tmp_path, f"the-{role}", role))
+        log = life.log_signer(conn, tmp_path, "tonne-log")
+    pairs = [life.Signer(*keys.load(tmp_path, f"the-{role}")) for role in ("operator", "verifier")]
+    return [*pairs, log]
+
+
+def _verified(url, signers, begin, end):
+    operator, verifier, _ = signers
+    with _connect(url) as conn:
+        name = close_period(conn, "pv", plant.us(begin), plant.us(end), "test").statement
+        life.submit(conn, name, operator)
+        life.verify(conn, name, verifier, FINDING)
+    return name
+
+
+def _issue(url, signer, name):
+    with _connect(url) as conn:
+        try:
+            return life.issue(conn, name, signer, "test")
+        except StatementStateError as error:
+            return str(error)
+
+
+def test_overlapping_periods_have_one_winner(database_url, signers):
+    """The same tonnes would be sold twice."""
+    spans = [
+        ("2026-03-01", "2026-03-04"), ("2026-03-02", "2026-03-05"), ("2026-03-03", "2026-03-06"),
+        ("2026-03-01", "2026-03-05"), ("2026-03-02", "2026-03-04"), ("2026-03-03", "2026-03-04"),
+    ]  # fmt: skip
+    names = [_verified(database_url, signers, *span) for span in spans]
+    with ThreadPoolExecutor(len(names)) as pool:
+        found = list(pool.map(lambda name: _issue(database_url, signers[2], name), names))
+    assert [r for r in found if isinstance(r, int)] == [0]
+    refused = [r for r in found if isinstance(r, str)]
+    assert len(refused) == 5
+    assert all("overlaps" in r for r in refused)
+
+
+def test_neighbouring_periods_are_all_issued_and_the_log_is_dense(database_url, signers):
+    """A half-open edge would count as an overlap, or two entries would share a place."""
+    days = [f"2026-03-0{day}" for day in range(1, 6)]
+    names = [_verified(database_url, signers, *s) for s in pairwise(days)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        found = list(pool.map(lambda name: _issue(database_url, signers[2], name), names))
+    assert sorted(found) == [0, 1, 2, 3]
+    with _connect(database_url) as conn:
+        sizes = conn.execute("SELECT size FROM log_checkpoint ORDER BY size").fetchall()
+    assert sizes == [(1,), (2,), (3,), (4,)]
+
+
+def test_one_statement_is_issued_once(database_url, signers):
+    """A double click would enter a statement twice."""
+    name = _verified(database_url, signers, "2026-03-01", "2026-03-02")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: _issue(database_url, signers[2], name), range(4)))
+    assert [r for r in found if isinstance(r, int)] == [0]
+    assert all("is issued" in r for r in found if isinstance(r, str))
+
+
+def test_closing_at_once_gives_one_draft(database_url, signers):
+    """Two people who close together would make two drafts of one period."""
+
+    def close(_):
+        with _connect(database_url) as conn:
+            span = plant.us("2026-03-01"), plant.us("2026-03-02")
+            return close_period(conn, "pv", *span, "test").statement
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(close, range(4)))) == 1

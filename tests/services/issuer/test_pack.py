@@ -1,0 +1,84 @@
+"""Packs on disk: each file counts, and what is no pack is said to be none."""
+
+import shutil
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from ingest.errors import InputError
+from mrv.verify import verify
+from services.issuer.close import close_period
+from services.issuer.pack import export, read_pack
+from services.store.pool import connect
+from tests.services.issuer import plant
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def folder(database_url, tmp_path):
+    """Export the pack of a day of both projects' plant."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        span = plant.us("2026-03-02"), plant.us("2026-03-03")
+        closed = close_period(conn, "pv", *span, "test")
+        with pytest.raises(InputError, match="not an empty folder"):
+            export(conn, closed.statement, tmp_path)
+        return export(conn, closed.statement, tmp_path / "out" / "pack")
+
+
+def _cell(path, column, row, value):
+    """Write one other value into a Parquet file."""
+    table = parquet.read_table(path)
+    values = table[column].to_pylist()
+    values[row] = value
+    at = table.schema.get_field_index(column)
+    field = table.schema.field(at)
+    changed = table.set_column(at, field, pa.array(values, field.type))
+    parquet.write_table(changed, path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("energy_export_wh", 1), ("active_power_w", 3.5), ("state", 4.0), ("device", "inv-2")],
+)
+def test_one_cell_of_the_readings(folder, column, value):
+    """A single watt-hour could be changed in the file that an auditor gets."""
+    _cell(folder / "readings" / "pv_inverter.parquet", column, 200, value)
+    failure = verify(read_pack(folder)).failure
+    assert failure.name == "readings"
+    assert "inv-1 on 2026-03-0" in failure.detail
+
+
+def test_one_cell_of_the_intervals(folder):
+    """A single interval could be raised in the file that an auditor gets."""
+    _cell(folder / "intervals.parquet", "value", 60, 10**9)
+    failure = verify(read_pack(folder)).failure
+    assert failure.name == "intervals"
+    assert "inv-1 on 2026-03-02" in failure.detail
+
+
+def test_damaged_and_strange_files_are_named(folder):
+    """A cut download would end in a traceback, or go unnoticed."""
+    assert verify(read_pack(folder)).ok
+    file = folder / "intervals.parquet"
+    file.write_bytes(file.read_bytes()[:-100])
+    (folder / "readings" / "toaster.parquet").write_bytes(b"PAR1")
+    pack = read_pack(folder)
+    assert set(pack.damaged) == {"intervals.parquet", "readings/toaster.parquet"}
+    assert verify(pack).failure.name == "form"
+
+
+def test_a_table_of_other_columns_is_named(folder):
+    """A table in another unit would be read as ours."""
+    file = folder / "intervals.parquet"
+    shutil.copy(folder / "readings" / "pv_inverter.parquet", file)
+    assert "columns" in read_pack(folder).damaged["intervals.parquet"]
+
+
+def test_a_path_that_is_no_pack(tmp_path):
+    """A wrong path would look like a failed verification."""
+    with pytest.raises(InputError, match="no evidence pack"):
+        read_pack(tmp_path)

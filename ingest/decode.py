@@ -10,76 +10,42 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest import classes, profiles, units
-from ingest.codecs import json_object
+from ingest import classes, encodings, profiles
+from ingest.columns import UNUSABLE, Bucket, Rejected, convert
 from ingest.errors import PayloadError
 from ingest.model import NULL, Frame
+from ingest.profiles import register_map
+from ingest.reading import Reading, Registers, Stated, time_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ingest.model import Column, Fleet, Float64
+    from ingest.model import Column, Device, Fleet
+
+    Key = tuple[str, str, tuple[str, ...], tuple[str | None, ...]]
+
+__all__ = ["MAX_PAYLOAD", "Decoded", "Rejected", "decode"]
 
 MAX_PAYLOAD = 262_144
-_MAX_REGISTER = float(2**53)
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A message (or some readings of it) that became a dead letter."""
-
-    message: int
-    reason: str
-    detail: str
 
 
 @dataclass(slots=True)
 class Decoded:
-    """Frames in arrival order, refusals, channels nobody asked for, and what each message held."""
+    """
+    Frames in arrival order, refusals, channels nobody asked for, what each message held.
+
+    `codecs` names what read each message, `unread` where none did.
+    """
 
     frames: list[Frame]
     rejected: list[Rejected]
     ignored: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    seen: dict[int, Sequence[json_object.Reading]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    column: str
-    register: bool
-    numerator: int
-    denominator: int
-    offset: float
-
-
-@dataclass(slots=True)
-class _Bucket:
-    class_id: str
-    profile: str
-    shape: tuple[str, ...]
-    device: list[int] = field(default_factory=list)
-    time: list[int] = field(default_factory=list)
-    message: list[int] = field(default_factory=list)
-    order: list[int] = field(default_factory=list)
-    flat: list[float | None] = field(default_factory=list)
-
-
-@cache
-def slots(class_id: str, profile_id: str) -> dict[str, _Slot]:
-    """Wire name to column and conversion, for one profile."""
-    device_class = classes.load()[class_id]
-    profile = profiles.load()[class_id, profile_id]
-    found = {}
-    for path, source in profile.channels.items():
-        channel = device_class.channels[source.channel]
-        ratio = units.factor(source.unit, channel.unit)
-        found[path] = _Slot(channel.name, channel.kind == "register", *ratio)
-    return found
+    seen: dict[int, Sequence[Reading]] = field(default_factory=dict)
+    codecs: list[str] = field(default_factory=list)
 
 
 def decode(
@@ -88,6 +54,7 @@ def decode(
     topics: Sequence[str],
     payloads: Sequence[bytes],
     content_types: Sequence[str | None],
+    received_us: int,
 ) -> Decoded:
     """
     Turn a batch of messages into frames of base units.
@@ -99,6 +66,8 @@ def decode(
         Topic to fleet index; raises PayloadError.
     topics, payloads, content_types : sequences, n
         The messages in arrival order.
+    received_us : int
+        When they were received; SenML's relative times count from it. [us UTC]
 
     Returns
     -------
@@ -106,58 +75,78 @@ def decode(
         Rows that hold no known channel are refused, as are registers that are
         negative or beyond 2**53 base units.
     """
-    rejected: list[Rejected] = []
-    seen: dict[int, Sequence[json_object.Reading]] = {}
-    buckets: dict[tuple[str, str, tuple[str, ...]], _Bucket] = {}
+    out = Decoded([], [], codecs=[encodings.UNREAD] * len(payloads))
+    buckets: dict[Key, Bucket] = {}
     devices = fleet.devices
     order = 0
     for k, payload in enumerate(payloads):
         try:
             index = route(topics[k])
-            readings = _decode_one(payload, content_types[k])
+            codec = _codec(payload, content_types[k])
+            out.codecs[k] = codec.name
+            readings = codec.decode(payload, received_us)
             device = devices[index]
-            seen[k] = readings
+            out.seen[k] = readings
+            if not readings:
+                out.rejected.append(Rejected(k, "empty_payload", "no reading in it; send one"))
             for reading in readings:
                 values = reading.values
-                key = (device.class_id, device.profile, tuple(values))
+                key: Key = (device.class_id, device.profile, tuple(values), ())
+                if type(reading) is not Reading:
+                    values, key = _stated(reading, device, k, out)
+                    if not values:
+                        continue
                 bucket = buckets.get(key)
                 if bucket is None:
-                    bucket = buckets[key] = _Bucket(*key)
-                bucket.time.append(json_object.time_us(reading.ts))
+                    bucket = buckets[key] = Bucket(*key)
+                bucket.time.append(time_us(reading.ts))
                 bucket.device.append(index)
                 bucket.message.append(k)
                 bucket.order.append(order)
                 bucket.flat.extend(values.values())
                 order += 1
         except PayloadError as error:
-            rejected.append(Rejected(k, error.reason, error.detail))
-    out = Decoded([], rejected, seen=seen)
+            out.rejected.append(Rejected(k, error.reason, error.detail))
     out.frames = _frames(list(buckets.values()), out)
     return out
 
 
-def _decode_one(payload: bytes, content_type: str | None) -> Sequence[json_object.Reading]:
+def _codec(payload: bytes, content_type: str | None) -> encodings.Codec:
     if len(payload) > MAX_PAYLOAD:
         raise PayloadError(
             "payload_too_large", f"{len(payload)} bytes; send at most {MAX_PAYLOAD} a message"
         )
-    if content_type and content_type.split(";")[0].strip() not in json_object.CONTENT_TYPES:
-        raise PayloadError(
-            "content_type_unknown", f"{content_type!r}; send {json_object.CONTENT_TYPES[0]}"
-        )
-    readings = json_object.decode(payload)
-    if not readings:
-        raise PayloadError("empty_payload", "an array without readings; send at least one")
-    return readings
+    if content_type:
+        codec = encodings.by_content_type(content_type)
+        if codec is not encodings.JSON:
+            return codec
+    return encodings.by_first_bytes(payload)
 
 
-def _frames(buckets: list[_Bucket], out: Decoded) -> list[Frame]:
-    by_class: dict[str, list[tuple[_Bucket, dict[str, Column]]]] = {}
+def _stated(
+    reading: Reading, device: Device, k: int, out: Decoded
+) -> tuple[dict[str, float | None], Key]:
+    """Values and bucket of a reading that says more than numbers; its refusals go to `out`."""
+    if isinstance(reading, Registers):
+        reading = register_map.read(reading, profiles.load()[device.class_id, device.profile])
+    units: tuple[str | None, ...] = ()
+    if isinstance(reading, Stated):
+        units = reading.units
+        out.rejected.extend(Rejected(k, reason, detail) for reason, detail in reading.refused)
+        if not reading.values and not reading.refused:
+            raise PayloadError("no_known_channel", "no quantity in it; see the profile")
+    return reading.values, (device.class_id, device.profile, tuple(reading.values), units)
+
+
+def _frames(buckets: list[Bucket], out: Decoded) -> list[Frame]:
+    by_class: dict[str, list[tuple[Bucket, dict[str, Column]]]] = {}
     for bucket in buckets:
-        columns = _columns(bucket, out)
-        if columns:
-            by_class.setdefault(bucket.class_id, []).append((bucket, columns))
-        else:
+        converted = convert(bucket)
+        out.ignored += converted.ignored
+        out.rejected.extend(converted.rejected)
+        if converted.columns:
+            by_class.setdefault(bucket.class_id, []).append((bucket, converted.columns))
+        elif not converted.rejected:
             out.rejected.extend(
                 Rejected(k, "no_known_channel", f"{', '.join(bucket.shape)[:200] or 'no channel'}")
                 for k in bucket.message
@@ -165,32 +154,7 @@ def _frames(buckets: list[_Bucket], out: Decoded) -> list[Frame]:
     return [_frame(class_id, parts, out) for class_id, parts in by_class.items()]
 
 
-def _columns(bucket: _Bucket, out: Decoded) -> dict[str, Column]:
-    """Convert a bucket's known channels; count the others once a bucket."""
-    known = slots(bucket.class_id, bucket.profile)
-    table: Float64 = np.array(bucket.flat, dtype=np.float64)
-    table = table.reshape(len(bucket.device), len(bucket.shape))
-    columns: dict[str, Column] = {}
-    for j, path in enumerate(bucket.shape):
-        slot = known.get(path)
-        if slot is None:
-            out.ignored[bucket.class_id, bucket.profile, path] += len(table)
-            continue
-        values = table[:, j] * slot.numerator / slot.denominator + slot.offset
-        columns[slot.column] = _register(values) if slot.register else values
-    return columns
-
-
-def _register(values: Float64) -> Column:
-    """Whole base units; absent or unusable values become NULL and below zero (see `_frame`)."""
-    rounded = np.rint(values)
-    usable = (rounded >= 0) & (rounded < _MAX_REGISTER)
-    whole = np.where(usable, rounded, 0).astype(np.int64)
-    whole[~usable] = np.where(np.isnan(values[~usable]), NULL, -1)
-    return whole
-
-
-def _frame(class_id: str, parts: list[tuple[_Bucket, dict[str, Column]]], out: Decoded) -> Frame:
+def _frame(class_id: str, parts: list[tuple[Bucket, dict[str, Column]]], out: Decoded) -> Frame:
     columns: dict[str, Column] = {}
     for channel in classes.load()[class_id].channels.values():
         columns[channel.name] = np.concatenate(
@@ -205,7 +169,7 @@ def _frame(class_id: str, parts: list[tuple[_Bucket, dict[str, Column]]], out: D
     return _refuse_registers(frame, out)
 
 
-def _absent(kind: str, bucket: _Bucket) -> Column:
+def _absent(kind: str, bucket: Bucket) -> Column:
     n = len(bucket.device)
     return np.full(n, NULL, dtype=np.int64) if kind == "register" else np.full(n, np.nan)
 
@@ -214,7 +178,7 @@ def _refuse_registers(frame: Frame, out: Decoded) -> Frame:
     """A register below zero or beyond 2**53 is no reading: the row goes, its bytes stay."""
     bad = np.zeros(len(frame), dtype=np.bool_)
     for channel in classes.load()[frame.class_id].registers:
-        wrong = frame.columns[channel.name] == -1
+        wrong = frame.columns[channel.name] == UNUSABLE
         for row in np.flatnonzero(wrong):
             detail = f"{channel.name} is negative or beyond 2**53 {channel.unit}"
             out.rejected.append(Rejected(int(frame.message[row]), "out_of_range", detail))

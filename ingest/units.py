@@ -2,7 +2,8 @@
 Units at the edge: wire unit to base unit, once, here.
 
 A factor is an exact ratio of whole numbers; registers are multiplied and
-rounded to the nearest base unit, gauges are multiplied as floats.
+rounded to the nearest base unit, gauges are multiplied as floats.  SenML's
+names of the same units (RFC 8428, RFC 8798) stand beside ours.
 """
 
 from __future__ import annotations
@@ -12,17 +13,29 @@ from ingest.errors import ProfileError
 # (from, to): (numerator, denominator, offset)
 _FACTORS: dict[tuple[str, str], tuple[int, int, float]] = {
     ("kWh", "Wh"): (1_000, 1, 0.0),
+    ("J", "Wh"): (1, 3_600, 0.0),
+    ("kJ", "Wh"): (10, 36, 0.0),
     ("MWh", "Wh"): (1_000_000, 1, 0.0),
     ("kW", "W"): (1_000, 1, 0.0),
     ("MW", "W"): (1_000_000, 1, 0.0),
     ("m3", "mL"): (1_000_000, 1, 0.0),
     ("L", "mL"): (1_000, 1, 0.0),
+    ("l", "mL"): (1_000, 1, 0.0),
     ("Nm3", "mL"): (1_000_000, 1, 0.0),
     ("km", "m"): (1_000, 1, 0.0),
     ("mg/m3", "ug/m3"): (1_000, 1, 0.0),
     ("K", "Cel"): (1, 1, -273.15),
+    ("degF", "Cel"): (5, 9, -160 / 9),
     ("1", "%"): (100, 1, 0.0),
+    ("/", "%"): (100, 1, 0.0),
+    ("/100", "%"): (1, 1, 0.0),
+    ("%RH", "%"): (1, 1, 0.0),
+    ("%EL", "%"): (1, 1, 0.0),
+    ("mV", "V"): (1, 1_000, 0.0),
+    ("kV", "V"): (1_000, 1, 0.0),
+    ("mA", "A"): (1, 1_000, 0.0),
     ("m/s", "km/h"): (36, 10, 0.0),
+    ("km/h", "m/s"): (10, 36, 0.0),
     ("A", "mA"): (1_000, 1, 0.0),
 }
 

@@ -9,27 +9,17 @@ looks like one is refused, since nobody knows what its sender meant.
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ingest.errors import PayloadError
+from ingest.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CONTENT_TYPES = ("application/json", "text/json")
-_MAX_MS = 10**14
-
-
-class Reading(msgspec.Struct, gc=False):
-    """One reading as it stands in a payload."""
-
-    ts: int | str
-    values: dict[str, float | None]
-    id: int | str | None = None
-
 
 _decoder = msgspec.json.Decoder(Reading | list[Reading])
 
@@ -81,28 +71,3 @@ def _explain_shape(error: str) -> PayloadError:
     if "$.values[" in error or "].values[" in error or "$[...].values" in error:
         return PayloadError("not_a_number", f"{error}; send numbers without quotes")
     return PayloadError("wrong_shape", f"{error}; send {{'ts': .., 'values': {{..}}}}")
-
-
-def time_us(ts: int | str) -> int:
-    """
-    Microseconds UTC of a payload's time.
-
-    Raises
-    ------
-    PayloadError
-        With reason `time_invalid` where it is no time or names no offset.
-    """
-    if type(ts) is int:
-        if -_MAX_MS < ts < _MAX_MS:
-            return ts * 1000
-        raise PayloadError("time_invalid", f"ts {ts} is no epoch milliseconds")
-    try:
-        moment = datetime.fromisoformat(str(ts))
-    except ValueError:
-        raise PayloadError(
-            "time_invalid", f"ts {ts!r:.80} is neither epoch ms nor RFC 3339"
-        ) from None
-    if moment.tzinfo is None:
-        raise PayloadError("time_invalid", f"ts {ts!r} names no offset; add Z or +07:00")
-    whole = int(moment.replace(microsecond=0).timestamp())
-    return whole * 1_000_000 + moment.microsecond

@@ -5,6 +5,8 @@ One TOML file a model, no code.  `path` is the name of the value in the
 payload, `unit` its unit on the wire; for a register, `modulus` is the value at
 which this model wraps to zero, or `moduli` are candidates where the file is
 for a family of models with different numbers of digits.  Both in wire units.
+`also` lists other names that the same value goes by; `register` says where it
+stands in the device's Modbus map, for gateways that send registers unread.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from importlib import resources
 from typing import Any
 
 from ingest.errors import ProfileError
+from ingest.profiles import register_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Source:
     unit: str
     moduli: tuple[int, ...] = ()
     exact_modulus: bool = False
+    also: tuple[str, ...] = ()
+    register: register_map.Register | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,13 @@ def parse(document: dict[str, Any]) -> Profile:
                 f"profile {name}: {key!r} is required; say it at the top of the file"
             )
     channels: dict[str, Source] = {}
+    taken: set[str] = set()
     for channel, spec in document.get("channel", {}).items():
         source = _source(name, channel, dict(spec))
-        if source.path in channels:
-            raise ProfileError(f"profile {name}: two channels read path {source.path!r}")
+        for path in (source.path, *source.also):
+            if path in taken:
+                raise ProfileError(f"profile {name}: two channels read path {path!r}")
+            taken.add(path)
         channels[source.path] = source
     return Profile(name, document["class"], document["title"], document["source"], channels)
 
@@ -67,10 +75,17 @@ def parse(document: dict[str, Any]) -> Profile:
 def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
     modulus = spec.pop("modulus", None)
     moduli = tuple(spec.pop("moduli", ())) if modulus is None else (modulus,)
+    where = f"profile {profile}, channel {channel}"
+    also = tuple(spec.pop("also", ()))
+    register = spec.pop("register", None)
+    found = None if register is None else register_map.parse(register, where)
     try:
-        return Source(channel, moduli=moduli, exact_modulus=modulus is not None, **spec)
+        return Source(
+            channel, moduli=moduli, exact_modulus=modulus is not None, also=also, register=found,
+            **spec,
+        )  # fmt: skip
     except TypeError as error:
-        raise ProfileError(f"profile {profile}, channel {channel}: {error}") from None
+        raise ProfileError(f"{where}: {error}") from None
 
 
 @cache

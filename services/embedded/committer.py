@@ -8,6 +8,7 @@ works.  A database that is down is waited for; the batch is not let go.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
-    from ingest.codecs.json_object import Reading
     from ingest.mqtt.inbox import Inbox
+    from ingest.reading import Reading
     from services.metrics import Metrics
 
 CHECK_S = 2.0
@@ -170,8 +171,12 @@ class Committer:
     def _count(self, inbox: Inbox, admitted: Admitted, committed: Committed) -> None:
         metrics = self._metrics
         refused = {r.message for r in committed.rejected}
-        metrics.messages.labels("json", "refused").inc(len(refused))
-        metrics.messages.labels("json", "stored").inc(len(inbox) - len(refused))
+        for codec, count in Counter(admitted.codecs[k] for k in refused).items():
+            metrics.messages.labels(codec, "refused").inc(count)
+        stored = Counter(admitted.codecs)
+        stored.subtract(admitted.codecs[k] for k in refused)
+        for codec, count in stored.items():
+            metrics.messages.labels(codec, "stored").inc(count)
         for refusal in committed.rejected:
             metrics.dead_letters.labels(refusal.reason).inc()
         for event in committed.events:

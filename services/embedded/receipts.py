@@ -20,8 +20,8 @@ from services.clock import now_us
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ingest.codecs.json_object import Reading
     from ingest.model import Device, Fleet
+    from ingest.reading import Reading
 
 GATHER_S = 0.5
 _LISTED = 1_000

@@ -1,0 +1,49 @@
+"""SenML in JSON, RFC 8428 section 5: an array of records."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ingest.errors import PayloadError
+from ingest.formats.senml import Record, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.reading import Stated
+
+CONTENT_TYPES = ("application/senml+json",)
+_decoder = msgspec.json.Decoder(list[Record])
+# a label ending in "_" must be understood or the pack refused (RFC 8428, section 4.4)
+_MUST_KNOW = re.compile(rb'"(?:[^"\\]|\\.)*_"\s*:')
+
+
+def decode(payload: bytes, received_us: int) -> Sequence[Stated]:
+    """
+    Readings of one pack, one a time.
+
+    Parameters
+    ----------
+    payload : bytes
+    received_us : int
+        When it was received, which relative times count from. [us UTC]
+
+    Raises
+    ------
+    PayloadError
+        With reason `malformed_json`, `wrong_shape`, `label_unknown`, or one of
+        `ingest.formats.senml.resolve`.
+    """
+    try:
+        records = _decoder.decode(payload)
+    except msgspec.ValidationError as error:
+        raise PayloadError("wrong_shape", f"senml_json: {error}; see RFC 8428") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadError("malformed_json", f"senml_json: {error}") from None
+    if b'_"' in payload and (label := _MUST_KNOW.search(payload)):
+        text = label.group()[:80].decode("utf-8", "replace")
+        raise PayloadError("label_unknown", f"senml_json: {text} must be understood and is not")
+    return resolve(records, received_us)

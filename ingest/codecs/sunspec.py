@@ -1,0 +1,68 @@
+"""
+SunSpec blocks in JSON: `{"ts": .., "sunspec": {"hex": ".."}}`.
+
+The registers begin at "SunS" or at a model's id; `base64` and `registers` (whole
+numbers) serve as well as `hex`.  `byte_order` and `word_order` are `big`
+unless the gateway turned them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ingest.errors import PayloadError
+from ingest.formats import sunspec
+from ingest.formats.words import Order, Words, unpack
+from ingest.reading import Stated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONTENT_TYPES = ("application/vnd.tonne.sunspec+json",)
+_CODEC = "sunspec"
+
+
+class _Message(msgspec.Struct):
+    ts: int | str
+    sunspec: Words
+    id: int | str | None = None
+    byte_order: Order = "big"
+    word_order: Order = "big"
+
+
+_decoder = msgspec.json.Decoder(_Message | list[_Message])
+
+
+def decode(payload: bytes) -> Sequence[Stated]:
+    """
+    Readings of one payload, in its order.
+
+    Raises
+    ------
+    PayloadError
+        With reason `malformed_json`, `time_missing`, `wrong_shape` or
+        `registers_invalid`.
+    """
+    try:
+        found = _decoder.decode(payload)
+    except msgspec.ValidationError as error:
+        reason = "time_missing" if "required field `ts`" in str(error) else "wrong_shape"
+        raise PayloadError(reason, f"{_CODEC}: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadError("malformed_json", f"{_CODEC}: {error}") from None
+    return [_reading(found)] if isinstance(found, _Message) else [_reading(one) for one in found]
+
+
+def _reading(message: _Message) -> Stated:
+    data = unpack(message.sunspec, message.byte_order, _CODEC)
+    points = list(sunspec.read(data, message.word_order, _CODEC))
+    values = [p for p in points if isinstance(p, sunspec.Value)]
+    return Stated(
+        message.ts,
+        {v.name: v.value for v in values},
+        message.id,
+        tuple(v.unit for v in values),
+        tuple((p.reason, p.detail) for p in points if isinstance(p, PayloadError)),
+    )

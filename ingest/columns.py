@@ -1,0 +1,133 @@
+"""
+Buckets to columns: readings of one profile with the same channels, in base units.
+
+Names, units and what is missing are settled once a bucket.  A unit that the
+payload states wins over the profile's, so a meter set to Wh is as right as one
+set to kWh; one that cannot become the channel's unit is refused, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest import classes, profiles, units
+from ingest.errors import ProfileError
+from ingest.model import NULL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ingest.model import Column, Float64
+
+MAX_REGISTER = float(2**53)
+UNUSABLE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message (or some readings of it) that became a dead letter."""
+
+    message: int
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Readings of one profile with the same channels (and stated units) in the same order."""
+
+    class_id: str
+    profile: str
+    shape: tuple[str, ...]
+    units: tuple[str | None, ...] = ()
+    device: list[int] = field(default_factory=list)
+    time: list[int] = field(default_factory=list)
+    message: list[int] = field(default_factory=list)
+    order: list[int] = field(default_factory=list)
+    flat: list[float | None] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Converted:
+    """A bucket's columns by canonical channel, what it held besides, and what was refused."""
+
+    columns: dict[str, Column] = field(default_factory=dict)
+    ignored: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a wire name goes, and how its number becomes the channel's."""
+
+    column: str
+    register: bool
+    unit: str
+    base: str
+
+
+@cache
+def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
+    """Wire name to column, for one profile."""
+    device_class = classes.load()[class_id]
+    found: dict[str, Slot] = {}
+    for source in profiles.load()[class_id, profile_id].channels.values():
+        channel = device_class.channels[source.channel]
+        slot = Slot(channel.name, channel.kind == "register", source.unit, channel.unit)
+        found |= dict.fromkeys((source.path, *source.also), slot)
+    return found
+
+
+def convert(bucket: Bucket) -> Converted:
+    """Convert a bucket's known channels; count the others once a bucket."""
+    known = slots(bucket.class_id, bucket.profile)
+    table: Float64 = np.array(bucket.flat, dtype=np.float64)
+    table = table.reshape(len(bucket.device), len(bucket.shape))
+    out = Converted()
+    twice = set()
+    for j, path in enumerate(bucket.shape):
+        slot = known.get(path) or (_within(known, path) if bucket.units else None)
+        if slot is None:
+            out.ignored[bucket.class_id, bucket.profile, path] += len(table)
+            continue
+        stated = bucket.units[j] if bucket.units else None
+        try:
+            numerator, denominator, offset = units.factor(stated or slot.unit, slot.base)
+        except ProfileError as error:
+            out.rejected.extend(_refuse(bucket, "unit_mismatch", f"{path}: {error}"))
+            continue
+        if slot.column in out.columns:
+            twice.add(slot.column)
+        values = table[:, j] * numerator / denominator + offset
+        out.columns[slot.column] = _register(values) if slot.register else values
+    for column in twice:
+        del out.columns[column]
+        detail = f"two values stand for {column}; send the one that the profile names"
+        out.rejected.extend(_refuse(bucket, "channel_twice", detail))
+    return out
+
+
+def _within(known: dict[str, Slot], path: str) -> Slot | None:
+    """Find a channel behind the name of its device: `urn:dev:ow:10e2:power` is `power`."""
+    for at, letter in enumerate(path):
+        if letter in ":/" and (slot := known.get(path[at + 1 :])):
+            return slot
+    return None
+
+
+def _refuse(bucket: Bucket, reason: str, detail: str) -> Iterator[Rejected]:
+    return (Rejected(k, reason, detail) for k in bucket.message)
+
+
+def _register(values: Float64) -> Column:
+    """Whole base units; absent becomes NULL, and what is no register `UNUSABLE`."""
+    rounded = np.rint(values)
+    usable = (rounded >= 0) & (rounded < MAX_REGISTER)
+    whole = np.where(usable, rounded, 0).astype(np.int64)
+    whole[~usable] = np.where(np.isnan(values[~usable]), NULL, UNUSABLE)
+    return whole

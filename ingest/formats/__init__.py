@@ -1,0 +1,1 @@
+"""What published formats mean, apart from how their bytes are written."""

@@ -1,0 +1,166 @@
+"""
+OCPP meter values to readings: what 1.6 and 2.0.1 share.
+
+A sample without a measurand is the import register in Wh, and one without a
+location is at the outlet.  Where a time has several samples of a measurand,
+the clock-aligned one counts: it is the one that every charger takes at the
+same moment.  A channel's name is the measurand, then `/phase` and `@location`
+where they are not the whole outlet; the state of charge has no other place
+than the vehicle, so its location is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ingest.errors import PayloadError
+from ingest.reading import Stated, time_us, wire_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+CALL = 2
+ACTION = "MeterValues"
+MEASURAND = "Energy.Active.Import.Register"
+_OUTLET = "Outlet"
+_UNITS = {"Percent": "%", "Celsius": "Cel", "Celcius": "Cel", "Fahrenheit": "degF"}
+_PREFERRED = ("Sample.Clock", "Sample.Periodic", "Transaction.End", "Transaction.Begin")
+
+
+class Sample(msgspec.Struct, gc=False, frozen=True):
+    """One sampled value, of either version."""
+
+    value: float
+    unit: str | None
+    measurand: str | None
+    context: str | None
+    phase: str | None
+    location: str | None
+
+    @property
+    def channel(self) -> str:
+        """Name of the channel that this is a sample of."""
+        measurand = self.measurand or MEASURAND
+        name = measurand if self.phase is None else f"{measurand}/{self.phase}"
+        elsewhere = self.location not in (None, _OUTLET) and measurand != "SoC"
+        return f"{name}@{self.location}" if elsewhere else name
+
+    @property
+    def wire_unit(self) -> str | None:
+        """Its unit in our words; energy without one is in Wh, all else as the profile says."""
+        if self.unit is not None:
+            return _UNITS.get(self.unit, self.unit)
+        return "Wh" if (self.measurand or MEASURAND).startswith("Energy.Active.") else None
+
+    @property
+    def rank(self) -> int:
+        """Lower is preferred."""
+        context = self.context or "Sample.Periodic"
+        return _PREFERRED.index(context) if context in _PREFERRED else len(_PREFERRED)
+
+
+def unwrap(payload: bytes, codec: str) -> tuple[str | None, msgspec.Raw]:
+    """
+    Message id and body of a call frame; a bare body has no id.
+
+    Raises
+    ------
+    PayloadError
+        `malformed_json`, `wrong_shape`, or `ocpp_action` for another call.
+    """
+    try:
+        if payload.lstrip()[:1] != b"[":
+            return None, msgspec.Raw(payload)
+        frame = msgspec.json.decode(payload, type=list[msgspec.Raw])
+        kind, message, action = (msgspec.json.decode(part) for part in frame[:3])
+        body = frame[3]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadError("malformed_json", f"{codec}: {error}") from None
+    except (IndexError, ValueError):
+        raise PayloadError(
+            "wrong_shape", f'{codec}: a call is [2, "id", "{ACTION}", {{..}}]'
+        ) from None
+    if kind != CALL or not isinstance(message, str):
+        raise PayloadError("wrong_shape", f"{codec}: frame {kind!r:.20} is no call with an id")
+    if action != ACTION:
+        raise PayloadError("ocpp_action", f"{codec}: {action!r:.60} carries no {ACTION}")
+    return message, body
+
+
+def body(raw: msgspec.Raw, kind: type[Any], codec: str) -> Any:
+    """
+    Read a body as its version's type.
+
+    Raises
+    ------
+    PayloadError
+        `malformed_json`, `wrong_shape` or `time_missing`.
+    """
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        reason = "time_missing" if "required field `timestamp`" in str(error) else "wrong_shape"
+        raise PayloadError(reason, f"{codec}: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadError("malformed_json", f"{codec}: {error}") from None
+
+
+def readings(
+    values: Iterable[tuple[str, Iterable[Sample | PayloadError]]], message: str | None
+) -> Sequence[Stated]:
+    """
+    One reading a time, the preferred sample of each channel.
+
+    Parameters
+    ----------
+    values : iterable of (timestamp, samples)
+        A sample that could not be read stands as its error.
+    message : str, optional
+        Id of the call.
+
+    Raises
+    ------
+    PayloadError
+        `time_invalid`.
+    """
+    times: dict[int, tuple[dict[str, Sample], list[tuple[str, str]]]] = {}
+    for timestamp, samples in values:
+        chosen, refused = times.setdefault(time_us(timestamp), ({}, []))
+        for sample in samples:
+            if isinstance(sample, PayloadError):
+                refused.append((sample.reason, sample.detail))
+            else:
+                _choose(chosen, sample)
+    return [
+        Stated(
+            wire_time(us),
+            {name: sample.value for name, sample in chosen.items()},
+            message,
+            tuple(sample.wire_unit for sample in chosen.values()),
+            tuple(refused),
+        )
+        for us, (chosen, refused) in times.items()
+    ]
+
+
+def _choose(chosen: dict[str, Sample], sample: Sample) -> None:
+    before = chosen.get(sample.channel)
+    if before is None or sample.rank < before.rank:
+        chosen[sample.channel] = sample
+
+
+def finite(value: float, channel: str, codec: str) -> float:
+    """
+    Return the value.
+
+    Raises
+    ------
+    PayloadError
+        `not_finite`.
+    """
+    if math.isfinite(value):
+        return value
+    raise PayloadError("not_finite", f"{codec}: {channel} is {value}")

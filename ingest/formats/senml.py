@@ -1,0 +1,185 @@
+"""
+SenML packs to readings: RFC 8428, whatever encoding a pack came in.
+
+Base fields hold from their record on.  A time below 2**28 s counts from the
+receipt, absent times are the receipt.  `s` is the value summed up over time, in
+its unit times seconds: a register.  It takes the record's name where that has
+no value of its own, and the name with `#sum` where it has.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ingest.errors import PayloadError
+from ingest.reading import Stated, wire_time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERSION = 10
+_RELATIVE_S = 2**28
+_MAX_S = 10**11
+_TIMES_SECONDS = {
+    "W": "J", "kW": "kJ", "L/s": "L", "l/s": "L", "m3/s": "m3", "m/s": "m", "A": "C",
+}  # fmt: skip
+Number = float | str | bool | None
+
+
+class Record(msgspec.Struct, gc=False):
+    """One record, with the labels of the JSON encoding."""
+
+    bn: str | None = None
+    bt: Number = None
+    bu: str | None = None
+    bv: Number = None
+    bs: Number = None
+    bver: Number = None
+    n: str = ""
+    u: str | None = None
+    v: Number = None
+    vs: str | None = None
+    vb: bool | None = None
+    vd: Any = None
+    s: Number = None
+    t: Number = None
+    ut: Number = None
+
+
+class _Pack:
+    """Base fields as they stand, and the readings so far by time."""
+
+    def __init__(self, received_us: int) -> None:
+        self.received_us = received_us
+        self.name, self.unit = "", None  # type: str, str | None
+        self.time = self.value = self.sum = 0.0
+        self.times: dict[float, _Draft] = {}
+
+    def at(self, seconds: float) -> _Draft:
+        draft = self.times.get(seconds)
+        if draft is None:
+            draft = self.times[seconds] = _Draft(_time_us(seconds, self.received_us))
+        return draft
+
+
+class _Draft:
+    """What is known of one time."""
+
+    __slots__ = ("refused", "time_us", "units", "values")
+
+    def __init__(self, time_us: int) -> None:
+        self.time_us = time_us
+        self.values: dict[str, float | None] = {}
+        self.units: list[str | None] = []
+        self.refused: list[tuple[str, str]] = []
+
+    def add(self, name: str, unit: str | None, value: float) -> None:
+        if name in self.values:
+            self.refuse("channel_twice", f"{name!r:.80} stands twice at one time; send it once")
+        elif not math.isfinite(value):
+            self.refuse("not_finite", f"{name!r:.80} is {value}; leave the record out")
+        else:
+            self.values[name] = value
+            self.units.append(unit)
+
+    def refuse(self, reason: str, detail: str) -> None:
+        self.refused.append((reason, detail))
+
+
+def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
+    """
+    Readings of a pack, one a time, in the order in which the times first stand.
+
+    Parameters
+    ----------
+    records : sequence of Record
+    received_us : int
+        When the pack was received, which relative times count from. [us UTC]
+
+    Raises
+    ------
+    PayloadError
+        `version_unknown`, `time_invalid` or `not_a_number` in a base field.
+    """
+    pack = _Pack(received_us)
+    for i, record in enumerate(records):
+        if _base(pack, record, i) and record.n == "" and _is_bare(record):
+            continue
+        _add(pack, record, i)
+    return [
+        Stated(wire_time(d.time_us), d.values, None, tuple(d.units), tuple(d.refused))
+        for d in pack.times.values()
+    ]
+
+
+def _base(pack: _Pack, record: Record, i: int) -> bool:
+    """Take over base fields; tell whether there were any."""
+    found = False
+    if record.bn is not None:
+        pack.name, found = record.bn, True
+    if record.bu is not None:
+        pack.unit, found = record.bu, True
+    if record.bt is not None:
+        pack.time, found = _number(record.bt, "bt", i), True
+    if record.bv is not None:
+        pack.value, found = _number(record.bv, "bv", i), True
+    if record.bs is not None:
+        pack.sum, found = _number(record.bs, "bs", i), True
+    if record.bver is not None:
+        found = True
+        if _number(record.bver, "bver", i) > VERSION:
+            raise PayloadError(
+                "version_unknown", f"record {i}: bver {record.bver}; send SenML version {VERSION}"
+            )
+    return found
+
+
+def _is_bare(record: Record) -> bool:
+    return (
+        record.v is None and record.s is None and record.vs is None
+        and record.vb is None and record.vd is None
+    )  # fmt: skip
+
+
+def _add(pack: _Pack, record: Record, i: int) -> None:
+    t = record.t
+    draft = pack.at(pack.time if t is None else pack.time + _number(t, "t", i))
+    name, unit = pack.name + record.n, record.u or pack.unit
+    value, total = record.v, record.s
+    if type(value) is float:
+        draft.add(name, unit, pack.value + value)
+    elif value is not None:
+        draft.refuse("not_a_number", f"record {i}: v of {name!r:.80} is {value!r:.40}")
+    elif record.vb is not None:
+        draft.add(name, unit, float(record.vb))
+    elif record.vs is not None or record.vd is not None:
+        draft.refuse("not_a_number", f"record {i}: {name!r:.80} is text or data, not a quantity")
+    elif total is None:
+        draft.refuse("value_missing", f"record {i}: {name!r:.80} has no value and no sum")
+    if total is not None:
+        own = name if _is_bare_value(record) else f"{name}#sum"
+        draft.add(own, _integrated(unit), pack.sum + _number(total, "s", i))
+
+
+def _is_bare_value(record: Record) -> bool:
+    return record.v is None and record.vb is None and record.vs is None and record.vd is None
+
+
+def _integrated(unit: str | None) -> str | None:
+    return None if unit is None else _TIMES_SECONDS.get(unit, f"{unit}.s")
+
+
+def _number(value: Number, label: str, i: int) -> float:
+    if type(value) is float and math.isfinite(value):
+        return value
+    raise PayloadError("not_a_number", f"record {i}: {label} is {value!r:.40}; send a number")
+
+
+def _time_us(seconds: float, received_us: int) -> int:
+    if not -_RELATIVE_S < seconds < _MAX_S:
+        raise PayloadError("time_invalid", f"t {seconds!r} s is no time; send seconds since 1970")
+    us = round(seconds * 1e6)
+    return received_us + us if seconds < _RELATIVE_S else us

@@ -1,0 +1,167 @@
+"""
+SunSpec information models: registers to scaled points.
+
+A map begins with "SunS", then models follow each other: id, length, points.
+Integer points have their scale factor in a register of the same model, and it
+may change from one reading to the next (many inverters do so at dusk): value
+and factor are therefore only ever taken from the same block.  A point that is
+not implemented says so by a value of its type.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from ingest.errors import PayloadError
+from ingest.formats.words import WORD, Order, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARK = b"SunS"
+_END = 0xFFFF
+_HEAD = 2
+_ABSENT = {
+    "int16": -0x8000, "sunssf": -0x8000, "uint16": 0xFFFF, "enum16": 0xFFFF,
+    "uint32": 0xFFFFFFFF, "acc32": 0, "uint64": 0xFFFFFFFFFFFFFFFF,
+}  # fmt: skip
+_MAX_SCALE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a model: where it stands and what scales it."""
+
+    name: str
+    kind: str
+    offset: int
+    scale: int | None
+    unit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Points of a family of models with the same layout."""
+
+    length: int
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A point's value in its unit."""
+
+    name: str
+    value: float
+    unit: str | None
+
+
+@cache
+def models() -> dict[int, Model]:
+    """Models that are read, by id."""
+    text = resources.files(__package__).joinpath("sunspec_models.toml").read_text("utf-8")
+    found: dict[int, Model] = {}
+    for family in tomllib.loads(text).values():
+        scales = family["scale"]
+        points = tuple(_point(line, scales) for line in family["points"])
+        found |= dict.fromkeys(family["models"], Model(family["length"], points))
+    return found
+
+
+def _point(line: str, scales: dict[str, int]) -> Point:
+    name, kind, offset, scale, unit = line.split()
+    return Point(name, kind, int(offset), scales.get(scale), None if unit == "-" else unit)
+
+
+def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | PayloadError]:
+    """
+    Points of the known models in a block; a point without its scale stands as an error.
+
+    A point that an earlier model of the block already gave is named with its
+    model, `701.W`.
+
+    Parameters
+    ----------
+    data : bytes
+        Big-endian registers from "SunS" or from a model's id on.
+    word_order : {"big", "little"}
+    where : str
+        Says where the block stands, for errors.
+
+    Raises
+    ------
+    PayloadError
+        `registers_invalid` where the block ends within a model, or holds none.
+    """
+    given: set[str] = set()
+    known = 0
+    for model_id, at, length in _chain(data, where):
+        model = models().get(model_id)
+        if model is None:
+            continue
+        if length < model.length:
+            raise PayloadError(
+                "registers_invalid",
+                f"{where}: model {model_id} of {length} registers has {model.length}",
+            )
+        known += 1
+        for found in _points(data, at, model, word_order, f"{where}: model {model_id}"):
+            if isinstance(found, PayloadError):
+                yield found
+            elif found.name in given:
+                yield Value(f"{model_id}.{found.name}", found.value, found.unit)
+            else:
+                given.add(found.name)
+                yield found
+    if not known:
+        raise PayloadError(
+            "registers_invalid",
+            f"{where}: no model of {', '.join(map(str, sorted(models())))} in it; "
+            "send registers from 'SunS' or from a model's id on",
+        )
+
+
+def _chain(data: bytes, where: str) -> Iterator[tuple[int, int, int]]:
+    """Yield id, first register after the length, and length of each model."""
+    at = _HEAD if data.startswith(MARK) else 0
+    end = len(data) // WORD
+    while at < end:
+        model_id = number(data, at, "uint16")
+        if model_id == _END:
+            return
+        length = number(data, at + 1, "uint16") if at + 1 < end else None
+        if length is None or at + _HEAD + int(length) > end:
+            raise PayloadError(
+                "registers_invalid",
+                f"{where}: the block ends within model {model_id}; read value and scale in one",
+            )
+        yield int(model_id or 0), at + _HEAD, int(length)
+        at += _HEAD + int(length)
+
+
+def _points(
+    data: bytes, at: int, model: Model, word_order: Order, where: str
+) -> Iterator[Value | PayloadError]:
+    for point in model.points:
+        raw = number(data, at + point.offset, point.kind, word_order)
+        if raw is None or raw == _ABSENT.get(point.kind):
+            continue
+        if point.scale is None:
+            yield Value(point.name, float(raw), point.unit)
+            continue
+        scale = number(data, at + point.scale, "sunssf")
+        if scale is None or not -_MAX_SCALE <= scale <= _MAX_SCALE:
+            yield PayloadError(
+                "scale_missing", f"{where}: {point.name} {raw} has the scale factor {scale}"
+            )
+        else:
+            yield Value(point.name, _scaled(raw, int(scale)), point.unit)
+
+
+def _scaled(raw: float, scale: int) -> float:
+    """Scale a value; dividing by a power of ten rounds once, multiplying by 0.1 would twice."""
+    return float(raw * 10**scale) if scale >= 0 else raw / 10**-scale

@@ -1,0 +1,95 @@
+"""
+One reading as it stands in a payload: what every codec makes.
+
+Values have the payload's names and units; the profile gives them meaning, later
+and in columns.  `Stated` is a reading of an encoding that says more than
+numbers: the unit of each value, and which of its values could not be used.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from ingest.errors import PayloadError
+
+_MAX_MS = 10**14
+_MS, _SECOND = 1_000, 1_000_000
+
+
+class Reading(msgspec.Struct, gc=False):
+    """A time, numbers by the payload's names, and the device's own message number."""
+
+    ts: int | str
+    values: dict[str, float | None]
+    id: int | str | None = None
+
+
+class Stated(Reading, gc=False):
+    """
+    A reading whose payload states units.
+
+    `units` stands in the order of `values`, None where the payload leaves the
+    unit to the profile; `refused` are reasons and details of values left out.
+    """
+
+    units: tuple[str | None, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+class Block(msgspec.Struct, gc=False, frozen=True):
+    """Consecutive registers of a table, from an address on, as big-endian bytes."""
+
+    table: str
+    address: int
+    data: bytes
+
+
+class Registers(Reading, gc=False):
+    """A reading whose values are registers yet, until its profile says which are which."""
+
+    blocks: tuple[Block, ...] = ()
+
+
+def time_us(ts: int | str) -> int:
+    """
+    Microseconds UTC of a payload's time.
+
+    Raises
+    ------
+    PayloadError
+        With reason `time_invalid` where it is no time or names no offset.
+    """
+    if type(ts) is int:
+        if -_MAX_MS < ts < _MAX_MS:
+            return ts * _MS
+        raise PayloadError("time_invalid", f"ts {ts} is no epoch milliseconds")
+    try:
+        moment = datetime.fromisoformat(str(ts))
+    except ValueError:
+        raise PayloadError(
+            "time_invalid", f"ts {ts!r:.80} is neither epoch ms nor RFC 3339"
+        ) from None
+    if moment.tzinfo is None:
+        raise PayloadError("time_invalid", f"ts {ts!r} names no offset; add Z or +07:00")
+    whole = int(moment.replace(microsecond=0).timestamp())
+    return whole * _SECOND + moment.microsecond
+
+
+def wire_time(us: int) -> int | str:
+    """
+    Microseconds UTC as a payload would say them: whole milliseconds, else RFC 3339.
+
+    Raises
+    ------
+    PayloadError
+        With reason `time_invalid` outside the years 1 to 9999.
+    """
+    if us % _MS == 0:
+        return us // _MS
+    try:
+        moment = datetime.fromtimestamp(us // _SECOND, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise PayloadError("time_invalid", f"{us} us is no time of this calendar") from None
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{us % _SECOND:06d}Z"

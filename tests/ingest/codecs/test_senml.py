@@ -1,0 +1,244 @@
+"""SenML in both encodings: the RFC's own examples, and what a device gets wrong."""
+
+import json
+from contextlib import suppress
+
+import cbor2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.codecs import senml_cbor, senml_json
+from ingest.errors import PayloadError
+from ingest.reading import time_us
+from tests.ingest.reading_messages import RECEIVED_US, read, reasons, rows
+
+LABELS = {
+    "bs": -6, "bv": -5, "bu": -4, "bt": -3, "bn": -2, "bver": -1,
+    "n": 0, "u": 1, "v": 2, "vs": 3, "vb": 4, "s": 5, "t": 6, "ut": 7, "vd": 8,
+}  # fmt: skip
+OW = "urn:dev:ow:10e2073a01080063"
+
+# RFC 8428, section 5.1: (pack, resolved as (name, unit, seconds or None for the receipt, value))
+EXAMPLES = {
+    "single datapoint": (
+        [{"n": OW, "u": "Cel", "v": 23.1}],
+        [(OW, "Cel", None, 23.1)],
+    ),
+    "several datapoints": (
+        [
+            {"bn": f"{OW}:", "n": "voltage", "u": "V", "v": 120.1},
+            {"n": "current", "u": "A", "v": 1.2},
+        ],
+        [(f"{OW}:voltage", "V", None, 120.1), (f"{OW}:current", "A", None, 1.2)],
+    ),
+    "base time and relative times": (
+        [
+            {"bn": "urn:dev:ow:10e2073a0108006:", "bt": 1.276020076001e9, "bu": "A", "bver": 5,
+             "n": "voltage", "u": "V", "v": 120.1},
+            {"n": "current", "t": -5, "v": 1.2},
+            {"n": "current", "t": -4, "v": 1.3},
+            {"n": "current", "v": 1.7},
+        ],
+        [
+            ("urn:dev:ow:10e2073a0108006:voltage", "V", 1276020076.001, 120.1),
+            ("urn:dev:ow:10e2073a0108006:current", "A", 1276020076.001, 1.7),
+            ("urn:dev:ow:10e2073a0108006:current", "A", 1276020071.001, 1.2),
+            ("urn:dev:ow:10e2073a0108006:current", "A", 1276020072.001, 1.3),
+        ],
+    ),
+    "several things": (
+        [
+            {"bn": "2001:db8::2/", "bt": 1.320078429e9, "n": "temperature", "u": "Cel", "v": 25.2},
+            {"n": "humidity", "u": "%RH", "v": 30},
+            {"bn": "2001:db8::1/", "n": "temperature", "u": "Cel", "v": 12.3},
+            {"n": "humidity", "u": "%RH", "v": 67},
+        ],
+        [
+            ("2001:db8::2/temperature", "Cel", 1320078429, 25.2),
+            ("2001:db8::2/humidity", "%RH", 1320078429, 30.0),
+            ("2001:db8::1/temperature", "Cel", 1320078429, 12.3),
+            ("2001:db8::1/humidity", "%RH", 1320078429, 67.0),
+        ],
+    ),
+}  # fmt: skip
+
+
+def _cbor(pack):
+    return cbor2.dumps([{LABELS[k]: v for k, v in record.items()} for record in pack])
+
+
+def _resolved(readings):
+    return [
+        (name, unit, time_us(reading.ts), value)
+        for reading in readings
+        for (name, value), unit in zip(reading.values.items(), reading.units, strict=True)
+    ]
+
+
+def _expected(points):
+    return [(n, u, RECEIVED_US if t is None else round(t * 1e6), v) for n, u, t, v in points]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_standards_examples_resolve_as_printed(name):
+    """A pack that every SenML library reads would be read otherwise here."""
+    pack, points = EXAMPLES[name]
+    text = json.dumps(pack).encode()
+    assert _resolved(senml_json.decode(text, RECEIVED_US)) == _expected(points)
+    assert _resolved(senml_cbor.decode(_cbor(pack), RECEIVED_US)) == _expected(points)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_resolved_pack_says_the_same(name):
+    """A gateway that resolves packs before it forwards them would change their meaning."""
+    _, points = EXAMPLES[name]
+    seconds = [RECEIVED_US / 1e6 if t is None else t for _, _, t, _ in points]
+    flat = [
+        {"n": n, "u": u, "t": t, "v": v} for (n, u, _, v), t in zip(points, seconds, strict=True)
+    ]
+    found = senml_json.decode(json.dumps(flat).encode(), RECEIVED_US + 5)
+    assert sorted(_resolved(found)) == sorted(_expected(points))
+
+
+def test_the_standards_cbor_bytes_are_read():
+    """The bytes printed in RFC 8428, section 6, would be refused."""
+    data = bytes.fromhex(
+        "82a72178 1b75726e3a6465763a6f773a31306532303733613031303830303 63a22fb41d303a15b00106223"
+        "614120050067766f6c7461676501615602fb405e066666666666a3006763757272656e74062402fb3ff3333333333333".replace(
+            " ", ""
+        )
+    )
+    points = _resolved(senml_cbor.decode(data, RECEIVED_US))
+    assert points == [
+        ("urn:dev:ow:10e2073a0108006:voltage", "V", 1276020076001000, 120.1),
+        ("urn:dev:ow:10e2073a0108006:current", "A", 1276020071001000, 1.2),
+    ]
+
+
+def test_the_name_of_the_device_may_stand_before_the_channel():
+    """A fleet that names its things by URN would have to name every channel of every device."""
+    pack = [
+        {"bn": "urn:dev:mac:0024befffe804ff1/", "bt": 1767225600, "n": "active_power_kw", "v": 2}
+    ]
+    decoded = read(json.dumps(pack), device_class="pv_inverter")
+    assert rows(decoded) == [{"time_us": RECEIVED_US, "active_power_w": 2000.0}]
+    assert decoded.codecs == ["senml_json"]
+
+
+def test_a_sum_is_a_register():
+    """Energy counted by the sender would be lost, and power taken for energy."""
+    pack = [
+        {"bt": 1767225600, "n": "energy_export_kwh", "u": "W", "bs": 3_600_000, "s": 3_600_000},
+        {"n": "active_power_kw", "u": "W", "v": 1500, "s": 99},
+    ]
+    decoded = read(json.dumps(pack), device_class="pv_inverter")
+    assert rows(decoded) == [
+        {"time_us": RECEIVED_US, "energy_export_wh": 2000, "active_power_w": 1500.0}
+    ]
+    assert list(decoded.ignored) == [("pv_inverter", "generic", "active_power_kw#sum")]
+
+
+@pytest.mark.parametrize(
+    ("unit", "wh"), [("Wh", 7), ("kWh", 7_000), ("MWh", 7_000_000), ("J", 0), (None, 7_000)]
+)
+def test_the_stated_unit_decides(unit, wh):
+    """A meter that says Wh would be counted a thousandfold because its profile says kWh."""
+    pack = [{"t": 1767225600, "n": "energy_import_kwh", "v": 7} | ({"u": unit} if unit else {})]
+    assert rows(read(json.dumps(pack), device_class="energy_meter"))[0]["energy_import_wh"] == wh
+
+
+def test_one_bad_record_keeps_the_others():
+    """One sensor's fault text would cost the energy reading beside it."""
+    pack = [
+        {"bt": 1767225600, "n": "energy_import_kwh", "u": "kWh", "v": 7},
+        {"n": "voltage_v", "vs": "fault"},
+        {"n": "frequency_hz", "u": "V", "v": 50},
+        {"n": "active_power_kw"},
+    ]
+    decoded = read(json.dumps(pack), device_class="energy_meter")
+    assert rows(decoded) == [{"time_us": RECEIVED_US, "energy_import_wh": 7000}]
+    assert reasons(decoded) == ["not_a_number", "value_missing", "unit_mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("pack", "reason"),
+    [
+        ([{"bver": 11, "n": "a", "v": 1}], "version_unknown"),
+        ([{"n": "a", "v": 1, "b_": 2}], "label_unknown"),
+        ([{"n": "a", "v": 1, "t": 1e15}], "time_invalid"),
+        ([{"n": "a", "v": 1, "t": -1e9}], "time_invalid"),
+        ([{"bt": "now", "n": "a", "v": 1}], "not_a_number"),
+        ([{"n": 5, "v": 1}], "wrong_shape"),
+        ({"n": "a", "v": 1}, "wrong_shape"),
+    ],
+)
+def test_a_pack_that_cannot_be_trusted_is_refused_whole(pack, reason):
+    """A pack of a later version would be half understood, and counted."""
+    with pytest.raises(PayloadError) as caught:
+        senml_json.decode(json.dumps(pack).encode(), RECEIVED_US)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\x81", "malformed_cbor"),
+        (b"\xa0", "wrong_shape"),
+        (b"\x81\x00", "wrong_shape"),
+        (cbor2.dumps([{0: "a", 2: 1, "x_": 1}]), "label_unknown"),
+        (cbor2.dumps([{0: 5, 2: 1}]), "wrong_shape"),
+        (b"\x9b\x7f\xff\xff\xff\xff\xff\xff\xff", "malformed_cbor"),
+        (b"\x81" * 5_000, "malformed_cbor"),
+    ],
+)
+def test_cbor_that_is_no_pack_is_refused(data, reason):
+    """Bytes of another protocol on the topic would stop the stream."""
+    with pytest.raises(PayloadError) as caught:
+        senml_cbor.decode(data, RECEIVED_US)
+    assert caught.value.reason == reason
+
+
+def test_numbers_that_are_none_are_refused_by_name():
+    """A NaN in a register would be stored as nothing, in silence."""
+    data = cbor2.dumps(
+        [{0: "a", 2: float("nan")}, {0: "b", 2: 2**2000}, {0: "c", 2: True}, {0: "d", 2: 4}]
+    )
+    (reading,) = senml_cbor.decode(data, RECEIVED_US)
+    assert reading.values == {"d": 4.0}
+    assert [reason for reason, _ in reading.refused] == ["not_finite", *["not_a_number"] * 2]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(data):
+    """One odd payload would stop every device's data."""
+    for codec in (senml_cbor, senml_json):
+        with suppress(PayloadError):
+            for reading in codec.decode(data, RECEIVED_US):
+                assert len(reading.values) == len(reading.units)
+                time_us(reading.ts)
+
+
+_TEXT = st.text("abW:/_#", max_size=5)
+_FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("bt", "bv", "bs", "bver", "v", "s", "t", "ut"),
+                        st.floats() | st.integers() | st.none() | _TEXT),
+        **dict.fromkeys(("bn", "bu", "n", "u", "vs", "vd"), _TEXT | st.integers()),
+        "vb": st.booleans(),
+    },
+)  # fmt: skip
+
+
+@given(st.lists(_FIELDS, max_size=5))
+def test_any_pack_is_read_or_refused_alike_in_both_encodings(pack):
+    """A fleet that changes from JSON to CBOR would change its numbers."""
+    found = []
+    for codec, data in ((senml_json, json.dumps(pack).encode()), (senml_cbor, _cbor(pack))):
+        try:
+            found.append(_resolved(codec.decode(data, RECEIVED_US)))
+        except PayloadError:
+            found.append(None)
+    if None not in found:
+        assert found[0] == found[1]

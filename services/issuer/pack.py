@@ -133,7 +133,10 @@ def read_pack(path: Path) -> Pack:
         If the path is neither a folder with a statement nor a file.
     """
     if path.is_file():
-        return Pack({STATEMENT: path.read_bytes()})
+        data = path.read_bytes()
+        if not data.lstrip().startswith(b"{"):
+            raise InputError(f"{path} is no statement: it is not a JSON object")
+        return Pack({STATEMENT: data})
     if not (path / STATEMENT).is_file():
         raise InputError(
             f"{path} is no evidence pack: it has no {STATEMENT};"

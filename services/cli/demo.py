@@ -167,13 +167,13 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
     name = closed["statement"]
     state = stage.json("statement", "show", name, shown=False)["state"]
     steps = {
-        "draft": ("submit", KEYS["operator"]),
-        "submitted": ("verify", KEYS["verifier"]),
-        "verified": ("issue", KEYS["operator"]),
+        "draft": ("submit", "--key", KEYS["operator"]),
+        "submitted": ("verify", "--key", KEYS["verifier"]),
+        "verified": ("issue",),
     }
     while state in steps:
-        step, key = steps[state]
-        stage.tonne("statement", step, name, "--key", key)
+        step, *signer = steps[state]
+        stage.tonne("statement", step, name, *signer)
         state = stage.json("statement", "show", name, shown=False)["state"]
     pack = stage.packs / name
     shutil.rmtree(pack, ignore_errors=True)

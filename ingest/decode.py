@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest import classes, encodings, profiles
+from ingest.codecs import json_object
 from ingest.columns import UNUSABLE, Bucket, Rejected, convert
 from ingest.errors import PayloadError
 from ingest.model import NULL, Frame
 from ingest.profiles import register_map
-from ingest.reading import Reading, Registers, Stated, time_us
+from ingest.reading import MAX_MS, Reading, Registers, Stated, time_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PAYLOAD", "Decoded", "Rejected", "decode"]
 
 MAX_PAYLOAD = 262_144
+PLAIN = encodings.JSON.name
+_HEAD, _OBJECT, _VALUES = 64, ord("{"), b'"values"'
 
 
 @dataclass(slots=True)
@@ -75,20 +78,29 @@ def decode(
         Rows that hold no known channel are refused, as are registers that are
         negative or beyond 2**53 base units.
     """
-    out = Decoded([], [], codecs=[encodings.UNREAD] * len(payloads))
+    out = Decoded([], [], codecs=[PLAIN] * len(payloads))
     buckets: dict[Key, Bucket] = {}
-    devices = fleet.devices
+    devices, seen, codecs = fleet.devices, out.seen, out.codecs
+    plain = json_object.decode
     order = 0
     for k, payload in enumerate(payloads):
+        index = -1
         try:
             index = route(topics[k])
-            codec = _codec(payload, content_types[k])
-            out.codecs[k] = codec.name
-            readings = codec.decode(payload, received_us)
+            content_type = content_types[k]
+            if (
+                content_type is None
+                and payload.find(_VALUES, 1, _HEAD) > 0
+                and payload[0] == _OBJECT
+                and len(payload) <= MAX_PAYLOAD
+            ):
+                readings = plain(payload)  # nearly every message: told without a look-up
+            else:
+                codec = _codec(payload, content_type)
+                codecs[k] = codec.name
+                readings = codec.decode(payload, received_us)
             device = devices[index]
-            out.seen[k] = readings
-            if not readings:
-                out.rejected.append(Rejected(k, "empty_payload", "no reading in it; send one"))
+            seen[k] = readings
             for reading in readings:
                 values = reading.values
                 key: Key = (device.class_id, device.profile, tuple(values), ())
@@ -99,7 +111,11 @@ def decode(
                 bucket = buckets.get(key)
                 if bucket is None:
                     bucket = buckets[key] = Bucket(*key)
-                bucket.time.append(time_us(reading.ts))
+                ts = reading.ts
+                if type(ts) is int and -MAX_MS < ts < MAX_MS:
+                    bucket.time.append(ts * 1000)
+                else:
+                    bucket.time.append(time_us(ts))
                 bucket.device.append(index)
                 bucket.message.append(k)
                 bucket.order.append(order)
@@ -107,6 +123,8 @@ def decode(
                 order += 1
         except PayloadError as error:
             out.rejected.append(Rejected(k, error.reason, error.detail))
+            if index < 0:
+                codecs[k] = encodings.UNREAD
     out.frames = _frames(list(buckets.values()), out)
     return out
 
@@ -116,11 +134,7 @@ def _codec(payload: bytes, content_type: str | None) -> encodings.Codec:
         raise PayloadError(
             "payload_too_large", f"{len(payload)} bytes; send at most {MAX_PAYLOAD} a message"
         )
-    if content_type:
-        codec = encodings.by_content_type(content_type)
-        if codec is not encodings.JSON:
-            return codec
-    return encodings.by_first_bytes(payload)
+    return encodings.find(payload, content_type)
 
 
 def _stated(

@@ -60,20 +60,28 @@ _CBOR_ARRAY = range(0x80, 0xA0)
 _ENTITY = re.compile(rb'"(?:dateObserved(?:To)?|observationDateTime|TimeInstant)"\s*:')
 
 
-def by_content_type(content_type: str) -> Codec:
+def find(payload: bytes, content_type: str | None) -> Codec:
     """
-    Return the codec of a content type; parameters such as a character set are passed over.
+    Return the codec of a payload.
+
+    Parameters
+    ----------
+    payload : bytes
+    content_type : str, optional
+        The MQTT 5 property; parameters such as a character set are passed over.
 
     Raises
     ------
     PayloadError
         `content_type_unknown`.
     """
+    if not content_type:
+        return by_first_bytes(payload)
     codec = _BY_TYPE.get(content_type.split(";", 1)[0].strip().lower())
     if codec is None:
         known = ", ".join(_BY_TYPE)
         raise PayloadError("content_type_unknown", f"{content_type!r:.80}; known: {known}")
-    return codec
+    return by_first_bytes(payload) if codec is JSON else codec
 
 
 def by_first_bytes(payload: bytes) -> Codec:

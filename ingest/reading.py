@@ -14,7 +14,7 @@ import msgspec
 
 from ingest.errors import PayloadError
 
-_MAX_MS = 10**14
+MAX_MS = 10**14
 _MS, _SECOND = 1_000, 1_000_000
 
 
@@ -62,7 +62,7 @@ def time_us(ts: int | str) -> int:
         With reason `time_invalid` where it is no time or names no offset.
     """
     if type(ts) is int:
-        if -_MAX_MS < ts < _MAX_MS:
+        if -MAX_MS < ts < MAX_MS:
             return ts * _MS
         raise PayloadError("time_invalid", f"ts {ts} is no epoch milliseconds")
     try:

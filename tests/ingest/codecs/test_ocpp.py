@@ -1,0 +1,162 @@
+"""OCPP meter values of both versions: defaults, preferences, and what chargers get wrong."""
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.codecs import ocpp16, ocpp201
+from ingest.errors import PayloadError
+
+T = "2026-01-01T00:00:00Z"
+MS = 1_767_225_600_000
+REGISTER = "Energy.Active.Import.Register"
+
+
+def _body(*samples, at=T):
+    return {"connectorId": 1, "meterValue": [{"timestamp": at, "sampledValue": list(samples)}]}
+
+
+def _read(codec, body):
+    return codec.decode(json.dumps(body).encode())
+
+
+def _said(reading):
+    return {n: (v, u) for (n, v), u in zip(reading.values.items(), reading.units, strict=True)}
+
+
+def test_a_bare_value_is_the_import_register_in_wh():
+    """The commonest message of all chargers would have no meaning."""
+    (reading,) = _read(ocpp16, _body({"value": "12345"}))
+    assert (reading.ts, _said(reading)) == (MS, {REGISTER: (12345.0, "Wh")})
+    (reading,) = _read(ocpp201, _body({"value": 12345.5}))
+    assert _said(reading) == {REGISTER: (12345.5, "Wh")}
+
+
+@pytest.mark.parametrize("codec", [ocpp16, ocpp201])
+def test_a_call_carries_its_message_id(codec):
+    """A charger could not tell from the receipt which of its calls is stored."""
+    value = "1" if codec is ocpp16 else 1
+    (reading,) = _read(codec, [2, "19223201", "MeterValues", _body({"value": value})])
+    assert reading.id == "19223201"
+
+
+def test_units_phases_and_places():
+    """A reading of one phase or of the vehicle would be taken for the outlet's."""
+    (reading,) = _read(
+        ocpp16,
+        _body(
+            {"value": "7.2", "unit": "kWh", "measurand": REGISTER},
+            {"value": "3600", "measurand": "Power.Active.Import", "unit": "W"},
+            {"value": "230.1", "measurand": "Voltage", "phase": "L1-N", "unit": "V"},
+            {"value": "55", "measurand": "SoC", "unit": "Percent", "location": "EV"},
+            {"value": "31", "measurand": "Temperature", "unit": "Celcius", "location": "Body"},
+            {"value": "16", "measurand": "Current.Offered"},
+        ),
+    )
+    assert _said(reading) == {
+        REGISTER: (7.2, "kWh"),
+        "Power.Active.Import": (3600.0, "W"),
+        "Voltage/L1-N": (230.1, "V"),
+        "SoC": (55.0, "%"),
+        "Temperature@Body": (31.0, "Cel"),
+        "Current.Offered": (16.0, None),
+    }
+
+
+def test_the_multiplier_of_the_newer_version():
+    """A charger that counts in units of 100 Wh would be a hundredth of itself."""
+    unit = {"unit": "Wh", "multiplier": 2}
+    (reading,) = _read(
+        ocpp201,
+        _body(
+            {"value": 123, "unitOfMeasure": unit},
+            {
+                "value": 2305,
+                "measurand": "Voltage",
+                "unitOfMeasure": {"unit": "V", "multiplier": -1},
+            },
+        ),
+    )
+    assert _said(reading) == {REGISTER: (12300.0, "Wh"), "Voltage": (230.5, "V")}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_clock_aligned_sample_counts(first):
+    """Two samples of one moment would stand in the order in which the charger wrote them."""
+    samples = [
+        {"value": "100", "context": "Sample.Clock"},
+        {"value": "101", "context": "Transaction.Begin"},
+    ]
+    (reading,) = _read(ocpp16, _body(samples[first], samples[1 - first]))
+    assert _said(reading) == {REGISTER: (100.0, "Wh")}
+
+
+def test_times_apart_are_readings_apart():
+    """A batch of an hour would become one moment."""
+    body = _body({"value": "1"})
+    body["meterValue"] += _body({"value": "2"}, at="2026-01-01T07:15:00+07:00")["meterValue"]
+    assert [(r.ts, r.values[REGISTER]) for r in _read(ocpp16, body)] == [
+        (MS, 1.0),
+        (MS + 900_000, 2.0),
+    ]
+
+
+def test_one_bad_sample_keeps_the_others():
+    """A charger's odd text for one phase would cost its energy."""
+    (reading,) = _read(
+        ocpp16,
+        _body(
+            {"value": "5"},
+            {"value": "n/a", "measurand": "Voltage"},
+            {"value": "1e999", "measurand": "SoC"},
+            {"value": "AQID", "format": "SignedData", "measurand": "Power.Offered"},
+        ),
+    )
+    assert reading.values == {REGISTER: 5.0}
+    assert [reason for reason, _ in reading.refused] == ["not_a_number", "not_finite"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ('[2,"1","Heartbeat",{}]', "ocpp_action"),
+        ('[3,"1",{}]', "wrong_shape"),
+        ('[3,"1","MeterValues",{}]', "wrong_shape"),
+        ("[2", "malformed_json"),
+        ('{"meterValue":[{"sampledValue":[]}]}', "time_missing"),
+        ('{"meterValue":[{"timestamp":"2026-01-01T00:00:00","sampledValue":[]}]}', "time_invalid"),
+        ('{"meterValue":5}', "wrong_shape"),
+    ],
+)
+@pytest.mark.parametrize("codec", [ocpp16, ocpp201])
+def test_what_is_no_meter_values_is_refused(codec, payload, reason):
+    """A charge point's other calls on the topic would fail without a word."""
+    with pytest.raises(PayloadError) as caught:
+        codec.decode(payload.encode())
+    assert caught.value.reason == reason
+
+
+_TEXT = st.sampled_from(["", "Wh", "kWh", "1", "-3.5", "nan", "1e400", T, "Voltage", "L1", "EV"])
+_ANY = st.recursive(
+    _TEXT | st.integers() | st.floats(allow_nan=False) | st.none() | st.booleans(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=4,
+)
+_SAMPLE = st.fixed_dictionaries(
+    {"value": _ANY},
+    optional=dict.fromkeys(
+        ("context", "measurand", "phase", "location", "unit", "unitOfMeasure"), _ANY
+    ),
+)
+
+
+@given(st.lists(_SAMPLE, max_size=3), _TEXT)
+def test_any_samples_are_read_or_refused(samples, at):
+    """One odd charger would stop the whole estate's data."""
+    for codec in (ocpp16, ocpp201):
+        with suppress(PayloadError):
+            for reading in _read(codec, _body(*samples, at=at)):
+                assert len(reading.values) == len(reading.units)

@@ -18,6 +18,7 @@ from ingest.intervals import Marks, Steps, share
 from ingest.model import NULL, IntervalRows
 from ingest.pipeline import power
 from ingest.pipeline.power import Power
+from ingest.pipeline.state import NEVER
 from ingest.pipeline.trace import Column, Ends, trace
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
             out.events.extend(found.events)
             out.rewrites.update(found.rewrites)
             out.spread |= {d: min(us, out.spread.get(d, us)) for d, us in found.spread.items()}
-            out.rewrites.update(_newly_metered(register, rows.device))
             if column.channel.power is not None:
+                out.rewrites.update(_newly_metered(state, register, rows.device))
                 watts: Float64 = frame.columns[column.channel.power][order].astype(np.float64)
                 _from_power(column, Power(device, time_us, watts), register, rows, steps, out)
     if steps:
@@ -125,9 +126,9 @@ def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> list[Any]:
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
-def _newly_metered(register: Register, device: Int32) -> dict[int, int]:
-    """Devices that so far had power only and now show a register: their estimates go."""
-    first = device[~register.known[device] & (register.power_us[device] > 0)]
+def _newly_metered(state: MeterState, register: Register, device: Int32) -> dict[int, int]:
+    """Devices heard of before that only now show a register: estimates from power go."""
+    first = device[~register.known[device] & (state.last_us[device] > NEVER)]
     return {int(d): FROM_START for d in np.unique(first)}
 
 

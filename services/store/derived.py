@@ -120,14 +120,18 @@ def _write(
 
 def clear(cursor: Cursor[TupleRow], fleet: Fleet, from_us: Mapping[int, int]) -> None:
     """Delete these devices' derived rows from each one's own interval on."""
+    if not from_us:
+        return
     arguments = (
         fleet.ids(list(from_us)),
         [stamp(us) for us in from_us.values()],
+        # said once more as one value: it spares the chunks before all of them
+        stamp(min(from_us.values())),
     )
     for table in ("interval_quantity", "interval_emission"):
         cursor.execute(
             f"DELETE FROM {table} t USING unnest(%s::text[], %s::timestamptz[]) AS d (id, start)"
-            " WHERE t.device_id = d.id AND t.start >= d.start",
+            " WHERE t.device_id = d.id AND t.start >= d.start AND t.start >= %s",
             arguments,
         )
 

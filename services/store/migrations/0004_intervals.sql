@@ -23,7 +23,7 @@ CREATE TABLE interval_quantity (
 ) WITH (fillfactor = 80);
 SELECT create_hypertable('interval_quantity', by_range('start', INTERVAL '30 days'), create_default_indexes => false);
 
--- One row a project and device, so that no two devices ever wait for one row;
+-- One row a device and project, so that no two devices ever wait for one row;
 -- a project's figures are sums made by whoever asks.  Micrograms CO2e.
 CREATE TABLE interval_emission (
     project_id   text COLLATE "C" NOT NULL,
@@ -35,9 +35,10 @@ CREATE TABLE interval_emission (
     reduction_ug bigint NOT NULL,
     methodology  text NOT NULL,
     factor       text NOT NULL,
-    PRIMARY KEY (project_id, device_id, start)
+    PRIMARY KEY (device_id, project_id, start)
 ) WITH (fillfactor = 80);
 SELECT create_hypertable('interval_emission', by_range('start', INTERVAL '30 days'), create_default_indexes => false);
+CREATE INDEX interval_emission_project ON interval_emission (project_id, start);
 
 -- Air, water and noise indicators; never carbon.
 CREATE TABLE indicator_value (

@@ -55,16 +55,19 @@ class Device:
 
 
 class Fleet:
-    """All devices, and the two look-ups that every message needs."""
+    """All devices, the two look-ups that every message needs, and the fleet's own topics."""
 
-    __slots__ = ("by_id", "devices", "installed_us", "rated_w", "version")
+    __slots__ = ("by_id", "devices", "installed_us", "rated_w", "topics", "version")
 
-    def __init__(self, devices: Iterable[Device], version: int = 0) -> None:
+    def __init__(
+        self, devices: Iterable[Device], version: int = 0, topics: Iterable[str] = ()
+    ) -> None:
         self.devices: list[Device] = list(devices)
         self.by_id: dict[str, int] = {d.id: i for i, d in enumerate(self.devices)}
         self.rated_w: Int64 = np.array([d.rated_power_w or 0 for d in self.devices], dtype=np.int64)
         self.installed_us: Int64 = np.array([d.installed_us for d in self.devices], dtype=np.int64)
         self.version = version
+        self.topics: tuple[str, ...] = tuple(topics)
 
     def __len__(self) -> int:
         return len(self.devices)

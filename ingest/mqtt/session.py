@@ -55,6 +55,7 @@ class Session:
             raise InputError(f"MQTT URL {url!r} is not mqtt://host:port; set TONNE_MQTT_URL")
         self._address = (parts.hostname, parts.port or PORTS[parts.scheme])
         self._topics = list(topics)
+        self._dropped: list[str] = []
         self._receive_maximum = receive_maximum
         self.client_id = client_id
         self.connected = False
@@ -109,8 +110,33 @@ class Session:
             self._refused = f"the broker refused the connection: {reason}"
             return
         self.connected, self.resumed = True, bool(flags.session_present)
+        self._subscribe(self._topics)
+        self._unsubscribe()
+
+    def _subscribe(self, topics: Sequence[str]) -> None:
         options = SubscribeOptions(qos=1)
-        self._client.subscribe([(topic, options) for topic in self._topics])
+        if topics:
+            self._client.subscribe([(topic, options) for topic in topics])
+
+    def _unsubscribe(self) -> None:
+        if self._dropped:
+            self._client.unsubscribe(self._dropped)
+        self._dropped = []
+
+    def listen(self, topics: Sequence[str]) -> None:
+        """
+        Hold these topic filters from now on.
+
+        The session is durable, so filters that are no longer wanted are taken
+        back; a filter that an earlier process left is only known to the broker.
+        """
+        fresh = [topic for topic in topics if topic not in self._topics]
+        stale = [topic for topic in self._topics if topic not in topics]
+        self._topics = list(topics)
+        self._dropped = [t for t in (*self._dropped, *stale) if t not in topics]
+        if self.connected:
+            self._subscribe(fresh)
+            self._unsubscribe()
 
     def _on_disconnect(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self.connected = False

@@ -3,7 +3,8 @@ Topics of tonne/v1: who speaks, and for which device.
 
 `tonne/v1/<principal>/telemetry` is a device speaking for itself;
 `tonne/v1/<principal>/<device>/telemetry` is a gateway speaking for a device
-that the registry puts behind it.  Everything else is refused with a reason.
+that the registry puts behind it.  Fleets with topics of their own have them
+mapped by the registry's templates.  Everything else is refused with a reason.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ingest.errors import PayloadError
+from ingest.mqtt.templates import Template, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ingest.model import Fleet
 
 PREFIX = "tonne/v1/"
@@ -31,11 +35,17 @@ def receipt_topic(principal: str) -> str:
     return f"{PREFIX}{principal}/receipt"
 
 
+def subscriptions(fleet: Fleet) -> tuple[str, ...]:
+    """Return the topic filters that bring a fleet's messages."""
+    return (*SUBSCRIPTIONS, *sorted({parse(text).filter for text in fleet.topics}))
+
+
 class Router:
     """Topic to fleet index, remembered; made anew with each registry version."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
+        self._templates = [parse(text) for text in fleet.topics]
         self._known: dict[str, int] = {}
 
     def route(self, topic: str) -> int:
@@ -55,13 +65,10 @@ class Router:
         return index
 
     def _resolve(self, topic: str) -> int:
+        if not topic.startswith(PREFIX):
+            return self._resolve_named(_names(self._templates, topic))
         principal, device_id = _parts(topic)
-        index = self.fleet.by_id.get(device_id)
-        if index is None:
-            raise PayloadError(
-                "unknown_device",
-                f"{device_id!r} is not in the registry; `tonne registry import` it",
-            )
+        index = self._index(device_id)
         speaker = self.fleet.devices[index].gateway or device_id
         if speaker != principal:
             raise PayloadError(
@@ -69,6 +76,40 @@ class Router:
                 f"{principal!r} speaks for {device_id!r}, whose principal is {speaker!r}",
             )
         return index
+
+    def _resolve_named(self, names: dict[str, str]) -> int:
+        """Find a device by what stands in a template's place of it, held against its row."""
+        device_id = names["device"]
+        index = self._index(device_id)
+        device = self.fleet.devices[index]
+        for name, held in (("site", device.site), ("gateway", device.gateway)):
+            said = names.get(name, held)
+            if said != held:
+                raise PayloadError(
+                    "not_your_device",
+                    f"the topic puts {device_id!r} at {name} {said!r}, the registry at {held!r}",
+                )
+        return index
+
+    def _index(self, device_id: str) -> int:
+        index = self.fleet.by_id.get(device_id)
+        if index is None:
+            raise PayloadError(
+                "unknown_device",
+                f"{device_id!r} is not in the registry; `tonne registry import` it",
+            )
+        return index
+
+
+def _names(templates: Sequence[Template], topic: str) -> dict[str, str]:
+    for template in templates:
+        found = template.match(topic)
+        if found is not None:
+            return found
+    raise PayloadError(
+        "unknown_topic",
+        f"{topic!r}; publish on tonne/v1/<principal>/telemetry, or register a topic template",
+    )
 
 
 def _parts(topic: str) -> tuple[str, str]:
@@ -81,9 +122,11 @@ def _parts(topic: str) -> tuple[str, str]:
     raise PayloadError("unknown_topic", f"{topic!r}; publish on tonne/v1/<principal>/telemetry")
 
 
-def device_of(topic: str) -> str | None:
+def device_of(topic: str, fleet: Fleet) -> str | None:
     """Return the device that a topic speaks for, or None where it is no telemetry topic."""
     try:
-        return _parts(topic)[1]
+        if topic.startswith(PREFIX):
+            return _parts(topic)[1]
+        return _names([parse(text) for text in fleet.topics], topic)["device"]
     except PayloadError:
         return None

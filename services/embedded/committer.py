@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
+    from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
     from ingest.reading import Reading
     from services.metrics import Metrics
@@ -86,6 +87,19 @@ class Committer:
             When the database cannot be reached at start.
         """
         self._refresh(self._connected())
+
+    @property
+    def fleet(self) -> Fleet:
+        """The fleet of the registry version that is in use."""
+        return self._ready()[0].plan.fleet
+
+    def look(self) -> None:
+        """Take up a new registry version while no message comes; a lost database waits."""
+        try:
+            self._refresh(self._connected())
+        except (psycopg.OperationalError, ServerError) as error:
+            self._drop_connection()
+            self._log.warning("database lost", error=_line(error))
 
     def store(self, inbox: Inbox) -> Done:
         """

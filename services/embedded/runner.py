@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import ServerError
 from ingest.mqtt.session import Session
-from ingest.mqtt.topics import SUBSCRIPTIONS
+from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
 from services.clock import now_us
-from services.embedded.committer import Committer, Done, GaveUpError
+from services.embedded.committer import CHECK_S, Committer, Done, GaveUpError
 from services.embedded.receipts import Receipts
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
     from services.metrics import Metrics
 
@@ -73,6 +74,7 @@ class Runner:
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._failure: BaseException | None = None
         self._pending = 0
+        self._heard: Fleet | None = None
 
     def stop(self) -> None:
         """Ask the runner to finish what it holds and leave; safe in a signal handler."""
@@ -89,6 +91,7 @@ class Runner:
             When a server cannot be reached at start, or refuses us later.
         """
         self._committer.open()
+        self._listen()
         self._session.connect()
         self._log.info("receiving", client_id=self._session.client_id, batch=self._batch)
         worker = threading.Thread(target=self._work, name="committer", daemon=True)
@@ -117,9 +120,17 @@ class Runner:
             self._drain_pipe()
             self._settle_done()
             self._dispatch()
+            self._listen()
             if now_s >= fleet_s:
                 fleet_s = now_s + _FLEET_S
                 self._committer.count_fleet()
+
+    def _listen(self) -> None:
+        """Listen to the topics of the registry version in use."""
+        fleet = self._committer.fleet
+        if fleet is not self._heard:
+            self._heard = fleet
+            self._session.listen(subscriptions(fleet))
 
     def _patience(self) -> float:
         return LINGER_S if self._session.waiting and not self._todo.full() else 0.25
@@ -189,7 +200,14 @@ class Runner:
 
     def _work(self) -> None:
         try:
-            while (inbox := self._todo.get()) is not None:
+            while True:
+                try:
+                    inbox = self._todo.get(timeout=CHECK_S)
+                except queue.Empty:
+                    self._committer.look()
+                    continue
+                if inbox is None:
+                    break
                 self._done.put(self._committer.store(inbox))
                 self._wake()
         except GaveUpError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from services.registry import wire
-from services.registry.entries import Device, Entry, Programme, Project, Site
+from services.registry.entries import Device, Entry, Programme, Project, Site, Topic
 from services.registry.located import NUMBER
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def document(entry: Entry) -> dict[str, Any]:
     """Return an entry with the keys of registry files; empty optional keys are left out."""
-    if isinstance(entry, Site):
+    if isinstance(entry, Site | Topic):
         return asdict(entry)
     if isinstance(entry, Device):
         return _device(entry)
@@ -34,6 +34,7 @@ def to_yaml(registry: Registry) -> str:
     whole: dict[str, Any] = {
         "sites": [document(e) for e in registry.sites.values()],
         "devices": [document(e) for e in registry.devices.values()],
+        "topics": [document(e) for e in registry.topics.values()],
         "projects": [document(e) for e in registry.projects.values()],
     }
     if registry.programme is not None:

@@ -58,6 +58,16 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Topic:
+    """A template of a fleet's own topics; one that is not active is not listened to."""
+
+    kind: ClassVar[str] = "topic"
+    id: str
+    template: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectDevice:
     """A device in a role; local dates only where they are not the crediting period's."""
 
@@ -117,7 +127,7 @@ class Programme:
         return "programme"
 
 
-Entry = Site | Device | Project | Programme
+Entry = Site | Device | Topic | Project | Programme
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,11 @@ class Registry:
     def devices(self) -> dict[str, Device]:
         """Devices by id."""
         return {e.id: e for e in self.entries.values() if isinstance(e, Device)}
+
+    @property
+    def topics(self) -> dict[str, Topic]:
+        """Topic templates by id."""
+        return {e.id: e for e in self.entries.values() if isinstance(e, Topic)}
 
     @property
     def projects(self) -> dict[str, Project]:

@@ -98,6 +98,15 @@ class Row:
         self.problem(key, f"{found} must be a whole number")
         return None
 
+    def flag(self, key: str) -> bool | None:
+        """Return true or false, or None where the key is absent."""
+        if not self.has(key):
+            return None
+        value = self.table.cells[key]
+        if not isinstance(value, Plain) or value not in ("true", "false"):
+            self.problem(key, f"{native(value)!r} must be true or false, without quotes")
+        return value == "true"
+
     def required(self, key: str, found: Any, what: str) -> Any:
         """Note that a key is missing, unless reading it already said more."""
         if found is None and not self.has(key):

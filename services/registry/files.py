@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 SECTIONS: dict[str, Callable[[Row], Entry]] = {
     "sites": parse.site,
     "devices": parse.device,
+    "topics": parse.topic,
     "projects": parse.project,
 }
-KINDS = {"sites": "site", "devices": "device", "projects": "project"}
+KINDS = {"sites": "site", "devices": "device", "topics": "topic", "projects": "project"}
 MAX_BYTES = 256 << 20
 
 

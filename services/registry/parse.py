@@ -17,6 +17,7 @@ from services.registry.entries import (
     ProjectDevice,
     Replacement,
     Site,
+    Topic,
 )
 from services.registry.fields import MAX_WHOLE, Row
 
@@ -63,6 +64,13 @@ def device(row: Row) -> Device:
         ),
         replacements=_list(row, "replacements", _replacer(class_id), lambda r: (r.channel, r.at)),
     )
+
+
+def topic(row: Row) -> Topic:
+    """Read a topic template."""
+    row.only(*(f.name for f in fields(Topic)))
+    active = row.flag("active")
+    return Topic(row.identifier("id"), row.text("template"), active is None or active)
 
 
 def project(row: Row) -> Project:

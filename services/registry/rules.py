@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from ingest import classes, profiles
+from ingest.errors import RegistryError
+from ingest.mqtt import templates
 from mrv.calendar import period_us
 from services.registry import needs, plausible
 from services.registry.entries import Device, Site
@@ -23,7 +25,8 @@ from services.registry.finding import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.registry.entries import Project, ProjectDevice, Registry
+    from ingest.mqtt.templates import Template
+    from services.registry.entries import Project, ProjectDevice, Registry, Topic
 
 
 def check(registry: Registry) -> Iterator[Finding]:
@@ -35,6 +38,7 @@ def check(registry: Registry) -> Iterator[Finding]:
             yield Finding(site.kind, site.id, f"timezone: {text}")
     for device in devices.values():
         yield from _device(device, registry_sites=set(sites), devices=devices)
+    yield from _topics([t for t in registry.topics.values() if t.active])
     for project in projects.values():
         missing = [d.device for d in project.devices if d.device not in devices]
         for name in missing:
@@ -68,6 +72,22 @@ def _device(
         yield finding(f"gateway: {device.gateway!r} is not registered; add it under `devices`")
     elif device.gateway is not None:
         yield from (finding(text) for text in _loop(device, devices))
+
+
+def _topics(topics: list[Topic]) -> Iterator[Finding]:
+    """Yield templates that cannot be read, or that could name one topic's device twice."""
+    parsed: list[tuple[Topic, Template]] = []
+    for topic in topics:
+        try:
+            template = templates.parse(topic.template)
+        except RegistryError as error:
+            yield Finding(topic.kind, topic.id, f"template: {error}")
+            continue
+        for other, before in parsed:
+            if template.overlaps(before):
+                text = f"{topic.template!r} and {before.text!r} of {other.id} fit the same topics"
+                yield Finding(topic.kind, topic.id, f"template: {text}; tell them apart")
+        parsed.append((topic, template))
 
 
 def _loop(device: Device, devices: dict[str, Device]) -> Iterator[str]:

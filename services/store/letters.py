@@ -66,7 +66,7 @@ def record(
             topic = messages.topics[k]
             if messages.repeated[k] and (topic, reason, digests[k]) in known:
                 continue
-            device = device_of(topic)
+            device = device_of(topic, fleet)
             copy.write_row(
                 (
                     _moment(messages.received_us),

@@ -50,7 +50,7 @@ def registry_version(conn: Connection[TupleRow]) -> int:
 
 def load_fleet(conn: Connection[TupleRow]) -> Fleet:
     """
-    Load all devices with their meter swaps.
+    Load all devices with their meter swaps, and the fleet's own topics.
 
     The version is read first: an import between the two reads is seen as a
     newer version next time, and loaded again.
@@ -63,7 +63,8 @@ def load_fleet(conn: Connection[TupleRow]) -> Fleet:
         Device(name, site, class_id, profile, gateway, rated, begin, end, tuple(swaps[name]))
         for name, site, class_id, profile, gateway, rated, begin, end in conn.execute(_DEVICES)
     ]
-    return Fleet(devices, version)
+    topics = conn.execute("SELECT template FROM topic_template WHERE active ORDER BY id")
+    return Fleet(devices, version, [template for (template,) in topics])
 
 
 def load_projects(conn: Connection[TupleRow]) -> list[Project]:

@@ -18,6 +18,7 @@ from services.registry.entries import (
     Registry,
     Replacement,
     Site,
+    Topic,
 )
 from services.store.json_text import exact
 from services.store.registry import load_calibrations
@@ -35,6 +36,10 @@ def load_registry(conn: Connection[TupleRow]) -> Registry:
     """Load everything that is registered."""
     entries: list[Entry] = [Site(*row) for row in conn.execute("SELECT * FROM site ORDER BY id")]
     entries += _devices(conn)
+    entries += [
+        Topic(*row)
+        for row in conn.execute("SELECT id, template, active FROM topic_template ORDER BY id")
+    ]
     entries += _projects(conn)
     programme = conn.execute("SELECT name FROM programme").fetchone()
     if programme is not None:

@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import period_us, utc_text
-from services.registry.entries import Device, Entry, Programme, Project, Registry, Site
+from services.registry.entries import Device, Entry, Programme, Project, Registry, Site, Topic
 from services.registry.rules import during_us, timezone
 from services.store.json_text import jsonb
 
@@ -25,6 +25,7 @@ def write_entries(
     with conn.cursor() as cur:
         _write_sites(cur, [e for e in changed if isinstance(e, Site)])
         _write_devices(cur, [e for e in changed if isinstance(e, Device)], author)
+        _write_topics(cur, [e for e in changed if isinstance(e, Topic)])
         for entry in changed:
             if isinstance(entry, Project):
                 _write_project(cur, entry, merged)
@@ -43,6 +44,11 @@ def _upsert(table: str, columns: str) -> str:
 def _write_sites(cur: Cursor[TupleRow], sites: list[Site]) -> None:
     rows = [(s.id, s.name, s.latitude, s.longitude, s.timezone) for s in sites]
     cur.executemany(_upsert("site", "id name latitude longitude timezone"), rows)
+
+
+def _write_topics(cur: Cursor[TupleRow], topics: list[Topic]) -> None:
+    rows = [(t.id, t.template, t.active) for t in topics]
+    cur.executemany(_upsert("topic_template", "id template active"), rows)
 
 
 def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:

@@ -295,3 +295,30 @@ def test_the_demo_exports_and_reads_back(tmp_path):
     registry = Registry().updated(_read(tmp_path, DEMO.read_text(encoding="utf-8")))
     assert registry.updated(_read(tmp_path, to_yaml(registry))) == registry
     assert registry.projects["cat-ba-ebus"].parameters["tdl"] == Decimal("0.0615")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("topics: [{id: a, template: x/y}]", "registry.yaml:1: topic a: template: 'x/y' must hold"),
+        ("topics: [{id: a, template: 'x/{device}', active: 'no'}]", "'no' must be true or false"),
+        (
+            "topics: [{id: a, template: 'x/{device}/+'}, {id: b, template: 'x/+/{device}'}]",
+            "'x/+/{device}' and 'x/{device}/+' of a fit the same topics",
+        ),
+    ],
+)
+def test_a_template_of_topics_is_checked_on_import(load, text, message):
+    """A template that means two devices would let one speak for the other."""
+    planned = load(text)
+    assert planned.refused
+    assert message in _messages(planned)
+
+
+def test_templates_go_out_as_they_came_in(load, tmp_path):
+    """An export of the registry would lose a fleet's topics."""
+    planned = load("topics: [{id: a, template: 'x/{site}/{device}'}]")
+    assert not planned.refused, _messages(planned)
+    again = tmp_path / "again.yaml"
+    again.write_text(to_yaml(planned.merged), encoding="utf-8")
+    assert read_files([again]).registry == planned.merged

@@ -1,0 +1,84 @@
+"""
+Topic templates: how a fleet that has topics of its own names its devices in them.
+
+`plants/{site}/inv/{device}/data` subscribes to `plants/+/inv/+/data`; what
+stands in place of a name is held against the registry.  `+` is a level that may
+be anything.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from ingest.errors import RegistryError
+
+NAMES = ("device", "site", "gateway")
+ANY = "+"
+MAX_LENGTH = 500
+_OWN = ("tonne/", "$", "/")
+_LEVEL = re.compile(r"[^+#{}\x00-\x1f]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The levels of a template; a level in braces is a name, `+` is any."""
+
+    text: str
+    levels: tuple[str, ...]
+
+    @property
+    def filter(self) -> str:
+        """The subscription that brings its messages."""
+        return "/".join(ANY if _is_open(level) else level for level in self.levels)
+
+    def match(self, topic: str) -> dict[str, str] | None:
+        """Names in a topic of this template, None where it is no such topic."""
+        words = topic.split("/")
+        if len(words) != len(self.levels):
+            return None
+        found = {}
+        for level, word in zip(self.levels, words, strict=True):
+            if not _is_open(level):
+                if level != word:
+                    return None
+            elif level != ANY:
+                found[level[1:-1]] = word
+        return found
+
+    def overlaps(self, other: Template) -> bool:
+        """Tell whether one topic could be of both."""
+        return len(self.levels) == len(other.levels) and all(
+            a == b or _is_open(a) or _is_open(b)
+            for a, b in zip(self.levels, other.levels, strict=True)
+        )
+
+
+def _is_open(level: str) -> bool:
+    return level == ANY or level[:1] == "{"
+
+
+@cache
+def parse(text: str) -> Template:
+    """
+    Read a template.
+
+    Raises
+    ------
+    RegistryError
+        Naming what is wrong and what to write.
+    """
+    levels = tuple(text.split("/"))
+    names = [level[1:-1] for level in levels if level[:1] == "{" and level[-1:] == "}"]
+    if names.count("device") != 1:
+        raise RegistryError(f"{text!r} must hold {{device}} as one whole level")
+    if len(set(names)) < len(names) or not set(names) <= set(NAMES):
+        known = ", ".join(f"{{{name}}}" for name in NAMES)
+        raise RegistryError(f"{text!r} may hold {known}, each once")
+    fixed = [level for level in levels if level != ANY and level[1:-1] not in names]
+    if text.startswith(_OWN) or len(text) > MAX_LENGTH:
+        raise RegistryError(f"{text!r:.80} may not begin with tonne/, $ or /, nor be longer")
+    if not fixed or not all(_LEVEL.fullmatch(level) for level in fixed):
+        raise RegistryError(f"{text!r} needs a fixed level, and braces and + as whole levels; no #")
+    return Template(text, levels)

@@ -1,0 +1,89 @@
+"""A fleet that publishes on topics of its own, through a running pipeline."""
+
+import threading
+import time
+
+import paho.mqtt.publish
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.embedded.runner import Runner
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.registry.files import read_files
+from services.store.pool import connect
+from services.store.registry_import import import_registry
+
+REGISTRY = """
+sites:
+  - {id: roof, name: Roof, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}
+devices:
+  - {id: inv-1, site: roof, class: pv_inverter, profile: generic, installed: 2026-01-01T00:00:00Z}
+"""
+TOPICS = """
+topics:
+  - {id: plants, template: "plants/{site}/inv/{device}/data", active: %s}
+"""
+TOPIC = "plants/roof/inv/inv-1/data"
+
+
+@pytest.fixture
+def pipeline(database_url, mqtt_url):
+    """A runner in a thread, on a real broker and database."""
+    metrics = Metrics(CollectorRegistry())
+    runner = Runner(database_url, mqtt_url, "test-own-topics", metrics, get_logger("test"))
+    thread = threading.Thread(target=runner.run)
+    thread.start()
+    yield
+    runner.stop()
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+
+
+def _register(url, text, tmp_path):
+    file = tmp_path / "registry.yaml"
+    file.write_text(text, encoding="utf-8")
+    with connect(url) as conn:
+        planned = import_registry(conn, read_files([file]), author="tester")
+    assert not planned.refused, planned.results
+
+
+def _publish(mqtt_broker, payload):
+    paho.mqtt.publish.single(TOPIC, payload, qos=1, hostname="127.0.0.1", port=mqtt_broker.port)
+
+
+def _count(url, table, least, patience_s=15.0):
+    """Rows of a table, once there are enough of them or patience ends."""
+    end = time.monotonic() + patience_s
+    with psycopg.connect(url, autocommit=True) as conn:
+        while True:
+            (found,) = conn.execute(f"SELECT count(*) FROM {table}").fetchone()
+            if found >= least or time.monotonic() > end:
+                return found
+            time.sleep(0.1)
+
+
+def _send_until_stored(url, mqtt_broker):
+    """Publish as a device that keeps its reading does, until it is stored."""
+    for _ in range(20):
+        _publish(mqtt_broker, '{"ts": 1767225600000, "values": {"active_power_kw": 1}}')
+        if _count(url, "reading_pv_inverter", 1, patience_s=1):
+            return True
+    return False
+
+
+def test_a_template_is_heard_while_running_and_left_when_withdrawn(
+    database_url, mqtt_broker, tmp_path, request
+):
+    """A fleet's own topics would need a restart to be heard, and be heard for ever after."""
+    _register(database_url, REGISTRY, tmp_path)
+    request.getfixturevalue("pipeline")
+    _register(database_url, TOPICS % "true", tmp_path)
+    assert _send_until_stored(database_url, mqtt_broker)
+    _publish(mqtt_broker, "{")
+    assert _count(database_url, "dead_letter WHERE device_id = 'inv-1'", 1) == 1
+    _register(database_url, TOPICS % "false", tmp_path)
+    time.sleep(5)
+    _publish(mqtt_broker, "{")
+    assert _count(database_url, "dead_letter", 2, patience_s=2) == 1

@@ -1,7 +1,7 @@
 # One command each; `make help` lists them.  ARGS goes to the program behind a target:
 #   make demo ARGS=--once      make test ARGS="tests/mrv -k am007"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench pages clean
 
 BIN := .venv/bin
 
@@ -25,6 +25,9 @@ lint: setup ## Style, types and who may import whom
 
 bench: setup ## Measure this machine; ends with one line of JSON
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+pages: setup ## Write docs/methodologies and the table of symbols from the methodologies' files
+	@$(BIN)/python -m services.cli.pages
 
 clean: ## Stop local servers, then remove .venv, .tonne and caches
 	@if [ -x $(BIN)/tonne ] && [ -d .tonne ]; then $(BIN)/tonne local down; fi

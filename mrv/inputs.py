@@ -8,59 +8,52 @@ catches the usual slip of a unit (a loss of 6.15 where 0.0615 is meant).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from mrv.errors import MethodologyError
+from mrv.specs import (
+    AnySpec,
+    ChoiceSpec,
+    DateSpec,
+    ListSpec,
+    MapSpec,
+    NumbersSpec,
+    ParameterSpec,
+    RecordSpec,
+    Spec,
+)
 
 # No quantity of this field comes near; a longer exponent would only cost memory.
 _DIGITS = 30
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterSpec:
-    """
-    One number that a methodology takes.
+__all__ = [
+    "ChoiceSpec",
+    "DateSpec",
+    "Inputs",
+    "ListSpec",
+    "MapSpec",
+    "NumbersSpec",
+    "ParameterSpec",
+    "RecordSpec",
+    "Spec",
+    "exact",
+    "read",
+]
 
-    `minimum` and `maximum` are inclusive, `below` is exclusive; all are decimal
-    text in `unit`.  `certainty` of the default: [R] read in the primary text,
-    [T] in a transcription, [r] second-hand, [B] back-solved, [M] from memory.
-    """
-
-    unit: str
-    meaning: str
-    required: bool = True
-    default: str | None = None
-    minimum: str = "0"
-    maximum: str | None = None
-    below: str | None = None
-    integer: bool = False
-    choices: tuple[int, ...] = ()
-    source: str = ""
-    certainty: str = "[M]"
-
-
-@dataclass(frozen=True, slots=True)
-class ListSpec:
-    """A list of records with the same keys, such as one a PV system."""
-
-    meaning: str
-    fields: Mapping[str, ParameterSpec]
-
-
-Spec = Mapping[str, ParameterSpec | ListSpec]
 Inputs = Mapping[str, Any]
 
 
-def read(spec: Spec, given: object, where: str) -> dict[str, Any]:
+def read(spec: Spec | Mapping[str, ParameterSpec], given: object, where: str) -> dict[str, Any]:
     """
     Check a mapping against its specification and make its numbers exact.
 
     Parameters
     ----------
-    spec : mapping of key to ParameterSpec or ListSpec
+    spec : mapping of key to specification
     given : object
         What JSON or YAML held: numbers as int, Decimal, Fraction or float (a
         float counts as its shortest decimal text).
@@ -71,8 +64,8 @@ def read(spec: Spec, given: object, where: str) -> dict[str, Any]:
     -------
     dict
         `Fraction` a number, `int` where the specification asks for whole
-        numbers, a list of such dicts for a list.  Absent optional keys without
-        a default stay absent.
+        numbers, `date` a date, text a choice, lists and dicts of these.  Absent
+        optional keys without a default stay absent.
 
     Raises
     ------
@@ -86,27 +79,86 @@ def read(spec: Spec, given: object, where: str) -> dict[str, Any]:
             raise MethodologyError(f"{where}: unknown key {key!r}; known keys: {_names(spec)}")
     result: dict[str, Any] = {}
     for key, one in spec.items():
-        if isinstance(one, ListSpec):
-            result[key] = _read_list(one, given, key, where)
-        elif key in given:
-            result[key] = _read_number(one, given[key], f"{where}: {key}")
-        elif one.default is not None:
-            result[key] = _read_number(one, Decimal(one.default), f"{where}: {key}")
+        if key in given:
+            result[key] = _read_one(one, given[key], key, where)
+        elif isinstance(one, ParameterSpec | ChoiceSpec) and one.default is not None:
+            text = one.default
+            result[key] = (
+                text
+                if isinstance(one, ChoiceSpec)
+                else _read_number(one, Decimal(text), f"{where}: {key}")
+            )
         elif one.required:
-            raise MethodologyError(f"{where}: {key!r} is missing; give {one.meaning} [{one.unit}]")
+            unit = f" [{one.unit}]" if isinstance(one, ParameterSpec) else ""
+            raise MethodologyError(f"{where}: {key!r} is missing; give {one.meaning}{unit}")
     return result
 
 
-def _read_list(spec: ListSpec, given: Mapping[str, object], key: str, where: str) -> list[Any]:
-    if key not in given:
-        raise MethodologyError(f"{where}: {key!r} is missing; give {spec.meaning}")
-    rows = given[key]
-    if not isinstance(rows, list) or not rows:
+def _read_one(spec: AnySpec, given: object, key: str, where: str) -> Any:
+    name = f"{where}: {key}"
+    result: Any
+    match spec:
+        case ParameterSpec():
+            result = _read_number(spec, given, name)
+        case ListSpec():
+            rows = _list(given, name, f"object with {_names(spec.fields)}")
+            result = [read(spec.fields, row, f"{name}[{i}]") for i, row in enumerate(rows)]
+        case NumbersSpec():
+            result = _read_numbers(spec, given, name)
+        case RecordSpec():
+            result = read(spec.fields, given, name)
+        case MapSpec():
+            result = _read_map(spec, given, name)
+        case ChoiceSpec():
+            result = _read_choice(spec, given, name)
+        case DateSpec():
+            result = _read_date(spec, given, name)
+    return result
+
+
+def _list(given: object, name: str, of: str) -> list[Any]:
+    if not isinstance(given, list) or not given:
+        raise MethodologyError(f"{name} = {_shown(given)} must be a list of at least one {of}")
+    return given
+
+
+def _read_numbers(spec: NumbersSpec, given: object, name: str) -> list[Fraction | int | None]:
+    numbers = _list(given, name, f"number [{spec.item.unit}]")
+    shortest, longest = spec.length
+    if not shortest <= len(numbers) <= longest:
         raise MethodologyError(
-            f"{where}: {key} = {_shown(rows)} must be a list of at least one object"
-            f" with {_names(spec.fields)}"
+            f"{name} has {len(numbers)} numbers and must have {shortest} to {longest}:"
+            f" {spec.meaning}"
         )
-    return [read(spec.fields, row, f"{where}: {key}[{i}]") for i, row in enumerate(rows)]
+    return [
+        None if one is None and spec.gaps else _read_number(spec.item, one, f"{name}[{i}]")
+        for i, one in enumerate(numbers)
+    ]
+
+
+def _read_map(spec: MapSpec, given: object, name: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(given, Mapping) or not given:
+        raise MethodologyError(
+            f"{name} = {_shown(given)} must be an object with at least one name, each with"
+            f" {_names(spec.fields)}: {spec.meaning}"
+        )
+    return {key: read(spec.fields, one, f"{name}.{key}") for key, one in given.items()}
+
+
+def _read_choice(spec: ChoiceSpec, given: object, name: str) -> str:
+    if given not in spec.choices:
+        known = ", ".join(spec.choices)
+        raise MethodologyError(f"{name} = {_shown(given)} must be one of {known}: {spec.meaning}")
+    return str(given)
+
+
+def _read_date(spec: DateSpec, given: object, name: str) -> date:
+    try:
+        return date.fromisoformat(given if isinstance(given, str) else "")
+    except ValueError:
+        raise MethodologyError(
+            f'{name} = {_shown(given)} must be a date such as "2026-01-31": {spec.meaning}'
+        ) from None
 
 
 def _read_number(spec: ParameterSpec, given: object, name: str) -> Fraction | int:
@@ -121,6 +173,8 @@ def _read_number(spec: ParameterSpec, given: object, name: str) -> Fraction | in
         raise MethodologyError(f"{said} must not be more than {spec.maximum}: {unit}")
     if spec.below is not None and number >= Fraction(spec.below):
         raise MethodologyError(f"{said} must be below {spec.below}: {unit}")
+    if spec.places is not None and (number * 10**spec.places).denominator != 1:
+        raise MethodologyError(f"{said} must not have more than {spec.places} decimals: {unit}")
     if not (spec.integer or spec.choices):
         return number
     if number.denominator != 1:
@@ -153,7 +207,7 @@ def exact(given: object, name: str) -> Fraction:
     return Fraction(number)
 
 
-def _names(spec: Spec) -> str:
+def _names(spec: Mapping[str, Any]) -> str:
     return ", ".join(spec)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from mrv.errors import MethodologyError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import date
@@ -117,6 +119,37 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """
+    One condition that inputs must meet to be the methodology's business.
+
+    `test` sees the inputs and what they come to, and returns None, or what does
+    not hold and what to do.
+    """
+
+    clause: str
+    test: Callable[[Inputs, Reductions], str | None]
+
+
+def not_metered(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """
+    Stand in for `inputs_of` where the quantities come from documents, not from meters.
+
+    Raises
+    ------
+    MethodologyError
+        Always: such a methodology has no role that a device could take.
+    """
+    del parameters, factors
+    raise MethodologyError(
+        f"{len(activities)} devices were bound in {year} to a methodology that no device delivers"
+        " to; evaluate its inputs with `tonne evaluate`"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Methodology:
     """
     One methodology, as its file declares it.
@@ -126,7 +159,11 @@ class Methodology:
     result; otherwise they are a live view, each rounded against the claimant.
     `inputs_of` turns a calendar year's activities into the inputs that
     `reductions` takes; `plausible` refuses inputs that no real project has,
-    which is how a slip of a unit shows.  `notes` is the file's own text: where
+    which is how a slip of a unit shows; `conditions` are the applicability
+    conditions that inputs alone can break.  Without `roles` no device delivers
+    its quantities: it is evaluated, not accounted live.  `rules` say what is
+    conservative about it and what caps it, `uses` how the kinds of its factors
+    begin.  `notes` is the file's own text: where
     each equation and default comes from, and how certain it is.
     """
 
@@ -136,15 +173,52 @@ class Methodology:
     reference: str
     notes: str
     additive: bool
-    roles: Mapping[str, RoleNeeds]
-    parameters: Mapping[str, ParameterSpec]
     inputs: Spec
-    applicability: tuple[Check, ...]
-    inputs_of: Callable[[Sequence[Activity], Inputs, Factors, int], Inputs]
     reductions: Callable[[Inputs, Factors], Reductions]
+    roles: Mapping[str, RoleNeeds] = field(default_factory=dict)
+    parameters: Mapping[str, ParameterSpec] = field(default_factory=dict)
+    applicability: tuple[Check, ...] = ()
+    inputs_of: Callable[[Sequence[Activity], Inputs, Factors, int], Inputs] = not_metered
     plausible: Callable[[Inputs], None] = lambda _: None
+    conditions: tuple[Condition, ...] = ()
+    rules: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
         """The version that new projects should name."""
         return self.versions[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A published tool whose result is a factor or a series of them, not a reduction."""
+
+    id: str
+    version: str
+    title: str
+    reference: str
+    notes: str
+    inputs: Spec
+    compute: Callable[[Inputs, Factors], Mapping[str, Fraction | list[Fraction]]]
+    uses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Indicator:
+    """
+    A figure of the environment; it is never carbon and never becomes a tonne.
+
+    `table` names the standard's numbers in `mrv/limits`, None where the figure
+    needs none; `configured` says that those numbers were not published in a form
+    that could be read, so that whoever has them must give them.
+    """
+
+    id: str
+    title: str
+    reference: str
+    notes: str
+    inputs: Spec
+    compute: Callable[[Inputs, Mapping[str, Any]], Mapping[str, Any]]
+    table: str | None = None
+    configured: bool = False

@@ -2,7 +2,8 @@
 Rounding: once, and against the claimant.
 
 Everything before is exact, a `Fraction` or whole micrograms.  What is claimed
-rounds down, what is owed rounds up; a display rounds half to even.
+rounds down, what is owed rounds up; a display rounds half to even, and a figure
+that a standard or the dossier prints, half up.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     Int32 = NDArray[np.int32]
     Int64 = NDArray[np.int64]
 
-Mode = Literal["down", "up", "half_even"]
+Mode = Literal["down", "up", "half_even", "half_up"]
 
 UG_PER_T = 10**12
 # Two such numbers still add up without leaving int64.
@@ -38,11 +39,19 @@ def floor_credit(reduction_t: Fraction) -> int:
 
 
 def to_integer(value: Fraction, mode: Mode) -> int:
-    """Round a fraction to an integer: towards minus infinity, plus infinity or half to even."""
+    """
+    Round a fraction to an integer.
+
+    Towards minus infinity, plus infinity, half to even, or half up, which is away
+    from zero: 0.5 to 1 and -0.5 to -1.
+    """
     if mode == "down":
         return value.numerator // value.denominator
     if mode == "up":
         return -(-value.numerator // value.denominator)
+    if mode == "half_up":
+        size = (2 * abs(value.numerator) + value.denominator) // (2 * value.denominator)
+        return -size if value < 0 else size
     return round(value)
 
 

@@ -13,6 +13,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+_H_PER_D = 24
+_KW_PER_MW = 1000
+
 Amount = TypeVar("Amount", Fraction, NDArray[np.int64])
 
 
@@ -91,3 +94,80 @@ def consumed(energy: Fraction, emission_factor: Fraction, losses: Fraction) -> F
     AMS-III.C, project emissions of electric vehicles.
     """
     return energy * at_generation(emission_factor, losses)
+
+
+def drawn(energy: Fraction, emission_factor: Fraction, losses: Fraction) -> Fraction:
+    """
+    Emissions of electricity that a project draws, in the form of TOOL05.
+
+    PE_EC = EC * EF_EL * (1 + TDL)
+
+    Parameters
+    ----------
+    energy : Fraction
+        EC. [MWh]
+    emission_factor : Fraction
+        EF_EL. [tCO2/MWh]
+    losses : Fraction
+        TDL. [1]
+
+    Returns
+    -------
+    Fraction
+        [tCO2]
+
+    References
+    ----------
+    CDM TOOL05, project emissions from consumption of electricity.
+    """
+    return energy * emission_factor * (1 + losses)
+
+
+def net(generated: Fraction, auxiliary: Fraction) -> Fraction:
+    """
+    Electricity that a plant supplies after its own use.
+
+    EG_p = EG_SUP,p - EC_AUX,p
+
+    Parameters
+    ----------
+    generated : Fraction
+        EG_SUP. [MWh]
+    auxiliary : Fraction
+        EC_AUX. [MWh]
+
+    Returns
+    -------
+    Fraction
+        [MWh]
+
+    References
+    ----------
+    JCM waste heat recovery (MM_AM005), net electricity.
+    """
+    return generated - auxiliary
+
+
+def captive(load: Fraction, days: Fraction) -> Fraction:
+    """
+    Electricity of auxiliaries that are not metered, taken at their capacity all day.
+
+    EC_AUX,p = EC_CAP * 24 * D_p
+
+    Parameters
+    ----------
+    load : Fraction
+        Capacity of the auxiliaries, EC_CAP. [kW]
+    days : Fraction
+        Days of the period, D_p. [d]
+
+    Returns
+    -------
+    Fraction
+        [MWh]
+
+    References
+    ----------
+    JCM waste heat recovery (MM_AM005), auxiliary electricity.
+    """
+    return load * _H_PER_D * days / _KW_PER_MW

@@ -15,22 +15,27 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
+from mrv.inputs import read
 from mrv.model import Activity, Methodology
+from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mrv.inputs import Inputs
     from mrv.model import Factors, Reductions
+    from mrv.specs import Spec
 
-__all__ = ["find", "load", "reduction", "unit_reductions"]
+__all__ = ["evaluate", "filled", "find", "load", "reduction", "unit_reductions"]
 
 
 @cache
 def load() -> Mapping[str, Methodology]:
     """All methodologies by id."""
     modules = (
-        import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)
+        import_module(f"{__name__}.{module.name}")
+        for module in pkgutil.iter_modules(__path__)
+        if not (module.ispkg or module.name.startswith("_"))
     )
     found: list[Methodology] = [module.METHODOLOGY for module in modules]
     return MappingProxyType({m.id: m for m in sorted(found, key=lambda m: m.id)})
@@ -57,6 +62,50 @@ def find(identifier: str, version: str | None = None) -> Methodology:
             f" known versions: {', '.join(methodology.versions)}"
         )
     return methodology
+
+
+def filled(spec: Spec, inputs: Inputs, factors: Factors) -> dict[str, Any]:
+    """Put the published number where an input that has one was not given."""
+    found = dict(inputs)
+    for key, one in spec.items():
+        if isinstance(one, ParameterSpec) and one.factor is not None and key not in found:
+            found[key] = factors.select(*one.factor).value
+    return found
+
+
+def evaluate(methodology: Methodology, given: object, factors: Factors, where: str) -> Reductions:
+    """
+    Compute a methodology from inputs as JSON holds them.
+
+    Parameters
+    ----------
+    methodology : Methodology
+    given : object
+        The `inputs` object.
+    factors : Factors
+        `mrv.factors.load()`.
+    where : str
+        Where the inputs stand, for the error.
+
+    Raises
+    ------
+    MethodologyError
+        A key is missing, unknown or out of bounds; the numbers belong to no real
+        project; or a condition of the methodology does not hold.
+    FactorError
+        A factor that it needs is not there.
+    """
+    inputs = filled(methodology.inputs, read(methodology.inputs, given, where), factors)
+    try:
+        methodology.plausible(inputs)
+    except MethodologyError as error:
+        raise MethodologyError(f"{where}: {error}") from None
+    result = methodology.reductions(inputs, factors)
+    for condition in methodology.conditions:
+        broken = condition.test(inputs, result)
+        if broken is not None:
+            raise MethodologyError(f"{where}: {methodology.id}, {condition.clause}: {broken}")
+    return result
 
 
 def unit_reductions(

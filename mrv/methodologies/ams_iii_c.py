@@ -44,12 +44,16 @@ _FUEL = ParameterSpec(
     meaning="diesel consumption of the baseline vehicles, lower 95 % bound",
     maximum="150",
     source="survey of one year, or comparable vehicles",
+    symbol="SFC_BL",
+    side="baseline",
 )
 _LOSSES = ParameterSpec(
     unit="1",
     meaning="technical losses of the grid as a fraction, 0.0615 for 6.15 %",
     below="1",
     source="official loss of the year",
+    symbol="TDL",
+    side="project",
 )
 
 
@@ -153,6 +157,7 @@ METHODOLOGY = Methodology(
             maximum="2100",
             integer=True,
             source="baseline survey",
+            side="baseline",
         ),
         "tdl": ParameterSpec(
             unit="1",
@@ -160,6 +165,9 @@ METHODOLOGY = Methodology(
             required=False,
             below="1",
             source=_LOSSES.source,
+            symbol="TDL",
+            side="project",
+            factor=("grid.losses", "consumed"),
         ),
     },
     inputs={
@@ -170,18 +178,28 @@ METHODOLOGY = Methodology(
             maximum="100",
             integer=True,
             source="calendar",
+            symbol="t",
+            side="baseline",
         ),
         "distance_km": ParameterSpec(
             unit="km",
             meaning="distance of all project vehicles",
             maximum="10000000000",
-            source="monitored, option C: odometers",
+            source="odometers",
+            symbol="DD_i,y * N_i,y",
+            option="C",
+            frequency="daily",
+            side="baseline",
         ),
         "charging_mwh": ParameterSpec(
             unit="MWh",
             meaning="electricity at the AC input of the chargers",
             maximum="10000000",
-            source="monitored, option C: chargers' AC meters",
+            source="AC import registers of the chargers",
+            symbol="EC",
+            option="C",
+            frequency="every session and daily",
+            side="project",
         ),
         "ef_grid_t_per_mwh": ParameterSpec(
             unit="tCO2/MWh",
@@ -189,6 +207,9 @@ METHODOLOGY = Methodology(
             maximum="2",
             source="official value of the year",
             certainty="[r]",
+            symbol="EF_el",
+            side="project",
+            published="grid.vn",
         ),
         "tdl": _LOSSES,
     },
@@ -199,5 +220,10 @@ METHODOLOGY = Methodology(
     ),
     inputs_of=inputs_of,
     reductions=reductions,
+    uses=("diesel.", "ams-iii-c.", "grid.losses", "grid.vn"),
     plausible=plausible,
+    rules=(
+        "Charging counts with the grid's own factor and its losses, never with a reference factor.",
+        "A charger fed by solar power that another project claims counts as fed by the grid.",
+    ),
 )

@@ -37,13 +37,18 @@ _CASE = ParameterSpec(
     " and captive generator, 3 captive diesel alone",
     choices=(1, 2, 3),
     source="VN_AM007 ver 1.0, calculation of reference emissions",
+    side="baseline",
 )
 _GENERATION = ParameterSpec(
     unit="MWh",
-    meaning="AC electricity of the system that was consumed or sold, EG_i,p",
+    meaning="AC electricity of the system that was consumed or sold",
     maximum="10000000",  # more than the largest plant on earth makes in a year
-    source="monitored, option C (or B: invoices)",
+    source="export register on the AC side (option B: invoices)",
     certainty="[R]",
+    symbol="EG_i,p",
+    option="C",
+    frequency="continuous, recorded monthly or oftener",
+    side="baseline",
 )
 
 
@@ -98,4 +103,9 @@ METHODOLOGY = Methodology(
     ),
     inputs_of=inputs_of,
     reductions=reductions,
+    uses=(f"{ID}.case-",),
+    rules=(
+        "The reference factor is that of the best plant there could be, below the grid's own.",
+        "Whole tonnes are rounded down: 71,497.291 t are 71,497, not 71,500.",
+    ),
 )

@@ -52,6 +52,12 @@ def _finding(project: Project, text: str) -> Finding:
 def _roles(
     project: Project, methodology: Methodology, devices: Mapping[str, Device]
 ) -> Iterator[str]:
+    if not methodology.roles:
+        yield (
+            f"methodology: no device class delivers what {methodology.id} monitors; keep it out of"
+            " the live account and use `tonne evaluate` with figures from documents"
+        )
+        return
     taken = {d.role for d in project.devices}
     for role, need in methodology.roles.items():
         if need.required and role not in taken:

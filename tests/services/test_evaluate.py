@@ -8,10 +8,15 @@ import pytest
 from click.testing import CliRunner
 
 from mrv import methodologies
+from mrv.methodologies import tools
 from services.cli.main import main
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-CASES = {name: json.loads((GOLDEN / f"{name}.json").read_text()) for name in methodologies.load()}
+CASES = {
+    file.stem: case
+    for file in GOLDEN.glob("*.json")
+    if (case := json.loads(file.read_text()))["kind"] in {"methodology", "factor"}
+}
 
 
 def run(*words, given=None):
@@ -27,7 +32,7 @@ def test_prints_the_expected_object(name, flags, tmp_path):
     told = run(name, str(file), *flags)
     assert told.exit_code == 0, told.output
     assert json.loads(told.stdout) == CASES[name]["expected"]
-    assert isinstance(json.loads(told.stdout)["credit_t"], int)
+    assert isinstance(json.loads(told.stdout).get("credit_t", 0), int)
 
 
 def test_a_negative_reduction_is_shown_and_credits_nothing():
@@ -68,19 +73,71 @@ def test_bad_usage_exits_2():
     for words, says in [
         (["jcm-vn-am07", "-"], "known methodologies"),
         (["jcm-vn-am007"], "INPUTS is missing"),
+        ([], "METHODOLOGY is missing"),
         (["jcm-vn-am007", "no-such-file.json"], "No such file"),
     ]:
         told = run(*words, given="{}")
         assert (told.exit_code, says in told.stderr) == (2, True), told.stderr
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize("name", sorted([*methodologies.load(), *tools.load()]))
 def test_describe_says_what_to_give_and_how_certain_it_is(name):
     """A user would have to read the code to know what to measure."""
     page = run(name, "--describe")
-    data = json.loads(run(name, "--describe", "--json").stdout)
+    schema = json.loads(run(name, "--describe", "--json").stdout)
     assert page.exit_code == 0
-    assert "[M]" in page.stdout
-    assert set(data["inputs"]) == set(CASES[name]["inputs"])
-    for key in (*data["inputs"], *data["parameters"], *data["roles"]):
-        assert key in page.stdout
+    assert json.loads(page.stdout) == schema
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert "[M]" in schema["description"]
+    assert schema["additionalProperties"] is False
+    if name in CASES:
+        assert set(schema["required"]) <= set(CASES[name]["inputs"]) <= set(schema["properties"])
+    for number in _numbers(schema):
+        assert number["unit"], number
+        assert number["source"]
+        assert number["certainty"].startswith("[")
+
+
+def _numbers(node):
+    if not isinstance(node, dict):
+        return
+    if node.get("type") in {"number", "integer"}:
+        yield node
+    for key in ("properties", "items", "additionalProperties"):
+        below = node.get(key)
+        for one in below.values() if key == "properties" and below else [below]:
+            yield from _numbers(one)
+
+
+def test_defaults_are_shown_with_their_source():
+    """A user would not learn which losses were taken for those not given."""
+    schema = json.loads(run("ams-iii-h", "--describe").stdout)["properties"]
+    assert schema["tdl"]["default"] == 0.2
+    assert schema["tdl"]["default_factor"]["certainty"] == "[M]"
+    assert {f["id"] for f in schema["flare_efficiency"]["published"]} == {
+        "flare-open", "flare-enclosed",
+    }  # fmt: skip
+    case = json.loads(run("jcm-vn-am007", "--describe").stdout)
+    assert case["properties"]["systems"]["items"]["properties"]["case"]["enum"] == [1, 2, 3]
+    assert (
+        json.loads(run("ams-i-d", "--describe").stdout)["methodology"]["parameters"]["properties"][
+            "ef_grid_t_per_mwh"
+        ]["places"]
+        == 6
+    )
+    assert (
+        json.loads(run("acm0012", "--describe").stdout)["properties"]["boiler_fuel"]["default"]
+        == "natural_gas"
+    )
+
+
+def test_list_names_all_of_them():
+    """A user would have to guess ids."""
+    plain, data = run("--list"), json.loads(run("--list", "--json").stdout)
+    assert {one["id"] for one in data} == {*methodologies.load(), *tools.load()}
+    for one in data:
+        assert one["id"] in plain.stdout
+        assert one["title"] in plain.stdout
+    kinds = {one["id"]: one["kind"] for one in data}
+    assert kinds["jcm-vn-am007"] == "methodology, live"
+    assert (kinds["tool07"], kinds["rice-awd"]) == ("factor", "methodology")

@@ -1,0 +1,81 @@
+"""What both forms of composting share: the project's side, and its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations import composting, electricity
+from mrv.equations.reductions import reduction
+from mrv.methodologies._shared import (
+    DIESEL,
+    EF_GRID,
+    GWP_N2O,
+    LOSSES,
+    NOTHING,
+    POWER,
+    TYPE_III,
+    diesel,
+)
+from mrv.methodologies._waste import MOST_YEARS, SITE
+from mrv.model import Reductions
+from mrv.specs import ParameterSpec
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from mrv.inputs import Inputs
+    from mrv.model import Factors
+    from mrv.specs import Spec
+
+CONDITIONS = (TYPE_III,)
+RULES = (
+    "Emissions are avoided in the year in which the waste would have given them off.",
+    "Waste after the end of crediting is not counted.",
+)
+YEAR = ParameterSpec(
+    unit="year",
+    meaning="year of the project that is asked for, 1 for the first",
+    minimum="1",
+    maximum=str(MOST_YEARS),
+    integer=True,
+    source="calendar",
+    symbol="y",
+    side="baseline",
+)
+PROJECT: Spec = {
+    "compost_input_t": ParameterSpec(
+        unit="t",
+        meaning="wet waste composted in that year",
+        maximum="100000000",
+        source="weighbridge",
+        symbol="Q",
+        option="C",
+        frequency="every load",
+        side="project",
+    ),
+    "power_mwh": POWER,
+    "diesel_l": DIESEL,
+    "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
+    "tdl": LOSSES,
+    "gwp_ch4": SITE["gwp_ch4"],
+    "gwp_n2o": GWP_N2O,
+}
+
+
+def less_project(baseline: Fraction, inputs: Inputs, factors: Factors) -> Reductions:
+    """PE = Q * (EF_CH4 * GWP + EF_N2O * GWP) + EC * EF * (1 + TDL) + fuel; ER = BE - PE."""
+    gases = sum(
+        (
+            composting.composted(
+                inputs["compost_input_t"],
+                factors.select(f"tool13.{gas}", "consumed").value,
+                inputs[f"gwp_{gas}"],
+            )
+            for gas in ("ch4", "n2o")
+        ),
+        start=NOTHING,
+    )
+    power = electricity.drawn(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
+    project = gases + power + diesel(inputs["diesel_l"], factors)
+    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))

@@ -1,0 +1,140 @@
+"""
+What several methodologies ask for in the same words, and the limits that they share.
+
+No methodology stands here: a file that begins with `_` is not loaded as one.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.equations import fuels
+from mrv.model import Condition
+from mrv.specs import ChoiceSpec, ParameterSpec
+
+if TYPE_CHECKING:
+    from mrv.inputs import Inputs
+    from mrv.model import Direction, Factors, Reductions
+
+NOTHING = Fraction(0)
+FUELS = ("anthracite", "bituminous", "coke", "diesel", "fuel_oil", "gasoline", "lignite", "lpg",
+         "natural_gas")  # fmt: skip
+_TYPE_II_LIMIT_MWH = 60_000
+_TYPE_III_LIMIT_T = 60_000
+
+EF_GRID = ParameterSpec(
+    unit="tCO2/MWh",
+    meaning="emission factor of the grid",
+    maximum="2",
+    source="official value of the year; for avoided electricity the combined margin of TOOL07",
+    certainty="[r]",
+    symbol="EF_el",
+    side="both",
+    published="grid.vn",
+)
+LOSSES = ParameterSpec(
+    unit="1",
+    meaning="technical losses of the grid as a fraction, 0.0615 for 6.15 %",
+    required=False,
+    below="1",
+    source="official loss of the year; TOOL05 where none is known",
+    symbol="TDL",
+    side="project",
+    factor=("grid.losses", "consumed"),
+)
+POWER = ParameterSpec(
+    unit="MWh",
+    meaning="electricity that the project draws from the grid",
+    maximum="10000000",
+    source="import register of the electricity meter",
+    symbol="EC",
+    option="C",
+    frequency="hourly or finer",
+    side="project",
+)
+DIESEL = ParameterSpec(
+    unit="L",
+    meaning="diesel that the project burns",
+    maximum="1000000000",
+    source="invoices, or a fuel meter",
+    symbol="FC",
+    option="B",
+    frequency="monthly",
+    side="project",
+)
+GWP_CH4 = ParameterSpec(
+    unit="tCO2e/tCH4",
+    meaning="global warming potential of methane over 100 years",
+    required=False,
+    minimum="1",
+    maximum="100",
+    source="IPCC AR5, as the Paris transparency rules ask",
+    certainty="[r]",
+    symbol="GWP_CH4",
+    side="both",
+    factor=("gwp.ar5.ch4", "either"),
+    published="gwp",
+)
+GWP_N2O = ParameterSpec(
+    unit="tCO2e/tN2O",
+    meaning="global warming potential of nitrous oxide over 100 years",
+    required=False,
+    minimum="1",
+    maximum="500",
+    source="IPCC AR5, as the Paris transparency rules ask",
+    certainty="[r]",
+    symbol="GWP_N2O",
+    side="both",
+    factor=("gwp.ar5.n2o", "either"),
+    published="gwp",
+)
+YEARS_SINCE = ParameterSpec(
+    unit="year",
+    meaning="whole calendar years since the baseline's data",
+    maximum="100",
+    integer=True,
+    source="calendar",
+    symbol="t",
+    side="baseline",
+)
+FUEL = ChoiceSpec("fuel", FUELS, "IPCC 2006 Guidelines, volume 2")
+
+
+def burnt(fuel: str, mass_t: Fraction, factors: Factors, direction: Direction) -> Fraction:
+    """Emissions of a mass of fuel with the properties that IPCC gives it. [tCO2]."""
+    return fuels.burnt(
+        mass_t,
+        factors.select(f"{fuel}.ncv", direction).value,
+        factors.select(f"{fuel}.co2", direction).value,
+    )
+
+
+def diesel(litres: Fraction, factors: Factors) -> Fraction:
+    """Emissions of diesel that a project burns. [tCO2]."""
+    density = factors.select("diesel.density", "consumed").value
+    return burnt("diesel", fuels.liquid_mass(litres, density), factors, "consumed")
+
+
+def _saved_power(inputs: Inputs, result: Reductions) -> str | None:
+    saved = result.reduction_t / inputs["ef_grid_t_per_mwh"] if inputs["ef_grid_t_per_mwh"] else 0
+    if saved <= _TYPE_II_LIMIT_MWH:
+        return None
+    return (
+        f"{float(saved):.6g} MWh are saved, and a small-scale project saves at most"
+        f" {_TYPE_II_LIMIT_MWH} a year; give one year, or use a large-scale methodology"
+    )
+
+
+def _reduced(inputs: Inputs, result: Reductions) -> str | None:
+    del inputs
+    if result.reduction_t <= _TYPE_III_LIMIT_T:
+        return None
+    return (
+        f"{float(result.reduction_t):.8g} t are reduced, and a small-scale project reduces at"
+        f" most {_TYPE_III_LIMIT_T} a year; give one year, or use a large-scale methodology"
+    )
+
+
+TYPE_II = Condition("type II limit, 60 GWh saved a year", _saved_power)
+TYPE_III = Condition("type III limit, 60 kt CO2e a year", _reduced)

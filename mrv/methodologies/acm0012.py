@@ -1,0 +1,146 @@
+"""
+Power and heat from waste energy.
+
+CDM ACM0012 version 6.0.  Equations, caps and shares: [M], from memory.  Fuel
+properties: [r], IPCC 2006.  Give electricity, heat, or both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations import electricity, waste_heat
+from mrv.equations.reductions import reduction
+from mrv.errors import MethodologyError
+from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, NOTHING, diesel
+from mrv.model import Methodology, Reductions
+from mrv.specs import ChoiceSpec, ParameterSpec
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from mrv.inputs import Inputs
+    from mrv.model import Factors
+
+ID = "acm0012"
+VERSION = "6.0"
+ADDITIVE = False
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """BE = f_cap * f_wcm * (EG * EF + HG * EF_CO2 / eta); PE = PE_AF. [tCO2]."""
+    power = electricity.displaced(inputs["eg_mwh"], inputs["ef_grid_t_per_mwh"])
+    baseline = waste_heat.counted(
+        power + _heat(inputs, factors),
+        waste_heat.credited_share(inputs["f_cap"], inputs["f_wcm"]),
+    )
+    project = diesel(inputs["diesel_l"], factors)
+    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+
+
+def _heat(inputs: Inputs, factors: Factors) -> Fraction:
+    heat = waste_heat.steam_heat(
+        inputs["steam_t"], inputs["steam_kj_per_kg"], inputs["feedwater_kj_per_kg"]
+    )
+    factor = factors.select(f"{inputs['boiler_fuel']}.co2", "avoided").value
+    return waste_heat.boiler(heat, inputs["boiler_efficiency"], factor)
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse steam that carries less heat than its feedwater."""
+    if inputs["steam_kj_per_kg"] < inputs["feedwater_kj_per_kg"]:
+        raise MethodologyError(
+            f"steam_kj_per_kg = {float(inputs['steam_kj_per_kg']):g} is below feedwater_kj_per_kg ="
+            f" {float(inputs['feedwater_kj_per_kg']):g}; give enthalpies, 2776 for saturated steam"
+            " at 10 bar"
+        )
+
+
+def _share(symbol: str, meaning: str) -> ParameterSpec:
+    return ParameterSpec(
+        unit="1",
+        meaning=meaning,
+        maximum="1",
+        source="records of three years before the project",
+        symbol=symbol,
+        side="baseline",
+    )
+
+
+def _enthalpy(symbol: str, meaning: str) -> ParameterSpec:
+    return ParameterSpec(
+        unit="kJ/kg",
+        meaning=meaning,
+        default="0",
+        maximum="4500",
+        source="steam tables, from measured temperature and pressure",
+        symbol=symbol,
+        option="C",
+        frequency="hourly",
+        side="baseline",
+    )
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Waste energy recovery",
+    reference="CDM ACM0012 version 6.0",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    inputs={
+        "f_cap": _share("f_cap", "part of the energy that the old plant could have released"),
+        "f_wcm": _share("f_wcm", "part of the output that comes from waste energy"),
+        "eg_mwh": ParameterSpec(
+            unit="MWh",
+            meaning="net electricity from waste energy",
+            default="0",
+            maximum="10000000",
+            source="export register of the generator's meter",
+            symbol="EG_i,j",
+            option="C",
+            frequency="hourly or finer",
+            side="baseline",
+        ),
+        "steam_t": ParameterSpec(
+            unit="t",
+            meaning="steam from waste energy",
+            default="0",
+            maximum="100000000",
+            source="steam meter",
+            symbol="HG, as mass of steam",
+            option="C",
+            frequency="hourly",
+            side="baseline",
+        ),
+        "steam_kj_per_kg": _enthalpy("h_steam", "enthalpy of the steam"),
+        "feedwater_kj_per_kg": _enthalpy("h_feedwater", "enthalpy of the feedwater"),
+        "boiler_efficiency": ParameterSpec(
+            unit="1",
+            meaning="efficiency of the boiler that would have made the steam",
+            default="1",
+            minimum="0.1",
+            maximum="1",
+            source="maker, or measured before the project; 1 where not known",
+            symbol="eta_EP",
+            side="baseline",
+        ),
+        "boiler_fuel": ChoiceSpec(
+            "fuel of that boiler; the cleanest where not given",
+            FUELS,
+            "records before the project",
+            default="natural_gas",
+        ),
+        "diesel_l": replace(DIESEL, meaning="diesel for start-up and support"),
+        "ef_grid_t_per_mwh": replace(EF_GRID, side="baseline"),
+    },
+    reductions=reductions,
+    uses=("diesel.", *(f"{fuel}.co2" for fuel in FUELS)),
+    plausible=plausible,
+    rules=(
+        "f_cap and f_wcm are at most 1.",
+        "Heat that was already recovered before the project earns nothing.",
+        "Without other evidence the boiler has efficiency 1 and burns natural gas.",
+    ),
+)

@@ -1,0 +1,100 @@
+"""
+Water pumping that needs less electricity per cubic metre.
+
+CDM AM0020 version 2.0.  Equations: [M], from memory.  The service, which is head
+and pressure, must be the same before and after: with `head_m` a consumption that
+no pump can reach is refused.  Treatment that uses more electricity than before
+belongs into `energy_mwh` only where the baseline held it too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations.efficiency import by_output, hydraulic_minimum, in_mwh
+from mrv.equations.electricity import displaced
+from mrv.equations.reductions import reduction
+from mrv.errors import MethodologyError
+from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
+from mrv.model import Methodology, Reductions
+from mrv.specs import ParameterSpec
+
+if TYPE_CHECKING:
+    from mrv.inputs import Inputs
+    from mrv.model import Factors
+
+ID = "am0020"
+VERSION = "2.0"
+ADDITIVE = False
+
+_KWH_PER_MWH = 1000
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """BE = SEC_BL * V_y * EF; PE = E_y * EF. [tCO2]."""
+    del factors
+    energy = in_mwh(by_output(inputs["volume_m3"], inputs["kwh_per_m3_baseline"]))
+    baseline = displaced(energy, inputs["ef_grid_t_per_mwh"])
+    project = displaced(inputs["energy_mwh"], inputs["ef_grid_t_per_mwh"])
+    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse less energy than lifting the water takes."""
+    least = hydraulic_minimum(inputs["head_m"])
+    specific = {"kwh_per_m3_baseline": inputs["kwh_per_m3_baseline"]}
+    if inputs["volume_m3"]:
+        used = inputs["energy_mwh"] * _KWH_PER_MWH / inputs["volume_m3"]
+        specific["energy_mwh over volume_m3"] = used
+    for name, value in specific.items():
+        if value < least:
+            raise MethodologyError(
+                f"{name} is {float(value):.6g} kWh/m3, and lifting water by head_m ="
+                f" {float(inputs['head_m']):g} m takes {float(least):.6g}; check units and head"
+            )
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Water pumping efficiency improvements",
+    reference="CDM AM0020 version 2.0",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    inputs={
+        "kwh_per_m3_baseline": ParameterSpec(
+            unit="kWh/m3",
+            meaning="electricity per cubic metre before the project, lower 95 % bound",
+            maximum="20",
+            source="records of one year, better three",
+            symbol="SEC_BL",
+            side="baseline",
+        ),
+        "volume_m3": ParameterSpec(
+            unit="m3",
+            meaning="water delivered",
+            maximum="100000000000",
+            source="flow meter at the same point as before",
+            symbol="V_y",
+            option="C",
+            frequency="continuous",
+            side="baseline",
+        ),
+        "energy_mwh": replace(POWER, meaning="electricity of the pumps", symbol="E_y"),
+        "head_m": ParameterSpec(
+            unit="m",
+            meaning="total head, the same before and after",
+            default="0",
+            maximum="2000",
+            source="pressure gauges",
+            symbol="H",
+            option="C",
+            frequency="hourly",
+            side="both",
+        ),
+        "ef_grid_t_per_mwh": EF_GRID,
+    },
+    reductions=reductions,
+    plausible=plausible,
+)

@@ -1,0 +1,120 @@
+"""
+Grid-connected renewable electricity, for wind and other plants.
+
+CDM AMS-I.D version 18.0.  Equations, weights and the limit of 15 MW: [M], from
+memory.  The grid's combined margin is fixed ex ante: work it out with `tonne
+evaluate tool07`, or take the one that the Department of Climate Change announces
+(published as one number; the weights behind it were not read).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.equations.electricity import displaced
+from mrv.equations.reductions import reduction
+from mrv.methodologies._shared import EF_GRID, NOTHING
+from mrv.model import Check, Condition, Methodology, Reductions, RoleNeeds
+from mrv.specs import ParameterSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrv.inputs import Inputs
+    from mrv.model import Activity, Candidate, Factors
+
+ID = "ams-i-d"
+VERSION = "18.0"
+ADDITIVE = True
+
+_WH_PER_MWH = 10**6
+_LIMIT_MWH = 15 * 8784
+# Whole micrograms a watt-hour, so that rows add up to the period exactly.
+_EF_EX_ANTE = replace(EF_GRID, places=6, meaning="combined margin of the grid", side="baseline")
+
+
+def meters_are_certified(candidate: Candidate) -> str | None:
+    """Hold monitoring: net electricity to the grid is metered, with a certificate. [M]."""
+    bare = [d.id for d in candidate.devices if d.certificates == 0]
+    return f"no calibration certificate for {', '.join(bare)}" if bare else None
+
+
+def within_capacity(candidate: Candidate) -> str | None:
+    """Hold the limit of type I: 15 MW. [M]."""
+    capacity = candidate.parameters["capacity_mw"]
+    return f"capacity_mw {float(capacity):g} is above 15" if capacity > Fraction(15) else None
+
+
+def within_generation(inputs: Inputs, result: Reductions) -> str | None:
+    """Hold the limit of type I: no more than 15 MW can make in a year. [M]."""
+    del result
+    if inputs["eg_mwh"] <= _LIMIT_MWH:
+        return None
+    return (
+        f"eg_mwh = {float(inputs['eg_mwh']):.8g} is more than the {_LIMIT_MWH} MWh that 15 MW make"
+        " in a year; give one year, or use ACM0002"
+    )
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Generation [Wh] to [MWh], and the factor that was fixed ex ante."""
+    del factors, year
+    return {
+        "eg_mwh": sum((a.value for a in activities), start=NOTHING) / _WH_PER_MWH,
+        "ef_grid_t_per_mwh": parameters["ef_grid_t_per_mwh"],
+    }
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """BE_y = EG_PJ,y * EF_grid,y; PE_y = 0; LE_y = 0; ER_y = BE_y. [tCO2]."""
+    del factors
+    baseline = displaced(inputs["eg_mwh"], inputs["ef_grid_t_per_mwh"])
+    return Reductions(baseline, NOTHING, NOTHING, reduction(baseline, NOTHING, NOTHING))
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Grid connected renewable electricity generation",
+    reference="CDM AMS-I.D version 18.0",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    roles={
+        "generation": RoleNeeds(("energy_meter", "pv_inverter"), "energy_export", "baseline"),
+    },
+    parameters={
+        "ef_grid_t_per_mwh": _EF_EX_ANTE,
+        "capacity_mw": ParameterSpec(
+            unit="MW",
+            meaning="installed capacity",
+            maximum="100000",
+            source="project design",
+            side="baseline",
+        ),
+    },
+    inputs={
+        "eg_mwh": ParameterSpec(
+            unit="MWh",
+            meaning="net electricity to the grid, export less import",
+            maximum="10000000",
+            source="main and check meter, compared with monthly invoices",
+            symbol="EG_PJ,y",
+            option="C",
+            frequency="hourly or finer",
+            side="baseline",
+        ),
+        "ef_grid_t_per_mwh": replace(_EF_EX_ANTE, places=None),
+    },
+    applicability=(
+        Check("AMS-I.D monitoring: certified meter at the grid", meters_are_certified),
+        Check("AMS-I.D limit: 15 MW", within_capacity),
+    ),
+    inputs_of=inputs_of,
+    reductions=reductions,
+    conditions=(Condition("AMS-I.D limit, 15 MW", within_generation),),
+    rules=("A retrofit counts only what exceeds history plus its deviation; not covered here.",),
+)

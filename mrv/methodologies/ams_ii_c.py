@@ -1,0 +1,104 @@
+"""
+Efficient equipment, such as lamps, in place of equipment of the same service.
+
+CDM AMS-II.C version 15.0.  Equation, default losses of 10 % and the limit of 60
+GWh: [M], from memory.  Leakage of refrigerants is not covered: no cooling
+equipment with a refrigerant of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations.efficiency import equipment, in_mwh
+from mrv.equations.electricity import displaced
+from mrv.equations.reductions import reduction
+from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, TYPE_II
+from mrv.model import Methodology, Reductions
+from mrv.specs import ListSpec, ParameterSpec
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from mrv.inputs import Inputs
+    from mrv.model import Factors
+
+ID = "ams-ii-c"
+VERSION = "15.0"
+ADDITIVE = False
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """E = SUM_i n_i * rho_i * o_i / (1 - l); ER = (E_BL - E_PJ) * EF_el. [tCO2]."""
+    del factors
+    baseline, project = _emissions("baseline", inputs), _emissions("project", inputs)
+    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+
+
+def _emissions(side: str, inputs: Inputs) -> Fraction:
+    energy = sum(
+        (
+            equipment(one["count"], one["kw"], one["hours"], inputs["technical_losses"])
+            for one in inputs[side]
+        ),
+        start=NOTHING,
+    )
+    factor: Fraction = inputs["ef_grid_t_per_mwh"]
+    return displaced(in_mwh(energy), factor)
+
+
+_FIELDS = {
+    "count": ParameterSpec(
+        unit="1",
+        meaning="pieces in operation",
+        maximum="1000000000",
+        source="inventory and yearly sample",
+        symbol="n_i",
+        option="C",
+        frequency="yearly",
+        side="both",
+    ),
+    "kw": ParameterSpec(
+        unit="kW",
+        meaning="power of one piece",
+        maximum="10000",
+        source="name plate or measurement",
+        symbol="rho_i",
+        side="both",
+    ),
+    "hours": ParameterSpec(
+        unit="h",
+        meaning="hours of operation in the year",
+        maximum="8784",
+        source="hour meters of a sample",
+        symbol="o_i",
+        option="C",
+        frequency="continuous",
+        side="both",
+    ),
+}
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Demand-side energy efficiency for specific technologies",
+    reference="CDM AMS-II.C version 15.0",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    inputs={
+        "baseline": ListSpec("the groups of equipment that were replaced", _FIELDS),
+        "project": ListSpec("the groups of equipment that replace them", _FIELDS),
+        "technical_losses": replace(
+            LOSSES,
+            meaning="technical losses of the grid as a fraction, 0.1 for 10 %",
+            source="official loss of the year",
+            symbol="l_y",
+            side="both",
+            factor=("ams-ii-c.losses", "avoided"),
+        ),
+        "ef_grid_t_per_mwh": EF_GRID,
+    },
+    reductions=reductions,
+    conditions=(TYPE_II,),
+)

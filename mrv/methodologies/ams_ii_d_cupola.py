@@ -1,0 +1,103 @@
+"""
+An induction furnace in place of a coke cupola, by materials and energy per tonne.
+
+CDM AMS-II.D version 13.0, form for several fuels.  Equations and cap: [M], from
+memory.  Coke properties: [r], IPCC 2006.  Line losses belong to the project:
+without them, or with an avoided-emission factor for what the furnace draws, the
+reduction would be overstated several times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations.efficiency import by_output, credited_output
+from mrv.equations.electricity import consumed
+from mrv.equations.fuels import calcined
+from mrv.equations.reductions import reduction
+from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, burnt
+from mrv.model import Methodology, Reductions
+from mrv.specs import ParameterSpec
+
+if TYPE_CHECKING:
+    from mrv.inputs import Inputs
+    from mrv.model import Factors
+
+ID = "ams-ii-d-cupola"
+VERSION = "13.0"
+ADDITIVE = False
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """ER = P * (coke * NCV * EF + limestone * EF) - P * SEC_PJ * EF_el / (1 - TDL). [tCO2]."""
+    output = credited_output(inputs["production_t"], inputs["production_hist_t"])
+    coke = burnt("coke", by_output(output, inputs["coke_t_per_t"]), factors, "avoided")
+    limestone = calcined(
+        by_output(output, inputs["limestone_t_per_t"]),
+        factors.select("limestone.co2", "avoided").value,
+    )
+    baseline = coke + limestone
+    project = consumed(
+        by_output(output, inputs["sec_mwh_per_t"]), inputs["ef_grid_t_per_mwh"], inputs["tdl"]
+    )
+    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+
+
+_PRODUCTION = ParameterSpec(
+    unit="t",
+    meaning="good castings of the year",
+    maximum="100000000",
+    source="weighed",
+    symbol="P_y",
+    option="C",
+    frequency="per charge",
+    side="both",
+)
+_CHARGE = ParameterSpec(
+    unit="t/t",
+    meaning="coke per tonne before the project, lower 95 % bound",
+    maximum="2",
+    source="records of one year, better three",
+    symbol="SFC_BL",
+    side="baseline",
+)
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Energy efficiency in industry: induction furnace in place of a cupola",
+    reference="CDM AMS-II.D version 13.0",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    inputs={
+        "production_t": _PRODUCTION,
+        "production_hist_t": replace(
+            _PRODUCTION,
+            meaning="mean yearly output before the project",
+            source="records of three years",
+            symbol="P_hist",
+            option="",
+            frequency="",
+        ),
+        "coke_t_per_t": _CHARGE,
+        "limestone_t_per_t": replace(
+            _CHARGE, meaning="limestone per tonne before the project", symbol="limestone"
+        ),
+        "sec_mwh_per_t": ParameterSpec(
+            unit="MWh/t",
+            meaning="electricity of the induction furnace per tonne",
+            maximum="20",
+            source="furnace meter over weighed output",
+            symbol="SEC_PJ",
+            option="C",
+            frequency="monthly",
+            side="project",
+        ),
+        "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
+        "tdl": LOSSES,
+    },
+    reductions=reductions,
+    uses=("coke.", "limestone.co2"),
+    rules=("Output above history earns nothing.", "Line losses count against the project."),
+)

@@ -1,0 +1,94 @@
+"""
+Recycled plastic in place of virgin plastic.
+
+CDM AMS-III.AJ version 7.0.  Equation, net-to-gross 0.75 and the energy of virgin
+plastics: [M], from memory; a revision of 2018 may have changed the energies.
+Natural gas: [r], IPCC 2006.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations import recycling
+from mrv.equations.electricity import displaced
+from mrv.equations.reductions import reduction
+from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
+from mrv.model import Methodology, Reductions
+from mrv.specs import ParameterSpec, RecordSpec
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from mrv.inputs import Inputs
+    from mrv.model import Factors
+
+ID = "ams-iii-aj"
+VERSION = "7.0"
+ADDITIVE = False
+
+_POLYMERS = ("HDPE", "LDPE", "PET", "PP")
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """BE = SUM_i Q_i * L * (SEC_i * EF_el + SFC_i * EF_ff); PE = EC * EF_el + fuel. [tCO2]."""
+    baseline = sum(
+        (_virgin(polymer, inputs, factors) for polymer in _POLYMERS),
+        start=NOTHING,
+    )
+    power = displaced(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"])
+    project = power + diesel(inputs["diesel_l"], factors)
+    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+
+
+def _virgin(polymer: str, inputs: Inputs, factors: Factors) -> Fraction:
+    return recycling.plastic(
+        inputs["polymer_t"][polymer],
+        factors.select("recycling.net-to-gross", "avoided").value,
+        factors.select(f"plastic.power.{polymer}", "avoided").value,
+        inputs["ef_grid_t_per_mwh"],
+        factors.select(f"plastic.fuel.{polymer}", "avoided").value,
+        factors.select("natural_gas.co2", "avoided").value,
+    )
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Recovery and recycling of materials from solid wastes",
+    reference="CDM AMS-III.AJ version 7.0",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    inputs={
+        "polymer_t": RecordSpec(
+            "recycled plastic sold, by polymer",
+            {
+                polymer: ParameterSpec(
+                    unit="t",
+                    meaning=f"{polymer} sold in place of virgin {polymer}",
+                    default="0",
+                    maximum="100000000",
+                    source="invoices; nothing that was exported or landfilled",
+                    symbol="Q_i",
+                    option="B",
+                    frequency="every sale",
+                    side="baseline",
+                )
+                for polymer in _POLYMERS
+            },
+        ),
+        "power_mwh": POWER,
+        "diesel_l": replace(DIESEL, meaning="diesel that the recycling plant burns"),
+        "ef_grid_t_per_mwh": EF_GRID,
+    },
+    reductions=reductions,
+    uses=(
+        "diesel.",
+        "natural_gas.co2",
+        "recycling.net-to-gross",
+        *(f"plastic.{energy}.{polymer}" for polymer in _POLYMERS for energy in ("power", "fuel")),
+    ),
+    conditions=(TYPE_III,),
+    rules=("A quarter of the recycled mass is taken off for its lower quality.",),
+)

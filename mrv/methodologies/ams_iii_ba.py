@@ -1,0 +1,106 @@
+"""
+Materials recovered from electronic waste in place of virgin ones.
+
+CDM AMS-III.BA version 3.0.  Equation and the energy of ABS: [M], from memory.  No
+default for metals is known with confidence: the project brings its own, which is
+primary production less recovery.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations import recycling
+from mrv.equations.electricity import displaced
+from mrv.equations.reductions import reduction
+from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
+from mrv.model import Methodology, Reductions
+from mrv.specs import MapSpec, ParameterSpec
+
+if TYPE_CHECKING:
+    from mrv.inputs import Inputs
+    from mrv.model import Factors
+
+ID = "ams-iii-ba"
+VERSION = "3.0"
+ADDITIVE = False
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """BE = SUM_i Q_i * SE_i + Q_ABS * L * (SEC * EF_el + SFC * EF_ff); PE as III.AJ. [tCO2]."""
+    metals = sum(
+        (recycling.material(one["mass_t"], one["ef_t_per_t"]) for one in inputs["metals"].values()),
+        start=NOTHING,
+    )
+    plastic = recycling.plastic(
+        inputs["abs_t"],
+        factors.select("recycling.net-to-gross", "avoided").value,
+        factors.select("plastic.power.ABS", "avoided").value,
+        inputs["ef_grid_t_per_mwh"],
+        factors.select("plastic.fuel.ABS", "avoided").value,
+        factors.select("natural_gas.co2", "avoided").value,
+    )
+    baseline = metals + plastic
+    power = displaced(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"])
+    project = power + diesel(inputs["diesel_l"], factors)
+    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Recovery and recycling of materials from e-waste",
+    reference="CDM AMS-III.BA version 3.0",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    inputs={
+        "metals": MapSpec(
+            "metals recovered, by name",
+            {
+                "mass_t": ParameterSpec(
+                    unit="t",
+                    meaning="recovered and sold",
+                    maximum="100000000",
+                    source="invoices",
+                    symbol="Q_i",
+                    option="B",
+                    frequency="every sale",
+                    side="baseline",
+                ),
+                "ef_t_per_t": ParameterSpec(
+                    unit="tCO2/t",
+                    meaning="primary production less recovery",
+                    maximum="100",
+                    source="project design; the published values only illustrate",
+                    symbol="SE_i",
+                    side="baseline",
+                    published="material",
+                ),
+            },
+        ),
+        "abs_t": ParameterSpec(
+            unit="t",
+            meaning="ABS and HIPS recovered and sold",
+            default="0",
+            maximum="100000000",
+            source="invoices",
+            symbol="Q_ABS",
+            option="B",
+            frequency="every sale",
+            side="baseline",
+        ),
+        "power_mwh": POWER,
+        "diesel_l": replace(DIESEL, meaning="diesel that the recycling plant burns"),
+        "ef_grid_t_per_mwh": EF_GRID,
+    },
+    reductions=reductions,
+    uses=(
+        "diesel.",
+        "natural_gas.co2",
+        "recycling.net-to-gross",
+        "plastic.power.ABS",
+        "plastic.fuel.ABS",
+    ),
+    conditions=(TYPE_III,),
+)

@@ -1,0 +1,63 @@
+"""
+Composting in place of a disposal site, decay counted by years.
+
+CDM AMS-III.F version 12.0 with TOOL04 version 8 (decay) and TOOL13 version 2
+(composting).  Decay equation: [r], three implementations that agree.  Its
+constants: [B], their product reproduces a published coefficient, and [M].
+Composting factors: [M].  A project names this file or `ams-iii-f-monthly`, never
+one after the other: the two forms give different years for the same waste.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.errors import MethodologyError
+from mrv.methodologies import _composting
+from mrv.methodologies._waste import BY_YEAR, DECAY, SITE, methane
+from mrv.model import Methodology
+
+if TYPE_CHECKING:
+    from mrv.inputs import Inputs
+    from mrv.model import Factors, Reductions
+
+ID = "ams-iii-f"
+VERSION = "12.0"
+ADDITIVE = False
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """BE_y by TOOL04, equation 1, for all waste up to year y; ER = BE - PE. [tCO2e]."""
+    baseline = methane(inputs["waste_t_by_year"][: inputs["year"]], inputs, factors, steps=1)
+    return _composting.less_project(baseline, inputs, factors)
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse a year for which no waste is given."""
+    given = len(inputs["waste_t_by_year"])
+    if given < inputs["year"]:
+        raise MethodologyError(
+            f"waste_t_by_year holds {given} years and year = {inputs['year']}; give every year up"
+            " to it, zeros where nothing came"
+        )
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Avoidance of methane emissions through composting, yearly",
+    reference="CDM AMS-III.F version 12.0, TOOL04 v8 equation 1, TOOL13 v2",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    inputs={
+        "year": _composting.YEAR,
+        "waste_t_by_year": BY_YEAR,
+        **SITE,
+        **_composting.PROJECT,
+    },
+    reductions=reductions,
+    uses=(*DECAY, "tool13.", "diesel."),
+    plausible=plausible,
+    conditions=_composting.CONDITIONS,
+    rules=_composting.RULES,
+)

@@ -1,0 +1,208 @@
+"""
+Methane of wastewater, captured from a reactor in place of an open lagoon.
+
+CDM AMS-III.H version 19.0.  Equations, uncertainty factors 0.89 and 1.12, capture
+efficiency 0.9 and flare efficiencies: [M], from memory.  Methane capacity,
+correction factors and density: [r], IPCC 2006.  Sludge, which either side may
+have, is not covered: no credit for it.  A baseline that discharged untreated to
+a river earns almost nothing, one that was aerobic nothing at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations import electricity, wastewater
+from mrv.equations.reductions import reduction
+from mrv.errors import MethodologyError
+from mrv.methodologies._shared import EF_GRID, GWP_CH4, LOSSES, NOTHING, POWER, TYPE_III
+from mrv.model import Methodology, Reductions
+from mrv.specs import ParameterSpec
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from mrv.inputs import Inputs
+    from mrv.model import Factors
+
+ID = "ams-iii-h"
+VERSION = "19.0"
+ADDITIVE = False
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """ER = min(BE - PE - LE, MD - PE_power). [tCO2e]."""
+    power = electricity.drawn(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
+    baseline = _baseline(inputs, factors)
+    in_gas = wastewater.biogas_methane(
+        inputs["biogas_nm3"],
+        inputs["ch4_fraction"],
+        factors.select("wastewater.ch4-density", "avoided").value,
+    )
+    gwp, burnt = inputs["gwp_ch4"], inputs["flare_efficiency"]
+    escaped = wastewater.warming(wastewater.rest_of(in_gas, burnt), gwp)
+    destroyed = wastewater.warming(wastewater.share_of(in_gas, burnt), gwp)
+    project = power + _project(inputs, factors) + escaped
+    return Reductions(
+        baseline,
+        project,
+        NOTHING,
+        wastewater.capped(reduction(baseline, project, NOTHING), destroyed, power),
+        {"methane_destroyed_t": destroyed},
+    )
+
+
+def _baseline(inputs: Inputs, factors: Factors) -> Fraction:
+    """BE = Q * COD * (eta * MCF_BL + (1 - eta) * MCF_disch) * Bo * UF_BL * GWP. [tCO2e]."""
+    load = wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"])
+    removed = wastewater.share_of(load, inputs["eta_cod_baseline"])
+    rest = wastewater.rest_of(load, inputs["eta_cod_baseline"])
+    uncertainty = factors.select("wastewater.uf-bl", "avoided").value
+    capacity = factors.select("wastewater.bo", "avoided").value
+    treated = wastewater.methane(removed, inputs["mcf_baseline"], capacity, uncertainty)
+    discharged = wastewater.methane(rest, inputs["mcf_discharge"], capacity, uncertainty)
+    return wastewater.warming(treated + discharged, inputs["gwp_ch4"])
+
+
+def _project(inputs: Inputs, factors: Factors) -> Fraction:
+    """PE_discharge + PE_fugitive, with UF_PJ and 1 - CFE. [tCO2e]."""
+    uncertainty = factors.select("wastewater.uf-pj", "consumed").value
+    capacity = factors.select("wastewater.bo", "consumed").value
+    out = wastewater.organic_load(inputs["flow_m3"], inputs["cod_out_kg_per_m3"])
+    discharged = wastewater.methane(out, inputs["mcf_discharge"], capacity, uncertainty)
+    removed = wastewater.share_of(
+        wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"]),
+        inputs["eta_cod_project"],
+    )
+    potential = wastewater.methane(removed, inputs["mcf_project"], capacity, uncertainty)
+    fugitive = wastewater.rest_of(potential, factors.select("wastewater.cfe", "consumed").value)
+    return wastewater.warming(discharged + fugitive, inputs["gwp_ch4"])
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse a plant that puts out more organic matter than it takes in."""
+    if inputs["cod_out_kg_per_m3"] > inputs["cod_in_kg_per_m3"]:
+        raise MethodologyError(
+            f"cod_out_kg_per_m3 = {float(inputs['cod_out_kg_per_m3']):g} is above cod_in_kg_per_m3"
+            f" = {float(inputs['cod_in_kg_per_m3']):g}; 1000 mg/L is 1 kg/m3"
+        )
+
+
+_COD = ParameterSpec(
+    unit="kg/m3",
+    meaning="chemical oxygen demand of the inflow",
+    maximum="200",
+    source="laboratory with ISO 17025, composite samples",
+    symbol="COD_inflow",
+    option="C",
+    frequency="monthly or oftener",
+    side="both",
+)
+_ETA = ParameterSpec(
+    unit="1",
+    meaning="share of COD that the baseline system removes",
+    maximum="1",
+    source="measured for a year before the project",
+    symbol="eta_COD,BL",
+    side="baseline",
+)
+_MCF = ParameterSpec(
+    unit="1",
+    meaning="methane correction of the baseline system",
+    maximum="1",
+    source="IPCC 2006 Guidelines, volume 5",
+    certainty="[r]",
+    symbol="MCF_BL",
+    side="baseline",
+    published="wastewater.mcf",
+)
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Methane recovery in wastewater treatment",
+    reference="CDM AMS-III.H version 19.0",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    inputs={
+        "flow_m3": ParameterSpec(
+            unit="m3",
+            meaning="wastewater treated",
+            maximum="1000000000",
+            source="flow meter of the inflow",
+            symbol="Q_ww",
+            option="C",
+            frequency="continuous",
+            side="both",
+        ),
+        "cod_in_kg_per_m3": _COD,
+        "cod_out_kg_per_m3": replace(
+            _COD,
+            meaning="chemical oxygen demand of the outflow",
+            symbol="COD_discharge",
+            side="project",
+        ),
+        "eta_cod_baseline": _ETA,
+        "eta_cod_project": replace(
+            _ETA,
+            meaning="share of COD that the reactor removes",
+            source="measured",
+            symbol="eta_COD,PJ",
+            option="C",
+            frequency="monthly or oftener",
+            side="project",
+        ),
+        "mcf_baseline": _MCF,
+        "mcf_project": replace(
+            _MCF, meaning="methane correction of the reactor", symbol="MCF_k", side="project"
+        ),
+        "mcf_discharge": replace(
+            _MCF,
+            meaning="methane correction of the water that takes the outflow",
+            symbol="MCF_disch",
+            side="both",
+        ),
+        "power_mwh": POWER,
+        "biogas_nm3": ParameterSpec(
+            unit="Nm3",
+            meaning="biogas that was burnt, at 0 Cel and 101.325 kPa",
+            maximum="1000000000",
+            source="flow meter with temperature and pressure",
+            symbol="BG_burnt",
+            option="C",
+            frequency="hourly or finer",
+            side="both",
+        ),
+        "ch4_fraction": ParameterSpec(
+            unit="1",
+            meaning="methane in the biogas by volume",
+            maximum="1",
+            source="gas analyser, continuous or 95/10 samples",
+            symbol="w_CH4",
+            option="C",
+            frequency="hourly or sampled",
+            side="both",
+        ),
+        "flare_efficiency": ParameterSpec(
+            unit="1",
+            meaning="share of methane that the flare burns",
+            maximum="1",
+            source="CDM TOOL06; needs an exhaust of 500 Cel",
+            symbol="FE, eta_flare",
+            side="both",
+            published="flare.efficiency",
+        ),
+        "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
+        "tdl": LOSSES,
+        "gwp_ch4": GWP_CH4,
+    },
+    reductions=reductions,
+    uses=("wastewater.bo", "wastewater.uf", "wastewater.cfe", "wastewater.ch4-density"),
+    plausible=plausible,
+    conditions=(TYPE_III,),
+    rules=(
+        "The reduction is at most the methane that was burnt, less the power used.",
+        "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
+    ),
+)

@@ -1,0 +1,152 @@
+"""
+Passengers who take a cable car, tram or metro in place of what they took before.
+
+CDM AMS-III.U version 2.0, in the form of AM0031 and ACM0016.  Equations and
+improvement factors: [M], from memory.  Shares come from a survey with a control
+question; who would not have travelled, walked or cycled stands in no mode.
+Leakage of emptier buses and freer roads is not covered: where load factors fall
+by more than ten points it must be added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations import modal_shift
+from mrv.equations.electricity import consumed
+from mrv.equations.reductions import reduction
+from mrv.errors import MethodologyError
+from mrv.methodologies._shared import (
+    EF_GRID,
+    LOSSES,
+    NOTHING,
+    POWER,
+    TYPE_III,
+    YEARS_SINCE,
+)
+from mrv.model import Methodology, Reductions
+from mrv.specs import MapSpec, ParameterSpec
+
+if TYPE_CHECKING:
+    from mrv.inputs import Inputs
+    from mrv.model import Factors
+
+ID = "ams-iii-u"
+VERSION = "2.0"
+ADDITIVE = False
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """BE = SUM_i pax * D * S_i * EF_km,i * IR_i^t / OC_i; PE = EC * EF / (1 - TDL). [tCO2]."""
+    del factors
+    distance = modal_shift.travelled(inputs["passengers"], inputs["trip_km"])
+    baseline = sum(
+        (
+            modal_shift.shifted(
+                distance,
+                mode["share"],
+                modal_shift.passenger_factor(
+                    mode["ef_g_per_km"],
+                    mode["occupancy"],
+                    mode["improvement"],
+                    inputs["years_since_baseline"],
+                ),
+            )
+            for mode in inputs["modes"].values()
+        ),
+        start=NOTHING,
+    )
+    project = consumed(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
+    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse more passengers in the modes than there were."""
+    total = sum(mode["share"] for mode in inputs["modes"].values())
+    if total > 1:
+        raise MethodologyError(
+            f"modes: the shares sum to {float(total):g}, more than all passengers; leave out those"
+            " who would not have travelled, walked or cycled"
+        )
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Cable cars and other mass rapid transit: modal shift",
+    reference="CDM AMS-III.U version 2.0, the form of AM0031 and ACM0016",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    inputs={
+        "passengers": ParameterSpec(
+            unit="1",
+            meaning="passengers of the project",
+            maximum="100000000000",
+            source="tickets or counters",
+            symbol="pax",
+            option="C",
+            frequency="continuous",
+            side="baseline",
+        ),
+        "trip_km": ParameterSpec(
+            unit="km",
+            meaning="mean trip, lower 95 % bound",
+            maximum="1000",
+            source="survey in years 1, 3 and 5",
+            symbol="D",
+            option="C",
+            frequency="every second year",
+            side="baseline",
+        ),
+        "years_since_baseline": YEARS_SINCE,
+        "power_mwh": replace(POWER, meaning="electricity of the line"),
+        "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
+        "tdl": LOSSES,
+        "modes": MapSpec(
+            "modes that passengers would have taken, by name",
+            {
+                "share": ParameterSpec(
+                    unit="1",
+                    meaning="share of passengers, lower 95 % bound",
+                    maximum="1",
+                    source="survey with a control question",
+                    symbol="S_i",
+                    option="C",
+                    frequency="every second year",
+                    side="baseline",
+                ),
+                "ef_g_per_km": ParameterSpec(
+                    unit="g/km",
+                    meaning="emission factor of the vehicle",
+                    maximum="5000",
+                    source="fuel survey; biofuel counts nothing",
+                    symbol="EF_km,i",
+                    side="baseline",
+                ),
+                "occupancy": ParameterSpec(
+                    unit="1",
+                    meaning="people in the vehicle",
+                    minimum="1",
+                    maximum="500",
+                    source="counts on the road",
+                    symbol="OC_i",
+                    side="baseline",
+                ),
+                "improvement": ParameterSpec(
+                    unit="1",
+                    meaning="what a year of technical progress leaves of consumption",
+                    minimum="0.5",
+                    maximum="1",
+                    source="AMS-III.U",
+                    symbol="IR_i",
+                    side="baseline",
+                    published="ams-iii-u.improvement",
+                ),
+            },
+        ),
+    },
+    reductions=reductions,
+    plausible=plausible,
+    conditions=(TYPE_III,),
+)

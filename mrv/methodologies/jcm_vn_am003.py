@@ -1,0 +1,111 @@
+"""
+Efficient equipment in commercial buildings of Viet Nam, in the form of a ratio.
+
+JCM VN_AM003 version 1.0, approved 14 January 2015.  The form, reference
+emissions as the project's consumption times the ratio of efficiencies: [R], read
+on the official page.  Symbols: [M], from memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations.efficiency import by_ratio
+from mrv.equations.electricity import displaced
+from mrv.equations.reductions import reduction
+from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
+from mrv.model import Check, Methodology, Reductions, RoleNeeds
+from mrv.specs import ParameterSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrv.inputs import Inputs
+    from mrv.model import Activity, Candidate, Factors
+
+ID = "jcm-vn-am003"
+VERSION = "1.0"
+ADDITIVE = False
+
+_WH_PER_MWH = 10**6
+_FACTOR = replace(EF_GRID, meaning="emission factor of the grid, fixed ex ante")
+_REFERENCE = ParameterSpec(
+    unit="1",
+    meaning="coefficient of performance of the reference equipment",
+    minimum="0.1",
+    maximum="20",
+    source="the best on the market where the project was designed",
+    symbol="eta_RE,i",
+    side="baseline",
+)
+_PROJECT = ParameterSpec(
+    unit="1",
+    meaning="coefficient of performance of the project's equipment",
+    minimum="0.1",
+    maximum="20",
+    source="specification of the maker",
+    symbol="eta_PJ,i",
+    side="baseline",
+)
+
+
+def better_than_reference(candidate: Candidate) -> str | None:
+    """Hold eligibility: the project's equipment is more efficient than the reference. [R]."""
+    own, reference = candidate.parameters["cop_project"], candidate.parameters["cop_reference"]
+    if own > reference:
+        return None
+    return f"cop_project {float(own):g} is not above cop_reference {float(reference):g}"
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Consumption [Wh] to [MWh], and what was fixed ex ante."""
+    del factors, year
+    return {
+        "ec_mwh": sum((a.value for a in activities), start=NOTHING) / _WH_PER_MWH,
+        **{key: parameters[key] for key in METHODOLOGY.parameters},
+    }
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """RE = EC_PJ * eta_PJ / eta_RE * EF; PE = EC_PJ * EF; ER = RE - PE. [tCO2]."""
+    del factors
+    project = displaced(inputs["ec_mwh"], inputs["ef_grid_t_per_mwh"])
+    baseline = by_ratio(project, inputs["cop_project"], inputs["cop_reference"])
+    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Energy efficient equipment in commercial buildings",
+    reference="JCM VN_AM003 ver 1.0, 14 January 2015",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    # More consumption means more reduction, so that a gap must count nothing.
+    roles={"equipment": RoleNeeds(("energy_meter",), "energy_import", "baseline")},
+    parameters={
+        "cop_reference": _REFERENCE,
+        "cop_project": _PROJECT,
+        "ef_grid_t_per_mwh": _FACTOR,
+    },
+    inputs={
+        "ec_mwh": replace(
+            POWER,
+            meaning="electricity that the project's equipment uses",
+            symbol="EC_PJ,i",
+            side="both",
+        ),
+        "cop_reference": _REFERENCE,
+        "cop_project": _PROJECT,
+        "ef_grid_t_per_mwh": EF_GRID,
+    },
+    applicability=(
+        Check("VN_AM003 eligibility: above the reference efficiency", better_than_reference),
+    ),
+    inputs_of=inputs_of,
+    reductions=reductions,
+    rules=("A gap in the meter counts nothing on either side.",),
+)

@@ -1,0 +1,118 @@
+"""
+Materials recovered from solar panels in place of virgin ones.
+
+In the form of CDM AMS-III.BA; no methodology for panels is approved, so that no
+statement may name one.  Form and all values: [M], illustrative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations import recycling
+from mrv.equations.electricity import displaced
+from mrv.equations.reductions import reduction
+from mrv.errors import MethodologyError
+from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
+from mrv.model import Methodology, Reductions
+from mrv.specs import MapSpec, ParameterSpec
+
+if TYPE_CHECKING:
+    from mrv.inputs import Inputs
+    from mrv.model import Factors
+
+ID = "pv-panel-recycling"
+VERSION = "0.1"
+ADDITIVE = False
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """BE = SUM_i n * m * share_i * SE_i; PE = EC * EF_el + fuel. [tCO2]."""
+    baseline = sum(
+        (
+            recycling.material(
+                recycling.in_panels(inputs["panels"], inputs["panel_kg"], one["share"]),
+                one["ef_t_per_t"],
+            )
+            for one in inputs["materials"].values()
+        ),
+        start=NOTHING,
+    )
+    power = displaced(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"])
+    project = power + diesel(inputs["diesel_l"], factors)
+    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse panels that hold more than they weigh."""
+    total = sum(one["share"] for one in inputs["materials"].values())
+    if total > 1:
+        raise MethodologyError(
+            f"materials: the shares sum to {float(total):g}, more than the whole panel; give mass"
+            " shares of what is recovered"
+        )
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Recovery of materials from solar panels",
+    reference="no approved methodology; the form of CDM AMS-III.BA version 3.0",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    inputs={
+        "panels": ParameterSpec(
+            unit="1",
+            meaning="panels recycled",
+            maximum="1000000000",
+            integer=True,
+            source="counted",
+            symbol="n",
+            option="C",
+            frequency="every load",
+            side="baseline",
+        ),
+        "panel_kg": ParameterSpec(
+            unit="kg",
+            meaning="mass of a panel",
+            maximum="100",
+            source="weighbridge over count",
+            symbol="m",
+            option="C",
+            frequency="every load",
+            side="baseline",
+        ),
+        "materials": MapSpec(
+            "materials recovered, by name",
+            {
+                "share": ParameterSpec(
+                    unit="1",
+                    meaning="mass recovered and sold, as a share of the panel's",
+                    maximum="1",
+                    source="invoices over weighbridge",
+                    symbol="share_i",
+                    option="B",
+                    frequency="monthly",
+                    side="baseline",
+                ),
+                "ef_t_per_t": ParameterSpec(
+                    unit="tCO2/t",
+                    meaning="primary production less recovery",
+                    maximum="100",
+                    source="project design; the published values only illustrate",
+                    symbol="SE_i",
+                    side="baseline",
+                    published="material",
+                ),
+            },
+        ),
+        "power_mwh": POWER,
+        "diesel_l": replace(DIESEL, default="0", meaning="diesel that the plant burns"),
+        "ef_grid_t_per_mwh": EF_GRID,
+    },
+    reductions=reductions,
+    uses=("diesel.",),
+    plausible=plausible,
+    conditions=(TYPE_III,),
+)

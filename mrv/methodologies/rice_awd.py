@@ -1,0 +1,202 @@
+"""
+Rice that is drained and flooded in turn, in place of continuous flooding.
+
+IPCC 2019 Refinement, as the Gold Standard rice methodology uses it: [r], second-
+hand, with its deduction of 15 % where IPCC defaults are used.  Nitrous oxide
+factors: [M].  AMS-III.AU version 4 was inactivated for VCS in 2023, and its fixed
+defaults are not used here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.equations import rice
+from mrv.errors import MethodologyError
+from mrv.methodologies._shared import GWP_CH4, GWP_N2O, NOTHING, TYPE_III
+from mrv.model import Methodology, Reductions
+from mrv.specs import ListSpec, ParameterSpec
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from mrv.inputs import Inputs
+    from mrv.model import Factors
+
+ID = "rice-awd"
+VERSION = "1.0"
+ADDITIVE = False
+
+_DAYS_OF_YEAR = 366
+
+
+def reductions(inputs: Inputs, factors: Factors) -> Reductions:
+    """ER = (BE - PE_CH4) * (1 - U_d) - PE_N2O. [tCO2e]."""
+    organic = rice.amended(
+        inputs["straw_t_per_ha"],
+        inputs["cfoa"],
+        factors.select("rice.sf-o-exponent", "avoided").value,
+    )
+    baseline = _methane(inputs["sf_w_baseline"], organic, inputs)
+    methane = _methane(inputs["sf_w_project"], organic, inputs)
+    nitrous = _nitrous(inputs, factors)
+    return Reductions(
+        baseline,
+        methane + nitrous,
+        NOTHING,
+        rice.after_deduction(baseline, methane, inputs["uncertainty_deduction"], nitrous),
+    )
+
+
+def _methane(water: Fraction, organic: Fraction, inputs: Inputs) -> Fraction:
+    daily = rice.daily_methane(inputs["ef_c_kg_per_ha_d"], water, inputs["sf_p"], organic)
+    return sum(
+        (
+            rice.season(one["area_ha"], one["days"], daily, inputs["gwp_ch4"])
+            for one in inputs["seasons"]
+        ),
+        start=NOTHING,
+    )
+
+
+def _nitrous(inputs: Inputs, factors: Factors) -> Fraction:
+    drained = factors.select("rice.ef1.drained", "consumed").value
+    flooded = factors.select("rice.ef1.flooded", "avoided").value
+    return sum(
+        (
+            rice.nitrous_oxide(
+                one["area_ha"], inputs["n_kg_per_ha"], drained, flooded, inputs["gwp_n2o"]
+            )
+            for one in inputs["seasons"]
+        ),
+        start=NOTHING,
+    )
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse a water regime wetter than the baseline's, and a season longer than a year."""
+    if inputs["sf_w_project"] > inputs["sf_w_baseline"]:
+        raise MethodologyError(
+            f"sf_w_project = {float(inputs['sf_w_project']):g} is above sf_w_baseline ="
+            f" {float(inputs['sf_w_baseline']):g}: the project must flood less than before"
+        )
+    days = sum(one["days"] for one in inputs["seasons"])
+    areas = {one["area_ha"] for one in inputs["seasons"]}
+    if len(areas) == 1 and days > _DAYS_OF_YEAR:
+        raise MethodologyError(
+            f"seasons: the same area is cultivated for {float(days):g} days of one year; give the"
+            " seasons of one year"
+        )
+
+
+def _scaling(symbol: str, meaning: str, published: str) -> ParameterSpec:
+    return ParameterSpec(
+        unit="1",
+        meaning=meaning,
+        maximum="3",
+        source="IPCC 2019 Refinement, volume 4",
+        certainty="[r]",
+        symbol=symbol,
+        side="both",
+        published=published,
+    )
+
+
+METHODOLOGY = Methodology(
+    id=ID,
+    versions=(VERSION,),
+    title="Alternate wetting and drying of rice",
+    reference="IPCC 2019 Refinement, volume 4, chapter 5.5; Gold Standard rice v1.0",
+    notes=__doc__.strip(),
+    additive=ADDITIVE,
+    inputs={
+        "seasons": ListSpec(
+            "the seasons of the year",
+            {
+                "area_ha": ParameterSpec(
+                    unit="ha",
+                    meaning="area under the project's water regime",
+                    maximum="10000000",
+                    source="GPS polygons",
+                    symbol="A_s,g",
+                    option="C",
+                    frequency="every season",
+                    side="both",
+                ),
+                "days": ParameterSpec(
+                    unit="d",
+                    meaning="days of cultivation",
+                    maximum="366",
+                    source="farmers' log",
+                    symbol="L_s,g",
+                    option="C",
+                    frequency="every season",
+                    side="both",
+                ),
+            },
+        ),
+        "ef_c_kg_per_ha_d": ParameterSpec(
+            unit="kgCH4/ha/d",
+            meaning="methane under continuous flooding, without organic matter",
+            maximum="20",
+            source="IPCC 2019 Refinement, volume 4, or a national value",
+            certainty="[r]",
+            symbol="EFc",
+            side="both",
+            published="rice.ef-c",
+        ),
+        "sf_w_baseline": _scaling("SF_w,BL", "water regime in the season before", "rice.sf-w"),
+        "sf_w_project": _scaling("SF_w,PJ", "water regime in the season now", "rice.sf-w"),
+        "sf_p": ParameterSpec(
+            unit="1",
+            meaning="water regime before the season, the same on both sides",
+            required=False,
+            maximum="3",
+            source="IPCC 2019 Refinement, volume 4",
+            certainty="[r]",
+            symbol="SF_p",
+            side="both",
+            factor=("rice.sf-p.dry-short", "either"),
+            published="rice.sf-p",
+        ),
+        "straw_t_per_ha": ParameterSpec(
+            unit="t/ha",
+            meaning="dry straw worked in",
+            maximum="30",
+            source="farmers' log",
+            symbol="ROA",
+            option="C",
+            frequency="every season",
+            side="both",
+        ),
+        "cfoa": _scaling("CFOA", "conversion of that organic matter", "rice.cfoa"),
+        "n_kg_per_ha": ParameterSpec(
+            unit="kg/ha",
+            meaning="nitrogen of fertiliser in a season",
+            maximum="1000",
+            source="farmers' log",
+            symbol="N",
+            option="C",
+            frequency="every season",
+            side="project",
+        ),
+        "uncertainty_deduction": ParameterSpec(
+            unit="1",
+            meaning="deduction for the uncertainty of defaults, 0.15 for 15 %",
+            required=False,
+            maximum="1",
+            source="Gold Standard rice methodology",
+            certainty="[r]",
+            symbol="U_d",
+            side="baseline",
+            factor=("rice.uncertainty", "avoided"),
+        ),
+        "gwp_ch4": GWP_CH4,
+        "gwp_n2o": GWP_N2O,
+    },
+    reductions=reductions,
+    uses=("rice.sf-o-exponent", "rice.ef1."),
+    plausible=plausible,
+    conditions=(TYPE_III,),
+    rules=("15 % of the methane is taken off where IPCC defaults are used.",),
+)

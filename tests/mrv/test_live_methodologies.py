@@ -1,0 +1,68 @@
+"""Methodologies that meters feed: roles, parameters, rates per interval."""
+
+from fractions import Fraction
+
+import pytest
+
+from mrv import factors, methodologies
+from mrv.errors import MethodologyError
+from mrv.inputs import read
+from mrv.model import Activity, Candidate, CandidateDevice
+
+WIND = {"ef_grid_t_per_mwh": Fraction("0.63767"), "capacity_mw": Fraction(14)}
+CHILLER = {
+    "cop_reference": Fraction("4.2"),
+    "cop_project": Fraction("5.8"),
+    "ef_grid_t_per_mwh": Fraction("0.6592"),
+}
+
+
+def _candidate(parameters, certificates=1):
+    device = CandidateDevice("m-1", "generation", "energy_meter", certificates)
+    return Candidate(parameters, (device,), 2026, None)
+
+
+def _tested(name, candidate):
+    return [check.test(candidate) for check in methodologies.find(name).applicability]
+
+
+def test_wind_counts_whole_micrograms_a_watt_hour():
+    """Rows of an additive methodology would not add up to its period."""
+    method = methodologies.find("ams-i-d")
+    one = methodologies.unit_reductions(method, "generation", {}, WIND, factors.load(), 2026)
+    assert one.baseline_t * 10**12 == 637_670
+    assert method.additive
+    with pytest.raises(MethodologyError, match="must not have more than 6 decimals"):
+        read(method.parameters, {**WIND, "ef_grid_t_per_mwh": Fraction("0.6376701")}, "p")
+
+
+def test_wind_outside_its_conditions_is_named():
+    """A plant of 20 MW would be credited under a small-scale methodology."""
+    assert _tested("ams-i-d", _candidate(WIND)) == [None, None]
+    assert _tested("ams-i-d", _candidate({**WIND, "capacity_mw": Fraction(20)}, 0)) == [
+        "no calibration certificate for m-1",
+        "capacity_mw 20 is above 15",
+    ]
+
+
+def test_a_chiller_earns_by_its_ratio():
+    """The live rows and `tonne evaluate` would follow two formulas."""
+    method, book = methodologies.find("jcm-vn-am003"), factors.load()
+    used = [Activity("equipment", {}, Fraction(2400 * 10**6))]
+    result = method.reductions(method.inputs_of(used, CHILLER, book, 2026), book)
+    assert round(float(result.reduction_t), 6) == 602.697143
+
+
+def test_a_chiller_no_better_than_the_reference_is_named():
+    """A project without any gain would be registered."""
+    assert _tested("jcm-vn-am003", _candidate(CHILLER)) == [None]
+    (broken,) = _tested("jcm-vn-am003", _candidate({**CHILLER, "cop_project": Fraction(4)}))
+    assert broken == "cop_project 4 is not above cop_reference 4.2"
+
+
+def test_what_no_meter_delivers_is_never_accounted_live():
+    """A project on waste would close a period with zero tonnes, as if measured."""
+    method = methodologies.find("ams-iii-f")
+    assert not method.roles
+    with pytest.raises(MethodologyError, match="no device delivers to"):
+        method.inputs_of([], {}, factors.load(), 2026)

@@ -1,0 +1,207 @@
+"""The dossier's worked examples beyond the golden cases, each computed by hand there."""
+
+import json
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from mrv import factors, methodologies
+from mrv.inputs import read
+from mrv.methodologies import tools
+from mrv.rounding import floor_credit
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+GRID = Decimal("0.6592")
+
+
+def inputs(name, **change):
+    case = json.loads((GOLDEN / f"{name}.json").read_text(), parse_float=Decimal)["inputs"]
+    return {**case, **change}
+
+
+def evaluate(name, given):
+    return methodologies.evaluate(methodologies.find(name), given, factors.load(), "in.json")
+
+
+def compute(name, given):
+    tool, book = tools.load()[name], factors.load()
+    return tool.compute(
+        methodologies.filled(tool.inputs, read(tool.inputs, given, name), book), book
+    )
+
+
+def test_the_rooftop_project_of_the_slides_is_71497_tonnes():
+    """The slides round 71,497.291 t up to 71,500: three tonnes that nobody avoided."""
+    systems = [{"case": 1, "eg_mwh": Decimal("214706.58")}]
+    result = evaluate("jcm-vn-am007", {"systems": systems})
+    assert result.reduction_t == Fraction("71497.29114")
+    assert floor_credit(result.reduction_t) == 71_497
+
+
+@pytest.mark.parametrize("name", ["tool04", "tool07"])
+def test_golden_factors(name):
+    """Another grid factor or another decay would stand behind every tonne."""
+    case = json.loads((GOLDEN / f"{name}.json").read_text())
+    for key, value in compute(name, inputs(name)).items():
+        mine = [round(float(v), 6) for v in value] if isinstance(value, list) else float(value)
+        assert mine == pytest.approx(case["expected"][key], abs=1e-9)
+
+
+def test_other_plants_weigh_the_margins_otherwise():
+    """A dam would get the factor of a wind farm."""
+    assert compute("tool07", inputs("tool07", technology="other"))["ef_cm_t_per_mwh"] == Fraction(
+        "0.53678"
+    )
+
+
+@pytest.mark.parametrize(
+    ("year", "baseline", "reduction"),
+    [(1, "11647.84", "7107.449"), (2, "19830.47", None), (10, "39925.57", "35385.18")],
+)
+def test_compost_by_years(year, baseline, reduction):
+    """The lifetime's methane would be booked in the first year."""
+    waste = inputs("ams-iii-f")["waste_t_by_year"] * 10
+    result = evaluate("ams-iii-f", inputs("ams-iii-f", year=year, waste_t_by_year=waste))
+    assert float(result.baseline_t) == pytest.approx(float(baseline), abs=0.005)
+    if reduction:
+        assert float(result.reduction_t) == pytest.approx(float(reduction), abs=0.005)
+
+
+def test_compost_by_months():
+    """A project could take whichever of the two forms gives more this year."""
+    given = inputs("ams-iii-f", compost_input_t=0, power_mwh=0, diesel_l=0)
+    del given["waste_t_by_year"]
+    month = {"food": Fraction(1000, 12), "inert": 3}
+    result = evaluate("ams-iii-f-monthly", {**given, "waste_t_by_month": [month] * 12})
+    assert float(result.baseline_t) == pytest.approx(202.9122, abs=5e-5)
+    assert result.project_t == 0
+    second = evaluate("ams-iii-f-monthly", {**given, "waste_t_by_month": [month] * 24, "year": 2})
+    assert second.baseline_t > result.baseline_t
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reduction"),
+    [
+        ("ams-iii-c", {"years_since_baseline": 5}, "172.952"),
+        ("ams-ii-d", {"ef_grid_t_per_mwh": Decimal("0.333")}, "689.310"),
+        ("am0020", {"ef_grid_t_per_mwh": Decimal("0.333")}, "449.717"),
+        ("ams-ii-d-cupola", {"tdl": 0}, "797.808"),
+        ("rice-awd", {"straw_t_per_ha": 0, "uncertainty_deduction": 0, "n_kg_per_ha": 0},
+         "4957.470"),
+        ("ams-i-d", {"ef_grid_t_per_mwh": Decimal("0.63767")}, "21897.08"),
+    ],
+)  # fmt: skip
+def test_variants(name, change, reduction):
+    """A golden case alone would not show which input does what."""
+    result = evaluate(name, inputs(name, **change))
+    assert float(result.reduction_t) == pytest.approx(float(reduction), abs=0.005)
+
+
+def test_heat_from_waste_energy():
+    """A steam plant would get nothing, or the heat of its feedwater too."""
+    given = {
+        "f_cap": 1, "f_wcm": 1, "steam_t": 95_000, "steam_kj_per_kg": 2776,
+        "feedwater_kj_per_kg": 420, "boiler_efficiency": Decimal("0.85"),
+        "boiler_fuel": "anthracite", "diesel_l": 0, "ef_grid_t_per_mwh": GRID,
+    }  # fmt: skip
+    assert float(evaluate("acm0012", given).reduction_t) == pytest.approx(25_884.12471, abs=5e-6)
+    given["feedwater_kj_per_kg"] = 2800
+    with pytest.raises(methodologies.MethodologyError, match="steam_kj_per_kg = 2776 is below"):
+        evaluate("acm0012", given)
+
+
+def test_panels():
+    """Panels have no golden file, and would go unchecked."""
+    materials = {
+        "aluminium": {"share": Decimal("0.1"), "ef_t_per_t": Decimal("8.4")},
+        "glass": {"share": Decimal("0.7"), "ef_t_per_t": Decimal("0.6")},
+        "copper": {"share": Decimal("0.01"), "ef_t_per_t": 3},
+    }
+    given = {"panels": 10_000, "panel_kg": 22, "materials": materials,
+             "power_mwh": Decimal("26.4"), "ef_grid_t_per_mwh": GRID}  # fmt: skip
+    assert evaluate("pv-panel-recycling", given).reduction_t == Fraction("266.39712")
+    materials["silver"] = {"share": Decimal("0.2"), "ef_t_per_t": 1}
+    with pytest.raises(methodologies.MethodologyError, match=r"shares sum to 1\.01"):
+        evaluate("pv-panel-recycling", given)
+
+
+def test_methane_destroyed_caps_the_reduction():
+    """A lagoon's whole methane would be credited though little gas was burnt."""
+    result = evaluate("ams-iii-h", inputs("ams-iii-h", biogas_nm3=100_000))
+    power = Fraction("104.96112")  # 150 MWh * 0.6592 * 1.0615
+    assert result.reduction_t == result.extra["methane_destroyed_t"] - power
+    assert result.reduction_t < result.baseline_t - result.project_t
+
+
+def test_a_rice_field_that_loses_gets_no_deduction_on_its_loss():
+    """The deduction for uncertainty would shrink what the project owes."""
+    same = evaluate("rice-awd", inputs("rice-awd", sf_w_project=1))
+    assert same.reduction_t == same.baseline_t - same.project_t < 0
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("ams-iii-h", {"cod_out_kg_per_m3": 7}, "cod_out_kg_per_m3 = 7 is above"),
+        ("ams-iii-h", {"eta_cod_project": 80}, "eta_cod_project = 80 must not be more than 1"),
+        ("ams-iii-i", {"flow_m3": 109_500_000}, "type III limit"),
+        ("ams-iii-f", {"year": 2}, "waste_t_by_year holds 1 years and year = 2"),
+        ("ams-iii-f", {"waste_t_by_year": [{"plastic": 1}]}, "unknown key 'plastic'"),
+        ("ams-iii-f", {"climate": "wet"}, "climate = 'wet' must be one of tropical-wet"),
+        ("ams-iii-u", {"modes": {}}, "modes = {} must be an object with at least one name"),
+        ("ams-iii-aj", {"polymer_t": 1}, "polymer_t: 1 must be an object"),
+        ("ams-iii-ba", {"metals": {"tin": {"mass_t": 1}}}, "metals.tin: 'ef_t_per_t' is missing"),
+        ("rice-awd", {"sf_w_project": 2}, "sf_w_project = 2 is above sf_w_baseline"),
+        ("rice-awd", {"seasons": [{"area_ha": 1, "days": 200}] * 2}, "400 days of one year"),
+        ("am0020", {"head_m": 70}, "energy_mwh over volume_m3 is 0.178 kWh/m3"),
+        ("am0020", {"head_m": 800}, "kwh_per_m3_baseline is 0.215 kWh/m3"),
+        ("am0020", {"volume_m3": 365 * 10**9}, "volume_m3 = 365000000000 must not be more"),
+        ("ams-i-d", {"eg_mwh": 131_761}, "131761 is more than the 131760 MWh that 15 MW make"),
+        ("ams-ii-d", {"production_t": 10**6, "production_hist_t": 10**6}, "180000 MWh are saved"),
+        ("jcm-id-am009", {"fuel": "wood"}, "fuel = 'wood' must be one of anthracite"),
+        ("jcm-vn-am003", {"cop_reference": 0}, "cop_reference = 0 must not be less than 0.1"),
+    ],
+)
+def test_what_no_real_project_has_is_refused_by_name(name, change, says):
+    """A slip would come out as a plausible number of tonnes."""
+    with pytest.raises(methodologies.MethodologyError, match=says):
+        evaluate(name, inputs(name, **change))
+
+
+def test_shares_above_one_are_refused():
+    """More passengers would have come by motorcycle than came at all."""
+    modes = inputs("ams-iii-u")["modes"]
+    modes["motorcycle"]["share"] = Decimal("0.8")
+    with pytest.raises(methodologies.MethodologyError, match=r"modes: the shares sum to 1\.02"):
+        evaluate("ams-iii-u", inputs("ams-iii-u", modes=modes))
+
+
+def test_months_that_are_missing_are_refused():
+    """Half a year's waste would pass for a year's."""
+    given = inputs("ams-iii-f")
+    del given["waste_t_by_year"]
+    with pytest.raises(
+        methodologies.MethodologyError, match="holds 6 months and year = 1 needs 12"
+    ):
+        evaluate("ams-iii-f-monthly", {**given, "waste_t_by_month": [{"food": 1}] * 6})
+
+
+def test_defaults_come_from_the_factor_book():
+    """A default changed in its file would not reach the result."""
+    given = inputs("ams-iii-h")
+    del given["tdl"], given["gwp_ch4"]
+    by_default = evaluate("ams-iii-h", given)
+    assert by_default == evaluate("ams-iii-h", inputs("ams-iii-h", tdl=Decimal("0.20"), gwp_ch4=28))
+
+
+def test_nothing_saved_where_the_grid_emits_nothing():
+    """A factor of zero would end in a division error."""
+    assert evaluate("ams-ii-d", inputs("ams-ii-d", ef_grid_t_per_mwh=0)).reduction_t == 0
+
+
+def test_a_year_without_water_is_no_error():
+    """A pump at rest would end in a division error."""
+    rest = evaluate("am0020", inputs("am0020", volume_m3=0, energy_mwh=0))
+    assert rest.reduction_t == 0

@@ -1,0 +1,40 @@
+"""Pages of the methodology library are those that the files give."""
+
+from pathlib import Path
+
+import pytest
+
+from mrv import methodologies
+from mrv.methodologies import tools
+from services.cli import pages
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_pages_have_not_drifted():
+    """A person would check a page against the text, and the code would hold another number."""
+    written = {p.name: p.read_text("utf-8") for p in (ROOT / "docs/methodologies").glob("*.md")}
+    assert written == pages.pages(), "run `make pages`"
+
+
+def test_symbols_have_not_drifted():
+    """An auditor would look a symbol up and not find it."""
+    text = (ROOT / "NOMENCLATURE.md").read_text("utf-8")
+    assert pages.symbols(text) == text, "run `make pages`"
+
+
+@pytest.mark.parametrize("one", [*methodologies.load().values(), *tools.load().values()],
+                         ids=lambda m: m.id)  # fmt: skip
+def test_a_page_names_every_input(one):
+    """A user would learn of a key only when it is refused as missing."""
+    text = pages.pages()[f"{one.id}.md"]
+    for key in one.inputs:
+        assert f"`{key}" in text
+
+
+def test_writing_pages_into_an_empty_folder(tmp_path, monkeypatch):
+    """`make pages` would fail in a fresh clone."""
+    (tmp_path / "NOMENCLATURE.md").write_text((ROOT / "NOMENCLATURE.md").read_text("utf-8"))
+    monkeypatch.chdir(tmp_path)
+    pages.main()
+    assert (tmp_path / "docs/methodologies/rice-awd.md").is_file()

@@ -30,7 +30,8 @@ from services.clock import now_us
 from services.issuer import keys
 from services.issuer.close import snapshot
 from services.issuer.collect import collect
-from services.store import enrolled, log, statements
+from services.issuer.evidence import files
+from services.store import enrolled, evidence, log, statements
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from mrv.keys import EnrolledKey, Role, SigningKey
+    from mrv.statement.case import Case
     from mrv.statement.credentials import Finding
     from mrv.statement.life import State
     from services.store.statements import Stored
@@ -122,14 +124,15 @@ def verify(conn: Connection[TupleRow], statement: str, signer: Signer, finding: 
         check_other(have.signers[0], signer.holder)
         check_role(have.signers[0], "operator", statement)
         if wanted == "verified":
-            _recompute(conn, have.stored)
+            # kept now: readings that come later must not change what was verified
+            evidence.keep(conn, statement, files(_recompute(conn, have.stored)))
         opinion = sign_verification(have.statement, finding, *signer, now)
         _step(conn, statement, wanted, signer, opinion)
     return wanted
 
 
-def _recompute(conn: Connection[TupleRow], stored: Stored) -> None:
-    """Refuse a statement that does not follow from what the database holds now."""
+def _recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
+    """Collect a statement's case again; refuse if the statement does not follow from it."""
     body = canonical.parse_object(stored.body)
     said = body["credentialSubject"]
     superseded = said["supersedes"] or {"statement": None, "reason": None}
@@ -144,6 +147,7 @@ def _recompute(conn: Connection[TupleRow], stored: Stored) -> None:
             f"differs at {where}",
             "have the operator close the period again, or sign an adverse opinion",
         )
+    return case
 
 
 def issue(

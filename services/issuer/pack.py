@@ -7,11 +7,10 @@ same statement gives the same bytes.  The folder appears whole or not at all.
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingest import classes
 from ingest.errors import InputError
@@ -31,20 +30,20 @@ from mrv.verify.pack import (
 from services.issuer import parquet
 from services.issuer.close import snapshot
 from services.issuer.collect import recollect
+from services.issuer.evidence import READINGS
+from services.issuer.evidence import files as case_files
 from services.issuer.life import Documents, documents
 from services.issuer.readme import readme
-from services.store import enrolled, log, statements
+from services.store import enrolled, evidence, log, statements
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
     from mrv.keys import EnrolledKey
-    from mrv.statement.case import Case
     from mrv.verify import Table
 
-_READINGS = "readings"
-_DOCUMENTS = (STATEMENT, VERIFICATION, PLAN, FACTORS, KEYS, DIGESTS, RECEIPT)
+_READ = (STATEMENT, VERIFICATION, PLAN, FACTORS, KEYS, DIGESTS, RECEIPT)
 
 
 def export(conn: Connection[TupleRow], statement: str, out: Path) -> Path:
@@ -63,21 +62,21 @@ def export(conn: Connection[TupleRow], statement: str, out: Path) -> Path:
     InputError
         If the folder holds something.
     PeriodError
-        If the evidence is not as it was closed.
+        If the statement is not verified and its evidence is not as it was closed.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not an empty folder; name a new one")
     with snapshot(conn):
         have = documents(conn, statement)
-        body = canonical.parse_object(have.stored.body)
-        case = recollect(conn, body, statements.detail(conn, statement))
+        files = evidence.kept(conn, statement) or _collected(conn, have, statement)
         receipt = log.receipt(conn, statement)
-        keys = _keys(conn, have, logged=receipt is not None)
+        files |= _documents(have, receipt, _keys(conn, have, logged=receipt is not None))
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        _write_documents(made, have, case, receipt, keys)
-        _write_tables(made, case)
+        for name, data in files.items():
+            (made / name).parent.mkdir(exist_ok=True)
+            (made / name).write_bytes(data)
         made.chmod(0o755)
         made.replace(out)
     except BaseException:
@@ -86,20 +85,21 @@ def export(conn: Connection[TupleRow], statement: str, out: Path) -> Path:
     return out
 
 
+def _collected(conn: Connection[TupleRow], have: Documents, statement: str) -> dict[str, bytes]:
+    """Evidence of a statement that is not verified yet: from the database as it is."""
+    body = canonical.parse_object(have.stored.body)
+    return case_files(recollect(conn, body, statements.detail(conn, statement)))
+
+
 def _keys(conn: Connection[TupleRow], have: Documents, *, logged: bool) -> list[EnrolledKey]:
     """Keys of who signed, and of the log that the receipt is of."""
     log_keys = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
     return [*have.signers, *(log_keys[:1] if logged else [])]
 
 
-def _write_documents(
-    folder: Path, have: Documents, case: Case, receipt: str | None, keys: list[EnrolledKey]
-) -> None:
+def _documents(have: Documents, receipt: str | None, keys: list[EnrolledKey]) -> dict[str, bytes]:
     files = {
         STATEMENT: canonical.encode(have.statement),
-        PLAN: _for_people(case.plan.to_json()),
-        FACTORS: _for_people(case.factor_records),
-        DIGESTS: _for_people(case.leaves()),
         KEYS: write_keyring(keys),
         "README.txt": readme(have).encode(),
     }
@@ -107,20 +107,7 @@ def _write_documents(
         files[VERIFICATION] = canonical.encode(have.verification)
     if receipt is not None:
         files[RECEIPT] = receipt.encode()
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-
-
-def _for_people(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def _write_tables(folder: Path, case: Case) -> None:
-    (folder / _READINGS).mkdir()
-    for frame in case.frames:
-        path = folder / _READINGS / f"{frame.class_id}.parquet"
-        parquet.write_readings(path, case.fleet, frame)
-    parquet.write_intervals(folder / f"{INTERVALS}.parquet", case.fleet, case.rows)
+    return files
 
 
 def read_pack(path: Path) -> Pack:
@@ -142,7 +129,7 @@ def read_pack(path: Path) -> Pack:
             f"{path} is no evidence pack: it has no {STATEMENT};"
             " give a folder that `tonne statement export` made, or a statement's file"
         )
-    files = {n: (path / n).read_bytes() for n in _DOCUMENTS if (path / n).is_file()}
+    files = {n: (path / n).read_bytes() for n in _READ if (path / n).is_file()}
     readings: dict[str, Table] = {}
     intervals: Table | None = None
     damaged: dict[str, str] = {}
@@ -151,7 +138,7 @@ def read_pack(path: Path) -> Pack:
         try:
             if name == f"{INTERVALS}.parquet":
                 intervals = parquet.read_intervals(file)
-            elif file.parent == path / _READINGS and file.stem in classes.load():
+            elif file.parent == path / READINGS and file.stem in classes.load():
                 readings[file.stem] = parquet.read_readings(file, file.stem)
             else:
                 damaged[name] = "no table of an evidence pack has this name"

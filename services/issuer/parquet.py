@@ -7,7 +7,7 @@ commands take to run, and `tonne run` never needs it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _FIXED = {"compression": "zstd", "version": "2.6", "write_statistics": True}
 
 
-def write_readings(path: Path, fleet: Fleet, frame: Frame) -> None:
+def write_readings(out: BinaryIO, fleet: Fleet, frame: Frame) -> None:
     """Write a class's readings: device, time, and the channels in base units."""
     import pyarrow as pa  # noqa: PLC0415
 
@@ -36,10 +36,10 @@ def write_readings(path: Path, fleet: Fleet, frame: Frame) -> None:
         pa.array(v, mask=(v == NULL) if v.dtype == np.int64 else np.isnan(v))
         for v in frame.columns.values()
     ]
-    _write(path, columns, reading_schema(frame.class_id))
+    _write(out, columns, reading_schema(frame.class_id))
 
 
-def write_intervals(path: Path, fleet: Fleet, rows: IntervalRows) -> None:
+def write_intervals(out: BinaryIO, fleet: Fleet, rows: IntervalRows) -> None:
     """Write interval rows: device, quantity, start, value and how far it is known."""
     import pyarrow as pa  # noqa: PLC0415
 
@@ -50,7 +50,7 @@ def write_intervals(path: Path, fleet: Fleet, rows: IntervalRows) -> None:
         _times(rows.start_us),
         *(pa.array(getattr(rows, name)) for name in FIELDS),
     ]
-    _write(path, columns, interval_schema())
+    _write(out, columns, interval_schema())
 
 
 def read_readings(path: Path, class_id: str) -> Table:
@@ -110,12 +110,12 @@ def _times(us: Any) -> Any:
     return pa.array(us).cast(pa.timestamp("us", "UTC"))
 
 
-def _write(path: Path, columns: Iterable[Any], schema: Any) -> None:
+def _write(out: BinaryIO, columns: Iterable[Any], schema: Any) -> None:
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import parquet  # noqa: PLC0415
 
     table = pa.Table.from_arrays(list(columns), schema=schema)
-    parquet.write_table(table, path, **_FIXED)
+    parquet.write_table(table, out, **_FIXED)
 
 
 def _read(path: Path, schema: Any, time: str) -> Table:

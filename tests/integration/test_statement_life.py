@@ -165,6 +165,8 @@ def test_superseding_moves_the_claim(signed, database_url, tmp_path):
     plant.send(
         database_url, "inv-2", [plant.us("2026-03-02T08:40:00+07:00")], active_power_w=[9_000]
     )
+    signed("statement", "export", first, "--out", tmp_path / "first")
+    signed("verify", tmp_path / "first")
     new = json.loads(
         signed("statement", "supersede", first, "--reason", "late readings", "--json").stdout
     )

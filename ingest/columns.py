@@ -103,7 +103,8 @@ def convert(bucket: Bucket) -> Converted:
             continue
         if slot.column in out.columns:
             twice.add(slot.column)
-        values = table[:, j] * numerator / denominator + offset
+        with np.errstate(over="ignore"):  # infinite is out of range, and told as that
+            values = table[:, j] * numerator / denominator + offset
         out.columns[slot.column] = _register(values) if slot.register else values
     for column in twice:
         del out.columns[column]

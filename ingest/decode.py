@@ -98,7 +98,7 @@ def decode(
             else:
                 codec = _codec(payload, content_type)
                 codecs[k] = codec.name
-                readings = codec.decode(payload, received_us)
+                readings = _some(codec.decode(payload, received_us))
             device = devices[index]
             seen[k] = readings
             for reading in readings:
@@ -111,11 +111,10 @@ def decode(
                 bucket = buckets.get(key)
                 if bucket is None:
                     bucket = buckets[key] = Bucket(*key)
-                ts = reading.ts
-                if type(ts) is int and -MAX_MS < ts < MAX_MS:
-                    bucket.time.append(ts * 1000)
-                else:
-                    bucket.time.append(time_us(ts))
+                moment = _time(reading.ts, k, out)
+                if moment is None:
+                    continue
+                bucket.time.append(moment)
                 bucket.device.append(index)
                 bucket.message.append(k)
                 bucket.order.append(order)
@@ -129,12 +128,29 @@ def decode(
     return out
 
 
+def _time(ts: int | str, k: int, out: Decoded) -> int | None:
+    """Microseconds of a reading's time; one that is no time costs its own reading alone."""
+    if type(ts) is int and -MAX_MS < ts < MAX_MS:
+        return ts * 1000
+    try:
+        return time_us(ts)
+    except PayloadError as error:
+        out.rejected.append(Rejected(k, error.reason, error.detail))
+        return None
+
+
 def _codec(payload: bytes, content_type: str | None) -> encodings.Codec:
     if len(payload) > MAX_PAYLOAD:
         raise PayloadError(
             "payload_too_large", f"{len(payload)} bytes; send at most {MAX_PAYLOAD} a message"
         )
     return encodings.find(payload, content_type)
+
+
+def _some(readings: Sequence[Reading]) -> Sequence[Reading]:
+    if not readings:
+        raise PayloadError("empty_payload", "it holds no reading; send at least one")
+    return readings
 
 
 def _stated(

@@ -1,8 +1,8 @@
 """
 Receipts: what is durable, told to the device that sent it.
 
-A receipt lists exactly what it vouches for (message ids, or times where the
-device numbers nothing), so a device may free those and no others: a broker that
+A receipt lists exactly what it vouches for (message ids, and the times of
+readings without one), so a device may free those and no others: a broker that
 lost one message in between cannot make a later receipt lie.  Receipts are
 gathered for a moment, since a draining backlog would else send one a message.
 """
@@ -10,7 +10,7 @@ gathered for a moment, since a draining backlog would else send one a message.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -31,6 +31,7 @@ _AHEAD_MS = 300_000
 @dataclass(slots=True)
 class _Stored:
     ids: list[int | str] = field(default_factory=list)
+    unnumbered: list[int | str] = field(default_factory=list)
     times: list[int | str] = field(default_factory=list)
 
 
@@ -55,6 +56,8 @@ class Receipts:
                 entry[1].times.append(reading.ts)
                 if reading.id is not None:
                     entry[1].ids.append(reading.id)
+                else:
+                    entry[1].unnumbered.append(reading.ts)
         if self._stored and self._due_s == float("inf"):
             self._due_s = now_s + GATHER_S
 
@@ -70,21 +73,18 @@ class Receipts:
 
 def _messages(device: Device, stored: _Stored) -> Iterable[tuple[str, bytes]]:
     topic = receipt_topic(device.gateway or device.id)
-    numbered = bool(stored.ids)
-    listed: list[Any] = list(stored.ids if numbered else stored.times)
     # a time ahead of ours was refused: it must not vouch for what is still to come
     now_ms = now_us() // 1000
     whole = [ts for ts in stored.times if isinstance(ts, int) and ts <= now_ms + _AHEAD_MS]
     newest = max(whole) if whole else None
     numbers = [i for i in stored.ids if isinstance(i, int)]
     last = max(numbers) if numbers else (stored.ids[-1] if stored.ids else None)
-    for at in range(0, len(listed), _LISTED):
-        part = listed[at : at + _LISTED]
+    for at in range(0, max(len(stored.ids), len(stored.unnumbered)), _LISTED):
         body = {
             "device": device.id,
             "ts": newest,
             "id": last,
-            "ids": part if numbered else [],
-            "times": [] if numbered else part,
+            "ids": stored.ids[at : at + _LISTED],
+            "times": stored.unnumbered[at : at + _LISTED],
         }
         yield topic, msgspec.json.encode(body)

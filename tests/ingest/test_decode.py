@@ -1,0 +1,237 @@
+"""Payloads to judged readings: whatever is sent, the stream goes on and nothing is dropped."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest import classes, encodings
+from ingest.decode import MAX_PAYLOAD
+from ingest.model import NULL, Device, Fleet
+from ingest.mqtt.topics import Router
+from ingest.pipeline import Admitted, admit
+from ingest.quality.clock_skew import AHEAD_US, Y2000_US
+
+NOW_US = 1_767_225_600_000_000
+NOW_MS = NOW_US // 1000
+FLEET = Fleet(
+    [
+        Device("pv", "s", "pv_inverter", rated_power_w=100_000),
+        Device("bare", "s", "pv_inverter"),
+        Device("plant", "s", "wastewater_plant"),
+        Device("gateway", "s", "energy_meter"),
+        Device("behind", "s", "ev_charger", gateway="gateway"),
+    ]
+)
+TOPICS = (
+    "tonne/v1/pv/telemetry",
+    "tonne/v1/bare/telemetry",
+    "tonne/v1/plant/telemetry",
+    "tonne/v1/gateway/behind/telemetry",
+)
+
+
+def judge(*payloads, topic=TOPICS[0], content_type=None) -> Admitted:
+    n = len(payloads)
+    return admit(
+        FLEET, Router(FLEET).route, [topic] * n, list(payloads), [content_type] * n, NOW_US
+    )
+
+
+def text(ts=NOW_MS, **values) -> bytes:
+    return json.dumps({"ts": ts, "values": values}).encode()
+
+
+def check(payloads, found: Admitted) -> None:
+    """Every message is stored or refused, and nothing that is stored is invalid."""
+    stored = {int(k) for frame in found.frames for k in frame.message}
+    refused = {r.message for r in found.rejected}
+    assert stored | refused == set(range(len(payloads)))
+    for refusal in found.rejected:
+        assert refusal.reason.isidentifier()
+        assert refusal.detail
+    for frame in found.frames:
+        assert (frame.time_us >= Y2000_US).all()
+        assert (frame.time_us <= NOW_US + AHEAD_US).all()
+        for channel in classes.load()[frame.class_id].channels.values():
+            values = frame.columns[channel.name]
+            if channel.kind == "register":
+                assert ((values == NULL) | ((values >= 0) & (values < 2**53))).all()
+            else:
+                assert not np.isinf(values).any()
+
+
+CONTENT_TYPES = [None, "", "text/plain", *(n for c in encodings.CODECS for n in c.content_types)]
+NUMBERS = st.one_of(
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([0, -1, 1e308, 2**53, 10**400, NOW_MS]),
+)
+NAMES = st.one_of(
+    st.sampled_from(
+        ["energy_export_kwh", "energy_import_kwh", "active_power_kw", "state", "flow_total_m3"]
+    ),
+    st.text(max_size=8),
+)
+SCALARS = st.one_of(NUMBERS, st.none(), st.booleans(), st.text(max_size=8))
+TIMES = st.one_of(
+    st.just(NOW_MS),
+    st.integers(NOW_MS - 10**9, NOW_MS + 10**6),
+    SCALARS,
+    st.datetimes(timezones=st.timezones()).map(lambda t: t.isoformat()),
+    st.datetimes().map(lambda t: t.isoformat()),
+)
+READINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "ts": TIMES,
+        "values": st.dictionaries(NAMES, st.one_of(NUMBERS, st.none()), max_size=4)
+        | st.dictionaries(NAMES, SCALARS, max_size=3)
+        | SCALARS,
+        "id": SCALARS,
+    },
+)
+SENML = st.lists(
+    st.dictionaries(
+        st.sampled_from(["bn", "bt", "bu", "bv", "n", "u", "v", "t", "vs", "vb", "s", "ut"]),
+        SCALARS,
+        max_size=5,
+    ),
+    max_size=4,
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["ts", "values", "meterValue", "sampledValue", "timestamp", "value", "unit", "sunspec",
+             "blocks", "address", "data", "dateObserved", "type", "evseId", "TimeInstant", "id"]
+        ),
+        inner,
+        max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+PAYLOADS = st.one_of(
+    st.binary(max_size=200),
+    st.one_of(READINGS, st.lists(READINGS, max_size=4), SENML, ANYTHING).map(
+        lambda found: json.dumps(found).encode()
+    ),
+    st.tuples(READINGS.map(lambda r: json.dumps(r).encode()), st.binary(max_size=3), st.integers(0))
+    .map(lambda p: p[0][: p[2] % len(p[0])] + p[1] + p[0][p[2] % len(p[0]) :]),
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(
+        st.tuples(PAYLOADS, st.sampled_from(CONTENT_TYPES), st.sampled_from(TOPICS)), max_size=6
+    )
+)
+def test_nothing_breaks_the_stream(messages):
+    """One bad device must not stop the others, and no message may vanish without a word."""
+    payloads = [payload for payload, _, _ in messages]
+    content_types = [content_type for _, content_type, _ in messages]
+    topics = [topic for _, _, topic in messages]
+    check(payloads, admit(FLEET, Router(FLEET).route, topics, payloads, content_types, NOW_US))
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", "empty_payload"),
+        (b"[]", "empty_payload"),
+        (b'{"ts": 1', "malformed_json"),
+        (b'{"ts": 1767225600000, "values": {"active_power_kw": NaN}}', "not_finite"),
+        (b'{"ts": 1767225600000, "values": {"active_power_kw": "1.5"}}', "not_a_number"),
+        (b'{"ts": 1767225600000, "values": {"active_power_kw": true}}', "not_a_number"),
+        (b'{"values": {"active_power_kw": 1}}', "time_missing"),
+        (b'{"ts": 1767225600000, "values": [1]}', "wrong_shape"),
+        (b'{"ts": "yesterday", "values": {"active_power_kw": 1}}', "time_invalid"),
+        (b'{"ts": "2026-01-01T00:00:00", "values": {"active_power_kw": 1}}', "time_invalid"),
+        (b'{"ts": 99999999999999999, "values": {"active_power_kw": 1}}', "time_invalid"),
+        (b'{"ts": ' + b"9" * 5_000 + b', "values": {"active_power_kw": 1}}', "malformed_json"),
+        (b'{"ts": 1767225600000, "values": {"active_power_kw\xff": 1}}', "invalid_utf8"),
+        (text(nobody_knows=1), "no_known_channel"),
+        (text(), "no_known_channel"),
+        (text(0, active_power_kw=1), "time_too_old"),
+        (text(NOW_MS // 1000, active_power_kw=1), "time_in_seconds"),
+        (text(NOW_MS + 300_001, active_power_kw=1), "time_future"),
+        (text(2_098_000_000_000, active_power_kw=1), "time_future"),
+        (text(energy_export_kwh=-1), "out_of_range"),
+        (text(energy_export_kwh=1e300), "out_of_range"),
+        (text(active_power_kw=20_000), "out_of_range"),
+        (text(energy_export_kwh=12_345_678_900), "implausible_register"),
+        (b" " * (MAX_PAYLOAD + 1), "payload_too_large"),
+    ],
+)
+def test_each_fault_has_its_own_reason(payload, reason):
+    """A technician must read from the dead letter what to repair."""
+    found = judge(payload)
+    assert {r.reason for r in found.rejected} == {reason}
+    assert not any(len(frame) for frame in found.frames)
+
+
+def test_time_up_to_five_minutes_ahead_is_taken():
+    """A clock that is a little fast must not cost a device its readings."""
+    found = judge(text(NOW_MS + 300_000, active_power_kw=1), text(NOW_MS, active_power_kw=1))
+    assert not found.rejected
+    assert found.frames[0].time_us.tolist() == [NOW_US + AHEAD_US, NOW_US]
+
+
+def test_a_bad_reading_costs_only_itself():
+    """An array with one wrong clock must not lose the ninety-nine readings beside it."""
+    good = [{"ts": NOW_MS - 1000 * k, "values": {"active_power_kw": k}} for k in range(4)]
+    for wrong in ("no time", "2026-01-01T00:00:00", 10**15, 0, NOW_MS + 10**7):
+        bad = {"ts": wrong, "values": {"active_power_kw": 1}}
+        found = judge(json.dumps([*good[:2], bad, *good[2:]]).encode())
+        assert len(found.frames[0]) == 4
+        assert [r.message for r in found.rejected] == [0]
+
+
+def test_a_bad_gauge_leaves_the_register_beside_it():
+    """The register is what is paid for; a broken thermometer must not cost it."""
+    found = judge(text(energy_export_kwh=12.5, module_temperature_c=900))
+    frame = found.frames[0]
+    assert frame.columns["energy_export_wh"].tolist() == [12_500]
+    assert np.isnan(frame.columns["module_temperature_c"][0])
+    assert frame.flags == {0: {"module_temperature_c": "out_of_range"}}
+    assert [r.reason for r in found.rejected] == ["out_of_range"]
+
+
+def test_unknown_channels_are_counted_and_the_rest_is_taken():
+    """A firmware update that adds a channel must not stop the old ones."""
+    found = judge(*[text(active_power_kw=1, brand_new=2)] * 3)
+    assert found.ignored == {("pv_inverter", "generic", "brand_new"): 3}
+    assert len(found.frames[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("topic", "reason"),
+    [
+        ("tonne/v1/nobody/telemetry", "unknown_device"),
+        ("tonne/v1/pv/bare/telemetry", "not_your_device"),
+        ("tonne/v1/behind/telemetry", "not_your_device"),
+        ("tonne/v1/pv/status", "unknown_topic"),
+    ],
+)
+def test_nobody_speaks_for_another(topic, reason):
+    """A stolen device must not write the readings of its neighbour."""
+    assert [r.reason for r in judge(text(active_power_kw=1), topic=topic).rejected] == [reason]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
+def test_rows_keep_the_order_of_arrival(kinds):
+    """Which of two contradicting readings came first decides which one counts."""
+    shapes = [
+        {"active_power_kw": 1.0},
+        {"energy_export_kwh": 5.0},
+        {"energy_export_kwh": 5.0, "active_power_kw": 1.0},
+        {"active_power_kw": 1.0, "energy_export_kwh": 5.0},
+    ]
+    found = judge(*[text(**shapes[k]) for k in kinds])
+    assert found.frames[0].message.tolist() == list(range(len(kinds)))

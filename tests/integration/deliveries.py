@@ -1,0 +1,183 @@
+"""Readings of every kind of register mischief, and the ways in which they may arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ingest import classes
+from ingest.model import NULL, Frame
+from tests.ingest.metering import MINUTE_US, T0_US
+from tests.ingest.test_metering import JUMPS, ODD_STEPS
+
+CLASS = "pv_inverter"
+GAPS = st.sampled_from([1, 5, 10, 15, 17, 30, 59, 61, 130, 400, 1500])
+POWER = st.sampled_from([0.0, 1_000.0, 50_000.5, 99_000.0, -200.0])
+FAILING = ("reading_pv_inverter", "interval_quantity", "interval_emission")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One message: what a device says of one moment; None is left out."""
+
+    device: int
+    time_us: int
+    export: int | None = None
+    imported: int | None = None
+    power: float | None = None
+    irradiance: float | None = None
+
+    def values(self) -> dict[str, float | None]:
+        """Return the channels that it can hold, by column."""
+        return {
+            "energy_export_wh": self.export,
+            "energy_import_wh": self.imported,
+            "active_power_w": self.power,
+            "irradiance_w_m2": self.irradiance,
+        }
+
+
+@dataclass
+class Batch:
+    """Readings of one transaction, and what becomes of it."""
+
+    readings: list[Reading]
+    fate: str = "stored"
+    failing: str | None = None
+
+
+@dataclass
+class Journal:
+    """What is stored, by the rule: first value stays, empty channels are filled."""
+
+    rows: dict[tuple[int, int], dict[str, float | None]] = field(default_factory=dict)
+    conflicts: int = 0
+
+    def take(self, readings: list[Reading]) -> None:
+        """Note a batch that was committed."""
+        for reading in readings:
+            held = self.rows.setdefault((reading.device, reading.time_us), {})
+            new = {k: v for k, v in reading.values().items() if v is not None}
+            if any(k in held and held[k] != v for k, v in new.items()):
+                self.conflicts += 1
+            else:
+                held.update(new)
+
+
+@st.composite
+def register(draw, n: int) -> list[int]:
+    """Values of one register: rises, standstills, jitter, resets, glitches, rollovers."""
+    value = draw(st.sampled_from([0, 50, 10**8 - 500, 10**6]))
+    before, out = value, []
+    for _ in range(n):
+        out.append(max(value, 0))
+        kind = draw(st.integers(0, 9))
+        if kind == 0:
+            before, value = value, max(0, value + draw(JUMPS))
+        elif kind == 1:
+            before, value = value, before
+        elif kind == 2:
+            value %= 10**8
+        else:
+            value += draw(ODD_STEPS)
+    return out
+
+
+@st.composite
+def history(draw, device: int) -> list[Reading]:
+    """One device's readings in time order."""
+    n = draw(st.integers(0, 22))
+    kind = draw(st.sampled_from(["register", "register", "both", "power", "late-register"]))
+    time_us = T0_US + draw(st.integers(0, 20)) * MINUTE_US
+    export, imported = draw(register(n)), draw(register(n))
+    out = []
+    for k in range(n):
+        has_register = kind in {"register", "both"} or (kind == "late-register" and k >= n - 3)
+        out.append(
+            Reading(
+                device,
+                time_us,
+                export[k] if has_register and draw(st.integers(0, 5)) else None,
+                imported[k] if kind == "both" and draw(st.booleans()) else None,
+                draw(POWER) if kind != "register" and draw(st.integers(0, 3)) else None,
+                float(k),
+            )
+        )
+        time_us += draw(GAPS) * MINUTE_US
+    return out
+
+
+@st.composite
+def copies(draw, readings: list[Reading]) -> list[Reading]:
+    """The same readings, some twice, some in two halves, some contradicted, in some order."""
+    out = []
+    for reading in readings:
+        kind = draw(st.integers(0, 11))
+        rest = {"export": None, "imported": None}
+        if kind == 0:
+            out += [reading, reading]
+        elif kind == 1:
+            registers = Reading(reading.device, reading.time_us, reading.export, reading.imported)
+            gauges = Reading(
+                reading.device,
+                reading.time_us,
+                **rest,
+                power=reading.power,
+                irradiance=reading.irradiance,
+            )
+            out += [gauges, registers]
+        elif kind == 2 and reading.export is not None:
+            out += [
+                reading,
+                Reading(reading.device, reading.time_us, reading.export + 7, irradiance=1.5),
+            ]
+        else:
+            out.append(reading)
+    how = draw(st.sampled_from(["in order", "delayed", "shuffled"]))
+    if how == "shuffled":
+        return draw(st.permutations(out))
+    delays = st.sampled_from([0, 0, 0, 0, 3, 60, 2_000] if how == "delayed" else [0])
+    keyed = [(r.time_us + draw(delays) * MINUTE_US, k, r) for k, r in enumerate(out)]
+    return [r for _, _, r in sorted(keyed, key=lambda item: item[:2])]
+
+
+@st.composite
+def batches(draw, devices: int) -> list[Batch]:
+    """A whole delivery: every reading at least once, cut into transactions with fates."""
+    readings = [r for d in range(devices) for r in draw(history(d))]
+    arriving = draw(copies(readings))
+    out: list[Batch] = []
+    while arriving:
+        size = draw(st.integers(1, 14))
+        batch = Batch(arriving[:size], draw(st.sampled_from(FATES)))
+        if batch.fate == "failed":
+            batch.failing = draw(st.sampled_from(FAILING))
+        arriving = arriving[size:]
+        out.append(batch)
+        if draw(st.integers(0, 7)) == 0:  # a redelivery of some batch that was stored
+            out.append(Batch(draw(st.sampled_from(out)).readings))
+    return out
+
+
+FATES = ["stored", "stored", "stored", "restart", "failed", "crashed", "lost answer"]
+
+
+def frame(readings: list[Reading], class_id: str = CLASS) -> Frame:
+    """Readings as an admitted frame, in arrival order."""
+    columns = {}
+    for name, channel in classes.load()[class_id].channels.items():
+        values = [r.values().get(name) for r in readings]
+        columns[name] = (
+            np.array([NULL if v is None else v for v in values], dtype=np.int64)
+            if channel.kind == "register"
+            else np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+        )
+    return Frame(
+        class_id,
+        np.array([r.device for r in readings], dtype=np.int32),
+        np.array([r.time_us for r in readings], dtype=np.int64),
+        np.arange(len(readings), dtype=np.int32),
+        columns,
+    )

@@ -1,0 +1,80 @@
+"""Derived rows as they are stored, and as one pure pass over the stored readings makes them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ingest import classes
+from ingest.model import IntervalRows
+from ingest.pipeline import FROM_START, MeterState, meter
+from mrv.account import account
+from services.flow import Plan
+from services.store import derived, marks, readings
+
+_EMISSION = (
+    "SELECT project_id, device_id, (extract(epoch FROM start) * 1000000)::bigint, baseline_ug,"
+    " project_ug, leakage_ug, reduction_ug, methodology, factor FROM interval_emission"
+    " WHERE device_id = ANY(%s)"
+)
+
+
+def interval_table(rows: IntervalRows) -> dict:
+    """Every column of interval rows by (device, quantity, start)."""
+    columns = (
+        rows.device, rows.quantity, rows.start_us, rows.value, rows.measured_us,
+        rows.estimated_us, rows.unknown_us, rows.register, rows.read_us, rows.changed_us,
+    )  # fmt: skip
+    return {
+        tuple(row[:3]): tuple(row[3:])
+        for row in np.stack([np.asarray(c, dtype=np.int64) for c in columns], axis=1).tolist()
+    }
+
+
+def intervals(connection, plan: Plan) -> dict:
+    """Stored interval rows."""
+    with connection.cursor() as cursor:
+        ids = [d.id for d in plan.fleet.devices]
+        return interval_table(derived.intervals_of(cursor, plan.fleet, 0, 2**52, ids))
+
+
+def emissions(connection, plan: Plan) -> set:
+    """Stored emission rows."""
+    ids = [d.id for d in plan.fleet.devices]
+    return {tuple(row) for row in connection.execute(_EMISSION, (ids,)).fetchall()}
+
+
+def remade(connection, plan: Plan) -> tuple[dict, set]:
+    """Interval and emission rows of one pure pass over everything that is stored."""
+    frames = []
+    with connection.cursor() as cursor:
+        for class_id, members in marks.by_class(plan.fleet, range(len(plan.fleet))).items():
+            if classes.load()[class_id].registers:
+                after = dict.fromkeys(members, FROM_START)
+                frames.append(readings.fetch(cursor, plan.fleet, class_id, after))
+    rows = meter(plan.bounds, MeterState(len(plan.fleet)), frames).rows
+    return interval_table(rows), _emission_set(plan, rows)
+
+
+def _emission_set(plan: Plan, rows: IntervalRows) -> set:
+    found, bindings = account(rows, plan.bindings), plan.bindings
+    return {
+        (
+            bindings.projects[found.project[k]],
+            plan.fleet.devices[found.device[k]].id,
+            int(found.start_us[k]),
+            int(found.baseline_ug[k]),
+            int(found.project_ug[k]),
+            int(found.leakage_ug[k]),
+            int(found.reduction_ug[k]),
+            bindings.sources[found.source[k]].methodology,
+            bindings.sources[found.source[k]].factors,
+        )
+        for k in range(len(found))
+    }
+
+
+def check(connection, plan: Plan) -> None:
+    """Stored derived rows equal the pure pass, in every column."""
+    want_intervals, want_emissions = remade(connection, plan)
+    assert intervals(connection, plan) == want_intervals
+    assert emissions(connection, plan) == want_emissions

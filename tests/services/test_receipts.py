@@ -1,0 +1,102 @@
+"""Receipts name exactly what is durable, and nothing that a device says can break them."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest.model import Device, Fleet
+from ingest.mqtt.topics import Router
+from ingest.pipeline import admit
+from services.clock import now_us
+from services.embedded.receipts import GATHER_S, Receipts
+
+FLEET = Fleet([Device("a", "s", "vehicle"), Device("b", "s", "vehicle", gateway="a")])
+NOW_MS = now_us() // 1000
+
+
+def told(messages) -> list[tuple[str, dict]]:
+    """Receipts for payloads that were admitted, by topic."""
+    topics = [topic for topic, _ in messages]
+    payloads = [json.dumps(body).encode() for _, body in messages]
+    router = Router(FLEET)
+    found = admit(FLEET, router.route, topics, payloads, [None] * len(topics), NOW_MS * 1000)
+    receipts = Receipts()
+    receipts.add(FLEET, [(router.route(topics[k]), seen) for k, seen in found.seen.items()], 1.0)
+    assert receipts.due(1.0 + GATHER_S / 2) == []
+    out = [(topic, msgspec.json.decode(body)) for topic, body in receipts.due(1.0 + GATHER_S)]
+    assert receipts.due(float("inf")) == []
+    return out
+
+
+def reading(ts=NOW_MS, **more) -> dict:
+    return {"ts": ts, "values": {"odometer_km": 1}, **more}
+
+
+OWN, BEHIND = "tonne/v1/a/telemetry", "tonne/v1/a/b/telemetry"
+
+
+def test_lists_what_was_numbered():
+    """A device frees what a receipt names: a number too many is a lost reading."""
+    receipts = told([(OWN, reading(NOW_MS - k, id=k)) for k in (3, 1, 2)])
+    assert receipts == [
+        (
+            "tonne/v1/a/receipt",
+            {"device": "a", "ts": NOW_MS - 1, "id": 3, "ids": [3, 1, 2], "times": []},
+        )
+    ]
+
+
+def test_lists_times_where_nothing_is_numbered():
+    """A device without message numbers must learn what is safe too."""
+    receipts = told([(OWN, [reading(NOW_MS - 5), reading(NOW_MS - 4)])])
+    assert receipts[0][1]["times"] == [NOW_MS - 5, NOW_MS - 4]
+    assert receipts[0][1]["ids"] == []
+
+
+def test_lists_both_where_only_some_are_numbered():
+    """A reading without a number beside one with a number would be sent again for ever."""
+    receipts = told([(OWN, reading(NOW_MS - 5)), (OWN, reading(NOW_MS - 4, id=7))])
+    assert (receipts[0][1]["ids"], receipts[0][1]["times"]) == ([7], [NOW_MS - 5])
+
+
+def test_tells_the_gateway_about_each_device():
+    """The gateway holds the buffer of the devices behind it."""
+    receipts = told([(OWN, reading(id=1)), (BEHIND, reading(id=1))])
+    assert [(topic, body["device"]) for topic, body in receipts] == [
+        ("tonne/v1/a/receipt", "a"),
+        ("tonne/v1/a/receipt", "b"),
+    ]
+
+
+def test_a_time_ahead_vouches_for_nothing():
+    """A clock that was wrong once must not free what is measured after it."""
+    receipts = told([(OWN, reading(NOW_MS + 10**9, id=1)), (OWN, reading(NOW_MS, id=2))])
+    assert receipts[0][1]["ts"] == NOW_MS
+    assert receipts[0][1]["ids"] == [1, 2]
+
+
+def test_long_lists_come_in_parts():
+    """A week's backlog must not make a receipt that a small device cannot take."""
+    receipts = told([(OWN, [reading(NOW_MS - k, id=k) for k in range(2_500)])])
+    assert [len(body["ids"]) for _, body in receipts] == [1_000, 1_000, 500]
+    assert [i for _, body in receipts for i in body["ids"]] == list(range(2_500))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"ts": st.integers(NOW_MS - 10**9, NOW_MS) | st.integers() | st.text(max_size=5)},
+            optional={"id": st.integers() | st.text(max_size=10) | st.just(10**400)},
+        ),
+        max_size=5,
+    )
+)
+def test_no_number_of_a_device_breaks_the_receipts(said):
+    """One device with a strange message number must not take the receipts of all others."""
+    for _, body in told([(OWN, [reading(**one) for one in said])] if said else []):
+        assert body["device"] == "a"

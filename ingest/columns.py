@@ -73,11 +73,19 @@ class Slot:
 
 @cache
 def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
-    """Wire name to column, for one profile."""
+    """
+    Wire name to column, for one profile.
+
+    Raises
+    ------
+    ProfileError
+        If a unit of the profile cannot become its channel's.
+    """
     device_class = classes.load()[class_id]
     found: dict[str, Slot] = {}
     for source in profiles.load()[class_id, profile_id].channels.values():
         channel = device_class.channels[source.channel]
+        units.factor(source.unit, channel.unit)
         slot = Slot(channel.name, channel.kind == "register", source.unit, channel.unit)
         found |= dict.fromkeys((source.path, *source.also), slot)
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class Decoded:
     codecs: list[str] = field(default_factory=list)
 
 
-def decode(
+def decode(  # noqa: C901 (the hot loop: a call more a message would cost 3 % of it)
     fleet: Fleet,
     route: Callable[[str], int],
     topics: Sequence[str],
@@ -100,14 +100,22 @@ def decode(
                 codecs[k] = codec.name
                 readings = _some(codec.decode(payload, received_us))
             device = devices[index]
-            seen[k] = readings
+            seen[k] = readings or _nothing()
             for reading in readings:
-                values = reading.values
+                ts, values = reading.ts, reading.values
+                whole: int | None = ts * 1000 if type(ts) is int and -MAX_MS < ts < MAX_MS else None
+                us = _time(ts, k, out) if whole is None else whole
                 key: Key = (device.class_id, device.profile, tuple(values), ())
                 if type(reading) is not Reading:
                     values, key = _stated(reading, device, k, out)
-                    if not values:
-                        continue
+                    us = us if values else None
+                if us is None:
+                    continue
+                bucket = buckets.get(key)
+                if bucket is None:
+                    bucket = buckets[key] = Bucket(*key)
+                bucket.time.append(us)
+=======
                 bucket = buckets.get(key)
                 if bucket is None:
                     bucket = buckets[key] = Bucket(*key)
@@ -115,6 +123,7 @@ def decode(
                 if moment is None:
                     continue
                 bucket.time.append(moment)
+>>>>>>>
                 bucket.device.append(index)
                 bucket.message.append(k)
                 bucket.order.append(order)
@@ -126,6 +135,10 @@ def decode(
                 codecs[k] = encodings.UNREAD
     out.frames = _frames(list(buckets.values()), out)
     return out
+
+
+def _nothing() -> NoReturn:
+    raise PayloadError("empty_payload", "no reading in it; send at least one")
 
 
 def _time(ts: int | str, k: int, out: Decoded) -> int | None:
@@ -147,6 +160,15 @@ def _codec(payload: bytes, content_type: str | None) -> encodings.Codec:
     return encodings.find(payload, content_type)
 
 
+def _time(ts: int | str, k: int, out: Decoded) -> int | None:
+    """Microseconds of a reading's time; one that is none costs its own reading alone."""
+    try:
+        return time_us(ts)
+    except PayloadError as error:
+        out.rejected.append(Rejected(k, error.reason, error.detail))
+        return None
+
+
 def _some(readings: Sequence[Reading]) -> Sequence[Reading]:
     if not readings:
         raise PayloadError("empty_payload", "it holds no reading; send at least one")
@@ -164,7 +186,7 @@ def _stated(
         units = reading.units
         out.rejected.extend(Rejected(k, reason, detail) for reason, detail in reading.refused)
         if not reading.values and not reading.refused:
-            raise PayloadError("no_known_channel", "no quantity in it; see the profile")
+            out.rejected.append(Rejected(k, "no_known_channel", "no quantity; see the profile"))
     return reading.values, (device.class_id, device.profile, tuple(reading.values), units)
 
 

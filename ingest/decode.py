@@ -51,7 +51,7 @@ class Decoded:
     codecs: list[str] = field(default_factory=list)
 
 
-def decode(  # noqa: C901 (the hot loop: a call more a message would cost 3 % of it)
+def decode(
     fleet: Fleet,
     route: Callable[[str], int],
     topics: Sequence[str],
@@ -98,7 +98,7 @@ def decode(  # noqa: C901 (the hot loop: a call more a message would cost 3 % of
             else:
                 codec = _codec(payload, content_type)
                 codecs[k] = codec.name
-                readings = _some(codec.decode(payload, received_us))
+                readings = codec.decode(payload, received_us)
             device = devices[index]
             seen[k] = readings or _nothing()
             for reading in readings:
@@ -115,15 +115,6 @@ def decode(  # noqa: C901 (the hot loop: a call more a message would cost 3 % of
                 if bucket is None:
                     bucket = buckets[key] = Bucket(*key)
                 bucket.time.append(us)
-=======
-                bucket = buckets.get(key)
-                if bucket is None:
-                    bucket = buckets[key] = Bucket(*key)
-                moment = _time(reading.ts, k, out)
-                if moment is None:
-                    continue
-                bucket.time.append(moment)
->>>>>>>
                 bucket.device.append(index)
                 bucket.message.append(k)
                 bucket.order.append(order)
@@ -141,17 +132,6 @@ def _nothing() -> NoReturn:
     raise PayloadError("empty_payload", "no reading in it; send at least one")
 
 
-def _time(ts: int | str, k: int, out: Decoded) -> int | None:
-    """Microseconds of a reading's time; one that is no time costs its own reading alone."""
-    if type(ts) is int and -MAX_MS < ts < MAX_MS:
-        return ts * 1000
-    try:
-        return time_us(ts)
-    except PayloadError as error:
-        out.rejected.append(Rejected(k, error.reason, error.detail))
-        return None
-
-
 def _codec(payload: bytes, content_type: str | None) -> encodings.Codec:
     if len(payload) > MAX_PAYLOAD:
         raise PayloadError(
@@ -167,12 +147,6 @@ def _time(ts: int | str, k: int, out: Decoded) -> int | None:
     except PayloadError as error:
         out.rejected.append(Rejected(k, error.reason, error.detail))
         return None
-
-
-def _some(readings: Sequence[Reading]) -> Sequence[Reading]:
-    if not readings:
-        raise PayloadError("empty_payload", "it holds no reading; send at least one")
-    return readings
 
 
 def _stated(

@@ -1,0 +1,46 @@
+"""Each device model's own cases: what it sends, and what must be read from it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ingest import columns, profiles
+from tests.ingest.reading_messages import read, reasons, rows
+
+CASES = Path(__file__).parents[1] / "golden_profiles"
+FILES = sorted(CASES.rglob("*.json"))
+# named by our own words: any test that sends plain JSON is a case of theirs
+OWN = {key for key in profiles.load() if key[1] == "generic"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: "-".join(f.relative_to(CASES).parts))
+def test_a_device_is_read_as_its_maker_says(file):
+    """A technician's device would be stored in a wrong unit, or from a wrong register."""
+    case = json.loads(file.read_text(encoding="utf-8"))
+    device_class, profile = file.relative_to(CASES).parts[:2]
+    decoded = read(
+        json.dumps(case["payload"]),
+        device_class=device_class,
+        profile=profile,
+        content_type=case.get("content_type"),
+    )
+    found = rows(decoded)
+    assert [row.keys() for row in found] == [row.keys() for row in case["readings"]]
+    for row, expected in zip(found, case["readings"], strict=True):
+        assert row == pytest.approx(expected, rel=1e-12, abs=0)
+        assert {type(v) for v in row.values()} <= {int, float}
+    assert reasons(decoded) == case.get("rejected", [])
+
+
+def test_every_profile_has_a_case():
+    """A profile that nobody ever read a payload with would be a guess."""
+    held = {tuple(file.relative_to(CASES).parts[:2]) for file in FILES}
+    assert held == profiles.load().keys() - OWN
+
+
+@pytest.mark.parametrize("key", profiles.load())
+def test_every_profile_speaks_of_channels_and_units_that_there_are(key):
+    """A slip in a profile would stop the pipeline when its first device sends."""
+    assert columns.slots(*key)
+    assert profiles.load()[key].source

@@ -116,6 +116,8 @@ class Committer:
                 return self._attempt(inbox)
             except (psycopg.OperationalError, ServerError) as error:
                 self._drop_connection()
+                # the answer may be lost and not the commit: look before keeping a refusal twice
+                inbox.repeated = [True] * len(inbox)
                 self._log.warning("database lost, holding", error=_line(error), wait_s=wait_s)
                 if self._stopping.wait(wait_s):
                     raise GaveUpError from None
@@ -175,10 +177,14 @@ class Committer:
         version = registry.registry_version(connection)
         if self._store is not None and self._store.plan.fleet.version == version:
             return False
-        fleet = registry.load_fleet(connection)
-        plan = Plan.of(fleet, registry.load_projects(connection), self._factors)
-        self._store, self._router = Store(plan), Router(plan.fleet)
-        remade = self._store.remake_requested(connection)
+        with connection.transaction():  # devices and projects of one version
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            fleet, projects = registry.load_fleet(connection), registry.load_projects(connection)
+        plan = Plan.of(fleet, projects, self._factors)
+        store = Store(plan)
+        remade = store.remake_requested(connection)
+        # only now: a failure before must ask again
+        self._store, self._router = store, Router(plan.fleet)
         self._log.info("registry", version=version, devices=len(plan.fleet), devices_remade=remade)
         return True
 

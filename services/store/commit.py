@@ -106,21 +106,25 @@ class Store:
         Requests of devices that the registry no longer holds are dropped.
         """
         count = 0
-        while True:
-            with connection.transaction(), connection.cursor() as cursor:
-                cursor.execute(
-                    "DELETE FROM remake_request WHERE device_id IN (SELECT device_id"
-                    " FROM remake_request ORDER BY device_id LIMIT %s FOR UPDATE SKIP LOCKED)"
-                    " RETURNING device_id",
-                    (_REMADE_AT_ONCE,),
-                )
-                ids = [device_id for (device_id,) in cursor.fetchall()]
-                known = [self.plan.fleet.by_id[i] for i in ids if i in self.plan.fleet.by_id]
-                remade = self._remake(cursor, dict.fromkeys(known, FROM_START), Committed())
-            if not ids:
-                return count
-            remade.remember(self.state, self._scratch)
-            count += len(known)
+        while ids := self._remake_some(connection):
+            count += sum(device_id in self.plan.fleet.by_id for device_id in ids)
+        return count
+
+    def _remake_some(self, connection: Connection[TupleRow]) -> list[str]:
+        """Answer some requests, unless the registry is newer: then its plan must answer them."""
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM remake_request WHERE device_id IN (SELECT device_id"
+                " FROM remake_request ORDER BY device_id LIMIT %s FOR UPDATE SKIP LOCKED)"
+                " AND %s = (SELECT coalesce(max(version), 0) FROM registry_version)"
+                " RETURNING device_id",
+                (_REMADE_AT_ONCE, self.plan.fleet.version),
+            )
+            ids = [device_id for (device_id,) in cursor.fetchall()]
+            known = [self.plan.fleet.by_id[i] for i in ids if i in self.plan.fleet.by_id]
+            remade = self._remake(cursor, dict.fromkeys(known, FROM_START), Committed())
+        remade.remember(self.state, self._scratch)
+        return ids
 
     def _commit(
         self,

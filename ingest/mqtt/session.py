@@ -156,9 +156,17 @@ class Session:
         """Messages received and not yet taken."""
         return len(self._inbox) + sum(len(sealed) for sealed in self._sealed)
 
-    def step(self, timeout_s: float, wake_fd: int) -> bool:
+    def step(self, timeout_s: float, wake_fd: int, *, read: bool = True) -> bool:
         """
         Wait once for the network or for `wake_fd`, and move bytes both ways.
+
+        Parameters
+        ----------
+        timeout_s : float
+        wake_fd : int
+            A file that ends the wait once it can be read.
+        read : bool
+            Whether to take what the broker sends, or only give it what is due.
 
         Returns
         -------
@@ -174,13 +182,14 @@ class Session:
         if sock is None:
             return self._gone()
         poll = select.poll()
-        poll.register(sock, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
+        wanted = select.POLLIN if read else 0
+        poll.register(sock, wanted | (select.POLLOUT if self._client.want_write() else 0))
         poll.register(wake_fd, select.POLLIN)
         ready = dict(poll.poll(timeout_s * 1000))
         rc = MQTTErrorCode.MQTT_ERR_SUCCESS
         events = ready.get(sock.fileno(), 0)
         if events & ~select.POLLOUT:
-            rc = self._client.loop_read()
+            rc = self._client.loop_read()  # also how a broken connection is found
         if self._client.want_write():
             self._client.loop_write()
         self._client.loop_misc()
@@ -230,6 +239,6 @@ class Session:
         for _ in range(100):
             if not (self.connected and self._client.want_write()):
                 break
-            self.step(0.05, wake_fd)
+            self.step(0.05, wake_fd, read=False)
         self._client.disconnect()
         self._client.loop_write()

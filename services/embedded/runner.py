@@ -169,14 +169,20 @@ class Runner:
         self._session.publish(self._receipts.due(now_s))
 
     def _finish(self) -> None:
-        """Store what was received before the stop; leave the rest to the broker."""
+        """
+        Store what was received before the stop; leave the rest to the broker.
+
+        Nothing more is read: under load, each acknowledgement brings new messages,
+        and there would be no end.
+        """
         deadline_s = time.monotonic() + _DRAIN_S
         while self._failure is None and time.monotonic() < deadline_s:
             self._dispatch()
             if not self._pending and not self._session.waiting:
                 break
             self._drain_pipe()
-            self._session.step(0.05, self._wake_r)
+            if not self._session.step(0.05, self._wake_r, read=False):
+                self._wait()
             self._settle_done()
         self._session.publish(self._receipts.due(float("inf")))
 

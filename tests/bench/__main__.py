@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from tests.bench import drain, latency, memory
-from tests.bench.pipeline import Pipeline
+from tests.running import Pipeline
 
 PARTS = {"drain": drain.measure, "latency": latency.measure, "memory": memory.measure}
 

@@ -15,7 +15,7 @@ from ingest.mqtt.topics import SUBSCRIPTIONS
 from services.store.binary_copy import Words
 from services.store.readings import copy_new
 from tests.bench import load
-from tests.bench.pipeline import Pipeline
+from tests.running import Pipeline
 
 DEVICES, EACH = 2_000, 100
 TOTAL = DEVICES * EACH

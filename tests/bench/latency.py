@@ -8,7 +8,7 @@ import time
 import psycopg
 
 from tests.bench import load
-from tests.bench.pipeline import Pipeline
+from tests.running import Pipeline
 
 SAMPLES = 300
 _QUERY = "SELECT 1 FROM reading_pv_inverter WHERE device_id = %s AND time = to_timestamp(%s)"

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from tests.bench import load
-from tests.bench.pipeline import Pipeline
+from tests.running import Pipeline
 
 DEVICES, EACH, CADENCE_S = 10_000, 96, 900
 

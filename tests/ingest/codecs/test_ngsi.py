@@ -1,0 +1,100 @@
+"""NGSI entities: their forms, their times, and what is no quantity."""
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.codecs import modbus_registers, ngsi
+from ingest.errors import PayloadError
+
+T = "2026-01-01T00:00:00Z"
+
+
+def _read(document):
+    return ngsi.decode(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        {"dateObserved": T},
+        {"dateObserved": f"2025-12-31T23:00:00Z/{T}"},
+        {"dateObservedFrom": "2025-12-31T23:00:00Z", "dateObservedTo": T},
+        {"dateObserved": {"type": "DateTime", "value": T}},
+        {"dateObservedTo": {"type": "Property", "value": {"@type": "DateTime", "@value": T}}},
+        {"observationDateTime": T},
+        {"TimeInstant": {"type": "DateTime", "value": T, "metadata": {}}},
+    ],
+)
+def test_the_end_of_the_observation_is_its_time(time):
+    """A mean over an hour would be stored before it was measured."""
+    (reading,) = _read({"type": "X", "a": 1, **time})
+    assert reading.ts == T
+
+
+def test_only_numbers_are_channels():
+    """A status text or a flag would be stored as a quantity."""
+    (reading,) = _read(
+        {
+            "type": "X", "dateObserved": T, "a": 1, "b": {"value": 2.5}, "c": "3", "d": True,
+            "e": {"value": "4"}, "f": [5], "g": {"value": {"x": 6}}, "h": None,
+        }
+    )  # fmt: skip
+    assert reading.values == {"a": 1.0, "b": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "unit"),
+    [
+        ({"value": 1, "unitCode": "GP"}, "mg/m3"),
+        ({"value": 1, "metadata": {"unitCode": {"type": "Text", "value": "CEL"}}}, "Cel"),
+        ({"value": 1, "unitCode": "XYZ"}, "XYZ"),
+        ({"value": 1, "unitCode": 5}, None),
+        (1, None),
+    ],
+)
+def test_a_unit_code_is_a_unit(attribute, unit):
+    """Milligrams would be stored as micrograms."""
+    (reading,) = _read({"type": "X", "dateObserved": T, "a": attribute})
+    assert reading.units == (unit,)
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"type": "X", "a": 1}, "time_missing"),
+        ({"dateObserved": T, "a": 1}, "wrong_shape"),
+        ([1], "wrong_shape"),
+        (5, "wrong_shape"),
+    ],
+)
+def test_what_is_no_observation_is_refused(document, reason):
+    """An entity without a time would be stored at a time that nobody measured."""
+    with pytest.raises(PayloadError) as caught:
+        _read(document)
+    assert caught.value.reason == reason
+
+
+_KEYS = st.sampled_from(
+    ["type", "value", "@value", "unitCode", "metadata", "dateObserved", "TimeInstant", "data", "a",
+     "ts", "blocks", "address", "hex", "base64", "registers", "table", "id"]
+)  # fmt: skip
+_LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+_LEAVES |= st.sampled_from([T, "X", "00ff", "AAA=", "holding", f"{T}/{T}"])
+_ANY = st.recursive(
+    _LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(_ANY)
+def test_any_document_is_read_or_refused(document):
+    """One odd payload would stop every device's data."""
+    data = json.dumps(document).encode()
+    for codec in (ngsi, modbus_registers):
+        with suppress(PayloadError):
+            codec.decode(data)

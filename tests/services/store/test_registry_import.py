@@ -106,7 +106,7 @@ def test_the_pipeline_sees_the_fleet(database_url, tmp_path):
     with connect(database_url) as conn:
         fleet = load_fleet(conn)
         projects = {p.id: p for p in load_projects(conn)}
-        certificates = load_calibrations(conn, ["nrel-rsf2-inv2", "cb-bus-1"])
+        certificates = load_calibrations(conn, ["nrel-rsf2-inv2", "nck-meter-1"])
         with pytest.raises(RegistryError, match="known: cat-ba-ebus, nck-pv, nrel-pv"):
             load_project(conn, "nowhere")
     inverter = fleet.devices[fleet.by_id["nck-inv-1"]]

@@ -9,6 +9,7 @@ TonneError
         |-- LogError               a Merkle proof, checkpoint or receipt does not hold
         |-- EnrolmentError         a key is not enrolled, enrolled twice, or in the wrong role
         |-- MethodologyError       a methodology is unknown, or its inputs do not suit it
+        |-- IndicatorError         an indicator is unknown, or its limits or inputs do not suit it
         |-- FactorError            no emission factor of that direction is valid then
         |-- PeriodError            a monitoring period cannot be closed as asked
         |-- StatementStateError    a statement cannot make that step of its life
@@ -40,6 +41,10 @@ class EnrolmentError(MrvError):
 
 class MethodologyError(MrvError):
     """A methodology is unknown, or what it is given does not suit it."""
+
+
+class IndicatorError(MrvError):
+    """An indicator is unknown, its limits are not there, or its inputs do not suit it."""
 
 
 class FactorError(MrvError):

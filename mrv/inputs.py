@@ -111,7 +111,7 @@ def _read_one(spec: AnySpec, given: object, key: str, where: str) -> Any:
             result = _read_map(spec, given, name)
         case ChoiceSpec():
             result = _read_choice(spec, given, name)
-        case DateSpec():
+        case _:
             result = _read_date(spec, given, name)
     return result
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from mrv.inputs import Inputs, ParameterSpec, Spec
+    from mrv.limits import Table
 
 # Which way an error of the factor would hurt: a factor for electricity that the
 # project keeps from being generated is chosen low, one for electricity that it
@@ -210,8 +211,9 @@ class Indicator:
     A figure of the environment; it is never carbon and never becomes a tonne.
 
     `table` names the standard's numbers in `mrv/limits`, None where the figure
-    needs none; `configured` says that those numbers were not published in a form
-    that could be read, so that whoever has them must give them.
+    needs none; `configured` says that they could not be read, so that whoever
+    has them must give them.  `banded` is the result that the standard's words
+    (good, poor) go by.
     """
 
     id: str
@@ -219,6 +221,7 @@ class Indicator:
     reference: str
     notes: str
     inputs: Spec
-    compute: Callable[[Inputs, Mapping[str, Any]], Mapping[str, Any]]
+    compute: Callable[[Inputs, Table], Mapping[str, Any]]
     table: str | None = None
     configured: bool = False
+    banded: str | None = None

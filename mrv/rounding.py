@@ -55,6 +55,11 @@ def to_integer(value: Fraction, mode: Mode) -> int:
     return round(value)
 
 
+def half_up(value: Fraction, places: int = 0) -> Fraction:
+    """Round to so many decimals, half up, as standards and their tables do."""
+    return Fraction(to_integer(value * 10**places, "half_up"), 10**places)
+
+
 def decimal_text(value: Fraction, places: int, mode: Mode) -> str:
     """
     Write a fraction as decimal text with exactly `places` decimals.

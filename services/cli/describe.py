@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from mrv import factors
 from mrv.specs import (
+    AnySpec,
     ChoiceSpec,
-    DateSpec,
     ListSpec,
     MapSpec,
     NumbersSpec,
@@ -100,7 +100,7 @@ def _object(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _property(spec: Any) -> dict[str, Any]:
+def _property(spec: AnySpec) -> dict[str, Any]:
     said: dict[str, Any]
     match spec:
         case ParameterSpec():
@@ -125,7 +125,7 @@ def _property(spec: Any) -> dict[str, Any]:
             said = {"enum": list(spec.choices), "source": spec.source}
             if spec.default is not None:
                 said["default"] = spec.default
-        case DateSpec():
+        case _:
             said = {"type": "string", "format": "date", "source": spec.source}
     return {"description": spec.meaning, **said}
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "simulate": Entry("services.cli.simulate:simulate", "Field devices, made up or replayed."),
     "intervals": Entry("services.cli.intervals:intervals", "Stored quantities and emissions."),
     "evaluate": Entry("services.cli.evaluate:evaluate", "One methodology on given inputs."),
+    "indicator": Entry("services.cli.indicator:indicator", "Air, water and noise: no carbon."),
     "period": Entry("services.cli.period:period", "Close a monitoring period."),
     "statement": Entry("services.cli.statement:statement", "The life of a statement."),
     "verify": Entry("services.cli.verify:verify", "Check a statement or evidence pack, offline."),

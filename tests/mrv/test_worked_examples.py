@@ -201,6 +201,11 @@ def test_nothing_saved_where_the_grid_emits_nothing():
     assert evaluate("ams-ii-d", inputs("ams-ii-d", ef_grid_t_per_mwh=0)).reduction_t == 0
 
 
+def test_a_year_without_distance_is_no_error():
+    """Buses in the workshop would end in a division error."""
+    assert evaluate("ams-iii-c", inputs("ams-iii-c", distance_km=0)).baseline_t == 0
+
+
 def test_a_year_without_water_is_no_error():
     """A pump at rest would end in a division error."""
     rest = evaluate("am0020", inputs("am0020", volume_m3=0, energy_mwh=0))

@@ -1,0 +1,93 @@
+"""
+Figures of air, water and noise: never carbon, never added to a tonne.
+
+A file declares `INDICATORS`; nothing else has to know its name.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from functools import cache
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from mrv import limits
+from mrv.errors import IndicatorError
+from mrv.inputs import read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mrv.limits import Table
+    from mrv.model import Indicator
+
+__all__ = ["evaluate", "find", "load"]
+
+
+@cache
+def load() -> Mapping[str, Indicator]:
+    """All indicators by id."""
+    found: list[Indicator] = [
+        one
+        for module in pkgutil.iter_modules(__path__)
+        for one in import_module(f"{__name__}.{module.name}").INDICATORS
+    ]
+    return MappingProxyType({one.id: one for one in sorted(found, key=lambda i: i.id)})
+
+
+def find(identifier: str) -> Indicator:
+    """Return one indicator; IndicatorError lists those there are."""
+    if identifier not in load():
+        raise IndicatorError(
+            f"indicator {identifier!r} is unknown; known indicators: {', '.join(load())}"
+        )
+    return load()[identifier]
+
+
+def evaluate(
+    indicator: Indicator, given: object, where: str, configured: Table | None = None
+) -> dict[str, Any]:
+    """
+    Compute an indicator from inputs as JSON holds them.
+
+    Parameters
+    ----------
+    indicator : Indicator
+    given : object
+        The `inputs` object.
+    where : str
+        Where the inputs stand, for the error.
+    configured : Table, optional
+        Limits in place of those that come with this package.
+
+    Raises
+    ------
+    MethodologyError
+        A key is missing, unknown or out of bounds.
+    IndicatorError
+        The inputs do not suit the standard, or its limits are not known.
+    """
+    table = _table(indicator, configured)
+    inputs = read(indicator.inputs, given, where)
+    try:
+        return dict(indicator.compute(inputs, table))
+    except IndicatorError as error:
+        raise IndicatorError(f"{where}: {indicator.id}: {error}") from None
+
+
+def _table(indicator: Indicator, configured: Table | None) -> Table:
+    if configured is not None:
+        if configured.id != indicator.id:
+            raise IndicatorError(
+                f"the limits given have id {configured.id!r}; {indicator.id} needs those with"
+                f' id = "{indicator.id}"'
+            )
+        return configured
+    if indicator.configured:
+        raise IndicatorError(
+            f"{indicator.id}: the limits of {indicator.reference} could not be read when this was"
+            " written, and none are assumed; give them with --limits FILE, a TOML like"
+            f' mrv/limits/qcvn_40_2011.toml with id = "{indicator.id}"'
+        )
+    return limits.NONE if indicator.table is None else limits.load(indicator.table)

@@ -1,0 +1,77 @@
+"""
+Ambient air against its limits.
+
+QCVN 05:2023/BTNMT: [T], in a transcription.  A mean counts from the date that it
+is for: the limit of fine dust over 24 hours falls from 50 to 45 ug/m3 on 1
+January 2026.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mrv.errors import IndicatorError
+from mrv.model import Indicator
+from mrv.specs import DateSpec, ParameterSpec, RecordSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mrv.inputs import Inputs
+    from mrv.limits import Table
+
+_MEANS = ("1h", "8h", "24h", "year")
+_SUBSTANCES = ("so2", "co", "no2", "o3", "tsp", "pm10", "pm2_5")
+
+
+def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
+    """Limits of what was measured, and what exceeds them."""
+    limits: dict[str, dict[str, Any]] = {}
+    exceeded = []
+    for mean, values in inputs["mean_ug_m3"].items():
+        for name, value in values.items():
+            limit = table.limit(name, {"mean": mean}, inputs["on"])
+            if limit is None:
+                raise IndicatorError(
+                    f"mean_ug_m3.{mean}.{name}: {name} has no limit over {mean}; leave it out"
+                )
+            limits.setdefault(mean, {})[name] = limit.value
+            if limit.exceeded(value):
+                exceeded.append(f"{mean}.{name}")
+    return {"limit_ug_m3": limits, "exceeded": exceeded}
+
+
+INDICATORS = (
+    Indicator(
+        id="qcvn-05-2023",
+        title="Ambient air against its limits",
+        reference="QCVN 05:2023/BTNMT",
+        notes=__doc__.strip(),
+        table="qcvn_05_2023",
+        inputs={
+            "on": DateSpec("last day of the mean", "calendar"),
+            "mean_ug_m3": RecordSpec(
+                "means by their length",
+                {
+                    mean: RecordSpec(
+                        f"means over {mean}",
+                        {
+                            name: ParameterSpec(
+                                unit="ug/m3",
+                                meaning=f"{name}, mean over {mean}",
+                                required=False,
+                                maximum="1000000",
+                                source="air station at 25 Cel",
+                                certainty="[T]",
+                            )
+                            for name in _SUBSTANCES
+                        },
+                        required=False,
+                    )
+                    for mean in _MEANS
+                },
+            ),
+        },
+        compute=judge,
+    ),
+)

@@ -1,0 +1,155 @@
+"""
+Air quality index of Viet Nam, by the hour and by the day.
+
+Decision 1459/QD-TCMT, 12 November 2019: [T], full text, in a transcription.  Dust
+goes in as NowCast of twelve hours.  Indices round half up.  The Decision's own
+example prints 60 for 118.7 ug/m3 of nitrogen dioxide where its formula gives 59;
+the formula is followed.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from mrv.errors import IndicatorError
+from mrv.model import Indicator
+from mrv.rounding import half_up
+from mrv.specs import NumbersSpec, ParameterSpec, RecordSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mrv.inputs import Inputs
+    from mrv.limits import Table
+
+_NEEDED_OF_THREE = 2
+_LOWEST_WEIGHT = Fraction(1, 2)
+_DUST = ("pm2_5", "pm10")
+_GASES = ("so2", "no2", "co", "o3")
+
+
+def nowcast(latest_first: Sequence[Fraction | None]) -> Fraction | None:
+    """
+    Concentration of dust that stands for this hour. [ug/m3]
+
+    w = max(min/max, 1/2); SUM w^(i-1) c_i / SUM w^(i-1), and where w is 1/2
+    SUM (1/2)^i c_i; missing hours drop out.  None where fewer than two of the
+    latest three hours are there.
+    """
+    known = [c for c in latest_first if c is not None]
+    if sum(c is not None for c in latest_first[:3]) < _NEEDED_OF_THREE:
+        return None
+    highest = max(known)
+    weight = max(min(known) / highest, _LOWEST_WEIGHT) if highest else Fraction(1)
+    terms = [(weight**i, c) for i, c in enumerate(latest_first) if c is not None]
+    total = sum((w * c for w, c in terms), start=Fraction(0))
+    if weight == _LOWEST_WEIGHT:
+        return total * weight
+    return total / sum(w for w, _ in terms)
+
+
+def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:
+    """Highest of the indices of NowCast dust and of the hour's gases."""
+    sub: dict[str, int] = {}
+    for name in _DUST:
+        series = inputs["pm_12h_latest_first_ug_m3"].get(name)
+        dust = None if series is None else nowcast(series)
+        if dust is not None:
+            sub[name] = _index(table, name, dust)
+    if not sub:
+        raise IndicatorError(
+            "no dust value: at least two of the latest three hours of pm2_5 or pm10 are needed"
+        )
+    for name, value in inputs.get("gas_1h_ug_m3", {}).items():
+        sub[name] = _index(table, "o3_1h" if name == "o3" else name, value)
+    return {"sub_indices": sub, "aqi": max(sub.values())}
+
+
+def daily(inputs: Inputs, table: Table) -> Mapping[str, Any]:
+    """Highest of the indices of mean dust and of the day's highest gases."""
+    dust, gases = inputs["pm_24h_ug_m3"], inputs.get("gas_1h_max_ug_m3", {})
+    if not dust:
+        raise IndicatorError("pm_24h_ug_m3 is empty; the index needs pm2_5 or pm10")
+    sub = {name: _index(table, name, value) for name, value in dust.items()}
+    for name, value in gases.items():
+        sub[name] = _index(table, "o3_1h" if name == "o3" else name, value)
+    if "o3_8h_max_ug_m3" in inputs:
+        over_8h = table.curves["o3_8h"].at(inputs["o3_8h_max_ug_m3"])
+        if over_8h is None and "o3" not in sub:
+            raise IndicatorError(
+                "o3_8h_max_ug_m3 is above 400, where only the hour counts; give gas_1h_max_ug_m3.o3"
+            )
+        if over_8h is not None:
+            sub["o3"] = max(sub.get("o3", 0), int(half_up(over_8h)))
+    return {"sub_indices": sub, "aqi": max(sub.values())}
+
+
+def _index(table: Table, curve: str, value: Fraction) -> int:
+    at = table.curves[curve].at(value)
+    assert at is not None, curve  # noqa: S101 - all curves but o3_8h go on
+    return int(half_up(at))
+
+
+def _concentration(name: str, what: str) -> ParameterSpec:
+    return ParameterSpec(
+        unit="ug/m3",
+        meaning=f"{name}, {what}",
+        required=False,
+        maximum="1000000",
+        source="air station at 25 Cel",
+        certainty="[T]",
+    )
+
+
+HOURLY = Indicator(
+    id="vn-aqi-hourly",
+    title="Air quality index of an hour",
+    reference="Decision 1459/QD-TCMT, 12 November 2019",
+    notes=__doc__.strip(),
+    table="vn_aqi",
+    banded="aqi",
+    inputs={
+        "pm_12h_latest_first_ug_m3": RecordSpec(
+            "dust of the latest twelve hours, the latest first, null where one is missing",
+            {
+                name: NumbersSpec(
+                    name,
+                    _concentration(name, "mean of an hour"),
+                    length=(2, 12),
+                    gaps=True,
+                    required=False,
+                )
+                for name in _DUST
+            },
+        ),
+        "gas_1h_ug_m3": RecordSpec(
+            "gases, mean of the hour",
+            {name: _concentration(name, "mean of the hour") for name in _GASES},
+            required=False,
+        ),
+    },
+    compute=hourly,
+)
+DAILY = Indicator(
+    id="vn-aqi-daily",
+    title="Air quality index of a day, 01:00 to 24:00",
+    reference="Decision 1459/QD-TCMT, 12 November 2019",
+    notes=__doc__.strip(),
+    table="vn_aqi",
+    banded="aqi",
+    inputs={
+        "pm_24h_ug_m3": RecordSpec(
+            "dust, mean of the day",
+            {name: _concentration(name, "mean of the day") for name in _DUST},
+        ),
+        "gas_1h_max_ug_m3": RecordSpec(
+            "gases, highest hour of the day",
+            {name: _concentration(name, "highest hour") for name in _GASES},
+            required=False,
+        ),
+        "o3_8h_max_ug_m3": _concentration("o3", "highest mean of eight hours"),
+    },
+    compute=daily,
+)
+INDICATORS = (HOURLY, DAILY)

@@ -1,0 +1,219 @@
+"""
+Numbers of environmental standards: limits, curves and bands, one TOML a standard.
+
+Values are decimal text.  Each file names its source, and how sure its numbers
+are, like a factor does.  A standard whose table could not be read has no file
+here: whoever has it writes one in the same form.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from bisect import bisect_left
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from mrv.errors import IndicatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LIMIT_KEYS = {
+    "parameter", "value", "lowest", "unit", "certainty", "valid_from", "valid_to",
+    "flow_up_to_m3_d",
+}  # fmt: skip
+_KEYS = {"id", "title", "source", "certainty", "verified", "limit", "curve", "band", "note"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """
+    One limit: what must not exceed `value`, nor where given fall below `lowest`.
+
+    `select` holds what it depends on, such as column, mean or time of day; dates
+    are half-open.  `flow_up_to` is the largest plant that it is for, None any. [m3/d]
+    """
+
+    parameter: str
+    value: Fraction
+    lowest: Fraction | None
+    select: Mapping[str, str]
+    valid_from: date | None
+    valid_to: date | None
+    flow_up_to: Fraction | None
+
+    def exceeded(self, measured: Fraction) -> bool:
+        """Whether a measured value breaks it."""
+        return measured > self.value or (self.lowest is not None and measured < self.lowest)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Straight lines between points; `before` and `beyond` them a constant, or nothing."""
+
+    points: tuple[Fraction, ...]
+    values: tuple[Fraction, ...]
+    before: Fraction | None
+    beyond: Fraction | None
+
+    def at(self, x: Fraction) -> Fraction | None:
+        """Return the value at x, None where the standard gives none."""
+        if x < self.points[0]:
+            return self.before
+        if x > self.points[-1]:
+            return self.beyond
+        i = bisect_left(self.points, x)
+        if x == self.points[i]:
+            return self.values[i]
+        share = (x - self.points[i - 1]) / (self.points[i] - self.points[i - 1])
+        return self.values[i - 1] + share * (self.values[i] - self.values[i - 1])
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A word for results up to `up_to`, and the colour that the standard gives it."""
+
+    up_to: Fraction
+    name: str
+    rgb: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All numbers of one standard."""
+
+    id: str
+    source: str
+    limits: tuple[Limit, ...]
+    curves: Mapping[str, Curve]
+    bands: tuple[Band, ...]
+
+    def limit(
+        self,
+        parameter: str,
+        select: Mapping[str, str],
+        on: date | None = None,
+        flow: Fraction | None = None,
+    ) -> Limit | None:
+        """
+        Return the limit of a parameter, None where the standard has none.
+
+        `on` None asks for the one that has no end; with `flow` the one of the
+        narrowest band that holds it. [m3/d]
+        """
+        found = [
+            one
+            for one in self.limits
+            if one.parameter == parameter
+            and one.select == select
+            and _holds(one, on)
+            and (one.flow_up_to is None or (flow is not None and flow <= one.flow_up_to))
+        ]
+        banded = [one for one in found if one.flow_up_to is not None]
+        if banded:
+            return min(banded, key=lambda one: one.flow_up_to or 0)
+        return found[0] if found else None
+
+    def band(self, result: Fraction) -> Band:
+        """Return the word for a result; the last band has no end."""
+        return next((b for b in self.bands if result <= b.up_to), self.bands[-1])
+
+
+NONE = Table("", "", (), {}, ())
+
+
+@cache
+def load(name: str) -> Table:
+    """Read a table of this package."""
+    text = resources.files(__name__).joinpath(f"{name}.toml").read_text("utf-8")
+    return read(text, f"{name}.toml")
+
+
+def read(text: str, where: str) -> Table:
+    """
+    Read one standard's table.
+
+    Raises
+    ------
+    IndicatorError
+        Names the file, the entry and the key that is wrong.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise IndicatorError(f"{where}: {error}") from None
+    if unknown := sorted(set(document) - _KEYS):
+        known = ", ".join(sorted(_KEYS))
+        raise IndicatorError(f"{where}: unknown key {unknown[0]!r}; known: {known}")
+    for key in ("id", "source", "certainty"):
+        if not isinstance(document.get(key), str):
+            raise IndicatorError(f"{where}: {key} = {document.get(key)!r} must be text in quotes")
+    return Table(
+        id=document["id"],
+        source=document["source"],
+        limits=tuple(_limit(entry, where) for entry in document.get("limit", [])),
+        curves={
+            key: _curve(entry, f"{where}: curve.{key}")
+            for key, entry in document.get("curve", {}).items()
+        },
+        bands=tuple(
+            Band(_number(entry.get("up_to"), where), entry["name"], tuple(entry.get("rgb", ())))
+            for entry in document.get("band", [])
+        ),
+    )
+
+
+def _limit(entry: Mapping[str, Any], where: str) -> Limit:
+    name = f"{where}: limit {entry.get('parameter')!r}"
+    for key, value in entry.items():
+        wanted = date if key.startswith("valid_") else str
+        if type(value) is not wanted:
+            kind = "a date without quotes" if wanted is date else "text in quotes"
+            raise IndicatorError(f"{name}: {key} = {value!r} must be {kind}")
+    if "parameter" not in entry:
+        raise IndicatorError(f"{name}: 'parameter' is missing; say what is limited")
+    return Limit(
+        parameter=entry["parameter"],
+        value=_number(entry.get("value"), name),
+        lowest=_optional(entry, "lowest", name),
+        select={key: value for key, value in entry.items() if key not in _LIMIT_KEYS},
+        valid_from=entry.get("valid_from"),
+        valid_to=entry.get("valid_to"),
+        flow_up_to=_optional(entry, "flow_up_to_m3_d", name),
+    )
+
+
+def _curve(entry: Mapping[str, Any], where: str) -> Curve:
+    points = tuple(_number(x, where) for x in entry.get("points", ()))
+    values = tuple(_number(x, where) for x in entry.get("values", ()))
+    if not points or len(points) != len(values) or list(points) != sorted(set(points)):
+        raise IndicatorError(f"{where}: give as many values as points, and points that rise")
+    return Curve(
+        points, values, _optional(entry, "before", where), _optional(entry, "beyond", where)
+    )
+
+
+def _optional(entry: Mapping[str, Any], key: str, where: str) -> Fraction | None:
+    return _number(entry[key], where) if key in entry else None
+
+
+def _number(text: object, where: str) -> Fraction:
+    try:
+        number = Decimal(text) if isinstance(text, str) else Decimal("NaN")
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise IndicatorError(f"{where}: {text!r} must be a decimal number in quotes")
+    return Fraction(number)
+
+
+def _holds(limit: Limit, on: date | None) -> bool:
+    if on is None:
+        return limit.valid_to is None
+    begin, end = limit.valid_from or date.min, limit.valid_to or date.max
+    return begin <= on < end

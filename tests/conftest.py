@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.fix_timescale", "tests.fix_mqtt", "tests.fix_kafka"]
+pytest_plugins = ["tests.fix_timescale", "tests.fix_mqtt", "tests.fix_kafka", "tests.fix_pipeline"]
 
 
 @pytest.fixture(autouse=True)

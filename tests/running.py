@@ -17,6 +17,8 @@ from pathlib import Path
 
 import yaml
 
+from ingest.mqtt.session import Session
+from ingest.mqtt.topics import SUBSCRIPTIONS
 from services.local.ports import choose
 from services.local.stack import LocalStack
 
@@ -51,6 +53,16 @@ class Pipeline:
         file.write_text(yaml.safe_dump(document, sort_keys=False))
         self.tonne("migrate")
         self.tonne("registry", "import", str(file))
+
+    def open_session(self) -> None:
+        """Let the broker keep messages for `tonne run`, as it does after a first start."""
+        session = Session(self.urls.mqtt_url, "tonne-run", SUBSCRIPTIONS, 100)
+        session.connect()
+        while not session.connected:
+            session.step(0.1, 0)
+        time.sleep(0.3)
+        session.step(0.1, 0)
+        session.close(0)
 
     @contextmanager
     def running(self, log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:

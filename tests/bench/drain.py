@@ -10,8 +10,6 @@ import psycopg
 
 from ingest import classes
 from ingest.model import Device, Fleet, Frame
-from ingest.mqtt.session import Session
-from ingest.mqtt.topics import SUBSCRIPTIONS
 from services.store.binary_copy import Words
 from services.store.readings import copy_new
 from tests.bench import load
@@ -43,13 +41,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 def preload(pipeline: Pipeline) -> None:
     """Open the durable session, leave, and publish the backlog."""
-    session = Session(pipeline.urls.mqtt_url, "tonne-run", SUBSCRIPTIONS, 100)
-    session.connect()
-    while not session.connected:
-        session.step(0.1, 0)
-    time.sleep(0.3)
-    session.step(0.1, 0)
-    session.close(0)
+    pipeline.open_session()
     publisher = load.Publisher(pipeline.stack.mosquitto.port)
     backlog = load.messages(DEVICES, EACH)
     while batch := list(islice(backlog, 20_000)):

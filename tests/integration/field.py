@@ -1,0 +1,107 @@
+"""Devices for tests of a running pipeline: what they send, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from itertools import count
+
+import paho.mqtt.client as mqtt
+import psycopg
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from tests.bench.load import RATED_W, SITE
+
+START_MS = 1_767_225_600_000
+_numbers = count()
+
+
+def registry(names: list[str]) -> dict:
+    """PV inverters, each in a project of its own, as a registry document."""
+    devices = [
+        {
+            "id": name, "site": SITE["id"], "class": "pv_inverter", "profile": "generic",
+            "rated_power_w": RATED_W, "installed": "2025-01-01T00:00:00Z",
+        }
+        for name in names
+    ]  # fmt: skip
+    projects = [
+        {
+            "id": f"p-{name}", "name": name, "methodology": "jcm-vn-am007", "version": "1.0",
+            "crediting_period": {"from": "2026-01-01", "to": "2036-01-01"},
+            "devices": [{"device": name, "role": "generation", "case": 1}],
+            "expected": {"energy_kwh_per_year": 120_000},
+        }
+        for name in names
+    ]  # fmt: skip
+    return {"sites": [SITE], "devices": devices, "projects": projects}
+
+
+def fresh(n: int) -> list[str]:
+    """Names of devices that no other test has."""
+    prefix = next(_numbers)
+    return [f"t{prefix}-{k:03d}" for k in range(n)]
+
+
+def topic(name: str) -> str:
+    return f"tonne/v1/{name}/telemetry"
+
+
+def register_wh(k: int) -> int:
+    """What a device's register shows at its k-th minute. [Wh]"""
+    return 1_000_000 + 700 * k + (k * k) % 311
+
+
+def payload(k: int) -> bytes:
+    """A device's k-th reading."""
+    values = {"energy_export_kwh": register_wh(k) / 1000, "active_power_kw": 42.0}
+    return json.dumps({"ts": START_MS + 60_000 * k, "id": k, "values": values}).encode()
+
+
+def stored(url: str, name: str) -> list[tuple[int, int]]:
+    """Minute and register of each stored reading of a device, in order."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        rows = connection.execute(
+            "SELECT (extract(epoch FROM time) * 1000)::bigint, energy_export_wh"
+            " FROM reading_pv_inverter WHERE device_id = %s ORDER BY time",
+            (name,),
+        ).fetchall()
+    return [((ms - START_MS) // 60_000, register) for ms, register in rows]
+
+
+def expected(n: int) -> list[tuple[int, int]]:
+    return [(k, register_wh(k)) for k in range(n)]
+
+
+def eventually(what: Callable[[], object], patience_s: float = 90) -> None:
+    """Wait until something holds; say what it was if it never does."""
+    end = time.monotonic() + patience_s
+    while not (found := what()):
+        assert time.monotonic() < end, f"still {found!r}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def client(port: int, **callbacks):
+    """A device's own MQTT 5 connection."""
+    device = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    for name, callback in callbacks.items():
+        setattr(device, name, callback)
+    device.connect("127.0.0.1", port)
+    device.loop_start()
+    try:
+        yield device
+    finally:
+        device.disconnect()
+        device.loop_stop()
+
+
+def publish(device, name: str, body: bytes, content_type: str | None = None) -> None:
+    """Publish at QoS 1 and wait for the broker."""
+    properties = Properties(PacketTypes.PUBLISH)
+    if content_type:
+        properties.ContentType = content_type
+    device.publish(name, body, qos=1, properties=properties).wait_for_publish(30)

@@ -1,0 +1,234 @@
+"""`tonne run` on real servers: bad neighbours, new devices, stopping and starting."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from itertools import count
+
+import psycopg
+import pytest
+
+from tests.bench.load import Publisher
+from tests.running import Pipeline
+
+from . import field
+
+pytestmark = pytest.mark.integration
+
+
+@contextmanager
+def running(pipeline: Pipeline, *words: str):
+    """`tonne run` that receives already; gives its process and its log."""
+    log = pipeline.home / f"run-{time.monotonic_ns()}.log"
+    with pipeline.running(log, *words) as process:
+        pipeline.receiving_since(log)
+        yield process, log
+
+
+def query(pipeline: Pipeline, statement: str, *values):
+    with psycopg.connect(pipeline.urls.database_url, autocommit=True) as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+def letters(pipeline: Pipeline, name: str) -> list[tuple[str, bytes, str | None]]:
+    """Reason, bytes and content type of what was refused on a device's topic."""
+    statement = "SELECT reason, payload, content_type FROM dead_letter WHERE topic = %s ORDER BY id"
+    return [(r, bytes(p), c) for r, p, c in query(pipeline, statement, field.topic(name))]
+
+
+NOW_MS = int(time.time() * 1000)
+YEAR_2036_MS = 2_098_000_000_000
+
+
+def said(ts=field.START_MS, **values) -> bytes:
+    return json.dumps({"ts": ts, "values": values or {"active_power_kw": 1}}).encode()
+
+
+BAD = [
+    (b"", "empty_payload"),
+    (b"[]", "empty_payload"),
+    (b'{"ts": 1767225600000, "val', "malformed_json"),
+    (b'{"ts": 1767225600000, "values": {"active_power_kw": NaN}}', "not_finite"),
+    (b'{"ts": 1767225600000, "values": {"active_power_kw": "42"}}', "not_a_number"),
+    (b'{"values": {"active_power_kw": 42}}', "time_missing"),
+    (b'{"ts": 1767225600000, "values": {"\xc3\x28": 1}}', "invalid_utf8"),
+    (said(nobody_knows_this=1), "no_known_channel"),
+    (said(NOW_MS + 3_600_000), "time_future"),
+    (said(YEAR_2036_MS), "time_future"),
+    (said(0), "time_too_old"),
+    (said(NOW_MS // 1000), "time_in_seconds"),
+    (said("2026-01-01 00:00"), "time_invalid"),
+    (said(active_power_kw=42_000), "out_of_range"),
+    (said(energy_export_kwh=-1), "out_of_range"),
+    (said(energy_export_kwh=1_000_000_000), "implausible_register"),
+    (b"x" * 1_048_576, "payload_too_large"),
+]
+
+
+def test_each_bad_message_is_kept_with_its_reason(pipeline):
+    """A technician must find every refused message, and the others must not notice."""
+    good, bad = field.fresh(2)
+    pipeline.register(field.registry([good, bad]))
+    with running(pipeline), field.client(pipeline.stack.mosquitto.port) as device:
+        eventually_known(pipeline)
+        for k, (body, _) in enumerate(BAD):
+            field.publish(device, field.topic(bad), body)
+            field.publish(device, field.topic(good), field.payload(k))
+        field.publish(device, field.topic(bad), said(), "application/x-unheard-of")
+        field.publish(device, f"tonne/v1/{bad}/{good}/telemetry", said())
+        field.publish(device, field.topic(f"{bad}-unregistered"), said())
+        field.eventually(lambda: pipeline.counted("tonne_dead_letters_total") >= len(BAD) + 3)
+        field.eventually(lambda: len(field.stored(pipeline.urls.database_url, good)) >= len(BAD))
+        assert pipeline.counted("tonne_dead_letters_total") == len(BAD) + 3
+    assert field.stored(pipeline.urls.database_url, good) == field.expected(len(BAD))
+    assert field.stored(pipeline.urls.database_url, bad) == []
+    assert Counter(letters(pipeline, bad)) == Counter(
+        [
+            *((reason, body, None) for body, reason in BAD),
+            ("content_type_unknown", said(), "application/x-unheard-of"),
+        ]
+    )
+    assert [r for r, _, _ in letters(pipeline, f"{bad}-unregistered")] == ["unknown_device"]
+    assert query(
+        pipeline,
+        "SELECT reason, device_id FROM dead_letter WHERE topic LIKE %s",
+        f"%/{bad}/{good}/%",
+    ) == [("not_your_device", good)]
+
+
+def eventually_known(pipeline: Pipeline) -> None:
+    """Wait until the exporter answers: only then do counters start from nothing."""
+    field.eventually(lambda: pipeline.counted("tonne_build_info") == 1)
+
+
+def test_a_flood_of_garbage_leaves_a_good_device_alone(pipeline):
+    """One device gone mad must not cost the others a single reading."""
+    good, mad = field.fresh(2)
+    pipeline.register(field.registry([good, mad]))
+    flood = [(field.topic(mad), b"\x00garbage %d" % k) for k in range(20_000)]
+    for k in range(100):
+        flood.insert(k * 200, (field.topic(good), field.payload(k)))
+    with running(pipeline):
+        eventually_known(pipeline)
+        publisher = Publisher(pipeline.stack.mosquitto.port)
+        publisher.send(flood)
+        publisher.close()
+        pipeline.wait_for("tonne_ingest_messages_total", len(flood))
+    assert field.stored(pipeline.urls.database_url, good) == field.expected(100)
+    assert query(
+        pipeline,
+        "SELECT count(*), count(DISTINCT payload) FROM dead_letter WHERE device_id = %s",
+        mad,
+    ) == [(20_000, 20_000)]
+
+
+def test_a_new_device_is_known_without_a_restart(pipeline):
+    """Installing an inverter must not need somebody who restarts the pipeline."""
+    old, new = field.fresh(2)
+    pipeline.register(field.registry([old]))
+    with running(pipeline), field.client(pipeline.stack.mosquitto.port) as device:
+        field.publish(device, field.topic(new), field.payload(0))
+        field.eventually(lambda: letters(pipeline, new))
+        pipeline.register(field.registry([old, new]))
+        field.publish(device, field.topic(new), field.payload(1))
+        field.eventually(lambda: field.stored(pipeline.urls.database_url, new))
+    assert field.stored(pipeline.urls.database_url, new) == field.expected(2)[1:]
+    assert [reason for reason, _, _ in letters(pipeline, new)] == ["unknown_device"]
+
+
+def test_an_unknown_channel_is_reported_once(pipeline):
+    """A firmware that adds a channel must be told of, not fill the disk with its name."""
+    (name,) = field.fresh(1)
+    pipeline.register(field.registry([name]))
+    with running(pipeline) as (_, log), field.client(pipeline.stack.mosquitto.port) as device:
+        for k in range(5):
+            body = said(field.START_MS + k * 60_000, active_power_kw=1, brand_new=k)
+            field.publish(device, field.topic(name), body)
+        field.eventually(lambda: len(field.stored(pipeline.urls.database_url, name)) == 5)
+    assert log.read_text().count("brand_new") == 1
+    assert letters(pipeline, name) == []
+
+
+def test_receipts_name_exactly_what_is_stored(pipeline):
+    """A device frees its memory by the receipt: it must be neither late nor generous."""
+    (name,) = field.fresh(1)
+    pipeline.register(field.registry([name]))
+    named: list[int] = []
+
+    def heard(_client, _data, message):
+        named.extend(json.loads(message.payload)["ids"])
+
+    with running(pipeline), field.client(pipeline.stack.mosquitto.port, on_message=heard) as device:
+        device.subscribe(f"tonne/v1/{name}/receipt", qos=1)
+        time.sleep(0.3)
+        for k in range(50):
+            field.publish(device, field.topic(name), field.payload(k))
+        field.eventually(lambda: len(named) >= 50)
+        assert {k for k, _ in field.stored(pipeline.urls.database_url, name)} == set(named)
+    assert sorted(named) == list(range(50))
+
+
+@pytest.mark.parametrize("batch", ["10000", "50"])
+def test_stopping_under_load_loses_and_repeats_nothing(pipeline, batch):
+    """An upgrade in daylight must not cost a reading, nor store one twice."""
+    names = field.fresh(20)
+    pipeline.register(field.registry(names))
+    sent, halt = count(), threading.Event()
+
+    def load():
+        publisher = Publisher(pipeline.stack.mosquitto.port)
+        while not halt.is_set():
+            k = next(sent)
+            publisher.send([(field.topic(name), field.payload(k)) for name in names])
+        publisher.close()
+
+    sender = threading.Thread(target=load)
+    rows = "SELECT count(*) FROM reading_pv_inverter WHERE device_id = ANY(%s)"
+    with running(pipeline, "--batch", batch) as (process, _):
+        sender.start()
+        field.eventually(lambda: query(pipeline, rows, names)[0][0] > 2_000)
+    assert process.returncode == 0
+    before = query(pipeline, rows, names)[0][0]
+    time.sleep(0.3)
+    with running(pipeline, "--batch", batch):
+        eventually_known(pipeline)
+        time.sleep(1)
+        halt.set()
+        sender.join()
+        total = next(sent)
+        field.eventually(lambda: query(pipeline, rows, names)[0][0] == total * len(names))
+        assert pipeline.counted("tonne_ingest_messages_total") == total * len(names) - before
+        assert pipeline.counted("tonne_late_readings_total") == 0
+    for name in names:
+        assert field.stored(pipeline.urls.database_url, name) == field.expected(total)
+
+
+def test_a_database_that_is_down_is_waited_for(pipeline):
+    """A database that restarts must cost a delay and nothing else."""
+    names = field.fresh(5)
+    pipeline.register(field.registry(names))
+    with running(pipeline) as (process, log):
+        publisher = Publisher(pipeline.stack.mosquitto.port)
+        for k in range(60):
+            if k == 20:
+                pipeline.stack.postgres.stop()
+            if k == 40:
+                pipeline.stack.postgres.start()
+            publisher.send([(field.topic(name), field.payload(k)) for name in names])
+            time.sleep(0.05)
+        publisher.close()
+        for name in names:
+            field.eventually(lambda n=name: len(field.stored(pipeline.urls.database_url, n)) == 60)
+        assert process.poll() is None
+        assert "database lost, holding" in log.read_text()
+    for name in names:
+        assert field.stored(pipeline.urls.database_url, name) == field.expected(60)
+    assert query(
+        pipeline,
+        "SELECT sum(value)::bigint FROM interval_quantity WHERE device_id = ANY(%s)",
+        names,
+    ) == [(5 * (field.register_wh(59) - field.register_wh(0)),)]

@@ -16,6 +16,9 @@ from importlib import resources
 from typing import Any
 
 from ingest.errors import ProfileError
+from ingest.limits import Limits
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Channel:
     `limit` is `"rated_power"`, a number of base units an hour, or None where
     no bound is known.  `power` names the gauge that stands in where a device
     has no such register, `direction` the sign of that gauge which counts.
+    `limits` are those of the quality tests.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Channel:
     direction: int = 1
     span: tuple[float, float] | None = None
     span_of_rated: tuple[float, float] | None = None
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +98,11 @@ def parse(document: dict[str, Any]) -> DeviceClass:
 
 
 def _channel(name: str, spec: dict[str, Any]) -> Channel:
-    spans: dict[str, Any] = {k: tuple(spec[k]) for k in ("span", "span_of_rated") if k in spec}
+    parts: dict[str, Any] = {k: tuple(spec[k]) for k in ("span", "span_of_rated") if k in spec}
+    if "limits" in spec:
+        parts["limits"] = NO_LIMITS.changed(spec["limits"], f"channel {name}")
     try:
-        return Channel(name=name, **{**spec, **spans})
+        return Channel(name=name, **{**spec, **parts})
     except TypeError as error:
         raise ProfileError(f"channel {name}: {error}; see ingest/classes for the keys") from None
 

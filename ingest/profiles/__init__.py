@@ -6,18 +6,20 @@ payload, `unit` its unit on the wire; for a register, `modulus` is the value at
 which this model wraps to zero, or `moduli` are candidates where the file is
 for a family of models with different numbers of digits.  Both in wire units.
 `also` lists other names that the same value goes by; `register` says where it
-stands in the device's Modbus map, for gateways that send registers unread.
+stands in the device's Modbus map, for gateways that send registers unread;
+`limits` are those of the quality tests where the model's differ from its class's.
 """
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from ingest.errors import ProfileError
+from ingest.limits import Limits
 from ingest.profiles import register_map
 
 
@@ -32,6 +34,7 @@ class Source:
     exact_modulus: bool = False
     also: tuple[str, ...] = ()
     register: register_map.Register | None = None
+    limits: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
     also = tuple(spec.pop("also", ()))
     register = spec.pop("register", None)
     found = None if register is None else register_map.parse(register, where)
+    Limits().changed(spec.get("limits", {}), where)
     try:
         return Source(
             channel, moduli=moduli, exact_modulus=modulus is not None, also=also, register=found,

@@ -29,6 +29,7 @@ COMMANDS = {
     "run": Entry("services.cli.run:run", "The pipeline: MQTT to TimescaleDB."),
     "simulate": Entry("services.cli.simulate:simulate", "Field devices, made up or replayed."),
     "intervals": Entry("services.cli.intervals:intervals", "Stored quantities and emissions."),
+    "quality": Entry("services.cli.quality:quality", "What is unusual in stored readings."),
     "evaluate": Entry("services.cli.evaluate:evaluate", "One methodology on given inputs."),
     "indicator": Entry("services.cli.indicator:indicator", "Air, water and noise: no carbon."),
     "period": Entry("services.cli.period:period", "Close a monitoring period."),

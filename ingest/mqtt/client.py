@@ -102,6 +102,7 @@ class BufferedClient(Client):
         inbox = self.inbox
         inbox.topics.append(topic)
         inbox.payloads.append(data[payload:end])
+        inbox.size += end - payload
         inbox.mids.append(mid)
         inbox.repeated.append(command & _DUP != 0)
         inbox.content_types.append(self._content_type(data[at:payload]) if length else None)

@@ -12,6 +12,7 @@ class Inbox:
 
     A PUBACK names a message by a number that means nothing on another
     connection, so an inbox may be acknowledged only while its epoch lasts.
+    `size` counts the payloads' bytes.
     """
 
     epoch: int
@@ -21,6 +22,7 @@ class Inbox:
     mids: list[int] = field(default_factory=list)
     repeated: list[bool] = field(default_factory=list)
     received_us: int = 0
+    size: int = 0
 
     def __len__(self) -> int:
         return len(self.mids)
@@ -35,6 +37,8 @@ class Inbox:
             self.mids[:count],
             self.repeated[:count],
         )
+        taken.size = sum(map(len, taken.payloads))
+        self.size -= taken.size
         del self.topics[:count], self.payloads[:count], self.content_types[:count]
         del self.mids[:count], self.repeated[:count]
         return taken

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 KEEPALIVE_S = 60
 SESSION_EXPIRY_S = 30 * 86_400
+# the receive maximum counts messages; this bounds what large ones may hold
+WAITING_BYTES = 134_217_728
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 _TAKEN_OVER = 142
 
@@ -166,7 +168,8 @@ class Session:
         wake_fd : int
             A file that ends the wait once it can be read.
         read : bool
-            Whether to take what the broker sends, or only give it what is due.
+            Whether to take what the broker sends, or only give it what is due; with
+            too many bytes waiting, nothing is taken in any case.
 
         Returns
         -------
@@ -182,6 +185,7 @@ class Session:
         if sock is None:
             return self._gone()
         poll = select.poll()
+        read = read and self._inbox.size < WAITING_BYTES
         wanted = select.POLLIN if read else 0
         poll.register(sock, wanted | (select.POLLOUT if self._client.want_write() else 0))
         poll.register(wake_fd, select.POLLIN)

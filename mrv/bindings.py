@@ -15,6 +15,7 @@ import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US
+from mrv.acceptance import parameters_of
 from mrv.calendar import years
 from mrv.errors import MethodologyError
 from mrv.factors.ledger import Ledger
@@ -123,8 +124,8 @@ class _Pricing:
     def __init__(self, project: Project, methodology: Methodology, factors: Factors) -> None:
         self._methodology = methodology
         self._version = project.version
-        self._parameters = read(
-            methodology.parameters, project.parameters, f"project {project.id}: parameters"
+        self._parameters = parameters_of(
+            methodology, project.parameters, f"project {project.id}: parameters"
         )
         self._factors = factors
         self._known: dict[Any, tuple[Source, tuple[Fraction, Fraction, Fraction]]] = {}

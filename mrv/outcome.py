@@ -114,7 +114,12 @@ class Deduction:
 
 @dataclass(frozen=True, slots=True)
 class FactorUse:
-    """A factor that the figures rest on; `provisional`: its year has no official value yet."""
+    """
+    A factor that the figures rest on.
+
+    `provisional`: its year has no official value yet.  `accepted`: the project
+    accepts by name a factor that is from memory; None for any other factor.
+    """
 
     id: str
     kind: str
@@ -127,6 +132,7 @@ class FactorUse:
     certainty: str
     verified: bool
     provisional: bool
+    accepted: bool | None
     sha256: str
 
 

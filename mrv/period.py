@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.model import INTERVAL_US
+from mrv.acceptance import accepted, parameters_of
 from mrv.calendar import local_date
 from mrv.device_lines import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.errors import PeriodError
 from mrv.factors.ledger import Ledger
 from mrv.in_service import monitor_all
-from mrv.inputs import exact, read
+from mrv.inputs import exact
 from mrv.methodologies import find, reduction
 from mrv.model import Activity, Candidate, CandidateDevice, Reductions
 from mrv.outcome import PeriodResult
@@ -83,7 +84,8 @@ def close(
     _check_rows(rows, from_us, to_us)
     methodology = find(project.methodology, project.version)
     where = f"project {project.id}: parameters"
-    parameters = read(methodology.parameters, project.parameters, where)
+    names = accepted(project.parameters, where)
+    parameters = parameters_of(methodology, project.parameters, where)
     ledger = Ledger(factors)
     monitored = monitor_all(project, methodology, fleet, calibrations, rows, (from_us, to_us))
     gross = _by_year(methodology, parameters, ledger, monitored, gross=True)
@@ -109,7 +111,7 @@ def close(
         devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in monitored),
         gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
-        factors=tuple(factor_use(f) for f in ledger.used()),
+        factors=tuple(factor_use(f, names) for f in ledger.used()),
         applicability=findings(
             methodology.applicability, _candidate(project, parameters, monitored)
         ),

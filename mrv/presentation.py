@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import INTERVAL_US
+from mrv.acceptance import is_accepted
 from mrv.inputs import exact
 from mrv.outcome import (
     Amount,
@@ -74,8 +75,8 @@ def covered_share(monitored: Sequence[Monitored]) -> str:
     return share_text(installed - lost, installed)
 
 
-def factor_use(factor: Factor) -> FactorUse:
-    """A factor as a statement lists it."""
+def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
+    """A factor as a statement lists it; `names` are those that the project accepts."""
     begin, end = factor.valid_from, factor.valid_to
     return FactorUse(
         id=factor.id,
@@ -89,6 +90,7 @@ def factor_use(factor: Factor) -> FactorUse:
         certainty=factor.certainty,
         verified=factor.verified,
         provisional=factor.provisional,
+        accepted=is_accepted(factor, names),
         sha256=factor.sha256,
     )
 

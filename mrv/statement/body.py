@@ -170,6 +170,7 @@ def _factor(one: FactorUse) -> dict[str, Any]:
         "certainty": one.certainty,
         "verified": one.verified,
         "provisional": one.provisional,
+        "acceptedByProject": one.accepted,
         "sha256": one.sha256,
     }
 

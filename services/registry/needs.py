@@ -7,15 +7,19 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ingest import classes, profiles
-from mrv.errors import MethodologyError
+from mrv import factors
+from mrv.acceptance import KEY, accepted, parameters_of, unaccepted
+from mrv.errors import FactorError, MethodologyError
+from mrv.factors.ledger import Ledger
 from mrv.inputs import read
-from mrv.methodologies import find
+from mrv.methodologies import find, unit_reductions
 from mrv.model import Candidate, CandidateDevice
 from services.registry.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mrv.inputs import Inputs
     from mrv.model import Methodology, RoleNeeds
     from services.registry.entries import Device, Project, ProjectDevice
 
@@ -29,12 +33,15 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
         return
     errors = [*_roles(project, methodology, devices)]
     try:
-        parameters = read(methodology.parameters, project.parameters, "parameters")
+        parameters = parameters_of(methodology, project.parameters, "parameters")
+        names = accepted(project.parameters, "parameters")
     except MethodologyError as error:
         errors.append(str(error))
+    errors += () if errors else _unknown(names)
     if errors:
         yield from (_finding(project, text) for text in errors)
         return
+    yield from _from_memory(project, methodology, parameters, names)
     candidate = _candidate(project, parameters, devices)
     for condition in methodology.applicability:
         broken = condition.test(candidate)
@@ -43,6 +50,33 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
                 project.kind, project.id, f"{condition.clause}: {broken}; no statement can rest "
                 "on it until that is mended", warning=True,
             )  # fmt: skip
+
+
+def _unknown(names: frozenset[str]) -> Iterator[str]:
+    known = {factor.id for factor in factors.load()}
+    for name in sorted(names - known):
+        yield f"parameters.{KEY}: {name!r} is no factor; `tonne evaluate --describe` lists ids"
+
+
+def _from_memory(
+    project: Project, methodology: Methodology, parameters: Inputs, names: frozenset[str]
+) -> Iterator[Finding]:
+    """Warn of factors that were never compared with their text and that nobody accepted."""
+    ledger, year = Ledger(factors.load()), project.crediting_from.year
+    alike = {(d.role, tuple(sorted(d.params.items()))): d for d in project.devices}
+    try:
+        for bound in alike.values():
+            params = read(methodology.roles[bound.role].params, bound.params, bound.device)
+            unit_reductions(methodology, bound.role, params, parameters, ledger, year)
+    except FactorError as error:
+        yield _finding(project, str(error))
+        return
+    for factor in unaccepted(ledger.used(), names):
+        yield Finding(
+            project.kind, project.id, f"factor {factor.id} = {factor.text} {factor.unit} is from "
+            "memory and was not compared with its text; the statement will say that the project "
+            f"does not accept it, unless parameters.{KEY} names it", warning=True,
+        )  # fmt: skip
 
 
 def _finding(project: Project, text: str) -> Finding:

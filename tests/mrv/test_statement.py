@@ -34,6 +34,7 @@ def test_a_statement_says_everything_that_it_must():
     assert set(subject["emissions"]) == {"baseline", "project", "leakage", "reduction"}
     assert subject["gwp"]["set"].startswith("IPCC AR5")
     assert subject["factors"][0]["sha256"]
+    assert subject["factors"][0]["acceptedByProject"] is False
     parameter = subject["monitoredParameters"][0]
     assert parameter["monitoringOption"] in "ABC"
     assert parameter["meter"]["accuracyClass"] == "0.5S"

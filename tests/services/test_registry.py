@@ -107,6 +107,14 @@ def test_a_wrong_row_names_place_key_and_remedy(load, change, message):
         (('"1.0"', '"2.0"'), "jcm-vn-am007 has no version '2.0'; known versions: 1.0"),
         (("case: 1", "case: 4"), "case = 4 must be one of 1, 2, 3"),
         ((", case: 1", ""), "'case' is missing"),
+        (
+            ("    expected", "    parameters: {accept_factors: [x]}\n    expected"),
+            "accept_factors: 'x' is no factor",
+        ),
+        (
+            ("    expected", "    parameters: {accept_factors: x}\n    expected"),
+            "accept_factors = 'x' must be a list of factor ids",
+        ),
         (("case: 1", "case: 1, colour: red"), "unknown key 'colour'"),
         (("role: generation", "role: charging"), "no device has the role 'generation'"),
         (("device: inv", "device: inw"), "'inw' is not registered"),
@@ -120,6 +128,34 @@ def test_a_project_that_cannot_be_accounted_is_refused(load, change, message):
     planned = load(BASE + PROJECT.replace(*change, 1))
     assert planned.refused
     assert message in _messages(planned)
+
+
+def test_a_factor_from_memory_is_warned_of_until_it_is_accepted_by_name(load):
+    """A number that nobody compared with its text would pass unseen into a statement."""
+    said = load(BASE + PROJECT)
+    assert not said.refused
+    assert "factor jcm-vn-am007-case-1 = 0.333 tCO2/MWh is from memory" in _messages(said)
+    accepting = PROJECT + "    parameters: {accept_factors: [jcm-vn-am007-case-1]}\n"
+    assert "from memory" not in _messages(load(BASE + accepting))
+
+
+def test_a_project_older_than_its_factors_is_refused(load):
+    """Its live account could not be compiled, and `tonne run` would stop."""
+    buses = """
+  - {id: bus, site: s, class: vehicle, profile: generic, installed: 2010-01-01T00:00:00Z}
+  - {id: ch, site: s, class: ev_charger, profile: generic, installed: 2010-01-01T00:00:00Z}
+projects:
+  - id: bus
+    name: Buses
+    methodology: ams-iii-c
+    version: "16.0"
+    crediting_period: {from: 2010-01-01, to: 2020-01-01}
+    devices: [{device: ch, role: charging}, {device: bus, role: vehicle}]
+    parameters: {sfc_l_per_100km: 34, baseline_year: 2009}
+"""
+    planned = load(BASE + buses.lstrip("\n"))
+    assert planned.refused
+    assert "no factor of kind 'grid.vn' is valid on 2010-01-01" in _messages(planned)
 
 
 def test_a_device_without_the_register_is_refused(load):

@@ -3,42 +3,80 @@ JSON objects and arrays: `{"ts": ..., "id": ..., "values": {channel: number}}`.
 
 `ts` is epoch milliseconds or RFC 3339 with an offset; `id` is the device's own
 message number, optional, echoed in the receipt.  Numbers only: a string that
-looks like one is refused, since nobody knows what its sender meant.
+looks like one is refused, since nobody knows what its sender meant.  The
+numbers beside it are kept.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ingest.errors import PayloadError
-from ingest.reading import Reading
+from ingest.reading import Reading, Stated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CONTENT_TYPES = ("application/json", "text/json")
+_MAX_WHOLE = 2**1023
 
 _decoder = msgspec.json.Decoder(Reading | list[Reading])
 
 
+class _Loose(msgspec.Struct):
+    """A reading whose values may be anything."""
+
+    ts: int | str
+    values: dict[str, Any]
+    id: int | str | None = None
+
+
+_loose_decoder = msgspec.json.Decoder(_Loose | list[_Loose])
+
+
 def decode(payload: bytes) -> Sequence[Reading]:
     """
-    Readings of one payload, in its order.
+    Readings of one payload, in its order; a value that is no number is refused by itself.
 
     Raises
     ------
     PayloadError
         With reason `empty_payload`, `invalid_utf8`, `malformed_json`,
-        `not_finite`, `not_a_number`, `time_missing` or `wrong_shape`.
+        `not_finite`, `time_missing` or `wrong_shape`.
     """
     try:
         found = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _explain(payload, str(error)) from None
+        return _salvage(payload, _explain(payload, str(error)))
     return (found,) if isinstance(found, Reading) else found
+
+
+def _salvage(payload: bytes, error: PayloadError) -> list[Stated]:
+    """Readings without the values that are no numbers, or the error where that is not all."""
+    if error.reason != "not_a_number":
+        raise error
+    try:
+        found = _loose_decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise error from None
+    return [_numbers(one) for one in ([found] if isinstance(found, _Loose) else found)]
+
+
+def _numbers(loose: _Loose) -> Stated:
+    values: dict[str, float | None] = {}
+    refused = []
+    for name, value in loose.values.items():
+        if value is None or type(value) is float:
+            values[name] = value
+        elif type(value) is int and abs(value) < _MAX_WHOLE:
+            values[name] = float(value)
+        else:
+            detail = f"{name!r:.80} is {value!r:.40}; send numbers without quotes"
+            refused.append(("not_a_number", detail))
+    return Stated(loose.ts, values, loose.id, (), tuple(refused))
 
 
 def _explain(payload: bytes, error: str) -> PayloadError:

@@ -84,6 +84,7 @@ WANTED = Inbox(
     [None, None, "application/json", "application/senml+cbor; x=" + "y" * 120],
     [1, 65_535, 0, 3],
     [False, True, False, False],
+    size=3 + 0 + 130 + 2,
 )
 
 

@@ -1,0 +1,14 @@
+"""
+Parcels: messages of one Kafka partition on their way from bridge to worker.
+
+A parcel is what `admit` made of some messages, and the messages themselves: a
+conflict is found only beside the stored rows, and its dead letter needs the
+bytes.  Devices travel by name, since a worker may hold another version of the
+registry than the bridge.
+"""
+
+from ingest.wire.envelope import SCHEMA, WireError
+from ingest.wire.parcel import Parcel, partition_of, sort
+from ingest.wire.tables import decode, encode
+
+__all__ = ["SCHEMA", "Parcel", "WireError", "decode", "encode", "partition_of", "sort"]

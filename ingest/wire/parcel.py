@@ -1,0 +1,98 @@
+"""
+What travels together, and to which partition.
+
+Partition of a device: CRC-32 of its id, modulo the number of partitions.  It is
+stable over processes, releases and registries, so a device's readings meet in
+one partition whichever bridge took them.  A refused message that speaks for no
+device goes by its topic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import numpy as np
+
+from ingest.decode import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.model import Frame, Int32
+
+
+@dataclass(slots=True)
+class Parcel:
+    """
+    Messages in arrival order as columns, the frames read from them, and refusals.
+
+    `Frame.message` and `Rejected.message` are positions in the columns.
+    `repeated` are messages that the MQTT broker marked as delivered before.
+    """
+
+    topics: list[str]
+    payloads: list[bytes]
+    content_types: list[str | None]
+    repeated: list[bool]
+    codecs: list[str]
+    received_us: int
+    frames: list[Frame] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.topics)
+
+    def take(self, messages: Int32) -> Parcel:
+        """Return some of the messages, renumbered, with their readings and refusals."""
+        place = np.full(len(self), -1, dtype=np.int32)
+        place[messages] = np.arange(len(messages), dtype=np.int32)
+        frames = []
+        for frame in self.frames:
+            moved = frame.take(place[frame.message] >= 0)
+            moved.message = place[moved.message]
+            if len(moved):
+                frames.append(moved)
+        index = messages.tolist()
+        return Parcel(
+            [self.topics[k] for k in index],
+            [self.payloads[k] for k in index],
+            [self.content_types[k] for k in index],
+            [self.repeated[k] for k in index],
+            [self.codecs[k] for k in index],
+            self.received_us,
+            frames,
+            [
+                Rejected(int(place[r.message]), r.reason, r.detail)
+                for r in self.rejected
+                if place[r.message] >= 0
+            ],
+        )
+
+    def halves(self) -> tuple[Parcel, Parcel]:
+        """Return the earlier and the later half of the messages."""
+        everything = np.arange(len(self), dtype=np.int32)
+        middle = len(self) // 2
+        return self.take(everything[:middle]), self.take(everything[middle:])
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Partition of a device id, or of the topic of a message without one."""
+    return crc32(key.encode()) % partitions
+
+
+def sort(parcel: Parcel, keys: Sequence[str], partitions: int) -> dict[int, Parcel]:
+    """
+    Split a parcel by partition; order within one stays.
+
+    Parameters
+    ----------
+    keys : sequence of str, n
+        Device id of each message, or its topic.
+    """
+    known: dict[str, int] = {key: partition_of(key, partitions) for key in set(keys)}
+    where = np.array([known[key] for key in keys], dtype=np.int32)
+    return {
+        int(p): parcel.take(np.flatnonzero(where == p).astype(np.int32)) for p in np.unique(where)
+    }

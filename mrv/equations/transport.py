@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
 _G_PER_T = 10**6
+_KJ_PER_MJ = 1000
 _G_PER_KM = 10  # L/100 km * kg/L = 10 g/km
 
 
@@ -64,7 +65,7 @@ def baseline_factor(
     ----------
     AMS-III.C, baseline emissions per kilometre.
     """
-    return consumption * calorific_value * emission_factor * improvement**years / 1000
+    return consumption * calorific_value * emission_factor * improvement**years / _KJ_PER_MJ
 
 
 def by_distance(distance: Fraction, factor: Fraction) -> Fraction:

@@ -61,7 +61,7 @@ METHODOLOGY = Methodology(
             maximum="1000000",
             source="name plates",
             symbol="EC_CAP",
-            side="baseline",
+            side="project",
         ),
         "days": ParameterSpec(
             unit="d",
@@ -72,7 +72,7 @@ METHODOLOGY = Methodology(
             symbol="D_p",
             option="C",
             frequency="daily",
-            side="baseline",
+            side="project",
         ),
         "ef_grid_t_per_mwh": replace(EF_GRID, side="baseline"),
     },

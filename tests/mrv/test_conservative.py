@@ -1,0 +1,166 @@
+"""What must hold for every methodology: less proof never earns more."""
+
+import copy
+import json
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
+from mrv import factors, methodologies
+from mrv.account import account
+from mrv.bindings import compile_bindings
+from mrv.inputs import read
+from mrv.period import close
+from mrv.project import Calibration, ProjectDevice
+from mrv.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
+from tests.mrv import plant
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+BOOK = factors.load()
+DAY_US = plant.DAY * INTERVAL_US
+WIND = replace(
+    plant.PV,
+    id="wind",
+    methodology="ams-i-d",
+    version="18.0",
+    parameters={"ef_grid_t_per_mwh": Decimal("0.63767"), "capacity_mw": 14},
+    devices=(ProjectDevice("m-1", "generation"),),
+)
+CHILLER = replace(
+    WIND,
+    id="chiller",
+    methodology="jcm-vn-am003",
+    version="1.0",
+    parameters={"cop_reference": Decimal("4.2"), "cop_project": Decimal("5.8"),
+                "ef_grid_t_per_mwh": Decimal("0.6592")},
+    devices=(ProjectDevice("m-1", "equipment"),),
+)  # fmt: skip
+METER = Device("m-1", "s", "energy_meter", rated_power_w=10**6, installed_us=plant.FROM)
+FLEET = Fleet([*plant.FLEET.devices, METER])
+LIVE = {
+    "pv": (plant.PV, (("inv-1", "energy_export"), ("inv-2", "energy_export"))),
+    "bus": (plant.BUS, (("ch-1", "energy_import"), ("bus-1", "distance"))),
+    "wind": (WIND, (("m-1", "energy_export"),)),
+    "chiller": (CHILLER, (("m-1", "energy_import"),)),
+}
+
+
+def _paths(fields, values, at=()):
+    """Every monitored number of one side, with where it stands."""
+    for key, spec in fields.items():
+        if key not in values:
+            continue
+        here = (*at, key)
+        if isinstance(spec, ParameterSpec):
+            if spec.option and spec.side in {"baseline", "project"} and not spec.integer:
+                yield here, spec.side
+        elif isinstance(spec, RecordSpec):
+            yield from _paths(spec.fields, values[key], here)
+        elif isinstance(spec, ListSpec):
+            for i, one in enumerate(values[key]):
+                yield from _paths(spec.fields, one, (*here, i))
+        elif isinstance(spec, MapSpec):
+            for name, one in values[key].items():
+                yield from _paths(spec.fields, one, (*here, name))
+
+
+def _cases():
+    for method in methodologies.load().values():
+        file = GOLDEN / f"{method.id}.json"
+        if file.exists():
+            given_inputs = json.loads(file.read_text(), parse_float=Decimal)["inputs"]
+            inputs = methodologies.filled(
+                method.inputs, read(method.inputs, given_inputs, method.id), BOOK
+            )
+            for path, side in _paths(method.inputs, inputs):
+                yield pytest.param(method, inputs, path, side, id=f"{method.id}-{path}")
+
+
+def _scaled(inputs, path, share):
+    changed = copy.deepcopy(inputs)
+    node = changed
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] *= share
+    return changed
+
+
+@pytest.mark.parametrize(("method", "inputs", "path", "side"), list(_cases()))
+@settings(max_examples=10)
+@given(share=st.fractions(0, 1, max_denominator=100))
+def test_what_is_not_shown_earns_nothing(method, inputs, path, side, share):
+    """A project would earn by losing the records of its output, or by adding to its use."""
+    whole = method.reductions(inputs, BOOK).reduction_t
+    less = method.reductions(_scaled(inputs, path, share), BOOK).reduction_t
+    assert (less <= whole) if side == "baseline" else (less >= whole)
+
+
+def _rows(name, values):
+    """Interval rows of a project's devices, all with the same values one after another."""
+    _, metered = LIVE[name]
+    table = [
+        (FLEET.by_id[device], QUANTITY_INDEX[quantity], plant.FROM + at * INTERVAL_US, value)
+        for device, quantity in metered
+        for at, value in enumerate(values)
+    ]
+    device, quantity, start, value = np.array(table, dtype=np.int64).reshape(-1, 4).T
+    nothing = np.zeros(len(table), dtype=np.int64)
+    return IntervalRows(
+        device.astype(np.int32),
+        quantity.astype(np.int16),
+        start,
+        value,
+        nothing + INTERVAL_US,
+        nothing,
+        nothing,
+    )
+
+
+def _closed(name, values, certificates):
+    project, _ = LIVE[name]
+    end = plant.FROM + DAY_US
+    return close(project, FLEET, certificates, _rows(name, values), plant.FROM, end, BOOK)
+
+
+days = st.lists(st.integers(0, 12_000), min_size=1, max_size=plant.DAY)
+percents = st.decimals(0, 5, places=2)
+
+
+@pytest.mark.parametrize("name", sorted(LIVE))
+@settings(deadline=None, max_examples=20)
+@given(values=days, errors=st.tuples(percents, percents))
+def test_a_wider_error_band_never_earns_more(name, values, errors):
+    """A worse meter, out of calibration, would be worth having."""
+    narrow, wide = (
+        {
+            device.id: [Calibration(date(2024, 1, 1), date(2025, 1, 1), "C", None, error)]
+            for device in FLEET.devices
+        }
+        for error in sorted(errors)
+    )
+    better, worse = _closed(name, values, narrow), _closed(name, values, wide)
+    assert worse.net.reduction.ug <= better.net.reduction.ug
+    assert worse.credit_t <= better.credit_t
+
+
+@pytest.mark.parametrize("name", sorted(LIVE))
+@settings(deadline=None, max_examples=20)
+@given(values=days)
+def test_live_rows_never_promise_more_than_the_period(name, values):
+    """The dashboard and the statement would show two different sums."""
+    project, _ = LIVE[name]
+    bound = compile_bindings([project], FLEET, BOOK)
+    live = int(account(_rows(name, values), bound).reduction_ug.sum())
+    gross = _closed(name, values, plant.CERTIFICATES).gross.reduction.ug
+    if methodologies.find(project.methodology).additive:
+        assert live == gross
+    else:
+        assert live <= gross

@@ -159,7 +159,7 @@ def _stated(
     if isinstance(reading, Stated):
         units = reading.units
         out.rejected.extend(Rejected(k, reason, detail) for reason, detail in reading.refused)
-        if not reading.values and not reading.refused:
+        if not (reading.values or reading.refused):
             out.rejected.append(Rejected(k, "no_known_channel", "no quantity; see the profile"))
     return reading.values, (device.class_id, device.profile, tuple(reading.values), units)
 

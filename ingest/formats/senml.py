@@ -105,36 +105,48 @@ def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
         `version_unknown`, `time_invalid` or `not_a_number` in a base field.
     """
     pack = _Pack(received_us)
+    here: _Draft | None = None
+    prefix, unit, offset = pack.name, pack.unit, pack.value
     for i, record in enumerate(records):
-        if _base(pack, record, i) and record.n == "" and _is_bare(record):
-            continue
-        _add(pack, record, i)
+        based = (
+            record.bn is not None or record.bt is not None or record.bu is not None
+            or record.bv is not None or record.bs is not None or record.bver is not None
+        )  # fmt: skip
+        if based:
+            here = None
+            _base(pack, record, i)
+            prefix, unit, offset = pack.name, pack.unit, pack.value
+            if record.n == "" and _is_bare(record):
+                continue
+        value = record.v
+        if type(value) is float and record.t is None and record.s is None:
+            # nearly every record: a value at the base time
+            here = here or pack.at(pack.time)
+            here.add(prefix + record.n, record.u or unit, offset + value)
+        else:
+            _add(pack, record, i)
     return [
         Stated(wire_time(d.time_us), d.values, None, tuple(d.units), tuple(d.refused))
         for d in pack.times.values()
     ]
 
 
-def _base(pack: _Pack, record: Record, i: int) -> bool:
-    """Take over base fields; tell whether there were any."""
-    found = False
+def _base(pack: _Pack, record: Record, i: int) -> None:
+    """Take over base fields."""
     if record.bn is not None:
-        pack.name, found = record.bn, True
+        pack.name = record.bn
     if record.bu is not None:
-        pack.unit, found = record.bu, True
+        pack.unit = record.bu
     if record.bt is not None:
-        pack.time, found = _number(record.bt, "bt", i), True
+        pack.time = _number(record.bt, "bt", i)
     if record.bv is not None:
-        pack.value, found = _number(record.bv, "bv", i), True
+        pack.value = _number(record.bv, "bv", i)
     if record.bs is not None:
-        pack.sum, found = _number(record.bs, "bs", i), True
-    if record.bver is not None:
-        found = True
-        if _number(record.bver, "bver", i) > VERSION:
-            raise PayloadError(
-                "version_unknown", f"record {i}: bver {record.bver}; send SenML version {VERSION}"
-            )
-    return found
+        pack.sum = _number(record.bs, "bs", i)
+    if record.bver is not None and _number(record.bver, "bver", i) > VERSION:
+        raise PayloadError(
+            "version_unknown", f"record {i}: bver {record.bver}; send SenML version {VERSION}"
+        )
 
 
 def _is_bare(record: Record) -> bool:

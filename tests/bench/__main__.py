@@ -11,10 +11,15 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.bench import drain, latency, memory
+from tests.bench import codecs, drain, latency, memory
 from tests.running import Pipeline
 
-PARTS = {"drain": drain.measure, "latency": latency.measure, "memory": memory.measure}
+PARTS = {
+    "drain": drain.measure,
+    "latency": latency.measure,
+    "memory": memory.measure,
+    "codecs": codecs.measure,
+}
 
 
 def main() -> None:

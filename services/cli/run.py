@@ -7,7 +7,8 @@ import signal
 import click
 from prometheus_client import disable_created_metrics
 
-from services.embedded.runner import BATCH, Runner
+from services.embedded.runner import Runner
+from services.intake.receiver import BATCH
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings

@@ -1,0 +1,79 @@
+"""What a batch did, counted for Prometheus the same way by every process that does it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from services.clock import now_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from ingest.decode import Rejected
+    from ingest.model import Frame
+    from ingest.pipeline import Admitted
+    from services.metrics import Metrics
+    from services.store.commit import Committed, Store
+
+
+def count_messages(
+    metrics: Metrics, codecs: Sequence[str], rejected: Iterable[Rejected], kept: str
+) -> None:
+    """Count messages by what read them: `refused`, or what became of the others."""
+    refused = {r.message for r in rejected}
+    for codec, count in Counter(codecs[k] for k in refused).items():
+        metrics.messages.labels(codec, "refused").inc(count)
+    others = Counter(codecs)
+    others.subtract(codecs[k] for k in refused)
+    for codec, count in others.items():
+        metrics.messages.labels(codec, kept).inc(count)
+
+
+def count_lag(metrics: Metrics, frames: Iterable[Frame], received_us: int) -> None:
+    """Note how old readings were when they were received."""
+    for frame in frames:
+        metrics.event_lag.observe((received_us - float(np.median(frame.time_us))) / 1e6)
+
+
+def count_commit(metrics: Metrics, committed: Committed) -> None:
+    """Count what a transaction wrote."""
+    for refusal in committed.rejected:
+        metrics.dead_letters.labels(refusal.reason).inc()
+    for event in committed.events:
+        metrics.counter_events.labels(event).inc()
+    for table, rows in committed.rows.items():
+        metrics.commit_rows.labels(table).inc(rows)
+    metrics.late_readings.inc(committed.late)
+
+
+class Ignored:
+    """Channels that nobody asked for, each told once."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._told: set[tuple[str, str, str]] = set()
+
+    def tell(self, admitted: Admitted) -> None:
+        """Log the ones not told yet."""
+        for key in admitted.ignored.keys() - self._told:
+            self._told.add(key)
+            self._log.warning(
+                "channel ignored", device_class=key[0], profile=key[1], channel=key[2][:80]
+            )
+
+
+def count_fleet(metrics: Metrics, store: Store) -> None:
+    """Set the gauge of devices by state: online within 15 minutes, late within a day."""
+    fleet, age = store.plan.fleet, now_us() - store.state.last_us
+    found: dict[tuple[str, str], int] = {}
+    for device, us in zip(fleet.devices, age.tolist(), strict=True):
+        state = "online" if us < 9e8 else "late" if us < 8.64e10 else "offline"  # noqa: PLR2004
+        found[state, device.class_id] = found.get((state, device.class_id), 0) + 1
+    metrics.fleet_devices.clear()
+    for labels, count in found.items():
+        metrics.fleet_devices.labels(*labels).set(count)

@@ -1,0 +1,271 @@
+"""
+From MQTT to a sink that makes batches durable: the database, or Kafka.
+
+The main thread receives, acknowledges and sends receipts; a second thread
+stores.  A message is acknowledged only once its batch is durable, by the
+connection that brought it.  SIGTERM stores and acknowledges what was received,
+then leaves; the broker keeps the rest for the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import select
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ingest.errors import ServerError
+from ingest.mqtt.session import Session
+from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
+from services.clock import now_us
+from services.intake.database import GaveUpError
+from services.intake.receipts import Receipts
+from services.intake.registered import CHECK_S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from ingest.model import Fleet
+    from ingest.mqtt.inbox import Inbox
+    from ingest.reading import Reading
+    from services.metrics import Metrics
+
+BATCH = 10_000
+IN_FLIGHT = 2
+LINGER_S = 0.01
+_FLEET_S = 15.0
+_RETRY_S = 1.0
+_DRAIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A batch that is durable, and what receipts say of it."""
+
+    inbox: Inbox
+    fleet: Fleet
+    seen: list[tuple[int, Sequence[Reading]]]
+
+
+class Sink(Protocol):
+    """Where batches become durable."""
+
+    def open(self) -> None:
+        """Reach the servers, or raise ServerError."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """The fleet of the registry version in use."""
+
+    def store(self, inbox: Inbox) -> Done:
+        """Make a batch durable, however long it takes; GaveUpError when stopped meanwhile."""
+
+    def look(self) -> None:
+        """Look for a new registry version while no message comes."""
+
+    def report(self) -> None:
+        """Set gauges, every now and then."""
+
+    def close(self) -> None:
+        """Let go of the servers."""
+
+
+class Receiver:
+    """
+    The receiving half of `tonne run` and `tonne bridge`.
+
+    Parameters
+    ----------
+    sink : Sink
+    mqtt_url : str
+    client_id : str
+        Names the durable session at the broker.
+    stopping : threading.Event
+        Shared with the sink, which gives up waiting for a server once it is set.
+    batch : int
+        Most messages handed to the sink at once.
+    share : str, optional
+        Name of a shared subscription, by which several receivers split the messages.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        mqtt_url: str,
+        client_id: str,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        stopping: threading.Event,
+        batch: int = BATCH,
+        share: str | None = None,
+    ) -> None:
+        self._sink = sink
+        self._metrics = metrics
+        self._log = log
+        self._batch = batch
+        self._stopping = stopping
+        self._prefix = "" if share is None else f"$share/{share}/"
+        maximum = min(batch * (IN_FLIGHT + 1), 65_535)
+        self._session = Session(mqtt_url, client_id, self._filters(SUBSCRIPTIONS), maximum)
+        self._todo: queue.Queue[Inbox | None] = queue.Queue(IN_FLIGHT)
+        self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._receipts = Receipts()
+        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._failure: BaseException | None = None
+        self._pending = 0
+        self._heard: Fleet | None = None
+
+    def stop(self) -> None:
+        """Ask to finish what it holds and leave; safe in a signal handler."""
+        self._stopping.set()
+        self._wake()
+
+    def run(self) -> None:
+        """
+        Receive and store until told to stop.
+
+        Raises
+        ------
+        ServerError
+            When a server cannot be reached at start, or refuses us later.
+        """
+        self._sink.open()
+        self._listen()
+        self._session.connect()
+        self._log.info("receiving", client_id=self._session.client_id, batch=self._batch)
+        worker = threading.Thread(target=self._work, name="sink", daemon=True)
+        worker.start()
+        try:
+            self._receive()
+            self._finish()
+        finally:
+            self._stopping.set()
+            self._give(None)
+            worker.join(timeout=_DRAIN_S)
+            self._sink.close()
+            self._session.close(self._wake_r)
+        if self._failure is not None:
+            raise self._failure
+
+    def _receive(self) -> None:
+        fleet_s = retry_s = 0.0
+        while not self._stopping.is_set() and self._failure is None:
+            now_s = time.monotonic()
+            if not self._session.step(self._patience(), self._wake_r):
+                self._wait()
+                if now_s >= retry_s:
+                    retry_s = now_s + _RETRY_S
+                    self._reconnect()
+            self._drain_pipe()
+            self._settle_done()
+            self._dispatch()
+            self._listen()
+            if now_s >= fleet_s:
+                fleet_s = now_s + _FLEET_S
+                self._sink.report()
+
+    def _listen(self) -> None:
+        """Listen to the topics of the registry version in use."""
+        fleet = self._sink.fleet
+        if fleet is not self._heard:
+            self._heard = fleet
+            self._session.listen(self._filters(subscriptions(fleet)))
+
+    def _filters(self, topics: Sequence[str]) -> list[str]:
+        return [self._prefix + topic for topic in topics]
+
+    def _patience(self) -> float:
+        return LINGER_S if self._session.waiting and not self._todo.full() else 0.25
+
+    def _reconnect(self) -> None:
+        try:
+            self._session.connect()
+            self._log.info("broker connected again")
+        except ServerError as error:
+            self._log.warning("broker lost, trying again", error=str(error))
+
+    def _dispatch(self) -> None:
+        """Hand over what was received; a busy sink lets it gather."""
+        while self._session.waiting and not self._todo.full():
+            if self._todo.qsize() and self._session.waiting < self._batch:
+                return
+            inbox = self._session.take(self._batch, now_us())
+            if inbox is None:
+                return
+            self._pending += 1
+            self._metrics.unacked.inc(len(inbox))
+            self._todo.put(inbox)
+
+    def _settle_done(self) -> None:
+        """Acknowledge what is durable, and tell the devices."""
+        now_s = time.monotonic()
+        while True:
+            try:
+                done = self._done.get_nowait()
+            except queue.Empty:
+                break
+            self._pending -= 1
+            self._metrics.unacked.dec(len(done.inbox))
+            self._session.ack(done.inbox)
+            self._receipts.add(done.fleet, done.seen, now_s)
+        self._session.publish(self._receipts.due(now_s))
+
+    def _finish(self) -> None:
+        """
+        Store what was received before the stop; leave the rest to the broker.
+
+        Nothing more is read: under load, each acknowledgement brings new messages,
+        and there would be no end.
+        """
+        deadline_s = time.monotonic() + _DRAIN_S
+        while self._failure is None and time.monotonic() < deadline_s:
+            self._dispatch()
+            if not self._pending and not self._session.waiting:
+                break
+            self._drain_pipe()
+            if not self._session.step(0.05, self._wake_r, read=False):
+                self._wait()
+            self._settle_done()
+        self._session.publish(self._receipts.due(float("inf")))
+
+    def _wait(self) -> None:
+        """Without a connection, wait for a moment or for the sink."""
+        select.select([self._wake_r], [], [], 0.1)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full of earlier calls, which do as well
+            os.write(self._wake_w, b"w")
+
+    def _drain_pipe(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_r, 4_096)
+
+    def _give(self, inbox: Inbox | None) -> None:
+        try:
+            self._todo.put(inbox, timeout=1.0)
+        except queue.Full:
+            self._log.warning("left unstored batches to the broker", batches=self._todo.qsize())
+
+    def _work(self) -> None:
+        try:
+            while True:
+                try:
+                    inbox = self._todo.get(timeout=CHECK_S)
+                except queue.Empty:
+                    self._sink.look()
+                    continue
+                if inbox is None:
+                    break
+                self._done.put(self._sink.store(inbox))
+                self._wake()
+        except GaveUpError:
+            self._failure = ServerError("stopped while a server was down; nothing was lost")
+        except BaseException as error:  # noqa: BLE001 (the main thread raises it)
+            self._failure = error
+        self._wake()

@@ -10,11 +10,13 @@ import click
 
 from ingest.errors import InputError
 from services.cli.database import database_url
+from services.cli.legible import legible
 from services.cli.republish import Republisher
 from services.settings import Settings, SettingsError
 from services.store.dead_letters import (
     DeadLetter,
     Filter,
+    count_letters,
     get_letter,
     list_letters,
     mark_replayed,
@@ -95,6 +97,40 @@ def list_(
         )
 
 
+@deadletter.command("count")
+@_reason
+@_device
+@click.option("--from", "begin", type=Moment(), help="Received at or after.")
+@click.option("--to", "end", type=Moment(), help="Received before.")
+@_json
+def count(
+    reason: str | None,
+    device: str | None,
+    begin: datetime | None,
+    end: datetime | None,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    By reason and device, the most frequent first.
+
+    \b
+    Example:
+      tonne deadletter count --from 2026-01-01T00:00:00+07:00
+    """
+    wanted = Filter(reason=reason, device=device, received_from=begin, received_to=end)
+    with connect(database_url(), name=_NAME) as conn:
+        counts = count_letters(conn, wanted)
+    if as_json:
+        click.echo(json.dumps([_written(asdict(one)) for one in counts], indent=2))
+        return
+    for one in counts:
+        click.echo(
+            f"{one.refused:>8}  {one.reason:<18} {one.device or '-':<20} "
+            f"last {one.last:%Y-%m-%d %H:%M:%S}Z, {one.waiting} not sent again"
+        )
+
+
 @deadletter.command()
 @click.argument("letter", type=int)
 @click.option(
@@ -103,7 +139,7 @@ def list_(
 @_json
 def show(letter: int, *, out: Path | None, as_json: bool) -> None:
     """
-    One dead letter and the beginning of its bytes, or all of them into a file.
+    One dead letter, what can be read of it, and its bytes (all of them into a file).
 
     \b
     Example:
@@ -113,11 +149,15 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
         found, payload = get_letter(conn, letter)
     if out is not None:
         out.write_bytes(payload)
+    read = legible(payload, found.content_type, round(found.received.timestamp() * 1e6))
     if as_json:
-        click.echo(json.dumps({**_plain(found), "payload_hex": payload.hex()}, indent=2))
+        shown = {**_plain(found), "read": read, "payload_hex": payload.hex()}
+        click.echo(json.dumps(shown, indent=2))
         return
     for name, value in _plain(found).items():
         click.echo(f"{name:<13} {'-' if value is None else value}")
+    for line in read:
+        click.echo(f"{'read':<13} {line}")
     if out is None:
         click.echo(ascii(payload[:_SHOWN_BYTES]))
 
@@ -173,9 +213,14 @@ def replay(
 
 
 def _plain(letter: DeadLetter) -> dict[str, object]:
-    times = {"received": letter.received, "replayed": letter.replayed}
-    shown = {
-        name: moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
-        for name, moment in times.items()
+    return _written(asdict(letter))
+
+
+def _written(row: dict[str, object]) -> dict[str, object]:
+    """Times as text in UTC."""
+    return {
+        name: value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        if isinstance(value, datetime)
+        else value
+        for name, value in row.items()
     }
-    return {**asdict(letter), **shown}

@@ -50,6 +50,31 @@ class Filter:
     waiting: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many were refused of a device for a reason; `waiting` were never sent again."""
+
+    reason: str
+    device: str | None
+    refused: int
+    waiting: int
+    first: datetime
+    last: datetime
+
+
+def count_letters(conn: Connection[TupleRow], wanted: Filter) -> list[Count]:
+    """Return dead letters by reason and device, the most frequent first."""
+    where, values = _where(wanted)
+    rows = conn.execute(
+        "SELECT d.reason, d.device_id, count(*), count(*) FILTER (WHERE NOT EXISTS "
+        "(SELECT FROM dead_letter_replay r WHERE r.dead_letter_id = d.id)), "
+        f"min(d.received), max(d.received) FROM dead_letter d {where} "
+        "GROUP BY d.reason, d.device_id ORDER BY 3 DESC, 1, 2",
+        values,
+    )
+    return [Count(*row) for row in rows]
+
+
 def list_letters(
     conn: Connection[TupleRow], wanted: Filter, limit: int | None = None
 ) -> list[DeadLetter]:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from services.cli.legible import legible
 from services.cli.main import main
 
 PAYLOAD = b'{"ts": \xff\x00 broken'
@@ -92,3 +93,43 @@ def test_a_broker_that_is_down_is_not_a_replay(tonne, mqtt_broker):
     mqtt_broker.stop()
     assert tonne("replay", 1).exit_code == 3
     assert json.loads(tonne("show", 1, "--json").stdout)["replayed"] is None
+
+
+def test_letters_are_counted_by_reason_and_device(tonne, heard):
+    """An operator could not tell one broken device from a broken fleet."""
+    _, arrived = heard
+    tonne("replay", 1)
+    assert arrived.acquire(timeout=10)
+    rows = json.loads(tonne("count", "--json").stdout)
+    assert [(r["reason"], r["device"], r["refused"], r["waiting"]) for r in rows] == [
+        ("bad_json", "a", 1, 0),
+        ("unknown_device", None, 1, 1),
+    ]
+    assert rows[0]["last"].endswith("Z")
+    assert "1 not sent again" in tonne("count", "--reason", "unknown_device").stdout
+
+
+@pytest.mark.parametrize(
+    ("payload", "content_type", "said"),
+    [
+        (b'{"ts": 1767225600000, "values": {"a": 1.5}}', None, "json: ts=1767225600000 a=1.5"),
+        (b'[{"n":"a","t":1767225600,"u":"V","v":230}]', None, "ts=1767225600000 a=230.0 V"),
+        (b'[{"n":"a","t":1767225600,"vs":"x"}]', None, "not_a_number: record 0: 'a' is text"),
+        (b'{"ts": 1, "blocks": [{"address": 7, "hex": "00ff"}]}', None, "holding 7=00ff"),
+        (b"\x81", "application/senml+cbor", "senml_cbor: malformed_cbor"),
+        (b"x", "text/plain", "unread: content_type_unknown"),
+        (b"[" + b'{"ts": 1, "values": {}},' * 29 + b'{"ts": 1, "values": {}}]', None,
+         "and 10 readings more"),
+    ],
+)  # fmt: skip
+def test_bytes_are_decoded_as_far_as_they_can_be(payload, content_type, said):
+    """A technician would have to read hexadecimal to see what a device sent."""
+    assert said in "\n".join(legible(payload, content_type, 1_767_225_600_000_000))
+
+
+def test_a_letter_shows_what_its_codec_made_of_it(tonne):
+    """The reason alone does not say where in the payload it went wrong."""
+    assert "read          json: invalid_utf8: byte 7" in tonne("show", 1).stdout
+    assert json.loads(tonne("show", 1, "--json").stdout)["read"] == [
+        "json: invalid_utf8: byte 7: invalid start byte; send UTF-8"
+    ]

@@ -1,0 +1,51 @@
+"""Bytes of a refused message as far as a codec can read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest import encodings
+from ingest.errors import PayloadError
+from ingest.reading import Registers, Stated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ingest.reading import Reading
+
+_SHOWN = 20
+
+
+def legible(payload: bytes, content_type: str | None, received_us: int) -> list[str]:
+    """
+    Say what stands in a payload, a line a reading, or where its codec gave up.
+
+    Parameters
+    ----------
+    payload : bytes
+    content_type : str, optional
+        The MQTT 5 property that it came with.
+    received_us : int
+        When it was received, which relative times count from. [us UTC]
+    """
+    codec = encodings.UNREAD
+    try:
+        found = encodings.find(payload, content_type)
+        codec = found.name
+        readings = found.decode(payload, received_us)
+    except PayloadError as error:
+        return [f"{codec}: {error}"]
+    lines = [f"{codec}: {line}" for one in readings[:_SHOWN] for line in _lines(one)]
+    more = len(readings) - _SHOWN
+    return [*lines, f"{codec}: and {more} readings more"] if more > 0 else lines
+
+
+def _lines(reading: Reading) -> Iterator[str]:
+    units = reading.units if isinstance(reading, Stated) else ()
+    named = zip(reading.values.items(), units or (None,) * len(reading.values), strict=True)
+    values = [f"{name}={value}{f' {unit}' if unit else ''}" for (name, value), unit in named]
+    if isinstance(reading, Registers):
+        values = [f"{b.table} {b.address}={b.data.hex()}" for b in reading.blocks]
+    yield f"ts={reading.ts} " + ", ".join(values)
+    if isinstance(reading, Stated):
+        yield from (f"ts={reading.ts} {reason}: {detail}" for reason, detail in reading.refused)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,8 +20,14 @@ import yaml
 
 from ingest.mqtt.session import Session
 from ingest.mqtt.topics import SUBSCRIPTIONS
-from services.local.ports import choose
 from services.local.stack import LocalStack
+
+
+def _free_port() -> int:
+    """Return a port of the system's choice: the usual one is what every other run tries too."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Pipeline:
@@ -30,7 +37,7 @@ class Pipeline:
         self.home = home
         self.stack = LocalStack(home)
         self.urls = self.stack.up(kafka=False)
-        self.metrics = f"127.0.0.1:{choose(9464)}"
+        self.metrics = f"127.0.0.1:{_free_port()}"
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
             "TONNE_HOME": str(home),

@@ -10,7 +10,8 @@ Packet layout: OASIS MQTT 5.0, sections 2.1 and 3.3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 from paho.mqtt.client import Client, time_func
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -25,6 +26,7 @@ _PUBLISH, _PUBACK = 0x30, 0x40
 _QOS = 0x06
 _DUP = 0x08
 _CACHED = 4_096
+_DISCONNECT = b"\xe0\x00"
 
 
 class BufferedClient(Client):
@@ -132,6 +134,23 @@ class BufferedClient(Client):
         rc = self._packet_handle()
         self._in_packet["command"] = 0
         return rc
+
+    def leave(self, patience_s: float) -> None:
+        """
+        Disconnect, and read until the broker closes.
+
+        Closing over unread messages would reset the connection, and the broker
+        would lose the acknowledgements that are still on their way to it.
+        """
+        sock: Any = self._sock  # paho's type for it has no settimeout
+        if sock is None:
+            return
+        with contextlib.suppress(OSError):
+            sock.settimeout(patience_s)
+            sock.send(_DISCONNECT)
+            while sock.recv(READ_BYTES):
+                pass
+        self._sock_close()
 
     def puback(self, mids: list[int]) -> None:
         """Acknowledge messages of this connection, in one write; QoS 0 ones (mid 0) need none."""

@@ -31,6 +31,7 @@ SESSION_EXPIRY_S = 30 * 86_400
 WAITING_BYTES = 134_217_728
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 _TAKEN_OVER = 142
+_GOODBYE_S = 5.0
 
 
 class Session:
@@ -244,5 +245,5 @@ class Session:
             if not (self.connected and self._client.want_write()):
                 break
             self.step(0.05, wake_fd, read=False)
-        self._client.disconnect()
-        self._client.loop_write()
+        self._client.leave(_GOODBYE_S)
+        self.connected = False

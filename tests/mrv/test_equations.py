@@ -1,0 +1,48 @@
+"""Equations where the worked examples have a 1 or a 0, which hides what they do."""
+
+from fractions import Fraction
+
+import pytest
+
+from mrv.equations import landfill, modal_shift, reductions, rice, waste_heat
+
+
+def F(text):  # noqa: N802 - a short name for a number that is written as text
+    return Fraction(text)
+
+
+def test_leakage_is_taken_off():
+    """Leakage would be credited on top."""
+    assert reductions.reduction(F(10), F(3), F(2)) == 5
+
+
+def test_an_uncaptured_share_and_a_shallow_site_emit_less():
+    """A site that burns its gas would be credited for what it never gave off."""
+    full = landfill.methane_potential(F("0.85"), F(0), F(28), F("0.1"), F("0.5"), F("0.5"), F(1))
+    assert full == F("7.14")
+    less = landfill.methane_potential(
+        F("0.85"), F("0.45"), F(28), F("0.1"), F("0.5"), F("0.5"), F("0.8")
+    )
+    assert less == full * F("0.55") * F("0.8")
+
+
+def test_technology_improves_every_year_anew():
+    """The second year would improve twice as much, not by the same share again."""
+    assert modal_shift.passenger_factor(F(100), F(2), F("0.9"), 2) == F("40.5")
+
+
+def test_shares_of_waste_energy_multiply():
+    """Output from other fuel would be credited."""
+    assert waste_heat.credited_share(F("0.9"), F("0.5")) == F("0.45")
+
+
+def test_organic_matter_and_water_before_the_season():
+    """Compost would weigh as fresh straw, and a dry winter as a flooded one."""
+    straw = rice.amended(F(2), F("0.19"), F("0.59"))
+    assert float(straw) == pytest.approx(1.38**0.59, rel=1e-12)
+    assert rice.daily_methane(F(2), F("0.5"), F("0.89"), F(3)) == F("2.67")
+
+
+def test_even_a_small_gain_carries_the_deduction():
+    """A gain below a tonne would escape the deduction for uncertainty."""
+    assert rice.after_deduction(F("1.5"), F(1), F("0.15"), F(0)) == F("0.425")

@@ -59,7 +59,8 @@ def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:
             sub[name] = _index(table, name, dust)
     if not sub:
         raise IndicatorError(
-            "no dust value: at least two of the latest three hours of pm2_5 or pm10 are needed"
+            "pm_12h_latest_first_ug_m3: no dust value; at least two of the latest three hours of"
+            " pm2_5 or pm10 are needed"
         )
     for name, value in inputs.get("gas_1h_ug_m3", {}).items():
         sub[name] = _index(table, "o3_1h" if name == "o3" else name, value)

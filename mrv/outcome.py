@@ -137,6 +137,24 @@ class FactorUse:
 
 
 @dataclass(frozen=True, slots=True)
+class ParameterUse:
+    """
+    A parameter that was fixed ex ante; `device` None: of the whole project.
+
+    `certainty` is that of what the methodology's file says of it, not of its value.
+    """
+
+    device: str | None
+    name: str
+    symbol: str
+    value: str
+    unit: str
+    meaning: str
+    source: str
+    certainty: str
+
+
+@dataclass(frozen=True, slots=True)
 class Vintage:
     """A local calendar year's part: its reduction, and the whole tonnes credited to it."""
 
@@ -190,5 +208,6 @@ class PeriodResult:
     gaps: tuple[GapOutcome, ...]
     deductions: tuple[Deduction, ...]
     factors: tuple[FactorUse, ...]
+    parameters: tuple[ParameterUse, ...]
     applicability: tuple[Finding, ...]
     comparisons: tuple[Comparison, ...]

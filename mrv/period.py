@@ -28,6 +28,7 @@ from mrv.presentation import (
     covered_share,
     factor_use,
     findings,
+    parameter_uses,
     totals,
     vintages,
 )
@@ -112,6 +113,7 @@ def close(
         gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
+        parameters=parameter_uses(methodology, parameters, monitored),
         applicability=findings(
             methodology.applicability, _candidate(project, parameters, monitored)
         ),

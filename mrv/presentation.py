@@ -19,17 +19,28 @@ from mrv.outcome import (
     Comparison,
     FactorUse,
     Finding,
+    ParameterUse,
     Totals,
     Vintage,
 )
-from mrv.rounding import UG_PER_T, decimal_text, exact_sum, floor_credit, share_text, to_integer
+from mrv.rounding import (
+    UG_PER_T,
+    decimal_text,
+    exact_sum,
+    exact_text,
+    floor_credit,
+    share_text,
+    to_integer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mrv.model import Candidate, Check, Factor, Reductions
+    from mrv.inputs import Inputs
+    from mrv.model import Candidate, Check, Factor, Methodology, Reductions
     from mrv.monitored import Monitored
     from mrv.rounding import Mode
+    from mrv.specs import ParameterSpec
 
 _PLACES = 6
 _YEAR_US = 365 * 86_400_000_000
@@ -93,6 +104,33 @@ def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
         accepted=is_accepted(factor, names),
         sha256=factor.sha256,
     )
+
+
+def parameter_uses(
+    methodology: Methodology, parameters: Inputs, monitored: Sequence[Monitored]
+) -> tuple[ParameterUse, ...]:
+    """Parameters of the project, then those of each device in its role."""
+    own = _uses(None, methodology.parameters, parameters)
+    return (*own, *(u for m in monitored for u in _uses(m.device.id, m.needs.params, m.params)))
+
+
+def _uses(
+    device: str | None, specs: Mapping[str, ParameterSpec], values: Mapping[str, Any]
+) -> list[ParameterUse]:
+    return [
+        ParameterUse(
+            device=device,
+            name=name,
+            symbol=spec.symbol,
+            value=exact_text(Fraction(values[name])),
+            unit=spec.unit,
+            meaning=spec.meaning,
+            source=spec.source,
+            certainty=spec.certainty.strip("[]"),
+        )
+        for name, spec in specs.items()
+        if name in values
+    ]
 
 
 def comparisons(

@@ -26,6 +26,7 @@ Mode = Literal["down", "up", "half_even", "half_up"]
 UG_PER_T = 10**12
 # Two such numbers still add up without leaving int64.
 LIMIT = 2**62
+_MOST_PLACES = 60
 
 
 def floor_credit(reduction_t: Fraction) -> int:
@@ -70,6 +71,23 @@ def decimal_text(value: Fraction, places: int, mode: Mode) -> str:
     sign = "-" if scaled < 0 else ""
     digits = str(abs(scaled)).rjust(places + 1, "0")
     return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"
+
+
+def exact_text(value: Fraction) -> str:
+    """
+    Write a fraction that came from decimal text as such text again, all digits.
+
+    Raises
+    ------
+    ValueError
+        If no decimal has that value, such as one third.
+    """
+    places = 0
+    while (value * 10**places).denominator != 1:
+        places += 1
+        if places > _MOST_PLACES:
+            raise ValueError(f"{value} is no decimal number of {_MOST_PLACES} places")
+    return decimal_text(value, places, "down")
 
 
 def share_text(part: int, whole: int) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         DeviceOutcome,
         FactorUse,
         GapOutcome,
+        ParameterUse,
         PeriodResult,
         Totals,
     )
@@ -106,6 +107,7 @@ def _subject(case: Case, label: Label, name: str) -> dict[str, Any]:
         },
         "gwp": dict(GWP),
         "factors": [_factor(f) for f in result.factors],
+        "fixedParameters": [_fixed(p) for p in result.parameters],
         "monitoredParameters": [_parameter(case, d) for d in result.devices],
         "coverage": result.covered_share,
         "gaps": [_gap(g) for g in result.gaps],
@@ -172,6 +174,19 @@ def _factor(one: FactorUse) -> dict[str, Any]:
         "provisional": one.provisional,
         "acceptedByProject": one.accepted,
         "sha256": one.sha256,
+    }
+
+
+def _fixed(one: ParameterUse) -> dict[str, Any]:
+    return {
+        "device": one.device,
+        "parameter": one.name,
+        "symbol": one.symbol,
+        "value": one.value,
+        "unit": one.unit,
+        "meaning": one.meaning,
+        "source": one.source,
+        "certainty": one.certainty,
     }
 
 

@@ -130,6 +130,17 @@ def _closed(name, values, certificates):
     return close(project, FLEET, certificates, _rows(name, values), plant.FROM, end, BOOK)
 
 
+def test_a_period_says_every_parameter_with_value_unit_and_source():
+    """A verifier could not repeat a wind farm's tonnes: its factor stands in no factor list."""
+    said = {p.name: p for p in _closed("wind", [1000], plant.CERTIFICATES).parameters}
+    assert said["ef_grid_t_per_mwh"].value == "0.63767"
+    assert said["ef_grid_t_per_mwh"].unit == "tCO2/MWh"
+    assert said["capacity_mw"].value == "14"
+    assert all(p.source and p.certainty in "RTrBM" for p in said.values())
+    cases = [p for p in _closed("pv", [1000], plant.CERTIFICATES).parameters if p.name == "case"]
+    assert [(p.device, p.value) for p in cases] == [("inv-1", "1"), ("inv-2", "3")]
+
+
 days = st.lists(st.integers(0, 12_000), min_size=1, max_size=plant.DAY)
 percents = st.decimals(0, 5, places=2)
 

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv.rounding import LIMIT, Rates, decimal_text, exact_sum, floor_credit, share_text
+from mrv.rounding import (
+    LIMIT,
+    Rates,
+    decimal_text,
+    exact_sum,
+    exact_text,
+    floor_credit,
+    half_up,
+    share_text,
+)
 
 rates = st.fractions(min_value=0, max_value=10**7, max_denominator=10**15)
 values = st.integers(min_value=0, max_value=2**62)
@@ -63,3 +72,25 @@ def test_rates_are_exact_for_every_value(pairs):
         floor, ceiling = product.__floor__(), product.__ceil__()
         assert low == (floor if floor < LIMIT else 0)
         assert high == min(LIMIT, ceiling)
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "rounded"),
+    [("59.35", 0, "59"), ("59.5", 0, "60"), ("-0.5", 0, "-1"), ("-0.4", 0, "0"),
+     ("144.9643125", 6, "144.964313")],
+)  # fmt: skip
+def test_half_rounds_up_as_standards_do(value, places, rounded):
+    """An air quality index of 50.5 would stay in the better band."""
+    assert half_up(Fraction(value), places) == Fraction(rounded)
+
+
+@given(st.decimals(places=20, min_value=-(10**9), max_value=10**9))
+def test_exact_text_loses_no_digit(value):
+    """A statement would name another parameter than the project gave."""
+    assert Fraction(exact_text(Fraction(value))) == Fraction(value)
+
+
+def test_what_is_no_decimal_has_no_exact_text():
+    """A third would be written as if it ended somewhere."""
+    with pytest.raises(ValueError, match="1/3 is no decimal"):
+        exact_text(Fraction(1, 3))

@@ -35,6 +35,8 @@ def test_a_statement_says_everything_that_it_must():
     assert subject["gwp"]["set"].startswith("IPCC AR5")
     assert subject["factors"][0]["sha256"]
     assert subject["factors"][0]["acceptedByProject"] is False
+    assert subject["fixedParameters"][0]["value"] == "1"
+    assert subject["fixedParameters"][0]["parameter"] == "case"
     parameter = subject["monitoredParameters"][0]
     assert parameter["monitoringOption"] in "ABC"
     assert parameter["meter"]["accuracyClass"] == "0.5S"

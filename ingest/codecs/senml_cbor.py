@@ -7,7 +7,7 @@ Labels of later extensions may be text; those ending in "_" must be understood.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import cbor2
 
@@ -66,19 +66,28 @@ def _record(i: int, item: Any) -> Record:
     record = Record()
     for label, value in item.items():
         name = _LABELS.get(label) if type(label) is int else None
-        if name in _NUMBERS:
+        if name is None:
+            _unknown(i, label)
+        elif type(value) is float:
+            setattr(record, name, value if name in _NUMBERS else _wrong(i, name, value))
+        elif name in _NUMBERS:
             setattr(record, name, _number(value))
-        elif name in _KINDS:
-            if not isinstance(value, _KINDS[name]):
-                raise PayloadError(
-                    "wrong_shape", f"senml_cbor: record {i}: {name} is {value!r:.40}"
-                )
-            setattr(record, name, value)
-        elif isinstance(label, str) and label.endswith("_"):
-            raise PayloadError(
-                "label_unknown", f"senml_cbor: record {i}: {label!r:.80} must be understood"
-            )
+        else:
+            known = isinstance(value, _KINDS[name])
+            setattr(record, name, value if known else _wrong(i, name, value))
     return record
+
+
+def _wrong(i: int, name: str, value: Any) -> NoReturn:
+    raise PayloadError("wrong_shape", f"senml_cbor: record {i}: {name} is {value!r:.40}")
+
+
+def _unknown(i: int, label: Any) -> None:
+    """Pass over a label of an extension, unless it must be understood."""
+    if isinstance(label, str) and label.endswith("_"):
+        raise PayloadError(
+            "label_unknown", f"senml_cbor: record {i}: {label!r:.80} must be understood"
+        )
 
 
 def _number(value: Any) -> Number:

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from ingest.reading import Stated
 
 CONTENT_TYPES = ("application/senml+json",)
+
+
+class _Known(Record, gc=False, forbid_unknown_fields=True):
+    """A record with no label but the standard's."""
+
+
+_known_decoder = msgspec.json.Decoder(list[_Known])
 _decoder = msgspec.json.Decoder(list[Record])
 # a label ending in "_" must be understood or the pack refused (RFC 8428, section 4.4)
 _MUST_KNOW = re.compile(rb'"(?:[^"\\]|\\.)*_"\s*:')
@@ -38,12 +45,21 @@ def decode(payload: bytes, received_us: int) -> Sequence[Stated]:
         `ingest.formats.senml.resolve`.
     """
     try:
+        records: Sequence[Record] = _known_decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        records = _extended(payload)
+    return resolve(records, received_us)
+
+
+def _extended(payload: bytes) -> Sequence[Record]:
+    """Records that hold labels of extensions; those that must be understood refuse the pack."""
+    try:
         records = _decoder.decode(payload)
     except msgspec.ValidationError as error:
         raise PayloadError("wrong_shape", f"senml_json: {error}; see RFC 8428") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError("malformed_json", f"senml_json: {error}") from None
-    if b'_"' in payload and (label := _MUST_KNOW.search(payload)):
+    if label := _MUST_KNOW.search(payload):
         text = label.group()[:80].decode("utf-8", "replace")
         raise PayloadError("label_unknown", f"senml_json: {text} must be understood and is not")
-    return resolve(records, received_us)
+    return records

@@ -9,7 +9,7 @@ no value of its own, and the name with `#sum` where it has.
 
 from __future__ import annotations
 
-import math
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -79,7 +79,7 @@ class _Draft:
     def add(self, name: str, unit: str | None, value: float) -> None:
         if name in self.values:
             self.refuse("channel_twice", f"{name!r:.80} stands twice at one time; send it once")
-        elif not math.isfinite(value):
+        elif not isfinite(value):
             self.refuse("not_finite", f"{name!r:.80} is {value}; leave the record out")
         else:
             self.values[name] = value
@@ -122,7 +122,12 @@ def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
         if type(value) is float and record.t is None and record.s is None:
             # nearly every record: a value at the base time
             here = here or pack.at(pack.time)
-            here.add(prefix + record.n, record.u or unit, offset + value)
+            name, value = prefix + record.n, offset + value
+            if name in here.values or not isfinite(value):
+                here.add(name, unit, value)
+            else:
+                here.values[name] = value
+                here.units.append(record.u or unit)
         else:
             _add(pack, record, i)
     return [
@@ -185,7 +190,7 @@ def _integrated(unit: str | None) -> str | None:
 
 
 def _number(value: Number, label: str, i: int) -> float:
-    if type(value) is float and math.isfinite(value):
+    if type(value) is float and isfinite(value):
         return value
     raise PayloadError("not_a_number", f"record {i}: {label} is {value!r:.40}; send a number")
 

@@ -180,6 +180,14 @@ def test_a_pack_that_cannot_be_trusted_is_refused_whole(pack, reason):
     assert caught.value.reason == reason
 
 
+def test_a_label_of_an_extension_is_passed_over():
+    """A sensor with a newer library would be refused for a label that changes nothing."""
+    (reading,) = senml_json.decode(b'[{"n":"a","v":1,"x":{"y_z":2}}]', RECEIVED_US)
+    assert reading.values == {"a": 1.0}
+    with pytest.raises(PayloadError, match="malformed_json"):
+        senml_json.decode(b'[{"n":"a","v":1,"x":2}, {', RECEIVED_US)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

@@ -138,7 +138,9 @@ def _add(total: Int64, row: np.ndarray, amount: Int64) -> None:
 
 def _pieces(steps: Steps) -> tuple[np.ndarray, Int64, Int64, Int64]:
     """Cut steps at the grid: which step, which interval, and the piece's bounds."""
-    first = steps.from_us // INTERVAL_US
+    # a step of no length ends where it begins: on the grid, in the interval before
+    point = steps.to_us == steps.from_us
+    first = np.where(point, steps.from_us - 1, steps.from_us) // INTERVAL_US
     last = np.maximum((steps.to_us - 1) // INTERVAL_US, first)
     count = last - first + 1
     which = np.repeat(np.arange(len(first)), count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from ingest.model import Device, Fleet
+from ingest.model import Device, Fleet, Replacement
 from mrv import factors
 from services.flow import Plan
 from services.store import registry
@@ -141,6 +141,20 @@ def serve(connection, device):
 
 def changed(connection):
     connection.execute("INSERT INTO registry_version (changes) VALUES ('{}')")
+
+
+@pytest.mark.parametrize("late", [31, 40, 44, 55, 75])
+def test_a_swap_on_the_grid_keeps_its_step(connection, late):
+    """The first watt-hours of a new meter must not go when a late reading follows them."""
+    swap = Replacement("energy_export_wh", T0_US + 30 * MINUTE_US, 2_000, 40)
+    device = Device("d0", "s", "pv_inverter", rated_power_w=100_000, replacements=(swap,))
+    plan = Plan.of(Fleet([device]), [], factors.load())
+    store = Store(plan)
+    commit(connection, store, at(0, export=1_000), at(30, export=130), at(80, export=5_000))
+    commit(connection, store, at(late, export=130 + 10 * (late - 30)))
+    stored.check(connection, plan)
+    commit(connection, Store(plan), at(late + 1, export=140 + 10 * (late - 30)))
+    stored.check(connection, plan)
 
 
 class TestRegistryChanges:

@@ -1,0 +1,54 @@
+"""Device clocks and gross ranges: what is judged before anything is stored."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.quality import clock_skew, gross_range
+from ingest.quality.clock_skew import FUTURE, OK, SECONDS, TOO_OLD
+
+NOW_US = 1_767_225_600_000_000
+
+
+def test_clocks_are_told_apart():
+    """Each wrong clock has another remedy, and a technician is sent for the right one."""
+    times = np.array(
+        [
+            NOW_US,
+            NOW_US + clock_skew.AHEAD_US,
+            NOW_US + clock_skew.AHEAD_US + 1,
+            2_098_000_000_000_000,
+            0,
+            -1,
+            NOW_US // 1_000,
+            clock_skew.Y2000_US - 1,
+            clock_skew.Y2000_US,
+        ],
+        dtype=np.int64,
+    )
+    assert clock_skew.judge(times, NOW_US).tolist() == [
+        OK, OK, FUTURE, FUTURE, TOO_OLD, TOO_OLD, SECONDS, TOO_OLD, OK,
+    ]  # fmt: skip
+
+
+@given(st.integers(clock_skew.Y2000_US, NOW_US + clock_skew.AHEAD_US))
+def test_late_is_never_refused(time_us):
+    """A logger that was in a drawer for ten years has real readings."""
+    assert clock_skew.judge(np.array([time_us]), NOW_US).tolist() == [OK]
+
+
+def test_each_refusal_has_its_words():
+    """A verdict without a remedy helps nobody."""
+    assert clock_skew.REASONS.keys() == clock_skew.REMEDIES.keys() == {FUTURE, SECONDS, TOO_OLD}
+
+
+def test_range_bounds_are_inside_and_absent_is_nowhere():
+    """A sensor at its limit measures; one that says nothing is not out of range."""
+    values = np.array([-1.0, -1.1, 2.0, 2.1, np.nan, np.inf])
+    assert gross_range.outside(values, -1.0, 2.0).tolist() == [
+        False, True, False, True, False, True,
+    ]  # fmt: skip
+    high = np.array([np.nan, 1.0, 1.0, np.inf, 1.0, np.inf])
+    assert gross_range.outside(values, -np.inf, high).tolist() == [
+        False, False, True, False, False, False,
+    ]  # fmt: skip

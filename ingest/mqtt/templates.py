@@ -14,10 +14,11 @@ from functools import cache
 
 from ingest.errors import RegistryError
 
+SUBSCRIPTIONS = ("tonne/v1/+/telemetry", "tonne/v1/+/+/telemetry")
 NAMES = ("device", "site", "gateway")
 ANY = "+"
 MAX_LENGTH = 500
-_OWN = ("tonne/", "$", "/")
+_FORBIDDEN = ("tonne/", "$", "/")
 _LEVEL = re.compile(r"[^+#{}\x00-\x1f]*")
 
 
@@ -59,6 +60,9 @@ def _is_open(level: str) -> bool:
     return level == ANY or level[:1] == "{"
 
 
+_OWN = tuple(Template(text, tuple(text.split("/"))) for text in SUBSCRIPTIONS)
+
+
 @cache
 def parse(text: str) -> Template:
     """
@@ -77,8 +81,11 @@ def parse(text: str) -> Template:
         known = ", ".join(f"{{{name}}}" for name in NAMES)
         raise RegistryError(f"{text!r} may hold {known}, each once")
     fixed = [level for level in levels if level != ANY and level[1:-1] not in names]
-    if text.startswith(_OWN) or len(text) > MAX_LENGTH:
+    if text.startswith(_FORBIDDEN) or len(text) > MAX_LENGTH:
         raise RegistryError(f"{text!r:.80} may not begin with tonne/, $ or /, nor be longer")
     if not fixed or not all(_LEVEL.fullmatch(level) for level in fixed):
         raise RegistryError(f"{text!r} needs a fixed level, and braces and + as whole levels; no #")
-    return Template(text, levels)
+    found = Template(text, levels)
+    if any(found.overlaps(own) for own in _OWN):
+        raise RegistryError(f"{text!r} fits tonne's own topics too; begin it with a fixed level")
+    return found

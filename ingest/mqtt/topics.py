@@ -12,15 +12,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ingest.errors import PayloadError
-from ingest.mqtt.templates import Template, parse
+from ingest.mqtt.templates import SUBSCRIPTIONS, Template, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ingest.model import Fleet
 
+__all__ = [
+    "PREFIX",
+    "SUBSCRIPTIONS",
+    "Router",
+    "device_of",
+    "principal_of",
+    "receipt_topic",
+    "subscriptions",
+]
+
 PREFIX = "tonne/v1/"
-SUBSCRIPTIONS = ("tonne/v1/+/telemetry", "tonne/v1/+/+/telemetry")
 _REMEMBERED = 200_000
 
 

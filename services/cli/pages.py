@@ -2,7 +2,7 @@
 Pages of the methodology library, written from its files so that they cannot drift.
 
 `python -m services.cli.pages` in the repository writes `docs/methodologies/` and
-the table of symbols in `NOMENCLATURE.md`.
+the table of symbols in `mrv/NOMENCLATURE.md`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
         (folder / name).write_text(text, encoding="utf-8")
-    nomenclature = Path("NOMENCLATURE.md")
+    nomenclature = Path("mrv/NOMENCLATURE.md")
     nomenclature.write_text(symbols(nomenclature.read_text("utf-8")), encoding="utf-8")
 
 

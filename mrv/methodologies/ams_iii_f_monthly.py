@@ -28,7 +28,14 @@ _MONTHS = 12
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE_y as the sum of its twelve months by TOOL04, equation 2; ER = BE - PE. [tCO2e]."""
+    """
+    Emissions of the twelve months of year y at the site, less the project's. [tCO2e].
+
+    BE_m = P * SUM_i SUM_j W_j,i * DOC_j * e^(-k_j (m - i) / 12) * (1 - e^(-k_j / 12))
+    P = phi * (1 - f) * GWP_CH4 * (1 - OX) * 16/12 * F * DOC_f * MCF
+    PE = Q * (EF_CH4 * GWP_CH4 + EF_N2O * GWP_N2O) + EC * EF_el * (1 + TDL) + FC * NCV * EF
+    ER = BE - PE
+    """
     waste, last = inputs["waste_t_by_month"], inputs["year"] * _MONTHS
     baseline = sum(
         (

@@ -32,7 +32,17 @@ ADDITIVE = False
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """ER = min(BE - PE - LE, MD - PE_power). [tCO2e]."""
+    """
+    ER = min(BE - PE, MD - PE_power). [tCO2e].
+
+    BE = Q * COD_inflow * (eta_BL * MCF_BL + (1 - eta_BL) * MCF_disch) * Bo * UF_BL * GWP
+    PE = PE_power + PE_disch + PE_fugitive + PE_flare
+    PE_power = EC * EF_el * (1 + TDL)
+    PE_disch = Q * COD_discharge * MCF_disch * Bo * UF_PJ * GWP
+    PE_fugitive = (1 - CFE) * Q * COD_inflow * eta_PJ * MCF_k * Bo * UF_PJ * GWP
+    PE_flare = BG_burnt * w_CH4 * D_CH4 * (1 - FE) * GWP
+    MD = BG_burnt * w_CH4 * D_CH4 * FE * GWP
+    """
     power = electricity.drawn(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
     baseline = _baseline(inputs, factors)
     in_gas = wastewater.biogas_methane(

@@ -31,7 +31,14 @@ _DAYS_OF_YEAR = 366
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """ER = (BE - PE_CH4) * (1 - U_d) - PE_N2O. [tCO2e]."""
+    """
+    ER = (BE - PE_CH4) * (1 - U_d) - PE_N2O. [tCO2e].
+
+    BE = SUM_s A * L * EFc * SF_w,BL * SF_p * SF_o * GWP_CH4 / 1000
+    PE_CH4 = the same with SF_w,PJ
+    PE_N2O = SUM_s A * N * (EF1_drained - EF1_flooded) * 44/28 * GWP_N2O / 1000
+    SF_o = (1 + ROA * CFOA)^0.59
+    """
     organic = rice.amended(
         inputs["straw_t_per_ha"],
         inputs["cfoa"],

@@ -7,6 +7,7 @@ the table of symbols in `mrv/NOMENCLATURE.md`.
 
 from __future__ import annotations
 
+from inspect import getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def _page(one: Methodology | Tool) -> Iterator[str]:
     yield f"Version {one.version}. {one.reference}.\n"
     yield f"{one.notes}\n"
     yield "## Equation\n"
-    yield f"```\n{(compute.__doc__ or '').strip()}\n```\n"
+    yield f"```\n{getdoc(compute) or ''}\n```\n"
     yield "## Inputs\n"
     yield from _table(_HEAD, list(_rows(schema, "")))
     yield from _published(schema)

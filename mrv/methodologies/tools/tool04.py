@@ -26,7 +26,12 @@ _EMPTY = dict.fromkeys(DEGRADABLE, NOTHING)
 
 
 def compute(inputs: Inputs, factors: Factors) -> Mapping[str, list[Fraction]]:
-    """BE_CH4,y for each year. [tCO2e]."""
+    """
+    Emissions of each year at the site. [tCO2e].
+
+    BE_y = P * SUM_x SUM_j W_j,x * DOC_j * e^(-k_j (y - x)) * (1 - e^-k_j)
+    P = phi * (1 - f) * GWP_CH4 * (1 - OX) * 16/12 * F * DOC_f * MCF
+    """
     waste = [*inputs["waste_t_by_year"], *[_EMPTY] * inputs["years"]]
     return {
         "baseline_t_by_year": [

@@ -69,3 +69,37 @@ def test_a_device_that_is_not_there_is_named(tonne):
     told = tonne("quality", "--device", "inv-9", *SPAN)
     assert told.exit_code == 2
     assert "inv-9" in str(told.exception or "") + told.output
+
+
+def test_meters_that_do_not_agree_are_told(tonne, database_url):
+    """A main meter that counts a fifth too much would be found by an auditor, not by its owner."""
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            "INSERT INTO device (id, site, class, profile, installed) VALUES "
+            "('a', 'roof', 'pv_inverter', 'generic', now()), "
+            "('b', 'roof', 'pv_inverter', 'generic', now())"
+        )
+        conn.cursor().executemany(
+            "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us, "
+            "estimated_us, unknown_us) "
+            "VALUES (%s, 'energy_export', %s::timestamptz, %s, %s, %s, 0)",
+            [
+                (device, f"2026-03-20T{hour:02}:00Z", value, measured, 900_000_000 - measured)
+                for device, values in {
+                    "inv-1": (20_000, 24_000, 50, 90_000),
+                    "a": (10_000, 10_000, 0, 10_000),
+                    "b": (9_900, 10_000, 0, 10_000),
+                }.items()
+                for hour, value in enumerate(values)
+                for measured in [900_000_000 if hour < 3 else 100_000_000]
+            ],
+        )
+    words = ("quality", "--device", "inv-1", "--against", "a", "--against", "b", *SPAN)
+    rows = [r for r in json.loads(tonne(*words, "--json").output) if r["test"] == "sum_check"]
+    assert [(r["time"], r["value"], r["others"]) for r in rows] == [
+        ("2026-03-20T01:00:00Z", 24_000, 20_000)
+    ]
+    told = tonne(*words)
+    assert "3 intervals compared with a + b, 1 differ" in told.output
+    assert tonne(*words, "--tolerance", "20").output.count("sum_check") == 0
+    assert tonne("quality", "--device", "inv-1", "--against", "nobody", *SPAN).exit_code == 2

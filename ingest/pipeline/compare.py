@@ -1,0 +1,63 @@
+"""A meter against those behind it, or against its check meter, interval by interval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest import classes
+from ingest.quality import sum_check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ingest.model import Device
+
+    Quantities = Mapping[tuple[str, str], int]  # by start and quantity
+
+
+class Difference(NamedTuple):
+    """An interval in which a meter and the others together do not agree. [base units]"""
+
+    start: str
+    quantity: str
+    whole: int
+    parts: int
+
+
+def compare(
+    device: Device, whole: Quantities, parts: Sequence[Quantities], share: float
+) -> tuple[int, list[Difference]]:
+    """
+    Compare the intervals that all meters have measured.
+
+    Parameters
+    ----------
+    device : Device
+        The meter whose register's tolerance is the least difference that tells something.
+    whole : mapping of (start, quantity) to int
+        Its intervals.
+    parts : sequence of such mappings
+        The other meters' intervals.
+    share : float
+        Largest difference, as a share of the larger of the two.
+
+    Returns
+    -------
+    compared : int
+        How many intervals could be compared.
+    differences : list of Difference
+    """
+    keys = sorted(key for key in whole if all(key in part for part in parts))
+    left = np.array([whole[key] for key in keys], dtype=np.int64)
+    right = np.array([sum(part[key] for part in parts) for key in keys], dtype=np.int64)
+    tolerance = {c.quantity: max(c.tolerance, 1) for c in classes.load()[device.class_id].registers}
+    found: list[Difference] = []
+    for quantity, resolution in tolerance.items():
+        of = np.array([key[1] == quantity for key in keys], dtype=np.bool_)
+        marks = sum_check.marks(left, right, share, resolution) & of
+        found.extend(
+            Difference(*keys[i], int(left[i]), int(right[i])) for i in np.flatnonzero(marks)
+        )
+    return len(keys), found

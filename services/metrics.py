@@ -94,6 +94,13 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.offset_lag = Gauge(
+            "tonne_stream_offset_lag",
+            "Records of a Kafka partition that are not stored yet, as the worker last saw it",
+            ["partition"],
+            registry=self.registry,
+        )
+
     def _accounting(self) -> None:
         self.coverage_ratio = Gauge(
             "tonne_coverage_ratio",

@@ -8,7 +8,7 @@ registry than the bridge.
 """
 
 from ingest.wire.envelope import SCHEMA, WireError
-from ingest.wire.parcel import Parcel, partition_of, sort
+from ingest.wire.parcel import Parcel, join, partition_of, sort
 from ingest.wire.tables import decode, encode
 
-__all__ = ["SCHEMA", "Parcel", "WireError", "decode", "encode", "partition_of", "sort"]
+__all__ = ["SCHEMA", "Parcel", "WireError", "decode", "encode", "join", "partition_of", "sort"]

@@ -96,3 +96,28 @@ def sort(parcel: Parcel, keys: Sequence[str], partitions: int) -> dict[int, Parc
     return {
         int(p): parcel.take(np.flatnonzero(where == p).astype(np.int32)) for p in np.unique(where)
     }
+
+
+def join(parcels: Sequence[Parcel]) -> tuple[Parcel, list[int]]:
+    """
+    Put parcels after one another.
+
+    Returns
+    -------
+    Parcel
+        Frames stay apart, messages are renumbered.
+    list of int, n
+        When each message was received. [us UTC]
+    """
+    whole = Parcel([], [], [], [], [], 0)
+    received: list[int] = []
+    for parcel in parcels:
+        base = len(whole)
+        for frame in parcel.frames:
+            frame.message = frame.message + np.int32(base)
+        whole.frames += parcel.frames
+        whole.rejected += [Rejected(r.message + base, r.reason, r.detail) for r in parcel.rejected]
+        for name in ("topics", "payloads", "content_types", "repeated", "codecs"):
+            getattr(whole, name).extend(getattr(parcel, name))
+        received += [parcel.received_us] * len(parcel)
+    return whole, received

@@ -104,7 +104,7 @@ class Committer:
         return self._database.hold(lambda connection: self._attempt(connection, inbox), lost)
 
     def _attempt(self, connection: Connection[TupleRow], inbox: Inbox) -> Done:
-        admitted = admit_inbox(self._registered, connection, inbox)
+        admitted = admit_inbox(self._registered, lambda work: work(connection), inbox)
         held = self._registered.held
         letters = Letters(
             inbox.topics, inbox.payloads, inbox.content_types, inbox.repeated, inbox.received_us

@@ -1,46 +1,58 @@
-"""
-A connection that comes back, and work that waits for it.
-
-What is not yet durable is held while the database is down, and tried again in
-place: nobody upstream is told that it was stored.
-"""
+"""A connection that comes back, and work that waits for it."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
 from ingest.errors import ServerError
+from services.intake.patience import Patience, line
 from services.store.pool import connect
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from typing import LiteralString
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
+_BLIND_S = 5.0
 _T = TypeVar("_T")
 
 
-class GaveUpError(Exception):
-    """The process stops before a server came back; nothing was acknowledged."""
-
-
 class Database:
-    """The one connection of a process, as `tonne_ingest`."""
+    """
+    The one connection of a process, as `tonne_ingest`.
+
+    Parameters
+    ----------
+    url, name : str
+        Where, and what `pg_stat_activity` shows.
+    limits : sequence of str, optional
+        Server settings of the connection, such as `statement_timeout = '5min'`.
+    """
 
     def __init__(
-        self, url: str, name: str, log: FilteringBoundLogger, stopping: threading.Event
+        self,
+        url: str,
+        name: str,
+        log: FilteringBoundLogger,
+        stopping: threading.Event,
+        limits: Sequence[LiteralString] = (),
     ) -> None:
         self._url = url
         self._name = name
         self._log = log
-        self._stopping = stopping
+        self._limits = limits
+        self._patience = Patience(
+            "database", (psycopg.OperationalError, ServerError), log, stopping
+        )
         self._connection: Connection[TupleRow] | None = None
+        self._blind_until_s = 0.0
 
     def connection(self) -> Connection[TupleRow]:
         """
@@ -55,6 +67,8 @@ class Database:
             self._connection = connect(
                 self._url, role="tonne_ingest", name=self._name, autocommit=True
             )
+            for limit in self._limits:
+                self._connection.execute(b"SET " + limit.encode())
         return self._connection
 
     def close(self) -> None:
@@ -64,42 +78,28 @@ class Database:
             self._connection = None
 
     def glance(self, work: Callable[[Connection[TupleRow]], object]) -> None:
-        """Do what may as well be done next time; a lost database is only noted."""
+        """Do what may as well be done later; a lost database is noted, and left for a while."""
+        if time.monotonic() < self._blind_until_s:
+            return
         try:
             work(self.connection())
-        except (psycopg.OperationalError, ServerError) as error:
+        except self._patience.errors as error:
             self.close()
+            self._blind_until_s = time.monotonic() + _BLIND_S
             self._log.warning("database lost", error=line(error))
 
     def hold(self, work: Callable[[Connection[TupleRow]], _T], lost: Callable[[], object]) -> _T:
         """
-        Do work, however long the database takes.
-
-        Parameters
-        ----------
-        work : callable
-            Called with a connection, until it returns.
-        lost : callable
-            Called after each loss: the answer may be lost and not the commit.
+        Do work, however long the database takes; see `Patience.hold`.
 
         Raises
         ------
         GaveUpError
             When the process is told to stop while the database is down.
         """
-        wait_s = _FIRST_WAIT_S
-        while True:
-            try:
-                return work(self.connection())
-            except (psycopg.OperationalError, ServerError) as error:
-                self.close()
-                lost()
-                self._log.warning("database lost, holding", error=line(error), wait_s=wait_s)
-                if self._stopping.wait(wait_s):
-                    raise GaveUpError from None
-                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
+        def drop() -> None:
+            self.close()
+            lost()
 
-def line(error: BaseException) -> str:
-    """Return an error's text as one line of a log."""
-    return " ".join(str(error).split())[:300]
+        return self._patience.hold(lambda: work(self.connection()), drop)

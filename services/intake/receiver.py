@@ -22,7 +22,7 @@ from ingest.errors import ServerError
 from ingest.mqtt.session import Session
 from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
 from services.clock import now_us
-from services.intake.database import GaveUpError
+from services.intake.patience import GaveUpError
 from services.intake.receipts import Receipts
 from services.intake.registered import CHECK_S
 

@@ -105,14 +105,26 @@ _R = TypeVar("_R", bound=HasRouter)
 
 
 def admit_inbox(
-    registered: Registered[_R], connection: Connection[TupleRow], inbox: Inbox
+    registered: Registered[_R],
+    ask: Callable[[Callable[[Connection[TupleRow]], object]], object],
+    inbox: Inbox,
 ) -> Admitted:
-    """Admit messages; a device not known is looked for in a newer registry first."""
-    registered.look(connection)
-    admitted = _admit(registered.held.router, inbox)
-    unknown = any(r.reason == "unknown_device" for r in admitted.rejected)
-    if unknown and registered.refresh(connection):
-        admitted = _admit(registered.held.router, inbox)
+    """
+    Admit messages; a device not known is looked for in a newer registry first.
+
+    Parameters
+    ----------
+    ask : callable
+        Does what it is given over a connection: or not, where the version in
+        use is good enough while the database is away.
+    """
+    ask(registered.look)
+    router = registered.held.router
+    admitted = _admit(router, inbox)
+    if any(r.reason == "unknown_device" for r in admitted.rejected):
+        ask(registered.refresh)
+        if registered.held.router is not router:
+            admitted = _admit(registered.held.router, inbox)
     return admitted
 
 

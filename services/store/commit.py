@@ -23,7 +23,7 @@ from services.store.binary_copy import Words
 from services.store.derived import BindingWords
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
@@ -34,6 +34,16 @@ if TYPE_CHECKING:
 
 
 _REMADE_AT_ONCE = 50
+
+
+def _nothing(cursor: Cursor[TupleRow]) -> None:
+    """Begin a transaction with nothing else."""
+
+
+def _all(device_id: str) -> bool:
+    """Take every device for ours."""
+    del device_id
+    return True
 
 
 @dataclass(slots=True)
@@ -62,6 +72,7 @@ class Store:
         frames: Sequence[Frame],
         rejected: Sequence[Rejected],
         messages: Letters,
+        first: Callable[[Cursor[TupleRow]], None] = _nothing,
     ) -> Committed:
         """
         Store a batch; return once it is durable.
@@ -74,6 +85,8 @@ class Store:
             Refusals so far; conflicts are added.
         messages : Letters
             The messages themselves, for the dead letters.
+        first : callable, optional
+            What the transaction does before all else; raising ends it.
 
         Raises
         ------
@@ -82,11 +95,11 @@ class Store:
             call may be made again.
         """
         try:
-            return self._commit(connection, frames, rejected, messages, trust=True)
+            return self._commit(connection, frames, rejected, messages, first, trust=True)
         except UniqueViolation:
             # somebody else stored rows that we took for new: look again, merge all
             self.state.forget()
-            return self._commit(connection, frames, rejected, messages, trust=False)
+            return self._commit(connection, frames, rejected, messages, first, trust=False)
         except BaseException:
             self.state.forget()
             raise
@@ -99,26 +112,48 @@ class Store:
         remade.remember(self.state, self._scratch)
         return out
 
-    def remake_requested(self, connection: Connection[TupleRow]) -> int:
+    def remake_requested(
+        self,
+        connection: Connection[TupleRow],
+        first: Callable[[Cursor[TupleRow]], None] = _nothing,
+        mine: Callable[[str], bool] = _all,
+    ) -> int:
         """
         Make again what the registry's changes asked for; return how many devices.
 
         Requests of devices that the registry no longer holds are dropped.
+
+        Parameters
+        ----------
+        first : callable, optional
+            What each transaction does before all else; raising ends it.
+        mine : callable, optional
+            Whether a device id is this process's to write; others' requests wait.
         """
+        rows = connection.execute("SELECT device_id FROM remake_request ORDER BY device_id")
+        wanted = [device_id for (device_id,) in rows if mine(device_id)]
         count = 0
-        while ids := self._remake_some(connection):
-            count += sum(device_id in self.plan.fleet.by_id for device_id in ids)
+        for at in range(0, len(wanted), _REMADE_AT_ONCE):
+            done = self._remake_some(connection, first, wanted[at : at + _REMADE_AT_ONCE])
+            count += sum(device_id in self.plan.fleet.by_id for device_id in done)
         return count
 
-    def _remake_some(self, connection: Connection[TupleRow]) -> list[str]:
+    def _remake_some(
+        self,
+        connection: Connection[TupleRow],
+        first: Callable[[Cursor[TupleRow]], None],
+        wanted: Sequence[str],
+    ) -> list[str]:
         """Answer some requests, unless the registry is newer: then its plan must answer them."""
         with connection.transaction(), connection.cursor() as cursor:
+            first(cursor)
             cursor.execute(
                 "DELETE FROM remake_request WHERE device_id IN (SELECT device_id"
-                " FROM remake_request ORDER BY device_id LIMIT %s FOR UPDATE SKIP LOCKED)"
+                " FROM remake_request WHERE device_id = ANY(%s)"
+                " ORDER BY device_id FOR UPDATE SKIP LOCKED)"
                 " AND %s = (SELECT coalesce(max(version), 0) FROM registry_version)"
                 " RETURNING device_id",
-                (_REMADE_AT_ONCE, self.plan.fleet.version),
+                (list(wanted), self.plan.fleet.version),
             )
             ids = [device_id for (device_id,) in cursor.fetchall()]
             known = [self.plan.fleet.by_id[i] for i in ids if i in self.plan.fleet.by_id]
@@ -132,11 +167,13 @@ class Store:
         frames: Sequence[Frame],
         rejected: Sequence[Rejected],
         messages: Letters,
+        first: Callable[[Cursor[TupleRow]], None],
         *,
         trust: bool,
     ) -> Committed:
         out = Committed(rejected=list(rejected))
         with connection.transaction(), connection.cursor() as cursor:
+            first(cursor)
             self._load(cursor, frames)
             split = [self._split(frame, trust=trust) for frame in frames]
             fresh = [frame for frame, _ in split if len(frame)]

@@ -32,13 +32,22 @@ _TYPES = ["timestamptz", "text", "text", "text", "text", "text", "bytea", "text"
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """The messages of a batch: what a dead letter keeps of each."""
+    """
+    The messages of a batch: what a dead letter keeps of each.
+
+    `received_us` is one time for all, or one a message.
+    """
 
     topics: Sequence[str]
     payloads: Sequence[bytes]
     content_types: Sequence[str | None]
     repeated: Sequence[bool]
-    received_us: int
+    received_us: int | Sequence[int]
+
+    def received(self, message: int) -> int:
+        """When a message was received. [us UTC]"""
+        when = self.received_us
+        return when if isinstance(when, int) else when[message]
 
 
 def record(
@@ -69,7 +78,7 @@ def record(
             device = device_of(topic, fleet)
             copy.write_row(
                 (
-                    _moment(messages.received_us),
+                    _moment(messages.received(k)),
                     _clean(topic),
                     _clean(principal_of(topic)),
                     device if device in fleet.by_id else None,

@@ -1,0 +1,158 @@
+"""
+The sending half of `tonne bridge`: batches to Kafka, each until Kafka has it.
+
+The registry decides what is admitted.  While its database is away the version
+in use goes on, since Kafka is there to outlast the database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import KafkaError
+
+from ingest.mqtt.topics import Router, device_of
+from ingest.wire import Parcel, encode, sort
+from services.bridge.producer import MAX_RECORD, Producer
+from services.intake.counts import Ignored, count_lag, count_messages
+from services.intake.database import Database
+from services.intake.patience import Patience
+from services.intake.receiver import Done
+from services.intake.registered import Registered, admit_inbox
+from services.intake.topics import partitions
+from services.store import registry
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from ingest.model import Fleet
+    from ingest.mqtt.inbox import Inbox
+    from ingest.pipeline import Admitted
+    from services.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What one registry version is to this process."""
+
+    router: Router
+
+    @property
+    def fleet(self) -> Fleet:
+        return self.router.fleet
+
+
+class Forwarder:
+    """Admits batches and sends them, a parcel a partition."""
+
+    def __init__(
+        self,
+        database_url: str,
+        kafka_url: str,
+        topic: str,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        stopping: threading.Event,
+    ) -> None:
+        self._database = Database(database_url, "tonne bridge", log, stopping)
+        self._patience = Patience("kafka", (KafkaError, OSError), log, stopping)
+        self._producer = Producer(kafka_url, topic, log)
+        self._kafka_url, self._topic = kafka_url, topic
+        self._metrics = metrics
+        self._log = log
+        self._registered = Registered(self._take_up)
+        self._ignored = Ignored(log)
+        self._partitions = 0
+
+    def open(self) -> None:
+        """
+        Read the registry, and the topic's number of partitions.
+
+        Raises
+        ------
+        ServerError
+            When a server cannot be reached at start.
+        InputError
+            When the topic is not there.
+        """
+        self._partitions = partitions(self._kafka_url, self._topic)
+        self._registered.refresh(self._database.connection())
+
+    @property
+    def fleet(self) -> Fleet:
+        """The fleet of the registry version that is in use."""
+        return self._registered.held.fleet
+
+    def look(self) -> None:
+        """Take up a new registry version while no message comes."""
+        self._database.glance(self._registered.refresh)
+
+    def store(self, inbox: Inbox) -> Done:
+        """
+        Make a batch durable in Kafka, however long it takes.
+
+        Raises
+        ------
+        GaveUpError
+            When the process is told to stop while Kafka is away.
+        """
+        admitted = admit_inbox(self._registered, self._database.glance, inbox)
+        held = self._registered.held
+
+        def lost() -> None:
+            # Kafka may have it all: the worker then looks before it keeps a refusal twice
+            self._producer.drop()
+            inbox.repeated = [True] * len(inbox)
+
+        self._patience.hold(
+            lambda: self._producer.send(list(self._records(held.fleet, inbox, admitted))), lost
+        )
+        count_messages(self._metrics, admitted.codecs, admitted.rejected, "forwarded")
+        count_lag(self._metrics, admitted.frames, inbox.received_us)
+        self._ignored.tell(admitted)
+        route = held.router.route
+        seen = [(route(inbox.topics[k]), found) for k, found in admitted.seen.items()]
+        return Done(inbox, held.fleet, seen)
+
+    def _records(
+        self, fleet: Fleet, inbox: Inbox, admitted: Admitted
+    ) -> Iterator[tuple[int, bytes]]:
+        parcel = Parcel(
+            inbox.topics, inbox.payloads, inbox.content_types, inbox.repeated, admitted.codecs,
+            inbox.received_us, admitted.frames, admitted.rejected,
+        )  # fmt: skip
+        keys = [device_of(topic, fleet) or topic for topic in inbox.topics]
+        for partition, part in sort(parcel, keys, self._partitions).items():
+            for record in fitting(part, fleet):
+                yield partition, record
+
+    def _take_up(self, connection: Connection[TupleRow]) -> _Version:
+        with connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            fleet = registry.load_fleet(connection)
+        self._log.info("registry", version=fleet.version, devices=len(fleet))
+        return _Version(Router(fleet))
+
+    def report(self) -> None:
+        """Nothing is live here: the workers know the fleet's state."""
+
+    def close(self) -> None:
+        """Let go of both servers."""
+        self._producer.close()
+        self._database.close()
+
+
+def fitting(parcel: Parcel, fleet: Fleet) -> Iterator[bytes]:
+    """Encode a parcel as records that Kafka takes: one, or halves of it."""
+    record = encode(parcel, fleet)
+    if len(record) <= MAX_RECORD or len(parcel) == 1:
+        yield record
+        return
+    for half in parcel.halves():
+        yield from fitting(half, fleet)

@@ -1,0 +1,154 @@
+"""
+The Kafka topic of parcels: made and checked by us, never by a broker's default.
+
+A broker that makes topics when asked for them would pick a number of partitions
+of its own, and what a device's partition is would depend on who came first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+
+from ingest.errors import InputError, ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+TOPIC = "tonne-parcels"
+PORT = 9_092
+_HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a topic should be: partitions, copies, how long records are kept."""
+
+    name: str
+    partitions: int
+    replication: int
+    retention_hours: int
+
+    @property
+    def configs(self) -> dict[str, str]:
+        """Topic settings by Kafka's names; parcels are never compacted away."""
+        return {
+            "retention.ms": str(self.retention_hours * _HOUR_MS),
+            "cleanup.policy": "delete",
+        }
+
+
+def bootstrap(url: str) -> str:
+    """Return `host:port` of a `kafka://` URL."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or PORT}"
+
+
+def apply(url: str, wanted: Topic) -> bool:
+    """
+    Make a topic, or check the one that is there.
+
+    Returns
+    -------
+    bool
+        Whether it was made now.
+
+    Raises
+    ------
+    InputError
+        When it is there and is not as wanted.
+    ServerError
+        When the broker cannot be reached or refuses.
+    """
+    return asyncio.run(_apply(url, wanted))
+
+
+def partitions(url: str, name: str) -> int:
+    """
+    Return the number of partitions of a topic.
+
+    Raises
+    ------
+    InputError
+        When there is no such topic.
+    ServerError
+        When the broker cannot be reached.
+    """
+    return asyncio.run(_partitions(url, name))
+
+
+@asynccontextmanager
+async def _admin(url: str) -> AsyncIterator[Any]:
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap(url))
+    try:
+        await client.start()
+        yield client
+    except (KafkaError, OSError) as error:
+        raise ServerError(
+            f"Kafka {bootstrap(url)}: {' '.join(str(error).split())}; check TONNE_KAFKA_URL, "
+            "or start a broker with `tonne local up --kafka`"
+        ) from error
+    finally:
+        await client.close()
+
+
+async def _apply(url: str, wanted: Topic) -> bool:
+    async with _admin(url) as admin:
+        if wanted.name not in await admin.list_topics():
+            new = NewTopic(
+                wanted.name, wanted.partitions, wanted.replication, topic_configs=wanted.configs
+            )
+            answer = await admin.create_topics([new])
+            for name, code, *told in answer.topic_errors:
+                if code:
+                    raise ServerError(f"Kafka refuses topic {name!r}: {for_code(code)(*told)}")
+            return True
+        _check(wanted, await _describe(admin, wanted.name), await _configs(admin, wanted.name))
+        return False
+
+
+async def _partitions(url: str, name: str) -> int:
+    async with _admin(url) as admin:
+        # asking for a topic by name would make it on a broker that makes topics by itself
+        if name not in await admin.list_topics():
+            raise InputError(f"Kafka has no topic {name!r}; make it with `tonne topics apply`")
+        return len(await _describe(admin, name))
+
+
+async def _describe(admin: Any, name: str) -> list[dict[str, Any]]:
+    (found,) = await admin.describe_topics([name])
+    partitions: list[dict[str, Any]] = found["partitions"]
+    return partitions
+
+
+async def _configs(admin: Any, name: str) -> dict[str, str]:
+    resource = ConfigResource(ConfigResourceType.TOPIC, name)
+    (answer,) = await admin.describe_configs([resource])
+    return {entry[0]: entry[1] for *_, entries in answer.resources for entry in entries}
+
+
+def _check(wanted: Topic, found: list[dict[str, Any]], configs: dict[str, str]) -> None:
+    if len(found) != wanted.partitions:
+        raise InputError(
+            f"topic {wanted.name!r} has {len(found)} partitions, not {wanted.partitions}: a change "
+            "moves devices between partitions; docs/scaling.md says how to do it"
+        )
+    copies = min(len(partition["replicas"]) for partition in found)
+    if copies < wanted.replication:
+        raise InputError(
+            f"topic {wanted.name!r} has {copies} copies, not {wanted.replication}; "
+            "add them with kafka-reassign-partitions"
+        )
+    for key, value in wanted.configs.items():
+        if configs.get(key, value) != value:
+            raise InputError(
+                f"topic {wanted.name!r} has {key}={configs[key]}, not {value}; "
+                "ask for that, or change it with kafka-configs"
+            )

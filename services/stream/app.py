@@ -1,0 +1,110 @@
+"""
+The Faust app of `tonne worker`: one agent, no tables, nothing declared.
+
+As Faust 0.15 behaves, `take` acknowledges what failed, and a failed event is
+not seen again by the same process.  So: `noack_take`, one at a time, retried
+in place, and a process that ends when anything else goes wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import faust
+
+from services.intake.topics import bootstrap
+from services.stream.committer import Record
+from services.stream.consumer import transport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from services.metrics import Metrics
+    from services.settings import Settings
+    from services.stream.storing import Storing
+
+GROUP = "tonne-worker"
+SESSION_S = 30.0
+RECORDS = 64
+LINGER_S = 0.05
+
+
+def build_app(
+    settings: Settings, topic: str, storing: Storing, metrics: Metrics, *,
+    group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None,
+) -> faust.App:  # fmt: skip
+    """
+    Return the app that stores a topic's parcels.
+
+    Parameters
+    ----------
+    storing : Storing
+        Where records go.
+    group : str
+        Consumer group; all workers of a topic have the same.
+    session_s : float
+        After so long a silence a worker is thought dead. [s]
+    instance : str, optional
+        A name that stays over restarts: back within the session, no rebalance.
+    """
+    data = settings.home / "worker"  # Faust wants a folder, though nothing of ours is in it
+    data.mkdir(parents=True, exist_ok=True)
+    url = f"kafka://{bootstrap(settings.require('kafka_url'))}"
+    app = faust.App(
+        group, broker=url, **_options(data, session_s, instance),
+    )  # fmt: skip
+    app.transport = transport(app.conf.broker_consumer, app, storing.take_over)
+    parcels = app.topic(topic, value_serializer="raw", key_serializer="raw")
+
+    @app.agent(parcels, concurrency=1, name="store")
+    async def store(stream: Any) -> AsyncIterator[None]:
+        async for events in stream.noack_take(RECORDS, within=LINGER_S):
+            for partition, records in _by_partition(events).items():
+                await storing.store(partition, records)
+                _note_lag(app, topic, partition, records, metrics)
+            for event in events:
+                await stream.ack(event)
+            yield
+
+    return app
+
+
+def _options(data: Path, session_s: float, instance: str | None) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "autodiscover": False,
+        "datadir": str(data),
+        "store": "memory://",
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "table_standby_replicas": 0,  # without tables, Kafka's own assignor does
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_group_instance_id": instance or "",
+        "broker_session_timeout": session_s,
+        "broker_heartbeat_interval": session_s / 6,
+        "broker_max_poll_interval": 600,
+        "broker_commit_interval": 1.0,
+        "stream_buffer_maxsize": 2 * RECORDS,
+        "stream_wait_empty": True,
+        "processing_guarantee": "at_least_once",
+        "agent_supervisor": "mode.CrashingSupervisor",
+        "web_enabled": False,  # our own exporter has the metrics
+    }
+
+
+def _by_partition(events: Sequence[Any]) -> dict[int, list[Record]]:
+    found: dict[int, list[Record]] = {}
+    for event in events:
+        message = event.message
+        found.setdefault(message.partition, []).append(Record(message.offset, message.value or b""))
+    return found
+
+
+def _note_lag(
+    app: faust.App, topic: str, partition: int, records: Sequence[Record], metrics: Metrics
+) -> None:
+    end = app.consumer.highwater(faust.types.TP(topic, partition))
+    if end is not None:
+        lag = max(0, end - records[-1].offset - 1)
+        metrics.offset_lag.labels(str(partition)).set(lag)

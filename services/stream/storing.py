@@ -1,0 +1,60 @@
+"""The committer's thread, as the event loop sees it: one thing at a time, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from services.stream.committer import Record, StreamCommitter
+
+_T = TypeVar("_T")
+
+
+class Storing:
+    """
+    Keeps the database out of the event loop, which must go on sending heartbeats.
+
+    `failure` is what ended the storing for good; the process is to leave with it.
+    """
+
+    def __init__(self, committer: StreamCommitter) -> None:
+        self._committer = committer
+        self._thread = ThreadPoolExecutor(1, "committer")
+        self.failure: BaseException | None = None
+        self.failed = asyncio.Event()
+
+    async def take_over(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Make partitions ours; return the next offset of each."""
+        return await self._do(lambda: self._committer.take_over(partitions))
+
+    async def store(self, partition: int, records: Sequence[Record]) -> None:
+        """Make records durable."""
+        await self._do(lambda: self._committer.store(partition, records))
+
+    async def idle(self) -> None:
+        """Do what is due now and then: look at the registry, set gauges."""
+        await self._do(self._committer.look)
+        await self._do(self._committer.report)
+
+    async def _do(self, work: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except BaseException as error:
+            if not isinstance(error, asyncio.CancelledError):
+                self.fail(error)
+            raise
+
+    def fail(self, error: BaseException) -> None:
+        """Note the first failure."""
+        if self.failure is None:
+            self.failure = error
+        self.failed.set()
+
+    def close(self) -> None:
+        """Wait for what is running, and end the thread."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._committer.close()

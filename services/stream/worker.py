@@ -1,0 +1,111 @@
+"""
+`tonne worker`: Kafka to TimescaleDB.
+
+SIGTERM stores what was read, tells the group, and leaves.  A failure ends the
+process with its reason: whoever restarts it starts from the stored offsets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from ingest.errors import ServerError
+from services.intake.patience import GaveUpError
+from services.intake.topics import partitions
+from services.store.offsets import FencedError
+from services.stream.app import GROUP, SESSION_S, build_app
+from services.stream.committer import StreamCommitter
+from services.stream.storing import Storing
+
+if TYPE_CHECKING:
+    import faust
+    from structlog.typing import FilteringBoundLogger
+
+    from services.metrics import Metrics
+    from services.settings import Settings
+
+IDLE_S = 2.0
+STOP_S = 30.0
+
+
+async def work(
+    settings: Settings, topic: str, metrics: Metrics, log: FilteringBoundLogger, *,
+    group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None,
+) -> None:  # fmt: skip
+    """
+    Store parcels until told to stop.
+
+    Raises
+    ------
+    InputError
+        When the topic is not there.
+    ServerError
+        When a server cannot be reached at start, or a successor took over.
+    """
+    count = await asyncio.to_thread(partitions, settings.require("kafka_url"), topic)
+    stopping = threading.Event()
+    database = settings.require("database_url")
+    committer = StreamCommitter(database, topic, count, metrics, log, stopping)
+    await asyncio.to_thread(committer.open)
+    storing = Storing(committer)
+    app = build_app(
+        settings, topic, storing, metrics, group=group, session_s=session_s, instance=instance
+    )
+    leave = asyncio.Event()
+
+    def stop() -> None:
+        stopping.set()
+        leave.set()
+
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop)
+    await app.start()
+    log.info("working", topic=topic, group=group, partitions=count)
+    try:
+        await _until(leave, storing, app)
+    finally:
+        stopping.set()
+        await _end(app, storing, log)
+    _raise(storing)
+
+
+async def _until(leave: asyncio.Event, storing: Storing, app: faust.App) -> None:
+    """Wait for the signal or a failure, and do what is due meanwhile."""
+    while not (leave.is_set() or storing.failed.is_set() or app.crashed):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_any(leave, storing.failed), IDLE_S)
+        if not (leave.is_set() or storing.failed.is_set()):
+            await storing.idle()
+    if app.crashed and storing.failure is None:
+        storing.fail(app.crash_reason or ServerError("Faust ended without a reason"))
+
+
+async def _any(*events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _end(app: faust.App, storing: Storing, log: FilteringBoundLogger) -> None:
+    try:
+        await asyncio.wait_for(app.stop(), STOP_S)
+    except TimeoutError:
+        log.warning("left without the group's goodbye; it will notice", after_s=STOP_S)
+    storing.close()
+
+
+def _raise(storing: Storing) -> None:
+    if isinstance(storing.failure, GaveUpError):
+        raise ServerError("stopped while the database was down; nothing was lost")
+    if isinstance(storing.failure, FencedError):
+        raise ServerError(str(storing.failure))
+    if storing.failure is not None:
+        raise storing.failure

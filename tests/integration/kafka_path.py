@@ -1,0 +1,176 @@
+"""Recorded traffic, and the processes that carry it over Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from services.intake.topics import bootstrap
+from services.local.ports import choose
+from services.registry.files import read_files
+from services.simulator.faults import Faults
+from services.simulator.fleet import read_fleet
+from services.simulator.flow import messages
+from services.store.pool import connect
+from services.store.registry_import import import_registry
+
+CATALOG = Path(__file__).parents[2] / "deploy/catalog/demo.yaml"
+START_US = 1_772_323_200_000_000  # 2026-03-01T00:00:00Z
+FAULTS = Faults(
+    duplicates=0.02, disorder=0.05, late=0.03, dropout=0.01, glitch=0.005, jitter=0.005,
+    units=0.002, garbage=0.005, reset=1,
+)  # fmt: skip
+_WINDOW = 1_500
+TABLES = {
+    "interval_quantity": "SELECT * FROM interval_quantity ORDER BY device_id, quantity, start",
+    "interval_emission": "SELECT * FROM interval_emission ORDER BY project_id, device_id, start",
+    "dead_letter": "SELECT topic, principal, device_id, reason, detail, payload, content_type"
+    " FROM dead_letter ORDER BY topic, reason, detail, payload",
+    "readings": "SELECT device_id, time, energy_export_wh, active_power_w, flags"
+    " FROM reading_pv_inverter ORDER BY device_id, time",
+}
+
+
+def traffic(hours: int, seed: int = 11) -> list[tuple[str, bytes]]:
+    """What a fleet sends, faults and all, shuffled by windows and with whole repeats."""
+    chance = random.Random(seed)  # noqa: S311 - the same order each time
+    sent = [
+        (topic, payload)
+        for _, topic, payload, _ in messages(
+            read_fleet(CATALOG), START_US, hours * 3_600_000_000, seed, FAULTS
+        )
+    ]
+    out = []
+    for at in range(0, len(sent), _WINDOW):
+        window = sent[at : at + _WINDOW]
+        window += chance.sample(sent[: at + _WINDOW], 20)
+        chance.shuffle(window)
+        out += window
+    return out
+
+
+def register(database_url: str) -> None:
+    """Import the demonstration's registry."""
+    with connect(database_url) as connection:
+        planned = import_registry(connection, read_files([CATALOG]), author="tester")
+    assert not planned.refused, planned.results
+
+
+def tables(database_url: str) -> dict[str, list[tuple]]:
+    """What a path left in its database."""
+    with psycopg.connect(database_url) as connection:
+        return {name: connection.execute(query).fetchall() for name, query in TABLES.items()}
+
+
+def stored_records(database_url: str) -> int:
+    """Records that the worker has stored, over all partitions."""
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute('SELECT coalesce(sum("offset"), 0) FROM stream_offset').fetchone()
+    return int(row[0])
+
+
+def ended_records(kafka_url: str, topic: str, partitions: int) -> int:
+    """Records that the topic holds, over all partitions."""
+    return asyncio.run(
+        _ended(bootstrap(kafka_url), [TopicPartition(topic, p) for p in range(partitions)])
+    )
+
+
+async def _ended(servers: str, wanted: list[TopicPartition]) -> int:
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers)
+    await consumer.start()
+    try:
+        return sum((await consumer.end_offsets(wanted)).values())
+    finally:
+        await consumer.stop()
+
+
+def wait_until(true: Callable[[], bool], patience_s: float, told: Callable[[], str]) -> None:
+    """Wait, or say what did not come."""
+    end = time.monotonic() + patience_s
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(told())
+        time.sleep(0.02)
+
+
+class Processes:
+    """Commands against one set of servers, their output in files."""
+
+    def __init__(self, folder: Path, database_url: str, mqtt_url: str, kafka_url: str) -> None:
+        self._folder = folder
+        self._environment = {
+            **os.environ,
+            "TONNE_HOME": str(folder / "home"),
+            "TONNE_DATABASE_URL": database_url,
+            "TONNE_MQTT_URL": mqtt_url,
+            "TONNE_KAFKA_URL": kafka_url,
+            "TONNE_METRICS_BIND": "",
+        }
+        self._metrics = f"127.0.0.1:{choose(9464)}"
+        self._count = 0
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "services.cli", *words],
+            env=self._environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a command; its output goes to a file. The bridge tells its metrics."""
+        self._count += 1
+        told = {"TONNE_METRICS_BIND": self._metrics} if words[0] == "bridge" else {}
+        with (self._folder / f"{words[0]}-{self._count}.log").open("wb") as out:
+            return subprocess.Popen(
+                [sys.executable, "-m", "services.cli", *words],
+                env=self._environment | told, stdout=out, stderr=out,
+            )  # fmt: skip
+
+    @contextmanager
+    def doomed(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a command, and end it by SIGKILL."""
+        process = self.start(*words)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    @contextmanager
+    def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a command, and end it by SIGTERM; it must leave in order."""
+        process = self.start(*words)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            code = process.wait(40)
+        assert code == 0, self.logs()
+
+    def forwarded(self) -> int:
+        """Messages that the bridge has put into Kafka."""
+        with urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=5) as page:
+            text = page.read().decode()
+        found = re.findall(r"^tonne_ingest_messages_total{[^}]*} (\S+)$", text, re.MULTILINE)
+        return int(sum(float(value) for value in found))
+
+    def logs(self) -> str:
+        """All output so far."""
+        return "\n".join(
+            f"--- {file.name}\n{file.read_text()}" for file in sorted(self._folder.glob("*.log"))
+        )

@@ -1,0 +1,166 @@
+"""Records to rows: what cannot be read is kept and passed over, what was stored is not again."""
+
+from __future__ import annotations
+
+import threading
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.model import Device, Fleet
+from ingest.mqtt.topics import Router
+from ingest.pipeline import admit
+from ingest.wire import Parcel, encode
+from services.clock import now_us
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.registry.files import read_files
+from services.store.offsets import FencedError
+from services.store.pool import connect
+from services.store.registry_import import import_registry
+from services.stream.committer import Record, StreamCommitter
+
+pytestmark = pytest.mark.integration
+REGISTRY = """
+sites:
+  - {id: roof, name: Roof, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}
+devices:
+"""
+DEVICE = (
+    "  - {id: %s, site: roof, class: energy_meter, profile: generic,"
+    " installed: 2026-01-01T00:00:00Z}\n"
+)
+FLEET = Fleet([Device("m-1", "roof", "energy_meter"), Device("m-2", "roof", "energy_meter")])
+START_MS = 1_772_323_200_000
+TOPIC = "parcels"
+
+
+@pytest.fixture
+def register(database_url, tmp_path):
+    """Import a registry of the devices named."""
+
+    def devices(*names):
+        file = tmp_path / "registry.yaml"
+        file.write_text(REGISTRY + "".join(DEVICE % name for name in names), encoding="utf-8")
+        with connect(database_url) as connection:
+            planned = import_registry(connection, read_files([file]), author="tester")
+        assert not planned.refused, planned.results
+
+    devices("m-1")
+    return devices
+
+
+@pytest.fixture
+def committer(database_url, register):
+    """Make committers on one database."""
+    made = []
+
+    def another():
+        metrics = Metrics(CollectorRegistry())
+        made.append(
+            StreamCommitter(database_url, TOPIC, 1, metrics, get_logger("test"), threading.Event())
+        )
+        return made[-1]
+
+    yield another
+    for one in made:
+        one.close()
+
+
+def record(offset, minutes, device="m-1"):
+    """A bridge's record of readings at these minutes."""
+    topics = [f"tonne/v1/{device}/telemetry"] * len(minutes)
+    payloads = [
+        b'{"ts": %d, "values": {"energy_import_kwh": %d}}' % (START_MS + m * 60_000, 100 + m)
+        for m in minutes
+    ]
+    n, received = len(minutes), now_us()
+    admitted = admit(FLEET, Router(FLEET).route, topics, payloads, [None] * n, received)
+    parcel = Parcel(
+        topics, payloads, [None] * n, [False] * n, admitted.codecs, received,
+        admitted.frames, admitted.rejected,
+    )  # fmt: skip
+    return Record(offset, encode(parcel, FLEET))
+
+
+def minutes(database_url, device="m-1"):
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT (extract(epoch FROM time) / 60)::bigint - %s FROM reading_energy_meter"
+            " WHERE device_id = %s ORDER BY 1",
+            (START_MS // 60_000, device),
+        ).fetchall()
+    return [int(minute) for (minute,) in rows]
+
+
+def letters(database_url):
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(
+            "SELECT reason, topic, payload FROM dead_letter ORDER BY id"
+        ).fetchall()
+
+
+def offset(database_url):
+    with psycopg.connect(database_url) as connection:
+        return connection.execute('SELECT "offset" FROM stream_offset').fetchone()[0]
+
+
+def test_records_that_cannot_be_read_do_not_stop_the_partition(database_url, committer):
+    """One foreign record would keep a whole partition's devices from ever being stored."""
+    worker = committer()
+    assert worker.take_over([0]) == {0: 0}
+    cut = record(2, [2]).value[:-20]
+    worker.store(0, [record(0, [0]), Record(1, b"hello"), Record(2, cut), record(3, [3])])
+    assert minutes(database_url) == [0, 3]
+    assert letters(database_url) == [
+        ("foreign_record", "kafka:parcels", b"hello"),
+        ("damaged_record", "kafka:parcels", cut),
+    ]
+    assert offset(database_url) == 4
+
+
+def test_records_that_were_stored_are_dropped(database_url, committer):
+    """Kafka delivers again after a restart; a refusal kept twice would look like two."""
+    worker = committer()
+    worker.take_over([0])
+    records = [record(0, [0]), Record(1, b"hello"), record(2, [1])]
+    worker.store(0, records)
+    worker.store(0, records)
+    successor = committer()
+    assert successor.take_over([0]) == {0: 3}
+    successor.store(0, [*records, record(3, [2])])
+    assert minutes(database_url) == [0, 1, 2]
+    assert len(letters(database_url)) == 1
+
+
+def test_a_worker_that_was_replaced_stores_nothing(database_url, committer):
+    """A paused worker that wakes up would write from marks that are long out of date."""
+    old, new = committer(), committer()
+    old.take_over([0])
+    old.store(0, [record(0, [0])])
+    new.take_over([0])
+    with pytest.raises(FencedError):
+        old.store(0, [record(1, [1])])
+    assert minutes(database_url) == [0]
+    new.store(0, [record(1, [1])])
+    assert minutes(database_url) == [0, 1]
+
+
+def test_a_device_newer_than_the_worker_is_looked_up(database_url, committer, register):
+    """A device that the bridge knew first would lose its first readings."""
+    worker = committer()
+    worker.take_over([0])
+    worker.store(0, [record(0, [0])])
+    register("m-1", "m-2")
+    worker.store(0, [record(1, [0], "m-2")])
+    assert minutes(database_url, "m-2") == [0]
+    assert letters(database_url) == []
+
+
+def test_partitions_of_others_are_left_alone(database_url, committer):
+    """Records that waited while their partition went elsewhere are their new worker's."""
+    worker = committer()
+    worker.take_over([])
+    worker.store(0, [record(0, [0])])
+    assert minutes(database_url) == []

@@ -11,13 +11,14 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.bench import codecs, drain, latency, memory
+from tests.bench import codecs, drain, latency, memory, verification
 from tests.running import Pipeline
 
 PARTS = {
     "drain": drain.measure,
     "latency": latency.measure,
     "memory": memory.measure,
+    "verification": verification.measure,
     "codecs": codecs.measure,
 }
 

@@ -1,0 +1,148 @@
+"""What a bridge acknowledges is in Kafka; what is not, the MQTT broker keeps."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from secrets import token_bytes
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.errors import InputError, ServerError
+from ingest.model import Device, Fleet
+from ingest.wire import Parcel, decode
+from services.bridge.bridge import Bridge
+from services.bridge.forwarder import fitting
+from services.bridge.producer import MAX_RECORD
+from services.intake.topics import Topic, apply, partitions
+from services.logs import get_logger
+from services.metrics import Metrics
+from tests.bench.load import Publisher
+from tests.integration.kafka_path import ended_records, wait_until
+
+TOPIC = Topic("parcels", 2, 1, 24)
+
+
+class Running:
+    """A bridge in a thread."""
+
+    def __init__(self, database_url, mqtt_url, kafka_url, share=None, name="bridge-1"):
+        self.metrics = Metrics(CollectorRegistry())
+        self.bridge = Bridge(
+            database_url, mqtt_url, kafka_url, TOPIC.name, name, self.metrics, get_logger("test"),
+            share=share,
+        )  # fmt: skip
+        self.failure = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            self.bridge.run()
+        except (InputError, ServerError) as error:
+            self.failure = error
+
+    def forwarded(self):
+        """Messages that Kafka has."""
+        found = 0.0
+        for family in self.metrics.messages.collect():
+            found += sum(s.value for s in family.samples if s.name.endswith("_total"))
+        return int(found)
+
+    def stop(self):
+        """Stop as SIGTERM does."""
+        self.bridge.stop()
+        self._thread.join(timeout=40)
+        assert not self._thread.is_alive()
+
+
+def sent(count, start=0):
+    return [
+        (f"tonne/v1/dev-{k % 7}/telemetry", json.dumps({"ts": k, "values": {}}).encode())
+        for k in range(start, start + count)
+    ]
+
+
+@pytest.mark.integration
+def test_bridges_that_share_split_the_messages(database_url, mqtt_broker, kafka_broker):
+    """Two bridges that both forward everything would double Kafka's load for nothing."""
+    assert apply(kafka_broker.url, TOPIC)
+    both = [
+        Running(database_url, mqtt_broker.url, kafka_broker.url, "city", f"bridge-{k}")
+        for k in (1, 2)
+    ]
+    time.sleep(1.5)  # both subscribed
+    publisher = Publisher(mqtt_broker.port)
+    publisher.send(sent(400))
+    publisher.close()
+    wait_until(lambda: sum(b.forwarded() for b in both) >= 400, 20, lambda: "400 forwarded")
+    for one in both:
+        one.stop()
+    assert sum(b.forwarded() for b in both) == 400
+    assert all(b.forwarded() > 50 for b in both)
+    assert ended_records(kafka_broker.url, TOPIC.name, 2) > 0
+
+
+@pytest.mark.faults
+def test_without_kafka_nothing_is_acknowledged(database_url, mqtt_broker, kafka_broker):
+    """A reading acknowledged while Kafka was away would be in nobody's hands."""
+    apply(kafka_broker.url, TOPIC)
+    one = Running(database_url, mqtt_broker.url, kafka_broker.url)
+    publisher = Publisher(mqtt_broker.port)
+    time.sleep(1.0)
+    publisher.send(sent(100))
+    wait_until(lambda: one.forwarded() == 100, 20, lambda: "100 forwarded")
+    kafka_broker.kill()
+    publisher.send(sent(50, start=100))
+    publisher.close()
+    time.sleep(1.0)
+    one.stop()
+    assert one.forwarded() == 100
+    assert "nothing was lost" in str(one.failure)
+    kafka_broker.start()
+    apply(kafka_broker.url, TOPIC)
+    two = Running(database_url, mqtt_broker.url, kafka_broker.url)
+    wait_until(lambda: two.forwarded() == 50, 20, lambda: "50 forwarded")
+    two.stop()
+
+
+@pytest.mark.integration
+def test_a_missing_topic_is_refused(database_url, mqtt_broker, kafka_broker):
+    """A broker that made the topic by itself would choose the partitions, too."""
+    one = Running(database_url, mqtt_broker.url, kafka_broker.url)
+    one.stop()
+    assert "tonne topics apply" in str(one.failure)
+    with pytest.raises(InputError, match="tonne topics apply"):
+        partitions(kafka_broker.url, TOPIC.name)
+
+
+@pytest.mark.integration
+def test_a_topic_is_made_once_and_checked_after(kafka_broker):
+    """A partition count that changed by a slip would move devices between workers."""
+    assert apply(kafka_broker.url, TOPIC)
+    assert not apply(kafka_broker.url, TOPIC)
+    assert partitions(kafka_broker.url, TOPIC.name) == 2
+    for wrong, word in (
+        (Topic(TOPIC.name, 3, 1, 24), "partitions"),
+        (Topic(TOPIC.name, 2, 3, 24), "copies"),
+        (Topic(TOPIC.name, 2, 1, 25), "retention"),
+    ):
+        with pytest.raises(InputError, match=word):
+            apply(kafka_broker.url, wrong)
+    kafka_broker.kill()
+    with pytest.raises(ServerError, match="TONNE_KAFKA_URL"):
+        apply(kafka_broker.url, TOPIC)
+
+
+def test_a_parcel_too_large_for_kafka_is_cut():
+    """Kafka refuses a record above its limit for ever, and the bridge would stand still."""
+    fleet = Fleet([Device("dev-1", "s", "vehicle")])
+    payloads = [token_bytes(200_000) for _ in range(12)]  # what nothing can compress
+    n = len(payloads)
+    parcel = Parcel(["t"] * n, payloads, [None] * n, [False] * n, ["json"] * n, 1)
+    records = list(fitting(parcel, fleet))
+    assert len(records) > 1
+    assert all(len(record) <= MAX_RECORD for record in records)
+    assert [p for r in records for p in decode(r, fleet).payloads] == payloads

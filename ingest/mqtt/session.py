@@ -145,8 +145,8 @@ class Session:
         self.connected = False
         if reason is not None and getattr(reason, "value", 0) == _TAKEN_OVER:
             self._refused = (
-                f"another process took over the session {self.client_id!r}; "
-                "give each its own --client-id"
+                f"another process took over the session {self.client_id!r} at the broker; "
+                "run one with this --client-id"
             )
 
     @property

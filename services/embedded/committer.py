@@ -60,7 +60,9 @@ class Committer:
         log: FilteringBoundLogger,
         stopping: threading.Event,
     ) -> None:
-        self._database = Database(database_url, "tonne run", log, stopping)
+        self._database = Database(
+            database_url, "tonne run", log, stopping, alone=True, opened=self._forget
+        )
         self._metrics = metrics
         self._log = log
         self._factors = factors.load()
@@ -128,6 +130,11 @@ class Committer:
         fleet = plan.fleet
         self._log.info("registry", version=fleet.version, devices=len(fleet), devices_remade=remade)
         return _Version(store, Router(fleet))
+
+    def _forget(self) -> None:
+        """Trust no remembered mark: while we had no connection, another may have written."""
+        if self._registered.ready:
+            self._registered.held.store.state.forget()
 
     def report(self) -> None:
         """Set the gauges that follow from the live state."""

@@ -51,8 +51,11 @@ def count_commit(metrics: Metrics, committed: Committed) -> None:
     metrics.late_readings.inc(committed.late)
 
 
+_TOLD = 1_000
+
+
 class Ignored:
-    """Channels that nobody asked for, each told once."""
+    """Channels that nobody asked for, each told once; a device that invents names is cut short."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
@@ -61,6 +64,8 @@ class Ignored:
     def tell(self, admitted: Admitted) -> None:
         """Log the ones not told yet."""
         for key in admitted.ignored.keys() - self._told:
+            if len(self._told) >= _TOLD:
+                return
             self._told.add(key)
             self._log.warning(
                 "channel ignored", device_class=key[0], profile=key[1], channel=key[2][:80]

@@ -80,7 +80,7 @@ def _options(data: Path, session_s: float, instance: str | None) -> dict[str, An
         "topic_disable_leader": True,
         "table_standby_replicas": 0,  # without tables, Kafka's own assignor does
         "consumer_auto_offset_reset": "earliest",
-        "consumer_group_instance_id": instance or "",
+        "consumer_group_instance_id": instance,  # an empty name would be one name for all
         "broker_session_timeout": session_s,
         "broker_heartbeat_interval": session_s / 6,
         "broker_max_poll_interval": 600,

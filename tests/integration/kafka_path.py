@@ -121,7 +121,7 @@ class Processes:
             "TONNE_METRICS_BIND": "",
         }
         self._metrics = f"127.0.0.1:{choose(9464)}"
-        self._count = 0
+        self._logs: dict[int, Path] = {}
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
@@ -132,13 +132,19 @@ class Processes:
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a command; its output goes to a file. The bridge tells its metrics."""
-        self._count += 1
         told = {"TONNE_METRICS_BIND": self._metrics} if words[0] == "bridge" else {}
-        with (self._folder / f"{words[0]}-{self._count}.log").open("wb") as out:
-            return subprocess.Popen(
+        log = self._folder / f"{len(self._logs)}-{words[0]}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
                 [sys.executable, "-m", "services.cli", *words],
                 env=self._environment | told, stdout=out, stderr=out,
             )  # fmt: skip
+        self._logs[process.pid] = log
+        return process
+
+    def log_of(self, process: subprocess.Popen[bytes]) -> str:
+        """Output of one process so far."""
+        return self._logs[process.pid].read_text()
 
     @contextmanager
     def doomed(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:

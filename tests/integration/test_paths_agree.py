@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from itertools import islice
 
@@ -27,6 +28,7 @@ from tests.integration.kafka_path import (
 
 pytestmark = pytest.mark.integration
 PARTITIONS = 3
+SOON = ("--session", "6")
 
 
 @pytest.fixture
@@ -50,33 +52,43 @@ def embedded(database_url, sent):
     committer.close()
 
 
-def test_paths_agree_though_the_worker_is_killed(
+def shares(log):
+    """Whether a worker has partitions, and not all of them."""
+    taken = [json.loads(line) for line in log.splitlines() if '"event": "partitions"' in line]
+    return bool(taken) and 0 < len(taken[-1]["offsets"]) < PARTITIONS
+
+
+def test_paths_agree_though_workers_are_killed(
     tmp_path, database_url, other_database_url, mqtt_broker, kafka_broker
 ):
     """A city that moves from one process to many would find other tonnes than before."""
     sent = traffic(hours=10)
+    half = len(sent) // 2
     for url in (database_url, other_database_url):
         register(url)
     embedded(database_url, sent)
 
     processes = Processes(tmp_path, other_database_url, mqtt_broker.url, kafka_broker.url)
-    assert processes.run("topics", "apply", "--partitions", str(PARTITIONS)).returncode == 0
+    made = processes.run("topics", "apply", "--partitions", str(PARTITIONS))
+    assert made.returncode == 0, made.stderr
+    publisher = Publisher(mqtt_broker.port)
+
+    def stored(least, patience_s=40):
+        wait_until(lambda: stored_records(other_database_url) >= least, patience_s, processes.logs)
+
     with processes.running("bridge", "--batch", "60"):
         wait_until(lambda: '"receiving"' in processes.logs(), 15, processes.logs)
-        publisher = Publisher(mqtt_broker.port)
-        publisher.send(sent)
-        publisher.close()
-        for least in (5, len(sent) // 200):
-            with processes.doomed("worker", "--session", "6"):
-                wait_until(
-                    lambda least=least: stored_records(other_database_url) >= least,
-                    30,
-                    processes.logs,
-                )
-        with processes.running("worker", "--session", "6"):
+        publisher.send(sent[:half])
+        with processes.doomed("worker", *SOON):
+            stored(5)  # killed with most of it before it
+        with processes.running("worker", *SOON), processes.doomed("worker", *SOON) as second:
+            wait_until(lambda: shares(processes.log_of(second)), 40, processes.logs)
+            publisher.send(sent[half:])
+            stored(stored_records(other_database_url) + 10)
+            second.kill()  # with its share before it
             wait_until(lambda: processes.forwarded() == len(sent), 30, processes.logs)
-            end = ended_records(kafka_broker.url, "tonne-parcels", PARTITIONS)
-            wait_until(lambda: stored_records(other_database_url) >= end, 40, processes.logs)
+            stored(ended_records(kafka_broker.url, "tonne-parcels", PARTITIONS))
+    publisher.close()
     expected = tables(database_url)
     found = tables(other_database_url)
     assert len(expected["interval_quantity"]) > 500

@@ -1,7 +1,7 @@
 # One command each; `make help` lists them.  ARGS goes to the program behind a target:
 #   make demo ARGS=--once      make test ARGS="tests/mrv -k am007"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench pages clean
+.PHONY: help setup demo test coverage lint bench pages clean
 
 BIN := .venv/bin
 
@@ -16,6 +16,9 @@ demo: setup ## From meter to verified tonne, in .tonne; ARGS=--once ends by itse
 
 test: lint ## Lint, then all tests against real servers; ARGS go to pytest
 	$(BIN)/python -m pytest $(ARGS)
+
+coverage: setup ## All tests with branch coverage; ARGS go to pytest
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 lint: setup ## Style, types and who may import whom
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import signal
 import click
 from prometheus_client import disable_created_metrics
 
+from services.cli.metrics_bind import metrics_bind
 from services.embedded.runner import Runner
 from services.intake.receiver import BATCH
 from services.logs import get_logger
@@ -38,6 +39,8 @@ def run(client_id: str, batch: int) -> None:
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: runner.stop())
-    with metrics.serve(settings.metrics_bind):
+    bind = metrics_bind(settings)
+    with metrics.serve(bind):
+        log.info("metrics", bind=bind or "off")
         runner.run()
     log.info("stopped")

@@ -1,0 +1,23 @@
+"""Where a process answers Prometheus: as told, else the usual port or one beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.local.ports import LOOPBACK, choose
+from services.settings import split_bind
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+
+def metrics_bind(settings: Settings) -> str:
+    """
+    Return the address to serve metrics at.
+
+    An address that was set is taken as it is, and refused later if it is busy;
+    the default gives way to another process on the same machine.
+    """
+    if "metrics_bind" in settings.model_fields_set:
+        return settings.metrics_bind
+    return f"{LOOPBACK}:{choose(split_bind(settings.metrics_bind)[1])}"

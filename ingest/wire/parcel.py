@@ -16,11 +16,12 @@ from zlib import crc32
 import numpy as np
 
 from ingest.decode import Rejected
+from ingest.model import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest.model import Frame, Int32
+    from ingest.model import Int32
 
 
 @dataclass(slots=True)
@@ -105,19 +106,39 @@ def join(parcels: Sequence[Parcel]) -> tuple[Parcel, list[int]]:
     Returns
     -------
     Parcel
-        Frames stay apart, messages are renumbered.
+        One frame a device class, as one batch of messages has; messages are renumbered.
     list of int, n
         When each message was received. [us UTC]
     """
     whole = Parcel([], [], [], [], [], 0)
     received: list[int] = []
+    of_class: dict[str, list[Frame]] = {}
     for parcel in parcels:
         base = len(whole)
         for frame in parcel.frames:
             frame.message = frame.message + np.int32(base)
-        whole.frames += parcel.frames
+        for frame in parcel.frames:
+            of_class.setdefault(frame.class_id, []).append(frame)
         whole.rejected += [Rejected(r.message + base, r.reason, r.detail) for r in parcel.rejected]
         for name in ("topics", "payloads", "content_types", "repeated", "codecs"):
             getattr(whole, name).extend(getattr(parcel, name))
         received += [parcel.received_us] * len(parcel)
+    whole.frames = [_concat(frames) for frames in of_class.values()]
     return whole, received
+
+
+def _concat(frames: Sequence[Frame]) -> Frame:
+    """Frames of a class as one, in the order given: metering takes a class's rows at once."""
+    flags: dict[int, dict[str, str]] = {}
+    base = 0
+    for frame in frames:
+        flags |= {base + row: told for row, told in frame.flags.items()}
+        base += len(frame)
+    return Frame(
+        frames[0].class_id,
+        np.concatenate([f.device for f in frames]),
+        np.concatenate([f.time_us for f in frames]),
+        np.concatenate([f.message for f in frames]),
+        {name: np.concatenate([f.columns[name] for f in frames]) for name in frames[0].columns},
+        flags,
+    )

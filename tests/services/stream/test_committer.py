@@ -164,3 +164,14 @@ def test_partitions_of_others_are_left_alone(database_url, committer):
     worker.take_over([])
     worker.store(0, [record(0, [0])])
     assert minutes(database_url) == []
+
+
+def test_records_of_one_transaction_are_metered_as_one(database_url, committer):
+    """Records that each began from the same mark would count the same energy again and again."""
+    worker = committer()
+    worker.take_over([0])
+    worker.store(0, [record(0, [0])])
+    worker.store(0, [record(k, [3 * k, 3 * k + 1]) for k in range(1, 30)])
+    with psycopg.connect(database_url) as connection:
+        (total,) = connection.execute("SELECT sum(value) FROM interval_quantity").fetchone()
+    assert total == (3 * 29 + 1) * 1_000

@@ -61,9 +61,9 @@ class Pipeline:
         self.tonne("migrate")
         self.tonne("registry", "import", str(file))
 
-    def open_session(self) -> None:
+    def open_session(self, client_id: str = "tonne-run") -> None:
         """Let the broker keep messages for `tonne run`, as it does after a first start."""
-        session = Session(self.urls.mqtt_url, "tonne-run", SUBSCRIPTIONS, 100)
+        session = Session(self.urls.mqtt_url, client_id, SUBSCRIPTIONS, 100)
         session.connect()
         while not session.connected:
             session.step(0.1, 0)

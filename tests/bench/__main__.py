@@ -11,11 +11,12 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.bench import codecs, drain, latency, memory, verification
+from tests.bench import codecs, drain, drain_kafka, latency, memory, verification
 from tests.running import Pipeline
 
 PARTS = {
     "drain": drain.measure,
+    "drain_kafka": drain_kafka.measure,
     "latency": latency.measure,
     "memory": memory.measure,
     "verification": verification.measure,

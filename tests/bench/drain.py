@@ -39,9 +39,9 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     }
 
 
-def preload(pipeline: Pipeline) -> None:
+def preload(pipeline: Pipeline, client_id: str = "tonne-run") -> None:
     """Open the durable session, leave, and publish the backlog."""
-    pipeline.open_session()
+    pipeline.open_session(client_id)
     publisher = load.Publisher(pipeline.stack.mosquitto.port)
     backlog = load.messages(DEVICES, EACH)
     while batch := list(islice(backlog, 20_000)):

@@ -88,8 +88,15 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
         Marks to start from; readings of a register not later than its mark are
         passed over.
     frames : sequence of Frame
-        Times unique a device.
+        One a class; times unique a device.
+
+    Raises
+    ------
+    ValueError
+        If a class comes twice.
     """
+    if len({frame.class_id for frame in frames}) < len(frames):
+        raise ValueError("two frames of one class: each would start from the same marks; join them")
     out = Metered(IntervalRows.empty(), {}, [])
     steps: list[Steps] = []
     marks: list[Marks] = []

@@ -188,3 +188,10 @@ def test_without_a_rated_power_a_rise_is_believed():
 
 def _export():
     return Bounds(fleet(1)).columns("pv_inverter")[0].channel
+
+
+def test_a_class_comes_once():
+    """Two frames would each start from the same marks, and count the same energy twice."""
+    one = frame([0], [T0_US], [1_000])
+    with pytest.raises(ValueError, match="two frames of one class"):
+        meter(Bounds(fleet(1)), MeterState(1), [one, one])

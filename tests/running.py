@@ -23,7 +23,7 @@ from ingest.mqtt.topics import SUBSCRIPTIONS
 from services.local.stack import LocalStack
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port of the system's choice: the usual one is what every other run tries too."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -37,7 +37,7 @@ class Pipeline:
         self.home = home
         self.stack = LocalStack(home)
         self.urls = self.stack.up(kafka=False)
-        self.metrics = f"127.0.0.1:{_free_port()}"
+        self.metrics = f"127.0.0.1:{free_port()}"
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
             "TONNE_HOME": str(home),

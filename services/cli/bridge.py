@@ -7,6 +7,7 @@ import signal
 import click
 
 from services.cli.kafka import load, topic_option
+from services.cli.metrics_bind import metrics_bind
 from services.intake.receiver import BATCH
 from services.logs import get_logger
 from services.metrics import Metrics
@@ -45,6 +46,6 @@ def bridge(topic: str, client_id: str, share: str | None, batch: int) -> None:
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: running.stop())
-    with metrics.serve(settings.metrics_bind):
+    with metrics.serve(metrics_bind(settings)):
         running.run()
     log.info("stopped")

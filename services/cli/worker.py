@@ -7,6 +7,7 @@ import asyncio
 import click
 
 from services.cli.kafka import load, topic_option
+from services.cli.metrics_bind import metrics_bind
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
@@ -34,7 +35,7 @@ def worker(topic: str, group: str, session_s: float, instance: str | None) -> No
     settings = Settings()
     log, metrics = get_logger("worker"), Metrics()
     work = load("services.stream.worker", "work")
-    with metrics.serve(settings.metrics_bind):
+    with metrics.serve(metrics_bind(settings)):
         asyncio.run(
             work(settings, topic, metrics, log, group=group, session_s=session_s, instance=instance)
         )

@@ -19,13 +19,13 @@ import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.intake.topics import bootstrap
-from services.local.ports import choose
 from services.registry.files import read_files
 from services.simulator.faults import Faults
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
 from services.store.pool import connect
 from services.store.registry_import import import_registry
+from tests.running import free_port
 
 CATALOG = Path(__file__).parents[2] / "deploy/catalog/demo.yaml"
 START_US = 1_772_323_200_000_000  # 2026-03-01T00:00:00Z
@@ -120,7 +120,7 @@ class Processes:
             "TONNE_KAFKA_URL": kafka_url,
             "TONNE_METRICS_BIND": "",
         }
-        self._metrics = f"127.0.0.1:{choose(9464)}"
+        self._metrics = f"127.0.0.1:{free_port()}"
         self._logs: dict[int, Path] = {}
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:

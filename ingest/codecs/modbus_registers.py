@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ingest.errors import PayloadError
+from ingest.formats.document import messages
 from ingest.formats.words import Order, Words, unpack
 from ingest.reading import Block, Registers
 
@@ -51,14 +52,7 @@ def decode(payload: bytes) -> Sequence[Registers]:
         With reason `malformed_json`, `time_missing`, `wrong_shape` or
         `registers_invalid`.
     """
-    try:
-        found = _decoder.decode(payload)
-    except msgspec.ValidationError as error:
-        reason = "time_missing" if "required field `ts`" in str(error) else "wrong_shape"
-        raise PayloadError(reason, f"{_CODEC}: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PayloadError("malformed_json", f"{_CODEC}: {error}") from None
-    return [_reading(found)] if isinstance(found, _Message) else [_reading(one) for one in found]
+    return [_reading(one) for one in messages(_decoder, payload, _CODEC)]
 
 
 def _reading(message: _Message) -> Registers:

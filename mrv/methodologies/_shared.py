@@ -6,6 +6,7 @@ No methodology stands here: a file that begins with `_` is not loaded as one.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,24 @@ EF_GRID = ParameterSpec(
     symbol="EF_el",
     side="both",
     published="grid.vn",
+)
+PRODUCTION = ParameterSpec(
+    unit="t",
+    meaning="good castings of the year",
+    maximum="100000000",
+    source="weighed",
+    symbol="P_y",
+    option="C",
+    frequency="per charge",
+    side="both",
+)
+PRODUCTION_BEFORE = replace(
+    PRODUCTION,
+    meaning="mean yearly output before the project",
+    source="records of three years",
+    symbol="P_hist",
+    option="",
+    frequency="",
 )
 LOSSES = ParameterSpec(
     unit="1",

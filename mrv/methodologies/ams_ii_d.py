@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.methodologies._shared import EF_GRID, NOTHING, TYPE_II
+from mrv.methodologies._shared import EF_GRID, NOTHING, PRODUCTION, PRODUCTION_BEFORE, TYPE_II
 from mrv.model import Methodology, Reductions
 from mrv.specs import ParameterSpec
 
@@ -42,16 +42,6 @@ def _emissions(output: Fraction, specific: Fraction, inputs: Inputs) -> Fraction
     return displaced(by_output(output, specific), factor)
 
 
-_PRODUCTION = ParameterSpec(
-    unit="t",
-    meaning="good castings of the year",
-    maximum="100000000",
-    source="weighed",
-    symbol="P_y",
-    option="C",
-    frequency="per charge",
-    side="both",
-)
 _SPECIFIC = ParameterSpec(
     unit="MWh/t",
     meaning="electricity per tonne before the project, lower 95 % bound",
@@ -69,15 +59,8 @@ METHODOLOGY = Methodology(
     notes=__doc__.strip(),
     additive=ADDITIVE,
     inputs={
-        "production_t": _PRODUCTION,
-        "production_hist_t": replace(
-            _PRODUCTION,
-            meaning="mean yearly output before the project",
-            source="records of three years",
-            symbol="P_hist",
-            option="",
-            frequency="",
-        ),
+        "production_t": PRODUCTION,
+        "production_hist_t": PRODUCTION_BEFORE,
         "sec_baseline_mwh_per_t": _SPECIFIC,
         "sec_project_mwh_per_t": replace(
             _SPECIFIC,

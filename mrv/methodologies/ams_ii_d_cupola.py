@@ -16,7 +16,7 @@ from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import consumed
 from mrv.equations.fuels import calcined
 from mrv.equations.reductions import reduction
-from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, burnt
+from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, PRODUCTION, PRODUCTION_BEFORE, burnt
 from mrv.model import Methodology, Reductions
 from mrv.specs import ParameterSpec
 
@@ -44,16 +44,6 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
 
 
-_PRODUCTION = ParameterSpec(
-    unit="t",
-    meaning="good castings of the year",
-    maximum="100000000",
-    source="weighed",
-    symbol="P_y",
-    option="C",
-    frequency="per charge",
-    side="both",
-)
 _CHARGE = ParameterSpec(
     unit="t/t",
     meaning="coke per tonne before the project, lower 95 % bound",
@@ -71,15 +61,8 @@ METHODOLOGY = Methodology(
     notes=__doc__.strip(),
     additive=ADDITIVE,
     inputs={
-        "production_t": _PRODUCTION,
-        "production_hist_t": replace(
-            _PRODUCTION,
-            meaning="mean yearly output before the project",
-            source="records of three years",
-            symbol="P_hist",
-            option="",
-            frequency="",
-        ),
+        "production_t": PRODUCTION,
+        "production_hist_t": PRODUCTION_BEFORE,
         "coke_t_per_t": _CHARGE,
         "limestone_t_per_t": replace(
             _CHARGE, meaning="limestone per tonne before the project", symbol="limestone"

@@ -8,6 +8,7 @@ folder that this account owns; otherwise it runs as us.
 
 import os
 import pwd
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def own_folder(folder: Path, account: Account | None) -> None:
         folder.chmod(0o700)
         if account is not None:
             for path in (folder, *folder.rglob("*")):
-                os.chown(path, account.uid, account.gid, follow_symlinks=False)
+                # children of a killed server may still be clearing up after it
+                with suppress(FileNotFoundError):
+                    os.chown(path, account.uid, account.gid, follow_symlinks=False)
     except PermissionError as error:
         raise InputError(
             f"{folder} cannot be given to {account.name if account else 'us'}: {error.strerror}; "

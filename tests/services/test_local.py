@@ -136,6 +136,7 @@ def test_another_port_where_the_usual_one_is_taken(tmp_path):
     server = Mosquitto(tmp_path)
     with socket.socket() as holder:
         if ports.is_free(server.usual_port):
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             holder.bind((ports.LOOPBACK, server.usual_port))
             holder.listen(1)
         server.start()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mrv.model import Factors, Reductions
     from mrv.specs import Spec
 
-__all__ = ["evaluate", "filled", "find", "load", "reduction", "unit_reductions"]
+__all__ = ["compute", "evaluate", "filled", "find", "load", "reduction", "unit_reductions"]
 
 
 @cache
@@ -96,6 +96,18 @@ def evaluate(methodology: Methodology, given: object, factors: Factors, where: s
         A factor that it needs is not there.
     """
     inputs = filled(methodology.inputs, read(methodology.inputs, given, where), factors)
+    return compute(methodology, inputs, factors, where)
+
+
+def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: str) -> Reductions:
+    """
+    Compute a methodology from inputs that are read and filled, its conditions held.
+
+    Raises
+    ------
+    MethodologyError, FactorError
+        As `evaluate` raises.
+    """
     try:
         methodology.plausible(inputs)
     except MethodologyError as error:

@@ -26,6 +26,7 @@ from mrv.specs import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mrv.exante.model import Estimate
     from mrv.model import Factor, Indicator, Methodology, Tool
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -78,7 +79,12 @@ def indicator(one: Indicator) -> dict[str, Any]:
     return {**_document(one, ""), "indicator": about}
 
 
-def _document(one: Methodology | Tool | Indicator, version: str) -> dict[str, Any]:
+def estimate(one: Estimate) -> dict[str, Any]:
+    """Schema of what an estimate of a planned system asks for."""
+    return {**_document(one, ""), "estimate": {"id": one.id, "reference": one.reference}}
+
+
+def _document(one: Methodology | Tool | Indicator | Estimate, version: str) -> dict[str, Any]:
     return {
         "$schema": _DRAFT,
         "title": f"{one.id} {version}".rstrip() + f": {one.title}",

@@ -34,6 +34,7 @@ COMMANDS = {
     "intervals": Entry("services.cli.intervals:intervals", "Stored quantities and emissions."),
     "quality": Entry("services.cli.quality:quality", "What is unusual in stored readings."),
     "evaluate": Entry("services.cli.evaluate:evaluate", "One methodology on given inputs."),
+    "estimate": Entry("services.cli.estimate:estimate", "A planned system, before its meters."),
     "indicator": Entry("services.cli.indicator:indicator", "Air, water and noise: no carbon."),
     "period": Entry("services.cli.period:period", "Close a monitoring period."),
     "statement": Entry("services.cli.statement:statement", "The life of a statement."),

@@ -11,18 +11,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from mrv.exante.yields import DC_TO_AC, HIGHEST_PV_FACTOR, HOURS_PER_YEAR
 from services.registry.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from services.registry.entries import Device, Modules, Project
-
-HOURS_PER_YEAR = 8760
-# The sunniest fixed roofs on earth stay below; Viet Nam's are at 0.13 to 0.19.
-HIGHEST_PV_FACTOR = Decimal("0.30")
-# Modules to inverters: planners oversize the modules, by half at most.
-DC_TO_AC = (Decimal("0.8"), Decimal("1.5"))
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:

@@ -1,0 +1,66 @@
+"""
+Estimates of planned systems, before there is a meter.
+
+Never a claim: what comes out is held against the meters later, as `expected` of a
+project in the registry.  A methodology's own equation makes the tonnes here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from mrv.errors import MethodologyError
+from mrv.exante import ev_bus, planned, pv
+from mrv.exante.model import assumptions
+from mrv.inputs import read
+from mrv.methodologies import filled
+from mrv.methodologies import load as methodologies
+
+if TYPE_CHECKING:
+    from mrv.exante.model import Estimate, Outcome
+    from mrv.model import Factors
+
+__all__ = ["estimate", "find", "load"]
+
+
+def load() -> Mapping[str, Estimate]:
+    """Estimates by id: systems that have a model of their own, then every methodology."""
+    own = (pv.ESTIMATE, ev_bus.ESTIMATE)
+    every = {m.id: planned.of(m) for m in methodologies().values()}
+    return MappingProxyType({e.id: e for e in own} | every)
+
+
+def find(identifier: str) -> Estimate:
+    """
+    Return one estimate.
+
+    Raises
+    ------
+    MethodologyError
+        If the id is unknown; lists the known ones.
+    """
+    known = load()
+    if identifier not in known:
+        raise MethodologyError(
+            f"there is no estimate {identifier!r}; known: {', '.join(known)};"
+            " a system without a methodology has no tonnes to estimate"
+        )
+    return known[identifier]
+
+
+def estimate(one: Estimate, given: object, factors: Factors, where: str) -> Outcome:
+    """
+    Estimate a planned system from inputs as JSON holds them.
+
+    Raises
+    ------
+    MethodologyError, FactorError
+        As `mrv.methodologies.evaluate` raises.
+    """
+    inputs = filled(one.inputs, read(one.inputs, given, where), factors)
+    stated = set(given) if isinstance(given, Mapping) else set()
+    found = one.compute(inputs, factors, where)
+    return replace(found, assumptions=tuple(assumptions(one.inputs, inputs, stated)))

@@ -1,0 +1,87 @@
+"""The words of an estimate: what it asks for, what it doubts, what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from mrv.specs import ChoiceSpec, ParameterSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from fractions import Fraction
+
+    from mrv.inputs import Inputs
+    from mrv.model import Factors, Reductions
+    from mrv.specs import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """
+    Something in a plan that does not fit; `text` names the values and the remedy.
+
+    `impossible` is what no plant can do, `check` what somebody has to look at.
+    """
+
+    about: str
+    severity: Literal["impossible", "check"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """A number or word that the estimate rests on, given or by default."""
+
+    name: str
+    value: Fraction | int | str
+    unit: str
+    given: bool
+    source: str
+    certainty: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    A year of the planned system.
+
+    `energy_kwh` is None where the system makes no electricity, or where nothing
+    says how much; `reductions` is None with it.  `uncertainty_percent` is one
+    standard deviation.  `withheld` says why no `expected` may be taken from it.
+    `figures` holds what else the model reports, with the unit in the name.
+    """
+
+    method: str
+    energy_kwh: int | None
+    reductions: Reductions | None
+    uncertainty_percent: Fraction | None = None
+    withheld: str | None = None
+    flags: tuple[Flag, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One kind of planned system: its inputs and its model."""
+
+    id: str
+    title: str
+    reference: str
+    notes: str
+    inputs: Spec
+    compute: Callable[[Inputs, Factors, str], Outcome]
+
+
+def assumptions(spec: Spec, inputs: Inputs, given: set[str]) -> Iterator[Assumption]:
+    """Every plain input with the value that was used; `given` are the keys not by default."""
+    for key, one in spec.items():
+        if key not in inputs:
+            continue
+        if isinstance(one, ParameterSpec):
+            # how sure a default is, its source says; a value from the plan is the planner's
+            certainty = "" if key in given else one.certainty.strip("[]")
+            yield Assumption(key, inputs[key], one.unit, key in given, one.source, certainty)
+        elif isinstance(one, ChoiceSpec):
+            yield Assumption(key, inputs[key], "", key in given, one.source, "")

@@ -1,0 +1,34 @@
+"""Any methodology as an estimate: its own equation with the planned year's activity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.exante.model import Estimate, Outcome
+from mrv.methodologies import compute
+
+if TYPE_CHECKING:
+    from mrv.inputs import Inputs
+    from mrv.model import Factors, Methodology
+
+
+def of(methodology: Methodology) -> Estimate:
+    """Return the estimate of a methodology."""
+
+    def run(inputs: Inputs, factors: Factors, where: str) -> Outcome:
+        result = compute(methodology, inputs, factors, where)
+        return Outcome(
+            method=methodology.id,
+            energy_kwh=None,
+            reductions=result,
+            figures=result.extra,
+        )
+
+    return Estimate(
+        methodology.id,
+        methodology.title,
+        methodology.reference,
+        f"The planned year's activity in the equation of {methodology.id}.\n\n{methodology.notes}",
+        methodology.inputs,
+        run,
+    )

@@ -1,0 +1,169 @@
+"""
+A planned PV plant: energy from place, tilt, azimuth and power; tonnes by VN_AM007.
+
+Give the irradiation of the place (`ghi_kwh_per_m2`: twelve months, or the year in
+one number) from a published source.  Without it only the ceiling under a cloudless
+sky is worked out, and no `expected` follows from it.  The tonnes are those of JCM
+VN_AM007, by its own equation.  First year: modules lose about half a per cent a
+year after it [M], which is not taken off.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import isqrt
+from typing import TYPE_CHECKING, Any
+
+from mrv.errors import MethodologyError
+from mrv.exante import pv_flags, yields
+from mrv.exante.model import Estimate, Outcome
+from mrv.exante.pv_inputs import INPUTS
+from mrv.exante.sun import Plant, Roof, Year, year
+from mrv.methodologies import evaluate, find
+
+if TYPE_CHECKING:
+    from mrv.exante.model import Flag
+    from mrv.inputs import Inputs
+    from mrv.model import Factors, Reductions
+
+METHOD = "jcm-vn-am007"
+_KWH_PER_MWH = 1000
+# Without clouds, losses and heat: what no plant there exceeds.
+_IDEAL_INVERTER = 0.99
+_COLD_C = -10.0
+# One standard deviation in per cent. [M]  Irradiation by its source; then the step
+# from the horizontal to the modules, the years' own ups and downs, the losses.
+_OF_SOURCE = {"station": 3, "satellite": 5, "map": 6, "not_stated": 10}
+_OF_MODEL = (4, 4, 3)
+
+
+def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
+    """E = P * Y(place, roof, sky); ER by VN_AM007."""
+    peak, rated = _powers(inputs, where)
+    known = inputs.get("ghi_kwh_per_m2")
+    if known is not None and len(known) not in (1, 12):
+        raise MethodologyError(
+            f"{where}: ghi_kwh_per_m2 has {len(known)} numbers; give 12, January first, or the"
+            " year's one"
+        )
+    roof = Roof(*(float(inputs[k]) for k in ("latitude", "longitude", "tilt", "azimuth")))
+    sky = year(roof, _plant(inputs, peak, rated), [float(g) for g in known] if known else None)
+    ideal = Plant(0.0, _IDEAL_INVERTER, 0.0, 1.0, _COLD_C)
+    ceiling = round(year(roof, ideal, None).yield_kwh)
+    declared = _declared(inputs, factors, where)
+    flags = [
+        *pv_flags.beyond_clear_sky(sky, known),
+        *pv_flags.plan(inputs, peak, rated, ceiling, declared),
+    ]
+    unsure = None if known is None else _uncertainty(inputs["ghi_source"])
+    flags += pv_flags.far_off(inputs, peak, sky, unsure)
+    withheld = _withheld(flags, known=known is not None)
+    energy = None if known is None else round(sky.yield_kwh * float(peak))
+    return Outcome(
+        method=METHOD,
+        energy_kwh=energy,
+        reductions=None if energy is None else _tonnes(energy, inputs, factors, where),
+        uncertainty_percent=unsure,
+        withheld=withheld,
+        flags=tuple(flags),
+        figures=_figures(inputs, sky, peak, rated, ceiling, declared, known=known is not None),
+    )
+
+
+def _powers(inputs: Inputs, where: str) -> tuple[Fraction, Fraction]:
+    """Power of modules and of inverters. [kW]"""
+    modules, rated = inputs.get("modules"), inputs.get("rated_kw")
+    if modules is not None:
+        peak = modules["count"] * modules["watt"] / Fraction(1000)
+        return peak, peak if rated is None else rated
+    if rated is None:
+        raise MethodologyError(f"{where}: give rated_kw, or modules with count and watt, or both")
+    return rated, rated
+
+
+def _plant(inputs: Inputs, peak: Fraction, rated: Fraction) -> Plant:
+    low, high = map(Fraction, yields.DC_TO_AC)
+    found = peak / rated
+    return Plant(
+        losses=float(inputs["losses"]),
+        inverter_efficiency=float(inputs["inverter_efficiency"]),
+        temperature_coefficient=-float(inputs["power_loss_per_k"]),
+        # a ratio that cannot be meant must not cut the modules' output
+        dc_to_ac=float(found) if low <= found <= high else 1.0,
+        air_c=float(inputs["air_c"]),
+    )
+
+
+def _tonnes(energy_kwh: Fraction | int, inputs: Inputs, factors: Factors, where: str) -> Reductions:
+    eg_mwh = Fraction(energy_kwh) / _KWH_PER_MWH
+    given = {"systems": [{"case": inputs["case"], "eg_mwh": eg_mwh}]}
+    return evaluate(find(METHOD), given, factors, where)
+
+
+def _declared(inputs: Inputs, factors: Factors, where: str) -> Reductions | None:
+    energy = inputs.get("declared_kwh_per_year")
+    return None if energy is None else _tonnes(energy, inputs, factors, where)
+
+
+def _withheld(flags: list[Flag], *, known: bool) -> str | None:
+    if any(f.about in ("dc_to_ac", "irradiation", "roof_area") for f in flags):
+        return "the plan contradicts itself: mend what is flagged first"
+    if not known:
+        return (
+            "no irradiation of the place was given, so only the ceiling is known; give"
+            " ghi_kwh_per_m2 and ghi_source, such as the long-term means of a solar atlas"
+        )
+    return None
+
+
+def _uncertainty(source: str) -> Fraction:
+    parts = (_OF_SOURCE[source], *_OF_MODEL)
+    return Fraction(isqrt(10_000 * sum(p * p for p in parts)), 100)
+
+
+def _figures(
+    inputs: Inputs,
+    sky: Year,
+    peak: Fraction,
+    rated: Fraction,
+    ceiling: int,
+    declared: Reductions | None,
+    *,
+    known: bool,
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "modules_kw": peak,
+        "rated_kw": rated,
+        "clear_sky_ghi_kwh_per_m2": _tenth(sum(sky.clear_ghi)),
+        "ceiling_kwh_per_kw": ceiling,
+    }
+    if known:
+        found |= {
+            "ghi_kwh_per_m2": _tenth(sum(sky.ghi)),
+            "plane_kwh_per_m2": _tenth(sky.plane),
+            "yield_kwh_per_kw": _tenth(sky.yield_kwh),
+            "performance_ratio": Fraction(round(1000 * sky.yield_kwh / sky.plane), 1000),
+            "capacity_factor": Fraction(
+                round(10_000 * sky.yield_kwh / yields.HOURS_PER_YEAR), 10_000
+            ),
+        }
+    if declared is not None:
+        energy = inputs["declared_kwh_per_year"]
+        found["declared_kwh_per_kw_of_modules"] = _tenth(float(energy / peak))
+        found["declared_reduction_t"] = declared.reduction_t
+        found["declared_credit_t"] = int(declared.reduction_t)
+    return found
+
+
+def _tenth(value: float) -> Fraction:
+    return Fraction(round(10 * value), 10)
+
+
+ESTIMATE = Estimate(
+    id="pv",
+    title="Planned PV plant",
+    reference="pvlib; JCM VN_AM007 ver 1.0",
+    notes=__doc__.strip(),
+    inputs=INPUTS,
+    compute=compute,
+)

@@ -1,0 +1,9 @@
+-- The login of `tonne run`, `bridge` and `worker`: what tonne_ingest may do and no more.
+-- Run by the service `logins` after `tonne migrate` has made the group roles; again changes
+-- nothing but the password.
+\set ON_ERROR_STOP on
+\set password `cat /run/secrets/pipeline_password`
+SELECT 'CREATE ROLE tonne_pipeline LOGIN' WHERE NOT EXISTS
+    (SELECT FROM pg_roles WHERE rolname = 'tonne_pipeline') \gexec
+ALTER ROLE tonne_pipeline PASSWORD :'password';
+GRANT tonne_ingest TO tonne_pipeline;

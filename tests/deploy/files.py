@@ -1,0 +1,45 @@
+"""Files of deploy/, and what they may name: settings, commands, files that exist."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from services.cli.main import main
+from services.settings import SECRETS, Settings
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+# a tag that names a release to its patch, and so does not move to another one
+PINNED = re.compile(r"^[a-z0-9./-]+:v?\d+\.\d+\.\d+(-[a-z0-9.]+)?(@sha256:[0-9a-f]{64})?$")
+KNOWN = {f"TONNE_{name.upper()}" for name in Settings.model_fields} | {
+    f"TONNE_{name.upper()}_FILE" for name in SECRETS
+}
+
+
+def read(path: Path) -> list[Any]:
+    """Documents of a YAML file."""
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def accept(words: list[str]) -> None:
+    """Let the command line parse words, and run nothing; raises where it would refuse them."""
+    command: click.Command = main
+    context = click.Context(main)
+    while isinstance(command, click.Group):
+        name, *words = words
+        found = command.get_command(context, name)
+        assert found is not None, f"tonne has no command {name!r}"
+        command = found
+    command.make_context(command.name, list(words))
+
+
+def unknown_settings(environment: dict[str, object]) -> set[str]:
+    """`TONNE_*` names that no process would take."""
+    return {name for name in environment if name.startswith("TONNE_")} - KNOWN

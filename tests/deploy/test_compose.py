@@ -1,0 +1,140 @@
+"""The compose files against the published schema, the command line, and each other."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+
+from tests.deploy.files import DEPLOY, PINNED, ROOT, VERSION, accept, read, unknown_settings
+
+SCHEMA = json.loads((ROOT / "tests/data/compose-spec/compose-spec.json").read_text())
+FILES = {name: read(DEPLOY / name)[0] for name in ("compose.yaml", "compose.kafka.yaml")}
+SERVICES = [(f, s) for f, document in FILES.items() for s in document["services"]]
+OURS = [(f, s) for f, s in SERVICES if FILES[f]["services"][s]["image"].startswith("tonne:")]
+MADE = {  # by deploy/secrets.sh
+    "owner_password", "pipeline_password", "owner_url", "pipeline_url", "mqtt_url",
+    "mqtt_passwords", "mqtt_certificate", "mqtt_key",
+}  # fmt: skip
+service = pytest.mark.parametrize(("file", "name"), SERVICES)
+ours = pytest.mark.parametrize(("file", "name"), OURS)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_specification_knows_every_key(file):
+    """A misspelt key would be refused, or worse ignored, on the operator's machine."""
+    validator = jsonschema.validators.validator_for(SCHEMA)(SCHEMA)
+    assert [f"{e.json_path}: {e.message}" for e in validator.iter_errors(FILES[file])] == []
+
+
+@service
+def test_images_are_pinned_and_limited(file, name):
+    """A tag that moves changes the database's version overnight; no limit starves the others."""
+    found = FILES[file]["services"][name]
+    assert PINNED.match(found["image"]), found["image"]
+    limits = found["deploy"]["resources"]["limits"]
+    assert set(limits) == {"cpus", "memory"}
+
+
+@ours
+def test_commands_and_settings_are_real(file, name):
+    """A container that ends with a usage error would be restarted for ever."""
+    found = FILES[file]["services"][name]
+    assert found["image"] == f"tonne:{VERSION}"
+    if "command" in found:
+        accept(found["command"])
+    assert unknown_settings(found.get("environment", {})) == set()
+
+
+@ours
+def test_tonne_runs_with_nothing_to_spare(file, name):
+    """Root or a writable image would let a flaw in a decoder become a foothold."""
+    found = FILES[file]["services"][name]
+    assert found["user"].split(":")[0] not in {"0", "root"}
+    assert found["read_only"] is True
+    assert found["cap_drop"] == ["ALL"]
+    assert found["security_opt"] == ["no-new-privileges:true"]
+
+
+@service
+def test_secrets_are_files_that_are_made(file, name):
+    """A default password is one that everybody knows."""
+    document = FILES[file]
+    found = document["services"][name]
+    for secret in found.get("secrets", []):
+        assert document["secrets"][secret]["file"] == f"./secrets/{secret}"
+        assert secret in MADE
+    for key, value in found.get("environment", {}).items():
+        if str(value).startswith("/run/secrets/"):
+            assert str(value).removeprefix("/run/secrets/") in found["secrets"], key
+        else:
+            assert not any(word in key for word in ("PASSWORD", "DATABASE_URL", "MQTT_URL")), key
+
+
+@service
+def test_what_is_mounted_and_waited_for_exists(file, name):
+    """A mount of nothing becomes an empty folder; a dependency on nothing stops the start."""
+    document = FILES[file]
+    found = document["services"][name]
+    for volume in found.get("volumes", []):
+        source = volume.split(":")[0]
+        if source.startswith("."):
+            assert (DEPLOY / source).is_file(), source
+        else:
+            assert source in document["volumes"], source
+    for other, how in found.get("depends_on", {}).items():
+        needed = document["services"][other]
+        if how["condition"] == "service_healthy":
+            assert "healthcheck" in needed, other
+        else:
+            assert needed["restart"] == "on-failure", f"{other} never completes"
+    networks = found["networks"]
+    assert set(networks) <= set(document["networks"])
+
+
+@service
+def test_only_the_broker_can_be_reached_from_outside(file, name):
+    """The database and Kafka have no encryption here; they must not be on a public port."""
+    found = FILES[file]["services"][name]
+    if name == "mosquitto":
+        assert found["ports"] == ["8883:8883"]
+    else:
+        assert "ports" not in found
+        assert set(found["networks"]) == {"inside"}
+    assert FILES[file]["networks"]["inside"] == {"internal": True}
+
+
+@pytest.mark.parametrize("name", ["timescaledb", "mosquitto", "migrate", "logins"])
+def test_both_files_say_the_same_of_what_they_share(name):
+    """A fix made in one file only would leave the other as it was."""
+    one, other = (document["services"][name] for document in FILES.values())
+    assert one == other
+
+
+@pytest.mark.parametrize(("kind", "option"), [("worker", "--instance"), ("bridge", "--client-id")])
+def test_each_worker_and_bridge_has_a_name_of_its_own(kind, option):
+    """Two of one name would throw each other out for ever."""
+    services = FILES["compose.kafka.yaml"]["services"]
+    names = [
+        s["command"][s["command"].index(option) + 1]
+        for n, s in services.items()
+        if n.startswith(kind)
+    ]
+    assert len(names) == len(set(names)) == 2
+
+
+def test_brokers_keep_what_they_acknowledged():
+    """With one copy, or a leader that was behind, an acknowledged record may be gone."""
+    services = FILES["compose.kafka.yaml"]["services"]
+    brokers = {n: s for n, s in services.items() if n.startswith("kafka")}
+    topics = services["topics"]["command"]
+    assert int(topics[topics.index("--replication") + 1]) == len(brokers)
+    for number, (name, broker) in enumerate(sorted(brokers.items()), 1):
+        told = broker["environment"]
+        assert told["KAFKA_NODE_ID"] == number
+        assert told["KAFKA_ADVERTISED_LISTENERS"] == f"PLAINTEXT://{name}:9092"
+        assert f"{number}@{name}:9093" in told["KAFKA_CONTROLLER_QUORUM_VOTERS"]
+        assert told["KAFKA_MIN_INSYNC_REPLICAS"] == 2
+        assert told["KAFKA_UNCLEAN_LEADER_ELECTION_ENABLE"] == "false"
+        assert told["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"

@@ -83,8 +83,7 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
         the values of the steps exactly.
     """
     which, interval, low, high = _pieces(steps)
-    a, span, d = steps.from_us[which], (steps.to_us - steps.from_us)[which], steps.value[which]
-    value = np.where(span == 0, d, _portion(d, high - a, span) - _portion(d, low - a, span))
+    value = _shares(steps, which, low, high)
     marks = Marks(*(values[marks.value != NULL] for values in marks))
     at = np.where(marks.first, marks.time_us, marks.time_us - 1) // INTERVAL_US
     key = np.concatenate(
@@ -102,18 +101,34 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
     new[1:] = key[1:] != key[:-1]
     row = np.cumsum(new) - 1
     rows = _empty_rows(key[new])
-    covered, kind = high - low, steps.kind[which]
-    _add(rows.value, row[pieces], value[held])
-    for total, k in (
-        (rows.measured_us, MEASURED),
-        (rows.estimated_us, ESTIMATED),
-        (rows.unknown_us, UNKNOWN),
-    ):
-        _add(total, row[pieces], np.where(kind == k, covered, 0)[held])
-    rows.register[row[~pieces]] = marks.value[stood]
-    rows.read_us[row[~pieces]] = marks.time_us[stood]
-    rows.changed_us[row[~pieces]] = marks.changed_us[stood]
+    if len(held):
+        of = row[pieces]
+        heads = np.flatnonzero(np.concatenate([[True], of[1:] != of[:-1]]))
+        into = of[heads]
+        covered, kind = (high - low)[held], steps.kind[which[held]]
+        rows.value[into] = np.add.reduceat(value[held], heads)
+        for total, k in (
+            (rows.measured_us, MEASURED),
+            (rows.estimated_us, ESTIMATED),
+            (rows.unknown_us, UNKNOWN),
+        ):
+            total[into] = np.add.reduceat(np.where(kind == k, covered, 0), heads)
+    at_row = row[~pieces]
+    rows.register[at_row] = marks.value[stood]
+    rows.read_us[at_row] = marks.time_us[stood]
+    rows.changed_us[at_row] = marks.changed_us[stood]
     return rows
+
+
+def _shares(steps: Steps, which: np.ndarray, low: Int64, high: Int64) -> Int64:
+    """What each piece holds of its step; most steps are one piece, and that holds it all."""
+    value: Int64 = steps.value[which]
+    cut = np.flatnonzero((high - low) != (steps.to_us - steps.from_us)[which])
+    if len(cut):
+        of = which[cut]
+        a, span, d = steps.from_us[of], (steps.to_us - steps.from_us)[of], value[cut]
+        value[cut] = _portion(d, high[cut] - a, span) - _portion(d, low[cut] - a, span)
+    return value
 
 
 def _key(device: Int32, quantity: Int16, interval: Int64) -> Int64:
@@ -127,13 +142,6 @@ def _empty_rows(key: Int64) -> IntervalRows:
     return IntervalRows(
         (whose // 8).astype(np.int32), (whose % 8).astype(np.int16), interval * INTERVAL_US, *totals
     )
-
-
-def _add(total: Int64, row: np.ndarray, amount: Int64) -> None:
-    """Add amounts to their rows; rows come in ascending order."""
-    if len(row):
-        heads = np.flatnonzero(np.append(True, row[1:] != row[:-1]))
-        total[row[heads]] = np.add.reduceat(amount, heads)
 
 
 def _pieces(steps: Steps) -> tuple[np.ndarray, Int64, Int64, Int64]:

@@ -23,15 +23,21 @@ left out (a channel that a class gains later does not change old days); rows
 ascend by time and, at one time, by their columns in name order, no value first.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mrv.errors import CanonicalError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 MAGIC = b"tonne-r1"
 _HEADER_BYTES = len(MAGIC) + 8
+_ALL = b"\xff" * 4096  # presence bits of rows that all have a value
 _Array = npt.NDArray[np.generic]
 _Mask = npt.NDArray[np.bool_]
 
@@ -64,16 +70,78 @@ def column_bytes(
     CanonicalError
         Naming the column whose length, kind or value cannot be written.
     """
-    times = _integers("time", times_us, np.ones(len(times_us), np.bool_))
-    parts = []
-    for name in sorted(columns, key=str.encode):
-        present = None if valid is None else valid.get(name)
-        column = _read(name, columns[name], present, len(times))
-        if column[1].any():
-            parts.append((name, *column))
-    order = _order(times, [(values, present) for _, values, present in parts])
-    head = [MAGIC, _uint(len(times), 8), _uint(len(parts), 4), times[order].tobytes()]
-    return b"".join(head + [_write(name, v[order], p[order]) for name, v, p in parts])
+    rows = Rows(times_us, columns, valid)
+    rows.sort()
+    return b"".join(rows.cut(0, len(times_us)))
+
+
+class Rows:
+    """
+    Rows of many days, read once, from which the bytes of each day are cut.
+
+    Reading a column costs the same for a day as for a year; so a whole file is
+    read, and each device-day is a slice of it.
+
+    Parameters
+    ----------
+    times_us, columns, valid
+        As for `column_bytes`.
+
+    Raises
+    ------
+    CanonicalError
+        As `column_bytes` does.
+    """
+
+    __slots__ = ("_columns", "times")
+
+    def __init__(
+        self,
+        times_us: npt.NDArray[np.int64],
+        columns: Mapping[str, _Array],
+        valid: Mapping[str, _Mask] | None = None,
+    ) -> None:
+        self.times = _integers("time", times_us, np.ones(len(times_us), np.bool_))
+        self._columns: list[_Column] = []
+        for name in sorted(columns, key=str.encode):
+            present = None if valid is None else valid.get(name)
+            values, mask = _read(name, columns[name], present, len(self.times))
+            if mask.any():
+                self._columns.append(_column(name, values, mask))
+
+    def sort(self) -> None:
+        """Bring the rows into canonical order."""
+        order = _order(self.times, [(c.values, c.present) for c in self._columns])
+        if order is not None:
+            self.times = self.times[order]
+            self._columns = [
+                c._replace(values=c.values[order], present=c.present[order]) for c in self._columns
+            ]
+
+    def cut(self, begin: int, end: int) -> list[bytes | memoryview]:
+        """
+        Canonical bytes of a range of rows, in parts that follow one another.
+
+        The rows of the range must be in canonical order, as they are where
+        their times ascend strictly.
+        """
+        parts: list[bytes | memoryview] = [b"", self.times[begin:end].data.cast("B")]
+        held = 0
+        for column in self._columns:
+            if column.whole or column.present[begin:end].any():
+                held += 1
+                parts += _write(column, begin, end)
+        parts[0] = MAGIC + _uint(end - begin, 8) + _uint(held, 4)
+        return parts
+
+
+class _Column(NamedTuple):
+    """A column as it was read; `whole` where every row has a value."""
+
+    head: bytes
+    values: _Array
+    present: _Mask
+    whole: bool
 
 
 def row_count(data: bytes) -> int:
@@ -118,43 +186,59 @@ def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
 def _integers(name: str, values: _Array, mask: _Mask) -> _Array:
     if values.dtype.kind not in "biu":
         raise CanonicalError(f"column {name!r} holds {values.dtype}; give whole numbers")
-    whole = np.where(mask, values, np.zeros((), values.dtype))
+    whole = values if mask.all() else np.where(mask, values, np.zeros((), values.dtype))
     if whole.dtype.kind == "u" and len(whole) and int(whole.max()) >= 2**63:
         raise CanonicalError(f"column {name!r} has {whole.max()}, beyond a signed 64-bit integer")
-    return whole.astype("<i8")
+    return np.ascontiguousarray(whole, dtype="<i8")
 
 
 def _floats(name: str, values: _Array, mask: _Mask) -> tuple[_Array, _Mask]:
     if values.dtype.itemsize > np.dtype(np.float64).itemsize:
         raise CanonicalError(f"column {name!r} is wider than a 64-bit float; round it first")
-    numbers = values.astype("<f8")
-    mask = mask & ~np.isnan(numbers)
-    numbers = np.where(mask, numbers, 0.0) + 0.0  # adding 0.0 turns -0.0 into 0.0
+    mask = mask & ~np.isnan(values)
+    if not mask.any():
+        return np.zeros(len(values), "<f8"), mask
+    numbers = np.where(mask, values.astype("<f8", copy=False), 0.0)
+    numbers += 0.0  # turns -0.0 into 0.0
     if np.isinf(numbers).any():
         raise CanonicalError(f"column {name!r} has an infinite value; such a reading is refused")
-    return numbers.astype("<f8"), mask
+    return numbers.astype("<f8", copy=False), mask
 
 
-def _order(times: _Array, columns: list[tuple[_Array, _Mask]]) -> npt.NDArray[np.intp]:
+def _order(times: _Array, columns: list[tuple[_Array, _Mask]]) -> npt.NDArray[np.intp] | None:
+    """Canonical order, or None where the rows are in it already."""
     if bool((times[1:] > times[:-1]).all()):  # type: ignore[operator]  # int64 arrays compare
-        return np.arange(len(times))
+        return None
     keys: list[_Array] = [times]
     for values, present in columns:
         keys += [present, np.unique(values, return_inverse=True)[1]]
     return np.lexsort(keys[::-1])  # lexsort's last key counts first
 
 
-def _write(name: str, values: _Array, present: _Mask) -> bytes:
+def _column(name: str, values: _Array, present: _Mask) -> _Column:
     label = name.encode()
     kind = {"i": b"i", "f": b"f"}.get(values.dtype.kind, b"s")
-    body = _texts(values) if kind == b"s" else values.tobytes()
-    bits = np.packbits(present, bitorder="little").tobytes()
-    return _uint(len(label), 2) + label + kind + bits + body
+    return _Column(_uint(len(label), 2) + label + kind, values, present, bool(present.all()))
+
+
+def _write(column: _Column, begin: int, end: int) -> list[bytes | memoryview]:
+    values, rows = column.values[begin:end], end - begin
+    if column.whole:
+        bits = _ALL[: rows // 8] if rows // 8 <= len(_ALL) else b"\xff" * (rows // 8)
+        bits += bytes([(1 << rows % 8) - 1]) if rows % 8 else b""
+    else:
+        bits = np.packbits(column.present[begin:end], bitorder="little").tobytes()
+    body = _texts(values) if values.dtype.kind == "O" else values.data.cast("B")
+    return [column.head + bits, body]
 
 
 def _texts(values: _Array) -> bytes:
-    texts = [str(value).encode() for value in values]
-    return np.array([len(text) for text in texts], "<u4").tobytes() + b"".join(texts)
+    texts: list[str] = values.tolist()
+    if texts and texts.count(texts[0]) == len(texts):  # names mostly repeat
+        one = texts[0].encode()
+        return _uint(len(one), 4) * len(texts) + one * len(texts)
+    encoded = [text.encode() for text in texts]
+    return np.array([len(text) for text in encoded], "<u4").tobytes() + b"".join(encoded)
 
 
 def _uint(number: int, size: int) -> bytes:

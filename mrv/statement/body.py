@@ -29,7 +29,8 @@ if TYPE_CHECKING:
         PeriodResult,
         Totals,
     )
-    from mrv.statement.case import Case, Reach
+    from mrv.statement.case import Case
+    from mrv.statement.scan import Reach
 
 # The second context gives meaning to words that the first does not define.
 CONTEXT = (

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from mrv import canonical, period
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.factors.records import records_of
 from mrv.statement import evidence
+from mrv.statement.scan import Reach, Scanned, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
-    from ingest.model import Fleet, Frame, Int64, IntervalRows
+    from ingest.model import Fleet, Frame, IntervalRows
     from mrv.digest import DayLeaf, Digest
     from mrv.factors import FactorBook
     from mrv.outcome import PeriodResult
     from mrv.statement.plan import MonitoringPlan
-
-
-class Reach(NamedTuple):
-    """Readings of a device: how many, first, last, and how many outside of the period."""
-
-    readings: int
-    first_us: int | None
-    last_us: int | None
-    outside: int
 
 
 @dataclass(frozen=True)
@@ -42,21 +31,24 @@ class Case:
     ----------
     plan : MonitoringPlan
         Its devices' places are the fleet indices of `frames` and `rows`.
-    frames : sequence of Frame
-        One a device class.
+    frames : iterable of Frame
+        All rows of a device in one frame; iterated once for the digests.
     rows : IntervalRows
         Of the period, as `evidence.select` gives them.
     from_us, to_us : int
         Half-open, on the grid. [us UTC]
     factors : FactorBook
+    recheck : bool
+        Meter the readings again, in the pass that digests them.
     """
 
     plan: MonitoringPlan
-    frames: Sequence[Frame]
+    frames: Iterable[Frame]
     rows: IntervalRows
     from_us: int
     to_us: int
     factors: FactorBook
+    recheck: bool = False
 
     @cached_property
     def fleet(self) -> Fleet:
@@ -78,32 +70,31 @@ class Case:
         )
 
     @cached_property
+    def _scanned(self) -> Scanned:
+        pairs = evidence.monitored(self.plan.project, self.fleet) if self.recheck else None
+        return scan(self.fleet, self.frames, self.from_us, self.to_us, pairs)
+
+    @property
     def readings(self) -> Digest:
         """Digest of the readings."""
-        return evidence.readings_digest(self.fleet, self.frames)
+        return self._scanned.readings
+
+    @property
+    def metered(self) -> IntervalRows:
+        """Interval rows that the readings give; only of a case that is to `recheck`."""
+        if self._scanned.rows is None:
+            raise ValueError("this case was not made to be metered again; pass recheck=True")
+        return self._scanned.rows
 
     @cached_property
     def intervals(self) -> Digest:
         """Digest of the interval rows."""
         return evidence.intervals_digest(self.fleet, self.rows)
 
-    @cached_property
+    @property
     def reaches(self) -> list[Reach]:
         """How far each device's readings reach, by fleet index."""
-        none = np.empty(0, dtype=np.int64)
-        device = np.concatenate([none, *(f.device for f in self.frames)])
-        time_us = np.concatenate([none, *(f.time_us for f in self.frames)])
-        order = np.lexsort((time_us, device))
-        device, time_us = device[order], time_us[order]
-        edges = np.searchsorted(device, np.arange(len(self.plan.devices) + 1)).tolist()
-        return [self._reach(time_us[a:b]) for a, b in pairwise(edges)]
-
-    def _reach(self, time_us: Int64) -> Reach:
-        if not len(time_us):
-            return Reach(0, None, None, 0)
-        inside = np.searchsorted(time_us, [self.from_us, self.to_us])
-        outside = len(time_us) - int(inside[1] - inside[0])
-        return Reach(len(time_us), int(time_us[0]), int(time_us[-1]), outside)
+        return self._scanned.reaches
 
     @cached_property
     def factor_records(self) -> list[dict[str, Any]]:

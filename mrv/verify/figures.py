@@ -9,11 +9,11 @@ from mrv import canonical
 from mrv.calendar import instant_us
 from mrv.digest import DayLeaf, differences, digest_leaves
 from mrv.errors import CanonicalError, FactorError, PeriodError
-from mrv.factors.records import departures
+from mrv.factors.records import book_of, departures
 from mrv.rounding import UG_PER_T
 from mrv.statement.body import Label, compose
-from mrv.statement.evidence import intervals_digest, monitored, remeter
-from mrv.verify.pack import DIGESTS
+from mrv.statement.evidence import intervals_digest, same
+from mrv.verify.pack import DIGESTS, check_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def plan_and_factors(subject: Subject) -> str:
     _same_digest(
         "plan", canonical.encode(canonical.parse(subject.pack.files["plan.json"])), subject
     )
-    book = list(subject.case.factors)
+    book = list(book_of(subject.factor_records))
     _same_digest("factors", canonical.encode(subject.factor_records), subject)
     other = departures(book)
     if other:
@@ -59,6 +59,7 @@ def intervals(subject: Subject) -> str:
     subject.needs_evidence()
     found = subject.case.intervals
     _same_leaves("intervals", found.leaves, subject)
+    check_order(subject.case.rows, subject.fleet)
     return f"{sum(leaf.rows for leaf in found.leaves)} intervals"
 
 
@@ -86,10 +87,10 @@ def metering(subject: Subject) -> str:
     """Metering the raw readings again gives the intervals."""
     subject.needs_evidence()
     case = subject.case
-    pairs = monitored(subject.plan.project, subject.fleet)
-    rows = remeter(subject.fleet, case.frames, pairs, case.from_us, case.to_us)
-    again = intervals_digest(subject.fleet, rows)
-    _refuse(differences(case.intervals.leaves, again.leaves), "does not follow from the readings")
+    rows = case.metered
+    if not same(case.rows, rows):
+        again = intervals_digest(subject.fleet, rows).leaves
+        _refuse(differences(case.intervals.leaves, again), "does not follow from the readings")
     return f"{len(rows)} intervals metered again, all equal"
 
 

@@ -21,11 +21,12 @@ import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import Frame, IntervalRows
+from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
 from mrv.statement.evidence import FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -39,9 +40,22 @@ INTERVALS = "intervals"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of a Parquet file: device ids, times, and columns as the pipeline holds them."""
+    """
+    Rows of a Parquet file, or of a part of it.
 
-    device: NDArray[np.object_]
+    Attributes
+    ----------
+    names : tuple of str
+        Device ids.
+    device : int32 array, n
+        Which of them.
+    time_us : int64 array, n
+    columns : mapping of str to array, n
+        As the pipeline holds them.
+    """
+
+    names: tuple[str, ...]
+    device: Int32
     time_us: Int64
     columns: Mapping[str, NDArray[Any]]
 
@@ -55,15 +69,15 @@ class Pack:
     ----------
     files : mapping of str to bytes
         Documents by name; a statement alone has only `statement.json`.
-    readings : mapping of str to Table
-        By device class.
+    readings : mapping of str to iterable of Table
+        By device class; read as they are iterated, all rows of a device in one.
     intervals : Table or None
     damaged : mapping of str to str
         Files that could not be read, and why.
     """
 
     files: Mapping[str, bytes]
-    readings: Mapping[str, Table] = field(default_factory=dict)
+    readings: Mapping[str, Iterable[Table]] = field(default_factory=dict)
     intervals: Table | None = None
     damaged: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,18 +87,32 @@ class Pack:
         return not self.readings and self.intervals is None and set(self.files) <= {STATEMENT}
 
 
-def frames_of(pack: Pack, fleet: Fleet) -> list[Frame]:
-    """Return the readings as the pipeline takes them; CanonicalError for an unknown device."""
-    return [
-        Frame(
-            class_id,
-            _indices(table, fleet, f"readings/{class_id}"),
-            table.time_us,
-            np.zeros(len(table.time_us), dtype=np.int32),
-            dict(table.columns),
-        )
-        for class_id, table in sorted(pack.readings.items())
-    ]
+class Readings:
+    """
+    The readings of a pack as the pipeline takes them, a few devices at a time.
+
+    Each iteration reads the files again; nothing is kept.
+
+    Raises
+    ------
+    CanonicalError
+        While iterating: for an unknown device, or rows that are not by device
+        and time, each once.
+    """
+
+    def __init__(self, pack: Pack, fleet: Fleet) -> None:
+        self._pack, self._fleet = pack, fleet
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Read one frame after another."""
+        for class_id, tables in sorted(self._pack.readings.items()):
+            where = f"readings/{class_id}"
+            last = (-1, 0)
+            for table in tables:
+                device = _indices(table, self._fleet, where)
+                last = _in_order(where, self._fleet, (device, table.time_us), last)
+                nobody = np.zeros(len(device), dtype=np.int32)
+                yield Frame(class_id, device, table.time_us, nobody, dict(table.columns))
 
 
 def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
@@ -104,9 +132,43 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
     )
 
 
+def check_order(rows: IntervalRows, fleet: Fleet) -> None:
+    """Refuse interval rows that do not ascend strictly by device, quantity and start."""
+    place = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
+    later = (place[1:] > place[:-1]) | (
+        (place[1:] == place[:-1]) & (rows.start_us[1:] > rows.start_us[:-1])
+    )
+    if not later.all():
+        k = int(np.flatnonzero(~later)[0]) + 1
+        raise CanonicalError(
+            f"intervals: the row of {fleet.devices[rows.device[k]].id} on"
+            f" {utc_text(int(rows.start_us[k]))} stands twice or out of order;"
+            " rows go by device, quantity and time"
+        )
+
+
+def _in_order(
+    where: str, fleet: Fleet, rows: tuple[Int32, Int64], last: tuple[int, int]
+) -> tuple[int, int]:
+    """Refuse rows that do not ascend strictly by device and time; return the last of them."""
+    device, time_us = rows
+    if not len(device):
+        return last
+    before = np.append(np.int32(last[0]), device[:-1])
+    earlier = np.append(np.int64(last[1]), time_us[:-1])
+    wrong = (device < before) | ((device == before) & (time_us <= earlier))
+    if wrong.any():
+        k = int(np.flatnonzero(wrong)[0])
+        raise CanonicalError(
+            f"{where}: the row of {fleet.devices[device[k]].id} on {utc_text(int(time_us[k]))}"
+            " stands twice or out of order; rows go by device and time"
+        )
+    return int(device[-1]), int(time_us[-1])
+
+
 def _indices(table: Table, fleet: Fleet, where: str) -> Int32:
-    names = table.device.tolist()
-    unknown = sorted(set(names) - set(fleet.by_id))
+    unknown = sorted(set(table.names) - set(fleet.by_id))
     if unknown:
         raise CanonicalError(f"{where} hold rows of {unknown[0]!r}, which plan.json does not list")
-    return np.array([fleet.by_id[name] for name in names], dtype=np.int32)
+    index: Int32 = np.array([fleet.by_id[name] for name in table.names], dtype=np.int32)
+    return index[table.device] if len(index) else table.device

@@ -12,7 +12,7 @@ from mrv.errors import CanonicalError
 from mrv.factors.records import book_of
 from mrv.statement.case import Case
 from mrv.statement.plan import read_plan
-from mrv.verify.pack import FACTORS, PLAN, RECEIPT, STATEMENT, VERIFICATION, frames_of, rows_of
+from mrv.verify.pack import FACTORS, PLAN, RECEIPT, STATEMENT, VERIFICATION, Readings, rows_of
 
 if TYPE_CHECKING:
     from ingest.model import Fleet
@@ -99,11 +99,12 @@ class Subject:
         period = self.claims["monitoringPeriod"]
         return Case(
             plan=self.plan,
-            frames=frames_of(self.pack, self.fleet),
+            frames=Readings(self.pack, self.fleet),
             rows=rows_of(self.pack, self.fleet),
             from_us=instant_us(period["from"], "UTC"),
             to_us=instant_us(period["to"], "UTC"),
             factors=book_of(self.factor_records),
+            recheck=True,
         )
 
     def needs_evidence(self) -> None:

@@ -37,6 +37,8 @@ from services.issuer.readme import readme
 from services.store import enrolled, evidence, log, statements
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
@@ -130,7 +132,7 @@ def read_pack(path: Path) -> Pack:
             " give a folder that `tonne statement export` made, or a statement's file"
         )
     files = {n: (path / n).read_bytes() for n in _READ if (path / n).is_file()}
-    readings: dict[str, Table] = {}
+    readings: dict[str, Iterable[Table]] = {}
     intervals: Table | None = None
     damaged: dict[str, str] = {}
     for file in sorted(path.rglob("*.parquet")):
@@ -139,7 +141,7 @@ def read_pack(path: Path) -> Pack:
             if name == f"{INTERVALS}.parquet":
                 intervals = parquet.read_intervals(file)
             elif file.parent == path / READINGS and file.stem in classes.load():
-                readings[file.stem] = parquet.read_readings(file, file.stem)
+                readings[file.stem] = parquet.ReadingsFile(file, file.stem)
             else:
                 damaged[name] = "no table of an evidence pack has this name"
         except InputError as error:

@@ -7,6 +7,7 @@ commands take to run, and `tonne run` never needs it.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -19,11 +20,14 @@ from mrv.statement.evidence import FIELDS
 from mrv.verify import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from ingest.model import Fleet, Frame, IntervalRows
 
+# what is read at once stays small, whoever wrote the file
+ROW_GROUP = 131_072
+MOST_AT_ONCE = 1_048_576
 _FIXED = {"compression": "zstd", "version": "2.6", "write_statistics": True}
 
 
@@ -53,21 +57,44 @@ def write_intervals(out: BinaryIO, fleet: Fleet, rows: IntervalRows) -> None:
     _write(out, columns, interval_schema())
 
 
-def read_readings(path: Path, class_id: str) -> Table:
+class ReadingsFile:
     """
-    Read what `write_readings` wrote.
+    Readings of a class in a pack, read a row group at a time.
 
     Raises
     ------
     InputError
-        If it is no Parquet file of that class.
+        At once if it is no Parquet file of that class; while iterating if a part
+        of it is damaged.
     """
-    return _read(path, reading_schema(class_id), "time")
+
+    def __init__(self, path: Path, class_id: str) -> None:
+        self._path, self._schema = path, reading_schema(class_id)
+        with _opened(path, self._schema) as file:
+            self.rows: int = file.metadata.num_rows
+
+    def __iter__(self) -> Iterator[Table]:
+        """Read one table after another, all rows of a device in one."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        kept = self._schema.empty_table()
+        with _opened(self._path, self._schema) as file:
+            for group in range(file.num_row_groups):
+                with _legible():
+                    table = pa.concat_tables([kept, file.read_row_group(group)])
+                begin = _last_device(table["device"])
+                kept = table.slice(begin)
+                if begin:
+                    yield _table(table.slice(0, begin), self._schema, "time")
+        if len(kept):
+            yield _table(kept, self._schema, "time")
 
 
 def read_intervals(path: Path) -> Table:
     """Read what `write_intervals` wrote; InputError as for readings."""
-    return _read(path, interval_schema(), "start")
+    schema = interval_schema()
+    with _opened(path, schema) as file, _legible():
+        return _table(file.read(), schema, "start")
 
 
 def reading_schema(class_id: str) -> Any:
@@ -115,38 +142,67 @@ def _write(out: BinaryIO, columns: Iterable[Any], schema: Any) -> None:
     from pyarrow import parquet  # noqa: PLC0415
 
     table = pa.Table.from_arrays(list(columns), schema=schema)
-    parquet.write_table(table, out, **_FIXED)
+    parquet.write_table(table, out, row_group_size=ROW_GROUP, **_FIXED)
 
 
-def _read(path: Path, schema: Any, time: str) -> Table:
-    import pyarrow as pa  # noqa: PLC0415
+@contextmanager
+def _opened(path: Path, schema: Any) -> Iterator[Any]:
+    """Open a file whose columns and row groups are as they are written here."""
     from pyarrow import parquet  # noqa: PLC0415
 
+    with _legible():
+        file = parquet.ParquetFile(path)
+    with file:
+        if not file.schema_arrow.equals(schema):
+            raise InputError(f"its columns are {file.schema_arrow.names}; expected {schema.names}")
+        sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
+        if max(sizes, default=0) > MOST_AT_ONCE:
+            raise InputError(
+                f"a row group has {max(sizes)} rows; up to {MOST_AT_ONCE} are read at once"
+            )
+        yield file
+
+
+@contextmanager
+def _legible() -> Iterator[None]:
+    import pyarrow as pa  # noqa: PLC0415
+
     try:
-        with parquet.ParquetFile(path) as file:
-            table = file.read()
+        yield
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"not a Parquet file: {' '.join(str(error).split())[:200]}") from error
-    if not table.schema.equals(schema):
-        raise InputError(f"its columns are {table.schema.names}; expected {schema.names}")
+
+
+def _last_device(column: Any) -> int:
+    """First row of the last device; rows come by device."""
+    coded = column.combine_chunks().dictionary_encode().indices.to_numpy()
+    other = np.flatnonzero(coded != coded[-1]) if len(coded) else coded
+    return int(other[-1]) + 1 if len(other) else 0
+
+
+def _table(table: Any, schema: Any, time: str) -> Table:
+    import pyarrow as pa  # noqa: PLC0415
+
     if any(table[f.name].null_count for f in schema if not f.nullable):
         raise InputError("a row has no device, time or value")
     columns = {f.name: _column(table[f.name]) for f in schema if f.name not in {"device", time}}
-    return Table(_texts(table["device"]), table[time].cast(pa.int64()).to_numpy(), columns)
+    coded = table["device"].combine_chunks().dictionary_encode()
+    return Table(
+        tuple(coded.dictionary.to_pylist()),
+        coded.indices.to_numpy(),
+        table[time].cast(pa.int64()).to_numpy(),
+        columns,
+    )
 
 
 def _column(column: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
     if pa.types.is_string(column.type):
-        return _texts(column)
-    if pa.types.is_floating(column.type):
-        return column.fill_null(np.nan).to_numpy()
-    return column.fill_null(NULL).to_numpy()
-
-
-def _texts(column: Any) -> Any:
-    """Texts as objects, each distinct one made once."""
-    coded = column.combine_chunks().dictionary_encode()
-    words = np.array(coded.dictionary.to_pylist(), dtype=object)
-    return words[coded.indices.to_numpy()]
+        coded = column.combine_chunks().dictionary_encode()
+        words = np.array(coded.dictionary.to_pylist(), dtype=object)
+        return words[coded.indices.to_numpy()]
+    none = np.nan if pa.types.is_floating(column.type) else NULL
+    if column.null_count == len(column):
+        return np.full(len(column), none)
+    return column.fill_null(none).to_numpy() if column.null_count else column.to_numpy()

@@ -94,17 +94,17 @@ def documents(made=None):
 def pack(files=None, made=None):
     """Return the pack, with other documents if given."""
     made = case() if made is None else made
-    ids = np.array([d.id for d in made.fleet.devices], dtype=object)
+    ids = tuple(d.id for d in made.fleet.devices)
     readings = {
-        f.class_id: Table(
-            ids[f.device], f.time_us.copy(), {n: v.copy() for n, v in f.columns.items()}
-        )
+        f.class_id: [
+            Table(ids, f.device, f.time_us.copy(), {n: v.copy() for n, v in f.columns.items()})
+        ]
         for f in made.frames
     }
     names = np.array([q.name for q in classes.QUANTITIES], dtype=object)
     columns = {name: getattr(made.rows, name).copy() for name in FIELDS}
     columns["quantity"] = names[made.rows.quantity]
-    intervals = Table(ids[made.rows.device], made.rows.start_us.copy(), columns)
+    intervals = Table(ids, made.rows.device, made.rows.start_us.copy(), columns)
     return Pack(documents(made) if files is None else files, readings, intervals)
 
 

@@ -39,7 +39,7 @@ def _closed_pack(url, folder):
     pack = read_pack(folder / "pack")
     report = verify(pack)
     assert report.ok, report.failure
-    return closed, sum(len(t.time_us) for t in pack.readings.values())
+    return closed, sum(file.rows for file in pack.readings.values())
 
 
 def _steady(begin, end, minutes=10, rate=600):

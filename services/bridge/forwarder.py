@@ -14,10 +14,10 @@ from aiokafka.errors import KafkaError
 
 from ingest.mqtt.topics import Router, device_of
 from ingest.wire import Parcel, encode, sort
-from services.bridge.producer import MAX_RECORD, Producer
 from services.intake.counts import Ignored, count_lag, count_messages
 from services.intake.database import Database
 from services.intake.patience import Patience
+from services.intake.producer import MAX_RECORD, Outgoing, Producer
 from services.intake.receiver import Done
 from services.intake.registered import Registered, admit_inbox
 from services.intake.topics import partitions
@@ -120,9 +120,7 @@ class Forwarder:
         seen = [(route(inbox.topics[k]), found) for k, found in admitted.seen.items()]
         return Done(inbox, held.fleet, seen)
 
-    def _records(
-        self, fleet: Fleet, inbox: Inbox, admitted: Admitted
-    ) -> Iterator[tuple[int, bytes]]:
+    def _records(self, fleet: Fleet, inbox: Inbox, admitted: Admitted) -> Iterator[Outgoing]:
         parcel = Parcel(
             inbox.topics, inbox.payloads, inbox.content_types, inbox.repeated, admitted.codecs,
             inbox.received_us, admitted.frames, admitted.rejected,
@@ -130,7 +128,7 @@ class Forwarder:
         keys = [device_of(topic, fleet) or topic for topic in inbox.topics]
         for partition, part in sort(parcel, keys, self._partitions).items():
             for record in fitting(part, fleet):
-                yield partition, record
+                yield Outgoing(record, partition)
 
     def _take_up(self, connection: Connection[TupleRow]) -> _Version:
         with connection.transaction():

@@ -164,7 +164,7 @@ def _schema(connection: psycopg.Connection) -> Finding:
     if there == (None,):
         return Finding("schema", "wrong", "not applied", "tonne migrate")
     row = connection.execute("SELECT max(version) FROM public.schema_migration").fetchone()
-    applied, known = int(row[0] or 0) if row else 0, len(load())
+    applied, known = int(row[0] or 0) if row else 0, load()[-1].version
     found = f"version {applied} of {known}"
     if applied < known:
         return Finding("schema", "wrong", found, "tonne migrate")

@@ -1,4 +1,4 @@
-"""`tonne topics`: the Kafka topic that bridges write and workers read."""
+"""`tonne topics`: the Kafka topic that bridges write and workers read, and its dead letters."""
 
 from __future__ import annotations
 
@@ -39,10 +39,29 @@ def topics() -> None:
     "--retention-hours", type=click.IntRange(1), default=168, show_default=True,
     help="How long records are kept: the longest time workers may be away.",
 )  # fmt: skip
-def apply_topic(topic: str, partitions: int, replication: int, retention_hours: int) -> None:
-    """Make the topic, or check that it is as asked for."""
-    wanted = load("services.intake.topics", "Topic")(
-        topic, partitions, replication, retention_hours
-    )
-    made = load("services.intake.topics", "apply")(Settings().require("kafka_url"), wanted)
-    click.echo(f"{topic}: {'made' if made else 'as asked for'}, {partitions} partitions")
+@click.option(
+    "--dead-hours", type=click.IntRange(1), default=8_760, show_default=True,
+    help="How long records that could not be stored are kept.",
+)  # fmt: skip
+@click.option(
+    "--dead-compact/--dead-delete", default=True, show_default=True,
+    help="Keep one copy of a dead letter, or all; the topic of parcels is never compacted.",
+)  # fmt: skip
+def apply_topic(
+    topic: str,
+    partitions: int,
+    replication: int,
+    retention_hours: int,
+    dead_hours: int,
+    *,
+    dead_compact: bool,
+) -> None:
+    """Make the topic and its dead-letter topic, or check that they are as asked for."""
+    make, dead = load("services.intake.topics", "Topic"), load("services.intake.topics", "dead")
+    url, apply = Settings().require("kafka_url"), load("services.intake.topics", "apply")
+    for wanted in (
+        make(topic, partitions, replication, retention_hours),
+        make(dead(topic), 1, replication, dead_hours, compact=dead_compact),
+    ):
+        made = "made" if apply(url, wanted) else "as asked for"
+        click.echo(f"{wanted.name}: {made}, {wanted.partitions} partitions")

@@ -23,6 +23,7 @@ from services.intake.counts import (
 from services.intake.database import Database
 from services.intake.receiver import Done
 from services.intake.registered import Registered, admit_inbox, load_plan
+from services.intake.writers import alone
 from services.store.commit import Store
 from services.store.letters import Letters
 
@@ -61,7 +62,7 @@ class Committer:
         stopping: threading.Event,
     ) -> None:
         self._database = Database(
-            database_url, "tonne run", log, stopping, alone=True, opened=self._forget
+            database_url, "tonne run", log, stopping, join=alone, opened=self._forget
         )
         self._metrics = metrics
         self._log = log

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 _BLIND_S = 5.0
-_PREDECESSOR_S = 10
-_WRITER = int.from_bytes(b"one run")  # no other lock of ours may have this number
 _T = TypeVar("_T")
 
 
@@ -36,9 +34,9 @@ class Database:
         Where, and what `pg_stat_activity` shows.
     limits : sequence of str, optional
         Server settings of the connection, such as `statement_timeout = '5min'`.
-    alone : bool
-        Whether no other process may write beside this one: it remembers where
-        registers stand, and would not see what the other stored.
+    join : callable, optional
+        What each new connection does to be a writer beside others, or alone: see
+        `services.intake.writers`.  Raising leaves no connection.
     opened : callable, optional
         Called with each new connection: what was known before may be out of date.
     """
@@ -51,14 +49,14 @@ class Database:
         stopping: threading.Event,
         limits: Sequence[LiteralString] = (),
         *,
-        alone: bool = False,
+        join: Callable[[Connection[TupleRow]], object] = lambda _: None,
         opened: Callable[[], object] = lambda: None,
     ) -> None:
         self._url = url
         self._name = name
         self._log = log
         self._limits = limits
-        self._alone = alone
+        self._join = join
         self._opened = opened
         self._patience = Patience(
             "database", (psycopg.OperationalError, ServerError), log, stopping
@@ -81,22 +79,13 @@ class Database:
             )
             for limit in self._limits:
                 self._connection.execute(b"SET " + limit.encode())
-            if self._alone:
-                self._be_alone(self._connection)
+            try:
+                self._join(self._connection)
+            except BaseException:
+                self.close()
+                raise
             self._opened()
         return self._connection
-
-    def _be_alone(self, connection: Connection[TupleRow]) -> None:
-        """Take the writer's lock; one that was killed may hold it for a moment more."""
-        try:
-            connection.execute(f"SET lock_timeout = '{_PREDECESSOR_S}s'")
-            connection.execute("SELECT pg_advisory_lock(%s)", [_WRITER])
-            connection.execute("RESET lock_timeout")
-        except psycopg.errors.LockNotAvailable as error:
-            self.close()
-            raise ServerError(
-                "another `tonne run` writes to this database; stop it first, or let it go on alone"
-            ) from error
 
     def close(self) -> None:
         """Close the connection."""

@@ -23,26 +23,38 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 TOPIC = "tonne-parcels"
+DEAD = "-dead"
 PORT = 9_092
 _HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What a topic should be: partitions, copies, how long records are kept."""
+    """
+    What a topic should be: partitions, copies, how long records are kept.
+
+    `compact` keeps of records with one key the last: of a dead letter one copy.
+    Parcels have no key, and every one of them counts.
+    """
 
     name: str
     partitions: int
     replication: int
     retention_hours: int
+    compact: bool = False
 
     @property
     def configs(self) -> dict[str, str]:
-        """Topic settings by Kafka's names; parcels are never compacted away."""
+        """Topic settings by Kafka's names."""
         return {
             "retention.ms": str(self.retention_hours * _HOUR_MS),
-            "cleanup.policy": "delete",
+            "cleanup.policy": "compact,delete" if self.compact else "delete",
         }
+
+
+def dead(topic: str) -> str:
+    """Return the name of a topic's dead-letter topic."""
+    return topic + DEAD
 
 
 def bootstrap(url: str) -> str:

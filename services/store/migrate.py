@@ -66,7 +66,7 @@ def load(folder: Traversable | None = None) -> list[Migration]:
     Raises
     ------
     SchemaError
-        When a name is not `NNNN_name.sql` or the numbers have a gap.
+        When a name is not `NNNN_name.sql` or a number comes twice.
     """
     folder = folder or resources.files("services.store") / "migrations"
     found = []
@@ -77,8 +77,8 @@ def load(folder: Traversable | None = None) -> list[Migration]:
         elif file.name.endswith(".sql"):
             raise SchemaError(f"migration {file.name!r} is not named NNNN_name.sql; rename it")
     versions = [m.version for m in found]
-    if versions != list(range(1, len(found) + 1)):
-        raise SchemaError(f"migrations are numbered {versions}; number them 1, 2, 3 without gaps")
+    if len(set(versions)) < len(versions):
+        raise SchemaError(f"migrations are numbered {versions}; give each a number of its own")
     return found
 
 
@@ -113,7 +113,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
         for migration in pending:
             _apply(conn, migration)
         notes = _compress(conn)
-    return Report(tuple(_label(m) for m in pending), len(migrations), notes)
+    return Report(tuple(_label(m) for m in pending), migrations[-1].version, notes)
 
 
 def _label(migration: Migration) -> str:

@@ -6,6 +6,11 @@ the transaction that stores what lies below it, so it is the truth, and what
 Kafka's consumer group believes is a hint.  Each taking over of a partition
 raises its epoch: a worker that lost the partition without noticing cannot
 move the offset any more, and what it would have stored rolls back with that.
+
+A partition's row also guards its devices.  Whoever writes rows of devices that
+another partition answers for (records from before the number of partitions
+changed, a replay) locks that partition's row and counts a visit: the holder
+then knows that what it remembers of registers may be out of date.
 """
 
 from __future__ import annotations
@@ -26,14 +31,19 @@ class FencedError(TonneError):
     """Another worker has taken a partition over; nothing of ours was stored since."""
 
 
+class VisitedError(TonneError):
+    """Somebody wrote for this partition's devices: look at the database again, then go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A partition that is ours: by which epoch, and the next record to store."""
+    """A partition that is ours: by which epoch, the next record to store, visits so far."""
 
     topic: str
     partition: int
     epoch: int
     offset: int
+    visits: int = 0
 
 
 def take_over(
@@ -52,7 +62,7 @@ def take_over(
         'INSERT INTO stream_offset (topic, partition, "offset", epoch)'
         " SELECT %s, p, 0, 1 FROM unnest(%s::int[]) AS p ORDER BY p"
         " ON CONFLICT (topic, partition) DO UPDATE SET epoch = stream_offset.epoch + 1"
-        ' RETURNING partition, epoch, "offset"',
+        ' RETURNING partition, epoch, "offset", visits',
         (topic, wanted),
     ).fetchall()
     return [Position(topic, *row) for row in rows]
@@ -66,14 +76,38 @@ def advance(cursor: Cursor[TupleRow], position: Position, offset: int) -> None:
     ------
     FencedError
         When the partition is no longer ours.
+    VisitedError
+        When somebody else wrote for its devices since `position` was read.
     """
     cursor.execute(
         'UPDATE stream_offset SET "offset" = %s'
-        ' WHERE topic = %s AND partition = %s AND epoch = %s AND "offset" = %s',
+        ' WHERE topic = %s AND partition = %s AND epoch = %s AND "offset" = %s RETURNING visits',
         (offset, position.topic, position.partition, position.epoch, position.offset),
     )
-    if cursor.rowcount != 1:
-        raise _fenced(position)
+    _check(position, cursor.fetchone())
+
+
+def lock(cursor: Cursor[TupleRow], topic: str, partitions: Iterable[int]) -> None:
+    """
+    Keep everybody else from writing for these partitions' devices until the transaction ends.
+
+    In ascending order, as all who lock several do: nobody waits in a circle.
+    """
+    cursor.execute(
+        "SELECT FROM stream_offset WHERE topic = %s AND partition = ANY(%s)"
+        " ORDER BY partition FOR UPDATE",
+        (topic, sorted(partitions)),
+    )
+
+
+def visit(cursor: Cursor[TupleRow], topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """Count a visit to partitions that are locked; return the new counts."""
+    cursor.execute(
+        "UPDATE stream_offset SET visits = visits + 1 WHERE topic = %s AND partition = ANY(%s)"
+        " RETURNING partition, visits",
+        (topic, sorted(partitions)),
+    )
+    return dict(cursor.fetchall())
 
 
 def confirm(cursor: Cursor[TupleRow], positions: Sequence[Position]) -> None:
@@ -84,15 +118,23 @@ def confirm(cursor: Cursor[TupleRow], positions: Sequence[Position]) -> None:
     ------
     FencedError
         When one is no longer ours.
+    VisitedError
+        When somebody else wrote for the devices of one.
     """
     for position in sorted(positions, key=lambda p: p.partition):
         cursor.execute(
-            "SELECT FROM stream_offset WHERE topic = %s AND partition = %s AND epoch = %s"
+            "SELECT visits FROM stream_offset WHERE topic = %s AND partition = %s AND epoch = %s"
             " FOR SHARE",
             (position.topic, position.partition, position.epoch),
         )
-        if cursor.rowcount != 1:
-            raise _fenced(position)
+        _check(position, cursor.fetchone())
+
+
+def _check(position: Position, row: TupleRow | None) -> None:
+    if row is None:
+        raise _fenced(position)
+    if row[0] != position.visits:
+        raise VisitedError(f"partition {position.partition} of {position.topic!r} was written for")
 
 
 def reread(connection: Connection[TupleRow], position: Position) -> Position:
@@ -105,12 +147,13 @@ def reread(connection: Connection[TupleRow], position: Position) -> Position:
         When the partition is no longer ours.
     """
     row = connection.execute(
-        'SELECT "offset" FROM stream_offset WHERE topic = %s AND partition = %s AND epoch = %s',
+        'SELECT "offset", visits FROM stream_offset'
+        " WHERE topic = %s AND partition = %s AND epoch = %s",
         (position.topic, position.partition, position.epoch),
     ).fetchone()
     if row is None:
         raise _fenced(position)
-    return Position(position.topic, position.partition, position.epoch, row[0])
+    return Position(position.topic, position.partition, position.epoch, *row)
 
 
 def _fenced(position: Position) -> FencedError:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import faust
 
 from services.intake.topics import bootstrap
-from services.stream.committer import Record
 from services.stream.consumer import transport
+from services.stream.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -4,6 +4,10 @@ The storing half of `tonne worker`: records of partitions, each until it is dura
 Runs in one thread.  The partition's offset moves in the transaction that stores
 the rows, records below it are dropped, and what cannot be read or stored
 becomes a dead letter with the record's bytes: the partition goes on.
+
+Records from before the number of partitions changed may hold devices that are
+another partition's now.  They are stored under that partition's lock, from what
+the database says of the device and not from what is remembered.
 """
 
 from __future__ import annotations
@@ -11,26 +15,28 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
-from ingest.decode import Rejected
-from ingest.encodings import UNREAD
-from ingest.wire import Parcel, WireError, decode, join, partition_of
+from ingest.wire import Parcel, join, partition_of
 from mrv import factors
-from services.clock import now_us
 from services.intake.counts import count_commit, count_fleet, count_messages
 from services.intake.database import Database
 from services.intake.patience import line
 from services.intake.registered import Registered, load_plan
-from services.store import offsets
+from services.intake.writers import share
+from services.store import offsets, source
 from services.store.commit import Store
 from services.store.letters import Letters
+from services.store.offsets import VisitedError
+from services.store.source import Source
+from services.stream.homes import Homes
+from services.stream.records import Spoiled, portions, read
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
@@ -38,19 +44,13 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet
     from services.metrics import Metrics
+    from services.store.commit import Committed
     from services.store.offsets import Position
+    from services.stream.records import Record
 
 # A worker that was paused inside a transaction must not hold its partition for ever.
 LIMITS = ("idle_in_transaction_session_timeout = '20s'", "statement_timeout = '5min'")
-MAX_BYTES = 2_000_000  # about 10,000 messages of 12 channels
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A Kafka record: its place in the partition, and its bytes."""
-
-    offset: int
-    value: bytes
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class _Version:
     """What one registry version is to this process."""
 
     store: Store
+    homes: Homes
 
     @property
     def fleet(self) -> Fleet:
@@ -70,23 +71,30 @@ class StreamCommitter:
 
     Parameters
     ----------
-    database_url, topic : str
-    partitions : int
-        How many the topic has: by them a device is ours or another worker's.
+    database_url : str
+    seen : Source
+        The topic, and how many partitions Kafka shows: by them a device is ours or
+        another worker's.
+    keep : callable
+        Puts records that cannot be stored where they can be seen, before the table does.
     """
 
     def __init__(
         self,
         database_url: str,
-        topic: str,
-        partitions: int,
+        seen: Source,
+        keep: Callable[[Sequence[Spoiled]], object],
         metrics: Metrics,
         log: FilteringBoundLogger,
         stopping: threading.Event,
     ) -> None:
-        self._database = Database(database_url, "tonne worker", log, stopping, LIMITS)
-        self._topic = topic
-        self._partitions = partitions
+        self._database = Database(
+            database_url, "tonne worker", log, stopping, LIMITS,
+            join=self._join, opened=self._lost,
+        )  # fmt: skip
+        self._topic = seen.topic
+        self._partitions = seen.partitions
+        self._keep = keep
         self._metrics = metrics
         self._log = log
         self._factors = factors.load()
@@ -101,24 +109,35 @@ class StreamCommitter:
         Raises
         ------
         ServerError
-            When the database cannot be reached at start.
+            When the database cannot be reached at start, or others write to it that
+            must not while we do.
         """
         self._database.connection()
 
-    def take_over(self, partitions: Sequence[int]) -> dict[int, int]:
+    def take_over(self, partitions: Sequence[int], seen: int) -> dict[int, int]:
         """
         Make these partitions ours, and no others; return the next offset of each.
 
         What was known about any device is forgotten: another worker may have
         stored readings of it meanwhile.
+
+        Parameters
+        ----------
+        seen : int
+            How many partitions Kafka shows by now.
         """
-        return self._database.hold(lambda c: self._take_over(c, partitions), self._lost)
+        self._positions = {}  # what was ours before may be another's by now
+        take = partial(self._take_over, partitions=partitions, seen=seen)
+        return self._hold(take)
 
     def _take_over(
-        self, connection: Connection[TupleRow], partitions: Sequence[int]
+        self, connection: Connection[TupleRow], partitions: Sequence[int], seen: int
     ) -> dict[int, int]:
+        if seen > self._partitions:
+            self._partitions = source.grow(connection, Source(self._topic, seen))
         taken = offsets.take_over(connection, self._topic, partitions)
         self._positions = {position.partition: position for position in taken}
+        self._unsure = False
         self._registered.forget()
         self._registered.refresh(connection)
         found = {p.partition: p.offset for p in taken}
@@ -138,24 +157,50 @@ class StreamCommitter:
         GaveUpError
             When the process is told to stop while the database is down.
         """
-        for portion in _portions(records):
+        for portion in portions(records):
             attempt = partial(self._attempt, partition=partition, records=portion)
-            self._database.hold(attempt, self._lost)
+            self._hold(attempt)
 
     def look(self) -> None:
         """Take up a new registry version while no record comes."""
         if self._positions:
-            self._database.glance(self._registered.refresh)
+            self._database.glance(lambda c: self._awake(c, self._registered.refresh))
+
+    def _join(self, connection: Connection[TupleRow]) -> None:
+        self._partitions = share(connection, Source(self._topic, self._partitions))
 
     def _lost(self) -> None:
+        """Trust nothing remembered: while we had no connection, others may have written."""
         self._unsure = True
+
+    def _hold(self, work: Callable[[Connection[TupleRow]], _T]) -> _T:
+        return self._database.hold(lambda connection: self._awake(connection, work), self._lost)
+
+    def _awake(
+        self, connection: Connection[TupleRow], work: Callable[[Connection[TupleRow]], _T]
+    ) -> _T:
+        """Do work with what the database says now, as often as somebody else changes it."""
+        while True:
+            try:
+                if self._unsure:
+                    self._look_again(connection)
+                return work(connection)
+            except VisitedError:
+                self._unsure = True
+
+    def _look_again(self, connection: Connection[TupleRow]) -> None:
+        self._positions = {k: offsets.reread(connection, p) for k, p in self._positions.items()}
+        now = source.grow(connection, Source(self._topic, self._partitions))
+        if now != self._partitions:
+            self._partitions = now
+            self._registered.forget()
+        elif self._registered.ready:
+            self._registered.held.store.state.forget()
+        self._unsure = False
 
     def _attempt(
         self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
     ) -> None:
-        if self._unsure:
-            self._positions = {k: offsets.reread(connection, p) for k, p in self._positions.items()}
-            self._unsure = False
         self._registered.look(connection)
         position = self._positions.get(partition)
         if position is None:
@@ -169,7 +214,7 @@ class StreamCommitter:
                 first=position.offset, count=todo[0].offset - position.offset,
             )  # fmt: skip
         try:
-            self._commit(connection, position, todo, self._read(connection, todo))
+            self._commit(connection, position, todo, self._read(connection, partition, todo))
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             self._store_apart(connection, position, todo, error)
 
@@ -186,52 +231,78 @@ class StreamCommitter:
                 self._attempt(connection, position.partition, [record])
             return
         (record,) = records
-        poison = self._poison(record, "unstorable", line(error))
-        self._commit(connection, position, records, [poison])
+        spoiled = Spoiled(
+            self._topic, position.partition, record.offset, record.value, "unstorable", line(error)
+        )
+        self._commit(connection, position, records, [spoiled])
 
-    def _read(self, connection: Connection[TupleRow], records: Sequence[Record]) -> list[Parcel]:
-        parcels = [self._decode(record) for record in records]
-        unknown = any(r.reason == "unknown_device" for p in parcels for r in p.rejected)
-        if unknown and self._registered.refresh(connection):
-            parcels = [self._decode(record) for record in records]
-        return parcels
+    def _read(
+        self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
+    ) -> list[Parcel | Spoiled]:
+        found = self._read_by(self._registered.held.fleet, partition, records)
+        if _unknown(found) and self._registered.refresh(connection):
+            found = self._read_by(self._registered.held.fleet, partition, records)
+        return found
 
-    def _decode(self, record: Record) -> Parcel:
-        try:
-            return decode(record.value, self._registered.held.fleet)
-        except WireError as error:
-            return self._poison(record, error.reason, error.detail)
-
-    def _poison(self, record: Record, reason: str, detail: str) -> Parcel:
-        """Return a record that is no parcel as a message of its own, refused."""
-        where = f"kafka:{self._topic}"
-        refusal = Rejected(0, reason, f"offset {record.offset}: {detail}")
-        return Parcel([where], [record.value], [None], [False], [UNREAD], now_us(), [], [refusal])
+    def _read_by(
+        self, fleet: Fleet, partition: int, records: Sequence[Record]
+    ) -> list[Parcel | Spoiled]:
+        return [read(self._topic, partition, record, fleet) for record in records]
 
     def _commit(
         self,
         connection: Connection[TupleRow],
         position: Position,
         records: Sequence[Record],
-        parcels: Sequence[Parcel],
+        found: Sequence[Parcel | Spoiled],
     ) -> None:
-        parcel, received = join(parcels)
+        spoiled = [one for one in found if isinstance(one, Spoiled)]
+        if spoiled:
+            self._keep(spoiled)
+        parcel, received = join([p.refused() if isinstance(p, Spoiled) else p for p in found])
         letters = Letters(
             parcel.topics, parcel.payloads, parcel.content_types, parcel.repeated, received
         )
-        end = records[-1].offset + 1
         began = time.monotonic()
-        committed = self._registered.held.store.commit(
-            connection,
-            parcel.frames,
-            parcel.rejected,
-            letters,
-            lambda cursor: offsets.advance(cursor, position, end),
-        )
-        self._positions[position.partition] = replace(position, offset=end)
+        committed = self._store(connection, position, records[-1].offset + 1, parcel, letters)
         self._metrics.commit_seconds.observe(time.monotonic() - began)
         count_messages(self._metrics, parcel.codecs, committed.rejected, "stored")
         count_commit(self._metrics, committed)
+
+    def _store(
+        self,
+        connection: Connection[TupleRow],
+        position: Position,
+        end: int,
+        parcel: Parcel,
+        letters: Letters,
+    ) -> Committed:
+        """Store a parcel and move the offset; devices of other partitions as their guests."""
+        store, homes = self._registered.held.store, self._registered.held.homes
+        strangers = homes.strangers(parcel.frames, position.partition)
+        elsewhere = homes.of(strangers)
+        visits: dict[int, int] = {}
+
+        def first(cursor: Cursor[TupleRow]) -> None:
+            if elsewhere:
+                offsets.lock(cursor, self._topic, [position.partition, *elsewhere])
+            offsets.advance(cursor, position, end)
+            if elsewhere:
+                visits.update(offsets.visit(cursor, self._topic, elsewhere))
+
+        store.state.forget(strangers)
+        committed = store.commit(connection, parcel.frames, parcel.rejected, letters, first)
+        store.state.forget(strangers)
+        self._positions[position.partition] = replace(position, offset=end)
+        self._own_visits(visits)
+        return committed
+
+    def _own_visits(self, visits: dict[int, int]) -> None:
+        """A visit that was our own is no news, unless another came between."""
+        for partition, count in visits.items():
+            position = self._positions.get(partition)
+            if position is not None and position.visits + 1 == count:
+                self._positions[partition] = replace(position, visits=count)
 
     def _take_up(self, connection: Connection[TupleRow]) -> _Version:
         """Make the store of a new version; answer its requests for the devices that are ours."""
@@ -240,7 +311,7 @@ class StreamCommitter:
         remade = store.remake_requested(connection, self._confirm, self._mine)
         fleet = plan.fleet
         self._log.info("registry", version=fleet.version, devices=len(fleet), devices_remade=remade)
-        return _Version(store)
+        return _Version(store, Homes(fleet, self._partitions))
 
     def _confirm(self, cursor: Cursor[TupleRow]) -> None:
         offsets.confirm(cursor, list(self._positions.values()))
@@ -258,14 +329,11 @@ class StreamCommitter:
         self._database.close()
 
 
-def _portions(records: Sequence[Record]) -> list[list[Record]]:
-    """Cut records into transactions by size; a record is never cut."""
-    portions: list[list[Record]] = []
-    size = MAX_BYTES
-    for record in records:
-        if size + len(record.value) > MAX_BYTES:
-            portions.append([])
-            size = 0
-        portions[-1].append(record)
-        size += len(record.value)
-    return portions
+def _unknown(found: Sequence[Parcel | Spoiled]) -> bool:
+    """Whether a record names a device that the registry in use does not know."""
+    return any(
+        refusal.reason == "unknown_device"
+        for one in found
+        if isinstance(one, Parcel)
+        for refusal in one.rejected
+    )

@@ -17,7 +17,7 @@ from ingest.errors import ServerError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    TakeOver = Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
+    TakeOver = Callable[[Sequence[int], int], Awaitable[Mapping[int, int]]]
 
 
 def transport(url: Any, app: Any, take_over: TakeOver) -> Any:
@@ -27,7 +27,7 @@ def transport(url: Any, app: Any, take_over: TakeOver) -> Any:
     Parameters
     ----------
     take_over : callable
-        Partitions to the next offset of each.
+        Partitions, and how many the topic has, to the next offset of each.
     """
 
     class Consumer(driver.Consumer):
@@ -39,7 +39,8 @@ def transport(url: Any, app: Any, take_over: TakeOver) -> Any:
             if not assigned:
                 return {}
             ends = await self.highwaters(*assigned.values())
-            offsets = await take_over(sorted(assigned))
+            seen = max(self.topic_partitions(tp.topic) or 0 for tp in assigned.values())
+            offsets = await take_over(sorted(assigned), max(seen, max(assigned) + 1))
             found = {assigned[partition]: offset for partition, offset in offsets.items()}
             for tp, offset in found.items():
                 _check(tp, offset, ends.get(tp))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from services.stream.committer import Record, StreamCommitter
+    from services.stream.committer import StreamCommitter
+    from services.stream.records import Record
 
 _T = TypeVar("_T")
 
@@ -27,9 +28,9 @@ class Storing:
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
 
-    async def take_over(self, partitions: Sequence[int]) -> Mapping[int, int]:
-        """Make partitions ours; return the next offset of each."""
-        return await self._do(lambda: self._committer.take_over(partitions))
+    async def take_over(self, partitions: Sequence[int], seen: int) -> Mapping[int, int]:
+        """Make partitions, of so many, ours; return the next offset of each."""
+        return await self._do(lambda: self._committer.take_over(partitions, seen))
 
     async def store(self, partition: int, records: Sequence[Record]) -> None:
         """Make records durable."""

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import ServerError
 from services.intake.patience import GaveUpError
-from services.intake.topics import partitions
+from services.intake.topics import dead, partitions
 from services.store.offsets import FencedError
+from services.store.source import Source
 from services.stream.app import GROUP, SESSION_S, build_app
 from services.stream.committer import StreamCommitter
+from services.stream.dead_topic import DeadTopic
 from services.stream.storing import Storing
 
 if TYPE_CHECKING:
@@ -42,14 +44,18 @@ async def work(
     Raises
     ------
     InputError
-        When the topic is not there.
+        When the topic, or its dead-letter topic, is not there.
     ServerError
         When a server cannot be reached at start, or a successor took over.
     """
-    count = await asyncio.to_thread(partitions, settings.require("kafka_url"), topic)
+    kafka = settings.require("kafka_url")
+    count = await asyncio.to_thread(partitions, kafka, topic)
+    await asyncio.to_thread(partitions, kafka, dead(topic))
     stopping = threading.Event()
-    database = settings.require("database_url")
-    committer = StreamCommitter(database, topic, count, metrics, log, stopping)
+    spoiled = DeadTopic(kafka, dead(topic), log, stopping)
+    committer = StreamCommitter(
+        settings.require("database_url"), Source(topic, count), spoiled.keep, metrics, log, stopping
+    )
     await asyncio.to_thread(committer.open)
     storing = Storing(committer)
     app = build_app(
@@ -71,6 +77,7 @@ async def work(
     finally:
         stopping.set()
         await _end(app, storing, log)
+        spoiled.close()
     _raise(storing)
 
 

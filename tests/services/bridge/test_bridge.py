@@ -15,7 +15,7 @@ from ingest.model import Device, Fleet
 from ingest.wire import Parcel, decode
 from services.bridge.bridge import Bridge
 from services.bridge.forwarder import fitting
-from services.bridge.producer import MAX_RECORD
+from services.intake.producer import MAX_RECORD
 from services.intake.topics import Topic, apply, partitions
 from services.logs import get_logger
 from services.metrics import Metrics

@@ -5,19 +5,19 @@ import threading
 import pytest
 
 from ingest.errors import ServerError
-from services.intake import database
+from services.intake import writers
 from services.intake.database import Database
 from services.logs import get_logger
 
 
 def test_two_pipelines_do_not_write_beside_each_other(database_url, monkeypatch):
     """Two would each remember marks that the other moved, and store wrong intervals."""
-    monkeypatch.setattr(database, "_PREDECESSOR_S", 1)
+    monkeypatch.setattr(writers, "PREDECESSOR_S", 1)
     opened = []
     first, second = (
         Database(
             database_url, name, get_logger("test"), threading.Event(),
-            alone=True, opened=lambda n=name: opened.append(n),
+            join=writers.alone, opened=lambda n=name: opened.append(n),
         )
         for name in ("first", "second")
     )  # fmt: skip

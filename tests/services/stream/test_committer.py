@@ -19,7 +19,9 @@ from services.registry.files import read_files
 from services.store.offsets import FencedError
 from services.store.pool import connect
 from services.store.registry_import import import_registry
-from services.stream.committer import Record, StreamCommitter
+from services.store.source import Source
+from services.stream.committer import StreamCommitter
+from services.stream.records import Record
 
 pytestmark = pytest.mark.integration
 REGISTRY = """
@@ -53,15 +55,18 @@ def register(database_url, tmp_path):
 
 @pytest.fixture
 def committer(database_url, register):
-    """Make committers on one database."""
+    """Make committers on one database; `spoiled` is what they gave to the dead-letter topic."""
     made = []
 
-    def another():
-        metrics = Metrics(CollectorRegistry())
-        made.append(
-            StreamCommitter(database_url, TOPIC, 1, metrics, get_logger("test"), threading.Event())
-        )
-        return made[-1]
+    def another(partitions=1, topic=TOPIC):
+        spoiled = []
+        one = StreamCommitter(
+            database_url, Source(topic, partitions), spoiled.extend, Metrics(CollectorRegistry()),
+            get_logger("test"), threading.Event(),
+        )  # fmt: skip
+        one.spoiled = spoiled
+        made.append(one)
+        return one
 
     yield another
     for one in made:
@@ -109,7 +114,7 @@ def offset(database_url):
 def test_records_that_cannot_be_read_do_not_stop_the_partition(database_url, committer):
     """One foreign record would keep a whole partition's devices from ever being stored."""
     worker = committer()
-    assert worker.take_over([0]) == {0: 0}
+    assert worker.take_over([0], 1) == {0: 0}
     cut = record(2, [2]).value[:-20]
     worker.store(0, [record(0, [0]), Record(1, b"hello"), Record(2, cut), record(3, [3])])
     assert minutes(database_url) == [0, 3]
@@ -123,12 +128,12 @@ def test_records_that_cannot_be_read_do_not_stop_the_partition(database_url, com
 def test_records_that_were_stored_are_dropped(database_url, committer):
     """Kafka delivers again after a restart; a refusal kept twice would look like two."""
     worker = committer()
-    worker.take_over([0])
+    worker.take_over([0], 1)
     records = [record(0, [0]), Record(1, b"hello"), record(2, [1])]
     worker.store(0, records)
     worker.store(0, records)
     successor = committer()
-    assert successor.take_over([0]) == {0: 3}
+    assert successor.take_over([0], 1) == {0: 3}
     successor.store(0, [*records, record(3, [2])])
     assert minutes(database_url) == [0, 1, 2]
     assert len(letters(database_url)) == 1
@@ -137,9 +142,9 @@ def test_records_that_were_stored_are_dropped(database_url, committer):
 def test_a_worker_that_was_replaced_stores_nothing(database_url, committer):
     """A paused worker that wakes up would write from marks that are long out of date."""
     old, new = committer(), committer()
-    old.take_over([0])
+    old.take_over([0], 1)
     old.store(0, [record(0, [0])])
-    new.take_over([0])
+    new.take_over([0], 1)
     with pytest.raises(FencedError):
         old.store(0, [record(1, [1])])
     assert minutes(database_url) == [0]
@@ -150,7 +155,7 @@ def test_a_worker_that_was_replaced_stores_nothing(database_url, committer):
 def test_a_device_newer_than_the_worker_is_looked_up(database_url, committer, register):
     """A device that the bridge knew first would lose its first readings."""
     worker = committer()
-    worker.take_over([0])
+    worker.take_over([0], 1)
     worker.store(0, [record(0, [0])])
     register("m-1", "m-2")
     worker.store(0, [record(1, [0], "m-2")])
@@ -161,7 +166,7 @@ def test_a_device_newer_than_the_worker_is_looked_up(database_url, committer, re
 def test_partitions_of_others_are_left_alone(database_url, committer):
     """Records that waited while their partition went elsewhere are their new worker's."""
     worker = committer()
-    worker.take_over([])
+    worker.take_over([], 1)
     worker.store(0, [record(0, [0])])
     assert minutes(database_url) == []
 
@@ -169,7 +174,7 @@ def test_partitions_of_others_are_left_alone(database_url, committer):
 def test_records_of_one_transaction_are_metered_as_one(database_url, committer):
     """Records that each began from the same mark would count the same energy again and again."""
     worker = committer()
-    worker.take_over([0])
+    worker.take_over([0], 1)
     worker.store(0, [record(0, [0])])
     worker.store(0, [record(k, [3 * k, 3 * k + 1]) for k in range(1, 30)])
     with psycopg.connect(database_url) as connection:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
@@ -26,6 +27,16 @@ MAX_RECORD = 900_000
 _ENVELOPE = 65_536
 _TIMEOUT_MS = 10_000
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record on its way: without a partition it goes by its key."""
+
+    value: bytes
+    partition: int | None = None
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Producer:
@@ -46,9 +57,9 @@ class Producer:
         self._thread = threading.Thread(target=self._loop.run_forever, name="kafka", daemon=True)
         self._thread.start()
 
-    def send(self, records: Sequence[tuple[int, bytes]]) -> None:
+    def send(self, records: Sequence[Outgoing]) -> None:
         """
-        Send records to their partitions; return once all are stored.
+        Send records; return once all are stored.
 
         Raises
         ------
@@ -73,12 +84,14 @@ class Producer:
     def _do(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    async def _send(self, records: Sequence[tuple[int, bytes]]) -> None:
+    async def _send(self, records: Sequence[Outgoing]) -> None:
         if self._kafka is None:
             self._kafka = await self._start()
         sent = [
-            await self._kafka.send(self._topic, record, partition=partition)
-            for partition, record in records
+            await self._kafka.send(
+                self._topic, r.value, key=r.key, partition=r.partition, headers=r.headers
+            )
+            for r in records
         ]
         for answer in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(answer, BaseException):

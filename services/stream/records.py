@@ -1,0 +1,67 @@
+"""Kafka records to parcels; what is no parcel becomes a message of its own, refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest.decode import Rejected
+from ingest.encodings import UNREAD
+from ingest.wire import Parcel, WireError, decode
+from services.clock import now_us
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.model import Fleet
+
+MAX_BYTES = 2_000_000  # about 10,000 messages of 12 channels
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A Kafka record: its place in the partition, and its bytes."""
+
+    offset: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """A record with the reason why it cannot be stored, and its place."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
+    reason: str
+    detail: str
+
+    def refused(self) -> Parcel:
+        """Return the record as one message, refused, for the table of dead letters."""
+        detail = f"partition {self.partition} offset {self.offset}: {self.detail}"
+        return Parcel(
+            [f"kafka:{self.topic}"], [self.value], [None], [False], [UNREAD], now_us(), [],
+            [Rejected(0, self.reason, detail)],
+        )  # fmt: skip
+
+
+def read(topic: str, partition: int, record: Record, fleet: Fleet) -> Parcel | Spoiled:
+    """Read a record."""
+    try:
+        return decode(record.value, fleet)
+    except WireError as error:
+        return Spoiled(topic, partition, record.offset, record.value, error.reason, error.detail)
+
+
+def portions(records: Sequence[Record]) -> list[list[Record]]:
+    """Cut records into transactions by size; a record is never cut."""
+    out: list[list[Record]] = []
+    size = MAX_BYTES
+    for record in records:
+        if size + len(record.value) > MAX_BYTES:
+            out.append([])
+            size = 0
+        out[-1].append(record)
+        size += len(record.value)
+    return out

@@ -36,6 +36,7 @@ COMMANDS = {
     "evaluate": Entry("services.cli.evaluate:evaluate", "One methodology on given inputs."),
     "estimate": Entry("services.cli.estimate:estimate", "A planned system, before its meters."),
     "indicator": Entry("services.cli.indicator:indicator", "Air, water and noise: no carbon."),
+    "programme": Entry("services.cli.programme:programme", "Targets and progress by action."),
     "period": Entry("services.cli.period:period", "Close a monitoring period."),
     "statement": Entry("services.cli.statement:statement", "The life of a statement."),
     "verify": Entry("services.cli.verify:verify", "Check a statement or evidence pack, offline."),

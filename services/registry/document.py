@@ -15,6 +15,7 @@ from services.registry.located import NUMBER
 
 if TYPE_CHECKING:
     from mrv.project import Calibration
+    from mrv.transfer import TransferClass
     from services.registry.entries import ProjectDevice, Registry, Replacement
 
 
@@ -94,7 +95,14 @@ def _project(project: Project) -> dict[str, Any]:
         expected=dict(project.expected),
         modules=asdict(modules) if modules else None,
         action=project.action,
+        transfer=_transfer(project.transfer),
     )
+
+
+def _transfer(one: TransferClass | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return _present(list=one.number, measure=one.measure, corresponding_adjustment=one.adjusted)
 
 
 def _project_device(bound: ProjectDevice) -> dict[str, Any]:
@@ -103,7 +111,16 @@ def _project_device(bound: ProjectDevice) -> dict[str, Any]:
 
 
 def _programme(programme: Programme) -> dict[str, Any]:
-    actions = [_present(id=a.id, name=a.name, target_kt=a.target_kt) for a in programme.actions]
+    actions = [
+        _present(
+            id=a.id,
+            name=a.name,
+            target_kt=a.target_kt,
+            target_year=a.target_year,
+            reported=[asdict(r) for r in a.reported],
+        )
+        for a in programme.actions
+    ]
     return {"name": programme.name, "actions": actions}
 
 

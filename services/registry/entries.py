@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from mrv.project import Calibration
+    from mrv.transfer import TransferClass
 
 Key = tuple[str, str]  # kind and id
 
@@ -102,15 +103,31 @@ class Project:
     expected: Mapping[str, Any]
     modules: Modules | None
     action: str | None
+    transfer: TransferClass | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What the city's model says an action came to in a year. [kt CO2e]"""
+
+    year: int
+    kt: Decimal | int
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An action of the programme and its target a year, where it has one. [kt CO2e]"""
+    """
+    An action of the programme and its target a year, where it has one. [kt CO2e]
+
+    Target and `reported` are the city's account, modelled; projects are another.
+    """
 
     id: str
     name: str
     target_kt: Decimal | int | None
+    target_year: int | None = None
+    reported: tuple[Reported, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

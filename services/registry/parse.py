@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mrv.project import Calibration
+from mrv.transfer import TransferClass
 from services.registry import wire
 from services.registry.entries import (
     Action,
@@ -16,6 +17,7 @@ from services.registry.entries import (
     Project,
     ProjectDevice,
     Replacement,
+    Reported,
     Site,
     Topic,
 )
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 MAX_RATED_W = 10**12
 MAX_EXPECTED = 10**15
+YEARS = 1990, 2200
 
 
 def site(row: Row) -> Site:
@@ -76,7 +79,7 @@ def topic(row: Row) -> Topic:
 def project(row: Row) -> Project:
     """Read a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
-             "expected", "modules", "action")  # fmt: skip
+             "expected", "modules", "action", "transfer")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -96,6 +99,7 @@ def project(row: Row) -> Project:
         expected=_expected(row),
         modules=_modules(row),
         action=row.optional("action"),
+        transfer=_transfer(row),
     )
 
 
@@ -228,7 +232,36 @@ def _modules(row: Row) -> Modules | None:
     return Modules(count, watt)
 
 
+def _transfer(row: Row) -> TransferClass | None:
+    if not row.has("transfer"):
+        return None
+    inner = _one(row, "transfer", "list", "measure", "corresponding_adjustment")
+    number = inner.whole("list", 1, 2)
+    found = TransferClass(number, inner.optional("measure"), inner.flag("corresponding_adjustment"))
+    if found.measure is not None and number is None:
+        inner.problem("measure", "names a measure of Annex I without its list; give list: 1 or 2")
+    _gather(row, inner)
+    return found
+
+
 def _action(row: Row) -> Action:
-    row.only("id", "name", "target_kt")
-    target = row.number("target_kt", 0, MAX_EXPECTED)
-    return Action(row.identifier("id"), row.text("name"), target)
+    row.only("id", "name", "target_kt", "target_year", "reported")
+    years = row.rows("reported") or []
+    reported = tuple(sorted((_reported(y) for y in years), key=lambda r: r.year))
+    _gather(row, *years)
+    if len({r.year for r in reported}) < len(reported):
+        row.problem("reported", "holds the same year twice; keep one")
+    return Action(
+        row.identifier("id"),
+        row.text("name"),
+        row.number("target_kt", 0, MAX_EXPECTED),
+        row.whole("target_year", *YEARS),
+        reported,
+    )
+
+
+def _reported(row: Row) -> Reported:
+    row.only("year", "kt", "source")
+    year = row.required("year", row.whole("year", *YEARS), "a calendar year")
+    kt = row.required("kt", row.number("kt", 0, MAX_EXPECTED), "the reduction in kt CO2e")
+    return Reported(year or 0, kt or 0, row.text("source"))

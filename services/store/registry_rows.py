@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import local_date
+from mrv.transfer import TransferClass
 from services.registry.entries import (
     Action,
     Device,
@@ -17,6 +18,7 @@ from services.registry.entries import (
     ProjectDevice,
     Registry,
     Replacement,
+    Reported,
     Site,
     Topic,
 )
@@ -43,9 +45,23 @@ def load_registry(conn: Connection[TupleRow]) -> Registry:
     entries += _projects(conn)
     programme = conn.execute("SELECT name FROM programme").fetchone()
     if programme is not None:
-        rows = conn.execute("SELECT id, name, target_kt FROM programme_action ORDER BY position")
-        entries.append(Programme(programme[0], tuple(Action(*row) for row in rows)))
+        entries.append(Programme(programme[0], _actions(conn)))
     return Registry.of(entries)
+
+
+def _actions(conn: Connection[TupleRow]) -> tuple[Action, ...]:
+    reported: defaultdict[str, list[Reported]] = defaultdict(list)
+    for action, *row in conn.execute(
+        "SELECT action_id, year, kt, source FROM programme_reported ORDER BY action_id, year"
+    ):
+        reported[action].append(Reported(*row))
+    rows = conn.execute(
+        "SELECT id, name, target_kt, target_year FROM programme_action ORDER BY position"
+    )
+    return tuple(
+        Action(name, title, target, year, tuple(reported[name]))
+        for name, title, target, year in rows
+    )
 
 
 def _devices(conn: Connection[TupleRow]) -> list[Device]:
@@ -96,13 +112,15 @@ def _projects(conn: Connection[TupleRow]) -> list[Project]:
             expected=exact(expected),
             modules=Modules(**exact(modules)) if modules else None,
             action=action,
+            transfer=TransferClass(**exact(transfer)) if transfer else None,
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,
-            modules, action
+            modules, action, transfer
         ) in conn.execute(
             "SELECT id, name, methodology, version, timezone, crediting_from, crediting_to, "
-            "parameters::text, expected::text, modules::text, action FROM project ORDER BY id"
+            "parameters::text, expected::text, modules::text, action, "
+            "transfer::text FROM project ORDER BY id"
         )
     ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -102,12 +103,12 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
     modules = project.modules
     cur.execute(
         _upsert("project", "id name methodology version timezone crediting crediting_from "
-                "crediting_to parameters expected modules action"),
+                "crediting_to parameters expected modules action transfer"),
         (project.id, project.name, project.methodology, project.version, zone, crediting,
          project.crediting_from, project.crediting_to, jsonb(project.parameters),
          jsonb(project.expected),
          jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
-         project.action),
+         project.action, jsonb(asdict(project.transfer)) if project.transfer else None),
     )  # fmt: skip
     cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
     cur.executemany(
@@ -131,6 +132,11 @@ def _write_programme(cur: Cursor[TupleRow], programme: Programme) -> None:
     )
     cur.execute("DELETE FROM programme_action")
     cur.executemany(
-        "INSERT INTO programme_action (id, name, target_kt, position) VALUES (%s, %s, %s, %s)",
-        [(a.id, a.name, a.target_kt, i) for i, a in enumerate(programme.actions)],
+        "INSERT INTO programme_action (id, name, target_kt, target_year, position)"
+        " VALUES (%s, %s, %s, %s, %s)",
+        [(a.id, a.name, a.target_kt, a.target_year, i) for i, a in enumerate(programme.actions)],
+    )
+    cur.executemany(
+        "INSERT INTO programme_reported (action_id, year, kt, source) VALUES (%s, %s, %s, %s)",
+        [(a.id, r.year, r.kt, r.source) for a in programme.actions for r in a.reported],
     )

@@ -1,0 +1,164 @@
+"""`tonne programme`: what the city set out to do, and how far its projects are."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import RegistryError
+from mrv.transfer import rules, transferable
+from services.cli.database import database_url
+from services.store import programme as stored
+from services.store.pool import connect
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from services.store.programme import ActionYear, ProjectCredits
+
+_ACCOUNTS = (
+    "target and reported are the city's account, modelled; monitored and issued are the"
+    " projects', measured. The two are never added, nor an action and its parts."
+)
+
+
+@click.group()
+def programme() -> None:
+    """
+    Look at the programme as a whole.
+
+    \b
+    Example:
+      tonne programme progress --year 2026
+    """
+
+
+@programme.command()
+@click.option(
+    "--year", type=click.IntRange(1990, 2200), help="The last one with figures if absent."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def progress(year: int | None, *, as_json: bool) -> None:
+    """
+    Show targets and progress by action, and what may be transferred abroad.
+
+    Two accounts stand beside each other and are never added: the city's model
+    (targets, and what it reports), and the projects' measurements (monitored
+    tonnes, issued credits). The share that Decree 112/2026 lets go abroad is
+    worked out only where a project's `transfer` says its list and whether a
+    corresponding adjustment is made.
+
+    \b
+    Example:
+      tonne programme progress
+      tonne programme progress --year 2026 --json
+    """
+    with connect(database_url(), role="tonne_mrv", name="tonne programme", autocommit=True) as conn:
+        name = stored.name_of(conn)
+        if name is None:
+            raise RegistryError(
+                "no programme is registered; import one with `tonne registry import`, under the"
+                " key `programme`"
+            )
+        year = year or stored.last_year(conn)
+        actions, credits_ = stored.actions(conn, year), stored.credits_of(conn)
+    document = {
+        "programme": name,
+        "year": year,
+        "accounts": _ACCOUNTS,
+        "actions": [_action(a) for a in actions],
+        "transfer": {
+            "rules": rules().title,
+            "in_force": rules().in_force.isoformat(),
+            "projects": [_credits(c) for c in credits_],
+        },
+    }
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else _text(document))
+
+
+def _action(one: ActionYear) -> dict[str, Any]:
+    return {
+        "action": one.action,
+        "name": one.name,
+        "part_of": one.part_of,
+        "city_model": {
+            "target_t_per_year": _decimal(one.target_t),
+            "target_year": one.target_year,
+            "reported_t": _decimal(one.city_reported_t),
+            "reported_percent_of_target": _percent(one.city_reported_t, one.target_t),
+        },
+        "projects": {
+            "count": one.projects,
+            "expected_t_per_year": _decimal(one.expected_t),
+            "monitored_t": _decimal(one.monitored_t),
+            "monitored_percent_of_target": _percent(one.monitored_t, one.target_t),
+            "issued_credits_t": None if one.issued_t is None else int(one.issued_t),
+        },
+    }
+
+
+def _credits(one: ProjectCredits) -> dict[str, Any]:
+    found = transferable(one.issued_t, one.transfer)
+    return {
+        "project": one.project,
+        "action": one.action,
+        "issued_credits_t": one.issued_t,
+        "transferable_t": "not determined" if found.credit_t is None else found.credit_t,
+        "basis": found.basis,
+        "condition": found.condition,
+    }
+
+
+def _decimal(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"
+
+
+def _percent(part: Decimal | None, whole: Decimal | None) -> str | None:
+    """Per cent with three decimals, as text."""
+    return f"{part / whole * 100:.3f}" if part is not None and whole else None
+
+
+def _text(document: dict[str, Any]) -> str:
+    head = ("action", "name", "target t/y", "reported t", "projects", "expected t/y",
+            "monitored t", "% of target", "issued t")  # fmt: skip
+    rows = [
+        (
+            a["action"], a["name"],
+            *(_tonnes(a["city_model"][k]) for k in ("target_t_per_year", "reported_t")),
+            str(a["projects"]["count"]),
+            *(_tonnes(a["projects"][k]) for k in ("expected_t_per_year", "monitored_t")),
+            a["projects"]["monitored_percent_of_target"] or "-",
+            _tonnes(a["projects"]["issued_credits_t"]),
+        )
+        for a in document["actions"]
+    ]  # fmt: skip
+    lines = [f"{document['programme']}, {document['year'] or 'no figures yet'}", ""]
+    lines += [*_table([head, *rows]), "", document["accounts"], ""]
+    moved = document["transfer"]
+    lines.append(f"Transfer abroad, {moved['rules']}, in force from {moved['in_force']}")
+    for one in moved["projects"]:
+        lines.append(
+            f"  {one['project']}: {one['issued_credits_t']} t issued,"
+            f" {one['transferable_t']}{'' if one['transferable_t'] == 'not determined' else ' t'}"
+            f" transferable; {one['basis']}"
+        )
+        if one["condition"]:
+            lines.append(f"    condition: {one['condition']}")
+    return "\n".join(lines)
+
+
+def _tonnes(value: str | int | None) -> str:
+    return "-" if value is None else f"{float(value):,.3f}".rstrip("0").rstrip(".")
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            text.ljust(width) if i < 2 else text.rjust(width)  # noqa: PLR2004 - two of words
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,161 @@
+"""`tonne programme progress` over a real plant: two accounts, never added."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from click.testing import CliRunner
+
+from mrv.statement.credentials import Finding
+from services.cli.main import main
+from services.issuer import keys, life
+from services.issuer.close import close_period
+from services.registry.document import to_yaml
+from services.store import enrolled
+from services.store.pool import connect
+from services.store.registry_rows import load_registry
+from tests.services.issuer import plant
+
+pytestmark = pytest.mark.integration
+PROGRAMME = """
+programme:
+  name: Hai Phong AIM-LCS
+  actions:
+    - {id: "1", name: Green Industry, target_kt: 1477, target_year: 2030}
+    - id: "1-03"
+      name: Regional energy supply
+      target_kt: 514.8
+      reported:
+        - {year: 2026, kt: 12.5, source: city model}
+        - {year: 2025, kt: 10, source: city model}
+    - {id: "1_03", name: Not of it}
+    - {id: "4", name: Clean Transport, target_kt: 2541}
+"""
+TEXT = (
+    plant.REGISTRY.replace(
+        "    expected: {", '    action: "1-03"\n    transfer: {CLASS}\n    expected: {'
+    )
+    + '    action: "4"\n'
+    + PROGRAMME
+)
+SET = "{list: 2, measure: I.3, corresponding_adjustment: true}"
+
+
+@pytest.fixture
+def tonne(database_url, monkeypatch):
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    return lambda *args: CliRunner().invoke(main, [str(a) for a in args])
+
+
+def _issued(url, folder):
+    """Three sunny days of `pv`, issued."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        for role in ("operator", "verifier"):
+            enrolled.enroll(conn, keys.create(folder, f"the-{role}", role))
+        operator, verifier = (
+            life.Signer(*keys.load(folder, f"the-{role}")) for role in ("operator", "verifier")
+        )
+        closed = close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-04"), "test")
+        life.submit(conn, closed.statement, operator)
+        life.verify(conn, closed.statement, verifier, Finding("unmodified", "limited", "5"))
+        life.issue(conn, closed.statement, life.log_signer(conn, folder, "tonne-log"), "test")
+    return closed
+
+
+def _progress(tonne, *more):
+    told = tonne("programme", "progress", "--json", *more)
+    assert told.exit_code == 0, told.output
+    document = json.loads(told.output)
+    return document, {a["action"]: a for a in document["actions"]}
+
+
+def test_two_accounts_by_action(database_url, tmp_path, tonne):
+    """A city would add its model to the credits that it sold, and report tonnes twice."""
+    plant.register(database_url, tmp_path, TEXT.replace("{CLASS}", SET))
+    plant.fill_pv(database_url)
+    closed = _issued(database_url, tmp_path)
+    document, actions = _progress(tonne, "--year", 2026)
+    part, whole = actions["1-03"], actions["1"]
+    assert part["part_of"] == "1"
+    assert whole["part_of"] is None
+    assert part["city_model"]["target_t_per_year"] == "514800.0"
+    assert part["city_model"]["reported_t"] == "12500.0"
+    # the whole holds its part's projects; the city's report is for the part alone
+    assert whole["projects"] == part["projects"] | {
+        "monitored_percent_of_target": whole["projects"]["monitored_percent_of_target"]
+    }
+    assert whole["city_model"]["reported_t"] is None
+    assert part["projects"]["issued_credits_t"] == closed.result.credit_t > 0
+    live = Decimal(part["projects"]["monitored_t"])
+    assert live >= closed.result.credit_t
+    assert actions["1_03"]["projects"]["count"] == 0
+    assert actions["4"]["projects"]["issued_credits_t"] is None
+    assert "never added" in document["accounts"]
+
+
+def test_the_share_that_may_go_abroad(database_url, tmp_path, tonne):
+    """More credits than the decree allows would be promised to a buyer abroad."""
+    plant.register(database_url, tmp_path, TEXT.replace("{CLASS}", SET))
+    plant.fill_pv(database_url)
+    credit = _issued(database_url, tmp_path).result.credit_t
+    document, _ = _progress(tonne)
+    found = {p["project"]: p for p in document["transfer"]["projects"]}
+    assert found["pv"]["transferable_t"] == credit // 2
+    assert "already registered under JCM" in found["pv"]["condition"]
+    assert found["bus"]["transferable_t"] == "not determined"
+    told = tonne("programme", "progress").output
+    assert "Transfer abroad, Decree 112/2026" in told
+    assert f"pv: {credit} t issued, {credit // 2} t transferable" in told
+    assert "bus: 0 t issued, not determined transferable" in told
+
+
+def test_what_is_registered_comes_back_as_it_was(database_url, tmp_path):
+    """An export would lose the city's reports and the projects' classes."""
+    text = TEXT.replace("{CLASS}", "{list: 1, corresponding_adjustment: false}")
+    plant.register(database_url, tmp_path, text)
+    with connect(database_url) as conn:
+        stored = load_registry(conn)
+    file = tmp_path / "again.yaml"
+    file.write_text(to_yaml(stored))
+    plant.register(database_url, tmp_path, to_yaml(stored))
+    with connect(database_url) as conn:
+        assert load_registry(conn).entries == stored.entries
+    action = stored.programme.actions[1]
+    assert [(r.year, r.kt) for r in action.reported] == [(2025, 10), (2026, Decimal("12.5"))]
+    assert stored.projects["pv"].transfer.adjusted is False
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("{list: 3}", "transfer.list: 3 must be from 1 to 2"),
+        ("{measure: I.6}", "names a measure of Annex I without its list"),
+        ("{list: 1, corresponding_adjustment: yes}", "must be true or false"),
+        ("{article: 6}", "transfer.article: unknown key"),
+    ],
+)
+def test_a_wrong_class_is_refused(tmp_path, said, problem):
+    """A slip in the class would move tonnes abroad."""
+    from services.registry.files import read_files  # noqa: PLC0415
+
+    file = tmp_path / "r.yaml"
+    file.write_text(TEXT.replace("{CLASS}", said))
+    told = "\n".join(t for texts in read_files([file]).problems.values() for t in texts)
+    assert problem in told
+
+
+def test_a_year_reported_twice(tmp_path):
+    """Two figures of one year would both stand."""
+    from services.registry.files import read_files  # noqa: PLC0415
+
+    file = tmp_path / "r.yaml"
+    file.write_text(PROGRAMME.replace("year: 2025", "year: 2026"))
+    told = "\n".join(t for texts in read_files([file]).problems.values() for t in texts)
+    assert "holds the same year twice" in told
+
+
+def test_no_programme(tonne):
+    """An empty table would look like a city without targets."""
+    told = tonne("programme", "progress")
+    assert told.exit_code == 2
+    assert "no programme is registered" in told.output

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ingest.model import Column, Float64
+    from ingest.reading import Names
+
+    Key = tuple[str, str, tuple[str, ...], tuple[str | None, ...]]
 
 MAX_REGISTER = float(2**53)
 UNUSABLE = -1
@@ -91,6 +94,20 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
     return found
 
 
+@lru_cache(maxsize=16_384)
+def key(class_id: str, profile_id: str, of: Names) -> Key:
+    """Bucket of readings alike, by the profile's names: devices of one model share it."""
+    known = slots(class_id, profile_id)
+    paths = tuple(_known_as(known, of.base + name) for name in of.names)
+    return class_id, profile_id, paths, of.units
+
+
+def _known_as(known: dict[str, Slot], path: str) -> str:
+    if path in known:
+        return path
+    return next((tail for tail in _tails(path) if tail in known), path)
+
+
 def convert(bucket: Bucket) -> Converted:
     """Convert a bucket's known channels; count the others once a bucket."""
     known = slots(bucket.class_id, bucket.profile)
@@ -123,10 +140,11 @@ def convert(bucket: Bucket) -> Converted:
 
 def _within(known: dict[str, Slot], path: str) -> Slot | None:
     """Find a channel behind the name of its device: `urn:dev:ow:10e2:power` is `power`."""
-    for at, letter in enumerate(path):
-        if letter in ":/" and (slot := known.get(path[at + 1 :])):
-            return slot
-    return None
+    return next((known[tail] for tail in _tails(path) if tail in known), None)
+
+
+def _tails(path: str) -> Iterator[str]:
+    return (path[at + 1 :] for at, letter in enumerate(path) if letter in ":/")
 
 
 def _refuse(bucket: Bucket, reason: str, detail: str) -> Iterator[Rejected]:

@@ -55,6 +55,8 @@ UNREAD = "unread"
 
 _BY_TYPE = {name: codec for codec in CODECS for name in codec.content_types}
 _SENML = re.compile(rb'\s*\[\s*\{\s*"(?:bn|bt|bu|bv|bs|bver|n|u|v|vs|vb|vd|s|t|ut)"\s*:')
+# how most packs begin, told without the pattern
+PACK = (b'[{"bn":', b'[{"bt":', b'[{"n":')
 _CALL = re.compile(rb"\s*\[\s*\d+\s*,")
 _CBOR_ARRAY = range(0x80, 0xA0)
 _ENTITY = re.compile(rb'"(?:dateObserved(?:To)?|observationDateTime|TimeInstant)"\s*:')

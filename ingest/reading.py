@@ -8,6 +8,8 @@ numbers: the unit of each value, and which of its values could not be used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence  # noqa: TC003 (msgspec reads the field's type)
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -36,6 +38,28 @@ class Stated(Reading, gc=False):
 
     units: tuple[str | None, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Names:
+    """What readings alike have in common: `base` stands before each of `names`."""
+
+    base: str
+    names: tuple[str, ...]
+    units: tuple[str | None, ...] = ()
+
+
+class Row(Reading, gc=False):
+    """A reading whose names are those of many: its numbers in their order."""
+
+    of: Names = Names("", ())
+    numbers: Sequence[float] = ()
+
+    def stated(self) -> Stated:
+        """Return the same reading by whole names."""
+        pairs = zip(self.of.names, self.numbers, strict=True)
+        values: dict[str, float | None] = {self.of.base + name: value for name, value in pairs}
+        return Stated(self.ts, values, self.id, self.of.units or (None,) * len(values))
 
 
 class Block(msgspec.Struct, gc=False, frozen=True):

@@ -7,23 +7,29 @@ Labels of later extensions may be text; those ending in "_" must be understood.
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import chain
+from math import isfinite
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import cbor2
 
 from ingest.errors import PayloadError
 from ingest.formats.senml import Number, Record, resolve
+from ingest.formats.senml_learned import row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest.reading import Stated
+    from ingest.reading import Reading, Row
 
 CONTENT_TYPES = ("application/senml+cbor",)
 _LABELS = {
     -6: "bs", -5: "bv", -4: "bu", -3: "bt", -2: "bn", -1: "bver",
     0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
 }  # fmt: skip
+_BU, _BT, _BN, _N, _U, _V = -4, -3, -2, 0, 1, 2
+_UNITS, _TIMES = {str, NoneType}, (float, int)
 _NUMBERS = {"bs", "bv", "bt", "bver", "v", "s", "t", "ut"}
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "bn": str, "bu": str, "n": str, "u": str, "vs": str, "vb": bool, "vd": bytes,
@@ -31,7 +37,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 _MAX_NUMBER = 2**1023
 
 
-def decode(payload: bytes, received_us: int) -> Sequence[Stated]:
+def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
     Readings of one pack, one a time.
 
@@ -50,6 +56,8 @@ def decode(payload: bytes, received_us: int) -> Sequence[Stated]:
     found = _loads(payload)
     if not isinstance(found, list):
         raise PayloadError("wrong_shape", f"senml_cbor: {type(found).__name__}, not an array")
+    if (plain := _plain(found)) is not None:
+        return (plain,)
     return resolve([_record(i, item) for i, item in enumerate(found)], received_us)
 
 
@@ -58,6 +66,46 @@ def _loads(payload: bytes) -> Any:
         return cbor2.loads(payload)
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise PayloadError("malformed_cbor", f"senml_cbor: {error!s:.200}") from None
+
+
+def _plain(found: list[Any]) -> Row | None:
+    """Read a pack of numbers at its base time, as most are; None where it has more in it."""
+    names, numbers, held = [], [], 0
+    try:
+        for record in found:
+            name, number = record[_N], record[_V]
+            if type(name) is not str or type(number) is not float:
+                return None
+            names.append(name)
+            numbers.append(number)
+            held += len(record)
+        first = found[0]
+        base, seconds, unit = first.get(_BN, ""), first[_BT], first.get(_BU, "")
+        units: list[str | None] = [None] * len(found)
+        if held > 2 * len(found) + len(first) - 2:  # more than a name and a value in some
+            units = _units(found)
+        held -= (_BN in first) + (_BU in first) + 1 + len(found) - units.count(None)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return None
+    if held != 2 * len(found) or type(base) is not str or type(unit) is not str:
+        return None
+    if type(seconds) not in _TIMES or not isfinite(sum(numbers)) or not _whole_labels(found):
+        return None
+    if unit:
+        units = [own or str(unit) for own in units]
+    return row(seconds, base, tuple(names), numbers, units)
+
+
+def _units(found: list[Any]) -> list[str | None]:
+    units = [record.get(_U) for record in found]
+    if {*map(type, units)} <= _UNITS:
+        return units
+    raise TypeError
+
+
+def _whole_labels(found: list[Any]) -> bool:
+    """Python takes 2.0 and 2 for one key; CBOR does not."""
+    return {*map(type, chain.from_iterable(found))} == {int}
 
 
 def _record(i: int, item: Any) -> Record:

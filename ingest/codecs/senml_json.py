@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ingest.errors import PayloadError
+from ingest.formats import senml_learned
 from ingest.formats.senml import Record, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest.reading import Stated
+    from ingest.reading import Reading
 
 CONTENT_TYPES = ("application/senml+json",)
 
@@ -28,7 +29,7 @@ _decoder = msgspec.json.Decoder(list[Record])
 _MUST_KNOW = re.compile(rb'"(?:[^"\\]|\\.)*_"\s*:')
 
 
-def decode(payload: bytes, received_us: int) -> Sequence[Stated]:
+def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
     Readings of one pack, one a time.
 
@@ -44,6 +45,9 @@ def decode(payload: bytes, received_us: int) -> Sequence[Stated]:
         With reason `malformed_json`, `wrong_shape`, `label_unknown`, or one of
         `ingest.formats.senml.resolve`.
     """
+    found = senml_learned.read(payload)
+    if found is not None:
+        return (found,)
     try:
         records: Sequence[Record] = _known_decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

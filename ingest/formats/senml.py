@@ -2,7 +2,8 @@
 SenML packs to readings: RFC 8428, whatever encoding a pack came in.
 
 Base fields hold from their record on.  A time below 2**28 s counts from the
-receipt, absent times are the receipt.  `s` is the value summed up over time, in
+receipt, absent times are the receipt.  A name that one time has in two units stands
+once as it is and once as `name#unit`.  `s` is the value summed up over time, in
 its unit times seconds: a register.  It takes the record's name where that has
 no value of its own, and the name with `#sum` where it has.
 """
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VERSION = 10
-_RELATIVE_S = 2**28
-_MAX_S = 10**11
+RELATIVE_S = 2**28
+MAX_S = 10**11
 _TIMES_SECONDS = {
     "W": "J", "kW": "kJ", "L/s": "L", "l/s": "L", "m3/s": "m3", "m/s": "m", "A": "C",
 }  # fmt: skip
@@ -77,6 +78,8 @@ class _Draft:
         self.refused: list[tuple[str, str]] = []
 
     def add(self, name: str, unit: str | None, value: float) -> None:
+        if name in self.values and unit != self.units[list(self.values).index(name)]:
+            name = f"{name}#{unit}"  # one thing may be told in several units: RFC 8428, 5.1.3
         if name in self.values:
             self.refuse("channel_twice", f"{name!r:.80} stands twice at one time; send it once")
         elif not isfinite(value):
@@ -124,7 +127,7 @@ def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
             here = here or pack.at(pack.time)
             name, value = prefix + record.n, offset + value
             if name in here.values or not isfinite(value):
-                here.add(name, unit, value)
+                here.add(name, record.u or unit, value)
             else:
                 here.values[name] = value
                 here.units.append(record.u or unit)
@@ -196,7 +199,7 @@ def _number(value: Number, label: str, i: int) -> float:
 
 
 def _time_us(seconds: float, received_us: int) -> int:
-    if not -_RELATIVE_S < seconds < _MAX_S:
+    if not -RELATIVE_S < seconds < MAX_S:
         raise PayloadError("time_invalid", f"t {seconds!r} s is no time; send seconds since 1970")
     us = round(seconds * 1e6)
-    return received_us + us if seconds < _RELATIVE_S else us
+    return received_us + us if seconds < RELATIVE_S else us

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ingest import encodings
 from ingest.errors import PayloadError
-from ingest.reading import Registers, Stated
+from ingest.reading import Registers, Row, Stated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,7 @@ def legible(payload: bytes, content_type: str | None, received_us: int) -> list[
 
 
 def _lines(reading: Reading) -> Iterator[str]:
+    reading = reading.stated() if isinstance(reading, Row) else reading
     units = reading.units if isinstance(reading, Stated) else ()
     named = zip(reading.values.items(), units or (None,) * len(reading.values), strict=True)
     values = [f"{name}={value}{f' {unit}' if unit else ''}" for (name, value), unit in named]

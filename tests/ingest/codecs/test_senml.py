@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.codecs import senml_cbor, senml_json
 from ingest.errors import PayloadError
-from ingest.reading import time_us
+from ingest.reading import Row, time_us
 from tests.ingest.reading_messages import RECEIVED_US, read, reasons, rows
 
 LABELS = {
@@ -36,15 +36,36 @@ EXAMPLES = {
         [
             {"bn": "urn:dev:ow:10e2073a0108006:", "bt": 1.276020076001e9, "bu": "A", "bver": 5,
              "n": "voltage", "u": "V", "v": 120.1},
-            {"n": "current", "t": -5, "v": 1.2},
-            {"n": "current", "t": -4, "v": 1.3},
+            *({"n": "current", "t": t, "v": 1.7 + t / 10} for t in range(-5, 0)),
             {"n": "current", "v": 1.7},
         ],
         [
             ("urn:dev:ow:10e2073a0108006:voltage", "V", 1276020076.001, 120.1),
             ("urn:dev:ow:10e2073a0108006:current", "A", 1276020076.001, 1.7),
-            ("urn:dev:ow:10e2073a0108006:current", "A", 1276020071.001, 1.2),
-            ("urn:dev:ow:10e2073a0108006:current", "A", 1276020072.001, 1.3),
+            *(
+                ("urn:dev:ow:10e2073a0108006:current", "A", 1276020076.001 + t, 1.7 + t / 10)
+                for t in range(-5, 0)
+            ),
+        ],
+    ),
+    "a moving thing": (
+        [
+            {"bn": OW, "bt": 1.320067464e9, "bu": "%RH", "v": 20},
+            {"u": "lon", "v": 24.30621}, {"u": "lat", "v": 60.07965}, {"t": 60, "v": 20.3},
+            {"u": "lon", "t": 60, "v": 24.30622}, {"u": "lat", "t": 60, "v": 60.07965},
+            {"t": 120, "v": 20.7}, {"u": "lon", "t": 120, "v": 24.30623},
+            {"u": "lat", "t": 120, "v": 60.07966}, {"u": "%EL", "t": 150, "v": 98},
+            {"t": 180, "v": 21.2}, {"u": "lon", "t": 180, "v": 24.30628},
+            {"u": "lat", "t": 180, "v": 60.07967},
+        ],
+        [
+            (OW, "%RH", 1320067464, 20.0), (f"{OW}#lon", "lon", 1320067464, 24.30621),
+            (f"{OW}#lat", "lat", 1320067464, 60.07965), (OW, "%RH", 1320067524, 20.3),
+            (f"{OW}#lon", "lon", 1320067524, 24.30622), (f"{OW}#lat", "lat", 1320067524, 60.07965),
+            (OW, "%RH", 1320067584, 20.7), (f"{OW}#lon", "lon", 1320067584, 24.30623),
+            (f"{OW}#lat", "lat", 1320067584, 60.07966), (OW, "%EL", 1320067614, 98.0),
+            (OW, "%RH", 1320067644, 21.2), (f"{OW}#lon", "lon", 1320067644, 24.30628),
+            (f"{OW}#lat", "lat", 1320067644, 60.07967),
         ],
     ),
     "several things": (
@@ -69,6 +90,7 @@ def _cbor(pack):
 
 
 def _resolved(readings):
+    readings = [r.stated() if isinstance(r, Row) else r for r in readings]
     return [
         (name, unit, time_us(reading.ts), value)
         for reading in readings
@@ -89,13 +111,35 @@ def test_the_standards_examples_resolve_as_printed(name):
     assert _resolved(senml_cbor.decode(_cbor(pack), RECEIVED_US)) == _expected(points)
 
 
+def test_values_that_are_no_quantities_leave_the_others():
+    """A thing that also tells its label and its card reader's bytes would lose its temperature."""
+    pack = [
+        {"bn": f"{OW}:", "n": "temp", "u": "Cel", "v": 23.1},
+        {"n": "label", "vs": "Machine Room"},
+        {"n": "open", "vb": False},
+        {"n": "nfc-reader", "vd": "aGkgCg"},
+    ]
+    (reading,) = senml_json.decode(json.dumps(pack).encode(), RECEIVED_US)
+    assert _resolved([reading]) == _expected(
+        [(f"{OW}:temp", "Cel", None, 23.1), (f"{OW}:open", None, None, 0.0)]
+    )
+    assert [reason for reason, _ in reading.refused] == ["not_a_number"] * 2
+    setting = [
+        {"bn": "urn:dev:ow:10e2073a01080063:"}, {"n": "temp", "u": "Cel", "v": 23.1},
+        {"n": "heat", "u": "/", "v": 1}, {"n": "fan", "u": "/", "v": 0},
+    ]  # fmt: skip
+    found = senml_json.decode(json.dumps(setting).encode(), RECEIVED_US)
+    assert [v for _, _, _, v in _resolved(found)] == [23.1, 1.0, 0.0]
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_resolved_pack_says_the_same(name):
     """A gateway that resolves packs before it forwards them would change their meaning."""
     _, points = EXAMPLES[name]
     seconds = [RECEIVED_US / 1e6 if t is None else t for _, _, t, _ in points]
     flat = [
-        {"n": n, "u": u, "t": t, "v": v} for (n, u, _, v), t in zip(points, seconds, strict=True)
+        {"n": n.split("#")[0], "u": u, "t": t, "v": v}
+        for (n, u, _, v), t in zip(points, seconds, strict=True)
     ]
     found = senml_json.decode(json.dumps(flat).encode(), RECEIVED_US + 5)
     assert sorted(_resolved(found)) == sorted(_expected(points))

@@ -135,22 +135,32 @@ class BufferedClient(Client):
         self._in_packet["command"] = 0
         return rc
 
-    def leave(self, patience_s: float) -> None:
+    def leave(self, patience_s: float) -> bool:
         """
         Disconnect, and read until the broker closes.
 
-        Closing over unread messages would reset the connection, and the broker
-        would lose the acknowledgements that are still on their way to it.
+        Closing over unread messages, or before a busy broker came to read what we
+        sent, would reset the connection: the broker would lose the acknowledgements
+        that are still on their way to it.
+
+        Returns
+        -------
+        bool
+            Whether the broker closed, and so has read every acknowledgement; else
+            it may deliver acknowledged messages once more.
         """
         sock: Any = self._sock  # paho's type for it has no settimeout
         if sock is None:
-            return
+            return False
+        closed = False
         with contextlib.suppress(OSError):
             sock.settimeout(patience_s)
             sock.send(_DISCONNECT)
             while sock.recv(READ_BYTES):
                 pass
+            closed = True
         self._sock_close()
+        return closed
 
     def puback(self, mids: list[int]) -> None:
         """Acknowledge messages of this connection, in one write; QoS 0 ones (mid 0) need none."""

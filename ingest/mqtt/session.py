@@ -31,7 +31,8 @@ SESSION_EXPIRY_S = 30 * 86_400
 WAITING_BYTES = 134_217_728
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 _TAKEN_OVER = 142
-_GOODBYE_S = 5.0
+# a broker that saves its state may stand still for many seconds
+_GOODBYE_S = 30.0
 
 
 class Session:
@@ -239,11 +240,21 @@ class Session:
         if self.connected and messages:
             self._client.publish_many(messages)
 
-    def close(self, wake_fd: int) -> None:
-        """Send what is queued and disconnect; the broker keeps the session."""
+    def close(self, wake_fd: int) -> bool:
+        """
+        Send what is queued and disconnect; the broker keeps the session.
+
+        Returns
+        -------
+        bool
+            False where the broker, though connected, may not have read the last
+            acknowledgements.
+        """
+        stood = self.connected
         for _ in range(100):
-            if not (self.connected and self._client.want_write()):
+            if not self.connected or not self._client.want_write():
                 break
             self.step(0.05, wake_fd, read=False)
-        self._client.leave(_GOODBYE_S)
+        heard = self._client.leave(_GOODBYE_S)
         self.connected = False
+        return heard or not stood

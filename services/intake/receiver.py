@@ -149,7 +149,8 @@ class Receiver:
             self._give(None)
             worker.join(timeout=_DRAIN_S)
             self._sink.close()
-            self._session.close(self._wake_r)
+            if not self._session.close(self._wake_r):
+                self._log.warning("the broker may send again what is stored; nothing is lost")
         if self._failure is not None:
             raise self._failure
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -205,6 +207,34 @@ def test_stopping_under_load_loses_and_repeats_nothing(pipeline, batch):
         assert pipeline.counted("tonne_late_readings_total") == 0
     for name in names:
         assert field.stored(pipeline.urls.database_url, name) == field.expected(total)
+
+
+def test_a_broker_that_stands_still_at_the_stop_gets_every_acknowledgement(pipeline):
+    """A broker busy with its disk must not deliver again what is stored already."""
+    names = field.fresh(20)
+    pipeline.register(field.registry(names))
+    minutes = [[(field.topic(name), field.payload(k)) for name in names] for k in range(160)]
+    publisher = Publisher(pipeline.stack.mosquitto.port)
+    later = threading.Thread(target=lambda: [publisher.send(batch) for batch in minutes[120:]])
+    broker = pipeline.stack.mosquitto.pid
+    with running(pipeline), psycopg.connect(pipeline.urls.database_url) as hold:
+        hold.execute("LOCK TABLE reading_pv_inverter IN SHARE MODE")
+        for batch in minutes[:120]:
+            publisher.send(batch)
+        time.sleep(1)
+        os.kill(broker, signal.SIGSTOP)
+        later.start()
+        hold.rollback()
+        goes_on = threading.Timer(7, os.kill, (broker, signal.SIGCONT))
+        goes_on.start()
+    goes_on.join()
+    later.join()
+    publisher.close()
+    with running(pipeline):
+        eventually_known(pipeline)
+        rows = "SELECT count(*) FROM reading_pv_inverter WHERE device_id = ANY(%s)"
+        field.eventually(lambda: query(pipeline, rows, names)[0][0] == 160 * len(names))
+        assert pipeline.counted("tonne_ingest_messages_total") == 40 * len(names)
 
 
 def test_a_database_that_is_down_is_waited_for(pipeline):

@@ -9,16 +9,24 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from prometheus_client import CollectorRegistry
 
+from ingest.mqtt.inbox import Inbox
+from services.clock import now_us
+from services.embedded.committer import Committer
 from services.intake.topics import bootstrap
+from services.logs import get_logger
+from services.metrics import Metrics
 from services.registry.files import read_files
 from services.simulator.faults import Faults
 from services.simulator.fleet import read_fleet
@@ -67,6 +75,21 @@ def register(database_url: str) -> None:
     with connect(database_url) as connection:
         planned = import_registry(connection, read_files([CATALOG]), author="tester")
     assert not planned.refused, planned.results
+
+
+def embedded(database_url: str, sent: list[tuple[str, bytes]]) -> None:
+    """Store traffic as `tonne run` does, in batches as they come."""
+    metrics = Metrics(CollectorRegistry())
+    committer = Committer(database_url, metrics, get_logger("test"), threading.Event())
+    committer.open()
+    todo = iter(sent)
+    while batch := list(islice(todo, 700)):
+        n = len(batch)
+        topics, payloads = (list(column) for column in zip(*batch, strict=True))
+        committer.store(
+            Inbox(0, topics, payloads, [None] * n, list(range(1, n + 1)), [False] * n, now_us())
+        )
+    committer.close()
 
 
 def tables(database_url: str) -> dict[str, list[tuple]]:

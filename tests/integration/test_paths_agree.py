@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
-from itertools import islice
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from ingest.mqtt.inbox import Inbox
-from services.clock import now_us
-from services.embedded.committer import Committer
-from services.logs import get_logger
-from services.metrics import Metrics
 from tests.bench.load import Publisher
 from tests.fix_timescale import _fresh
 from tests.integration.kafka_path import (
     Processes,
+    embedded,
     ended_records,
     register,
     stored_records,
@@ -35,21 +28,6 @@ SOON = ("--session", "6")
 def other_database_url(timescale, migrated_template):
     """A second fresh database."""
     yield from _fresh(timescale, f"TEMPLATE {migrated_template}")
-
-
-def embedded(database_url, sent):
-    """Store traffic as `tonne run` does, in batches as they come."""
-    metrics = Metrics(CollectorRegistry())
-    committer = Committer(database_url, metrics, get_logger("test"), threading.Event())
-    committer.open()
-    todo = iter(sent)
-    while batch := list(islice(todo, 700)):
-        n = len(batch)
-        topics, payloads = (list(column) for column in zip(*batch, strict=True))
-        committer.store(
-            Inbox(0, topics, payloads, [None] * n, list(range(1, n + 1)), [False] * n, now_us())
-        )
-    committer.close()
 
 
 def shares(log):

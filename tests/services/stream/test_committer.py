@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 
 import psycopg
@@ -11,17 +12,21 @@ from prometheus_client import CollectorRegistry
 from ingest.model import Device, Fleet
 from ingest.mqtt.topics import Router
 from ingest.pipeline import admit
-from ingest.wire import Parcel, encode
+from ingest.wire import Parcel, encode, partition_of
+from mrv import factors
 from services.clock import now_us
+from services.flow import Plan
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.registry.files import read_files
+from services.store import registry
 from services.store.offsets import FencedError
 from services.store.pool import connect
 from services.store.registry_import import import_registry
 from services.store.source import Source
 from services.stream.committer import StreamCommitter
 from services.stream.records import Record
+from tests.integration import stored
 
 pytestmark = pytest.mark.integration
 REGISTRY = """
@@ -73,20 +78,20 @@ def committer(database_url, register):
         one.close()
 
 
-def record(offset, minutes, device="m-1"):
+def record(offset, minutes, device="m-1", fleet=FLEET, base=100):
     """A bridge's record of readings at these minutes."""
     topics = [f"tonne/v1/{device}/telemetry"] * len(minutes)
     payloads = [
-        b'{"ts": %d, "values": {"energy_import_kwh": %d}}' % (START_MS + m * 60_000, 100 + m)
+        b'{"ts": %d, "values": {"energy_import_kwh": %d}}' % (START_MS + m * 60_000, base + m)
         for m in minutes
     ]
     n, received = len(minutes), now_us()
-    admitted = admit(FLEET, Router(FLEET).route, topics, payloads, [None] * n, received)
+    admitted = admit(fleet, Router(fleet).route, topics, payloads, [None] * n, received)
     parcel = Parcel(
         topics, payloads, [None] * n, [False] * n, admitted.codecs, received,
         admitted.frames, admitted.rejected,
     )  # fmt: skip
-    return Record(offset, encode(parcel, FLEET))
+    return Record(offset, encode(parcel, fleet))
 
 
 def minutes(database_url, device="m-1"):
@@ -180,3 +185,39 @@ def test_records_of_one_transaction_are_metered_as_one(database_url, committer):
     with psycopg.connect(database_url) as connection:
         (total,) = connection.execute("SELECT sum(value) FROM interval_quantity").fetchone()
     assert total == (3 * 29 + 1) * 1_000
+
+
+def moved(from_, to):
+    """A device's name whose partition changes with their number, and its new partition."""
+    names = (f"m-{k}" for k in range(1, 100))
+    return next(
+        (name, partition_of(name, to))
+        for name in names
+        if partition_of(name, from_) == 0 != partition_of(name, to)
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_partitions_may_hold_one_device(database_url, committer, register, seed):
+    """A device that moved would be counted from two marks until its old records are through."""
+    device, home = moved(1, 2)
+    register("m-1", device)
+    chance = random.Random(seed)  # noqa: S311 - the same order each time
+    fleet = Fleet([Device(device, "roof", "energy_meter")])
+    old, new = committer(1), committer(2)
+    old.take_over([0], 1)
+    old.store(0, [record(0, [0], device, fleet)])
+    new.take_over([home], 2)
+    at = {0: 1, home: 0}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        plan = Plan.of(registry.load_fleet(connection), [], factors.load())
+        for minute in range(1, 60):
+            worker, partition = chance.choice([(old, 0), (new, home)])
+            # the register of a meter that starts anew now and then
+            sent = record(at[partition], [minute], device, fleet, base=900 - 97 * (minute // 7))
+            worker.store(partition, [sent])
+            at[partition] += 1
+            stored.check(connection, plan)
+    assert min(at.values()) > 5
+    assert minutes(database_url, device) == list(range(60))

@@ -1,0 +1,136 @@
+"""A topic that gets more partitions: devices move, and their rows are the same."""
+
+from __future__ import annotations
+
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.errors import ServerError
+from ingest.mqtt.topics import Router, device_of
+from ingest.pipeline import admit
+from ingest.wire import Parcel, encode, sort
+from services.clock import now_us
+from services.intake import writers
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.store import registry
+from services.store.pool import connect
+from services.store.source import Source
+from services.stream.committer import StreamCommitter
+from services.stream.records import Record
+from tests.fix_timescale import _fresh
+from tests.integration.kafka_path import embedded, register, tables, traffic
+
+pytestmark = pytest.mark.integration
+TOPIC = "parcels"
+
+
+@pytest.fixture
+def other_database_url(timescale, migrated_template):
+    """A second fresh database."""
+    yield from _fresh(timescale, f"TEMPLATE {migrated_template}")
+
+
+class Log:
+    """Partitions of a topic as a bridge fills them."""
+
+    def __init__(self, database_url: str) -> None:
+        with connect(database_url) as connection:
+            self._fleet = registry.load_fleet(connection)
+        self.partitions: dict[int, list[Record]] = {}
+
+    def put(self, sent: list[tuple[str, bytes]], partitions: int) -> None:
+        """Append messages as a bridge does that sees so many partitions."""
+        todo, fleet = iter(sent), self._fleet
+        while batch := list(islice(todo, 60)):
+            topics, payloads = (list(column) for column in zip(*batch, strict=True))
+            none, received = [None] * len(batch), now_us()
+            admitted = admit(fleet, Router(fleet).route, topics, payloads, none, received)
+            parcel = Parcel(
+                topics, payloads, none, [False] * len(batch), admitted.codecs, received,
+                admitted.frames, admitted.rejected,
+            )  # fmt: skip
+            keys = [device_of(topic, fleet) or topic for topic in topics]
+            for partition, part in sort(parcel, keys, partitions).items():
+                held = self.partitions.setdefault(partition, [])
+                held.append(Record(len(held), encode(part, fleet)))
+
+
+def worker(database_url: str, partitions: int, topic: str = TOPIC) -> StreamCommitter:
+    """The storing half of a worker that sees so many partitions."""
+    return StreamCommitter(
+        database_url, Source(topic, partitions), lambda _: None, Metrics(CollectorRegistry()),
+        get_logger("test"), threading.Event(),
+    )  # fmt: skip
+
+
+def store_all(one: StreamCommitter, shares: dict[int, list[Record]], seed: int) -> None:
+    """Store partitions, a few records of one and then of another."""
+    chance = random.Random(seed)  # noqa: S311 - the same order each time
+    at = dict.fromkeys(shares, 0)
+    while todo := [p for p in shares if at[p] < len(shares[p])]:
+        partition = chance.choice(todo)
+        count = chance.randint(1, 6)
+        one.store(partition, shares[partition][at[partition] : at[partition] + count])
+        at[partition] += count
+
+
+def test_devices_that_move_to_another_partition_lose_and_double_nothing(
+    database_url, other_database_url
+):
+    """A city that grows past its partitions would find other kilowatt hours from then on."""
+    sent = traffic(hours=8)
+    for url in (database_url, other_database_url):
+        register(url)
+    embedded(database_url, sent)
+    log = Log(other_database_url)
+    third = len(sent) // 3
+    log.put(sent[:third], 2)
+    old = worker(other_database_url, 2)
+    old.take_over([0, 1], 2)
+    for partition in (0, 1):  # it stops with records before it
+        old.store(partition, log.partitions[partition][:3])
+    log.put(sent[third : 2 * third], 2)
+    log.put(sent[2 * third :], 5)  # bridges see the new partitions first
+    new = worker(other_database_url, 5)
+    new.take_over([2, 3, 4], 5)
+    with ThreadPoolExecutor(2) as both:
+        shares = ({p: log.partitions[p] for p in (0, 1)}, {p: log.partitions[p] for p in (2, 3, 4)})
+        for done in (
+            both.submit(store_all, old, shares[0], 1),
+            both.submit(store_all, new, shares[1], 2),
+        ):
+            done.result()
+    old.close()
+    new.close()
+    expected, found = tables(database_url), tables(other_database_url)
+    assert len(expected["interval_quantity"]) > 400
+    for name, rows in expected.items():
+        assert found[name] == rows, name
+
+
+def test_writers_that_would_not_see_each_other_are_refused(database_url, monkeypatch):
+    """Each would count a device's rise from its own marks, and the sum would be twice the truth."""
+    monkeypatch.setattr(writers, "PREDECESSOR_S", 1)
+    register(database_url)
+    first, second = worker(database_url, 2), worker(database_url, 2)
+    first.open()
+    second.open()  # workers of one topic share
+    other = worker(database_url, 4, "parcels-2")
+    with pytest.raises(ServerError, match=r"of 'parcels' writes .* of 'parcels-2'"):
+        other.open()
+    with pytest.raises(ServerError, match="a `tonne worker` of 'parcels' writes"):
+        embedded(database_url, [])
+    first.close()
+    second.close()
+    other.open()
+    other.close()
+    with connect(database_url, autocommit=True) as run:
+        writers.alone(run)
+        with pytest.raises(ServerError, match="another `tonne run` writes"):
+            worker(database_url, 2).open()

@@ -2,22 +2,26 @@
 A building that uses less than its own past would have used in this weather.
 
 CDM AMS-II.E version 11.0, IPMVP option C.  Equation and the limit of 60 GWh:
-[M], from memory.  Intercept and slope come from a regression of the months
-before the project on their cooling degree days, which is done elsewhere: give
-its lower 95 % bound.
+[M], from memory.  Give the months before the project as `history`: intercept and
+slope are fitted by least squares (scipy), and the lower end of the 95 % interval
+of the predicted consumption counts, the rule of the dossier for a regressed
+baseline.  Or give a line that was fitted elsewhere, with its lower 95 % bound.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from mrv.equations.degree_days import Line, fit, lower_bound, predicted
 from mrv.equations.efficiency import regression
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
+from mrv.errors import MethodologyError
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, TYPE_II
-from mrv.model import Methodology, Reductions
-from mrv.specs import ParameterSpec
+from mrv.model import Condition, Methodology, Reductions
+from mrv.specs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from mrv.inputs import Inputs
@@ -27,14 +31,106 @@ ID = "ams-ii-e"
 VERSION = "11.0"
 ADDITIVE = False
 
+_LINE = ("intercept_mwh", "slope_mwh_per_cdd")
+_YEAR = 12
+# IPMVP: a variable whose t value is below 2 is left out of the model. [M]
+_LEAST_T = 2
+_DAYS = ParameterSpec(
+    unit="K d",
+    meaning="cooling degree days of the period",
+    maximum="10000",
+    source="the weather station of the regression",
+    symbol="CDD",
+    option="A",
+    frequency="daily",
+    side="baseline",
+)
+
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """ER = (a + b * CDD - E_PJ) * EF. [tCO2]."""
+    """
+    ER = (E_BL,adj - E_PJ) * EF. [tCO2]
+
+    E_BL,adj = a + b * CDD as given, or the lower 95 % bound of n * a + b * CDD
+    from the months in `history`.
+    """
     del factors
-    adjusted = regression(inputs["intercept_mwh"], inputs["slope_mwh_per_cdd"], inputs["cdd"])
+    adjusted, told = _adjusted(inputs)
     baseline = displaced(adjusted, inputs["ef_grid_t_per_mwh"])
     project = displaced(inputs["energy_mwh"], inputs["ef_grid_t_per_mwh"])
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING), told)
+
+
+def _adjusted(inputs: Inputs) -> tuple[Fraction, dict[str, Fraction]]:
+    """Baseline in this weather [MWh], and what a regression says of itself."""
+    if "history" not in inputs:
+        given = regression(inputs["intercept_mwh"], inputs["slope_mwh_per_cdd"], inputs["cdd"])
+        return given, {}
+    line = _line(inputs)
+    low = lower_bound(line, inputs["months"], inputs["cdd"])
+    return low, {
+        "intercept_mwh_per_month": Fraction(line.intercept),
+        "intercept_standard_error_mwh": Fraction(line.of_intercept),
+        "slope_mwh_per_cdd": Fraction(line.slope),
+        "slope_standard_error_mwh_per_cdd": Fraction(line.of_slope),
+        "r_squared": Fraction(line.r_squared),
+        "cv_rmse_percent": Fraction(line.cv) * 100,
+        "adjusted_mwh": Fraction(predicted(line, inputs["months"], inputs["cdd"])),
+        "adjusted_lower_95_mwh": low,
+    }
+
+
+def _line(inputs: Inputs) -> Line:
+    months = inputs["history"]
+    return fit([m["cdd"] for m in months], [m["energy_mwh"] for m in months])
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse two baselines or none, and too few months to hold one."""
+    line = [key for key in _LINE if key in inputs]
+    if "history" in inputs and line:
+        raise MethodologyError(
+            f"{line[0]} and history are two baselines; give the months, or the line with its"
+            " lower 95 % bound"
+        )
+    missing = [key for key in _LINE if key not in inputs]
+    if "history" not in inputs and missing:
+        raise MethodologyError(
+            f"{missing[0]!r} is missing; give the line, or `history`: the months before the project"
+        )
+    if "history" not in inputs and inputs["months"] != _YEAR:
+        raise MethodologyError("months goes with history; intercept_mwh is of a whole year")
+    if len(inputs.get("history", _YEAR * [None])) < _YEAR:
+        raise MethodologyError(
+            f"history has {len(inputs['history'])} months; the baseline needs at least {_YEAR}"
+        )
+
+
+def _weather_explains(inputs: Inputs, result: Reductions) -> str | None:
+    del result
+    if "history" not in inputs:
+        return None
+    line = _line(inputs)
+    if line.slope_t >= _LEAST_T:
+        return None
+    return (
+        f"the slope is {line.slope_t:.2f} times its standard error, and below {_LEAST_T} the"
+        " weather does not explain the consumption; use a baseline of another form"
+    )
+
+
+def _weather_was_there(inputs: Inputs, result: Reductions) -> str | None:
+    del result
+    if "history" not in inputs:
+        return None
+    mean = inputs["cdd"] / inputs["months"]
+    days = [m["cdd"] for m in inputs["history"]]
+    if min(days) <= mean <= max(days):
+        return None
+    return (
+        f"cdd of a month is {float(mean):.4g} in the mean, and the months of history have"
+        f" {float(min(days)):.4g} to {float(max(days)):.4g}; the line was not fitted there"
+    )
 
 
 METHODOLOGY = Methodology(
@@ -48,6 +144,7 @@ METHODOLOGY = Methodology(
         "intercept_mwh": ParameterSpec(
             unit="MWh",
             meaning="consumption of a year without cooling, lower 95 % bound",
+            required=False,
             maximum="1000000",
             source="regression of at least one year before the project",
             symbol="a",
@@ -56,24 +153,53 @@ METHODOLOGY = Methodology(
         "slope_mwh_per_cdd": ParameterSpec(
             unit="MWh/(K d)",
             meaning="consumption per cooling degree day, lower 95 % bound",
+            required=False,
             maximum="10000",
             source="the same regression",
             symbol="b",
             side="baseline",
         ),
-        "cdd": ParameterSpec(
-            unit="K d",
-            meaning="cooling degree days of the year",
-            maximum="10000",
-            source="the weather station of the regression",
-            symbol="CDD",
-            option="A",
-            frequency="daily",
+        "history": ListSpec(
+            "the months before the project, in place of a line",
+            {
+                "cdd": replace(_DAYS, meaning="cooling degree days of the month"),
+                "energy_mwh": ParameterSpec(
+                    unit="MWh",
+                    meaning="electricity of the building in the month",
+                    maximum="1000000",
+                    source="invoices or meter of at least a year, better three",
+                    symbol="E_BL",
+                    option="B",
+                    frequency="monthly",
+                    side="baseline",
+                ),
+            },
+            required=False,
+        ),
+        "months": ParameterSpec(
+            unit="month",
+            meaning="length of the project's period; with history only",
+            default=str(_YEAR),
+            minimum="1",
+            maximum=str(_YEAR),
+            integer=True,
+            source="calendar",
+            symbol="n",
             side="baseline",
         ),
+        "cdd": _DAYS,
         "energy_mwh": replace(POWER, meaning="electricity of the building", symbol="E_PJ"),
         "ef_grid_t_per_mwh": EF_GRID,
     },
     reductions=reductions,
-    conditions=(TYPE_II,),
+    plausible=plausible,
+    conditions=(
+        Condition("IPMVP option C, t value of the degree days", _weather_explains),
+        Condition("IPMVP option C, range of the baseline's weather", _weather_was_there),
+        TYPE_II,
+    ),
+    rules=(
+        "The lower end of the 95 % interval of the baseline counts, not its mean.",
+        "A wider scatter of the months before the project lowers the reduction.",
+    ),
 )

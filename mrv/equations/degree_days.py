@@ -1,0 +1,151 @@
+"""A building's consumption by its degree days: the line, and how sure it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from mrv.errors import MethodologyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Both ends of the interval leave out one part in forty: 95 % lies between.
+_TAIL = 0.975
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """
+    E = a + b * CDD for a month, by least squares.
+
+    `intercept` a and `residual` s, the scatter of a month [MWh]; `slope` b
+    [MWh/(K d)]; `of_*` their standard errors; `months` N; `mean_days` the mean
+    degree days of a month [K d]; `student` the t value of 95 % at N - 2.
+    """
+
+    months: int
+    mean_days: float
+    intercept: float
+    slope: float
+    of_intercept: float
+    of_slope: float
+    residual: float
+    r_squared: float
+    cv: float
+    student: float
+
+    @property
+    def slope_t(self) -> float:
+        """Slope over its standard error: below 2 the weather explains nothing."""
+        return self.slope / self.of_slope if self.of_slope else float("inf")
+
+
+def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
+    """
+    Fit a line to the months before the project.
+
+    Parameters
+    ----------
+    degree_days : sequence of Fraction, N
+        CDD of each month. [K d]
+    energy : sequence of Fraction, N
+        [MWh]
+
+    Raises
+    ------
+    MethodologyError
+        If all months have the same degree days, or scipy is not installed.
+
+    References
+    ----------
+    AMS-II.E v11 with IPMVP option C; least squares by `scipy.stats.linregress`.
+    """
+    try:
+        from scipy import stats  # noqa: PLC0415 - heavy, and one methodology needs it
+    except ModuleNotFoundError as error:
+        raise MethodologyError(
+            "a regression needs scipy, which is not installed: pip install 'tonne[estimate]';"
+            " or give intercept_mwh and slope_mwh_per_cdd"
+        ) from error
+    x, y = [float(v) for v in degree_days], [float(v) for v in energy]
+    mean = sum(x) / len(x)
+    spread = sum((v - mean) ** 2 for v in x)
+    if not spread:
+        raise MethodologyError("all months have the same cdd; no slope follows from them")
+    found = stats.linregress(x, y)
+    residual = float(found.stderr) * sqrt(spread)
+    return Line(
+        months=len(x),
+        mean_days=mean,
+        intercept=float(found.intercept),
+        slope=float(found.slope),
+        of_intercept=float(found.intercept_stderr),
+        of_slope=float(found.stderr),
+        residual=residual,
+        r_squared=float(found.rvalue) ** 2,
+        cv=residual / (sum(y) / len(y)) if sum(y) else float("inf"),
+        student=float(stats.t.ppf(_TAIL, len(x) - 2)),
+    )
+
+
+def predicted(line: Line, months: int, degree_days: Fraction) -> float:
+    """
+    Energy that the building would have used, the likeliest value.
+
+    E_BL,adj = n * a + b * CDD
+
+    Parameters
+    ----------
+    months : int
+        n, months of the project's period.
+    degree_days : Fraction
+        CDD of all of them. [K d]
+
+    Returns
+    -------
+    float
+        [MWh]
+    """
+    return months * line.intercept + line.slope * float(degree_days)
+
+
+def lower_bound(line: Line, months: int, degree_days: Fraction) -> Fraction:
+    """
+    Lower end of the 95 % interval of that energy; never below zero.
+
+    E_BL,adj - t * sqrt(n^2 var(a) + 2 n CDD cov(a, b) + CDD^2 var(b) + n s^2)
+
+    The last term is the months' own scatter, so that this is the interval of
+    what would have been measured, not of the line.  Successive months are taken
+    as independent.
+
+    Parameters
+    ----------
+    months : int
+        n.
+    degree_days : Fraction
+        CDD of all of them. [K d]
+
+    Returns
+    -------
+    Fraction
+        [MWh]
+
+    References
+    ----------
+    Sum of predictions of one regression, any textbook; that the lower bound
+    counts: the dossier's rule for a regressed baseline.
+    """
+    days, of_slope = float(degree_days), line.of_slope**2
+    covariance = -line.mean_days * of_slope
+    variance = (
+        months**2 * line.of_intercept**2
+        + 2 * months * days * covariance
+        + days**2 * of_slope
+        + months * line.residual**2
+    )
+    low = predicted(line, months, degree_days) - line.student * sqrt(max(0.0, variance))
+    return Fraction(max(0.0, low))

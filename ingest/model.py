@@ -9,12 +9,12 @@ float64 in the unit that their column's name carries.  An absent register is
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,8 +40,28 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True)
+class QualityLimits:
+    """
+    Limits of the quality tests for one channel of a device, from a time on.
+
+    Those that it does not name are the profile's; `channel` "time" stands for
+    the readings' times.
+    """
+
+    channel: str
+    from_us: int
+    limits: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
-    """A field device as the registry holds it."""
+    """
+    A field device as the registry holds it.
+
+    `timezone` is its site's.  `limits` names the environmental standard that holds
+    for a station, and what that standard asks of its place.  `quality` are limits
+    of the quality tests; `place` is its site's latitude and longitude. [deg]
+    """
 
     id: str
     site: str
@@ -52,6 +72,10 @@ class Device:
     installed_us: int = 0
     removed_us: int | None = None
     replacements: tuple[Replacement, ...] = ()
+    timezone: str = "UTC"
+    limits: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    quality: tuple[QualityLimits, ...] = field(default=(), hash=False)
+    place: tuple[float, float] | None = None
 
 
 class Fleet:

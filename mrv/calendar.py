@@ -68,6 +68,12 @@ def local_date(instant_us: int, timezone: str) -> date:
     return _local(instant_us, timezone).date()
 
 
+def offset_us(instant_us: int, timezone: str) -> int:
+    """Return how far the local clock is ahead of UTC at an instant. [us]."""
+    offset = _local(instant_us, timezone).utcoffset() or timedelta(0)
+    return offset // _MICROSECOND
+
+
 def days(from_us: int, to_us: int, timezone: str) -> Iterator[tuple[date, int, int]]:
     """Local days that touch [from_us, to_us), each with its own half-open UTC edges."""
     day = local_date(from_us, timezone)

@@ -1,5 +1,5 @@
 """
-One batch, one transaction: readings, intervals, emissions, dead letters.
+One batch, one transaction: readings, intervals, emissions, flags, dead letters.
 
 Rows later than anything their device has stored go the short way: COPY, and
 intervals from remembered marks.  All others are merged, and what they touch is
@@ -17,10 +17,12 @@ from psycopg.errors import UniqueViolation
 
 from ingest.decode import Rejected
 from ingest.pipeline import FROM_START, MeterState
+from services.clock import now_us
 from services.flow import settle
-from services.store import derived, late, letters, marks, readings
+from services.store import derived, late, letters, marks, readings, seals, stations
 from services.store.binary_copy import Words
 from services.store.derived import BindingWords
+from services.store.quality import Quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,6 +54,7 @@ class Committed:
 
     rows: Counter[str] = field(default_factory=Counter)
     events: list[str] = field(default_factory=list)
+    flags: Counter[str] = field(default_factory=Counter)
     late: int = 0
     rejected: list[Rejected] = field(default_factory=list)
 
@@ -64,6 +67,7 @@ class Store:
         self.state = MeterState(len(plan.fleet))
         self._scratch = MeterState(len(plan.fleet))
         self._ids = Words.of([d.id for d in plan.fleet.devices] or [""])
+        self._quality = Quality(plan, self._ids)
         self._words = BindingWords(plan.bindings)
 
     def commit(
@@ -109,7 +113,10 @@ class Store:
         out = Committed()
         with connection.transaction(), connection.cursor() as cursor:
             remade = self._remake(cursor, from_us, out)
+            flagged = self._quality.remake(cursor, from_us)
+            stations.remake(cursor, self.plan.fleet, self._ids, list(from_us))
         remade.remember(self.state, self._scratch)
+        flagged.remember()
         return out
 
     def remake_requested(
@@ -158,7 +165,10 @@ class Store:
             ids = [device_id for (device_id,) in cursor.fetchall()]
             known = [self.plan.fleet.by_id[i] for i in ids if i in self.plan.fleet.by_id]
             remade = self._remake(cursor, dict.fromkeys(known, FROM_START), Committed())
+            flagged = self._quality.remake(cursor, dict.fromkeys(known, FROM_START))
+            stations.remake(cursor, self.plan.fleet, self._ids, known)
         remade.remember(self.state, self._scratch)
+        flagged.remember()
         return ids
 
     def _commit(
@@ -177,19 +187,27 @@ class Store:
             self._load(cursor, frames)
             split = [self._split(frame, trust=trust) for frame in frames]
             fresh = [frame for frame, _ in split if len(frame)]
+            touched = stations.Touched(self.plan.fleet, self.state.last_us)
             for frame in fresh:
                 readings.copy_new(cursor, self._ids, frame)
+                touched.readings(frame)
                 out.rows[f"reading_{frame.class_id}"] += len(frame)
-            changed = self._merge(cursor, [old for _, old in split if len(old)], out)
-            settled = settle(self.plan, self.state, self._unchanged(fresh, changed))
+            changed = self._merge(cursor, [old for _, old in split if len(old)], out, touched)
+            unchanged = self._unchanged(fresh, changed)
+            flagged = self._quality.store(cursor, unchanged, changed, (frames, messages))
+            settled = settle(self.plan, self.state, unchanged)
             for device, us in settled.metered.rewrites.items():
                 changed[device] = min(us, changed.get(device, us))
             self._write(cursor, settled, out)
             remade = self._remake(cursor, changed, out) if changed else None
+            self._settle_stations(cursor, touched, settled, remade, out)
+            seals.note_late(cursor, self.plan.fleet, frames, now_us())
             out.rows["dead_letter"] += letters.record(
                 cursor, self.plan.fleet, out.rejected, messages
             )
         settled.metered.apply(self.state)
+        flagged.remember()
+        out.flags = flagged.flags
         if remade is not None:
             remade.remember(self.state, self._scratch)
         out.events = [*settled.metered.events, *out.events]
@@ -200,6 +218,7 @@ class Store:
         missing = [d for d in devices if not self.state.loaded[d]]
         if missing:
             marks.load(cursor, self.plan.fleet, self.state, missing)
+            self._quality.load(cursor, self.state, missing)
 
     def _split(self, frame: Frame, *, trust: bool) -> tuple[Frame, Frame]:
         """Rows that are new for sure, and rows that may exist or repeat in the batch."""
@@ -216,7 +235,11 @@ class Store:
         return frame.take(fresh), frame.take(~fresh)
 
     def _merge(
-        self, cursor: Cursor[TupleRow], frames: Sequence[Frame], out: Committed
+        self,
+        cursor: Cursor[TupleRow],
+        frames: Sequence[Frame],
+        out: Committed,
+        touched: stations.Touched,
     ) -> dict[int, int]:
         """Merge rows that may exist; return from when each of their devices changed."""
         changed: dict[int, int] = {}
@@ -224,6 +247,7 @@ class Store:
             merged = readings.merge(cursor, self._ids, frame)
             out.rows[f"reading_{frame.class_id}"] += len(merged.changed)
             out.late += len(merged.changed)
+            touched.readings(frame.take(np.array(merged.changed, dtype=np.intp)))
             for row in merged.conflicts:
                 device = self.plan.fleet.devices[frame.device[row]].id
                 detail = f"{device} at {readings.stamp(int(frame.time_us[row]))} has other values"
@@ -253,6 +277,31 @@ class Store:
             derived.write_emissions(cursor, self._ids, self._words, part.emissions, fresh=fresh)
             out.rows["interval_quantity"] += len(part.intervals)
             out.rows["interval_emission"] += len(part.emissions)
+
+    def _settle_stations(
+        self,
+        cursor: Cursor[TupleRow],
+        touched: stations.Touched,
+        settled: Settled,
+        remade: late.Remade | None,
+        out: Committed,
+    ) -> None:
+        """Make again the values of stations that follow from what was just stored."""
+        if not touched:
+            return
+        fleet = self.plan.fleet
+        touched.flows(settled.fresh.intervals)
+        touched.flows(settled.open.intervals)
+        whole = []
+        for from_us, _ in remade.parts if remade is not None else ():
+            for device, us in from_us.items():
+                if us == FROM_START:
+                    whole.append(device)
+                else:
+                    touched.flows_from(device, us)
+        touched.drop(whole)
+        out.rows["indicator_value"] += stations.remake(cursor, fleet, self._ids, whole)
+        out.rows["indicator_value"] += stations.settle(cursor, fleet, self._ids, touched)
 
     def _remake(
         self, cursor: Cursor[TupleRow], changed: dict[int, int], out: Committed

@@ -8,13 +8,14 @@ reported, and becomes a dead letter.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from ingest import classes
 from ingest.model import NULL, Frame
+from services.store import column_copy
 from services.store.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from psycopg import Cursor
     from psycopg.rows import TupleRow
 
-    from ingest.model import Fleet, Int32, Int64
+    from ingest.model import Device, Fleet
     from services.store.binary_copy import Field
 
 _TEMP = "incoming_{class_id}"
@@ -162,36 +163,67 @@ def fetch(
     Frame
         Sorted by device id and time.
     """
-    names = channels(class_id)
-    cursor.execute(
-        f"SELECT d.index, {_us('r.time')}, {', '.join('r.' + n for n in names)}"
+    query = (
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, after)"
         f" JOIN reading_{class_id} r ON r.device_id = d.id AND r.time > d.after"
         + ("" if until_us is None else f" AND r.time < {_stamp(until_us)}")
-        + " ORDER BY d.index, r.time",
-        (
-            fleet.ids(list(after_us)),
-            list(after_us),
-            [stamp(us) for us in after_us.values()],
-        ),
     )
-    return _to_frame(class_id, names, cursor.fetchall())
+    arguments = (
+        fleet.ids(list(after_us)),
+        list(after_us),
+        [stamp(us) for us in after_us.values()],
+    )
+    return _select(cursor, class_id, query, arguments)
 
 
-def _to_frame(class_id: str, names: list[str], rows: list[TupleRow]) -> Frame:
-    kinds = [classes.load()[class_id].channels[n].kind for n in names]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * (2 + len(names))
-    device: Int32 = np.array(columns[0], dtype=np.int32)
-    time_us: Int64 = np.array(columns[1], dtype=np.int64)
-    values = {
-        name: (
-            np.array([NULL if v is None else v for v in column], dtype=np.int64)
-            if kind == "register"
-            else np.array(column, dtype=np.float64)
-        )
-        for name, kind, column in zip(names, kinds, columns[2:], strict=True)
-    }
-    return Frame(class_id, device, time_us, np.zeros(len(device), dtype=np.int32), values)
+def within(
+    cursor: Cursor[TupleRow],
+    class_id: str,
+    ids: Sequence[str],
+    index: Sequence[int],
+    since: Sequence[str],
+    until: Sequence[str],
+) -> Frame:
+    """Stored readings within half-open spans, each of a device; sorted by device and time."""
+    query = (
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+        " AS d (id, index, since, until)"
+        f" JOIN reading_{class_id} r ON r.device_id = d.id"
+        " AND r.time >= d.since AND r.time < d.until"
+    )
+    return _select(cursor, class_id, query, (ids, index, since, until))
+
+
+def _select(cursor: Cursor[TupleRow], class_id: str, query: str, arguments: Sequence[Any]) -> Frame:
+    """Select `d.index` and the columns of readings `r`."""
+    found = classes.load()[class_id].channels
+    absent = {name: _absent(channel.kind) for name, channel in found.items()}
+    held = (f"coalesce(r.{name}, {null})" for name, (_, null) in absent.items())
+    columns = column_copy.fetch(
+        cursor,
+        f"SELECT d.index, r.time, {', '.join(held)}{query} ORDER BY d.index, r.time",
+        arguments,
+        {"device": "int4", "time": "timestamptz"} | {n: kind for n, (kind, _) in absent.items()},
+    )
+    device, time_us = columns.pop("device"), columns.pop("time")
+    return Frame(class_id, device, time_us, np.zeros(len(device), dtype=np.int32), columns)
+
+
+def _absent(kind: str) -> tuple[str, str]:
+    """Type of a channel, and how a value that is not there is written."""
+    return ("int8", f"({NULL})") if kind == "register" else ("float8", "'NaN'")
+
+
+def ends(cursor: Cursor[TupleRow], device: Device) -> tuple[int, int] | None:
+    """Times of a device's first and last stored reading; None where it has none. [us UTC]."""
+    first, last = (
+        f"(SELECT {_us('time')} FROM reading_{device.class_id} WHERE device_id = %s"
+        f" ORDER BY time {order} LIMIT 1)"
+        for order in ("ASC", "DESC")
+    )
+    cursor.execute(f"SELECT {first}, {last}", (device.id, device.id))
+    row = cursor.fetchone()
+    return None if row is None or row[0] is None else (int(row[0]), int(row[1]))
 
 
 def _us(expression: str) -> str:

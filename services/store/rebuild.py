@@ -7,6 +7,7 @@ functions, so that what is compared never rests on what is being checked.
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,9 @@ from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_FIELDS, NULL, IntervalRows
 from ingest.pipeline import FROM_START, MeterState
 from mrv.calendar import utc_text
+from mrv.environment import KINDS
 from services.flow import Part
-from services.store import derived, late
+from services.store import derived, indicator_rows, late, stations
 from services.store.binary_copy import Words
 from services.store.derived import BindingWords
 from services.store.readings import stamp
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from mrv.account import EmissionRows
+    from mrv.environment import Values
     from services.flow import Plan
 
 AT_ONCE = 20
@@ -68,37 +71,48 @@ def rebuild(
         if replace:
             # what a running pipeline writes comes before our look, or after our commit
             cursor.execute(
-                "LOCK TABLE interval_quantity, interval_emission IN SHARE ROW EXCLUSIVE MODE"
+                "LOCK TABLE interval_quantity, interval_emission, indicator_value"
+                " IN SHARE ROW EXCLUSIVE MODE"
             )
         else:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        part = _computed(cursor, plan, devices, from_us, to_us)
-        found = list(_differences(cursor, plan, devices, part, from_us, to_us))
+        computed = _computed(cursor, plan, devices, from_us, to_us)
+        found = list(_differences(cursor, plan, devices, computed, from_us, to_us))
         if replace and found:
-            _replace(cursor, plan, devices, part, from_us, to_us)
+            _replace(cursor, plan, devices, computed, from_us, to_us)
     return found
+
+
+class _Computed(NamedTuple):
+    """What readings give: intervals with their emissions, and values of stations."""
+
+    part: Part
+    values: Values
 
 
 def _computed(
     cursor: Cursor[TupleRow], plan: Plan, devices: Sequence[int], from_us: int, to_us: int
-) -> Part:
+) -> _Computed:
     scratch = MeterState(len(plan.fleet))
     remade = late.remake(cursor, plan, scratch, dict.fromkeys(devices, FROM_START))
     rows = IntervalRows.concat([metered.rows for _, metered in remade.parts])
     inside = (rows.start_us >= from_us) & (rows.start_us < to_us)
-    return Part.of(plan, rows.take(inside))
+    values = stations.computed(cursor, plan.fleet, devices, rows)
+    within = (values.start_us >= from_us) & (values.start_us < to_us)
+    return _Computed(Part.of(plan, rows.take(inside)), values.take(within))
 
 
 def _differences(
     cursor: Cursor[TupleRow],
     plan: Plan,
     devices: Sequence[int],
-    part: Part,
+    computed: _Computed,
     from_us: int,
     to_us: int,
 ) -> Iterator[Difference]:
     ids = plan.fleet.ids(list(devices))
     stored_rows = derived.intervals_of(cursor, plan.fleet, from_us, to_us, ids)
+    part = computed.part
     tables = (
         ("interval_quantity", _of_rows(plan, stored_rows), _of_rows(plan, part.intervals)),
         (
@@ -106,11 +120,16 @@ def _differences(
             _stored_emissions(cursor, ids, from_us, to_us),
             _of_emissions(plan, part.emissions),
         ),
+        (
+            "indicator_value",
+            _stored_values(cursor, ids, from_us, to_us),
+            _of_values(plan, computed.values),
+        ),
     )
-    for table, stored, computed in tables:
-        for key in sorted(stored.keys() | computed.keys()):
-            if stored.get(key) != computed.get(key):
-                yield Difference(table, key, stored.get(key), computed.get(key))
+    for table, stored, wanted in tables:
+        for key in sorted(stored.keys() | wanted.keys()):
+            if stored.get(key) != wanted.get(key):
+                yield Difference(table, key, stored.get(key), wanted.get(key))
 
 
 def _of_rows(plan: Plan, rows: IntervalRows) -> dict[Key, tuple[Any, ...]]:
@@ -153,16 +172,48 @@ def _stored_emissions(
     }
 
 
+def _of_values(plan: Plan, values: Values) -> dict[Key, tuple[Any, ...]]:
+    columns = (values.device, values.kind, values.start_us, values.value, values.covered)
+    return {
+        (plan.fleet.devices[device].id, KINDS[kind].name, utc_text(start)): (
+            KINDS[kind].period,
+            *(None if isnan(figure) else figure for figure in figures),
+            *indicator_rows.said_texts(values, i),
+        )
+        for i, (device, kind, start, *figures) in enumerate(
+            zip(*(c.tolist() for c in columns), strict=True)
+        )
+    }
+
+
+def _stored_values(
+    cursor: Cursor[TupleRow], ids: list[str], from_us: int, to_us: int
+) -> dict[Key, tuple[Any, ...]]:
+    cursor.execute(
+        "SELECT device_id, indicator, (extract(epoch FROM start) * 1000000)::bigint, period,"
+        " value, covered, grade, detail::text FROM indicator_value"
+        " WHERE device_id = ANY(%s) AND start >= %s AND start < %s",
+        (ids, stamp(from_us), stamp(to_us)),
+    )
+    return {
+        (device, indicator, utc_text(start)): (*rest, indicator_rows.canonical(detail))
+        for device, indicator, start, *rest, detail in cursor.fetchall()
+    }
+
+
 def _replace(
     cursor: Cursor[TupleRow],
     plan: Plan,
     devices: Sequence[int],
-    part: Part,
+    computed: _Computed,
     from_us: int,
     to_us: int,
 ) -> None:
     """Write a range of derived rows anew; rows outside of it stay as they are."""
     ids = Words.of([d.id for d in plan.fleet.devices])
+    part = computed.part
+    indicator_rows.clear(cursor, plan.fleet.ids(list(devices)), (from_us, to_us))
+    indicator_rows.write(cursor, ids, computed.values, ())
     for table in ("interval_quantity", "interval_emission"):
         cursor.execute(
             f"DELETE FROM {table} WHERE device_id = ANY(%s) AND start >= %s AND start < %s",

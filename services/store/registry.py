@@ -8,7 +8,7 @@ projects again when it has moved.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingest.errors import RegistryError
 from ingest.model import Device, Fleet, Replacement
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _DEVICES = (
-    "SELECT id, site, class, profile, gateway, rated_power_w, "
-    f"{_US.format('installed')}, {_US.format('removed')} FROM device ORDER BY id"
+    "SELECT d.id, d.site, d.class, d.profile, d.gateway, d.rated_power_w, "
+    f"{_US.format('d.installed')}, {_US.format('d.removed')}, s.timezone, "
+    "coalesce(d.attributes -> 'limits', '{}')::text "
+    "FROM device d JOIN site s ON s.id = d.site ORDER BY d.id"
 )
 _SWAPS = (
     f"SELECT device_id, channel, {_US.format('at')}, last_value, first_value "
@@ -60,11 +62,22 @@ def load_fleet(conn: Connection[TupleRow]) -> Fleet:
     for device, channel, at_us, last, first in conn.execute(_SWAPS):
         swaps[device].append(Replacement(channel, at_us, last, first))
     devices = [
-        Device(name, site, class_id, profile, gateway, rated, begin, end, tuple(swaps[name]))
-        for name, site, class_id, profile, gateway, rated, begin, end in conn.execute(_DEVICES)
-    ]
+        Device(
+            name, site, class_id, profile, gateway, rated, begin, end, tuple(swaps[name]),
+            zone, _limits(text),
+        )
+        for (
+            name, site, class_id, profile, gateway, rated, begin, end, zone, text
+        ) in conn.execute(_DEVICES)
+    ]  # fmt: skip
     topics = conn.execute("SELECT template FROM topic_template WHERE active ORDER BY id")
     return Fleet(devices, version, [template for (template,) in topics])
+
+
+def _limits(text: str) -> dict[str, Any]:
+    """What `attributes.limits` holds; whatever else stands there names no standard."""
+    found = exact(text)
+    return found if isinstance(found, dict) else {}
 
 
 def load_projects(conn: Connection[TupleRow]) -> list[Project]:

@@ -1,0 +1,54 @@
+"""
+Indicators from what stations send: hourly values, and the indices and days that follow.
+
+Values are a pure function of stored readings and the registry.  An hour counts
+where three quarters of it are covered; a reading covers the time to the next
+one, at most 15 minutes.  An index or a day follows from hourly values alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.environment import air, noise, water
+from mrv.environment.hours import hourly
+from mrv.environment.kinds import CLASSES, KIND_INDEX, KINDS, Values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ingest.model import Device
+    from mrv.environment.clock import Day
+    from mrv.environment.kinds import Hourly, Row
+    from mrv.environment.water import Flow
+
+__all__ = ["CLASSES", "KINDS", "KIND_INDEX", "Values", "hourly", "of_days", "of_hours"]
+
+
+def of_hours(device: Device, values: Hourly, starts: Iterable[int]) -> list[Row]:
+    """Indices of hours, from a station's hourly values. [us UTC]."""
+    if device.class_id != "air_station":
+        return []
+    return [row for start in sorted(starts) for row in air.of_hour(values, start)]
+
+
+def of_days(
+    device: Device, values: Hourly, days: Iterable[Day], flows: Mapping[int, Flow]
+) -> list[Row]:
+    """
+    Figures of local days, from a station's hourly values.
+
+    Parameters
+    ----------
+    flows : mapping of a day's beginning to Flow
+        What a wastewater plant let through. [us UTC]
+    """
+    rows: list[Row] = []
+    for day in sorted(days):
+        if device.class_id == "air_station":
+            rows += air.of_day(values, day)
+        elif device.class_id == "noise_station":
+            rows += noise.of_day(device, values, day)
+        else:
+            rows += water.of_day(device, values, day, flows.get(day.begin_us))
+    return rows

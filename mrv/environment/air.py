@@ -1,0 +1,130 @@
+"""
+Air: the index of an hour and of a day, and the day against its limits.
+
+The index of an hour follows from the twelve hours of dust that end with it; an
+hour without any value of its own has none.  An eight-hour mean needs six of its
+hours and belongs to the day in which it ends.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.model import HOUR_US
+from mrv import limits
+from mrv.environment.kinds import DUST, GASES, Row
+from mrv.environment.parts import amount, judged, known, mean, number
+from mrv.errors import IndicatorError
+from mrv.indicators import qcvn_05, vn_aqi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from fractions import Fraction
+    from typing import Any
+
+    from mrv.environment.clock import Day
+    from mrv.environment.kinds import Hourly
+
+REACH_HOURS = 11
+DAY_REACH_HOURS = 7
+_EIGHT_NEEDED = 6
+_KINDS = {name: f"{name}_1h_ug_m3" for name in (*DUST, *GASES)}
+
+
+def of_hour(values: Hourly, start_us: int) -> Iterator[Row]:
+    """Index of an hour, where dust allows one."""
+    gases = {x: amount(v) for x in GASES if (v := _of(values, x).get(start_us)) is not None}
+    dust = {x: _latest_first(_of(values, x), start_us) for x in DUST}
+    if not gases and all(series[0] is None for series in dust.values()):
+        return
+    table = limits.load("vn_aqi")
+    try:
+        said = vn_aqi.hourly({"pm_12h_latest_first_ug_m3": dust, "gas_1h_ug_m3": gases}, table)
+    except IndicatorError:
+        return  # no dust, no index
+    yield _index("vn-aqi-hourly", start_us, None, said, table)
+
+
+def of_day(values: Hourly, day: Day) -> Iterator[Row]:
+    """Means and highest hours of a day, its index, and what exceeds its limits."""
+    hours = day.hours()
+    whole = {x: found for x in _KINDS if (found := known(_of(values, x), hours))}
+    share = {x: len(found) / len(hours) for x, found in whole.items()}
+    means = {x: mean(whole[x]) for x in (*DUST, "so2", "no2") if x in whole}
+    highest: dict[str, float] = {x: max(whole[x]) for x in GASES if x in whole}
+    over_8h: dict[str, float] = {
+        x: top for x in ("o3", "co") if x in whole and (top := _over_8h(values, x, day))
+    }
+    for name, value in means.items():
+        yield Row(f"{name}_24h_ug_m3", day.begin_us, value, share[name])
+    for name, value in highest.items():
+        yield Row(f"{name}_1h_max_ug_m3", day.begin_us, value, share[name])
+    for name, value in over_8h.items():
+        yield Row(f"{name}_8h_max_ug_m3", day.begin_us, value, share[name])
+    yield from _daily_index(means, highest, over_8h, share, day)
+    yield from _against_limits(means, highest, over_8h, day)
+
+
+def _daily_index(
+    means: Mapping[str, float],
+    highest: Mapping[str, float],
+    over_8h: Mapping[str, float],
+    share: Mapping[str, float],
+    day: Day,
+) -> Iterator[Row]:
+    dust = {x: amount(means[x]) for x in DUST if x in means}
+    if not dust:
+        return
+    given: dict[str, Any] = {
+        "pm_24h_ug_m3": dust,
+        "gas_1h_max_ug_m3": {x: amount(v) for x, v in highest.items()},
+    }
+    if "o3" in over_8h:
+        given["o3_8h_max_ug_m3"] = amount(over_8h["o3"])
+    table = limits.load("vn_aqi")
+    covered = max(share[x] for x in dust)
+    yield _index("vn-aqi-daily", day.begin_us, covered, vn_aqi.daily(given, table), table)
+
+
+def _against_limits(
+    means: Mapping[str, float],
+    highest: Mapping[str, float],
+    over_8h: Mapping[str, float],
+    day: Day,
+) -> Iterator[Row]:
+    given = {
+        "1h": {x: number(v) for x, v in highest.items()},
+        "8h": {x: number(v) for x, v in over_8h.items()},
+        "24h": {x: number(v) for x, v in means.items()},
+    }
+    if any(given.values()):
+        table = limits.load("qcvn_05_2023")
+        said = qcvn_05.judge({"on": day.date, "mean_ug_m3": given}, table)
+        yield judged("qcvn-05-2023", day, said["exceeded"], {})
+
+
+def _index(
+    kind: str, start_us: int, covered: float | None, said: Mapping[str, Any], table: limits.Table
+) -> Row:
+    grade = table.band(said["aqi"]).name
+    detail = {"sub_indices": said["sub_indices"]}
+    return Row(kind, start_us, float(said["aqi"]), covered, grade, detail)
+
+
+def _of(values: Hourly, name: str) -> Mapping[int, float]:
+    return values.get(_KINDS[name], {})
+
+
+def _latest_first(values: Mapping[int, float], start_us: int) -> list[Fraction | None]:
+    hours = (values.get(start_us - i * HOUR_US) for i in range(REACH_HOURS + 1))
+    return [None if value is None else amount(value) for value in hours]
+
+
+def _over_8h(values: Hourly, name: str, day: Day) -> float | None:
+    found = []
+    for last in day.hours():
+        hours = (_of(values, name).get(last - i * HOUR_US) for i in range(DAY_REACH_HOURS + 1))
+        there = [value for value in hours if value is not None]
+        if len(there) >= _EIGHT_NEEDED:
+            found.append(mean(there))
+    return max(found, default=None)

@@ -1,0 +1,130 @@
+"""
+Hourly values of stations from their readings, in columns.
+
+A mean is that of the hour's readings.  A reading covers the time to the next one,
+at most 15 minutes, so the last one before an hour may cover its beginning; an hour
+counts where three quarters of it are covered.  Kept to three decimals.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest.model import HOUR_US
+from mrv.environment import noise
+from mrv.environment.clock import hour_starts
+from mrv.environment.kinds import KIND_INDEX, MEANS, Values
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ingest.model import Device, Float64, Frame, Int32, Int64
+
+COVERS_US = 900_000_000
+NEEDED_US = HOUR_US * 3 // 4
+PLACES = 3
+
+
+class _Hours(NamedTuple):
+    """Complete hours of one channel: device, start, the channel's readings [begin, end)."""
+
+    device: Int32
+    start_us: Int64
+    covered: Float64
+    begin: NDArray[np.intp]
+    end: NDArray[np.intp]
+
+
+def hourly(devices: Sequence[Device], frame: Frame) -> Values:
+    """
+    Hourly values of stations of one class.
+
+    Parameters
+    ----------
+    devices : sequence of Device
+        The fleet; `frame.device` are its indices.
+    frame : Frame
+        Readings in order of device and time; of an hour that is wanted all of
+        them, and of the 15 minutes before it.
+
+    Returns
+    -------
+    Values
+        Of complete hours alone.
+    """
+    start_us = starts(devices, frame.device, frame.time_us)
+    parts = []
+    for channel, kind in MEANS[frame.class_id].items():
+        values: Float64 = frame.columns[channel].astype(np.float64)
+        held = np.isfinite(values)
+        hours = _complete(frame.device[held], frame.time_us[held], start_us[held])
+        mean = _means(values[held], hours)
+        parts.append(_values(kind, hours, mean))
+    if frame.class_id == "noise_station":
+        parts += _levels(frame, start_us)
+    return Values.concat(parts)
+
+
+def starts(devices: Sequence[Device], device: Int32, time_us: Int64) -> Int64:
+    """Start of the local hour of each reading. [us UTC]."""
+    out = np.empty(len(time_us), dtype=np.int64)
+    present, at = np.unique(device, return_inverse=True)
+    zones = [devices[d].timezone for d in present.tolist()]
+    for zone in sorted(set(zones)):
+        rows = np.array([z == zone for z in zones])[at]
+        out[rows] = hour_starts(time_us[rows], zone)
+    return out
+
+
+def _complete(device: Int32, time_us: Int64, start_us: Int64) -> _Hours:
+    """Find the hours of which three quarters are covered."""
+    n = len(time_us)
+    if not n:
+        none = np.empty(0, dtype=np.intp)
+        return _Hours(device, start_us, np.empty(0), none, none)
+    following = time_us + COVERS_US
+    same = device[1:] == device[:-1]
+    following[:-1][same] = np.minimum(following[:-1], time_us[1:])[same]
+    new = np.ones(n, dtype=np.bool_)
+    new[1:] = ~same | (start_us[1:] != start_us[:-1])
+    begin = np.flatnonzero(new)
+    end = np.append(begin[1:], n)
+    hour, owner = start_us[begin], device[begin]
+    inside = np.minimum(following, start_us + HOUR_US) - time_us
+    covered = np.add.reduceat(inside, begin)
+    beyond = np.maximum(following[end - 1] - (hour + HOUR_US), 0)
+    joined = (owner[1:] == owner[:-1]) & (hour[1:] == hour[:-1] + HOUR_US)
+    covered[1:] += np.where(joined, beyond[:-1], 0)
+    whole = covered >= NEEDED_US
+    share = covered[whole] / HOUR_US
+    return _Hours(owner[whole], hour[whole], share, begin[whole], end[whole])
+
+
+def _means(values: Float64, hours: _Hours) -> Float64:
+    """Arithmetic means, summed one after another: the same sum whatever stands beside it."""
+    count = hours.end - hours.begin
+    hour = np.repeat(np.arange(len(count)), count)
+    rows = np.arange(len(hour)) + np.repeat(hours.begin - np.cumsum(count) + count, count)
+    total = np.bincount(hour, weights=values[rows], minlength=len(count))
+    return np.asarray(np.round(total / count, PLACES), dtype=np.float64)
+
+
+def _levels(frame: Frame, start_us: Int64) -> list[Values]:
+    values = frame.columns["laeq_dba"]
+    held = np.isfinite(values)
+    hours = _complete(frame.device[held], frame.time_us[held], start_us[held])
+    levels = values[held].tolist()
+    found = [noise.of_hour(levels[b:e]) for b, e in zip(hours.begin, hours.end, strict=True)]
+    return [
+        _values(kind, hours, np.array([one[kind] for one in found], dtype=np.float64))
+        for kind in noise.HOURLY
+    ]
+
+
+def _values(kind: str, hours: _Hours, value: Float64) -> Values:
+    kinds = np.full(len(value), KIND_INDEX[kind], dtype=np.int16)
+    return Values(hours.device, kinds, hours.start_us, value, hours.covered)

@@ -1,0 +1,149 @@
+"""
+What is stored of a station: the kinds of value, and many values as columns.
+
+A kind is of an hour or of a day; its name carries its unit.  Hours and days are
+the site's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ingest.model import Float64, Int16, Int32, Int64
+
+    Hourly = Mapping[str, Mapping[int, float]]
+
+Period = Literal["hour", "day"]
+
+
+class Kind(NamedTuple):
+    """A kind of value."""
+
+    name: str
+    period: Period
+    unit: str
+
+
+DUST = ("pm2_5", "pm10")
+GASES = ("so2", "no2", "co", "o3")
+LEVELS = (10, 50, 90)
+# What a plant discharges: the substance, and the channel that measures it.
+DISCHARGED = {
+    "cod": "cod_out_mg_l", "bod5": "bod5_mg_l", "tss": "tss_mg_l",
+    "tn": "tn_mg_l", "tp": "tp_mg_l", "nh4_n": "nh4_n_mg_l",
+}  # fmt: skip
+_WATER = ("cod_in_mg_l", *DISCHARGED.values())
+# Channel of a class, and the hourly kind of its mean.
+MEANS: Mapping[str, Mapping[str, str]] = {
+    "air_station": {f"{x}_ug_m3": f"{x}_1h_ug_m3" for x in (*DUST, *GASES)},
+    "noise_station": {},
+    "wastewater_plant": {
+        **{channel: channel.replace("_mg_l", "_1h_mg_l") for channel in _WATER},
+        "ph": "ph_1h",
+        "temperature_c": "temperature_1h_c",
+    },
+}
+CLASSES = tuple(MEANS)
+
+KINDS: tuple[Kind, ...] = (
+    *(Kind(f"{x}_1h_ug_m3", "hour", "ug/m3") for x in (*DUST, *GASES)),
+    Kind("vn-aqi-hourly", "hour", "1"),
+    *(Kind(f"{x}_24h_ug_m3", "day", "ug/m3") for x in (*DUST, "so2", "no2")),
+    *(Kind(f"{x}_1h_max_ug_m3", "day", "ug/m3") for x in GASES),
+    *(Kind(f"{x}_8h_max_ug_m3", "day", "ug/m3") for x in ("o3", "co")),
+    Kind("vn-aqi-daily", "day", "1"),
+    Kind("qcvn-05-2023", "day", "1"),
+    Kind("leq_1h_dba", "hour", "dBA"),
+    *(Kind(f"l{x}_1h_dba", "hour", "dBA") for x in LEVELS),
+    *(Kind(f"{x}_dba", "day", "dBA") for x in ("leq_24h", "lden", "ldn")),
+    *(Kind(f"leq_{x}_dba", "day", "dBA") for x in ("day", "night")),
+    *(Kind(x.replace("_mg_l", "_1h_mg_l"), "hour", "mg/L") for x in _WATER),
+    Kind("ph_1h", "hour", "1"),
+    Kind("temperature_1h_c", "hour", "Cel"),
+    *(Kind(f"{x}_24h_mg_l", "day", "mg/L") for x in DISCHARGED),
+    Kind("flow_24h_m3", "day", "m3"),
+    *(Kind(f"{x}_load_kg_d", "day", "kg/d") for x in DISCHARGED),
+    Kind("limits", "day", "1"),
+)  # fmt: skip
+KIND_INDEX: Mapping[str, int] = {kind.name: i for i, kind in enumerate(KINDS)}
+
+
+_COLUMNS = ("device", "kind", "start_us", "value", "covered")
+
+
+class Row(NamedTuple):
+    """One value of a station; `covered` is the share of its period that was measured."""
+
+    kind: str
+    start_us: int
+    value: float | None
+    covered: float | None
+    grade: str | None = None
+    detail: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Values:
+    """
+    Values of many stations as columns.
+
+    Absent values and shares are NaN; `said` holds grade and detail by row number.
+    """
+
+    device: Int32
+    kind: Int16
+    start_us: Int64
+    value: Float64
+    covered: Float64
+    said: dict[int, tuple[str | None, Mapping[str, Any] | None]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.start_us)
+
+    @staticmethod
+    def of(device: int, rows: Sequence[Row]) -> Values:
+        """Columns of one station's values."""
+        said = {i: (r.grade, r.detail) for i, r in enumerate(rows) if r.grade or r.detail}
+        return Values(
+            np.full(len(rows), device, dtype=np.int32),
+            np.array([KIND_INDEX[r.kind] for r in rows], dtype=np.int16),
+            np.array([r.start_us for r in rows], dtype=np.int64),
+            np.array([r.value for r in rows], dtype=np.float64),
+            np.array([r.covered for r in rows], dtype=np.float64),
+            said,
+        )
+
+    @staticmethod
+    def concat(parts: Iterable[Values]) -> Values:
+        """Join values in the order given."""
+        kept = [Values.of(0, ()), *parts]
+        joined: list[Any] = [np.concatenate([getattr(p, c) for p in kept]) for c in _COLUMNS]
+        out = Values(*joined)
+        at = 0
+        for part in kept:
+            out.said |= {at + i: words for i, words in part.said.items()}
+            at += len(part)
+        return out
+
+    def take(self, rows: NDArray[np.bool_]) -> Values:
+        """Return the rows that a mask selects."""
+        index = np.flatnonzero(rows)
+        out = Values(*(getattr(self, c)[index] for c in _COLUMNS))
+        out.said = {k: self.said[i] for k, i in enumerate(index.tolist()) if i in self.said}
+        return out
+
+    def by_device(self) -> dict[int, dict[str, dict[int, float]]]:
+        """Hourly values as the figures of a station read them: device, kind, start."""
+        found: dict[int, dict[str, dict[int, float]]] = {}
+        columns = (self.device, self.kind, self.start_us, self.value)
+        for device, kind, start, value in zip(*(c.tolist() for c in columns), strict=True):
+            found.setdefault(device, {}).setdefault(KINDS[kind].name, {})[start] = value
+        return found

@@ -1,0 +1,73 @@
+"""How the figures of a day are made of hours: which count, and what a standard says of them."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from mrv import indicators
+from mrv.environment.kinds import Row
+from mrv.errors import IndicatorError, MethodologyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ingest.model import Device
+    from mrv.environment.clock import Day
+
+_PLACES = 3
+# Three quarters of the hours; the rule for an hour, for want of another: [M].
+_NEEDED = Fraction(3, 4)
+
+
+def known(values: Mapping[int, float], hours: Sequence[int]) -> list[float]:
+    """Return the values of hours, or nothing where fewer than three quarters are there."""
+    found = [values[start] for start in hours if start in values]
+    return found if found and len(found) >= _NEEDED * len(hours) else []
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean, to three decimals."""
+    return round(math.fsum(values) / len(values), _PLACES)
+
+
+def number(value: float) -> Fraction:
+    """Return a value as whoever reads it would type it into `tonne indicator`."""
+    return Fraction(Decimal(repr(value)))
+
+
+def amount(value: float) -> Fraction:
+    """Return a concentration; what an analyser shows below zero is zero."""
+    return max(number(value), Fraction(0))
+
+
+def verdict(device: Device, given: Mapping[str, Any], day: Day, kind: str = "limits") -> list[Row]:
+    """
+    Judge a day by the standard that the registry names for a device.
+
+    `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; what stands
+    beside `standard` goes to the indicator with what was measured.  A standard that
+    cannot be applied gives no verdict but the reason.
+    """
+    rules = dict(device.limits)
+    name = str(rules.pop("standard", ""))
+    if not name or not given:
+        return []
+    try:
+        standard = indicators.find(name)
+        measured = {key: value for key, value in given.items() if key in standard.inputs}
+        where = f"device {device.id}: attributes.limits"
+        said = indicators.evaluate(standard, {**measured, **rules}, where)
+    except (IndicatorError, MethodologyError) as error:
+        detail = {"standard": name, "reason": str(error)}
+        return [Row(kind, day.begin_us, None, None, "not judged", detail)]
+    return [judged(kind, day, said["exceeded"], {"standard": name})]
+
+
+def judged(kind: str, day: Day, exceeded: Sequence[str], detail: Mapping[str, Any]) -> Row:
+    """Return how many limits a day exceeds, and which."""
+    grade = "exceeded" if exceeded else "within"
+    said = {**detail, "exceeded": list(exceeded)}
+    return Row(kind, day.begin_us, float(len(exceeded)), None, grade, said)

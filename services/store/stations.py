@@ -1,0 +1,324 @@
+"""
+Values of stations follow their readings: what a batch touched is made again.
+
+Nothing is remembered between batches.  Hours are made from stored readings, and
+what follows from an hour (the indices of the next eleven, its day) from stored
+hourly values, in the transaction that stored the readings.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import HOUR_US
+from mrv import environment
+from mrv.environment import CLASSES, Values
+from mrv.environment.air import DAY_REACH_HOURS, REACH_HOURS
+from mrv.environment.clock import day_of
+from mrv.environment.hours import COVERS_US, NEEDED_US, starts
+from mrv.environment.water import Flow
+from services.store import indicator_rows, readings
+from services.store.indicator_rows import Span, of_spans
+from services.store.marks import by_class
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet, Frame, Int64, IntervalRows
+    from mrv.environment.clock import Day
+    from services.store.binary_copy import Words
+
+    Flows = Mapping[int, Mapping[int, Flow]]
+
+_FLOW = QUANTITY_INDEX["flow"]
+_PLANT = "wastewater_plant"
+_HOURS_AT_ONCE = 1_000
+_REMADE_US = 30 * 24 * HOUR_US
+
+
+class Touched:
+    """Hours and days of stations whose values may have changed."""
+
+    def __init__(self, fleet: Fleet, last_us: Int64) -> None:
+        self._fleet = fleet
+        self._last_us = last_us
+        self._newest: dict[int, int] = {}
+        self._hours: dict[int, set[int]] = {}
+        self._days: dict[int, set[Day]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._hours or self._days)
+
+    def readings(self, frame: Frame) -> None:
+        """Note readings that were stored."""
+        if frame.class_id not in CLASSES or not len(frame):
+            return
+        devices = self._fleet.devices
+        for time_us in (frame.time_us, frame.time_us + COVERS_US - 1):
+            hour = starts(devices, frame.device, time_us)
+            pairs = np.unique(np.stack([frame.device.astype(np.int64), hour]), axis=1)
+            for device, start in pairs.T.tolist():
+                self._hours.setdefault(device, set()).add(start)
+        for device in np.unique(frame.device).tolist():
+            newest = int(frame.time_us[frame.device == device].max())
+            before = self._newest.get(device, int(self._last_us[device]))
+            self._newest[device] = max(newest, before)
+
+    def flows(self, rows: IntervalRows) -> None:
+        """Note interval rows that were written."""
+        of = np.flatnonzero(rows.quantity == _FLOW)
+        for device, start in zip(rows.device[of].tolist(), rows.start_us[of].tolist(), strict=True):
+            found = self._fleet.devices[device]
+            self._days.setdefault(device, set()).add(day_of(start, found.timezone))
+
+    def flows_from(self, device: int, from_us: int) -> None:
+        """Note that all interval rows of a plant from a time on were made again."""
+        found = self._fleet.devices[device]
+        if found.class_id != _PLANT:
+            return
+        newest = self._newest.get(device, int(self._last_us[device]))
+        day = day_of(from_us, found.timezone)
+        while day.begin_us <= newest:
+            self._days.setdefault(device, set()).add(day)
+            day = day_of(day.end_us, found.timezone)
+
+    def drop(self, devices: Iterable[int]) -> None:
+        """Forget stations that are made anew from all their readings."""
+        for device in devices:
+            self._hours.pop(device, None)
+            self._days.pop(device, None)
+
+    def portions(self) -> Iterator[tuple[list[Span], dict[int, set[Day]]]]:
+        """Runs of hours, and days that changed besides, not too many at once."""
+        spans: list[Span] = []
+        days: dict[int, set[Day]] = {}
+        size = 0
+        for device in sorted(self._hours.keys() | self._days.keys()):
+            newest = self._newest.get(device, int(self._last_us[device]))
+            hours = sorted(h for h in self._hours.get(device, ()) if _may_count(h, newest))
+            spans += _runs(device, hours)
+            found = {d for d in self._days.get(device, ()) if _may_flow(d, newest)}
+            if found:
+                days[device] = found
+            size += len(hours) + len(found)
+            if size >= _HOURS_AT_ONCE:
+                yield spans, days
+                spans, days, size = [], {}, 0
+        if size:
+            yield spans, days
+
+
+def _may_count(start_us: int, newest_us: int) -> bool:
+    """Whether three quarters of an hour can be covered; before, it has no value to change."""
+    return newest_us - start_us >= NEEDED_US - COVERS_US
+
+
+def _may_flow(day: Day, newest_us: int) -> bool:
+    """Whether three quarters of a day can be known."""
+    return 4 * (newest_us - day.begin_us) >= 3 * (day.end_us - day.begin_us)
+
+
+def _runs(device: int, hours: Sequence[int]) -> list[Span]:
+    """Successive hours as one span each."""
+    out: list[Span] = []
+    for start in hours:
+        if out and start <= out[-1].to_us:
+            out[-1] = Span(device, out[-1].from_us, start + HOUR_US)
+        else:
+            out.append(Span(device, start, start + HOUR_US))
+    return out
+
+
+def settle(cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, touched: Touched) -> int:
+    """Make again what was touched; return how many values were computed."""
+    return sum(_settle(cursor, fleet, ids, spans, days) for spans, days in touched.portions())
+
+
+def remake(cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, devices: Sequence[int]) -> int:
+    """Make all values of stations anew, a month at a time."""
+    members = [d for d in devices if fleet.devices[d].class_id in CLASSES]
+    if not members:
+        return 0
+    indicator_rows.clear(cursor, fleet.ids(members))
+    return sum(
+        _settle(cursor, fleet, ids, [span], {span.device: set(_days(fleet, span))})
+        for device in members
+        for span in _months(cursor, fleet, device)
+    )
+
+
+def computed(
+    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int], flows: IntervalRows
+) -> Values:
+    """Values of stations from all their readings, and from interval rows, with no stored value."""
+    found = []
+    for device in devices:
+        if fleet.devices[device].class_id not in CLASSES:
+            continue
+        months = _months(cursor, fleet, device)
+        hours = Values.concat(_hours(cursor, fleet, [month]) for month in months)
+        days = {day for month in months for day in _days(fleet, month)}
+        known = {device: hours.by_device().get(device, {})}
+        through = {device: _flow_of(fleet, device, flows)}
+        changed = {device: set(hours.start_us.tolist())}
+        found += [hours, _follow(fleet, known, changed, {device: days}, through)]
+    return Values.concat(found)
+
+
+def _months(cursor: Cursor[TupleRow], fleet: Fleet, device: int) -> list[Span]:
+    """A station's history in spans of whole hours."""
+    ends = readings.ends(cursor, fleet.devices[device])
+    if ends is None:
+        return []
+    edges = np.arange(ends[0], ends[1] + HOUR_US + _REMADE_US, _REMADE_US)
+    at = starts(fleet.devices, np.full(len(edges), device, dtype=np.int32), edges).tolist()
+    return [Span(device, b, e) for b, e in pairwise(at)]
+
+
+def _days(fleet: Fleet, span: Span) -> Iterator[Day]:
+    day = day_of(span.from_us, fleet.devices[span.device].timezone)
+    while day.begin_us < span.to_us:
+        yield day
+        day = day_of(day.end_us, day.timezone)
+
+
+def _settle(
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    ids: Words,
+    spans: Sequence[Span],
+    also: Mapping[int, set[Day]],
+) -> int:
+    hours = _hours(cursor, fleet, spans)
+    windows = _windows(fleet, spans, also)
+    stored = indicator_rows.hourly(cursor, fleet, windows).by_device()
+    changed = _overlay(stored, hours)
+    days = {d: set(found) for d, found in also.items()}
+    for device, at in changed.items():
+        days.setdefault(device, set()).update(_days_of(fleet, device, at))
+    follow = _follow(fleet, stored, changed, days, _flows(cursor, fleet, days))
+    values = Values.concat([hours, follow])
+    anew = [(fleet.devices[d].id, day.begin_us) for d, found in days.items() for day in found]
+    if len(values) or anew:
+        indicator_rows.write(cursor, ids, values, anew)
+    return len(values)
+
+
+def _hours(cursor: Cursor[TupleRow], fleet: Fleet, spans: Sequence[Span]) -> Values:
+    """Hourly values of whole hours; the readings before each span cover its beginning."""
+    parts = []
+    for class_id, members in by_class(fleet, sorted({s.device for s in spans})).items():
+        wanted = [s._replace(from_us=s.from_us - COVERS_US) for s in spans if s.device in members]
+        frame = readings.within(cursor, class_id, *of_spans(fleet, wanted))
+        parts.append(environment.hourly(fleet.devices, frame))
+    return Values.concat(parts)
+
+
+def _windows(fleet: Fleet, spans: Sequence[Span], also: Mapping[int, set[Day]]) -> list[Span]:
+    """Where the hourly values lie that any changed figure follows from."""
+    wide = [_wide(fleet, span) for span in spans]
+    wide += [Span(d, day.begin_us, day.end_us) for d, days in also.items() for day in days]
+    out: list[Span] = []
+    for span in sorted(wide):
+        if out and out[-1].device == span.device and span.from_us <= out[-1].to_us:
+            out[-1] = out[-1]._replace(to_us=max(out[-1].to_us, span.to_us))
+        else:
+            out.append(span)
+    return out
+
+
+def _wide(fleet: Fleet, span: Span) -> Span:
+    zone, last = fleet.devices[span.device].timezone, span.to_us - HOUR_US
+    begin = day_of(span.from_us, zone).begin_us - DAY_REACH_HOURS * HOUR_US
+    end = day_of(last + DAY_REACH_HOURS * HOUR_US, zone).end_us
+    reach = REACH_HOURS * HOUR_US
+    return Span(span.device, min(begin, span.from_us - reach), max(end, span.to_us + reach))
+
+
+def _overlay(stored: dict[int, dict[str, dict[int, float]]], hours: Values) -> dict[int, set[int]]:
+    """Put new hourly values over stored ones; return the hours that differ."""
+    changed: dict[int, set[int]] = {}
+    for device, kinds in hours.by_device().items():
+        held = stored.setdefault(device, {})
+        for kind, values in kinds.items():
+            old = held.setdefault(kind, {})
+            differ = {start for start, value in values.items() if old.get(start) != value}
+            if differ:
+                changed.setdefault(device, set()).update(differ)
+            old.update(values)
+    return changed
+
+
+def _days_of(fleet: Fleet, device: int, hours: Iterable[int]) -> set[Day]:
+    """Days that follow from hours: their own, and for air those of the eight-hour means."""
+    found = fleet.devices[device]
+    reach = DAY_REACH_HOURS * HOUR_US if found.class_id == "air_station" else 0
+    return {day_of(at, found.timezone) for h in hours for at in {h, h + reach}}
+
+
+def _follow(
+    fleet: Fleet,
+    hourly: Mapping[int, Mapping[str, Mapping[int, float]]],
+    changed: Mapping[int, set[int]],
+    days: Mapping[int, set[Day]],
+    flows: Flows,
+) -> Values:
+    """Indices of hours and figures of days."""
+    parts = []
+    for device in sorted(changed.keys() | days.keys()):
+        station, values = fleet.devices[device], hourly.get(device, {})
+        reached = {
+            start + i * HOUR_US for start in changed.get(device, ()) for i in range(REACH_HOURS + 1)
+        }
+        rows = environment.of_hours(station, values, reached)
+        rows += environment.of_days(station, values, days.get(device, ()), flows.get(device, {}))
+        parts.append(Values.of(device, rows))
+    return Values.concat(parts)
+
+
+def _flows(
+    cursor: Cursor[TupleRow], fleet: Fleet, days: Mapping[int, set[Day]]
+) -> dict[int, dict[int, Flow]]:
+    """What plants let through in days, by the register's stored intervals."""
+    spans = [
+        Span(device, day.begin_us, day.end_us)
+        for device, found in days.items()
+        if fleet.devices[device].class_id == _PLANT
+        for day in found
+    ]
+    if not spans:
+        return {}
+    cursor.execute(
+        "SELECT d.index, (extract(epoch FROM d.since) * 1000000)::bigint, sum(i.value),"
+        " sum(i.measured_us + i.estimated_us)"
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+        " AS d (id, index, since, until)"
+        " JOIN interval_quantity i ON i.device_id = d.id AND i.quantity = 'flow'"
+        " AND i.start >= d.since AND i.start < d.until GROUP BY 1, 2",
+        of_spans(fleet, spans),
+    )
+    found: dict[int, dict[int, Flow]] = {}
+    for device, begin, ml, known in cursor.fetchall():
+        found.setdefault(device, {})[begin] = Flow(int(ml), int(known))
+    return found
+
+
+def _flow_of(fleet: Fleet, device: int, rows: IntervalRows) -> dict[int, Flow]:
+    """Sum the same from interval rows."""
+    of = rows.take((rows.device == device) & (rows.quantity == _FLOW))
+    known = of.measured_us + of.estimated_us
+    found: dict[int, Flow] = {}
+    zone = fleet.devices[device].timezone
+    columns = (of.start_us, of.value, known)
+    for start, value, us in zip(*(c.tolist() for c in columns), strict=True):
+        begin = day_of(start, zone).begin_us
+        before = found.get(begin, Flow(0, 0))
+        found[begin] = Flow(before.ml + value, before.known_us + us)
+    return found

@@ -45,7 +45,7 @@ def intervals(
         else:
             span = span_us(begin, end, series.project_timezone(conn, str(project)))
             rows = series.emissions(conn, str(project), *span)
-    click.echo(json.dumps(rows) if as_json else _table(rows))
+    click.echo(json.dumps(rows) if as_json else table(rows))
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:

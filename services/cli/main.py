@@ -32,6 +32,7 @@ COMMANDS = {
     "worker": Entry("services.cli.worker:worker", "Past one machine: Kafka to TimescaleDB."),
     "simulate": Entry("services.cli.simulate:simulate", "Field devices, made up or replayed."),
     "intervals": Entry("services.cli.intervals:intervals", "Stored quantities and emissions."),
+    "indicators": Entry("services.cli.indicators:indicators", "Stored air, noise and water."),
     "quality": Entry("services.cli.quality:quality", "What is unusual in stored readings."),
     "evaluate": Entry("services.cli.evaluate:evaluate", "One methodology on given inputs."),
     "estimate": Entry("services.cli.estimate:estimate", "A planned system, before its meters."),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ingest.classes import QUANTITIES
 from ingest.errors import RegistryError
 from ingest.model import INTERVAL_US, quality
-from mrv.calendar import utc_text
+from mrv.calendar import local_text, utc_text
+from mrv.environment import KIND_INDEX, KINDS
 from services.store.readings import stamp
 from services.store.registry import load_project
 
@@ -34,6 +35,16 @@ def device_timezone(conn: Connection[TupleRow], device: str) -> str:
     if row is None:
         raise RegistryError(
             f"device {device!r} is not registered; `tonne registry export` lists what is"
+        )
+    return str(row[0])
+
+
+def site_timezone(conn: Connection[TupleRow], site: str) -> str:
+    """Return a site's time zone; RegistryError if it is not registered."""
+    row = conn.execute("SELECT timezone FROM site WHERE id = %s", [site]).fetchone()
+    if row is None:
+        raise RegistryError(
+            f"site {site!r} is not registered; `tonne registry export` lists what is"
         )
     return str(row[0])
 
@@ -84,4 +95,38 @@ def emissions(
     return [
         {"start": utc_text(start), **{n: int(v) for n, v in zip(names, values, strict=True)}}
         for start, *values in rows.fetchall()
+    ]
+
+
+def indicators(
+    conn: Connection[TupleRow],
+    from_us: int,
+    to_us: int,
+    timezone: str,
+    *,
+    device: str | None = None,
+    site: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return values of a station, or of a site's stations, that start in [from, to)."""
+    rows = conn.execute(
+        f"SELECT {_START.replace('start', 'v.start')}, v.device_id, v.indicator, v.period,"
+        " v.value, v.covered, v.grade, v.detail"
+        " FROM indicator_value v JOIN device d ON d.id = v.device_id"
+        " WHERE (v.device_id = %s OR d.site = %s) AND v.start >= %s AND v.start < %s"
+        " ORDER BY v.device_id, v.start, v.period DESC, v.indicator",
+        (device, site, stamp(from_us), stamp(to_us)),
+    )
+    return [
+        {
+            "start": local_text(start, timezone),
+            "device": name,
+            "period": period,
+            "indicator": indicator,
+            "value": value,
+            "unit": KINDS[KIND_INDEX[indicator]].unit,
+            "covered": covered,
+            "grade": grade,
+            "detail": detail,
+        }
+        for start, name, indicator, period, value, covered, grade, detail in rows.fetchall()
     ]

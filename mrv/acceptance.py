@@ -3,7 +3,8 @@ Factors from memory: a project says by name which of them it accepts.
 
 A factor of certainty [M] was never compared with the text that it is said to
 stand in.  `parameters.accept_factors` of a project lists the ids of those that it
-takes nevertheless; the statement says of each such factor whether it did.
+takes nevertheless.  A statement says of each such factor whether it did, and holds
+the condition `CLAUSE` unmet where it did not.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.errors import MethodologyError
 from mrv.inputs import read
+from mrv.outcome import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 KEY = "accept_factors"
 FROM_MEMORY = "M"
+REMEDY = (
+    "compare the value with its text and correct `certainty` in its TOML, or name the factor in"
+    f" parameters.{KEY} of the project, and close again"
+)
+CLAUSE = "tonne: a factor from memory counts only where the project accepts it by name"
 
 
 def accepted(parameters: Mapping[str, Any], where: str) -> frozenset[str]:
@@ -50,6 +57,17 @@ def parameters_of(methodology: Methodology, parameters: Mapping[str, Any], where
 def is_accepted(factor: Factor, names: frozenset[str]) -> bool | None:
     """Whether a factor from memory is accepted; None for one that needs no acceptance."""
     return factor.id in names if factor.certainty == FROM_MEMORY else None
+
+
+def condition(factors: Iterable[Factor], names: frozenset[str]) -> Finding | None:
+    """Say whether the factors from memory are accepted; None where there is none."""
+    used = list(factors)
+    missing = sorted({f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)})
+    if missing:
+        return Finding(CLAUSE, False, f"{', '.join(missing)}: {REMEDY}")
+    if any(is_accepted(factor, names) for factor in used):
+        return Finding(CLAUSE, True, "")
+    return None
 
 
 def unaccepted(factors: Iterable[Factor], names: frozenset[str]) -> list[Factor]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.model import INTERVAL_US
-from mrv.acceptance import accepted, parameters_of
+from mrv.acceptance import accepted, condition, parameters_of
 from mrv.calendar import local_date
 from mrv.device_lines import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.errors import PeriodError
@@ -114,8 +114,9 @@ def close(
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
         parameters=parameter_uses(methodology, parameters, monitored),
-        applicability=findings(
-            methodology.applicability, _candidate(project, parameters, monitored)
+        applicability=(
+            *findings(methodology.applicability, _candidate(project, parameters, monitored)),
+            *filter(None, [condition(ledger.used(), names)]),
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us),
     )

@@ -81,6 +81,9 @@ class Settings(BaseSettings):
         `host:port` to listen on; an empty `metrics_bind` serves no metrics.
     home : Path
         Data folder of local servers and of the demo.
+    require_accepted_factors : bool
+        Refuse to submit a statement that rests on a factor from memory which its
+        project does not accept by name.
 
     Raises
     ------
@@ -96,6 +99,7 @@ class Settings(BaseSettings):
     api_bind: str = "127.0.0.1:8080"
     metrics_bind: str = "127.0.0.1:9464"
     home: Path = Path(".tonne")
+    require_accepted_factors: bool = False
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -22,6 +22,8 @@ from services.store import statements
 from services.store.pool import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
@@ -120,13 +122,19 @@ def submit(id_: str, key_name: str) -> None:
     """
     Sign a draft as its operator.
 
+    What the statement says does not hold is said again here. With
+    TONNE_REQUIRE_ACCEPTED_FACTORS=true a statement that rests on a factor from
+    memory which its project does not accept by name is refused.
+
     \b
     Example:
       tonne statement submit TN-nck-pv-20260101-20260201-1 --key plant
     """
     signer = _signer(key_name)
+    strict = Settings().require_accepted_factors
     with _database() as conn:
-        life.submit(conn, id_, signer)
+        unmet = life.submit(conn, id_, signer, strict=strict)
+    _warn(unmet)
     click.echo(f"{id_} is submitted, signed by {signer.holder.name}")
 
 
@@ -196,6 +204,8 @@ def issue(id_: str, key_name: str | None, log_key: str) -> None:
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
         index = life.issue(conn, id_, signer, holder or getpass.getuser())
+        unmet = life.unmet_conditions(life.documents(conn, id_).statement)
+    _warn(f"{clause}: {detail}" for clause, detail in unmet.items())
     click.echo(f"{id_} is issued, entry {index} of log {signer.holder.name}")
 
 
@@ -234,6 +244,12 @@ def export(id_: str, out: Path) -> None:
     with _database() as conn:
         write(conn, id_, out)
     click.echo(f"{out}: evidence of {id_}; check it with `tonne verify {out}`")
+
+
+def _warn(unmet: Iterable[str]) -> None:
+    """Say again, where it is signed, what the statement says does not hold."""
+    for one in unmet:
+        click.echo(f"warning: not met: {one}", err=True)
 
 
 def _signer(name: str) -> life.Signer:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg import errors
 
-from mrv import canonical
+from mrv import acceptance, canonical
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError, VerificationError
 from mrv.signing import verify_proof
 from mrv.statement.body import Label, compose
@@ -34,6 +34,7 @@ from services.issuer.evidence import files
 from services.store import enrolled, evidence, log, statements
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from psycopg import Connection
@@ -92,14 +93,47 @@ def documents(conn: Connection[TupleRow], statement: str) -> Documents:
     return Documents(stored, signed, verification, tuple(signers))
 
 
-def submit(conn: Connection[TupleRow], statement: str, signer: Signer) -> None:
-    """Sign a draft as its operator; raises what `_may_sign` and the state machine raise."""
+def submit(
+    conn: Connection[TupleRow], statement: str, signer: Signer, *, strict: bool = False
+) -> list[str]:
+    """
+    Sign a draft as its operator.
+
+    Parameters
+    ----------
+    strict : bool
+        Refuse a statement that rests on a factor from memory which its project
+        does not accept by name.
+
+    Returns
+    -------
+    list of str
+        Conditions that do not hold, as the statement says them.
+
+    Raises
+    ------
+    StatementStateError
+        If it is no draft, or `strict` does not let it pass.
+    """
     with conn.transaction():
         stored = statements.find(conn, statement)
         check_step(statement, stored.state, "submitted")
         now = _may_sign(conn, signer.holder, "operator", statement)
         body = canonical.parse_object(stored.body)
+        unmet = unmet_conditions(body)
+        if strict and acceptance.CLAUSE in unmet:
+            raise StatementStateError(
+                f"statement {statement} may not be signed: {unmet[acceptance.CLAUSE]}"
+                " (TONNE_REQUIRE_ACCEPTED_FACTORS is set)"
+            )
         _step(conn, statement, "submitted", signer, sign_statement(body, *signer, now))
+    return [f"{clause}: {detail}" for clause, detail in unmet.items()]
+
+
+def unmet_conditions(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the conditions that a statement says do not hold, with what is wrong."""
+    found = document["credentialSubject"]["applicability"]
+    return {one["clause"]: one["detail"] for one in found if not one["holds"]}
 
 
 def verify(conn: Connection[TupleRow], statement: str, signer: Signer, finding: Finding) -> str:

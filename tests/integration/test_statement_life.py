@@ -129,6 +129,32 @@ def test_steps_out_of_order_and_wrong_keys_are_refused(signed):
     assert "no statement" in signed("statement", "issue", "TN-none", code=2).stderr
 
 
+def test_a_factor_from_memory_is_said_wherever_it_is_signed(signed, monkeypatch, tmp_path):
+    """An operator would sign a number that nobody compared with its text, unaware."""
+    closed = signed("period", "close", "pv", *SPAN)
+    name = closed.stdout.split()[0]
+    assert "not met     tonne: a factor from memory" in closed.stdout
+    monkeypatch.setenv("TONNE_REQUIRE_ACCEPTED_FACTORS", "true")
+    told = signed("statement", "submit", name, "--key", "plant", code=2)
+    assert "jcm-vn-am007-case-1 = 0.333 tCO2/MWh" in told.stderr
+    assert "name the factor in parameters.accept_factors" in told.stderr
+    monkeypatch.setenv("TONNE_REQUIRE_ACCEPTED_FACTORS", "false")
+    told = signed("statement", "submit", name, "--key", "plant")
+    assert "warning: not met: tonne: a factor from memory" in told.stderr
+    signed("statement", "verify", name, "--key", "auditor")
+    assert "warning: not met" in signed("statement", "issue", name).stderr
+
+
+def test_a_project_that_accepts_by_name_goes_through(signed, database_url, monkeypatch, tmp_path):
+    """A project that answers for its numbers could not be signed where that is asked for."""
+    named = "    parameters: {accept_factors: [jcm-vn-am007-case-1, jcm-vn-am007-case-3]}\n"
+    text = plant.REGISTRY.replace("    expected:", named + "    expected:", 1)
+    plant.register(database_url, tmp_path, text)
+    monkeypatch.setenv("TONNE_REQUIRE_ACCEPTED_FACTORS", "true")
+    told = signed("statement", "submit", _close(signed)["statement"], "--key", "plant")
+    assert told.stderr == ""
+
+
 def test_an_adverse_opinion_ends_a_statement(signed, tmp_path):
     """A verifier could not say no."""
     name = _close(signed)["statement"]

@@ -30,6 +30,28 @@ def test_a_period_says_which_factors_from_memory_the_project_accepts():
     }
 
 
+def _condition(project):
+    rows = full("bus-1", "distance", DAY, 1000)
+    result = close(project, FLEET, CERTIFICATES, rows, FROM, FROM + DAY_US, factors.load())
+    return [(f.holds, f.detail) for f in result.applicability if f.clause == acceptance.CLAUSE]
+
+
+def test_what_is_not_accepted_is_a_condition_that_does_not_hold():
+    """A statement on a number from memory would look like any other."""
+    ((holds, detail),) = _condition(BUS)
+    assert not holds
+    assert "ams-iii-c-improvement = 0.99 1" in detail
+    assert "name the factor in parameters.accept_factors" in detail
+    accepting = {**BUS.parameters, acceptance.KEY: ["ams-iii-c-improvement"]}
+    assert _condition(replace(BUS, parameters=accepting)) == [(True, "")]
+
+
+def test_factors_that_were_read_need_no_acceptance():
+    """Every statement would carry a condition that is not its own."""
+    read = [f for f in factors.load() if f.certainty != acceptance.FROM_MEMORY]
+    assert acceptance.condition(read, frozenset()) is None
+
+
 def test_the_live_account_reads_the_same_parameters():
     """A project that accepts a factor would stop `tonne run`."""
     accepting = {**BUS.parameters, acceptance.KEY: ["ams-iii-c-improvement"]}

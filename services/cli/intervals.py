@@ -48,7 +48,8 @@ def intervals(
     click.echo(json.dumps(rows) if as_json else table(rows))
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> str:
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows as aligned text, the keys of the first as its head."""
     if not rows:
         return "nothing is stored there"
     cells = [list(rows[0]), *([str(v) for v in row.values()] for row in rows)]

@@ -51,7 +51,18 @@ def decode(payload: bytes) -> Sequence[Reading]:
         found = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _salvage(payload, _explain(payload, str(error)))
+    if not payload.isascii():
+        _text(payload)
     return (found,) if isinstance(found, Reading) else found
+
+
+def _text(payload: bytes) -> str:
+    try:
+        return payload.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise PayloadError(
+            "invalid_utf8", f"byte {wrong.start}: {wrong.reason}; send UTF-8"
+        ) from None
 
 
 def _salvage(payload: bytes, error: PayloadError) -> list[Stated]:
@@ -83,10 +94,7 @@ def _explain(payload: bytes, error: str) -> PayloadError:
     """Find the reason that helps the technician, off the hot path."""
     if not payload:
         return PayloadError("empty_payload", "0 bytes; send {'ts': .., 'values': {..}}")
-    try:
-        text = payload.decode("utf-8")
-    except UnicodeDecodeError as wrong:
-        return PayloadError("invalid_utf8", f"byte {wrong.start}: {wrong.reason}; send UTF-8")
+    text = _text(payload)
     return _explain_json(text) or _explain_shape(error)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPES = ("application/ld+json", "application/ngsi+json")
 _CODEC = "ngsi"
+_MAX_WHOLE = 2**1023
 _TIMES = ("dateObservedTo", "dateObserved", "observationDateTime", "TimeInstant")
 # UN/CEFACT Recommendation 20 codes, which NGSI uses as unit codes
 _UNITS = {
@@ -76,7 +77,9 @@ def _attribute(attribute: Any) -> tuple[float | None, str | None]:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if type(value) in (int, float) else None
+    if type(value) is int:
+        return float(value) if abs(value) < _MAX_WHOLE else None
+    return value if type(value) is float else None
 
 
 def _plain(attribute: Any) -> Any:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ingest.reading import Stated
 
 CONTENT_TYPES = ("application/ocpp1.6+json",)
-_NUMBER = re.compile(r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?\s*$", re.ASCII)
+_NUMBER = re.compile(r"^\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*$", re.ASCII)
+_LONGEST = 64
 _CODEC = "ocpp16"
 
 
@@ -65,7 +66,7 @@ def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | PayloadError]:
         if one.format == "SignedData":
             continue
         measurand = one.measurand or ocpp.MEASURAND
-        if not _NUMBER.match(one.value):
+        if len(one.value) > _LONGEST or not _NUMBER.match(one.value):
             yield PayloadError(
                 "not_a_number", f"{_CODEC}: {measurand} is {one.value!r:.40}; send a number"
             )

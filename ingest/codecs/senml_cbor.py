@@ -141,7 +141,7 @@ def _unknown(i: int, label: Any) -> None:
 def _number(value: Any) -> Number:
     """Plain floats; what is no number is left for `resolve` to refuse by name."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return str(value)[:40]
+        return f"a {type(value).__name__}"
     if isinstance(value, int) and abs(value) >= _MAX_NUMBER:
         return "a number beyond any quantity"
     return float(value)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ingest.errors import PayloadError
 from ingest.formats import senml_learned
+from ingest.formats.document import utf8
 from ingest.formats.senml import Record, resolve
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ class _Known(Record, gc=False, forbid_unknown_fields=True):
 
 _known_decoder = msgspec.json.Decoder(list[_Known])
 _decoder = msgspec.json.Decoder(list[Record])
-# a label ending in "_" must be understood or the pack refused (RFC 8428, section 4.4)
-_MUST_KNOW = re.compile(rb'"(?:[^"\\]|\\.)*_"\s*:')
+_labels = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
@@ -63,7 +62,9 @@ def _extended(payload: bytes) -> Sequence[Record]:
         raise PayloadError("wrong_shape", f"senml_json: {error}; see RFC 8428") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError("malformed_json", f"senml_json: {error}") from None
-    if label := _MUST_KNOW.search(payload):
-        text = label.group()[:80].decode("utf-8", "replace")
-        raise PayloadError("label_unknown", f"senml_json: {text} must be understood and is not")
+    for i, record in enumerate(_labels.decode(utf8(payload, "senml_json"))):
+        # a label ending in "_" must be understood or the pack refused (RFC 8428, section 4.4)
+        if label := next((name for name in record if name.endswith("_")), None):
+            detail = f"senml_json: record {i}: {label!r:.80} must be understood and is not"
+            raise PayloadError("label_unknown", detail)
     return records

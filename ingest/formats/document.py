@@ -14,6 +14,24 @@ if TYPE_CHECKING:
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 
+def utf8(payload: bytes, codec: str) -> bytes:
+    """
+    Return the payload; what a decoder passes over must be text as well.
+
+    Raises
+    ------
+    PayloadError
+        With reason `invalid_utf8` and the place.
+    """
+    if not payload.isascii():
+        try:
+            payload.decode("utf-8")
+        except UnicodeDecodeError as wrong:
+            detail = f"{codec}: byte {wrong.start}: {wrong.reason}; send UTF-8"
+            raise PayloadError("invalid_utf8", detail) from None
+    return payload
+
+
 def messages(
     decoder: msgspec.json.Decoder[_T | list[_T]], payload: bytes, codec: str
 ) -> Sequence[_T]:
@@ -23,10 +41,10 @@ def messages(
     Raises
     ------
     PayloadError
-        With reason `malformed_json`, `time_missing` or `wrong_shape`.
+        With reason `malformed_json`, `invalid_utf8`, `time_missing` or `wrong_shape`.
     """
     try:
-        found = decoder.decode(payload)
+        found = decoder.decode(utf8(payload, codec))
     except msgspec.ValidationError as error:
         reason = "time_missing" if "required field `ts`" in str(error) else "wrong_shape"
         raise PayloadError(reason, f"{codec}: {error}") from None

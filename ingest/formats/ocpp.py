@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ingest.errors import PayloadError
+from ingest.formats.document import utf8
 from ingest.reading import Stated, time_us, wire_time
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ def unwrap(payload: bytes, codec: str) -> tuple[str | None, msgspec.Raw]:
     Raises
     ------
     PayloadError
-        `malformed_json`, `wrong_shape`, or `ocpp_action` for another call.
+        `malformed_json`, `invalid_utf8`, `wrong_shape`, or `ocpp_action` for another call.
     """
+    utf8(payload, codec)
     try:
         if payload.lstrip()[:1] != b"[":
             return None, msgspec.Raw(payload)

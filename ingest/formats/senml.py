@@ -74,11 +74,11 @@ class _Draft:
     def __init__(self, time_us: int) -> None:
         self.time_us = time_us
         self.values: dict[str, float | None] = {}
-        self.units: list[str | None] = []
+        self.units: dict[str, str | None] = {}
         self.refused: list[tuple[str, str]] = []
 
     def add(self, name: str, unit: str | None, value: float) -> None:
-        if name in self.values and unit != self.units[list(self.values).index(name)]:
+        if name in self.values and unit != self.units[name]:
             name = f"{name}#{unit}"  # one thing may be told in several units: RFC 8428, 5.1.3
         if name in self.values:
             self.refuse("channel_twice", f"{name!r:.80} stands twice at one time; send it once")
@@ -86,7 +86,7 @@ class _Draft:
             self.refuse("not_finite", f"{name!r:.80} is {value}; leave the record out")
         else:
             self.values[name] = value
-            self.units.append(unit)
+            self.units[name] = unit
 
     def refuse(self, reason: str, detail: str) -> None:
         self.refused.append((reason, detail))
@@ -130,11 +130,11 @@ def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
                 here.add(name, record.u or unit, value)
             else:
                 here.values[name] = value
-                here.units.append(record.u or unit)
+                here.units[name] = record.u or unit
         else:
             _add(pack, record, i)
     return [
-        Stated(wire_time(d.time_us), d.values, None, tuple(d.units), tuple(d.refused))
+        Stated(wire_time(d.time_us), d.values, None, tuple(d.units.values()), tuple(d.refused))
         for d in pack.times.values()
     ]
 

@@ -1,0 +1,80 @@
+"""What must hold of every payload, whatever is in it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ingest import classes, encodings
+from ingest.decode import decode
+from ingest.errors import PayloadError
+from ingest.model import NULL, Device, Fleet
+from ingest.reading import Row, Stated
+from tests.fuzz import truth
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.reading import Reading
+
+RECEIVED_US = 1_767_225_600_000_000
+BASE_S, BYTE_S = 0.1, 20e-6
+CODECS = {codec.name: codec for codec in encodings.CODECS}
+PROFILES = {
+    "json": ("pv_inverter", "generic"), "senml_json": ("pv_inverter", "generic"),
+    "senml_cbor": ("pv_inverter", "generic"), "ocpp16": ("ev_charger", "ocpp"),
+    "ocpp201": ("ev_charger", "ocpp"), "sunspec": ("pv_inverter", "sunspec-103"),
+    "modbus": ("energy_meter", "eastron-sdm630"), "ngsi": ("air_station", "fiware"),
+}  # fmt: skip
+
+
+class SlowError(AssertionError):
+    """A payload cost more processor time than its size allows."""
+
+
+class WrongError(AssertionError):
+    """A reading, or a column, is not what it must be."""
+
+
+def judge(codec: str, payload: bytes) -> bool:
+    """
+    Decode a payload by itself; True where it was read, False where it was refused.
+
+    Anything but readings or a `PayloadError` is for the caller to see: it would
+    have stopped the pipeline.
+    """
+    began = time.process_time()
+    try:
+        readings = CODECS[codec].decode(payload, RECEIVED_US)
+    except PayloadError:
+        return False
+    finally:
+        taken = time.process_time() - began
+        if taken > BASE_S + BYTE_S * len(payload):
+            raise SlowError(f"{codec}: {taken:.3f} s for {len(payload)} bytes")
+    truth.check(codec, payload, [v for reading in readings for v in _values(codec, reading)])
+    return True
+
+
+def _values(codec: str, reading: Reading) -> list[float]:
+    if isinstance(reading, Row):
+        reading = reading.stated()
+    if isinstance(reading, Stated) and len(reading.units) not in (0, len(reading.values)):
+        raise WrongError(f"{codec}: {len(reading.units)} units, {len(reading.values)} values")
+    if any(type(v) is not float for v in reading.values.values() if v is not None):
+        raise WrongError(f"{codec}: a value is no plain float")
+    return [v for v in reading.values.values() if v is not None]
+
+
+def judge_together(codec: str, payloads: Sequence[bytes]) -> int:
+    """Decode payloads as one batch into columns; the number of rows that came of it."""
+    device_class, profile = PROFILES[codec]
+    fleet = Fleet([Device("d", "s", device_class, profile=profile)])
+    kinds = [CODECS[codec].content_types[0]] * len(payloads)
+    out = decode(fleet, lambda _: 0, ["d"] * len(payloads), payloads, kinds, RECEIVED_US)
+    for frame in out.frames:
+        for channel in classes.load()[frame.class_id].registers:
+            column = frame.columns[channel.name]
+            if ((column != NULL) & ((column < 0) | (column >= 2**53))).any():
+                raise WrongError(f"{codec}: {channel.name} is no register")
+    return sum(map(len, out.frames))

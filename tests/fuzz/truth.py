@@ -1,0 +1,134 @@
+"""
+What a payload may say, found another way than the codecs find it.
+
+Slow and plain: Python's own JSON reader (strict about what it takes), RFC 8428
+step by step in a loop, and the numbers that stand in a document at all.  A codec
+that tells a number which is not here has made it up.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import cbor2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_TIMES_SECONDS = {
+    "W": "J", "kW": "kJ", "L/s": "L", "l/s": "L", "m3/s": "m3", "m/s": "m", "A": "C",
+}  # fmt: skip
+_NUMBERS = (int, float, Decimal)
+_LABELS = {
+    -6: "bs", -5: "bv", -4: "bu", -3: "bt", -2: "bn", -1: "bver",
+    0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
+}  # fmt: skip
+
+
+class NotSaidError(AssertionError):
+    """A codec read a number that the payload does not hold."""
+
+
+def document(payload: bytes) -> Any:
+    """Read strict JSON; raises ValueError."""
+
+    def refuse(word: str) -> float:
+        raise ValueError(word)
+
+    return json.loads(payload.decode("utf-8"), parse_constant=refuse)
+
+
+def numbers(value: Any) -> Iterator[float]:
+    """Every number that stands anywhere in a document."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from numbers(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from numbers(inner)
+    elif type(value) in (int, float):
+        try:
+            yield float(value)
+        except OverflowError:
+            return
+
+
+def senml(records: list[dict[str, Any]]) -> set[float]:
+    """Every value and sum of a pack, resolved record by record (RFC 8428, section 4.6)."""
+    base = {"bv": 0.0, "bs": 0.0}
+    found: set[float] = set()
+    for record in records:
+        base |= {k: record[k] for k in ("bv", "bs") if type(record.get(k)) in _NUMBERS}
+        for own, offset in (("v", "bv"), ("s", "bs")):
+            if type(record.get(own)) in _NUMBERS:
+                with suppress(OverflowError):
+                    found.add(float(base[offset]) + float(record[own]))
+        if type(record.get("vb")) is bool:
+            found.add(float(record["vb"]))
+    return found
+
+
+def _strings(value: Any) -> Iterator[float]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
+    elif isinstance(value, str):
+        try:
+            yield float(value)
+        except ValueError:
+            return
+
+
+def _scaled(value: Any) -> Iterator[float]:
+    plain = set(numbers(value))
+    yield from plain
+    for power in range(-30, 31):
+        yield from (n * 10**power if power >= 0 else n / 10**-power for n in plain)
+
+
+def _cbor(payload: bytes) -> set[float]:
+    records = cbor2.loads(payload)
+    return senml(
+        [{_LABELS[k]: v for k, v in r.items() if type(k) is int and k in _LABELS} for r in records]
+    )
+
+
+def _any_register(payload: bytes) -> None:
+    """Registers are held against the alliance's reader elsewhere; here the JSON alone."""
+    document(payload)
+
+
+SAID: dict[str, Callable[[bytes], set[float] | None]] = {
+    "json": lambda p: set(numbers(document(p))),
+    "senml_json": lambda p: senml(document(p)),
+    "senml_cbor": _cbor,
+    "ocpp16": lambda p: {*_strings(document(p))},
+    "ocpp201": lambda p: {*_scaled(document(p))},
+    "sunspec": _any_register,
+    "modbus": _any_register,
+    "ngsi": lambda p: set(numbers(document(p))),
+}
+
+
+def check(codec: str, payload: bytes, values: list[float]) -> None:
+    """
+    Hold the values that a codec read against what the payload says.
+
+    Raises
+    ------
+    NotSaidError
+    """
+    try:
+        said = SAID[codec](payload)
+    except ValueError as error:
+        raise NotSaidError(f"{codec}: read {values[:3]} of what is no document: {error}") from None
+    wrong = [v for v in values if not math.isfinite(v) or (said is not None and v not in said)]
+    if wrong:
+        raise NotSaidError(f"{codec}: {wrong[:3]} stand nowhere in the payload")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from mrv import indicators
+from mrv import indicators, limits
 from mrv.environment.kinds import Row
 from mrv.errors import IndicatorError, MethodologyError
 
@@ -48,18 +48,20 @@ def verdict(device: Device, given: Mapping[str, Any], day: Day, kind: str = "lim
     Judge a day by the standard that the registry names for a device.
 
     `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; what stands
-    beside `standard` goes to the indicator with what was measured.  A standard that
-    cannot be applied gives no verdict but the reason.
+    beside `standard` goes to the indicator with what was measured.  `table` is the
+    TOML of a standard whose numbers did not come with this package.  A standard
+    that cannot be applied gives no verdict but the reason.
     """
     rules = dict(device.limits)
-    name = str(rules.pop("standard", ""))
+    name, text = str(rules.pop("standard", "")), rules.pop("table", None)
     if not name or not given:
         return []
     try:
         standard = indicators.find(name)
         measured = {key: value for key, value in given.items() if key in standard.inputs}
         where = f"device {device.id}: attributes.limits"
-        said = indicators.evaluate(standard, {**measured, **rules}, where)
+        table = None if text is None else limits.read(str(text), f"{where}.table")
+        said = indicators.evaluate(standard, {**measured, **rules}, where, table)
     except (IndicatorError, MethodologyError) as error:
         detail = {"standard": name, "reason": str(error)}
         return [Row(kind, day.begin_us, None, None, "not judged", detail)]

@@ -1,21 +1,57 @@
 """
 Limits of the quality tests: what is unusual for a channel, not what is impossible.
 
-A class file gives them for its kind of device, a profile for its model.  Those
-`of_rated` are shares of the device's rated power and are silent without it.
+A class file gives them for its kind of device, a profile for its model, the
+registry for one device from a date on.  Those `of_rated` are shares of the
+device's rated power and are silent without it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 
 from ingest.errors import ProfileError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_FLAT_S = 604_800
+_PAIRS = ("bound", "bound_of_rated")
+# one limit said in two ways: the one that is given takes the other's place
+_EITHER = (
+    ("bound", "bound_of_rated"),
+    ("spike", "spike_of_rated"),
+    ("flat_floor", "flat_floor_of_rated"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Thresholds by test; None where the test says nothing about the channel."""
+    """
+    Thresholds by test; None where the test says nothing about the channel.
+
+    Attributes
+    ----------
+    bound, bound_of_rated : (float, float)
+        Lowest and highest value that is usual.
+    spike, spike_of_rated : float
+        Height above both neighbours.
+    rate_per_minute : float
+    flat_s : float
+        Longest standstill. [s]
+    flat_floor, flat_floor_of_rated : float
+        Nearer to zero than this, a standstill is nothing.
+    night_of_rated : float
+        Power that counts as generation.
+    peak_of_rated : float
+        What the peaks of ten days reach at least.
+    phases_share : float
+        How far the phases' sum may be from the whole.
+    gap_s : float
+        Shortest step that is called a gap. [s]
+    """
 
     bound: tuple[float, float] | None = None
     bound_of_rated: tuple[float, float] | None = None
@@ -23,25 +59,62 @@ class Limits:
     spike_of_rated: float | None = None
     rate_per_minute: float | None = None
     flat_s: float | None = None
-    flat_floor_of_rated: float = 0.0
+    flat_floor: float | None = None
+    flat_floor_of_rated: float | None = None
     night_of_rated: float | None = None
+    peak_of_rated: float | None = None
+    phases_share: float | None = None
+    gap_s: float | None = None
 
-    def changed(self, spec: dict[str, Any], where: str) -> Limits:
+    def changed(self, spec: Mapping[str, Any], where: str) -> Limits:
         """
         Return these limits with those of a file in place of their own.
+
+        Parameters
+        ----------
+        spec : mapping
+            Limits by name; None switches one off.
+        where : str
+            Named in what is raised.
 
         Raises
         ------
         ProfileError
             Naming the place and what is wrong.
         """
-        pairs = {k: tuple(v) for k, v in spec.items() if isinstance(v, list)}
-        try:
-            found = replace(self, **{**spec, **pairs})
-        except TypeError as error:
-            raise ProfileError(f"{where}, limits: {error}") from None
-        for name in ("bound", "bound_of_rated"):
-            pair = getattr(found, name)
-            if pair is not None and not (len(pair) == 2 and pair[0] < pair[1]):  # noqa: PLR2004
-                raise ProfileError(f"{where}, limits: {name} is [low, high], and low below high")
-        return found
+        for name, value in spec.items():
+            if problem := _problem(name, value):
+                raise ProfileError(f"{where}, limits: {problem}")
+        found: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list | tuple) else v for k, v in spec.items()
+        }
+        for one, other in _EITHER:
+            if found.get(one) is not None and found.get(other) is not None:
+                raise ProfileError(f"{where}, limits: {one} and {other} say the same; keep one")
+            if one in found or other in found:
+                found = {one: None, other: None} | found
+        return replace(self, **found)
+
+
+NAMES = tuple(f.name for f in fields(Limits))
+
+
+def _problem(name: str, value: Any) -> str | None:
+    """Say what is wrong with one limit, if anything is."""
+    if name not in NAMES:
+        return f"{name} is unknown; known: {', '.join(NAMES)}"
+    if value is None:
+        return None
+    if name in _PAIRS:
+        pair = value if isinstance(value, list | tuple) else ()
+        sound = len(pair) == 2 and all(map(_number, pair)) and pair[0] < pair[1]  # noqa: PLR2004
+        return None if sound else f"{name} is [low, high], and low below high"
+    if not _number(value) or value <= 0:
+        return f"{name} {value!r} must be a number above 0; leave it out, or null, for no test"
+    if name == "flat_s" and value > MAX_FLAT_S:
+        return f"flat_s {value} is longer than a week ({MAX_FLAT_S} s), which nobody looks back"
+    return None
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

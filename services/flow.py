@@ -2,7 +2,8 @@
 Settle: metered intervals and their emissions, pure, for every runner alike.
 
 A `Plan` is one registry version, compiled: the fleet, what bounds its
-registers, and which device counts for which project at which rate.
+registers, what is unusual for each device, and which counts for which project
+at which rate.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.pipeline import Bounds, Metered, meter
+from ingest.pipeline.checks import Checks
 from mrv.account import EmissionRows, account
 from mrv.bindings import compile_bindings
 
@@ -33,11 +35,13 @@ class Plan:
     fleet: Fleet
     bounds: Bounds
     bindings: Bindings
+    checks: Checks
 
     @staticmethod
     def of(fleet: Fleet, projects: Iterable[Project], factors: Factors) -> Plan:
         """Compile a fleet and its projects."""
-        return Plan(fleet, Bounds(fleet), compile_bindings(projects, fleet, factors))
+        bindings = compile_bindings(projects, fleet, factors)
+        return Plan(fleet, Bounds(fleet), bindings, Checks(fleet))
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,12 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.quality_flags = Counter(
+            "tonne_quality_flags",
+            "Readings marked as unusual, by test",
+            ["test"],
+            registry=self.registry,
+        )
         self.late_readings = Counter(
             "tonne_late_readings",
             "Readings older than one already stored for their device",

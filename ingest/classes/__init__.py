@@ -47,7 +47,8 @@ class Channel:
     `limit` is `"rated_power"`, a number of base units an hour, or None where
     no bound is known.  `power` names the gauge that stands in where a device
     has no such register, `direction` the sign of that gauge which counts.
-    `limits` are those of the quality tests.
+    `limits` are those of the quality tests; `phases` are the gauges whose sum
+    this one is.
     """
 
     name: str
@@ -61,15 +62,17 @@ class Channel:
     span: tuple[float, float] | None = None
     span_of_rated: tuple[float, float] | None = None
     limits: Limits = NO_LIMITS
+    phases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceClass:
-    """A kind of device and its channels, in column order."""
+    """A kind of device and its channels, in column order; `limits` are of its times."""
 
     id: str
     title: str
     channels: dict[str, Channel]
+    limits: Limits = NO_LIMITS
 
     @property
     def registers(self) -> list[Channel]:
@@ -94,11 +97,13 @@ def parse(document: dict[str, Any]) -> DeviceClass:
     channels = {name: _channel(name, spec) for name, spec in document.get("channel", {}).items()}
     for channel in channels.values():
         _check(document["id"], channel, channels)
-    return DeviceClass(document["id"], document["title"], channels)
+    limits = NO_LIMITS.changed(document.get("limits", {}), f"class {document['id']}")
+    return DeviceClass(document["id"], document["title"], channels, limits)
 
 
 def _channel(name: str, spec: dict[str, Any]) -> Channel:
-    parts: dict[str, Any] = {k: tuple(spec[k]) for k in ("span", "span_of_rated") if k in spec}
+    lists = ("span", "span_of_rated", "phases")
+    parts: dict[str, Any] = {k: tuple(spec[k]) for k in lists if k in spec}
     if "limits" in spec:
         parts["limits"] = NO_LIMITS.changed(spec["limits"], f"channel {name}")
     try:
@@ -115,6 +120,9 @@ def _check(class_id: str, channel: Channel, channels: dict[str, Channel]) -> Non
         raise ProfileError(f"{where}: quantity {channel.quantity!r} is not one of {QUANTITIES}")
     if channel.power is not None and channel.power not in channels:
         raise ProfileError(f"{where}: power {channel.power!r} is no channel of this class")
+    for phase in channel.phases:
+        if phase not in channels:
+            raise ProfileError(f"{where}: phase {phase!r} is no channel of this class")
 
 
 @cache

@@ -1,142 +1,229 @@
 """
-Judge stored readings of a device: what is unusual, by the limits of class and profile.
+Judge readings by the limits of class, profile and device: what is unusual, not what cannot be.
 
-These tests need what came before and after a reading, so they look at whole
-spans once stored, not at a batch that arrives.  They mark, and change nothing.
+One form for all: a live batch goes on from what is remembered, late readings
+from what is stored before them, a rebuild from nothing; all come to the same
+flags, whatever the order and the cuts.  Flags are advice to people.  They are
+rows of their own beside the readings and change no quantity: what a register's
+step is worth is judged by `meter`, with bounds that no limit here can move.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest import classes, profiles
+from ingest import classes
 from ingest.model import NULL
+from ingest.pipeline.checks import AT_WORK, PHASES_FLOOR, PHASES_LEAST_W
+from ingest.pipeline.flags import TIME, Flags
+from ingest.pipeline.series import Series
+from ingest.pipeline.watched import Standing, pairs_of, runs_of
 from ingest.quality import (
     flat_line,
     gross_range,
     night_generation,
     rate_of_change,
+    runs,
     spike,
+    sum_check,
     time_gap,
     unit_scale,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from ingest.classes import Channel
-    from ingest.limits import Limits
-    from ingest.model import Device, Float64, Frame, Int64
+    from ingest.model import Column, Frame, Int32
+    from ingest.pipeline.checks import Checks, Thresholds
+    from ingest.pipeline.watched import Pair, Watch, Watched
 
-    Marks = NDArray[np.bool_]
-
-# a register that stands still counts as frozen only while its device surely works
-_AT_WORK = 0.2
-_S = 1_000_000
+    Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Readings of a channel that a test marked: indices into the frame."""
+@dataclass(slots=True)
+class Judged:
+    """Flags that readings make, and the state after."""
 
-    test: str
-    channel: str
-    rows: NDArray[np.intp]
-    detail: str = ""
+    flags: Flags
+    pairs: list[tuple[Pair, Series, NDArray[np.intp]]] = field(default_factory=list)
+    runs: list[tuple[Standing, Int32, Standing]] = field(default_factory=list)
+
+    def apply(self) -> None:
+        """Remember the batch, once its flags are committed."""
+        for pair, series, tail in self.pairs:
+            device = series.device[tail]
+            pair.time_us[device], pair.value[device] = series.time_us[tail], series.value[tail]
+            pair.before_us[device] = series.time_us[tail - 1]
+            pair.before[device] = series.value[tail - 1]
+        for run, device, after in self.runs:
+            run.value[device], run.last_us[device] = after.value, after.last_us
+            run.start_us[device] = after.start_us
 
 
-def limits_of(device: Device, channel: Channel) -> Limits:
-    """Limits of a device's channel: the class's, and where the profile differs its own."""
-    for source in profiles.load()[device.class_id, device.profile].channels.values():
-        if source.channel == channel.name:
-            return channel.limits.changed(source.limits, f"profile {device.profile}")
-    return channel.limits
-
-
-def judge(device: Device, frame: Frame, place: tuple[float, float] | None = None) -> list[Finding]:
+def judge(checks: Checks, watched: Watched, frames: Sequence[Frame]) -> Judged:
     """
-    Judge a device's readings.
+    Flags that readings make, for themselves and for the reading before each.
 
     Parameters
     ----------
-    device : Device
-    frame : Frame
-        Its readings in time order.
-    place : (float, float), optional
-        Latitude and longitude of its site; without it nights are not known. [deg]
+    checks : Checks
+    watched : Watched
+        State to go on from; not changed until `Judged.apply`.
+    frames : sequence of Frame
+        One a class; times unique a device, and later than what is remembered.
     """
-    found = [Finding("time_gap", "time", np.flatnonzero(time_gap.marks(frame.time_us)))]
-    for channel in classes.load()[device.class_id].channels.values():
-        limits = limits_of(device, channel)
+    out = Judged(Flags.concat([]))
+    parts: list[Flags] = []
+    for frame in frames:
+        order = np.lexsort((frame.time_us, frame.device))
+        device, time_us = frame.device[order], frame.time_us[order]
+        limits = checks.version(device, time_us)
+        times = Series(device, time_us, limits, np.zeros(len(order)))
+        one = _Judge(checks, watched, frame.class_id, out)
+        parts.extend(one.times(times))
+        columns = {name: values[order] for name, values in frame.columns.items()}
+        for channel in classes.load()[frame.class_id].channels.values():
+            thresholds = checks.of(frame.class_id, channel.name)
+            if thresholds is not None:
+                parts.extend(one.channel(channel, thresholds, times, columns))
+    out.flags = Flags.concat([part for part in parts if len(part)]).once()
+    return out
+
+
+class _Judge:
+    """The tests of one class, on one batch."""
+
+    def __init__(self, checks: Checks, watched: Watched, class_id: str, out: Judged) -> None:
+        self._checks = checks
+        self._watched = watched
+        self._class = class_id
+        self._out = out
+        self._pairs = set(pairs_of(checks, class_id))
+
+    def times(self, times: Series) -> Iterator[Flags]:
+        """Gaps between readings."""
+        thresholds = self._checks.of(self._class, TIME)
+        if thresholds is None or not len(times):
+            return
+        whole, _ = self._with_last(TIME, times)
+        marks = time_gap.marks(whole.device, whole.time_us, thresholds.gap_us[whole.limits])
+        marks[1:] &= whole.time_us[:-1] > runs.NEVER  # nothing came before a first reading
+        yield _flags(TIME, "time_gap", whole, marks)
+
+    def channel(
+        self, channel: Channel, thresholds: Thresholds, times: Series, columns: dict[str, Column]
+    ) -> Iterator[Flags]:
+        """Every test of a channel."""
+        values = columns[channel.name]
+        held = values != NULL if values.dtype == np.int64 else ~np.isnan(values)
+        if channel.kind == "register":
+            held &= self._at_work(channel, times, columns)
+        if not held.any():
+            return
+        found = Series(times.device, times.time_us, times.limits, values.astype(np.float64))
+        series = found if held.all() else found.take(held)
         if channel.kind == "gauge":
-            found.extend(_gauge(device, frame, channel, limits, place))
-        elif limits.flat_s is not None and channel.power is not None:
-            found.extend(_register(device, frame, channel, limits.flat_s))
-    return [one for one in found if len(one.rows)]
+            yield from self._alone(channel.name, thresholds, series)
+            if channel.phases:
+                yield from self._phases(channel, thresholds, found, columns)
+        if channel.name in self._pairs:
+            yield from self._neighbours(channel.name, thresholds, series)
+        for watch in runs_of(self._checks, self._class, channel):
+            yield self._run(watch, channel, thresholds, series)
+
+    def _at_work(self, channel: Channel, times: Series, columns: dict[str, Column]) -> Mask:
+        """Where a device surely works: its register has to rise then."""
+        if channel.power is None:
+            return np.zeros(len(times), dtype=np.bool_)
+        with np.errstate(invalid="ignore"):
+            power = columns[channel.power] * channel.direction
+            return np.asarray(power > AT_WORK * self._checks.rated[times.device])
+
+    def _alone(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
+        """Tests that need no other reading."""
+        low, high = thresholds.low[series.limits], thresholds.high[series.limits]
+        yield _flags(name, "gross_range", series, gross_range.outside(series.value, low, high))
+        if not np.isnan(thresholds.night).all():
+            marks = night_generation.marks(
+                series.value,
+                series.time_us,
+                thresholds.night[series.limits],
+                self._checks.latitude[series.device],
+                self._checks.longitude[series.device],
+            )
+            yield _flags(name, "night_generation", series, marks)
+
+    def _phases(
+        self, channel: Channel, thresholds: Thresholds, series: Series, columns: dict[str, Column]
+    ) -> Iterator[Flags]:
+        total = sum(columns[name] for name in channel.phases)
+        share = thresholds.share[series.limits]
+        floor = np.fmax(PHASES_FLOOR * self._checks.rated[series.device], PHASES_LEAST_W)
+        parts = np.asarray(total, dtype=np.float64)
+        marks = sum_check.marks(series.value, parts, share, floor)
+        yield _flags(channel.name, "phase_sum", series, marks)
+
+    def _neighbours(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
+        whole, new = self._with_last(name, series)
+        columns = whole.device, whole.time_us, whole.value
+        yield _flags(name, "spike", whole, spike.marks(*columns, thresholds.spike[whole.limits]))
+        marks = rate_of_change.marks(*columns, thresholds.rate[whole.limits])
+        yield _flags(name, "rate_of_change", whole, marks & new)
+
+    def _with_last(self, name: str, series: Series) -> tuple[Series, Mask]:
+        """Series with each device's last two values before it, and which rows are new."""
+        pair = self._watched.pair(self._class, name)
+        head = series.heads()
+        device = series.device[head]
+        at = np.repeat(head, 2)
+        time_us = np.stack([pair.before_us[device], pair.time_us[device]], axis=1).ravel()
+        value = np.stack([pair.before[device], pair.value[device]], axis=1).ravel()
+        twice = np.repeat(device, 2)
+        whole = Series(
+            np.insert(series.device, at, twice),
+            np.insert(series.time_us, at, time_us),
+            np.insert(series.limits, at, self._checks.version(twice, time_us)),
+            np.insert(series.value, at, value),
+        )
+        new = np.insert(np.ones(len(series), dtype=np.bool_), at, values=False)
+        self._out.pairs.append((pair, whole, whole.tails()))
+        return whole, new
+
+    def _run(self, watch: Watch, channel: Channel, limits: Thresholds, series: Series) -> Flags:
+        standing = self._watched.run(watch.key)
+        value, level = series.value, None
+        if watch.key.what != "flat":
+            level = unit_scale.LEVELS[int(watch.key.what)]
+            value = unit_scale.below(series.value, limits.peak[series.limits], level)
+        last_us = standing.last_us[series.device]
+        before = runs.Run(
+            standing.value[series.device],
+            last_us,
+            standing.start_us[series.device],
+            self._checks.version(series.device, last_us),
+        )
+        since_us = runs.starts(
+            series.device, series.time_us, value, series.limits, watch.gap_us, before
+        )
+        tail = series.tails()
+        after = Standing(value[tail], series.time_us[tail], since_us[tail])
+        self._out.runs.append((standing, series.device[tail], after))
+        columns = series.value, series.time_us, since_us
+        if level is not None:
+            marks = unit_scale.marks(*columns, limits.peak[series.limits], level)
+            return _flags(channel.name, "unit_scale", series, marks)
+        test = "flat_line" if channel.kind == "gauge" else "frozen_register"
+        floor = limits.floor[series.limits]
+        marks = flat_line.marks(*columns, limits.flat_us[series.limits], floor)
+        return _flags(channel.name, test, series, marks)
 
 
-def _gauge(
-    device: Device,
-    frame: Frame,
-    channel: Channel,
-    limits: Limits,
-    place: tuple[float, float] | None,
-) -> Iterator[Finding]:
-    held: Float64 = frame.columns[channel.name]  # type: ignore[assignment]
-    rows = np.flatnonzero(~np.isnan(held))
-    values, time_us = held[rows], frame.time_us[rows]
-    for test, marks in _tests(device, values, time_us, limits, place):
-        yield Finding(test, channel.name, rows[marks])
-    rated = device.rated_power_w
-    if limits.bound_of_rated is not None and rated:
-        power = unit_scale.factor(values, time_us, rated)
-        if power is not None:
-            detail = f"peaks are 10**{-power} of {rated} W rated; check unit and rated power"
-            yield Finding("unit_scale", channel.name, rows, detail)
-
-
-def _tests(
-    device: Device,
-    values: Float64,
-    time_us: Int64,
-    limits: Limits,
-    place: tuple[float, float] | None,
-) -> Iterator[tuple[str, Marks]]:
-    rated = float(device.rated_power_w or 0)
-    bound, height = limits.bound, limits.spike
-    if rated and limits.bound_of_rated is not None:
-        bound = (limits.bound_of_rated[0] * rated, limits.bound_of_rated[1] * rated)
-    if rated and limits.spike_of_rated is not None:
-        height = limits.spike_of_rated * rated
-    if bound is not None:
-        yield "gross_range", gross_range.outside(values, *bound)
-    if height is not None:
-        yield "spike", spike.marks(values, time_us, height)
-    if limits.rate_per_minute is not None:
-        yield "rate_of_change", rate_of_change.marks(values, time_us, limits.rate_per_minute)
-    if limits.flat_s is not None:
-        floor = limits.flat_floor_of_rated * rated
-        yield "flat_line", flat_line.marks(values, time_us, int(limits.flat_s * _S), floor)
-    if rated and limits.night_of_rated is not None and place is not None:
-        least = limits.night_of_rated * rated
-        yield "night_generation", night_generation.marks(values, time_us, least, *place)
-
-
-def _register(device: Device, frame: Frame, channel: Channel, flat_s: float) -> Iterator[Finding]:
-    """Find a register that stands still while its device is at work."""
-    power: Float64 = frame.columns[channel.power or ""]  # type: ignore[assignment]
-    values = frame.columns[channel.name]
-    if not device.rated_power_w:
-        return
-    with np.errstate(invalid="ignore"):
-        at_work = power * channel.direction > _AT_WORK * device.rated_power_w
-    rows = np.flatnonzero(at_work & (values != NULL))
-    marks = flat_line.marks(
-        values[rows].astype(np.float64), frame.time_us[rows], int(flat_s * _S), -1.0
-    )
-    yield Finding("frozen_register", channel.name, rows[marks])
+def _flags(channel: str, test: str, series: Series, marks: Mask) -> Flags:
+    rows = np.flatnonzero(marks)
+    return Flags.of(channel, test, series.device[rows], series.time_us[rows])

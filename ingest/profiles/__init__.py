@@ -39,13 +39,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A device model: its class, its source and its channels by wire name."""
+    """A device model: its class, source and channels by wire name; `limits` are of its times."""
 
     id: str
     class_id: str
     title: str
     source: str
     channels: dict[str, Source]
+    limits: dict[str, Any] = field(default_factory=dict)
 
 
 def parse(document: dict[str, Any]) -> Profile:
@@ -72,7 +73,11 @@ def parse(document: dict[str, Any]) -> Profile:
                 raise ProfileError(f"profile {name}: two channels read path {path!r}")
             taken.add(path)
         channels[source.path] = source
-    return Profile(name, document["class"], document["title"], document["source"], channels)
+    limits = document.get("limits", {})
+    Limits().changed(limits, f"profile {name}")
+    return Profile(
+        name, document["class"], document["title"], document["source"], channels, limits
+    )
 
 
 def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:

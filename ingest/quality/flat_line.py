@@ -3,8 +3,10 @@ Flat line test: a value that stands still for longer than nature lets it.
 
 After the QARTOD flat line test (IOOS, Manual for Real-Time Quality Control).  A
 gateway that repeats the last value of a dead device under new times is found
-this way, as is a sensor that hangs.  Where nothing happens anyway (power at
-night) a floor keeps the test silent.
+this way, as is a sensor that hangs, and a register that stands still while its
+device works.  Where nothing happens anyway (power at night) a floor keeps the
+test silent.  A reading is judged by those before it only, as it arrives: the
+first hours of a standstill could be weather.
 """
 
 from __future__ import annotations
@@ -18,25 +20,24 @@ if TYPE_CHECKING:
 
 
 def marks(
-    values: NDArray[np.float64], time_us: NDArray[np.int64], longest_us: int, floor: float = 0.0
+    values: NDArray[np.float64],
+    time_us: NDArray[np.int64],
+    since_us: NDArray[np.int64],
+    longest_us: NDArray[np.float64] | float,
+    floor: NDArray[np.float64] | float = -1.0,
 ) -> NDArray[np.bool_]:
     """
-    Mark all values of a run that stands still for longer than `longest_us`.
+    Mark values that have stood still for longer than `longest_us`.
 
     Parameters
     ----------
     values : float64 array, n
-        In time order.
-    time_us : int64 array, n
-        Strictly rising. [us UTC]
-    longest_us : int
-        Longest standstill that is nothing unusual. [us]
-    floor : float
+    time_us, since_us : int64 array, n
+        When it was read, and since when it has stood there. [us UTC]
+    longest_us : float64 array, n, or float
+        Longest standstill that is nothing unusual; NaN where none is known. [us]
+    floor : float64 array, n, or float
         Values no farther from zero than this are not looked at.
     """
-    if not len(values):
-        return np.zeros(0, dtype=np.bool_)
-    begins = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
-    ends = np.concatenate((begins[1:], [len(values)]))
-    frozen = time_us[ends - 1] - time_us[begins] > longest_us
-    return np.repeat(frozen, ends - begins) & (np.abs(values) > floor)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((time_us - since_us > longest_us) & (np.abs(values) > floor))

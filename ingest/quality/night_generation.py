@@ -21,7 +21,9 @@ _J2000_US = 946_728_000_000_000
 
 
 def elevation_deg(
-    time_us: NDArray[np.int64], latitude: float, longitude: float
+    time_us: NDArray[np.int64],
+    latitude: float | NDArray[np.float64],
+    longitude: float | NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """
     Elevation of the sun's centre without refraction, to about 0.1 degree. [deg]
@@ -33,7 +35,7 @@ def elevation_deg(
     ----------
     time_us : int64 array, n
         [us UTC]
-    latitude, longitude : float
+    latitude, longitude : float or float64 array, n
         North and east positive. [deg]
     """
     days = (time_us - _J2000_US) / _DAY_US
@@ -55,9 +57,9 @@ def elevation_deg(
 def marks(
     power: NDArray[np.float64],
     time_us: NDArray[np.int64],
-    least: float,
-    latitude: float,
-    longitude: float,
+    least: NDArray[np.float64],
+    latitude: NDArray[np.float64],
+    longitude: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
     Mark power above `least` after civil twilight and before it.
@@ -67,9 +69,14 @@ def marks(
     power : float64 array, n
     time_us : int64 array, n
         [us UTC]
-    least : float
-        Power that counts as generation, in the unit of `power`.
-    latitude, longitude : float
-        Of the site, north and east positive. [deg]
+    least : float64 array, n
+        Power that counts as generation, in the unit of `power`; NaN where none is known.
+    latitude, longitude : float64 array, n
+        Of the site, north and east positive; NaN where it is not known. [deg]
     """
-    return (power > least) & (elevation_deg(time_us, latitude, longitude) < NIGHT_DEG)
+    found = np.zeros(len(power), dtype=np.bool_)
+    with np.errstate(invalid="ignore"):
+        rows = np.flatnonzero((power > least) & np.isfinite(latitude))
+    height = elevation_deg(time_us[rows], latitude[rows], longitude[rows])
+    found[rows] = height < NIGHT_DEG
+    return found

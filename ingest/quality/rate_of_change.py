@@ -13,25 +13,34 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+NEAR_US = 3_600_000_000
 _MINUTE_US = 60_000_000
 
 
 def marks(
-    values: NDArray[np.float64], time_us: NDArray[np.int64], per_minute: float
+    device: NDArray[np.int32],
+    time_us: NDArray[np.int64],
+    values: NDArray[np.float64],
+    per_minute: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
     Mark values that differ from the one before by more than the time allows.
 
     Parameters
     ----------
-    values : float64 array, n
-        In time order.
+    device : int32 array, n
+        Whose value; one device's stand together, in time order.
     time_us : int64 array, n
-        Strictly rising. [us UTC]
-    per_minute : float
-        Fastest change, in the unit of the values a minute; a minute at least is allowed.
+        A value more than an hour before says nothing. [us UTC]
+    values : float64 array, n
+    per_minute : float64 array, n
+        Fastest change, in the unit of the values a minute; a minute at least is
+        allowed.  NaN where none is known.
     """
     found = np.zeros(len(values), dtype=np.bool_)
-    minutes = np.maximum(np.diff(time_us) / _MINUTE_US, 1.0)
-    found[1:] = np.abs(np.diff(values)) > per_minute * minutes
+    step_us = np.diff(time_us)
+    near = (device[1:] == device[:-1]) & (step_us <= NEAR_US)
+    with np.errstate(invalid="ignore"):
+        allowed = per_minute[1:] * np.maximum(step_us / _MINUTE_US, 1.0)
+        found[1:] = near & (np.abs(np.diff(values)) > allowed)
     return found

@@ -1,5 +1,5 @@
 """
-Sum check: does a meter agree with those behind it, or with its check meter?
+Sum check: does a meter agree with those behind it, with its check meter, or with its phases?
 
 After the sum check of validating, estimating and editing (VEE) in metering
 practice.  Two meters of good classes differ by their errors; what they may
@@ -15,23 +15,30 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Amounts = NDArray[np.int64] | NDArray[np.float64]
+
 
 def marks(
-    whole: NDArray[np.int64], parts: NDArray[np.int64], share: float, resolution: int
+    whole: Amounts,
+    parts: Amounts,
+    share: float | NDArray[np.float64],
+    resolution: float | NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
-    Mark intervals in which a meter and the sum of others differ too much.
+    Mark where a whole and the sum of its parts differ too much.
 
     Parameters
     ----------
-    whole : int64 array, n
-        What the meter counted. [base units]
-    parts : int64 array, n
-        What the others counted together. [base units]
-    share : float
-        Largest difference, as a share of the larger of the two.
-    resolution : int
-        Difference that says nothing. [base units]
+    whole : int64 or float64 array, n
+        What the meter counted, or its total.
+    parts : int64 or float64 array, n
+        What the others counted together, or the sum of its phases; same unit.
+    share : float or float64 array, n
+        Largest difference, as a share of the larger of the two; NaN where none is known.
+    resolution : float or float64 array, n
+        Difference that says nothing, in the same unit.
     """
-    allowed = np.maximum(share * np.maximum(whole, parts), float(resolution))
-    return np.asarray(np.abs(whole - parts) > allowed)
+    with np.errstate(invalid="ignore"):
+        larger = np.maximum(np.abs(whole), np.abs(parts))
+        allowed = np.maximum(share * larger, resolution)
+        return np.asarray(np.abs(whole - parts) > allowed)

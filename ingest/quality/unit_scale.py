@@ -1,44 +1,71 @@
 """
-Unit plausibility: is a whole series a hundred or a thousand times too small or large?
+Unit plausibility: is a series ten, a hundred or a thousand times too small?
 
-One reading tells nothing: a cloudy morning is small too.  The peak of some
-days against the rated power does.
+One reading tells nothing: a cloudy morning is small too.  Days do: a plant
+under the thickest clouds of a week and a half still shows its tenth, and one
+whose peaks stay below a fiftieth for three days sends another unit, has
+another rated power than registered, or does not work.  Series that are too
+large are found sooner, by the bound that the rated power sets.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEAST_SPAN_US = 3 * 86_400_000_000
-_SMALL, _LARGE = 0.02, 5.0
+_DAY_US = 86_400_000_000
 
 
-def factor(values: NDArray[np.float64], time_us: NDArray[np.int64], rated: float) -> int | None:
+class Level(NamedTuple):
+    """A share of the least plausible peak, and for how long a series may stay below it."""
+
+    share: float
+    longest_us: int
+
+
+LEVELS = (Level(1.0, 10 * _DAY_US), Level(1 / 6, 3 * _DAY_US))
+# below this share of the least plausible peak a device is off, in whatever unit
+OFF = 1 / 1_200
+
+
+def below(
+    values: NDArray[np.float64], peak: NDArray[np.float64], level: Level
+) -> NDArray[np.float64]:
     """
-    Power of ten that the series seems to be off by; None where nothing is odd.
+    Series whose runs of 1.0 are the times in which no value reached a level.
+
+    Parameters
+    ----------
+    values, peak, level
+        As for `marks`.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.where(values >= level.share * peak, 0.0, 1.0)
+
+
+def marks(
+    values: NDArray[np.float64],
+    time_us: NDArray[np.int64],
+    since_us: NDArray[np.int64],
+    peak: NDArray[np.float64],
+    level: Level,
+) -> NDArray[np.bool_]:
+    """
+    Mark values of a series that has stayed below a level for too long.
 
     Parameters
     ----------
     values : float64 array, n
-        In the unit of `rated`, in time order.
-    time_us : int64 array, n
-        Shorter than three days says nothing. [us UTC]
-    rated : float
-        What the device reaches at its best.
-
-    Returns
-    -------
-    int or None
-        3 where the values seem to be a thousandth of what they should be.
+    time_us, since_us : int64 array, n
+        When it was read, and since when no value has reached the level. [us UTC]
+    peak : float64 array, n
+        Least that ten days of a device at work reach once; NaN where none is known.
+    level : Level
     """
-    if len(values) == 0 or time_us[-1] - time_us[0] < LEAST_SPAN_US:
-        return None
-    peak = float(np.percentile(np.abs(values), 99)) / rated
-    if peak == 0 or _SMALL <= peak <= _LARGE:
-        return None
-    return -round(float(np.log10(peak)))
+    with np.errstate(invalid="ignore"):
+        small = (values < level.share * peak) & (values > OFF * peak)
+    return np.asarray(small & (time_us - since_us > level.longest_us))

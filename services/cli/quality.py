@@ -1,4 +1,4 @@
-"""`tonne quality`: what is unusual in a device's stored readings."""
+"""`tonne quality`: what the tests say of a device's readings, and of its meter beside another."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.pipeline.compare import compare
-from ingest.pipeline.judge import judge
 from services.cli.database import database_url
 from services.cli.times import span_us
-from services.store import readings, series
+from services.store import flagged, series
 from services.store.pool import connect
 from services.store.registry import load_fleet
-from services.store.registry_rows import load_registry
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from ingest.model import Frame
     from ingest.pipeline.compare import Difference
-    from ingest.pipeline.judge import Finding
+    from services.store.flagged import Flagged
 
 _SHOWN = 20
 
@@ -35,25 +32,29 @@ _SHOWN = 20
     "--against",
     metavar="ID",
     multiple=True,
-    help="Its check meter, or the meters behind it (repeat): the sums must agree.",
+    help="The meters that it must agree with (repeat: their sum); else those of `check_of`.",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 100),
-    default=2.0,
-    show_default=True,
-    help="Largest difference from them, percent.",
+    help="Largest difference from them, percent; else `check_percent` of the registry.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def quality(
-    device: str, begin: str, end: str, against: tuple[str, ...], *, tolerance: float, as_json: bool
+    device: str,
+    begin: str,
+    end: str,
+    against: tuple[str, ...],
+    *,
+    tolerance: float | None,
+    as_json: bool,
 ) -> None:
     """
-    Judge a device's stored readings: range, spikes, rate, flat lines, gaps, nights, unit.
+    Tell what was flagged as readings came: range, spikes, rate, flat lines, gaps, nights, unit.
 
-    T is RFC 3339 with its offset, or a local date of the site. Readings are
-    marked, never changed; the limits are those of the device's class and profile.
-    With --against, the measured intervals of meters are compared too.
+    T is RFC 3339 with its offset, or a local date of the site. Flags change no
+    reading and no quantity. A meter that the registry calls the check meter of
+    another, or its main meter, is compared with it quarter hour by quarter hour.
 
     \b
     Example:
@@ -63,29 +64,23 @@ def quality(
     with connect(database_url(), role="tonne_mrv", name="tonne quality", autocommit=True) as conn:
         begin_us, end_us = span_us(begin, end, series.device_timezone(conn, device))
         fleet = load_fleet(conn)
-        index = fleet.by_id[device]
-        held = fleet.devices[index]
-        site = load_registry(conn).sites[held.site]
-        with conn.cursor() as cursor:
-            frame = readings.fetch(
-                cursor, fleet, held.class_id, {index: begin_us - 1}, until_us=end_us
-            )
-        meters = (device, *against) if against else ()
+        held = fleet.devices[fleet.by_id[device]]
+        readings = flagged.count_readings(conn, held, begin_us, end_us)
+        found = flagged.flags_of(conn, held, begin_us, end_us)
+        clock = flagged.clock_of(conn, device)
+        others, percent = (against, 2.0) if against else flagged.beside(conn, device)
+        share = (percent if tolerance is None else tolerance) / 100
+        meters = (device, *others) if others else ()
         measured = [_measured(conn, one, begin_us, end_us) for one in meters]
-    found = judge(held, frame, (site.latitude, site.longitude))
-    compared, apart = (
-        compare(held, measured[0], measured[1:], tolerance / 100) if against else (0, [])
-    )
+    compared, apart = compare(held, measured[0], measured[1:], share) if others else (0, [])
     if as_json:
-        rows = [row for one in found for row in _rows(one, frame)]
-        click.echo(json.dumps([*rows, *map(_apart, apart)]))
+        click.echo(json.dumps([*(one._asdict() for one in found), *map(_apart, apart)]))
         return
-    click.echo(f"{len(frame)} readings of {device}")
-    for one in found:
-        click.echo(_told(one, frame))
-    if against:
-        others = " + ".join(against)
-        click.echo(f"{compared} intervals compared with {others}, {len(apart)} differ")
+    click.echo(f"{readings} readings of {device}" + (f"; clock {clock}" if clock else ""))
+    for line in _told(found):
+        click.echo(line)
+    if others:
+        click.echo(f"{compared} intervals compared with {' + '.join(others)}, {len(apart)} differ")
     for difference in apart[:_SHOWN]:
         click.echo(
             f"{'sum_check':<16} {difference.quantity:<22} {difference.start}: "
@@ -115,22 +110,13 @@ def _apart(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _rows(finding: Finding, frame: Frame) -> list[dict[str, Any]]:
-    """One object a marked reading."""
-    values = frame.columns.get(finding.channel)
+def _told(found: list[Flagged]) -> list[str]:
+    """One line a test and channel, with the first times."""
+    times: dict[tuple[str, str], list[str]] = {}
+    for one in found:
+        times.setdefault((one.test, one.channel), []).append(one.time)
     return [
-        {
-            "time": readings.stamp(int(frame.time_us[row])),
-            "channel": finding.channel,
-            "test": finding.test,
-            "value": None if values is None else values[row].item(),
-        }
-        for row in finding.rows
+        f"{test:<16} {channel:<22} {len(at):>6}  {', '.join(at[:_SHOWN])}"
+        + (f" and {len(at) - _SHOWN} more" if len(at) > _SHOWN else "")
+        for (test, channel), at in sorted(times.items())
     ]
-
-
-def _told(finding: Finding, frame: Frame) -> str:
-    first = [readings.stamp(int(frame.time_us[row])) for row in finding.rows[:_SHOWN]]
-    more = len(finding.rows) - len(first)
-    shown = finding.detail or ", ".join(first) + (f" and {more} more" if more else "")
-    return f"{finding.test:<16} {finding.channel:<22} {len(finding.rows):>6}  {shown}"

@@ -46,6 +46,8 @@ def count_commit(metrics: Metrics, committed: Committed) -> None:
         metrics.dead_letters.labels(refusal.reason).inc()
     for event in committed.events:
         metrics.counter_events.labels(event).inc()
+    for test, count in committed.flags.items():
+        metrics.quality_flags.labels(test).inc(count)
     for table, rows in committed.rows.items():
         metrics.commit_rows.labels(table).inc(rows)
     metrics.late_readings.inc(committed.late)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from services.registry import wire
-from services.registry.entries import Device, Entry, Programme, Project, Site, Topic
+from services.registry.entries import CHECK_PERCENT, Device, Entry, Programme, Project, Site, Topic
 from services.registry.located import NUMBER
 
 if TYPE_CHECKING:
     from mrv.project import Calibration
     from mrv.transfer import TransferClass
-    from services.registry.entries import ProjectDevice, Registry, Replacement
+    from services.registry.entries import ProjectDevice, Quality, Registry, Replacement
 
 
 def document(entry: Entry) -> dict[str, Any]:
@@ -70,6 +70,9 @@ def _calibration(calibration: Calibration) -> dict[str, Any]:
         max_error_percent=calibration.max_error_percent,
     )
 
+        quality=[_quality(q) for q in device.quality or ()],
+        check_of=device.check_of,
+        check_percent=None if device.check_percent == CHECK_PERCENT else device.check_percent,
 
 def _replacement(class_id: str, swap: Replacement) -> dict[str, Any]:
     register = next(r for r in wire.registers(class_id).values() if r.column == swap.channel)
@@ -94,6 +97,11 @@ def _project(project: Project) -> dict[str, Any]:
         parameters=dict(project.parameters),
         expected=dict(project.expected),
         modules=asdict(modules) if modules else None,
+def _quality(quality: Quality) -> dict[str, Any]:
+    begins = {"channel": quality.channel, "from": _time(quality.begins)}
+    return begins | dict(quality.limits) | {"reason": quality.reason}
+
+
         action=project.action,
         transfer=_transfer(project.transfer),
     )

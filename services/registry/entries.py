@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mrv.transfer import TransferClass
 
 Key = tuple[str, str]  # kind and id
+CHECK_PERCENT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,23 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True)
+class Quality:
+    """Limits of the quality tests for one channel (or `time`), from a time on, and why."""
+
+    channel: str
+    begins: datetime
+    limits: Mapping[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
-    """A field device; None for a list says that the file does not speak of it."""
+    """
+    A field device; None for a list says that the file does not speak of it.
+
+    `check_of` is the meter that this one checks, `check_percent` by how much they
+    may differ.
+    """
 
     kind: ClassVar[str] = "device"
     id: str
@@ -56,6 +72,9 @@ class Device:
     attributes: Mapping[str, Any]
     calibrations: tuple[Calibration, ...] | None
     replacements: tuple[Replacement, ...] | None
+    quality: tuple[Quality, ...] | None = None
+    check_of: str | None = None
+    check_percent: Decimal | int = CHECK_PERCENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +211,15 @@ class Registry:
 
 
 def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
-    """Certificates and meter swaps that a file does not speak of stay as they are."""
+    """Certificates, meter swaps and limits that a file does not speak of stay as they are."""
     if not isinstance(entry, Device):
         return entry
     before = stored if isinstance(stored, Device) else None
-    calibrations, replacements = entry.calibrations, entry.replacements
+    calibrations, replacements, quality = entry.calibrations, entry.replacements, entry.quality
     if calibrations is None:
         calibrations = (before.calibrations if before else None) or ()
     if replacements is None:
         replacements = (before.replacements if before else None) or ()
-    return replace(entry, calibrations=calibrations, replacements=replacements)
+    if quality is None:
+        quality = (before.quality if before else None) or ()
+    return replace(entry, calibrations=calibrations, replacements=replacements, quality=quality)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NUMBER = re.compile(r"^[-+]?\d[\d_]{0,30}(\.\d{1,30})?([eE][-+]?\d{1,2})?$")
 NULLS = ("", "~", "null", "Null", "NULL")
-NESTED = ("attributes", "calibrations", "replacements")
+NESTED = ("attributes", "calibrations", "replacements", "quality")
 MAX_DEPTH = 20
 MAX_INT = 2**63
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mrv.project import Calibration
 from mrv.transfer import TransferClass
-from services.registry import wire
+from services.registry import limits, wire
 from services.registry.entries import (
     Action,
     Device,
+    CHECK_PERCENT,
     Modules,
     Programme,
     Project,
@@ -49,15 +50,17 @@ def site(row: Row) -> Site:
 def device(row: Row) -> Device:
     """Read a device with its certificates and meter swaps."""
     row.only("id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed",
-             "serial", "attributes", "calibrations", "replacements")  # fmt: skip
+             "serial", "attributes", "calibrations", "replacements", "quality", "check_of",
+             "check_percent")  # fmt: skip
     class_id = row.text("class")
     return Device(
         id=row.identifier("id"),
         site=row.identifier("site"),
         class_id=class_id,
         profile=row.text("profile"),
+    rated = row.whole("rated_power_w", 1, MAX_RATED_W)
         gateway=row.identifier("gateway") if row.has("gateway") else None,
-        rated_power_w=row.whole("rated_power_w", 1, MAX_RATED_W),
+        rated_power_w=rated,
         installed=row.required("installed", row.moment("installed"), "a time with its offset"),
         removed=row.moment("removed"),
         serial=row.optional("serial"),
@@ -71,6 +74,11 @@ def device(row: Row) -> Device:
 
 def topic(row: Row) -> Topic:
     """Read a topic template."""
+        quality=_list(
+            row, "quality", limits.reader(class_id, rated), lambda q: (q.channel, q.begins)
+        ),
+        check_of=row.identifier("check_of") if row.has("check_of") else None,
+        check_percent=_share(row),
     row.only(*(f.name for f in fields(Topic)))
     active = row.flag("active")
     return Topic(row.identifier("id"), row.text("template"), active is None or active)
@@ -145,6 +153,13 @@ def _one(row: Row, key: str, *known: str) -> Row:
 def _gather(row: Row, *inner: Row) -> None:
     for one in inner:
         row.problems.extend(one.problems)
+def _share(row: Row) -> Decimal | int:
+    if row.has("check_percent") and not row.has("check_of"):
+        row.problem("check_percent", "says nothing without check_of; name the meter it checks")
+    found = row.number("check_percent", 0.01, 100)
+    return CHECK_PERCENT if found is None else found
+
+
 
 
 def _calibration(row: Row) -> Calibration:

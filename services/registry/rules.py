@@ -106,6 +106,27 @@ class _Service:
     begin: int
     end: int
     project: Project
+    if device.check_of is not None:
+        yield from (finding(f"check_of: {text}") for text in _check_meter(device, devices))
+
+
+def _check_meter(device: Device, devices: dict[str, Device]) -> Iterator[str]:
+    """Say why a meter cannot be the check meter of another."""
+    main = devices.get(device.check_of or "")
+    if main is None:
+        yield f"{device.check_of!r} is not registered; add it under `devices`"
+    elif main.id == device.id:
+        yield "a meter cannot check itself; name the main meter"
+    elif main.check_of is not None:
+        yield f"{main.id} is a check meter itself, of {main.check_of}; name the main meter"
+    elif not _energy(device) & _energy(main):
+        yield f"{main.id} counts no energy that {device.id} counts; name a meter that does"
+
+
+def _energy(device: Device) -> set[str]:
+    device_class = classes.load().get(device.class_id)
+    registers = device_class.registers if device_class else []
+    return {str(r.quantity) for r in registers if r.unit == "Wh"}
     bound: ProjectDevice
 
 

@@ -15,10 +15,12 @@ import numpy as np
 from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_FIELDS, NULL, IntervalRows
 from ingest.pipeline import FROM_START, MeterState
+from ingest.pipeline.flags import CHANNELS, TESTS
+from ingest.pipeline.watched import Watched
 from mrv.calendar import utc_text
 from mrv.environment import KINDS
 from services.flow import Part
-from services.store import derived, indicator_rows, late, stations
+from services.store import derived, flags, indicator_rows, late, stations
 from services.store.binary_copy import Words
 from services.store.derived import BindingWords
 from services.store.readings import stamp
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
 
+    from ingest.pipeline.flags import Flags
     from mrv.account import EmissionRows
     from mrv.environment import Values
     from services.flow import Plan
@@ -71,7 +74,7 @@ def rebuild(
         if replace:
             # what a running pipeline writes comes before our look, or after our commit
             cursor.execute(
-                "LOCK TABLE interval_quantity, interval_emission, indicator_value"
+                "LOCK TABLE interval_quantity, interval_emission, indicator_value, quality_flag"
                 " IN SHARE ROW EXCLUSIVE MODE"
             )
         else:
@@ -84,10 +87,11 @@ def rebuild(
 
 
 class _Computed(NamedTuple):
-    """What readings give: intervals with their emissions, and values of stations."""
+    """What readings give: intervals with their emissions, values of stations, flags."""
 
     part: Part
     values: Values
+    flags: Flags
 
 
 def _computed(
@@ -99,7 +103,10 @@ def _computed(
     inside = (rows.start_us >= from_us) & (rows.start_us < to_us)
     values = stations.computed(cursor, plan.fleet, devices, rows)
     within = (values.start_us >= from_us) & (values.start_us < to_us)
-    return _Computed(Part.of(plan, rows.take(inside)), values.take(within))
+    everything = dict.fromkeys(devices, FROM_START)
+    found, _ = flags.computed(cursor, plan, Watched(len(plan.fleet)), everything)
+    said = found.take((found.time_us >= from_us) & (found.time_us < to_us))
+    return _Computed(Part.of(plan, rows.take(inside)), values.take(within), said)
 
 
 def _differences(
@@ -124,6 +131,11 @@ def _differences(
             "indicator_value",
             _stored_values(cursor, ids, from_us, to_us),
             _of_values(plan, computed.values),
+        ),
+        (
+            "quality_flag",
+            _of_flags(plan, flags.stored(cursor, plan.fleet, devices, from_us, to_us)),
+            _of_flags(plan, computed.flags),
         ),
     )
     for table, stored, wanted in tables:
@@ -154,6 +166,14 @@ def _of_emissions(plan: Plan, rows: EmissionRows) -> dict[Key, tuple[Any, ...]]:
         for project, device, start, source, *values in zip(
             *(c.tolist() for c in columns), strict=True
         )
+    }
+
+
+def _of_flags(plan: Plan, found: Flags) -> dict[Key, tuple[Any, ...]]:
+    columns = (found.device, found.time_us, found.channel, found.test)
+    return {
+        (plan.fleet.devices[device].id, utc_text(us), CHANNELS[channel], TESTS[test]): ()
+        for device, us, channel, test in zip(*(c.tolist() for c in columns), strict=True)
     }
 
 
@@ -219,6 +239,7 @@ def _replace(
             f"DELETE FROM {table} WHERE device_id = ANY(%s) AND start >= %s AND start < %s",
             (plan.fleet.ids(np.array(devices, dtype=np.int32)), stamp(from_us), stamp(to_us)),
         )
+    flags.replace(cursor, plan.fleet, ids, devices, (from_us, to_us), computed.flags)
     derived.write_intervals(cursor, ids, part.intervals, fresh=True)
     words = BindingWords(plan.bindings)
     derived.write_emissions(cursor, ids, words, part.emissions, fresh=True)

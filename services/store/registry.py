@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from ingest.errors import RegistryError
-from ingest.model import Device, Fleet, Replacement
+from ingest.model import Device, Fleet, QualityLimits, Replacement
 from mrv.project import Calibration, Project, ProjectDevice
 from services.store.json_text import exact
 
@@ -25,12 +25,16 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _DEVICES = (
     "SELECT d.id, d.site, d.class, d.profile, d.gateway, d.rated_power_w, "
     f"{_US.format('d.installed')}, {_US.format('d.removed')}, s.timezone, "
-    "coalesce(d.attributes -> 'limits', '{}')::text "
+    "coalesce(d.attributes -> 'limits', '{}')::text, s.latitude, s.longitude "
     "FROM device d JOIN site s ON s.id = d.site ORDER BY d.id"
 )
 _SWAPS = (
     f"SELECT device_id, channel, {_US.format('at')}, last_value, first_value "
     "FROM device_replacement ORDER BY device_id, at, channel"
+)
+_QUALITY = (
+    f"SELECT device_id, channel, {_US.format('begins')}, limits "
+    "FROM device_quality ORDER BY device_id, channel, begins"
 )
 _PROJECTS = (
     "SELECT id, name, methodology, version, timezone, "
@@ -61,13 +65,17 @@ def load_fleet(conn: Connection[TupleRow]) -> Fleet:
     swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
     for device, channel, at_us, last, first in conn.execute(_SWAPS):
         swaps[device].append(Replacement(channel, at_us, last, first))
+    quality: defaultdict[str, list[QualityLimits]] = defaultdict(list)
+    for device, channel, begins_us, limits in conn.execute(_QUALITY):
+        quality[device].append(QualityLimits(channel, begins_us, limits))
     devices = [
         Device(
             name, site, class_id, profile, gateway, rated, begin, end, tuple(swaps[name]),
-            zone, _limits(text),
+            zone, _limits(text), tuple(quality[name]), (latitude, longitude),
         )
         for (
-            name, site, class_id, profile, gateway, rated, begin, end, zone, text
+            name, site, class_id, profile, gateway, rated, begin, end, zone, text,
+            latitude, longitude
         ) in conn.execute(_DEVICES)
     ]  # fmt: skip
     topics = conn.execute("SELECT template FROM topic_template WHERE active ORDER BY id")

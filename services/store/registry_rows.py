@@ -16,6 +16,7 @@ from services.registry.entries import (
     Programme,
     Project,
     ProjectDevice,
+    Quality,
     Registry,
     Replacement,
     Reported,
@@ -73,7 +74,7 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
         swaps[device].append(Replacement(channel, at.astimezone(UTC), last, first, reason))
     rows = conn.execute(
         "SELECT id, site, class, profile, gateway, rated_power_w, installed, removed, serial, "
-        "attributes::text FROM device ORDER BY id"
+        "attributes::text, check_of, check_percent FROM device ORDER BY id"
     ).fetchall()
     certificates = load_calibrations(conn, [row[0] for row in rows])
     return [
@@ -83,6 +84,7 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
             class_id=class_id,
             profile=profile,
             gateway=gateway,
+    limits = _quality(conn)
             rated_power_w=rated,
             installed=installed.astimezone(UTC),
             removed=removed.astimezone(UTC) if removed else None,
@@ -92,12 +94,16 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
             replacements=tuple(swaps[name]),
         )
         for (
-            name, site, class_id, profile, gateway, rated, installed, removed, serial, attributes
+            name, site, class_id, profile, gateway, rated, installed, removed, serial, attributes,
+            check_of, percent
         ) in rows
     ]  # fmt: skip
 
 
 def _projects(conn: Connection[TupleRow]) -> list[Project]:
+            quality=tuple(limits[name]),
+            check_of=check_of,
+            check_percent=percent,
     bound = _bound(conn)
     return [
         Project(
@@ -105,6 +111,16 @@ def _projects(conn: Connection[TupleRow]) -> list[Project]:
             name=name,
             methodology=methodology,
             version=version,
+def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
+    found: defaultdict[str, list[Quality]] = defaultdict(list)
+    for device, channel, begins, limits, reason in conn.execute(
+        "SELECT device_id, channel, begins, limits, reason FROM device_quality "
+        'ORDER BY device_id, channel COLLATE "C", begins'
+    ):
+        found[device].append(Quality(channel, begins.astimezone(UTC), limits, reason))
+    return found
+
+
             crediting_from=first,
             crediting_to=end,
             devices=tuple(_with_dates(*b, first, end, zone) for b in bound[project]),

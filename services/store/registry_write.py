@@ -53,12 +53,15 @@ def _write_topics(cur: Cursor[TupleRow], topics: list[Topic]) -> None:
 
 
 def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
-    columns = "id site class profile gateway rated_power_w installed removed serial attributes"
+    columns = (
+        "id site class profile gateway rated_power_w installed removed serial attributes "
+        "check_of check_percent"
+    )
     cur.executemany(
         _upsert("device", columns),
         [
             (d.id, d.site, d.class_id, d.profile, d.gateway, d.rated_power_w, d.installed,
-             d.removed, d.serial, jsonb(d.attributes))
+             d.removed, d.serial, jsonb(d.attributes), d.check_of, d.check_percent)
             for d in devices
         ],
     )  # fmt: skip
@@ -87,6 +90,7 @@ def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> N
     )
     before = {(*r[:2], r[2].astimezone(UTC), *r[3:]) for r in
               cur.execute(same, [[d.id for d in devices]]).fetchall()}  # fmt: skip
+    _write_quality(cur, devices, author)
     cur.executemany(
         "DELETE FROM device_replacement WHERE device_id = %s AND channel = %s AND at = %s",
         [r[:3] for r in before - set(rows)],
@@ -112,6 +116,36 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
     )  # fmt: skip
     cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
     cur.executemany(
+def _write_quality(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+    """Write limits of quality tests; those that stay as they were keep author and date."""
+    names = [d.id for d in devices]
+    same = "SELECT device_id, channel, begins, limits, reason FROM device_quality"
+    before = {
+        (device, channel, begins.astimezone(UTC)): (limits, reason)
+        for device, channel, begins, limits, reason in cur.execute(
+            f"{same} WHERE device_id = ANY(%s)", [names]
+        ).fetchall()
+    }
+    after = {
+        (d.id, q.channel, q.begins): (dict(q.limits), q.reason)
+        for d in devices
+        for q in d.quality or ()
+    }
+    cur.executemany(
+        "DELETE FROM device_quality WHERE device_id = %s AND channel = %s AND begins = %s",
+        [key for key, held in before.items() if after.get(key) != held],
+    )
+    cur.executemany(
+        "INSERT INTO device_quality (device_id, channel, begins, limits, reason, author)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        [
+            (*key, jsonb(limits), reason, author)
+            for key, (limits, reason) in after.items()
+            if before.get(key) != (limits, reason)
+        ],
+    )
+
+
         "INSERT INTO project_device VALUES (%s, %s, %s, %s, %s, %s)",
         [
             (project.id, d.device, d.role, jsonb(d.params), i, _range(*during_us(project, d, zone)))

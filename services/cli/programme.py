@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from ingest.errors import RegistryError
-from mrv.transfer import rules, transferable
 from services.cli.database import database_url
-from services.store import programme as stored
 from services.store.pool import connect
-
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from services.store.programme import ActionYear, ProjectCredits
-
-_ACCOUNTS = (
-    "target and reported are the city's account, modelled; monitored and issued are the"
-    " projects', measured. The two are never added, nor an action and its parts."
-)
+from services.store.progress import progress_document
 
 
 @click.group()
@@ -56,68 +44,8 @@ def progress(year: int | None, *, as_json: bool) -> None:
       tonne programme progress --year 2026 --json
     """
     with connect(database_url(), role="tonne_mrv", name="tonne programme", autocommit=True) as conn:
-        name = stored.name_of(conn)
-        if name is None:
-            raise RegistryError(
-                "no programme is registered; import one with `tonne registry import`, under the"
-                " key `programme`"
-            )
-        year = year or stored.last_year(conn)
-        actions, credits_ = stored.actions(conn, year), stored.credits_of(conn)
-    document = {
-        "programme": name,
-        "year": year,
-        "accounts": _ACCOUNTS,
-        "actions": [_action(a) for a in actions],
-        "transfer": {
-            "rules": rules().title,
-            "in_force": rules().in_force.isoformat(),
-            "projects": [_credits(c) for c in credits_],
-        },
-    }
+        document = progress_document(conn, year)
     click.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else _text(document))
-
-
-def _action(one: ActionYear) -> dict[str, Any]:
-    return {
-        "action": one.action,
-        "name": one.name,
-        "part_of": one.part_of,
-        "city_model": {
-            "target_t_per_year": _decimal(one.target_t),
-            "target_year": one.target_year,
-            "reported_t": _decimal(one.city_reported_t),
-            "reported_percent_of_target": _percent(one.city_reported_t, one.target_t),
-        },
-        "projects": {
-            "count": one.projects,
-            "expected_t_per_year": _decimal(one.expected_t),
-            "monitored_t": _decimal(one.monitored_t),
-            "monitored_percent_of_target": _percent(one.monitored_t, one.target_t),
-            "issued_credits_t": None if one.issued_t is None else int(one.issued_t),
-        },
-    }
-
-
-def _credits(one: ProjectCredits) -> dict[str, Any]:
-    found = transferable(one.issued_t, one.transfer)
-    return {
-        "project": one.project,
-        "action": one.action,
-        "issued_credits_t": one.issued_t,
-        "transferable_t": "not determined" if found.credit_t is None else found.credit_t,
-        "basis": found.basis,
-        "condition": found.condition,
-    }
-
-
-def _decimal(value: Decimal | None) -> str | None:
-    return None if value is None else f"{value:f}"
-
-
-def _percent(part: Decimal | None, whole: Decimal | None) -> str | None:
-    """Per cent with three decimals, as text."""
-    return f"{part / whole * 100:.3f}" if part is not None and whole else None
 
 
 def _text(document: dict[str, Any]) -> str:

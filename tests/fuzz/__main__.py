@@ -3,8 +3,8 @@
 
 Nothing may crash, hang, grow or be read that is not said.  What breaks one of
 these is written to `tests/fuzz/found/`; mended, it moves to `tests/fuzz/corpus/`,
-which the tests run.  `--atheris` lets coverage choose the payloads (needs the
-dependency group `fuzz`).
+which the tests run.  `--atheris` lets coverage choose the payloads of one
+codec (needs the dependency group `fuzz`).
 """
 
 # ruff: noqa: T201 (figures are its output)
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
 import signal
 import sys
@@ -20,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz import by_coverage, properties, seeds
+from tests.fuzz import properties, seeds
 from tests.fuzz.mutate import mutate
 
 FOUND = Path(__file__).parent / "found"
@@ -42,7 +43,9 @@ def main() -> None:
     options = parser.parse_args()
     held = seeds.gather()
     if options.atheris:
-        by_coverage.run(options.codecs[0] if options.codecs else "json", held, options.count)
+        codec, runs = (options.codecs or ["json"])[0], str(options.count)
+        command = [sys.executable, "-m", "tests.fuzz.by_coverage", codec, runs]
+        os.execv(sys.executable, command)  # noqa: S606 (it must import the codecs itself)
     figures = {}
     for codec in options.codecs or held:
         figures[codec] = fuzz(codec, held, options.count, options.seed)

@@ -1,28 +1,26 @@
-"""Payloads chosen by the branches that they reach: atheris, where it is installed."""
+"""Payloads chosen by the branches that they reach: atheris, of the dependency group `fuzz`."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
 
-from tests.fuzz import properties
+import atheris
+
+with atheris.instrument_imports(include=["ingest"], enable_loader_override=False):
+    from tests.fuzz import properties, seeds
 
 
-def run(codec: str, held: dict[str, list[bytes]], count: int) -> NoReturn:
+def main(codec: str, count: int) -> None:
     """Fuzz one codec from its seeds; the process ends with libFuzzer's own report."""
-    import atheris  # noqa: PLC0415 (optional)
-
-    atheris.instrument_imports(include=["ingest"])
-
-    def one(data: bytes) -> None:
-        properties.judge(codec, data)
-
     with tempfile.TemporaryDirectory() as folder:
-        for i, payload in enumerate(held[codec]):
+        for i, payload in enumerate(seeds.gather()[codec]):
             Path(folder, str(i)).write_bytes(payload)
-        atheris.instrument_all()
-        atheris.Setup([sys.argv[0], folder, f"-runs={count}", "-max_len=4096"], one)
+        options = [sys.argv[0], folder, f"-runs={count}", "-max_len=4096", "-timeout=20"]
+        atheris.Setup(options, lambda data: properties.judge(codec, data) and None)
         atheris.Fuzz()
-    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

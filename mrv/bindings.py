@@ -77,6 +77,22 @@ def key(device: Int64, quantity: Int64, start_us: Int64) -> Int64:
     return ((device * len(QUANTITY_INDEX) + quantity) << _SHIFT) + start_us // INTERVAL_US
 
 
+def segments(bindings: Bindings) -> Iterator[tuple[int, int, int, int, Source]]:
+    """Yield project, device, begin and end [us UTC], source of each segment."""
+    mask = (1 << _SHIFT) - 1
+    for i, (begin, end) in enumerate(
+        zip(bindings.begin.tolist(), bindings.end.tolist(), strict=True)
+    ):
+        yield (
+            int(bindings.project[i]),
+            (begin >> _SHIFT) // len(QUANTITY_INDEX),
+            (begin & mask) * INTERVAL_US,
+            # an end may be the first interval of nothing: it is counted from the begin
+            (begin & mask) * INTERVAL_US + (end - begin) * INTERVAL_US,
+            bindings.sources[bindings.source[i]],
+        )
+
+
 def compile_bindings(projects: Iterable[Project], fleet: Fleet, factors: Factors) -> Bindings:
     """
     Compile the projects of a registry version for `mrv.account.account`.

@@ -51,6 +51,23 @@ class FactorBook:
         for kind in sorted(self._by_kind):
             yield from self._by_kind[kind]
 
+    def with_more(self, more: Iterable[Factor]) -> FactorBook:
+        """
+        Return a book that holds others too; one whose id is here already stays out.
+
+        Raises
+        ------
+        FactorError
+            If two of one kind are valid on the same day.
+        """
+        own = list(self)
+        known = {factor.id for factor in own}
+        return FactorBook([*own, *(factor for factor in more if factor.id not in known)])
+
+    def kinds(self) -> list[str]:
+        """Return all kinds there are."""
+        return sorted(self._by_kind)
+
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
         """
         Return the factor of a kind for a direction on a local date.

@@ -40,6 +40,22 @@ def to_record(factor: Factor) -> dict[str, Any]:
     return record
 
 
+def factor_of(record: Mapping[str, Any], name: str = "registry") -> Factor:
+    """
+    Read a factor's fields with dates as text and no hash; `name` stands in errors.
+
+    Raises
+    ------
+    FactorError
+        If a field is missing or malformed.
+    """
+    entry = {key: value for key, value in record.items() if key != "sha256"}
+    for key in _DATES:
+        if key in entry:
+            entry[key] = _date(entry[key], record)
+    return parse_entry(entry, name)
+
+
 def from_record(record: Mapping[str, Any]) -> Factor:
     """
     Read what `to_record` wrote.
@@ -49,11 +65,7 @@ def from_record(record: Mapping[str, Any]) -> Factor:
     FactorError
         If a field is missing or malformed, or the hash is not of these fields.
     """
-    entry = {name: value for name, value in record.items() if name != "sha256"}
-    for name in _DATES:
-        if name in entry:
-            entry[name] = _date(entry[name], record)
-    factor = parse_entry(entry, "factors.json")
+    factor = factor_of(record, "factors.json")
     if factor.sha256 != record.get("sha256"):
         raise FactorError(
             f"factor {factor.id!r} has hash {factor.sha256}, its record says"
@@ -67,7 +79,7 @@ def _date(text: object, record: Mapping[str, Any]) -> date:
         return date.fromisoformat(str(text))
     except ValueError:
         raise FactorError(
-            f"factors.json: factor {record.get('id')!r} has the date {text!r}; write 2026-01-31"
+            f"factor {record.get('id')!r} has the date {text!r}; write 2026-01-31"
         ) from None
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "evaluate": Entry("services.cli.evaluate:evaluate", "One methodology on given inputs."),
     "estimate": Entry("services.cli.estimate:estimate", "A planned system, before its meters."),
     "indicator": Entry("services.cli.indicator:indicator", "Air, water and noise: no carbon."),
+    "factors": Entry("services.cli.factors:factors", "Published factors, and what they change."),
     "programme": Entry("services.cli.programme:programme", "Targets and progress by action."),
     "period": Entry("services.cli.period:period", "Close a monitoring period."),
     "statement": Entry("services.cli.statement:statement", "The life of a statement."),

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ingest.errors import RegistryError
-from mrv import factors
 from services.cli.database import database_url
 from services.cli.errors import Exit
 from services.cli.times import span_us
 from services.flow import Plan
 from services.store import registry
+from services.store.factors import load_book
 from services.store.pool import connect
 from services.store.rebuild import AT_ONCE
 from services.store.rebuild import rebuild as rebuild_devices
@@ -46,7 +46,7 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
     span = span_us(begin, end, "UTC")
     url = database_url()
     with connect(url, role="tonne_ingest", name="tonne rebuild", autocommit=True) as conn:
-        plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), factors.load())
+        plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
         members = _members(plan, device)
         found: list[Difference] = []
         with click.progressbar(

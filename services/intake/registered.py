@@ -8,11 +8,14 @@ does not know; a version that cannot be taken up whole is asked for again.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from ingest.decode import SPARKPLUG
 from ingest.pipeline import Admitted, admit
 from services.flow import Plan
 from services.store import registry
+from services.store.factors import load_published
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
     from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
     from ingest.mqtt.topics import Router
-    from mrv.model import Factors
+    from mrv.factors import FactorBook
+    from services.intake.sparkplug import Turn
 
 CHECK_S = 2.0
 
@@ -85,12 +89,13 @@ class Registered(Generic[_T]):
         return True
 
 
-def load_plan(connection: Connection[TupleRow], factors: Factors) -> Plan:
-    """Load and compile devices and projects of one version."""
+def load_plan(connection: Connection[TupleRow], factors: FactorBook) -> Plan:
+    """Load and compile devices, projects and published factors of one version."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         fleet, projects = registry.load_fleet(connection), registry.load_projects(connection)
-    return Plan.of(fleet, projects, factors)
+        book = factors.with_more(load_published(connection))
+    return Plan.of(fleet, projects, book)
 
 
 class HasRouter(HasFleet, Protocol):
@@ -108,6 +113,7 @@ def admit_inbox(
     registered: Registered[_R],
     ask: Callable[[Callable[[Connection[TupleRow]], object]], object],
     inbox: Inbox,
+    turn: Turn | None = None,
 ) -> Admitted:
     """
     Admit messages; a device not known is looked for in a newer registry first.
@@ -117,23 +123,30 @@ def admit_inbox(
     ask : callable
         Does what it is given over a connection: or not, where the version in
         use is good enough while the database is away.
+    turn : Turn, optional
+        Reads Sparkplug's messages; without it they are passed on unread.
     """
     ask(registered.look)
     router = registered.held.router
-    admitted = _admit(router, inbox)
+    admitted = _admit(router, inbox, turn)
     if any(r.reason == "unknown_device" for r in admitted.rejected):
         ask(registered.refresh)
         if registered.held.router is not router:
-            admitted = _admit(registered.held.router, inbox)
+            admitted = _admit(registered.held.router, inbox, turn)
     return admitted
 
 
-def _admit(router: Router, inbox: Inbox) -> Admitted:
-    return admit(
+def _admit(router: Router, inbox: Inbox, turn: Turn | None) -> Admitted:
+    admitted = admit(
         router.fleet,
         router.route,
         inbox.topics,
         inbox.payloads,
         inbox.content_types,
         inbox.received_us,
+        None if turn is None else partial(turn.read, router.fleet, inbox),
     )
+    if turn is not None:
+        admitted.rejected.extend(turn.outcome.rejected)
+        admitted.codecs.extend(SPARKPLUG for _ in turn.outcome.released)
+    return admitted

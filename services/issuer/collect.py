@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.model import Frame, IntervalRows
-from mrv import canonical, factors
+from mrv import canonical
 from mrv.calendar import instant_us, utc_text
 from mrv.errors import PeriodError
 from mrv.factors.records import book_of
@@ -22,6 +22,7 @@ from mrv.statement.case import Case
 from mrv.statement.plan import MonitoringPlan, read_plan
 from services.store import periods, registry, statements
 from services.store.derived import intervals_of
+from services.store.factors import load_book
 from services.store.periods import Reach
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def collect(conn: Connection[TupleRow], project_id: str, from_us: int, to_us: in
             intervals_of(cursor, fleet, from_us, to_us, ids), pairs, from_us, to_us
         )
         frames = _enough(cursor, fleet, pairs, stored, from_us, to_us)
-    return Case(plan, frames, stored, from_us, to_us, factors.load())
+    return Case(plan, frames, stored, from_us, to_us, load_book(conn))
 
 
 def _plan(conn: Connection[TupleRow], project_id: str, from_us: int, to_us: int) -> MonitoringPlan:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from services.registry import wire
-from services.registry.entries import CHECK_PERCENT, Device, Entry, Programme, Project, Site, Topic
+from services.registry.entries import (
+    CHECK_PERCENT,
+    Device,
+    Entry,
+    Programme,
+    Project,
+    Published,
+    Site,
+    Topic,
+)
 from services.registry.located import NUMBER
 
 if TYPE_CHECKING:
@@ -27,6 +36,8 @@ def document(entry: Entry) -> dict[str, Any]:
         return _device(entry)
     if isinstance(entry, Project):
         return _project(entry)
+    if isinstance(entry, Published):
+        return _published(entry)
     return _programme(entry)
 
 
@@ -36,6 +47,7 @@ def to_yaml(registry: Registry) -> str:
         "sites": [document(e) for e in registry.sites.values()],
         "devices": [document(e) for e in registry.devices.values()],
         "topics": [document(e) for e in registry.topics.values()],
+        "factors": [document(e) for e in registry.factors.values()],
         "projects": [document(e) for e in registry.projects.values()],
     }
     if registry.programme is not None:
@@ -58,6 +70,9 @@ def _device(device: Device) -> dict[str, Any]:
         attributes=dict(device.attributes),
         calibrations=[_calibration(c) for c in device.calibrations or ()],
         replacements=[_replacement(device.class_id, r) for r in device.replacements or ()],
+        quality=[_quality(q) for q in device.quality or ()],
+        check_of=device.check_of,
+        check_percent=None if device.check_percent == CHECK_PERCENT else device.check_percent,
     )
 
 
@@ -70,9 +85,6 @@ def _calibration(calibration: Calibration) -> dict[str, Any]:
         max_error_percent=calibration.max_error_percent,
     )
 
-        quality=[_quality(q) for q in device.quality or ()],
-        check_of=device.check_of,
-        check_percent=None if device.check_percent == CHECK_PERCENT else device.check_percent,
 
 def _replacement(class_id: str, swap: Replacement) -> dict[str, Any]:
     register = next(r for r in wire.registers(class_id).values() if r.column == swap.channel)
@@ -83,6 +95,11 @@ def _replacement(class_id: str, swap: Replacement) -> dict[str, Any]:
         "first": register.to_file(swap.first),
         "reason": swap.reason,
     }
+
+
+def _quality(quality: Quality) -> dict[str, Any]:
+    begins = {"channel": quality.channel, "from": _time(quality.begins)}
+    return begins | dict(quality.limits) | {"reason": quality.reason}
 
 
 def _project(project: Project) -> dict[str, Any]:
@@ -97,14 +114,17 @@ def _project(project: Project) -> dict[str, Any]:
         parameters=dict(project.parameters),
         expected=dict(project.expected),
         modules=asdict(modules) if modules else None,
-def _quality(quality: Quality) -> dict[str, Any]:
-    begins = {"channel": quality.channel, "from": _time(quality.begins)}
-    return begins | dict(quality.limits) | {"reason": quality.reason}
-
-
         action=project.action,
         transfer=_transfer(project.transfer),
     )
+
+
+def _published(factor: Published) -> dict[str, Any]:
+    record = dict(factor.record)
+    days: dict[str, Any] = {
+        k: date.fromisoformat(record[k]) for k in ("valid_from", "valid_to") if k in record
+    }
+    return {**record, "value": Decimal(record["value"]), **days}
 
 
 def _transfer(one: TransferClass | None) -> dict[str, Any] | None:

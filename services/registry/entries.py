@@ -163,7 +163,16 @@ class Programme:
         return "programme"
 
 
-Entry = Site | Device | Topic | Project | Programme
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A factor that was published after this version of tonne, as its TOML would say it."""
+
+    kind: ClassVar[str] = "factor"
+    id: str
+    record: Mapping[str, Any]
+
+
+Entry = Site | Device | Topic | Published | Project | Programme
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +200,11 @@ class Registry:
     def topics(self) -> dict[str, Topic]:
         """Topic templates by id."""
         return {e.id: e for e in self.entries.values() if isinstance(e, Topic)}
+
+    @property
+    def factors(self) -> dict[str, Published]:
+        """Published factors by id."""
+        return {e.id: e for e in self.entries.values() if isinstance(e, Published)}
 
     @property
     def projects(self) -> dict[str, Project]:

@@ -21,9 +21,16 @@ SECTIONS: dict[str, Callable[[Row], Entry]] = {
     "sites": parse.site,
     "devices": parse.device,
     "topics": parse.topic,
+    "factors": parse.published,
     "projects": parse.project,
 }
-KINDS = {"sites": "site", "devices": "device", "topics": "topic", "projects": "project"}
+KINDS = {
+    "sites": "site",
+    "devices": "device",
+    "topics": "topic",
+    "factors": "factor",
+    "projects": "project",
+}
 MAX_BYTES = 256 << 20
 
 

@@ -7,7 +7,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ingest import classes, profiles
-from mrv import factors
 from mrv.acceptance import KEY, accepted, parameters_of, unaccepted
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors.ledger import Ledger
@@ -19,12 +18,13 @@ from services.registry.finding import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mrv.factors import FactorBook
     from mrv.inputs import Inputs
     from mrv.model import Methodology, RoleNeeds
     from services.registry.entries import Device, Project, ProjectDevice
 
 
-def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
+def check(project: Project, devices: Mapping[str, Device], book: FactorBook) -> Iterator[Finding]:
     """Hold a project whose devices are all registered against its methodology."""
     try:
         methodology = find(project.methodology, project.version)
@@ -37,11 +37,11 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
         names = accepted(project.parameters, "parameters")
     except MethodologyError as error:
         errors.append(str(error))
-    errors += () if errors else _unknown(names)
+    errors += () if errors else _unknown(names, book)
     if errors:
         yield from (_finding(project, text) for text in errors)
         return
-    yield from _from_memory(project, methodology, parameters, names)
+    yield from _from_memory(project, methodology, parameters, names, book)
     candidate = _candidate(project, parameters, devices)
     for condition in methodology.applicability:
         broken = condition.test(candidate)
@@ -52,17 +52,21 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _unknown(names: frozenset[str]) -> Iterator[str]:
-    known = {factor.id for factor in factors.load()}
+def _unknown(names: frozenset[str], book: FactorBook) -> Iterator[str]:
+    known = {factor.id for factor in book}
     for name in sorted(names - known):
         yield f"parameters.{KEY}: {name!r} is no factor; `tonne evaluate --describe` lists ids"
 
 
 def _from_memory(
-    project: Project, methodology: Methodology, parameters: Inputs, names: frozenset[str]
+    project: Project,
+    methodology: Methodology,
+    parameters: Inputs,
+    names: frozenset[str],
+    book: FactorBook,
 ) -> Iterator[Finding]:
     """Warn of factors that were never compared with their text and that nobody accepted."""
-    ledger, year = Ledger(factors.load()), project.crediting_from.year
+    ledger, year = Ledger(book), project.crediting_from.year
     alike = {(d.role, tuple(sorted(d.params.items()))): d for d in project.devices}
     try:
         for bound in alike.values():

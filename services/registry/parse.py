@@ -6,17 +6,20 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mrv.errors import FactorError
+from mrv.factors.records import factor_of
 from mrv.project import Calibration
 from mrv.transfer import TransferClass
 from services.registry import limits, wire
 from services.registry.entries import (
+    CHECK_PERCENT,
     Action,
     Device,
-    CHECK_PERCENT,
     Modules,
     Programme,
     Project,
     ProjectDevice,
+    Published,
     Replacement,
     Reported,
     Site,
@@ -33,6 +36,8 @@ Item = TypeVar("Item")
 MAX_RATED_W = 10**12
 MAX_EXPECTED = 10**15
 YEARS = 1990, 2200
+# read, transcribed, second-hand, back-solved, from memory
+CERTAINTIES = ("R", "T", "r", "B", "M")
 
 
 def site(row: Row) -> Site:
@@ -53,12 +58,12 @@ def device(row: Row) -> Device:
              "serial", "attributes", "calibrations", "replacements", "quality", "check_of",
              "check_percent")  # fmt: skip
     class_id = row.text("class")
+    rated = row.whole("rated_power_w", 1, MAX_RATED_W)
     return Device(
         id=row.identifier("id"),
         site=row.identifier("site"),
         class_id=class_id,
         profile=row.text("profile"),
-    rated = row.whole("rated_power_w", 1, MAX_RATED_W)
         gateway=row.identifier("gateway") if row.has("gateway") else None,
         rated_power_w=rated,
         installed=row.required("installed", row.moment("installed"), "a time with its offset"),
@@ -69,19 +74,45 @@ def device(row: Row) -> Device:
             row, "calibrations", _calibration, lambda c: (c.performed, c.certificate)
         ),
         replacements=_list(row, "replacements", _replacer(class_id), lambda r: (r.channel, r.at)),
-    )
-
-
-def topic(row: Row) -> Topic:
-    """Read a topic template."""
         quality=_list(
             row, "quality", limits.reader(class_id, rated), lambda q: (q.channel, q.begins)
         ),
         check_of=row.identifier("check_of") if row.has("check_of") else None,
         check_percent=_share(row),
+    )
+
+
+def topic(row: Row) -> Topic:
+    """Read a topic template."""
     row.only(*(f.name for f in fields(Topic)))
     active = row.flag("active")
     return Topic(row.identifier("id"), row.text("template"), active is None or active)
+
+
+def published(row: Row) -> Published:
+    """Read a factor with the keys of `mrv/factors/*.toml`; its value keeps its digits."""
+    row.only("id", "kind", "value", "unit", "direction", "valid_from", "valid_to", "source",
+             "certainty", "verified")  # fmt: skip
+    name = row.identifier("id")
+    row.required("value", row.number("value", 0, MAX_EXPECTED), "the published number")
+    texts = {key: row.text(key) for key in ("kind", "unit", "direction", "source", "certainty")}
+    days = {key: row.day(key) for key in ("valid_from", "valid_to")}
+    if texts["certainty"] and texts["certainty"] not in CERTAINTIES:
+        known = ", ".join(CERTAINTIES)
+        row.problem("certainty", f"{texts['certainty']!r} must be one of {known}")
+    record = {
+        "id": name,
+        **texts,
+        "value": str(row.table.cells.get("value", "")),
+        **{key: day.isoformat() for key, day in days.items() if day},
+        "verified": bool(row.required("verified", row.flag("verified"), "true or false")),
+    }
+    if not row.problems:
+        try:
+            factor_of(record)
+        except FactorError as error:
+            row.problem(None, str(error))
+    return Published(name, record)
 
 
 def project(row: Row) -> Project:
@@ -122,6 +153,13 @@ def programme(row: Row) -> Programme:
     return Programme(row.text("name"), found)
 
 
+def _share(row: Row) -> Decimal | int:
+    if row.has("check_percent") and not row.has("check_of"):
+        row.problem("check_percent", "says nothing without check_of; name the meter it checks")
+    found = row.number("check_percent", 0.01, 100)
+    return CHECK_PERCENT if found is None else found
+
+
 def _degrees(row: Row, key: str, most: int) -> float:
     return float(row.required(key, row.number(key, -most, most), "decimal degrees") or 0)
 
@@ -153,13 +191,6 @@ def _one(row: Row, key: str, *known: str) -> Row:
 def _gather(row: Row, *inner: Row) -> None:
     for one in inner:
         row.problems.extend(one.problems)
-def _share(row: Row) -> Decimal | int:
-    if row.has("check_percent") and not row.has("check_of"):
-        row.problem("check_percent", "says nothing without check_of; name the meter it checks")
-    found = row.number("check_percent", 0.01, 100)
-    return CHECK_PERCENT if found is None else found
-
-
 
 
 def _calibration(row: Row) -> Calibration:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -17,7 +18,10 @@ from zoneinfo import available_timezones
 from ingest import classes, profiles
 from ingest.errors import RegistryError
 from ingest.mqtt import templates
+from mrv import factors
 from mrv.calendar import period_us
+from mrv.errors import FactorError
+from mrv.factors.records import factor_of
 from services.registry import needs, plausible
 from services.registry.entries import Device, Site
 from services.registry.finding import Finding
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ingest.mqtt.templates import Template
+    from mrv.factors import FactorBook
     from services.registry.entries import Project, ProjectDevice, Registry, Topic
 
 
@@ -38,6 +43,8 @@ def check(registry: Registry) -> Iterator[Finding]:
             yield Finding(site.kind, site.id, f"timezone: {text}")
     for device in devices.values():
         yield from _device(device, registry_sites=set(sites), devices=devices)
+    book, wrong = _book(registry)
+    yield from wrong
     yield from _topics([t for t in registry.topics.values() if t.active])
     for project in projects.values():
         missing = [d.device for d in project.devices if d.device not in devices]
@@ -45,9 +52,36 @@ def check(registry: Registry) -> Iterator[Finding]:
             text = f"{name!r} is not registered; add it under `devices`"
             yield Finding(project.kind, project.id, f"devices: {text}")
         if not missing:
-            yield from needs.check(project, devices)
+            yield from needs.check(project, devices, book)
             yield from plausible.check(project, devices)
     yield from _shared(registry)
+
+
+def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
+    """All factors, those of the registry too, and what is wrong with these."""
+    book = factors.load()
+    found: list[Finding] = []
+    own = {factor.id: factor for factor in book}
+    kinds = book.kinds()
+    for entry in registry.factors.values():
+        factor = factor_of(entry.record)
+        if factor.kind not in kinds:
+            near = ", ".join(get_close_matches(factor.kind, kinds, 3)) or "see mrv/factors"
+            text = f"kind: no equation asks for {factor.kind!r}; did you mean {near}?"
+            found.append(Finding(entry.kind, entry.id, text))
+        elif factor.id in own:
+            same = factor.text == own[factor.id].text
+            text = (
+                f"id: tonne publishes {factor.id!r} itself, as {own[factor.id].text}, and its"
+                f" value counts{'' if same else ', not ' + factor.text}"
+            )
+            found.append(Finding(entry.kind, entry.id, text, warning=same))
+        else:
+            try:
+                book = book.with_more([factor])
+            except FactorError as error:
+                found.append(Finding(entry.kind, entry.id, f"valid_from: {error}"))
+    return book, found
 
 
 def _device(
@@ -72,6 +106,27 @@ def _device(
         yield finding(f"gateway: {device.gateway!r} is not registered; add it under `devices`")
     elif device.gateway is not None:
         yield from (finding(text) for text in _loop(device, devices))
+    if device.check_of is not None:
+        yield from (finding(f"check_of: {text}") for text in _check_meter(device, devices))
+
+
+def _check_meter(device: Device, devices: dict[str, Device]) -> Iterator[str]:
+    """Say why a meter cannot be the check meter of another."""
+    main = devices.get(device.check_of or "")
+    if main is None:
+        yield f"{device.check_of!r} is not registered; add it under `devices`"
+    elif main.id == device.id:
+        yield "a meter cannot check itself; name the main meter"
+    elif main.check_of is not None:
+        yield f"{main.id} is a check meter itself, of {main.check_of}; name the main meter"
+    elif not _energy(device) & _energy(main):
+        yield f"{main.id} counts no energy that {device.id} counts; name a meter that does"
+
+
+def _energy(device: Device) -> set[str]:
+    device_class = classes.load().get(device.class_id)
+    registers = device_class.registers if device_class else []
+    return {str(r.quantity) for r in registers if r.unit == "Wh"}
 
 
 def _topics(topics: list[Topic]) -> Iterator[Finding]:
@@ -106,27 +161,6 @@ class _Service:
     begin: int
     end: int
     project: Project
-    if device.check_of is not None:
-        yield from (finding(f"check_of: {text}") for text in _check_meter(device, devices))
-
-
-def _check_meter(device: Device, devices: dict[str, Device]) -> Iterator[str]:
-    """Say why a meter cannot be the check meter of another."""
-    main = devices.get(device.check_of or "")
-    if main is None:
-        yield f"{device.check_of!r} is not registered; add it under `devices`"
-    elif main.id == device.id:
-        yield "a meter cannot check itself; name the main meter"
-    elif main.check_of is not None:
-        yield f"{main.id} is a check meter itself, of {main.check_of}; name the main meter"
-    elif not _energy(device) & _energy(main):
-        yield f"{main.id} counts no energy that {device.id} counts; name a meter that does"
-
-
-def _energy(device: Device) -> set[str]:
-    device_class = classes.load().get(device.class_id)
-    registers = device_class.registers if device_class else []
-    return {str(r.quantity) for r in registers if r.unit == "Wh"}
     bound: ProjectDevice
 
 

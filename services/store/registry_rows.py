@@ -16,6 +16,7 @@ from services.registry.entries import (
     Programme,
     Project,
     ProjectDevice,
+    Published,
     Quality,
     Registry,
     Replacement,
@@ -42,6 +43,12 @@ def load_registry(conn: Connection[TupleRow]) -> Registry:
     entries += [
         Topic(*row)
         for row in conn.execute("SELECT id, template, active FROM topic_template ORDER BY id")
+    ]
+    entries += [
+        Published(name, exact(record))
+        for name, record in conn.execute(
+            "SELECT id, record::text FROM published_factor ORDER BY id"
+        )
     ]
     entries += _projects(conn)
     programme = conn.execute("SELECT name FROM programme").fetchone()
@@ -76,6 +83,7 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
         "SELECT id, site, class, profile, gateway, rated_power_w, installed, removed, serial, "
         "attributes::text, check_of, check_percent FROM device ORDER BY id"
     ).fetchall()
+    limits = _quality(conn)
     certificates = load_calibrations(conn, [row[0] for row in rows])
     return [
         Device(
@@ -84,7 +92,6 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
             class_id=class_id,
             profile=profile,
             gateway=gateway,
-    limits = _quality(conn)
             rated_power_w=rated,
             installed=installed.astimezone(UTC),
             removed=removed.astimezone(UTC) if removed else None,
@@ -92,6 +99,9 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
             attributes=exact(attributes),
             calibrations=certificates[name],
             replacements=tuple(swaps[name]),
+            quality=tuple(limits[name]),
+            check_of=check_of,
+            check_percent=percent,
         )
         for (
             name, site, class_id, profile, gateway, rated, installed, removed, serial, attributes,
@@ -100,17 +110,6 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
     ]  # fmt: skip
 
 
-def _projects(conn: Connection[TupleRow]) -> list[Project]:
-            quality=tuple(limits[name]),
-            check_of=check_of,
-            check_percent=percent,
-    bound = _bound(conn)
-    return [
-        Project(
-            id=project,
-            name=name,
-            methodology=methodology,
-            version=version,
 def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
     found: defaultdict[str, list[Quality]] = defaultdict(list)
     for device, channel, begins, limits, reason in conn.execute(
@@ -121,6 +120,14 @@ def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
     return found
 
 
+def _projects(conn: Connection[TupleRow]) -> list[Project]:
+    bound = _bound(conn)
+    return [
+        Project(
+            id=project,
+            name=name,
+            methodology=methodology,
+            version=version,
             crediting_from=first,
             crediting_to=end,
             devices=tuple(_with_dates(*b, first, end, zone) for b in bound[project]),

@@ -7,7 +7,16 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import period_us, utc_text
-from services.registry.entries import Device, Entry, Programme, Project, Registry, Site, Topic
+from services.registry.entries import (
+    Device,
+    Entry,
+    Programme,
+    Project,
+    Published,
+    Registry,
+    Site,
+    Topic,
+)
 from services.registry.rules import during_us, timezone
 from services.store.json_text import jsonb
 
@@ -27,6 +36,7 @@ def write_entries(
         _write_sites(cur, [e for e in changed if isinstance(e, Site)])
         _write_devices(cur, [e for e in changed if isinstance(e, Device)], author)
         _write_topics(cur, [e for e in changed if isinstance(e, Topic)])
+        _write_factors(cur, [e for e in changed if isinstance(e, Published)])
         for entry in changed:
             if isinstance(entry, Project):
                 _write_project(cur, entry, merged)
@@ -52,6 +62,11 @@ def _write_topics(cur: Cursor[TupleRow], topics: list[Topic]) -> None:
     cur.executemany(_upsert("topic_template", "id template active"), rows)
 
 
+def _write_factors(cur: Cursor[TupleRow], found: list[Published]) -> None:
+    rows = [(f.id, jsonb(f.record)) for f in found]
+    cur.executemany(_upsert("published_factor", "id record"), rows)
+
+
 def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
     columns = (
         "id site class profile gateway rated_power_w installed removed serial attributes "
@@ -75,6 +90,7 @@ def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) ->
         ],
     )
     _write_swaps(cur, devices, author)
+    _write_quality(cur, devices, author)
 
 
 def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
@@ -90,7 +106,6 @@ def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> N
     )
     before = {(*r[:2], r[2].astimezone(UTC), *r[3:]) for r in
               cur.execute(same, [[d.id for d in devices]]).fetchall()}  # fmt: skip
-    _write_quality(cur, devices, author)
     cur.executemany(
         "DELETE FROM device_replacement WHERE device_id = %s AND channel = %s AND at = %s",
         [r[:3] for r in before - set(rows)],
@@ -101,21 +116,6 @@ def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> N
     )
 
 
-def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) -> None:
-    zone = timezone(project, merged) or "UTC"
-    crediting = _range(*period_us(project.crediting_from, project.crediting_to, zone))
-    modules = project.modules
-    cur.execute(
-        _upsert("project", "id name methodology version timezone crediting crediting_from "
-                "crediting_to parameters expected modules action transfer"),
-        (project.id, project.name, project.methodology, project.version, zone, crediting,
-         project.crediting_from, project.crediting_to, jsonb(project.parameters),
-         jsonb(project.expected),
-         jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
-         project.action, jsonb(asdict(project.transfer)) if project.transfer else None),
-    )  # fmt: skip
-    cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
-    cur.executemany(
 def _write_quality(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
     """Write limits of quality tests; those that stay as they were keep author and date."""
     names = [d.id for d in devices]
@@ -146,6 +146,21 @@ def _write_quality(cur: Cursor[TupleRow], devices: list[Device], author: str) ->
     )
 
 
+def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) -> None:
+    zone = timezone(project, merged) or "UTC"
+    crediting = _range(*period_us(project.crediting_from, project.crediting_to, zone))
+    modules = project.modules
+    cur.execute(
+        _upsert("project", "id name methodology version timezone crediting crediting_from "
+                "crediting_to parameters expected modules action transfer"),
+        (project.id, project.name, project.methodology, project.version, zone, crediting,
+         project.crediting_from, project.crediting_to, jsonb(project.parameters),
+         jsonb(project.expected),
+         jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
+         project.action, jsonb(asdict(project.transfer)) if project.transfer else None),
+    )  # fmt: skip
+    cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
+    cur.executemany(
         "INSERT INTO project_device VALUES (%s, %s, %s, %s, %s, %s)",
         [
             (project.id, d.device, d.role, jsonb(d.params), i, _range(*during_us(project, d, zone)))

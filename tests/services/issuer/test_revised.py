@@ -1,0 +1,178 @@
+"""An official factor arrives after periods were closed with a provisional one."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from mrv.statement.credentials import Finding
+from services.cli.main import main
+from services.issuer import keys, life
+from services.issuer.close import close_period
+from services.store import enrolled, statements
+from services.store.pool import connect
+from tests.services.issuer import plant
+
+pytestmark = pytest.mark.integration
+OFFICIAL = """
+factors:
+  - id: vn-grid-2026
+    kind: grid.vn
+    value: 0.6100
+    unit: tCO2/MWh
+    direction: consumed
+    valid_from: 2026-01-01
+    valid_to: 2027-01-01
+    source: Department of Climate Change, a letter made up for this test
+    certainty: R
+    verified: true
+"""
+FIRST = ("2026-03-01", "2026-03-02")
+SECOND = ("2026-03-02", "2026-03-03")
+
+
+@pytest.fixture
+def tonne(database_url, monkeypatch):
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+
+    def run(*arguments, code=0):
+        told = CliRunner().invoke(main, [str(a) for a in arguments])
+        assert told.exit_code == code, (told.output, told.exception)
+        return told
+
+    return run
+
+
+def _mrv(url):
+    return connect(url, role="tonne_mrv", autocommit=True)
+
+
+@pytest.fixture
+def closed(database_url, tmp_path):
+    """One issued statement of the buses, and the next day's draft."""
+    plant.register(database_url, tmp_path)
+    plant.fill_buses(database_url)
+    with _mrv(database_url) as conn:
+        for role in ("operator", "verifier"):
+            enrolled.enroll(conn, keys.create(tmp_path, f"the-{role}", role))
+        operator, verifier = (
+            life.Signer(*keys.load(tmp_path, f"the-{role}")) for role in ("operator", "verifier")
+        )
+        issued = close_period(conn, "bus", *map(plant.us, FIRST), "test").statement
+        life.submit(conn, issued, operator)
+        life.verify(conn, issued, verifier, Finding("unmodified", "limited", "5"))
+        life.issue(conn, issued, life.log_signer(conn, tmp_path, "tonne-log"), "test")
+        draft = close_period(conn, "bus", *map(plant.us, SECOND), "test")
+    uses = {f.id: f.provisional for f in draft.result.factors}
+    assert uses["vn-grid-2023"]
+    return issued, draft.statement
+
+
+def _emissions(url):
+    with connect(url) as conn:
+        return conn.execute(
+            "SELECT factor, sum(project_ug) FROM interval_emission"
+            " WHERE device_id = 'ch-1' GROUP BY factor"
+        ).fetchall()
+
+
+def _affected(tonne, *more):
+    return json.loads(tonne("factors", "affected", "--json", *more).stdout)
+
+
+def test_the_official_value_takes_over(database_url, tmp_path, tonne, closed):
+    """Last year's factor would stay in periods that are not issued, unseen."""
+    issued, draft = closed
+    assert _affected(tonne)["statements"] == []
+    ((before, ug),) = _emissions(database_url)
+    file = tmp_path / "grid.yaml"
+    file.write_text(OFFICIAL)
+    assert "created   factor    vn-grid-2026" in tonne("registry", "import", file).stdout
+    found = {s["statement"]: s for s in _affected(tonne)["statements"]}
+    assert set(found) == {issued, draft}
+    (change,) = found[issued]["changes"]
+    assert change == {
+        "kind": "grid.vn",
+        "was": ["vn-grid-2023 = 0.6592 tCO2/MWh"],
+        "now": ["vn-grid-2026 = 0.6100 tCO2/MWh"],
+        "provisional": True,
+    }
+    assert found[issued]["to_do"].startswith(f"tonne statement supersede {issued}")
+
+    with _mrv(database_url) as conn:
+        body = statements.find(conn, issued).body
+    document = _affected(tonne, "--recompute")
+    again = {s["statement"]: s["closed_again_as"] for s in document["statements"]}
+    assert document["emission_rows_made_again"] > 0
+    assert again[issued] is None
+    assert again[draft] is not None
+    ((after, less),) = _emissions(database_url)
+    assert "vn-grid-2023" in before
+    assert "vn-grid-2026" in after
+    # each row is rounded up by itself, once before and once now
+    assert float(less) == pytest.approx(float(ug) * 0.61 / 0.6592, rel=1e-9)
+    span = ("--from", "2026-02-28", "--to", "2026-03-05")
+    tonne("rebuild", *span, "--check")
+    with _mrv(database_url) as conn:
+        assert statements.find(conn, issued).body == body
+    # the issued one stays on the list until it is superseded, the draft is done
+    left = _affected(tonne, "--recompute")
+    assert [s["statement"] for s in left["statements"]] == [issued]
+    assert left["emission_rows_made_again"] == 0
+    told = tonne("factors", "affected").stdout
+    assert f"{issued}  issued" in told
+    assert "provisional vn-grid-2023 = 0.6592 tCO2/MWh -> vn-grid-2026 = 0.6100" in told
+
+
+def test_an_issued_statement_is_superseded_by_hand(database_url, tmp_path, tonne, closed):
+    """Nobody could replace what the older factor overstated or understated."""
+    issued, _ = closed
+    file = tmp_path / "grid.yaml"
+    file.write_text(OFFICIAL)
+    tonne("registry", "import", file)
+    told = json.loads(
+        tonne("statement", "supersede", issued, "--reason", "official factor", "--json").stdout
+    )
+    assert told["supersedes"] == {"statement": issued, "reason": "official factor"}
+    shown = json.loads(tonne("statement", "show", told["statement"], "--json").stdout)
+    used = {f["id"]: f for f in shown["document"]["credentialSubject"]["factors"]}
+    assert used["vn-grid-2026"]["provisional"] is False
+    assert "vn-grid-2023" not in used
+
+
+def test_an_earlier_official_value_goes_on_as_provisional(tmp_path, tonne, closed):
+    """2024's value would be taken for that of 2026."""
+    file = tmp_path / "grid.yaml"
+    file.write_text(OFFICIAL.replace("2026", "2024").replace("2027", "2025"))
+    tonne("registry", "import", file)
+    found = _affected(tonne)["statements"]
+    assert {s["changes"][0]["now"][0] for s in found} == {"vn-grid-2024 = 0.6100 tCO2/MWh"}
+    listed = json.loads(tonne("factors", "list", "--kind", "grid.vn", "--json").stdout)
+    assert listed[-1]["id"] == "vn-grid-2024"
+    assert "vn-grid-2024" in tonne("factors", "list", "--kind", "grid.vn").stdout
+    exported = tonne("registry", "export").stdout
+    assert "value: 0.6100" in exported
+    again = tmp_path / "again.yaml"
+    again.write_text(exported)
+    rows = json.loads(tonne("registry", "import", again, "--json").stdout)
+    assert {r["result"] for r in rows} == {"unchanged"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("grid.vn", "grid.vm"), "no equation asks for 'grid.vm'; did you mean grid.vn"),
+        (("vn-grid-2026\n", "vn-grid-2023\n"), "publishes 'vn-grid-2023' itself, as 0.6592"),
+        (("2026-01-01", "2023-06-01"), "are both valid on"),
+        (("0.6100", "-0.61"), "value: -0.61 must be from 0"),
+        (("consumed", "used"), "direction = 'used' must be one of"),
+        (("certainty: R", "certainty: sure"), "'sure' must be one of R, T, r, B, M"),
+        (("verified: true", "verified: maybe"), "must be true or false"),
+        (("    source:", "    note:"), "note: unknown key"),
+    ],
+)
+def test_a_wrong_factor_is_refused(tmp_path, tonne, change, said):
+    """A slip in a published number would change every statement of the year."""
+    file = tmp_path / "grid.yaml"
+    file.write_text(OFFICIAL.replace(*change))
+    assert said in tonne("registry", "import", file, code=2).stdout

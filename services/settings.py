@@ -79,8 +79,18 @@ class Settings(BaseSettings):
         Servers; `TONNE_<NAME>_FILE` names a file that holds the URL instead.
     api_bind, metrics_bind : str
         `host:port` to listen on; an empty `metrics_bind` serves no metrics.
+    sparkplug_host_id : str, optional
+        Name of this host application: it then says on `spBv1.0/STATE/<name>` whether it
+        listens, and edge nodes that have it for their primary host keep data meanwhile.
+    sparkplug_reorder_s, sparkplug_rebirth_s : float
+        How long a Sparkplug message waits for one before it; a node is asked for a
+        rebirth at most this often. [s]
     home : Path
         Data folder of local servers and of the demo.
+    api_rate_per_s : float
+        Requests a second that one address, or one token, may make of the API.
+    oidc_issuer, oidc_audience, oidc_jwks_url : str, optional
+        Identity provider whose bearer tokens the API takes: all three or none.
     require_accepted_factors : bool
         Refuse to submit a statement that rests on a factor from memory which its
         project does not accept by name.
@@ -98,7 +108,14 @@ class Settings(BaseSettings):
     kafka_url: str | None = Field(default=None, repr=False)
     api_bind: str = "127.0.0.1:8080"
     metrics_bind: str = "127.0.0.1:9464"
+    sparkplug_host_id: str | None = None
+    sparkplug_reorder_s: float = Field(default=5.0, ge=0.1, le=300)
+    sparkplug_rebirth_s: float = Field(default=30.0, ge=1, le=3600)
     home: Path = Path(".tonne")
+    api_rate_per_s: float = Field(default=1_000, gt=0, le=1_000_000)
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    oidc_jwks_url: str | None = None
     require_accepted_factors: bool = False
 
     def __init__(self, **values: Any) -> None:
@@ -154,12 +171,28 @@ class Settings(BaseSettings):
             raise ValueError(str(error)) from error
         return bind
 
+    @field_validator("sparkplug_host_id")
+    @classmethod
+    def _one_level(cls, name: str | None) -> str | None:
+        if name and set(name) & set("/+#"):
+            raise ValueError(f"{name!r} cannot stand in a topic; leave out / + #")
+        return name or None
+
     @field_validator("home", mode="before")
     @classmethod
     def _somewhere(cls, home: object) -> object:
         if home == "":
             raise ValueError("is empty; name a folder or leave it out")
         return home
+
+    @model_validator(mode="after")
+    def _oidc_whole(self) -> "Settings":
+        given = [self.oidc_issuer, self.oidc_audience, self.oidc_jwks_url]
+        if any(given) and not all(given):
+            raise ValueError(
+                "set TONNE_OIDC_ISSUER, TONNE_OIDC_AUDIENCE and TONNE_OIDC_JWKS_URL together"
+            )
+        return self
 
     @model_validator(mode="after")
     def _not_twice(self) -> "Settings":

@@ -116,6 +116,12 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
     return Report(tuple(_label(m) for m in pending), migrations[-1].version, notes)
 
 
+def version_of(conn: Connection[TupleRow]) -> int:
+    """Return the version of a database's schema."""
+    row = conn.execute("SELECT max(version) FROM schema_migration").fetchone()
+    return 0 if row is None else int(row[0] or 0)
+
+
 def _label(migration: Migration) -> str:
     return f"{migration.version:04d}_{migration.name}"
 

@@ -42,12 +42,8 @@ def connect(
     ServerError
         When the server cannot be reached or refuses the login or role.
     """
-    options = "-c timezone=UTC" + (f" -c role={role}" if role else "")
-    settings: dict[str, Any] = {"application_name": name, "options": options}
     try:
-        return psycopg.connect(
-            url, autocommit=autocommit, connect_timeout=CONNECT_TIMEOUT_S, **settings
-        )
+        return psycopg.connect(url, autocommit=autocommit, **session_settings(role, name))
     except psycopg.Error as error:
         reason = " ".join(str(error).split())
         raise ServerError(
@@ -55,6 +51,16 @@ def connect(
             "check TONNE_DATABASE_URL, start a local server with `tonne local up`, "
             "and make the schema with `tonne migrate`"
         ) from error
+
+
+def session_settings(role: str | None, name: str) -> dict[str, Any]:
+    """Return what every connection of ours asks for: UTC, a role, a name to be seen by."""
+    options = "-c timezone=UTC" + (f" -c role={role}" if role else "")
+    return {
+        "application_name": name,
+        "options": options,
+        "connect_timeout": CONNECT_TIMEOUT_S,
+    }
 
 
 def shown(url: str) -> str:

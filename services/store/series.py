@@ -55,18 +55,32 @@ def project_timezone(conn: Connection[TupleRow], project: str) -> str:
 
 
 def quantities(
-    conn: Connection[TupleRow], device: str, from_us: int, to_us: int
+    conn: Connection[TupleRow],
+    device: str,
+    from_us: int,
+    to_us: int,
+    after: tuple[str, str] | None = None,
+    limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """
     Return a device's quantities on the grid whose start lies in [from, to).
 
     Intervals without any covered time hold no value and are left out.
+
+    Parameters
+    ----------
+    after : tuple of (str, str), optional
+        Start and quantity of the last row already seen, to go on from there.
+    limit : int, optional
+        Most rows.
     """
     rows = conn.execute(
         f"SELECT {_START}, quantity, value, measured_us, estimated_us, unknown_us"
         " FROM interval_quantity WHERE device_id = %s AND start >= %s AND start < %s"
-        " AND measured_us + estimated_us + unknown_us > 0 ORDER BY start, quantity",
-        (device, stamp(from_us), stamp(to_us)),
+        " AND measured_us + estimated_us + unknown_us > 0"
+        " AND (%s::timestamptz IS NULL OR (start, quantity) > (%s::timestamptz, %s))"
+        " ORDER BY start, quantity LIMIT %s",
+        (device, stamp(from_us), stamp(to_us), *_after(after), limit),
     )
     return [
         {
@@ -82,15 +96,16 @@ def quantities(
 
 
 def emissions(
-    conn: Connection[TupleRow], project: str, from_us: int, to_us: int
+    conn: Connection[TupleRow], project: str, from_us: int, to_us: int, limit: int | None = None
 ) -> list[dict[str, Any]]:
     """Return a project's emissions on the grid, exact sums over its devices. [ug CO2e]."""
     names = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
     sums = ", ".join(f"sum({name})" for name in names)
     rows = conn.execute(
         f"SELECT {_START}, {sums} FROM interval_emission"
-        " WHERE project_id = %s AND start >= %s AND start < %s GROUP BY start ORDER BY start",
-        (project, stamp(from_us), stamp(to_us)),
+        " WHERE project_id = %s AND start >= %s AND start < %s GROUP BY start ORDER BY start"
+        " LIMIT %s",
+        (project, stamp(from_us), stamp(to_us), limit),
     )
     return [
         {"start": utc_text(start), **{n: int(v) for n, v in zip(names, values, strict=True)}}
@@ -130,3 +145,7 @@ def indicators(
         }
         for start, name, indicator, period, value, covered, grade, detail in rows.fetchall()
     ]
+
+
+def _after(row: tuple[str, str] | None) -> tuple[str | None, str | None, str | None]:
+    return (None, None, None) if row is None else (row[0], *row)

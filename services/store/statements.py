@@ -21,11 +21,19 @@ if TYPE_CHECKING:
     from mrv.outcome import PeriodResult
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
-_SELECT = (
-    f"SELECT s.id, s.project_id, {_US.format('lower(s.period)')}, {_US.format('upper(s.period)')},"
-    " s.sequence, s.credit_t, s.body, s.supersedes, (SELECT e.state FROM statement_event e"
-    " WHERE e.statement_id = s.id ORDER BY e.sequence DESC LIMIT 1) FROM statement s"
-)
+
+
+def select_statements(more: str = "") -> str:
+    """Return the SELECT of a `Stored`, with more columns of `statement s` behind it."""
+    return (
+        f"SELECT s.id, s.project_id, {_US.format('lower(s.period)')},"
+        f" {_US.format('upper(s.period)')}, s.sequence, s.credit_t, s.body, s.supersedes,"
+        " (SELECT e.state FROM statement_event e WHERE e.statement_id = s.id"
+        f" ORDER BY e.sequence DESC LIMIT 1){more} FROM statement s"
+    )
+
+
+_SELECT = select_statements()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +72,28 @@ def find(conn: Connection[TupleRow], statement: str) -> Stored:
     RegistryError
         If there is none of that id.
     """
-    row = conn.execute(f"{_SELECT} WHERE s.id = %s", [statement]).fetchone()
-    if row is None:
+    found = seek(conn, statement)
+    if found is None:
         raise RegistryError(
             f"there is no statement {statement!r}; `tonne statement list` shows all"
         )
-    return Stored(*row)
+    return found
+
+
+def seek(conn: Connection[TupleRow], statement: str) -> Stored | None:
+    """Return one statement, if there is one of that id."""
+    row = conn.execute(f"{_SELECT} WHERE s.id = %s", [statement]).fetchone()
+    return None if row is None else Stored(*row)
+
+
+def successor(conn: Connection[TupleRow], statement: str) -> str | None:
+    """Return the issued statement that replaced one, if there is one."""
+    row = conn.execute(
+        "SELECT s.id FROM statement s JOIN claim c ON c.statement_id = s.id"
+        " WHERE s.supersedes = %s",
+        [statement],
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def all_of(conn: Connection[TupleRow], project: str | None = None) -> list[Stored]:

@@ -1,0 +1,140 @@
+"""The application: routes, guards and what they share."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI
+from psycopg_pool import ConnectionPool
+
+from services.api import problems, shapes
+from services.api.asking import Api
+from services.api.cursors import Cursors
+from services.api.guard import Guard, Rates
+from services.api.measures import Measures
+from services.api.routes import (
+    administration,
+    evidence,
+    health,
+    letters,
+    log,
+    programme,
+    registry,
+    series,
+    statements,
+    writes,
+)
+from services.store import api_records
+from services.store.pool import session_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from services.api.oidc import Verifier
+    from services.metrics import Metrics
+
+_READERS, _WRITERS, _WAIT_S = 8, 4, 5.0
+_ABOUT = (
+    "Statements of avoided CO2, their evidence and the log that holds them."
+    " Statements that are issued, their status and the proofs are public; all else needs a"
+    " bearer token with a role and a scope of projects."
+)
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"description": text, "content": {problems.MEDIA_TYPE: {"schema": {
+        "$ref": "#/components/schemas/Problem"}}}}
+    for code, text in (
+        (400, "Malformed"), (401, "No valid token"), (403, "Not for this role"),
+        (404, "Not there, or not for you"), (408, "Too slow"), (409, "Not in this state"),
+        (413, "Too large"), (422, "Not acceptable"), (429, "Too often"), (503, "Database away"),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the operator decides: where the home is, how often one may ask, who signs tokens."""
+
+    home: Path
+    rate_per_s: float
+    oidc: Verifier | None = None
+
+
+def make_app(
+    database_url: str, choices: Choices, metrics: Metrics, log_: FilteringBoundLogger
+) -> FastAPI:
+    """
+    Return the application.
+
+    Parameters
+    ----------
+    database_url : str
+        Reached when it starts; it answers 503 while the database is away.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = 2 * _READERS
+        reads = _pool(database_url, "tonne_api", _READERS)
+        pooled = _pool(database_url, "tonne_mrv", _WRITERS)
+        with reads, pooled:
+            with reads.connection() as conn:
+                cursors = Cursors(api_records.cursor_secret(conn))
+            app.state.api = Api(reads, pooled, cursors, choices.oidc, choices.home)
+            yield
+
+    app = FastAPI(
+        title="tonne",
+        version=version("tonne"),
+        description=_ABOUT,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.metrics = metrics
+    problems.install(app, log_)
+    app.include_router(health.router)
+    v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
+    for part in (
+        administration, registry, series, statements, evidence, writes, log, programme, letters,
+    ):  # fmt: skip
+        v1.include_router(part.router)
+    app.include_router(v1)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    app.add_middleware(Guard, rates=Rates(choices.rate_per_s), measures=Measures(metrics.registry))
+    return app
+
+
+def _pool(url: str, role: str, most: int) -> ConnectionPool[Connection[TupleRow]]:
+    return ConnectionPool(
+        url,
+        kwargs={"autocommit": True, **session_settings(role, "tonne api")},
+        min_size=1,
+        max_size=most,
+        timeout=_WAIT_S,
+        open=False,
+        check=ConnectionPool.check_connection,
+    )
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with bearer tokens and our own shape of errors."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        parts = document["components"]
+        parts["schemas"]["Problem"] = shapes.Problem.model_json_schema()
+        parts["schemas"].pop("HTTPValidationError", None)
+        parts["schemas"].pop("ValidationError", None)
+        parts["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{}, {"bearer": []}]
+        app.openapi_schema = document
+    return app.openapi_schema

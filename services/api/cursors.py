@@ -1,0 +1,65 @@
+"""
+Page marks: where the next page begins, as a text that only we can make.
+
+A mark holds the last row's key, so a page neither skips nor repeats a row when
+others are written meanwhile; it is bound to its list and filters.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from typing import Any
+
+from services.api.problems import ProblemError
+
+_MAC_BYTES = 16
+
+
+class Cursors:
+    """
+    Makes and reads page marks.
+
+    Parameters
+    ----------
+    secret : bytes
+        Shared by all processes that serve the same database.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def make(self, of: tuple[object, ...], key: list[Any]) -> str:
+        """Return the mark after a row, in the list that `of` describes."""
+        body = json.dumps(key, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(self._mac(of, body) + body).decode().rstrip("=")
+
+    def read(self, of: tuple[object, ...], mark: str | None) -> list[Any] | None:
+        """
+        Return the key in a mark; None without a mark.
+
+        Raises
+        ------
+        ProblemError
+            If it is not one that we made for this list.
+        """
+        if mark is None:
+            return None
+        try:
+            raw = base64.b64decode(mark + "=" * (-len(mark) % 4), b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        tag, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        if not body or not hmac.compare_digest(tag, self._mac(of, body)):
+            raise ProblemError(
+                400, "cursor is not one of this list; take it from `next` of the page before"
+            )
+        key: list[Any] = json.loads(body)
+        return key
+
+    def _mac(self, of: tuple[object, ...], body: bytes) -> bytes:
+        said = json.dumps(of, default=str).encode()
+        return hmac.new(self._secret, said + b"\0" + body, hashlib.sha256).digest()[:_MAC_BYTES]

@@ -1,0 +1,150 @@
+"""
+What every request passes before it is read: size, time and rate are bounded.
+
+Plain ASGI, so that a refused request costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from services.api.problems import problem
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from services.api.measures import Measures
+
+LARGEST_BODY = 1_048_576
+BODY_S = 15.0
+_CALLERS = 20_000
+_BURST_S = 2.0
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
+
+
+class Rates:
+    """
+    Token buckets, one a caller; the callers longest silent are forgotten.
+
+    Parameters
+    ----------
+    per_s : float
+        Requests a second that a caller may make; two seconds' worth at once.
+    """
+
+    def __init__(self, per_s: float) -> None:
+        self._per_s = per_s
+        self._most = per_s * _BURST_S
+        self._left: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+
+    def wait_s(self, caller: bytes) -> float:
+        """Take a token; how long until there is one, 0 where there was."""
+        now_s = time.monotonic()
+        left, since_s = self._left.pop(caller, (self._most, now_s))
+        left = min(self._most, left + (now_s - since_s) * self._per_s)
+        taken = left >= 1
+        self._left[caller] = (left - 1 if taken else left, now_s)
+        if len(self._left) > _CALLERS:
+            self._left.popitem(last=False)
+        return 0.0 if taken else (1 - left) / self._per_s
+
+
+class Guard:
+    """Refuses what is too large, too slow or too often, and counts everything."""
+
+    def __init__(self, app: ASGIApp, rates: Rates, measures: Measures) -> None:
+        self._app = app
+        self._rates = rates
+        self._measures = measures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *_HEADERS]
+            await send(message)
+
+        try:
+            await self._serve(scope, receive, sending)
+        finally:
+            self._measures.count(scope, status, time.perf_counter() - began_s)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        wait_s = max(self._rates.wait_s(caller) for caller in _callers(scope, headers))
+        if wait_s:
+            again = {"Retry-After": str(math.ceil(wait_s))}
+            await problem(429, "too many requests; slow down", again)(scope, receive, send)
+            return
+        declared = headers.get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > LARGEST_BODY:
+            await _too_large()(scope, receive, send)
+            return
+        body = await _read(receive, LARGEST_BODY) if _has_body(headers) else b""
+        if body is None:
+            await problem(408, f"the body did not arrive in {BODY_S:.0f} s")(scope, receive, send)
+        elif len(body) > LARGEST_BODY:
+            await _too_large()(scope, receive, send)
+        else:
+            await self._app(scope, _replay(body, receive), send)
+
+
+def _callers(scope: Scope, headers: dict[bytes, bytes]) -> list[bytes]:
+    """Return the address, and the token where one is given: neither helps around the other."""
+    address = (scope.get("client") or ("",))[0].encode()
+    token = headers.get(b"authorization")
+    return [address] if token is None else [address, hashlib.sha256(token).digest()]
+
+
+def _has_body(headers: dict[bytes, bytes]) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+
+async def _read(receive: Receive, most: int) -> bytes | None:
+    """Read a body, at most one part more than `most`; None where it takes too long."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            while len(body) <= most:
+                message = await receive()
+                body += message.get("body", b"")
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        return None
+    return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Give the body that was read, then what follows it: a caller that hangs up."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _too_large() -> ASGIApp:
+    return problem(413, f"the body is larger than {LARGEST_BODY} bytes")

@@ -1,0 +1,48 @@
+"""Lists a page at a time, each beginning after the last row of the one before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from fastapi import Query
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from services.api.asking import Asked
+
+MOST = 1_000
+Limit = Annotated[int, Query(ge=1, le=MOST, description="Most items of the page.")]
+Cursor = Annotated[str | None, Query(description="`next` of the page before.", max_length=2_048)]
+
+
+def page(
+    ask: Asked,
+    of: tuple[object, ...],
+    limit: int,
+    rows: Sequence[Any],
+    key: Callable[[Any], list[Any]],
+    shown: Callable[[Any], Any] = lambda row: row,
+) -> Response:
+    """
+    Answer with a page.
+
+    Parameters
+    ----------
+    of : tuple
+        The list and its filters, to which the mark of the next page is bound.
+    rows : sequence
+        Up to one row more than `limit`: then there is a next page.
+    key : callable
+        What the next page begins after, of its last row.
+    """
+    items = rows[:limit]
+    mark = ask.api.cursors.make(of, key(items[-1])) if len(rows) > limit else None
+    body = msgspec.json.encode({"items": [shown(row) for row in items], "next": mark})
+    headers = {"Cache-Control": "no-store"}
+    if mark is not None:
+        url = ask.request.url.include_query_params(cursor=mark)
+        headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+    return Response(body, media_type="application/json", headers=headers)

@@ -1,0 +1,62 @@
+"""
+Who asks: nobody in particular, the holder of an API key, or of an OIDC token.
+
+A principal has one role and sees some projects or all.  What it may not see is
+answered as if it were not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.api.problems import ProblemError
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tonne"'}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """
+    Who asks.
+
+    Attributes
+    ----------
+    id : str
+        `key:<id>`, `oidc:<subject>`, or `public`.
+    name : str
+        For people.
+    role : str
+        operator, verifier, auditor, admin; public without a token.
+    projects : tuple of str, optional
+        What it may see; None is everything.
+    """
+
+    id: str
+    name: str
+    role: str
+    projects: tuple[str, ...] | None
+
+    def sees(self, project: str) -> bool:
+        """Whether a project is within its scope."""
+        return self.role != "public" and (self.projects is None or project in self.projects)
+
+
+PUBLIC = Principal("public", "public", "public", ())
+
+
+def require(principal: Principal, roles: tuple[str, ...]) -> None:
+    """
+    Refuse a principal of another role.
+
+    Raises
+    ------
+    ProblemError
+        401 without a token, 403 with one of another role.
+    """
+    if principal.role in roles:
+        return
+    if principal.role == "public":
+        raise ProblemError(401, "this needs a token; give `Authorization: Bearer TOKEN`", CHALLENGE)
+    raise ProblemError(
+        403, f"the role {principal.role} may not do this; it is for: {', '.join(roles)}"
+    )

@@ -1,0 +1,128 @@
+"""
+Errors as problem documents (RFC 9457): what happened and what to do, nothing more.
+
+A defect of ours gets a number that stands in the log beside its traceback; the
+caller learns nothing of the inside.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import psycopg
+from fastapi.exceptions import RequestValidationError
+from psycopg_pool import PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from ingest.errors import InputError, RegistryError, ServerError
+from mrv.errors import EnrolmentError, StatementStateError, VerificationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastapi import FastAPI, Request
+    from structlog.typing import FilteringBoundLogger
+
+MEDIA_TYPE = "application/problem+json"
+_FIRST_SERVER_ERROR = 500
+_SHOWN = 5
+
+
+class ProblemError(Exception):
+    """
+    A request that is refused.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    detail : str
+        What is wrong and what to do.
+    headers : mapping, optional
+        Further headers of the answer.
+    """
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+) -> Response:
+    """Return a problem document."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **more,
+    }
+    return Response(
+        json.dumps(body, ensure_ascii=False).encode(),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+_STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
+    ((StatementStateError, VerificationError), HTTPStatus.CONFLICT),
+    (EnrolmentError, HTTPStatus.FORBIDDEN),
+    (RegistryError, HTTPStatus.NOT_FOUND),
+    (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    ((ServerError, PoolTimeout, psycopg.OperationalError), HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def status_of(error: Exception) -> int | None:
+    """HTTP status of an error that is not a defect of ours; None for a defect."""
+    if isinstance(error, ProblemError):
+        return error.status
+    return next((status for kinds, status in _STATUS if isinstance(error, kinds)), None)
+
+
+def install(app: FastAPI, log: FilteringBoundLogger) -> None:
+    """Answer every error of the application with a problem document."""
+
+    def known(_request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            return problem(error.status_code, str(error.detail), error.headers)
+        if isinstance(error, RequestValidationError):
+            return _invalid(error)
+        status = status_of(error)
+        if status is None:
+            return _defect(error)
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            log.warning("database away", error=" ".join(str(error).split())[:300])
+            return problem(status, "the database is away; try again", {"Retry-After": "5"})
+        headers = error.headers if isinstance(error, ProblemError) else None
+        return problem(status, str(error), headers)
+
+    def _defect(error: Exception) -> Response:
+        number = uuid4().hex
+        log.error("defect", number=number, exc_info=error)
+        return problem(500, f"this is a defect of ours; tell us its number, {number}")
+
+    for kind in (
+        HTTPException, RequestValidationError, ProblemError, InputError, ServerError, PoolTimeout,
+        psycopg.Error, Exception,
+    ):  # fmt: skip
+        app.add_exception_handler(kind, known)
+
+
+def _invalid(error: RequestValidationError) -> Response:
+    """Name each parameter or key that is wrong, without repeating what was sent."""
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return problem(400, "the body is not JSON")
+    texts = [
+        f"{' '.join(str(part) for part in one['loc'])}: {one['msg']}" for one in found[:_SHOWN]
+    ]
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(texts))

@@ -1,0 +1,39 @@
+"""Whether the process lives, whether it can answer, and what it measures."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from services.api.asking import Asked
+from services.api.problems import ProblemError
+from services.store import migrate
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """Say that the process lives; it asks no server."""
+    return Response("ok\n", media_type="text/plain")
+
+
+@router.get("/readyz")
+def readyz(request: Request) -> Response:
+    """Say that the database is there with the schema of this version."""
+    with Asked(request).api.reads.connection(timeout=2) as conn:
+        found = migrate.version_of(conn)
+    wanted = migrate.load()[-1].version
+    if found != wanted:
+        raise ProblemError(
+            503, f"the schema is of version {found}, this process needs {wanted}: `tonne migrate`"
+        )
+    return Response("ready\n", media_type="text/plain")
+
+
+@router.get("/metrics")
+def metrics(request: Request) -> Response:
+    """Answer a scrape."""
+    text = generate_latest(request.app.state.metrics.registry)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

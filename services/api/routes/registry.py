@@ -1,0 +1,76 @@
+"""Projects and devices, as far as the caller may see them."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from services.api import shapes
+from services.api.asking import ALL_ROLES, Ask
+from services.api.paging import Cursor, Limit, page
+from services.api.problems import ProblemError
+from services.store import listing
+
+router = APIRouter(tags=["registry"])
+IdPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+
+
+@router.get("/projects", response_model=shapes.pages(shapes.Project))
+def projects(ask: Ask, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """List projects, by id."""
+    with ask.reading(*ALL_ROLES) as (conn, who):
+        after = ask.api.cursors.read(("projects", who.id), cursor) or [""]
+        rows = listing.projects(conn, who.projects, after[0], limit + 1)
+        return page(ask, ("projects", who.id), limit, rows, lambda row: [row["id"]], _project)
+
+
+@router.get("/projects/{project}", response_model=shapes.ProjectDetail)
+def project(ask: Ask, project: IdPath) -> Response:
+    """Return a project and what serves it."""
+    with ask.reading(*ALL_ROLES) as (conn, who):
+        found = listing.projects(conn, [project], "", 1) if who.sees(project) else []
+        if not found:
+            raise unknown("project", project)
+        devices = listing.project_devices(conn, project)
+    return _json({**_project(found[0]), "devices": devices})
+
+
+@router.get("/devices", response_model=shapes.pages(shapes.Device))
+def devices(ask: Ask, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """List devices, by id; with a scope, those that serve a project in it."""
+    with ask.reading(*ALL_ROLES) as (conn, who):
+        after = ask.api.cursors.read(("devices", who.id), cursor) or [""]
+        rows = listing.devices(conn, who.projects, after[0], limit + 1)
+        return page(ask, ("devices", who.id), limit, rows, lambda row: [row["id"]])
+
+
+@router.get("/devices/{device}", response_model=shapes.DeviceDetail)
+def device(ask: Ask, device: IdPath) -> Response:
+    """Return a device, its certificates, and when it was last heard."""
+    with ask.reading(*ALL_ROLES) as (conn, who):
+        found = listing.device(conn, who.projects, device)
+    if found is None:
+        raise unknown("device", device)
+    return _json(found)
+
+
+def unknown(what: str, id_: str) -> ProblemError:
+    """Say that there is nothing of that id: the same whether it is hidden or not there."""
+    return ProblemError(404, f"there is no {what} {id_!r} that you may see")
+
+
+def _project(row: dict[str, Any]) -> dict[str, Any]:
+    parameters, expected = json.loads(row["parameters"]), json.loads(row["expected"])
+    return {**row, "parameters": parameters, "expected": expected}
+
+
+def _json(body: object) -> Response:
+    return Response(
+        msgspec.json.encode(body),
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

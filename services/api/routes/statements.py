@@ -1,0 +1,177 @@
+"""Statements: what is issued is public, drafts are seen within the caller's scope."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from mrv.calendar import utc_text
+from services.api import shapes
+from services.api.asking import Ask, Asked
+from services.api.paging import Cursor, Limit, page
+from services.api.problems import ProblemError
+from services.api.routes.registry import unknown
+from services.store import listing, log, statements
+from services.store.listing import PUBLIC_STATES
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.api.principals import Principal
+    from services.store.statements import Event, Stored
+
+router = APIRouter(tags=["statements"])
+StatementId = Annotated[
+    str,
+    Path(
+        max_length=120,
+        pattern=r"^TN-[A-Za-z0-9_-]+$",
+        examples=["TN-nck-pv-20260101-20260201-1"],
+    ),
+]
+Document = Response
+VC = "application/vc"
+
+
+@router.get("/statements", response_model=shapes.pages(shapes.Statement))
+def list_statements(
+    ask: Ask,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    project: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
+) -> Response:
+    """List statements in the order of their making."""
+    with ask.reading() as (conn, who):
+        of = ("statements", who.id, project)
+        after = ask.api.cursors.read(of, cursor)
+        seen = None if after is None else (after[0], after[1])
+        rows = listing.statements(conn, who.projects, project, seen, limit + 1)
+        return page(
+            ask, of, limit, rows, lambda row: [row[1], row[0].id], lambda row: _summary(row[0])
+        )
+
+
+@router.get(
+    "/statements/{statement}.json",
+    responses={200: {"content": {VC: {}, "application/json": {}}}},
+    response_class=Document,
+)
+def document(ask: Ask, statement: StatementId) -> Response:
+    """Return the statement itself, byte for byte as its operator signed it."""
+    with ask.reading() as (conn, who):
+        stored = visible(conn, who, statement)
+        signed = _documents(statements.events(conn, statement))[0]
+    return conditional(ask, signed or stored.body, "application/json", stored.state)
+
+
+@router.get(
+    "/statements/{statement}/verification.json",
+    responses={200: {"content": {"application/json": {}}}},
+    response_class=Document,
+)
+def verification(ask: Ask, statement: StatementId) -> Response:
+    """Return the verifier's credential, byte for byte as it was signed."""
+    with ask.reading() as (conn, who):
+        stored = visible(conn, who, statement)
+        opinion = _documents(statements.events(conn, statement))[1]
+    if opinion is None:
+        raise ProblemError(404, f"statement {statement} is {stored.state}, not verified yet")
+    return conditional(ask, opinion, "application/json", stored.state)
+
+
+@router.get("/statements/{statement}/status", response_model=shapes.Status)
+def status(ask: Ask, statement: StatementId) -> Response:
+    """Return whether the statement counts now."""
+    with ask.reading() as (conn, who):
+        stored = visible(conn, who, statement)
+        last = statements.events(conn, statement)[-1]
+        body = {
+            "statement": statement,
+            "state": last.state,
+            "since": last.at,
+            "reason": last.reason,
+            "superseded_by": statements.successor(conn, statement),
+        }
+    return conditional(ask, msgspec.json.encode(body), "application/json", stored.state)
+
+
+@router.get(
+    "/statements/{statement}/receipt",
+    responses={200: {"content": {"text/plain": {}}}},
+    response_class=Document,
+)
+def receipt(ask: Ask, statement: StatementId) -> Response:
+    """Return the proof that the statement's issue is in the log (C2SP tlog-proof)."""
+    with ask.reading() as (conn, who):
+        stored = visible(conn, who, statement)
+        found = log.receipt(conn, statement)
+    if found is None:
+        raise ProblemError(404, f"statement {statement} is {stored.state}: it is not in the log")
+    return conditional(ask, found.encode(), "text/plain; charset=utf-8", stored.state)
+
+
+@router.get("/statements/{statement}", response_model=shapes.StatementDetail)
+def detail(ask: Ask, statement: StatementId) -> Response:
+    """Return a statement, its steps and its signed documents so far."""
+    with ask.reading() as (conn, who):
+        stored = visible(conn, who, statement)
+        steps = statements.events(conn, statement)
+    signed, opinion = _documents(steps)
+    body = {
+        **_summary(stored),
+        "events": [
+            {"state": e.state, "at": e.at, "by": e.actor, "reason": e.reason} for e in steps
+        ],
+        "document": msgspec.Raw(signed or stored.body),
+        "verification": None if opinion is None else msgspec.Raw(opinion),
+    }
+    return conditional(ask, msgspec.json.encode(body), "application/json", stored.state)
+
+
+def visible(conn: Connection[TupleRow], who: Principal, statement: str) -> Stored:
+    """
+    Return a statement that the caller may see.
+
+    Raises
+    ------
+    ProblemError
+        404, the same whether it is hidden or not there.
+    """
+    stored = statements.seek(conn, statement)
+    if stored is None or not (stored.state in PUBLIC_STATES or who.sees(stored.project)):
+        raise unknown("statement", statement)
+    return stored
+
+
+def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Response:
+    """Answer, or say that the caller has it already."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    shared = "public" if state in PUBLIC_STATES else "private"
+    headers = {"ETag": tag, "Cache-Control": f"{shared}, no-cache", "Vary": "Authorization"}
+    given = ask.request.headers.get("if-none-match", "")
+    if tag in [one.strip().removeprefix("W/") for one in given.split(",")] or given == "*":
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=media_type, headers=headers)
+
+
+def _documents(steps: list[Event]) -> tuple[bytes | None, bytes | None]:
+    """Return what the operator and the verifier signed, as far as they have."""
+    held = {e.state: e.document for e in steps if e.document is not None}
+    return held.get("submitted"), held.get("verified") or held.get("rejected")
+
+
+def _summary(stored: Stored) -> dict[str, Any]:
+    return {
+        "statement": stored.id,
+        "project": stored.project,
+        "state": stored.state,
+        "from": utc_text(stored.from_us),
+        "to": utc_text(stored.to_us),
+        "credit_t": stored.credit_t,
+        "supersedes": stored.supersedes,
+    }

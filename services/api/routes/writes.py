@@ -1,0 +1,100 @@
+"""What changes something: periods closed, statements issued or to be superseded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Header
+from starlette.responses import Response
+
+from services.api import shapes
+from services.api.asking import Ask
+from services.api.routes.registry import IdPath, unknown
+from services.api.routes.statements import StatementId, visible
+from services.api.times import span_us
+from services.issuer import close, life
+from services.store import series
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.api.principals import Principal
+    from services.issuer.close import Closed
+
+router = APIRouter(tags=["life of a statement"])
+LOG_KEY = "tonne-log"
+_CREATED, _DONE = 201, 200
+Named = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Names the request: repeated, it is answered again and not done again.",
+    ),
+]
+_OPERATOR = ("operator",)
+
+
+@router.post(
+    "/projects/{project}/periods",
+    status_code=_CREATED,
+    response_model=shapes.ClosedPeriod,
+)
+def close_period(
+    ask: Ask, project: IdPath, said: shapes.ClosePeriod, named: Named = None
+) -> Response:
+    """Close a monitoring period; its draft is 201 where it is new, else 200."""
+    del named  # read by `write`, declared for OpenAPI
+
+    def work(conn: Connection[TupleRow], who: Principal) -> tuple[int, Any]:
+        if not who.sees(project):
+            raise unknown("project", project)
+        span = span_us(said.begin, said.end, series.project_timezone(conn, project))
+        return _closed(close.close_period(conn, project, *span, who.name))
+
+    return ask.write(_OPERATOR, said.model_dump_json(), work)
+
+
+@router.post("/statements/{statement}/issue", response_model=shapes.Issued)
+def issue(ask: Ask, statement: StatementId, named: Named = None) -> Response:
+    """Issue a verified statement: claim its period and enter it in the log."""
+    del named
+
+    def work(conn: Connection[TupleRow], who: Principal) -> tuple[int, Any]:
+        visible(conn, who, statement)
+        signer = life.log_signer(conn, ask.api.home, LOG_KEY)
+        index = life.issue(conn, statement, signer, who.name)
+        return _DONE, {"statement": statement, "state": "issued", "log_index": index}
+
+    return ask.write(_OPERATOR, "", work)
+
+
+@router.post(
+    "/statements/{statement}/supersede",
+    status_code=_CREATED,
+    response_model=shapes.ClosedPeriod,
+)
+def supersede(
+    ask: Ask, statement: StatementId, said: shapes.Reason, named: Named = None
+) -> Response:
+    """Close an issued statement's period again, as a draft that will replace it."""
+    del named
+
+    def work(conn: Connection[TupleRow], who: Principal) -> tuple[int, Any]:
+        stored = visible(conn, who, statement)
+        if not who.sees(stored.project):
+            raise unknown("statement", statement)
+        return _closed(close.supersede(conn, statement, who.name, said.reason))
+
+    return ask.write(_OPERATOR, said.model_dump_json(), work)
+
+
+def _closed(found: Closed) -> tuple[int, Any]:
+    subject = found.document["credentialSubject"]
+    return (_CREATED if found.new else _DONE), {
+        "statement": found.statement,
+        "state": found.state,
+        "new": found.new,
+        "reduction_t": subject["emissions"]["reduction"]["t"],
+        "credit_t": found.result.credit_t,
+    }

@@ -1,0 +1,164 @@
+"""`tonne api`: the REST API, and the keys that open it."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from ingest.errors import InputError
+from services.cli.database import database_url
+from services.settings import Settings
+from services.store import api_keys
+from services.store.api_keys import ApiRole
+from services.store.pool import connect
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.api.oidc import Verifier
+    from services.store.api_keys import ApiKey
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def api(ctx: click.Context) -> None:
+    """
+    Serve the REST API at TONNE_API_BIND, until Ctrl-C.
+
+    \b
+    Example:
+      tonne api keys create --role auditor --name "Third-party entity"
+      tonne api
+    """
+    if ctx.invoked_subcommand is None:
+        _serve()
+
+
+def _serve() -> None:
+    from services.api.app import Choices, make_app  # noqa: PLC0415 - loads the web framework
+    from services.api.server import serve  # noqa: PLC0415
+    from services.logs import get_logger  # noqa: PLC0415
+    from services.metrics import Metrics  # noqa: PLC0415
+
+    settings = Settings()
+    with _database():
+        pass  # a database that is away or without schema is said at once
+    log = get_logger("api")
+    choices = Choices(settings.home.absolute(), settings.api_rate_per_s, _oidc(settings))
+    app = make_app(database_url(), choices, Metrics(), log)
+    log.info("serving", bind=settings.api_bind)
+    serve(app, settings.api_bind)
+    log.info("stopped")
+
+
+def _oidc(settings: Settings) -> Verifier | None:
+    from services.api.oidc import Verifier  # noqa: PLC0415
+
+    issuer, audience, url = settings.oidc_issuer, settings.oidc_audience, settings.oidc_jwks_url
+    return Verifier(issuer, audience, url) if issuer and audience and url else None
+
+
+@api.group()
+def keys() -> None:
+    """
+    Make, list and revoke API keys.
+
+    \b
+    Example:
+      tonne api keys list
+    """
+
+
+@keys.command()
+@click.option("--role", required=True, type=click.Choice(get_args(ApiRole)))
+@click.option("--name", required=True, help="Whose it is.")
+@click.option("--project", "projects", multiple=True, metavar="ID",
+              help="May be repeated; all projects where absent.")  # fmt: skip
+@click.option("--expires", metavar="T", help="RFC 3339 time with offset from which it is invalid.")
+@_json
+def create(
+    role: ApiRole, name: str, projects: tuple[str, ...], expires: str | None, *, as_json: bool
+) -> None:
+    """
+    Make a key; its token is shown this once.
+
+    \b
+    Example:
+      tonne api keys create --role auditor --name "Third-party entity" --project nck-pv
+    """
+    with _database() as conn:
+        key, token = api_keys.create(
+            conn, name, role, projects or None, getpass.getuser(), _time(expires)
+        )
+    if as_json:
+        click.echo(json.dumps({**_shown(key), "token": token}, indent=2))
+        return
+    click.echo(f"{token}\nkey {key.id} for {name!r} as {role}; the token is not shown again")
+
+
+@keys.command("list")
+@_json
+def list_(*, as_json: bool) -> None:
+    """
+    List keys, oldest first; secrets are not known to anyone.
+
+    \b
+    Example:
+      tonne api keys list --json
+    """
+    with _database() as conn:
+        found = api_keys.all_keys(conn)
+    if as_json:
+        click.echo(json.dumps([_shown(one) for one in found], indent=2))
+        return
+    for one in found:
+        scope = "all projects" if one.projects is None else ", ".join(one.projects)
+        click.echo(f"{one.id}  {one.role:<8}  {_state(one):<8}  {one.name}  ({scope})")
+
+
+@keys.command()
+@click.argument("id_", metavar="ID")
+def revoke(id_: str) -> None:
+    """
+    Make a key invalid at once.
+
+    \b
+    Example:
+      tonne api keys revoke 4m2k9x0qpz1c
+    """
+    with _database() as conn:
+        found = api_keys.revoke(conn, id_)
+    click.echo(f"key {found.id} of {found.name!r} is revoked")
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked is not None:
+        return "revoked"
+    return "expired" if key.expires is not None and key.expires <= datetime.now(UTC) else "valid"
+
+
+def _shown(key: ApiKey) -> dict[str, object]:
+    times = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in asdict(key).items()}
+    return {**times, "state": _state(key)}
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        found = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        found = datetime.min  # noqa: DTZ901 - without offset, as is refused below
+    if found is not None and found.tzinfo is None:
+        raise InputError(f"--expires {text!r} is no time such as 2027-01-01T00:00:00+07:00")
+    return found
+
+
+def _database() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_api", name="tonne api", autocommit=True)

@@ -1,0 +1,129 @@
+"""Keys of the API: made once, shown once, kept as a hash, revocable at once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ingest.errors import InputError, RegistryError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+ApiRole = Literal["operator", "verifier", "auditor", "admin"]
+PREFIX = "tonne"
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+_ID_LENGTH = 12
+_COLUMNS = "id, name, role, projects, created, created_by, expires, revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key without its secret; `projects` None means all of them."""
+
+    id: str
+    name: str
+    role: ApiRole
+    projects: tuple[str, ...] | None
+    created: datetime
+    created_by: str
+    expires: datetime | None
+    revoked: datetime | None
+
+
+def create(
+    conn: Connection[TupleRow],
+    name: str,
+    role: ApiRole,
+    projects: Sequence[str] | None,
+    created_by: str,
+    expires: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """
+    Make a key; the token is returned here and never again.
+
+    Raises
+    ------
+    RegistryError
+        If a project is not registered.
+    InputError
+        If it would never be valid.
+    """
+    _refuse_unknown(conn, projects)
+    id_ = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
+    secret = secrets.token_urlsafe(32)
+    row = conn.execute(
+        "INSERT INTO api_key (id, name, role, projects, secret_sha256, created_by, expires)"
+        f" SELECT %s, %s, %s, %s, %s, %s, %s WHERE coalesce(%s > now(), true) RETURNING {_COLUMNS}",
+        (id_, name, role, None if projects is None else list(projects), _hash(secret), created_by,
+         expires, expires),
+    ).fetchone()  # fmt: skip
+    if row is None:
+        raise InputError(f"the key would expire at {expires}, which is past; give a later time")
+    return _key(row), f"{PREFIX}_{id_}_{secret}"
+
+
+def _refuse_unknown(conn: Connection[TupleRow], projects: Sequence[str] | None) -> None:
+    rows = conn.execute("SELECT id FROM project WHERE id = ANY(%s)", [list(projects or ())])
+    unknown = sorted(set(projects or ()) - {str(name) for (name,) in rows})
+    if unknown:
+        raise RegistryError(
+            f"no such project: {', '.join(map(repr, unknown))}; `tonne registry export` lists all"
+        )
+
+
+def find(conn: Connection[TupleRow], token: str) -> ApiKey | None:
+    """Return the key that a token is of, if it is valid now."""
+    prefix, _, rest = token.partition("_")
+    id_, _, secret = rest.partition("_")
+    if prefix != PREFIX or not id_.isascii() or not secret.isascii() or "\0" in id_:
+        return None
+    row = conn.execute(
+        f"SELECT {_COLUMNS}, secret_sha256 FROM api_key WHERE id = %s AND revoked IS NULL"
+        " AND (expires IS NULL OR expires > now())",
+        [id_],
+    ).fetchone()
+    if row is None or not hmac.compare_digest(bytes(row[-1]), _hash(secret)):
+        return None
+    return _key(row[:-1])
+
+
+def all_keys(conn: Connection[TupleRow]) -> list[ApiKey]:
+    """Return all keys, oldest first, without secrets."""
+    rows = conn.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY created, id")
+    return [_key(row) for row in rows.fetchall()]
+
+
+def revoke(conn: Connection[TupleRow], id_: str) -> ApiKey:
+    """
+    Make a key invalid from now on; again changes nothing.
+
+    Raises
+    ------
+    RegistryError
+        If there is none of that id.
+    """
+    row = conn.execute(
+        f"UPDATE api_key SET revoked = coalesce(revoked, now()) WHERE id = %s RETURNING {_COLUMNS}",
+        [id_],
+    ).fetchone()
+    if row is None:
+        raise RegistryError(f"there is no API key {id_!r}; `tonne api keys list` shows all")
+    return _key(row)
+
+
+def _hash(secret: str) -> bytes:
+    # 256 random bits need no slow hash
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _key(row: TupleRow) -> ApiKey:
+    id_, name, role, projects, *rest = row
+    return ApiKey(id_, name, role, None if projects is None else tuple(projects), *rest)

@@ -1,0 +1,99 @@
+"""What the API remembers of requests: an audit row each, answers to be given again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_KEPT = "30 days"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """A write or a download: who, what, and the status that was answered."""
+
+    id: int
+    at: datetime
+    principal: str
+    role: str
+    method: str
+    path: str
+    status: int
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request was answered; `request` is the digest of what was asked."""
+
+    request: bytes
+    status: int
+    body: bytes
+
+
+def audit(
+    conn: Connection[TupleRow],
+    principal: str,
+    role: str,
+    method: str,
+    path: str,
+    status: int,
+    request: str,
+) -> None:
+    """Keep an audit row."""
+    conn.execute(
+        "INSERT INTO api_audit (principal, role, method, path, status, request)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (principal, role, method, path, status, request),
+    )
+
+
+def audit_rows(conn: Connection[TupleRow], after: int, limit: int) -> list[AuditRow]:
+    """Return audit rows whose number is higher than `after`, oldest first."""
+    rows = conn.execute(
+        "SELECT id, at, principal, role, method, path, status, request FROM api_audit"
+        " WHERE id > %s ORDER BY id LIMIT %s",
+        (after, limit),
+    )
+    return [AuditRow(*row) for row in rows.fetchall()]
+
+
+def one_at_a_time(conn: Connection[TupleRow], principal: str, key: str) -> None:
+    """Let nobody else work on this request until the transaction ends."""
+    conn.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('api answer:' || %s || ':' || %s, 0))",
+        (principal, key),
+    )
+
+
+def answer(conn: Connection[TupleRow], principal: str, key: str) -> Answer | None:
+    """Return what a request of this name was answered, if it was."""
+    row = conn.execute(
+        "SELECT request, status, body FROM api_answer WHERE principal = %s AND key = %s",
+        (principal, key),
+    ).fetchone()
+    return None if row is None else Answer(bytes(row[0]), row[1], bytes(row[2]))
+
+
+def keep_answer(conn: Connection[TupleRow], principal: str, key: str, found: Answer) -> None:
+    """Keep an answer, and let go of those that nobody will ask for again."""
+    conn.execute(
+        "INSERT INTO api_answer (principal, key, request, status, body)"
+        " VALUES (%s, %s, %s, %s, %s)",
+        (principal, key, found.request, found.status, found.body),
+    )
+    conn.execute("DELETE FROM api_answer WHERE given < now() - %s::interval", [_KEPT])
+
+
+def cursor_secret(conn: Connection[TupleRow]) -> bytes:
+    """Return the secret by which page marks are recognised."""
+    row = conn.execute("SELECT secret FROM api_cursor_secret").fetchone()
+    if row is None:
+        raise RuntimeError("the migration put a secret there")
+    return bytes(row[0])

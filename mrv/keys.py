@@ -18,7 +18,7 @@ from mrv import ed25519
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.multibase import decode_base58, encode_base58
 
-Role = Literal["operator", "verifier", "log"]
+Role = Literal["operator", "verifier", "log", "witness"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 _PUBLIC = bytes.fromhex("ed01")
@@ -74,7 +74,7 @@ class EnrolledKey:
     ----------
     name : str
         Who holds it, for people to read.
-    role : 'operator', 'verifier' or 'log'
+    role : 'operator', 'verifier', 'log' or 'witness'
         What its signature counts for.
     multikey : str
         Public Multikey (`z6Mk...`); weak keys are refused.

@@ -122,6 +122,30 @@ class Metrics:
             "Stored derived rows that a rebuild from raw readings contradicts",
             registry=self.registry,
         )
+        self._sealing()
+
+    def _sealing(self) -> None:
+        self.sealed_days = Counter(
+            "tonne_log_sealed_days", "Days sealed in the log, again or new", registry=self.registry
+        )
+        self.seal_failures = Counter(
+            "tonne_log_seal_failures", "Rounds of sealing that failed", registry=self.registry
+        )
+        self.seal_refused = Gauge(
+            "tonne_log_seal_refused",
+            "Differences from a seal that no pipeline made, left unsealed by the last round",
+            registry=self.registry,
+        )
+        self.seal_late = Gauge(
+            "tonne_log_seal_late_seconds",
+            "How long past its 36 hours the oldest day was when the last round sealed it",
+            registry=self.registry,
+        )
+        self.seal_time = Gauge(
+            "tonne_log_seal_time_seconds",
+            "When the last round of sealing ended, seconds since 1970",
+            registry=self.registry,
+        )
 
     @contextmanager
     def serve(self, bind: str) -> Iterator[None]:

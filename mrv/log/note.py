@@ -18,7 +18,7 @@ from mrv.keys import SigningKey
 from mrv.multibase import decode_base64, encode_base64
 
 _ED25519 = b"\x01"  # signature type of the note format
-_DASH = "\N{EM DASH} "
+DASH = "\N{EM DASH} "
 _ID_BYTES = 4
 _MOST_SIGNATURES = 64
 
@@ -89,7 +89,7 @@ def sign_note(text: str, name: str, key: SigningKey) -> str:
     """
     _check_text(text)
     signature = NoteKey(name, key.public).key_id + key.sign(text.encode())
-    return f"{text}\n{_DASH}{name} {encode_base64(signature)}\n"
+    return f"{text}\n{DASH}{name} {encode_base64(signature)}\n"
 
 
 def verify_note(note: str, *known: NoteKey) -> str:
@@ -123,6 +123,19 @@ def verify_note(note: str, *known: NoteKey) -> str:
     return text
 
 
+def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """
+    Text of a note, and name and raw bytes of each signature line; nothing is verified.
+
+    Raises
+    ------
+    SignatureError
+        If it is no note.
+    """
+    text, lines = _split(note)
+    return text, [(name, key_id + rest) for name, key_id, rest in map(_signature, lines)]
+
+
 def _split(note: str) -> tuple[str, list[str]]:
     head, gap, tail = note.rpartition("\n\n")
     if not gap or not tail.endswith("\n"):
@@ -135,8 +148,8 @@ def _split(note: str) -> tuple[str, list[str]]:
 
 
 def _signature(line: str) -> tuple[str, bytes, bytes]:
-    name, gap, encoded = line.removeprefix(_DASH).partition(" ")
-    if not line.startswith(_DASH) or not name or not gap:
+    name, gap, encoded = line.removeprefix(DASH).partition(" ")
+    if not line.startswith(DASH) or not name or not gap:
         raise SignatureError(f"note line {line[:40]!r} is not a signature; get the note again")
     try:
         raw = decode_base64(encoded)

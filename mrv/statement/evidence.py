@@ -168,25 +168,25 @@ def intervals_digest(fleet: Fleet, rows: IntervalRows) -> Digest:
     names = np.array([q.name for q in QUANTITIES], dtype=object)
     columns: dict[str, NDArray[Any]] = {name: getattr(rows, name) for name in FIELDS}
     columns["quantity"] = names[rows.quantity]
-    return digest_leaves(_leaves(fleet, TABLE, rows.device, rows.start_us, columns, {}))
+    return digest_leaves(leaves(fleet, TABLE, rows.device, rows.start_us, columns))
 
 
 def reading_leaves(fleet: Fleet, block: Frame) -> Iterator[DayLeaf]:
     """Leaves of a block of readings."""
     valid = {n: v != NULL for n, v in block.columns.items() if v.dtype == np.int64}
     table = f"reading_{block.class_id}"
-    return _leaves(fleet, table, block.device, block.time_us, block.columns, valid)
+    return leaves(fleet, table, block.device, block.time_us, block.columns, valid)
 
 
-def _leaves(
+def leaves(
     fleet: Fleet,
     table: str,
     device: Int32,
     time_us: Int64,
     columns: Mapping[str, NDArray[Any]],
-    valid: Mapping[str, NDArray[np.bool_]],
+    valid: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Iterator[DayLeaf]:
-    """Leaves of rows that come by device and time."""
+    """Leaves of rows that come by device and time, one a device and UTC day."""
     day = time_us // DAY_US
     new = (device[1:] != device[:-1]) | (day[1:] != day[:-1])
     edges = np.flatnonzero(np.append(True, new)).tolist() if len(device) else []
@@ -201,7 +201,7 @@ def _leaves(
             data = column_bytes(
                 time_us[within],
                 {name: values[within] for name, values in columns.items()},
-                {name: mask[within] for name, mask in valid.items()},
+                None if valid is None else {n: mask[within] for n, mask in valid.items()},
             )
             yield day_leaf(key, data)
         else:

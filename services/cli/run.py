@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import nullcontext
 
 import click
 from prometheus_client import disable_created_metrics
@@ -10,6 +11,8 @@ from prometheus_client import disable_created_metrics
 from services.cli.metrics_bind import metrics_bind
 from services.embedded.runner import Runner
 from services.intake.receiver import BATCH
+from services.intake.sparkplug import sparkplug_nodes
+from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
@@ -23,7 +26,11 @@ from services.settings import Settings
     "--batch", type=click.IntRange(1, 20_000), default=BATCH, show_default=True,
     help="Most messages a transaction.",
 )  # fmt: skip
-def run(client_id: str, batch: int) -> None:
+@click.option(
+    "--seal/--no-seal", default=True, show_default=True,
+    help="Seal days in the log from time to time, with the key in TONNE_HOME/keys.",
+)  # fmt: skip
+def run(client_id: str, batch: int, *, seal: bool) -> None:
     """Take readings from MQTT, store them with their intervals and emissions."""
     settings = Settings()
     # a timestamp beside each counter would double what is scraped
@@ -36,11 +43,17 @@ def run(client_id: str, batch: int) -> None:
         metrics,
         log,
         batch,
+        sparkplug_nodes(settings),
+        settings.sparkplug_host_id,
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: runner.stop())
     bind = metrics_bind(settings)
     with metrics.serve(bind):
         log.info("metrics", bind=bind or "off")
-        runner.run()
+        sealer = Sealer(
+            settings.require("database_url"), settings.home, LOG_KEY, EVERY_S, metrics, log
+        )
+        with sealer if seal else nullcontext():
+            runner.run()
     log.info("stopped")

@@ -1,0 +1,119 @@
+"""
+Entries of the log beside issued statements: sealed days, and digests of tables.
+
+    data        a project's local day: Merkle roots over the device-days of its
+                readings, intervals and emissions (see mrv/digest)
+    registry, plan, calibration, keys, claims
+                digests of what the tables of that kind hold, whenever it changed
+    records     rows that append-only tables got since the entry before
+    factors     the factors that this version of the program publishes
+
+A table's root is that of RFC 6962 over JCS [key, SHA-256 of the row], by key.
+What stands under the roots is kept beside the entry, and does not count unless
+it leads to them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mrv import canonical
+from mrv.errors import LogError
+from mrv.tree import leaf_hash, root_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mrv.digest import DayLeaf, Digest
+
+DATA, RECORDS, FACTORS = "data", "records", "factors"
+PARTS = ("readings", "intervals", "emissions")
+RowHash = tuple[str, str]
+
+
+class Day(NamedTuple):
+    """A day to seal: whose, which local day, its zone, and its edges as RFC 3339."""
+
+    project: str | None
+    day: str
+    timezone: str
+    begin: str
+    end: str
+
+
+def data_entry(
+    day: Day, sequence: int, registry_version: int, parts: Mapping[str, Digest], reason: str | None
+) -> bytes:
+    """
+    Entry of a sealed day.
+
+    Parameters
+    ----------
+    sequence : int
+        1 for the first seal of a day; data that comes later makes the next.
+    registry_version : int
+        Registry that the derived rows followed from.
+    parts : mapping of str to Digest
+        `readings`, `intervals`, `emissions`.
+    reason : str or None
+        Why a day is sealed again.
+    """
+    return canonical.encode(
+        {
+            "event": DATA,
+            "project": day.project,
+            "day": day.day,
+            "timezone": day.timezone,
+            "from": day.begin,
+            "to": day.end,
+            "sequence": sequence,
+            "registryVersion": registry_version,
+            "reason": reason,
+            **{name: _part(parts[name].root, parts[name].leaves) for name in PARTS},
+        }
+    )
+
+
+def _part(root: str, leaves: Sequence[DayLeaf]) -> dict[str, str]:
+    return {"root": root, "rows": str(sum(leaf.rows for leaf in leaves))}
+
+
+def tables_entry(kind: str, tables: Mapping[str, Sequence[RowHash]], **more: Any) -> bytes:
+    """Entry of the digests of some tables; `more` stands in it beside them."""
+    return canonical.encode(
+        {
+            "event": kind,
+            "tables": {
+                name: {"root": rows_root(rows), "rows": str(len(rows))}
+                for name, rows in sorted(tables.items())
+            },
+            **more,
+        }
+    )
+
+
+def rows_root(rows: Iterable[RowHash]) -> str:
+    """Merkle root, in hex, over rows that come by key."""
+    return root_hash(leaf_hash(canonical.encode(list(row))) for row in rows).hex()
+
+
+def tables_detail(tables: Mapping[str, Sequence[RowHash]]) -> bytes:
+    """What stands under the roots of `tables_entry`."""
+    return canonical.encode({name: [list(r) for r in rows] for name, rows in tables.items()})
+
+
+def read_tables(entry: Mapping[str, Any], detail: bytes) -> dict[str, dict[str, str]]:
+    """
+    Rows under a `tables_entry`: table to key to hash.
+
+    Raises
+    ------
+    LogError
+        If the detail does not lead to the entry's roots.
+    """
+    found = canonical.parse_object(detail)
+    said = {name: one["root"] for name, one in entry["tables"].items()}
+    roots = {name: rows_root((key, value) for key, value in rows) for name, rows in found.items()}
+    if roots != said:
+        raise LogError("the rows kept beside the entry do not lead to its roots; they were changed")
+    return {name: dict(rows) for name, rows in found.items()}

@@ -1,0 +1,93 @@
+"""
+What changed since a day was sealed, and whether that may be sealed again.
+
+Late readings only add: a device-day that was noted as written into and did not
+lose rows is sealed again.  Derived rows may change whenever readings or registry
+did; they need only follow from them.  Anything else was done by hand, and stays
+what it is: a difference from the seal, for the audit to name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv import canonical
+from mrv.digest import DayLeaf, differences, digest_leaves
+from mrv.errors import LogError
+from mrv.log.entries import PARTS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from mrv.digest import Difference, Digest
+
+
+class Changes(NamedTuple):
+    """Differences of a day from its seal: of its readings, and of what is derived from them."""
+
+    late: list[Difference]
+    by_hand: list[Difference]
+    derived: list[Difference]
+
+    def __bool__(self) -> bool:
+        return bool(self.late or self.by_hand or self.derived)
+
+
+def sealed_leaves(
+    entry: Mapping[str, object], detail: bytes | None
+) -> dict[str, tuple[DayLeaf, ...]]:
+    """
+    Leaves under a sealed day's roots.
+
+    Raises
+    ------
+    LogError
+        If they are missing or do not lead to the roots.
+    """
+    if detail is None:
+        raise LogError("what stood under the entry's roots is missing; restore log_detail")
+    record = canonical.parse_object(detail)
+    found = {}
+    for name in PARTS:
+        leaves = tuple(DayLeaf.from_json(leaf) for leaf in record[name])
+        part = entry[name]
+        if not isinstance(part, dict) or digest_leaves(leaves).root != part["root"]:
+            raise LogError(f"the {name} kept beside the entry do not lead to its root")
+        found[name] = leaves
+    return found
+
+
+def detail_of(parts: Mapping[str, Digest]) -> bytes:
+    """What stands under the roots of a day."""
+    return canonical.encode(
+        {name: [leaf.to_json() for leaf in parts[name].leaves] for name in PARTS}
+    )
+
+
+def compare(
+    sealed: Mapping[str, tuple[DayLeaf, ...]],
+    now: Mapping[str, Digest],
+    noted: Collection[tuple[str, str]],
+) -> Changes:
+    """
+    Tell how a day differs from its seal.
+
+    Parameters
+    ----------
+    noted : collection of (str, str)
+        Device and UTC day that late readings were noted for.
+    """
+    rows = {leaf.key: leaf.rows for leaf in sealed["readings"]}
+    late: list[Difference] = []
+    by_hand: list[Difference] = []
+    after = {leaf.key: leaf.rows for leaf in now["readings"].leaves}
+    for one in differences(sealed["readings"], now["readings"].leaves):
+        key = (one.device.encode(), one.day.encode(), one.table.encode())
+        grew = after.get(key, 0) >= rows.get(key, 0)
+        (late if grew and (one.device, one.day) in noted else by_hand).append(one)
+    derived = [
+        one
+        for name in ("intervals", "emissions")
+        for one in differences(sealed[name], now[name].leaves)
+    ]
+    return Changes(late, by_hand, derived)

@@ -1,0 +1,214 @@
+"""
+Keep the log up to date: seal days that ended, and what changed since.
+
+Digests are taken in one snapshot, and appended in a transaction of their own
+under the log's lock.  Nothing that differs from its seal by hand is sealed
+again unless somebody says why: the reason then stands in the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv import canonical
+from mrv.log.entries import DATA, data_entry
+from services.flow import Plan
+from services.issuer import records
+from services.issuer.changes import compare, detail_of, sealed_leaves
+from services.issuer.close import snapshot
+from services.issuer.days import PROMISED_US, SETTLE_US, Job, ended, parts_of
+from services.store import log, registry, seals
+from services.store.factors import load_book
+from services.store.rebuild import rebuild
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet
+    from mrv.digest import Digest
+    from services.issuer.changes import Changes
+    from services.issuer.life import Signer
+    from services.store.seals import LateDay, Seal
+
+_AT_ONCE = 50
+
+
+@dataclass
+class Report:
+    """
+    What a run sealed.
+
+    Attributes
+    ----------
+    days, again : int
+        Days sealed for the first time, and again because of what came later.
+    entries : list of str
+        Kinds of the entries beside them.
+    refused : list of str
+        What differs from its seal by hand, and was left as it is.
+    late_s : float
+        How much longer than promised the oldest day waited before this run. [s]
+    """
+
+    days: int = 0
+    again: int = 0
+    entries: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    late_s: float = 0.0
+
+
+class Prepared(NamedTuple):
+    """An entry about a day, with what stands under it and where its seal will stand."""
+
+    job: Job
+    sequence: int
+    entry: bytes
+    detail: bytes
+
+
+def seal(
+    conn: Connection[TupleRow],
+    signer: Signer,
+    now_us: int,
+    *,
+    recheck: bool = False,
+    accept: str | None = None,
+) -> Report:
+    """
+    Seal what there is to seal, and sign the log's head.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit, as `tonne_mrv`.
+    signer : Signer
+        Key of the log.
+    now_us : int
+        Days that ended more than `SETTLE_US` before are due. [us UTC]
+    recheck : bool
+        Compare all sealed days with what is stored, and not only those that got
+        late readings.
+    accept : str, optional
+        Seal what was changed by hand too, for this reason.
+    """
+    report = Report()
+    records.append_changes(conn, signer, report.entries, report.refused, accept)
+    plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
+    fleet = plan.fleet
+    due = list(ended(conn, fleet, now_us - SETTLE_US))
+    known = seals.latest(conn)
+    new = [job for job in due if (job.project, job.day) not in known]
+    oldest = min((job.to_us for job in new), default=now_us)
+    report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
+    for at in range(0, len(new), _AT_ONCE):
+        with snapshot(conn):
+            made = [_prepare(conn, fleet, job, 1, None) for job in new[at : at + _AT_ONCE]]
+        _append(conn, signer, made)
+        report.days += len(made)
+    late = seals.late_days(conn)
+    jobs = {(job.project, job.day): job for job in due}
+    for seal_ in _to_compare(known, late, everything=recheck or accept is not None):
+        job = jobs.get((seal_.project, seal_.day))
+        if job is not None:
+            made = _changed(conn, plan, job, seal_, late, accept, report)
+            _append(conn, signer, made)
+            report.again += len(made)
+    seals.forget_late(conn, late)
+    records.append_records(conn, signer, report.entries, report.refused, accept)
+    return report
+
+
+def _to_compare(
+    known: Mapping[tuple[str, date], Seal], late: Sequence[LateDay], *, everything: bool
+) -> list[Seal]:
+    """Sealed days that late readings touch; what follows from them may reach a day further."""
+    if everything:
+        return list(known.values())
+    days = {one.day for one in late}
+    margin = timedelta(days=2)
+    return [
+        seal_
+        for seal_ in known.values()
+        if any(seal_.begin.date() - margin <= day <= seal_.end.date() + margin for day in days)
+    ]
+
+
+def _prepare(
+    conn: Connection[TupleRow], fleet: Fleet, job: Job, sequence: int, reason: str | None
+) -> Prepared:
+    with conn.cursor() as cursor:
+        parts = parts_of(cursor, fleet, job)
+    return _prepared(job, sequence, fleet.version, parts, reason)
+
+
+def _prepared(
+    job: Job, sequence: int, version: int, parts: Mapping[str, Digest], reason: str | None
+) -> Prepared:
+    entry = data_entry(job.entry(), sequence, version, parts, reason)
+    return Prepared(job, sequence, entry, detail_of(parts))
+
+
+def _changed(
+    conn: Connection[TupleRow],
+    plan: Plan,
+    job: Job,
+    seal_: Seal,
+    late: Sequence[LateDay],
+    accept: str | None,
+    report: Report,
+) -> list[Prepared]:
+    """Prepare the next seal of a day that changed and may be sealed again."""
+    noted = {(one.device, one.day.isoformat()) for one in late}
+    with snapshot(conn), conn.cursor() as cursor:
+        now = parts_of(cursor, plan.fleet, job)
+        entry, detail = log.at(conn, seal_.entry)
+    found = compare(sealed_leaves(canonical.parse_object(entry.body), detail), now, noted)
+    if not found:
+        return []
+    reason = accept
+    if reason is None:
+        wrong = [str(one) for one in found.by_hand] + underived(conn, plan, job, found)
+        if wrong:
+            report.refused += [f"{job}: {one}" for one in wrong]
+            return []
+        reason = "late readings" if found.late else "derived rows made again"
+    return [_prepared(job, seal_.sequence + 1, plan.fleet.version, now, reason)]
+
+
+def underived(conn: Connection[TupleRow], plan: Plan, job: Job, found: Changes) -> list[str]:
+    """Derived rows that differ from their seal, and that readings and registry do not give."""
+    names = {one.device for one in found.derived} & plan.fleet.by_id.keys()
+    index = [plan.fleet.by_id[name] for name in sorted(names)]
+    differ = rebuild(conn, plan, index, job.from_us, job.to_us, replace=False) if index else []
+    return [
+        f"{one.table} of {' '.join(one.key)} does not follow from the readings" for one in differ
+    ]
+
+
+def _append(conn: Connection[TupleRow], signer: Signer, made: Sequence[Prepared]) -> None:
+    if not made:
+        return
+    with conn.transaction():
+        log.lock(conn)
+        for one in made:
+            index = log.append(conn, DATA, None, one.entry, one.detail)
+            edges = (
+                datetime.fromtimestamp(us / 1e6, UTC) for us in (one.job.from_us, one.job.to_us)
+            )
+            seals.add(conn, seals.Seal(one.job.project, one.job.day, one.sequence, index, *edges))
+        log.sign_head(conn, signer.holder.name, signer.key)
+
+
+def unsealed(conn: Connection[TupleRow], now_us: int) -> Iterator[Job]:
+    """Days that should have been sealed by now, and are not."""
+    known = seals.latest(conn)
+    fleet = registry.load_fleet(conn)
+    for job in ended(conn, fleet, now_us - PROMISED_US):
+        if (job.project, job.day) not in known:
+            yield job

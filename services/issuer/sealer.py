@@ -1,0 +1,106 @@
+"""
+Seal from time to time, beside a pipeline or alone.
+
+It never disturbs what it runs beside: a database that is away, a missing key or
+a change by hand is logged, and tried again with the next round.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Self
+
+import psycopg
+
+from ingest.errors import InputError, ServerError
+from services.clock import now_us
+from services.issuer import life
+from services.issuer.seal import seal
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.store.pool import connect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from structlog.typing import FilteringBoundLogger
+
+EVERY_S = 3_600
+# a pipeline that starts has better things to do first
+_FIRST_S = 600
+LOG_KEY = "tonne-log"
+
+
+class Sealer:
+    """
+    Seals in a thread of its own until it is stopped.
+
+    Parameters
+    ----------
+    url : str
+        Database.
+    home : Path
+        Where the log's key is; it is made the first time.
+    key : str
+        Its name.
+    every_s : float
+        Pause between two rounds. [s]
+    """
+
+    def __init__(
+        self,
+        url: str,
+        home: Path,
+        key: str,
+        every_s: float,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._url, self._home, self._key, self._every_s = url, home, key, every_s
+        self._metrics, self._log = metrics, log
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._later, name="sealer", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; a round that is under way ends with its transaction."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def _later(self) -> None:
+        self._stopping.wait(_FIRST_S)
+        self.run()
+
+    def run(self) -> None:
+        """Seal now, and then from time to time, until stopped."""
+        while not self._stopping.is_set():
+            self.once()
+            self._stopping.wait(self._every_s)
+
+    def once(self) -> None:
+        """Seal what is due; what prevents it is logged and counted."""
+        try:
+            with connect(self._url, role="tonne_mrv", name="tonne sealer", autocommit=True) as conn:
+                signer = life.log_signer(conn, self._home, self._key)
+                report = seal(conn, signer, now_us())
+        except (InputError, ServerError, psycopg.Error) as error:
+            self._metrics.seal_failures.inc()
+            self._log.warning("not sealed", reason=" ".join(str(error).split()))
+            return
+        self._metrics.sealed_days.inc(report.days + report.again)
+        self._metrics.seal_refused.set(len(report.refused))
+        self._metrics.seal_late.set(report.late_s)
+        self._metrics.seal_time.set(now_us() / 1e6)
+        for what in report.refused[:10]:
+            self._log.error("changed by hand, not sealed", what=what)
+        if report.days or report.again or report.entries:
+            self._log.info("sealed", days=report.days, again=report.again, also=report.entries)
+
+
+def forever(url: str, home: Path, key: str, every_s: float) -> None:
+    """Seal from time to time until the process ends."""
+    Sealer(url, home, key, every_s, Metrics(), get_logger("sealer")).run()

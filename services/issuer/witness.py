@@ -1,0 +1,107 @@
+"""
+Countersign a log's heads, as an auditor does on a machine of their own.
+
+The last head signed of each log stands in `TONNE_HOME/witness`: a log that
+showed this auditor one history can never get another one signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from ingest.errors import InputError
+from mrv.errors import EnrolmentError
+from mrv.keyfile import read_keyring
+from mrv.log.checkpoint import Checkpoint, verify_checkpoint
+from mrv.log.cosignature import cosign, cosignatures
+from mrv.log.note import NoteKey, signature_lines
+from mrv.log.witness import check_request, parse_request
+from services.store import enrolled, log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.issuer.life import Signer
+
+
+def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: int) -> str:
+    """
+    Sign the head of a request; return the checkpoint with the witness's line.
+
+    Parameters
+    ----------
+    request : str
+        As `tonne log request` writes it.
+    keys : bytes
+        Keyring with the log's key, had from the log's operator beforehand.
+
+    Raises
+    ------
+    LogError, SignatureError, EnrolmentError
+        If the head is not the log's or does not lead on from the last one.
+    """
+    if signer.holder.role != "witness":
+        raise EnrolmentError(
+            f"key {signer.holder.name!r} is a key of a {signer.holder.role}; make one with"
+            " `tonne keys create --role witness --name N`"
+        )
+    asked = parse_request(request)
+    log_key = _log_key(asked.checkpoint, keys)
+    path = home / "witness" / hashlib.sha256(log_key.vkey.encode()).hexdigest()[:16]
+    last = _last(path, log_key)
+    check_request(asked, log_key, last)
+    line = cosign(asked.checkpoint, signer.holder.name, signer.key, now_s)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(asked.checkpoint, encoding="utf-8")
+    fresh.replace(path)
+    return asked.checkpoint + line
+
+
+def _log_key(note: str, keys: bytes) -> NoteKey:
+    names = {name for name, _ in signature_lines(note)[1]}
+    found = [k for k in read_keyring(keys) if k.role == "log" and k.name in names]
+    if len(found) != 1:
+        raise EnrolmentError(
+            f"the keyring holds {len(found)} keys of log {', '.join(sorted(names))}; it needs one"
+        )
+    return NoteKey(found[0].name, found[0].public)
+
+
+def _last(path: Path, log_key: NoteKey) -> Checkpoint | None:
+    if not path.exists():
+        return None
+    return verify_checkpoint(path.read_text(encoding="utf-8"), log_key)
+
+
+def keep(conn: Connection[TupleRow], note: str) -> list[str]:
+    """
+    Keep the witnesses' lines of a countersigned head; return whose they are.
+
+    Raises
+    ------
+    InputError
+        If no head of this log is that one, or no enrolled witness signed it.
+    """
+    text, _ = signature_lines(note)
+    size = Checkpoint.from_text(text).size
+    own = log.checkpoint(conn, size)
+    if own is None or signature_lines(own)[0] != text:
+        raise InputError(f"this log has no head over {size} entries with that root; look again")
+    keys = {
+        (one.key.name, one.key.public): one.key.multikey
+        for one in enrolled.load(conn)
+        if one.key.role == "witness"
+    }
+    found = cosignatures(note, *(NoteKey(*pair) for pair in keys))
+    if not found:
+        raise InputError(
+            "no enrolled witness signed it; enrol the auditor's key with `tonne keys enroll FILE`"
+        )
+    for one in found:
+        log.add_cosignature(conn, size, keys[one.witness.name, one.witness.public], one.line)
+    return [one.witness.name for one in found]

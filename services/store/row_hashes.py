@@ -1,0 +1,144 @@
+"""
+Digests of stored rows, so that a change of any of them can be named.
+
+A row's hash is the SHA-256 of its JSON object as PostgreSQL writes jsonb (keys
+in its order, times in UTC), without the columns that are empty: a column that
+a later version adds does not change old rows.  Long values (`bytea`) stand in
+it as their own SHA-256.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.log.entries import RowHash
+
+# The log itself, and what it holds in a form of its own.
+OF_THE_LOG = frozenset({"log_entry", "log_checkpoint", "log_detail", "data_seal"})
+# Sealed by day with their readings, or made again from them.
+MEASURED = ("reading_", "interval_")
+# Claims follow from the log itself and are held against it.  The others are
+# nothing that a statement rests on: how far streams were read and what waits,
+# what is made again from readings (flags, indicators: never carbon), who may ask
+# the API, the schema.
+UNSEALED = frozenset(
+    {
+        "claim", "stream_offset", "stream_source",
+        "sparkplug_node", "sparkplug_birth", "sparkplug_held", "remake_request", "late_day", "indicator_value", "quality_flag", "clock_lag",
+        "api_key", "api_answer", "api_cursor_secret", "schema_migration",
+    }
+)  # fmt: skip
+STATES = {
+    "registry": (
+        "site", "device", "device_replacement", "device_quality", "topic_template",
+        "programme", "programme_action", "programme_reported", "published_factor",
+    ),
+    "calibration": ("calibration",),
+    "plan": ("project", "project_device"),
+    "keys": ("enrolled_key",),
+}  # fmt: skip
+# When a row of an append-only table was written, by its own word.  A transaction
+# may take a while to commit, so its rows may be a little older than a digest.
+WRITTEN = {
+    "dead_letter": "received",
+    "dead_letter_replay": "replayed",
+    "registry_version": "imported",
+    "monitoring_period": "closed",
+    "statement": "created",
+    "statement_event": "at",
+    "log_cosignature": "received",
+    "api_audit": "at",
+}
+PATIENCE = "10 minutes"
+# Tables whose rows come all at once for what their key begins with.
+ONCE = ("statement_evidence",)
+# Append-only by grant alone: no process may change it.
+GROWING = ("registry_version",)
+# Changed by imports alone, and each import is a new registry version.
+IMPORTED = ("registry", "calibration", "plan")
+
+
+class Tables(NamedTuple):
+    """Append-only tables, and tables that no seal knows of."""
+
+    records: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def tables(conn: Connection[TupleRow]) -> Tables:
+    """Sort the schema's tables; append-only are those whose trigger says so."""
+    rows = conn.execute(
+        "SELECT c.relname, EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid"
+        " AND t.tgname = 'append_only'), has_table_privilege(c.oid, 'SELECT')"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')"
+        " ORDER BY c.relname"
+    ).fetchall()
+    named = OF_THE_LOG | UNSEALED | {name for names in STATES.values() for name in names}
+    found = {
+        n: (only or n in GROWING, readable)
+        for n, only, readable in rows
+        if n not in named and not n.startswith(MEASURED)
+    }
+    return Tables(
+        tuple(name for name, (only, readable) in found.items() if only and readable),
+        tuple(name for name, (only, readable) in found.items() if not (only and readable)),
+    )
+
+
+def older_than(
+    conn: Connection[TupleRow], table: str, column: str, moment: datetime, keys: list[str]
+) -> list[str]:
+    """Return which rows say that they were written well before a moment."""
+    rows = conn.execute(
+        f"SELECT key FROM (SELECT {_key(conn, table)} AS key, r.{column} AS at FROM {table} r) k"
+        f" WHERE key = ANY(%s) AND at < %s - interval '{PATIENCE}' ORDER BY key",
+        (keys, moment),
+    )
+    return [str(key) for (key,) in rows]
+
+
+def _columns(conn: Connection[TupleRow], table: str) -> list[tuple[str, bool, bool]]:
+    """Names of a table's columns, whether each is long, whether it is of the key."""
+    return conn.execute(
+        "SELECT a.attname, a.atttypid = 'bytea'::regtype,"
+        " coalesce(a.attnum = ANY (i.indkey), false)"
+        " FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary"
+        " WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped"
+        " ORDER BY a.attnum",
+        [table],
+    ).fetchall()
+
+
+def _key(conn: Connection[TupleRow], table: str) -> str:
+    names = ", ".join(f'r."{name}"' for name, _, of_key in _columns(conn, table) if of_key)
+    return f"concat_ws(' ', {names}) COLLATE \"C\""
+
+
+def hashes(conn: Connection[TupleRow], table: str, without: str | None = None) -> list[RowHash]:
+    """
+    Key and hash of every row of a table, by key; the connection thinks in UTC.
+
+    Parameters
+    ----------
+    without : str, optional
+        A column to leave out, as if it were empty.
+    """
+    shown = ", ".join(
+        f'encode(sha256("{name}"), \'hex\') AS "{name}"' if long else f'"{name}"'
+        for name, long, _ in _columns(conn, table)
+        if name != without
+    )
+    rows = conn.execute(
+        f"SELECT {_key(conn, table)} AS key, encode(sha256(convert_to((SELECT"
+        " jsonb_object_agg(e.key, e.value)::text FROM jsonb_each(to_jsonb(r)) e"
+        f" WHERE e.value <> 'null'), 'UTF8')), 'hex') FROM (SELECT {shown} FROM {table}) r"
+        " ORDER BY key"
+    )
+    return [(str(name), str(value)) for name, value in rows]

@@ -1,0 +1,37 @@
+"""A plant with a sealed log and an issued statement, in a template that tests copy."""
+
+from mrv.statement.credentials import Finding
+from services.issuer import keys, life
+from services.issuer.close import close_period
+from services.issuer.seal import seal
+from services.store import enrolled
+from services.store.pool import connect
+from tests.services.issuer import plant
+
+NOW = plant.us("2026-03-05T12:00:00+07:00")
+
+
+def signers(url, home):
+    """Enrol an operator, a verifier, a witness and the log."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        for role in ("operator", "verifier", "witness"):
+            enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
+        log = life.log_signer(conn, home, "tonne-log")
+    named = {r: life.Signer(*keys.load(home, f"the-{r}")) for r in ("operator", "verifier")}
+    return {**named, "log": log}
+
+
+def issue(url, who, begin="2026-03-02", end="2026-03-03", project="pv"):
+    """Close, submit, verify and issue a day."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        name = close_period(conn, project, plant.us(begin), plant.us(end), "test").statement
+        life.submit(conn, name, who["operator"])
+        life.verify(conn, name, who["verifier"], Finding("unmodified", "reasonable", "5"))
+        life.issue(conn, name, who["log"], "test")
+    return name
+
+
+def seal_now(url, who, now=NOW, **more):
+    """Seal what is due."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return seal(conn, who["log"], now, **more)

@@ -1,0 +1,90 @@
+"""Days and changes enter the log in time; what was changed by hand never does by itself."""
+
+import psycopg
+import pytest
+
+from services.issuer.audit import audit
+from services.store.pool import connect
+from tests.services.issuer import logged, plant
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def who(database_url, tmp_path):
+    """Return the signers over a plant with three days of readings."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, minutes=15)
+    plant.fill_buses(database_url)
+    return logged.signers(database_url, tmp_path)
+
+
+def _audit(url, now=logged.NOW, held=()):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return audit(conn, now, held)
+
+
+def _execute(url, statement):
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("SET session_replication_role = replica")
+        conn.execute(statement)
+
+
+def test_a_day_is_sealed_once_and_an_audit_holds(database_url, who):
+    """Nobody could say later what the data of a day had been."""
+    report = logged.seal_now(database_url, who)
+    assert report.days == 6
+    assert {"registry", "plan", "calibration", "keys", "factors", "records"} <= set(report.entries)
+    assert report.refused == []
+    found = _audit(database_url)
+    assert found.first_break is None, found.to_json()
+    again = logged.seal_now(database_url, who)
+    assert (again.days, again.again, again.entries, again.refused) == (0, 0, [], [])
+    logged.issue(database_url, who)
+    assert _audit(database_url).first_break is None
+
+
+def test_late_readings_are_a_new_leaf(database_url, who):
+    """A day could be rewritten in silence after it was sealed."""
+    logged.seal_now(database_url, who)
+    times, energy, _ = plant.sunny("2026-03-02", "2026-03-03", 15)
+    plant.send(database_url, "inv-1", times[40:44] + 60_000_000,
+               energy_export_wh=energy[40:44] + 100)  # fmt: skip
+    notes = [n for step in _audit(database_url).steps for n in step.notes]
+    assert any("late readings" in note for note in notes)
+    assert _audit(database_url).first_break is None
+    report = logged.seal_now(database_url, who)
+    assert (report.days, report.refused) == (0, [])
+    assert report.again >= 1
+    assert _audit(database_url).first_break is None
+    assert not [n for step in _audit(database_url).steps for n in step.notes if "late" in n]
+
+
+def test_a_change_by_hand_is_not_sealed_unless_somebody_says_why(database_url, who):
+    """The sealer itself would make a forgery look right."""
+    logged.seal_now(database_url, who)
+    _execute(database_url, "UPDATE reading_pv_inverter SET active_power_w = active_power_w + 1"
+             " WHERE device_id = 'inv-1' AND time >= '2026-03-02T05:00Z'"
+             " AND time < '2026-03-02T05:16Z'")  # fmt: skip
+    _execute(database_url, "UPDATE calibration SET valid_until = '2030-01-01'")
+    for recheck in (False, True):
+        report = logged.seal_now(database_url, who, recheck=recheck)
+    assert any("inv-1 on 2026-03-02: values" in what for what in report.refused)
+    assert any("calibration" in what for what in report.refused)
+    assert "inv-1 on 2026-03-02" in str(_audit(database_url).to_json())
+    logged.seal_now(database_url, who, accept="ticket 17")
+    assert _audit(database_url).first_break is None
+    with connect(database_url) as conn:
+        reasons = conn.execute(
+            "SELECT convert_from(body, 'UTF8')::jsonb ->> 'reason' FROM log_entry"
+        ).fetchall()
+    assert ("ticket 17",) in reasons
+
+
+def test_a_day_that_is_not_sealed_in_time_is_named(database_url, who):
+    """A log that stopped would look like one that holds."""
+    logged.seal_now(database_url, who)
+    late = logged.NOW + 30 * 3_600_000_000
+    plant.fill_pv(database_url, "2026-03-04", "2026-03-06", 15)
+    assert _audit(database_url).first_break is None
+    assert "2026-03-04 ended more than 36 hours ago" in _audit(database_url, late).first_break

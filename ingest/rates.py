@@ -18,7 +18,13 @@ MAX_GAP_US = 900_000_000
 
 
 def energy_steps(
-    from_us: Int64, to_us: Int64, power_from_w: Float64, power_to_w: Float64, direction: int
+    from_us: Int64,
+    to_us: Int64,
+    power_from_w: Float64,
+    power_to_w: Float64,
+    direction: int,
+    *,
+    up: bool = False,
 ) -> tuple[Int64, np.ndarray]:
     """
     Energy of each pair of power readings, and which pairs count.
@@ -31,11 +37,14 @@ def energy_steps(
         Power at the two readings. [W]
     direction : int
         +1 counts positive power, -1 negative power.
+    up : bool
+        Round up: for energy that is only ever a project's own use, where a watt-hour
+        lost in each step would favour the claimant.
 
     Returns
     -------
     energy_wh : int64 array, n
-        (p0 + p1) / 2 * dt, each power clipped at 0, rounded down. [Wh]
+        (p0 + p1) / 2 * dt, each power clipped at 0, rounded down, or `up`. [Wh]
     counts : bool array, n
         False where the pair is further apart than the maximum gap.
     """
@@ -44,4 +53,5 @@ def energy_steps(
     elapsed = to_us - from_us
     counts = (elapsed <= MAX_GAP_US) & np.isfinite(p0) & np.isfinite(p1)
     energy = np.where(counts, (p0 + p1) * elapsed / 7.2e9, 0.0)
-    return np.floor(energy).astype(np.int64), counts
+    whole = np.ceil(energy) if up else np.floor(energy)
+    return whole.astype(np.int64), counts

@@ -46,7 +46,8 @@ class Channel:
 
     `limit` is `"rated_power"`, a number of base units an hour, or None where
     no bound is known.  `power` names the gauge that stands in where a device
-    has no such register, `direction` the sign of that gauge which counts.
+    has no such register, `direction` the sign of that gauge which counts, and
+    `power_up` that energy from it rounds up: a charger's use is never a claim.
     `limits` are those of the quality tests; `phases` are the gauges whose sum
     this one is.
     """
@@ -59,6 +60,7 @@ class Channel:
     tolerance: int = 0
     power: str | None = None
     direction: int = 1
+    power_up: bool = False
     span: tuple[float, float] | None = None
     span_of_rated: tuple[float, float] | None = None
     limits: Limits = NO_LIMITS

@@ -40,7 +40,12 @@ def steps(column: RegisterColumn, rows: Power, start: Register | None) -> Steps:
     else:
         from_us[head], from_w[head] = start.power_us[first], start.power_w[first]
     energy, counts = rates.energy_steps(
-        from_us, rows.time_us, from_w, rows.power_w, column.channel.direction
+        from_us,
+        rows.time_us,
+        from_w,
+        rows.power_w,
+        column.channel.direction,
+        up=column.channel.power_up,
     )
     n = int(counts.sum())
     return Steps(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.model import INTERVAL_US, NULL, Device, Fleet, Replacement
+from ingest.classes import load
+from ingest.model import INTERVAL_US, NULL, Device, Fleet, Frame, Replacement
 from ingest.pipeline import Bounds, MeterState, meter
 from ingest.registers import Reader
 
@@ -178,6 +179,25 @@ def test_power_stands_in_only_without_a_register():
     assert (int(only.value.sum()), int(only.measured_us.sum())) == (10_000, 0)
     both = whole(fleet(1), frame([0] * 4, at, [NULL, 100, NULL, 200], power))
     assert int(both.value.sum()) == 100
+
+
+def test_a_charger_without_register_is_never_counted_low():
+    """A charger that idles at 300 W would use nothing: each step of ten seconds is below 1 Wh."""
+    at = np.arange(361, dtype=np.int64) * 10_000_000 + T0_US
+    n = len(at)
+    nothing = {name: np.full(n, np.nan) for name in load()["ev_charger"].channels}
+    columns = nothing | {
+        "energy_import_wh": np.full(n, NULL, dtype=np.int64),
+        "active_power_w": np.full(n, 300.0),
+    }
+    zeros = np.zeros(n, dtype=np.int32)
+    charger = Fleet([Device("c", "s", "ev_charger", rated_power_w=60_000)])
+    used = whole(charger, Frame("ev_charger", zeros, at, zeros, columns))
+    assert int(used.value.sum()) == 360 >= 300
+    # what could be claimed stays low
+    power = [300.0] * n
+    made = whole(fleet(1), frame([0] * n, at, [NULL] * n, power))
+    assert int(made.value.sum()) == 0
 
 
 def test_without_a_rated_power_a_rise_is_believed():

@@ -57,6 +57,10 @@ _BY_TYPE = {name: codec for codec in CODECS for name in codec.content_types}
 _SENML = re.compile(rb'\s*\[\s*\{\s*"(?:bn|bt|bu|bv|bs|bver|n|u|v|vs|vb|vd|s|t|ut)"\s*:')
 # how most packs begin, told without the pattern
 PACK = (b'[{"bn":', b'[{"bt":', b'[{"n":')
+_METER = re.compile(rb'"(?:meterValue|meterStart|meterStop)"\s*:')
+_NEWER = re.compile(
+    rb'"(?:evseId|unitOfMeasure|transactionInfo|triggerReason|signedMeterValue|TransactionEvent)"'
+)
 _CALL = re.compile(rb"\s*\[\s*\d+\s*,")
 _CBOR_ARRAY = range(0x80, 0xA0)
 _ENTITY = re.compile(rb'"(?:dateObserved(?:To)?|observationDateTime|TimeInstant)"\s*:')
@@ -101,7 +105,7 @@ def by_first_bytes(payload: bytes) -> Codec:
 def _object(payload: bytes) -> Codec:
     if b'"values"' in payload:
         return JSON
-    if b'"meterValue"' in payload:
+    if _METER.search(payload):
         return _ocpp(payload)
     if b'"sunspec"' in payload:
         return SUNSPEC
@@ -111,5 +115,4 @@ def _object(payload: bytes) -> Codec:
 
 
 def _ocpp(payload: bytes) -> Codec:
-    newer = b'"evseId"' in payload or b'"unitOfMeasure"' in payload
-    return OCPP201 if newer else OCPP16
+    return OCPP201 if _NEWER.search(payload) else OCPP16

@@ -17,6 +17,8 @@ import msgspec
 from ingest.errors import PayloadError
 
 MAX_MS = 10**14
+# not a refusal: what a meter signed, on its way to be kept beside its reading
+SIGNED_VALUE = "signed_value"
 _MS, _SECOND = 1_000, 1_000_000
 
 
@@ -33,7 +35,8 @@ class Stated(Reading, gc=False):
     A reading whose payload states units.
 
     `units` stands in the order of `values`, None where the payload leaves the
-    unit to the profile; `refused` are reasons and details of values left out.
+    unit to the profile; `refused` are reasons and details of values left out,
+    and of values that their meter signed (`SIGNED_VALUE`).
     """
 
     units: tuple[str | None, ...] = ()

@@ -1,9 +1,14 @@
-"""OCPP 1.6 MeterValues in JSON, as a call frame or its body alone: values are strings."""
+"""
+OCPP 1.6 in JSON: MeterValues, StartTransaction and StopTransaction.
+
+As call frames or their bodies alone.  Values are strings; the register at a
+transaction's start and stop is a whole number of Wh.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
 CONTENT_TYPES = ("application/ocpp1.6+json",)
 _NUMBER = re.compile(r"^\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*$", re.ASCII)
 _LONGEST = 64
+_MAX_WHOLE = 2**63
+_ACTIONS = (ocpp.METER_VALUES, "StartTransaction", "StopTransaction")
 _CODEC = "ocpp16"
 
 
@@ -37,33 +44,59 @@ class _MeterValue(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    meterValue: list[_MeterValue]  # noqa: N815 (OCPP's own name)
-    connectorId: int | None = None  # noqa: N815 (OCPP's own name)
-    transactionId: Any = None  # noqa: N815 (OCPP's own name)
+    """Of any of the three calls: what carries readings in it."""
+
+    meterValue: list[_MeterValue] | None = None  # noqa: N815 (OCPP's own name)
+    transactionData: list[_MeterValue] | None = None  # noqa: N815 (OCPP's own name)
+    meterStart: int | None = None  # noqa: N815 (OCPP's own name)
+    meterStop: int | None = None  # noqa: N815 (OCPP's own name)
+    timestamp: str | None = None
 
 
 def decode(payload: bytes) -> Sequence[Stated]:
     """
-    Readings of one MeterValues, one a time.
+    Readings of one call, one a time.
 
-    A sample that is signed data carries no number to read and is passed over;
-    one whose value is no number is refused by itself.
+    A sample that is signed data carries no number to read: it is noted as
+    evidence.  One whose value is no number is refused by itself.
 
     Raises
     ------
     PayloadError
         With a reason of `ingest.formats.ocpp`.
     """
-    message, raw = ocpp.unwrap(payload, _CODEC)
+    message, action, raw = ocpp.unwrap(payload, _CODEC, _ACTIONS)
     found: _Body = ocpp.body(raw, _Body, _CODEC)
-    return ocpp.readings(
-        ((value.timestamp, _samples(value.sampledValue)) for value in found.meterValue), message
-    )
+    return ocpp.readings(_moments(found, action), message)
 
 
-def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | PayloadError]:
+def _moments(found: _Body, action: str | None) -> Iterator[ocpp.Moment]:
+    """Times and their samples, the transaction's own register among them."""
+    values = found.meterValue if found.meterValue is not None else found.transactionData
+    edge = found.meterStart if found.meterStop is None else found.meterStop
+    if values is None and edge is None:
+        held = "meterValue" if action in (None, ocpp.METER_VALUES) else "meterStart or meterStop"
+        raise PayloadError("wrong_shape", f"{_CODEC}: no {held} in it")
+    if edge is not None:
+        if found.timestamp is None:
+            raise PayloadError("time_missing", f"{_CODEC}: a transaction's register has no time")
+        context = "Transaction.Begin" if found.meterStop is None else "Transaction.End"
+        yield found.timestamp, [_register(edge, context)]
+    for value in values or ():
+        yield value.timestamp, _samples(value.sampledValue)
+
+
+def _register(value: int, context: str) -> ocpp.Sample | PayloadError:
+    if abs(value) >= _MAX_WHOLE:
+        return PayloadError("not_finite", f"{_CODEC}: register {str(value)[:20]} is no register")
+    return ocpp.Sample(float(value), "Wh", None, context, None, None)
+
+
+def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | ocpp.Signed | PayloadError]:
     for one in sampled:
         if one.format == "SignedData":
+            name = ocpp.channel(one.measurand, one.phase, one.location)
+            yield ocpp.Signed(name, one.context, one.value)
             continue
         measurand = one.measurand or ocpp.MEASURAND
         if len(one.value) > _LONGEST or not _NUMBER.match(one.value):

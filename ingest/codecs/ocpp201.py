@@ -1,12 +1,13 @@
 """
-OCPP 2.0.1 MeterValues in JSON, as a call frame or its body alone.
+OCPP 2.0.1 in JSON: MeterValues, and TransactionEvent where it holds meter values.
 
-Values are numbers, and a unit may carry a power of ten.
+As call frames or their bodies alone.  Values are numbers, a unit may carry a
+power of ten, and a meter's signature stands beside the value.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ingest.reading import Stated
 
 CONTENT_TYPES = ("application/ocpp2.0.1+json",)
+_ACTIONS = (ocpp.METER_VALUES, "TransactionEvent")
 _CODEC = "ocpp201"
 _MAX_POWER = 30
 
@@ -28,6 +30,13 @@ class _Unit(msgspec.Struct, gc=False):
     multiplier: int = 0
 
 
+class _Signed(msgspec.Struct, gc=False):
+    signedMeterData: str  # noqa: N815 (OCPP's own name)
+    signingMethod: str = ""  # noqa: N815 (OCPP's own name)
+    encodingMethod: str = ""  # noqa: N815 (OCPP's own name)
+    publicKey: str = ""  # noqa: N815 (OCPP's own name)
+
+
 class _Sampled(msgspec.Struct, gc=False):
     value: float
     context: str | None = None
@@ -35,6 +44,7 @@ class _Sampled(msgspec.Struct, gc=False):
     phase: str | None = None
     location: str | None = None
     unitOfMeasure: _Unit | None = None  # noqa: N815 (OCPP's own name)
+    signedMeterValue: _Signed | None = None  # noqa: N815 (OCPP's own name)
 
 
 class _MeterValue(msgspec.Struct):
@@ -43,28 +53,34 @@ class _MeterValue(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    meterValue: list[_MeterValue]  # noqa: N815 (OCPP's own name)
-    evseId: Any = None  # noqa: N815 (OCPP's own name)
+    meterValue: list[_MeterValue] | None = None  # noqa: N815 (OCPP's own name)
 
 
 def decode(payload: bytes) -> Sequence[Stated]:
     """
-    Readings of one MeterValues, one a time.
+    Readings of one call, one a time.
 
     Raises
     ------
     PayloadError
         With a reason of `ingest.formats.ocpp`.
     """
-    message, raw = ocpp.unwrap(payload, _CODEC)
+    message, action, raw = ocpp.unwrap(payload, _CODEC, _ACTIONS)
     found: _Body = ocpp.body(raw, _Body, _CODEC)
-    return ocpp.readings(
-        ((value.timestamp, _samples(value.sampledValue)) for value in found.meterValue), message
-    )
+    if found.meterValue is None:
+        raise PayloadError("wrong_shape", f"{_CODEC}: no meterValue in {action or 'it'}")
+    moments = ((value.timestamp, _samples(value.sampledValue)) for value in found.meterValue)
+    return ocpp.readings(moments, message)
 
 
-def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | PayloadError]:
+def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | ocpp.Signed | PayloadError]:
     for one in sampled:
+        if (signed := one.signedMeterValue) is not None:
+            name = ocpp.channel(one.measurand, one.phase, one.location)
+            yield ocpp.Signed(
+                name, one.context, signed.signedMeterData, signed.signingMethod,
+                signed.encodingMethod, signed.publicKey,
+            )  # fmt: skip
         unit = one.unitOfMeasure or _Unit()
         power = unit.multiplier
         measurand = one.measurand or ocpp.MEASURAND

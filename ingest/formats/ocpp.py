@@ -18,13 +18,13 @@ import msgspec
 
 from ingest.errors import PayloadError
 from ingest.formats.document import utf8
-from ingest.reading import Stated, time_us, wire_time
+from ingest.reading import SIGNED_VALUE, Stated, time_us, wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 CALL = 2
-ACTION = "MeterValues"
+METER_VALUES = "MeterValues"
 MEASURAND = "Energy.Active.Import.Register"
 _OUTLET = "Outlet"
 _UNITS = {"Percent": "%", "Celsius": "Cel", "Celcius": "Cel", "Fahrenheit": "degF"}
@@ -44,10 +44,7 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
     @property
     def channel(self) -> str:
         """Name of the channel that this is a sample of."""
-        measurand = self.measurand or MEASURAND
-        name = measurand if self.phase is None else f"{measurand}/{self.phase}"
-        elsewhere = self.location not in (None, _OUTLET) and measurand != "SoC"
-        return f"{name}@{self.location}" if elsewhere else name
+        return channel(self.measurand, self.phase, self.location)
 
     @property
     def wire_unit(self) -> str | None:
@@ -63,9 +60,39 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
         return _PREFERRED.index(context) if context in _PREFERRED else len(_PREFERRED)
 
 
-def unwrap(payload: bytes, codec: str) -> tuple[str | None, msgspec.Raw]:
+class Signed(msgspec.Struct, gc=False, frozen=True):
+    """A sample as its meter signed it: kept as it came, whatever its number was worth."""
+
+    channel: str
+    context: str | None
+    data: str
+    method: str = ""
+    encoding: str = ""
+    public_key: str = ""
+
+    def note(self, timestamp: str) -> tuple[str, str]:
+        """Return what a reading carries of it beside its values."""
+        told = msgspec.structs.asdict(self) | {"ts": timestamp}
+        return SIGNED_VALUE, msgspec.json.encode(told).decode()
+
+
+# a time as its charger wrote it, and what was sampled at it
+Moment = tuple[str, "Iterable[Sample | Signed | PayloadError]"]
+
+
+def channel(measurand: str | None, phase: str | None, location: str | None) -> str:
+    """Name of the channel of a sample."""
+    measurand = measurand or MEASURAND
+    name = measurand if phase is None else f"{measurand}/{phase}"
+    elsewhere = location not in (None, _OUTLET) and measurand != "SoC"
+    return f"{name}@{location}" if elsewhere else name
+
+
+def unwrap(
+    payload: bytes, codec: str, actions: Sequence[str]
+) -> tuple[str | None, str | None, msgspec.Raw]:
     """
-    Message id and body of a call frame; a bare body has no id.
+    Message id, action and body of a call frame; a bare body has neither id nor action.
 
     Raises
     ------
@@ -75,7 +102,7 @@ def unwrap(payload: bytes, codec: str) -> tuple[str | None, msgspec.Raw]:
     utf8(payload, codec)
     try:
         if payload.lstrip()[:1] != b"[":
-            return None, msgspec.Raw(payload)
+            return None, None, msgspec.Raw(payload)
         frame = msgspec.json.decode(payload, type=list[msgspec.Raw])
         kind, message, action = (msgspec.json.decode(part) for part in frame[:3])
         body = frame[3]
@@ -83,13 +110,14 @@ def unwrap(payload: bytes, codec: str) -> tuple[str | None, msgspec.Raw]:
         raise PayloadError("malformed_json", f"{codec}: {error}") from None
     except (IndexError, ValueError):
         raise PayloadError(
-            "wrong_shape", f'{codec}: a call is [2, "id", "{ACTION}", {{..}}]'
+            "wrong_shape", f'{codec}: a call is [2, "id", "{METER_VALUES}", {{..}}]'
         ) from None
     if kind != CALL or not isinstance(message, str):
         raise PayloadError("wrong_shape", f"{codec}: frame {kind!r:.20} is no call with an id")
-    if action != ACTION:
-        raise PayloadError("ocpp_action", f"{codec}: {action!r:.60} carries no {ACTION}")
-    return message, body
+    if action not in actions:
+        known = ", ".join(actions)
+        raise PayloadError("ocpp_action", f"{codec}: {action!r:.60} carries no reading; {known} do")
+    return message, str(action), body
 
 
 def body(raw: msgspec.Raw, kind: type[Any], codec: str) -> Any:
@@ -110,16 +138,15 @@ def body(raw: msgspec.Raw, kind: type[Any], codec: str) -> Any:
         raise PayloadError("malformed_json", f"{codec}: {error}") from None
 
 
-def readings(
-    values: Iterable[tuple[str, Iterable[Sample | PayloadError]]], message: str | None
-) -> Sequence[Stated]:
+def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
     """
     One reading a time, the preferred sample of each channel.
 
     Parameters
     ----------
     values : iterable of (timestamp, samples)
-        A sample that could not be read stands as its error.
+        A sample that could not be read stands as its error, one that its meter
+        signed as what was signed.
     message : str, optional
         Id of the call.
 
@@ -134,6 +161,8 @@ def readings(
         for sample in samples:
             if isinstance(sample, PayloadError):
                 refused.append((sample.reason, sample.detail))
+            elif isinstance(sample, Signed):
+                refused.append(sample.note(timestamp))
             else:
                 _choose(chosen, sample)
     return [

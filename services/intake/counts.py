@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ingest.reading import SIGNED_VALUE
 from services.clock import now_us
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def count_messages(
     metrics: Metrics, codecs: Sequence[str], rejected: Iterable[Rejected], kept: str
 ) -> None:
     """Count messages by what read them: `refused`, or what became of the others."""
-    refused = {r.message for r in rejected}
+    refused = {r.message for r in rejected if r.reason != SIGNED_VALUE}
     for codec, count in Counter(codecs[k] for k in refused).items():
         metrics.messages.labels(codec, "refused").inc(count)
     others = Counter(codecs)

@@ -19,7 +19,7 @@ from ingest.decode import Rejected
 from ingest.pipeline import FROM_START, MeterState
 from services.clock import now_us
 from services.flow import settle
-from services.store import derived, late, letters, marks, readings, seals, stations
+from services.store import derived, late, letters, marks, readings, seals, signed, stations
 from services.store.binary_copy import Words
 from services.store.derived import BindingWords
 from services.store.quality import Quality
@@ -181,7 +181,7 @@ class Store:
         *,
         trust: bool,
     ) -> Committed:
-        out = Committed(rejected=list(rejected))
+        out = Committed(rejected=signed.refusals(rejected))
         with connection.transaction(), connection.cursor() as cursor:
             first(cursor)
             self._load(cursor, frames)
@@ -202,9 +202,9 @@ class Store:
             remade = self._remake(cursor, changed, out) if changed else None
             self._settle_stations(cursor, touched, settled, remade, out)
             seals.note_late(cursor, self.plan.fleet, frames, now_us())
-            out.rows["dead_letter"] += letters.record(
-                cursor, self.plan.fleet, out.rejected, messages
-            )
+            fleet = self.plan.fleet
+            out.rows["dead_letter"] += letters.record(cursor, fleet, out.rejected, messages)
+            out.rows["signed_value"] += signed.record(cursor, fleet, rejected, messages)
         settled.metered.apply(self.state)
         flagged.remember()
         out.flags = flagged.flags

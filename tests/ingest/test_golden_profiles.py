@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ingest import columns, profiles
+from ingest.reading import SIGNED_VALUE
 from tests.ingest.reading_messages import read, reasons, rows
 
 CASES = Path(__file__).parents[1] / "golden_profiles"
@@ -30,7 +31,9 @@ def test_a_device_is_read_as_its_maker_says(file):
     for row, expected in zip(found, case["readings"], strict=True):
         assert row == pytest.approx(expected, rel=1e-12, abs=0)
         assert {type(v) for v in row.values()} <= {int, float}
-    assert reasons(decoded) == case.get("rejected", [])
+    told = reasons(decoded)
+    assert [reason for reason in told if reason != SIGNED_VALUE] == case.get("rejected", [])
+    assert told.count(SIGNED_VALUE) == case.get("signed", 0)
 
 
 def test_every_profile_has_a_case():

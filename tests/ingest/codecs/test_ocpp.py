@@ -2,13 +2,17 @@
 
 import json
 from contextlib import suppress
+from importlib import resources
+from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.codecs import ocpp16, ocpp201
 from ingest.errors import PayloadError
+from ingest.reading import SIGNED_VALUE
 
 T = "2026-01-01T00:00:00Z"
 MS = 1_767_225_600_000
@@ -116,7 +120,56 @@ def test_one_bad_sample_keeps_the_others():
         ),
     )
     assert reading.values == {REGISTER: 5.0}
-    assert [reason for reason, _ in reading.refused] == ["not_a_number", "not_finite"]
+    assert [reason for reason, _ in reading.refused] == [
+        "not_a_number", "not_finite", SIGNED_VALUE,
+    ]  # fmt: skip
+
+
+SCHEMAS = resources.files("ocpp")
+CASES = [
+    (file, payload)
+    for file in sorted((Path(__file__).parents[2] / "golden_profiles/ev_charger").rglob("*.json"))
+    for payload in [json.loads(file.read_text(encoding="utf-8"))["payload"]]
+]
+
+
+def _schema(payload):
+    """Schema of the Open Charge Alliance for a call or a bare MeterValues body."""
+    action, body = payload[2:] if isinstance(payload, list) else ("MeterValues", payload)
+    text = json.dumps(payload)
+    newer = any(word in text for word in ('"evseId"', '"transactionInfo"'))
+    folder, name = ("v201", f"{action}Request") if newer else ("v16", action)
+    path = SCHEMAS.joinpath(folder, "schemas", f"{name}.json")
+    return json.loads(path.read_text(encoding="utf-8-sig")), body
+
+
+@pytest.mark.parametrize(("file", "payload"), CASES, ids=[file.stem for file, _ in CASES])
+def test_the_golden_messages_are_what_the_schemas_allow(file, payload):
+    """What we call a charger's message would be one that no charger sends."""
+    schema, body = _schema(payload)
+    jsonschema.validate(body, schema)
+
+
+def test_a_signed_value_is_noted_as_it_came():
+    """A driver who doubts the bill could not be shown what the meter signed."""
+    signed = {"value": "0A1B", "format": "SignedData", "context": "Transaction.End"}
+    (reading,) = _read(ocpp16, _body({"value": "5"}, signed))
+    ((reason, detail),) = reading.refused
+    assert reason == SIGNED_VALUE
+    assert json.loads(detail) == {
+        "ts": T, "channel": REGISTER, "context": "Transaction.End", "data": "0A1B",
+        "method": "", "encoding": "", "public_key": "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("action", ["StartTransaction", "StopTransaction"])
+def test_a_transaction_without_its_register_or_time_is_refused(action):
+    """A session's energy would be lost without a word, or stored at no time."""
+    register = "meterStart" if action == "StartTransaction" else "meterStop"
+    for body, reason in (({"timestamp": T}, "wrong_shape"), ({register: 5}, "time_missing")):
+        with pytest.raises(PayloadError) as caught:
+            _read(ocpp16, [2, "1", action, body])
+        assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize(

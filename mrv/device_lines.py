@@ -73,7 +73,9 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         to_us=(whole.first + len(whole)) * INTERVAL_US,
         metered=sum(p.metered for p in one.parts),
         outside_service=whole.outside,
-        deducted=decimal_text(sum((p.deducted for p in one.parts), start=zero), _PLACES, "up"),
+        deducted=decimal_text(
+            sum((p.deducted + p.above for p in one.parts), start=zero), _PLACES, "up"
+        ),
         substituted=decimal_text(
             sum((p.substituted for p in one.parts), start=zero), _PLACES, "up"
         ),
@@ -136,7 +138,8 @@ def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction) -> GapOutcom
 
 
 def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    """What the device's late or absent calibrations cost."""
+    """What the device's late or absent calibrations cost, and what lies above the design."""
+    yield from _above_design(one, pricing)
     for part in one.parts:
         for charge in part.errors:
             yield Deduction(
@@ -148,3 +151,20 @@ def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
                 quantity=decimal_text(charge.quantity, _PLACES, "up"),
                 cost_t=decimal_text(charge.quantity * pricing.rate(one, part.year), _PLACES, "up"),
             )
+
+
+def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+    whole = one.service
+    for part in one.parts:
+        if not part.above:
+            continue
+        share = part.above / (part.metered - part.deducted) * 100
+        yield Deduction(
+            device=one.device.id,
+            start_us=whole.first * INTERVAL_US,
+            end_us=(whole.first + len(whole)) * INTERVAL_US,
+            reason=f"above the design of {part.year}: {one.needs.cap and one.needs.cap[0]}",
+            percent=decimal_text(share, _PLACES, "up"),
+            quantity=decimal_text(part.above, _PLACES, "up"),
+            cost_t=decimal_text(part.above * pricing.rate(one, part.year), _PLACES, "up"),
+        )

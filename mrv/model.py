@@ -62,13 +62,19 @@ class Factors(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RoleNeeds:
-    """What a device must be and deliver to take a role in a project."""
+    """
+    What a device must be and deliver to take a role in a project.
+
+    `cap` names the project's parameter that says how much all devices of the role
+    may count for in a year, and how many base units one of its units is.
+    """
 
     classes: tuple[str, ...]
     quantity: str
     side: Side
     required: bool = True
     params: Mapping[str, ParameterSpec] = field(default_factory=dict)
+    cap: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,12 +51,17 @@ class ErrorCharge:
 
 @dataclass(frozen=True, slots=True)
 class YearPart:
-    """A device's local calendar year within the period. [base units]"""
+    """
+    A device's local calendar year within the period. [base units]
+
+    `above` is its part of what lies above the design, which is not credited.
+    """
 
     year: int
     metered: int
     gaps: tuple[GapCharge, ...]
     errors: tuple[ErrorCharge, ...]
+    above: Fraction = Fraction(0)
 
     @property
     def substituted(self) -> Fraction:
@@ -85,7 +90,7 @@ class Monitored:
     def counted(self, part: YearPart) -> Fraction:
         """Quantity of a year after deductions and substitutions. [base units]"""
         if self.needs.side == "baseline":
-            return part.metered - part.deducted
+            return part.metered - part.deducted - part.above
         return part.metered + part.deducted + part.substituted
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:

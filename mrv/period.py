@@ -14,7 +14,8 @@ import numpy as np
 
 from ingest.model import INTERVAL_US
 from mrv.acceptance import accepted, condition, parameters_of
-from mrv.calendar import local_date
+from mrv.calendar import local_date, years
+from mrv.design import capped
 from mrv.device_lines import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.errors import PeriodError
 from mrv.factors.ledger import Ledger
@@ -88,7 +89,12 @@ def close(
     names = accepted(project.parameters, where)
     parameters = parameters_of(methodology, project.parameters, where)
     ledger = Ledger(factors)
-    monitored = monitor_all(project, methodology, fleet, calibrations, rows, (from_us, to_us))
+    monitored = capped(
+        monitor_all(project, methodology, fleet, calibrations, rows, (from_us, to_us)),
+        parameters,
+        years(from_us, to_us, project.timezone),
+        project.timezone,
+    )
     gross = _by_year(methodology, parameters, ledger, monitored, gross=True)
     net = _by_year(methodology, parameters, ledger, monitored, gross=False)
     total = _sum(net)

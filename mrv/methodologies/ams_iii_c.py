@@ -146,7 +146,9 @@ METHODOLOGY = Methodology(
     additive=ADDITIVE,
     roles={
         "charging": RoleNeeds(("ev_charger", "energy_meter"), "energy_import", "project"),
-        "vehicle": RoleNeeds(("vehicle",), "distance", "baseline"),
+        "vehicle": RoleNeeds(
+            ("vehicle",), "distance", "baseline", cap=("service_km_per_year", _M_PER_KM)
+        ),
     },
     parameters={
         "sfc_l_per_100km": _FUEL,
@@ -168,6 +170,16 @@ METHODOLOGY = Methodology(
             symbol="TDL",
             side="project",
             factor=("grid.losses", "consumed"),
+        ),
+        "service_km_per_year": ParameterSpec(
+            unit="km/year",
+            meaning="distance that the baseline vehicles would have driven a year, where the"
+            " service is new or grows; what is driven beyond it earns nothing",
+            required=False,
+            maximum="10000000000",
+            source="timetable before the project",
+            symbol="DD cap",
+            side="baseline",
         ),
     },
     inputs={
@@ -224,6 +236,7 @@ METHODOLOGY = Methodology(
     plausible=plausible,
     rules=(
         "Charging counts with the grid's own factor and its losses, never with a reference factor.",
+        "Distance beyond the baseline's service counts nothing; its electricity still counts.",
         "A charger fed by solar power that another project claims counts as fed by the grid.",
     ),
 )

@@ -171,11 +171,16 @@ def _shared(registry: Registry) -> Iterator[Finding]:
         zone = timezone(project, registry)
         for bound in project.devices if zone else ():
             begin, end = during_us(project, bound, zone or "")
-            services[bound.device].append(_Service(begin, end, project, bound))
+            device = registry.entries.get(("device", bound.device))
+            main = device.check_of if isinstance(device, Device) else None
+            # a check meter counts the energy of its main meter over again
+            services[main or bound.device].append(_Service(begin, end, project, bound))
     for device, serving in services.items():
         for one, other in pairwise(sorted(serving, key=lambda s: (s.begin, s.end))):
             if other.begin < one.end:
                 where = "twice" if one.project is other.project else f"in {one.project.id} too"
+                if {one.bound.device, other.bound.device} != {device}:
+                    where += f" (its check meter {_other_than(device, one, other)} counts the same)"
                 yield Finding(
                     "project",
                     other.project.id,
@@ -183,6 +188,10 @@ def _shared(registry: Registry) -> Iterator[Finding]:
                     f"{other.bound.from_date or other.project.crediting_from}; its energy can be "
                     "claimed once: end one service with `to` or leave the device out",
                 )
+
+
+def _other_than(device: str, *services: _Service) -> str:
+    return next(s.bound.device for s in services if s.bound.device != device)
 
 
 @cache

@@ -175,3 +175,15 @@ def test_live_rows_never_promise_more_than_the_period(name, values):
         assert live == gross
     else:
         assert live <= gross
+
+
+def test_a_kilowatt_hour_of_the_roof_does_not_lower_the_buses_factor():
+    """Solar power that one project claims would be claimed again as clean charging."""
+    buses = methodologies.find("ams-iii-c")
+    assert not [key for key in buses.parameters if key.startswith("ef_")]
+    unit = methodologies.unit_reductions(
+        buses, "charging", {}, {**plant.BUS.parameters, "tdl": 0}, BOOK, 2023
+    )
+    assert unit.project_t * 10**6 == BOOK.select("grid.vn", "consumed", date(2023, 1, 1)).value
+    roof = BOOK.select("jcm-vn-am007.case-1", "avoided").value
+    assert roof < unit.project_t * 10**6

@@ -359,3 +359,21 @@ def test_templates_go_out_as_they_came_in(load, tmp_path):
     again = tmp_path / "again.yaml"
     again.write_text(to_yaml(planned.merged), encoding="utf-8")
     assert read_files([again]).registry == planned.merged
+
+
+def test_a_check_meter_claims_no_energy_of_its_own(load):
+    """The same kilowatt hours would be claimed by two projects, once from each meter."""
+    meter = (
+        "  - {id: NAME, site: s, class: energy_meter, profile: generic,"
+        " installed: 2026-01-01T00:00:00Z}\n"
+    )
+    meters = BASE + meter.replace("NAME", "main") + meter.replace("NAME", "check, check_of: main")
+    one = PROJECT.replace("device: inv", "device: main")
+    other = one.replace("projects:\n", "").replace("id: pv", "id: pv2")
+    apart = load(meters + one + other.replace("device: main", "device: inv"))
+    assert not apart.refused, _messages(apart)
+    told = load(meters + one + other.replace("device: main", "device: check"))
+    assert told.refused
+    assert "its check meter check counts the same" in _messages(told)
+    both = one.replace("case: 1}]", "case: 1}, {device: check, role: generation, case: 1}]")
+    assert "main would serve twice" in _messages(load(meters + both))

@@ -36,7 +36,7 @@ def reader(class_id: str, rated_w: int | None) -> Callable[[Row], Quality]:
         row.only(*_OWN, *NAMES)
         channel = row.text("channel")
         begins = row.required("from", row.moment("from"), "a time with its offset")
-        found = {k: _plain(v) for k, v in row.all().items() if k not in _OWN}
+        found = {k: _plain(v) for k, v in row.all().items() if k in NAMES}
         for key, text in _problems(device_class, channel, found, rated_w):
             row.problem(key, text)
         return Quality(channel, begins, found, row.text("reason"))

@@ -15,7 +15,7 @@ from tests.ingest.test_metering import JUMPS, ODD_STEPS
 CLASS = "pv_inverter"
 GAPS = st.sampled_from([1, 5, 10, 15, 17, 30, 59, 61, 130, 400, 1500])
 POWER = st.sampled_from([0.0, 1_000.0, 50_000.5, 99_000.0, -200.0])
-FAILING = ("reading_pv_inverter", "interval_quantity", "interval_emission")
+FAILING = ("reading_pv_inverter", "interval_quantity", "interval_emission", "quality_flag")
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,36 @@ def history(draw, device: int) -> list[Reading]:
     return out
 
 
+WATTS = st.sampled_from([0.0, 10.0, 1_000.0, 30_000.0, 60_000.0, 120_000.0])
+LITTLE = st.sampled_from([10.0, 30.0, 1_000.0, 1_000.0, 1_999.0, 11_000.0])
+QUICK = st.sampled_from([1, 1, 5, 10, 30, 59, 60, 61, 130, 400])
+SLOW = st.sampled_from([600, 700, 1_000, 1_300, 1_440, 1_500])
+
+
+@st.composite
+def odd_history(draw, device: int) -> list[Reading]:
+    """One device's readings with standstills, spikes, gaps and days of too little power."""
+    slow = draw(st.integers(0, 2)) == 0
+    watts = LITTLE if slow else WATTS
+    time_us = T0_US + draw(st.integers(0, 600)) * MINUTE_US
+    export, power, out = 1_000, draw(watts), []
+    for k in range(draw(st.integers(4, 22))):
+        kind = draw(st.integers(0, 5))
+        power = draw(watts) if kind == 0 else power
+        export += draw(st.sampled_from([0, 0, 0, 100]))
+        out.append(
+            Reading(
+                device,
+                time_us,
+                export if draw(st.integers(0, 4)) else None,
+                power=None if kind == 1 else power + 50_000.0 * (kind == 2 and not slow),
+                irradiance=draw(st.sampled_from([float(k), 500.0])),
+            )
+        )
+        time_us += draw(SLOW if slow else QUICK) * MINUTE_US
+    return out
+
+
 @st.composite
 def copies(draw, readings: list[Reading]) -> list[Reading]:
     """The same readings, some twice, some in two halves, some contradicted, in some order."""
@@ -144,9 +174,9 @@ def copies(draw, readings: list[Reading]) -> list[Reading]:
 
 
 @st.composite
-def batches(draw, devices: int) -> list[Batch]:
+def batches(draw, devices: int, of=history) -> list[Batch]:
     """A whole delivery: every reading at least once, cut into transactions with fates."""
-    readings = [r for d in range(devices) for r in draw(history(d))]
+    readings = [r for d in range(devices) for r in draw(of(d))]
     arriving = draw(copies(readings))
     out: list[Batch] = []
     while arriving:

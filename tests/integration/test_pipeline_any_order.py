@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.model import Device, Fleet, Replacement
+from ingest.model import Device, Fleet, QualityLimits, Replacement
 from mrv import factors
 from mrv.project import Project, ProjectDevice
 from services.flow import Plan
@@ -18,7 +18,7 @@ from services.store.letters import Letters
 from tests.ingest.metering import MINUTE_US, T0_US
 
 from . import stored
-from .deliveries import FAILING, Journal, batches, frame
+from .deliveries import FAILING, Journal, batches, frame, odd_history
 
 pytestmark = pytest.mark.integration
 _examples = count()
@@ -110,6 +110,46 @@ def test_any_delivery_gives_the_same_rows(connection, arriving, swap):
     journal = deliver(connection, plan_, arriving)
     assert _readings(connection, plan_) == journal.rows
     assert _letters(connection) - letters_before == journal.conflicts
+    stored.check(connection, plan_)
+
+
+_HOUR_US = 60 * MINUTE_US
+
+
+def odd_plan(n: int) -> Plan:
+    """Two inverters whose limits are tight, and change; one has neither rating nor place."""
+    strict = (
+        QualityLimits("active_power_w", 0, {"flat_s": 1_800, "spike_of_rated": 0.1}),
+        QualityLimits("active_power_w", T0_US + 8 * _HOUR_US, {"flat_s": 3_600, "spike": 20_000}),
+        QualityLimits("active_power_w", T0_US + 40 * _HOUR_US, {}),
+        QualityLimits("energy_export_wh", 0, {"flat_s": 1_200}),
+        QualityLimits("irradiance_w_m2", 0, {"rate_per_minute": 2, "flat_s": 7_200}),
+    )
+    return Plan.of(
+        Fleet(
+            [
+                Device(
+                    f"o{n}-rated", "s", "pv_inverter", rated_power_w=100_000, quality=strict,
+                    place=(20.9, 106.6),
+                ),
+                Device(f"o{n}-bare", "s", "pv_inverter", quality=strict[1:2] + strict[4:]),
+                Device(f"o{n}-plain", "s", "pv_inverter", rated_power_w=100_000),
+            ]
+        ),
+        [],
+        factors.load(),
+    )  # fmt: skip
+
+
+@settings(
+    max_examples=50, deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)  # fmt: skip
+@given(batches(3, odd_history))
+def test_any_delivery_gives_the_same_flags(connection, arriving):
+    """A technician would be sent for what one order of arrival says and another does not."""
+    plan_ = odd_plan(next(_examples))
+    deliver(connection, plan_, arriving)
     stored.check(connection, plan_)
 
 

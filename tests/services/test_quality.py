@@ -7,17 +7,11 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from ingest import classes
-from ingest.model import NULL, Frame
-from mrv import factors
 from services.cli.main import main
-from services.flow import Plan
 from services.registry.files import read_files
-from services.store.commit import Store
-from services.store.letters import Letters
 from services.store.pool import connect
-from services.store.registry import load_fleet, load_projects
 from services.store.registry_import import import_registry
+from tests.services.stored_power import commit
 
 REGISTRY = """
 sites:
@@ -42,22 +36,6 @@ def tonne(database_url, tmp_path, monkeypatch):
     times = np.datetime64("2026-03-20T02:00") + np.array(minutes, dtype="timedelta64[m]")
     commit(database_url, "inv-1", times.astype("datetime64[us]").astype(np.int64), power)
     return lambda *args: CliRunner().invoke(main, list(args))
-
-
-def commit(database_url, device, times_us, power, received_us=None):
-    """Store power readings of a device as the pipeline does."""
-    with connect(database_url, role="tonne_ingest", autocommit=True) as conn:
-        plan = Plan.of(load_fleet(conn), load_projects(conn), factors.load())
-        n = len(times_us)
-        columns = {
-            name: np.full(n, NULL) if c.kind == "register" else np.full(n, np.nan)
-            for name, c in classes.load()["pv_inverter"].channels.items()
-        } | {"active_power_w": np.asarray(power, dtype=np.float64)}
-        index = np.full(n, plan.fleet.by_id[device], dtype=np.int32)
-        frame = Frame("pv_inverter", index, times_us, np.arange(n, dtype=np.int32), columns)
-        received = int(times_us.max()) if received_us is None else received_us
-        letters = Letters(["t"] * n, [b"x"] * n, [None] * n, [False] * n, received)
-        return Store(plan).commit(conn, [frame], [], letters)
 
 
 SPAN = ("--from", "2026-03-20", "--to", "2026-03-21")
@@ -122,3 +100,24 @@ def test_meters_that_do_not_agree_are_told(tonne, database_url):
     assert "3 intervals compared with a + b, 1 differ" in told.output
     assert tonne(*words, "--tolerance", "20").output.count("sum_check") == 0
     assert tonne("quality", "--device", "m", "--against", "nobody", *SPAN).exit_code == 2
+
+
+def test_meters_that_the_registry_puts_side_by_side_are_compared_unasked(tonne, database_url):
+    """Whoever looks at a meter would have to know by heart which one checks it."""
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            "INSERT INTO device (id, site, class, profile, installed, check_of, check_percent)"
+            " VALUES ('main', 'roof', 'pv_inverter', 'generic', now(), NULL, 2),"
+            " ('check', 'roof', 'pv_inverter', 'generic', now(), 'main', 10)"
+        )
+        conn.cursor().executemany(
+            "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us, "
+            "estimated_us, unknown_us) VALUES (%s, 'energy_export', '2026-03-20T04:00Z', %s, "
+            "900000000, 0, 0)",
+            [("main", 20_000), ("check", 21_500)],
+        )
+    for device, other in (("main", "check"), ("check", "main")):
+        told = tonne("quality", "--device", device, *SPAN).output
+        assert f"1 intervals compared with {other}, 0 differ" in told
+        told = tonne("quality", "--device", device, "--tolerance", "5", *SPAN).output
+        assert "1 differ" in told

@@ -1,0 +1,218 @@
+"""Limits of a device: kept with their history, refused where they contradict, judged again."""
+
+import numpy as np
+import psycopg
+import pytest
+
+from mrv import factors
+from services.flow import Plan
+from services.registry.document import to_yaml
+from services.registry.entries import Registry
+from services.registry.files import read_files
+from services.registry.plan import plan
+from services.store.commit import Store
+from services.store.pool import connect
+from services.store.rebuild import rebuild
+from services.store.registry import load_fleet, load_projects
+from services.store.registry_import import import_registry
+from services.store.registry_rows import load_registry
+from tests.services.stored_power import commit
+
+BASE = """
+sites:
+  - {id: roof, name: Roof, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}
+devices:
+  - id: inv-1
+    site: roof
+    class: pv_inverter
+    profile: generic
+    rated_power_w: 1000
+    installed: 2026-01-01T00:00:00Z
+"""
+TIGHTER = (
+    BASE
+    + """
+    quality:
+      - channel: active_power_w
+        from: 2026-03-20T05:00:00Z
+        bound_of_rated: [-0.05, 0.9]
+        reason: curtailed to 90 %
+"""
+)
+T0_US = 1_773_968_400_000_000  # 2026-03-20T01:00Z, morning in Hai Phong
+HOUR_US = 3_600_000_000
+
+
+@pytest.fixture
+def load(database_url, tmp_path):
+    """Import a registry text; return what was done."""
+
+    def run(text, author="tester"):
+        file = tmp_path / "registry.yaml"
+        file.write_text(text, encoding="utf-8")
+        with connect(database_url) as conn:
+            return import_registry(conn, read_files([file]), author=author)
+
+    return run
+
+
+def _flags(url):
+    with psycopg.connect(url) as conn:
+        return conn.execute(
+            "SELECT (extract(epoch FROM time) * 1000000)::bigint, channel, test FROM quality_flag"
+            " ORDER BY time"
+        ).fetchall()
+
+
+def _take_up(url):
+    """What a running pipeline does when it sees a new registry version."""
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        held = Plan.of(load_fleet(conn), load_projects(conn), factors.load())
+        remade = Store(held).remake_requested(conn)
+        return remade, rebuild(conn, held, [0], 0, 2**52, replace=False)
+
+
+def test_readings_are_judged_again_from_the_day_that_limits_change(load, database_url):
+    """A limit set after the fact would leave what it is about unflagged, or flag what is older."""
+    load(BASE)
+    times = T0_US + np.arange(8) * HOUR_US // 2
+    commit(database_url, "inv-1", times, [950.0 + k for k in range(8)])
+    assert _flags(database_url) == []
+    load(TIGHTER)
+    assert _take_up(database_url) == (1, [])
+    # 05:00 is the first half hour under the new limits
+    expected = [
+        (int(us), "active_power_w", "gross_range") for us in times if us >= T0_US + 4 * HOUR_US
+    ]
+    assert _flags(database_url) == expected
+    load(BASE + "    quality: []\n")
+    assert _take_up(database_url) == (1, [])
+    assert _flags(database_url) == []
+
+
+def test_who_changed_a_limit_and_when_is_kept(load, database_url):
+    """Nobody could say why a fault was no fault in March."""
+    load(TIGHTER, author="lan")
+    load(TIGHTER.replace("serial", "x"), author="minh")  # nothing new: it stays lan's
+    with psycopg.connect(database_url) as conn:
+        rows = conn.execute("SELECT author, reason, limits FROM device_quality").fetchall()
+        history = conn.execute("SELECT author FROM registry_version ORDER BY version").fetchall()
+    assert rows == [("lan", "curtailed to 90 %", {"bound_of_rated": [-0.05, 0.9]})]
+    assert history == [("lan",)]
+
+
+def test_what_is_exported_is_imported_unchanged(load, database_url, tmp_path):
+    """A registry that was carried to another server would lose its limits on the way."""
+    load(TIGHTER.replace("reason: curtailed", "spike: null\n        reason: curtailed"))
+    with connect(database_url) as conn:
+        file = tmp_path / "exported.yaml"
+        file.write_text(to_yaml(load_registry(conn)), encoding="utf-8")
+        again = import_registry(conn, read_files([file]), author="tester")
+    assert {r.result for r in again.results} == {"unchanged"}
+
+
+@pytest.fixture
+def planned(tmp_path):
+    """Hold a registry text against the rules, without a database."""
+
+    def run(text):
+        file = tmp_path / "registry.yaml"
+        file.write_text(text, encoding="utf-8")
+        return plan(Registry(), read_files([file]))
+
+    return run
+
+
+FROM = "from: 2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (f"channel: active_power_kw, {FROM}, reason: r", "no channel of"),
+        ("channel: state, reason: r", "from: is missing"),
+        (f"channel: state, {FROM}, spike: 2", "reason: is missing"),
+        (f"channel: state, {FROM}, reason: r, bound: [2, 1]", "low below"),
+        (f"channel: state, {FROM}, reason: r, spyke: 2", "unknown key"),
+        (f"channel: state, {FROM}, reason: r, spike: 2, spike_of_rated: 1", "say the same"),
+        (f"channel: active_power_w, {FROM}, reason: r, bound: [2000, 9000]", "none of the values"),
+        (f"channel: energy_export_wh, {FROM}, reason: r, spike: 2", "is for gauges"),
+        (f"channel: state, {FROM}, reason: r, gap_s: 60", "limit of the channel time"),
+        (f"channel: time, {FROM}, reason: r, spike: 60", "limit of channels"),
+        (f"channel: state, {FROM}, reason: r, phases_share: 0.1", "sum of phases"),
+        (f"channel: state, {FROM}, reason: r, flat_s: 1e9", "longer than a week"),
+    ],
+)
+def test_limits_that_contradict_are_refused_where_they_stand(planned, row, words):
+    """A slip would switch a test off in silence, and nobody would look for it."""
+    found = planned(BASE + f"    quality:\n      - {{{row}}}\n")
+    assert found.refused
+    (message,) = [m for r in found.results for m in r.messages]
+    assert words in message
+    assert "registry.yaml:12" in message
+
+
+def test_two_limits_of_one_moment_are_refused(planned):
+    """Which of them holds would depend on the order of a file."""
+    row = f"      - {{channel: state, {FROM}, spike: 2, reason: r}}\n"
+    assert "same entry twice" in str(planned(BASE + "    quality:\n" + row * 2).results)
+
+
+def test_a_share_of_a_power_that_is_not_given_is_refused(planned):
+    """The limit would be silent for as long as nobody missed it."""
+    text = TIGHTER.replace("    rated_power_w: 1000\n", "")
+    assert "share of rated_power_w" in str(planned(text).results)
+
+
+METERS = (
+    BASE
+    + """
+  - {id: main, site: roof, class: energy_meter, profile: generic, installed: 2026-01-01T00:00:00Z}
+  - {id: check, site: roof, class: energy_meter, profile: generic, installed: 2026-01-01T00:00:00Z,
+     check_of: main, check_percent: 1.5}
+"""
+)
+
+
+def test_a_check_meter_is_held_against_its_main_meter(load, database_url):
+    """A meter that counts a fifth too much would be found by an auditor, not by its owner."""
+    assert not load(METERS).refused
+    with psycopg.connect(database_url) as conn:
+        conn.cursor().executemany(
+            "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us, "
+            "estimated_us, unknown_us) VALUES (%s, 'energy_import', "
+            "'2026-03-20T00:00Z'::timestamptz + %s * interval '15 min', %s, 900000000, 0, 0)",
+            [
+                (device, k, value + 150 * (device == "check" and k >= 4))
+                for device in ("main", "check")
+                for k, value in enumerate([10_000] * 4 + [1_000] * 8)
+            ],
+        )
+        hours = conn.execute(
+            "SELECT device_id, check_of, quarters, main_value, check_value, differs"
+            " FROM v_meter_check_hour ORDER BY time"
+        ).fetchall()
+        days = conn.execute("SELECT day::text, differs FROM v_meter_check_day").fetchall()
+    assert hours == [
+        ("check", "main", 4, 40_000, 40_000, False),
+        ("check", "main", 4, 4_000, 4_600, True),
+        ("check", "main", 4, 4_000, 4_600, True),
+    ]
+    assert days == [("2026-03-20", True)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("check_of: main", "check_of: nobody", "not registered"),
+        ("check_of: main", "check_of: check", "cannot check itself"),
+        ("check_of: main, check_percent", "check_percent", "without check_of"),
+        ("check_percent: 1.5", "check_percent: 0", "check_percent"),
+        ("check_of: main", "check_of: inv-1", ""),
+    ],
+)
+def test_a_check_meter_that_cannot_be_one_is_refused(planned, old, new, words):
+    """Two meters that never agree, or are one, would be compared for years."""
+    found = planned(METERS.replace(old, new))
+    assert found.refused == bool(words)
+    assert words in str(found.results)

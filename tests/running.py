@@ -30,6 +30,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def open_session(mqtt_url: str, client_id: str) -> None:
+    """Let a broker keep messages for a client that is not there yet."""
+    session = Session(mqtt_url, client_id, SUBSCRIPTIONS, 100)
+    session.connect()
+    while not session.connected:
+        session.step(0.1, 0)
+    time.sleep(0.3)
+    session.step(0.1, 0)
+    session.close(0)
+
+
 class Pipeline:
     """Servers in a folder, a registry, and commands run against them."""
 
@@ -63,13 +74,7 @@ class Pipeline:
 
     def open_session(self, client_id: str = "tonne-run") -> None:
         """Let the broker keep messages for `tonne run`, as it does after a first start."""
-        session = Session(self.urls.mqtt_url, client_id, SUBSCRIPTIONS, 100)
-        session.connect()
-        while not session.connected:
-            session.step(0.1, 0)
-        time.sleep(0.3)
-        session.step(0.1, 0)
-        session.close(0)
+        open_session(self.urls.mqtt_url, client_id)
 
     @contextmanager
     def running(self, log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:

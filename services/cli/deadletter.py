@@ -2,8 +2,10 @@
 
 import getpass
 import json
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import click
@@ -11,6 +13,8 @@ import click
 from ingest.errors import InputError
 from services.cli.database import database_url
 from services.cli.legible import legible
+from services.cli.moment import Moment
+from services.cli.redeliver import PREFIX, Redeliverer
 from services.cli.republish import Republisher
 from services.settings import Settings, SettingsError
 from services.store.dead_letters import (
@@ -28,24 +32,6 @@ _SHOWN_BYTES = 2_000
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _reason = click.option("--reason", help="Only this reason.")
 _device = click.option("--device", help="Only this device.")
-
-
-class Moment(click.ParamType):
-    """A time with its offset."""
-
-    name = "time"
-
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Read RFC 3339."""
-        try:
-            found = datetime.fromisoformat(value)
-        except ValueError:
-            found = None
-        if found is None or found.tzinfo is None:
-            self.fail(f"{value!r} is no time with offset; write 2026-01-31T08:00:00Z", param, ctx)
-        return found.astimezone(UTC)
 
 
 @click.group()
@@ -177,10 +163,11 @@ def replay(
     as_json: bool,
 ) -> None:
     """
-    Send dead letters to the broker once more, oldest first.
+    Send dead letters to the broker, or to Kafka, once more, oldest first.
 
     Name numbers, a reason or a device.  They pass through the pipeline like any
-    message; what is still refused becomes a new dead letter.
+    message; what is still refused becomes a new dead letter.  Records that workers
+    could not read go back to the Kafka topic they came from.
 
     \b
     Example:
@@ -189,9 +176,6 @@ def replay(
     """
     if not (letters or reason or device):
         raise click.UsageError("name dead letters: numbers, --reason or --device")
-    broker = Settings().mqtt_url
-    if not broker:
-        raise SettingsError("no broker is named; set TONNE_MQTT_URL, or run `tonne local up`")
     wanted = Filter(ids=letters or None, reason=reason, device=device, waiting=not again)
     with connect(database_url(), name=_NAME, autocommit=True) as conn:
         found = list_letters(conn, wanted)[::-1]
@@ -201,15 +185,37 @@ def replay(
             raise InputError(
                 f"dead letters {numbers} are not known, or were sent again already (then --again)"
             )
-        with Republisher(broker) as publisher:
+        with _Senders() as senders:
             for letter in found:
                 _, payload = get_letter(conn, letter.id)
-                publisher.send(letter.id, letter.topic, payload, letter.content_type)
+                senders.send(letter, payload)
                 mark_replayed(conn, letter.id, getpass.getuser())
     if as_json:
         click.echo(json.dumps([letter.id for letter in found]))
     else:
         click.echo(f"sent again: {len(found)}")
+
+
+class _Senders(ExitStack):
+    """Connections to the servers that letters came from, each made when it is needed."""
+
+    @cached_property
+    def _mqtt(self) -> Republisher:
+        broker = Settings().mqtt_url
+        if not broker:
+            raise SettingsError("no broker is named; set TONNE_MQTT_URL, or run `tonne local up`")
+        return self.enter_context(Republisher(broker))
+
+    @cached_property
+    def _kafka(self) -> Redeliverer:
+        return self.enter_context(Redeliverer(Settings().require("kafka_url")))
+
+    def send(self, letter: DeadLetter, payload: bytes) -> None:
+        """Send a letter where it came from."""
+        if letter.topic.startswith(PREFIX):
+            self._kafka.send(letter.id, letter.topic, letter.detail, payload)
+        else:
+            self._mqtt.send(letter.id, letter.topic, payload, letter.content_type)
 
 
 def _plain(letter: DeadLetter) -> dict[str, object]:

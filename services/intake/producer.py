@@ -89,7 +89,7 @@ class Producer:
             self._kafka = await self._start()
         sent = [
             await self._kafka.send(
-                self._topic, r.value, key=r.key, partition=r.partition, headers=r.headers
+                self._topic, r.value, key=r.key, partition=r.partition, headers=list(r.headers)
             )
             for r in records
         ]

@@ -96,6 +96,14 @@ def partitions(url: str, name: str) -> int:
     return asyncio.run(_partitions(url, name))
 
 
+def unreachable(url: str, error: BaseException) -> ServerError:
+    """Return the error of a broker that cannot be reached, or refuses, with what to do."""
+    return ServerError(
+        f"Kafka {bootstrap(url)}: {' '.join(str(error).split())}; check TONNE_KAFKA_URL, "
+        "or start a broker with `tonne local up --kafka`"
+    )
+
+
 @asynccontextmanager
 async def _admin(url: str) -> AsyncIterator[Any]:
     client = AIOKafkaAdminClient(bootstrap_servers=bootstrap(url))
@@ -103,10 +111,7 @@ async def _admin(url: str) -> AsyncIterator[Any]:
         await client.start()
         yield client
     except (KafkaError, OSError) as error:
-        raise ServerError(
-            f"Kafka {bootstrap(url)}: {' '.join(str(error).split())}; check TONNE_KAFKA_URL, "
-            "or start a broker with `tonne local up --kafka`"
-        ) from error
+        raise unreachable(url, error) from error
     finally:
         await client.close()
 

@@ -68,6 +68,15 @@ def take_over(
     return [Position(topic, *row) for row in rows]
 
 
+def stored(connection: Connection[TupleRow], topic: str) -> dict[int, int]:
+    """Return the next record to store of every partition of a topic that is known."""
+    rows = connection.execute(
+        'SELECT partition, "offset" FROM stream_offset WHERE topic = %s ORDER BY partition',
+        [topic],
+    )
+    return dict(rows.fetchall())
+
+
 def advance(cursor: Cursor[TupleRow], position: Position, offset: int) -> None:
     """
     Move a partition on to `offset`, in the transaction that stores what lies before.

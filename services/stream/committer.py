@@ -13,13 +13,13 @@ the database says of the device and not from what is remembered.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
-from ingest.wire import Parcel, join, partition_of
+from ingest.wire import Parcel, partition_of
 from mrv import factors
 from services.intake.counts import count_commit, count_fleet, count_messages
 from services.intake.database import Database
@@ -28,11 +28,11 @@ from services.intake.registered import Registered, load_plan
 from services.intake.writers import share
 from services.store import offsets, source
 from services.store.commit import Store
-from services.store.letters import Letters
 from services.store.offsets import VisitedError
 from services.store.source import Source
 from services.stream.homes import Homes
-from services.stream.records import Spoiled, portions, read
+from services.stream.records import Spoiled, portions
+from services.stream.versions import Version, joined, read_all
 
 if TYPE_CHECKING:
     import threading
@@ -42,27 +42,15 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
-    from ingest.model import Fleet
     from services.metrics import Metrics
     from services.store.commit import Committed
+    from services.store.letters import Letters
     from services.store.offsets import Position
     from services.stream.records import Record
 
 # A worker that was paused inside a transaction must not hold its partition for ever.
 LIMITS = ("idle_in_transaction_session_timeout = '20s'", "statement_timeout = '5min'")
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Version:
-    """What one registry version is to this process."""
-
-    store: Store
-    homes: Homes
-
-    @property
-    def fleet(self) -> Fleet:
-        return self.store.plan.fleet
 
 
 class StreamCommitter:
@@ -214,7 +202,8 @@ class StreamCommitter:
                 first=position.offset, count=todo[0].offset - position.offset,
             )  # fmt: skip
         try:
-            self._commit(connection, position, todo, self._read(connection, partition, todo))
+            found = read_all(self._registered, connection, self._topic, partition, todo)
+            self._commit(connection, position, todo, found)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             self._store_apart(connection, position, todo, error)
 
@@ -236,19 +225,6 @@ class StreamCommitter:
         )
         self._commit(connection, position, records, [spoiled])
 
-    def _read(
-        self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
-    ) -> list[Parcel | Spoiled]:
-        found = self._read_by(self._registered.held.fleet, partition, records)
-        if _unknown(found) and self._registered.refresh(connection):
-            found = self._read_by(self._registered.held.fleet, partition, records)
-        return found
-
-    def _read_by(
-        self, fleet: Fleet, partition: int, records: Sequence[Record]
-    ) -> list[Parcel | Spoiled]:
-        return [read(self._topic, partition, record, fleet) for record in records]
-
     def _commit(
         self,
         connection: Connection[TupleRow],
@@ -259,10 +235,7 @@ class StreamCommitter:
         spoiled = [one for one in found if isinstance(one, Spoiled)]
         if spoiled:
             self._keep(spoiled)
-        parcel, received = join([p.refused() if isinstance(p, Spoiled) else p for p in found])
-        letters = Letters(
-            parcel.topics, parcel.payloads, parcel.content_types, parcel.repeated, received
-        )
+        parcel, letters = joined(found)
         began = time.monotonic()
         committed = self._store(connection, position, records[-1].offset + 1, parcel, letters)
         self._metrics.commit_seconds.observe(time.monotonic() - began)
@@ -304,14 +277,14 @@ class StreamCommitter:
             if position is not None and position.visits + 1 == count:
                 self._positions[partition] = replace(position, visits=count)
 
-    def _take_up(self, connection: Connection[TupleRow]) -> _Version:
+    def _take_up(self, connection: Connection[TupleRow]) -> Version:
         """Make the store of a new version; answer its requests for the devices that are ours."""
         plan = load_plan(connection, self._factors)
         store = Store(plan)
         remade = store.remake_requested(connection, self._confirm, self._mine)
         fleet = plan.fleet
         self._log.info("registry", version=fleet.version, devices=len(fleet), devices_remade=remade)
-        return _Version(store, Homes(fleet, self._partitions))
+        return Version(store, Homes(fleet, self._partitions))
 
     def _confirm(self, cursor: Cursor[TupleRow]) -> None:
         offsets.confirm(cursor, list(self._positions.values()))
@@ -327,13 +300,3 @@ class StreamCommitter:
     def close(self) -> None:
         """Close the connection."""
         self._database.close()
-
-
-def _unknown(found: Sequence[Parcel | Spoiled]) -> bool:
-    """Whether a record names a device that the registry in use does not know."""
-    return any(
-        refusal.reason == "unknown_device"
-        for one in found
-        if isinstance(one, Parcel)
-        for refusal in one.rejected
-    )

@@ -18,13 +18,15 @@ from itertools import islice
 from pathlib import Path
 
 import psycopg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from prometheus_client import CollectorRegistry
 
+from ingest.model import HOUR_US
 from ingest.mqtt.inbox import Inbox
 from services.clock import now_us
 from services.embedded.committer import Committer
 from services.intake.topics import bootstrap
+from services.issuer.close import close_period
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.registry.files import read_files
@@ -33,6 +35,7 @@ from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
 from services.store.pool import connect
 from services.store.registry_import import import_registry
+from services.store.statements import latest
 from tests.running import free_port
 
 CATALOG = Path(__file__).parents[2] / "deploy/catalog/demo.yaml"
@@ -45,6 +48,7 @@ _WINDOW = 1_500
 TABLES = {
     "interval_quantity": "SELECT * FROM interval_quantity ORDER BY device_id, quantity, start",
     "interval_emission": "SELECT * FROM interval_emission ORDER BY project_id, device_id, start",
+    "indicator_value": "SELECT * FROM indicator_value ORDER BY device_id, start, indicator",
     "dead_letter": "SELECT topic, principal, device_id, reason, detail, payload, content_type"
     " FROM dead_letter ORDER BY topic, reason, detail, payload",
     "readings": "SELECT device_id, time, energy_export_wh, active_power_w, flags"
@@ -58,7 +62,7 @@ def traffic(hours: int, seed: int = 11) -> list[tuple[str, bytes]]:
     sent = [
         (topic, payload)
         for _, topic, payload, _ in messages(
-            read_fleet(CATALOG), START_US, hours * 3_600_000_000, seed, FAULTS
+            read_fleet(CATALOG), START_US, hours * HOUR_US, seed, FAULTS
         )
     ]
     out = []
@@ -98,6 +102,19 @@ def tables(database_url: str) -> dict[str, list[tuple]]:
         return {name: connection.execute(query).fetchall() for name, query in TABLES.items()}
 
 
+def statements(database_url: str, hours: int) -> dict[str, bytes]:
+    """The draft statement of each project's whole period, to the byte."""
+    found = {}
+    with connect(database_url, role="tonne_mrv", autocommit=True) as connection:
+        for (project,) in connection.execute("SELECT id FROM project ORDER BY id").fetchall():
+            span = (START_US, START_US + hours * HOUR_US)
+            close_period(connection, project, *span, "tester")
+            last = latest(connection, project, *span)
+            assert last is not None
+            found[project] = last.body
+    return found
+
+
 def stored_records(database_url: str) -> int:
     """Records that the worker has stored, over all partitions."""
     with psycopg.connect(database_url) as connection:
@@ -130,6 +147,41 @@ def wait_until(true: Callable[[], bool], patience_s: float, told: Callable[[], s
         time.sleep(0.02)
 
 
+def put(kafka_url: str, topic: str, records: list[tuple[int, bytes]]) -> None:
+    """Put records into partitions, as a hand that is not ours would."""
+    asyncio.run(_put(bootstrap(kafka_url), topic, records))
+
+
+async def _put(servers: str, topic: str, records: list[tuple[int, bytes]]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
+    await producer.start()
+    try:
+        for partition, value in records:
+            await producer.send_and_wait(topic, value, partition=partition)
+    finally:
+        await producer.stop()
+
+
+def held(kafka_url: str, topic: str) -> list[tuple[bytes | None, bytes | None]]:
+    """Key and value of every record of a topic's first partition."""
+    return asyncio.run(_held(bootstrap(kafka_url), TopicPartition(topic, 0)))
+
+
+async def _held(servers: str, wanted: TopicPartition) -> list[tuple[bytes | None, bytes | None]]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign([wanted])
+        end = (await consumer.end_offsets([wanted]))[wanted]
+        found: list[tuple[bytes | None, bytes | None]] = []
+        while len(found) < end:
+            got = await consumer.getmany(wanted, timeout_ms=1_000)
+            found += [(m.key, m.value) for m in got.get(wanted, ())]
+        return found
+    finally:
+        await consumer.stop()
+
+
 class Processes:
     """Commands against one set of servers, their output in files."""
 
@@ -145,6 +197,18 @@ class Processes:
         }
         self._metrics = f"127.0.0.1:{free_port()}"
         self._logs: dict[int, Path] = {}
+
+    def beside(self, name: str, database_url: str) -> Processes:
+        """The same servers with another database."""
+        folder = self._folder / name
+        folder.mkdir()
+        other = Processes(folder, database_url, "", "")
+        other._environment = {
+            **self._environment,
+            "TONNE_HOME": str(folder / "home"),
+            "TONNE_DATABASE_URL": database_url,
+        }
+        return other
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
@@ -192,9 +256,12 @@ class Processes:
         assert code == 0, self.logs()
 
     def forwarded(self) -> int:
-        """Messages that the bridge has put into Kafka."""
-        with urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=5) as page:
-            text = page.read().decode()
+        """Messages that the bridge has put into Kafka; 0 while it does not tell."""
+        try:
+            with urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=5) as page:
+                text = page.read().decode()
+        except OSError:
+            return 0
         found = re.findall(r"^tonne_ingest_messages_total{[^}]*} (\S+)$", text, re.MULTILINE)
         return int(sum(float(value) for value in found))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 
+import psycopg
 import pytest
 
 from tests.bench.load import Publisher
@@ -12,22 +14,30 @@ from tests.integration.kafka_path import (
     Processes,
     embedded,
     ended_records,
+    held,
+    put,
     register,
+    statements,
     stored_records,
     tables,
     traffic,
     wait_until,
 )
+from tests.running import open_session
 
 pytestmark = pytest.mark.integration
-PARTITIONS = 3
+TOPIC, PARTITIONS, HOURS = "tonne-parcels", 3, 8
 SOON = ("--session", "6")
 
 
 @pytest.fixture
-def other_database_url(timescale, migrated_template):
-    """A second fresh database."""
-    yield from _fresh(timescale, f"TEMPLATE {migrated_template}")
+def database_urls(timescale, migrated_template):
+    """Three fresh databases."""
+    with ExitStack() as open_:
+        fresh = [_fresh(timescale, f"TEMPLATE {migrated_template}") for _ in range(3)]
+        for one in fresh:
+            open_.callback(next, one, None)
+        yield [next(one) for one in fresh]
 
 
 def shares(log):
@@ -36,41 +46,124 @@ def shares(log):
     return bool(taken) and 0 < len(taken[-1]["offsets"]) < PARTITIONS
 
 
-def test_paths_agree_though_workers_are_killed(
-    tmp_path, database_url, other_database_url, mqtt_broker, kafka_broker
-):
-    """A city that moves from one process to many would find other tonnes than before."""
-    sent = traffic(hours=10)
-    half = len(sent) // 2
-    for url in (database_url, other_database_url):
-        register(url)
-    embedded(database_url, sent)
+def wait_stored(processes, database_url, least):
+    wait_until(lambda: stored_records(database_url) >= least, 60, processes.logs)
 
-    processes = Processes(tmp_path, other_database_url, mqtt_broker.url, kafka_broker.url)
-    made = processes.run("topics", "apply", "--partitions", str(PARTITIONS))
-    assert made.returncode == 0, made.stderr
-    publisher = Publisher(mqtt_broker.port)
 
-    def stored(least, patience_s=40):
-        wait_until(lambda: stored_records(other_database_url) >= least, patience_s, processes.logs)
-
-    with processes.running("bridge", "--batch", "60"):
-        wait_until(lambda: '"receiving"' in processes.logs(), 15, processes.logs)
-        publisher.send(sent[:half])
-        with processes.doomed("worker", *SOON):
-            stored(5)  # killed with most of it before it
-        with processes.running("worker", *SOON), processes.doomed("worker", *SOON) as second:
-            wait_until(lambda: shares(processes.log_of(second)), 40, processes.logs)
-            publisher.send(sent[half:])
-            stored(stored_records(other_database_url) + 10)
-            second.kill()  # with its share before it
-            wait_until(lambda: processes.forwarded() == len(sent), 30, processes.logs)
-            stored(ended_records(kafka_broker.url, "tonne-parcels", PARTITIONS))
-    publisher.close()
-    expected = tables(database_url)
-    found = tables(other_database_url)
+def agree(urls):
+    """Every path's tables and statements are the first one's."""
+    expected = tables(urls[0])
     assert len(expected["interval_quantity"]) > 500
     assert len(expected["interval_emission"]) > 200
     assert len(expected["dead_letter"]) > 20
-    for name, rows in expected.items():
-        assert found[name] == rows, name
+    for url in urls[1:]:
+        found = tables(url)
+        for name, rows in expected.items():
+            assert found[name] == rows, name
+    signed = [statements(url, HOURS) for url in urls]
+    assert len(signed[0]) == 3
+    assert all(one == signed[0] for one in signed)
+
+
+def test_paths_agree_though_workers_are_killed(tmp_path, database_urls, mqtt_broker, kafka_broker):
+    """A city that moves from one process to many would find other tonnes than before."""
+    sent = traffic(HOURS)
+    half = len(sent) // 2
+    for url in database_urls:
+        register(url)
+    alone, one, three = database_urls
+    embedded(alone, sent)
+
+    many = Processes(tmp_path, three, mqtt_broker.url, kafka_broker.url)
+    single = many.beside("single", one)
+    made = many.run("topics", "apply", "--partitions", str(PARTITIONS))
+    assert made.returncode == 0, made.stderr
+    open_session(mqtt_broker.url, "tonne-bridge")
+    publisher = Publisher(mqtt_broker.port)
+
+    with (
+        many.running("bridge", "--batch", "60"),
+        single.running("worker", "--group", "one", *SOON),
+    ):
+        publisher.send(sent[:half])
+        with many.doomed("worker", *SOON):
+            wait_stored(many, three, 5)  # killed with most of it before it
+        with (
+            many.running("worker", *SOON),
+            many.running("worker", *SOON),
+            many.doomed("worker", *SOON) as third,
+        ):
+            wait_until(lambda: shares(many.log_of(third)), 40, many.logs)
+            publisher.send(sent[half:])
+            wait_stored(many, three, stored_records(three) + 5)
+            third.kill()  # with its share before it
+            wait_until(lambda: many.forwarded() == len(sent), 30, many.logs)
+            ended = ended_records(kafka_broker.url, TOPIC, PARTITIONS)
+            for processes, url in ((many, three), (single, one)):
+                wait_stored(processes, url, ended)
+    publisher.close()
+    agree(database_urls)
+    check_replay(many, three, database_urls)
+    check_spoiled(many, three, kafka_broker.url)
+
+
+def check_replay(processes, database_url, database_urls):
+    """What was stored, stored once more beside a worker, changes nothing; what is lost returns."""
+    with processes.running("worker", *SOON):
+        done = processes.run("worker", "--from-offset", "0", "--json")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert told["records"] == stored_records(database_url)
+        assert told["messages"] > 5_000
+        assert told["changed"] == {}
+        agree(database_urls)
+    lose(database_url)
+    done = processes.run("worker", "--from-time", "2026-01-01T00:00:00Z", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["changed"]["reading_pv_inverter"] > 500
+    agree(database_urls)
+    done = processes.run("worker", "--from-time", "2100-01-01T00:00:00Z")
+    assert done.stdout == "0 messages in 0 records; changed: nothing\n"
+
+
+def lose(database_url):
+    """Take away what inverters sent after some hour, as a backup that was behind would."""
+    after = "> '2026-03-01T03:00Z'"
+    with psycopg.connect(database_url) as connection:
+        for table in ("interval_emission", "interval_quantity"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE start {after}"
+                " AND device_id IN (SELECT id FROM device WHERE class = 'pv_inverter')"
+            )
+        connection.execute("SET session_replication_role = replica")  # past the triggers
+        connection.execute(f"DELETE FROM reading_pv_inverter WHERE time {after}")
+
+
+def check_spoiled(processes, database_url, kafka_url):
+    """What cannot be read is kept in table and topic, and can be sent again; the rest goes on."""
+    (_, whole), *_ = held(kafka_url, TOPIC)
+    newer = whole[:4] + b"\x00\x63" + whole[6:]
+    spoiled = [b"hello", whole[:-9], newer]
+    before = len(tables(database_url)["dead_letter"])
+    put(kafka_url, TOPIC, [(0, record) for record in [*spoiled, whole]])
+    with processes.running("worker", *SOON):
+        wait_stored(processes, database_url, ended_records(kafka_url, TOPIC, PARTITIONS))
+        assert sorted(value for _, value in held(kafka_url, TOPIC + "-dead")) == sorted(spoiled)
+        with psycopg.connect(database_url) as connection:
+            kept = connection.execute(
+                "SELECT reason, payload FROM dead_letter WHERE topic = %s ORDER BY id",
+                [f"kafka:{TOPIC}"],
+            ).fetchall()
+            connection.execute(  # what a worker kept that was older than its bridge
+                "INSERT INTO dead_letter (received, topic, principal, reason, detail, payload,"
+                " sha256) VALUES (now(), %s, '', 'unknown_schema',"
+                " 'partition 1 offset 7: schema 1', %s, sha256(%s))",
+                [f"kafka:{TOPIC}", whole, whole],
+            )
+        reasons = ["foreign_record", "damaged_record", "unknown_schema"]
+        assert kept == list(zip(reasons, spoiled, strict=True))
+        done = processes.run("deadletter", "replay", "--reason", "unknown_schema")
+        assert done.stdout == "sent again: 2\n", done.stderr
+        wait_stored(processes, database_url, ended_records(kafka_url, TOPIC, PARTITIONS))
+    # one was still unreadable, and the whole one held nothing new
+    assert len(tables(database_url)["dead_letter"]) == before + 3 + 1 + 1

@@ -35,6 +35,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity("distance", "m"),
     Quantity("flow", "mL"),
     Quantity("biogas", "mL"),
+    Quantity("mass", "g"),
 )
 QUANTITY_INDEX: dict[str, int] = {q.name: i for i, q in enumerate(QUANTITIES)}
 

@@ -8,6 +8,8 @@ for a family of models with different numbers of digits.  Both in wire units.
 `also` lists other names that the same value goes by; `register` says where it
 stands in the device's Modbus map, for gateways that send registers unread;
 `limits` are those of the quality tests where the model's differ from its class's.
+`certainty` and `checked` say how sure a model's names and numbers are and what
+they were held against.
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ from typing import Any
 from ingest.errors import ProfileError
 from ingest.limits import Limits
 from ingest.profiles import register_map
+
+OWN = "generic"
+# the maker's own document was read; others' working code agrees; nothing was at hand
+CERTAINTIES = ("document", "code", "recalled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,8 @@ class Profile:
     title: str
     source: str
     channels: dict[str, Source]
+    certainty: str = ""
+    checked: str = ""
     limits: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,7 +64,8 @@ def parse(document: dict[str, Any]) -> Profile:
     Raises
     ------
     ProfileError
-        If the source is missing, a key is unknown or two channels share a path.
+        If the source is missing, a key is unknown, two channels share a path, or
+        nobody says how sure the model's numbers are.
     """
     name = document.get("id", "?")
     for key in ("id", "class", "title", "source"):
@@ -75,9 +84,7 @@ def parse(document: dict[str, Any]) -> Profile:
         channels[source.path] = source
     limits = document.get("limits", {})
     Limits().changed(limits, f"profile {name}")
-    return Profile(
-        name, document["class"], document["title"], document["source"], channels, limits
-    )
+    return Profile(name, document["class"], document["title"], document["source"], channels, limits)
 
 
 def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:

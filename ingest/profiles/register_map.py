@@ -20,21 +20,26 @@ if TYPE_CHECKING:
     from ingest.profiles import Profile
     from ingest.reading import Block, Registers
 
-_TABLES = ("holding", "input")
+_EITHER = "either"
+_TABLES = ("holding", "input", _EITHER)
 _ORDERS = ("big", "little")
 _LAST = 65_535
 
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Where a quantity stands; `address` is that of the request, from 0."""
+    """
+    Where a quantity stands; `address` is that of the request, from 0.
+
+    `table` is `either` where the device answers both kinds of request alike.
+    """
 
     address: int
     type: str
     table: str = "holding"
     divide: int = 1
     word_order: Order = "big"
-    absent: tuple[int, ...] = ()
+    absent: tuple[float, ...] = ()
 
 
 def parse(spec: dict[str, Any], where: str) -> Register:
@@ -77,7 +82,8 @@ def _raw(register: Register, blocks: tuple[Block, ...]) -> int | float | None:
     for block in blocks:
         at = register.address - block.address
         held = len(block.data) // WORD
-        if block.table == register.table and at >= 0 and at + SIZES[register.type] <= held:
+        same = register.table in (block.table, _EITHER)
+        if same and at >= 0 and at + SIZES[register.type] <= held:
             return number(block.data, at, register.type, register.word_order)
     return None
 

@@ -33,10 +33,10 @@ _KINDS = {name: f"{name}_1h_ug_m3" for name in (*DUST, *GASES)}
 
 def of_hour(values: Hourly, start_us: int) -> Iterator[Row]:
     """Index of an hour, where dust allows one."""
+    if not any(start_us in _of(values, x) for x in _KINDS):
+        return
     gases = {x: amount(v) for x in GASES if (v := _of(values, x).get(start_us)) is not None}
     dust = {x: _latest_first(_of(values, x), start_us) for x in DUST}
-    if not gases and all(series[0] is None for series in dust.values()):
-        return
     table = limits.load("vn_aqi")
     try:
         said = vn_aqi.hourly({"pm_12h_latest_first_ug_m3": dust, "gas_1h_ug_m3": gases}, table)

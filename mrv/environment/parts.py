@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mrv import indicators, limits
@@ -33,11 +34,13 @@ def mean(values: Sequence[float]) -> float:
     return round(math.fsum(values) / len(values), _PLACES)
 
 
+@lru_cache(maxsize=65_536)
 def number(value: float) -> Fraction:
     """Return a value as whoever reads it would type it into `tonne indicator`."""
     return Fraction(Decimal(repr(value)))
 
 
+@lru_cache(maxsize=65_536)
 def amount(value: float) -> Fraction:
     """Return a concentration; what an analyser shows below zero is zero."""
     return max(number(value), Fraction(0))

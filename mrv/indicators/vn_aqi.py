@@ -9,6 +9,7 @@ the formula is followed.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from mrv.limits import Table
 
 _NEEDED_OF_THREE = 2
-_LOWEST_WEIGHT = Fraction(1, 2)
 _DUST = ("pm2_5", "pm10")
 _GASES = ("so2", "no2", "co", "o3")
 
@@ -37,16 +37,25 @@ def nowcast(latest_first: Sequence[Fraction | None]) -> Fraction | None:
     SUM (1/2)^i c_i; missing hours drop out.  None where fewer than two of the
     latest three hours are there.
     """
-    known = [c for c in latest_first if c is not None]
     if sum(c is not None for c in latest_first[:3]) < _NEEDED_OF_THREE:
         return None
-    highest = max(known)
-    weight = max(min(known) / highest, _LOWEST_WEIGHT) if highest else Fraction(1)
-    terms = [(weight**i, c) for i, c in enumerate(latest_first) if c is not None]
-    total = sum((w * c for w, c in terms), start=Fraction(0))
-    if weight == _LOWEST_WEIGHT:
-        return total * weight
-    return total / sum(w for w, _ in terms)
+    # in whole numbers over one denominator: a fraction for every term would cost
+    # a fleet of stations most of its time
+    scale = math.lcm(*(c.denominator for c in latest_first if c is not None))
+    whole = [None if c is None else int(c * scale) for c in latest_first]
+    known = [c for c in whole if c is not None]
+    lowest, highest = min(known), max(known)
+    if highest >= 2 * lowest and highest:
+        lowest, highest = 1, 2
+    common = math.gcd(lowest, highest) or 1
+    lowest, highest = lowest // common or 1, highest // common or 1
+    last = len(whole) - 1
+    weights = [lowest**i * highest ** (last - i) for i in range(len(whole))]
+    total = sum(w * c for w, c in zip(weights, whole, strict=True) if c is not None)
+    if (lowest, highest) == (1, 2):
+        return Fraction(total, scale * highest ** len(whole))
+    held = sum(w for w, c in zip(weights, whole, strict=True) if c is not None)
+    return Fraction(total, scale * held)
 
 
 def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:

@@ -96,7 +96,7 @@ class Touched:
             self._days.pop(device, None)
 
     def portions(self) -> Iterator[tuple[list[Span], dict[int, set[Day]]]]:
-        """Runs of hours, and days that changed besides, not too many at once."""
+        """Runs of hours, and the days that they or flows belong to, not too many at once."""
         spans: list[Span] = []
         days: dict[int, set[Day]] = {}
         size = 0
@@ -104,7 +104,9 @@ class Touched:
             newest = self._newest.get(device, int(self._last_us[device]))
             hours = sorted(h for h in self._hours.get(device, ()) if _may_count(h, newest))
             spans += _runs(device, hours)
-            found = {d for d in self._days.get(device, ()) if _may_flow(d, newest)}
+            of_hours = _days_of(self._fleet, device, hours)
+            every = self._days.get(device, set()) | of_hours
+            found = {day for day in every if _may_be_known(day, newest)}
             if found:
                 days[device] = found
             size += len(hours) + len(found)
@@ -120,7 +122,7 @@ def _may_count(start_us: int, newest_us: int) -> bool:
     return newest_us - start_us >= NEEDED_US - COVERS_US
 
 
-def _may_flow(day: Day, newest_us: int) -> bool:
+def _may_be_known(day: Day, newest_us: int) -> bool:
     """Whether three quarters of a day can be known."""
     return 4 * (newest_us - day.begin_us) >= 3 * (day.end_us - day.begin_us)
 
@@ -183,8 +185,9 @@ def _months(cursor: Cursor[TupleRow], fleet: Fleet, device: int) -> list[Span]:
 
 
 def _days(fleet: Fleet, span: Span) -> Iterator[Day]:
+    """Local days that hours of a span belong to, or may reach into."""
     day = day_of(span.from_us, fleet.devices[span.device].timezone)
-    while day.begin_us < span.to_us:
+    while day.begin_us < span.to_us + DAY_REACH_HOURS * HOUR_US:
         yield day
         day = day_of(day.end_us, day.timezone)
 
@@ -194,15 +197,12 @@ def _settle(
     fleet: Fleet,
     ids: Words,
     spans: Sequence[Span],
-    also: Mapping[int, set[Day]],
+    days: Mapping[int, set[Day]],
 ) -> int:
+    """Make hours and days anew, and the indices that follow from hours that differ."""
     hours = _hours(cursor, fleet, spans)
-    windows = _windows(fleet, spans, also)
-    stored = indicator_rows.hourly(cursor, fleet, windows).by_device()
+    stored = indicator_rows.hourly(cursor, fleet, _windows(spans, days)).by_device()
     changed = _overlay(stored, hours)
-    days = {d: set(found) for d, found in also.items()}
-    for device, at in changed.items():
-        days.setdefault(device, set()).update(_days_of(fleet, device, at))
     follow = _follow(fleet, stored, changed, days, _flows(cursor, fleet, days))
     values = Values.concat([hours, follow])
     anew = [(fleet.devices[d].id, day.begin_us) for d, found in days.items() for day in found]
@@ -221,10 +221,11 @@ def _hours(cursor: Cursor[TupleRow], fleet: Fleet, spans: Sequence[Span]) -> Val
     return Values.concat(parts)
 
 
-def _windows(fleet: Fleet, spans: Sequence[Span], also: Mapping[int, set[Day]]) -> list[Span]:
-    """Where the hourly values lie that any changed figure follows from."""
-    wide = [_wide(fleet, span) for span in spans]
-    wide += [Span(d, day.begin_us, day.end_us) for d, days in also.items() for day in days]
+def _windows(spans: Sequence[Span], days: Mapping[int, set[Day]]) -> list[Span]:
+    """Where the hourly values lie that any of these figures follows from."""
+    reach, before = REACH_HOURS * HOUR_US, DAY_REACH_HOURS * HOUR_US
+    wide = [Span(s.device, s.from_us - reach, s.to_us + reach) for s in spans]
+    wide += [Span(d, day.begin_us - before, day.end_us) for d, of in days.items() for day in of]
     out: list[Span] = []
     for span in sorted(wide):
         if out and out[-1].device == span.device and span.from_us <= out[-1].to_us:
@@ -232,14 +233,6 @@ def _windows(fleet: Fleet, spans: Sequence[Span], also: Mapping[int, set[Day]]) 
         else:
             out.append(span)
     return out
-
-
-def _wide(fleet: Fleet, span: Span) -> Span:
-    zone, last = fleet.devices[span.device].timezone, span.to_us - HOUR_US
-    begin = day_of(span.from_us, zone).begin_us - DAY_REACH_HOURS * HOUR_US
-    end = day_of(last + DAY_REACH_HOURS * HOUR_US, zone).end_us
-    reach = REACH_HOURS * HOUR_US
-    return Span(span.device, min(begin, span.from_us - reach), max(end, span.to_us + reach))
 
 
 def _overlay(stored: dict[int, dict[str, dict[int, float]]], hours: Values) -> dict[int, set[int]]:

@@ -183,7 +183,7 @@ def connection(timescale, migrated_template):
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(0, 2**32), st.sampled_from(ZONES), st.sampled_from((5, 10, 15)),
     st.sampled_from(("in order", "delayed", "shuffled")),

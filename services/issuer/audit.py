@@ -17,15 +17,15 @@ from mrv import canonical
 from mrv.calendar import instant_us
 from mrv.log.checkpoint import verify_checkpoint
 from mrv.log.cosignature import cosignatures
-from mrv.log.entries import DATA
+from mrv.log.entries import DATA, RECORDS
 from mrv.log.note import NoteKey, signature_lines
 from mrv.tree import leaf_hash, root_hash
 from services.flow import Plan
 from services.issuer import records
 from services.issuer.changes import compare, sealed_leaves
 from services.issuer.close import snapshot
-from services.issuer.days import Job, ended, parts_of
-from services.issuer.seal import underived, unsealed
+from services.issuer.days import PROMISED_US, Job, ended, parts_of
+from services.issuer.seal import underived
 from services.issuer.standing import standing
 from services.store import enrolled, log, registry, seals
 from services.store.factors import load_book
@@ -85,6 +85,7 @@ class Walk:
     held: tuple[str, ...] = ()
     entries: list[Entry] = field(default_factory=list)
     origin: str = ""
+    ended: list[Job] = field(default_factory=list)
     breaks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -147,6 +148,11 @@ def _entries(walk: Walk) -> str:
             )
         if body.get("statement") != entry.statement:
             walk.breaks.append(f"entry {place} is stored for another statement than its body names")
+    rooted = {entry.index for entry in walk.entries if entry.kind in (DATA, RECORDS, *STATES)}
+    found = {int(i) for (i,) in walk.conn.execute("SELECT index FROM log_detail")}
+    for index in sorted(rooted ^ found):
+        what = "has lost" if index in rooted else "cannot have"
+        walk.breaks.append(f"entry {index} {what} what stands under its roots (log_detail)")
     return f"{len(walk.entries)} entries"
 
 
@@ -262,7 +268,8 @@ def _days(walk: Walk) -> str:
     late = [(one.device, one.day.isoformat()) for one in seals.late_days(conn)]
     latest = seals.latest(conn)
     walk.breaks += _seal_rows(walk)
-    jobs = {(job.project, job.day): job for job in ended(conn, plan.fleet, walk.now_us)}
+    walk.ended = list(ended(conn, plan.fleet, walk.now_us))
+    jobs = {(job.project, job.day): job for job in walk.ended}
     for key, seal_ in sorted(latest.items()):
         entry, detail = log.at(conn, seal_.entry)
         body = canonical.parse_object(entry.body)
@@ -312,8 +319,12 @@ def _job_of(body: dict[str, Any], devices: set[str]) -> Job:
 
 def _lateness(walk: Walk) -> str:
     """Every day was sealed in the time promised."""
-    missing = [str(job) for job in unsealed(walk.conn, walk.now_us)]
-    walk.breaks += [f"{job} ended more than 36 hours ago and is not sealed" for job in missing]
+    known = seals.latest(walk.conn)
+    walk.breaks += [
+        f"{job} ended more than 36 hours ago and is not sealed"
+        for job in walk.ended
+        if job.to_us <= walk.now_us - PROMISED_US and (job.project, job.day) not in known
+    ]
     return "36 hours after a day's end"
 
 

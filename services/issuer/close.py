@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from psycopg.pq import TransactionStatus
+
 from mrv import canonical
 from mrv.calendar import days, local_date
 from mrv.statement.body import Label, compose
@@ -42,9 +44,11 @@ class Closed:
 
 @contextmanager
 def snapshot(conn: Connection[TupleRow]) -> Iterator[None]:
-    """See one state of the database throughout; `conn` is in autocommit."""
+    """See one state of the database throughout, or what a transaction under way sees."""
+    fresh = conn.info.transaction_status is TransactionStatus.IDLE
     with conn.transaction():
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if fresh:
+            conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         yield
 
 

@@ -24,7 +24,7 @@ from services.store.factors import load_book
 from services.store.rebuild import rebuild
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from psycopg import Connection
@@ -203,12 +203,3 @@ def _append(conn: Connection[TupleRow], signer: Signer, made: Sequence[Prepared]
             )
             seals.add(conn, seals.Seal(one.job.project, one.job.day, one.sequence, index, *edges))
         log.sign_head(conn, signer.holder.name, signer.key)
-
-
-def unsealed(conn: Connection[TupleRow], now_us: int) -> Iterator[Job]:
-    """Days that should have been sealed by now, and are not."""
-    known = seals.latest(conn)
-    fleet = registry.load_fleet(conn)
-    for job in ended(conn, fleet, now_us - PROMISED_US):
-        if (job.project, job.day) not in known:
-            yield job

@@ -11,6 +11,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from psycopg.pq import TransactionStatus
 
 from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_FIELDS, NULL, IntervalRows
@@ -70,6 +71,7 @@ def rebuild(
     replace : bool
         Write the computed rows where a device differs.  The pipeline waits meanwhile.
     """
+    fresh = conn.info.transaction_status is TransactionStatus.IDLE
     with conn.transaction(), conn.cursor() as cursor:
         if replace:
             # what a running pipeline writes comes before our look, or after our commit
@@ -77,7 +79,7 @@ def rebuild(
                 "LOCK TABLE interval_quantity, interval_emission, indicator_value, quality_flag"
                 " IN SHARE ROW EXCLUSIVE MODE"
             )
-        else:
+        elif fresh:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         computed = _computed(cursor, plan, devices, from_us, to_us)
         found = list(_differences(cursor, plan, devices, computed, from_us, to_us))

@@ -29,8 +29,9 @@ MEASURED = ("reading_", "interval_")
 # the API, the schema.
 UNSEALED = frozenset(
     {
-        "claim", "stream_offset", "stream_source",
-        "sparkplug_node", "sparkplug_birth", "sparkplug_held", "remake_request", "late_day", "indicator_value", "quality_flag", "clock_lag",
+        "claim", "stream_offset", "stream_source", "late_day", "remake_request",
+        "sparkplug_node", "sparkplug_birth", "sparkplug_held",
+        "indicator_value", "quality_flag", "clock_lag",
         "api_key", "api_answer", "api_cursor_secret", "schema_migration",
     }
 )  # fmt: skip
@@ -54,6 +55,7 @@ WRITTEN = {
     "statement_event": "at",
     "log_cosignature": "received",
     "api_audit": "at",
+    "signed_value": "received",
 }
 PATIENCE = "10 minutes"
 # Tables whose rows come all at once for what their key begins with.

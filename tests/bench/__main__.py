@@ -11,16 +11,29 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.bench import codecs, drain, drain_kafka, latency, memory, verification
+from tests.bench import (
+    codecs,
+    drain,
+    drain_kafka,
+    latency,
+    latency_kafka,
+    memory,
+    stages,
+    steady,
+    verification,
+)
 from tests.running import Pipeline
 
 PARTS = {
     "drain": drain.measure,
     "drain_kafka": drain_kafka.measure,
     "latency": latency.measure,
+    "latency_kafka": latency_kafka.measure,
     "memory": memory.measure,
+    "steady": steady.measure,
     "verification": verification.measure,
     "codecs": codecs.measure,
+    "stages": stages.measure,
 }
 
 

@@ -17,6 +17,7 @@ SITE = {
 }
 START_MS = 1_767_225_600_000
 RATED_W = 100_000
+Messages = list[tuple[str, bytes]]
 _PER_PROJECT = 100
 _WINDOW = 2_000
 

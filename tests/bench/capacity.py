@@ -1,0 +1,29 @@
+"""
+What a fleet needs, from measured costs, and how far it falls behind when something happens.
+
+    python -m tests.bench stages | tail -1 > costs.json
+    python -m tests.bench.capacity --costs costs.json
+
+Without --costs, the figures of measured.json, on which docs/scaling.md stands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from tests.bench.capacity_tables import tables
+
+MEASURED = Path(__file__).with_name("measured.json")
+
+
+def main() -> None:
+    """Print the tables of docs/scaling.md."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.capacity", description=__doc__)
+    parser.add_argument("--costs", type=Path, default=MEASURED)
+    print(tables(json.loads(parser.parse_args().costs.read_text())))
+
+
+if __name__ == "__main__":
+    main()

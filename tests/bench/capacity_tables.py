@@ -1,0 +1,105 @@
+"""The tables of docs/scaling.md, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tests.bench.fleets import CELL_DEVICES, QUARTER_S, TABLES, YEAR_S, Costs, events, limits, needs
+
+STAGES = (
+    ("receive and acknowledge (MQTT)", "bridge", "mqtt_receive_us"),
+    ("decode", "bridge", "decode_us"),
+    ("admit", "bridge", "admit_us"),
+    ("sort and encode a parcel", "bridge", "wire_encode_us"),
+    ("produce", "bridge", "produce_us"),
+    ("consume", "worker", "consume_us"),
+    ("check and read a parcel", "worker", "wire_decode_us"),
+    ("settle: intervals and emissions", "worker", "settle_us_900s"),
+    ("COPY, upsert, commit", "worker", "commit_us_900s"),
+    ("the same in PostgreSQL", "database", "database_us_900s"),
+    ("mosquitto", "MQTT broker", "mqtt_broker_us"),
+)
+CADENCES = ((900, "15 minutes"), (60, "minute"))
+FLEETS = (10_000, 1_000_000, 100_000_000)
+NEEDS = {
+    "messages/s": "messages_per_s", "cells": "cells", "bridges": "bridges", "workers": "workers",
+    "partitions": "partitions", "busy database processors": "database_cores",
+    "TB a year": "tb_a_year", "WAL MB/s": "wal_mb_per_s", "Kafka TB, a week, 3 copies":
+    "kafka_week_tb",
+}  # fmt: skip
+CELLS = ((CELL_DEVICES, 2), (CELL_DEVICES, 3), (10 * CELL_DEVICES, 3))
+
+
+def tables(stage: dict[str, float]) -> str:
+    """Return all tables, each under its own line, for costs as `stages` measures them."""
+    parts = (stages(stage), device_year(stage), fleet_needs(stage), cell_limits(stage),
+             cell_events(stage))  # fmt: skip
+    return "\n\n".join(parts)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; what follows the first column stands to the right."""
+    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def number(value: float) -> str:
+    """Return two significant digits, or whole thousands apart."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def stages(stage: dict[str, float]) -> str:
+    """Processor time of each stage."""
+    rows = [(what, who, f"{stage[f'stage_{key}']:.1f}") for what, who, key in STAGES]
+    return table(("stage", "process", "us a message"), rows)
+
+
+def device_year(stage: dict[str, float]) -> str:
+    """What a device costs in a year."""
+    rows = []
+    for cadence_s, said in CADENCES:
+        costs, messages = Costs.of(stage, cadence_s), YEAR_S / cadence_s
+        spent = (costs.bridge_us, costs.worker_us, costs.database_us)
+        megabytes = []
+        for name in TABLES:
+            rows_each = stage[f"stage_{name}_rows_{cadence_s}s"]
+            row = sum(stage[f"stage_{name}_{b}_{cadence_s}s"] for b in ("bytes", "index_bytes"))
+            megabytes.append(messages * rows_each * row / 1e6)
+        rows.append(
+            (f"every {said}", number(messages), *(f"{us * messages / 1e6:.2f}" for us in spent),
+             *(f"{mb:.1f}" for mb in megabytes))
+        )  # fmt: skip
+    head = ("a message", "messages", "bridge s", "worker s", "database s", "readings MB",
+            "quantities MB", "emissions MB")  # fmt: skip
+    return table(head, rows)
+
+
+def fleet_needs(stage: dict[str, float]) -> str:
+    """What fleets need."""
+    rows = []
+    for cadence_s, said in CADENCES:
+        costs = Costs.of(stage, cadence_s)
+        for devices in FLEETS:
+            found = needs(devices, cadence_s, costs)
+            rows.append(
+                (f"{devices:,}, every {said}", *(number(found[key]) for key in NEEDS.values()))
+            )
+    return table(("devices", *NEEDS), rows)
+
+
+def cell_limits(stage: dict[str, float]) -> str:
+    """Where one cell ends, first things first."""
+    found = sorted(limits(Costs.of(stage, QUARTER_S)).items(), key=lambda item: item[1])
+    return table(("in one cell", "devices"), [(what, f"{n:,.0f}") for what, n in found])
+
+
+def cell_events(stage: dict[str, float]) -> str:
+    """What happens to a cell."""
+    rows = []
+    for devices, workers in CELLS:
+        for what, trace in events(devices, workers, Costs.of(stage, QUARTER_S)).items():
+            rows.append(
+                (f"{devices:,} devices, {workers} workers: {what}", f"{trace.waiting.max():,.0f}",
+                 f"{trace.oldest_s.max():,.0f}")
+            )  # fmt: skip
+    return table(("what happens", "most messages waiting", "the oldest waits s"), rows)

@@ -1,0 +1,49 @@
+"""Processor time of this process and of a server, a message."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Meter:
+    """Adds up our processor time and a server's over blocks, a message."""
+
+    server: Callable[[], float] = lambda: 0.0
+    ours_s: float = 0.0
+    servers_s: float = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.process_time(), self.server()
+
+    def __exit__(self, *_: object) -> None:
+        self.ours_s += time.process_time() - self._began[0]
+        self.servers_s += self.server() - self._began[1]
+
+    def ours_us(self, messages: int) -> float:
+        """Our microseconds a message."""
+        return self.ours_s / messages * 1e6
+
+    def servers_us(self, messages: int) -> float:
+        """The server's microseconds a message."""
+        return self.servers_s / messages * 1e6
+
+
+def cpu_s(pid: int) -> float:
+    """Processor seconds of a process and of those that it started."""
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        rest = text.rsplit(")", 1)[1].split()
+        if int(stat.parent.name) == pid or int(rest[1]) == pid:
+            total += sum(map(int, rest[11:15]))
+    return total * _TICK_S

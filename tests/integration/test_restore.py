@@ -1,0 +1,107 @@
+"""Disaster recovery as docs/kafka.md tells it: an older backup, and Kafka has the rest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from itertools import islice
+
+import psycopg
+import pytest
+
+from services.local.packages import POSTGRES_BIN
+from tests.bench import load
+from tests.running import Pipeline
+
+pytestmark = pytest.mark.integration
+DEVICES, BATCH = 100, 1_000
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    found = Pipeline(tmp_path)
+    found.stack.up(kafka=True)
+    found.register(load.registry(DEVICES))
+    found.tonne("topics", "apply", "--partitions", "3")
+    yield found
+    found.close()
+
+
+@contextmanager
+def running(pipeline, *words):
+    log = pipeline.home / f"{words[0]}.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", *words],
+            env=os.environ | pipeline.environment | {"TONNE_METRICS_BIND": ""},
+            stdout=out, stderr=out,
+        )  # fmt: skip
+        try:
+            yield log
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0, log.read_text()
+
+
+def stored(pipeline):
+    with psycopg.connect(pipeline.urls.database_url) as connection:
+        return connection.execute(
+            "SELECT (SELECT count(*) FROM reading_pv_inverter),"
+            " (SELECT sum(value) FROM interval_quantity),"
+            " (SELECT sum(reduction_ug) FROM interval_emission),"
+            " (SELECT count(*) FROM dead_letter)"
+        ).fetchone()
+
+
+def wait_for_rows(pipeline, rows, log):
+    end = time.monotonic() + 60
+    while stored(pipeline)[0] < rows:
+        assert time.monotonic() < end, (stored(pipeline), log.read_text())
+        time.sleep(0.1)
+    return stored(pipeline)
+
+
+def execute(program, *words):
+    done = subprocess.run(
+        [str(POSTGRES_BIN / program), *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def restore(url, dump):
+    """Lose the database, and bring the backup back."""
+    admin = url.rsplit("/", 1)[0] + "/postgres"
+    execute("psql", admin, "-c", "DROP DATABASE tonne WITH (FORCE)", "-c", "CREATE DATABASE tonne")
+    before = ["CREATE EXTENSION timescaledb", "SELECT timescaledb_pre_restore()"]
+    execute("psql", url, "-c", before[0], "-c", before[1])
+    execute("pg_restore", "-d", url, dump)
+    execute("psql", url, "-c", "SELECT timescaledb_post_restore()")
+
+
+def test_a_restored_backup_catches_up_by_itself(pipeline):
+    """All that came after the backup would be lost, though Kafka still has every record of it."""
+    url, dump = pipeline.urls.database_url, str(pipeline.home / "tonne.dump")
+    messages = load.messages(DEVICES, 4 * BATCH // DEVICES)
+    publisher = load.Publisher(pipeline.stack.mosquitto.port)
+    worker = ("worker", "--instance", "worker-0", "--session", "6")
+    with running(pipeline, "bridge") as bridge:
+        pipeline.receiving_since(bridge)
+        time.sleep(0.5)
+        with running(pipeline, *worker) as log:
+            publisher.send(list(islice(messages, BATCH)))
+            wait_for_rows(pipeline, BATCH, log)
+            execute("pg_dump", "-Fc", "-f", dump, url)
+            publisher.send(list(islice(messages, BATCH)))
+            before = wait_for_rows(pipeline, 2 * BATCH, log)
+        restore(url, dump)
+        assert stored(pipeline)[0] == BATCH
+        with running(pipeline, *worker) as log:
+            assert wait_for_rows(pipeline, 2 * BATCH, log) == before
+            publisher.send(list(islice(messages, BATCH)))
+            wait_for_rows(pipeline, 3 * BATCH, log)
+    publisher.close()
+    span = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z")
+    assert "0 rows differ" in pipeline.tonne("rebuild", "--check", *span)

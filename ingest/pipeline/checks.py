@@ -84,7 +84,9 @@ class Checks:
 
     def version(self, device: np.ndarray, time_us: Int64) -> Int64:
         """Which limits hold for each reading."""
-        found: Int64 = self._first[device].copy()
+        found: Int64 = self._first[device]
+        if self._most <= 1:
+            return found
         first, count = self._first[device], self._count[device]
         for k in range(1, self._most):
             later = np.flatnonzero(count > k)

@@ -19,7 +19,7 @@ from ingest import classes
 from ingest.model import NULL
 from ingest.pipeline.checks import AT_WORK, PHASES_FLOOR, PHASES_LEAST_W
 from ingest.pipeline.flags import TIME, Flags
-from ingest.pipeline.series import Series
+from ingest.pipeline.series import Series, heads
 from ingest.pipeline.watched import Standing, pairs_of, runs_of
 from ingest.quality import (
     flat_line,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.classes import Channel
-    from ingest.model import Column, Frame, Int32
+    from ingest.model import Column, Float64, Frame, Int32
     from ingest.pipeline.checks import Checks, Thresholds
     from ingest.pipeline.watched import Pair, Watch, Watched
 
@@ -84,7 +84,7 @@ def judge(checks: Checks, watched: Watched, frames: Sequence[Frame]) -> Judged:
         order = np.lexsort((frame.time_us, frame.device))
         device, time_us = frame.device[order], frame.time_us[order]
         limits = checks.version(device, time_us)
-        times = Series(device, time_us, limits, np.zeros(len(order)))
+        times = Series(device, time_us, limits, heads(device), np.zeros(len(order)))
         one = _Judge(checks, watched, frame.class_id, out)
         parts.extend(one.times(times))
         columns = {name: values[order] for name, values in frame.columns.items()}
@@ -126,7 +126,7 @@ class _Judge:
             held &= self._at_work(channel, times, columns)
         if not held.any():
             return
-        found = Series(times.device, times.time_us, times.limits, values.astype(np.float64))
+        found = times.of(values.astype(np.float64))
         series = found if held.all() else found.take(held)
         if channel.kind == "gauge":
             yield from self._alone(channel.name, thresholds, series)
@@ -149,7 +149,7 @@ class _Judge:
         """Tests that need no other reading."""
         low, high = thresholds.low[series.limits], thresholds.high[series.limits]
         yield _flags(name, "gross_range", series, gross_range.outside(series.value, low, high))
-        if not np.isnan(thresholds.night).all():
+        if _any(thresholds.night):
             marks = night_generation.marks(
                 series.value,
                 series.time_us,
@@ -172,26 +172,25 @@ class _Judge:
     def _neighbours(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
         whole, new = self._with_last(name, series)
         columns = whole.device, whole.time_us, whole.value
-        yield _flags(name, "spike", whole, spike.marks(*columns, thresholds.spike[whole.limits]))
-        marks = rate_of_change.marks(*columns, thresholds.rate[whole.limits])
-        yield _flags(name, "rate_of_change", whole, marks & new)
+        if _any(thresholds.spike):
+            marks = spike.marks(*columns, thresholds.spike[whole.limits])
+            yield _flags(name, "spike", whole, marks)
+        if _any(thresholds.rate):
+            marks = rate_of_change.marks(*columns, thresholds.rate[whole.limits])
+            yield _flags(name, "rate_of_change", whole, marks & new)
 
     def _with_last(self, name: str, series: Series) -> tuple[Series, Mask]:
         """Series with each device's last two values before it, and which rows are new."""
         pair = self._watched.pair(self._class, name)
-        head = series.heads()
-        device = series.device[head]
-        at = np.repeat(head, 2)
-        time_us = np.stack([pair.before_us[device], pair.time_us[device]], axis=1).ravel()
-        value = np.stack([pair.before[device], pair.value[device]], axis=1).ravel()
-        twice = np.repeat(device, 2)
-        whole = Series(
-            np.insert(series.device, at, twice),
-            np.insert(series.time_us, at, time_us),
-            np.insert(series.limits, at, self._checks.version(twice, time_us)),
-            np.insert(series.value, at, value),
-        )
-        new = np.insert(np.ones(len(series), dtype=np.bool_), at, values=False)
+        device = series.device[series.head]
+        earlier = tuple(
+            Series(
+                device, time_us[device], self._checks.version(device, time_us[device]),
+                series.head, value[device],
+            )
+            for time_us, value in ((pair.before_us, pair.before), (pair.time_us, pair.value))
+        )  # fmt: skip
+        whole, new = series.after(earlier)
         self._out.pairs.append((pair, whole, whole.tails()))
         return whole, new
 
@@ -201,16 +200,16 @@ class _Judge:
         if watch.key.what != "flat":
             level = unit_scale.LEVELS[int(watch.key.what)]
             value = unit_scale.below(series.value, limits.peak[series.limits], level)
-        last_us = standing.last_us[series.device]
+        device = series.device[series.head]
+        last_us = standing.last_us[device]
         before = runs.Run(
-            standing.value[series.device],
+            standing.value[device],
             last_us,
-            standing.start_us[series.device],
-            self._checks.version(series.device, last_us),
+            standing.start_us[device],
+            self._checks.version(device, last_us),
         )
-        since_us = runs.starts(
-            series.device, series.time_us, value, series.limits, watch.gap_us, before
-        )
+        now = runs.Values(series.head, series.time_us, value, series.limits)
+        since_us = runs.starts(now, watch.gap_us, before)
         tail = series.tails()
         after = Standing(value[tail], series.time_us[tail], since_us[tail])
         self._out.runs.append((standing, series.device[tail], after))
@@ -227,3 +226,7 @@ class _Judge:
 def _flags(channel: str, test: str, series: Series, marks: Mask) -> Flags:
     rows = np.flatnonzero(marks)
     return Flags.of(channel, test, series.device[rows], series.time_us[rows])
+
+
+def _any(limits: Float64) -> bool:
+    return not np.isnan(limits).all()

@@ -12,29 +12,79 @@ if TYPE_CHECKING:
 
     from ingest.model import Float64, Int32, Int64
 
+    Rows = NDArray[np.intp]
+
+
+def heads(device: Int32) -> Rows:
+    """First row of each device; one device's stand together."""
+    head = np.ones(len(device), dtype=np.bool_)
+    head[1:] = device[1:] != device[:-1]
+    return np.flatnonzero(head)
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Values sorted by device and time; `limits` says which version of them holds."""
+    """
+    Values sorted by device and time.
+
+    `limits` says which version of them holds, `head` is the first row of each device.
+    """
 
     device: Int32
     time_us: Int64
     limits: Int64
+    head: Rows
     value: Float64
 
     def __len__(self) -> int:
         return len(self.time_us)
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Series:
-        """Return the rows selected by an index or mask array."""
-        return Series(self.device[rows], self.time_us[rows], self.limits[rows], self.value[rows])
+    def of(self, value: Float64) -> Series:
+        """Return other values of the same readings."""
+        return Series(self.device, self.time_us, self.limits, self.head, value)
 
-    def heads(self) -> NDArray[np.intp]:
-        """First row of each device."""
-        head = np.ones(len(self), dtype=np.bool_)
-        head[1:] = self.device[1:] != self.device[:-1]
-        return np.flatnonzero(head)
+    def take(self, rows: NDArray[np.bool_]) -> Series:
+        """Return the rows selected by a mask."""
+        index = np.flatnonzero(rows)
+        device = self.device[index]
+        return Series(
+            device, self.time_us[index], self.limits[index], heads(device), self.value[index]
+        )
 
-    def tails(self) -> NDArray[np.intp]:
+    def tails(self) -> Rows:
         """Last row of each device."""
-        return np.append(self.heads()[1:], len(self)) - 1
+        return np.append(self.head[1:], len(self)) - 1
+
+    def after(self, earlier: tuple[Series, ...]) -> tuple[Series, NDArray[np.bool_]]:
+        """
+        Put each device's earlier readings before its own.
+
+        Parameters
+        ----------
+        earlier : tuple of Series
+            Oldest first; each has one row a device, in the order of `head`.
+
+        Returns
+        -------
+        whole : Series
+        new : bool array
+            Which of its rows are this series'.
+        """
+        more = len(earlier)
+        group = np.zeros(len(self), dtype=np.intp)
+        group[self.head] = more
+        own = np.arange(len(self)) + np.cumsum(group)
+        head = self.head + more * np.arange(len(self.head))
+        n = len(self) + more * len(self.head)
+        new = np.zeros(n, dtype=np.bool_)
+        new[own] = True
+        parts = []
+        for name in ("device", "time_us", "limits", "value"):
+            held = getattr(self, name)
+            out = np.empty(n, dtype=held.dtype)
+            out[own] = held
+            for k, one in enumerate(earlier):
+                out[head + k] = getattr(one, name)
+            parts.append(out)
+        device, time_us, limits, value = parts
+        return Series(device, time_us, limits, head, value), new

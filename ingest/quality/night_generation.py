@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NIGHT_DEG = -6.0  # civil twilight ends
+# from 9 to 15 h of the sun's own time it is never night below this latitude, at any season
+_EVER_NIGHT_DEG = 60.0
+_NOON_US = 3 * 3_600_000_000
 _DAY_US = 86_400_000_000
 _J2000_US = 946_728_000_000_000
 
@@ -76,7 +79,9 @@ def marks(
     """
     found = np.zeros(len(power), dtype=np.bool_)
     with np.errstate(invalid="ignore"):
-        rows = np.flatnonzero((power > least) & np.isfinite(latitude))
+        from_noon_us = np.abs((time_us + longitude * (_DAY_US / 360)) % _DAY_US - _DAY_US / 2)
+        bright = (from_noon_us < _NOON_US) & (np.abs(latitude) < _EVER_NIGHT_DEG)
+        rows = np.flatnonzero((power > least) & np.isfinite(latitude) & ~bright)
     height = elevation_deg(time_us[rows], latitude[rows], longitude[rows])
     found[rows] = height < NIGHT_DEG
     return found

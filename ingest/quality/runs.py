@@ -18,8 +18,27 @@ if TYPE_CHECKING:
 NEVER = -(2**62)
 
 
+class Values(NamedTuple):
+    """
+    Readings, one device's together and in time order.
+
+    `head` is the first row of each device, `limits` says which limits hold at a
+    reading.
+    """
+
+    head: NDArray[np.intp]
+    time_us: NDArray[np.int64]
+    value: NDArray[np.float64]
+    limits: NDArray[np.int64]
+
+
 class Run(NamedTuple):
-    """A run as it stood at the last reading before: its value, that reading, its begin."""
+    """
+    How each device stood at its last reading before: value, time, begin, limits.
+
+    One row a device, in the order of `Values.head`; `last_us` is NEVER where nothing
+    came before.
+    """
 
     value: NDArray[np.float64]
     last_us: NDArray[np.int64]
@@ -27,48 +46,33 @@ class Run(NamedTuple):
     limits: NDArray[np.int64]
 
 
-def starts(
-    device: NDArray[np.int32],
-    time_us: NDArray[np.int64],
-    value: NDArray[np.float64],
-    limits: NDArray[np.int64],
-    gap_us: int,
-    before: Run,
-) -> NDArray[np.int64]:
+def starts(now: Values, gap_us: int, before: Run) -> NDArray[np.int64]:
     """
-    Begin of the run that each reading stands in.
+    Begin of the run that each reading stands in. [us UTC]
 
     Parameters
     ----------
-    device : int32 array, n
-        Whose reading; one device's stand together, in time order.
-    time_us : int64 array, n
-        [us UTC]
-    value : float64 array, n
-    limits : int64 array, n
-        Which limits hold at the reading.
+    now : Values
+        n readings.
     gap_us : int
         A longer silence ends a run. [us]
     before : Run
-        How each reading's device stood before the first of these, n rows; `last_us`
-        is NEVER where nothing came before.
     """
-    n = len(device)
-    head = np.ones(n, dtype=np.bool_)
-    head[1:] = device[1:] != device[:-1]
-    goes_on = np.zeros(n, dtype=np.bool_)
-    goes_on[1:] = (
-        (value[1:] == value[:-1])
-        & (time_us[1:] - time_us[:-1] <= gap_us)
-        & (limits[1:] == limits[:-1])
+    head, time_us, value, limits = now
+    n = len(time_us)
+    anew = np.ones(n, dtype=np.bool_)
+    anew[1:] = (
+        (value[1:] != value[:-1])
+        | (time_us[1:] - time_us[:-1] > gap_us)
+        | (limits[1:] != limits[:-1])
     )
-    at = np.flatnonzero(head)
+    anew[head] = True
     resumed = (
-        (value[at] == before.value[at])
-        & (time_us[at] - before.last_us[at] <= gap_us)
-        & (limits[at] == before.limits[at])
+        (value[head] == before.value)
+        & (time_us[head] - before.last_us <= gap_us)
+        & (limits[head] == before.limits)
     )
     begin = time_us.copy()
-    begin[at[resumed]] = before.start_us[at[resumed]]
-    anew = np.where(head | ~goes_on, np.arange(n), 0)
-    return begin[np.maximum.accumulate(anew)] if n else begin
+    begin[head[resumed]] = before.start_us[resumed]
+    first = np.flatnonzero(anew)
+    return np.repeat(begin[first], np.diff(np.append(first, n)))

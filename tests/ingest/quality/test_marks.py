@@ -42,9 +42,11 @@ def _since(values, times, gap_us=DAY_US, device=None, limits=None, before=None):
     n = len(values)
     whose = _one(n) if device is None else np.array(device, dtype=np.int32)
     held = np.zeros(n, dtype=np.int64) if limits is None else np.array(limits, dtype=np.int64)
-    never = np.full(n, runs.NEVER)
-    nothing = runs.Run(np.full(n, np.nan), never, never, np.zeros(n, dtype=np.int64))
-    return runs.starts(whose, times, np.asarray(values), held, gap_us, before or nothing)
+    head = np.flatnonzero(np.append(True, whose[1:] != whose[:-1])) if n else whose.astype(np.intp)
+    never = np.full(len(head), runs.NEVER)
+    nothing = runs.Run(np.full(len(head), np.nan), never, never, np.zeros(len(head), dtype=int))
+    now = runs.Values(head, times, np.asarray(values), held)
+    return runs.starts(now, gap_us, before or nothing)
 
 
 def test_a_spike_stands_away_from_both_neighbours():
@@ -92,11 +94,8 @@ def test_a_run_goes_on_over_the_cut_between_batches():
     values = np.array([1.0, 2, 2, 2, 2, 3, 3, 3])
     whole = _since(values, times)
     for cut in range(1, 8):
-        n = 8 - cut
-        before = runs.Run(
-            np.full(n, values[cut - 1]), np.full(n, times[cut - 1]), np.full(n, whole[cut - 1]),
-            np.zeros(n, dtype=np.int64),
-        )  # fmt: skip
+        stood = (values[cut - 1], times[cut - 1], whole[cut - 1], 0)
+        before = runs.Run(*(np.array([one]) for one in stood))
         assert _since(values[cut:], times[cut:], before=before).tolist() == whole[cut:].tolist()
 
 

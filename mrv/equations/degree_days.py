@@ -57,7 +57,7 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
     Raises
     ------
     MethodologyError
-        If all months have the same degree days, or scipy is not installed.
+        If all months have the same degree days or energy, or scipy is not installed.
 
     References
     ----------
@@ -73,8 +73,9 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
     x, y = [float(v) for v in degree_days], [float(v) for v in energy]
     mean = sum(x) / len(x)
     spread = sum((v - mean) ** 2 for v in x)
-    if not spread:
-        raise MethodologyError("all months have the same cdd; no slope follows from them")
+    for name, values in (("cdd", x), ("energy_mwh", y)):
+        if len(set(values)) == 1:
+            raise MethodologyError(f"all months have the same {name}; no slope follows from them")
     found = stats.linregress(x, y)
     residual = float(found.stderr) * sqrt(spread)
     return Line(
@@ -86,7 +87,7 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
         of_slope=float(found.stderr),
         residual=residual,
         r_squared=float(found.rvalue) ** 2,
-        cv=residual / (sum(y) / len(y)) if sum(y) else float("inf"),
+        cv=residual / (sum(y) / len(y)),
         student=float(stats.t.ppf(_TAIL, len(x) - 2)),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 _KWH_PER_MWH = 1000
+_KG_PER_T = 1000
 _J_PER_KWH = 3_600_000
 _WEIGHT_OF_WATER = Fraction("9806.65")  # N/m3
 
@@ -184,3 +185,28 @@ def hydraulic_minimum(head: Fraction) -> Fraction:
     Conservation of energy; rho = 1000 kg/m3, g = 9.80665 m/s2.
     """
     return head * _WEIGHT_OF_WATER / _J_PER_KWH
+
+
+def refrigerant(mass_kg: Fraction, warming: Fraction) -> Fraction:
+    """
+    Emissions of refrigerant that the project's equipment lost.
+
+    PE_ref = m * GWP_ref / 1000
+
+    Parameters
+    ----------
+    mass_kg : Fraction
+        m. [kg]
+    warming : Fraction
+        GWP_ref. [tCO2e/t]
+
+    Returns
+    -------
+    Fraction
+        [tCO2e]
+
+    References
+    ----------
+    AMS-II.C v15, physical leakage of refrigerants.
+    """
+    return mass_kg / _KG_PER_T * warming

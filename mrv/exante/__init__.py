@@ -12,6 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from mrv import systems
 from mrv.errors import MethodologyError
 from mrv.exante import ev_bus, planned, pv
 from mrv.exante.model import assumptions
@@ -43,6 +44,16 @@ def find(identifier: str) -> Estimate:
         If the id is unknown; lists the known ones.
     """
     known = load()
+    system = systems.load().get(identifier)
+    if identifier not in known and system is not None:
+        raise MethodologyError(
+            f"{identifier} is a system; "
+            + (
+                f"estimate one of {', '.join(system.methods)}"
+                if system.methods
+                else f"it has no tonnes to estimate: {system.reason}"
+            )
+        )
     if identifier not in known:
         raise MethodologyError(
             f"there is no estimate {identifier!r}; known: {', '.join(known)};"

@@ -11,6 +11,7 @@ from mrv.methodologies._shared import (
     DIESEL,
     EF_GRID,
     GWP_N2O,
+    LEAKAGE,
     LOSSES,
     NOTHING,
     POWER,
@@ -60,11 +61,21 @@ PROJECT: Spec = {
     "tdl": LOSSES,
     "gwp_ch4": SITE["gwp_ch4"],
     "gwp_n2o": GWP_N2O,
+    "other_project_t": replace(
+        LEAKAGE,
+        meaning="run-off water and residues that go to a disposal site, of the year",
+        symbol="PE_runoff + PE_res",
+    ),
+    "leakage_t": replace(LEAKAGE, meaning="compost stored or used without air, of the year"),
 }
 
 
 def less_project(baseline: Fraction, inputs: Inputs, factors: Factors) -> Reductions:
-    """PE = Q * (EF_CH4 * GWP + EF_N2O * GWP) + EC * EF * (1 + TDL) + fuel; ER = BE - PE."""
+    """
+    ER = BE - PE - LE.
+
+    PE = Q * (EF_CH4 * GWP + EF_N2O * GWP) + EC * EF * (1 + TDL) + fuel + other
+    """
     gases = sum(
         (
             composting.composted(
@@ -77,5 +88,7 @@ def less_project(baseline: Fraction, inputs: Inputs, factors: Factors) -> Reduct
         start=NOTHING,
     )
     power = electricity.drawn(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
-    project = gases + power + diesel(inputs["diesel_l"], factors)
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+    fuel = diesel(inputs["diesel_l"], factors)
+    project = gases + power + fuel + inputs["other_project_t"]
+    leakage = inputs["leakage_t"]
+    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))

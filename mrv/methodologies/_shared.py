@@ -117,6 +117,15 @@ YEARS_SINCE = ParameterSpec(
     symbol="t",
     side="baseline",
 )
+LEAKAGE = ParameterSpec(
+    unit="tCO2e",
+    meaning="leakage of the year",
+    default="0",
+    maximum="1000000000",
+    source="worked out for the year in the monitoring report",
+    symbol="LE",
+    side="project",
+)
 FUEL = ChoiceSpec("fuel", FUELS, "IPCC 2006 Guidelines, volume 2")
 
 

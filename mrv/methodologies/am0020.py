@@ -97,4 +97,8 @@ METHODOLOGY = Methodology(
     },
     reductions=reductions,
     plausible=plausible,
+    rules=(
+        "Head and pressure are the same before and after; the saving of a lower head is none.",
+        "Less electricity than lifting the water takes is refused.",
+    ),
 )

@@ -2,8 +2,8 @@
 Efficient equipment, such as lamps, in place of equipment of the same service.
 
 CDM AMS-II.C version 15.0.  Equation, default losses of 10 % and the limit of 60
-GWh: [M], from memory.  Leakage of refrigerants is not covered: no cooling
-equipment with a refrigerant of its own.
+GWh: [M], from memory.  Cooling equipment loses refrigerant: give what was filled
+up in the year, and its warming potential.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mrv.equations.efficiency import equipment, in_mwh
+from mrv.equations.efficiency import equipment, in_mwh, refrigerant
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
+from mrv.errors import MethodologyError
 from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, TYPE_II
 from mrv.model import Methodology, Reductions
 from mrv.specs import ListSpec, ParameterSpec
@@ -30,9 +31,11 @@ ADDITIVE = False
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """E = SUM_i n_i * rho_i * o_i / (1 - l); ER = (E_BL - E_PJ) * EF_el. [tCO2]."""
+    """E = SUM_i n_i * rho_i * o_i / (1 - l); ER = (E_BL - E_PJ) * EF_el - PE_ref. [tCO2]."""
     del factors
-    baseline, project = _emissions("baseline", inputs), _emissions("project", inputs)
+    baseline = _emissions("baseline", inputs)
+    lost = refrigerant(inputs["refrigerant_kg"], inputs["refrigerant_gwp"])
+    project = _emissions("project", inputs) + lost
     return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
 
 
@@ -46,6 +49,15 @@ def _emissions(side: str, inputs: Inputs) -> Fraction:
     )
     factor: Fraction = inputs["ef_grid_t_per_mwh"]
     return displaced(in_mwh(energy), factor)
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse refrigerant that would count as nothing."""
+    if inputs["refrigerant_kg"] and not inputs["refrigerant_gwp"]:
+        raise MethodologyError(
+            f"refrigerant_kg = {float(inputs['refrigerant_kg']):g} and refrigerant_gwp = 0; give"
+            " the refrigerant's warming potential, such as 1924 for R-410A in AR5"
+        )
 
 
 _FIELDS = {
@@ -98,7 +110,32 @@ METHODOLOGY = Methodology(
             factor=("ams-ii-c.losses", "avoided"),
         ),
         "ef_grid_t_per_mwh": EF_GRID,
+        "refrigerant_kg": ParameterSpec(
+            unit="kg",
+            meaning="refrigerant that the project's equipment lost",
+            default="0",
+            maximum="10000000",
+            source="filling records of the year",
+            symbol="m_ref",
+            option="B",
+            frequency="yearly",
+            side="project",
+        ),
+        "refrigerant_gwp": ParameterSpec(
+            unit="tCO2e/t",
+            meaning="global warming potential of that refrigerant over 100 years",
+            default="0",
+            maximum="30000",
+            source="IPCC report of the statement's set",
+            symbol="GWP_ref",
+            side="project",
+        ),
     },
     reductions=reductions,
+    plausible=plausible,
     conditions=(TYPE_II,),
+    rules=(
+        "Hours and pieces come from a sample's lower bound for the baseline.",
+        "Refrigerant that was filled up counts as lost.",
+    ),
 )

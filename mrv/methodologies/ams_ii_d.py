@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.methodologies._shared import EF_GRID, NOTHING, PRODUCTION, PRODUCTION_BEFORE, TYPE_II
+from mrv.methodologies._shared import EF_GRID, LEAKAGE, PRODUCTION, PRODUCTION_BEFORE, TYPE_II
 from mrv.model import Methodology, Reductions
 from mrv.specs import ParameterSpec
 
@@ -29,12 +29,13 @@ ADDITIVE = False
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """ER = (SEC_BL - SEC_PJ) * min(P_y, P_hist) * EF. [tCO2]."""
+    """ER = (SEC_BL - SEC_PJ) * min(P_y, P_hist) * EF - LE. [tCO2]."""
     del factors
     output = credited_output(inputs["production_t"], inputs["production_hist_t"])
     baseline = _emissions(output, inputs["sec_baseline_mwh_per_t"], inputs)
     project = _emissions(output, inputs["sec_project_mwh_per_t"], inputs)
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+    leakage = inputs["leakage_t"]
+    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
 
 
 def _emissions(output: Fraction, specific: Fraction, inputs: Inputs) -> Fraction:
@@ -71,9 +72,13 @@ METHODOLOGY = Methodology(
             frequency="monthly",
             side="project",
         ),
+        "leakage_t": replace(
+            LEAKAGE,
+            meaning="equipment moved to another site and used on",
+        ),
         "ef_grid_t_per_mwh": EF_GRID,
     },
     reductions=reductions,
     conditions=(TYPE_II,),
-    rules=("Output above history earns nothing.",),
+    rules=("Output above history earns nothing.", "Leakage is taken off whole."),
 )

@@ -16,8 +16,15 @@ from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import consumed
 from mrv.equations.fuels import calcined
 from mrv.equations.reductions import reduction
-from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, PRODUCTION, PRODUCTION_BEFORE, burnt
-from mrv.model import Methodology, Reductions
+from mrv.methodologies._shared import (
+    EF_GRID,
+    LEAKAGE,
+    LOSSES,
+    PRODUCTION,
+    PRODUCTION_BEFORE,
+    burnt,
+)
+from mrv.model import Condition, Methodology, Reductions
 from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
@@ -30,7 +37,12 @@ ADDITIVE = False
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """ER = P * (coke * NCV * EF + limestone * EF) - P * SEC_PJ * EF_el / (1 - TDL). [tCO2]."""
+    """
+    ER = BE - PE - LE, with P no more than before. [tCO2].
+
+    BE = P * (coke * NCV * EF + limestone * EF)
+    PE = P * SEC_PJ * EF_el / (1 - TDL)
+    """
     output = credited_output(inputs["production_t"], inputs["production_hist_t"])
     coke = burnt("coke", by_output(output, inputs["coke_t_per_t"]), factors, "avoided")
     limestone = calcined(
@@ -41,7 +53,19 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     project = consumed(
         by_output(output, inputs["sec_mwh_per_t"]), inputs["ef_grid_t_per_mwh"], inputs["tdl"]
     )
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+    leakage = inputs["leakage_t"]
+    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
+
+
+def _emits_less(inputs: Inputs, result: Reductions) -> str | None:
+    del inputs
+    if result.project_t <= result.baseline_t:
+        return None
+    return (
+        f"the furnace's electricity emits {float(result.project_t):.6g} t and the cupola"
+        f" {float(result.baseline_t):.6g}; a switch of fuel to this grid is no reduction: check"
+        " sec_mwh_per_t and ef_grid_t_per_mwh, or leave the project out"
+    )
 
 
 _CHARGE = ParameterSpec(
@@ -79,8 +103,13 @@ METHODOLOGY = Methodology(
         ),
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
+        "leakage_t": replace(
+            LEAKAGE,
+            meaning="equipment moved to another site and used on",
+        ),
     },
     reductions=reductions,
     uses=("coke.", "limestone.co2"),
+    conditions=(Condition("AMS-II.D, fuel switch to electricity", _emits_less),),
     rules=("Output above history earns nothing.", "Line losses count against the project."),
 )

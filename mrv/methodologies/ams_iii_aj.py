@@ -90,5 +90,8 @@ METHODOLOGY = Methodology(
         *(f"plastic.{energy}.{polymer}" for polymer in _POLYMERS for energy in ("power", "fuel")),
     ),
     conditions=(TYPE_III,),
-    rules=("A quarter of the recycled mass is taken off for its lower quality.",),
+    rules=(
+        "A quarter of the recycled mass is taken off for its lower quality.",
+        "Only what was sold in place of virgin plastic counts; exported or dumped output not.",
+    ),
 )

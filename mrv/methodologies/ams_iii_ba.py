@@ -103,4 +103,8 @@ METHODOLOGY = Methodology(
         "plastic.fuel.ABS",
     ),
     conditions=(TYPE_III,),
+    rules=(
+        "Only what was sold as raw material in the country counts; exported or dumped output not.",
+        "Material that the baseline would have recycled too earns nothing.",
+    ),
 )

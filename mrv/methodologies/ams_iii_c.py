@@ -11,6 +11,7 @@ units; here is the form whose units agree.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from mrv.equations.reductions import reduction
 from mrv.equations.transport import baseline_factor, by_distance, specific_consumption
 from mrv.errors import MethodologyError
 from mrv.inputs import ParameterSpec
+from mrv.methodologies._shared import LEAKAGE
 from mrv.model import Check, Methodology, Reductions, RoleNeeds
 
 if TYPE_CHECKING:
@@ -95,11 +97,12 @@ def inputs_of(
         "charging_mwh": _total(activities, "charging") / _WH_PER_MWH,
         "ef_grid_t_per_mwh": factors.select("grid.vn", "consumed", begin).value,
         "tdl": losses,
+        "leakage_t": _NOTHING,  # a year's leakage has no part in an interval
     }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE = EF_BL,km * DD * 10^-6; PE = EC * EF_el / (1 - TDL); LE = 0; ER = BE - PE. [tCO2]."""
+    """BE = EF_BL,km * DD * 10^-6; PE = EC * EF_el / (1 - TDL); ER = BE - PE - LE. [tCO2]."""
     per_km = baseline_factor(
         specific_consumption(
             inputs["sfc_l_per_100km"], factors.select("diesel.density", "avoided").value
@@ -111,11 +114,12 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     )
     baseline = by_distance(inputs["distance_km"], per_km)
     project = consumed(inputs["charging_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
+    leakage = inputs["leakage_t"]
     return Reductions(
         baseline,
         project,
-        _NOTHING,
-        reduction(baseline, project, _NOTHING),
+        leakage,
+        reduction(baseline, project, leakage),
         {"ef_bl_g_per_km": per_km},
     )
 
@@ -224,6 +228,10 @@ METHODOLOGY = Methodology(
             published="grid.vn",
         ),
         "tdl": _LOSSES,
+        "leakage_t": replace(
+            LEAKAGE,
+            meaning="replaced vehicles that were sold on and not scrapped, of the year",
+        ),
     },
     applicability=(
         Check("AMS-III.C monitoring: chargers and vehicles are metered", consumption_is_metered),
@@ -237,6 +245,7 @@ METHODOLOGY = Methodology(
     rules=(
         "Charging counts with the grid's own factor and its losses, never with a reference factor.",
         "Distance beyond the baseline's service counts nothing; its electricity still counts.",
+        "A replaced vehicle that is sold on, without evidence of scrapping, is leakage.",
         "A charger fed by solar power that another project claims counts as fed by the grid.",
     ),
 )

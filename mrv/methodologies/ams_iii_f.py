@@ -32,8 +32,9 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
 
     BE_y = P * SUM_x SUM_j W_j,x * DOC_j * e^(-k_j (y - x)) * (1 - e^-k_j)
     P = phi * (1 - f) * GWP_CH4 * (1 - OX) * 16/12 * F * DOC_f * MCF
-    PE = Q * (EF_CH4 * GWP_CH4 + EF_N2O * GWP_N2O) + EC * EF_el * (1 + TDL) + FC * NCV * EF
-    ER = BE - PE
+    PE = Q * (EF_CH4 * GWP_CH4 + EF_N2O * GWP_N2O) + EC * EF_el * (1 + TDL)
+         + FC * NCV * EF + PE_other
+    ER = BE - PE - LE
     """
     baseline = methane(inputs["waste_t_by_year"][: inputs["year"]], inputs, factors, steps=1)
     return _composting.less_project(baseline, inputs, factors)

@@ -33,8 +33,9 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
 
     BE_m = P * SUM_i SUM_j W_j,i * DOC_j * e^(-k_j (m - i) / 12) * (1 - e^(-k_j / 12))
     P = phi * (1 - f) * GWP_CH4 * (1 - OX) * 16/12 * F * DOC_f * MCF
-    PE = Q * (EF_CH4 * GWP_CH4 + EF_N2O * GWP_N2O) + EC * EF_el * (1 + TDL) + FC * NCV * EF
-    ER = BE - PE
+    PE = Q * (EF_CH4 * GWP_CH4 + EF_N2O * GWP_N2O) + EC * EF_el * (1 + TDL)
+         + FC * NCV * EF + PE_other
+    ER = BE - PE - LE
     """
     waste, last = inputs["waste_t_by_month"], inputs["year"] * _MONTHS
     baseline = sum(

@@ -3,8 +3,8 @@ Methane of wastewater, captured from a reactor in place of an open lagoon.
 
 CDM AMS-III.H version 19.0.  Equations, uncertainty factors 0.89 and 1.12, capture
 efficiency 0.9 and flare efficiencies: [M], from memory.  Methane capacity,
-correction factors and density: [r], IPCC 2006.  Sludge, which either side may
-have, is not covered: no credit for it.  A baseline that discharged untreated to
+correction factors and density: [r], IPCC 2006.  Sludge of the baseline earns no
+credit; that of the project goes into `other_project_t`.  A baseline that discharged untreated to
 a river earns almost nothing, one that was aerobic nothing at all.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mrv.equations import electricity, wastewater
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
-from mrv.methodologies._shared import EF_GRID, GWP_CH4, LOSSES, NOTHING, POWER, TYPE_III
+from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
 from mrv.model import Methodology, Reductions
 from mrv.specs import ParameterSpec
 
@@ -33,10 +33,10 @@ ADDITIVE = False
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     """
-    ER = min(BE - PE, MD - PE_power). [tCO2e].
+    ER = min(BE - PE - LE, MD - PE_power - PE_other - LE). [tCO2e].
 
     BE = Q * COD_inflow * (eta_BL * MCF_BL + (1 - eta_BL) * MCF_disch) * Bo * UF_BL * GWP
-    PE = PE_power + PE_disch + PE_fugitive + PE_flare
+    PE = PE_power + PE_disch + PE_fugitive + PE_flare + PE_other
     PE_power = EC * EF_el * (1 + TDL)
     PE_disch = Q * COD_discharge * MCF_disch * Bo * UF_PJ * GWP
     PE_fugitive = (1 - CFE) * Q * COD_inflow * eta_PJ * MCF_k * Bo * UF_PJ * GWP
@@ -53,12 +53,15 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     gwp, burnt = inputs["gwp_ch4"], inputs["flare_efficiency"]
     escaped = wastewater.warming(wastewater.rest_of(in_gas, burnt), gwp)
     destroyed = wastewater.warming(wastewater.share_of(in_gas, burnt), gwp)
-    project = power + _project(inputs, factors) + escaped
+    other, leakage = inputs["other_project_t"], inputs["leakage_t"]
+    project = power + _project(inputs, factors) + escaped + other
     return Reductions(
         baseline,
         project,
-        NOTHING,
-        wastewater.capped(reduction(baseline, project, NOTHING), destroyed, power),
+        leakage,
+        wastewater.capped(
+            reduction(baseline, project, leakage), destroyed, power + other + leakage
+        ),
         {"methane_destroyed_t": destroyed},
     )
 
@@ -206,6 +209,12 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
         "gwp_ch4": GWP_CH4,
+        "other_project_t": replace(
+            LEAKAGE,
+            meaning="sludge treated or disposed of without air and biomass stored, of the year",
+            symbol="PE_s + PE_biomass",
+        ),
+        "leakage_t": replace(LEAKAGE, meaning="equipment brought from another plant"),
     },
     reductions=reductions,
     uses=("wastewater.bo", "wastewater.uf", "wastewater.cfe", "wastewater.ch4-density"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mrv.equations import electricity, wastewater
 from mrv.equations.reductions import reduction
-from mrv.methodologies._shared import EF_GRID, GWP_CH4, LOSSES, NOTHING, POWER, TYPE_III
+from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
 from mrv.model import Methodology, Reductions
 from mrv.specs import ParameterSpec
 
@@ -27,7 +27,12 @@ ADDITIVE = False
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE = Q * COD * eta * MCF_BL * Bo * UF_BL * GWP; PE = EC * EF * (1 + TDL). [tCO2e]."""
+    """
+    ER = BE - PE - LE. [tCO2e].
+
+    BE = Q * COD * eta * MCF_BL * Bo * UF_BL * GWP
+    PE = EC * EF * (1 + TDL)
+    """
     removed = wastewater.share_of(
         wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"]), inputs["eta_cod"]
     )
@@ -39,7 +44,8 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     )
     baseline = wastewater.warming(methane, inputs["gwp_ch4"])
     project = electricity.drawn(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+    leakage = inputs["leakage_t"]
+    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
 
 
 METHODOLOGY = Methodology(
@@ -94,6 +100,10 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
         "gwp_ch4": GWP_CH4,
+        "leakage_t": replace(
+            LEAKAGE,
+            meaning="equipment brought from another plant",
+        ),
     },
     reductions=reductions,
     uses=("wastewater.bo", "wastewater.uf-bl"),

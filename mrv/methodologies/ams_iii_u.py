@@ -19,6 +19,7 @@ from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._shared import (
     EF_GRID,
+    LEAKAGE,
     LOSSES,
     NOTHING,
     POWER,
@@ -38,7 +39,12 @@ ADDITIVE = False
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE = SUM_i pax * D * S_i * EF_km,i * IR_i^t / OC_i; PE = EC * EF / (1 - TDL). [tCO2]."""
+    """
+    ER = BE - PE - LE. [tCO2].
+
+    BE = SUM_i pax * D * S_i * EF_km,i * IR_i^t / OC_i
+    PE = EC * EF / (1 - TDL)
+    """
     del factors
     distance = modal_shift.travelled(inputs["passengers"], inputs["trip_km"])
     baseline = sum(
@@ -58,7 +64,8 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
         start=NOTHING,
     )
     project = consumed(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
-    return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+    leakage = inputs["leakage_t"]
+    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
 
 
 def plausible(inputs: Inputs) -> None:
@@ -145,8 +152,17 @@ METHODOLOGY = Methodology(
                 ),
             },
         ),
+        "leakage_t": replace(
+            LEAKAGE,
+            meaning="load of the remaining buses and taxis where it falls by more than 10 points,"
+            " less congestion and rebound, of the year",
+        ),
     },
     reductions=reductions,
     plausible=plausible,
     conditions=(TYPE_III,),
+    rules=(
+        "Who would not have travelled, walked or cycled has no baseline emissions.",
+        "Shares come from a survey's lower 95 % bound; access trips count as the project's.",
+    ),
 )

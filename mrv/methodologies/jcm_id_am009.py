@@ -17,7 +17,7 @@ from mrv.equations.efficiency import by_ratio
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.methodologies._shared import EF_GRID, FUEL, FUELS, NOTHING, POWER, burnt
-from mrv.model import Methodology, Reductions
+from mrv.model import Condition, Methodology, Reductions
 from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
@@ -35,6 +35,16 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     baseline = by_ratio(fuel, inputs["eta_project"], inputs["eta_reference"])
     project = fuel + displaced(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"])
     return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
+
+
+def _better(inputs: Inputs, result: Reductions) -> str | None:
+    del result
+    if inputs["eta_project"] > inputs["eta_reference"]:
+        return None
+    return (
+        f"eta_project = {float(inputs['eta_project']):g} is not above eta_reference ="
+        f" {float(inputs['eta_reference']):g}; measure both the same way, or leave the project out"
+    )
 
 
 _EFFICIENCY = ParameterSpec(
@@ -76,5 +86,7 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
     },
     reductions=reductions,
+    conditions=(Condition("ID_AM009 eligibility, efficiency above the reference", _better),),
+    rules=("Fuel counts as burnt in full on both sides; fans count at the grid's own factor.",),
     uses=tuple(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2")),
 )

@@ -36,6 +36,7 @@ _CASE = ParameterSpec(
     meaning="how the system is connected: 1 national grid, 2 internal grid with national grid"
     " and captive generator, 3 captive diesel alone",
     choices=(1, 2, 3),
+    symbol="i",
     source="VN_AM007 ver 1.0, calculation of reference emissions",
     side="baseline",
 )

@@ -115,4 +115,8 @@ METHODOLOGY = Methodology(
     uses=("diesel.",),
     plausible=plausible,
     conditions=(TYPE_III,),
+    rules=(
+        "Only what was sold as raw material in the country counts; exported or dumped output not.",
+        "Material that the baseline would have recycled too earns nothing.",
+    ),
 )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mrv import factors, methodologies
+from mrv import systems as programme
+from mrv.errors import MethodologyError
 from mrv.inputs import read
 from mrv.methodologies import tools
 from mrv.model import Methodology
@@ -20,35 +22,53 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrv.model import Reductions, Tool
+    from mrv.systems import System
 
 
 @click.command()
 @click.argument("methodology", required=False)
 @click.argument("inputs", required=False, type=click.File("rb"))
 @click.option("--list", "listed", is_flag=True, help="List methodologies and tools.")
+@click.option("--systems", is_flag=True, help="List the programme's systems and what counts them.")
 @click.option("--describe", is_flag=True, help="JSON Schema of the inputs: units, sources.")
 @click.option("--json", "compact", is_flag=True, help="One line of JSON, for programs.")
 def evaluate(
-    methodology: str | None, inputs: Any, *, listed: bool, describe: bool, compact: bool
+    methodology: str | None,
+    inputs: Any,
+    *,
+    listed: bool,
+    systems: bool,
+    describe: bool,
+    compact: bool,
 ) -> None:
     """
     Compute one methodology from INPUTS, a JSON file (- for standard input).
 
     Prints tonnes with six decimals and the whole tonnes to credit, rounded
     down. A negative reduction is shown as it is and credits 0. Tools (tool04,
-    tool07) print the factors that they work out.
+    tool07) print the factors that they work out. A system of the programme that
+    no methodology counts has no tonnes: null, with the reason.
 
     \b
     Example:
       tonne evaluate --list
+      tonne evaluate --systems
+      tonne evaluate tay-nam-canal
       tonne evaluate jcm-vn-am007 --describe
       echo '{"systems": [{"case": 1, "eg_mwh": 120}]}' | tonne evaluate jcm-vn-am007 -
     """
     if listed:
         click.echo(_listed(compact=compact))
         return
+    if systems:
+        click.echo(_systems(compact=compact))
+        return
     if methodology is None:
         raise click.UsageError("METHODOLOGY is missing: name one of `tonne evaluate --list`")
+    system = programme.load().get(methodology)
+    if system is not None and methodology not in methodologies.load():
+        click.echo(write_json(_of_system(system), compact=compact))
+        return
     method = tools.load().get(methodology) or methodologies.find(methodology)
     if describe:
         click.echo(json.dumps(_described(method), indent=None if compact else 2))
@@ -58,6 +78,30 @@ def evaluate(
             f"INPUTS is missing: give a JSON file with {', '.join(method.inputs)}, or --describe"
         )
     click.echo(write_json(_computed(method, inputs), compact=compact))
+
+
+def _of_system(system: System) -> dict[str, Any]:
+    """No tonnes, and why; MethodologyError where a methodology should be asked instead."""
+    if system.methods:
+        raise MethodologyError(
+            f"{system.id} is a system; evaluate one of its methodologies:"
+            f" {', '.join(system.methods)}"
+        )
+    nothing = dict.fromkeys(
+        ("baseline_t", "project_t", "leakage_t", "reduction_t", "credit_t"), None
+    )
+    return {"system": system.id, **nothing, "reason": f"no methodology: {system.reason}"}
+
+
+def _systems(*, compact: bool) -> str:
+    found = list(programme.load().values())
+    if compact:
+        keys = ("id", "title", "methods", "reason", "annex", "note")
+        return json.dumps([{key: getattr(one, key) for key in keys} for one in found])
+    width = max(len(one.id) for one in found)
+    return "\n".join(
+        f"{one.id:<{width}}  {', '.join(one.methods) or f'null: {one.reason}'}" for one in found
+    )
 
 
 def _described(method: Methodology | Tool) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """AMS-II.E from the months before the project: the line, its interval, what is refused."""
 
+import sys
 from decimal import Decimal
 from fractions import Fraction
 
@@ -135,3 +136,20 @@ def test_bad_input_is_named(changed, said):
     """A baseline that does not hold would be credited."""
     with pytest.raises(MethodologyError, match=said):
         _run(**changed)
+
+
+def test_without_scipy_the_remedy_is_named(monkeypatch):
+    """A lean installation would end in a traceback."""
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(MethodologyError, match=r"pip install 'tonne\[estimate\]'; or give interc"):
+        _run()
+
+
+def test_bills_without_any_scatter_are_as_sure_as_they_look():
+    """A division by a standard error of nothing would end in a traceback."""
+    exact = [{"cdd": d, "energy_mwh": 2 * d} for d in CDD]
+    found = _run(history=exact)
+    assert float(found.extra["adjusted_lower_95_mwh"]) == pytest.approx(6100)
+    idle = [{"cdd": d, "energy_mwh": 0} for d in CDD]
+    with pytest.raises(MethodologyError, match="same energy_mwh; no slope follows"):
+        _run(history=idle)

@@ -70,6 +70,7 @@ CASES = {
     "efficiency.equipment": (("", "kW", "hour", ""), "kWh"),
     "efficiency.regression": (("MWh", "MWh/(K day)", "K day"), "MWh"),
     "efficiency.by_ratio": (("MWh", "", ""), "MWh"),
+    "efficiency.refrigerant": (("kg", "tCO2/t"), "tCO2"),
     "efficiency.hydraulic_minimum": (("m",), "kWh/m^3"),
     "recycling.plastic": (
         ("t", "", "MWh/t", "tCO2/MWh", "GJ/t", "tCO2/TJ"), "tCO2",
@@ -102,7 +103,8 @@ def _functions():
     for module in pkgutil.iter_modules(equations.__path__):
         loaded = import_module(f"mrv.equations.{module.name}")
         for name, one in inspect.getmembers(loaded, inspect.isfunction):
-            if one.__module__ == loaded.__name__:
+            # `make mutants` puts its spoilt copies beside each function
+            if one.__module__ == loaded.__name__ and "__mutmut_" not in name:
                 yield f"{module.name}.{name}", one
 
 

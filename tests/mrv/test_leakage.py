@@ -1,0 +1,81 @@
+"""Leakage, and what a project emits besides, is taken off whole."""
+
+import json
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from mrv import factors
+from mrv.errors import MethodologyError
+from mrv.methodologies import evaluate, find, load
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+BOOK = factors.load()
+
+
+def _golden(name):
+    return json.loads((GOLDEN / f"{name}.json").read_text(), parse_float=Decimal)["inputs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "side"),
+    [
+        (m.id, key, side)
+        for m in load().values()
+        for key, side in (("leakage_t", "leakage_t"), ("other_project_t", "project_t"))
+        if key in m.inputs and (GOLDEN / f"{m.id}.json").exists()
+    ],
+)
+def test_it_costs_what_it_is(name, key, side):
+    """A project whose old equipment runs on elsewhere would be credited for it."""
+    method, inputs = find(name), _golden(name)
+    clean = evaluate(method, inputs, BOOK, name)
+    burdened = evaluate(method, {**inputs, key: Decimal("12.5")}, BOOK, name)
+    assert burdened.reduction_t == clean.reduction_t - Fraction("12.5")
+    assert getattr(burdened, side) == getattr(clean, side) + Fraction("12.5")
+
+
+def test_the_methods_whose_text_names_leakage_take_it():
+    """A verifier's finding of leakage could not be entered."""
+    named = {m.id for m in load().values() if "leakage_t" in m.inputs}
+    assert named >= {
+        "ams-ii-d", "ams-ii-d-cupola", "ams-iii-c", "ams-iii-f", "ams-iii-f-monthly", "ams-iii-h",
+        "ams-iii-i", "ams-iii-u",
+    }  # fmt: skip
+
+
+def test_captured_methane_is_capped_after_leakage_too():
+    """The cap on burnt methane would hide what leaks."""
+    inputs = _golden("ams-iii-h") | {"biogas_nm3": 100_000}
+    method = find("ams-iii-h")
+    capped = evaluate(method, inputs, BOOK, "x").reduction_t
+    for key in ("leakage_t", "other_project_t"):
+        assert evaluate(method, {**inputs, key: 7}, BOOK, "x").reduction_t == capped - 7
+
+
+def test_refrigerant_that_is_filled_up_was_lost():
+    """A chiller's leak of 10 kg R-410A is 19 t that nobody would see."""
+    method, inputs = find("ams-ii-c"), _golden("ams-ii-c")
+    clean = evaluate(method, inputs, BOOK, "x")
+    leaky = {**inputs, "refrigerant_kg": 10, "refrigerant_gwp": 1924}
+    lost = evaluate(method, leaky, BOOK, "x")
+    assert clean.reduction_t - lost.reduction_t == Fraction("19.24")
+    with pytest.raises(MethodologyError, match="refrigerant_gwp = 0; give the refrigerant's"):
+        evaluate(method, {**inputs, "refrigerant_kg": 10}, BOOK, "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "said"),
+    [
+        ("ams-ii-d-cupola", {"ef_grid_t_per_mwh": Decimal("1.2")},
+         "AMS-II.D, fuel switch to electricity: the furnace's electricity emits"),
+        ("jcm-id-am009", {"eta_project": Decimal("0.38")},
+         "ID_AM009 eligibility, efficiency above the reference: eta_project = 0.38 is not above"),
+    ],
+)  # fmt: skip
+def test_a_project_that_is_none_of_the_methodologys_is_refused(name, changed, said):
+    """A switch to a dirty grid would be filed as energy efficiency."""
+    with pytest.raises(MethodologyError, match=said):
+        evaluate(find(name), {**_golden(name), **changed}, BOOK, name)

@@ -6,10 +6,11 @@ There is no global registry: two pipelines in one test do not add up.  Base
 units and suffixes throughout, and never a device id in a label.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from platform import python_version
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,6 +23,7 @@ from prometheus_client import (
 )
 
 from ingest.errors import ServerError
+from services.pulse import Pulse
 from services.settings import split_bind
 
 # an event may be a moment old, or have waited in a device's outbox for weeks
@@ -34,6 +36,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = CollectorRegistry() if registry is None else registry
+        self.pulse = Pulse()
         self._receiving()
         self._storing()
         self._accounting()
@@ -150,7 +153,7 @@ class Metrics:
     @contextmanager
     def serve(self, bind: str) -> Iterator[None]:
         """
-        Answer scrapes at `bind` while the block runs.
+        Answer scrapes at `bind` while the block runs, and `/healthz`: 200 while work goes on.
 
         Parameters
         ----------
@@ -173,9 +176,25 @@ class Metrics:
                 f"metrics cannot listen on {bind}: {error.strerror or error}; "
                 "set TONNE_METRICS_BIND to a free address, or to nothing to switch them off"
             ) from error
+        server.set_app(_with_health(server.get_app(), self.pulse))
         try:
             yield
         finally:
             server.shutdown()
             server.server_close()
             thread.join(timeout=5)
+
+
+def _with_health(scraped: Any, pulse: Pulse) -> Callable[[Any, Any], Iterable[bytes]]:
+    """Return a WSGI application that answers `/healthz` itself."""
+
+    def answer(environ: Any, start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/healthz":
+            found: Iterable[bytes] = scraped(environ, start_response)
+            return found
+        trouble = pulse.trouble()
+        status = "503 Service Unavailable" if trouble else "200 OK"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{trouble or 'ok'}\n".encode()]
+
+    return answer

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds of silence after which a worker is thought dead.",
 )
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True,
+    help="How many are to share the topic; refused where it has fewer partitions.",
+)  # fmt: skip
 @click.option("--instance", metavar="NAME", help="A name that stays over restarts of this worker.")
 @click.option(
     "--from-offset", type=click.IntRange(0), metavar="N",
@@ -58,6 +62,7 @@ def worker(
     topic: str,
     group: str,
     session_s: float,
+    workers: int,
     instance: str | None,
     from_offset: int | None,
     from_time: datetime | None,
@@ -86,8 +91,11 @@ def worker(
     work = load("services.stream.worker", "work")
     with metrics.serve(metrics_bind(settings)):
         asyncio.run(
-            work(settings, topic, metrics, log, group=group, session_s=session_s, instance=instance)
-        )
+            work(
+                settings, topic, metrics, log, group=group, session_s=session_s,
+                instance=instance, workers=workers,
+            )
+        )  # fmt: skip
     log.info("stopped")
 
 

@@ -21,6 +21,7 @@ import psycopg
 
 from ingest.wire import Parcel, partition_of
 from mrv import factors
+from services.intake.clocks import require_same_time
 from services.intake.counts import count_commit, count_fleet, count_messages
 from services.intake.database import Database
 from services.intake.patience import line
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 # A worker that was paused inside a transaction must not hold its partition for ever.
 LIMITS = ("idle_in_transaction_session_timeout = '20s'", "statement_timeout = '5min'")
+PULSE = "storing"
 _T = TypeVar("_T")
 
 
@@ -96,11 +98,13 @@ class StreamCommitter:
 
         Raises
         ------
+        InputError
+            When our clock is off.
         ServerError
             When the database cannot be reached at start, or others write to it that
             must not while we do.
         """
-        self._database.connection()
+        require_same_time(self._database.connection())
 
     def take_over(self, partitions: Sequence[int], seen: int) -> dict[int, int]:
         """
@@ -128,10 +132,15 @@ class StreamCommitter:
         self._unsure = False
         self._registered.forget()
         self._registered.refresh(connection)
-        found = {p.partition: p.offset for p in taken}
+        found = self.positions()
         self._log.info(
             "partitions", topic=self._topic, offsets={str(k): v for k, v in found.items()}
         )
+        if not found:
+            self._log.warning(
+                "no partition is left for this worker: it waits for another to leave; more"
+                " partitions would give it work, see docs/scaling.md", partitions=self._partitions,
+            )  # fmt: skip
         return found
 
     def store(self, partition: int, records: Sequence[Record]) -> None:
@@ -160,6 +169,7 @@ class StreamCommitter:
     def _lost(self) -> None:
         """Trust nothing remembered: while we had no connection, others may have written."""
         self._unsure = True
+        self._metrics.pulse.beat(PULSE)  # a server that is waited for is no standstill
 
     def _hold(self, work: Callable[[Connection[TupleRow]], _T]) -> _T:
         return self._database.hold(lambda connection: self._awake(connection, work), self._lost)
@@ -291,6 +301,10 @@ class StreamCommitter:
 
     def _mine(self, device_id: str) -> bool:
         return partition_of(device_id, self._partitions) in self._positions
+
+    def positions(self) -> dict[int, int]:
+        """Return the next record to store of each partition that is ours."""
+        return {p.partition: p.offset for p in self._positions.values()}
 
     def report(self) -> None:
         """Set the gauges that follow from the live state."""

@@ -36,7 +36,8 @@ def transport(url: Any, app: Any, take_over: TakeOver) -> Any:
         async def seek_to_committed(self) -> Mapping[Any, int]:
             """Take over what is assigned, and read on from there."""
             assigned = {tp.partition: tp for tp in self.assignment()}
-            if not assigned:
+            if not assigned:  # what was ours is another's now
+                await take_over([], 0)
                 return {}
             ends = await self.highwaters(*assigned.values())
             seen = max(self.topic_partitions(tp.topic) or 0 for tp in assigned.values())

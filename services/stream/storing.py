@@ -41,6 +41,10 @@ class Storing:
         await self._do(self._committer.look)
         await self._do(self._committer.report)
 
+    async def positions(self) -> Mapping[int, int]:
+        """Return the next record to store of each partition that is ours."""
+        return await self._do(self._committer.positions)
+
     async def _do(self, work: Callable[[], _T]) -> _T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -13,7 +13,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-from ingest.errors import ServerError
+from ingest.errors import InputError, ServerError
 from services.intake.patience import GaveUpError
 from services.intake.topics import dead, partitions
 from services.store.offsets import FencedError
@@ -21,6 +21,7 @@ from services.store.source import Source
 from services.stream.app import GROUP, SESSION_S, build_app
 from services.stream.committer import StreamCommitter
 from services.stream.dead_topic import DeadTopic
+from services.stream.progress import Progress
 from services.stream.storing import Storing
 
 if TYPE_CHECKING:
@@ -36,21 +37,28 @@ STOP_S = 30.0
 
 async def work(
     settings: Settings, topic: str, metrics: Metrics, log: FilteringBoundLogger, *,
-    group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None,
+    group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None, workers: int = 1,
 ) -> None:  # fmt: skip
     """
     Store parcels until told to stop.
 
+    Parameters
+    ----------
+    workers : int
+        How many are to share the topic, each with a partition at least.
+
     Raises
     ------
     InputError
-        When the topic, or its dead-letter topic, is not there.
+        When the topic, or its dead-letter topic, is not there, the topic has too few
+        partitions, or our clock is off.
     ServerError
         When a server cannot be reached at start, or a successor took over.
     """
     kafka = settings.require("kafka_url")
     count = await asyncio.to_thread(partitions, kafka, topic)
     await asyncio.to_thread(partitions, kafka, dead(topic))
+    _enough(topic, count, workers)
     stopping = threading.Event()
     spoiled = DeadTopic(kafka, dead(topic), log, stopping)
     committer = StreamCommitter(
@@ -73,7 +81,7 @@ async def work(
     await app.start()
     log.info("working", topic=topic, group=group, partitions=count)
     try:
-        await _until(leave, storing, app)
+        await _until(leave, storing, app, Progress(app, topic, storing, metrics.pulse))
     finally:
         stopping.set()
         await _end(app, storing, log)
@@ -81,13 +89,24 @@ async def work(
     _raise(storing)
 
 
-async def _until(leave: asyncio.Event, storing: Storing, app: faust.App) -> None:
+def _enough(topic: str, partitions: int, workers: int) -> None:
+    if partitions < workers:
+        raise InputError(
+            f"topic {topic!r} has {partitions} partitions for {workers} workers: some would stand"
+            " idle. Start fewer, or give it more partitions as docs/scaling.md says"
+        )
+
+
+async def _until(
+    leave: asyncio.Event, storing: Storing, app: faust.App, progress: Progress
+) -> None:
     """Wait for the signal or a failure, and do what is due meanwhile."""
     while not (leave.is_set() or storing.failed.is_set() or app.crashed):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(_any(leave, storing.failed), IDLE_S)
         if not (leave.is_set() or storing.failed.is_set()):
             await storing.idle()
+            await progress.look()
     if app.crashed and storing.failure is None:
         storing.fail(app.crash_reason or ServerError("Faust ended without a reason"))
 

@@ -1,0 +1,43 @@
+"""
+Our clock and the database's: the two must agree before anything is judged by time.
+
+A process whose clock is behind refuses readings as coming from the future; one
+ahead lets through what should be refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import InputError
+from services.clock import now_us
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+APART_US = 30_000_000
+
+
+def apart_us(connection: Connection[Any]) -> int:
+    """Return how far the database's clock is from ours. [us]"""
+    row = connection.execute(
+        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    ).fetchone()
+    return abs(now_us() - int(row[0])) if row else 0
+
+
+def require_same_time(connection: Connection[Any]) -> None:
+    """
+    Refuse to start by a clock that is off.
+
+    Raises
+    ------
+    InputError
+        When it is more than half a minute from the database's.
+    """
+    apart = apart_us(connection)
+    if apart > APART_US:
+        raise InputError(
+            f"this machine's clock and the database's are {apart / 1e6:.0f} s apart; readings would"
+            " be judged by a wrong time. Synchronise both: timedatectl set-ntp true"
+        )

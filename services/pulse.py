@@ -1,0 +1,34 @@
+"""Whether a process moves: each of its parts says so now and then, or a server is waited for."""
+
+from __future__ import annotations
+
+import time
+
+STILL_S = 120.0
+
+
+class Pulse:
+    """
+    When each part of a process last moved, or had nothing to do.
+
+    Parameters
+    ----------
+    still_s : float
+        A part that was silent for longer is thought stuck. [s]
+    """
+
+    def __init__(self, still_s: float = STILL_S) -> None:
+        self._still_s = still_s
+        self._beats: dict[str, float] = {}
+
+    def beat(self, part: str) -> None:
+        """Say that a part moves; safe from any thread."""
+        self._beats[part] = time.monotonic()
+
+    def trouble(self) -> str | None:
+        """Say which part does not move, or None when all do."""
+        if not self._beats:
+            return "starting"
+        now = time.monotonic()
+        still = {part: now - at for part, at in self._beats.items() if now - at > self._still_s}
+        return "; ".join(f"{part}: nothing for {s:.0f} s" for part, s in still.items()) or None

@@ -1,0 +1,157 @@
+"""
+Workers under load are killed, paused and cut off: nothing is lost, nothing counted twice.
+
+FAULT_ROUNDS multiplies how often; 17 kills workers fifty times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from services.intake.topics import bootstrap
+from tests.integration import field
+from tests.integration.kafka_path import put, wait_until
+from tests.running import open_session
+
+from .fleet import Fleet, check
+from .test_kills import figures, report, start
+from .workers import PARTITIONS, SESSION_S, TOPIC, Workers
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(7_200)]
+TIMES = float(os.environ.get("FAULT_ROUNDS", "1"))
+CHANCE = random.Random(21)  # noqa: S311 (moments to kill at)
+
+
+@pytest.fixture(scope="module")
+def over_kafka(pipeline):
+    """The pipeline's servers with Kafka, and topics."""
+    pipeline.stack.up(kafka=True)
+    pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS))
+    open_session(pipeline.urls.mqtt_url, "tonne-bridge")
+    return pipeline
+
+
+@pytest.fixture
+def workers(over_kafka, tmp_path):
+    """Workers to be, on those servers."""
+    return Workers(over_kafka, tmp_path, CHANCE)
+
+
+@pytest.fixture
+def fleet(over_kafka) -> Fleet:
+    """Forty devices that send."""
+    names = field.fresh(40)
+    over_kafka.register(field.registry(names))
+    return start(over_kafka, names)
+
+
+def finish(workers: Workers, fleet: Fleet) -> None:
+    """Let the devices come to an end, and the workers store all of it."""
+    fleet.finish()
+    workers.recover()
+    check(workers.pipeline, fleet)
+
+
+def test_kill_of_workers(workers, fleet, capsys):
+    """A worker that dies in the middle of a commit would cost readings, or count them twice."""
+    kills = int(3 * TIMES)
+    with workers.running(2):
+        wait_until(lambda: workers.sharing(2), 120, workers.logs)
+        for _ in range(kills):
+            time.sleep(CHANCE.uniform(0.1, 2.0))
+            workers.kill()
+        finish(workers, fleet)
+    report(
+        capsys,
+        f"workers killed {kills} times, {figures(fleet)}, none lost, none doubled;"
+        f" {workers.told()}",
+    )
+
+
+def test_a_worker_that_was_thought_dead_wakes_up(workers, fleet, capsys):
+    """It would write from marks that are out of date, over what its successor wrote."""
+    pauses, ended = max(1, int(TIMES / 2)), 0
+    with workers.running(2):
+        wait_until(lambda: workers.sharing(2), 120, workers.logs)
+        for _ in range(pauses):
+            sleeper = workers.holder()
+            sleeper.send_signal(signal.SIGSTOP)
+            time.sleep(2 * SESSION_S)  # the others take its partitions
+            workers.recover()
+            sleeper.send_signal(signal.SIGCONT)
+            time.sleep(CHANCE.uniform(1, 4))
+            ended += workers.restart_dead()
+        finish(workers, fleet)
+    report(
+        capsys,
+        f"workers paused past their session {pauses} times ({ended} ended by themselves),"
+        f" {figures(fleet)}, none lost, none doubled; {workers.told()}",
+    )
+
+
+def test_kill_of_the_database_under_workers(workers, fleet, capsys):
+    """A commit whose answer was lost must not be made again."""
+    kills = max(1, int(TIMES))
+    with workers.running(2):
+        wait_until(lambda: workers.sharing(2), 120, workers.logs)
+        for _ in range(kills):
+            time.sleep(CHANCE.uniform(0.5, 2.5))
+            workers.pipeline.stack.postgres.kill()
+            workers.pipeline.stack.postgres.start()
+            workers.recover()
+        finish(workers, fleet)
+    report(
+        capsys,
+        f"PostgreSQL killed {kills} times under workers, {figures(fleet)}, none lost, none doubled;"
+        f" {workers.told()}",
+    )
+
+
+def test_records_that_kafka_holds_twice_under_rebalances(workers, fleet, capsys):
+    """A bridge that repeats itself, and partitions that wander, must change no kilowatt hour."""
+    rounds, twice = max(1, int(TIMES / 2)), 0
+    with workers.running(1):
+        wait_until(lambda: workers.sharing(1), 120, workers.logs)
+        for _ in range(rounds):
+            time.sleep(1)
+            guest = workers.more()  # a rebalance while records are stored
+            again = asyncio.run(_some(bootstrap(workers.pipeline.stack.kafka.url)))
+            twice += len(again)
+            put(workers.pipeline.stack.kafka.url, TOPIC, again)
+            wait_until(lambda: workers.sharing(2), 120, workers.logs)
+            guest.send_signal(signal.SIGTERM)  # and another one
+            guest.wait(60)
+            workers.alive.remove(guest)
+            workers.recover()
+        finish(workers, fleet)
+    assert twice > 10
+    report(
+        capsys,
+        f"{twice} records put into Kafka twice over {2 * rounds} rebalances, {figures(fleet)},"
+        f" none doubled; {workers.told()}",
+    )
+
+
+async def _some(servers: str) -> list[tuple[int, bytes]]:
+    """The newest records of each partition."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers)
+    await consumer.start()
+    found = []
+    try:
+        for tp in [TopicPartition(TOPIC, p) for p in range(PARTITIONS)]:
+            end = (await consumer.end_offsets([tp]))[tp]
+            consumer.assign([tp])
+            consumer.seek(tp, max(0, end - 20))
+            while await consumer.position(tp) < end:
+                got = await consumer.getmany(tp, timeout_ms=1_000)
+                found += [(tp.partition, m.value) for m in got.get(tp, ())]
+    finally:
+        await consumer.stop()
+    return found

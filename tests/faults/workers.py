@@ -1,0 +1,133 @@
+"""Workers that are killed, paused and started again, and how long their partitions stood still."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiokafka.errors import KafkaError
+
+from tests.integration.kafka_path import ended_records, stored_records, wait_until
+from tests.running import Pipeline
+
+TOPIC, PARTITIONS, SESSION_S = "tonne-parcels", 4, 6
+_PATIENCE_S = 180
+
+
+class Workers:
+    """A bridge and some workers over the pipeline's servers, each with a log of its own."""
+
+    def __init__(self, pipeline: Pipeline, folder: Path, chance: random.Random) -> None:
+        self.pipeline, self._folder, self._chance = pipeline, folder, chance
+        self._logs: dict[int, Path] = {}
+        self.alive: list[subprocess.Popen[bytes]] = []
+        self.recoveries_s: list[float] = []
+
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+        log = self._folder / f"{len(self._logs):03d}-{words[0]}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "services.cli", *words],
+                env=self.pipeline.environment | {"TONNE_METRICS_BIND": ""}, stdout=out, stderr=out,
+            )  # fmt: skip
+        self._logs[process.pid] = log
+        return process
+
+    def log_of(self, process: subprocess.Popen[bytes]) -> str:
+        """Output of one process so far."""
+        return self._logs[process.pid].read_text()
+
+    def logs(self) -> str:
+        """The end of every log."""
+        return "\n".join(f"--- {f.name}\n{f.read_text()[-1_500:]}" for f in self._logs.values())
+
+    @contextmanager
+    def running(self, count: int) -> Iterator[Workers]:
+        """A bridge, and workers, until the end of the block; the last ones leave in order."""
+        bridge = self._start("bridge", "--batch", "200")
+        try:
+            for _ in range(count):
+                self.more()
+            yield self
+        finally:
+            self._stop([*self.alive, bridge])
+
+    def _stop(self, processes: list[subprocess.Popen[bytes]]) -> None:
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            process.wait(90)
+
+    def more(self) -> subprocess.Popen[bytes]:
+        """Start one more worker."""
+        self.alive.append(self._start("worker", "--session", str(SESSION_S)))
+        return self.alive[-1]
+
+    def sharing(self, least: int) -> bool:
+        """Whether so many workers have partitions, as each was last told."""
+        return sum(bool(self._has(process)) for process in self.alive) >= least
+
+    def _has(self, process: subprocess.Popen[bytes]) -> dict[str, int]:
+        told = [
+            json.loads(line)
+            for line in self.log_of(process).splitlines()
+            if '"event": "partitions"' in line
+        ]
+        return told[-1]["offsets"] if told else {}
+
+    def holder(self) -> subprocess.Popen[bytes]:
+        """A worker that has partitions."""
+        wait_until(lambda: self.sharing(1), _PATIENCE_S, self.logs)
+        return self._chance.choice([p for p in self.alive if self._has(p)])
+
+    def kill(self) -> None:
+        """End a worker that has partitions by SIGKILL, start another, and time the recovery."""
+        victim = self.holder()
+        victim.kill()
+        victim.wait()
+        self.alive.remove(victim)
+        self.more()
+        self.recover()
+
+    def recover(self) -> None:
+        """Wait until all that Kafka holds now is stored, and note how long that took."""
+        began, ended = time.monotonic(), self.ended()
+        wait_until(lambda: self.stored() >= ended, _PATIENCE_S, self.logs)
+        self.recoveries_s.append(time.monotonic() - began)
+
+    def restart_dead(self) -> int:
+        """Start anew, as a supervisor does, what ended by itself; return how many those were."""
+        dead = [process for process in self.alive if process.poll() is not None]
+        for process in dead:
+            assert process.returncode == 3, self.log_of(process)
+            self.alive.remove(process)
+            self.more()
+        return len(dead)
+
+    def stored(self) -> int:
+        """Records that are stored."""
+        self.restart_dead()
+        return stored_records(self.pipeline.urls.database_url)
+
+    def ended(self) -> int:
+        """Records that Kafka holds."""
+        url = self.pipeline.stack.kafka.url
+        for _ in range(20):
+            try:
+                return ended_records(url, TOPIC, PARTITIONS)
+            except KafkaError:  # a busy machine
+                time.sleep(0.5)
+        raise TimeoutError(self.logs())
+
+    def told(self) -> str:
+        """The recovery times in a line."""
+        times = sorted(self.recoveries_s)
+        return f"recovered in {times[len(times) // 2]:.1f} s (median), {times[-1]:.1f} s (longest)"

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from ingest.mqtt.topics import Router, device_of
 from ingest.wire import Parcel, encode, sort
+from services.intake.clocks import require_same_time
 from services.intake.counts import Ignored, count_lag, count_messages
 from services.intake.database import Database
 from services.intake.patience import Patience
@@ -79,9 +80,10 @@ class Forwarder:
         ServerError
             When a server cannot be reached at start.
         InputError
-            When the topic is not there.
+            When the topic is not there, or our clock is off.
         """
         self._partitions = partitions(self._kafka_url, self._topic)
+        require_same_time(self._database.connection())
         self._registered.refresh(self._database.connection())
 
     @property
@@ -109,6 +111,7 @@ class Forwarder:
             # Kafka may have it all: the worker then looks before it keeps a refusal twice
             self._producer.drop()
             inbox.repeated = [True] * len(inbox)
+            self._metrics.pulse.beat("storing")  # a server that is waited for is no standstill
 
         self._patience.hold(
             lambda: self._producer.send(list(self._records(held.fleet, inbox, admitted))), lost

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ingest.mqtt.topics import Router
 from mrv import factors
+from services.intake.clocks import require_same_time
 from services.intake.counts import (
     Ignored,
     count_commit,
@@ -78,7 +79,10 @@ class Committer:
         ------
         ServerError
             When the database cannot be reached at start.
+        InputError
+            When our clock is off.
         """
+        require_same_time(self._database.connection())
         self._registered.refresh(self._database.connection())
 
     @property
@@ -103,6 +107,7 @@ class Committer:
         def lost() -> None:
             # the answer may be lost and not the commit: look before keeping a refusal twice
             inbox.repeated = [True] * len(inbox)
+            self._metrics.pulse.beat("storing")  # a server that is waited for is no standstill
 
         return self._database.hold(lambda connection: self._attempt(connection, inbox), lost)
 

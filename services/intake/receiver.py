@@ -158,6 +158,7 @@ class Receiver:
         fleet_s = retry_s = 0.0
         while not self._stopping.is_set() and self._failure is None:
             now_s = time.monotonic()
+            self._metrics.pulse.beat("receiving")
             if not self._session.step(self._patience(), self._wake_r):
                 self._wait()
                 if now_s >= retry_s:
@@ -256,6 +257,7 @@ class Receiver:
     def _work(self) -> None:
         try:
             while True:
+                self._metrics.pulse.beat("storing")
                 try:
                     inbox = self._todo.get(timeout=CHECK_S)
                 except queue.Empty:

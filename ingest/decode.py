@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from ingest import classes, columns, encodings, profiles
-from ingest.codecs import json_object, senml_json
+from ingest import classes, columns, encodings, lines, profiles
+from ingest.codecs import json_object, senml_json, sparkplug_b
 from ingest.columns import UNUSABLE, Bucket, Rejected, convert
 from ingest.errors import PayloadError
 from ingest.model import NULL, Frame
@@ -23,15 +23,17 @@ from ingest.profiles import register_map
 from ingest.reading import MAX_MS, Reading, Registers, Row, Stated, time_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ingest.columns import Key
+    from ingest.formats.line import Given
     from ingest.model import Column, Device, Fleet
 
 __all__ = ["MAX_PAYLOAD", "Decoded", "Rejected", "decode"]
 
 MAX_PAYLOAD = 262_144
 PLAIN = encodings.JSON.name
+SPARKPLUG = sparkplug_b.NAME
 _SENML = encodings.SENML_JSON.name
 _HEAD, _OBJECT, _VALUES = 64, ord("{"), b'"values"'
 
@@ -51,13 +53,14 @@ class Decoded:
     codecs: list[str] = field(default_factory=list)
 
 
-def decode(  # noqa: C901 (a loop of one page: a call for each of its turns costs a tenth)
+def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each of its turns costs a tenth)
     fleet: Fleet,
     route: Callable[[str], int],
     topics: Sequence[str],
     payloads: Sequence[bytes],
     content_types: Sequence[str | None],
     received_us: int,
+    elsewhere: Callable[[Sequence[int]], Iterable[Given]] | None = None,
 ) -> Decoded:
     """
     Turn a batch of messages into frames of base units.
@@ -71,6 +74,9 @@ def decode(  # noqa: C901 (a loop of one page: a call for each of its turns cost
         The messages in arrival order.
     received_us : int
         When they were received; SenML's relative times count from it. [us UTC]
+    elsewhere : callable, optional
+        Reads the messages that `route` leaves to it (Sparkplug's), by their places;
+        without it they are passed over.
 
     Returns
     -------
@@ -82,11 +88,14 @@ def decode(  # noqa: C901 (a loop of one page: a call for each of its turns cost
     buckets: dict[Key, Bucket] = {}
     devices, seen, codecs = fleet.devices, out.seen, out.codecs
     plain, pack = json_object.decode, senml_json.decode
-    order = 0
+    order, left = 0, []
     for k, payload in enumerate(payloads):
         index = -1
         try:
             index = route(topics[k])
+            if index < 0:
+                left.append(k)
+                continue
             content_type = content_types[k]
             if (
                 content_type is None
@@ -137,6 +146,10 @@ def decode(  # noqa: C901 (a loop of one page: a call for each of its turns cost
             out.rejected.append(Rejected(k, error.reason, error.detail))
             if index < 0:
                 codecs[k] = encodings.UNREAD
+    for k in left:
+        codecs[k] = SPARKPLUG
+    if left and elsewhere is not None:
+        lines.place(fleet, route, elsewhere(left), buckets, out.rejected)
     out.frames = _frames(list(buckets.values()), out)
     return out
 

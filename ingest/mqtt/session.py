@@ -9,6 +9,7 @@ delivery.  The caller runs the loop: `step` waits for the network once.
 from __future__ import annotations
 
 import select
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -21,6 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.client import BufferedClient
 from ingest.mqtt.inbox import Inbox
+from ingest.sparkplug import host_state, state_topic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,26 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 _TAKEN_OVER = 142
 # a broker that saves its state may stand still for many seconds
 _GOODBYE_S = 30.0
+
+
+class HostState:
+    """
+    What a Sparkplug host application says of itself: that it listens, and as will that not.
+
+    Both carry the time of the connection, by which edge nodes tell a late will.
+    """
+
+    def __init__(self, host_id: str) -> None:
+        self.topic = state_topic(host_id)
+        self._connected_ms = 0
+
+    def connecting(self) -> None:
+        """Take note of a new connection."""
+        self._connected_ms = time.time_ns() // 1_000_000
+
+    def payload(self, *, online: bool) -> bytes:
+        """Return what is published, retained."""
+        return host_state(online=online, timestamp_ms=self._connected_ms)
 
 
 class Session:
@@ -49,10 +71,17 @@ class Session:
         Topic filters, QoS 1.
     receive_maximum : int
         Most messages that may be unacknowledged.
+    state : HostState, optional
+        Told with each connection.
     """
 
     def __init__(
-        self, url: str, client_id: str, topics: Sequence[str], receive_maximum: int
+        self,
+        url: str,
+        client_id: str,
+        topics: Sequence[str],
+        receive_maximum: int,
+        state: HostState | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in PORTS or not parts.hostname:
@@ -61,6 +90,7 @@ class Session:
         self._topics = list(topics)
         self._dropped: list[str] = []
         self._receive_maximum = receive_maximum
+        self._state = state
         self.client_id = client_id
         self.connected = False
         self.resumed = False
@@ -94,6 +124,10 @@ class Session:
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         properties.ReceiveMaximum = self._receive_maximum
         host, port = self._address
+        if self._state is not None:
+            self._state.connecting()
+            will = self._state.payload(online=False)
+            self._client.will_set(self._state.topic, will, qos=1, retain=True)
         try:
             self._client.connect(host, port, KEEPALIVE_S, clean_start=False, properties=properties)
         except OSError as error:
@@ -116,9 +150,15 @@ class Session:
         self.connected, self.resumed = True, bool(flags.session_present)
         self._subscribe(self._topics)
         self._unsubscribe()
+        self._tell(online=True)
+
+    def _tell(self, *, online: bool) -> None:
+        if self._state is not None:
+            said = self._state.payload(online=online)
+            self._client.publish(self._state.topic, said, qos=1, retain=True)
 
     def _subscribe(self, topics: Sequence[str]) -> None:
-        options = SubscribeOptions(qos=1)
+        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
         if topics:
             self._client.subscribe([(topic, options) for topic in topics])
 
@@ -251,6 +291,8 @@ class Session:
             acknowledgements.
         """
         stood = self.connected
+        if stood:
+            self._tell(online=False)
         for _ in range(100):
             if not self.connected or not self._client.want_write():
                 break

@@ -18,7 +18,7 @@ SUBSCRIPTIONS = ("tonne/v1/+/telemetry", "tonne/v1/+/+/telemetry")
 NAMES = ("device", "site", "gateway")
 ANY = "+"
 MAX_LENGTH = 500
-_FORBIDDEN = ("tonne/", "$", "/")
+_FORBIDDEN = ("tonne/", "spBv1.0/", "$", "/")
 _LEVEL = re.compile(r"[^+#{}\x00-\x1f]*")
 
 
@@ -82,7 +82,8 @@ def parse(text: str) -> Template:
         raise RegistryError(f"{text!r} may hold {known}, each once")
     fixed = [level for level in levels if level != ANY and level[1:-1] not in names]
     if text.startswith(_FORBIDDEN) or len(text) > MAX_LENGTH:
-        raise RegistryError(f"{text!r:.80} may not begin with tonne/, $ or /, nor be longer")
+        forbidden = ", ".join(_FORBIDDEN)
+        raise RegistryError(f"{text!r:.80} may not begin with {forbidden}, nor be longer")
     if not fixed or not all(_LEVEL.fullmatch(level) for level in fixed):
         raise RegistryError(f"{text!r} needs a fixed level, and braces and + as whole levels; no #")
     found = Template(text, levels)

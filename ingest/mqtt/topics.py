@@ -3,7 +3,8 @@ Topics of tonne/v1: who speaks, and for which device.
 
 `tonne/v1/<principal>/telemetry` is a device speaking for itself;
 `tonne/v1/<principal>/<device>/telemetry` is a gateway speaking for a device
-that the registry puts behind it.  Fleets with topics of their own have them
+that the registry puts behind it.  Sparkplug's topics stand for these, and what
+came on them is read by its own rules.  Fleets with topics of their own have them
 mapped by the registry's templates.  Everything else is refused with a reason.
 """
 
@@ -11,8 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ingest import sparkplug
 from ingest.errors import PayloadError
-from ingest.mqtt.templates import SUBSCRIPTIONS, Template, parse
+from ingest.mqtt.templates import SUBSCRIPTIONS as OWN
+from ingest.mqtt.templates import Template, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from ingest.model import Fleet
 
 __all__ = [
+    "ELSEWHERE",
     "PREFIX",
     "SUBSCRIPTIONS",
     "Router",
@@ -30,11 +34,14 @@ __all__ = [
 ]
 
 PREFIX = "tonne/v1/"
+SUBSCRIPTIONS = (*OWN, *sparkplug.SUBSCRIPTIONS)
+ELSEWHERE = -1
 _REMEMBERED = 200_000
 
 
 def principal_of(topic: str) -> str:
     """Return the principal in a topic, or an empty string where there is none."""
+    topic = sparkplug.own_topic(topic)
     parts = topic.split("/", 3)
     return parts[2] if topic.startswith(PREFIX) and len(parts) > 2 else ""  # noqa: PLR2004 (position in the topic)
 
@@ -59,7 +66,7 @@ class Router:
 
     def route(self, topic: str) -> int:
         """
-        Fleet index of the device that a topic speaks for.
+        Fleet index of the device that a topic speaks for; `ELSEWHERE` for one of Sparkplug's.
 
         Raises
         ------
@@ -74,6 +81,8 @@ class Router:
         return index
 
     def _resolve(self, topic: str) -> int:
+        if topic.startswith(sparkplug.PREFIX):
+            return ELSEWHERE
         if not topic.startswith(PREFIX):
             return self._resolve_named(_names(self._templates, topic))
         principal, device_id = _parts(topic)
@@ -133,6 +142,7 @@ def _parts(topic: str) -> tuple[str, str]:
 
 def device_of(topic: str, fleet: Fleet) -> str | None:
     """Return the device that a topic speaks for, or None where it is no telemetry topic."""
+    topic = sparkplug.own_topic(topic)
     try:
         if topic.startswith(PREFIX):
             return _parts(topic)[1]

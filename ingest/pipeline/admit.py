@@ -20,11 +20,12 @@ from ingest.quality import clock_skew, gross_range
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from ingest.classes import Channel
+    from ingest.formats.line import Given
     from ingest.model import Fleet, Float64, Frame
     from ingest.reading import Reading
 
@@ -50,6 +51,7 @@ def admit(
     payloads: Sequence[bytes],
     content_types: Sequence[str | None],
     received_us: int,
+    elsewhere: Callable[[Sequence[int]], Iterable[Given]] | None = None,
 ) -> Admitted:
     """
     Decode a batch of messages and judge its readings.
@@ -62,8 +64,10 @@ def admit(
     topics, payloads, content_types : sequences, n
     received_us : int
         When the batch was received; times more than 5 minutes later are refused. [us UTC]
+    elsewhere : callable, optional
+        Reads what `decode` leaves to it.
     """
-    decoded = decode(fleet, route, topics, payloads, content_types, received_us)
+    decoded = decode(fleet, route, topics, payloads, content_types, received_us, elsewhere)
     frames = [_judge(fleet, frame, decoded, received_us) for frame in decoded.frames]
     kept = [f for f in frames if len(f)]
     return Admitted(kept, decoded.rejected, decoded.ignored, decoded.seen, decoded.codecs)

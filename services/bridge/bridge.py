@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from services.bridge.forwarder import Forwarder
 from services.intake.receiver import BATCH, Receiver
+from services.intake.sparkplug import REBIRTH_S
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -21,12 +22,16 @@ class Bridge(Receiver):
     Parameters
     ----------
     database_url : str
-        Where the registry is; nothing is written to it.
+        Where the registry is, and what edge nodes are to be asked for.
     mqtt_url, kafka_url, topic : str
     client_id : str
         Names the durable session at the broker, each bridge its own.
     share : str, optional
         Name of the subscription that several bridges share.
+    rebirth_s : float
+        A Sparkplug edge node is asked for a rebirth at most this often. [s]
+    host_id : str, optional
+        Name of this Sparkplug host application; one bridge's only.
     """
 
     def __init__(
@@ -40,7 +45,12 @@ class Bridge(Receiver):
         log: FilteringBoundLogger,
         batch: int = BATCH,
         share: str | None = None,
+        *,
+        rebirth_s: float = REBIRTH_S,
+        host_id: str | None = None,
     ) -> None:
         stopping = threading.Event()
-        sink = Forwarder(database_url, kafka_url, topic, metrics, log, stopping)
-        super().__init__(sink, mqtt_url, client_id, metrics, log, stopping, batch, share)
+        sink = Forwarder(database_url, kafka_url, topic, metrics, log, stopping, rebirth_s)
+        super().__init__(
+            sink, mqtt_url, client_id, metrics, log, stopping, batch, share, host_id=host_id
+        )

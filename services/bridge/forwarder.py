@@ -7,12 +7,14 @@ in use goes on, since Kafka is there to outlast the database.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaError
 
-from ingest.mqtt.topics import Router, device_of
+from ingest import sparkplug
+from ingest.mqtt.topics import Router, device_of, principal_of
 from ingest.wire import Parcel, encode, sort
 from services.intake.clocks import require_same_time
 from services.intake.counts import Ignored, count_lag, count_messages
@@ -20,7 +22,8 @@ from services.intake.database import Database
 from services.intake.patience import Patience
 from services.intake.producer import MAX_RECORD, Outgoing, Producer
 from services.intake.receiver import Done
-from services.intake.registered import Registered, admit_inbox
+from services.intake.registered import CHECK_S, Registered, admit_inbox
+from services.intake.sparkplug import REBIRTH_S, claimed
 from services.intake.topics import partitions
 from services.store import registry
 
@@ -60,6 +63,7 @@ class Forwarder:
         metrics: Metrics,
         log: FilteringBoundLogger,
         stopping: threading.Event,
+        rebirth_s: float = REBIRTH_S,
     ) -> None:
         self._database = Database(database_url, "tonne bridge", log, stopping)
         self._patience = Patience("kafka", (KafkaError, OSError), log, stopping)
@@ -70,6 +74,8 @@ class Forwarder:
         self._registered = Registered(self._take_up)
         self._ignored = Ignored(log)
         self._partitions = 0
+        self._rebirth_s = rebirth_s
+        self._asked_s = 0.0
 
     def open(self) -> None:
         """
@@ -128,7 +134,7 @@ class Forwarder:
             inbox.topics, inbox.payloads, inbox.content_types, inbox.repeated, admitted.codecs,
             inbox.received_us, admitted.frames, admitted.rejected,
         )  # fmt: skip
-        keys = [device_of(topic, fleet) or topic for topic in inbox.topics]
+        keys = [_key(topic, fleet) for topic in inbox.topics]
         for partition, part in sort(parcel, keys, self._partitions).items():
             for record in fitting(part, fleet):
                 yield Outgoing(record, partition)
@@ -140,6 +146,14 @@ class Forwarder:
         self._log.info("registry", version=fleet.version, devices=len(fleet))
         return _Version(Router(fleet))
 
+    def commands(self) -> list[tuple[str, bytes]]:
+        """Return what workers want edge nodes to be told: a worker speaks to no broker."""
+        found: list[tuple[str, bytes]] = []
+        if time.monotonic() - self._asked_s > CHECK_S:
+            self._asked_s = time.monotonic()
+            self._database.glance(lambda c: found.extend(claimed(c, self._rebirth_s)))
+        return found
+
     def report(self) -> None:
         """Nothing is live here: the workers know the fleet's state."""
 
@@ -147,6 +161,13 @@ class Forwarder:
         """Let go of both servers."""
         self._producer.close()
         self._database.close()
+
+
+def _key(topic: str, fleet: Fleet) -> str:
+    """Say what a message is sorted by: its device, or the edge node that Sparkplug numbers by."""
+    if topic.startswith(sparkplug.PREFIX):
+        return principal_of(topic) or topic
+    return device_of(topic, fleet) or topic
 
 
 def fitting(parcel: Parcel, fleet: Fleet) -> Iterator[bytes]:

@@ -43,6 +43,8 @@ def bridge(topic: str, client_id: str, share: str | None, batch: int) -> None:
         log,
         batch,
         share,
+        rebirth_s=settings.sparkplug_rebirth_s,
+        host_id=settings.sparkplug_host_id,
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: running.stop())

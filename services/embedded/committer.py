@@ -11,8 +11,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.topics import Router
 from mrv import factors
+from services.clock import now_us
 from services.intake.clocks import require_same_time
 from services.intake.counts import (
     Ignored,
@@ -23,10 +25,10 @@ from services.intake.counts import (
 )
 from services.intake.database import Database
 from services.intake.receiver import Done
-from services.intake.registered import Registered, admit_inbox, load_plan
+from services.intake.registered import CHECK_S, Registered, admit_inbox, load_plan
+from services.intake.sparkplug import Turn
 from services.intake.writers import alone
 from services.store.commit import Store
-from services.store.letters import Letters
 
 if TYPE_CHECKING:
     import threading
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.model import Fleet
-    from ingest.mqtt.inbox import Inbox
+    from ingest.pipeline import Admitted
+    from services.intake.sparkplug import SparkplugNodes
     from services.metrics import Metrics
+    from services.store.letters import Letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Committer:
         metrics: Metrics,
         log: FilteringBoundLogger,
         stopping: threading.Event,
+        nodes: SparkplugNodes,
     ) -> None:
         self._database = Database(
             database_url, "tonne run", log, stopping, join=alone, opened=self._forget
@@ -70,6 +75,8 @@ class Committer:
         self._factors = factors.load()
         self._registered = Registered(self._take_up)
         self._ignored = Ignored(log)
+        self._nodes = nodes
+        self._swept_s = 0.0
 
     def open(self) -> None:
         """
@@ -93,6 +100,13 @@ class Committer:
     def look(self) -> None:
         """Take up a new registry version while no message comes; a lost database waits."""
         self._database.glance(self._registered.refresh)
+        self._database.glance(self._sweep)
+
+    def commands(self) -> list[tuple[str, bytes]]:
+        """Return what edge nodes are to be told now: topics and payloads."""
+        found: list[tuple[str, bytes]] = []
+        self._database.glance(lambda c: found.extend(self._nodes.commands(c)))
+        return found
 
     def store(self, inbox: Inbox) -> Done:
         """
@@ -112,21 +126,44 @@ class Committer:
         return self._database.hold(lambda connection: self._attempt(connection, inbox), lost)
 
     def _attempt(self, connection: Connection[TupleRow], inbox: Inbox) -> Done:
-        admitted = admit_inbox(self._registered, lambda work: work(connection), inbox)
+        if time.monotonic() - self._swept_s > CHECK_S:
+            self._sweep(connection)
+        turn = Turn(self._nodes, connection)
+        admitted = admit_inbox(self._registered, lambda work: work(connection), inbox, turn)
         held = self._registered.held
-        letters = Letters(
-            inbox.topics, inbox.payloads, inbox.content_types, inbox.repeated, inbox.received_us
-        )
-        began = time.monotonic()
-        committed = held.store.commit(connection, admitted.frames, admitted.rejected, letters)
-        self._metrics.commit_seconds.observe(time.monotonic() - began)
-        count_messages(self._metrics, admitted.codecs, committed.rejected, "stored")
-        count_lag(self._metrics, admitted.frames, inbox.received_us)
-        count_commit(self._metrics, committed)
-        self._ignored.tell(admitted)
+        self._commit(connection, turn, admitted, turn.letters(inbox), inbox.received_us)
         route = held.router.route
         seen = [(route(inbox.topics[k]), found) for k, found in admitted.seen.items()]
         return Done(inbox, held.fleet, seen)
+
+    def _sweep(self, connection: Connection[TupleRow]) -> None:
+        """Decide on messages of edge nodes that have waited too long."""
+        self._swept_s = time.monotonic()
+        now = now_us()
+        if names := self._nodes.waiting(connection, now):
+            turn = Turn(self._nodes, connection)
+            turn.sweep(names, now)
+            admitted = turn.admit_released(self._registered.held.router, now)
+            self._commit(connection, turn, admitted, turn.letters(Inbox(0)), now)
+
+    def _commit(
+        self,
+        connection: Connection[TupleRow],
+        turn: Turn,
+        admitted: Admitted,
+        letters: Letters,
+        received_us: int,
+    ) -> None:
+        began = time.monotonic()
+        committed = self._registered.held.store.commit(
+            connection, admitted.frames, admitted.rejected, letters, turn.write
+        )
+        turn.keep()
+        self._metrics.commit_seconds.observe(time.monotonic() - began)
+        count_messages(self._metrics, admitted.codecs, committed.rejected, "stored")
+        count_lag(self._metrics, admitted.frames, received_us)
+        count_commit(self._metrics, committed)
+        self._ignored.tell(admitted)
 
     def _take_up(self, connection: Connection[TupleRow]) -> _Version:
         """Make the store of a new registry version, and again what the registry asks for."""
@@ -139,6 +176,7 @@ class Committer:
 
     def _forget(self) -> None:
         """Trust no remembered mark: while we had no connection, another may have written."""
+        self._nodes.forget()
         if self._registered.ready:
             self._registered.held.store.state.forget()
 

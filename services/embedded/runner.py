@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from ingest.sparkplug import Rules
 from services.embedded.committer import Committer
 from services.intake.receiver import BATCH, Receiver
+from services.intake.sparkplug import SparkplugNodes
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -25,6 +27,10 @@ class Runner(Receiver):
         Names the durable session at the broker.
     batch : int
         Most messages a transaction.
+    nodes : SparkplugNodes, optional
+        By which rules Sparkplug's edge nodes are heard.
+    host_id : str, optional
+        Name of this Sparkplug host application.
     """
 
     def __init__(
@@ -35,7 +41,12 @@ class Runner(Receiver):
         metrics: Metrics,
         log: FilteringBoundLogger,
         batch: int = BATCH,
+        nodes: SparkplugNodes | None = None,
+        host_id: str | None = None,
     ) -> None:
         stopping = threading.Event()
-        committer = Committer(database_url, metrics, log, stopping)
-        super().__init__(committer, mqtt_url, client_id, metrics, log, stopping, batch)
+        nodes = nodes or SparkplugNodes(Rules())
+        committer = Committer(database_url, metrics, log, stopping, nodes)
+        super().__init__(
+            committer, mqtt_url, client_id, metrics, log, stopping, batch, host_id=host_id
+        )

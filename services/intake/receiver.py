@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ingest.errors import ServerError
-from ingest.mqtt.session import Session
+from ingest.mqtt.session import HostState, Session
 from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
 from services.clock import now_us
 from services.intake.patience import GaveUpError
@@ -69,6 +69,9 @@ class Sink(Protocol):
     def look(self) -> None:
         """Look for a new registry version while no message comes."""
 
+    def commands(self) -> list[tuple[str, bytes]]:
+        """Return what devices are to be told now: topics and payloads."""
+
     def report(self) -> None:
         """Set gauges, every now and then."""
 
@@ -92,6 +95,8 @@ class Receiver:
         Most messages handed to the sink at once.
     share : str, optional
         Name of a shared subscription, by which several receivers split the messages.
+    host_id : str, optional
+        Name of this Sparkplug host application, which then says whether it listens.
     """
 
     def __init__(
@@ -104,6 +109,8 @@ class Receiver:
         stopping: threading.Event,
         batch: int = BATCH,
         share: str | None = None,
+        *,
+        host_id: str | None = None,
     ) -> None:
         self._sink = sink
         self._metrics = metrics
@@ -112,9 +119,11 @@ class Receiver:
         self._stopping = stopping
         self._prefix = "" if share is None else f"$share/{share}/"
         maximum = min(batch * (IN_FLIGHT + 1), 65_535)
-        self._session = Session(mqtt_url, client_id, self._filters(SUBSCRIPTIONS), maximum)
+        state = None if host_id is None else HostState(host_id)
+        self._session = Session(mqtt_url, client_id, self._filters(SUBSCRIPTIONS), maximum, state)
         self._todo: queue.Queue[Inbox | None] = queue.Queue(IN_FLIGHT)
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._receipts = Receipts()
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._failure: BaseException | None = None
@@ -217,6 +226,15 @@ class Receiver:
             self._session.ack(done.inbox)
             self._receipts.add(done.fleet, done.seen, now_s)
         self._session.publish(self._receipts.due(now_s))
+        self._command()
+
+    def _command(self) -> None:
+        """Publish what the sink has for edge nodes."""
+        found = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(self._commands.get_nowait())
+        self._session.publish(found)
 
     def _finish(self) -> None:
         """
@@ -262,13 +280,21 @@ class Receiver:
                     inbox = self._todo.get(timeout=CHECK_S)
                 except queue.Empty:
                     self._sink.look()
+                    self._gather()
                     continue
                 if inbox is None:
                     break
                 self._done.put(self._sink.store(inbox))
+                self._gather()
                 self._wake()
         except GaveUpError:
             self._failure = ServerError("stopped while a server was down; nothing was lost")
         except BaseException as error:  # noqa: BLE001 (the main thread raises it)
             self._failure = error
         self._wake()
+
+    def _gather(self) -> None:
+        for message in self._sink.commands():
+            self._commands.put(message)
+            self._log.info("rebirth asked for", topic=message[0])
+            self._wake()

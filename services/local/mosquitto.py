@@ -32,7 +32,8 @@ max_queued_messages 5000000
 max_queued_bytes 4294967296
 max_inflight_messages 20000
 queue_qos0_messages false
-retain_available false
+# a Sparkplug host's STATE is retained; nothing else of tonne's is, nor asked for
+retain_available true
 # a device that sends more is cut off, which it notices
 max_packet_size 2097152
 # 2.0.21 wrongly expires clients whose own value equals this one

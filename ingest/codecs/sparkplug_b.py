@@ -1,0 +1,234 @@
+"""
+Sparkplug B payloads: protobuf messages of metrics, read by what their birth declared.
+
+A birth names its metrics and gives each a datatype and mostly an alias; data
+carries aliases alone.  Which birth a message belongs to is the host's business
+(`ingest.sparkplug`); here a message and its birth become readings, one a time.
+Null is missing and never 0; transient metrics are not meant to be kept.  The
+properties `Quality` and `engUnit` count, where they stand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError
+
+from ingest.errors import PayloadError
+from ingest.formats import sparkplug_b_pb2, sparkplug_form
+from ingest.formats.line import Line
+from ingest.formats.sparkplug_birth import Birth, Tag
+from ingest.formats.sparkplug_values import is_number, name_of, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+NAME = "sparkplug_b"
+BD_SEQ = "bdSeq"
+REBIRTH = "Node Control/Rebirth"
+_CONTROL = ("Node Control/", "Device Control/")
+_UNITS = ("engUnit", "Engineering Units", "unit", "units")
+_GOOD = 192
+_MAX_METRICS = 10_000
+_SIGNED = 2**63
+_parse: Any = sparkplug_b_pb2.Payload.FromString  # type: ignore[attr-defined]
+
+
+@dataclass(slots=True)
+class Message:
+    """A payload: when it was sent [ms UTC], its sequence number, and the parsed metrics."""
+
+    timestamp: int | None
+    seq: int | None
+    metrics: Any
+
+    @property
+    def used(self) -> Iterator[int | str]:
+        """What the metrics go by: a name where one stands, else the alias."""
+        return (m.name if m.HasField("name") else m.alias for m in self.metrics)
+
+    def whole(self, name: str) -> int | None:
+        """Return the whole number of a metric that is named, modulo 2**63; None without."""
+        for metric in self.metrics:
+            field = metric.WhichOneof("value")
+            if metric.name == name and field in ("int_value", "long_value"):
+                return int(getattr(metric, field)) % _SIGNED
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """
+    Readings of a message, and what could not be used of it.
+
+    `refused` are (metric, reason, detail); the metric is empty where its name is not known.
+    """
+
+    lines: Sequence[Line]
+    refused: Sequence[tuple[str, str, str]] = ()
+
+
+def decode(payload: bytes) -> Message:
+    """
+    Parse a payload.
+
+    Raises
+    ------
+    PayloadError
+        `malformed_protobuf`, `wrong_shape`.
+    """
+    try:
+        found = _parse(payload)
+    except (DecodeError, RecursionError) as error:
+        raise PayloadError("malformed_protobuf", f"{NAME}: {error!s:.200}") from None
+    if len(found.metrics) > _MAX_METRICS:
+        raise PayloadError("wrong_shape", f"{NAME}: more than {_MAX_METRICS} metrics; split it")
+    return Message(
+        found.timestamp if found.HasField("timestamp") else None,
+        found.seq if found.HasField("seq") else None,
+        found.metrics,
+    )
+
+
+def born(message: Message, *, asked: bool = False) -> Birth:
+    """
+    Return what a birth declares.
+
+    Raises
+    ------
+    PayloadError
+        `birth_invalid` where a metric has no name, or two share a name or an alias.
+    """
+    tags: list[Tag] = []
+    taken: set[int | str] = set()
+    for i, metric in enumerate(message.metrics):
+        alias = metric.alias if metric.HasField("alias") else None
+        if not metric.name:
+            raise PayloadError("birth_invalid", f"{NAME}: metric {i} has no name; births name all")
+        for key in (metric.name, alias):
+            if key is not None and key in taken:
+                raise PayloadError("birth_invalid", f"{NAME}: two metrics go by {key!r:.80}")
+            taken.add(key if key is not None else metric.name)
+        tags.append(Tag(metric.name, alias, metric.datatype, _unit(metric)))
+    return Birth(message.timestamp or 0, tuple(tags), asked)
+
+
+def glance(payload: bytes, birth: Birth) -> sparkplug_form.Seen | None:
+    """Read a payload whose layout this birth has had before; None where it has not."""
+    return sparkplug_form.read(payload, birth)
+
+
+def read(message: Message, birth: Birth, payload: bytes | None = None) -> Read:
+    """
+    Readings of a message, one a time.
+
+    Parameters
+    ----------
+    message : Message
+    birth : Birth
+        The birth that it belongs to; its own, if it is one.
+    payload : bytes, optional
+        What the message was parsed from: its layout is remembered with the birth.
+    """
+    drafts: dict[int, _Draft] = {}
+    refused: list[tuple[str, str, str]] = []
+    for metric in message.metrics:
+        ts: int = metric.timestamp if metric.HasField("timestamp") else (message.timestamp or 0)
+        draft = drafts.get(ts)
+        if draft is None:
+            draft = drafts[ts] = _Draft({}, [])
+        try:
+            draft.take(metric, birth)
+        except PayloadError as error:
+            refused.append((_named(metric, birth), error.reason, error.detail))
+    lines = [
+        Line(ts, birth.called(tuple(draft.values), tuple(draft.units)), draft.values.values())
+        for ts, draft in drafts.items()
+        if any(value is not None for value in draft.values.values())
+    ]
+    if payload is not None and len(lines) == 1 and not refused:
+        sparkplug_form.learn(payload, lines[0], birth)
+    return Read(lines, refused)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What is known of one time."""
+
+    values: dict[str, float | None]
+    units: list[str | None]
+
+    def take(self, metric: Any, birth: Birth) -> None:
+        """Take in a metric, if it is meant to be kept."""
+        tag = _tag(metric, birth)
+        if metric.is_transient or tag.name == BD_SEQ or tag.name.startswith(_CONTROL):
+            return
+        if not is_number(tag.datatype):
+            detail = f"{tag.name!r:.80} is {name_of(tag.datatype)}; send a number"
+            raise PayloadError("not_a_number", detail)
+        if tag.name in self.values:
+            raise PayloadError("channel_twice", f"{tag.name!r:.80} stands twice at one time")
+        self.values[tag.name] = None if metric.is_null else _value(metric, tag)
+        self.units.append(_unit(metric) or tag.unit)
+
+
+def _named(metric: Any, birth: Birth) -> str:
+    if metric.HasField("name"):
+        return str(metric.name)
+    tag = birth.by_alias.get(metric.alias)
+    return "" if tag is None else tag.name
+
+
+def _tag(metric: Any, birth: Birth) -> Tag:
+    if metric.HasField("name"):
+        tag = birth.by_name.get(metric.name)
+    else:
+        tag = birth.by_alias.get(metric.alias) if metric.HasField("alias") else None
+    if tag is None:
+        said = repr(metric.name)[:80] if metric.HasField("name") else f"alias {metric.alias}"
+        raise PayloadError(
+            "metric_unknown", f"{NAME}: {said} is not in the birth; publish a birth that has it"
+        )
+    return tag
+
+
+def _value(metric: Any, tag: Tag) -> float:
+    field = metric.WhichOneof("value")
+    if metric.datatype not in (0, tag.datatype):
+        said, had = name_of(metric.datatype), name_of(tag.datatype)
+        raise PayloadError("datatype_mismatch", f"{tag.name!r:.80} is {said}; born as {had}")
+    if field is None:
+        raise PayloadError("value_missing", f"{tag.name!r:.80} has no value; send null as null")
+    if metric.HasField("properties"):
+        _judge_quality(metric, tag)
+    try:
+        return number(tag.datatype, field, getattr(metric, field))
+    except (PayloadError, TypeError, ValueError) as error:
+        reason = error.reason if isinstance(error, PayloadError) else "datatype_mismatch"
+        detail = error.detail if isinstance(error, PayloadError) else field
+        raise PayloadError(reason, f"{tag.name!r:.80}: {detail}") from None
+
+
+def _judge_quality(metric: Any, tag: Tag) -> None:
+    found = _property(metric, ("Quality",))
+    if found is not None and found.WhichOneof("value") in ("int_value", "long_value"):
+        quality = found.int_value or found.long_value
+        if quality != _GOOD:
+            raise PayloadError(
+                "quality_bad", f"{tag.name!r:.80} has Quality {quality}, not {_GOOD}"
+            )
+
+
+def _unit(metric: Any) -> str | None:
+    if not metric.HasField("properties"):
+        return None
+    found = _property(metric, _UNITS)
+    return (found.string_value.strip() or None) if found is not None else None
+
+
+def _property(metric: Any, names: tuple[str, ...]) -> Any:
+    held = metric.properties
+    for key, value in zip(held.keys, held.values, strict=False):
+        if key in names and not value.is_null:
+            return value
+    return None

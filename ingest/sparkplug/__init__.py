@@ -1,0 +1,36 @@
+"""
+Sparkplug B, the host's side: what an edge node's messages mean, one after another.
+
+Pure: nodes and messages in; readings, refusals and changed nodes out.  Whoever
+calls stores the nodes in the transaction that stores the readings.
+"""
+
+from ingest.sparkplug.command import host_state, rebirth
+from ingest.sparkplug.host import Host, Outcome, Rules
+from ingest.sparkplug.node import Held, Node
+from ingest.sparkplug.topic import (
+    PREFIX,
+    SUBSCRIPTIONS,
+    Topic,
+    command,
+    own_topic,
+    parse,
+    state_topic,
+)
+
+__all__ = [
+    "PREFIX",
+    "SUBSCRIPTIONS",
+    "Held",
+    "Host",
+    "Node",
+    "Outcome",
+    "Rules",
+    "Topic",
+    "command",
+    "host_state",
+    "own_topic",
+    "parse",
+    "rebirth",
+    "state_topic",
+]

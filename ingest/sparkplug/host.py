@@ -1,0 +1,298 @@
+"""
+The rules of a Sparkplug host application, a message at a time.
+
+Births come before data.  Every message of a node's session but the death has a
+sequence number, 0 to 255 and around again.  One that is ahead of its turn waits
+for those before it; where they do not come in time a rebirth is asked for, and
+what waited is read by the births around it, or refused.  So no alias is ever
+read by a birth that may not be its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from ingest.codecs import sparkplug_b
+from ingest.columns import Rejected
+from ingest.errors import PayloadError
+from ingest.formats.line import Given
+from ingest.sparkplug.node import SEQ, Held, Node
+from ingest.sparkplug.topic import Topic, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
+    from ingest.codecs.sparkplug_b import Message
+    from ingest.formats.sparkplug_birth import Birth
+
+_AHEAD_US = 300_000_000
+_HELD = 1_000
+_S = 1_000_000
+_ASK_AGAIN_US = 60 * _S
+_DATA = ("NDATA", "DDATA")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How long a message waits for those before it, and after that for a rebirth. [s]"""
+
+    reorder_s: float = 5.0
+    give_up_s: float = 60.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """
+    What messages meant.
+
+    `released` are messages of earlier batches that were decided now: they stand
+    after the batch's own, from `count` on.
+    """
+
+    count: int
+    given: list[Given] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    released: list[Held] = field(default_factory=list)
+
+    def place(self, held: Held) -> int:
+        """Return the place of a message that waited."""
+        if held.message is not None:
+            return held.message
+        self.released.append(held)
+        return self.count + len(self.released) - 1
+
+
+class Host:
+    """
+    Takes messages in the order in which they came.
+
+    Parameters
+    ----------
+    node_of : callable
+        A node by its name, as one that may be changed.
+    known : container of str
+        Names that the registry has: any other node is refused, and not remembered.
+    """
+
+    def __init__(
+        self,
+        node_of: Callable[[str], Node],
+        rules: Rules,
+        outcome: Outcome,
+        known: Container[str],
+    ) -> None:
+        self._node_of = node_of
+        self._known = known
+        self._rules = rules
+        self._reorder_ms = round(rules.reorder_s * 1000)
+        self._out = outcome
+
+    def take(self, message: int, topic: str, payload: bytes, received_us: int) -> None:
+        """Take a message; what cannot be used of it is refused."""
+        try:
+            said = parse(topic)
+            node = self._known_node(said.node)
+            birth = node.live.get(said.device)
+            if birth is None or node.held or said.kind not in _DATA or said.group != node.group:
+                seen = None
+            else:
+                seen = sparkplug_b.glance(payload, birth)
+            if (
+                seen is not None
+                and seen.seq == node.next_seq
+                and node.certain_ms <= seen.sent_ms <= (received_us + _AHEAD_US) // 1000
+            ):
+                # nearly every message: in its turn, and of a layout that was seen before
+                node.next_seq = (seen.seq + 1) % SEQ
+                node.certain_ms = seen.sent_ms
+                self._out.given.append(Given(message, said.own, (seen.line,)))
+            else:
+                one = Held("", topic, payload, received_us, message)
+                self._say(node, one, said, sparkplug_b.decode(payload))
+        except PayloadError as error:
+            self._out.rejected.append(Rejected(message, error.reason, error.detail))
+
+    def _known_node(self, name: str) -> Node:
+        if name not in self._known:
+            raise PayloadError(
+                "unknown_device",
+                f"edge node {name!r} is not in the registry; `tonne registry import` it",
+            )
+        return self._node_of(name)
+
+    def _say(self, node: Node, one: Held, said: Topic, message: Message) -> None:
+        if said.group != node.group and node.online:
+            raise PayloadError(
+                "node_twice",
+                f"edge node {said.node!r} is online in group {node.group!r:.80}, and speaks in"
+                f" {said.group!r:.80} too; give nodes names of their own",
+            )
+        if said.kind == "NDEATH":
+            self._death(node, one, message)
+            return
+        if message.timestamp is None:
+            raise PayloadError("time_missing", "sparkplug_b: payload without timestamp; send it")
+        if message.timestamp * 1000 > one.received_us + _AHEAD_US:
+            raise PayloadError(
+                "time_future",
+                f"sparkplug_b: sent at {message.timestamp} ms, more than 5 minutes ahead; set the"
+                " node's clock",
+            )
+        if message.seq is None or message.seq >= SEQ:
+            raise PayloadError("seq_invalid", f"sparkplug_b: seq {message.seq}; send 0 to 255")
+        if said.kind == "NBIRTH":
+            self._node_birth(node, one, said, message)
+        else:
+            self._sequenced(node, one, said, message)
+
+    def _death(self, node: Node, one: Held, message: Message) -> None:
+        """End the session whose will this is; the will of an earlier connection ends nothing."""
+        if node.next_seq is None:
+            node.wanted_us = None
+        elif message.whole(sparkplug_b.BD_SEQ) == node.bd_seq:
+            node.end(one.received_us)
+
+    def _node_birth(self, node: Node, one: Held, said: Topic, message: Message) -> None:
+        sent_ms, seq = message.timestamp or 0, message.seq or 0
+        birth = sparkplug_b.born(message, asked=node.wanted_us is not None)
+        if sent_ms > node.born_ms:
+            node.begin(said.group, birth, message.whole(sparkplug_b.BD_SEQ), seq, one.received_us)
+            node.changed_us = one.received_us
+        elif not node.knows("", sent_ms):
+            node.remember("", _past(birth))
+        self._give(one, said, message, birth)
+        self._look_back(node, lambda told: told.device == "" or told.kind != "DDATA")
+        self._drain(node)
+
+    def _sequenced(self, node: Node, one: Held, said: Topic, message: Message) -> None:
+        sent_ms, seq = message.timestamp or 0, message.seq or 0
+        if node.next_seq is None or sent_ms < node.born_ms:
+            if node.next_seq is None and said.kind != "DDEATH":
+                node.wanted_us = one.received_us
+            self._out_of_turn(node, one, said, message)
+        elif seq == node.next_seq and sent_ms >= node.certain_ms - self._reorder_ms:
+            node.advance(seq, sent_ms)
+            try:
+                self._in_turn(node, one, said, message)
+            finally:
+                self._drain(node)
+        elif node.is_behind(seq, sent_ms):
+            self._out_of_turn(node, one, said, message)
+        else:
+            self._hold(node, one)
+
+    def _in_turn(self, node: Node, one: Held, said: Topic, message: Message) -> None:
+        if said.kind == "DBIRTH":
+            birth = sparkplug_b.born(message, asked=node.live[""].asked)
+            node.come(said.device, birth)
+            self._give(one, said, message, birth)
+            self._look_back(node, lambda told: told.device == said.device)
+        elif said.kind == "DDEATH":
+            node.go(said.device)
+        else:
+            known = node.live.get(said.device)
+            if known is None:
+                node.wanted_us = one.received_us
+                raise PayloadError(
+                    "birth_missing",
+                    f"{said.own.split('/', 2)[2]!r:.140} has sent no birth in this session; a"
+                    " rebirth is asked for, then `tonne deadletter replay`",
+                )
+            self._give(one, said, message, known)
+
+    def _out_of_turn(self, node: Node, one: Held, said: Topic, message: Message) -> None:
+        """Late, sent again, or of a session before: read by the births around its own time."""
+        sent_ms = message.timestamp or 0
+        if said.kind == "DBIRTH":
+            birth = sparkplug_b.born(message)
+            if not node.knows(said.device, sent_ms):
+                node.remember(said.device, _past(birth))
+            self._give(one, said, message, birth)
+        elif said.kind != "DDEATH":
+            birth = node.birth_at(said.device, sent_ms, message.used)
+            self._give(one, said, message, birth)
+
+    def _give(self, one: Held, said: Topic, message: Message, birth: Birth) -> None:
+        learnt = one.payload if birth.certain_ms is None and said.kind[1:] == "DATA" else None
+        found = sparkplug_b.read(message, birth, learnt)
+        declares = None
+        if said.kind == "DBIRTH":
+            declares = birth.called(tuple(tag.name for tag in birth.tags), ())
+        if found.lines or found.refused or declares:
+            k = self._out.place(one)
+            self._out.given.append(Given(k, said.own, found.lines, found.refused, declares))
+
+    def _hold(self, node: Node, one: Held) -> None:
+        name = sha256(one.topic.encode() + b"\0" + one.payload).hexdigest()
+        if all(other.id != name for other in node.held):
+            node.held.append(one._replace(id=name))
+            self._note_gap(node)
+        if len(node.held) > _HELD:
+            self._decide(node, node.held[0])
+
+    def _drain(self, node: Node) -> None:
+        """Go on with those that waited for what has come."""
+        going = True
+        while going and node.held:
+            going = False
+            for one in list(node.held):
+                message, said = sparkplug_b.decode(one.payload), parse(one.topic)
+                due = message.seq == node.next_seq and (message.timestamp or 0) >= node.born_ms
+                if due and node.next_seq is not None:
+                    node.held.remove(one)
+                    node.advance(message.seq or 0, message.timestamp or 0)
+                    self._try(one, partial(self._in_turn, node, one, said, message))
+                    going = True
+        self._note_gap(node)
+
+    def _note_gap(self, node: Node) -> None:
+        """Note since when a message of this session waits for one before it."""
+        waiting = [
+            one.received_us
+            for one in node.held
+            if (sparkplug_b.decode(one.payload).timestamp or 0) >= node.born_ms
+        ]
+        node.gap_us = min(waiting) if waiting and node.next_seq is not None else None
+
+    def _look_back(self, node: Node, about: Callable[[Topic], bool]) -> None:
+        """Decide on what waited and was sent before the birth that has come."""
+        for one in list(node.held):
+            said, message = parse(one.topic), sparkplug_b.decode(one.payload)
+            if about(said) and self._is_past(node, said, message.timestamp or 0):
+                self._decide(node, one)
+
+    def _is_past(self, node: Node, said: Topic, sent_ms: int) -> bool:
+        birth = node.live.get(said.device if said.kind == "DDATA" else "")
+        return birth is not None and sent_ms < birth.born_ms
+
+    def _decide(self, node: Node, one: Held) -> None:
+        """Read what waited by the births around it, or refuse it."""
+        if one not in node.held:
+            return
+        node.held.remove(one)
+        said, message = parse(one.topic), sparkplug_b.decode(one.payload)
+        self._try(one, partial(self._out_of_turn, node, one, said, message))
+
+    def _try(self, one: Held, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except PayloadError as error:
+            k = self._out.place(one)
+            self._out.rejected.append(Rejected(k, error.reason, error.detail))
+
+    def sweep(self, node: Node, now_us: int) -> None:
+        """Ask for a rebirth where the wait is over, and give up on what waited too long."""
+        overdue = node.gap_us is not None and now_us - node.gap_us >= self._rules.reorder_s * _S
+        if overdue and (node.wanted_us is None or now_us - node.wanted_us > _ASK_AGAIN_US):
+            node.wanted_us = now_us
+        oldest_us = now_us - round((self._rules.reorder_s + self._rules.give_up_s) * _S)
+        for one in [held for held in node.held if held.received_us < oldest_us]:
+            self._decide(node, one)
+
+
+def _past(birth: Birth) -> Birth:
+    """Return a birth of a session that is over: certain of itself alone."""
+    return replace(birth, certain_ms=birth.born_ms)

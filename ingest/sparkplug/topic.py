@@ -1,0 +1,89 @@
+"""
+Sparkplug topics: `spBv1.0/<group>/<type>/<edge node>[/<device>]`.
+
+The edge node is the principal and the device the registry's device:
+`spBv1.0/G/DDATA/n-1/m-1` speaks for what `tonne/v1/n-1/m-1/telemetry` would, and
+NDATA of `n-1` for `n-1` itself.  The group only tells nodes apart that a site
+names alike, and tonne refuses those.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from ingest.errors import PayloadError
+
+NAMESPACE = "spBv1.0"
+PREFIX = f"{NAMESPACE}/"
+OF_NODE = ("NBIRTH", "NDEATH", "NDATA")
+OF_DEVICE = ("DBIRTH", "DDEATH", "DDATA")
+SUBSCRIPTIONS = (
+    *(f"{PREFIX}+/{kind}/+" for kind in OF_NODE),
+    *(f"{PREFIX}+/{kind}/+/+" for kind in OF_DEVICE),
+)
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NODE_LEVELS = 4
+
+
+class Topic(NamedTuple):
+    """What a topic says; `device` is empty where it is about the node itself."""
+
+    group: str
+    kind: str
+    node: str
+    device: str
+
+    @property
+    def own(self) -> str:
+        """The topic of tonne's own that speaks for the same device."""
+        between = f"{self.node}/{self.device}" if self.device else self.node
+        return f"tonne/v1/{between}/telemetry"
+
+
+@lru_cache(maxsize=200_000)
+def parse(topic: str) -> Topic:
+    """
+    Take a topic apart.
+
+    Raises
+    ------
+    PayloadError
+        `unknown_topic` or `name_unusable`.
+    """
+    words = topic.split("/")
+    found = Topic("", "", "", "")
+    if len(words) in (_NODE_LEVELS, _NODE_LEVELS + 1):
+        found = Topic(words[1], words[2], words[3], words[4] if len(words) > _NODE_LEVELS else "")
+    kinds = OF_NODE if len(words) == _NODE_LEVELS else OF_DEVICE
+    if words[0] != NAMESPACE or found.kind not in kinds or not found.group:
+        raise PayloadError(
+            "unknown_topic", f"{topic!r:.200}; publish spBv1.0/<group>/DDATA/<edge node>/<device>"
+        )
+    for name in (found.node, found.device) if len(words) > _NODE_LEVELS else (found.node,):
+        if not _ID.fullmatch(name):
+            raise PayloadError(
+                "name_unusable",
+                f"{name!r:.80} is no id; name edge node and device as the registry does, with"
+                " letters, digits, _ and -",
+            )
+    return found
+
+
+def own_topic(topic: str) -> str:
+    """Return the topic of tonne's own that a Sparkplug topic stands for; others stay."""
+    try:
+        return parse(topic).own if topic.startswith(PREFIX) else topic
+    except PayloadError:
+        return topic
+
+
+def command(group: str, node: str) -> str:
+    """Return the topic by which an edge node is commanded."""
+    return f"{PREFIX}{group}/NCMD/{node}"
+
+
+def state_topic(host_id: str) -> str:
+    """Return the topic on which a host application says whether it listens."""
+    return f"{PREFIX}STATE/{host_id}"

@@ -1,0 +1,191 @@
+"""
+The Sparkplug host of a process: its nodes in memory, as the database has them.
+
+A batch is a turn.  What its messages change is changed in copies, written in the
+transaction that stores the readings, and taken over once that has held; so a
+transaction that did not leaves no trace, and the batch can be taken again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from ingest.pipeline import Admitted, admit
+from ingest.sparkplug import Host, Node, Outcome, Rules, command, rebirth
+from services.store import sparkplug as stored
+from services.store.letters import Letters
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.formats.line import Given
+    from ingest.model import Fleet
+    from ingest.mqtt.topics import Router
+    from services.settings import Settings
+
+
+REBIRTH_S = 30.0
+
+
+class Messages(Protocol):
+    """Messages as columns: an inbox, or a parcel."""
+
+    topics: list[str]
+    payloads: list[bytes]
+    content_types: list[str | None]
+    repeated: list[bool]
+    received_us: int
+
+    def __len__(self) -> int:
+        """Return how many they are."""
+
+
+class SparkplugNodes:
+    """
+    Edge nodes of a process.
+
+    Parameters
+    ----------
+    rules : Rules
+    rebirth_s : float
+        A node is asked for a rebirth at most this often. [s]
+    """
+
+    def __init__(self, rules: Rules, rebirth_s: float = REBIRTH_S) -> None:
+        self.rules = rules
+        self._rebirth_s = rebirth_s
+        self._nodes: dict[str, Node] | None = None
+
+    def forget(self) -> None:
+        """Trust nothing remembered: another process may have written."""
+        self._nodes = None
+
+    def load(self, connection: Connection[TupleRow]) -> dict[str, Node]:
+        """Return all nodes, read where they are not known."""
+        if self._nodes is None:
+            self._nodes = stored.load(connection)
+        return self._nodes
+
+    def waiting(self, connection: Connection[TupleRow], now_us: int) -> list[str]:
+        """Return the nodes at which a message waits for longer than one may."""
+        due_us = now_us - round(self.rules.reorder_s * 1e6)
+        return [
+            name
+            for name, node in self.load(connection).items()
+            if any(one.received_us <= due_us for one in node.held)
+        ]
+
+    def commands(self, connection: Connection[TupleRow]) -> list[tuple[str, bytes]]:
+        """Return what is to be published now: topic and payload of each rebirth request."""
+        if any(node.wanted_us is not None for node in self.load(connection).values()):
+            return claimed(connection, self._rebirth_s)
+        return []
+
+
+def sparkplug_nodes(settings: Settings) -> SparkplugNodes:
+    """Return the nodes of a process by its settings; none is read yet."""
+    return SparkplugNodes(Rules(settings.sparkplug_reorder_s), settings.sparkplug_rebirth_s)
+
+
+def claimed(connection: Connection[TupleRow], rebirth_s: float) -> list[tuple[str, bytes]]:
+    """Take the rebirth requests whose turn has come; topic and payload of each."""
+    return [
+        (command(group, node), rebirth()) for group, node in stored.claim(connection, rebirth_s)
+    ]
+
+
+class Turn:
+    """
+    A batch's view of the nodes.
+
+    Parameters
+    ----------
+    nodes : SparkplugNodes
+    connection : psycopg.Connection
+    """
+
+    def __init__(self, nodes: SparkplugNodes, connection: Connection[TupleRow]) -> None:
+        self._nodes = nodes
+        self._connection = connection
+        self._changed: dict[str, Node] = {}
+        self.outcome = Outcome(0)
+
+    def _node(self, name: str) -> Node:
+        node = self._changed.get(name)
+        if node is None:
+            before = self._nodes.load(self._connection).get(name)
+            node = Node(name) if before is None else before.copy()
+            self._changed[name] = node
+        return node
+
+    def read(self, fleet: Fleet, inbox: Messages, messages: Sequence[int]) -> list[Given]:
+        """
+        Take the Sparkplug messages of a batch, anew with each call.
+
+        Parameters
+        ----------
+        fleet : Fleet
+            A node that it does not hold is refused.
+        messages : sequence of int
+            Their places in the batch.
+        """
+        self._changed.clear()
+        self.outcome = Outcome(len(inbox))
+        host = Host(self._node, self._nodes.rules, self.outcome, fleet.by_id)
+        for k in messages:
+            host.take(k, inbox.topics[k], inbox.payloads[k], inbox.received_us)
+        return self.outcome.given
+
+    def sweep(self, names: Collection[str], now_us: int) -> None:
+        """Decide what has waited too long at these nodes."""
+        host = Host(self._node, self._nodes.rules, self.outcome, names)
+        for name in names:
+            host.sweep(self._node(name), now_us)
+
+    def admit_released(self, router: Router, now_us: int) -> Admitted:
+        """Admit what `sweep` has decided."""
+        released = self.outcome.released
+        admitted = admit(
+            router.fleet, router.route, [one.topic for one in released],
+            [one.payload for one in released], [None] * len(released), now_us,
+            lambda _: self.outcome.given,
+        )  # fmt: skip
+        admitted.rejected.extend(self.outcome.rejected)
+        return admitted
+
+    def letters(self, inbox: Messages) -> Letters:
+        """Return a batch's messages and those that it has released after them."""
+        released = self.outcome.released
+        if not released:
+            return Letters(
+                inbox.topics, inbox.payloads, inbox.content_types, inbox.repeated, inbox.received_us
+            )
+        return Letters(
+            [*inbox.topics, *(one.topic for one in released)],
+            [*inbox.payloads, *(one.payload for one in released)],
+            [*inbox.content_types, *(None for _ in released)],
+            [*inbox.repeated, *(False for _ in released)],
+            [
+                *(inbox.received_us for _ in range(len(inbox))),
+                *(one.received_us for one in released),
+            ],
+        )
+
+    def write(self, cursor: Cursor[TupleRow]) -> None:
+        """Write what has changed, in the transaction of the readings."""
+        if self._changed:
+            before = self._nodes.load(self._connection)
+            pairs = [(before.get(name, Node(name)), n) for name, n in self._changed.items()]
+            stored.write(cursor, pairs)
+
+    def keep(self) -> None:
+        """Remember what has changed, once it is durable."""
+        if self._changed:
+            known = self._nodes.load(self._connection)
+            for name, node in self._changed.items():
+                held = [one._replace(message=None) for one in node.held]
+                known[name] = replace(node, held=held, rewritten=set())

@@ -57,13 +57,14 @@ def fuzz(codec: str, held: dict[str, list[bytes]], count: int, seed: int) -> dic
     """Send changed payloads of one codec; figures of what came of them."""
     rng = random.Random(f"{codec} {seed}")  # noqa: S311 (to be run again, not to be secret)
     pool = [payload for payloads in held.values() for payload in payloads]
-    read = rows = found = 0
-    began, resident = time.process_time(), 0
+    sent = read = rows = found = 0
+    began, resident = time.process_time(), _resident()
     signal.signal(signal.SIGALRM, _hang)
     for start in range(0, count, BATCH):
         batch = []
         for _ in range(min(BATCH, count - start)):
             payload = mutate(rng.choice(held[codec]), pool, rng)
+            sent += 1
             try:
                 signal.alarm(HANG_S)
                 read += properties.judge(codec, payload)
@@ -87,8 +88,8 @@ def fuzz(codec: str, held: dict[str, list[bytes]], count: int, seed: int) -> dic
         print(f"{codec}: {growth / 2**20:.1f} MiB more in the second half")
     taken = time.process_time() - began
     return {
-        "payloads": count, "read": read, "rows": rows, "found": found,
-        "growth_mib": round(growth / 2**20, 1), "us_each": round(taken / count * 1e6, 1),
+        "payloads": sent, "read": read, "rows": rows, "found": found,
+        "growth_mib": round(growth / 2**20, 1), "us_each": round(taken / sent * 1e6, 1),
     }  # fmt: skip
 
 

@@ -109,7 +109,7 @@ SAID: dict[str, Callable[[bytes], set[float] | None]] = {
     "json": lambda p: set(numbers(document(p))),
     "senml_json": lambda p: senml(document(p)),
     "senml_cbor": _cbor,
-    "ocpp16": lambda p: {*_strings(document(p))},
+    "ocpp16": lambda p: {*_strings(document(p)), *numbers(document(p))},
     "ocpp201": lambda p: {*_scaled(document(p))},
     "sunspec": _any_register,
     "modbus": _any_register,

@@ -68,6 +68,8 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         side=one.needs.side,
         quantity=one.needs.quantity,
         unit=QUANTITIES[QUANTITY_INDEX[one.needs.quantity]].unit,
+        symbol=one.needs.symbol,
+        source=one.needs.source,
         option="C",
         from_us=whole.first * INTERVAL_US,
         to_us=(whole.first + len(whole)) * INTERVAL_US,

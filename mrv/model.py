@@ -66,7 +66,8 @@ class RoleNeeds:
     What a device must be and deliver to take a role in a project.
 
     `cap` names the project's parameter that says how much all devices of the role
-    may count for in a year, and how many base units one of its units is.
+    may count for in a year, and how many base units one of its units is.  `symbol`
+    and `source` are what the methodology calls the quantity, and where it is read.
     """
 
     classes: tuple[str, ...]
@@ -75,6 +76,8 @@ class RoleNeeds:
     required: bool = True
     params: Mapping[str, ParameterSpec] = field(default_factory=dict)
     cap: tuple[str, int] | None = None
+    symbol: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class DeviceOutcome:
     side: str
     quantity: str
     unit: str
+    symbol: str
+    source: str
     option: str
     from_us: int
     to_us: int
@@ -141,6 +143,9 @@ class ParameterUse:
     """
     A parameter that was fixed ex ante; `device` None: of the whole project.
 
+    `option` is the JCM monitoring option that its value was taken by, empty for
+    a choice of the project design.
+
     `certainty` is that of what the methodology's file says of it, not of its value.
     """
 
@@ -152,6 +157,7 @@ class ParameterUse:
     meaning: str
     source: str
     certainty: str
+    option: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ def _uses(
             meaning=spec.meaning,
             source=spec.source,
             certainty=spec.certainty.strip("[]"),
+            option=spec.option,
         )
         for name, spec in specs.items()
         if name in values

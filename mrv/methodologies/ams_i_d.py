@@ -84,7 +84,13 @@ METHODOLOGY = Methodology(
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={
-        "generation": RoleNeeds(("energy_meter", "pv_inverter"), "energy_export", "baseline"),
+        "generation": RoleNeeds(
+            ("energy_meter", "pv_inverter"),
+            "energy_export",
+            "baseline",
+            symbol="EG_PJ,y",
+            source="export register of the meter at the grid",
+        ),
     },
     parameters={
         "ef_grid_t_per_mwh": _EF_EX_ANTE,

@@ -149,9 +149,20 @@ METHODOLOGY = Methodology(
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={
-        "charging": RoleNeeds(("ev_charger", "energy_meter"), "energy_import", "project"),
+        "charging": RoleNeeds(
+            ("ev_charger", "energy_meter"),
+            "energy_import",
+            "project",
+            symbol="EC",
+            source="AC import register of the charger",
+        ),
         "vehicle": RoleNeeds(
-            ("vehicle",), "distance", "baseline", cap=("service_km_per_year", _M_PER_KM)
+            ("vehicle",),
+            "distance",
+            "baseline",
+            cap=("service_km_per_year", _M_PER_KM),
+            symbol="DD_i,y",
+            source="odometer",
         ),
     },
     parameters={

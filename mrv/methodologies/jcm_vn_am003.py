@@ -85,7 +85,15 @@ METHODOLOGY = Methodology(
     notes=__doc__.strip(),
     additive=ADDITIVE,
     # More consumption means more reduction, so that a gap must count nothing.
-    roles={"equipment": RoleNeeds(("energy_meter",), "energy_import", "baseline")},
+    roles={
+        "equipment": RoleNeeds(
+            ("energy_meter",),
+            "energy_import",
+            "baseline",
+            symbol="EC_PJ,i",
+            source="import register of the equipment's meter",
+        )
+    },
     parameters={
         "cop_reference": _REFERENCE,
         "cop_project": _PROJECT,

@@ -95,6 +95,8 @@ METHODOLOGY = Methodology(
             quantity="energy_export",
             side="baseline",
             params={"case": _CASE},
+            symbol=_GENERATION.symbol,
+            source=_GENERATION.source,
         )
     },
     parameters={},

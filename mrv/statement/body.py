@@ -188,6 +188,7 @@ def _fixed(one: ParameterUse) -> dict[str, Any]:
         "meaning": one.meaning,
         "source": one.source,
         "certainty": one.certainty,
+        "monitoringOption": one.option or None,
     }
 
 
@@ -199,7 +200,9 @@ def _parameter(case: Case, one: DeviceOutcome) -> dict[str, Any]:
         "role": one.role,
         "side": one.side,
         "parameter": one.quantity,
+        "symbol": one.symbol,
         "unit": one.unit,
+        "source": one.source,
         "monitoringOption": one.option,
         "from": utc_text(one.from_us),
         "to": utc_text(one.to_us),

@@ -37,6 +37,14 @@ def test_a_statement_says_everything_that_it_must():
     assert subject["factors"][0]["acceptedByProject"] is False
     assert subject["fixedParameters"][0]["value"] == "1"
     assert subject["fixedParameters"][0]["parameter"] == "case"
+    assert "monitoringOption" in subject["fixedParameters"][0]
+    monitored = subject["monitoredParameters"][0]
+    assert (monitored["symbol"], monitored["unit"], monitored["monitoringOption"]) == (
+        "EG_i,p",
+        "Wh",
+        "C",
+    )
+    assert monitored["source"].startswith("export register")
     parameter = subject["monitoredParameters"][0]
     assert parameter["monitoringOption"] in "ABC"
     assert parameter["meter"]["accuracyClass"] == "0.5S"

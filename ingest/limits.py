@@ -51,6 +51,8 @@ class Limits:
         How far the phases' sum may be from the whole.
     gap_s : float
         Shortest step that is called a gap. [s]
+    sleep_s : float
+        Longest silence over a night that is none. [s]
     """
 
     bound: tuple[float, float] | None = None
@@ -65,6 +67,7 @@ class Limits:
     peak_of_rated: float | None = None
     phases_share: float | None = None
     gap_s: float | None = None
+    sleep_s: float | None = None
 
     def changed(self, spec: Mapping[str, Any], where: str) -> Limits:
         """

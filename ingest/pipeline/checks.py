@@ -49,6 +49,7 @@ class Thresholds:
     peak: Float64
     share: Float64
     gap_us: Float64
+    sleep_us: Float64
 
 
 class Checks:
@@ -167,6 +168,7 @@ class Checks:
             None if peak is None else peak * rated,
             limits.phases_share,
             None if limits.gap_s is None else limits.gap_s * _S,
+            None if limits.sleep_s is None else limits.sleep_s * _S,
         )  # fmt: skip
         for row, value in enumerate(rows):
             table[row, versions] = np.nan if value is None else value

@@ -114,7 +114,19 @@ class _Judge:
         whole, _ = self._with_last(TIME, times)
         marks = time_gap.marks(whole.device, whole.time_us, thresholds.gap_us[whole.limits])
         marks[1:] &= whole.time_us[:-1] > runs.NEVER  # nothing came before a first reading
+        rows = np.flatnonzero(marks)
+        if len(rows) and _any(thresholds.sleep_us):
+            marks[rows] = ~self._asleep(whole, rows, thresholds.sleep_us)
         yield _flags(TIME, "time_gap", whole, marks)
+
+    def _asleep(self, whole: Series, rows: NDArray[np.intp], sleep_us: Float64) -> Mask:
+        """Which readings came after a night: the sun was down half way from the one before."""
+        device, since_us = whole.device[rows], whole.time_us[rows - 1]
+        step_us = whole.time_us[rows] - since_us
+        place = self._checks.latitude[device], self._checks.longitude[device]
+        height = night_generation.elevation_deg(since_us + step_us // 2, *place)
+        with np.errstate(invalid="ignore"):
+            return np.asarray((height < 0) & (step_us <= sleep_us[whole.limits[rows]]))
 
     def channel(
         self, channel: Channel, thresholds: Thresholds, times: Series, columns: dict[str, Column]

@@ -75,7 +75,7 @@ def _problems(
 
 def _misplaced(name: str, held: Channel | None) -> str | None:
     """Say why a limit would say nothing where it stands."""
-    if (name == "gap_s") != (held is None):
+    if (name in ("gap_s", "sleep_s")) != (held is None):
         return f"is a limit of {'channels' if held is None else 'the channel time'}; move it there"
     if held is not None and held.kind == "register" and name in _GAUGES_ONLY:
         return "is for gauges; what a register may do follows from its rated power"

@@ -1,6 +1,7 @@
 """Stored readings judged by their class's limits: recorded data, and what a profile changes."""
 
 import csv
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_the_marked_outliers_of_a_recorded_inverter_are_found():
     rows, time_us, share = _recorded(OUTLIERS, "timestamp", "value_normalized")
     frame = _frame(time_us, active_power_w=share * 100_000)
     found = judge(Device("d", "s", "pv_inverter", rated_power_w=100_000), frame)
-    marked = _marked([one for one in found if one[1] == "active_power_w"])
+    marked = _marked(found)  # gaps too: this inverter is silent at night, and its place not known
     outliers = {i for i, row in enumerate(rows) if row["outlier"] == "TRUE"}
     assert len(outliers) == 6
     assert len(outliers & marked) / len(outliers) >= 0.95
@@ -76,6 +77,21 @@ def test_night_standby_is_no_fault_and_no_generation():
     assert (power < 0).any()
     device = Device("d", "s", "pv_inverter", rated_power_w=6_000, place=GOLDEN)
     assert judge(device, _frame(time_us, active_power_w=power)) == []
+
+
+def test_an_inverter_that_sleeps_at_night_has_no_gap_each_morning():
+    """Each morning would bring a flag for every inverter that switches off with the sun."""
+    day = np.arange(0, 12 * 60, 5)
+    minutes = np.concatenate([day, day + 1440, day[:70] + 2880, day[80:] + 2880])
+    time_us = 1_773_961_200_000_000 + minutes * MINUTE_US  # 2026-03-19T23:00Z: sunrise in Hai Phong
+    frame = _frame(time_us, active_power_w=500.0 + minutes % 7)
+    inverter = Device("d", "s", "pv_inverter", rated_power_w=1_000, place=(20.9, 106.6))
+    # the hour that is missing on the third day is told
+    assert _marked(judge(inverter, frame), "time_gap") == {2 * len(day) + 70}
+    assert len(_marked(judge(replace(inverter, place=None), frame), "time_gap")) == 3
+    meter = _frame(time_us, "energy_meter", active_power_w=500.0 + minutes % 7)
+    at_meter = replace(inverter, class_id="energy_meter")
+    assert len(_marked(judge(at_meter, meter), "time_gap")) == 3
 
 
 def test_a_clock_that_is_off_by_half_a_day_is_found():

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 IDLE_S = 2.0
 STOP_S = 30.0
+START_S = 700.0  # longer than a member that is busy may keep the group waiting
 
 
 async def work(
@@ -78,15 +79,35 @@ async def work(
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop)
-    await app.start()
-    log.info("working", topic=topic, group=group, partitions=count)
     try:
+        if await _started(app, leave, storing, group):
+            log.info("working", topic=topic, group=group, partitions=count)
         await _until(leave, storing, app, Progress(app, topic, storing, metrics.pulse))
     finally:
         stopping.set()
         await _end(app, storing, log)
         spoiled.close()
     _raise(storing)
+
+
+async def _started(app: faust.App, leave: asyncio.Event, storing: Storing, group: str) -> bool:
+    """Start, unless told to leave, or something fails, before the group has let us in."""
+    starting = asyncio.ensure_future(app.start())
+    ending = asyncio.ensure_future(_any(leave, storing.failed))
+    done, left = await asyncio.wait(
+        (starting, ending), timeout=START_S, return_when=asyncio.FIRST_COMPLETED
+    )
+    for task in left:
+        task.cancel()
+    if starting in done:
+        await starting
+    elif not done:
+        raise ServerError(
+            f"Kafka's group {group!r} has not let this worker in for {START_S:.0f} s. Start it"
+            " again; if that does not help, give all workers another --group: how far the topic is"
+            " stored stands in the database"
+        )
+    return starting in done
 
 
 def _enough(topic: str, partitions: int, workers: int) -> None:

@@ -68,7 +68,10 @@ class Workers:
 
     def more(self) -> subprocess.Popen[bytes]:
         """Start one more worker."""
-        self.alive.append(self._start("worker", "--session", str(SESSION_S)))
+        # of its own, since the local broker's groups do not always take in new members once
+        # all have left
+        group = f"workers-{self._folder.name}"
+        self.alive.append(self._start("worker", "--session", str(SESSION_S), "--group", group))
         return self.alive[-1]
 
     def sharing(self, least: int) -> bool:

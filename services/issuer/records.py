@@ -15,9 +15,9 @@ from mrv.factors.records import to_record
 from mrv.log.entries import FACTORS, RECORDS, read_tables, tables_detail, tables_entry
 from services.issuer.close import CODE_VERSION, snapshot
 from services.store import log, registry
+from services.store.letter_expiry import removed_of
 from services.store.row_hashes import (
     IMPORTED,
-    ONCE,
     STATES,
     WRITTEN,
     hashes,
@@ -100,12 +100,22 @@ def expected(conn: Connection[TupleRow], kind: str, last: Entry, what: str) -> b
 
 
 def records_of(conn: Connection[TupleRow]) -> Rows:
-    """All rows of append-only tables that the log has digested."""
+    """All rows of append-only tables that the log has digested, but those expired by policy."""
     found: Rows = {}
     for entry, detail in log.details(conn, RECORDS):
         for name, rows in read_tables(canonical.parse_object(entry.body), detail or b"{}").items():
             found.setdefault(name, {}).update(rows)
+    _without_expired(conn, found)
     return found
+
+
+def _without_expired(conn: Connection[TupleRow], found: Rows) -> None:
+    """Leave out dead letters that a removal names: that record stands in the log in their stead."""
+    gone = removed_of(conn, [int(key) for key in found.get("dead_letter", {})])
+    for name in ("dead_letter", "dead_letter_replay"):
+        kept = found.get(name, {})
+        for key in [key for key in kept if int(key.split(" ", 1)[0]) in gone]:
+            del kept[key]
 
 
 def lost(sealed: Rows, now: Mapping[str, list[RowHash]]) -> list[str]:
@@ -126,13 +136,6 @@ def backdated(
         if new and name in WRITTEN:
             older = older_than(conn, name, WRITTEN[name], last.appended, new)
             found += [f"{name} {key!r} was added behind the seal" for key in older]
-        elif new and name in ONCE:
-            groups = {key.split(" ", 1)[0] for key in sealed.get(name, {})}
-            found += [
-                f"{name} {key!r} was added to what was complete"
-                for key in new
-                if key.split(" ", 1)[0] in groups
-            ]
     return found
 
 

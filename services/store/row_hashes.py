@@ -49,6 +49,7 @@ STATES = {
 WRITTEN = {
     "dead_letter": "received",
     "dead_letter_replay": "replayed",
+    "dead_letter_removal": "removed",
     "registry_version": "imported",
     "monitoring_period": "closed",
     "statement": "created",
@@ -58,8 +59,6 @@ WRITTEN = {
     "signed_value": "received",
 }
 PATIENCE = "10 minutes"
-# Tables whose rows come all at once for what their key begins with.
-ONCE = ("statement_evidence",)
 # Append-only by grant alone: no process may change it.
 GROWING = ("registry_version",)
 # Changed by imports alone, and each import is a new registry version.

@@ -1,0 +1,95 @@
+-- Dead letters that policy no longer keeps: removed by one function alone, which
+-- leaves a record of what it removed.  No role may delete them by hand; the
+-- function belongs to a role that cannot log in, and takes nothing younger than
+-- 30 days, so that a stolen login cannot hide what it just sent.
+DO $$
+BEGIN
+    BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tonne_retention') THEN
+            CREATE ROLE tonne_retention NOLOGIN;
+        END IF;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN
+        NULL;  -- another database of this cluster made it at this moment
+    END;
+    IF NOT pg_has_role(current_user, 'tonne_retention', 'SET') THEN
+        EXECUTE format('GRANT tonne_retention TO %I', current_user);
+    END IF;
+END $$;
+GRANT USAGE, CREATE ON SCHEMA public TO tonne_retention;
+
+SET LOCAL ROLE tonne_owner;
+
+CREATE TABLE dead_letter_removal (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    removed  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    author   text NOT NULL,
+    login    text NOT NULL DEFAULT session_user,
+    before   timestamptz NOT NULL,
+    letters  bigint NOT NULL CHECK (letters > 0),
+    reasons  jsonb NOT NULL,
+    ids      int8multirange NOT NULL,
+    -- over the digests of the payloads in order of their numbers: a copy kept elsewhere can be held against it
+    sha256   bytea NOT NULL CHECK (length(sha256) = 32)
+);
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON dead_letter_removal
+    FOR EACH ROW EXECUTE FUNCTION tonne_append_only();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON dead_letter_removal
+    FOR EACH STATEMENT EXECUTE FUNCTION tonne_append_only();
+
+CREATE FUNCTION tonne_append_or_expire() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND current_user = 'tonne_retention' THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'append-only: % on % is refused', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege',
+              HINT = 'Old dead letters are removed by policy: tonne deadletter expire.';
+END $$;
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['dead_letter', 'dead_letter_replay'] LOOP
+        EXECUTE format('DROP TRIGGER append_only ON %I', name);
+        EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION tonne_append_or_expire()', name);
+    END LOOP;
+END $$;
+
+GRANT SELECT, DELETE ON dead_letter, dead_letter_replay TO tonne_retention;
+GRANT SELECT, INSERT ON dead_letter_removal TO tonne_retention;
+GRANT SELECT ON dead_letter_removal TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana;
+
+RESET ROLE;
+SET LOCAL ROLE tonne_retention;
+
+CREATE FUNCTION tonne_expire_dead_letters(older_than timestamptz, by_whom text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    going bigint[];
+BEGIN
+    IF older_than > now() - INTERVAL '30 days' THEN
+        RAISE EXCEPTION 'dead letters are kept for 30 days at least, not only since %', older_than
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    LOCK TABLE dead_letter_removal IN SHARE ROW EXCLUSIVE MODE;
+    SELECT array_agg(d.id) INTO going FROM dead_letter d WHERE d.received < older_than;
+    IF going IS NULL THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO dead_letter_removal (author, before, letters, reasons, ids, sha256)
+    SELECT by_whom, older_than, count(*),
+           (SELECT jsonb_object_agg(r.reason, r.count) FROM (
+               SELECT e.reason, count(*) FROM dead_letter e WHERE e.id = ANY (going) GROUP BY e.reason) r),
+           range_agg(int8range(d.id, d.id, '[]')),
+           sha256(string_agg(d.sha256, ''::bytea ORDER BY d.id))
+    FROM dead_letter d WHERE d.id = ANY (going);
+    DELETE FROM dead_letter_replay r WHERE r.dead_letter_id = ANY (going);
+    DELETE FROM dead_letter d WHERE d.id = ANY (going);
+    RETURN cardinality(going);
+END $$;
+REVOKE EXECUTE ON FUNCTION tonne_expire_dead_letters(timestamptz, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tonne_expire_dead_letters(timestamptz, text) TO tonne_ingest, tonne_owner;
+
+RESET ROLE;
+REVOKE CREATE ON SCHEMA public FROM tonne_retention;

@@ -87,6 +87,7 @@ class EdgeNode:
     aliases: dict[str, int] = field(default_factory=dict)
 
     def topic(self, kind, device=None):
+        """Return a topic of the node, or of a device behind it."""
         return f"spBv1.0/{self.group}/{kind}/{self.name}" + (f"/{device}" if device else "")
 
     def _next(self):

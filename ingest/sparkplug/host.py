@@ -124,7 +124,9 @@ class Host:
         return self._node_of(name)
 
     def _say(self, node: Node, one: Held, said: Topic, message: Message) -> None:
-        if said.group != node.group and node.online:
+        if not node.online:
+            node.group = said.group
+        elif said.group != node.group:
             raise PayloadError(
                 "node_twice",
                 f"edge node {said.node!r} is online in group {node.group!r:.80}, and speaks in"

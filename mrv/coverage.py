@@ -59,6 +59,36 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """
+    A device's service in sums: what is left of its intervals once they are accounted.
+
+    Thousands of devices with all their intervals would not fit in memory.
+    """
+
+    first: int
+    intervals: int
+    measured_us: int
+    estimated_us: int
+    unknown_us: int
+    missing_us: int
+    outside: int
+
+    @staticmethod
+    def of(whole: Service) -> Served:
+        """Sum a service."""
+        return Served(
+            whole.first,
+            len(whole),
+            exact_sum(whole.measured_us),
+            exact_sum(whole.estimated_us),
+            exact_sum(whole.unknown_us),
+            exact_sum(whole.missing_us),
+            whole.outside,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """Successive intervals with unknown or missing time; `time_us` is that time alone."""
 

@@ -13,7 +13,7 @@ from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import INTERVAL_US
 from mrv.methodologies import unit_reductions
 from mrv.outcome import Coverage, Deduction, DeviceOutcome, GapOutcome
-from mrv.rounding import decimal_text, exact_sum, share_text
+from mrv.rounding import decimal_text, share_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         source=one.needs.source,
         option="C",
         from_us=whole.first * INTERVAL_US,
-        to_us=(whole.first + len(whole)) * INTERVAL_US,
+        to_us=(whole.first + whole.intervals) * INTERVAL_US,
         metered=sum(p.metered for p in one.parts),
         outside_service=whole.outside,
         deducted=decimal_text(
@@ -95,10 +95,10 @@ def _mode(one: Monitored) -> Mode:
 
 def _coverage(one: Monitored, period_us: int) -> Coverage:
     whole = one.service
-    installed = len(whole) * INTERVAL_US
+    installed = whole.intervals * INTERVAL_US
     calibrated = installed - sum(s.last - s.first for s in one.uncovered) * INTERVAL_US
-    measured, estimated = exact_sum(whole.measured_us), exact_sum(whole.estimated_us)
-    unknown, missing = exact_sum(whole.unknown_us), exact_sum(whole.missing_us)
+    measured, estimated = whole.measured_us, whole.estimated_us
+    unknown, missing = whole.unknown_us, whole.missing_us
     return Coverage(
         period_us=period_us,
         installed_us=installed,
@@ -164,7 +164,7 @@ def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
         yield Deduction(
             device=one.device.id,
             start_us=whole.first * INTERVAL_US,
-            end_us=(whole.first + len(whole)) * INTERVAL_US,
+            end_us=(whole.first + whole.intervals) * INTERVAL_US,
             reason=f"above the design of {part.year}: {one.needs.cap and one.needs.cap[0]}",
             percent=decimal_text(share, _PLACES, "up"),
             quantity=decimal_text(part.above, _PLACES, "up"),

@@ -16,7 +16,7 @@ from ingest import classes
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.calendar import years
 from mrv.calibration import uncovered
-from mrv.coverage import gaps, service
+from mrv.coverage import Served, gaps, service
 from mrv.errors import PeriodError
 from mrv.model import Activity
 from mrv.project import service_intervals
@@ -83,7 +83,7 @@ class Monitored:
     needs: RoleNeeds
     params: Mapping[str, Any]
     calibrations: tuple[Calibration, ...]
-    service: Service
+    service: Served
     uncovered: tuple[Uncovered, ...]
     parts: tuple[YearPart, ...]
 
@@ -136,7 +136,8 @@ def monitor(
         _year_part(year, whole.cut(a // INTERVAL_US, b // INTERVAL_US), bare, needs, rate, device)
         for year, a, b in edges
     )
-    return Monitored(bound, device, needs, params, tuple(calibrations), whole, tuple(bare), parts)
+    served = Served.of(whole)
+    return Monitored(bound, device, needs, params, tuple(calibrations), served, tuple(bare), parts)
 
 
 def highest_rate(device: Device, quantity: str, whole: Service) -> Fraction | None:

@@ -26,7 +26,6 @@ from mrv.outcome import (
 from mrv.rounding import (
     UG_PER_T,
     decimal_text,
-    exact_sum,
     exact_text,
     floor_credit,
     share_text,
@@ -79,10 +78,8 @@ def vintages(net: Mapping[int, Reductions], balance_t: Fraction) -> tuple[Vintag
 
 def covered_share(monitored: Sequence[Monitored]) -> str:
     """Measured or estimated part of all devices' time in service."""
-    installed = sum(len(m.service) for m in monitored) * INTERVAL_US
-    lost = sum(
-        exact_sum(time) for m in monitored for time in (m.service.unknown_us, m.service.missing_us)
-    )
+    installed = sum(m.service.intervals for m in monitored) * INTERVAL_US
+    lost = sum(m.service.unknown_us + m.service.missing_us for m in monitored)
     return share_text(installed - lost, installed)
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ingest.classes import QUANTITIES
-from ingest.model import IntervalRows
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from ingest.model import NULL, IntervalRows
+from services.store import column_copy
 from services.store.binary_copy import Int8, Text, Time, Words, encode
 from services.store.readings import stamp
 
@@ -36,6 +35,7 @@ EMISSION_COLUMNS = (
     "project_id", "device_id", "start", "baseline_ug", "project_ug", "leakage_ug",
     "reduction_ug", "methodology", "factor",
 )  # fmt: skip
+_MARK_TIMES = ("register_read", "register_changed")
 _INTERVAL_KEY = 3
 _EMISSION_KEY = 3
 
@@ -139,28 +139,30 @@ def clear(cursor: Cursor[TupleRow], fleet: Fleet, from_us: Mapping[int, int]) ->
 def intervals_of(
     cursor: Cursor[TupleRow], fleet: Fleet, from_us: int, to_us: int, device_ids: list[str]
 ) -> IntervalRows:
-    """Stored interval rows of some devices whose start lies in [from, to)."""
-    quantity = {q.name: i for i, q in enumerate(QUANTITIES)}
-    names = ", ".join(
-        f"(extract(epoch FROM {c}) * 1000000)::bigint"
-        if c.startswith("register_") and c != "register_value"
-        else c
-        for c in INTERVAL_COLUMNS[3:]
-    )
-    cursor.execute(
-        f"SELECT device_id, quantity, (extract(epoch FROM start) * 1000000)::bigint, {names}"
-        " FROM interval_quantity WHERE device_id = ANY(%s) AND start >= %s AND start < %s"
-        " ORDER BY device_id, quantity, start",
-        (device_ids, stamp(from_us), stamp(to_us)),
-    )
-    table = cursor.fetchall()
-    columns = list(zip(*table, strict=True)) if table else [()] * len(INTERVAL_COLUMNS)
-    null = int(np.iinfo(np.int64).min)
-    return IntervalRows(
-        np.array([fleet.by_id[d] for d in columns[0]], dtype=np.int32),
-        np.array([quantity[q] for q in columns[1]], dtype=np.int16),
-        *(
-            np.array([null if v is None else v for v in column], dtype=np.int64)
-            for column in columns[2:]
+    """Stored interval rows of some devices whose start lies in [from, to), as columns."""
+    types = {"device": "int4", "quantity": "int2", "start": "timestamptz"}
+    types |= dict.fromkeys(INTERVAL_COLUMNS[3:], "int8")
+    held = (_epoch(c) if c in _MARK_TIMES else f"coalesce(i.{c}, ({NULL}))" for c in types)
+    columns = column_copy.fetch(
+        cursor,
+        f"SELECT d.index, q.number, i.start, {', '.join(list(held)[3:])}"
+        " FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
+        " JOIN interval_quantity i ON i.device_id = d.id AND i.start >= %s AND i.start < %s"
+        " JOIN unnest(%s::text[], %s::smallint[]) AS q (name, number) ON q.name = i.quantity"
+        " ORDER BY d.index, q.number, i.start",
+        (
+            device_ids,
+            [fleet.by_id[d] for d in device_ids],
+            stamp(from_us),
+            stamp(to_us),
+            list(QUANTITY_INDEX),
+            list(QUANTITY_INDEX.values()),
         ),
+        types,
     )
+    return IntervalRows(*columns.values())
+
+
+def _epoch(column: str) -> str:
+    """SQL for a mark's time in microseconds UTC, `NULL` where there is no mark."""
+    return f"coalesce((extract(epoch FROM i.{column}) * 1000000)::bigint, ({NULL}))"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import jsonschema
 import pytest
+from prometheus_client import CollectorRegistry
 
+from services.metrics import Metrics
 from tests.deploy.files import DEPLOY, PINNED, ROOT, VERSION, accept, read, unknown_settings
+from tests.running import free_port
 
 SCHEMA = json.loads((ROOT / "tests/data/compose-spec/compose-spec.json").read_text())
 FILES = {name: read(DEPLOY / name)[0] for name in ("compose.yaml", "compose.kafka.yaml")}
@@ -138,3 +143,18 @@ def test_brokers_keep_what_they_acknowledged():
         assert told["KAFKA_MIN_INSYNC_REPLICAS"] == 2
         assert told["KAFKA_UNCLEAN_LEADER_ELECTION_ENABLE"] == "false"
         assert told["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+@pytest.mark.parametrize("name", ["run", "bridge-0", "worker-0"])
+def test_the_health_check_tells_a_process_that_moves_from_one_that_does_not(name):
+    """A check that is always well would leave a standing worker with its partitions."""
+    file = "compose.yaml" if name == "run" else "compose.kafka.yaml"
+    kind, python, *words = FILES[file]["services"][name]["healthcheck"]["test"]
+    assert (kind, python) == ("CMD", "python")
+    port = free_port()
+    check = [sys.executable, *(word.replace("9464", str(port)) for word in words)]
+    metrics = Metrics(CollectorRegistry())
+    with metrics.serve(f"127.0.0.1:{port}"):
+        assert subprocess.run(check, capture_output=True, check=False).returncode != 0
+        metrics.pulse.beat("storing")
+        assert subprocess.run(check, capture_output=True, check=False).returncode == 0

@@ -132,7 +132,7 @@ def test_a_drain_takes_one_at_a_time(name):
 
 
 def test_there_is_a_partition_for_every_worker():
-    """A worker without a partition would wait, and never be ready."""
+    """A worker without a partition has nothing to do, and costs what one costs that has."""
     (topics,) = read(FOLDER / "setup/topics.yaml")
     words = container(topics)["args"]
     workers = next(d for d in read(FOLDER / "kafka/worker.yaml") if d["kind"] == "StatefulSet")

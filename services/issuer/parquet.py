@@ -81,7 +81,8 @@ class ReadingsFile:
         with _opened(self._path, self._schema) as file:
             for group in range(file.num_row_groups):
                 with _legible():
-                    table = pa.concat_tables([kept, file.read_row_group(group)])
+                    parts = [kept, file.read_row_group(group)]
+                    table = pa.concat_tables(parts, promote_options="default")
                 begin = _last_device(table["device"])
                 kept = table.slice(begin)
                 if begin:
@@ -153,7 +154,7 @@ def _opened(path: Path, schema: Any) -> Iterator[Any]:
     with _legible():
         file = parquet.ParquetFile(path)
     with file:
-        if not file.schema_arrow.equals(schema):
+        if not _fits(file.schema_arrow, schema):
             raise InputError(f"its columns are {file.schema_arrow.names}; expected {schema.names}")
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         if max(sizes, default=0) > MOST_AT_ONCE:
@@ -178,6 +179,15 @@ def _last_device(column: Any) -> int:
     coded = column.combine_chunks().dictionary_encode().indices.to_numpy()
     other = np.flatnonzero(coded != coded[-1]) if len(coded) else coded
     return int(other[-1]) + 1 if len(other) else 0
+
+
+def _fits(found: Any, schema: Any) -> bool:
+    """Whether columns are those of a schema; a pack lacks channels that its class gained later."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    names = set(found.names)
+    held = pa.schema([f for f in schema if f.name in names or not f.nullable])
+    return bool(found.equals(held))
 
 
 def _table(table: Any, schema: Any, time: str) -> Table:

@@ -48,6 +48,7 @@ _WINDOW = 1_500
 TABLES = {
     "interval_quantity": "SELECT * FROM interval_quantity ORDER BY device_id, quantity, start",
     "interval_emission": "SELECT * FROM interval_emission ORDER BY project_id, device_id, start",
+    "quality_flag": "SELECT * FROM quality_flag ORDER BY device_id, time, channel, test",
     "indicator_value": "SELECT * FROM indicator_value ORDER BY device_id, start, indicator",
     "dead_letter": "SELECT topic, principal, device_id, reason, detail, payload, content_type"
     " FROM dead_letter ORDER BY topic, reason, detail, payload",

@@ -122,10 +122,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One applicability condition: `test` returns None, or what does not hold."""
+    """
+    One applicability condition: `test` returns None, or what does not hold.
+
+    `refuses` says that the project is none of the methodology's while it does not;
+    else it can be mended as the project goes, as a missing certificate can.
+    """
 
     clause: str
     test: Callable[[Candidate], str | None]
+    refuses: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: s
     try:
         methodology.plausible(inputs)
     except MethodologyError as error:
-        raise MethodologyError(f"{where}: {error}") from None
+        raise MethodologyError(f"{where}: {methodology.id}, plausibility: {error}") from None
     result = methodology.reductions(inputs, factors)
     for condition in methodology.conditions:
         broken = condition.test(inputs, result)

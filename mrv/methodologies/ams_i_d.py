@@ -44,7 +44,9 @@ def meters_are_certified(candidate: Candidate) -> str | None:
 def within_capacity(candidate: Candidate) -> str | None:
     """Hold the limit of type I: 15 MW. [M]."""
     capacity = candidate.parameters["capacity_mw"]
-    return f"capacity_mw {float(capacity):g} is above 15" if capacity > Fraction(15) else None
+    if capacity <= Fraction(15):
+        return None
+    return f"capacity_mw {float(capacity):g} is above 15; a larger plant needs ACM0002"
 
 
 def within_generation(inputs: Inputs, result: Reductions) -> str | None:
@@ -117,7 +119,7 @@ METHODOLOGY = Methodology(
     },
     applicability=(
         Check("AMS-I.D monitoring: certified meter at the grid", meters_are_certified),
-        Check("AMS-I.D limit: 15 MW", within_capacity),
+        Check("AMS-I.D limit: 15 MW", within_capacity, True),
     ),
     inputs_of=inputs_of,
     reductions=reductions,

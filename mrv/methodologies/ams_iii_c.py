@@ -71,7 +71,10 @@ def baseline_precedes_project(candidate: Candidate) -> str | None:
     year = candidate.parameters["baseline_year"]
     if year <= candidate.first_year:
         return None
-    return f"baseline_year {year} is after the project's first year, {candidate.first_year}"
+    return (
+        f"baseline_year {year} is after the project's first year, {candidate.first_year}; give the"
+        " year of the survey"
+    )
 
 
 def within_small_scale(candidate: Candidate) -> str | None:
@@ -79,7 +82,10 @@ def within_small_scale(candidate: Candidate) -> str | None:
     expected = candidate.reduction_t_per_year
     if expected is None or expected <= _TYPE_III_LIMIT_T:
         return None
-    return f"expected reduction is above {_TYPE_III_LIMIT_T} t a year"
+    return (
+        f"reduction_t_per_year = {float(expected):g} is above {_TYPE_III_LIMIT_T}; split the"
+        " project, or use a large-scale methodology"
+    )
 
 
 def inputs_of(
@@ -246,8 +252,8 @@ METHODOLOGY = Methodology(
     },
     applicability=(
         Check("AMS-III.C monitoring: chargers and vehicles are metered", consumption_is_metered),
-        Check("AMS-III.C baseline: data precede the project", baseline_precedes_project),
-        Check("AMS-III.C limit: 60 kt CO2e a year", within_small_scale),
+        Check("AMS-III.C baseline: data precede the project", baseline_precedes_project, True),
+        Check("AMS-III.C limit: 60 kt CO2e a year", within_small_scale, True),
     ),
     inputs_of=inputs_of,
     reductions=reductions,

@@ -55,7 +55,10 @@ def better_than_reference(candidate: Candidate) -> str | None:
     own, reference = candidate.parameters["cop_project"], candidate.parameters["cop_reference"]
     if own > reference:
         return None
-    return f"cop_project {float(own):g} is not above cop_reference {float(reference):g}"
+    return (
+        f"cop_project {float(own):g} is not above cop_reference {float(reference):g}; measure both"
+        " the same way, or leave the project out"
+    )
 
 
 def inputs_of(
@@ -111,7 +114,7 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": EF_GRID,
     },
     applicability=(
-        Check("VN_AM003 eligibility: above the reference efficiency", better_than_reference),
+        Check("VN_AM003 eligibility: above the reference efficiency", better_than_reference, True),
     ),
     inputs_of=inputs_of,
     reductions=reductions,

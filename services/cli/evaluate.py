@@ -54,7 +54,7 @@ def evaluate(
       tonne evaluate --list
       tonne evaluate --systems
       tonne evaluate tay-nam-canal
-      tonne evaluate jcm-vn-am007 --describe
+      tonne evaluate jcm-vn-am007@1.0 --describe
       echo '{"systems": [{"case": 1, "eg_mwh": 120}]}' | tonne evaluate jcm-vn-am007 -
     """
     if listed:
@@ -65,11 +65,12 @@ def evaluate(
         return
     if methodology is None:
         raise click.UsageError("METHODOLOGY is missing: name one of `tonne evaluate --list`")
+    methodology, version = _asked(methodology)
     system = programme.load().get(methodology)
     if system is not None and methodology not in methodologies.load():
         click.echo(write_json(_of_system(system), compact=compact))
         return
-    method = tools.load().get(methodology) or methodologies.find(methodology)
+    method = _find(methodology, version)
     if describe:
         click.echo(json.dumps(_described(method), indent=None if compact else 2))
         return
@@ -78,6 +79,23 @@ def evaluate(
             f"INPUTS is missing: give a JSON file with {', '.join(method.inputs)}, or --describe"
         )
     click.echo(write_json(_computed(method, inputs), compact=compact))
+
+
+def _asked(said: str) -> tuple[str, str | None]:
+    """Split `id@version`."""
+    name, at, version = said.partition("@")
+    return name, version if at else None
+
+
+def _find(name: str, version: str | None) -> Methodology | Tool:
+    tool = tools.load().get(name)
+    if tool is None:
+        return methodologies.find(name, version)
+    if version not in (None, tool.version):
+        raise MethodologyError(
+            f"tool {name} has no version {version!r}; the known one is {tool.version}"
+        )
+    return tool
 
 
 def _of_system(system: System) -> dict[str, Any]:

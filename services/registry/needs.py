@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mrv.factors import FactorBook
     from mrv.inputs import Inputs
-    from mrv.model import Methodology, RoleNeeds
+    from mrv.model import Check, Methodology, RoleNeeds
     from services.registry.entries import Device, Project, ProjectDevice
 
 
@@ -46,10 +46,14 @@ def check(project: Project, devices: Mapping[str, Device], book: FactorBook) -> 
     for condition in methodology.applicability:
         broken = condition.test(candidate)
         if broken is not None:
-            yield Finding(
-                project.kind, project.id, f"{condition.clause}: {broken}; no statement can rest "
-                "on it until that is mended", warning=True,
-            )  # fmt: skip
+            yield _outside(project, condition, broken)
+
+
+def _outside(project: Project, condition: Check, broken: str) -> Finding:
+    if condition.refuses:
+        return _finding(project, f"{condition.clause}: {broken}")
+    text = f"{condition.clause}: {broken}; the statement says that it does not hold until mended"
+    return Finding(project.kind, project.id, text, warning=True)
 
 
 def _unknown(names: frozenset[str], book: FactorBook) -> Iterator[str]:

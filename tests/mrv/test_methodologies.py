@@ -223,8 +223,13 @@ def test_applicability_names_what_does_not_hold():
     )
     assert [c.test(wrong) for c in bus.applicability] == [
         "no device has the role charging",
-        "baseline_year 2027 is after the project's first year, 2026",
-        "expected reduction is above 60000 t a year",
+        "baseline_year 2027 is after the project's first year, 2026; give the year of the survey",
+        "reduction_t_per_year = 70000 is above 60000; split the project, or use a large-scale"
+        " methodology",
+    ]
+    # a certificate or a charger can still come; a plant that is too large stays so
+    assert [c.refuses for c in (*pv.applicability, *bus.applicability)] == [
+        False, False, True, True,
     ]
     good = Candidate(
         {"baseline_year": 2025},

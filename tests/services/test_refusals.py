@@ -1,0 +1,150 @@
+"""What is refused says three things: the key, the clause or unit, and the remedy."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from services.cli.main import main
+from services.registry.entries import Registry
+from services.registry.files import read_files
+from services.registry.plan import plan
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def _evaluate(name, **changed):
+    inputs = json.loads((GOLDEN / f"{name.partition('@')[0]}.json").read_text())["inputs"]
+    given = {k: v for k, v in {**inputs, **changed}.items() if v != "absent"}
+    return CliRunner().invoke(main, ["evaluate", name, "-"], input=json.dumps(given))
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "key", "clause", "remedy"),
+    [
+        ("acm0012", {"eg_mwh": 42000, "f_cap": "absent"}, "'f_cap' is missing",
+         "part of the energy that the old plant could have released [1]", "give"),
+        ("ams-iii-c", {"charging_kwh": 3450}, "unknown key 'charging_kwh'", "", "known keys: sfc"),
+        ("ams-iii-c", {"charging_mwh": 3_450_000}, "charging_mwh over distance_km",
+         "ams-iii-c, plausibility", "give charging_mwh in MWh and distance_km in km"),
+        ("ams-iii-c", {"tdl": 6.15}, "tdl = 6.15", "[1]", "must be below 1"),
+        ("ams-iii-c", {"distance_km": -1}, "distance_km = -1", "[km]", "must not be less than 0"),
+        ("ams-iii-h", {"cod_out_kg_per_m3": 7}, "cod_out_kg_per_m3 = 7 is above cod_in_kg_per_m3",
+         "ams-iii-h, plausibility", "1000 mg/L is 1 kg/m3"),
+        ("ams-iii-h", {"cod_in_kg_per_m3": 6000}, "cod_in_kg_per_m3 = 6000", "[kg/m3]",
+         "must not be more than 200"),
+        ("ams-iii-h", {"ch4_fraction": 62}, "ch4_fraction = 62", "[1]", "must not be more than 1"),
+        ("ams-iii-h", {"flow_m3": 18_250_000, "biogas_nm3": 42_000_000}, "t are reduced",
+         "type III limit, 60 kt CO2e a year", "use a large-scale methodology"),
+        ("ams-ii-d", {"production_t": 10**6, "production_hist_t": 10**6}, "MWh are saved",
+         "type II limit, 60 GWh saved a year", "use a large-scale methodology"),
+        ("ams-i-d", {"eg_mwh": 200_000}, "eg_mwh = 200000", "AMS-I.D limit, 15 MW",
+         "give one year, or use ACM0002"),
+        ("jcm-id-am009", {"eta_project": 0.3}, "eta_project = 0.3 is not above eta_reference",
+         "ID_AM009 eligibility, efficiency above the reference", "measure both the same way"),
+        ("ams-ii-d-cupola", {"ef_grid_t_per_mwh": 1.2}, "electricity emits",
+         "AMS-II.D, fuel switch to electricity", "check sec_mwh_per_t"),
+        ("ams-iii-u", {"modes": {"car": {"share": 1.1, "ef_g_per_km": 180, "occupancy": 1.6,
+                                         "improvement": 1}}},
+         "modes.car: share = 1.1", "[1]", "must not be more than 1"),
+        ("ams-iii-u", {"modes": {n: {"share": 0.6, "ef_g_per_km": 180, "occupancy": 1.6,
+                                     "improvement": 1} for n in ("car", "bus")}},
+         "modes: the shares sum to 1.2", "ams-iii-u, plausibility", "leave out those"),
+        ("jcm-vn-am007@2.0", {}, "jcm-vn-am007 has no version '2.0'", "", "known versions: 1.0"),
+        ("tool07@6.0", {}, "tool07 has no version '6.0'", "", "the known one is"),
+    ],
+)  # fmt: skip
+def test_evaluate(name, changed, key, clause, remedy):
+    """A user would be told that something is wrong, and not what to change."""
+    told = _evaluate(name, **changed)
+    assert told.exit_code == 2, told.output
+    assert told.stdout == ""
+    for part in (key, clause, remedy):
+        assert part in told.stderr
+
+
+def test_a_version_that_is_known_is_taken():
+    """Whoever names the version for the record would be refused."""
+    told = _evaluate("jcm-vn-am007@1.0")
+    assert told.exit_code == 0
+    assert json.loads(told.stdout, parse_float=Decimal)["credit_t"] == 8584
+
+
+SITE = """
+sites: [{id: s, name: S, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}]
+devices:
+  - {id: m, site: s, class: energy_meter, profile: generic, installed: 2026-01-01T00:00:00Z}
+  - {id: ch, site: s, class: ev_charger, profile: generic, installed: 2026-01-01T00:00:00Z}
+  - {id: bus, site: s, class: vehicle, profile: generic, installed: 2026-01-01T00:00:00Z}
+projects:
+  - id: p
+    name: P
+    version: "VERSION"
+    crediting_period: {from: 2026-01-01, to: 2036-01-01}
+"""
+WIND = (
+    SITE.replace("VERSION", "18.0")
+    + """
+    methodology: ams-i-d
+    devices: [{device: m, role: generation}]
+    parameters: {ef_grid_t_per_mwh: 0.6592, capacity_mw: 20}
+"""
+)
+CHILLER = (
+    SITE.replace("VERSION", "1.0")
+    + """
+    methodology: jcm-vn-am003
+    devices: [{device: m, role: equipment}]
+    parameters: {cop_reference: 5.8, cop_project: 4.2, ef_grid_t_per_mwh: 0.6592}
+"""
+)
+BUS = (
+    SITE.replace("VERSION", "16.0")
+    + """
+    methodology: ams-iii-c
+    devices: [{device: ch, role: charging}, {device: bus, role: vehicle}]
+    parameters: {sfc_l_per_100km: 34, baseline_year: 2025, tdl: 0.0615}
+    expected: {reduction_t_per_year: 279}
+"""
+)
+
+
+def _planned(tmp_path, text):
+    file = tmp_path / "r.yaml"
+    file.write_text(text)
+    planned = plan(Registry(), read_files([file]))
+    return planned.refused, "\n".join(m for r in planned.results for m in r.messages)
+
+
+@pytest.mark.parametrize(
+    ("text", "clause", "said", "remedy"),
+    [
+        (WIND, "AMS-I.D limit: 15 MW", "capacity_mw 20 is above 15", "needs ACM0002"),
+        (CHILLER, "VN_AM003 eligibility", "cop_project", "above"),
+        (BUS.replace("2025,", "2030,"), "AMS-III.C baseline: data precede the project",
+         "baseline_year 2030 is after", "give the year of the survey"),
+        (BUS.replace("279", "70000"), "AMS-III.C limit: 60 kt", "reduction_t_per_year = 70000",
+         "split the project"),
+        (BUS.replace("16.0", "17.0"), "methodology", "no version '17.0'", "known versions: 16.0"),
+        (BUS.replace("34,", "-34,"), "[L/100 km]", "sfc_l_per_100km = -34", "must not be less"),
+        (BUS.replace("tdl", "losses"), "parameters", "unknown key 'losses'", "known keys: sfc"),
+    ],
+)  # fmt: skip
+def test_a_project_outside_its_methodology(tmp_path, text, clause, said, remedy):
+    """A plant of 20 MW would run for years before a verifier turned it down."""
+    refused, told = _planned(tmp_path, text)
+    assert refused
+    for part in (clause, said, remedy):
+        assert part in told
+
+
+def test_what_can_still_be_mended_is_only_said(tmp_path):
+    """A project could not be registered before its chargers' certificates are there."""
+    refused, told = _planned(tmp_path, BUS)
+    assert not refused, told
+    refused, told = _planned(tmp_path, WIND.replace("20}", "14}"))
+    assert not refused
+    assert "warning: " in told
+    assert "no calibration certificate for m; the statement says" in told

@@ -1,7 +1,7 @@
 # One command each; `make help` lists them.  ARGS goes to the program behind a target:
 #   make demo ARGS=--once      make test ARGS="tests/mrv -k am007"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage lint bench pages clean
+.PHONY: help setup demo test coverage lint mutants bench pages clean
 
 BIN := .venv/bin
 
@@ -26,6 +26,12 @@ lint: setup ## Style, types and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+mutants: setup ## Spoil each equation in turn: does a test notice?  Minutes; docs/mutants.md
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target .tonne/mutmut mutmut==3.8.1
+	@rm -rf mutants
+	@PYTHONPATH=$(CURDIR)/.tonne/mutmut nice -n 19 $(BIN)/python -m mutmut run $(ARGS)
+	@PYTHONPATH=$(CURDIR)/.tonne/mutmut $(BIN)/python -m mutmut results
+
 bench: setup ## Measure this machine; ends with one line of JSON
 	@$(BIN)/python -m tests.bench $(ARGS)
 
@@ -34,6 +40,6 @@ pages: setup ## Write docs/methodologies and the table of symbols from the metho
 
 clean: ## Stop local servers, then remove .venv, .tonne and caches
 	@if [ -x $(BIN)/tonne ] && [ -d .tonne ]; then $(BIN)/tonne local down; fi
-	rm -rf .venv .tonne dist build htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf .venv .tonne mutants dist build htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis .import_linter_cache
 	find ingest mrv services tests -name __pycache__ -type d -exec rm -rf {} +

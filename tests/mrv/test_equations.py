@@ -1,10 +1,13 @@
 """Equations where the worked examples have a 1 or a 0, which hides what they do."""
 
+import sys
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
-from mrv.equations import landfill, modal_shift, reductions, rice, waste_heat
+from mrv.equations import degree_days, landfill, modal_shift, reductions, rice, waste_heat
+from mrv.errors import MethodologyError
 
 
 def F(text):  # noqa: N802 - a short name for a number that is written as text
@@ -46,3 +49,33 @@ def test_organic_matter_and_water_before_the_season():
 def test_even_a_small_gain_carries_the_deduction():
     """A gain below a tonne would escape the deduction for uncertainty."""
     assert rice.after_deduction(F("1.5"), F(1), F("0.15"), F(0)) == F("0.425")
+
+
+def test_a_line_says_how_well_it_fits():
+    """A verifier would judge a building's regression by figures that are not its own."""
+    line = degree_days.fit([F(0), F(1), F(2), F(3)], [F(1), F(3), F(5), F(8)])
+    assert line.months == 4
+    # by hand: residuals 0.2, -0.1, -0.4, 0.3; their squares 0.30 of 26.75 in all
+    assert line.r_squared == pytest.approx(1 - 0.30 / 26.75)
+    assert line.cv == pytest.approx((0.30 / 2) ** 0.5 / 4.25)
+
+
+def test_a_line_that_cannot_be_fitted_says_why(monkeypatch):
+    """An engineer would be told of no remedy, or of none at all."""
+    with pytest.raises(MethodologyError) as found:
+        degree_days.fit([F(5), F(5), F(5)], [F(1), F(2), F(3)])
+    assert str(found.value) == "all months have the same cdd; no slope follows from them"
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(MethodologyError) as found:
+        degree_days.fit([F(1), F(2), F(3)], [F(1), F(2), F(3)])
+    assert str(found.value) == (
+        "a regression needs scipy, which is not installed: pip install 'tonne[estimate]';"
+        " or give intercept_mwh and slope_mwh_per_cdd"
+    )
+
+
+def test_a_small_building_has_a_small_lower_bound():
+    """A building of less than a megawatt hour would be credited with a whole one."""
+    line = degree_days.Line(12, 0.0, 0.5, 0.0, 0.0, 0.0, 0.125, 1.0, 0.0, 2.0)
+    assert degree_days.lower_bound(line, 1, F(0)) == F("0.25")
+    assert degree_days.lower_bound(replace(line, intercept=-5.0), 1, F(0)) == 0

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaError
 
-from ingest import sparkplug
 from ingest.mqtt.topics import Router, device_of, principal_of
 from ingest.wire import Parcel, encode, sort
 from services.intake.clocks import require_same_time
@@ -164,10 +163,13 @@ class Forwarder:
 
 
 def _key(topic: str, fleet: Fleet) -> str:
-    """Say what a message is sorted by: its device, or the edge node that Sparkplug numbers by."""
-    if topic.startswith(sparkplug.PREFIX):
-        return principal_of(topic) or topic
-    return device_of(topic, fleet) or topic
+    """Say what a message is sorted by: who speaks, so that a worker hears all that it says."""
+    principal = principal_of(topic)
+    if principal:
+        return principal
+    name = device_of(topic, fleet) or topic
+    index = fleet.by_id.get(name)
+    return name if index is None else fleet.devices[index].gateway or name
 
 
 def fitting(parcel: Parcel, fleet: Fleet) -> Iterator[bytes]:

@@ -144,7 +144,7 @@ def _admit(router: Router, inbox: Inbox, turn: Turn | None) -> Admitted:
         inbox.payloads,
         inbox.content_types,
         inbox.received_us,
-        None if turn is None else partial(turn.read, router.fleet, inbox),
+        None if turn is None else partial(turn.read_anew, router.fleet, inbox),
     )
     if turn is not None:
         admitted.rejected.extend(turn.outcome.rejected)

@@ -60,6 +60,10 @@ class SparkplugNodes:
         self._rebirth_s = rebirth_s
         self._nodes: dict[str, Node] | None = None
 
+    def start_empty(self) -> None:
+        """Know of no node: what follows is heard from its own beginning."""
+        self._nodes = {}
+
     def forget(self) -> None:
         """Trust nothing remembered: another process may have written."""
         self._nodes = None
@@ -122,9 +126,29 @@ class Turn:
             self._changed[name] = node
         return node
 
+    def begin(self) -> None:
+        """Begin anew: the same messages come again."""
+        self._changed.clear()
+        self.outcome = Outcome(0)
+
+    def read_anew(self, fleet: Fleet, inbox: Messages, messages: Sequence[int]) -> list[Given]:
+        """Take a batch that is the whole turn; see `read`."""
+        self.begin()
+        return self.read(fleet, inbox, messages)
+
+    def _settle(self) -> None:
+        """Let what waits be known by itself: its batch is past."""
+        for node in self._changed.values():
+            node.held = [one._replace(message=None) for one in node.held]
+
+    @property
+    def names(self) -> list[str]:
+        """Nodes that the turn has touched."""
+        return list(self._changed)
+
     def read(self, fleet: Fleet, inbox: Messages, messages: Sequence[int]) -> list[Given]:
         """
-        Take the Sparkplug messages of a batch, anew with each call.
+        Take the Sparkplug messages of a batch, after those that the turn has taken.
 
         Parameters
         ----------
@@ -133,7 +157,7 @@ class Turn:
         messages : sequence of int
             Their places in the batch.
         """
-        self._changed.clear()
+        self._settle()
         self.outcome = Outcome(len(inbox))
         host = Host(self._node, self._nodes.rules, self.outcome, fleet.by_id)
         for k in messages:
@@ -185,7 +209,7 @@ class Turn:
     def keep(self) -> None:
         """Remember what has changed, once it is durable."""
         if self._changed:
+            self._settle()
             known = self._nodes.load(self._connection)
             for name, node in self._changed.items():
-                held = [one._replace(message=None) for one in node.held]
-                known[name] = replace(node, held=held, rewritten=set())
+                known[name] = replace(node, rewritten=set())

@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
+from ingest.sparkplug import Rules
 from ingest.wire import Parcel, partition_of
 from mrv import factors
+from services.clock import now_us
 from services.intake.clocks import require_same_time
 from services.intake.counts import count_commit, count_fleet, count_messages
 from services.intake.database import Database
 from services.intake.patience import line
 from services.intake.registered import Registered, load_plan
+from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.writers import share
 from services.store import offsets, source
 from services.store.commit import Store
@@ -33,6 +36,7 @@ from services.store.offsets import VisitedError
 from services.store.source import Source
 from services.stream.homes import Homes
 from services.stream.records import Spoiled, portions
+from services.stream.sparkplug import swept
 from services.stream.versions import Version, joined, read_all
 
 if TYPE_CHECKING:
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
+    from ingest.model import Fleet
     from services.metrics import Metrics
     from services.store.commit import Committed
     from services.store.letters import Letters
@@ -77,6 +82,7 @@ class StreamCommitter:
         metrics: Metrics,
         log: FilteringBoundLogger,
         stopping: threading.Event,
+        nodes: SparkplugNodes | None = None,
     ) -> None:
         self._database = Database(
             database_url, "tonne worker", log, stopping, LIMITS,
@@ -89,6 +95,7 @@ class StreamCommitter:
         self._log = log
         self._factors = factors.load()
         self._registered = Registered(self._take_up)
+        self._nodes = nodes or SparkplugNodes(Rules())
         self._positions: dict[int, Position] = {}
         self._unsure = False
 
@@ -130,6 +137,7 @@ class StreamCommitter:
         taken = offsets.take_over(connection, self._topic, partitions)
         self._positions = {position.partition: position for position in taken}
         self._unsure = False
+        self._nodes.forget()
         self._registered.forget()
         self._registered.refresh(connection)
         found = self.positions()
@@ -162,6 +170,17 @@ class StreamCommitter:
         """Take up a new registry version while no record comes."""
         if self._positions:
             self._database.glance(lambda c: self._awake(c, self._registered.refresh))
+            self._database.glance(lambda c: self._awake(c, self._sweep))
+
+    def _sweep(self, connection: Connection[TupleRow]) -> None:
+        """Decide on messages of edge nodes that have waited too long."""
+        now = now_us()
+        for name in self._nodes.waiting(connection, now):
+            position = self._positions.get(partition_of(name, self._partitions))
+            if position is not None:
+                turn = Turn(self._nodes, connection)
+                found = [swept(turn, self._registered.held.fleet, [name], now)]
+                self._commit(connection, position, position.offset, found, turn)
 
     def _join(self, connection: Connection[TupleRow]) -> None:
         self._partitions = share(connection, Source(self._topic, self._partitions))
@@ -188,6 +207,7 @@ class StreamCommitter:
 
     def _look_again(self, connection: Connection[TupleRow]) -> None:
         self._positions = {k: offsets.reread(connection, p) for k, p in self._positions.items()}
+        self._nodes.forget()
         now = source.grow(connection, Source(self._topic, self._partitions))
         if now != self._partitions:
             self._partitions = now
@@ -212,8 +232,9 @@ class StreamCommitter:
                 first=position.offset, count=todo[0].offset - position.offset,
             )  # fmt: skip
         try:
-            found = read_all(self._registered, connection, self._topic, partition, todo)
-            self._commit(connection, position, todo, found)
+            turn = Turn(self._nodes, connection)
+            found = read_all(self._registered, connection, self._topic, partition, todo, turn)
+            self._commit(connection, position, todo[-1].offset + 1, found, turn)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             self._store_apart(connection, position, todo, error)
 
@@ -233,21 +254,23 @@ class StreamCommitter:
         spoiled = Spoiled(
             self._topic, position.partition, record.offset, record.value, "unstorable", line(error)
         )
-        self._commit(connection, position, records, [spoiled])
+        turn = Turn(self._nodes, connection)
+        self._commit(connection, position, record.offset + 1, [spoiled], turn)
 
     def _commit(
         self,
         connection: Connection[TupleRow],
         position: Position,
-        records: Sequence[Record],
+        end: int,
         found: Sequence[Parcel | Spoiled],
+        turn: Turn,
     ) -> None:
         spoiled = [one for one in found if isinstance(one, Spoiled)]
         if spoiled:
             self._keep(spoiled)
         parcel, letters = joined(found)
         began = time.monotonic()
-        committed = self._store(connection, position, records[-1].offset + 1, parcel, letters)
+        committed = self._store(connection, position, end, parcel, letters, turn)
         self._metrics.commit_seconds.observe(time.monotonic() - began)
         count_messages(self._metrics, parcel.codecs, committed.rejected, "stored")
         count_commit(self._metrics, committed)
@@ -259,23 +282,29 @@ class StreamCommitter:
         end: int,
         parcel: Parcel,
         letters: Letters,
+        turn: Turn,
     ) -> Committed:
         """Store a parcel and move the offset; devices of other partitions as their guests."""
         store, homes = self._registered.held.store, self._registered.held.homes
         strangers = homes.strangers(parcel.frames, position.partition)
-        elsewhere = homes.of(strangers)
+        theirs = {partition_of(name, self._partitions) for name in turn.names}
+        elsewhere = sorted({*homes.of(strangers), *theirs} - {position.partition})
         visits: dict[int, int] = {}
 
         def first(cursor: Cursor[TupleRow]) -> None:
             if elsewhere:
                 offsets.lock(cursor, self._topic, [position.partition, *elsewhere])
             offsets.advance(cursor, position, end)
+            turn.write(cursor)
             if elsewhere:
                 visits.update(offsets.visit(cursor, self._topic, elsewhere))
 
         store.state.forget(strangers)
         committed = store.commit(connection, parcel.frames, parcel.rejected, letters, first)
         store.state.forget(strangers)
+        turn.keep()
+        if theirs - {position.partition}:
+            self._nodes.forget()
         self._positions[position.partition] = replace(position, offset=end)
         self._own_visits(visits)
         return committed
@@ -291,7 +320,7 @@ class StreamCommitter:
         """Make the store of a new version; answer its requests for the devices that are ours."""
         plan = load_plan(connection, self._factors)
         store = Store(plan)
-        remade = store.remake_requested(connection, self._confirm, self._mine)
+        remade = store.remake_requested(connection, self._confirm, partial(self._mine, plan.fleet))
         fleet = plan.fleet
         self._log.info("registry", version=fleet.version, devices=len(fleet), devices_remade=remade)
         return Version(store, Homes(fleet, self._partitions))
@@ -299,8 +328,10 @@ class StreamCommitter:
     def _confirm(self, cursor: Cursor[TupleRow]) -> None:
         offsets.confirm(cursor, list(self._positions.values()))
 
-    def _mine(self, device_id: str) -> bool:
-        return partition_of(device_id, self._partitions) in self._positions
+    def _mine(self, fleet: Fleet, device_id: str) -> bool:
+        index = fleet.by_id.get(device_id)
+        gateway = None if index is None else fleet.devices[index].gateway
+        return partition_of(gateway or device_id, self._partitions) in self._positions
 
     def positions(self) -> dict[int, int]:
         """Return the next record to store of each partition that is ours."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class Homes:
     """
-    Home partitions, by fleet index.
+    Home partitions, by fleet index: of the principal, so that what speaks as one is one's.
 
     A record holds devices of its own partition, unless a bridge wrote it when the
     topic had another number of partitions.
@@ -24,7 +24,8 @@ class Homes:
 
     def __init__(self, fleet: Fleet, partitions: int) -> None:
         self._of: Int32 = np.array(
-            [partition_of(device.id, partitions) for device in fleet.devices], dtype=np.int32
+            [partition_of(device.gateway or device.id, partitions) for device in fleet.devices],
+            dtype=np.int32,
         )
 
     def all(self, frames: Iterable[Frame]) -> list[int]:

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from ingest.sparkplug import Rules
 from mrv import factors
 from services.intake.database import Database
 from services.intake.patience import line
 from services.intake.registered import Registered, load_plan
+from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.topics import partitions as count_partitions
 from services.intake.writers import share
 from services.store import offsets, source
@@ -31,6 +33,7 @@ from services.stream.committer import LIMITS
 from services.stream.homes import Homes
 from services.stream.past import Since, past
 from services.stream.records import portions
+from services.stream.sparkplug import MISSING
 from services.stream.versions import Version, joined, read_all
 
 if TYPE_CHECKING:
@@ -109,6 +112,8 @@ class Replayer:
         self._log = log
         self._factors = factors.load()
         self._registered = Registered(self._take_up)
+        self._nodes = SparkplugNodes(Rules())
+        self._nodes.start_empty()
         self.done = Replayed()
 
     def open(self) -> dict[int, int]:
@@ -142,8 +147,11 @@ class Replayer:
         self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
     ) -> bool:
         """Store records, unless the topic has more partitions than we knew."""
-        found = read_all(self._registered, connection, self._topic, partition, records)
+        turn = Turn(self._nodes, connection)
+        found = read_all(self._registered, connection, self._topic, partition, records, turn)
         parcel, letters = joined(found, repeated=True)
+        # a birth before the first record is not known here, and was when they first came
+        parcel.rejected = [one for one in parcel.rejected if one.reason not in MISSING]
         held = self._registered.held
         homes = held.homes.all(parcel.frames)
         held.store.state.forget()
@@ -157,6 +165,7 @@ class Replayer:
                     offsets.visit(cursor, self._topic, homes)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             return self._stored_apart(connection, partition, records, error)
+        turn.keep()
         self.done.messages += len(parcel)
         for table, rows in done.rows.items():
             if rows:

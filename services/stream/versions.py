@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ingest.wire import Parcel, join
 from services.store.letters import Letters
 from services.stream.records import Spoiled, read
+from services.stream.sparkplug import read_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet
     from services.intake.registered import Registered
+    from services.intake.sparkplug import Turn
     from services.store.commit import Store
     from services.stream.homes import Homes
     from services.stream.records import Record
@@ -41,13 +43,15 @@ def read_all(
     topic: str,
     partition: int,
     records: Sequence[Record],
+    turn: Turn,
 ) -> list[Parcel | Spoiled]:
     """Read records; a device not known is looked for in a newer registry first."""
     fleet = registered.held.fleet
-    found = [read(topic, partition, record, fleet) for record in records]
+    found = read_nodes(turn, [read(topic, partition, record, fleet) for record in records], fleet)
     if _unknown(found) and registered.refresh(connection):
         fleet = registered.held.fleet
-        found = [read(topic, partition, record, fleet) for record in records]
+        again = [read(topic, partition, record, fleet) for record in records]
+        found = read_nodes(turn, again, fleet)
     return found
 
 

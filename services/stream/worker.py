@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import InputError, ServerError
 from services.intake.patience import GaveUpError
+from services.intake.sparkplug import sparkplug_nodes
 from services.intake.topics import dead, partitions
 from services.store.offsets import FencedError
 from services.store.source import Source
@@ -63,8 +64,9 @@ async def work(
     stopping = threading.Event()
     spoiled = DeadTopic(kafka, dead(topic), log, stopping)
     committer = StreamCommitter(
-        settings.require("database_url"), Source(topic, count), spoiled.keep, metrics, log, stopping
-    )
+        settings.require("database_url"), Source(topic, count), spoiled.keep, metrics, log,
+        stopping, sparkplug_nodes(settings),
+    )  # fmt: skip
     await asyncio.to_thread(committer.open)
     storing = Storing(committer)
     app = build_app(

@@ -33,6 +33,13 @@ def test_the_specification_knows_every_key(file):
     assert [f"{e.json_path}: {e.message}" for e in validator.iter_errors(FILES[file])] == []
 
 
+def test_a_misspelt_key_is_found():
+    """A schema that takes anything would let every other file of ours through as well."""
+    validator = jsonschema.validators.validator_for(SCHEMA)(SCHEMA)
+    wrong = {"services": {"run": {"image": "tonne:0.1.0", "comand": ["run"]}}}
+    assert ["$.services.run"] == [e.json_path for e in validator.iter_errors(wrong)]
+
+
 @service
 def test_images_are_pinned_and_limited(file, name):
     """A tag that moves changes the database's version overnight; no limit starves the others."""

@@ -34,6 +34,15 @@ def test_kubernetes_knows_every_field(manifest, version):
     kubernetes_validate.validate(manifest, version, strict=True)
 
 
+def test_a_misspelt_field_is_found():
+    """A check that takes anything would let every other manifest of ours through as well."""
+    wrong = {
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "dta": {"A": "b"},
+    }  # fmt: skip
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, "1.37", strict=True)
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda f: f.name)
 def test_every_file_is_applied(folder):
     """A file that no kustomization names would never reach the cluster."""

@@ -123,6 +123,33 @@ def drawn(energy: Fraction, emission_factor: Fraction, losses: Fraction) -> Frac
     return energy * emission_factor * (1 + losses)
 
 
+def beyond_history(electricity: Fraction, history: Fraction, deviation: Fraction) -> Fraction:
+    """
+    Generation of a retrofitted plant beyond what it made before; never below zero.
+
+    EG_PJ = EG_facility - (EG_hist + sigma_hist)
+
+    Parameters
+    ----------
+    electricity : Fraction
+        EG_facility, of the year. [MWh]
+    history : Fraction
+        EG_hist, mean of the years before. [MWh]
+    deviation : Fraction
+        sigma_hist, their standard deviation. [MWh]
+
+    Returns
+    -------
+    Fraction
+        [MWh]
+
+    References
+    ----------
+    AMS-I.D v18, retrofit and capacity addition.
+    """
+    return max(electricity - history - deviation, electricity * 0)
+
+
 def net(generated: Fraction, auxiliary: Fraction) -> Fraction:
     """
     Electricity that a plant supplies after its own use.

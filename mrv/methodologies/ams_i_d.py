@@ -13,7 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mrv.equations.electricity import displaced
+from mrv.equations.electricity import beyond_history, displaced
 from mrv.equations.reductions import reduction
 from mrv.methodologies._shared import EF_GRID, NOTHING
 from mrv.model import Check, Condition, Methodology, Reductions, RoleNeeds
@@ -33,6 +33,17 @@ _WH_PER_MWH = 10**6
 _LIMIT_MWH = 15 * 8784
 # Whole micrograms a watt-hour, so that rows add up to the period exactly.
 _EF_EX_ANTE = replace(EF_GRID, places=6, meaning="combined margin of the grid", side="baseline")
+
+
+_HISTORY = ParameterSpec(
+    unit="MWh",
+    meaning="mean yearly generation of the plant before its retrofit",
+    default="0",
+    maximum="10000000",
+    source="five years of records; 0 for a new plant",
+    symbol="EG_hist",
+    side="baseline",
+)
 
 
 def meters_are_certified(candidate: Candidate) -> str | None:
@@ -67,14 +78,22 @@ def inputs_of(
     del factors, year
     return {
         "eg_mwh": sum((a.value for a in activities), start=NOTHING) / _WH_PER_MWH,
+        "eg_hist_mwh": NOTHING,  # a live project is a new plant
+        "sigma_hist_mwh": NOTHING,
         "ef_grid_t_per_mwh": parameters["ef_grid_t_per_mwh"],
     }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE_y = EG_PJ,y * EF_grid,y; PE_y = 0; LE_y = 0; ER_y = BE_y. [tCO2]."""
+    """
+    BE_y = EG_PJ,y * EF_grid,y; PE_y = 0; LE_y = 0; ER_y = BE_y. [tCO2].
+
+    EG_PJ,y is EG_facility,y of a new plant, and EG_facility,y - (EG_hist + sigma_hist)
+    of a retrofit.
+    """
     del factors
-    baseline = displaced(inputs["eg_mwh"], inputs["ef_grid_t_per_mwh"])
+    added = beyond_history(inputs["eg_mwh"], inputs["eg_hist_mwh"], inputs["sigma_hist_mwh"])
+    baseline = displaced(added, inputs["ef_grid_t_per_mwh"])
     return Reductions(baseline, NOTHING, NOTHING, reduction(baseline, NOTHING, NOTHING))
 
 
@@ -110,10 +129,14 @@ METHODOLOGY = Methodology(
             meaning="net electricity to the grid, export less import",
             maximum="10000000",
             source="main and check meter, compared with monthly invoices",
-            symbol="EG_PJ,y",
+            symbol="EG_facility,y",
             option="C",
             frequency="hourly or finer",
             side="baseline",
+        ),
+        "eg_hist_mwh": _HISTORY,
+        "sigma_hist_mwh": replace(
+            _HISTORY, meaning="standard deviation of those years", symbol="sigma_hist"
         ),
         "ef_grid_t_per_mwh": replace(_EF_EX_ANTE, places=None),
     },
@@ -124,5 +147,5 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     reductions=reductions,
     conditions=(Condition("AMS-I.D limit, 15 MW", within_generation),),
-    rules=("A retrofit counts only what exceeds history plus its deviation; not covered here.",),
+    rules=("A retrofit counts only what exceeds the years before plus their deviation.",),
 )

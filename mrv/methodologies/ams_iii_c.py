@@ -21,7 +21,7 @@ from mrv.equations.reductions import reduction
 from mrv.equations.transport import baseline_factor, by_distance, specific_consumption
 from mrv.errors import MethodologyError
 from mrv.inputs import ParameterSpec
-from mrv.methodologies._shared import LEAKAGE
+from mrv.methodologies._shared import DIESEL, LEAKAGE, diesel
 from mrv.model import Check, Methodology, Reductions, RoleNeeds
 
 if TYPE_CHECKING:
@@ -103,12 +103,14 @@ def inputs_of(
         "charging_mwh": _total(activities, "charging") / _WH_PER_MWH,
         "ef_grid_t_per_mwh": factors.select("grid.vn", "consumed", begin).value,
         "tdl": losses,
-        "leakage_t": _NOTHING,  # a year's leakage has no part in an interval
+        # neither has a meter, or a part in an interval
+        "project_diesel_l": _NOTHING,
+        "leakage_t": _NOTHING,
     }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE = EF_BL,km * DD * 10^-6; PE = EC * EF_el / (1 - TDL); ER = BE - PE - LE. [tCO2]."""
+    """BE = EF_BL,km * DD * 10^-6; PE = EC * EF_el / (1 - TDL) + FC; ER = BE - PE - LE. [tCO2]."""
     per_km = baseline_factor(
         specific_consumption(
             inputs["sfc_l_per_100km"], factors.select("diesel.density", "avoided").value
@@ -119,7 +121,8 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
         inputs["years_since_baseline"],
     )
     baseline = by_distance(inputs["distance_km"], per_km)
-    project = consumed(inputs["charging_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
+    power = consumed(inputs["charging_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
+    project = power + diesel(inputs["project_diesel_l"], factors)
     leakage = inputs["leakage_t"]
     return Reductions(
         baseline,
@@ -245,6 +248,9 @@ METHODOLOGY = Methodology(
             published="grid.vn",
         ),
         "tdl": _LOSSES,
+        "project_diesel_l": replace(
+            DIESEL, default="0", meaning="diesel that hybrid project vehicles burn"
+        ),
         "leakage_t": replace(
             LEAKAGE,
             meaning="replaced vehicles that were sold on and not scrapped, of the year",

@@ -40,6 +40,10 @@ def methodology(method: Methodology) -> dict[str, Any]:
             "quantity": needs.quantity,
             "side": needs.side,
             "required": needs.required,
+            "symbol": needs.symbol,
+            "source": needs.source,
+            "option": "C",
+            "yearly_cap": None if needs.cap is None else needs.cap[0],
             "params": _object(needs.params),
         }
         for role, needs in method.roles.items()
@@ -54,7 +58,10 @@ def methodology(method: Methodology) -> dict[str, Any]:
         "roles": roles,
         "parameters": _object(method.parameters),
         "applicability": [
-            *(check.clause for check in method.applicability),
+            *(
+                f"{check.clause}{' (refused where it does not hold)' if check.refuses else ''}"
+                for check in method.applicability
+            ),
             *(condition.clause for condition in method.conditions),
         ],
         "rules": list(method.rules),

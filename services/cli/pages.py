@@ -104,7 +104,9 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
     yield "\n## In a project\n"
     for role, needs in about["roles"].items():
         classes = " or ".join(needs["classes"])
-        yield f"Role `{role}`: {needs['quantity']} of {classes}, {needs['side']} side.\n"
+        cap = f", at most `{needs['yearly_cap']}`" if needs["yearly_cap"] else ""
+        yield f"Role `{role}`: {needs['symbol']}, {needs['quantity']} of {classes}: {needs['source']},"
+        yield f"option {needs['option']}, {needs['side']} side{cap}.\n"
         yield from _some(needs["params"])
     yield "Parameters of the project:\n"
     yield from _some(about["parameters"])

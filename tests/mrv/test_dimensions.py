@@ -37,6 +37,7 @@ CASES = {
     "electricity.at_generation": (("tCO2/MWh", ""), "tCO2/MWh"),
     "electricity.consumed": (("MWh", "tCO2/MWh", ""), "tCO2"),
     "electricity.drawn": (("MWh", "tCO2/MWh", ""), "tCO2"),
+    "electricity.beyond_history": (("MWh", "MWh", "MWh"), "MWh"),
     "electricity.net": (("MWh", "MWh"), "MWh"),
     "electricity.captive": (("kW", "day"), "MWh"),
     "reductions.reduction": (("tCO2", "tCO2", "tCO2"), "tCO2"),

@@ -79,3 +79,20 @@ def test_a_project_that_is_none_of_the_methodologys_is_refused(name, changed, sa
     """A switch to a dirty grid would be filed as energy efficiency."""
     with pytest.raises(MethodologyError, match=said):
         evaluate(find(name), {**_golden(name), **changed}, BOOK, name)
+
+
+def test_a_retrofit_earns_only_what_it_adds():
+    """An old plant would be credited for what it made all along."""
+    method, inputs = find("ams-i-d"), _golden("ams-i-d")
+    old = {**inputs, "eg_hist_mwh": 30_000, "sigma_hist_mwh": Decimal("339.2")}
+    new = evaluate(method, old, BOOK, "x").baseline_t
+    assert new == 4_000 * Fraction(str(inputs["ef_grid_t_per_mwh"]))
+    assert evaluate(method, {**old, "eg_hist_mwh": 40_000}, BOOK, "x").reduction_t == 0
+
+
+def test_a_hybrids_fuel_counts_against_it():
+    """A hybrid bus would drive on diesel for nothing."""
+    method, inputs = find("ams-iii-c"), _golden("ams-iii-c")
+    clean = evaluate(method, inputs, BOOK, "x").reduction_t
+    fuel = evaluate(method, {**inputs, "project_diesel_l": 1000}, BOOK, "x").reduction_t
+    assert float(clean - fuel) == pytest.approx(2.67649, abs=1e-5)

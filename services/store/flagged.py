@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ingest.model import Device
 
 
+_HOUR_S = 3_600
+
+
 class Flagged(NamedTuple):
     """A flag, and the value that it is about; None where it is about the reading's time."""
 
@@ -40,7 +43,11 @@ def count_readings(conn: Connection[TupleRow], device: Device, begin_us: int, en
 def flags_of(
     conn: Connection[TupleRow], device: Device, begin_us: int, end_us: int
 ) -> list[Flagged]:
-    """Flags of a device's readings in [begin, end), in the order of their times."""
+    """
+    Flags of a device's readings in [begin, end), in the order of their times.
+
+    With them what arrival said: channels left empty because their value cannot be.
+    """
     channels = [c for c in classes.load()[device.class_id].channels if c != TIME]
     values = " ".join(f"WHEN '{name}' THEN r.{name}::float8" for name in channels)
     cursor = conn.cursor(row_factory=tuple_row)
@@ -48,9 +55,12 @@ def flags_of(
         "SELECT (extract(epoch FROM f.time) * 1000000)::bigint, f.channel, f.test,"
         f" CASE f.channel {values} END"
         f" FROM quality_flag f JOIN reading_{device.class_id} r USING (device_id, time)"
-        " WHERE f.device_id = %s AND f.time >= %s AND f.time < %s"
-        " ORDER BY f.time, f.channel, f.test",
-        (device.id, stamp(begin_us), stamp(end_us)),
+        " WHERE f.device_id = %(id)s AND f.time >= %(begin)s AND f.time < %(end)s"
+        " UNION ALL SELECT (extract(epoch FROM r.time) * 1000000)::bigint, said.key, said.value,"
+        f" NULL FROM reading_{device.class_id} r CROSS JOIN LATERAL jsonb_each_text(r.flags) said"
+        " WHERE r.device_id = %(id)s AND r.time >= %(begin)s AND r.time < %(end)s"
+        " AND r.flags IS NOT NULL ORDER BY 1, 2, 3",
+        {"id": device.id, "begin": stamp(begin_us), "end": stamp(end_us)},
     )
     return [Flagged(utc_text(us), *rest) for us, *rest in cursor.fetchall()]
 
@@ -64,8 +74,9 @@ def clock_of(conn: Connection[TupleRow], device: str) -> str | None:
     if row is None:
         return None
     clock, offset_s, drift, day = row
-    moves = "" if drift is None else f", {drift:+.1f} s a day"
-    return f"{clock}: {offset_s:+.1f} s on {day}{moves}"
+    off = f"{offset_s:+.1f} s" if abs(offset_s) < _HOUR_S else f"{offset_s / _HOUR_S:+,.0f} h"
+    moves = f", {drift:+.1f} s a day" if clock == "drifting" else ""
+    return f"{clock}: {off} on {day}{moves}"
 
 
 def beside(conn: Connection[TupleRow], device: str) -> tuple[tuple[str, ...], float]:

@@ -121,3 +121,21 @@ def test_meters_that_the_registry_puts_side_by_side_are_compared_unasked(tonne, 
         assert f"1 intervals compared with {other}, 0 differ" in told
         told = tonne("quality", "--device", device, "--tolerance", "5", *SPAN).output
         assert "1 differ" in told
+
+
+def test_what_was_refused_at_arrival_is_told_beside_the_flags(tonne, database_url):
+    """The worst value of a day would be missing among those that a technician is shown."""
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            'UPDATE reading_pv_inverter SET flags = \'{"dc_voltage_v": "out_of_range"}\''
+            " WHERE time = '2026-03-20T04:00Z'"
+        )
+    found = json.loads(tonne("quality", "--device", "inv-1", *SPAN, "--json").output)
+    assert [row for row in found if row["test"] == "out_of_range"] == [
+        {
+            "time": "2026-03-20T04:00:00Z",
+            "channel": "dc_voltage_v",
+            "test": "out_of_range",
+            "value": None,
+        }
+    ]

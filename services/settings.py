@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     require_accepted_factors : bool
         Refuse to submit a statement that rests on a factor from memory which its
         project does not accept by name.
+    dead_letter_days : int, optional
+        How many days `tonne deadletter expire` keeps; without it nothing ever goes.
 
     Raises
     ------
@@ -117,6 +119,7 @@ class Settings(BaseSettings):
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
     require_accepted_factors: bool = False
+    dead_letter_days: int | None = Field(default=None, ge=30)
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingest.errors import InputError
 
@@ -64,11 +64,11 @@ class Count:
 
 def count_letters(conn: Connection[TupleRow], wanted: Filter) -> list[Count]:
     """Return dead letters by reason and device, the most frequent first."""
-    where, values = _where(wanted)
+    condition, values = where(wanted)
     rows = conn.execute(
         "SELECT d.reason, d.device_id, count(*), count(*) FILTER (WHERE NOT EXISTS "
         "(SELECT FROM dead_letter_replay r WHERE r.dead_letter_id = d.id)), "
-        f"min(d.received), max(d.received) FROM dead_letter d {where} "
+        f"min(d.received), max(d.received) FROM dead_letter d {condition} "
         "GROUP BY d.reason, d.device_id ORDER BY 3 DESC, 1, 2",
         values,
     )
@@ -79,9 +79,9 @@ def list_letters(
     conn: Connection[TupleRow], wanted: Filter, limit: int | None = None
 ) -> list[DeadLetter]:
     """Return dead letters, newest first."""
-    where, values = _where(wanted)
+    condition, values = where(wanted)
     rows = conn.execute(
-        f"SELECT {_COLUMNS} FROM dead_letter d {where} ORDER BY d.id DESC LIMIT %(limit)s",
+        f"SELECT {_COLUMNS} FROM dead_letter d {condition} ORDER BY d.id DESC LIMIT %(limit)s",
         {**values, "limit": limit},
     )
     return [DeadLetter(*row) for row in rows]
@@ -111,7 +111,7 @@ def mark_replayed(conn: Connection[TupleRow], letter_id: int, author: str) -> No
     )
 
 
-def _where(wanted: Filter) -> tuple[str, dict[str, object]]:
+def where(wanted: Filter) -> tuple[str, dict[str, object]]:
     """Only the conditions that were asked for, so that each can use its index."""
     conditions = {
         "ids": ("d.id = ANY(%(ids)s)", None if wanted.ids is None else list(wanted.ids)),
@@ -126,3 +126,25 @@ def _where(wanted: Filter) -> tuple[str, dict[str, object]]:
         texts.append("NOT EXISTS (SELECT FROM dead_letter_replay r WHERE r.dead_letter_id = d.id)")
     values: dict[str, object] = {name: value for name, (_, value) in asked.items()}
     return ("WHERE " + " AND ".join(texts) if texts else ""), values
+
+
+def of_period(
+    conn: Connection[TupleRow], principals: Sequence[str], from_us: int, to_us: int
+) -> list[tuple[Any, ...]]:
+    """
+    Messages that were refused of some devices or gateways in [from, to), oldest first.
+
+    Returns
+    -------
+    list of tuple
+        id, microseconds of receipt, principal, topic, device, reason, detail,
+        content type, bytes, SHA-256 in hex.
+    """
+    edge = "to_timestamp(%s / 1000000) + %s %% 1000000 * interval '1 microsecond'"
+    return conn.execute(
+        "SELECT id, (extract(epoch FROM received) * 1000000)::bigint, principal, topic, device_id,"
+        " reason, detail, content_type, length(payload)::bigint, encode(sha256, 'hex')"
+        " FROM dead_letter WHERE (principal = ANY(%s) OR device_id = ANY(%s))"
+        f" AND received >= {edge} AND received < {edge} ORDER BY received, id",
+        (list(principals), list(principals), from_us, from_us, to_us, to_us),
+    ).fetchall()

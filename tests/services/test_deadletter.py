@@ -3,6 +3,7 @@
 import json
 import threading
 
+import cbor2
 import psycopg
 import pytest
 from click.testing import CliRunner
@@ -11,6 +12,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from services.cli.legible import legible
 from services.cli.main import main
+from services.cli.partial import dump, partial
 
 PAYLOAD = b'{"ts": \xff\x00 broken'
 
@@ -133,3 +135,97 @@ def test_a_letter_shows_what_its_codec_made_of_it(tonne):
     assert json.loads(tonne("show", 1, "--json").stdout)["read"] == [
         "json: invalid_utf8: byte 7: invalid start byte; send UTF-8"
     ]
+
+
+def test_letters_stand_in_groups(tonne):
+    """A thousand refusals of one gateway would have to be read one by one."""
+    rows = json.loads(
+        tonne("list", "--group-by", "reason", "--group-by", "device", "--json").stdout
+    )
+    assert [(r["reason"], r["device"], r["refused"], r["example"]) for r in rows] == [
+        ("bad_json", "a", 1, 1),
+        ("unknown_device", None, 1, 2),
+    ]
+    (row,) = json.loads(tonne("list", "--group-by", "topic", "--json").stdout)
+    assert (row["topic"], row["refused"]) == ("tonne/v1/a/telemetry", 2)
+    assert "such as 1" in tonne("list", "--group-by", "reason", "--reason", "bad_json").stdout
+
+
+@pytest.mark.parametrize(
+    ("payload", "position", "values"),
+    [
+        (b'{"ts": 1, "values": {"a": 12.5,}}', 31, ["ts=1", "a=12.5"]),
+        (b'{"ts": 1, "x": "\xff"}', 16, ["ts=1"]),
+        (b'{"ts": 1, "x": 2}', None, ["ts=1", "x=2"]),
+        (cbor2.dumps([{0: "a", 2: 1.5}, {0: "b", 2: 2.5}])[:-3], 15, ["{0: 'a', 2: 1.5}"]),
+        (b"\x9f\xa1\x00\x61a\xff", None, ["{0: 'a'}"]),
+        (b"\x99\x00\x02\x01", None, ["1"]),
+        (b"", 0, []),
+    ],
+)
+def test_the_place_where_bytes_break_off_is_named(payload, position, values):
+    """A technician would look for a stray comma in a page of numbers."""
+    found = partial(payload)
+    assert (found.position, found.values) == (position, values)
+    lines = dump(payload, found.position)
+    assert sum(line.startswith(">") for line in lines) == (position is not None and bool(payload))
+
+
+def test_show_marks_the_broken_place(tonne):
+    """The bytes alone do not say where in them it went wrong."""
+    shown = tonne("show", 1).stdout
+    assert "broken        at byte 7: invalid start byte" in shown
+    assert "> 000000  7b 22 74 73 22 3a 20 ff" in shown
+    assert json.loads(tonne("show", 1, "--json").stdout)["position"] == 7
+
+
+def test_a_lot_of_some_time_is_sent_again(tonne, heard):
+    """After a profile was mended, a day's refusals would have to be named one by one."""
+    _, arrived = heard
+    assert json.loads(tonne("replay", "--to", "2020-01-01T00:00:00Z", "--json").stdout) == []
+    sent = json.loads(tonne("replay", "--from", "2020-01-01T00:00:00Z", "--json").stdout)
+    assert sent == [1, 2]
+    assert arrived.acquire(timeout=10)
+    assert arrived.acquire(timeout=10)
+
+
+def _age(url, days):
+    """Write letters of long ago, as if they had come then."""
+    with psycopg.connect(url) as conn:
+        conn.execute(
+            "INSERT INTO dead_letter (received, topic, principal, reason, detail, payload, sha256)"
+            " SELECT now() - %s * interval '1 day', 't', 'a', 'old', 'why', 'x', sha256('x')"
+            " FROM generate_series(1, 3)",
+            [days],
+        )
+        conn.execute("INSERT INTO dead_letter_replay (dead_letter_id) VALUES (3)")
+
+
+def test_what_policy_no_longer_keeps_goes_and_is_recorded(tonne, database_url, monkeypatch):
+    """Refused bytes would pile up for ever, or go without anyone knowing what they were."""
+    _age(database_url, 100)
+    assert tonne("expire").exit_code == 2  # no policy
+    assert tonne("expire", "--days", 29).exit_code == 2
+    monkeypatch.setenv("TONNE_DEAD_LETTER_DAYS", "60")
+    assert json.loads(tonne("expire", "--dry-run", "--json").stdout)["letters"] == 3
+    assert json.loads(tonne("expire", "--json").stdout)["letters"] == 3
+    assert "removed: 0" in tonne("expire").stdout
+    assert [r["id"] for r in json.loads(tonne("list", "--json").stdout)] == [2, 1]
+    (gone,) = json.loads(tonne("expire", "--history", "--json").stdout)
+    assert (gone["letters"], gone["reasons"]) == (3, {"old": 3})
+    assert "old 3" in tonne("expire", "--history").stdout
+
+
+@pytest.mark.parametrize("role", ["tonne_owner", "tonne_ingest", "tonne_mrv", "tonne_api", None])
+def test_nobody_removes_a_letter_by_hand(database_url, tonne, role):
+    """Whoever sent false readings could take back the trace of the refused ones."""
+    _age(database_url, 100)
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("SELECT tonne_expire_dead_letters(now() - interval '60 days', 'me')")
+        with pytest.raises(psycopg.errors.InvalidParameterValue):
+            conn.execute("SELECT tonne_expire_dead_letters(now(), 'me')")
+        if role:
+            conn.execute(f"SET ROLE {role}")
+        for table in ("dead_letter", "dead_letter_removal"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                conn.execute(f"DELETE FROM {table}")

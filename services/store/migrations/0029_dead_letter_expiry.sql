@@ -72,7 +72,7 @@ BEGIN
         RAISE EXCEPTION 'dead letters are kept for 30 days at least, not only since %', older_than
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    LOCK TABLE dead_letter_removal IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM pg_advisory_xact_lock(hashtext('tonne_expire_dead_letters'));
     SELECT array_agg(d.id) INTO going FROM dead_letter d WHERE d.received < older_than;
     IF going IS NULL THEN
         RETURN 0;

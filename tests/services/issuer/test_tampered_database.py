@@ -128,6 +128,18 @@ def test_what_an_owner_changed_is_named(url, case):
     assert case["named"] in str(report.to_json())
 
 
+def test_dead_letters_that_policy_removed_are_no_break(url):
+    """An operator who keeps to the rules would stand there as one who hid refused readings."""
+    with connect(url) as conn:
+        removed = conn.execute(
+            "SELECT tonne_expire_dead_letters(now() - interval '30 days', 'me')"
+        ).fetchone()
+        report = audit(conn, logged.NOW)
+        conn.rollback()
+    assert removed == (2,)
+    assert report.first_break is None, report.to_json()
+
+
 def test_no_table_is_forgotten(url):
     """A table that comes later would be outside of every audit, and nobody would know."""
     with connect(url) as conn:

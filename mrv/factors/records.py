@@ -88,6 +88,12 @@ def book_of(records: Iterable[Mapping[str, Any]]) -> FactorBook:
     return FactorBook(from_record(record) for record in records)
 
 
+def unpublished(factors: Iterable[Factor]) -> list[str]:
+    """Return the ids that this version of tonne does not publish: a registry brought them."""
+    own = {factor.id for factor in load()}
+    return sorted(factor.id for factor in factors if factor.id not in own)
+
+
 def departures(factors: Iterable[Factor]) -> list[str]:
     """
     Say which factors of a pack are not the ones that this version of tonne publishes.

@@ -9,7 +9,7 @@ from mrv import canonical
 from mrv.calendar import instant_us
 from mrv.digest import DayLeaf, differences, digest_leaves
 from mrv.errors import CanonicalError, FactorError, PeriodError
-from mrv.factors.records import book_of, departures
+from mrv.factors.records import book_of, departures, unpublished
 from mrv.rounding import UG_PER_T
 from mrv.statement.body import Label, compose
 from mrv.statement.evidence import intervals_digest, same
@@ -37,7 +37,9 @@ def plan_and_factors(subject: Subject) -> str:
     other = departures(book)
     if other:
         raise FactorError("; ".join(other))
-    return f"{len(subject.plan.devices)} devices, {len(book)} factors"
+    brought = unpublished(book)
+    doubt = f"; compare with their source, not published by tonne: {', '.join(brought)}"
+    return f"{len(subject.plan.devices)} devices, {len(book)} factors{doubt if brought else ''}"
 
 
 def _same_digest(name: str, data: bytes, subject: Subject) -> None:

@@ -105,8 +105,8 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
     for role, needs in about["roles"].items():
         classes = " or ".join(needs["classes"])
         cap = f", at most `{needs['yearly_cap']}`" if needs["yearly_cap"] else ""
-        yield f"Role `{role}`: {needs['symbol']}, {needs['quantity']} of {classes}: {needs['source']},"
-        yield f"option {needs['option']}, {needs['side']} side{cap}.\n"
+        yield f"Role `{role}`: {needs['symbol']}, {needs['quantity']} of {classes}:"
+        yield f"{needs['source']}, option {needs['option']}, {needs['side']} side{cap}.\n"
         yield from _some(needs["params"])
     yield "Parameters of the project:\n"
     yield from _some(about["parameters"])

@@ -8,6 +8,7 @@ import pytest
 from mrv import factors
 from mrv.errors import FactorError
 from mrv.factors.ledger import Ledger
+from mrv.factors.records import departures, unpublished
 
 ENTRY = """
 [[factor]]
@@ -119,3 +120,16 @@ def test_a_ledger_lists_what_was_used():
     ledger.select("diesel.co2", "avoided")
     ledger.select("grid.vn", "consumed", date(2026, 1, 1))
     assert [f.id for f in ledger.used()] == ["diesel-co2", "vn-grid-2023"]
+
+
+def test_factors_that_a_registry_brought_are_told_from_ours():
+    """A verifier would take an operator's number for a published one."""
+    (brought,) = factors.read(ENTRY.replace('"k"', '"grid.vn"').replace('"avoided"', '"consumed"')
+                              .replace("verified", "valid_from = 2031-01-01\nverified"), "t.toml")  # fmt: skip
+    book = factors.load().with_more([brought])
+    assert unpublished(book) == ["a"]
+    assert unpublished(factors.load()) == []
+    assert departures(book) == []
+    assert book.select("grid.vn", "consumed", date(2032, 1, 1)).id == "a"
+    # one whose id is ours stays out, whatever it says
+    assert list(book.with_more([brought])) == list(book)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
-    from services.api.oidc import Verifier
+    from services.api.oidc import Tokens
     from services.metrics import Metrics
 
 _READERS, _WRITERS, _WAIT_S = 8, 4, 5.0
@@ -65,7 +65,7 @@ class Choices:
 
     home: Path
     rate_per_s: float
-    oidc: Verifier | None = None
+    oidc: Tokens | None = None
 
 
 def make_app(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.api.principals import CHALLENGE, PUBLIC, Principal
+from services.api.principals import CHALLENGE, Principal
 from services.api.problems import ProblemError
 from services.store import api_keys
 
@@ -12,25 +12,21 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.api.oidc import Verifier
+    from services.api.oidc import Tokens
 
 # a token of three parts is a JWT, RFC 7519
 _JWT_DOTS = 2
 
 
-def authenticate(
-    conn: Connection[TupleRow], authorization: str | None, oidc: Verifier | None
-) -> Principal:
+def authenticate(conn: Connection[TupleRow], authorization: str, oidc: Tokens | None) -> Principal:
     """
     Return who asks.
 
     Raises
     ------
     ProblemError
-        401 where a token is given and is not valid; it is never taken for none.
+        401 where it is not valid; it is never taken for none.
     """
-    if authorization is None:
-        return PUBLIC
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:

@@ -22,7 +22,7 @@ _KEYS_FOR_S = 300
 _TIMEOUT_S = 5
 
 
-class Verifier:
+class Tokens:
     """
     Checks tokens of one issuer for one audience.
 

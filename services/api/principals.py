@@ -8,6 +8,7 @@ answered as if it were not there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 from services.api.problems import ProblemError
 
@@ -44,7 +45,7 @@ class Principal:
 PUBLIC = Principal("public", "public", "public", ())
 
 
-def require(principal: Principal, roles: tuple[str, ...]) -> None:
+def refuse(principal: Principal, roles: tuple[str, ...]) -> NoReturn:
     """
     Refuse a principal of another role.
 
@@ -53,8 +54,6 @@ def require(principal: Principal, roles: tuple[str, ...]) -> None:
     ProblemError
         401 without a token, 403 with one of another role.
     """
-    if principal.role in roles:
-        return
     if principal.role == "public":
         raise ProblemError(401, "this needs a token; give `Authorization: Bearer TOKEN`", CHALLENGE)
     raise ProblemError(

@@ -8,6 +8,7 @@ caller learns nothing of the inside.
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 MEDIA_TYPE = "application/problem+json"
-_FIRST_SERVER_ERROR = 500
+_NOT_ALLOWED = 405
 _SHOWN = 5
 
 
@@ -91,9 +92,12 @@ def status_of(error: Exception) -> int | None:
 def install(app: FastAPI, log: FilteringBoundLogger) -> None:
     """Answer every error of the application with a problem document."""
 
-    def known(_request: Request, error: Exception) -> Response:
+    def known(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
-            return problem(error.status_code, str(error.detail), error.headers)
+            allowed = _allowed(request) if error.status_code == _NOT_ALLOWED else {}
+            return problem(
+                error.status_code, str(error.detail), {**(error.headers or {}), **allowed}
+            )
         if isinstance(error, RequestValidationError):
             return _invalid(error)
         status = status_of(error)
@@ -115,6 +119,17 @@ def install(app: FastAPI, log: FilteringBoundLogger) -> None:
         psycopg.Error, Exception,
     ):  # fmt: skip
         app.add_exception_handler(kind, known)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """Name every method that the address has; the router knows those of one route only."""
+    methods = {
+        method.upper()
+        for path, operations in request.app.openapi()["paths"].items()
+        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)), request.url.path)
+        for method in operations
+    }
+    return {"Allow": ", ".join(sorted(methods))}
 
 
 def _invalid(error: RequestValidationError) -> Response:

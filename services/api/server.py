@@ -7,6 +7,7 @@ would hold a connection for ever.
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -103,6 +104,9 @@ def serve(app: FastAPI, bind: str) -> None:
         raise ServerError(
             f"the API cannot listen on {bind}; set TONNE_API_BIND to a free address"
         ) from None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn ends by itself and then sends us the signal again: that one is done with
+        signal.signal(number, lambda *_: None)
     server.run(sockets=sockets)
     if not server.started:
         raise ServerError("the API could not start; its log says why")

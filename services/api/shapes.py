@@ -13,6 +13,10 @@ Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 State = Literal["draft", "submitted", "verified", "rejected", "issued", "superseded", "revoked"]
 
 
+# a line of text: no control characters, which no database and no page would show
+Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
 class Shape(BaseModel):
     """Base of all: unknown keys are refused in requests."""
 
@@ -290,13 +294,13 @@ class Issued(Shape):
 class Reason(Shape):
     """Why a step is taken; it stands in the record."""
 
-    reason: str = Field(min_length=1, max_length=2_000, examples=["late readings of inv-003"])
+    reason: Line = Field(max_length=2_000, examples=["late readings of inv-003"])
 
 
 class NewKey(Shape):
     """An API key to be made; no `projects`: all of them."""
 
-    name: str = Field(min_length=1, max_length=200, examples=["Third-party entity"])
+    name: Line = Field(max_length=200, examples=["Third-party entity"])
     role: Literal["operator", "verifier", "auditor", "admin"]
     projects: list[Id] | None = Field(default=None, max_length=1_000)
     expires: datetime | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.api.oidc import Verifier
+    from services.api.oidc import Tokens
     from services.store.api_keys import ApiKey
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -59,11 +59,11 @@ def _serve() -> None:
     log.info("stopped")
 
 
-def _oidc(settings: Settings) -> Verifier | None:
-    from services.api.oidc import Verifier  # noqa: PLC0415
+def _oidc(settings: Settings) -> Tokens | None:
+    from services.api.oidc import Tokens  # noqa: PLC0415
 
     issuer, audience, url = settings.oidc_issuer, settings.oidc_audience, settings.oidc_jwks_url
-    return Verifier(issuer, audience, url) if issuer and audience and url else None
+    return Tokens(issuer, audience, url) if issuer and audience and url else None
 
 
 @api.group()

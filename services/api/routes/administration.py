@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from services.api import shapes
-from services.api.asking import ALL_ROLES, Ask
+from services.api.asking import Admin, Reader
 from services.api.paging import Cursor, Limit, page
 from services.api.problems import ProblemError
 from services.store import api_keys, api_records
@@ -19,62 +19,60 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.api.principals import Principal
 
 router = APIRouter(tags=["access"])
 KeyId = Annotated[str, Path(pattern="^[a-z0-9]{12}$")]
-_ADMIN = ("admin",)
 _CREATED, _DONE = 201, 200
 
 
 @router.get("/me", response_model=shapes.Me)
-def me(ask: Ask) -> Response:
+def me(ask: Reader) -> Response:
     """Return who asks, and what may be seen."""
-    with ask.reading(*ALL_ROLES) as (_, who):
-        return _json({"id": who.id, "name": who.name, "role": who.role, "projects": who.projects})
+    who = ask.who
+    return _json({"id": who.id, "name": who.name, "role": who.role, "projects": who.projects})
 
 
 @router.get("/keys", response_model=list[shapes.Key])
-def keys(ask: Ask) -> Response:
+def keys(ask: Admin) -> Response:
     """List API keys, oldest first; never their secrets."""
-    with ask.reading(*_ADMIN) as (conn, _):
+    with ask.reading() as conn:
         return _json([asdict(one) for one in api_keys.all_keys(conn)])
 
 
 @router.post("/keys", status_code=_CREATED, response_model=shapes.MadeKey)
-def create_key(ask: Ask, said: shapes.NewKey) -> Response:
+def create_key(ask: Admin, said: shapes.NewKey) -> Response:
     """Make an API key; its token is shown this once, so the request cannot be repeated by name."""
     if ask.request.headers.get("idempotency-key") is not None:
         raise ProblemError(400, "a token is shown once: leave Idempotency-Key out")
 
-    def work(_: Connection[TupleRow], who: Principal) -> tuple[int, Any]:
+    def work(_: Connection[TupleRow]) -> tuple[int, Any]:
         with ask.api.reads.connection() as conn:
             key, token = api_keys.create(
-                conn, said.name, said.role, said.projects, who.name, said.expires
+                conn, said.name, said.role, said.projects, ask.who.name, said.expires
             )
         return _CREATED, {**asdict(key), "token": token}
 
-    return ask.write(_ADMIN, said.model_dump_json(), work)
+    return ask.write(said.model_dump_json(), work)
 
 
 @router.delete("/keys/{key}", response_model=shapes.Key)
-def revoke_key(ask: Ask, key: KeyId) -> Response:
+def revoke_key(ask: Admin, key: KeyId) -> Response:
     """Revoke an API key, from now on."""
 
-    def work(_: Connection[TupleRow], _who: Principal) -> tuple[int, Any]:
+    def work(_: Connection[TupleRow]) -> tuple[int, Any]:
         with ask.api.reads.connection() as conn:
             return _DONE, asdict(api_keys.revoke(conn, key))
 
-    return ask.write(_ADMIN, "", work)
+    return ask.write("", work)
 
 
 @router.get("/audit", response_model=shapes.pages(shapes.AuditRow))
-def audit(ask: Ask, limit: Limit = 100, cursor: Cursor = None) -> Response:
+def audit(ask: Admin, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """List writes and evidence downloads, oldest first."""
-    with ask.reading(*_ADMIN) as (conn, who):
-        after = ask.api.cursors.read(("audit", who.id), cursor) or [0]
+    with ask.reading() as conn:
+        after = ask.api.cursors.read(("audit", ask.who.id), cursor) or [0]
         rows = [asdict(row) for row in api_records.audit_rows(conn, after[0], limit + 1)]
-        return page(ask, ("audit", who.id), limit, rows, lambda row: [row["id"]])
+        return page(ask, ("audit", ask.who.id), limit, rows, lambda row: [row["id"]])
 
 
 def _json(body: object) -> Response:

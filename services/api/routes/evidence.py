@@ -8,7 +8,6 @@ with fixed times, so that the same statement gives the same bytes.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 import threading
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 from starlette.responses import FileResponse, Response
 
-from services.api.asking import ALL_ROLES, Ask
+from services.api.asking import Reader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, visible
 from services.issuer.pack import export
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["statements"])
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
+_MADE = "Tue, 01 Jan 1980 00:00:00 GMT"
 _KEPT = 64
 _MODE = 0o100644 << 16
 _one_at_a_time = threading.Lock()
@@ -47,20 +47,25 @@ _one_at_a_time = threading.Lock()
     },
     response_class=Response,
 )
-def evidence(ask: Ask, statement: StatementId) -> Response:
+def evidence(ask: Reader, statement: StatementId) -> Response:
     """Return the evidence pack as a zip; unpack it and run `tonne verify` on the folder."""
-    with ask.reading(*ALL_ROLES) as (conn, who):
-        stored = visible(conn, who, statement)
-        if not who.sees(stored.project):
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
+        if not ask.who.sees(stored.project):
             raise unknown("statement", statement)
-        ask.noted(conn, who, 200)
+        ask.noted(conn, 200)
         with ask.api.writes.connection() as reading:
             file = packed(reading, ask.api.home / "evidence", stored)
     return FileResponse(
         file,
         media_type="application/zip",
         filename=f"{statement}.zip",
-        headers={"Cache-Control": "private, no-cache"},
+        headers={
+            "Cache-Control": "private, no-cache",
+            # of its edition: a pack that was made again is the same, whatever its file's time
+            "ETag": f'"{file.suffixes[0][1:]}"',
+            "Last-Modified": _MADE,
+        },
     )
 
 
@@ -76,7 +81,6 @@ def packed(conn: Connection[TupleRow], folder: Path, stored: Stored) -> Path:
     file = folder / f"{stored.id}.{edition}.zip"
     with _one_at_a_time:
         if file.exists():
-            os.utime(file)
             return file
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))
@@ -103,7 +107,7 @@ def _zip(folder: Path, file: Path, name: str) -> None:
 
 
 def _forget_oldest(folder: Path) -> None:
-    """Keep the packs last asked for; others are made again when asked for."""
+    """Keep the packs made last; others are made again when asked for."""
     files = sorted(folder.glob("*.zip"), key=lambda one: one.stat().st_mtime)
     for file in files[:-_KEPT]:
         file.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
-from services.api.asking import Asked
 from services.api.problems import ProblemError
 from services.store import migrate
 
@@ -22,7 +21,7 @@ async def healthz() -> Response:
 @router.get("/readyz")
 def readyz(request: Request) -> Response:
     """Say that the database is there with the schema of this version."""
-    with Asked(request).api.reads.connection(timeout=2) as conn:
+    with request.app.state.api.reads.connection(timeout=2) as conn:
         found = migrate.version_of(conn)
     wanted = migrate.load()[-1].version
     if found != wanted:

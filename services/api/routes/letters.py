@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from services.api import shapes
-from services.api.asking import ALL_ROLES, Ask
+from services.api.asking import Reader
 from services.api.paging import Cursor, Limit, page
 from services.store import listing
 
@@ -17,15 +17,15 @@ router = APIRouter(tags=["dead letters"])
 
 @router.get("/deadletters", response_model=shapes.pages(shapes.Letter))
 def letters(
-    ask: Ask,
+    ask: Reader,
     limit: Limit = 100,
     cursor: Cursor = None,
     reason: Annotated[str | None, Query(max_length=64, pattern="^[a-z_0-9]+$")] = None,
 ) -> Response:
     """List refused messages, newest first, without their bytes."""
-    with ask.reading(*ALL_ROLES) as (conn, who):
-        of = ("letters", who.id, reason)
+    with ask.reading() as conn:
+        of = ("letters", ask.who.id, reason)
         after = ask.api.cursors.read(of, cursor)
         before = None if after is None else int(after[0])
-        rows = listing.letters(conn, who.projects, before, limit + 1, reason)
+        rows = listing.letters(conn, ask.who.projects, before, limit + 1, reason)
         return page(ask, of, limit, rows, lambda row: [row["id"]])

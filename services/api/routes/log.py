@@ -31,7 +31,7 @@ Index = Annotated[int, Query(ge=0, le=_LARGEST, description="Place of the entry,
 )
 def checkpoint(ask: Ask) -> Response:
     """Return the last signed head, as a note (C2SP tlog-checkpoint), with its witnesses' lines."""
-    with ask.reading() as (conn, _):
+    with ask.reading() as conn:
         note = log.checkpoint(conn)
     if note is None:
         raise ProblemError(404, "the log is empty; it begins with the first seal or statement")
@@ -41,7 +41,7 @@ def checkpoint(ask: Ask) -> Response:
 @router.get("/entries/{index}", response_model=shapes.Entry)
 def entry(ask: Ask, index: Annotated[int, Path(ge=0, le=_LARGEST)]) -> Response:
     """Return an entry of the log."""
-    with ask.reading() as (conn, _):
+    with ask.reading() as conn:
         found = log.entry(conn, index)
     if found is None:
         raise ProblemError(404, f"the log has no entry {index}")
@@ -60,7 +60,7 @@ def entry(ask: Ask, index: Annotated[int, Path(ge=0, le=_LARGEST)]) -> Response:
 @router.get("/proof/inclusion", response_model=shapes.Inclusion)
 def inclusion(ask: Ask, index: Index, size: Size = None) -> Response:
     """Return the proof that an entry is in the log of a size."""
-    with ask.reading() as (conn, _):
+    with ask.reading() as conn:
         leaves = _leaves(log.leaves(conn), size)
     if index >= len(leaves):
         raise ProblemError(404, f"entry {index} is not in a log of {len(leaves)} entries")
@@ -82,7 +82,7 @@ def consistency(
     second: Size = None,
 ) -> Response:
     """Return the proof that the log of a size goes on from an earlier one."""
-    with ask.reading() as (conn, _):
+    with ask.reading() as conn:
         leaves = _leaves(log.leaves(conn), second)
     if first > len(leaves):
         raise ProblemError(422, f"first is {first}, more than the {len(leaves)} of second")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from services.api import shapes
-from services.api.asking import ALL_ROLES, Ask
+from services.api.asking import Reader
 from services.api.paging import Cursor, Limit, page
 from services.api.problems import ProblemError
 from services.store import listing
@@ -20,19 +20,19 @@ IdPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 
 
 @router.get("/projects", response_model=shapes.pages(shapes.Project))
-def projects(ask: Ask, limit: Limit = 100, cursor: Cursor = None) -> Response:
+def projects(ask: Reader, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """List projects, by id."""
-    with ask.reading(*ALL_ROLES) as (conn, who):
-        after = ask.api.cursors.read(("projects", who.id), cursor) or [""]
-        rows = listing.projects(conn, who.projects, after[0], limit + 1)
-        return page(ask, ("projects", who.id), limit, rows, lambda row: [row["id"]], _project)
+    with ask.reading() as conn:
+        after = ask.api.cursors.read(("projects", ask.who.id), cursor) or [""]
+        rows = listing.projects(conn, ask.who.projects, after[0], limit + 1)
+        return page(ask, ("projects", ask.who.id), limit, rows, lambda row: [row["id"]], _project)
 
 
 @router.get("/projects/{project}", response_model=shapes.ProjectDetail)
-def project(ask: Ask, project: IdPath) -> Response:
+def project(ask: Reader, project: IdPath) -> Response:
     """Return a project and what serves it."""
-    with ask.reading(*ALL_ROLES) as (conn, who):
-        found = listing.projects(conn, [project], "", 1) if who.sees(project) else []
+    with ask.reading() as conn:
+        found = listing.projects(conn, [project], "", 1) if ask.who.sees(project) else []
         if not found:
             raise unknown("project", project)
         devices = listing.project_devices(conn, project)
@@ -40,19 +40,19 @@ def project(ask: Ask, project: IdPath) -> Response:
 
 
 @router.get("/devices", response_model=shapes.pages(shapes.Device))
-def devices(ask: Ask, limit: Limit = 100, cursor: Cursor = None) -> Response:
+def devices(ask: Reader, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """List devices, by id; with a scope, those that serve a project in it."""
-    with ask.reading(*ALL_ROLES) as (conn, who):
-        after = ask.api.cursors.read(("devices", who.id), cursor) or [""]
-        rows = listing.devices(conn, who.projects, after[0], limit + 1)
-        return page(ask, ("devices", who.id), limit, rows, lambda row: [row["id"]])
+    with ask.reading() as conn:
+        after = ask.api.cursors.read(("devices", ask.who.id), cursor) or [""]
+        rows = listing.devices(conn, ask.who.projects, after[0], limit + 1)
+        return page(ask, ("devices", ask.who.id), limit, rows, lambda row: [row["id"]])
 
 
 @router.get("/devices/{device}", response_model=shapes.DeviceDetail)
-def device(ask: Ask, device: IdPath) -> Response:
+def device(ask: Reader, device: IdPath) -> Response:
     """Return a device, its certificates, and when it was last heard."""
-    with ask.reading(*ALL_ROLES) as (conn, who):
-        found = listing.device(conn, who.projects, device)
+    with ask.reading() as conn:
+        found = listing.device(conn, ask.who.projects, device)
     if found is None:
         raise unknown("device", device)
     return _json(found)

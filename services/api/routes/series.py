@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from mrv.calendar import instant_us
 from services.api import shapes
-from services.api.asking import ALL_ROLES, Ask
+from services.api.asking import Reader
 from services.api.paging import Cursor, Limit, page
 from services.api.routes.registry import unknown
 from services.api.times import From, To, span_us
@@ -21,18 +21,18 @@ Name = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 
 @router.get("/intervals", response_model=shapes.pages(shapes.Interval))
 def intervals(
-    ask: Ask, device: Name, begin: From, end: To, limit: Limit = 100, cursor: Cursor = None
+    ask: Reader, device: Name, begin: From, end: To, limit: Limit = 100, cursor: Cursor = None
 ) -> Response:
     """
     List a device's quantities by start.
 
     Intervals of which nothing is known are not there: missing is not zero.
     """
-    with ask.reading(*ALL_ROLES) as (conn, who):
-        if listing.device(conn, who.projects, device) is None:
+    with ask.reading() as conn:
+        if listing.device(conn, ask.who.projects, device) is None:
             raise unknown("device", device)
         span = span_us(begin, end, series.device_timezone(conn, device))
-        of = ("intervals", who.id, device, *span)
+        of = ("intervals", ask.who.id, device, *span)
         after = ask.api.cursors.read(of, cursor)
         seen = None if after is None else (after[0], after[1])
         rows = series.quantities(conn, device, *span, seen, limit + 1)
@@ -41,15 +41,15 @@ def intervals(
 
 @router.get("/emissions", response_model=shapes.pages(shapes.Emission))
 def emissions(
-    ask: Ask, project: Name, begin: From, end: To, limit: Limit = 100, cursor: Cursor = None
+    ask: Reader, project: Name, begin: From, end: To, limit: Limit = 100, cursor: Cursor = None
 ) -> Response:
     """List a project's emissions by start: the live, conservative view, not a statement."""
-    with ask.reading(*ALL_ROLES) as (conn, who):
-        if not who.sees(project) or not listing.projects(conn, [project], "", 1):
+    with ask.reading() as conn:
+        if not ask.who.sees(project) or not listing.projects(conn, [project], "", 1):
             raise unknown("project", project)
         zone = series.project_timezone(conn, project)
         from_us, to_us = span_us(begin, end, zone)
-        of = ("emissions", who.id, project, from_us, to_us)
+        of = ("emissions", ask.who.id, project, from_us, to_us)
         after = ask.api.cursors.read(of, cursor)
         if after is not None:
             from_us = instant_us(after[0], zone) + 1

@@ -46,11 +46,11 @@ def list_statements(
     project: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
 ) -> Response:
     """List statements in the order of their making."""
-    with ask.reading() as (conn, who):
-        of = ("statements", who.id, project)
+    with ask.reading() as conn:
+        of = ("statements", ask.who.id, project)
         after = ask.api.cursors.read(of, cursor)
         seen = None if after is None else (after[0], after[1])
-        rows = listing.statements(conn, who.projects, project, seen, limit + 1)
+        rows = listing.statements(conn, ask.who.projects, project, seen, limit + 1)
         return page(
             ask, of, limit, rows, lambda row: [row[1], row[0].id], lambda row: _summary(row[0])
         )
@@ -63,8 +63,8 @@ def list_statements(
 )
 def document(ask: Ask, statement: StatementId) -> Response:
     """Return the statement itself, byte for byte as its operator signed it."""
-    with ask.reading() as (conn, who):
-        stored = visible(conn, who, statement)
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
         signed = _documents(statements.events(conn, statement))[0]
     return conditional(ask, signed or stored.body, "application/json", stored.state)
 
@@ -76,8 +76,8 @@ def document(ask: Ask, statement: StatementId) -> Response:
 )
 def verification(ask: Ask, statement: StatementId) -> Response:
     """Return the verifier's credential, byte for byte as it was signed."""
-    with ask.reading() as (conn, who):
-        stored = visible(conn, who, statement)
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
         opinion = _documents(statements.events(conn, statement))[1]
     if opinion is None:
         raise ProblemError(404, f"statement {statement} is {stored.state}, not verified yet")
@@ -87,8 +87,8 @@ def verification(ask: Ask, statement: StatementId) -> Response:
 @router.get("/statements/{statement}/status", response_model=shapes.Status)
 def status(ask: Ask, statement: StatementId) -> Response:
     """Return whether the statement counts now."""
-    with ask.reading() as (conn, who):
-        stored = visible(conn, who, statement)
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
         last = statements.events(conn, statement)[-1]
         body = {
             "statement": statement,
@@ -107,8 +107,8 @@ def status(ask: Ask, statement: StatementId) -> Response:
 )
 def receipt(ask: Ask, statement: StatementId) -> Response:
     """Return the proof that the statement's issue is in the log (C2SP tlog-proof)."""
-    with ask.reading() as (conn, who):
-        stored = visible(conn, who, statement)
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
         found = log.receipt(conn, statement)
     if found is None:
         raise ProblemError(404, f"statement {statement} is {stored.state}: it is not in the log")
@@ -118,8 +118,8 @@ def receipt(ask: Ask, statement: StatementId) -> Response:
 @router.get("/statements/{statement}", response_model=shapes.StatementDetail)
 def detail(ask: Ask, statement: StatementId) -> Response:
     """Return a statement, its steps and its signed documents so far."""
-    with ask.reading() as (conn, who):
-        stored = visible(conn, who, statement)
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
         steps = statements.events(conn, statement)
     signed, opinion = _documents(steps)
     body = {

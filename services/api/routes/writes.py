@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header
 from starlette.responses import Response
 
 from services.api import shapes
-from services.api.asking import Ask
+from services.api.asking import Asked, Operator
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
 from services.api.times import span_us
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.api.principals import Principal
     from services.issuer.close import Closed
 
 router = APIRouter(tags=["life of a statement"])
@@ -30,9 +29,9 @@ Named = Annotated[
     Header(
         alias="Idempotency-Key",
         description="Names the request: repeated, it is answered again and not done again.",
+        pattern="^[!-~]{1,200}$",
     ),
 ]
-_OPERATOR = ("operator",)
 
 
 @router.post(
@@ -41,32 +40,32 @@ _OPERATOR = ("operator",)
     response_model=shapes.ClosedPeriod,
 )
 def close_period(
-    ask: Ask, project: IdPath, said: shapes.ClosePeriod, named: Named = None
+    ask: Operator, project: IdPath, said: shapes.ClosePeriod, named: Named = None
 ) -> Response:
     """Close a monitoring period; its draft is 201 where it is new, else 200."""
     del named  # read by `write`, declared for OpenAPI
 
-    def work(conn: Connection[TupleRow], who: Principal) -> tuple[int, Any]:
-        if not who.sees(project):
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        if not ask.who.sees(project):
             raise unknown("project", project)
         span = span_us(said.begin, said.end, series.project_timezone(conn, project))
-        return _closed(close.close_period(conn, project, *span, who.name))
+        return _closed(close.close_period(conn, project, *span, ask.who.name))
 
-    return ask.write(_OPERATOR, said.model_dump_json(), work)
+    return ask.write(said.model_dump_json(), work)
 
 
 @router.post("/statements/{statement}/issue", response_model=shapes.Issued)
-def issue(ask: Ask, statement: StatementId, named: Named = None) -> Response:
+def issue(ask: Operator, statement: StatementId, named: Named = None) -> Response:
     """Issue a verified statement: claim its period and enter it in the log."""
     del named
 
-    def work(conn: Connection[TupleRow], who: Principal) -> tuple[int, Any]:
-        visible(conn, who, statement)
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        _own(ask, conn, statement)
         signer = life.log_signer(conn, ask.api.home, LOG_KEY)
-        index = life.issue(conn, statement, signer, who.name)
+        index = life.issue(conn, statement, signer, ask.who.name)
         return _DONE, {"statement": statement, "state": "issued", "log_index": index}
 
-    return ask.write(_OPERATOR, "", work)
+    return ask.write("", work)
 
 
 @router.post(
@@ -75,18 +74,22 @@ def issue(ask: Ask, statement: StatementId, named: Named = None) -> Response:
     response_model=shapes.ClosedPeriod,
 )
 def supersede(
-    ask: Ask, statement: StatementId, said: shapes.Reason, named: Named = None
+    ask: Operator, statement: StatementId, said: shapes.Reason, named: Named = None
 ) -> Response:
     """Close an issued statement's period again, as a draft that will replace it."""
     del named
 
-    def work(conn: Connection[TupleRow], who: Principal) -> tuple[int, Any]:
-        stored = visible(conn, who, statement)
-        if not who.sees(stored.project):
-            raise unknown("statement", statement)
-        return _closed(close.supersede(conn, statement, who.name, said.reason))
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        _own(ask, conn, statement)
+        return _closed(close.supersede(conn, statement, ask.who.name, said.reason))
 
-    return ask.write(_OPERATOR, said.model_dump_json(), work)
+    return ask.write(said.model_dump_json(), work)
+
+
+def _own(ask: Asked, conn: Connection[TupleRow], statement: str) -> None:
+    """Refuse a statement outside the caller's scope, also one that the public may see."""
+    if not ask.who.sees(visible(conn, ask.who, statement).project):
+        raise unknown("statement", statement)
 
 
 def _closed(found: Closed) -> tuple[int, Any]:

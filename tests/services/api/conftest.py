@@ -1,0 +1,104 @@
+"""`tonne api` as a process, over a plant with an issued statement, a draft and a sealed log."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.issuer.close import close_period
+from services.store import api_keys
+from services.store.pool import connect
+from tests.fix_timescale import _fresh
+from tests.running import free_port
+from tests.services.issuer import logged, plant
+
+
+@dataclass
+class Served:
+    """Where the API answers, its database and home, tokens by whose they are, and the process."""
+
+    url: str
+    database_url: str
+    home: Path
+    tokens: dict[str, str]
+    issued: str
+    draft: str
+    process: subprocess.Popen
+
+    def ask(self, path: str, who: str | None = None, method: str = "GET", **more) -> httpx.Response:
+        """Ask as somebody; with no name, as anybody."""
+        headers = dict(more.pop("headers", {}))
+        if who is not None:
+            headers["Authorization"] = f"Bearer {self.tokens[who]}"
+        return httpx.request(method, self.url + path, headers=headers, timeout=30, **more)
+
+
+@pytest.fixture(scope="module")
+def served(timescale, migrated_template, tmp_path_factory):
+    """Return an API that is up."""
+    home = tmp_path_factory.mktemp("api")
+    for database_url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+        plant.register(database_url, home)
+        plant.fill_pv(database_url)
+        who = logged.signers(database_url, home)
+        logged.seal_now(database_url, who)
+        issued = logged.issue(database_url, who)
+        with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+            draft = close_period(
+                conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test"
+            ).statement
+        with connect(database_url, role="tonne_api", autocommit=True) as conn:
+            tokens = _tokens(conn)
+        url = f"127.0.0.1:{free_port()}"
+        with (home / "api.log").open("wb") as log:
+            process = _start(database_url, home, url, log)
+            yield Served(f"http://{url}", database_url, home, tokens, issued, draft, process)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+
+
+def _tokens(conn):
+    made = {
+        role: api_keys.create(conn, f"the {role}", role, None, "test")
+        for role in ("operator", "verifier", "auditor", "admin")
+    }
+    for name, projects in (("stranger", ["bus"]), ("scoped", ["pv"])):
+        made[name] = api_keys.create(conn, f"the {name}", "auditor", projects, "test")
+    made["rival"] = api_keys.create(conn, "the rival", "operator", ["bus"], "test")
+    made["revoked"] = api_keys.create(conn, "gone", "admin", None, "test")
+    api_keys.revoke(conn, made["revoked"][0].id)
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    made["expired"] = api_keys.create(conn, "old", "admin", None, "test", soon)
+    time.sleep(1)
+    return {name: token for name, (_, token) in made.items()}
+
+
+def _start(database_url, home, url, log):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.cli", "api"],
+        stdout=log,
+        stderr=log,
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
+            "TONNE_DATABASE_URL": database_url,
+            "TONNE_MQTT_URL": "mqtt://127.0.0.1:1",
+            "TONNE_API_BIND": url,
+            "TONNE_API_RATE_PER_S": "100000",
+            "TONNE_HOME": str(home),
+        },
+    )
+    for _ in range(300):
+        try:
+            if httpx.get(f"http://{url}/readyz").status_code == 200:
+                return process
+        except httpx.TransportError:
+            time.sleep(0.1)
+    process.kill()
+    raise TimeoutError((home / "api.log").read_text())

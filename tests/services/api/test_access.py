@@ -1,0 +1,129 @@
+"""Who may do what: every route, by every role and by nobody."""
+
+import httpx
+import pytest
+
+ALL = ("operator", "verifier", "auditor", "admin")
+# status by role; 200 stands for "let in", whatever the request then meets
+READ = dict.fromkeys((*ALL, "scoped"), 200) | {None: 401}
+OPEN = dict.fromkeys((*ALL, "scoped", "stranger", None), 200)
+ADMIN = {"admin": 200, "operator": 403, "verifier": 403, "auditor": 403, None: 401}
+OPERATOR = {"operator": 200, "verifier": 403, "auditor": 403, "admin": 403, None: 401}
+# path with the issued statement in it, and one where the stranger's scope hides it
+MATRIX = {
+    ("GET", "/v1/me"): READ,
+    ("GET", "/v1/keys"): ADMIN,
+    ("POST", "/v1/keys"): ADMIN,
+    ("DELETE", "/v1/keys/{key}"): ADMIN,
+    ("GET", "/v1/audit"): ADMIN,
+    ("GET", "/v1/projects"): READ,
+    ("GET", "/v1/projects/{project}"): READ | {"stranger": 404},
+    ("GET", "/v1/devices"): READ,
+    ("GET", "/v1/devices/{device}"): READ | {"stranger": 404},
+    ("GET", "/v1/intervals"): READ | {"stranger": 404},
+    ("GET", "/v1/emissions"): READ | {"stranger": 404},
+    ("GET", "/v1/statements"): OPEN,
+    ("GET", "/v1/statements/{statement}"): OPEN,
+    ("GET", "/v1/statements/{statement}.json"): OPEN,
+    ("GET", "/v1/statements/{statement}/verification.json"): OPEN,
+    ("GET", "/v1/statements/{statement}/status"): OPEN,
+    ("GET", "/v1/statements/{statement}/receipt"): OPEN,
+    ("GET", "/v1/statements/{statement}/evidence"): READ | {"stranger": 404},
+    ("POST", "/v1/projects/{project}/periods"): OPERATOR | {"rival": 404},
+    ("POST", "/v1/statements/{statement}/issue"): OPERATOR | {"rival": 404},
+    ("POST", "/v1/statements/{statement}/supersede"): OPERATOR | {"rival": 404},
+    ("GET", "/v1/log/checkpoint"): OPEN,
+    ("GET", "/v1/log/entries/{index}"): OPEN,
+    ("GET", "/v1/log/proof/inclusion"): OPEN,
+    ("GET", "/v1/log/proof/consistency"): OPEN,
+    ("GET", "/v1/programme"): READ,
+    ("GET", "/v1/deadletters"): READ,
+}
+QUERIES = {
+    "/v1/intervals": {"device": "inv-1", "from": "2026-03-02", "to": "2026-03-03"},
+    "/v1/emissions": {"project": "pv", "from": "2026-03-02", "to": "2026-03-03"},
+    "/v1/log/proof/inclusion": {"index": 0},
+    "/v1/log/proof/consistency": {"first": 1},
+}
+BODIES = {
+    "/v1/projects/{project}/periods": {"from": "2020-01-01", "to": "2020-01-02"},
+    "/v1/statements/{statement}/supersede": {"reason": "a test"},
+}
+LET_IN = {200, 201, 206, 404, 409, 422}
+
+
+def test_the_matrix_names_every_route(served):
+    """A route that nobody thought of could be open to anybody."""
+    paths = served.ask("/v1/openapi.json").json()["paths"]
+    there = {(method.upper(), path) for path, ways in paths.items() for method in ways}
+    assert there == set(MATRIX)
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(MATRIX))
+def test_each_role_gets_what_is_its_own(served, method, path):
+    """An auditor could issue a statement, or a neighbour read another's readings."""
+    names = {
+        "{project}": "pv", "{device}": "inv-1", "{statement}": served.issued, "{index}": "0",
+        "{key}": "000000000000",
+    }  # fmt: skip
+    address = path
+    for name, value in names.items():
+        address = address.replace(name, value)
+    for who, wanted in MATRIX[method, path].items():
+        query, body = QUERIES.get(path), BODIES.get(path)
+        found = served.ask(address, who, method, params=query, json=body).status_code
+        if wanted == 200:
+            assert found in LET_IN, (who, found)
+        else:
+            assert found == wanted, who
+    for who in ("revoked", "expired"):
+        assert served.ask(address, who, method, params=QUERIES.get(path)).status_code == 401, who
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["Bearer", "Basic dGVzdDp0ZXN0", "Bearer tonne_a_b", "Bearer a.b.c",
+     "Bearer tonne_000000000000_" + "x" * 5_000, "Bearer tonne__", "bearer tonne"],
+)  # fmt: skip
+def test_a_broken_token_is_never_taken_for_none(served, authorization):
+    """A caller with a wrong token would believe that it was accepted."""
+    found = httpx.get(f"{served.url}/v1/statements", headers={"Authorization": authorization})
+    assert found.status_code == 401
+    assert found.headers["www-authenticate"].startswith("Bearer")
+    assert found.headers["content-type"] == "application/problem+json"
+
+
+def test_a_draft_is_seen_within_its_scope_alone(served):
+    """A competitor would read figures that nobody has verified."""
+    path = f"/v1/statements/{served.draft}"
+    for suffix in ("", ".json", "/status"):
+        assert served.ask(path + suffix, "scoped").status_code == 200
+        hidden = served.ask(path + suffix, "stranger")
+        never = served.ask(f"/v1/statements/TN-pv-19990101-19990201-1{suffix}", "stranger")
+        assert hidden.status_code == never.status_code == served.ask(path + suffix).status_code
+        assert hidden.json()["detail"].split("'")[0] == never.json()["detail"].split("'")[0]
+    listed = served.ask("/v1/statements", "stranger").json()["items"]
+    assert [one["statement"] for one in listed] == [served.issued]
+
+
+def test_lists_keep_to_the_scope(served):
+    """A list would tell what the single pages hide."""
+    assert [p["id"] for p in served.ask("/v1/projects", "stranger").json()["items"]] == ["bus"]
+    devices = served.ask("/v1/devices", "stranger").json()["items"]
+    assert [d["id"] for d in devices] == ["bus-1", "ch-1"]
+    assert len(served.ask("/v1/devices", "auditor").json()["items"]) == 4
+
+
+def test_a_key_is_revoked_at_once(served):
+    """A lost key would go on opening the door."""
+    made = served.ask(
+        "/v1/keys", "admin", "POST", json={"name": "short-lived", "role": "auditor"}
+    ).json()
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    assert httpx.get(f"{served.url}/v1/me", headers=headers).json()["name"] == "short-lived"
+    assert served.ask(f"/v1/keys/{made['id']}", "admin", "DELETE").status_code == 200
+    assert httpx.get(f"{served.url}/v1/me", headers=headers).status_code == 401
+    rows = served.ask("/v1/audit", "admin", params={"limit": 1000}).json()["items"]
+    assert ("DELETE", f"/v1/keys/{made['id']}", 200) in [
+        (r["method"], r["path"], r["status"]) for r in rows
+    ]

@@ -1,0 +1,152 @@
+"""What the API answers is what is stored, and can be checked without trusting it."""
+
+import base64
+import io
+import json
+import zipfile
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from mrv import canonical
+from mrv.log.merkle import verify_consistency, verify_inclusion
+from services.cli.main import main
+from services.issuer import life
+from services.store import series
+from services.store.pool import connect
+from tests.services.issuer import plant
+
+DAY = {"from": "2026-03-02", "to": "2026-03-03"}
+
+
+def everything(served, path, who, limit, **query):
+    """All items of a list, page by page."""
+    items, cursor = [], None
+    while True:
+        more = {} if cursor is None else {"cursor": cursor}
+        page = served.ask(path, who, params={**query, **more, "limit": limit}).json()
+        items += page["items"]
+        assert len(page["items"]) <= limit
+        cursor = page["next"]
+        if cursor is None:
+            return items
+
+
+@pytest.mark.parametrize("limit", [7, 1000])
+def test_series_are_those_of_the_command_line(served, limit):
+    """An auditor would compute with other figures than the operator sees."""
+    span = plant.us(DAY["from"]), plant.us(DAY["to"])
+    with connect(served.database_url) as conn:
+        quantities = series.quantities(conn, "inv-1", *span)
+        emissions = series.emissions(conn, "pv", *span)
+    assert len(quantities) == len(emissions) == 96
+    assert (
+        everything(served, "/v1/intervals", "auditor", limit, device="inv-1", **DAY) == quantities
+    )
+    assert everything(served, "/v1/emissions", "auditor", limit, project="pv", **DAY) == emissions
+
+
+def test_pages_neither_skip_nor_repeat_when_rows_are_added(served):
+    """A list read while keys are made would miss an entry, or show one twice."""
+    first = served.ask("/v1/audit", "admin", params={"limit": 2}).json()
+    if first["next"] is None:
+        for _ in range(3):
+            served.ask("/v1/keys", "auditor", "POST", json={"name": "n", "role": "auditor"})
+        first = served.ask("/v1/audit", "admin", params={"limit": 2}).json()
+    served.ask("/v1/keys", "auditor", "POST", json={"name": "later", "role": "auditor"})
+    rest = everything(served, "/v1/audit", "admin", 3)
+    seen = [row["id"] for row in rest]
+    assert seen == sorted(set(seen))
+    assert [row["id"] for row in first["items"]] == seen[:2]
+    second = served.ask("/v1/audit", "admin", params={"limit": 2, "cursor": first["next"]}).json()
+    assert [row["id"] for row in second["items"]] == seen[2:4]
+
+
+def test_a_statement_is_served_byte_for_byte_and_only_once(served):
+    """A signature would not fit what the API gives out."""
+    path = f"/v1/statements/{served.issued}"
+    with connect(served.database_url, autocommit=True) as conn:
+        have = life.documents(conn, served.issued)
+    found = served.ask(f"{path}.json")
+    assert found.content == canonical.encode(have.statement)
+    assert served.ask(f"{path}/verification.json").content == canonical.encode(have.verification)
+    whole = served.ask(path).json()
+    assert (whole["document"], whole["verification"]) == (have.statement, have.verification)
+    assert [e["state"] for e in whole["events"]] == ["draft", "submitted", "verified", "issued"]
+    again = served.ask(f"{path}.json", headers={"If-None-Match": found.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert served.ask(f"{path}/status").json()["state"] == "issued"
+
+
+def test_proofs_of_the_log_hold(served):
+    """An auditor could not tell that the log was rewritten."""
+    note = served.ask("/v1/log/checkpoint").text
+    _, size, root = note.splitlines()[:3]
+    for index in range(int(size)):
+        found = served.ask("/v1/log/proof/inclusion", params={"index": index}).json()
+        entry = served.ask(f"/v1/log/entries/{index}").json()
+        assert entry["leaf_hash"] == found["leaf_hash"]
+        assert found["root_hash"] == root
+        hashes = [base64.b64decode(one) for one in found["hashes"]]
+        leaf = base64.b64decode(found["leaf_hash"])
+        verify_inclusion(index, int(size), leaf, hashes, base64.b64decode(root))
+    for first in range(1, int(size) + 1):
+        found = served.ask("/v1/log/proof/consistency", params={"first": first}).json()
+        hashes = [base64.b64decode(one) for one in found["hashes"]]
+        roots = [base64.b64decode(found[k]) for k in ("first_root", "second_root")]
+        verify_consistency(first, int(size), roots[0], roots[1], hashes)
+    assert served.ask(f"/v1/statements/{served.issued}/receipt").text.startswith("c2sp.org/tlog")
+
+
+def test_a_downloaded_pack_verifies_offline(served, tmp_path):
+    """The third-party entity would hold a pack that nobody can check."""
+    path = f"/v1/statements/{served.issued}/evidence"
+    whole = served.ask(path, "scoped")
+    assert whole.headers["content-type"] == "application/zip"
+    zipfile.ZipFile(io.BytesIO(whole.content)).extractall(tmp_path)
+    report = CliRunner().invoke(main, ["verify", str(tmp_path / served.issued), "--json"])
+    assert report.exit_code == 0, report.output
+    assert {s["outcome"] for s in json.loads(report.stdout)["steps"]} == {"ok"}
+
+
+def test_a_broken_download_goes_on_where_it_stopped(served):
+    """A large pack over a bad line would never arrive whole."""
+    path = f"/v1/statements/{served.issued}/evidence"
+    whole = served.ask(path, "auditor")
+    half = len(whole.content) // 2
+    same = {"If-Range": whole.headers["etag"]}
+    first = served.ask(path, "auditor", headers={"Range": f"bytes=0-{half - 1}"})
+    rest = served.ask(path, "auditor", headers={"Range": f"bytes={half}-", **same})
+    assert (first.status_code, rest.status_code) == (206, 206)
+    assert first.content + rest.content == whole.content
+    other = served.ask(
+        path, "auditor", headers={"Range": f"bytes={half}-", "If-Range": '"another"'}
+    )
+    assert (other.status_code, len(other.content)) == (200, len(whole.content))
+    beyond = served.ask(path, "auditor", headers={"Range": "bytes=99999999999-"})
+    assert beyond.status_code == 416
+    rows = served.ask("/v1/audit", "admin", params={"limit": 1000}).json()["items"]
+    assert len([r for r in rows if r["path"] == path]) >= 5
+
+
+def test_health_and_metrics(served):
+    """An operator would not see that the API is down, or how slow it is."""
+    assert served.ask("/healthz").text == "ok\n"
+    assert served.ask("/readyz").text == "ready\n"
+    served.ask(f"/v1/statements/{served.issued}")
+    text = served.ask("/metrics").text
+    assert 'tonne_api_requests_total{method="GET",route=' in text
+    assert served.issued not in text
+    assert "tonne_build_info" in text
+
+
+def test_the_openapi_document_is_whole(served):
+    """A client generated from it would not know of errors, or of tokens."""
+    document = served.ask("/v1/openapi.json").json()
+    for path, ways in document["paths"].items():
+        for method, said in ways.items():
+            assert said["description"], (method, path)
+            assert {"401", "404", "422", "429", "503"} <= said["responses"].keys()
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    assert httpx.get(f"{served.url}/docs").status_code == 404

@@ -1,0 +1,95 @@
+"""What changes something is done once, by whom it is due, and noted."""
+
+import threading
+
+from services.issuer import life
+from services.store.pool import connect
+from tests.services.issuer import logged, plant
+
+PERIOD = {"from": "2026-03-01", "to": "2026-03-02"}
+DONE = dict.fromkeys(("draft", "submitted", "verified", "issued"))
+
+
+def close(served, key=None, who="operator", **said):
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return served.ask("/v1/projects/pv/periods", who, "POST", json=said or PERIOD, headers=headers)
+
+
+def test_a_named_request_is_done_once(served):
+    """A client that heard no answer would issue twice when it asks again."""
+    first = close(served, "close-1")
+    again = close(served, "close-1")
+    assert first.content == again.content
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "idempotency-replayed" not in first.headers
+    other = close(served, "close-1", **{"from": "2026-03-02", "to": "2026-03-03"})
+    assert other.status_code == 422
+    unnamed = close(served)
+    assert unnamed.status_code == 200
+    assert unnamed.json() == {**first.json(), "new": False}
+
+
+def test_an_issue_asked_for_many_times_at_once_happens_once(served):
+    """Two clicks on one button would enter a statement in the log twice."""
+    name = close(served).json()["statement"]
+    with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
+        who = {r: life.Signer(*logged.keys.load(served.home, f"the-{r}"))
+               for r in ("operator", "verifier")}  # fmt: skip
+        life.submit(conn, name, who["operator"])
+        early = served.ask(f"/v1/statements/{name}/issue", "operator", "POST")
+        assert early.status_code == 409
+        assert "submitted" in early.json()["detail"]
+        life.verify(conn, name, who["verifier"], logged.Finding("unmodified", "reasonable", "5"))
+    answers = []
+
+    def ask():
+        answers.append(
+            served.ask(
+                f"/v1/statements/{name}/issue", "operator", "POST",
+                headers={"Idempotency-Key": f"issue {name}".replace(" ", "-")},
+            )
+        )  # fmt: skip
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {a.status_code for a in answers} == {200}
+    assert len({a.content for a in answers}) == 1
+    assert sum("idempotency-replayed" in a.headers for a in answers) == 5
+    assert served.ask(f"/v1/statements/{name}/status").json()["state"] == "issued"
+    rows = served.ask("/v1/audit", "admin", params={"limit": 1000}).json()["items"]
+    path = f"/v1/statements/{name}/issue"
+    assert [(r["role"], r["status"]) for r in rows if r["path"] == path] == [
+        ("operator", 409),
+        ("operator", 200),
+    ]
+
+
+def test_superseding_makes_a_draft_and_changes_nothing_yet(served):
+    """A statement that is issued could vanish before its successor is verified."""
+    plant.send(
+        served.database_url, "inv-1", [plant.us("2026-03-02T12:01:01+07:00")],
+        active_power_w=[700_000],
+    )  # fmt: skip
+    found = served.ask(
+        f"/v1/statements/{served.issued}/supersede", "operator", "POST",
+        json={"reason": "late readings of inv-1"},
+    )  # fmt: skip
+    assert found.status_code == 201
+    draft = served.ask(f"/v1/statements/{found.json()['statement']}", "operator").json()
+    assert draft["supersedes"] == served.issued
+    assert draft["events"][0]["by"] == "the operator"
+    assert served.ask(f"/v1/statements/{served.issued}/status").json()["state"] == "issued"
+
+
+def test_an_auditor_s_refused_attempt_is_noted(served):
+    """Nobody would see that somebody tries the doors."""
+    assert (
+        served.ask("/v1/keys", "auditor", "POST", json={"name": "x", "role": "admin"}).status_code
+        == 403
+    )
+    rows = served.ask("/v1/audit", "admin", params={"limit": 1000}).json()["items"]
+    assert ("auditor", "/v1/keys", 403) in [(r["role"], r["path"], r["status"]) for r in rows]

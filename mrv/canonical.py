@@ -90,6 +90,19 @@ def parse_object(data: bytes, *, allow_floats: bool = False) -> dict[str, Any]:
     return value
 
 
+def legible(value: object) -> bytes:
+    """
+    JSON bytes for people: indented, keys in order; one value, one byte string, as well.
+
+    Raises
+    ------
+    CanonicalError
+        As `encode` does.
+    """
+    _check_depth_safe(value, allow_floats=False)
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
 def sha256(data: bytes) -> bytes:
     """SHA-256 of bytes, 32 bytes."""
     return hashlib.sha256(data).digest()

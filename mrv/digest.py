@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class DayKey(NamedTuple):
-    """Which rows: of a device, of a UTC day, in a table."""
+    """Which rows: of a device, of a local day, in a table."""
 
     device: str
     day: date
@@ -46,7 +46,7 @@ class DayLeaf:
     Parameters
     ----------
     device, day, table : str
-        Which rows; the day is a UTC date, YYYY-MM-DD.
+        Which rows; the day is a date of the project's zone, YYYY-MM-DD.
     rows : int
         How many.
     sha256 : str

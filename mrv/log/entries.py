@@ -7,6 +7,7 @@ Entries of the log beside issued statements: sealed days, and digests of tables.
                 digests of what the tables of that kind hold, whenever it changed
     records     rows that append-only tables got since the entry before
     factors     the factors that this version of the program publishes
+    evidence    the manifest of an issued statement's evidence pack
 
 A table's root is that of RFC 6962 over JCS [key, SHA-256 of the row], by key.
 What stands under the roots is kept beside the entry, and does not count unless
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from mrv.digest import DayLeaf, Digest
 
-DATA, RECORDS, FACTORS = "data", "records", "factors"
+DATA, RECORDS, FACTORS, EVIDENCE = "data", "records", "factors", "evidence"
 PARTS = ("readings", "intervals", "emissions")
 RowHash = tuple[str, str]
 
@@ -76,6 +77,17 @@ def data_entry(
 
 def _part(root: str, leaves: Sequence[DayLeaf]) -> dict[str, str]:
     return {"root": root, "rows": str(sum(leaf.rows for leaf in leaves))}
+
+
+def evidence_entry(statement: str, manifest: bytes) -> bytes:
+    """Entry that says: these are the files of an issued statement's pack."""
+    return canonical.encode(
+        {
+            "event": EVIDENCE,
+            "statement": statement,
+            "manifestSha256": canonical.sha256_hex(manifest),
+        }
+    )
 
 
 def tables_entry(kind: str, tables: Mapping[str, Sequence[RowHash]], **more: Any) -> bytes:

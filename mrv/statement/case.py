@@ -10,6 +10,7 @@ from mrv import canonical, period
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.factors.records import records_of
 from mrv.statement import evidence
+from mrv.statement.device_days import intervals_digest
 from mrv.statement.scan import Reach, Scanned, scan
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class Case:
     @cached_property
     def _scanned(self) -> Scanned:
         pairs = evidence.monitored(self.plan.project, self.fleet) if self.recheck else None
-        return scan(self.fleet, self.frames, self.from_us, self.to_us, pairs)
+        zone = self.plan.project.timezone
+        return scan(self.fleet, self.frames, self.from_us, self.to_us, zone, pairs)
 
     @property
     def readings(self) -> Digest:
@@ -89,7 +91,7 @@ class Case:
     @cached_property
     def intervals(self) -> Digest:
         """Digest of the interval rows."""
-        return evidence.intervals_digest(self.fleet, self.rows)
+        return intervals_digest(self.fleet, self.rows, self.plan.project.timezone)
 
     @property
     def reaches(self) -> list[Reach]:

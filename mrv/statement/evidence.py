@@ -15,27 +15,23 @@ metering from it alone.  Readings outside of the period are digested like all.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.classes import QUANTITIES, QUANTITY_INDEX
-from ingest.model import NULL, Frame, IntervalRows
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import Frame, IntervalRows
 from ingest.pipeline import Bounds, MeterState, meter
 from mrv.bindings import role_needs
-from mrv.digest import DayKey, cut_leaf, day_leaf, digest_leaves
 from mrv.methodologies import find
-from mrv.rows import Rows, column_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from ingest.model import Fleet, Int32, Int64
-    from mrv.digest import DayLeaf, Digest
+    from ingest.model import Fleet
     from mrv.project import Project
 
 DAY_US = 86_400_000_000
@@ -153,56 +149,3 @@ def same(one: IntervalRows, other: IntervalRows) -> bool:
     """Whether two selections hold the same evidence."""
     names = ("device", "quantity", "start_us", *FIELDS)
     return all(np.array_equal(getattr(one, n), getattr(other, n)) for n in names)
-
-
-def readings_digest(fleet: Fleet, frames: Iterable[Frame]) -> Digest:
-    """Digest of readings by device and UTC day; all channels of each row."""
-    return digest_leaves(
-        leaf for frame in frames for block in blocks(frame) for leaf in reading_leaves(fleet, block)
-    )
-
-
-def intervals_digest(fleet: Fleet, rows: IntervalRows) -> Digest:
-    """Digest of interval rows by device and UTC day."""
-    rows = rows.take(np.lexsort((rows.start_us, rows.device)))
-    names = np.array([q.name for q in QUANTITIES], dtype=object)
-    columns: dict[str, NDArray[Any]] = {name: getattr(rows, name) for name in FIELDS}
-    columns["quantity"] = names[rows.quantity]
-    return digest_leaves(leaves(fleet, TABLE, rows.device, rows.start_us, columns))
-
-
-def reading_leaves(fleet: Fleet, block: Frame) -> Iterator[DayLeaf]:
-    """Leaves of a block of readings."""
-    valid = {n: v != NULL for n, v in block.columns.items() if v.dtype == np.int64}
-    table = f"reading_{block.class_id}"
-    return leaves(fleet, table, block.device, block.time_us, block.columns, valid)
-
-
-def leaves(
-    fleet: Fleet,
-    table: str,
-    device: Int32,
-    time_us: Int64,
-    columns: Mapping[str, NDArray[Any]],
-    valid: Mapping[str, NDArray[np.bool_]] | None = None,
-) -> Iterator[DayLeaf]:
-    """Leaves of rows that come by device and time, one a device and UTC day."""
-    day = time_us // DAY_US
-    new = (device[1:] != device[:-1]) | (day[1:] != day[:-1])
-    edges = np.flatnonzero(np.append(True, new)).tolist() if len(device) else []
-    # rows of one time (several quantities) have an order of their own
-    tied = (time_us[1:] == time_us[:-1]) & ~new
-    rows = Rows(time_us, columns, valid)
-    for begin, end in pairwise([*edges, len(device)]):
-        utc_day = datetime.fromtimestamp(int(day[begin]) * DAY_US // 10**6, UTC).date()
-        key = DayKey(fleet.devices[device[begin]].id, utc_day, table)
-        if tied[begin : end - 1].any():
-            within = slice(begin, end)
-            data = column_bytes(
-                time_us[within],
-                {name: values[within] for name, values in columns.items()},
-                None if valid is None else {n: mask[within] for n, mask in valid.items()},
-            )
-            yield day_leaf(key, data)
-        else:
-            yield cut_leaf(key, rows, begin, end)

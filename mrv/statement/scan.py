@@ -18,6 +18,7 @@ from ingest.pipeline import Bounds, MeterState, meter
 from mrv.digest import digest_leaves
 from mrv.errors import CanonicalError
 from mrv.statement import evidence
+from mrv.statement.device_days import reading_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +49,7 @@ def scan(
     frames: Iterable[Frame],
     from_us: int,
     to_us: int,
+    timezone: str,
     pairs: set[tuple[int, int]] | None,
 ) -> Scanned:
     """
@@ -59,6 +61,8 @@ def scan(
         All rows of a device in one frame.
     from_us, to_us : int
         The period, half-open. [us UTC]
+    timezone : str
+        Zone whose days the digests are by.
     pairs : set of (int, int), optional
         Device and quantity to meter again.
 
@@ -73,7 +77,7 @@ def scan(
     bounds = Bounds(fleet)
     for frame in frames:
         for block in evidence.blocks(frame):
-            leaves.extend(evidence.reading_leaves(fleet, block))
+            leaves.extend(reading_leaves(fleet, block, timezone))
             _reach(block, from_us, to_us, reaches, fleet)
             if pairs is not None:
                 metered = meter(bounds, MeterState(len(fleet)), [block]).rows

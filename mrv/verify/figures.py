@@ -12,7 +12,8 @@ from mrv.errors import CanonicalError, FactorError, PeriodError
 from mrv.factors.records import book_of, departures, unpublished
 from mrv.rounding import UG_PER_T
 from mrv.statement.body import Label, compose
-from mrv.statement.evidence import intervals_digest, same
+from mrv.statement.device_days import intervals_digest
+from mrv.statement.evidence import same
 from mrv.verify.pack import DIGESTS, check_order
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def metering(subject: Subject) -> str:
     case = subject.case
     rows = case.metered
     if not same(case.rows, rows):
-        again = intervals_digest(subject.fleet, rows).leaves
+        again = intervals_digest(subject.fleet, rows, subject.plan.project.timezone).leaves
         _refuse(differences(case.intervals.leaves, again), "does not follow from the readings")
     return f"{len(rows)} intervals metered again, all equal"
 

@@ -9,7 +9,12 @@ An evidence pack as it was read: the bytes of its documents, its tables as colum
     digests.json         ordered leaves under the two roots in the statement
     readings/<class>     raw readings (Parquet)
     intervals            interval quantities (Parquet)
-    receipt.txt          place in the transparency log, once issued
+    dead_letters         messages that were refused in the period (Parquet)
+    seals.json           proofs that the log sealed these readings, day by day
+    VERIFY.md            how to check it all, in plain words
+    manifest.json        the digest of each of these files
+    receipt.txt          place of the statement in the transparency log, once issued
+    manifest.txt         place of the manifest in the log, once issued
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import Frame, IntervalRows
 from mrv.calendar import utc_text
+from mrv.canonical import legible
 from mrv.errors import CanonicalError
 from mrv.statement.evidence import FIELDS
 
@@ -34,8 +40,17 @@ if TYPE_CHECKING:
 
 STATEMENT, VERIFICATION, RECEIPT = "statement.json", "verification.json", "receipt.txt"
 PLAN, FACTORS, KEYS, DIGESTS = "plan.json", "factors.json", "keys.json", "digests.json"
-EVIDENCE = (PLAN, FACTORS, KEYS, DIGESTS)
-INTERVALS = "intervals"
+SEALS, GUIDE, MANIFEST, MANIFEST_RECEIPT = (
+    "seals.json",
+    "VERIFY.md",
+    "manifest.json",
+    "manifest.txt",
+)
+DOCUMENTS = (PLAN, FACTORS, KEYS, DIGESTS, SEALS, GUIDE, MANIFEST)
+FORMAT = 1
+INTERVALS, DEAD_LETTERS = "intervals", "dead_letters"
+# What no manifest can hold: itself, and what comes after it.
+UNLISTED = (MANIFEST, MANIFEST_RECEIPT, RECEIPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +89,15 @@ class Pack:
     intervals : Table or None
     damaged : mapping of str to str
         Files that could not be read, and why.
+    hashes : mapping of str to str
+        SHA-256 of every file, in hex, by its name in the pack.
     """
 
     files: Mapping[str, bytes]
     readings: Mapping[str, Iterable[Table]] = field(default_factory=dict)
     intervals: Table | None = None
     damaged: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bare(self) -> bool:
@@ -130,6 +148,12 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
         table.time_us,
         *(table.columns[name] for name in FIELDS),
     )
+
+
+def manifest_of(hashes: Mapping[str, str]) -> bytes:
+    """Bytes of the manifest of a pack's files: name to SHA-256 in hex."""
+    listed = {name: digest for name, digest in hashes.items() if name not in UNLISTED}
+    return legible({"format": FORMAT, "files": listed})
 
 
 def check_order(rows: IntervalRows, fleet: Fleet) -> None:

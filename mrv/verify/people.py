@@ -8,14 +8,22 @@ from mrv import canonical
 from mrv.errors import CanonicalError, EnrolmentError, LogError, SignatureError
 from mrv.keyfile import read_keyring
 from mrv.keys import EnrolledKey, multikey_of
+from mrv.log.cosignature import cosignatures
 from mrv.log.note import NoteKey
-from mrv.log.receipt import verify_receipt
+from mrv.log.receipt import parse_receipt, verify_receipt
 from mrv.signing import proofs_of, verify_proof
 from mrv.statement.body import CONTEXT, TYPES, URN
 from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
 from mrv.statement.credentials import issued_entry, related
 from mrv.statement.life import check_other
-from mrv.verify.pack import EVIDENCE, INTERVALS, KEYS, STATEMENT
+from mrv.verify.pack import (
+    DOCUMENTS,
+    INTERVALS,
+    KEYS,
+    MANIFEST,
+    STATEMENT,
+    UNLISTED,
+)
 from mrv.verify.subject import NotApplicableError
 
 if TYPE_CHECKING:
@@ -30,17 +38,31 @@ def form(subject: Subject) -> str:
     for name, why in sorted(subject.pack.damaged.items()):
         raise CanonicalError(f"{name} cannot be read: {why}")
     if not subject.pack.bare:
-        missing = [name for name in EVIDENCE if name not in subject.pack.files]
+        missing = [name for name in DOCUMENTS if name not in subject.pack.files]
         if subject.pack.intervals is None:
             missing.append(f"{INTERVALS}.parquet")
         if missing:
             raise CanonicalError(f"the pack has no {', '.join(missing)}")
+        _exactly_listed(subject)
     _credential(subject.statement, TYPES, STATEMENT)
     title = subject.claims.get("statement")
     if subject.statement.get("id") != f"{URN}{title}":
         raise CanonicalError(f"statement {title!r} has the id {subject.statement.get('id')!r}")
     _signed_in_order(subject)
     return f"{title}, {subject.state}"
+
+
+def _exactly_listed(subject: Subject) -> None:
+    """No file of the manifest may be missing, and none may be added."""
+    listed = canonical.parse_object(subject.pack.files[MANIFEST]).get("files")
+    if not isinstance(listed, dict):
+        raise CanonicalError(f"{MANIFEST} lists no files; get the pack again")
+    there = subject.pack.hashes.keys() - set(UNLISTED)
+    missing, added = sorted(listed.keys() - there), sorted(there - listed.keys())
+    if missing:
+        raise CanonicalError(f"the pack has no {', '.join(missing)}")
+    if added:
+        raise CanonicalError(f"{', '.join(map(repr, added))}: no file of this pack has that name")
 
 
 def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) -> None:
@@ -75,7 +97,7 @@ def keys(subject: Subject) -> str:
             signers.append(_signer(subject.verification, ring, "verifier"))
             check_other(*signers)
         if subject.receipt is not None:
-            _log_key(ring)
+            log_key(ring)
     subject.ring = tuple(rings[0])
     return ", ".join(f"{key.name} ({key.role}) {key.multikey}" for key in signers)
 
@@ -123,7 +145,8 @@ def _signer(document: Mapping[str, Any], ring: Iterable[EnrolledKey], role: Role
     )
 
 
-def _log_key(ring: Iterable[EnrolledKey]) -> NoteKey:
+def log_key(ring: Iterable[EnrolledKey]) -> NoteKey:
+    """Return the one key of a log among trusted keys, as notes name it."""
     found = [key for key in ring if key.role == "log"]
     if len(found) != 1:
         raise EnrolmentError(
@@ -170,10 +193,23 @@ def log(subject: Subject) -> str:
     """The log's signed head contains this statement and this verification."""
     if subject.receipt is None or subject.verification is None:
         raise NotApplicableError("not issued yet")
-    log_key = _log_key(subject.ring)
+    key = log_key(subject.ring)
     entry = issued_entry(subject.statement, subject.verification)
     try:
-        head = verify_receipt(subject.receipt, entry, log_key)
+        head = verify_receipt(subject.receipt, entry, key)
+        seen = _witnessed(subject, subject.receipt)
     except SignatureError as error:
         raise LogError(str(error)) from error
-    return f"in {head.origin}, whose head has {head.size} entries"
+    return f"in {head.origin}, whose head has {head.size} entries{seen}"
+
+
+def _witnessed(subject: Subject, receipt: str) -> str:
+    """Witnesses of the head; where the reader trusts any, one of them must have signed."""
+    trusted = [NoteKey(k.name, k.public) for k in subject.trusted if k.role == "witness"]
+    found = [c.witness.name for c in cosignatures(parse_receipt(receipt).checkpoint, *trusted)]
+    if trusted and not found:
+        raise LogError(
+            f"none of the witnesses that you trust ({', '.join(k.name for k in trusted)}) has"
+            " countersigned this head; ask for a receipt that one of them saw"
+        )
+    return f", seen by {', '.join(found)}" if found else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import InputError
-from mrv.verify import figures, people
+from mrv.verify import figures, files, people, sealed
 from mrv.verify.pack import KEYS
 from mrv.verify.report import Report, StepResult
 from mrv.verify.subject import NotApplicableError, Subject
@@ -36,9 +36,11 @@ STEPS = (
     Step("plan and factors", figures.plan_and_factors, _AGAIN),
     Step("readings", figures.readings, f"look at that device-day; {_AGAIN}"),
     Step("intervals", figures.intervals, f"look at that device-day; {_AGAIN}"),
+    Step("seals", sealed.seals, "ask the operator for `tonne log audit` of those days"),
     Step("metering", figures.metering, "ask the operator how these intervals came about"),
     Step("account", figures.account, "ask the operator to close the period again"),
     Step("claims", figures.claims, "ask the operator to close the period again"),
+    Step("manifest", files.manifest, _AGAIN),
 )
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 

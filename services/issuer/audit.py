@@ -25,7 +25,7 @@ from services.issuer import records
 from services.issuer.changes import compare, sealed_leaves
 from services.issuer.close import snapshot
 from services.issuer.days import PROMISED_US, Job, ended, parts_of
-from services.issuer.seal import underived
+from services.issuer.seal import noted_days, underived
 from services.issuer.standing import standing
 from services.store import enrolled, log, registry, seals
 from services.store.factors import load_book
@@ -207,13 +207,15 @@ def _witnesses(walk: Walk) -> str:
         if one.key.role == "witness"
     }
     rows = walk.conn.execute(
-        "SELECT size, multikey, note, line FROM log_cosignature JOIN log_checkpoint USING (size)"
+        "SELECT size, multikey, note, line FROM log_cosignature LEFT JOIN log_checkpoint USING (size)"
         " ORDER BY size, multikey"
     ).fetchall()
     for size, multikey, note, line in rows:
         key = known.get(multikey)
         if key is None:
             walk.breaks.append(f"head {size} is countersigned by {multikey}, which is no witness")
+        elif note is None:
+            walk.breaks.append(f"{key.name} countersigned head {size}, which is not there")
         elif [c.line for c in cosignatures(note + line, key)] != [line]:
             walk.breaks.append(f"the countersignature of {key.name} is not of head {size}")
     return f"{len(rows)} countersignatures"
@@ -265,7 +267,7 @@ def _days(walk: Walk) -> str:
     """What every sealed day held, it still holds."""
     conn = walk.conn
     plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
-    late = [(one.device, one.day.isoformat()) for one in seals.late_days(conn)]
+    late = noted_days(seals.late_days(conn))
     latest = seals.latest(conn)
     walk.breaks += _seal_rows(walk)
     walk.ended = list(ended(conn, plan.fleet, walk.now_us))

@@ -10,7 +10,6 @@ whatever it is for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,11 +18,13 @@ from mrv.calendar import days, utc_text
 from mrv.digest import Digest, digest_leaves
 from mrv.log.entries import Day
 from mrv.statement import evidence
+from mrv.statement.device_days import intervals_digest, leaves, reading_leaves
 from services.store import marks, readings, registry, seals
 from services.store.derived import intervals_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
 
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
@@ -121,6 +122,7 @@ def ended(conn: Connection[TupleRow], fleet: Fleet, until_us: int) -> Iterator[J
 def parts_of(cursor: Cursor[TupleRow], fleet: Fleet, job: Job) -> dict[str, Digest]:
     """Digests of what a day holds now: `readings`, `intervals`, `emissions`."""
     found: dict[str, list[DayLeaf]] = {"readings": [], "intervals": [], "emissions": []}
+    zone = job.timezone
     known = [name for name in job.devices if name in fleet.by_id]
     for some in _batched(known):
         index = [fleet.by_id[name] for name in some]
@@ -128,26 +130,24 @@ def parts_of(cursor: Cursor[TupleRow], fleet: Fleet, job: Job) -> dict[str, Dige
             after = dict.fromkeys(members, job.from_us - 1)
             frame = readings.fetch(cursor, fleet, class_id, after, job.to_us)
             for block in evidence.blocks(frame):
-                found["readings"].extend(evidence.reading_leaves(fleet, block))
+                found["readings"].extend(reading_leaves(fleet, block, zone))
         rows = intervals_of(cursor, fleet, job.from_us, job.to_us, list(some))
-        found["intervals"].extend(evidence.intervals_digest(fleet, rows).leaves)
+        found["intervals"].extend(intervals_digest(fleet, rows, zone).leaves)
         stored = seals.emissions_of(cursor, fleet, some, job.from_us, job.to_us)
         order = np.argsort(stored.device, kind="stable")
         columns: dict[str, Any] = {name: values[order] for name, values in stored.columns.items()}
         found["emissions"].extend(
-            evidence.leaves(
-                fleet, "interval_emission", stored.device[order], stored.start_us[order], columns
+            leaves(
+                fleet,
+                "interval_emission",
+                (stored.device[order], stored.start_us[order]),
+                columns,
+                zone,
             )
         )
-    return {name: digest_leaves(leaves) for name, leaves in found.items()}
+    return {name: digest_leaves(some) for name, some in found.items()}
 
 
 def _batched(names: list[str]) -> Iterator[list[str]]:
     for at in range(0, len(names), _DEVICES_AT_ONCE):
         yield names[at : at + _DEVICES_AT_ONCE]
-
-
-def utc_day_us(day: date) -> tuple[int, int]:
-    """Half-open edges of a UTC day. [us]"""
-    begin = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
-    return begin, begin + evidence.DAY_US

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mrv import canonical
 from mrv.verify.pack import DIGESTS, FACTORS, INTERVALS, PLAN
 from services.issuer import parquet
 
@@ -18,9 +18,9 @@ READINGS = "readings"
 def files(case: Case) -> dict[str, bytes]:
     """Plan, factors, digests and tables of a case: name in the pack to bytes."""
     found = {
-        PLAN: _for_people(case.plan.to_json()),
-        FACTORS: _for_people(case.factor_records),
-        DIGESTS: _for_people(case.leaves()),
+        PLAN: canonical.legible(case.plan.to_json()),
+        FACTORS: canonical.legible(case.factor_records),
+        DIGESTS: canonical.legible(case.leaves()),
     }
     for frame in case.frames:
         out = BytesIO()
@@ -30,7 +30,3 @@ def files(case: Case) -> dict[str, bytes]:
     parquet.write_intervals(out, case.fleet, case.rows)
     found[f"{INTERVALS}.parquet"] = out.getvalue()
     return found
-
-
-def _for_people(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

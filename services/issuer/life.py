@@ -16,6 +16,7 @@ from psycopg import errors
 
 from mrv import acceptance, canonical
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError, VerificationError
+from mrv.log.entries import EVIDENCE, evidence_entry
 from mrv.signing import verify_proof
 from mrv.statement.body import Label, compose
 from mrv.statement.credentials import (
@@ -26,8 +27,9 @@ from mrv.statement.credentials import (
 )
 from mrv.statement.life import check_other, check_role, check_step
 from mrv.verify.figures import first_difference
+from mrv.verify.pack import MANIFEST
 from services.clock import now_us
-from services.issuer import keys
+from services.issuer import bundle, keys
 from services.issuer.close import snapshot
 from services.issuer.collect import collect
 from services.issuer.evidence import files
@@ -245,11 +247,23 @@ def _issue(
         statements.step(conn, statement, "issued", actor, multikey=multikey)
         entry = issued_entry(have.statement, have.verification)
         index = log.append(conn, "issued", statement, entry)
+        _seal_pack(conn, have, statement)
         if old is not None:
             statements.step(conn, old, "superseded", actor, reason=f"by {statement}")
             log.append(conn, "superseded", old, superseded_entry(old, statement))
         log.sign_head(conn, log_signer.holder.name, log_signer.key)
     return index
+
+
+def _seal_pack(conn: Connection[TupleRow], have: Documents, statement: str) -> None:
+    """Complete the evidence that was kept, and enter its manifest: nothing is added later."""
+    papers = bundle.Papers(have.statement, have.verification, have.signers)
+    kept = evidence.kept(conn, statement)
+    whole = bundle.complete(conn, papers, kept, logged=True)
+    mine = {n: d for n, d in whole.items() if n not in kept and n not in bundle.SIGNED}
+    evidence.keep(conn, statement, mine)
+    entry = evidence_entry(statement, whole[MANIFEST])
+    log.append(conn, EVIDENCE, statement, entry)
 
 
 def _overlap(conn: Connection[TupleRow], statement: str) -> str:

@@ -7,6 +7,7 @@ same statement gives the same bytes.  The folder appears whole or not at all.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from tempfile import mkdtemp
@@ -15,37 +16,36 @@ from typing import TYPE_CHECKING
 from ingest import classes
 from ingest.errors import InputError
 from mrv import canonical
-from mrv.keyfile import write_keyring
+from mrv.log.entries import EVIDENCE
 from mrv.verify import Pack
 from mrv.verify.pack import (
-    DIGESTS,
-    FACTORS,
+    DEAD_LETTERS,
+    DOCUMENTS,
     INTERVALS,
-    KEYS,
-    PLAN,
+    MANIFEST_RECEIPT,
     RECEIPT,
     STATEMENT,
     VERIFICATION,
 )
-from services.issuer import parquet
+from services.issuer import bundle, parquet
 from services.issuer.close import snapshot
 from services.issuer.collect import recollect
 from services.issuer.evidence import READINGS
 from services.issuer.evidence import files as case_files
 from services.issuer.life import Documents, documents
-from services.issuer.readme import readme
-from services.store import enrolled, evidence, log, statements
+from services.store import evidence, log, statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from mrv.keys import EnrolledKey
     from mrv.verify import Table
 
-_READ = (STATEMENT, VERIFICATION, PLAN, FACTORS, KEYS, DIGESTS, RECEIPT)
+_READ = {STATEMENT, VERIFICATION, RECEIPT, MANIFEST_RECEIPT, *DOCUMENTS}
+_MOST_FILES = 1_000
+_MOST_BYTES = 256 * 1024 * 1024
 
 
 def export(conn: Connection[TupleRow], statement: str, out: Path) -> Path:
@@ -71,8 +71,7 @@ def export(conn: Connection[TupleRow], statement: str, out: Path) -> Path:
     with snapshot(conn):
         have = documents(conn, statement)
         files = evidence.kept(conn, statement) or _collected(conn, have, statement)
-        receipt = log.receipt(conn, statement)
-        files |= _documents(have, receipt, _keys(conn, have, logged=receipt is not None))
+        files |= _documents(conn, have, statement, files)
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -93,23 +92,21 @@ def _collected(conn: Connection[TupleRow], have: Documents, statement: str) -> d
     return case_files(recollect(conn, body, statements.detail(conn, statement)))
 
 
-def _keys(conn: Connection[TupleRow], have: Documents, *, logged: bool) -> list[EnrolledKey]:
-    """Keys of who signed, and of the log that the receipt is of."""
-    log_keys = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
-    return [*have.signers, *(log_keys[:1] if logged else [])]
-
-
-def _documents(have: Documents, receipt: str | None, keys: list[EnrolledKey]) -> dict[str, bytes]:
-    files = {
-        STATEMENT: canonical.encode(have.statement),
-        KEYS: write_keyring(keys),
-        "README.txt": readme(have).encode(),
-    }
+def _documents(
+    conn: Connection[TupleRow], have: Documents, statement: str, files: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """All that stands beside the tables; of an issued statement what was entered in the log."""
+    receipt = log.receipt(conn, statement)
+    if receipt is None:
+        papers = bundle.Papers(have.statement, have.verification, have.signers)
+        return bundle.complete(conn, papers, files, logged=False)
+    found = {STATEMENT: canonical.encode(have.statement), RECEIPT: receipt.encode()}
     if have.verification is not None:
-        files[VERIFICATION] = canonical.encode(have.verification)
-    if receipt is not None:
-        files[RECEIPT] = receipt.encode()
-    return files
+        found[VERIFICATION] = canonical.encode(have.verification)
+    logged = log.receipt(conn, statement, EVIDENCE)
+    if logged is not None:
+        found[MANIFEST_RECEIPT] = logged.encode()
+    return found
 
 
 def read_pack(path: Path) -> Pack:
@@ -122,7 +119,7 @@ def read_pack(path: Path) -> Pack:
         If the path is neither a folder with a statement nor a file.
     """
     if path.is_file():
-        data = path.read_bytes()
+        data = _read(path)
         if not data.lstrip().startswith(b"{"):
             raise InputError(f"{path} is no statement: it is not a JSON object")
         return Pack({STATEMENT: data})
@@ -131,19 +128,53 @@ def read_pack(path: Path) -> Pack:
             f"{path} is no evidence pack: it has no {STATEMENT};"
             " give a folder that `tonne statement export` made, or a statement's file"
         )
-    files = {n: (path / n).read_bytes() for n in _READ if (path / n).is_file()}
+    files: dict[str, bytes] = {}
+    hashes: dict[str, str] = {}
     readings: dict[str, Iterable[Table]] = {}
     intervals: Table | None = None
     damaged: dict[str, str] = {}
-    for file in sorted(path.rglob("*.parquet")):
+    for file in _files(path):
         name = file.relative_to(path).as_posix()
         try:
-            if name == f"{INTERVALS}.parquet":
+            hashes[name] = _sha256(file)
+            if name in _READ:
+                files[name] = _read(file)
+            elif name == f"{INTERVALS}.parquet":
                 intervals = parquet.read_intervals(file)
-            elif file.parent == path / READINGS and file.stem in classes.load():
+            elif file.parent == path / READINGS and _class_of(file) in classes.load():
                 readings[file.stem] = parquet.ReadingsFile(file, file.stem)
-            else:
+            elif file.suffix == ".parquet" and name != f"{DEAD_LETTERS}.parquet":
                 damaged[name] = "no table of an evidence pack has this name"
         except InputError as error:
             damaged[name] = str(error)
-    return Pack(files, readings, intervals, damaged)
+    return Pack(files, readings, intervals, damaged, hashes)
+
+
+def _files(path: Path) -> list[Path]:
+    """All files below a folder, none of which is a way out of it."""
+    found = []
+    for file in sorted(path.rglob("*")):
+        if file.is_symlink() or not (file.is_file() or file.is_dir()):
+            raise InputError(f"{file} is no file but a link or a device; a pack holds files only")
+        if file.is_file():
+            found.append(file)
+        if len(found) > _MOST_FILES:
+            raise InputError(f"{path} holds more than {_MOST_FILES} files; it is no evidence pack")
+    return found
+
+
+def _class_of(file: Path) -> str:
+    return file.stem if file.suffix == ".parquet" else ""
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _read(file: Path) -> bytes:
+    """Bytes of a document; what is far larger than any is refused before it fills the memory."""
+    size = file.stat().st_size
+    if size > _MOST_BYTES:
+        raise InputError(f"it has {size} bytes; a document of a pack has at most {_MOST_BYTES}")
+    return file.read_bytes()

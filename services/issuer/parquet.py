@@ -20,7 +20,7 @@ from mrv.statement.evidence import FIELDS
 from mrv.verify import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from ingest.model import Fleet, Frame, IntervalRows
@@ -55,6 +55,23 @@ def write_intervals(out: BinaryIO, fleet: Fleet, rows: IntervalRows) -> None:
         *(pa.array(getattr(rows, name)) for name in FIELDS),
     ]
     _write(out, columns, interval_schema())
+
+
+_LETTERS = (
+    "id", "received", "principal", "topic", "device", "reason", "detail", "content_type", "bytes",
+    "sha256",
+)  # fmt: skip
+
+
+def write_letters(out: BinaryIO, letters: Sequence[tuple[Any, ...]]) -> None:
+    """Write refused messages, as `dead_letters.of_period` returns them."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    kinds = {"id": pa.int64(), "received": pa.timestamp("us", "UTC"), "bytes": pa.int64()}
+    schema = pa.schema([pa.field(name, kinds.get(name, pa.string())) for name in _LETTERS])
+    columns = list(zip(*letters, strict=True)) if letters else [()] * len(_LETTERS)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+    _write(out, arrays, schema)
 
 
 class ReadingsFile:
@@ -164,6 +181,15 @@ def _opened(path: Path, schema: Any) -> Iterator[Any]:
         yield file
 
 
+def _fits(found: Any, schema: Any) -> bool:
+    """Whether columns are those of a schema; a pack lacks channels that its class gained later."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    names = set(found.names)
+    held = pa.schema([f for f in schema if f.name in names or not f.nullable])
+    return bool(found.equals(held))
+
+
 @contextmanager
 def _legible() -> Iterator[None]:
     import pyarrow as pa  # noqa: PLC0415
@@ -179,15 +205,6 @@ def _last_device(column: Any) -> int:
     coded = column.combine_chunks().dictionary_encode().indices.to_numpy()
     other = np.flatnonzero(coded != coded[-1]) if len(coded) else coded
     return int(other[-1]) + 1 if len(other) else 0
-
-
-def _fits(found: Any, schema: Any) -> bool:
-    """Whether columns are those of a schema; a pack lacks channels that its class gained later."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    names = set(found.names)
-    held = pa.schema([f for f in schema if f.name in names or not f.nullable])
-    return bool(found.equals(held))
 
 
 def _table(table: Any, schema: Any, time: str) -> Table:

@@ -164,7 +164,7 @@ def _changed(
     report: Report,
 ) -> list[Prepared]:
     """Prepare the next seal of a day that changed and may be sealed again."""
-    noted = {(one.device, one.day.isoformat()) for one in late}
+    noted = noted_days(late)
     with snapshot(conn), conn.cursor() as cursor:
         now = parts_of(cursor, plan.fleet, job)
         entry, detail = log.at(conn, seal_.entry)
@@ -179,6 +179,15 @@ def _changed(
             return []
         reason = "late readings" if found.late else "derived rows made again"
     return [_prepared(job, seal_.sequence + 1, plan.fleet.version, now, reason)]
+
+
+def noted_days(late: Sequence[LateDay]) -> set[tuple[str, str]]:
+    """Devices and days that late readings may be of, whatever the zone."""
+    return {
+        (one.device, (one.day + timedelta(days=shift)).isoformat())
+        for one in late
+        for shift in (-1, 0, 1)
+    }
 
 
 def underived(conn: Connection[TupleRow], plan: Plan, job: Job, found: Changes) -> list[str]:

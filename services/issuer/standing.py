@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.errors import InputError
 from mrv import canonical
 from mrv.calendar import instant_us
+from mrv.verify.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
 from services.issuer.life import documents
 from services.store import evidence, statements
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from services.store.log import Entry
     from services.store.statements import Stored
 
-_LOGGED = ("issued", "superseded", "revoked")
+_STATES = ("issued", "superseded", "revoked")
+_LOGGED = (*_STATES, "evidence")
 
 
 def standing(conn: Connection[TupleRow], entries: Sequence[Entry]) -> Iterator[str]:
@@ -48,7 +50,7 @@ def _one(
     have = documents(conn, stored.id)
     issued = said.get("issued")
     steps = [event.state for event in statements.events(conn, stored.id)]
-    for state in _LOGGED:
+    for state in _STATES:
         if (state in steps) != (state in said):
             where = "in the log and not among" if state in said else "not in the log but among"
             yield f"statement {stored.id}: {state} stands {where} its steps"
@@ -63,8 +65,16 @@ def _one(
     ):
         if canonical.sha256_hex(canonical.encode(document)) != issued[key]:
             yield f"statement {stored.id}: its document is not the one whose {key} is in the log"
-    if not evidence.kept(conn, stored.id):
-        yield f"statement {stored.id}: its evidence is missing"
+    kept = evidence.kept(conn, stored.id)
+    manifest = said.get("evidence")
+    if manifest is None:
+        yield f"statement {stored.id}: the log holds no manifest of its evidence"
+        return
+    signed = {STATEMENT: have.statement, VERIFICATION: have.verification}
+    there = {**{name: canonical.encode(value) for name, value in signed.items()}, **kept}
+    own = manifest_of({name: canonical.sha256_hex(data) for name, data in there.items()})
+    if own != kept.get(MANIFEST) or canonical.sha256_hex(own) != manifest["manifestSha256"]:
+        yield f"statement {stored.id}: its evidence is not the one whose manifest is in the log"
 
 
 def _figures(conn: Connection[TupleRow], stored: Stored) -> Iterator[str]:
@@ -105,7 +115,7 @@ def _claims(
         " FROM claim c LEFT JOIN statement s ON s.id = c.statement_id"
     ).fetchall()
     claimed = {name for name, _ in rows}
-    count = {name for name, events in said.items() if events.keys() == {"issued"}}
+    count = {name for name, events in said.items() if events.keys() & set(_STATES) == {"issued"}}
     for name in sorted(claimed ^ count):
         yield f"statement {name}: {'claims' if name in claimed else 'does not claim'} its period"
     for name, same in rows:

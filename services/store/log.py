@@ -170,15 +170,17 @@ def sign_head(conn: Connection[TupleRow], origin: str, key: SigningKey) -> str:
     return note
 
 
-def receipt(conn: Connection[TupleRow], statement: str) -> str | None:
+def receipt(conn: Connection[TupleRow], statement: str, kind: str = "issued") -> str | None:
     """
     Return the receipt of a statement's issue, against the first head that holds it.
+
+    With kind `evidence`, that of the manifest of its pack.
 
     The same text whenever it is asked for, but for witnesses' lines that come later; None
     for a statement that is not in the log.
     """
     row = conn.execute(
-        "SELECT index FROM log_entry WHERE statement_id = %s AND kind = 'issued'", [statement]
+        "SELECT index FROM log_entry WHERE statement_id = %s AND kind = %s", (statement, kind)
     ).fetchone()
     if row is None:
         return None

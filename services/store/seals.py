@@ -54,6 +54,15 @@ def add(conn: Connection[TupleRow], seal: Seal) -> None:
     )
 
 
+def of_day(conn: Connection[TupleRow], project: str, day: date) -> list[int]:
+    """Return the places in the log of all seals of a day, first to last."""
+    rows = conn.execute(
+        "SELECT index FROM data_seal WHERE project_id = %s AND day = %s ORDER BY sequence",
+        (project, day),
+    )
+    return [int(index) for (index,) in rows]
+
+
 def first_us(cursor: Cursor[TupleRow], devices: Sequence[str]) -> int | None:
     """Time of the oldest reading of some devices. [us UTC]"""
     found = []

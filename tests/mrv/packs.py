@@ -1,6 +1,7 @@
 """A signed and logged statement in memory, with all its evidence, for tests to spoil."""
 
 import json
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,9 +10,13 @@ import numpy as np
 from ingest import classes
 from ingest.model import INTERVAL_US, NULL, Frame
 from mrv import canonical, factors
+from mrv.calendar import days, utc_text
+from mrv.digest import digest_leaves
 from mrv.keyfile import write_keyring
 from mrv.keys import EnrolledKey, SigningKey
 from mrv.log.checkpoint import Checkpoint, sign_checkpoint
+from mrv.log.entries import Day, data_entry, evidence_entry
+from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import make_receipt
 from mrv.statement.body import Label, compose
 from mrv.statement.case import Case
@@ -20,6 +25,8 @@ from mrv.statement.evidence import FIELDS, monitored, remeter
 from mrv.statement.plan import MonitoringPlan
 from mrv.tree import leaf_hash, root_hash
 from mrv.verify import Pack, Table
+from mrv.verify.guide import guide
+from mrv.verify.pack import manifest_of
 from tests.mrv.plant import CERTIFICATES, FLEET, FROM, PV
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -77,18 +84,58 @@ def documents(made=None):
     signed = sign_statement(body, SIGNERS["operator"], HOLDERS["operator"], NOW)
     finding = Finding("unmodified", "reasonable", "5", ("none",))
     opinion = sign_verification(signed, finding, SIGNERS["verifier"], HOLDERS["verifier"], NOW)
-    leaves = [leaf_hash(b"before"), leaf_hash(issued_entry(signed, opinion))]
-    head = Checkpoint(HOLDERS["log"].name, 2, root_hash(leaves))
-    receipt = make_receipt(1, leaves[:1], sign_checkpoint(head, SIGNERS["log"]))
-    return {
+    files = {
         "statement.json": canonical.encode(signed),
         "verification.json": canonical.encode(opinion),
-        "plan.json": canonical.encode(made.plan.to_json()),
-        "factors.json": canonical.encode(made.factor_records),
-        "digests.json": canonical.encode(made.leaves()),
+        "plan.json": canonical.legible(made.plan.to_json()),
+        "factors.json": canonical.legible(made.factor_records),
+        "digests.json": canonical.legible(made.leaves()),
         "keys.json": write_keyring(HOLDERS.values()),
-        "receipt.txt": receipt.encode(),
+        "VERIFY.md": guide(signed),
     }
+    return logged(made, files, signed, opinion)
+
+
+def logged(made, files, signed, opinion):
+    """Seal the day, then enter statement and manifest in the log."""
+    zone = made.plan.project.timezone
+    ((day, begin, end),) = days(BEGIN, END, zone)
+    of = [leaf for leaf in made.readings.leaves if leaf.day == day.isoformat()]
+    parts = {
+        "readings": digest_leaves(of),
+        "intervals": made.intervals,
+        "emissions": digest_leaves(()),
+    }
+    which = Day(made.plan.project.id, day.isoformat(), zone, utc_text(begin), utc_text(end))
+    entry = data_entry(which, 1, 1, parts, None)
+    first = [leaf_hash(b"before"), leaf_hash(entry)]
+    files["seals.json"] = canonical.legible({
+        "head": _head(first),
+        "days": [{"index": 1, "entry": canonical.parse(entry),
+                  "proof": [b64encode(h).decode() for h in inclusion_proof(1, first)]}],
+    })  # fmt: skip
+    files["manifest.json"] = manifest_of(hashes_of(files))
+    name = signed["credentialSubject"]["statement"]
+    entries = (issued_entry(signed, opinion), evidence_entry(name, files["manifest.json"]))
+    leaves = first + [leaf_hash(e) for e in entries]
+    for place, file in ((2, "receipt.txt"), (3, "manifest.txt")):
+        receipt = make_receipt(place, inclusion_proof(place, leaves), _head(leaves))
+        files[file] = receipt.encode()
+    return files
+
+
+def _head(leaves):
+    head = Checkpoint(HOLDERS["log"].name, len(leaves), root_hash(leaves))
+    return sign_checkpoint(head, SIGNERS["log"])
+
+
+def hashes_of(files):
+    """Hashes of a pack's files; of its tables, which stand in memory, their names'."""
+    tables = {name: canonical.sha256_hex(name.encode()) for name in TABLES}
+    return tables | {name: canonical.sha256_hex(data) for name, data in files.items()}
+
+
+TABLES = ("readings/pv_inverter.parquet", "intervals.parquet", "dead_letters.parquet")
 
 
 def pack(files=None, made=None):
@@ -105,7 +152,13 @@ def pack(files=None, made=None):
     columns = {name: getattr(made.rows, name).copy() for name in FIELDS}
     columns["quantity"] = names[made.rows.quantity]
     intervals = Table(ids, made.rows.device, made.rows.start_us.copy(), columns)
-    return Pack(documents(made) if files is None else files, readings, intervals)
+    files = documents(made) if files is None else files
+    return Pack(files, readings, intervals, {}, hashes_of(files))
+
+
+def with_files(whole, files):
+    """Return the pack with other documents; what is on the disk is what is hashed."""
+    return replace(whole, files=files, hashes=hashes_of(files))
 
 
 def spoiled(data):

@@ -9,6 +9,8 @@ from mrv import canonical
 from mrv.keys import EnrolledKey, SigningKey
 from mrv.statement.credentials import sign_statement
 from mrv.verify import Pack, verify
+from mrv.verify.guide import guide
+from mrv.verify.pack import manifest_of
 from tests.mrv import packs
 
 WHOLE = packs.pack()
@@ -19,6 +21,8 @@ JSON = (
     "factors.json",
     "digests.json",
     "keys.json",
+    "seals.json",
+    "manifest.json",
 )
 
 
@@ -31,8 +35,8 @@ def _failure(pack, trusted=()):
 def test_a_whole_pack_passes_every_step():
     """An honest statement would be rejected."""
     report = verify(WHOLE, packs.HOLDERS.values())
-    assert [s.outcome for s in report.steps] == ["ok"] * 11
-    assert [s.number for s in report.steps] == list(range(1, 12))
+    assert [s.outcome for s in report.steps] == ["ok"] * 13
+    assert [s.number for s in report.steps] == list(range(1, 14))
     assert report.state == "issued"
 
 
@@ -40,7 +44,7 @@ def test_a_whole_pack_passes_every_step():
 def test_each_field_of_each_document_counts(name):
     """Somebody could change one number, name or date and nobody would see it."""
     for where, data in packs.spoiled(WHOLE.files[name]):
-        report = verify(replace(WHOLE, files={**WHOLE.files, name: data}))
+        report = verify(packs.with_files(WHOLE, {**WHOLE.files, name: data}))
         assert not report.ok, where
         assert report.failure.name
         assert report.failure.remedy
@@ -52,7 +56,7 @@ def test_each_character_of_the_receipt_counts():
     for at in range(len(text)):
         other = text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :]
         files = {**WHOLE.files, "receipt.txt": other}
-        assert _failure(replace(WHOLE, files=files)).number in (1, 2, 5), at
+        assert _failure(packs.with_files(WHOLE, files)).number in (1, 2, 5), at
 
 
 @pytest.mark.parametrize("column", sorted(WHOLE.readings["pv_inverter"][0].columns))
@@ -65,7 +69,7 @@ def test_a_changed_reading_names_its_device_day(column):
     other = replace(table, columns={**table.columns, column: values})
     failure = _failure(replace(WHOLE, readings={"pv_inverter": [other]}))
     assert (failure.number, failure.name) == (7, "readings")
-    assert "reading_pv_inverter of inv-1 on 2026-01-02: values" in failure.detail
+    assert "reading_pv_inverter of inv-1 on 2026-01-0" in failure.detail
 
 
 def test_a_reading_taken_out_or_put_in_names_its_device_day():
@@ -105,7 +109,7 @@ def test_intervals_that_do_not_follow_from_readings_fail_though_all_is_signed():
     rows.value[50] += 1
     forged = replace(made, rows=rows)
     failure = _failure(packs.pack(made=forged))
-    assert (failure.number, failure.name) == (9, "metering")
+    assert (failure.number, failure.name) == (10, "metering")
     assert "inv-1 on 2026-01-02" in failure.detail
 
 
@@ -116,11 +120,13 @@ def test_figures_that_do_not_follow_from_intervals_fail_though_all_is_signed():
     del body["proof"], body["issuer"]
     body["credentialSubject"]["emissions"]["reduction"]["t"] = "9.999999"
     signed = sign_statement(body, packs.SIGNERS["operator"], packs.HOLDERS["operator"], packs.NOW)
-    for name in ("verification.json", "receipt.txt"):
+    for name in ("verification.json", "receipt.txt", "manifest.txt"):
         del files[name]
     files["statement.json"] = canonical.encode(signed)
-    failure = _failure(replace(WHOLE, files=files))
-    assert (failure.number, failure.name) == (10, "account")
+    files["VERIFY.md"] = guide(signed)
+    files["manifest.json"] = manifest_of(packs.hashes_of(files))
+    failure = _failure(packs.with_files(WHOLE, files))
+    assert (failure.number, failure.name) == (11, "account")
     assert "credentialSubject.emissions.reduction.t" in failure.detail
     assert "9.999999" in failure.detail
 
@@ -138,7 +144,7 @@ def test_documents_cannot_be_taken_out_from_below_others():
     """A statement could lose its verification, or its proof, and still look logged."""
     for name in ("verification.json", "plan.json", "factors.json", "digests.json", "keys.json"):
         files = {n: d for n, d in WHOLE.files.items() if n != name}
-        assert _failure(replace(WHOLE, files=files)).name == "form"
+        assert _failure(packs.with_files(WHOLE, files)).name == "form"
     assert _failure(replace(WHOLE, intervals=None)).name == "form"
     assert _failure(replace(WHOLE, damaged={"intervals.parquet": "cut"})).name == "form"
     assert _failure(replace(WHOLE, readings={})).name == "readings"
@@ -149,7 +155,7 @@ def test_a_statement_alone_says_what_it_cannot_show():
     alone = Pack({"statement.json": WHOLE.files["statement.json"]})
     report = verify(alone)
     assert report.ok
-    assert [s.number for s in report.steps if s.outcome == "ok"] == [1, 2, 3, 11]
+    assert [s.number for s in report.steps if s.outcome == "ok"] == [1, 2, 3, 12]
     assert "keys taken from the statement itself" in report.keys
     for where, data in packs.spoiled(alone.files["statement.json"]):
         assert not verify(Pack({"statement.json": data})).ok, where
@@ -160,5 +166,5 @@ def test_garbage_is_a_failed_step_and_no_traceback(data):
     """An auditor would see a traceback and not know whom to ask."""
     assert not verify(Pack({"statement.json": data})).ok
     for name in WHOLE.files:
-        report = verify(replace(WHOLE, files={**WHOLE.files, name: data}))
+        report = verify(packs.with_files(WHOLE, {**WHOLE.files, name: data}))
         assert not report.ok

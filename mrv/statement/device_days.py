@@ -1,0 +1,105 @@
+"""
+Digests of readings, intervals and emissions by device and local day.
+
+Days are those of the project's time zone, as periods and the log's seals count
+them: the leaves of a statement and those of a sealed day are the same leaves.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ingest.classes import QUANTITIES
+from ingest.model import NULL
+from mrv.calendar import days
+from mrv.digest import DayKey, cut_leaf, day_leaf, digest_leaves
+from mrv.rows import Rows, column_bytes
+from mrv.statement.evidence import FIELDS, TABLE, blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import date
+
+    from numpy.typing import NDArray
+
+    from ingest.model import Fleet, Frame, Int32, Int64, IntervalRows
+    from mrv.digest import DayLeaf, Digest
+
+
+def readings_digest(fleet: Fleet, frames: Iterable[Frame], timezone: str) -> Digest:
+    """Digest of readings by device and local day; all channels of each row."""
+    return digest_leaves(
+        leaf
+        for frame in frames
+        for block in blocks(frame)
+        for leaf in reading_leaves(fleet, block, timezone)
+    )
+
+
+def intervals_digest(fleet: Fleet, rows: IntervalRows, timezone: str) -> Digest:
+    """Digest of interval rows by device and local day."""
+    rows = rows.take(np.lexsort((rows.start_us, rows.device)))
+    names = np.array([q.name for q in QUANTITIES], dtype=object)
+    columns: dict[str, NDArray[Any]] = {name: getattr(rows, name) for name in FIELDS}
+    columns["quantity"] = names[rows.quantity]
+    return digest_leaves(leaves(fleet, TABLE, (rows.device, rows.start_us), columns, timezone))
+
+
+def reading_leaves(fleet: Fleet, block: Frame, timezone: str) -> Iterator[DayLeaf]:
+    """Leaves of a block of readings."""
+    valid = {n: v != NULL for n, v in block.columns.items() if v.dtype == np.int64}
+    table = f"reading_{block.class_id}"
+    return leaves(fleet, table, (block.device, block.time_us), block.columns, timezone, valid)
+
+
+def leaves(
+    fleet: Fleet,
+    table: str,
+    key: tuple[Int32, Int64],
+    columns: Mapping[str, NDArray[Any]],
+    timezone: str,
+    valid: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> Iterator[DayLeaf]:
+    """
+    Leaves of rows, one a device and local day.
+
+    Parameters
+    ----------
+    key : tuple of arrays
+        Device and time of each row; rows come by device and time. [us UTC]
+    valid : mapping of str to bool array, optional
+        False where a column has no value, for columns that cannot say so.
+    """
+    device, time_us = key
+    if not len(device):
+        return
+    begins, dates = local_days(int(time_us.min()), int(time_us.max()), timezone)
+    day = np.searchsorted(begins, time_us, side="right") - 1
+    new = (device[1:] != device[:-1]) | (day[1:] != day[:-1])
+    edges = np.flatnonzero(np.append(True, new)).tolist()
+    # rows of one time (several quantities) have an order of their own
+    tied = (time_us[1:] == time_us[:-1]) & ~new
+    rows = Rows(time_us, columns, valid)
+    for begin, end in pairwise([*edges, len(device)]):
+        whose = DayKey(fleet.devices[device[begin]].id, dates[day[begin]], table)
+        if tied[begin : end - 1].any():
+            within = slice(begin, end)
+            data = column_bytes(
+                time_us[within],
+                {name: values[within] for name, values in columns.items()},
+                None if valid is None else {n: mask[within] for n, mask in valid.items()},
+            )
+            yield day_leaf(whose, data)
+        else:
+            yield cut_leaf(whose, rows, begin, end)
+
+
+@lru_cache(maxsize=1024)
+def local_days(first_us: int, last_us: int, timezone: str) -> tuple[Int64, list[date]]:
+    """Begins of the local days that touch [first, last], and their dates. [us UTC]"""
+    found = list(days(first_us, last_us + 1, timezone))
+    return np.array([begin for _, begin, _ in found], dtype=np.int64), [day for day, *_ in found]

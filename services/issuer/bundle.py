@@ -1,0 +1,155 @@
+"""
+The files that complete an evidence pack beside its tables: what they say is checked too.
+
+At issue their manifest is entered in the log, in the statement's own
+transaction: from then on no file of the pack can be changed, added or left out.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mrv import canonical
+from mrv.calendar import days, instant_us
+from mrv.digest import DayLeaf
+from mrv.errors import StatementStateError
+from mrv.keyfile import write_keyring
+from mrv.log.checkpoint import Checkpoint
+from mrv.log.merkle import inclusion_proof
+from mrv.log.note import signature_lines
+from mrv.statement.plan import read_plan
+from mrv.verify.guide import guide
+from mrv.verify.pack import (
+    DEAD_LETTERS,
+    DIGESTS,
+    GUIDE,
+    KEYS,
+    MANIFEST,
+    PLAN,
+    SEALS,
+    STATEMENT,
+    VERIFICATION,
+    manifest_of,
+)
+from mrv.verify.sealed import readings_root
+from services.issuer import parquet
+from services.store import dead_letters, enrolled, log, seals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.keys import EnrolledKey
+    from mrv.statement.plan import MonitoringPlan
+
+
+class Papers(NamedTuple):
+    """A statement's documents, and who signed them."""
+
+    statement: dict[str, Any]
+    verification: dict[str, Any] | None
+    signers: tuple[EnrolledKey, ...]
+
+
+def complete(
+    conn: Connection[TupleRow], papers: Papers, files: Mapping[str, bytes], *, logged: bool
+) -> dict[str, bytes]:
+    """
+    Add to a pack's tables all that it holds beside them, and the manifest of it all.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        Plan, factors, digests and tables.
+    logged : bool
+        The statement is in the log, or enters it in this transaction.
+
+    Raises
+    ------
+    StatementStateError
+        If days of a statement that enters the log are sealed with other readings.
+    """
+    plan = read_plan(canonical.parse_object(files[PLAN]))
+    found = {
+        **files,
+        STATEMENT: canonical.encode(papers.statement),
+        GUIDE: guide(papers.statement),
+        KEYS: write_keyring(_keys(conn, papers, logged=logged)),
+        SEALS: canonical.legible(_seals(conn, papers, plan, files) if logged else _NO_SEALS),
+        f"{DEAD_LETTERS}.parquet": _letters(conn, papers, plan),
+    }
+    if papers.verification is not None:
+        found[VERIFICATION] = canonical.encode(papers.verification)
+    hashes = {name: canonical.sha256_hex(data) for name, data in found.items()}
+    return {**found, MANIFEST: manifest_of(hashes)}
+
+
+# Documents that stand in the statement's steps already.
+SIGNED = (STATEMENT, VERIFICATION)
+_NO_SEALS: dict[str, Any] = {"days": [], "head": None}
+
+
+def _keys(conn: Connection[TupleRow], papers: Papers, *, logged: bool) -> list[EnrolledKey]:
+    """Keys of who signed, and of the log that the receipt is of."""
+    log_keys = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
+    return [*papers.signers, *(log_keys[:1] if logged else [])]
+
+
+def _letters(conn: Connection[TupleRow], papers: Papers, plan: MonitoringPlan) -> bytes:
+    begin, end = _period(papers)
+    ids = {d.id for d in plan.devices} | {d.gateway for d in plan.devices if d.gateway}
+    out = BytesIO()
+    parquet.write_letters(out, dead_letters.of_period(conn, sorted(ids), begin, end))
+    return out.getvalue()
+
+
+def _seals(
+    conn: Connection[TupleRow], papers: Papers, plan: MonitoringPlan, files: Mapping[str, bytes]
+) -> dict[str, Any]:
+    """Seals of the period's days that are of this evidence, with their proofs."""
+    edges = _period(papers)
+    project = plan.project
+    leaves = [
+        DayLeaf.from_json(leaf) for leaf in canonical.parse_object(files[DIGESTS])["readings"]
+    ]
+    head = log.checkpoint(conn)
+    found = []
+    for day, begin, end in days(*edges, project.timezone):
+        if begin < edges[0] or end > edges[1]:
+            continue
+        entries = [log.at(conn, index)[0] for index in seals.of_day(conn, project.id, day)]
+        bodies = [(entry.index, canonical.parse_object(entry.body)) for entry in entries]
+        fitting = [
+            (index, body)
+            for index, body in bodies
+            if readings_root(project, leaves, body) == body["readings"]["root"]
+        ]
+        if bodies and not fitting:
+            raise StatementStateError(
+                f"the readings of {day} are not those that the log sealed: if late ones came,"
+                " run `tonne log seal` and issue again; else `tonne log audit` names what changed"
+            )
+        found += fitting[-1:]
+    if head is None or not found:
+        return _NO_SEALS
+    hashes = log.leaves(conn)[: Checkpoint.from_text(signature_lines(head)[0]).size]
+    return {
+        "head": head,
+        "days": [
+            {
+                "index": index,
+                "entry": body,
+                "proof": [b64encode(h).decode() for h in inclusion_proof(index, hashes)],
+            }
+            for index, body in found
+        ],
+    }
+
+
+def _period(papers: Papers) -> tuple[int, int]:
+    period = papers.statement["credentialSubject"]["monitoringPeriod"]
+    return instant_us(period["from"], "UTC"), instant_us(period["to"], "UTC")

@@ -45,6 +45,9 @@ CHILLER = replace(
 )  # fmt: skip
 METER = Device("m-1", "s", "energy_meter", rated_power_w=10**6, installed_us=plant.FROM)
 FLEET = Fleet([*plant.FLEET.devices, METER])
+# Less biogas is less methane that can be shown, and less that the flare lets through:
+# which counts more depends on the plant.  A gap of it has to be mended by hand.
+BOTH_WAYS = {("biogas_nm3",), ("ch4_fraction",)}
 LIVE = {
     "pv": (plant.PV, (("inv-1", "energy_export"), ("inv-2", "energy_export"))),
     "bus": (plant.BUS, (("ch-1", "energy_import"), ("bus-1", "distance"))),
@@ -60,8 +63,10 @@ def _paths(fields, values, at=()):
             continue
         here = (*at, key)
         if isinstance(spec, ParameterSpec):
-            if spec.option and spec.side in {"baseline", "project"} and not spec.integer:
-                yield here, spec.side
+            # lamps of the project are told in the words of those before them
+            side = "project" if at[:1] == ("project",) else spec.side
+            if spec.option and here not in BOTH_WAYS:
+                yield here, side
         elif isinstance(spec, RecordSpec):
             yield from _paths(spec.fields, values[key], here)
         elif isinstance(spec, ListSpec):
@@ -72,16 +77,33 @@ def _paths(fields, values, at=()):
                 yield from _paths(spec.fields, one, (*here, name))
 
 
+def _given(method):
+    """Inputs of the golden case, or of the one beside it where there is none."""
+    if method.id == "pv-panel-recycling":
+        materials = {"glass": {"share": Decimal("0.7"), "ef_t_per_t": Decimal("0.6")}}
+        return {"panels": 10_000, "panel_kg": 22, "materials": materials,
+                "power_mwh": Decimal("6.4"), "ef_grid_t_per_mwh": Decimal("0.6592")}  # fmt: skip
+    name = method.id.removesuffix("-monthly")
+    given_inputs = json.loads((GOLDEN / f"{name}.json").read_text(), parse_float=Decimal)["inputs"]
+    if name != method.id:
+        by_year = given_inputs.pop("waste_t_by_year")
+        month = {kind: t / 12 for kind, t in by_year[0].items()}
+        given_inputs |= {"waste_t_by_month": [month] * 12, "year": 1}
+    return given_inputs
+
+
 def _cases():
     for method in methodologies.load().values():
-        file = GOLDEN / f"{method.id}.json"
-        if file.exists():
-            given_inputs = json.loads(file.read_text(), parse_float=Decimal)["inputs"]
-            inputs = methodologies.filled(
-                method.inputs, read(method.inputs, given_inputs, method.id), BOOK
-            )
-            for path, side in _paths(method.inputs, inputs):
-                yield pytest.param(method, inputs, path, side, id=f"{method.id}-{path}")
+        inputs = methodologies.filled(
+            method.inputs, read(method.inputs, _given(method), method.id), BOOK
+        )
+        for path, side in _paths(method.inputs, inputs):
+            yield pytest.param(method, inputs, path, side, id=f"{method.id}-{path}")
+
+
+def test_every_methodology_has_a_number_that_can_be_lost():
+    """A new methodology would go without the check that losing its data earns nothing."""
+    assert {case.values[0].id for case in _cases()} == set(methodologies.load())
 
 
 def _scaled(inputs, path, share):
@@ -89,7 +111,8 @@ def _scaled(inputs, path, share):
     node = changed
     for key in path[:-1]:
         node = node[key]
-    node[path[-1]] *= share
+    amount = node[path[-1]] * share
+    node[path[-1]] = int(amount) if isinstance(node[path[-1]], int) else amount
     return changed
 
 
@@ -100,7 +123,8 @@ def test_what_is_not_shown_earns_nothing(method, inputs, path, side, share):
     """A project would earn by losing the records of its output, or by adding to its use."""
     whole = method.reductions(inputs, BOOK).reduction_t
     less = method.reductions(_scaled(inputs, path, share), BOOK).reduction_t
-    assert (less <= whole) if side == "baseline" else (less >= whole)
+    # what counts on both sides earns by its excess: less of it is less of that
+    assert (less >= whole) if side == "project" else (less <= whole)
 
 
 def _rows(name, values):

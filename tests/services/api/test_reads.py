@@ -95,7 +95,7 @@ def test_proofs_of_the_log_hold(served):
         found = served.ask("/v1/log/proof/consistency", params={"first": first}).json()
         hashes = [base64.b64decode(one) for one in found["hashes"]]
         roots = [base64.b64decode(found[k]) for k in ("first_root", "second_root")]
-        verify_consistency(first, int(size), roots[0], roots[1], hashes)
+        verify_consistency(first, int(size), hashes, roots[0], roots[1])
     assert served.ask(f"/v1/statements/{served.issued}/receipt").text.startswith("c2sp.org/tlog")
 
 

@@ -67,10 +67,10 @@ def _text(document: dict[str, Any]) -> str:
     moved = document["transfer"]
     lines.append(f"Transfer abroad, {moved['rules']}, in force from {moved['in_force']}")
     for one in moved["projects"]:
+        known = one["transferable_t"] != "not determined"
+        most = f"at most {one['transferable_t']} t transferable; " if known else "transferable "
         lines.append(
-            f"  {one['project']}: {one['issued_credits_t']} t issued,"
-            f" {one['transferable_t']}{'' if one['transferable_t'] == 'not determined' else ' t'}"
-            f" transferable; {one['basis']}"
+            f"  {one['project']}: {one['issued_credits_t']} t issued, {most}{one['basis']}"
         )
         if one["condition"]:
             lines.append(f"    condition: {one['condition']}")

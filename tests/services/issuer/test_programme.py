@@ -105,8 +105,8 @@ def test_the_share_that_may_go_abroad(database_url, tmp_path, tonne):
     assert found["bus"]["transferable_t"] == "not determined"
     told = tonne("programme", "progress").output
     assert "Transfer abroad, Decree 112/2026" in told
-    assert f"pv: {credit} t issued, {credit // 2} t transferable" in told
-    assert "bus: 0 t issued, not determined transferable" in told
+    assert f"pv: {credit} t issued, at most {credit // 2} t transferable; Decree" in told
+    assert "bus: 0 t issued, transferable not determined: " in told
 
 
 def test_what_is_registered_comes_back_as_it_was(database_url, tmp_path):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ingest.model import Device, Fleet
 
 _LAST = 1 << 60  # after all that came before in a batch
+_UNKNOWN = Bucket("", "", ())
 
 
 def place(
@@ -41,32 +42,44 @@ def place(
         Topic to fleet index; raises PayloadError.
     """
     order = _LAST
+    known: dict[tuple[int, Names], Bucket | None] = {}
     for one in given:
         try:
             index = route(one.topic)
         except PayloadError as error:
             rejected.append(Rejected(one.message, error.reason, error.detail))
             continue
-        device = fleet.devices[index]
         if one.refused or one.declares:
-            _refuse(one, device, rejected)
-        for ts, of, numbers in one.lines:
-            if not holds(device.class_id, device.profile, of):
+            _refuse(one, fleet.devices[index], rejected)
+        for line in one.lines:
+            where = index, line.of
+            bucket = known.get(where, _UNKNOWN)
+            if bucket is _UNKNOWN:
+                bucket = known[where] = _bucket(fleet.devices[index], line.of, buckets)
+            if bucket is None:
                 continue
+            ts = line.ts
             if not -MAX_MS < ts < MAX_MS:
                 detail = f"timestamp {ts} is no epoch milliseconds"
                 rejected.append(Rejected(one.message, "time_invalid", detail))
                 continue
-            key = columns.key(device.class_id, device.profile, of)
-            bucket = buckets.get(key)
-            if bucket is None:
-                bucket = buckets[key] = Bucket(*key)
             bucket.time.append(ts * 1000)
             bucket.device.append(index)
             bucket.message.append(one.message)
             bucket.order.append(order)
-            bucket.flat.extend(numbers)
+            bucket.flat.extend(line.numbers)
             order += 1
+
+
+def _bucket(device: Device, of: Names, buckets: dict[Key, Bucket]) -> Bucket | None:
+    """Bucket of readings alike; None where the profile knows none of their names."""
+    if not holds(device.class_id, device.profile, of):
+        return None
+    key = columns.key(device.class_id, device.profile, of)
+    bucket = buckets.get(key)
+    if bucket is None:
+        bucket = buckets[key] = Bucket(*key)
+    return bucket
 
 
 def _refuse(one: Given, device: Device, rejected: list[Rejected]) -> None:

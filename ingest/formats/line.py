@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Sequence  # noqa: TC003 (msgspec reads them)
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+import msgspec
 
-    from ingest.reading import Names
+from ingest.reading import Names  # noqa: TC001
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, gc=False):
     """Numbers of one time [ms UTC], in the order of its names; None is missing."""
 
     ts: int
@@ -18,7 +17,7 @@ class Line(NamedTuple):
     numbers: Collection[float | None]
 
 
-class Given(NamedTuple):
+class Given(msgspec.Struct, gc=False):
     """
     What a message holds that was read elsewhere than in `decode`.
 

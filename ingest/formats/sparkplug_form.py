@@ -16,6 +16,8 @@ from operator import itemgetter
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from ingest.errors import PayloadError
 from ingest.formats.line import Line
 from ingest.formats.sparkplug_values import whole
@@ -37,7 +39,7 @@ _TIME_BYTES, _MORE, _ALL = 6, 0x8080808080, 0x808080808080
 _whole_of = int.from_bytes
 
 
-class Seen(NamedTuple):
+class Seen(msgspec.Struct, gc=False):
     """When a payload was sent [ms UTC], its sequence number, and its reading."""
 
     sent_ms: int
@@ -83,8 +85,8 @@ class Form:
     """
 
     __slots__ = (
-        "_bools", "_fixed", "_mask", "_measured_at", "_measured_places", "_of", "_sent_at",
-        "_sent_places", "_seq_at", "_unpack", "_values_of", "_wholes",
+        "_bools", "_converts", "_fixed", "_mask", "_measured_at", "_measured_places", "_of",
+        "_sent_at", "_sent_places", "_seq_at", "_unpack", "_values_of", "_wholes",
     )  # fmt: skip
 
     def __init__(
@@ -115,6 +117,7 @@ class Form:
         self._values_of = _getter(values)
         self._wholes = tuple((i, datatypes[i]) for i, k in enumerate(values) if read[k].role == "s")
         self._bools = tuple(i for i, k in enumerate(values) if read[k].role == "B")
+        self._converts = bool(self._wholes or self._bools)
         self._of = line.of
 
     def read(self, payload: bytes) -> Seen | None:
@@ -130,14 +133,15 @@ class Form:
             return None
         packed, numbers = parts[self._seq_at], self._values_of(parts)
         seq = packed[0] if len(packed) == 1 and packed < b"\x80" else _varint(packed)
-        if self._wholes or self._bools:
+        if self._converts:
             numbers = self._converted(list(numbers))
-        if sent & _ALL != _MORE or measured & _ALL != _MORE or seq is None or numbers is None:
+        if sent & _ALL != _MORE or seq is None or numbers is None or not isfinite(sum(numbers)):
             return None
-        if not isfinite(sum(numbers)):
-            return None
-        ts = _time(measured)
-        sent_ms = ts if measured == sent else _time(sent)
+        ts = sent_ms = _time(sent)
+        if self._measured_places:
+            if measured & _ALL != _MORE:
+                return None
+            ts = _time(measured)
         return Seen(sent_ms, seq, Line(ts, self._of, numbers))
 
     def _converted(self, numbers: list[Any]) -> list[float] | None:
@@ -254,11 +258,9 @@ def _read_varint(payload: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _time(x: int) -> int:
-    """Return the integer of six bytes of seven bits."""
-    return (
-        x & 0x7F | x >> 1 & 0x3F80 | x >> 2 & 0x1FC000 | x >> 3 & 0xFE00000
-        | x >> 4 & 0x7F0000000 | x >> 5 & 0x3F800000000
-    )  # fmt: skip
+    """Return the integer of six bytes of seven bits: first in pairs, then together."""
+    x = x & 0x007F007F007F | (x & 0x7F007F007F00) >> 1
+    return x & 0x3FFF | (x & 0x3FFF0000) >> 2 | x >> 32 << 28
 
 
 def _varint(packed: bytes) -> int | None:

@@ -89,21 +89,25 @@ class Host:
         self._rules = rules
         self._reorder_ms = round(rules.reorder_s * 1000)
         self._out = outcome
+        self._lanes: dict[str, tuple[Topic, Node]] = {}
 
     def take(self, message: int, topic: str, payload: bytes, received_us: int) -> None:
         """Take a message; what cannot be used of it is refused."""
         try:
-            said = parse(topic)
-            node = self._known_node(said.node)
+            lane = self._lanes.get(topic)
+            if lane is None:
+                said = parse(topic)
+                lane = self._lanes[topic] = said, self._known_node(said.node)
+            said, node = lane
             birth = node.live.get(said.device)
-            if birth is None or node.held or said.kind not in _DATA or said.group != node.group:
-                seen = None
-            else:
+            seen = None
+            if birth is not None and not node.held and said.kind in _DATA:
                 seen = sparkplug_b.glance(payload, birth)
             if (
                 seen is not None
                 and seen.seq == node.next_seq
                 and node.certain_ms <= seen.sent_ms <= (received_us + _AHEAD_US) // 1000
+                and said.group == node.group
             ):
                 # nearly every message: in its turn, and of a layout that was seen before
                 node.next_seq = (seen.seq + 1) % SEQ
@@ -205,7 +209,9 @@ class Host:
                 )
             self._give(one, said, message, known)
 
-    def _out_of_turn(self, node: Node, one: Held, said: Topic, message: Message) -> None:
+    def _out_of_turn(
+        self, node: Node, one: Held, said: Topic, message: Message, *, waited: bool = False
+    ) -> None:
         """Late, sent again, or of a session before: read by the births around its own time."""
         sent_ms = message.timestamp or 0
         if said.kind == "DBIRTH":
@@ -214,7 +220,7 @@ class Host:
                 node.remember(said.device, _past(birth))
             self._give(one, said, message, birth)
         elif said.kind != "DDEATH":
-            birth = node.birth_at(said.device, sent_ms, message.used)
+            birth = node.birth_at(said.device, sent_ms, message.used, answers=not waited)
             self._give(one, said, message, birth)
 
     def _give(self, one: Held, said: Topic, message: Message, birth: Birth) -> None:
@@ -276,7 +282,7 @@ class Host:
             return
         node.held.remove(one)
         said, message = parse(one.topic), sparkplug_b.decode(one.payload)
-        self._try(one, partial(self._out_of_turn, node, one, said, message))
+        self._try(one, partial(self._out_of_turn, node, one, said, message, waited=True))
 
     def _try(self, one: Held, do: Callable[[], None]) -> None:
         try:

@@ -123,9 +123,17 @@ class Node:
         self.next_seq = (seq + 1) % SEQ
         self.certain_ms = max(self.certain_ms, sent_ms)
 
-    def birth_at(self, device: str, sent_ms: int, used: Iterable[int | str]) -> Birth:
+    def birth_at(
+        self, device: str, sent_ms: int, used: Iterable[int | str], *, answers: bool
+    ) -> Birth:
         """
         Return the birth by which a message out of sequence is to be read.
+
+        Parameters
+        ----------
+        answers : bool
+            Whether data before the first birth may be read by it, if it came because
+            we asked: so is what somebody replays, but nothing by itself.
 
         Raises
         ------
@@ -138,7 +146,7 @@ class Node:
         after = births[at] if at < len(births) else None
         who = f"{self.name}/{device}" if device else self.name
         if before is None:
-            if after is not None and after.asked:
+            if answers and after is not None and after.asked:
                 return after
             raise PayloadError(
                 "birth_missing",

@@ -28,18 +28,17 @@ _NODE_LEVELS = 4
 
 
 class Topic(NamedTuple):
-    """What a topic says; `device` is empty where it is about the node itself."""
+    """
+    What a topic says; `device` is empty where it is about the node itself.
+
+    `own` is the topic of tonne's own that speaks for the same device.
+    """
 
     group: str
     kind: str
     node: str
     device: str
-
-    @property
-    def own(self) -> str:
-        """The topic of tonne's own that speaks for the same device."""
-        between = f"{self.node}/{self.device}" if self.device else self.node
-        return f"tonne/v1/{between}/telemetry"
+    own: str
 
 
 @lru_cache(maxsize=200_000)
@@ -53,22 +52,27 @@ def parse(topic: str) -> Topic:
         `unknown_topic` or `name_unusable`.
     """
     words = topic.split("/")
-    found = Topic("", "", "", "")
-    if len(words) in (_NODE_LEVELS, _NODE_LEVELS + 1):
-        found = Topic(words[1], words[2], words[3], words[4] if len(words) > _NODE_LEVELS else "")
-    kinds = OF_NODE if len(words) == _NODE_LEVELS else OF_DEVICE
-    if words[0] != NAMESPACE or found.kind not in kinds or not found.group:
-        raise PayloadError(
-            "unknown_topic", f"{topic!r:.200}; publish spBv1.0/<group>/DDATA/<edge node>/<device>"
-        )
-    for name in (found.node, found.device) if len(words) > _NODE_LEVELS else (found.node,):
+    of_node = len(words) == _NODE_LEVELS
+    if not (of_node or len(words) == _NODE_LEVELS + 1) or words[0] != NAMESPACE:
+        raise _unknown(topic)
+    group, kind, names = words[1], words[2], words[3:]
+    if not group or kind not in (OF_NODE if of_node else OF_DEVICE):
+        raise _unknown(topic)
+    for name in names:
         if not _ID.fullmatch(name):
             raise PayloadError(
                 "name_unusable",
                 f"{name!r:.80} is no id; name edge node and device as the registry does, with"
                 " letters, digits, _ and -",
             )
-    return found
+    own = f"tonne/v1/{'/'.join(names)}/telemetry"
+    return Topic(group, kind, names[0], "" if of_node else names[1], own)
+
+
+def _unknown(topic: str) -> PayloadError:
+    return PayloadError(
+        "unknown_topic", f"{topic!r:.200}; publish spBv1.0/<group>/DDATA/<edge node>/<device>"
+    )
 
 
 def own_topic(topic: str) -> str:

@@ -6,8 +6,12 @@ import time
 
 import psycopg
 import pytest
+import yaml
 
 from ingest.codecs import sparkplug_b
+from services.registry.files import read_files
+from services.store.pool import connect
+from services.store.registry_import import import_registry
 from tests.integration.field import client, eventually
 from tests.sparkplug_edge import EdgeNode
 
@@ -24,12 +28,23 @@ def _device(name, kind="pv_inverter", **more):
     return {"id": name, "site": "roof", "class": kind, "installed": installed, **more}
 
 
-def _registry(node):
-    behind = [
-        _device(f"{node}-{k}", gateway=node, profile="generic", rated_power_w=100_000)
-        for k in (1, 2)
-    ]
-    return {"sites": [SITE], "devices": [_device(node, "energy_meter", profile="generic"), *behind]}
+def _registry(*nodes):
+    devices = [_device(node, "energy_meter", profile="generic") for node in nodes]
+    for node in nodes:
+        devices += [
+            _device(f"{node}-{k}", gateway=node, profile="generic", rated_power_w=100_000)
+            for k in (1, 2)
+        ]
+    return {"sites": [SITE], "devices": devices}
+
+
+def import_nodes(database_url, folder, nodes):
+    """Import edge nodes, two inverters behind each."""
+    file = folder / "registry.yaml"
+    file.write_text(yaml.safe_dump(_registry(*nodes)))
+    with connect(database_url) as connection:
+        planned = import_registry(connection, read_files([file]), author="tester")
+    assert not planned.refused, planned.results
 
 
 def _rows(pipeline, device):
@@ -46,17 +61,17 @@ def _ask(pipeline, query, *values):
         return connection.execute(query, values).fetchall()
 
 
-class _Field:
-    """The node's own connection: sends, and hears commands and the host's state."""
+class Field:
+    """The nodes' own connection: sends, and hears commands and the host's state."""
 
-    def __init__(self, device, edge, qos=1):
-        self.edge, self.qos = edge, qos
-        self.commands, self.states = [], []
+    def __init__(self, device, *edges):
+        self.commands, self.asked, self.states = [], [], []
         self._device = device
         ready = threading.Event()
         device.on_message = self._heard
         device.on_subscribe = lambda *_: ready.set()
-        device.subscribe([(edge.topic("NCMD"), 1), ("spBv1.0/STATE/+", 1)])
+        topics = [*(edge.topic("NCMD") for edge in edges), "spBv1.0/STATE/+"]
+        device.subscribe([(topic, 1) for topic in topics])
         assert ready.wait(10)
 
     def _heard(self, _client, _data, message):
@@ -64,10 +79,12 @@ class _Field:
             self.states.append(json.loads(message.payload))
         else:
             self.commands.append(sparkplug_b.decode(message.payload))
+            self.asked.append(message.topic.rsplit("/", 1)[1])
 
     def send(self, *messages):
+        """Publish at QoS 1, and wait for the broker."""
         for topic, body in messages:
-            self._device.publish(topic, body, qos=self.qos).wait_for_publish(30)
+            self._device.publish(topic, body, qos=1).wait_for_publish(30)
 
 
 def test_a_node_is_heard_over_a_restart(pipeline, tmp_path):
@@ -80,7 +97,7 @@ def test_a_node_is_heard_over_a_restart(pipeline, tmp_path):
     pipeline.environment["TONNE_SPARKPLUG_REORDER_S"] = "1"
     try:
         with client(port) as device:
-            field = _Field(device, edge)
+            field = Field(device, edge)
             with pipeline.running(tmp_path / "first.log"):
                 pipeline.receiving_since(tmp_path / "first.log")
                 eventually(lambda: [s["online"] for s in field.states][-1:] == [True])
@@ -120,7 +137,7 @@ def test_data_before_any_birth_is_replayed_after_it(pipeline, tmp_path):
     port = int(pipeline.urls.mqtt_url.rsplit(":", 1)[1])
     edge.connect(), edge.birth("edge-b-1")  # before tonne listened
     with client(port) as device, pipeline.running(tmp_path / "run.log"):
-        field = _Field(device, edge)
+        field = Field(device, edge)
         pipeline.receiving_since(tmp_path / "run.log")
         field.send(edge.data("edge-b-1", {E: 3.0}))
         eventually(lambda: field.commands)

@@ -4,7 +4,13 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.fix_timescale", "tests.fix_mqtt", "tests.fix_kafka", "tests.fix_pipeline"]
+pytest_plugins = [
+    "tests.fix_timescale",
+    "tests.fix_mqtt",
+    "tests.fix_kafka",
+    "tests.fix_pipeline",
+    "tests.fix_node",
+]
 
 
 @pytest.fixture(autouse=True)

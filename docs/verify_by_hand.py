@@ -1,0 +1,129 @@
+"""
+The tonnes of an evidence pack, computed again without tonne: pandas, and nothing else.
+
+    python verify_by_hand.py PACK
+
+For methodologies that add up kilowatt-hours at a fixed factor (jcm-vn-am007).
+It checks digests, adds up the energy of each meter while it served the project,
+takes off the maximum permissible error where no certificate was valid, holds the
+sum against what the registers rose by, multiplies, and rounds down once.  It
+shares no line with `tonne verify`; signatures and the log are left to that, or
+to any other implementation of eddsa-jcs-2022 and c2sp.org/tlog-proof.
+"""
+
+import hashlib
+import json
+import sys
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+STEP = pd.Timedelta(minutes=15)
+CLASS_PERCENT = {
+    "0.2S": "0.2", "0.2": "0.2", "0.5S": "0.5", "0.5": "0.5", "1": "1", "1.0": "1",
+    "2": "2", "2.0": "2", "C": "0.5", "B": "1", "A": "2",
+}  # fmt: skip
+UNKNOWN_PERCENT = "2"  # a meter of which nothing is known
+
+
+def load(pack, name):
+    """Return a JSON document of the pack."""
+    return json.loads((pack / name).read_text(encoding="utf-8"))
+
+
+def digests_hold(pack, said):
+    """Plan and factors are the ones that the statement names (RFC 8785, no floats in them)."""
+    for name in ("plan", "factors"):
+        text = json.dumps(load(pack, f"{name}.json"), sort_keys=True, separators=(",", ":"),
+                          ensure_ascii=False)  # fmt: skip
+        if hashlib.sha256(text.encode()).hexdigest() != said[name]:
+            raise SystemExit(f"{name}.json is not the one that the statement names")
+    listed = load(pack, "manifest.json")["files"]
+    for name, digest in listed.items():
+        if hashlib.sha256((pack / name).read_bytes()).hexdigest() != digest:
+            raise SystemExit(f"{name} is not the file that the manifest lists")
+
+
+def percent_of(certificate):
+    """Maximum permissible error of a certificate. [%]"""
+    return Fraction(
+        certificate["maxErrorPercent"]
+        or CLASS_PERCENT.get(certificate["accuracyClass"], UNKNOWN_PERCENT)
+    )
+
+
+def midnight(text, zone):
+    """Local midnight that a date begins with."""
+    return pd.Timestamp(date.fromisoformat(text)).tz_localize(ZoneInfo(zone)).tz_convert("UTC")
+
+
+def error_percent(certificates, start, zone):
+    """Error to take off an interval: 0 under a valid certificate. [%]"""
+    before, after = [], []
+    for one in certificates:
+        begin, end = midnight(one["performed"], zone), midnight(one["validUntil"], zone)
+        if begin <= start and start + STEP <= end:
+            return Fraction(0)
+        (before if end <= start + STEP else after).append((end, begin, percent_of(one)))
+    near = [max(before)[2]] if before else []
+    near += [min(after, key=lambda one: one[1])[2]] if after else []
+    return max(near, default=Fraction(UNKNOWN_PERCENT))
+
+
+def energy_of(rows, bound, device, period, zone):
+    """Energy that counts of one meter. [Wh]"""
+    begin = max(pd.Timestamp(t) for t in (period["from"], bound["from"], device["installed"]))
+    ends = [t for t in (period["to"], bound["to"], device["removed"]) if t]
+    end = min(pd.Timestamp(t) for t in ends)
+    rows = rows[(rows.device == device["id"]) & (rows.quantity == "energy_export")]
+    rows = rows[(rows.start >= begin) & (rows.start + STEP <= end)]
+    total = Fraction(0)
+    for start, value in zip(rows.start, rows.value, strict=True):
+        error = error_percent(device["calibrations"], start, zone)
+        total += int(value) * (1 - error / 100)
+    return total
+
+
+def risen(readings, device):
+    """By how much a register rose over all of the pack's readings of it. [Wh]"""
+    steps = readings[readings.device == device].sort_values("time").energy_export_wh.dropna()
+    return int(steps.diff().clip(lower=0).sum())
+
+
+def main(pack):
+    """Compute, compare, and say so."""
+    claims = load(pack, "statement.json")["credentialSubject"]
+    plan, factors = load(pack, "plan.json"), load(pack, "factors.json")
+    if claims["methodology"]["id"] != "jcm-vn-am007":
+        raise SystemExit("this page knows jcm-vn-am007 alone; use tonne verify")
+    digests_hold(pack, claims["digests"])
+    period, zone = claims["monitoringPeriod"], claims["monitoringPeriod"]["timezone"]
+    value = {one["id"]: Fraction(one["value"]) for one in factors}
+    devices = {one["id"]: one for one in plan["devices"]}
+    rows = pd.read_parquet(pack / "intervals.parquet")
+    readings = pd.read_parquet(pack / "readings" / "pv_inverter.parquet")
+    tonnes = Fraction(int(plan["carried"]["ug"]), 10**12)
+    for bound in plan["project"]["devices"]:
+        device = devices[bound["device"]]
+        energy = energy_of(rows, bound, device, period, zone)
+        swapped = bool(device["replacements"])
+        if energy > risen(readings, device["id"]) and not swapped:
+            raise SystemExit(f"{device['id']}: more energy is claimed than its register rose by")
+        factor = value[f"jcm-vn-am007-case-{bound['params']['case']}"]
+        tonnes += energy * factor / 10**6
+        print(f"{device['id']:<20} {float(energy) / 1000:>16.3f} kWh at {float(factor)} t/MWh")
+    credited = max(0, tonnes.numerator // tonnes.denominator)
+    print(f"{float(tonnes):.6f} t, {credited} credited; the statement says"
+          f" {claims['credited']['t']}")  # fmt: skip
+    ug = int(tonnes * 10**12) - int(plan["carried"]["ug"])
+    if credited != int(claims["credited"]["t"]) or ug != int(
+        claims["emissions"]["reduction"]["ug"]
+    ):
+        raise SystemExit("NOT the tonnes that the statement claims")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

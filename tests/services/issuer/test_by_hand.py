@@ -1,0 +1,62 @@
+"""A second, independent way to the tonnes: docs/verify_by_hand.py, held to the first."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from mrv.verify import verify
+from services.issuer.pack import export, read_pack
+from services.store.pool import connect
+from tests.services.issuer import logged, plant
+
+pytestmark = pytest.mark.integration
+SCRIPT = Path(__file__).parents[3] / "docs" / "verify_by_hand.py"
+
+
+@pytest.fixture
+def folder(database_url, tmp_path):
+    """Export an issued pack of three days: one certificate expires within, one inverter rests."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, end="2026-03-05", minutes=15)
+    who = logged.signers(database_url, tmp_path)
+    name = logged.issue(database_url, who, "2026-03-01", "2026-03-05")
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        return export(conn, name, tmp_path / "pack")
+
+
+def _by_hand(folder):
+    return subprocess.run(
+        [sys.executable, "-W", "error", SCRIPT, folder], capture_output=True, text=True, check=False
+    )
+
+
+def test_both_ways_come_to_the_same_tonnes(folder):
+    """An auditor would have to trust our own program about our own tonnes."""
+    done = _by_hand(folder)
+    assert done.returncode == 0, done.stderr
+    assert "C-2" in str(read_pack(folder).files["statement.json"])
+    report = verify(read_pack(folder))
+    assert report.ok, report.failure
+    assert SCRIPT.read_text("utf-8").count("\n") < 150
+    assert "import tonne" not in SCRIPT.read_text("utf-8")
+
+
+def test_more_energy_than_the_registers_rose_by_is_refused(folder):
+    """A forger who also made the manifest anew would pass the second check."""
+    file = folder / "intervals.parquet"
+    table = parquet.read_table(file)
+    values = [v * 10 for v in table["value"].to_pylist()]
+    at = table.schema.get_field_index("value")
+    parquet.write_table(table.set_column(at, table.schema.field(at), pa.array(values)), file)
+    assert "manifest lists" in _by_hand(folder).stderr
+    manifest = folder / "manifest.json"
+    text = manifest.read_text("utf-8")
+
+    old = text.split('"intervals.parquet": "')[1][:64]
+    manifest.write_text(text.replace(old, hashlib.sha256(file.read_bytes()).hexdigest()), "utf-8")
+    assert "more energy is claimed" in _by_hand(folder).stderr

@@ -82,13 +82,19 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
     Raises
     ------
     ProfileError
-        If a unit of the profile cannot become its channel's.
+        If the class lacks a channel of the profile, or a unit cannot become its channel's.
     """
     device_class = classes.load()[class_id]
     found: dict[str, Slot] = {}
     for source in profiles.load()[class_id, profile_id].channels.values():
-        channel = device_class.channels[source.channel]
-        units.factor(source.unit, channel.unit)
+        channel = device_class.channels.get(source.channel)
+        where = f"profile {profile_id}, channel {source.channel}"
+        if channel is None:
+            raise ProfileError(f"{where}: class {class_id} has no such channel")
+        try:
+            units.factor(source.unit, channel.unit)
+        except ProfileError as error:
+            raise ProfileError(f"{where}: {error}") from None
         slot = Slot(channel.name, channel.kind == "register", source.unit, channel.unit)
         found |= dict.fromkeys((source.path, *source.also), slot)
     return found

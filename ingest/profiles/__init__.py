@@ -14,6 +14,7 @@ they were held against.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,6 +28,10 @@ from ingest.profiles import register_map
 OWN = "generic"
 # the maker's own document was read; others' working code agrees; nothing was at hand
 CERTAINTIES = ("document", "code", "recalled")
+_KEYS = dict.fromkeys(
+    ("id", "class", "title", "source", "certainty", "checked", "limits", "channel")
+)
+_NAMED = re.compile(r"channel (\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,30 @@ class Profile:
     limits: dict[str, Any] = field(default_factory=dict)
 
 
+def read(file: str, text: str) -> Profile:
+    """
+    Build a profile from the text of its file.
+
+    Raises
+    ------
+    ProfileError
+        Naming the file and the line of what contradicts itself.
+    """
+    try:
+        return parse(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"{file}: {error}") from None
+    except ProfileError as error:
+        raise ProfileError(f"{file}:{_line(text, str(error))}: {error}") from None
+
+
+def _line(text: str, error: str) -> int:
+    """Line of the channel that an error names, else the first."""
+    named = _NAMED.search(error)
+    at = text.find(f"[channel.{named.group(1)}]") if named else 0
+    return text.count("\n", 0, max(at, 0)) + 1
+
+
 def parse(document: dict[str, Any]) -> Profile:
     """
     Build a profile from its parsed TOML.
@@ -64,10 +93,12 @@ def parse(document: dict[str, Any]) -> Profile:
     Raises
     ------
     ProfileError
-        If the source is missing, a key is unknown, two channels share a path, or
-        nobody says how sure the model's numbers are.
+        If the source is missing, a key is unknown, two channels share a path or
+        registers, a modulus stands twice, or nobody says how sure the numbers are.
     """
     name = document.get("id", "?")
+    if unknown := sorted(document.keys() - _KEYS):
+        raise ProfileError(f"profile {name}: unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
     for key in ("id", "class", "title", "source"):
         if not document.get(key):
             raise ProfileError(
@@ -75,22 +106,46 @@ def parse(document: dict[str, Any]) -> Profile:
             )
     channels: dict[str, Source] = {}
     taken: set[str] = set()
+    mapped: list[tuple[str, register_map.Register | None]] = []
     for channel, spec in document.get("channel", {}).items():
         source = _source(name, channel, dict(spec))
         for path in (source.path, *source.also):
             if path in taken:
-                raise ProfileError(f"profile {name}: two channels read path {path!r}")
+                raise ProfileError(
+                    f"profile {name}, channel {channel}: another channel reads path {path!r} too"
+                )
             taken.add(path)
+        register_map.no_overlap(source.register, mapped, f"profile {name}, channel {channel}")
+        mapped.append((channel, source.register))
         channels[source.path] = source
     limits = document.get("limits", {})
     Limits().changed(limits, f"profile {name}")
-    return Profile(name, document["class"], document["title"], document["source"], channels, limits)
+    return Profile(
+        name, document["class"], document["title"], document["source"], channels,
+        *_certainty(name, document), limits,
+    )  # fmt: skip
+
+
+def _certainty(name: str, document: dict[str, Any]) -> tuple[str, str]:
+    """How sure a model's names and numbers are; our own payload needs no telling."""
+    certainty, checked = document.get("certainty", ""), document.get("checked", "")
+    if name != OWN and (certainty not in CERTAINTIES or not checked):
+        raise ProfileError(
+            f"profile {name}: certainty {certainty!r} is one of {', '.join(CERTAINTIES)}, "
+            "and 'checked' says what was read"
+        )
+    return certainty, checked
 
 
 def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
     modulus = spec.pop("modulus", None)
-    moduli = tuple(spec.pop("moduli", ())) if modulus is None else (modulus,)
+    moduli = tuple(spec.get("moduli", ())) if modulus is None else (modulus,)
     where = f"profile {profile}, channel {channel}"
+    if modulus is not None and "moduli" in spec:
+        raise ProfileError(f"{where}: modulus and moduli contradict each other; keep one")
+    if any(m <= 0 for m in moduli) or list(moduli) != sorted(set(moduli)):
+        raise ProfileError(f"{where}: moduli {moduli} must be above zero and ascending")
+    spec.pop("moduli", None)
     also = tuple(spec.pop("also", ()))
     register = spec.pop("register", None)
     found = None if register is None else register_map.parse(register, where)
@@ -110,7 +165,7 @@ def load() -> dict[tuple[str, str], Profile]:
     found: dict[tuple[str, str], Profile] = {}
     for entry in sorted(resources.files(__name__).iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".toml"):
-            profile = parse(tomllib.loads(entry.read_text(encoding="utf-8")))
+            profile = read(entry.name, entry.read_text(encoding="utf-8"))
             key = (profile.class_id, profile.id)
             if key in found:
                 raise ProfileError(

@@ -16,6 +16,8 @@ from ingest.formats.words import SIZES, WORD, number
 from ingest.reading import Stated
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ingest.formats.words import Order
     from ingest.profiles import Profile
     from ingest.reading import Block, Registers
@@ -63,6 +65,26 @@ def parse(spec: dict[str, Any], where: str) -> Register:
     if not 0 <= found.address <= _LAST or found.divide < 1:
         raise ProfileError(f"{where}, register: address is 0 to {_LAST}, divide at least 1")
     return found
+
+
+def no_overlap(
+    register: Register | None, mapped: Iterable[tuple[str, Register | None]], where: str
+) -> None:
+    """
+    Refuse a register that shares a word with another channel's.
+
+    Raises
+    ------
+    ProfileError
+        Naming both channels.
+    """
+    for other, held in mapped:
+        if register is None or held is None:
+            continue
+        same = register.table == held.table or _EITHER in (register.table, held.table)
+        first, last = register.address, register.address + SIZES[register.type] - 1
+        if same and first < held.address + SIZES[held.type] and held.address <= last:
+            raise ProfileError(f"{where}, register: {first} to {last} is of {other} too; mend one")
 
 
 def read(reading: Registers, profile: Profile) -> Stated:

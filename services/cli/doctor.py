@@ -5,15 +5,18 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 import psycopg
 
+from services.cli.doctor_kafka import topics
 from services.cli.errors import Exit
+from services.cli.finding import Finding
 from services.cli.reach import greet_broker, greet_tcp
 from services.clock import now_us
+from services.intake.clocks import apart_us
 from services.local import packages
 from services.local.kafka import binary
 from services.local.stack import LocalStack
@@ -25,16 +28,6 @@ _TIMESCALEDB = (2, 15)
 _DISK_FREE_BYTES = 2 << 30
 _RELEASED_US = 1_767_225_600_000_000  # 2026-01-01: no clock that is right says earlier
 _CLOCKS_APART_US = 5_000_000  # the database's own `now()` against ours
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: `ok`, `missing` (optional) or `wrong`, and what to do about it."""
-
-    what: str
-    state: str
-    found: str
-    fix: str = ""
 
 
 @click.command()
@@ -71,7 +64,10 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield _local(settings.home)
     yield from _database(settings.database_url)
     yield _server("MQTT broker", "mqtt_url", settings.mqtt_url, greet_broker, needed=True)
-    yield _server("Kafka", "kafka_url", settings.kafka_url, greet_tcp, needed=False)
+    kafka = _server("Kafka", "kafka_url", settings.kafka_url, greet_tcp, needed=False)
+    yield kafka
+    if settings.kafka_url is not None and kafka.state == "ok":
+        yield from topics(settings.kafka_url, settings.database_url)
 
 
 def _python() -> Finding:
@@ -175,10 +171,7 @@ def _schema(connection: psycopg.Connection) -> Finding:
 
 
 def _clocks(connection: psycopg.Connection) -> Finding:
-    row = connection.execute(
-        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-    ).fetchone()
-    apart = abs(now_us() - int(row[0])) if row else 0
+    apart = apart_us(connection)
     found = f"{apart / 1e6:.1f} s apart from ours"
     if apart <= _CLOCKS_APART_US:
         return Finding("database clock", "ok", found)

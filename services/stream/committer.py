@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
+from ingest.errors import TonneError
 from ingest.sparkplug import Rules
 from ingest.wire import Parcel, partition_of
 from mrv import factors
@@ -35,13 +36,13 @@ from services.store.commit import Store
 from services.store.offsets import VisitedError
 from services.store.source import Source
 from services.stream.homes import Homes
-from services.stream.records import Spoiled, portions
+from services.stream.records import Spoiled, in_sequence, portions
 from services.stream.sparkplug import swept
 from services.stream.versions import Version, joined, read_all
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
@@ -57,7 +58,12 @@ if TYPE_CHECKING:
 # A worker that was paused inside a transaction must not hold its partition for ever.
 LIMITS = ("idle_in_transaction_session_timeout = '20s'", "statement_timeout = '5min'")
 PULSE = "storing"
+AHEAD_S = 30.0
 _T = TypeVar("_T")
+
+
+class MissingError(TonneError):
+    """Records come, but not the one that is next; nothing was left out."""
 
 
 class StreamCommitter:
@@ -97,6 +103,7 @@ class StreamCommitter:
         self._registered = Registered(self._take_up)
         self._nodes = nodes or SparkplugNodes(Rules())
         self._positions: dict[int, Position] = {}
+        self._ahead_since_s: dict[int, float] = {}
         self._unsure = False
 
     def open(self) -> None:
@@ -113,7 +120,7 @@ class StreamCommitter:
         """
         require_same_time(self._database.connection())
 
-    def take_over(self, partitions: Sequence[int], seen: int) -> dict[int, int]:
+    def take_over(self, begins: Mapping[int, int], seen: int) -> dict[int, int]:
         """
         Make these partitions ours, and no others; return the next offset of each.
 
@@ -122,20 +129,26 @@ class StreamCommitter:
 
         Parameters
         ----------
+        begins : mapping of int to int
+            Partition to the first record that Kafka still has.
         seen : int
             How many partitions Kafka shows by now.
         """
         self._positions = {}  # what was ours before may be another's by now
-        take = partial(self._take_over, partitions=partitions, seen=seen)
+        self._ahead_since_s = {}
+        take = partial(self._take_over, begins=begins, seen=seen)
         return self._hold(take)
 
     def _take_over(
-        self, connection: Connection[TupleRow], partitions: Sequence[int], seen: int
+        self, connection: Connection[TupleRow], begins: Mapping[int, int], seen: int
     ) -> dict[int, int]:
         if seen > self._partitions:
             self._partitions = source.grow(connection, Source(self._topic, seen))
-        taken = offsets.take_over(connection, self._topic, partitions)
-        self._positions = {position.partition: position for position in taken}
+        taken = offsets.take_over(connection, self._topic, begins)
+        self._positions = {
+            position.partition: self._begin(connection, position, begins[position.partition])
+            for position in taken
+        }
         self._unsure = False
         self._nodes.forget()
         self._registered.forget()
@@ -150,6 +163,18 @@ class StreamCommitter:
                 " partitions would give it work, see docs/scaling.md", partitions=self._partitions,
             )  # fmt: skip
         return found
+
+    def _begin(self, connection: Connection[TupleRow], position: Position, first: int) -> Position:
+        """Go on from where Kafka has records, and say which it no longer had."""
+        if first <= position.offset:
+            return position
+        self._log.error(
+            "records missing: Kafka no longer had them", partition=position.partition,
+            first=position.offset, count=first - position.offset,
+        )  # fmt: skip
+        with connection.transaction(), connection.cursor() as cursor:
+            offsets.advance(cursor, position, first)
+        return replace(position, offset=first)
 
     def store(self, partition: int, records: Sequence[Record]) -> None:
         """
@@ -223,20 +248,35 @@ class StreamCommitter:
         position = self._positions.get(partition)
         if position is None:
             return  # it was taken from us while its records waited; its new worker reads them
-        todo = [record for record in records if record.offset >= position.offset]
+        todo = self._next(position, records)
         if not todo:
             return
-        if todo[0].offset > position.offset:
-            self._log.error(
-                "records missing: Kafka no longer had them", partition=partition,
-                first=position.offset, count=todo[0].offset - position.offset,
-            )  # fmt: skip
         try:
             turn = Turn(self._nodes, connection)
             found = read_all(self._registered, connection, self._topic, partition, todo, turn)
             self._commit(connection, position, todo[-1].offset + 1, found, turn)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             self._store_apart(connection, position, todo, error)
+
+    def _next(self, position: Position, records: Sequence[Record]) -> list[Record]:
+        """
+        Return the records that are next, without a gap.
+
+        Those before are stored.  Those after may be left over from before partitions
+        changed hands: they come again in their turn, and taking them now would leave
+        out what is between.
+        """
+        todo, ahead = in_sequence(records, position.offset)
+        if todo or not ahead:
+            self._ahead_since_s.pop(position.partition, None)
+            return todo
+        since_s = self._ahead_since_s.setdefault(position.partition, time.monotonic())
+        if time.monotonic() - since_s > AHEAD_S:
+            raise MissingError(
+                f"record {position.offset} of partition {position.partition} of {self._topic!r}"
+                f" did not come, only later ones. Start this worker again: it asks Kafka for it"
+            )
+        return todo
 
     def _store_apart(
         self,

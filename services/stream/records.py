@@ -54,6 +54,18 @@ def read(topic: str, partition: int, record: Record, fleet: Fleet) -> Parcel | S
         return Spoiled(topic, partition, record.offset, record.value, error.reason, error.detail)
 
 
+def in_sequence(records: Sequence[Record], first: int) -> tuple[list[Record], bool]:
+    """Return the records that follow one another from `first` on, and whether later ones came."""
+    found: list[Record] = []
+    ahead = False
+    for record in records:
+        if record.offset == first + len(found):
+            found.append(record)
+        elif record.offset > first + len(found):
+            ahead = True
+    return found, ahead
+
+
 def portions(records: Sequence[Record]) -> list[list[Record]]:
     """Cut records into transactions by size; a record is never cut."""
     out: list[list[Record]] = []

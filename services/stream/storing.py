@@ -28,9 +28,9 @@ class Storing:
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
 
-    async def take_over(self, partitions: Sequence[int], seen: int) -> Mapping[int, int]:
+    async def take_over(self, begins: Mapping[int, int], seen: int) -> Mapping[int, int]:
         """Make partitions, of so many, ours; return the next offset of each."""
-        return await self._do(lambda: self._committer.take_over(partitions, seen))
+        return await self._do(lambda: self._committer.take_over(begins, seen))
 
     async def store(self, partition: int, records: Sequence[Record]) -> None:
         """Make records durable."""

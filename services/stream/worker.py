@@ -20,7 +20,7 @@ from services.intake.topics import dead, partitions
 from services.store.offsets import FencedError
 from services.store.source import Source
 from services.stream.app import GROUP, SESSION_S, build_app
-from services.stream.committer import StreamCommitter
+from services.stream.committer import MissingError, StreamCommitter
 from services.stream.dead_topic import DeadTopic
 from services.stream.progress import Progress
 from services.stream.storing import Storing
@@ -154,7 +154,7 @@ async def _end(app: faust.App, storing: Storing, log: FilteringBoundLogger) -> N
 def _raise(storing: Storing) -> None:
     if isinstance(storing.failure, GaveUpError):
         raise ServerError("stopped while the database was down; nothing was lost")
-    if isinstance(storing.failure, FencedError):
+    if isinstance(storing.failure, FencedError | MissingError):
         raise ServerError(str(storing.failure))
     if storing.failure is not None:
         raise storing.failure

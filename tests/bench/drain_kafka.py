@@ -1,28 +1,65 @@
-"""The same backlog, drained through `tonne bridge`, Kafka and one `tonne worker`."""
+"""The same backlog, drained by `tonne run`, and through Kafka by one worker and by two."""
 
 from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
 
 from tests.bench import drain, load
 from tests.bench.drain import DEVICES, TOTAL
 from tests.bench.over_kafka import PARTITIONS, records, started, wait_for_line
+from tests.integration.kafka_path import ended_records
 from tests.running import Pipeline
+
+TOPIC = "tonne-parcels"
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Messages a second from the session's backlog to the worker's last commit."""
-    pipeline.stack.up(kafka=True)
+    """Messages a second from the session's backlog to the last commit, each on its own servers."""
+    beside = drain.measure(pipeline)["drain_messages_per_s"]
+    pipeline.stack.down()
+    one, two = (_on_its_own(pipeline.home / str(count), count) for count in (1, 2))
+    print(f"embedded {beside:,.0f}/s, one worker {one:,.0f}/s, two workers {two:,.0f}/s")
+    return {
+        "drain_kafka_messages_per_s": one,
+        "drain_kafka_two_workers_per_s": two,
+        "drain_kafka_to_embedded": one / beside,
+    }
+
+
+def _on_its_own(home: Path, workers: int) -> float:
+    home.mkdir()
+    pipeline = Pipeline(home)
+    try:
+        return through(pipeline, workers)
+    finally:
+        pipeline.close()
+
+
+def through(pipeline: Pipeline, workers: int) -> float:
+    """Messages a second by so many workers, from the bridge's start to the last commit."""
+    urls = pipeline.stack.up(kafka=True)
     pipeline.register(load.registry(DEVICES))
     pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS))
     drain.preload(pipeline, "tonne-bridge")
-    worker, bridge = pipeline.home / "worker.log", pipeline.home / "bridge.log"
-    with started(pipeline, worker, "worker", "--session", "6", metrics=pipeline.metrics):
-        wait_for_line(worker, '"event": "working"')
-        wait_for_line(worker, '"event": "partitions"')
-        with started(pipeline, bridge, "bridge"):
-            began = pipeline.receiving_since(bridge)
-            ended = pipeline.wait_for("tonne_ingest_messages_total", TOTAL)
+    bridge = pipeline.home / "bridge.log"
+    with ExitStack() as stack:
+        logs = [pipeline.home / f"worker-{k}.log" for k in range(workers)]
+        for log in logs:
+            stack.enter_context(started(pipeline, log, "worker", "--session", "6"))
+        for log in logs:
+            wait_for_line(log, '"event": "working"')
+        time.sleep(10)  # all have joined, and share
+        stack.enter_context(started(pipeline, bridge, "bridge", metrics=pipeline.metrics))
+        began = pipeline.receiving_since(bridge)
+        pipeline.wait_for("tonne_ingest_messages_total", TOTAL)
+        wanted = ended_records(str(urls.kafka_url), TOPIC, PARTITIONS)
+        while records(pipeline.urls.database_url) < wanted:
+            time.sleep(0.01)
+        ended = time.time()
     drain.check(pipeline.urls.database_url)
     rate = TOTAL / (ended - began)
     print(f"drained {TOTAL} messages over Kafka in {ended - began:.2f} s: {rate:,.0f}/s,")
-    print(f"  in {records(pipeline.urls.database_url)} records")
-    return {"drain_kafka_messages_per_s": rate}
+    print(f"  by {workers} of `tonne worker`, in {wanted} records")
+    return rate

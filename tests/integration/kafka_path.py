@@ -23,8 +23,10 @@ from prometheus_client import CollectorRegistry
 
 from ingest.model import HOUR_US
 from ingest.mqtt.inbox import Inbox
+from ingest.sparkplug import Rules
 from services.clock import now_us
 from services.embedded.committer import Committer
+from services.intake.sparkplug import SparkplugNodes
 from services.intake.topics import bootstrap
 from services.issuer.close import close_period
 from services.logs import get_logger
@@ -85,7 +87,8 @@ def register(database_url: str) -> None:
 def embedded(database_url: str, sent: list[tuple[str, bytes]]) -> None:
     """Store traffic as `tonne run` does, in batches as they come."""
     metrics = Metrics(CollectorRegistry())
-    committer = Committer(database_url, metrics, get_logger("test"), threading.Event())
+    nodes = SparkplugNodes(Rules())
+    committer = Committer(database_url, metrics, get_logger("test"), threading.Event(), nodes)
     committer.open()
     todo = iter(sent)
     while batch := list(islice(todo, 700)):

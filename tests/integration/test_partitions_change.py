@@ -92,13 +92,13 @@ def test_devices_that_move_to_another_partition_lose_and_double_nothing(
     third = len(sent) // 3
     log.put(sent[:third], 2)
     old = worker(other_database_url, 2)
-    old.take_over([0, 1], 2)
+    old.take_over({0: 0, 1: 0}, 2)
     for partition in (0, 1):  # it stops with records before it
         old.store(partition, log.partitions[partition][:3])
     log.put(sent[third : 2 * third], 2)
     log.put(sent[2 * third :], 5)  # bridges see the new partitions first
     new = worker(other_database_url, 5)
-    new.take_over([2, 3, 4], 5)
+    new.take_over({2: 0, 3: 0, 4: 0}, 5)
     with ThreadPoolExecutor(2) as both:
         shares = ({p: log.partitions[p] for p in (0, 1)}, {p: log.partitions[p] for p in (2, 3, 4)})
         for done in (

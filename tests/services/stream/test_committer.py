@@ -24,7 +24,7 @@ from services.store.offsets import FencedError
 from services.store.pool import connect
 from services.store.registry_import import import_registry
 from services.store.source import Source
-from services.stream.committer import StreamCommitter
+from services.stream.committer import MissingError, StreamCommitter
 from services.stream.records import Record
 from tests.integration import stored
 
@@ -119,7 +119,7 @@ def offset(database_url):
 def test_records_that_cannot_be_read_do_not_stop_the_partition(database_url, committer):
     """One foreign record would keep a whole partition's devices from ever being stored."""
     worker = committer()
-    assert worker.take_over([0], 1) == {0: 0}
+    assert worker.take_over({0: 0}, 1) == {0: 0}
     cut = record(2, [2]).value[:-20]
     worker.store(0, [record(0, [0]), Record(1, b"hello"), Record(2, cut), record(3, [3])])
     assert minutes(database_url) == [0, 3]
@@ -133,23 +133,45 @@ def test_records_that_cannot_be_read_do_not_stop_the_partition(database_url, com
 def test_records_that_were_stored_are_dropped(database_url, committer):
     """Kafka delivers again after a restart; a refusal kept twice would look like two."""
     worker = committer()
-    worker.take_over([0], 1)
+    worker.take_over({0: 0}, 1)
     records = [record(0, [0]), Record(1, b"hello"), record(2, [1])]
     worker.store(0, records)
     worker.store(0, records)
     successor = committer()
-    assert successor.take_over([0], 1) == {0: 3}
+    assert successor.take_over({0: 0}, 1) == {0: 3}
     successor.store(0, [*records, record(3, [2])])
     assert minutes(database_url) == [0, 1, 2]
     assert len(letters(database_url)) == 1
 
 
+def test_records_that_come_before_their_turn_wait_for_it(database_url, committer, monkeypatch):
+    """What is left over from before a rebalance would jump over records that nobody stored."""
+    worker = committer()
+    worker.take_over({0: 0}, 1)
+    sent = [record(k, [k]) for k in range(6)]
+    worker.store(0, sent[3:5])
+    assert minutes(database_url) == []
+    assert offset(database_url) == 0
+    worker.store(0, [sent[4], sent[0], Record(1, b"hello"), sent[2], Record(1, b"hello"), sent[5]])
+    assert minutes(database_url) == [0, 2]
+    assert len(letters(database_url)) == 1
+    worker.store(0, sent)
+    assert minutes(database_url) == [0, 2, 3, 4, 5]
+    worker.store(0, [record(9, [9])])
+    monkeypatch.setattr("services.stream.committer.AHEAD_S", 0.0)
+    with pytest.raises(MissingError, match="record 6 of partition 0"):
+        worker.store(0, [record(9, [9])])
+    assert worker.take_over({0: 8}, 1) == {0: 8}  # what Kafka no longer has cannot come
+    worker.store(0, [record(8, [8]), record(9, [9])])
+    assert minutes(database_url) == [0, 2, 3, 4, 5, 8, 9]
+
+
 def test_a_worker_that_was_replaced_stores_nothing(database_url, committer):
     """A paused worker that wakes up would write from marks that are long out of date."""
     old, new = committer(), committer()
-    old.take_over([0], 1)
+    old.take_over({0: 0}, 1)
     old.store(0, [record(0, [0])])
-    new.take_over([0], 1)
+    new.take_over({0: 0}, 1)
     with pytest.raises(FencedError):
         old.store(0, [record(1, [1])])
     assert minutes(database_url) == [0]
@@ -160,7 +182,7 @@ def test_a_worker_that_was_replaced_stores_nothing(database_url, committer):
 def test_a_device_newer_than_the_worker_is_looked_up(database_url, committer, register):
     """A device that the bridge knew first would lose its first readings."""
     worker = committer()
-    worker.take_over([0], 1)
+    worker.take_over({0: 0}, 1)
     worker.store(0, [record(0, [0])])
     register("m-1", "m-2")
     worker.store(0, [record(1, [0], "m-2")])
@@ -171,7 +193,7 @@ def test_a_device_newer_than_the_worker_is_looked_up(database_url, committer, re
 def test_partitions_of_others_are_left_alone(database_url, committer):
     """Records that waited while their partition went elsewhere are their new worker's."""
     worker = committer()
-    worker.take_over([], 1)
+    worker.take_over({}, 1)
     worker.store(0, [record(0, [0])])
     assert minutes(database_url) == []
 
@@ -179,7 +201,7 @@ def test_partitions_of_others_are_left_alone(database_url, committer):
 def test_records_of_one_transaction_are_metered_as_one(database_url, committer):
     """Records that each began from the same mark would count the same energy again and again."""
     worker = committer()
-    worker.take_over([0], 1)
+    worker.take_over({0: 0}, 1)
     worker.store(0, [record(0, [0])])
     worker.store(0, [record(k, [3 * k, 3 * k + 1]) for k in range(1, 30)])
     with psycopg.connect(database_url) as connection:
@@ -205,9 +227,9 @@ def test_two_partitions_may_hold_one_device(database_url, committer, register, s
     chance = random.Random(seed)  # noqa: S311 - the same order each time
     fleet = Fleet([Device(device, "roof", "energy_meter")])
     old, new = committer(1), committer(2)
-    old.take_over([0], 1)
+    old.take_over({0: 0}, 1)
     old.store(0, [record(0, [0], device, fleet)])
-    new.take_over([home], 2)
+    new.take_over({home: 0}, 2)
     at = {0: 1, home: 0}
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("SET timezone = 'UTC'")

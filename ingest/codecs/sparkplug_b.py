@@ -75,7 +75,7 @@ def decode(payload: bytes) -> Message:
     Raises
     ------
     PayloadError
-        `malformed_protobuf`, `wrong_shape`.
+        `malformed_protobuf`, `wrong_shape`, `invalid_utf8`.
     """
     try:
         found = _parse(payload)
@@ -83,6 +83,9 @@ def decode(payload: bytes) -> Message:
         raise PayloadError("malformed_protobuf", f"{NAME}: {error!s:.200}") from None
     if len(found.metrics) > _MAX_METRICS:
         raise PayloadError("wrong_shape", f"{NAME}: more than {_MAX_METRICS} metrics; split it")
+    for i, metric in enumerate(found.metrics):
+        if not isinstance(metric.name, str):  # the runtime leaves what is no text as bytes
+            raise _no_text(f"name of metric {i}", metric.name)
     return Message(
         found.timestamp if found.HasField("timestamp") else None,
         found.seq if found.HasField("seq") else None,
@@ -223,7 +226,15 @@ def _unit(metric: Any) -> str | None:
     if not metric.HasField("properties"):
         return None
     found = _property(metric, _UNITS)
-    return (found.string_value.strip() or None) if found is not None else None
+    if found is None:
+        return None
+    if not isinstance(found.string_value, str):
+        raise _no_text("unit", found.string_value)
+    return found.string_value.strip() or None
+
+
+def _no_text(what: str, held: bytes) -> PayloadError:
+    return PayloadError("invalid_utf8", f"{NAME}: {what} is {held!r:.80}; send UTF-8")
 
 
 def _property(metric: Any, names: tuple[str, ...]) -> Any:

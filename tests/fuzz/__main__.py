@@ -36,7 +36,7 @@ class HangError(AssertionError):
 def main() -> None:
     """Fuzz the codecs asked for, one after the other."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
-    parser.add_argument("codecs", nargs="*", choices=[[], *properties.CODECS], default=[])
+    parser.add_argument("codecs", nargs="*", choices=[[], *properties.NAMES], default=[])
     parser.add_argument("--count", type=int, default=1_000_000, help="payloads a codec")
     parser.add_argument("--seed", type=int, default=20_260_101)
     parser.add_argument("--atheris", action="store_true", help="let coverage choose the payloads")

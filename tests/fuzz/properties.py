@@ -10,7 +10,7 @@ from ingest.decode import decode
 from ingest.errors import PayloadError
 from ingest.model import NULL, Device, Fleet
 from ingest.reading import Row, Stated
-from tests.fuzz import truth
+from tests.fuzz import sparkplug, truth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RECEIVED_US = 1_767_225_600_000_000
 BASE_S, BYTE_S = 0.1, 20e-6
 CODECS = {codec.name: codec for codec in encodings.CODECS}
+NAMES = (*CODECS, sparkplug.NAME)
 PROFILES = {
     "json": ("pv_inverter", "generic"), "senml_json": ("pv_inverter", "generic"),
     "senml_cbor": ("pv_inverter", "generic"), "ocpp16": ("ev_charger", "ocpp"),
@@ -45,6 +46,8 @@ def judge(codec: str, payload: bytes) -> bool:
     """
     began = time.process_time()
     try:
+        if codec == sparkplug.NAME:
+            return sparkplug.judge(payload)
         readings = CODECS[codec].decode(payload, RECEIVED_US)
     except PayloadError:
         return False
@@ -67,7 +70,13 @@ def _values(codec: str, reading: Reading) -> list[float]:
 
 
 def judge_together(codec: str, payloads: Sequence[bytes]) -> int:
-    """Decode payloads as one batch into columns; the number of rows that came of it."""
+    """
+    Decode payloads as one batch into columns; the number of rows that came of it.
+
+    Sparkplug's readings come of a node's whole session, so its payloads stand alone.
+    """
+    if codec == sparkplug.NAME:
+        return 0
     device_class, profile = PROFILES[codec]
     fleet = Fleet([Device("d", "s", device_class, profile=profile)])
     kinds = [CODECS[codec].content_types[0]] * len(payloads)

@@ -9,6 +9,7 @@ import cbor2
 
 from ingest import encodings
 from tests.bench.codecs import KINDS
+from tests.fuzz import sparkplug
 
 GOLDEN = Path(__file__).parents[1] / "golden_profiles"
 _PACK = [
@@ -75,6 +76,7 @@ def gather() -> dict[str, list[bytes]]:
     for name, documents in MORE.items():
         write = cbor2.dumps if name == "senml_cbor" else _compact
         found[name].extend(write(document) for document in documents)
+    found[sparkplug.NAME] = sparkplug.seeds()
     return {name: seeds for name, seeds in found.items() if seeds}
 
 

@@ -52,6 +52,7 @@ class _Options:
     receipts: bool
     wait: int
     mqtt_url: str | None
+    sparkplug: str | None
     as_json: bool
 
 
@@ -79,6 +80,7 @@ class _Options:
 )
 @click.option("--wait", type=Duration(), default="60s", help="For the last receipts.")
 @click.option("--mqtt-url", help="Broker; TONNE_MQTT_URL or the local one when not given.")
+@click.option("--sparkplug", metavar="GROUP", help="Speak as Sparkplug B edge nodes of a group.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def simulate(**given: Any) -> None:
     """
@@ -92,6 +94,7 @@ def simulate(**given: Any) -> None:
       tonne simulate --fleet deploy/catalog/demo-fleet.yaml --duration 1d --speed max
       tonne simulate --replay deploy/data/nrel_rsf2_inverter_15min.csv --device inv-001 --speed max
       tonne simulate --fleet fleet.yaml --faults duplicates=0.01,late,reset=1
+      tonne simulate --fleet deploy/catalog/demo.yaml --sparkplug hai-phong
     """
     options = _Options(**given)
     faults = parse_faults(options.faults)
@@ -99,6 +102,10 @@ def simulate(**given: Any) -> None:
     url = options.mqtt_url or Settings().require("mqtt_url")
     if not url.startswith(("mqtt://", "mqtts://")):
         raise SimulatorError("--mqtt-url must be mqtt://host:port or mqtts://host:port")
+    if options.sparkplug is not None and (
+        not options.sparkplug or set(options.sparkplug) & set("/+#")
+    ):
+        raise SimulatorError(f"--sparkplug {options.sparkplug!r}: a group without / + #")
     sender = Sender(
         url,
         [source.device for source in sources],
@@ -106,6 +113,7 @@ def simulate(**given: Any) -> None:
         receipts=options.receipts,
         wait_s=options.wait / 1e6,
         label=str(os.getpid()),
+        sparkplug=options.sparkplug,
     )
     pace = Pace(options.speed, span_ms[0] * 1_000, None if endless else span_ms[1] * 1_000)
     messages = outgoing(sources, options.seed, faults, span_ms)

@@ -14,11 +14,13 @@ from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.errors import ServerError
 from services.simulator.client import Client
 from services.simulator.outbox import Entry
+from services.simulator.sparkplug import EdgeNode
 
 _PORTS = {"mqtt": 1_883, "mqtts": 8_883}
 _KEEPALIVE_S = 60
@@ -26,6 +28,7 @@ _CONNECT_TIMEOUT_S = 5.0
 _BACK_OFF_S = (0.2, 10.0)
 _IN_FLIGHT = 1_000
 _NO_SUBSCRIBER, _FAILURE = 0x10, 0x80
+_WITH_WILL = 0x04
 QUEUE_LIMIT = 2_000
 
 
@@ -43,6 +46,8 @@ class Connection:
         Whose status it tells; none for a shared connection.
     receipt_topic : str or None
         Where receipts come; none when another connection hears them.
+    edge : EdgeNode, optional
+        Speaks Sparkplug in place of tonne's own topics.
     """
 
     def __init__(
@@ -54,7 +59,9 @@ class Connection:
         receipt_topic: str | None,
         on_receipt: Callable[[bytes], None],
         on_published: Callable[[Entry, float], None],
+        edge: EdgeNode | None = None,
     ) -> None:
+        self._edge = edge
         self._url, self._principal, self._receipt_topic = urlsplit(url), principal, receipt_topic
         self._on_receipt, self._on_published = on_receipt, on_published
         self._queue: deque[Entry] = deque()
@@ -130,6 +137,9 @@ class Connection:
         self._retry_at = now_s + self._back_off_s
         self._back_off_s = min(2 * self._back_off_s, _BACK_OFF_S[1])
         self._client.forget()
+        if self._edge is not None:
+            topic, will = self._edge.connecting()
+            self._client.will_set(topic, will, qos=1)
         try:
             self._client.connect(
                 self._url.hostname or "localhost",
@@ -168,7 +178,10 @@ class Connection:
             entry = self._queue.popleft()
             if entry.attempts and not entry.missing:
                 continue  # its receipt came while it waited to go out again
-            info = self._client.publish(entry.message.topic, entry.message.payload, qos=1)
+            topic, payload = entry.message.topic, entry.message.payload
+            if self._edge is not None:
+                topic, payload = self._edge.data(entry.message)
+            info = self._client.publish(topic, payload, qos=1)
             if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._queue.appendleft(entry)
                 return
@@ -183,6 +196,9 @@ class Connection:
         """Say goodbye; a device that leaves in order tells its status itself."""
         if self._ready and self._principal:
             self._client.publish(self._status_topic, b'{"state":"offline"}', qos=1)
+        if self._edge is not None:
+            self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, identifier=_WITH_WILL))
+            return
         self._client.disconnect()
 
     def _connected(
@@ -195,10 +211,18 @@ class Connection:
         self._window = min(getattr(properties, "ReceiveMaximum", _IN_FLIGHT), _IN_FLIGHT)
         if self._principal:
             client.publish(self._status_topic, b'{"state":"online"}', qos=1)
+        if self._edge is not None:
+            client.subscribe(self._edge.command_topic, qos=1)
+            self._bear()
         if self._receipt_topic is None:
             self._ready = True
         else:
             client.subscribe(self._receipt_topic, qos=1)
+
+    def _bear(self) -> None:
+        if self._edge is not None:
+            for topic, payload in self._edge.births():
+                self._client.publish(topic, payload, qos=1)
 
     def _subscribed(self, _client: Any, _data: Any, _mid: int, reasons: Any, _props: Any) -> None:
         if any(reason.is_failure for reason in reasons):
@@ -215,6 +239,10 @@ class Connection:
             self._on_published(entry, time.monotonic())
 
     def _heard(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+        if self._edge is not None:
+            if self._edge.is_rebirth(bytes(message.payload)):
+                self._bear()
+            return
         self._on_receipt(bytes(message.payload))
 
     def _disconnected(self, client: mqtt.Client, *_rest: Any) -> None:

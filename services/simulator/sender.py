@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from services.simulator.connection import Connection
-from services.simulator.model import Device, Outgoing
+from services.simulator.model import Device, Outgoing, SimulatorError
 from services.simulator.outbox import Outbox
+from services.simulator.sparkplug import EdgeNode
 
 _AT_ONCE = 500
 _POLL_S = 0.05
@@ -82,6 +83,13 @@ class Sender:
         Whether to keep and repeat what has no receipt.
     wait_s : float
         How long to wait at the end for the last receipts. [s]
+    sparkplug : str, optional
+        Group as whose edge nodes the principals speak, without receipts.
+
+    Raises
+    ------
+    SimulatorError
+        When there are fewer connections than edge nodes.
     """
 
     def __init__(
@@ -93,22 +101,30 @@ class Sender:
         receipts: bool,
         wait_s: float,
         label: str,
+        sparkplug: str | None = None,
     ) -> None:
+        receipts = receipts and sparkplug is None
         self._outbox = Outbox(receipts=receipts)
         self._wait_s = wait_s
         self._links: list[Connection] = []
         principals = list(dict.fromkeys(device.principal for device in fleet))
         shared = len(principals) > connections
+        if shared and sparkplug is not None:
+            raise SimulatorError(
+                f"--sparkplug needs a connection an edge node, {len(principals)} of them;"
+                f" --connections is {connections}"
+            )
         for k, name in enumerate(principals[:connections]):
             heard = f"tonne/v1/{'+' if shared else name}/receipt"
             self._links.append(
                 Connection(
                     url,
                     f"simulate-{label}-{k}" if shared else name,
-                    principal=None if shared else name,
+                    principal=None if shared or sparkplug is not None else name,
                     receipt_topic=heard if receipts and not (shared and k) else None,
                     on_receipt=self._outbox.receipt,
                     on_published=self._outbox.published,
+                    edge=None if sparkplug is None else _edge(sparkplug, name, fleet),
                 )
             )
         link_of = {name: self._links[k % connections] for k, name in enumerate(principals)}
@@ -211,3 +227,7 @@ class Sender:
         self.sent.unreceipted = len(self._outbox)
         self.sent.seconds = seconds
         return self.sent
+
+
+def _edge(group: str, name: str, fleet: Sequence[Device]) -> EdgeNode:
+    return EdgeNode(group, name, [device for device in fleet if device.principal == name])

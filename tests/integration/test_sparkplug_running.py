@@ -120,8 +120,9 @@ def test_a_node_is_heard_over_a_restart(pipeline, tmp_path):
                 assert command.metrics[0].boolean_value is True
                 field.send(edge.rebirth(), edge.birth(one), edge.birth(two))
                 eventually(lambda: _rows(pipeline, one)[-1] == (1_002_000, None))
-                field.send(edge.will())
                 alive = "SELECT alive FROM v_sparkplug_device WHERE device_id = %s"
+                assert _ask(pipeline, alive, one) == [(True,)]
+                field.send(edge.will())
                 eventually(lambda: _ask(pipeline, alive, one) == [(False,)])
             assert _ask(pipeline, "SELECT count(*) FROM dead_letter") == [(0,)]
             assert _ask(pipeline, "SELECT count(*) FROM sparkplug_held") == [(0,)]

@@ -90,6 +90,8 @@ def keys(subject: Subject) -> str:
     own = _own_keys(subject)
     if subject.state == "draft":
         raise NotApplicableError("a draft, nobody has signed it")
+    if subject.receipt is None and any(key.role == "log" for key in own):
+        raise CanonicalError("the statement was issued, and its receipt.txt was taken out")
     rings = [subject.trusted or own, own]
     for ring in rings:
         signers = [_signer(subject.statement, ring, "operator")]

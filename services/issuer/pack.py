@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from ingest import classes
 from ingest.errors import InputError
 from mrv import canonical
 from mrv.log.entries import EVIDENCE
-from mrv.verify import Pack
+from mrv.verify import Pack, Table
 from mrv.verify.pack import (
     DEAD_LETTERS,
     DOCUMENTS,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from mrv.verify import Table
 
 _READ = {STATEMENT, VERIFICATION, RECEIPT, MANIFEST_RECEIPT, *DOCUMENTS}
 _MOST_FILES = 1_000
@@ -128,26 +128,40 @@ def read_pack(path: Path) -> Pack:
             f"{path} is no evidence pack: it has no {STATEMENT};"
             " give a folder that `tonne statement export` made, or a statement's file"
         )
-    files: dict[str, bytes] = {}
-    hashes: dict[str, str] = {}
-    readings: dict[str, Iterable[Table]] = {}
-    intervals: Table | None = None
-    damaged: dict[str, str] = {}
+    found = _Found()
     for file in _files(path):
         name = file.relative_to(path).as_posix()
         try:
-            hashes[name] = _sha256(file)
-            if name in _READ:
-                files[name] = _read(file)
-            elif name == f"{INTERVALS}.parquet":
-                intervals = parquet.read_intervals(file)
-            elif file.parent == path / READINGS and _class_of(file) in classes.load():
-                readings[file.stem] = parquet.ReadingsFile(file, file.stem)
-            elif file.suffix == ".parquet" and name != f"{DEAD_LETTERS}.parquet":
-                damaged[name] = "no table of an evidence pack has this name"
+            found.take(name, file)
         except InputError as error:
-            damaged[name] = str(error)
-    return Pack(files, readings, intervals, damaged, hashes)
+            found.damaged[name] = str(error)
+    return Pack(found.files, found.readings, found.intervals, found.damaged, found.hashes)
+
+
+@dataclass
+class _Found:
+    """What stands in a folder, read as far as it belongs to a pack."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    readings: dict[str, Iterable[Table]] = field(default_factory=dict)
+    intervals: Table | None = None
+    damaged: dict[str, str] = field(default_factory=dict)
+
+    def take(self, name: str, file: Path) -> None:
+        """Read a file; InputError if it cannot be what its name says."""
+        self.hashes[name] = ""  # no file that was written hashes to this
+        folder, _, stem = name.removesuffix(".parquet").rpartition("/")
+        if name in _READ:
+            self.files[name] = _read(file)
+        elif name == f"{INTERVALS}.parquet":
+            self.intervals = parquet.read_intervals(file)
+        elif folder == READINGS and stem in classes.load() and name.endswith(".parquet"):
+            self.readings[stem] = parquet.ReadingsFile(file, stem)
+        elif name != f"{DEAD_LETTERS}.parquet":
+            return  # the manifest does not list it, whatever it holds
+        with file.open("rb") as opened:
+            self.hashes[name] = hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _files(path: Path) -> list[Path]:
@@ -161,15 +175,6 @@ def _files(path: Path) -> list[Path]:
         if len(found) > _MOST_FILES:
             raise InputError(f"{path} holds more than {_MOST_FILES} files; it is no evidence pack")
     return found
-
-
-def _class_of(file: Path) -> str:
-    return file.stem if file.suffix == ".parquet" else ""
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _read(file: Path) -> bytes:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mrv import canonical
+from mrv.keyfile import write_keyring
 from mrv.keys import EnrolledKey, SigningKey
 from mrv.statement.credentials import sign_statement
 from mrv.verify import Pack, verify
@@ -124,6 +125,7 @@ def test_figures_that_do_not_follow_from_intervals_fail_though_all_is_signed():
         del files[name]
     files["statement.json"] = canonical.encode(signed)
     files["VERIFY.md"] = guide(signed)
+    files["keys.json"] = write_keyring([packs.HOLDERS[r] for r in ("operator", "verifier")])
     files["manifest.json"] = manifest_of(packs.hashes_of(files))
     failure = _failure(packs.with_files(WHOLE, files))
     assert (failure.number, failure.name) == (11, "account")

@@ -1,0 +1,209 @@
+"""
+Whoever hands on a pack can change its files: `tonne verify` names what was done.
+
+Each case spoils a copy of an issued pack, whose day is under a seal, and is
+checked with the keys that a reader trusts.
+"""
+
+import json
+import os
+import shutil
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from ingest.errors import InputError
+from mrv.keyfile import read_keyring
+from mrv.verify import verify
+from services.issuer.pack import export, read_pack
+from services.store.pool import connect
+from tests.fix_timescale import _fresh
+from tests.services.issuer import logged, plant
+
+pytestmark = pytest.mark.integration
+DOCUMENTS = ("statement", "verification", "plan", "factors", "digests", "keys", "seals", "manifest")
+TABLES = ("readings/pv_inverter", "intervals", "dead_letters")
+TEXTS = ("VERIFY.md", "receipt.txt", "manifest.txt")
+
+
+@pytest.fixture(scope="module")
+def whole(timescale, migrated_template, tmp_path_factory):
+    """Export an issued pack with a sealed day and a refused message."""
+    made = _fresh(timescale, f"TEMPLATE {migrated_template}")
+    url, home = next(made), tmp_path_factory.mktemp("pack")
+    plant.register(url, home)
+    plant.fill_pv(url, minutes=15)
+    with connect(url) as conn:
+        for at in ("03:00", "04:00"):
+            conn.execute(
+                "INSERT INTO dead_letter (received, topic, principal, reason, detail, payload,"
+                f" sha256) VALUES ('2026-03-02 {at}Z', 't', 'inv-1', 'r', 'd', 'x', sha256('x'))"
+            )
+    who = logged.signers(url, home)
+    logged.seal_now(url, who)
+    name = logged.issue(url, who)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        folder = export(conn, name, home / "out")
+    next(made, None)
+    return folder
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    """Return a copy to spoil."""
+    return shutil.copytree(whole, tmp_path / "pack")
+
+
+def _named(folder, whole):
+    """Say what a reader with the right keys is told; None where nothing is wrong."""
+    try:
+        report = verify(read_pack(folder), read_keyring((whole / "keys.json").read_bytes()))
+    except InputError as error:
+        return str(error)
+    return None if report.ok else f"{report.failure.name}: {report.failure.detail}"
+
+
+def test_an_unchanged_copy_holds(folder, whole):
+    """Every other case would pass for the wrong reason."""
+    assert _named(folder, whole) is None
+    steps = {s.name: s for s in verify(read_pack(folder)).steps}
+    assert {s.outcome for s in steps.values()} == {"ok"}
+    assert "1 of 1 days were sealed" in steps["seals"].detail
+    assert "all in the log" in steps["manifest"].detail
+
+
+def _first_list(value):
+    """Return the first list of two or more in a document."""
+    if isinstance(value, list) and len(value) > 1:
+        return value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((found for one in inner if (found := _first_list(one)) is not None), None)
+
+
+@pytest.mark.parametrize("what", ["change", "delete", "add", "reorder", "empty", "twice"])
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents(folder, whole, name, what):
+    """A number, a name or a key could be another one than was signed."""
+    path = folder / f"{name}.json"
+    text = path.read_text("utf-8")
+    record = json.loads(text)
+    match what:
+        case "change":
+            at = next(i for i in range(len(text) // 2, len(text)) if text[i].isdigit())
+            path.write_text(text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :], "utf-8")
+        case "delete":
+            path.unlink()
+        case "add":
+            more = {"x": "y"}
+            path.write_text(json.dumps({**record, **more} if isinstance(record, dict)
+                                       else [*record, more]), "utf-8")  # fmt: skip
+        case "reorder":
+            listed = _first_list(record)
+            if listed is None:
+                record = dict(reversed(record.items()))
+            else:
+                listed.reverse()
+            path.write_text(json.dumps(record), "utf-8")
+        case "empty":
+            path.write_bytes(b"")
+        case _:
+            opening = text.index('"')
+            key = text[opening : text.index(":", opening)]
+            path.write_text(text[:opening] + f"{key}: null, " + text[opening:], "utf-8")
+    assert _named(folder, whole) is not None
+
+
+@pytest.mark.parametrize(
+    "what", ["change", "delete", "delete a row", "add a row", "reorder", "truncate", "column"]
+)
+@pytest.mark.parametrize("name", TABLES)
+def test_tables(folder, whole, name, what):
+    """A reading, an interval or a refused message could be another one, or be gone."""
+    path = folder / f"{name}.parquet"
+    table = parquet.read_table(path)
+    last = table.column_names[-1] if name == "intervals" else table.column_names[2]
+    match what:
+        case "delete":
+            path.unlink()
+        case "truncate":
+            path.write_bytes(path.read_bytes()[:-20])
+        case "change":
+            values = table[last].to_pylist()
+            values[0] = 7 if isinstance(values[0], int) else "x"
+            at = table.schema.get_field_index(last)
+            column = pa.array(values, table.schema.field(at).type)
+            parquet.write_table(table.set_column(at, table.schema.field(at), column), path)
+        case "delete a row":
+            parquet.write_table(table.slice(1), path)
+        case "add a row":
+            parquet.write_table(pa.concat_tables([table, table.slice(0, 1)]), path)
+        case "reorder":
+            order = [1, 0, *range(2, len(table))]
+            parquet.write_table(table.take(order), path)
+        case _:
+            parquet.write_table(table.append_column("more", pa.array([1] * len(table))), path)
+    found = _named(folder, whole)
+    assert found is not None
+    if what == "change" and name == "readings/pv_inverter":
+        assert "inv-1 on 2026-03-0" in found
+
+
+@pytest.mark.parametrize("what", ["change", "delete", "add", "reorder"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts(folder, whole, name, what):
+    """A receipt could be of something else, and the page could say something else."""
+    path = folder / name
+    text = path.read_text("utf-8")
+    lines = text.splitlines(keepends=True)
+    match what:
+        case "change":
+            path.write_text(text.replace("e", "E", 1), "utf-8")
+        case "delete":
+            path.unlink()
+        case "add":
+            path.write_text(text + "more\n", "utf-8")
+        case _:
+            lines[0], lines[1] = lines[1], lines[0]
+            path.write_text("".join(lines), "utf-8")
+    assert _named(folder, whole) is not None
+
+
+@pytest.mark.parametrize(
+    "what", ["extra file", "extra table", "extra folder", "link", "way out", "huge", "many", "swap"]
+)
+def test_the_folder_itself(folder, whole, what):
+    """A file could be slipped in, or the reader led out of the folder or out of memory."""
+    match what:
+        case "extra file":
+            (folder / "note.txt").write_text("please pay", "utf-8")
+        case "extra table":
+            shutil.copy(folder / "intervals.parquet", folder / "readings" / "vehicle.parquet")
+        case "extra folder":
+            (folder / "readings" / "more").mkdir()
+            shutil.copy(folder / "plan.json", folder / "readings" / "more" / "plan.json")
+        case "link":
+            (folder / "plan.json").unlink()
+            (folder / "plan.json").symlink_to(whole / "plan.json")
+        case "way out":
+            manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+            manifest["files"]["../../etc/passwd"] = "0" * 64
+            (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+        case "huge":
+            os.truncate(folder / "factors.json", 2**32)
+        case "many":
+            for number in range(1_001):
+                (folder / f"{number}.txt").touch()
+        case _:
+            (folder / "receipt.txt").rename(folder / "x")
+            (folder / "manifest.txt").rename(folder / "receipt.txt")
+            (folder / "x").rename(folder / "manifest.txt")
+    assert _named(folder, whole) is not None
+
+
+def test_a_row_group_that_would_fill_the_memory(folder, whole):
+    """A file of a few kilobytes could ask for gigabytes."""
+    table = parquet.read_table(folder / "intervals.parquet").slice(0, 1)
+    bomb = table.take(pa.array([0] * 1_048_577)).combine_chunks()
+    parquet.write_table(bomb, folder / "intervals.parquet", row_group_size=len(bomb))
+    assert "row group" in _named(folder, whole)

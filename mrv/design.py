@@ -42,22 +42,26 @@ def capped(
     # the period's part of each year
     parts = {y: Fraction(end - begin, _year_us(y, timezone)) for y, begin, end in edges}
     found = list(monitored)
-    for role in {m.bound.role for m in monitored if m.needs.cap and m.needs.cap[0] in parameters}:
+    caps = {m.bound.role: m.needs.cap for m in monitored if m.needs.cap is not None}
+    for role, cap in caps.items():
+        if cap[0] not in parameters:
+            continue
         of_role = [i for i, m in enumerate(found) if m.bound.role == role]
         for year, part in parts.items():
-            share = _excess([found[i] for i in of_role], parameters, year, part)
+            share = _excess([found[i] for i in of_role], cap, parameters, year, part)
             for i in of_role if share else ():
                 found[i] = _less(found[i], year, share)
     return found
 
 
 def _excess(
-    devices: Sequence[Monitored], parameters: Inputs, year: int, part: Fraction
+    devices: Sequence[Monitored],
+    cap: tuple[str, int],
+    parameters: Inputs,
+    year: int,
+    part: Fraction,
 ) -> Fraction:
     """Part of a role's quantity in a year that is above its cap."""
-    cap = devices[0].needs.cap
-    if cap is None:
-        return Fraction(0)
     name, base_units = cap
     most = parameters[name] * base_units * part
     total = sum(

@@ -13,7 +13,6 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mrv.errors import MethodologyError
 from mrv.methodologies import find as methodology
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def load() -> Mapping[str, System]:
     Raises
     ------
     MethodologyError
-        If one names a methodology that is not there, or has neither that nor a reason.
+        If one names a methodology that is not there.
     """
     text = (resources.files("mrv") / "systems.toml").read_text("utf-8")
     found: dict[str, System] = {}
@@ -53,9 +52,5 @@ def load() -> Mapping[str, System]:
         one = System(**{**entry, "methods": tuple(entry["methods"])})
         for identifier in one.methods:
             methodology(identifier)
-        if bool(one.methods) == (one.reason is not None):
-            raise MethodologyError(
-                f"systems.toml: {one.id} needs methods, or the reason why there is none"
-            )
         found[one.id] = one
     return MappingProxyType(found)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mrv.methodologies import find
-from mrv.specs import ChoiceSpec, ListSpec, NumbersSpec, ParameterSpec, RecordSpec
+from mrv.specs import ChoiceSpec, NumbersSpec, ParameterSpec, RecordSpec
 
 if TYPE_CHECKING:
     from mrv.specs import Spec
@@ -15,12 +15,8 @@ _PVWATTS = "PVWatts version 5, NREL"
 
 
 def _case() -> ParameterSpec:
-    systems = find("jcm-vn-am007").inputs["systems"]
-    if not isinstance(systems, ListSpec):
-        raise TypeError("jcm-vn-am007 no longer lists systems")
-    case = systems.fields["case"]
-    if not isinstance(case, ParameterSpec):
-        raise TypeError("jcm-vn-am007 no longer numbers its cases")
+    """How VN_AM007 asks it of a device; the first case where it is not said."""
+    case = find("jcm-vn-am007").roles["generation"].params["case"]
     return replace(case, default="1", required=False)
 
 

@@ -171,8 +171,8 @@ def _shared(registry: Registry) -> Iterator[Finding]:
         zone = timezone(project, registry)
         for bound in project.devices if zone else ():
             begin, end = during_us(project, bound, zone or "")
-            device = registry.entries.get(("device", bound.device))
-            main = device.check_of if isinstance(device, Device) else None
+            meter = registry.entries.get(("device", bound.device))
+            main = meter.check_of if isinstance(meter, Device) else None
             # a check meter counts the energy of its main meter over again
             services[main or bound.device].append(_Service(begin, end, project, bound))
     for device, serving in services.items():

@@ -17,6 +17,8 @@ def test_all_systems_of_the_slides_are_there():
     """A pilot would be left out of the programme's account without a word."""
     found = systems.load()
     assert len(found) == 19
+    # neither tonnes without an equation, nor null without a reason
+    assert all(bool(one.methods) != bool(one.reason) for one in found.values())
     without = [one.id for one in found.values() if not one.methods]
     assert without == ["sewerage-registry", "tay-nam-canal", "air-and-noise"]
 

@@ -69,6 +69,22 @@ def test_nothing_is_expected_of_a_ceiling():
     assert "nothing to expect" in told.output
 
 
+def test_nothing_is_expected_where_the_project_emits_more():
+    """A loss would stand in the registry as what is hoped for."""
+    route = {
+        "route_km": 20, "trips_per_bus_day": 8, "days_per_year": 350, "buses": 50,
+        "kwh_per_km": 1.4, "sfc_l_per_100km": 34, "years_since_baseline": 1,
+        "ef_grid_t_per_mwh": 0.6592, "tdl": 0.0615,
+    }  # fmt: skip
+    told = _run("ev-bus", "-", "--expected", given=route)
+    assert told.exit_code == 2
+    assert "the project would emit more than its baseline" in told.output
+    said = json.loads(_run("ev-bus", "-", given=route).output)
+    assert said["expected"] is None
+    assert said["reduction_t_per_year"] < 0
+    assert said["credit_t_per_year"] == 0
+
+
 def test_list_and_describe():
     """A planner could not find out what to give."""
     ids = [row["id"] for row in json.loads(_run("--list", "--json").output)]

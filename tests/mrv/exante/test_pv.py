@@ -1,5 +1,6 @@
 """A planned PV plant: what it makes, and what no plant can make."""
 
+import sys
 from fractions import Fraction
 
 import pytest
@@ -127,6 +128,20 @@ def test_bad_input_is_named(changed, said):
     """A slip in the plan would become a plant."""
     with pytest.raises(MethodologyError, match=said.replace(".", r"\.")):
         _pv(**changed)
+
+
+def test_a_declared_reduction_below_the_energys_is_no_slip():
+    """A careful planner would be told to declare more."""
+    modest = {**SLIDES, "declared_t_per_year": 71_000}
+    found = exante.estimate(exante.find("pv"), modest, BOOK, "slides.json")
+    assert "rounded_up" not in _flags(found)
+
+
+def test_without_pvlib_the_remedy_is_named(monkeypatch):
+    """A lean installation would end in a traceback."""
+    monkeypatch.setitem(sys.modules, "pvlib", None)
+    with pytest.raises(MethodologyError, match=r"pip install 'tonne\[estimate\]'"):
+        _pv()
 
 
 def test_no_power_at_all():

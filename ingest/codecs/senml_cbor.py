@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import cbor2
 
 from ingest.errors import PayloadError
+from ingest.formats import senml_layout
 from ingest.formats.senml import Number, Record, resolve
 from ingest.formats.senml_learned import row
 
@@ -53,10 +54,13 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
         With reason `malformed_cbor`, `wrong_shape`, `label_unknown`, or one of
         `ingest.formats.senml.resolve`.
     """
+    if (known := senml_layout.read(payload)) is not None:
+        return (known,)
     found = _loads(payload)
     if not isinstance(found, list):
         raise PayloadError("wrong_shape", f"senml_cbor: {type(found).__name__}, not an array")
     if (plain := _plain(found)) is not None:
+        senml_layout.learn(payload, plain)
         return (plain,)
     return resolve([_record(i, item) for i, item in enumerate(found)], received_us)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ingest.codecs import senml_cbor, senml_json
 from ingest.errors import PayloadError
+from ingest.formats import senml_layout
 from ingest.formats.senml import Record, resolve
 from ingest.reading import Row
 from tests.ingest.reading_messages import RECEIVED_US, read, rows
@@ -118,3 +119,61 @@ def test_numbers_and_units_of_a_known_pack_are_its_own():
         assert rows(decoded) == [
             {"time_us": RECEIVED_US, "energy_export_wh": 1000 + k, "active_power_w": float(k)}
         ]
+
+
+FLOATS = [BASE | {"bt": 1767225600.5, "n": "energy_export_kwh", "v": 1.5}, {"n": "x", "v": 2.5}]
+
+
+def _cbor(pack):
+    return cbor2.dumps([{LABELS[k]: v for k, v in record.items()} for record in pack])
+
+
+def _resolved(data):
+    return _said(
+        lambda: resolve(
+            [senml_cbor._record(i, item) for i, item in enumerate(cbor2.loads(data))], RECEIVED_US
+        )
+    )
+
+
+def _learn_cbor(data):
+    for _ in range(9):
+        senml_cbor.decode(data, RECEIVED_US)
+    assert senml_layout.read(data) is not None
+
+
+@given(st.floats(), st.floats(), st.floats())
+@example(1767225600.000001, 0.0, -0.0)
+@example(5.0, 1.0, 1.0)
+@example(1767225600.0, float("nan"), 1.0)
+@example(1767225600.0, 1.7e308, 1.7e308)
+def test_a_known_layout_takes_any_numbers(seconds, first, second):
+    """A register's new value would be read from the bytes beside it, or NaN be stored."""
+    _learn_cbor(_cbor(FLOATS))
+    pack = [FLOATS[0] | {"bt": seconds, "v": first}, FLOATS[1] | {"v": second}]
+    data = _cbor(pack)
+    assert _said(lambda: senml_cbor.decode(data, RECEIVED_US)) == _resolved(data)
+
+
+@given(st.data())
+def test_a_known_layout_with_any_byte_changed(data):
+    """One bit turned on the way would become another device's name or a wrong number."""
+    sound = _cbor(FLOATS)
+    _learn_cbor(sound)
+    at = data.draw(st.integers(0, len(sound) - 1))
+    changed = sound[:at] + bytes([data.draw(st.integers(0, 255))]) + sound[at + 1 :]
+    found = _said(lambda: senml_cbor.decode(changed, RECEIVED_US))
+    if not isinstance(found, str):
+        assert found == _resolved(changed)
+
+
+def test_other_widths_are_learned_too():
+    """A small radio device that sends 32-bit floats and whole seconds would cost three times."""
+    data = (
+        b"\x82\xa4\x21\x62b/\x22\x1a\x69\x55\xb9\x00\x00\x61a\x02\xfa\x3f\xc0\x00\x00"
+        b"\xa3\x00\x61b\x01\x61V\x02\xfb\x40\x04\x00\x00\x00\x00\x00\x00"
+    )
+    _learn_cbor(data)
+    (found,) = senml_cbor.decode(data, RECEIVED_US)
+    assert (found.ts, found.stated().values) == (1767225600000, {"b/a": 1.5, "b/b": 2.5})
+    assert found.stated().units == (None, "V")

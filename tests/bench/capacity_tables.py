@@ -8,8 +8,7 @@ from tests.bench.fleets import CELL_DEVICES, QUARTER_S, TABLES, YEAR_S, Costs, e
 
 STAGES = (
     ("receive and acknowledge (MQTT)", "bridge", "mqtt_receive_us"),
-    ("decode", "bridge", "decode_us"),
-    ("admit", "bridge", "admit_us"),
+    ("decode and admit", "bridge", "admit_us"),
     ("sort and encode a parcel", "bridge", "wire_encode_us"),
     ("produce", "bridge", "produce_us"),
     ("consume", "worker", "consume_us"),

@@ -42,7 +42,7 @@ class Costs:
             for t in TABLES
         )
         return Costs(
-            total("mqtt_receive_us", "decode_us", "admit_us", "wire_encode_us", "produce_us"),
+            total("mqtt_receive_us", "admit_us", "wire_encode_us", "produce_us"),
             total("consume_us", "wire_decode_us", f"settle_us_{suffix}", f"commit_us_{suffix}"),
             total(f"database_us_{suffix}"),
             row,

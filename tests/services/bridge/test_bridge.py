@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from secrets import token_bytes
@@ -16,11 +18,13 @@ from ingest.wire import Parcel, decode
 from services.bridge.bridge import Bridge
 from services.bridge.forwarder import fitting
 from services.intake.producer import MAX_RECORD
+from services.intake.receiver import BATCH
 from services.intake.topics import Topic, apply, partitions
 from services.logs import get_logger
 from services.metrics import Metrics
 from tests.bench.load import Publisher
 from tests.integration.kafka_path import ended_records, wait_until
+from tests.running import open_session
 
 TOPIC = Topic("parcels", 2, 1, 24)
 
@@ -28,11 +32,11 @@ TOPIC = Topic("parcels", 2, 1, 24)
 class Running:
     """A bridge in a thread."""
 
-    def __init__(self, database_url, mqtt_url, kafka_url, share=None, name="bridge-1"):
+    def __init__(self, database_url, mqtt_url, kafka_url, share=None, name="bridge-1", batch=BATCH):
         self.metrics = Metrics(CollectorRegistry())
         self.bridge = Bridge(
             database_url, mqtt_url, kafka_url, TOPIC.name, name, self.metrics, get_logger("test"),
-            share=share,
+            batch=batch, share=share,
         )  # fmt: skip
         self.failure = None
         self._thread = threading.Thread(target=self._run)
@@ -50,6 +54,11 @@ class Running:
         for family in self.metrics.messages.collect():
             found += sum(s.value for s in family.samples if s.name.endswith("_total"))
         return int(found)
+
+    def unacked(self):
+        """Messages taken from the MQTT broker and not acknowledged."""
+        (family,) = self.metrics.unacked.collect()
+        return int(family.samples[0].value)
 
     def stop(self):
         """Stop as SIGTERM does."""
@@ -106,6 +115,32 @@ def test_without_kafka_nothing_is_acknowledged(database_url, mqtt_broker, kafka_
     two = Running(database_url, mqtt_broker.url, kafka_broker.url)
     wait_until(lambda: two.forwarded() == 50, 20, lambda: "50 forwarded")
     two.stop()
+
+
+@pytest.mark.faults
+def test_a_kafka_that_stands_still_holds_the_mqtt_broker_back(
+    database_url, mqtt_broker, kafka_broker
+):
+    """A bridge that read on would hold a city's messages in memory, and lose them with itself."""
+    apply(kafka_broker.url, TOPIC)
+    open_session(mqtt_broker.url, "bridge-1")
+    one = Running(database_url, mqtt_broker.url, kafka_broker.url, batch=50)
+    publisher = Publisher(mqtt_broker.port)
+    publisher.send(sent(50))
+    wait_until(lambda: one.forwarded() == 50, 40, lambda: "50 forwarded")
+    os.kill(kafka_broker.pid, signal.SIGSTOP)
+    try:
+        publisher.send(sent(3_000, start=50))
+        wait_until(lambda: one.unacked() > 50, 20, lambda: "some received")
+        time.sleep(1.5)
+        assert one.unacked() <= 3 * 50
+        assert one.forwarded() == 50
+    finally:
+        os.kill(kafka_broker.pid, signal.SIGCONT)
+    publisher.close()
+    wait_until(lambda: one.forwarded() == 3_050, 90, lambda: f"{one.forwarded()} forwarded")
+    wait_until(lambda: one.unacked() == 0, 20, lambda: "all acknowledged")
+    one.stop()
 
 
 @pytest.mark.integration

@@ -76,7 +76,12 @@ def write(cursor: Cursor[TupleRow], ids: Words, flags: Flags) -> None:
 
 
 def remake(
-    cursor: Cursor[TupleRow], plan: Plan, ids: Words, scratch: Watched, changed: Mapping[int, int]
+    cursor: Cursor[TupleRow],
+    plan: Plan,
+    ids: Words,
+    scratch: Watched,
+    changed: Mapping[int, int],
+    live: Watched | None = None,
 ) -> Rejudged:
     """
     Judge stored readings again and replace their flags.
@@ -87,10 +92,12 @@ def remake(
         As long as the fleet; holds nothing about these devices.
     changed : mapping of int to int
         Fleet index to the time from which readings changed; FROM_START for all. [us UTC]
+    live : Watched, optional
+        State of these devices before the change.
     """
     begins = {d: us if us == FROM_START else us - NEAR_US for d, us in changed.items()}
     out = Rejudged(devices=list(begins))
-    flags, out.judged = computed(cursor, plan, scratch, begins)
+    flags, out.judged = computed(cursor, plan, scratch, begins, live)
     out.added = count(flags)
     out.added.subtract(_clear(cursor, plan.fleet, begins))
     write(cursor, ids, flags)
@@ -98,10 +105,14 @@ def remake(
 
 
 def computed(
-    cursor: Cursor[TupleRow], plan: Plan, scratch: Watched, begins: Mapping[int, int]
+    cursor: Cursor[TupleRow],
+    plan: Plan,
+    scratch: Watched,
+    begins: Mapping[int, int],
+    live: Watched | None = None,
 ) -> tuple[Flags, list[Judged]]:
     """Flags of stored readings, each device's from its own time on, and what follows them."""
-    watched.load(cursor, plan.checks, scratch, begins)
+    watched.load(cursor, plan.checks, scratch, begins, live)
     judged: list[Judged] = []
     for class_id, members in marks.by_class(plan.fleet, list(begins)).items():
         after = {d: begins[d] - 1 for d in members}

@@ -85,7 +85,7 @@ class Quality:
         """
         judged = judge(self._plan.checks, self._live, new)
         flags.write(cursor, self._ids, judged.flags)
-        out = self.remake(cursor, changed) if changed else Stored()
+        out = self._again(cursor, changed, self._live) if changed else Stored()
         out.flags += flags.count(judged.flags)
         out.after(judged.apply)
         seen = self._clocks.observe(cursor, *received)
@@ -94,7 +94,12 @@ class Quality:
 
     def remake(self, cursor: Cursor[TupleRow], changed: Mapping[int, int]) -> Stored:
         """Judge again what is stored, each device's from an hour before its own time on."""
-        again = flags.remake(cursor, self._plan, self._ids, self._scratch, changed)
+        return self._again(cursor, changed, None)
+
+    def _again(
+        self, cursor: Cursor[TupleRow], changed: Mapping[int, int], live: Watched | None
+    ) -> Stored:
+        again = flags.remake(cursor, self._plan, self._ids, self._scratch, changed, live)
         out = Stored(+again.added)
         out.after(lambda: again.remember(self._live, self._scratch))
         return out

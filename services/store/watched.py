@@ -16,6 +16,7 @@ from ingest import classes
 from ingest.pipeline import FROM_START
 from ingest.pipeline.checks import AT_WORK
 from ingest.pipeline.flags import TIME
+from ingest.pipeline.state import NEVER
 from ingest.pipeline.watched import NEAR_US, UNIT_LEVELS, pairs_of, runs_of
 from services.store import marks
 from services.store.readings import stamp
@@ -31,11 +32,20 @@ if TYPE_CHECKING:
     from ingest.pipeline.checks import Checks
     from ingest.pipeline.watched import Watch, Watched
 
+# a run mostly breaks at once, and is read back along the index until then; what is
+# sorted first is read whole
+_FOR_LOOKING_BACK = ("enable_sort", "enable_bitmapscan", "jit")
+_BACK_ALONG_THE_INDEX = "; ".join(f"SET LOCAL {name} = off" for name in _FOR_LOOKING_BACK)
+_AS_USUAL = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in _FOR_LOOKING_BACK)
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
 def load(
-    cursor: Cursor[TupleRow], checks: Checks, watched: Watched, before_us: Mapping[int, int]
+    cursor: Cursor[TupleRow],
+    checks: Checks,
+    watched: Watched,
+    before_us: Mapping[int, int],
+    live: Watched | None = None,
 ) -> None:
     """
     Make devices' state what it was after their last reading before a time.
@@ -44,18 +54,27 @@ def load(
     ----------
     before_us : mapping of int to int
         Fleet index to that time, without; FROM_START for a device as if never heard of.
+    live : Watched, optional
+        True state after these devices' last readings: what stood then and had begun
+        before that time need not be looked for.
     """
     watched.reset(np.array(list(before_us), dtype=np.int32))
     heard = {d: us for d, us in before_us.items() if us > FROM_START}
+    if heard:
+        cursor.execute(_BACK_ALONG_THE_INDEX)
     for class_id, members in marks.by_class(checks.fleet, list(before_us)).items():
-        look = _Look(cursor, checks, watched, class_id, [d for d in members if d in heard], heard)
+        known = [d for d in members if d in heard]
+        look = _Look(cursor, checks, watched, class_id, known, heard)
         for name in pairs_of(checks, class_id):
             watched.pair(class_id, name)
             look.pair(name)
         for channel in classes.load()[class_id].channels.values():
             for watch in runs_of(checks, class_id, channel):
                 watched.run(watch.key)
-                look.run(channel, watch)
+                rest = look if live is None else look.without(live, watch)
+                rest.run(channel, watch)
+    if heard:
+        cursor.execute(_AS_USUAL)
 
 
 class _Look:
@@ -72,6 +91,27 @@ class _Look:
         self._members = np.array(members, dtype=np.int32)
         self._before = np.array([before_us[d] for d in members], dtype=np.int64)
 
+    def without(self, live: Watched, watch: Watch) -> _Look:
+        """
+        Take over the runs that began before and still stand; return the look-up of the rest.
+
+        A begin that was read from the store may be later than the true one, where the
+        run was too long already: such a one is true only where it is too long before, too.
+        """
+        now, then = live.run(watch.key), self._watched.run(watch.key)
+        members = self._members
+        start_us, last_us = now.start_us[members], now.last_us[members]
+        sure = last_us - start_us < watch.longest_us
+        sure |= self._before - start_us > watch.longest_us
+        same = (start_us < self._before) & (start_us > NEVER) & sure
+        held = members[same]
+        then.value[held] = now.value[held]
+        then.start_us[held] = start_us[same]
+        then.last_us[held] = np.minimum(last_us[same], self._before[same] - 1)
+        rest = [int(d) for d in members[~same]]
+        before = dict(zip(members.tolist(), self._before.tolist(), strict=True))
+        return _Look(self._cursor, self._checks, self._watched, self._class, rest, before)
+
     def pair(self, name: str) -> None:
         """Last two values; of a channel only those that can still be neighbours."""
         if not len(self._members):
@@ -86,12 +126,13 @@ class _Look:
             " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, before)"
             f" CROSS JOIN LATERAL (SELECT r.time, {value} AS value FROM reading_{self._class} r"
             f" WHERE r.device_id = d.id AND r.time < d.before AND r.time >= {back} AND {held}"
-            " ORDER BY r.time DESC LIMIT 2) r ORDER BY d.index, r.time DESC",
+            " ORDER BY r.time DESC LIMIT 2) r",
             self._devices(),
         )
         pair = self._watched.pair(self._class, name)
         seen: set[int] = set()
-        for index, time_us, number in self._cursor.fetchall():
+        newest_first = sorted(self._cursor.fetchall(), key=lambda row: -row[1])
+        for index, time_us, number in newest_first:
             if index in seen:
                 pair.before_us[index], pair.before[index] = time_us, number
             else:

@@ -7,8 +7,10 @@ named by `did:key`, which is the key itself, so nothing is ever looked up.
 Only enrolled keys are trusted, and enrolling one checks it.
 """
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, Self, get_args
 
@@ -23,6 +25,7 @@ ROLES: tuple[str, ...] = get_args(Role)
 
 _PUBLIC = bytes.fromhex("ed01")
 _SECRET = bytes.fromhex("8026")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 class SigningKey:
@@ -78,11 +81,16 @@ class EnrolledKey:
         What its signature counts for.
     multikey : str
         Public Multikey (`z6Mk...`); weak keys are refused.
+    valid_from, valid_until : str or None
+        RFC 3339 in UTC, whole seconds: what it signs counts from the one and before
+        the other.  Whether it is the same key does not depend on them.
     """
 
     name: str
     role: Role
     multikey: str
+    valid_from: str | None = field(default=None, compare=False)
+    valid_until: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -92,6 +100,37 @@ class EnrolledKey:
                 f"role {self.role!r} of key {self.name!r} is unknown; use one of {', '.join(ROLES)}"
             )
         decode_multikey(self.multikey)
+        for name, text in (("validFrom", self.valid_from), ("validUntil", self.valid_until)):
+            if text is not None and not _MOMENT.fullmatch(text):
+                raise EnrolmentError(
+                    f"{name} of key {self.name!r} is {text!r}; write it like 2026-01-01T00:00:00Z"
+                )
+
+    def check_valid(self, moment: str) -> None:
+        """
+        Refuse what was signed outside of the key's validity.
+
+        Parameters
+        ----------
+        moment : str
+            RFC 3339 in UTC, as a proof's `created`.
+
+        Raises
+        ------
+        EnrolmentError
+            Names the key, the time and the edge that it passes.
+        """
+        at = datetime.fromisoformat(moment)
+        if self.valid_from is not None and at < datetime.fromisoformat(self.valid_from):
+            edge = f"from {self.valid_from}"
+        elif self.valid_until is not None and at >= datetime.fromisoformat(self.valid_until):
+            edge = f"until {self.valid_until}"
+        else:
+            return
+        raise EnrolmentError(
+            f"signed at {moment} by key {self.name!r} ({self.multikey}), which counts {edge};"
+            " have it signed by a key that is valid"
+        )
 
     @property
     def public(self) -> bytes:
@@ -105,19 +144,26 @@ class EnrolledKey:
 
     def to_json(self) -> dict[str, str]:
         """Key as it stands in a key file, a keyring and an evidence pack."""
-        return {"name": self.name, "role": self.role, "publicKeyMultibase": self.multikey}
+        times = {"validFrom": self.valid_from, "validUntil": self.valid_until}
+        record = {"name": self.name, "role": self.role, "publicKeyMultibase": self.multikey}
+        return record | {name: text for name, text in times.items() if text is not None}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote; unknown and missing keys are refused."""
-        wanted = {"name", "role", "publicKeyMultibase"}
-        if record.keys() != wanted:
+        wanted, may = {"name", "role", "publicKeyMultibase"}, {"validFrom", "validUntil"}
+        if not wanted <= record.keys() <= wanted | may:
             raise EnrolmentError(
-                f"enrolled key has keys {sorted(record)}; it needs exactly {sorted(wanted)}"
+                f"enrolled key has keys {sorted(record)}; it needs exactly {sorted(wanted)},"
+                f" and may have {sorted(may)}"
             )
-        if not isinstance(record["name"], str):
-            raise EnrolmentError(f"name of enrolled key is {record['name']!r}; write it as text")
-        return cls(record["name"], record["role"], record["publicKeyMultibase"])
+        for name in record.keys() & {"name", *may}:
+            if not isinstance(record[name], str):
+                raise EnrolmentError(
+                    f"{name} of enrolled key is {record[name]!r}; write it as text"
+                )
+        times = (record.get("validFrom"), record.get("validUntil"))
+        return cls(record["name"], record["role"], record["publicKeyMultibase"], *times)
 
 
 def keyring(keys: Iterable[EnrolledKey]) -> dict[str, EnrolledKey]:

@@ -174,6 +174,7 @@ def _verify_one(
     if multikey not in ring:
         raise EnrolmentError(f"proof is by {multikey}, which is not enrolled; check who it is")
     key = ring[multikey]
+    key.check_valid(proof["created"])
     signature = signature_of(proof)
     secured = _with_context_of(proof, document)
     if not ed25519.verifies(key.public, signature, hash_data(secured, proof)):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
 
 from ingest.errors import InputError, ServerError
+from mrv.calendar import instant_us
 from mrv.errors import EnrolmentError
 from mrv.keyfile import read_keyring, write_keyring
 from mrv.keys import Role
 from services.cli.database import database_url
+from services.clock import now_us
 from services.issuer import keys as key_files
 from services.settings import Settings, SettingsError
 from services.store import enrolled
@@ -107,6 +110,57 @@ def _own(name: str) -> tuple[EnrolledKey, ...]:
     return (key_files.load(Settings().home, name)[1],)
 
 
+@keys.command()
+@click.argument("name")
+@click.option("--from", "since", metavar="T", help="RFC 3339; now where absent.")
+def revoke(name: str, since: str | None) -> None:
+    """
+    End the validity of NAME's keys: what they sign from then on does not count.
+
+    What was signed before keeps counting; export the keys anew for auditors.
+
+    \b
+    Example:
+      tonne keys revoke plant
+      tonne keys revoke plant --from 2026-03-01T00:00:00Z
+    """
+    at = datetime.fromtimestamp((now_us() if since is None else _moment(since)) / 1e6, UTC)
+    with _database() as conn:
+        ended = enrolled.revoke(conn, name, at)
+    for key in ended:
+        click.echo(f"{key.role:<9} {key.name:<20} {key.multikey}  until {at.isoformat()}")
+
+
+@keys.command()
+@click.argument("name")
+def rotate(name: str) -> None:
+    """
+    Replace NAME's key by a new one; the old one stays beside it, and ends now.
+
+    A log has one key for good: with another it would be another log.
+
+    \b
+    Example:
+      tonne keys rotate plant
+    """
+    home = Settings().home
+    _, holder = key_files.load(home, name)
+    if holder.role == "log":
+        raise InputError(f"{name!r} is the key of a log, which is known by it; start a new log")
+    at = datetime.fromtimestamp(now_us() // 1_000_000, UTC)
+    with _database() as conn:
+        enrolled.revoke(conn, name, at)
+        aside = key_files.retire(home, name, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        made = key_files.create(home, name, holder.role)
+        enrolled.enroll(conn, made)
+    click.echo(made.multikey)
+    click.echo(f"the old key ended at {at.isoformat()} and is kept in {aside}", err=True)
+
+
+def _moment(text: str) -> int:
+    return instant_us(text, "UTC")
+
+
 @keys.command("list")
 @_json
 def list_(*, as_json: bool) -> None:
@@ -132,7 +186,8 @@ def list_(*, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     for one in found:
-        where = "secret here" if one.key.name in here else ""
+        where = f"until {one.key.valid_until}" if one.key.valid_until else ""
+        where = "secret here" if not where and one.key.name in here else where
         click.echo(f"{one.key.role:<9} {one.key.name:<20} {one.key.multikey}  {where}".rstrip())
 
 

@@ -72,6 +72,22 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
     return read_secret(path.read_bytes())
 
 
+def retire(home: Path, name: str, moment: str) -> Path:
+    """
+    Put a key's file aside under the time of its end, so that a new one may take its name.
+
+    Raises
+    ------
+    InputError
+        As `load` raises.
+    """
+    load(home, name)
+    path = _path(home, name)
+    aside = path.with_name(f"{name}.until-{moment.replace(':', '').replace('-', '')}.json")
+    path.rename(aside)
+    return aside
+
+
 def names(home: Path) -> list[str]:
     """Return the names of the keys whose secrets are here."""
     return sorted(path.stem for path in (home / "keys").glob("*.json"))

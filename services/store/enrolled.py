@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from mrv.errors import EnrolmentError
 from mrv.keys import EnrolledKey
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
@@ -62,7 +61,46 @@ def load(conn: Connection[TupleRow]) -> list[Enrolment]:
         "SELECT name, role, multikey, valid_from, valid_until FROM enrolled_key"
         " ORDER BY valid_from, name, multikey"
     )
-    return [Enrolment(EnrolledKey(*row[:3]), *row[3:]) for row in rows.fetchall()]
+    return [Enrolment(EnrolledKey(*row[:3], *map(_text, row[3:])), *row[3:]) for row in rows]
+
+
+def _text(moment: datetime | None) -> str | None:
+    """Write a moment as proofs do, in whole seconds."""
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def revoke(conn: Connection[TupleRow], name: str, at: datetime) -> list[EnrolledKey]:
+    """
+    End the validity of a holder's keys: what they sign from then on does not count.
+
+    Parameters
+    ----------
+    at : datetime
+        From when; it may be in the past, since when a secret was in other hands.
+
+    Returns
+    -------
+    list of EnrolledKey
+        The keys that ended; those that ended before are left as they are.
+
+    Raises
+    ------
+    EnrolmentError
+        If the holder has no key that is valid at that time.
+    """
+    with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('enrolled_key', 0))")
+        rows = conn.execute(
+            "UPDATE enrolled_key SET valid_until = %(at)s WHERE name = %(name)s"
+            " AND (valid_until IS NULL OR valid_until > %(at)s) AND valid_from < %(at)s"
+            " RETURNING name, role, multikey",
+            {"name": name, "at": at},
+        ).fetchall()
+    if not rows:
+        raise EnrolmentError(
+            f"{name!r} has no key that is valid at {at.isoformat()}; `tonne keys list` shows all"
+        )
+    return [EnrolledKey(*row) for row in rows]
 
 
 def require(conn: Connection[TupleRow], key: EnrolledKey, at: datetime) -> None:

@@ -1,10 +1,14 @@
 """Key files: the secret is its owner's, and no key is lost or mixed up."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, SignatureError
+from mrv.keyfile import read_keyring, write_keyring
 from mrv.keys import EnrolledKey, SigningKey
+from mrv.signing import create_proof, verify_proof
 from services.issuer import keys
 from services.store import enrolled
 from services.store.pool import connect
@@ -65,3 +69,52 @@ def test_a_person_has_one_role(database_url):
         second = SigningKey.generate().public_multikey
         with pytest.raises(EnrolmentError, match="cannot be verifier too"):
             enrolled.enroll(conn, EnrolledKey("plant", "verifier", second))
+
+
+@pytest.mark.integration
+def test_a_revoked_key_signs_no_more_and_what_it_signed_before_counts(database_url):
+    """A stolen key could go on signing, or its end would undo all that it signed honestly."""
+    key = SigningKey.generate()
+    holder = EnrolledKey("plant", "operator", key.public_multikey)
+    document = {"id": "urn:x"}
+    now = datetime.now(UTC)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO enrolled_key (multikey, name, role, valid_from) VALUES (%s, %s, %s, %s)",
+            (holder.multikey, "plant", "operator", now - timedelta(days=9)),
+        )
+        before = create_proof(document, key, now - timedelta(days=2))
+        after = create_proof(document, key, now)
+        ended = enrolled.revoke(conn, "plant", now - timedelta(days=1))
+        assert ended == [holder]
+        trusted = [one.key for one in enrolled.load(conn)]
+        assert verify_proof(before, trusted) == holder
+        with pytest.raises(EnrolmentError, match="counts until"):
+            verify_proof(after, trusted)
+        with pytest.raises(EnrolmentError, match="enrolment has ended"):
+            enrolled.require(conn, holder, now)
+        with pytest.raises(EnrolmentError, match="no key that is valid"):
+            enrolled.revoke(conn, "plant", now)
+        early = create_proof(document, key, now - timedelta(days=10))
+        with pytest.raises(EnrolmentError, match="counts from"):
+            verify_proof(early, trusted)
+    again = read_keyring(write_keyring(trusted))
+    assert [(k.valid_from, k.valid_until) for k in again] == [
+        (k.valid_from, k.valid_until) for k in trusted
+    ]
+
+
+@pytest.mark.integration
+def test_the_secret_is_nowhere_but_in_its_file(database_url, tmp_path):
+    """Whoever reads a backup of the database, or a log, could sign."""
+    holder = keys.create(tmp_path, "plant", "operator")
+    secret = keys.load(tmp_path, "plant")[0].secret_multikey
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        enrolled.enroll(conn, holder)
+        held = conn.execute("SELECT to_jsonb(k)::text FROM enrolled_key k").fetchall()
+    assert secret not in str(held)
+    assert secret not in repr(keys.load(tmp_path, "plant")) + str(vars(enrolled))
+    aside = keys.retire(tmp_path, "plant", "2026-01-01T00:00:00Z")
+    assert aside.stat().st_mode & 0o777 == 0o600
+    assert keys.names(tmp_path) == ["plant.until-20260101T000000Z"]
+    assert keys.create(tmp_path, "plant", "operator") != holder

@@ -114,7 +114,7 @@ class Host:
                 node.certain_ms = seen.sent_ms
                 self._out.given.append(Given(message, said.own, (seen.line,)))
             else:
-                one = Held("", topic, payload, received_us, message)
+                one = Held("", topic, payload, received_us, message=message)
                 self._say(node, one, said, sparkplug_b.decode(payload))
         except PayloadError as error:
             self._out.rejected.append(Rejected(message, error.reason, error.detail))
@@ -188,7 +188,7 @@ class Host:
         elif node.is_behind(seq, sent_ms):
             self._out_of_turn(node, one, said, message)
         else:
-            self._hold(node, one)
+            self._hold(node, one._replace(seq=seq, sent_ms=sent_ms))
 
     def _in_turn(self, node: Node, one: Held, said: Topic, message: Message) -> None:
         if said.kind == "DBIRTH":
@@ -237,52 +237,44 @@ class Host:
         name = sha256(one.topic.encode() + b"\0" + one.payload).hexdigest()
         if all(other.id != name for other in node.held):
             node.held.append(one._replace(id=name))
-            self._note_gap(node)
+            if node.gap_us is None:
+                node.gap_us = one.received_us
         if len(node.held) > _HELD:
             self._decide(node, node.held[0])
 
     def _drain(self, node: Node) -> None:
         """Go on with those that waited for what has come."""
-        going = True
+        going = node.next_seq is not None
         while going and node.held:
             going = False
             for one in list(node.held):
-                message, said = sparkplug_b.decode(one.payload), parse(one.topic)
-                due = message.seq == node.next_seq and (message.timestamp or 0) >= node.born_ms
-                if due and node.next_seq is not None:
+                if one.seq == node.next_seq and one.sent_ms >= node.born_ms:
                     node.held.remove(one)
-                    node.advance(message.seq or 0, message.timestamp or 0)
-                    self._try(one, partial(self._in_turn, node, one, said, message))
+                    node.advance(one.seq, one.sent_ms)
+                    self._try(one, partial(self._again, self._in_turn, node, one))
                     going = True
-        self._note_gap(node)
-
-    def _note_gap(self, node: Node) -> None:
-        """Note since when a message of this session waits for one before it."""
-        waiting = [
-            one.received_us
-            for one in node.held
-            if (sparkplug_b.decode(one.payload).timestamp or 0) >= node.born_ms
-        ]
+        waiting = [one.received_us for one in node.held if one.sent_ms >= node.born_ms]
         node.gap_us = min(waiting) if waiting and node.next_seq is not None else None
 
     def _look_back(self, node: Node, about: Callable[[Topic], bool]) -> None:
         """Decide on what waited and was sent before the birth that has come."""
         for one in list(node.held):
-            said, message = parse(one.topic), sparkplug_b.decode(one.payload)
-            if about(said) and self._is_past(node, said, message.timestamp or 0):
+            said = parse(one.topic)
+            birth = node.live.get(said.device if said.kind == "DDATA" else "")
+            if about(said) and birth is not None and one.sent_ms < birth.born_ms:
                 self._decide(node, one)
-
-    def _is_past(self, node: Node, said: Topic, sent_ms: int) -> bool:
-        birth = node.live.get(said.device if said.kind == "DDATA" else "")
-        return birth is not None and sent_ms < birth.born_ms
 
     def _decide(self, node: Node, one: Held) -> None:
         """Read what waited by the births around it, or refuse it."""
-        if one not in node.held:
-            return
-        node.held.remove(one)
-        said, message = parse(one.topic), sparkplug_b.decode(one.payload)
-        self._try(one, partial(self._out_of_turn, node, one, said, message, waited=True))
+        if one in node.held:
+            node.held.remove(one)
+            late = partial(self._out_of_turn, waited=True)
+            self._try(one, partial(self._again, late, node, one))
+
+    def _again(
+        self, do: Callable[[Node, Held, Topic, Message], None], node: Node, one: Held
+    ) -> None:
+        do(node, one, parse(one.topic), sparkplug_b.decode(one.payload))
 
     def _try(self, one: Held, do: Callable[[], None]) -> None:
         try:

@@ -27,12 +27,18 @@ _BEHIND = SEQ // 2
 
 
 class Held(NamedTuple):
-    """A message that waits for one before it; `id` is its own, `message` its place if it is new."""
+    """
+    A message that waits for one before it.
+
+    `id` is its own, `message` its place in the batch if it is new.
+    """
 
     id: str
     topic: str
     payload: bytes
     received_us: int
+    seq: int = 0
+    sent_ms: int = 0
     message: int | None = None
 
 

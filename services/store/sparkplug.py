@@ -56,7 +56,8 @@ def load(connection: Connection[TupleRow]) -> dict[str, Node]:
         if certain_ms is None:
             nodes[name].live[device] = birth
     held = connection.execute(
-        f"SELECT node, id, topic, payload, {_US.format('received')} FROM sparkplug_held"
+        f"SELECT node, id, topic, payload, {_US.format('received')}, seq, sent_ms"
+        " FROM sparkplug_held"
         " ORDER BY received, id"
     )
     for name, *row in held:
@@ -119,14 +120,17 @@ def _write_held(cursor: Cursor[TupleRow], before: Node, after: Node) -> None:
     if gone := sorted(had - has):
         cursor.execute("DELETE FROM sparkplug_held WHERE id = ANY(%s)", (gone,))
     cursor.executemany(
-        "INSERT INTO sparkplug_held (id, node, received, topic, payload)"
-        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO sparkplug_held (id, node, received, topic, payload, seq, sent_ms)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
         [
-            (one.id, after.name, stamp(one.received_us), _clean(one.topic), one.payload)
+            (
+                one.id, after.name, stamp(one.received_us), _clean(one.topic), one.payload,
+                one.seq, one.sent_ms,
+            )
             for one in after.held
             if one.id not in had
         ],
-    )
+    )  # fmt: skip
 
 
 def claim(connection: Connection[TupleRow], at_most_every_s: float) -> list[tuple[str, str]]:

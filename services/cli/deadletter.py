@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
+from ingest import sparkplug
 from services.cli.database import database_url
 from services.cli.deadletter_expire import expire_
 from services.cli.deadletter_options import NAME, begin_, device_, end_, json_, reason_
 from services.cli.deadletter_replay import replay
-from services.cli.legible import legible
+from services.cli.legible import legible, metrics
 from services.cli.partial import dump, partial
 from services.store.dead_letters import (
     DeadLetter,
@@ -158,7 +159,10 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
         found, payload = get_letter(conn, letter)
     if out is not None:
         out.write_bytes(payload)
-    read = legible(payload, found.content_type, round(found.received.timestamp() * 1e6))
+    if found.topic.startswith(sparkplug.PREFIX):
+        read = metrics(payload)
+    else:
+        read = legible(payload, found.content_type, round(found.received.timestamp() * 1e6))
     far = partial(payload)
     if as_json:
         shown = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ingest import encodings
+from ingest.codecs import sparkplug_b
 from ingest.errors import PayloadError
 from ingest.reading import Registers, Row, Stated
 
@@ -50,3 +51,19 @@ def _lines(reading: Reading) -> Iterator[str]:
     yield f"ts={reading.ts} " + ", ".join(values)
     if isinstance(reading, Stated):
         yield from (f"ts={reading.ts} {reason}: {detail}" for reason, detail in reading.refused)
+
+
+def metrics(payload: bytes) -> list[str]:
+    """Say what stands in a Sparkplug payload, a line a metric: its birth would name the aliases."""
+    try:
+        found = sparkplug_b.decode(payload)
+    except PayloadError as error:
+        return [f"{sparkplug_b.NAME}: {error}"]
+    lines = [f"timestamp={found.timestamp} seq={found.seq} metrics={len(found.metrics)}"]
+    for metric in found.metrics[:_SHOWN]:
+        field = metric.WhichOneof("value")
+        name = metric.name if metric.HasField("name") else f"alias {metric.alias}"
+        value = "null" if metric.is_null or field is None else repr(getattr(metric, field))
+        at = f" ts={metric.timestamp}" if metric.HasField("timestamp") else ""
+        lines.append(f"{name}={value[:80]}{at}")
+    return [f"{sparkplug_b.NAME}: {line}" for line in lines]

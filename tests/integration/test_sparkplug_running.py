@@ -144,6 +144,8 @@ def test_data_before_any_birth_is_replayed_after_it(pipeline, tmp_path):
         eventually(lambda: field.commands)
         missing = "SELECT count(*) FROM dead_letter WHERE reason = 'birth_missing'"
         assert _ask(pipeline, missing) == [(1,)]
+        ((letter,),) = _ask(pipeline, "SELECT id FROM dead_letter WHERE reason = 'birth_missing'")
+        assert "alias 1=3.0" in pipeline.tonne("deadletter", "show", str(letter))
         field.send(edge.rebirth(), edge.birth("edge-b-1"), edge.data("edge-b-1", {E: 4.0}))
         eventually(lambda: len(_rows(pipeline, "edge-b-1")) == 1)
         pipeline.tonne("deadletter", "replay", "--reason", "birth_missing")

@@ -23,6 +23,7 @@ from services.store import derived, late, letters, marks, readings, seals, signe
 from services.store.binary_copy import Words
 from services.store.derived import BindingWords
 from services.store.quality import Quality
+from services.store.touched import Touched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -187,7 +188,7 @@ class Store:
             self._load(cursor, frames)
             split = [self._split(frame, trust=trust) for frame in frames]
             fresh = [frame for frame, _ in split if len(frame)]
-            touched = stations.Touched(self.plan.fleet, self.state.last_us)
+            touched = Touched(self.plan.fleet, self.state.last_us)
             for frame in fresh:
                 readings.copy_new(cursor, self._ids, frame)
                 touched.readings(frame)
@@ -239,7 +240,7 @@ class Store:
         cursor: Cursor[TupleRow],
         frames: Sequence[Frame],
         out: Committed,
-        touched: stations.Touched,
+        touched: Touched,
     ) -> dict[int, int]:
         """Merge rows that may exist; return from when each of their devices changed."""
         changed: dict[int, int] = {}
@@ -281,7 +282,7 @@ class Store:
     def _settle_stations(
         self,
         cursor: Cursor[TupleRow],
-        touched: stations.Touched,
+        touched: Touched,
         settled: Settled,
         remade: late.Remade | None,
         out: Committed,

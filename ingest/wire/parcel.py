@@ -1,10 +1,10 @@
 """
 What travels together, and to which partition.
 
-Partition of a device: CRC-32 of its id, modulo the number of partitions.  It is
-stable over processes, releases and registries, so a device's readings meet in
-one partition whichever bridge took them.  A refused message that speaks for no
-device goes by its topic.
+Partition of a device: CRC-32 of the id of who speaks for it, itself or its
+gateway, modulo the number of partitions.  It is stable over processes and
+releases, so what one principal says meets in one partition, whichever bridge
+took it.  A refused message that speaks for no device goes by its topic.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Parcel:
 
 
 def partition_of(key: str, partitions: int) -> int:
-    """Partition of a device id, or of the topic of a message without one."""
+    """Partition of a principal, or of the topic of a message without one."""
     return crc32(key.encode()) % partitions
 
 
@@ -90,7 +90,7 @@ def sort(parcel: Parcel, keys: Sequence[str], partitions: int) -> dict[int, Parc
     Parameters
     ----------
     keys : sequence of str, n
-        Device id of each message, or its topic.
+        Principal of each message, or its topic.
     """
     known: dict[str, int] = {key: partition_of(key, partitions) for key in set(keys)}
     where = np.array([known[key] for key in keys], dtype=np.int32)

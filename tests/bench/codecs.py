@@ -36,7 +36,8 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
         payloads = [make(i) for i in range(MESSAGES)]
         figures[f"decode_{codec}_us"] = cost = _best(fleet, payloads, codec)
         figures[f"decode_{codec}_readings_per_s"] = 1e6 / cost
-    figures["decode_sparkplug_b_us"] = _best_sparkplug()
+    figures["decode_sparkplug_b_us"] = cost = _best_sparkplug()
+    figures["decode_sparkplug_b_readings_per_s"] = 1e6 / cost
     plain = figures["decode_json_us"]
     for name, cost in figures.items():
         if name.endswith("_us"):

@@ -31,7 +31,7 @@ CELLS = ((CELL_DEVICES, 2), (CELL_DEVICES, 3), (10 * CELL_DEVICES, 3))
 
 def tables(stage: dict[str, float]) -> str:
     """Return all tables, each under its own line, for costs as `stages` measures them."""
-    parts = (stages(stage), device_year(stage), fleet_needs(stage), cell_limits(stage),
+    parts = (stages(stage), rows(stage), device_year(stage), fleet_needs(stage), cell_limits(stage),
              cell_events(stage))  # fmt: skip
     return "\n\n".join(parts)
 
@@ -51,6 +51,16 @@ def stages(stage: dict[str, float]) -> str:
     """Processor time of each stage."""
     rows = [(what, who, f"{stage[f'stage_{key}']:.1f}") for what, who, key in STAGES]
     return table(("stage", "process", "us a message"), rows)
+
+
+def rows(stage: dict[str, float]) -> str:
+    """Bytes of each kind of row and of its indexes, at a message a quarter of an hour."""
+    found = [
+        (name, *(f"{stage[f'stage_{name}_{what}_900s']:.3g}"
+                 for what in ("rows", "bytes", "index_bytes")))
+        for name in TABLES
+    ]  # fmt: skip
+    return table(("table", "rows a message", "bytes a row", "bytes of indexes"), found)
 
 
 def device_year(stage: dict[str, float]) -> str:

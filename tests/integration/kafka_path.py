@@ -128,16 +128,21 @@ def stored_records(database_url: str) -> int:
 
 def ended_records(kafka_url: str, topic: str, partitions: int) -> int:
     """Records that the topic holds, over all partitions."""
-    return asyncio.run(
-        _ended(bootstrap(kafka_url), [TopicPartition(topic, p) for p in range(partitions)])
-    )
+    return sum(ends(kafka_url, topic, partitions).values())
 
 
-async def _ended(servers: str, wanted: list[TopicPartition]) -> int:
+def ends(kafka_url: str, topic: str, partitions: int) -> dict[int, int]:
+    """Where each partition of the topic ends."""
+    wanted = [TopicPartition(topic, partition) for partition in range(partitions)]
+    found = asyncio.run(_ended(bootstrap(kafka_url), wanted))
+    return {tp.partition: end for tp, end in found.items()}
+
+
+async def _ended(servers: str, wanted: list[TopicPartition]) -> dict[TopicPartition, int]:
     consumer = AIOKafkaConsumer(bootstrap_servers=servers)
     await consumer.start()
     try:
-        return sum((await consumer.end_offsets(wanted)).values())
+        return dict(await consumer.end_offsets(wanted))
     finally:
         await consumer.stop()
 

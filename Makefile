@@ -35,6 +35,9 @@ mutants: setup ## Spoil each equation in turn: does a test notice?  Minutes; doc
 bench: setup ## Measure this machine; ends with one line of JSON
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+fuzz: setup ## A million changed payloads into every codec; ARGS name codecs, --count, --atheris
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 pages: setup ## Write docs/methodologies and the table of symbols from the methodologies' files
 	@$(BIN)/python -m services.cli.pages
 

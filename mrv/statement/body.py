@@ -16,6 +16,7 @@ from mrv.calendar import local_text, utc_text
 from mrv.methodologies import find
 from mrv.statement.case import identifier
 from mrv.statement.plan import calibration_out
+from mrv.statement.status import status_entry
 
 if TYPE_CHECKING:
     from mrv.outcome import (
@@ -73,6 +74,7 @@ def compose(case: Case, label: Label) -> dict[str, Any]:
         "id": f"{URN}{name}",
         "type": list(TYPES),
         "validFrom": utc_text(result.to_us),
+        "credentialStatus": status_entry(result.project, name),
         "credentialSubject": _subject(case, label, name),
     }
 

@@ -16,6 +16,7 @@ from mrv.statement.body import CONTEXT, TYPES, URN
 from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
 from mrv.statement.credentials import issued_entry, related
 from mrv.statement.life import check_other
+from mrv.statement.status import counts
 from mrv.verify.pack import (
     DOCUMENTS,
     INTERVALS,
@@ -203,6 +204,25 @@ def log(subject: Subject) -> str:
     except SignatureError as error:
         raise LogError(str(error)) from error
     return f"in {head.origin}, whose head has {head.size} entries{seen}"
+
+
+def status(subject: Subject) -> str:
+    """The statement was neither superseded nor revoked, as the operator's status list says."""
+    if subject.state == "draft":
+        raise NotApplicableError("a draft, which counts nowhere")
+    if subject.status is None:
+        raise NotApplicableError(
+            "no status list at hand, so nobody can say here whether it was superseded or"
+            " revoked since; get the newest from the operator and give it with --status"
+        )
+    document = canonical.parse_object(subject.status)
+    signer = _proven(subject, document)
+    if signer.role != "operator":
+        raise EnrolmentError(f"the status list is signed by {signer.name}, a {signer.role}")
+    project, name = subject.claims["project"]["id"], subject.claims["statement"]
+    if not counts(document, project, name):
+        raise SignatureError(f"{name} counts no more: it was superseded or revoked")
+    return f"counts, as of {document['validFrom']}"
 
 
 def _witnessed(subject: Subject, receipt: str) -> str:

@@ -31,12 +31,13 @@ class Subject:
     A pack under verification.
 
     `trusted` are the reader's own keys, empty where none were given; `ring` is
-    filled by the step that judges keys.
+    filled by the step that judges keys.  `status` is a status list, if there is one.
     """
 
     pack: Pack
     trusted: tuple[EnrolledKey, ...] = ()
     ring: tuple[EnrolledKey, ...] = field(default=())
+    status: bytes | None = None
 
     @cached_property
     def statement(self) -> dict[str, Any]:

@@ -33,6 +33,7 @@ STEPS = (
     Step("operator's proof", people.operator, _SIGNER),
     Step("verifier's proof and digest", people.verifier, _SIGNER),
     Step("log receipt", people.log, "ask the log for a receipt, or for its key"),
+    Step("status", people.status, "ask the operator for the statement that replaced it"),
     Step("plan and factors", figures.plan_and_factors, _AGAIN),
     Step("readings", figures.readings, f"look at that device-day; {_AGAIN}"),
     Step("intervals", figures.intervals, f"look at that device-day; {_AGAIN}"),
@@ -45,7 +46,7 @@ STEPS = (
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
-def verify(pack: Pack, trusted: Iterable[EnrolledKey] = ()) -> Report:
+def verify(pack: Pack, trusted: Iterable[EnrolledKey] = (), status: bytes | None = None) -> Report:
     """
     Walk through all steps; the first that fails ends the walk.
 
@@ -55,8 +56,10 @@ def verify(pack: Pack, trusted: Iterable[EnrolledKey] = ()) -> Report:
     trusted : iterable of EnrolledKey
         Keys that the reader trusts.  Without any, the ones that came with the
         pack are used, and the report says so.
+    status : bytes, optional
+        The project's status list: whether the statement still counts.
     """
-    subject = Subject(pack, tuple(trusted))
+    subject = Subject(pack, tuple(trusted), status=status)
     steps = tuple(_walk(subject))
     return Report(_or_unknown(subject), _state(subject), _keys(subject), steps)
 

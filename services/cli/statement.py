@@ -228,6 +228,28 @@ def supersede(id_: str, reason: str, *, as_json: bool) -> None:
     show_closed(closed, as_json=as_json)
 
 
+@statement.command("status-list")
+@click.argument("project")
+@_key
+@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+def status_list(project: str, key_name: str, out: Path | None) -> None:
+    """
+    Sign which statements of PROJECT count no more (W3C Bitstring Status List).
+
+    Publish it anew after each supersession; `tonne verify --status` reads it.
+
+    \b
+    Example:
+      tonne statement status-list nck-pv --key plant --out status.json
+    """
+    with _database() as conn:
+        document = life.status_list(conn, project, _signer(key_name))
+    if out is None:
+        click.echo(document.decode())
+    else:
+        out.write_bytes(document)
+
+
 @statement.command()
 @click.argument("id_", metavar="ID")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")

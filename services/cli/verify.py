@@ -19,8 +19,12 @@ from services.issuer.pack import read_pack
     "--keys", "keys_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Public keys that you trust, as `tonne keys export` writes them.",
 )  # fmt: skip
+@click.option(
+    "--status", "status_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The project's status list: whether the statement still counts.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(path: Path, keys_file: Path | None, *, as_json: bool) -> None:
+def verify(path: Path, keys_file: Path | None, status_file: Path | None, *, as_json: bool) -> None:
     """
     Check PATH, an evidence pack or a statement's file, without any server.
 
@@ -33,7 +37,8 @@ def verify(path: Path, keys_file: Path | None, *, as_json: bool) -> None:
       tonne verify pack --keys trusted.json
     """
     trusted = () if keys_file is None else read_keyring(keys_file.read_bytes())
-    report = checks.verify(read_pack(path), trusted)
+    status = None if status_file is None else status_file.read_bytes()
+    report = checks.verify(read_pack(path), trusted, status)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:

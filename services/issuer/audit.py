@@ -207,8 +207,8 @@ def _witnesses(walk: Walk) -> str:
         if one.key.role == "witness"
     }
     rows = walk.conn.execute(
-        "SELECT size, multikey, note, line FROM log_cosignature LEFT JOIN log_checkpoint USING (size)"
-        " ORDER BY size, multikey"
+        "SELECT size, multikey, note, line FROM log_cosignature"
+        " LEFT JOIN log_checkpoint USING (size) ORDER BY size, multikey"
     ).fetchall()
     for size, multikey, note, line in rows:
         key = known.get(multikey)

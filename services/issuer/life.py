@@ -26,6 +26,7 @@ from mrv.statement.credentials import (
     superseded_entry,
 )
 from mrv.statement.life import check_other, check_role, check_step
+from mrv.statement.status import sign_list
 from mrv.verify.figures import first_difference
 from mrv.verify.pack import MANIFEST
 from services.clock import now_us
@@ -33,7 +34,7 @@ from services.issuer import bundle, keys
 from services.issuer.close import snapshot
 from services.issuer.collect import collect
 from services.issuer.evidence import files
-from services.store import enrolled, evidence, log, statements
+from services.store import enrolled, evidence, log, registry, statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -273,6 +274,24 @@ def _overlap(conn: Connection[TupleRow], statement: str) -> str:
         f"the period of {statement} overlaps that of issued {', '.join(others) or 'others'};"
         " a tonne is claimed once: use `tonne statement supersede` to replace an issued one"
     )
+
+
+def status_list(conn: Connection[TupleRow], project: str, signer: Signer) -> bytes:
+    """
+    Sign a project's status list: which of its statements count no more.
+
+    Raises
+    ------
+    EnrolmentError
+        If the key is not enrolled as operator's, now.
+    RegistryError
+        If there is no such project.
+    """
+    registry.load_project(conn, project)
+    now = _may_sign(conn, signer.holder, "operator", f"list of {project}")
+    every = statements.all_of(conn, project)
+    ended = [one.id for one in every if one.state in ("superseded", "revoked")]
+    return canonical.encode(sign_list(project, [one.id for one in every], ended, *signer, now))
 
 
 def log_signer(conn: Connection[TupleRow], home: Path, name: str) -> Signer:

@@ -9,6 +9,7 @@ from mrv import canonical
 from mrv.keyfile import write_keyring
 from mrv.keys import EnrolledKey, SigningKey
 from mrv.statement.credentials import sign_statement
+from mrv.statement.status import sign_list
 from mrv.verify import Pack, verify
 from mrv.verify.guide import guide
 from mrv.verify.pack import manifest_of
@@ -35,10 +36,41 @@ def _failure(pack, trusted=()):
 
 def test_a_whole_pack_passes_every_step():
     """An honest statement would be rejected."""
-    report = verify(WHOLE, packs.HOLDERS.values())
-    assert [s.outcome for s in report.steps] == ["ok"] * 13
-    assert [s.number for s in report.steps] == list(range(1, 14))
+    report = verify(WHOLE, packs.HOLDERS.values(), _status())
+    assert [s.outcome for s in report.steps] == ["ok"] * 14
+    assert [s.number for s in report.steps] == list(range(1, 15))
     assert report.state == "issued"
+
+
+NAME = canonical.parse_object(WHOLE.files["statement.json"])["credentialSubject"]["statement"]
+
+
+def _status(ended=(), role="operator", project="pv"):
+    """Sign a status list."""
+    signer = packs.SIGNERS[role], packs.HOLDERS[role]
+    return canonical.encode(sign_list(project, [NAME, "TN-2"], ended, *signer, packs.NOW))
+
+
+def test_a_statement_that_counts_no_more_is_named():
+    """A superseded statement would be sold after it was replaced."""
+    ring = list(packs.HOLDERS.values())
+    report = verify(WHOLE, ring, _status([NAME]))
+    assert (report.failure.number, report.failure.name) == (6, "status")
+    assert "counts no more" in report.failure.detail
+    assert verify(WHOLE, ring, _status(["TN-2"])).ok
+    for other in (_status([NAME], role="verifier"), _status(project="x"), b"{}", b""):
+        assert verify(WHOLE, ring, other).failure.name == "status"
+    without = next(s for s in verify(WHOLE, ring).steps if s.name == "status")
+    assert without.outcome == "not applicable"
+    assert "no status list at hand" in without.detail
+
+
+@pytest.mark.parametrize("field", ["proof", "credentialSubject", "id", "type", "validFrom"])
+def test_a_spoiled_status_list_is_refused(field):
+    """A revoked statement could be made to count again."""
+    for where, data in packs.spoiled(_status([NAME])):
+        if where.startswith(field):
+            assert not verify(WHOLE, packs.HOLDERS.values(), data).ok, where
 
 
 @pytest.mark.parametrize("name", JSON)
@@ -57,7 +89,7 @@ def test_each_character_of_the_receipt_counts():
     for at in range(len(text)):
         other = text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :]
         files = {**WHOLE.files, "receipt.txt": other}
-        assert _failure(packs.with_files(WHOLE, files)).number in (1, 2, 5), at
+        assert _failure(packs.with_files(WHOLE, files)).number in (1, 2, 5, 14), at
 
 
 @pytest.mark.parametrize("column", sorted(WHOLE.readings["pv_inverter"][0].columns))
@@ -69,7 +101,7 @@ def test_a_changed_reading_names_its_device_day(column):
     values[at] = 7 if values.dtype == np.int64 else 7.5
     other = replace(table, columns={**table.columns, column: values})
     failure = _failure(replace(WHOLE, readings={"pv_inverter": [other]}))
-    assert (failure.number, failure.name) == (7, "readings")
+    assert (failure.number, failure.name) == (8, "readings")
     assert "reading_pv_inverter of inv-1 on 2026-01-0" in failure.detail
 
 
@@ -99,7 +131,7 @@ def test_a_changed_interval_names_its_device_day(column):
     values[50] = "energy_import" if column == "quantity" else values[50] + 1
     other = replace(table, columns={**table.columns, column: values})
     failure = _failure(replace(WHOLE, intervals=other))
-    assert (failure.number, failure.name) == (8, "intervals")
+    assert (failure.number, failure.name) == (9, "intervals")
     assert "interval_quantity of inv-1 on 2026-01-02" in failure.detail
 
 
@@ -110,7 +142,7 @@ def test_intervals_that_do_not_follow_from_readings_fail_though_all_is_signed():
     rows.value[50] += 1
     forged = replace(made, rows=rows)
     failure = _failure(packs.pack(made=forged))
-    assert (failure.number, failure.name) == (10, "metering")
+    assert (failure.number, failure.name) == (11, "metering")
     assert "inv-1 on 2026-01-02" in failure.detail
 
 
@@ -128,7 +160,7 @@ def test_figures_that_do_not_follow_from_intervals_fail_though_all_is_signed():
     files["keys.json"] = write_keyring([packs.HOLDERS[r] for r in ("operator", "verifier")])
     files["manifest.json"] = manifest_of(packs.hashes_of(files))
     failure = _failure(packs.with_files(WHOLE, files))
-    assert (failure.number, failure.name) == (11, "account")
+    assert (failure.number, failure.name) == (12, "account")
     assert "credentialSubject.emissions.reduction.t" in failure.detail
     assert "9.999999" in failure.detail
 
@@ -157,7 +189,7 @@ def test_a_statement_alone_says_what_it_cannot_show():
     alone = Pack({"statement.json": WHOLE.files["statement.json"]})
     report = verify(alone)
     assert report.ok
-    assert [s.number for s in report.steps if s.outcome == "ok"] == [1, 2, 3, 12]
+    assert [s.number for s in report.steps if s.outcome == "ok"] == [1, 2, 3, 13]
     assert "keys taken from the statement itself" in report.keys
     for where, data in packs.spoiled(alone.files["statement.json"]):
         assert not verify(Pack({"statement.json": data})).ok, where

@@ -1,0 +1,146 @@
+"""
+Whether a statement still counts: a bitstring status list (W3C Bitstring Status List v1.0).
+
+A list is a credential of the operator's: one bit a statement, set once it was
+superseded or revoked, for good.  A statement's place in its project's list
+follows from its name, so that nobody has to hand places out; the list is wide
+enough that two statements of a project hardly ever meet, and making a list in
+which they do is refused.  A bit shows only what is so now; when it came about
+stands in the log.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from mrv import canonical
+from mrv.errors import CanonicalError, StatementStateError
+from mrv.signing import create_proof
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from mrv.keys import EnrolledKey, SigningKey
+
+CONTEXT = ("https://www.w3.org/ns/credentials/v2",)
+TYPES = ("VerifiableCredential", "BitstringStatusListCredential")
+PURPOSE = "revocation"
+_BITS = 2**24
+_URN = "urn:tonne:status:"
+
+
+def place(statement: str) -> int:
+    """Place of a statement in its project's list."""
+    return int.from_bytes(canonical.sha256(statement.encode())[:3], "big")
+
+
+def list_id(project: str) -> str:
+    """Name of a project's list."""
+    return f"{_URN}{project}"
+
+
+def status_entry(project: str, statement: str) -> dict[str, str]:
+    """`credentialStatus` of a statement."""
+    index = str(place(statement))
+    return {
+        "id": f"{list_id(project)}#{index}",
+        "type": "BitstringStatusListEntry",
+        "statusPurpose": PURPOSE,
+        "statusListIndex": index,
+        "statusListCredential": list_id(project),
+    }
+
+
+def sign_list(
+    project: str,
+    every: Iterable[str],
+    ended: Iterable[str],
+    key: SigningKey,
+    holder: EnrolledKey,
+    created: datetime,
+) -> dict[str, Any]:
+    """
+    Sign a project's list.
+
+    Parameters
+    ----------
+    every : iterable of str
+        All statements of the project.
+    ended : iterable of str
+        Those that count no more.
+
+    Raises
+    ------
+    StatementStateError
+        If two statements share a place.
+    """
+    places: dict[int, str] = {}
+    for name in every:
+        other = places.setdefault(place(name), name)
+        if other != name:
+            raise StatementStateError(
+                f"{name} and {other} share a place in the status list; close the later one again"
+            )
+    bits = bytearray(_BITS // 8)
+    for name in ended:
+        index = place(name)
+        bits[index // 8] |= 0x80 >> index % 8  # bit 0 is the leftmost
+    document = {
+        "@context": list(CONTEXT),
+        "id": list_id(project),
+        "type": list(TYPES),
+        "issuer": {"id": holder.did, "name": holder.name},
+        "validFrom": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "credentialSubject": {
+            "id": f"{list_id(project)}#list",
+            "type": "BitstringStatusList",
+            "statusPurpose": PURPOSE,
+            "encodedList": _encode(bytes(bits)),
+        },
+    }
+    return create_proof(document, key, created)
+
+
+def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
+    """
+    Whether a list says that a statement still counts; its proof is the caller's to check.
+
+    Raises
+    ------
+    CanonicalError
+        If it is not the list of that project.
+    """
+    subject = document.get("credentialSubject")
+    if (
+        document.get("type") != list(TYPES)
+        or document.get("id") != list_id(project)
+        or not isinstance(subject, dict)
+        or subject.get("type") != "BitstringStatusList"
+        or subject.get("statusPurpose") != PURPOSE
+    ):
+        raise CanonicalError(f"not the status list {list_id(project)}; get the project's own")
+    bits, index = _decode(subject.get("encodedList")), place(statement)
+    return not bits[index // 8] & 0x80 >> index % 8
+
+
+def _encode(bits: bytes) -> str:
+    return "u" + urlsafe_b64encode(gzip.compress(bits, mtime=0)).decode().rstrip("=")
+
+
+def _decode(text: object) -> bytes:
+    """Bits of an encoded list; more than a list holds is never unpacked."""
+    if not isinstance(text, str) or not text.startswith("u"):
+        raise CanonicalError("encodedList is not multibase base64url; get the list again")
+    try:
+        packed = urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4))
+        bits = zlib.decompressobj(wbits=31).decompress(packed, _BITS // 8 + 1)
+    except (ValueError, zlib.error) as error:
+        raise CanonicalError(f"encodedList cannot be unpacked: {error}") from error
+    if len(bits) != _BITS // 8:
+        raise CanonicalError(f"the status list has {len(bits) * 8} bits instead of {_BITS}")
+    return bits

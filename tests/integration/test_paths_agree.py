@@ -55,6 +55,7 @@ def agree(urls):
     expected = tables(urls[0])
     assert len(expected["interval_quantity"]) > 500
     assert len(expected["interval_emission"]) > 200
+    assert len(expected["indicator_value"]) > 100
     assert len(expected["dead_letter"]) > 20
     for url in urls[1:]:
         found = tables(url)
@@ -65,6 +66,7 @@ def agree(urls):
     assert all(one == signed[0] for one in signed)
 
 
+@pytest.mark.timeout(900)
 def test_paths_agree_though_workers_are_killed(tmp_path, database_urls, mqtt_broker, kafka_broker):
     """A city that moves from one process to many would find other tonnes than before."""
     sent = traffic(HOURS)

@@ -22,6 +22,7 @@ NAMES = {
     "tonne_commit_rows_total",
     "tonne_counter_events_total",
     "tonne_late_readings_total",
+    "tonne_quality_flags_total",
     "tonne_fleet_devices",
     "tonne_coverage_ratio",
     "tonne_statements_total",

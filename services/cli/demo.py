@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.errors import InputError, ServerError
+from services.api.client import Client
 from services.cli.demo_progress import Progress
 from services.local.ports import choose
 from services.settings import Settings
@@ -50,10 +51,12 @@ class Stage:
         self.home = home
         self.packs = home / "demo"
         self.metrics = f"127.0.0.1:{choose(9464)}"
+        self.api = f"127.0.0.1:{choose(8080)}"
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
             "TONNE_HOME": str(home),
             "TONNE_METRICS_BIND": self.metrics,
+            "TONNE_API_BIND": self.api,
         }
 
     def tonne(self, *words: str, shown: bool = True) -> str:
@@ -89,12 +92,12 @@ class Stage:
         return json.loads(self.tonne(*words, "--json", shown=shown))
 
     @contextmanager
-    def pipeline(self) -> Iterator[subprocess.Popen[bytes]]:
-        """`tonne run`, its log in the demo's folder, stopped cleanly at the end."""
-        click.secho("$ tonne run &", bold=True)
-        with (self.packs / "run.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", "run"],
+    def running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
+        """`tonne run` or `tonne api`, its log in the demo's folder, stopped cleanly at the end."""
+        click.secho(f"$ tonne {name} &", bold=True)
+        with (self.packs / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 (our own interpreter and words)
+                [sys.executable, "-m", "services.cli", name],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
@@ -123,9 +126,10 @@ def demo(once: bool) -> None:
     try:
         click.echo(stage.tonne("migrate"))
         click.echo(stage.tonne("registry", "import", str(REGISTRY)))
-        with stage.pipeline() as process:
+        with stage.running("run") as process, stage.running("api") as api:
             send(stage, process)
             figures = [account(stage, *period) for period in PERIODS]
+            served(stage, api, figures)
             summary(stage, figures)
             if not once:
                 stay(stage)
@@ -202,6 +206,25 @@ def ensure_keys(stage: Stage) -> None:
             stage.tonne("keys", "create", "--role", role, "--name", name)
 
 
+def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, Any]]) -> None:
+    """
+    Ask the API for each statement, as anybody may; it gives what is in the pack.
+
+    Raises
+    ------
+    ServerError, InputError
+        Where the API is not up, or gives anything else.
+    """
+    if api.poll() is not None:
+        raise ServerError(f"tonne api ended early; see {stage.packs / 'api.log'}")
+    with Client(f"http://{stage.api}") as client:
+        for one in figures:
+            name = one["statement"]
+            if client.document(name) != (one["pack"] / "statement.json").read_bytes():
+                raise InputError(f"the API gives another {name} than the pack holds")
+            click.echo(f"http://{stage.api}/v1/statements/{name} is {client.status(name).state}")
+
+
 def summary(stage: Stage, figures: list[dict[str, Any]]) -> None:
     """Print the statements' figures and where everything is."""
     click.secho("\nStatements", fg="green")
@@ -220,6 +243,7 @@ def summary(stage: Stage, figures: list[dict[str, Any]]) -> None:
         if name.endswith("_url") and url:
             click.echo(f"  {name:13} {url}")
     click.echo(f"  {'metrics':13} http://{stage.metrics}/metrics")
+    click.echo(f"  {'api':13} http://{stage.api}/v1/openapi.json")
 
 
 def stay(stage: Stage) -> None:

@@ -128,10 +128,19 @@ async def _until(
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(_any(leave, storing.failed), IDLE_S)
         if not (leave.is_set() or storing.failed.is_set()):
-            await storing.idle()
-            await progress.look()
+            await _look(storing, progress)
     if app.crashed and storing.failure is None:
         storing.fail(app.crash_reason or ServerError("Faust ended without a reason"))
+
+
+async def _look(storing: Storing, progress: Progress) -> None:
+    """Do what is due now and then; what ends the storing for good is noted there."""
+    try:
+        await storing.idle()
+        await progress.look()
+    except Exception:
+        if storing.failure is None:
+            raise
 
 
 async def _any(*events: asyncio.Event) -> None:

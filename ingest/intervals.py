@@ -82,9 +82,11 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
         One row a (device, quantity, interval), in that order.  Values sum to
         the values of the steps exactly.
     """
-    which, interval, low, high = _pieces(steps)
-    value = _shares(steps, which, low, high)
-    marks = Marks(*(values[marks.value != NULL] for values in marks))
+    which, interval, low, high, cut = _pieces(steps)
+    value = _shares(steps, which, low, high, cut)
+    held_marks = marks.value != NULL
+    if not held_marks.all():
+        marks = Marks(*(values[held_marks] for values in marks))
     at = np.where(marks.first, marks.time_us, marks.time_us - 1) // INTERVAL_US
     key = np.concatenate(
         [
@@ -114,20 +116,21 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
         ):
             total[into] = np.add.reduceat(np.where(kind == k, covered, 0), heads)
     at_row = row[~pieces]
+    last = np.flatnonzero(np.concatenate([at_row[1:] != at_row[:-1], [True]]))[: len(at_row)]
+    at_row, stood = at_row[last], stood[last]
     rows.register[at_row] = marks.value[stood]
     rows.read_us[at_row] = marks.time_us[stood]
     rows.changed_us[at_row] = marks.changed_us[stood]
     return rows
 
 
-def _shares(steps: Steps, which: np.ndarray, low: Int64, high: Int64) -> Int64:
-    """What each piece holds of its step; most steps are one piece, and that holds it all."""
+def _shares(steps: Steps, which: np.ndarray, low: Int64, high: Int64, cut: int) -> Int64:
+    """What each piece holds of its step: all of it, but for those from `cut` on."""
     value: Int64 = steps.value[which]
-    cut = np.flatnonzero((high - low) != (steps.to_us - steps.from_us)[which])
-    if len(cut):
-        of = which[cut]
-        a, span, d = steps.from_us[of], (steps.to_us - steps.from_us)[of], value[cut]
-        value[cut] = _portion(d, high[cut] - a, span) - _portion(d, low[cut] - a, span)
+    if cut < len(which):
+        of, low, high = which[cut:], low[cut:], high[cut:]
+        a, span, d = steps.from_us[of], (steps.to_us - steps.from_us)[of], value[cut:]
+        value[cut:] = _portion(d, high - a, span) - _portion(d, low - a, span)
     return value
 
 
@@ -144,18 +147,30 @@ def _empty_rows(key: Int64) -> IntervalRows:
     )
 
 
-def _pieces(steps: Steps) -> tuple[np.ndarray, Int64, Int64, Int64]:
-    """Cut steps at the grid: which step, which interval, and the piece's bounds."""
+def _pieces(steps: Steps) -> tuple[np.ndarray, Int64, Int64, Int64, int]:
+    """
+    Cut steps at the grid: which step, which interval, and the piece's bounds.
+
+    Most steps lie in one interval.  They come first, whole; the pieces of the
+    others follow from the place that is returned last.
+    """
     # a step of no length ends where it begins: on the grid, in the interval before
     point = steps.to_us == steps.from_us
     first = np.where(point, steps.from_us - 1, steps.from_us) // INTERVAL_US
     last = np.maximum((steps.to_us - 1) // INTERVAL_US, first)
-    count = last - first + 1
-    which = np.repeat(np.arange(len(first)), count)
+    whole, across = np.flatnonzero(first == last), np.flatnonzero(first != last)
+    count = last[across] - first[across] + 1
+    which = np.repeat(across, count)
     interval = first[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
     low = np.maximum(steps.from_us[which], interval * INTERVAL_US)
     high = np.minimum(steps.to_us[which], (interval + 1) * INTERVAL_US)
-    return which, interval, low, high
+    return (
+        np.concatenate([whole, which]),
+        np.concatenate([first[whole], interval]),
+        np.concatenate([steps.from_us[whole], low]),
+        np.concatenate([steps.to_us[whole], high]),
+        len(whole),
+    )
 
 
 def _portion(value: Int64, elapsed: Int64, span: Int64) -> Int64:

@@ -51,9 +51,19 @@ def intervals_digest(fleet: Fleet, rows: IntervalRows, timezone: str) -> Digest:
 
 def reading_leaves(fleet: Fleet, block: Frame, timezone: str) -> Iterator[DayLeaf]:
     """Leaves of a block of readings."""
-    valid = {n: v != NULL for n, v in block.columns.items() if v.dtype == np.int64}
+    held = {name: values for name, values in block.columns.items() if not _empty(values)}
+    valid = {n: v != NULL for n, v in held.items() if v.dtype == np.int64}
     table = f"reading_{block.class_id}"
-    return leaves(fleet, table, (block.device, block.time_us), block.columns, timezone, valid)
+    return leaves(fleet, table, (block.device, block.time_us), held, timezone, valid)
+
+
+def _empty(values: NDArray[Any]) -> bool:
+    """Whether a column is one absent value, repeated: it stands in no digest."""
+    return (
+        values.strides == (0,)
+        and bool(len(values))
+        and bool(values[0] == NULL if values.dtype == np.int64 else np.isnan(values[0]))
+    )
 
 
 def leaves(

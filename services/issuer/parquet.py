@@ -94,17 +94,18 @@ class ReadingsFile:
         """Read one table after another, all rows of a device in one."""
         import pyarrow as pa  # noqa: PLC0415
 
-        kept = self._schema.empty_table()
+        kept = None
         with _opened(self._path, self._schema) as file:
             for group in range(file.num_row_groups):
                 with _legible():
-                    parts = [kept, file.read_row_group(group)]
-                    table = pa.concat_tables(parts, promote_options="default")
+                    table = file.read_row_group(group)
+                    if kept is not None:
+                        table = pa.concat_tables([kept, table]).unify_dictionaries()
                 begin = _last_device(table["device"])
                 kept = table.slice(begin)
                 if begin:
                     yield _table(table.slice(0, begin), self._schema, "time")
-        if len(kept):
+        if kept is not None and len(kept):
             yield _table(kept, self._schema, "time")
 
 
@@ -169,10 +170,11 @@ def _opened(path: Path, schema: Any) -> Iterator[Any]:
     from pyarrow import parquet  # noqa: PLC0415
 
     with _legible():
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(path, read_dictionary=["device"])
     with file:
-        if not _fits(file.schema_arrow, schema):
-            raise InputError(f"its columns are {file.schema_arrow.names}; expected {schema.names}")
+        found = file.schema.to_arrow_schema()
+        if not _fits(found, schema):
+            raise InputError(f"its columns are {found.names}; expected {schema.names}")
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         if max(sizes, default=0) > MOST_AT_ONCE:
             raise InputError(
@@ -202,8 +204,8 @@ def _legible() -> Iterator[None]:
 
 def _last_device(column: Any) -> int:
     """First row of the last device; rows come by device."""
-    coded = column.combine_chunks().dictionary_encode().indices.to_numpy()
-    other = np.flatnonzero(coded != coded[-1]) if len(coded) else coded
+    coded = column.combine_chunks().indices.to_numpy()
+    other = np.flatnonzero(coded[1:] != coded[:-1])
     return int(other[-1]) + 1 if len(other) else 0
 
 
@@ -213,7 +215,7 @@ def _table(table: Any, schema: Any, time: str) -> Table:
     if any(table[f.name].null_count for f in schema if not f.nullable):
         raise InputError("a row has no device, time or value")
     columns = {f.name: _column(table[f.name]) for f in schema if f.name not in {"device", time}}
-    coded = table["device"].combine_chunks().dictionary_encode()
+    coded = table["device"].combine_chunks()
     return Table(
         tuple(coded.dictionary.to_pylist()),
         coded.indices.to_numpy(),
@@ -229,7 +231,7 @@ def _column(column: Any) -> Any:
         coded = column.combine_chunks().dictionary_encode()
         words = np.array(coded.dictionary.to_pylist(), dtype=object)
         return words[coded.indices.to_numpy()]
-    none = np.nan if pa.types.is_floating(column.type) else NULL
+    none = np.float64(np.nan) if pa.types.is_floating(column.type) else np.int64(NULL)
     if column.null_count == len(column):
-        return np.full(len(column), none)
+        return np.broadcast_to(none, len(column))  # one value, whatever the length
     return column.fill_null(none).to_numpy() if column.null_count else column.to_numpy()

@@ -10,7 +10,7 @@ from services.issuer.pack import read_pack
 from tests.bench import load
 from tests.running import Pipeline
 
-DEVICES, EACH, CADENCE_S = 100, 1_000, 900
+DEVICES, EACH, CADENCE_S = 50, 10_080, 60
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
@@ -23,7 +23,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
         publisher.send(list(load.messages(DEVICES, EACH, CADENCE_S)))
         pipeline.wait_for("tonne_ingest_messages_total", DEVICES * EACH)
     publisher.close()
-    span = ("--from", "2026-01-02", "--to", "2026-01-11")
+    span = ("--from", "2026-01-02", "--to", "2026-01-08")
     closed = json.loads(pipeline.tonne("period", "close", "bench-000", *span, "--json"))
     folder = pipeline.home / "pack"
     pipeline.tonne("statement", "export", closed["statement"], "--out", str(folder))

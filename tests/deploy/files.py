@@ -32,7 +32,7 @@ def accept(words: list[str]) -> None:
     """Let the command line parse words, and run nothing; raises where it would refuse them."""
     command: click.Command = main
     context = click.Context(main)
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and (words or not command.invoke_without_command):
         name, *words = words
         found = command.get_command(context, name)
         assert found is not None, f"tonne has no command {name!r}"

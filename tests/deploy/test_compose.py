@@ -19,7 +19,8 @@ FILES = {name: read(DEPLOY / name)[0] for name in ("compose.yaml", "compose.kafk
 SERVICES = [(f, s) for f, document in FILES.items() for s in document["services"]]
 OURS = [(f, s) for f, s in SERVICES if FILES[f]["services"][s]["image"].startswith("tonne:")]
 MADE = {  # by deploy/secrets.sh
-    "owner_password", "pipeline_password", "owner_url", "pipeline_url", "mqtt_url",
+    "owner_password", "pipeline_password", "api_password", "owner_url", "pipeline_url", "api_url",
+    "mqtt_url",
     "mqtt_passwords", "mqtt_certificate", "mqtt_key",
 }  # fmt: skip
 service = pytest.mark.parametrize(("file", "name"), SERVICES)
@@ -111,6 +112,8 @@ def test_only_the_broker_can_be_reached_from_outside(file, name):
     found = FILES[file]["services"][name]
     if name == "mosquitto":
         assert found["ports"] == ["8883:8883"]
+    elif name == "api":  # for a proxy on the same machine
+        assert found["ports"] == ["127.0.0.1:8080:8080"]
     else:
         assert "ports" not in found
         assert set(found["networks"]) == {"inside"}

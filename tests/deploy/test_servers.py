@@ -191,6 +191,13 @@ def test_the_pipeline_s_login_may_do_its_work_and_no_more(database_url, secrets)
         )
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("DELETE FROM reading_pv_inverter")
+    served = parts._replace(
+        netloc=f"tonne_service:{(secrets / 'api_password').read_text()}@{parts.hostname}:{parts.port}"
+    )
+    with connect(urlunsplit(served), role="tonne_api") as connection:
+        connection.execute("SELECT * FROM statement")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("DELETE FROM api_audit")
     with (
         pytest.raises(psycopg.errors.InsufficientPrivilege),
         psycopg.connect(urlunsplit(login)) as c,

@@ -56,7 +56,6 @@ def finish(workers: Workers, fleet: Fleet) -> None:
     """Let the devices come to an end, and the workers store all of it."""
     fleet.finish()
     workers.recover()
-    check(workers.pipeline, fleet)
 
 
 def test_kill_of_workers(workers, fleet, capsys):
@@ -68,6 +67,7 @@ def test_kill_of_workers(workers, fleet, capsys):
             time.sleep(CHANCE.uniform(0.1, 2.0))
             workers.kill()
         finish(workers, fleet)
+    check(workers.pipeline, fleet)
     report(
         capsys,
         f"workers killed {kills} times, {figures(fleet)}, none lost, none doubled;"
@@ -89,6 +89,7 @@ def test_a_worker_that_was_thought_dead_wakes_up(workers, fleet, capsys):
             time.sleep(CHANCE.uniform(1, 4))
             ended += workers.restart_dead()
         finish(workers, fleet)
+    check(workers.pipeline, fleet)
     report(
         capsys,
         f"workers paused past their session {pauses} times ({ended} ended by themselves),"
@@ -107,6 +108,7 @@ def test_kill_of_the_database_under_workers(workers, fleet, capsys):
             workers.pipeline.stack.postgres.start()
             workers.recover()
         finish(workers, fleet)
+    check(workers.pipeline, fleet)
     report(
         capsys,
         f"PostgreSQL killed {kills} times under workers, {figures(fleet)}, none lost, none doubled;"
@@ -131,6 +133,7 @@ def test_records_that_kafka_holds_twice_under_rebalances(workers, fleet, capsys)
             workers.alive.remove(guest)
             workers.recover()
         finish(workers, fleet)
+    check(workers.pipeline, fleet)
     assert twice > 10
     report(
         capsys,

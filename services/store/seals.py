@@ -111,27 +111,32 @@ def note_late(cursor: Cursor[TupleRow], fleet: Fleet, frames: Sequence[Frame], n
     """
     Note the sealed days into which a batch wrote readings.
 
-    A batch of the last day costs one comparison; an older one a query, which
-    writes nothing where nothing is sealed so far.
+    A batch of the last day costs one comparison; an older one a look at how far
+    the seals reach.
     """
-    old: set[tuple[int, int]] = set()
+    if all(not len(f) or int(f.time_us.min()) >= now_us - _YOUNG_US for f in frames):
+        return
+    cursor.execute("SELECT max(day) FROM data_seal")
+    row = cursor.fetchone()
+    if row is None or row[0] is None:
+        return
+    sealed = int(datetime(row[0].year, row[0].month, row[0].day, tzinfo=UTC).timestamp())
+    until_us = sealed * 1_000_000 + 2 * _DAY_US  # whatever the zone
+    days: set[tuple[int, int]] = set()
     for frame in frames:
-        if len(frame) and int(frame.time_us.min()) < now_us - _YOUNG_US:
-            rows = frame.time_us < now_us - _YOUNG_US
-            key = frame.device[rows].astype(np.int64) << 32 | frame.time_us[rows] // _DAY_US
-            old |= {(k >> 32, k & 0xFFFFFFFF) for k in np.unique(key).tolist()}
-    if old:
-        pairs = sorted(old)
-        cursor.execute(
-            "INSERT INTO late_day (device_id, day) SELECT d.id, d.day"
-            " FROM unnest(%s::text[], %s::date[]) AS d (id, day)"
-            " WHERE d.day <= (SELECT max(day) + 1 FROM data_seal)"
-            " ON CONFLICT (device_id, day) DO UPDATE SET noted = clock_timestamp()",
-            (
-                [fleet.devices[device].id for device, _ in pairs],
-                [datetime.fromtimestamp(day * 86_400, UTC).date() for _, day in pairs],
-            ),
-        )
+        old = frame.time_us < until_us
+        key = frame.device[old].astype(np.int64) << 32 | frame.time_us[old] // _DAY_US
+        days |= {(k >> 32, k & 0xFFFFFFFF) for k in np.unique(key).tolist()}
+    pairs = sorted(days)
+    cursor.execute(
+        "INSERT INTO late_day (device_id, day) SELECT d.id, d.day"
+        " FROM unnest(%s::text[], %s::date[]) AS d (id, day)"
+        " ON CONFLICT (device_id, day) DO UPDATE SET noted = clock_timestamp()",
+        (
+            [fleet.devices[device].id for device, _ in pairs],
+            [datetime.fromtimestamp(day * 86_400, UTC).date() for _, day in pairs],
+        ),
+    )
 
 
 class LateDay(NamedTuple):

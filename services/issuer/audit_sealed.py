@@ -1,0 +1,148 @@
+"""Steps about what the log sealed: statements, tables, factors, days."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from mrv import canonical
+from mrv.calendar import instant_us
+from mrv.log.entries import DATA
+from services.flow import Plan
+from services.issuer import records
+from services.issuer.changes import compare, sealed_leaves
+from services.issuer.close import snapshot
+from services.issuer.days import PROMISED_US, Job, ended, parts_of
+from services.issuer.seal import noted_days, underived
+from services.issuer.standing import standing
+from services.store import log, registry, seals
+from services.store.factors import load_book
+from services.store.row_hashes import STATES, hashes, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from services.issuer.audit_walk import Walk
+
+
+def statements(walk: Walk) -> str:
+    """Statements, their steps and claims are those that the log names."""
+    walk.breaks += standing(walk.conn, walk.entries)
+    return f"{sum(entry.kind == 'issued' for entry in walk.entries)} issued statements"
+
+
+def states(walk: Walk) -> str:
+    """Registry, plan, certificates and keys are as they were last entered."""
+    counted = 0
+    for kind in STATES:
+        with snapshot(walk.conn):
+            state = records.state_of(walk.conn, kind)
+        if state.last is None:
+            if any(state.now.values()):
+                walk.notes.append(f"{kind} is not in the log yet; run `tonne log seal`")
+            continue
+        counted += sum(map(len, state.now.values()))
+        for what in records.changes(state.sealed, state.now):
+            if records.expected(walk.conn, kind, state.last, what):
+                walk.notes.append(f"{what}; `tonne log seal` enters it")
+            else:
+                walk.breaks.append(what)
+    return f"{counted} rows of {', '.join(STATES)}"
+
+
+def append_only(walk: Walk) -> str:
+    """What append-only tables ever held, they still hold; nothing was slipped in behind."""
+    with snapshot(walk.conn):
+        sealed = records.records_of(walk.conn)
+        found = tables(walk.conn)
+        now = {name: hashes(walk.conn, name) for name in found.records}
+        backdated = records.backdated(walk.conn, sealed, now)
+    walk.breaks += records.lost(sealed, now)
+    walk.breaks += backdated
+    fresh = sum(len(rows) for rows in now.values()) - sum(len(rows) for rows in sealed.values())
+    if fresh > len(backdated):
+        walk.notes.append(f"{fresh} rows since the last seal; `tonne log seal` enters them")
+    if found.unknown:
+        walk.notes.append(f"no seal covers {', '.join(found.unknown)}")
+    return f"{sum(map(len, sealed.values()))} rows of {len(found.records)} append-only tables"
+
+
+def sealed_days(walk: Walk) -> str:
+    """What every sealed day held, it still holds."""
+    conn = walk.conn
+    plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
+    late = noted_days(seals.late_days(conn))
+    latest = seals.latest(conn)
+    walk.breaks += _seal_rows(walk)
+    walk.ended = list(ended(conn, plan.fleet, walk.now_us))
+    jobs = {(job.project, job.day): job for job in walk.ended}
+    for key, seal_ in sorted(latest.items()):
+        entry, detail = log.at(conn, seal_.entry)
+        body = canonical.parse_object(entry.body)
+        leaves = sealed_leaves(body, detail)
+        job = jobs.get(key) or _job_of(body, {leaf.device for leaf in leaves["readings"]})
+        job = job._replace(
+            devices=tuple({*job.devices, *(d.device for part in leaves.values() for d in part)})
+        )
+        with snapshot(conn), conn.cursor() as cursor:
+            found = compare(leaves, parts_of(cursor, plan.fleet, job), late)
+        walk.breaks += [f"{job}: {one}" for one in found.by_hand]
+        walk.breaks += [f"{job}: {one}" for one in underived(conn, plan, job, found)]
+        if found.late:
+            walk.notes.append(f"{job}: late readings that `tonne log seal` enters")
+        elif found.derived:
+            walk.notes.append(f"{job}: derived rows were made again; `tonne log seal --recheck`")
+    return f"{len(latest)} days"
+
+
+def _seal_rows(walk: Walk) -> Iterator[str]:
+    """Where each day's seal stands is said twice: in the table, and in the log."""
+    said = {}
+    for entry in walk.entries:
+        if entry.kind == DATA:
+            body = canonical.parse_object(entry.body)
+            said[entry.index] = (body["project"] or "", body["day"], body["sequence"])
+    stored = {
+        int(index): (project, day.isoformat(), int(sequence))
+        for project, day, sequence, index in walk.conn.execute(
+            "SELECT project_id, day, sequence, index FROM data_seal"
+        )
+    }
+    for index in sorted(said.keys() | stored.keys()):
+        if said.get(index) != stored.get(index):
+            yield (
+                f"entry {index} seals {said.get(index, 'no day')},"
+                f" data_seal says {stored.get(index, 'nothing')}"
+            )
+
+
+def _job_of(body: dict[str, Any], devices: set[str]) -> Job:
+    """A sealed day whose devices the registry binds no more."""
+    begin, end = (instant_us(body[edge], "UTC") for edge in ("from", "to"))
+    day, whose = date.fromisoformat(body["day"]), body["project"] or ""
+    return Job(whose, day, body["timezone"], begin, end, tuple(sorted(devices)))
+
+
+def lateness(walk: Walk) -> str:
+    """Every day was sealed in the time promised."""
+    known = seals.latest(walk.conn)
+    walk.breaks += [
+        f"{job} ended more than 36 hours ago and is not sealed"
+        for job in walk.ended
+        if job.to_us <= walk.now_us - PROMISED_US and (job.project, job.day) not in known
+    ]
+    return "36 hours after a day's end"
+
+
+def published_factors(walk: Walk) -> str:
+    """The program publishes the factors that were entered last."""
+    last = log.last(walk.conn, "factors")
+    if last is None:
+        walk.notes.append("factors are not in the log yet; run `tonne log seal`")
+        return "none"
+    own, said = (canonical.parse_object(b) for b in (records.factors_entry(), last.body))
+    if own != said:
+        same = own["codeVersion"] == said["codeVersion"]
+        text = f"the log has factors {said['sha256'][:16]} of {said['codeVersion']}, this program"
+        (walk.breaks if same else walk.notes).append(f"{text} has {own['sha256'][:16]}")
+    return f"{said['factors']} factors"

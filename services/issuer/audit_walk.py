@@ -1,0 +1,27 @@
+"""What the steps of an audit share: the connection, the log, and what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.issuer.days import Job
+    from services.store.log import Entry
+
+
+@dataclass
+class Walk:
+    """What the steps share."""
+
+    conn: Connection[TupleRow]
+    now_us: int
+    held: tuple[str, ...] = ()
+    entries: list[Entry] = field(default_factory=list)
+    origin: str = ""
+    ended: list[Job] = field(default_factory=list)
+    breaks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)

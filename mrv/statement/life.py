@@ -1,8 +1,11 @@
 """
 The life of a statement: which step may follow which, and who may take it.
 
-    draft -> submitted -> verified -> issued -> superseded
-                      `-> rejected
+    draft -> submitted -> (under_verification) -> verified -> issued -> superseded
+                                              `-> rejected          `-> revoked
+
+The first finding puts a statement under verification; one without findings goes
+without that step.
 
 The database says the same in a trigger; here it is said first, in words that
 tell what to do.
@@ -17,22 +20,35 @@ from mrv.errors import EnrolmentError, StatementStateError
 if TYPE_CHECKING:
     from mrv.keys import EnrolledKey, Role
 
-State = Literal["draft", "submitted", "verified", "rejected", "issued", "superseded"]
+State = Literal[
+    "draft",
+    "submitted",
+    "under_verification",
+    "verified",
+    "rejected",
+    "issued",
+    "superseded",
+    "revoked",
+]
 
 _NEXT: dict[str, tuple[State, ...]] = {
     "draft": ("submitted",),
-    "submitted": ("verified", "rejected"),
+    "submitted": ("under_verification", "verified", "rejected"),
+    "under_verification": ("verified", "rejected"),
     "verified": ("issued",),
-    "issued": ("superseded",),
+    "issued": ("superseded", "revoked"),
     "rejected": (),
     "superseded": (),
+    "revoked": (),
 }
 _COMMANDS = {
     "submitted": "tonne statement submit",
+    "under_verification": "tonne statement finding add",
     "verified": "tonne statement verify",
     "rejected": "tonne statement verify --opinion adverse",
     "issued": "tonne statement issue",
     "superseded": "tonne statement supersede",
+    "revoked": "tonne statement revoke",
 }
 
 

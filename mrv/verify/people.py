@@ -16,6 +16,7 @@ from mrv.statement.body import CONTEXT, TYPES, URN
 from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
 from mrv.statement.credentials import issued_entry, related
 from mrv.statement.life import check_other
+from mrv.statement.opinion import REJECTING
 from mrv.statement.status import counts
 from mrv.verify.pack import (
     DOCUMENTS,
@@ -180,8 +181,10 @@ def verifier(subject: Subject) -> str:
     opinion = document["credentialSubject"]
     if opinion["id"] != subject.statement["id"]:
         raise SignatureError(f"the verifier's opinion is about {opinion['id']!r}")
-    if opinion["opinion"] == "adverse":
-        raise SignatureError(f"the verifier {key.name} rejected this statement: adverse opinion")
+    if opinion["opinion"] in REJECTING:
+        raise SignatureError(
+            f"the verifier {key.name} rejected this statement: opinion {opinion['opinion']}"
+        )
     return f"{opinion['opinion']}, {opinion['levelOfAssurance']} assurance, by {key.name}"
 
 

@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ingest.classes import QUANTITIES
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-State = Literal["draft", "submitted", "verified", "rejected", "issued", "superseded", "revoked"]
+State = Literal[
+    "draft", "submitted", "under_verification", "verified", "rejected", "issued", "superseded",
+    "revoked",
+]  # fmt: skip
 
 
 # a line of text: no control characters, which no database and no page would show

@@ -12,9 +12,11 @@ import click
 
 from ingest.errors import InputError
 from mrv.errors import VerificationError
-from mrv.statement.credentials import Assurance, Finding, Opinion
+from mrv.statement.credentials import Finding
+from mrv.statement.opinion import Assurance, Opinion, opinion_word
 from services.cli.database import database_url
 from services.cli.errors import Exit
+from services.cli.findings import finding
 from services.cli.period import show_closed
 from services.issuer import close, keys, life
 from services.settings import Settings
@@ -141,13 +143,15 @@ def submit(id_: str, key_name: str) -> None:
 @statement.command()
 @click.argument("id_", metavar="ID")
 @_key
-@click.option("--opinion", type=click.Choice(get_args(Opinion)), default="unmodified",
-              show_default=True, help="adverse rejects the statement.")  # fmt: skip
+@click.option("--opinion", type=click.Choice(get_args(Opinion)), default="unqualified",
+              show_default=True, help="adverse and disclaimer reject the statement; "
+              "unmodified and modified mean the first two.")  # fmt: skip
 @click.option("--assurance", type=click.Choice(get_args(Assurance)), default="reasonable",
               show_default=True, help="Level of assurance.")  # fmt: skip
 @click.option("--materiality", default="5", show_default=True, metavar="PERCENT",
               help="Largest error that would not change the opinion.")  # fmt: skip
-@click.option("--finding", "findings", multiple=True, help="May be repeated.")
+@click.option("--finding", "findings", multiple=True,
+              help="A remark beside `statement finding`; may be repeated.")  # fmt: skip
 def verify(
     id_: str,
     key_name: str,
@@ -159,21 +163,23 @@ def verify(
     """
     Compute a submitted statement again from raw readings, and sign the opinion.
 
-    Ends with 1, and signs nothing, where the database gives another statement.
+    Ends with 1, and keeps nothing, where the database gives another statement. No
+    opinion is unqualified while a CAR or a CL is open, or while misstatements that
+    findings quantify reach --materiality of the reduction, net or absolute.
 
     \b
     Example:
       tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor
     """
-    finding = Finding(opinion, assurance, _percent(materiality), findings)
+    conclusion = Finding(opinion, assurance, _percent(materiality), findings)
     signer = _signer(key_name)
     with _database() as conn:
         try:
-            state = life.verify(conn, id_, signer, finding)
+            state = life.verify(conn, id_, signer, conclusion)
         except VerificationError as error:
             click.echo(f"tonne: {error}", err=True)
             click.get_current_context().exit(Exit.FALSE)
-    click.echo(f"{id_} is {state}, opinion {opinion}, signed by {signer.holder.name}")
+    click.echo(f"{id_} is {state}, opinion {opinion_word(opinion)}, signed by {signer.holder.name}")
 
 
 def _percent(text: str) -> str:
@@ -228,6 +234,36 @@ def supersede(id_: str, reason: str, *, as_json: bool) -> None:
     show_closed(closed, as_json=as_json)
 
 
+@statement.command()
+@click.argument("id_", metavar="ID")
+@click.option("--reason", required=True, help="Why it counts no more; stands in the log.")
+@click.option("--key", "key_name", metavar="N",
+              help="Operator's key of who revokes; the system's user where absent.")  # fmt: skip
+@click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
+              help="Key that signs the log's heads.")  # fmt: skip
+def revoke(id_: str, reason: str, key_name: str | None, log_key: str) -> None:
+    """
+    Revoke an issued statement for good: its period is free again, the log says why.
+
+    Publish the project's status list anew afterwards. To replace a statement by a
+    corrected one use `supersede`.
+
+    \b
+    Example:
+      tonne statement revoke TN-nck-pv-20260101-20260201-1 --reason "claimed elsewhere" --key plant
+    """
+    holder = None if key_name is None else _signer(key_name).holder
+    if not reason.strip():
+        raise InputError("--reason is empty; say why the statement counts no more")
+    with _database() as conn:
+        signer = life.log_signer(conn, Settings().home, log_key)
+        index = life.revoke(conn, id_, signer, holder or getpass.getuser(), reason)
+    click.echo(f"{id_} is revoked, entry {index} of log {signer.holder.name}")
+
+
+statement.add_command(finding)
+
+
 @statement.command("status-list")
 @click.argument("project")
 @_key
@@ -236,7 +272,7 @@ def status_list(project: str, key_name: str, out: Path | None) -> None:
     """
     Sign which statements of PROJECT count no more (W3C Bitstring Status List).
 
-    Publish it anew after each supersession; `tonne verify --status` reads it.
+    Publish it anew after each supersession and revocation; `tonne verify --status` reads it.
 
     \b
     Example:

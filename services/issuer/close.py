@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mrv.statement.case import Case
     from services.store.statements import Stored
 
-_COUNTS = ("draft", "submitted", "verified", "issued")
+_COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
 CODE_VERSION = f"tonne {version('tonne')}"
 
 

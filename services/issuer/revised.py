@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from services.store.statements import Stored
 
 # What still counts, or may come to count.
-_LIVE = ("draft", "submitted", "verified", "issued")
+_LIVE = ("draft", "submitted", "under_verification", "verified", "issued")
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ WRITTEN = {
     "monitoring_period": "closed",
     "statement": "created",
     "statement_event": "at",
+    "finding_event": "at",
     "log_cosignature": "received",
     "api_audit": "at",
     "signed_value": "received",

@@ -61,6 +61,7 @@ class Event:
     multikey: str | None
     reason: str | None
     document: bytes | None
+    principal: str | None = None
 
 
 def find(conn: Connection[TupleRow], statement: str) -> Stored:
@@ -129,7 +130,7 @@ def detail(conn: Connection[TupleRow], statement: str) -> dict[str, Any]:
 def events(conn: Connection[TupleRow], statement: str) -> list[Event]:
     """Return the steps of a statement so far, first to last."""
     rows = conn.execute(
-        "SELECT state, at, actor, multikey, reason, document FROM statement_event"
+        "SELECT state, at, actor, multikey, reason, document, principal FROM statement_event"
         " WHERE statement_id = %s ORDER BY sequence",
         [statement],
     )
@@ -201,13 +202,20 @@ def step(
     multikey: str | None = None,
     reason: str | None = None,
     document: bytes | None = None,
+    principal: str | None = None,
 ) -> None:
     """Record a step; the database refuses one that does not follow."""
     conn.execute(
-        "INSERT INTO statement_event (statement_id, state, actor, multikey, reason, document)"
-        " VALUES (%s, %s, %s, %s, %s, %s)",
-        (statement, state, actor, multikey, reason, document),
+        "INSERT INTO statement_event"
+        " (statement_id, state, actor, multikey, reason, document, principal)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (statement, state, actor, multikey, reason, document, principal),
     )
+
+
+def unclaim(conn: Connection[TupleRow], statement: str) -> None:
+    """Let go of a revoked statement's period."""
+    conn.execute("DELETE FROM claim WHERE statement_id = %s", [statement])
 
 
 def claim(conn: Connection[TupleRow], stored: Stored) -> None:

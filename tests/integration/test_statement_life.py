@@ -164,7 +164,7 @@ def test_an_adverse_opinion_ends_a_statement(signed, tmp_path):
     assert "nothing follows" in signed("statement", "issue", name, code=2).stderr
     signed("statement", "export", name, "--out", tmp_path / "pack")
     refused = signed("verify", tmp_path / "pack", code=1)
-    assert "adverse opinion" in refused.stdout
+    assert "opinion adverse" in refused.stdout
     assert _close(signed)["statement"].endswith("-2")
 
 

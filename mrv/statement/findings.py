@@ -1,0 +1,243 @@
+"""
+Findings of a verification: raised, answered, closed, each a signed document.
+
+    CAR   corrective action request: something does not conform
+    CL    clarification: something cannot be judged from what is at hand
+    OBS   observation
+    FAR   forward action request: for the next verification to look at
+
+The verifier raises and closes, the operator answers; whoever holds the key signs
+a credential of its own, so that neither can put words into the other's mouth and
+no server has to be believed.  A corrective action request or a clarification is
+closed only after an answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, Literal
+
+from mrv import canonical
+from mrv.errors import CanonicalError, StatementStateError
+from mrv.rounding import exact_text
+from mrv.signing import create_proof
+from mrv.statement.body import CONTEXT
+from mrv.statement.credentials import issuer, related
+from mrv.statement.opinion import BLOCKING, decimal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+    from fractions import Fraction
+
+    from mrv.keys import EnrolledKey, Role, SigningKey
+
+Kind = Literal["CAR", "CL", "OBS", "FAR"]
+What = Literal["raised", "answered", "closed"]
+State = Literal["open", "answered", "closed"]
+TYPES = ("VerifiableCredential", "FindingEvent")
+SIGNED_BY: dict[str, Role] = {"raised": "verifier", "answered": "operator", "closed": "verifier"}
+_AFTER: dict[str, State] = {"raised": "open", "answered": "answered", "closed": "closed"}
+_NAME = re.compile(r"(CAR|CL|OBS|FAR)-([1-9][0-9]{0,3})")
+_KEYS = {"id", "finding", "event", "text", "effect_t"}
+_LONGEST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """
+    One event of a finding.
+
+    Attributes
+    ----------
+    finding : str
+        Such as `CAR-1`.
+    number : int
+        Of the finding's events, from 1.
+    effect_t : Fraction, optional
+        By how much the statement's reduction is too high for it, negative where it
+        is too low; of a closing event, what of it remains. [t CO2e]
+    sha256 : str
+        Of the signed document's canonical bytes.
+    """
+
+    statement: str
+    finding: str
+    number: int
+    what: What
+    text: str
+    effect_t: Fraction | None
+    by: str
+    at: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A finding as its events left it."""
+
+    name: str
+    state: State
+    effect_t: Fraction | None
+    events: tuple[Event, ...]
+
+    @property
+    def kind(self) -> str:
+        """CAR, CL, OBS or FAR."""
+        return self.name.split("-")[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as the verifier's credential shows it; digests name the signed events."""
+        return {
+            "finding": self.name,
+            "kind": self.kind,
+            "state": self.state,
+            "effect_t": None if self.effect_t is None else exact_text(self.effect_t),
+            "events": [
+                {"event": e.what, "by": e.by, "at": e.at, "text": e.text, "sha256": e.sha256}
+                for e in self.events
+            ],
+        }
+
+
+def sign_event(
+    statement: Mapping[str, Any],
+    before: Sequence[Record],
+    said: tuple[What, str, str, str | None],
+    key: SigningKey,
+    holder: EnrolledKey,
+    created: datetime,
+) -> dict[str, Any]:
+    """
+    Sign one event of a finding.
+
+    Parameters
+    ----------
+    statement : mapping
+        With the operator's proof.
+    before : sequence of Record
+        The statement's findings so far.
+    said : tuple
+        Event, finding (a kind alone, such as `CAR`, for a new one), text, and
+        effect as decimal text. [t CO2e]
+    """
+    what, name, text, effect = said
+    if what == "raised":
+        name = next_name(name, before)
+    known = next((one for one in before if one.name == name), None)
+    number = 1 if known is None else len(known.events) + 1
+    document = {
+        "@context": list(CONTEXT),
+        "id": f"{statement['id']}:finding:{name}:{number}",
+        "type": list(TYPES),
+        "issuer": issuer(holder),
+        "validFrom": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "credentialSubject": {
+            "id": statement["id"],
+            "finding": name,
+            "event": what,
+            "text": text,
+            "effect_t": None if effect is None else exact_text(decimal(effect, "effect")),
+        },
+        "relatedResource": [related(statement["id"], canonical.encode(statement))],
+    }
+    add(before, read_event(document, statement))
+    return create_proof(document, key, created)
+
+
+def next_name(kind: str, before: Iterable[Record]) -> str:
+    """Name of the next finding of a kind."""
+    return f"{kind}-{sum(one.kind == kind for one in before) + 1}"
+
+
+def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Event:
+    """
+    Read an event's document; its proof is the caller's to check.
+
+    Raises
+    ------
+    CanonicalError
+        If it is not in the form that `sign_event` writes, or of another statement.
+    """
+    said = document.get("credentialSubject")
+    if (
+        document.get("@context") != list(CONTEXT)
+        or document.get("type") != list(TYPES)
+        or not isinstance(said, dict)
+        or said.keys() != _KEYS
+        or said["event"] not in SIGNED_BY
+        or not (isinstance(said["finding"], str) and _NAME.fullmatch(said["finding"]))
+        or not (isinstance(said["text"], str) and 0 < len(said["text"].strip()) <= _LONGEST)
+    ):
+        raise CanonicalError(
+            f"not an event of a finding: {document.get('id')!r}; a finding is CAR, CL, OBS or FAR"
+            f" with a number, its text has 1 to {_LONGEST} characters"
+        )
+    about = related(statement["id"], canonical.encode(statement))
+    if said["id"] != statement["id"] or document.get("relatedResource") != [about]:
+        raise CanonicalError(f"{document.get('id')!r} is about another statement, or another text")
+    effect = said["effect_t"]
+    number = str(document.get("id")).rpartition(":")[2]
+    if document.get("id") != f"{statement['id']}:finding:{said['finding']}:{number}":
+        raise CanonicalError(f"{document.get('id')!r} is not named as its finding")
+    by = document.get("issuer")
+    return Event(
+        statement=statement["credentialSubject"]["statement"],
+        finding=said["finding"],
+        number=int(number) if number.isdecimal() else 0,
+        what=said["event"],
+        text=said["text"],
+        effect_t=None if effect is None else decimal(effect, "effect_t"),
+        by=by["name"] if isinstance(by, dict) else "",
+        at=str(document.get("validFrom")),
+        sha256=canonical.sha256_hex(canonical.encode(document)),
+    )
+
+
+def add(before: Sequence[Record], event: Event) -> tuple[Record, ...]:
+    """
+    Add an event to the findings so far.
+
+    Raises
+    ------
+    StatementStateError
+        If it does not follow.
+    """
+    known = next((one for one in before if one.name == event.finding), None)
+    _check_order(before, known, event)
+    state = _AFTER[event.what]
+    if known is None:
+        return (*before, Record(event.finding, state, event.effect_t, (event,)))
+    effect = known.effect_t if event.effect_t is None else event.effect_t
+    after = replace(known, state=state, effect_t=effect, events=(*known.events, event))
+    return tuple(after if one is known else one for one in before)
+
+
+def _check_order(before: Sequence[Record], known: Record | None, event: Event) -> None:
+    name = event.finding
+    if event.what == "answered" and event.effect_t is not None:
+        raise StatementStateError(f"{name}: what an error comes to is for the verifier to say")
+    if known is None:
+        if event.what != "raised":
+            names = ", ".join(one.name for one in before) or "none"
+            raise StatementStateError(f"there is no finding {name}; there are: {names}")
+        if name != next_name(name.split("-")[0], before):
+            raise StatementStateError(f"{name} is not the next of its kind; get the list again")
+    elif event.what == "raised":
+        raise StatementStateError(f"{name} was raised already; get the list again and number anew")
+    elif known.state == "closed":
+        raise StatementStateError(f"{name} is closed; raise another finding")
+    elif event.what == "closed" and known.kind in BLOCKING and known.state == "open":
+        raise StatementStateError(f"{name} has no answer yet; the operator answers, then close it")
+    if event.number != (1 if known is None else len(known.events) + 1):
+        raise StatementStateError(f"event {event.number} of {name} is not its next one")
+
+
+def fold(events: Iterable[Event]) -> tuple[Record, ...]:
+    """Return findings as their events left them; StatementStateError if one does not follow."""
+    found: tuple[Record, ...] = ()
+    for event in events:
+        found = add(found, event)
+    return found

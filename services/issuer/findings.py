@@ -1,0 +1,45 @@
+"""Sign events of findings beside the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mrv.errors import StatementStateError
+from mrv.statement.findings import SIGNED_BY, sign_event
+from services.issuer import steps
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.statement.findings import What
+    from services.issuer.steps import Signer
+
+
+def sign(
+    conn: Connection[TupleRow],
+    statement: str,
+    signer: Signer,
+    said: tuple[What, str, str, str | None],
+) -> dict[str, Any]:
+    """
+    Sign an event of a finding; `accept.finding` takes it.
+
+    Parameters
+    ----------
+    said : tuple
+        Event, finding (a kind for a new one), text, effect as decimal text. [t CO2e]
+
+    Raises
+    ------
+    StatementStateError, EnrolmentError
+        If it does not follow, or the key is not of the right role.
+    """
+    have = steps.documents(conn, statement)
+    if not have.signers:
+        raise StatementStateError(
+            f"statement {statement} is {have.stored.state}: nobody has signed it, so there is"
+            " nothing to verify yet; `tonne statement submit` comes first"
+        )
+    now = steps.may_sign(conn, signer.holder, SIGNED_BY[said[0]], statement)
+    return sign_event(have.statement, steps.records(conn, have), said, *signer, now)

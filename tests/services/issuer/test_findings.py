@@ -1,0 +1,238 @@
+"""Findings of a verification: who raises, answers and closes, and what an open one bars."""
+
+from datetime import UTC, datetime
+
+import pytest
+from psycopg import errors
+
+from mrv.errors import (
+    CanonicalError,
+    EnrolmentError,
+    SignatureError,
+    StatementStateError,
+)
+from mrv.statement.credentials import Finding, sign_verification
+from mrv.statement.findings import sign_event
+from services.issuer import accept, keys, life, steps
+from services.issuer.close import close_period
+from services.issuer.findings import sign
+from services.store import enrolled, statements
+from services.store.pool import connect
+from tests.services.issuer import logged, plant
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def who(database_url, tmp_path):
+    """Return signers over a plant with readings."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, minutes=15)
+    return logged.signers(database_url, tmp_path)
+
+
+@pytest.fixture
+def conn(database_url):
+    """Return a connection as the issuer has it."""
+    with connect(database_url, role="tonne_mrv", autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def name(conn, who):
+    """Return a submitted statement."""
+    day = plant.us("2026-03-01"), plant.us("2026-03-02")
+    found = close_period(conn, "pv", *day, "test").statement
+    life.submit(conn, found, who["operator"])
+    return found
+
+
+def say(conn, name, signer, *said, principal=None):
+    return accept.finding(conn, name, sign(conn, name, signer, said), principal)
+
+
+def states(conn, name):
+    return {one.name: one.state for one in steps.records(conn, steps.documents(conn, name))}
+
+
+def test_an_open_request_stands_against_an_unqualified_opinion(conn, who, name):
+    """A statement would be verified without reservation over what the verifier himself doubts."""
+    say(conn, name, who["verifier"], "raised", "CAR", "no certificate of inv-2", "0.001")
+    assert statements.find(conn, name).state == "under_verification"
+    unqualified = Finding("unqualified", "reasonable", "5")
+    with pytest.raises(StatementStateError, match="CAR-1 is open"):
+        life.verify(conn, name, who["verifier"], unqualified)
+    say(conn, name, who["operator"], "answered", "CAR-1", "it is C-2", None)
+    with pytest.raises(StatementStateError, match="CAR-1 is open"):
+        life.verify(conn, name, who["verifier"], Finding("unmodified", "reasonable", "5"))
+    say(conn, name, who["verifier"], "closed", "CAR-1", "seen", "0")
+    assert life.verify(conn, name, who["verifier"], unqualified) == "verified"
+    said = steps.documents(conn, name).verification["credentialSubject"]
+    (shown,) = said["findings"]
+    assert (shown["finding"], shown["state"], shown["effect_t"]) == ("CAR-1", "closed", "0")
+    assert [e["event"] for e in shown["events"]] == ["raised", "answered", "closed"]
+    assert said["opinion"] == "unqualified"
+    assert [e.state for e in statements.events(conn, name)] == [
+        "draft", "submitted", "under_verification", "verified",
+    ]  # fmt: skip
+
+
+def test_a_qualified_opinion_says_what_is_open(conn, who, name):
+    """What was left open could be read nowhere."""
+    say(conn, name, who["verifier"], "raised", "CL", "which meter is main?", None)
+    assert life.verify(conn, name, who["verifier"], Finding("modified", "limited", "5")) == (
+        "verified"
+    )
+    said = steps.documents(conn, name).verification["credentialSubject"]
+    assert (said["opinion"], said["findings"][0]["state"]) == ("qualified", "open")
+
+
+def test_observations_stand_against_nothing(conn, who, name):
+    """A remark for next time would hold up this time's tonnes."""
+    for kind in ("OBS", "FAR"):
+        say(conn, name, who["verifier"], "raised", kind, "for next time", None)
+    life.verify(conn, name, who["verifier"], Finding("unqualified", "limited", "5"))
+    assert states(conn, name) == {"OBS-1": "open", "FAR-1": "open"}
+
+
+@pytest.mark.parametrize("effects", [("2",), ("0.4", "-0.4"), ("-2",)])
+def test_misstatements_are_held_against_materiality_net_and_absolute(conn, who, name, effects):
+    """Two errors that cancel out would hide each other, or one of 5 % pass unseen."""
+    for effect in effects:
+        say(conn, name, who["verifier"], "raised", "OBS", "an error", effect)
+    with pytest.raises(StatementStateError, match="misstatements of"):
+        life.verify(conn, name, who["verifier"], Finding("unqualified", "reasonable", "5"))
+    life.verify(conn, name, who["verifier"], Finding("qualified", "reasonable", "5"))
+    found = steps.documents(conn, name).verification["credentialSubject"]["misstatements"]
+    assert found["material"] is True
+    assert float(found["absoluteMisstatement_t"]) == sum(abs(float(e)) for e in effects)
+
+
+@pytest.mark.parametrize(
+    ("role", "said", "match"),
+    [
+        ("operator", ("raised", "CAR", "x", None), "enrolled as operator"),
+        ("operator", ("closed", "CAR-1", "x", None), "enrolled as operator"),
+        ("verifier", ("answered", "CAR-1", "x", None), "enrolled as verifier"),
+        ("verifier", ("closed", "CAR-1", "x", None), "no answer yet"),
+        ("operator", ("answered", "CAR-2", "x", None), "no finding CAR-2"),
+        ("operator", ("answered", "CAR-1", "x", "1"), "for the verifier to say"),
+        ("operator", ("answered", "CAR-1", "  ", None), "1 to 10000 characters"),
+        ("verifier", ("raised", "CAR", "x", "lots"), "decimal number"),
+    ],
+)
+def test_each_says_what_is_theirs_in_its_turn(conn, who, name, role, said, match):
+    """An operator could close the verifier's own finding, or answer where nothing was asked."""
+    say(conn, name, who["verifier"], "raised", "CAR", "first", None)
+    with pytest.raises((EnrolmentError, StatementStateError, CanonicalError), match=match):
+        say(conn, name, who[role], *said)
+    assert states(conn, name) == {"CAR-1": "open"}
+
+
+def test_a_closed_finding_and_a_verified_statement_are_left_alone(conn, who, name):
+    """What was verified could get findings that the opinion does not know."""
+    say(conn, name, who["verifier"], "raised", "OBS", "x", None)
+    say(conn, name, who["verifier"], "closed", "OBS-1", "y", None)
+    with pytest.raises(StatementStateError, match="is closed"):
+        say(conn, name, who["verifier"], "closed", "OBS-1", "z", None)
+    life.verify(conn, name, who["verifier"], Finding("unqualified", "reasonable", "5"))
+    with pytest.raises(StatementStateError, match="is verified"):
+        say(conn, name, who["verifier"], "raised", "OBS", "x", None)
+
+
+def test_what_was_signed_elsewhere_is_taken_as_it_was_signed(conn, who, name):
+    """A server could put other words into the verifier's mouth, or take another statement's."""
+    have = steps.documents(conn, name)
+    now = datetime.now(UTC)
+    made = sign_event(have.statement, (), ("raised", "CAR", "x", None), *who["verifier"], now)
+    for spoiled in (
+        {**made, "credentialSubject": {**made["credentialSubject"], "text": "y"}},
+        {**made, "issuer": {"id": "did:key:zX", "name": "x"}},
+    ):
+        with pytest.raises((SignatureError, EnrolmentError)):
+            accept.finding(conn, name, spoiled)
+    accept.finding(conn, name, made)
+    with pytest.raises(StatementStateError, match="raised already"):
+        accept.finding(conn, name, made)
+
+
+def test_a_verification_signed_before_a_finding_does_not_pass_over_it(conn, who, name):
+    """An opinion could be signed first, and the findings raised behind its back."""
+    have = steps.documents(conn, name)
+    early = sign_verification(
+        have.statement, Finding("unqualified", "reasonable", "5"), *who["verifier"],
+        datetime.now(UTC),
+    )  # fmt: skip
+    say(conn, name, who["verifier"], "raised", "OBS", "x", None)
+    with pytest.raises(CanonicalError, match="with its 1 findings"):
+        accept.verification(conn, name, early)
+    assert statements.find(conn, name).state == "under_verification"
+
+
+def test_principals_of_the_api_are_two_as_well(conn, who, name):
+    """One login could hold both keys and be preparer and verifier at once."""
+    say(conn, name, who["verifier"], "raised", "OBS", "x", None, principal="key:v")
+    say(conn, name, who["operator"], "answered", "OBS-1", "y", None, principal="key:o")
+    with pytest.raises(EnrolmentError, match="key:o prepared"):
+        say(conn, name, who["verifier"], "closed", "OBS-1", "z", None, principal="key:o")
+
+
+def test_the_database_refuses_what_the_code_would(conn, who, name, database_url, tmp_path):
+    """Whoever writes past the code could close findings with the operator's key."""
+    say(conn, name, who["verifier"], "raised", "CAR", "x", None)
+    operator = who["operator"].holder.multikey
+    verifier = who["verifier"].holder.multikey
+    insert = (
+        "INSERT INTO finding_event (statement_id, finding, number, event, actor, multikey, reason,"
+        " document) VALUES (%s, %s, %s, %s, 'x', %s, 'x', '')"
+    )
+    for finding, number, event, key in (
+        ("CAR-1", 2, "closed", operator), ("CAR-1", 3, "closed", verifier),
+        ("CAR-1", 2, "raised", verifier), ("CAR-2", 1, "answered", operator),
+        ("CAR-2", 1, "raised", operator),
+    ):  # fmt: skip
+        with pytest.raises(errors.CheckViolation):
+            conn.execute(insert, (name, finding, number, event, key))
+    with pytest.raises(errors.InsufficientPrivilege):
+        conn.execute("DELETE FROM finding_event")
+    with (
+        connect(database_url, autocommit=True) as owner,
+        pytest.raises(errors.InsufficientPrivilege),
+    ):
+        owner.execute("UPDATE finding_event SET reason = 'y'")
+
+
+def test_an_issued_statement_is_revoked_for_good(conn, who, name):
+    """A tonne that was sold elsewhere would count here for ever."""
+    with pytest.raises(StatementStateError, match="is submitted and cannot become revoked"):
+        life.revoke(conn, name, who["log"], "test", "too early")
+    life.verify(conn, name, who["verifier"], Finding("unqualified", "reasonable", "5"))
+    life.issue(conn, name, who["log"], "test")
+    life.revoke(conn, name, who["log"], who["operator"].holder, "claimed elsewhere")
+    last = statements.events(conn, name)[-1]
+    assert (last.state, last.actor, last.reason) == (
+        "revoked", "the-operator", "claimed elsewhere",
+    )  # fmt: skip
+    for step in (life.revoke, life.issue):
+        more = ("again",) if step is life.revoke else ()
+        with pytest.raises(StatementStateError, match="is revoked"):
+            step(conn, name, who["log"], "test", *more)
+    kind, body = conn.execute(
+        "SELECT kind, convert_from(body, 'UTF8')::jsonb ->> 'reason' FROM log_entry"
+        " ORDER BY index DESC LIMIT 1"
+    ).fetchone()
+    assert (kind, body) == ("revoked", "claimed elsewhere")
+    # its period is free again
+    day = plant.us("2026-03-01"), plant.us("2026-03-02")
+    again = close_period(conn, "pv", *day, "test")
+    assert (again.new, again.statement) == (True, name[:-1] + "2")
+
+
+def test_an_ended_key_raises_nothing(conn, who, name, tmp_path):
+    """A verifier whose key was stolen would go on being heard."""
+    enrolled.enroll(conn, keys.create(tmp_path, "another", "verifier"))
+    gone = steps.Signer(*keys.load(tmp_path, "another"))
+    made = sign(conn, name, gone, ("raised", "CAR", "x", None))
+    enrolled.revoke(conn, "another", datetime.now(UTC))
+    with pytest.raises((EnrolmentError, SignatureError)):
+        accept.finding(conn, name, made)

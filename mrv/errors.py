@@ -13,6 +13,7 @@ TonneError
         |-- FactorError            no emission factor of that direction is valid then
         |-- PeriodError            a monitoring period cannot be closed as asked
         |-- StatementStateError    a statement cannot make that step of its life
+        |-- ReportError            a report cannot be made as asked
         `-- VerificationError      a numbered step of verification found something false
 """
 
@@ -57,6 +58,10 @@ class PeriodError(MrvError):
 
 class StatementStateError(MrvError):
     """A statement cannot make that step of its life."""
+
+
+class ReportError(MrvError):
+    """A report cannot be made: its language is unknown, or it does not fit its format."""
 
 
 class VerificationError(MrvError):

@@ -3,6 +3,7 @@ An evidence pack as it was read: the bytes of its documents, its tables as colum
 
     statement.json       with the operator's proof, once submitted
     verification.json    the verifier's credential, once verified
+    findings.json        signed events of the verification's findings, if there are any
     plan.json            registry extract: project, devices, certificates, meter swaps
     factors.json         all factors of the kinds that were used
     keys.json            public keys of who signed
@@ -47,6 +48,7 @@ SEALS, GUIDE, MANIFEST, MANIFEST_RECEIPT = (
     "manifest.txt",
 )
 DOCUMENTS = (PLAN, FACTORS, KEYS, DIGESTS, SEALS, GUIDE, MANIFEST)
+FINDINGS = "findings.json"
 FORMAT = 1
 INTERVALS, DEAD_LETTERS = "intervals", "dead_letters"
 # What no manifest can hold: itself, and what comes after it.

@@ -12,7 +12,7 @@ from mrv.log.checkpoint import decode_hash, verify_checkpoint
 from mrv.log.entries import DATA
 from mrv.log.merkle import verify_inclusion
 from mrv.tree import leaf_hash
-from mrv.verify.pack import DIGESTS, SEALS
+from mrv.verify.pack import SEALS
 from mrv.verify.people import log_key
 from mrv.verify.subject import NotApplicableError
 
@@ -58,9 +58,7 @@ def _one(
     verify_inclusion(one["index"], size, leaf_hash(canonical.encode(entry)), proof, root)
     if entry["event"] != DATA or entry["project"] != project.id:
         raise LogError(f"entry {one['index']} of seals.json seals no day of this project")
-    record = canonical.parse_object(subject.pack.files[DIGESTS])
-    leaves = [DayLeaf.from_json(leaf) for leaf in record["readings"]]
-    if readings_root(project, leaves, entry) != entry["readings"]["root"]:
+    if readings_root(project, subject.leaves["readings"], entry) != entry["readings"]["root"]:
         raise LogError(
             f"the readings of {entry['day']} are not those that the log sealed as entry"
             f" {one['index']}"

@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from mrv import canonical
 from mrv.calendar import instant_us
+from mrv.digest import DayLeaf
 from mrv.errors import CanonicalError
 from mrv.factors.records import book_of
 from mrv.statement.case import Case
 from mrv.statement.plan import read_plan
-from mrv.verify.pack import FACTORS, PLAN, RECEIPT, STATEMENT, VERIFICATION, Readings, rows_of
+from mrv.verify.pack import (
+    DIGESTS,
+    FACTORS,
+    PLAN,
+    RECEIPT,
+    STATEMENT,
+    VERIFICATION,
+    Readings,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     from ingest.model import Fleet
@@ -85,6 +95,16 @@ class Subject:
     def fleet(self) -> Fleet:
         """Its devices."""
         return self.plan.fleet()
+
+    @cached_property
+    def leaves(self) -> dict[str, list[DayLeaf]]:
+        """The leaves that `digests.json` lists, of readings and of intervals."""
+        record = canonical.parse_object(self.pack.files[DIGESTS])
+        if record.keys() != {"readings", "intervals"} or not all(
+            isinstance(listed, list) for listed in record.values()
+        ):
+            raise CanonicalError("digests.json must list readings and intervals, and nothing else")
+        return {name: [DayLeaf.from_json(x) for x in listed] for name, listed in record.items()}
 
     @cached_property
     def factor_records(self) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import InputError
-from mrv.verify import figures, files, people, sealed
+from mrv.verify import figures, files, people, raised, sealed
 from mrv.verify.pack import KEYS
 from mrv.verify.report import Report, StepResult
 from mrv.verify.subject import NotApplicableError, Subject
@@ -42,6 +42,7 @@ STEPS = (
     Step("account", figures.account, "ask the operator to close the period again"),
     Step("claims", figures.claims, "ask the operator to close the period again"),
     Step("manifest", files.manifest, _AGAIN),
+    Step("findings", raised.findings, "ask verifier and operator for what they signed"),
 )
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 

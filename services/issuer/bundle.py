@@ -24,6 +24,7 @@ from mrv.verify.guide import guide
 from mrv.verify.pack import (
     DEAD_LETTERS,
     DIGESTS,
+    FINDINGS,
     GUIDE,
     KEYS,
     MANIFEST,
@@ -35,7 +36,7 @@ from mrv.verify.pack import (
 )
 from mrv.verify.sealed import readings_root
 from services.issuer import parquet
-from services.store import dead_letters, enrolled, log, seals
+from services.store import dead_letters, enrolled, findings, log, seals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +85,9 @@ def complete(
     }
     if papers.verification is not None:
         found[VERIFICATION] = canonical.encode(papers.verification)
+    raised = _findings(conn, papers)
+    if raised:
+        found[FINDINGS] = canonical.legible(raised)
     hashes = {name: canonical.sha256_hex(data) for name, data in found.items()}
     return {**found, MANIFEST: manifest_of(hashes)}
 
@@ -94,9 +98,17 @@ _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 
 
 def _keys(conn: Connection[TupleRow], papers: Papers, *, logged: bool) -> list[EnrolledKey]:
-    """Keys of who signed, and of the log that the receipt is of."""
-    log_keys = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
-    return [*papers.signers, *(log_keys[:1] if logged else [])]
+    """Keys of who signed, findings too, and of the log that the receipt is of."""
+    every = [one.key for one in enrolled.load(conn)]
+    signed = {one["issuer"]["id"] for one in _findings(conn, papers)}
+    more = [key for key in every if key.did in signed and key not in papers.signers]
+    log_keys = [key for key in every if key.role == "log"]
+    return [*papers.signers, *more, *(log_keys[:1] if logged else [])]
+
+
+def _findings(conn: Connection[TupleRow], papers: Papers) -> list[dict[str, Any]]:
+    name = papers.statement["credentialSubject"]["statement"]
+    return [canonical.parse_object(data) for data in findings.documents(conn, name)]
 
 
 def _letters(conn: Connection[TupleRow], papers: Papers, plan: MonitoringPlan) -> bytes:

@@ -22,6 +22,7 @@ from mrv.verify import Pack, Table
 from mrv.verify.pack import (
     DEAD_LETTERS,
     DOCUMENTS,
+    FINDINGS,
     INTERVALS,
     MANIFEST_RECEIPT,
     RECEIPT,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
 
-_READ = {STATEMENT, VERIFICATION, RECEIPT, MANIFEST_RECEIPT, *DOCUMENTS}
+_READ = {STATEMENT, VERIFICATION, FINDINGS, RECEIPT, MANIFEST_RECEIPT, *DOCUMENTS}
 _MOST_FILES = 1_000
 _MOST_BYTES = 256 * 1024 * 1024
 

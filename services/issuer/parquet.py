@@ -214,7 +214,12 @@ def _table(table: Any, schema: Any, time: str) -> Table:
 
     if any(table[f.name].null_count for f in schema if not f.nullable):
         raise InputError("a row has no device, time or value")
-    columns = {f.name: _column(table[f.name]) for f in schema if f.name not in {"device", time}}
+    held = set(table.column_names)
+    columns = {
+        f.name: _column(table[f.name]) if f.name in held else _nothing(f.type, len(table))
+        for f in schema
+        if f.name not in {"device", time}
+    }
     coded = table["device"].combine_chunks()
     return Table(
         tuple(coded.dictionary.to_pylist()),
@@ -231,7 +236,19 @@ def _column(column: Any) -> Any:
         coded = column.combine_chunks().dictionary_encode()
         words = np.array(coded.dictionary.to_pylist(), dtype=object)
         return words[coded.indices.to_numpy()]
-    none = np.float64(np.nan) if pa.types.is_floating(column.type) else np.int64(NULL)
     if column.null_count == len(column):
-        return np.broadcast_to(none, len(column))  # one value, whatever the length
-    return column.fill_null(none).to_numpy() if column.null_count else column.to_numpy()
+        return _nothing(column.type, len(column))
+    if not column.null_count:
+        return column.to_numpy()
+    return column.fill_null(_none(column.type)).to_numpy()
+
+
+def _nothing(kind: Any, length: int) -> Any:
+    """Return a column without a value; it costs one, whatever its length."""
+    return np.broadcast_to(_none(kind), length)
+
+
+def _none(kind: Any) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return np.float64(np.nan) if pa.types.is_floating(kind) else np.int64(NULL)

@@ -191,9 +191,8 @@ def test_the_pipeline_s_login_may_do_its_work_and_no_more(database_url, secrets)
         )
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("DELETE FROM reading_pv_inverter")
-    served = parts._replace(
-        netloc=f"tonne_service:{(secrets / 'api_password').read_text()}@{parts.hostname}:{parts.port}"
-    )
+    password = (secrets / "api_password").read_text()
+    served = parts._replace(netloc=f"tonne_service:{password}@{parts.hostname}:{parts.port}")
     with connect(urlunsplit(served), role="tonne_api") as connection:
         connection.execute("SELECT * FROM statement")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

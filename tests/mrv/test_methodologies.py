@@ -224,13 +224,14 @@ def test_applicability_names_what_does_not_hold():
     assert [c.test(wrong) for c in bus.applicability] == [
         "no device has the role charging",
         "baseline_year 2027 is after the project's first year, 2026; give the year of the survey",
-        "reduction_t_per_year = 70000 is above 60000; split the project, or use a large-scale"
-        " methodology",
+        (
+            "reduction_t_per_year = 70000 is above 60000; split the project, or use a large-scale"
+            " methodology"
+        ),
     ]
     # a certificate or a charger can still come; a plant that is too large stays so
-    assert [c.refuses for c in (*pv.applicability, *bus.applicability)] == [
-        False, False, True, True,
-    ]
+    refusing = [c.refuses for c in (*pv.applicability, *bus.applicability)]
+    assert refusing == [False, False, True, True]
     good = Candidate(
         {"baseline_year": 2025},
         (*wrong.devices, CandidateDevice("ch-1", "charging", "ev_charger", 1)),

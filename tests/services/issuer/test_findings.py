@@ -1,21 +1,28 @@
 """Findings of a verification: who raises, answers and closes, and what an open one bars."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from psycopg import errors
 
+from mrv import canonical
 from mrv.errors import (
     CanonicalError,
     EnrolmentError,
     SignatureError,
     StatementStateError,
 )
+from mrv.keyfile import read_keyring
 from mrv.statement.credentials import Finding, sign_verification
 from mrv.statement.findings import sign_event
+from mrv.verify import verify
+from mrv.verify.raised import findings
+from mrv.verify.subject import Subject
 from services.issuer import accept, keys, life, steps
 from services.issuer.close import close_period
 from services.issuer.findings import sign
+from services.issuer.pack import export, read_pack
 from services.store import enrolled, statements
 from services.store.pool import connect
 from tests.services.issuer import logged, plant
@@ -75,6 +82,50 @@ def test_an_open_request_stands_against_an_unqualified_opinion(conn, who, name):
     assert [e.state for e in statements.events(conn, name)] == [
         "draft", "submitted", "under_verification", "verified",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def pack(conn, who, name, tmp_path):
+    """Return a folder with the pack of an issued statement that had a finding."""
+    say(conn, name, who["verifier"], "raised", "CL", "which meter is main?", None)
+    say(conn, name, who["operator"], "answered", "CL-1", "the one with serial A1", None)
+    say(conn, name, who["verifier"], "closed", "CL-1", "agreed", None)
+    life.verify(conn, name, who["verifier"], Finding("unqualified", "limited", "5"))
+    life.issue(conn, name, who["log"], "test")
+    return export(conn, name, tmp_path / "pack")
+
+
+def test_findings_travel_in_the_pack(pack):
+    """An auditor would have to ask what was found and how it was answered."""
+    report = verify(read_pack(pack))
+    assert report.ok, report.failure
+    assert (report.steps[-1].name, report.steps[-1].outcome) == ("findings", "ok")
+    assert "1 findings, 0 of them open" in report.steps[-1].detail
+
+
+@pytest.mark.parametrize("spoil", ["text", "order", "last", "all", "other"])
+def test_a_spoiled_finding_is_named(pack, spoil):
+    """The verifier's doubts could be softened or taken out on the way to the reader."""
+    whole = read_pack(pack)
+    listed = canonical.parse(whole.files["findings.json"])
+    if spoil == "text":
+        listed[1]["credentialSubject"]["text"] = "both"
+    elif spoil == "order":
+        listed.reverse()
+    elif spoil == "last":
+        listed.pop()
+    elif spoil == "other":
+        listed[2]["credentialSubject"]["effect_t"] = "1"
+    left = {k: v for k, v in whole.files.items() if k != "findings.json"}
+    files = left if spoil == "all" else {**left, "findings.json": canonical.legible(listed)}
+    subject = Subject(replace(whole, files=files))
+    subject.ring = read_keyring(whole.files["keys.json"])
+    with pytest.raises((SignatureError, StatementStateError)):
+        findings(subject)
+    if spoil != "all":
+        changed = (pack / "findings.json").write_bytes(files["findings.json"])
+        assert changed
+        assert not verify(read_pack(pack)).ok
 
 
 def test_a_qualified_opinion_says_what_is_open(conn, who, name):

@@ -153,9 +153,6 @@ class Forwarder:
             self._database.glance(lambda c: found.extend(claimed(c, self._rebirth_s)))
         return found
 
-    def report(self) -> None:
-        """Nothing is live here: the workers know the fleet's state."""
-
     def close(self) -> None:
         """Let go of both servers."""
         self._producer.close()

@@ -30,6 +30,7 @@ COMMANDS = {
     "topics": Entry("services.cli.topics:topics", "The Kafka topic of bridges and workers."),
     "bridge": Entry("services.cli.bridge:bridge", "Past one machine: MQTT to Kafka."),
     "worker": Entry("services.cli.worker:worker", "Past one machine: Kafka to TimescaleDB."),
+    "watch": Entry("services.cli.watch:watch", "Gauges and audits of the database, for alerts."),
     "api": Entry("services.cli.api:api", "The REST API for auditors, and its keys."),
     "simulate": Entry("services.cli.simulate:simulate", "Field devices, made up or replayed."),
     "intervals": Entry("services.cli.intervals:intervals", "Stored quantities and emissions."),

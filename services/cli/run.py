@@ -13,6 +13,7 @@ from services.embedded.runner import Runner
 from services.intake.receiver import BATCH
 from services.intake.sparkplug import sparkplug_nodes
 from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
+from services.issuer.watcher import Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
@@ -30,7 +31,11 @@ from services.settings import Settings
     "--seal/--no-seal", default=True, show_default=True,
     help="Seal days in the log from time to time, with the key in TONNE_HOME/keys.",
 )  # fmt: skip
-def run(client_id: str, batch: int, *, seal: bool) -> None:
+@click.option(
+    "--watch/--no-watch", default=True, show_default=True,
+    help="Count the fleet and audit the log from time to time, as `tonne watch` does.",
+)  # fmt: skip
+def run(client_id: str, batch: int, *, seal: bool, watch: bool) -> None:
     """Take readings from MQTT, store them with their intervals and emissions."""
     settings = Settings()
     # a timestamp beside each counter would double what is scraped
@@ -54,6 +59,9 @@ def run(client_id: str, batch: int, *, seal: bool) -> None:
         sealer = Sealer(
             settings.require("database_url"), settings.home, LOG_KEY, EVERY_S, metrics, log
         )
-        with sealer if seal else nullcontext():
+        watcher = (
+            Watcher(settings.require("database_url"), metrics, log) if watch else nullcontext()
+        )
+        with sealer if seal else nullcontext(), watcher:
             runner.run()
     log.info("stopped")

@@ -19,7 +19,6 @@ from services.intake.clocks import require_same_time
 from services.intake.counts import (
     Ignored,
     count_commit,
-    count_fleet,
     count_lag,
     count_messages,
 )
@@ -179,11 +178,6 @@ class Committer:
         self._nodes.forget()
         if self._registered.ready:
             self._registered.held.store.state.forget()
-
-    def report(self) -> None:
-        """Set the gauges that follow from the live state."""
-        if self._registered.ready:
-            count_fleet(self._metrics, self._registered.held.store)
 
     def close(self) -> None:
         """Close the connection."""

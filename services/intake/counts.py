@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.reading import SIGNED_VALUE
-from services.clock import now_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from ingest.model import Frame
     from ingest.pipeline import Admitted
     from services.metrics import Metrics
-    from services.store.commit import Committed, Store
+    from services.store.commit import Committed
 
 
 def count_messages(
@@ -73,15 +72,3 @@ class Ignored:
             self._log.warning(
                 "channel ignored", device_class=key[0], profile=key[1], channel=key[2][:80]
             )
-
-
-def count_fleet(metrics: Metrics, store: Store) -> None:
-    """Set the gauge of devices by state: online within 15 minutes, late within a day."""
-    fleet, age = store.plan.fleet, now_us() - store.state.last_us
-    found: dict[tuple[str, str], int] = {}
-    for device, us in zip(fleet.devices, age.tolist(), strict=True):
-        state = "online" if us < 9e8 else "late" if us < 8.64e10 else "offline"  # noqa: PLR2004
-        found[state, device.class_id] = found.get((state, device.class_id), 0) + 1
-    metrics.fleet_devices.clear()
-    for labels, count in found.items():
-        metrics.fleet_devices.labels(*labels).set(count)

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 BATCH = 10_000
 IN_FLIGHT = 2
 LINGER_S = 0.01
-_FLEET_S = 15.0
 _RETRY_S = 1.0
 _DRAIN_S = 30.0
 
@@ -71,9 +70,6 @@ class Sink(Protocol):
 
     def commands(self) -> list[tuple[str, bytes]]:
         """Return what devices are to be told now: topics and payloads."""
-
-    def report(self) -> None:
-        """Set gauges, every now and then."""
 
     def close(self) -> None:
         """Let go of the servers."""
@@ -164,7 +160,7 @@ class Receiver:
             raise self._failure
 
     def _receive(self) -> None:
-        fleet_s = retry_s = 0.0
+        retry_s = 0.0
         while not self._stopping.is_set() and self._failure is None:
             now_s = time.monotonic()
             self._metrics.pulse.beat("receiving")
@@ -177,9 +173,6 @@ class Receiver:
             self._settle_done()
             self._dispatch()
             self._listen()
-            if now_s >= fleet_s:
-                fleet_s = now_s + _FLEET_S
-                self._sink.report()
 
     def _listen(self) -> None:
         """Listen to the topics of the registry version in use."""

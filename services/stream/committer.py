@@ -25,7 +25,7 @@ from ingest.wire import Parcel, partition_of
 from mrv import factors
 from services.clock import now_us
 from services.intake.clocks import require_same_time
-from services.intake.counts import count_commit, count_fleet, count_messages
+from services.intake.counts import count_commit, count_messages
 from services.intake.database import Database
 from services.intake.patience import line
 from services.intake.registered import Registered, load_plan
@@ -376,11 +376,6 @@ class StreamCommitter:
     def positions(self) -> dict[int, int]:
         """Return the next record to store of each partition that is ours."""
         return {p.partition: p.offset for p in self._positions.values()}
-
-    def report(self) -> None:
-        """Set the gauges that follow from the live state."""
-        if self._registered.ready:
-            count_fleet(self._metrics, self._registered.held.store)
 
     def close(self) -> None:
         """Close the connection."""

@@ -39,7 +39,6 @@ class Storing:
     async def idle(self) -> None:
         """Do what is due now and then: look at the registry, set gauges."""
         await self._do(self._committer.look)
-        await self._do(self._committer.report)
 
     async def positions(self) -> Mapping[int, int]:
         """Return the next record to store of each partition that is ours."""

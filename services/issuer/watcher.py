@@ -1,0 +1,161 @@
+"""
+Watch the database from time to time, beside a pipeline or alone.
+
+Short looks keep the gauges of `looked` fresh and add up the days that dashboards
+read.  Long rounds hold the database against the log and a few devices' derived
+rows against their readings: a change that nobody made by a command is found
+without anybody asking.  All of it only reads, but for the sums of days.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+import psycopg
+
+from ingest.errors import TonneError
+from services.clock import now_us
+from services.flow import Plan
+from services.issuer.audit import audit
+from services.issuer.looked import Looked
+from services.store import gauges, registry
+from services.store.factors import load_book
+from services.store.pool import connect
+from services.store.rebuild import rebuild
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from services.metrics import Metrics
+
+LOOK_S = 30.0
+DAYS_S = 300.0
+AUDIT_S = 21_600.0
+# whole histories are metered again, so that a round of all devices takes some days
+_COMPARED = 5
+_WEEK_US = 7 * 86_400_000_000
+# a look that hangs is a database that is down
+_PATIENCE = b"SET statement_timeout = '20s'"
+
+
+class Watcher:
+    """
+    Watches in two threads of its own until it is stopped.
+
+    Parameters
+    ----------
+    url : str
+        Database; the login must be granted `tonne_mrv`.
+    every_s, audit_s : float
+        Pause between two looks, and between two audits. [s]
+    """
+
+    def __init__(
+        self,
+        url: str,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        every_s: float = LOOK_S,
+        audit_s: float = AUDIT_S,
+    ) -> None:
+        self._url, self._log = url, log
+        self._every_s, self._audit_s = every_s, audit_s
+        self._looked = Looked(metrics)
+        self._stopping = threading.Event()
+        self._days_at_s, self._next = 0.0, 0
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(work, pause), name=name, daemon=True)
+            for work, pause, name in (
+                (self.look, every_s, "watcher"),
+                (self.audit, audit_s, "auditor"),
+            )
+        ]
+
+    def __enter__(self) -> Self:
+        """Start."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; what is under way is left, for it changes nothing."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+    def wait(self) -> None:
+        """Stay until stopped."""
+        self._stopping.wait()
+
+    def stop(self) -> None:
+        """End `wait`."""
+        self._stopping.set()
+
+    def look(self) -> None:
+        """Look once; a database that is away is shown as such."""
+        try:
+            with self._connected() as conn:
+                conn.execute(_PATIENCE)
+                self._looked.saw(gauges.read(conn))
+                self._refresh(conn)
+        except (TonneError, psycopg.Error) as error:
+            self._looked.lost()
+            self._warn("database not seen", error)
+
+    def audit(self) -> None:
+        """Walk the log, and make a few devices' rows again; only a break is loud."""
+        try:
+            with self._connected() as conn:
+                report = audit(conn, now_us())
+                self._looked.audited(report)
+                if report.first_break is not None:
+                    self._log.error("the log does not hold", first_break=report.first_break)
+                self._compare(conn)
+        except (TonneError, psycopg.Error) as error:
+            self._warn("not audited", error)
+
+    def _compare(self, conn: Connection[TupleRow]) -> None:
+        plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
+        if not (size := len(plan.fleet)):
+            return
+        # rows that are about to be made again, after a change of the registry, may differ
+        waiting = {row[0] for row in conn.execute("SELECT device_id FROM remake_request")}
+        chosen = [
+            k
+            for k in sorted({(self._next + j) % size for j in range(_COMPARED)})
+            if plan.fleet.devices[k].id not in waiting
+        ]
+        self._next = (self._next + _COMPARED) % size
+        # the open quarter hour is still being written
+        end = now_us() // 900_000_000 * 900_000_000
+        found = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
+        self._looked.compared(len(chosen), len(found))
+        for one in found[:10]:
+            self._log.error("differs from its readings", table=one.table, key=" ".join(one.key))
+
+    def _refresh(self, conn: Connection[TupleRow]) -> None:
+        if time.monotonic() < self._days_at_s:
+            return
+        conn.execute(b"SET statement_timeout = '15min'")
+        made = gauges.refresh_days(conn)
+        self._days_at_s = time.monotonic() + DAYS_S
+        if made:
+            self._log.debug("days added up", chunks=made)
+
+    def _connected(self) -> Connection[TupleRow]:
+        return connect(self._url, role="tonne_mrv", name="tonne watch", autocommit=True)
+
+    def _repeat(self, work: Callable[[], None], pause_s: float) -> None:
+        while not self._stopping.is_set():
+            work()
+            self._stopping.wait(pause_s)
+
+    def _warn(self, event: str, error: Exception) -> None:
+        if not self._stopping.is_set():
+            self._log.warning(event, error=" ".join(str(error).split()))

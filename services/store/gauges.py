@@ -1,0 +1,79 @@
+"""What only the database knows of a fleet and its account, counted for Prometheus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """
+    One look at the database.
+
+    Attributes
+    ----------
+    devices : dict
+        Number of devices by (state, class).
+    dark_devices : int
+        Devices that are silent because the gateway before them is.
+    gateways : dict
+        Number of gateways by state.
+    last_reading_s : float or None
+        Device time of the newest reading; None where there is none. [s since 1970]
+    coverage : dict
+        Measured share of each project's last closed period. [-]
+    statements : dict
+        How many statements have entered each state so far.
+    calibrations : dict
+        Number of devices by (project, state of their calibration).
+    """
+
+    devices: dict[tuple[str, str], int]
+    dark_devices: int
+    gateways: dict[str, int]
+    last_reading_s: float | None
+    coverage: dict[str, float]
+    statements: dict[str, int]
+    calibrations: dict[tuple[str, str], int]
+
+
+_DEVICES = """
+WITH health AS MATERIALIZED (SELECT state, class, gateway, last_reading FROM v_device_health)
+SELECT state, class, count(*), extract(epoch FROM max(last_reading))::double precision,
+       count(*) FILTER (WHERE state <> 'online'
+           AND gateway IN (SELECT g.gateway FROM v_gateway_health g WHERE g.state = 'dark'))
+FROM health GROUP BY state, class
+"""
+_GATEWAYS = "SELECT state, count(*) FROM v_gateway_health GROUP BY state"
+_COVERAGE = """
+SELECT DISTINCT ON (project_id) project_id, coverage::double precision FROM monitoring_period
+ORDER BY project_id, local_to DESC, id DESC
+"""
+_STATEMENTS = "SELECT state, count(*) FROM statement_event GROUP BY state"
+_CALIBRATIONS = "SELECT project_id, state, count(*) FROM v_calibration_due GROUP BY 1, 2"
+
+
+def read(conn: Connection[TupleRow]) -> Gauges:
+    """Look at the database, as a role that may read statements."""
+    devices = conn.execute(_DEVICES).fetchall()
+    times = [row[3] for row in devices if row[3] is not None]
+    return Gauges(
+        {(state, class_): count for state, class_, count, *_ in devices},
+        sum(row[4] for row in devices),
+        dict(conn.execute(_GATEWAYS).fetchall()),
+        max(times, default=None),
+        dict(conn.execute(_COVERAGE).fetchall()),
+        dict(conn.execute(_STATEMENTS).fetchall()),
+        {(project, state): n for project, state, n in conn.execute(_CALIBRATIONS).fetchall()},
+    )
+
+
+def refresh_days(conn: Connection[TupleRow]) -> int:
+    """Add up the days that dashboards read; returns how many chunks had changed."""
+    row = conn.execute("SELECT tonne_refresh_days()").fetchone()
+    return int(row[0]) if row else 0

@@ -42,3 +42,15 @@ class Inbox:
         del self.topics[:count], self.payloads[:count], self.content_types[:count]
         del self.mids[:count], self.repeated[:count]
         return taken
+
+    def part(self, rows: list[int]) -> Inbox:
+        """Take single messages out as an inbox of their own."""
+        columns = (self.topics, self.payloads, self.content_types, self.mids, self.repeated)
+        taken = Inbox(self.epoch, *([column[i] for i in rows] for column in columns))  # type: ignore[arg-type]
+        taken.received_us = self.received_us
+        taken.size = sum(map(len, taken.payloads))
+        self.size -= taken.size
+        for column in columns:
+            for i in reversed(rows):
+                del column[i]
+        return taken

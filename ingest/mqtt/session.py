@@ -22,6 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.client import BufferedClient
 from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.topics import STATUS
 from ingest.sparkplug import host_state, state_topic
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Session:
     client_id : str
         Stable, and unique at the broker: it names the durable session.
     topics : sequence of str
-        Topic filters, QoS 1.
+        Topic filters, QoS 1; those of births and wills QoS 0.
     receive_maximum : int
         Most messages that may be unacknowledged.
     state : HostState, optional
@@ -158,9 +159,8 @@ class Session:
             self._client.publish(self._state.topic, said, qos=1, retain=True)
 
     def _subscribe(self, topics: Sequence[str]) -> None:
-        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
         if topics:
-            self._client.subscribe([(topic, options) for topic in topics])
+            self._client.subscribe([(topic, _options(topic)) for topic in topics])
 
     def _unsubscribe(self) -> None:
         if self._dropped:
@@ -300,3 +300,8 @@ class Session:
         heard = self._client.leave(_GOODBYE_S)
         self.connected = False
         return heard or not stood
+
+
+def _options(topic: str) -> SubscribeOptions:
+    qos = 0 if topic.endswith(STATUS) else 1
+    return SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)

@@ -25,16 +25,20 @@ if TYPE_CHECKING:
 __all__ = [
     "ELSEWHERE",
     "PREFIX",
+    "STATUS",
     "SUBSCRIPTIONS",
     "Router",
     "device_of",
     "principal_of",
     "receipt_topic",
+    "status_of",
     "subscriptions",
 ]
 
 PREFIX = "tonne/v1/"
-SUBSCRIPTIONS = (*OWN, *sparkplug.SUBSCRIPTIONS)
+# births and wills, which say of now and are not kept: at most once
+STATUS = PREFIX + "+/status"
+SUBSCRIPTIONS = (*OWN, STATUS, *sparkplug.SUBSCRIPTIONS)
 ELSEWHERE = -1
 _REMEMBERED = 200_000
 
@@ -44,6 +48,14 @@ def principal_of(topic: str) -> str:
     topic = sparkplug.own_topic(topic)
     parts = topic.split("/", 3)
     return parts[2] if topic.startswith(PREFIX) and len(parts) > 2 else ""  # noqa: PLR2004 (position in the topic)
+
+
+def status_of(topic: str) -> str | None:
+    """Return the principal whose status a topic tells, or None where it tells none."""
+    if not topic.startswith(PREFIX) or not topic.endswith("/status"):
+        return None
+    principal = topic[len(PREFIX) : -len("/status")]
+    return None if "/" in principal else principal
 
 
 def receipt_topic(principal: str) -> str:

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from ingest.mqtt.topics import Router, device_of, principal_of
 from ingest.wire import Parcel, encode, sort
 from services.intake.clocks import require_same_time
-from services.intake.counts import Ignored, count_lag, count_messages
+from services.intake.counts import Ignored, Statuses, count_lag, count_messages
 from services.intake.database import Database
 from services.intake.patience import Patience
 from services.intake.producer import MAX_RECORD, Outgoing, Producer
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ingest.mqtt.inbox import Inbox
     from ingest.pipeline import Admitted
     from services.metrics import Metrics
+    from services.store.statuses import Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Forwarder:
         self._log = log
         self._registered = Registered(self._take_up)
         self._ignored = Ignored(log)
+        self._statuses = Statuses(log)
         self._partitions = 0
         self._rebirth_s = rebirth_s
         self._asked_s = 0.0
@@ -144,6 +146,10 @@ class Forwarder:
             fleet = registry.load_fleet(connection)
         self._log.info("registry", version=fleet.version, devices=len(fleet))
         return _Version(Router(fleet))
+
+    def hear(self, said: list[Said]) -> None:
+        """Keep what principals say of themselves; a lost database misses it."""
+        self._database.glance(lambda connection: self._statuses.keep(connection, self.fleet, said))
 
     def commands(self) -> list[tuple[str, bytes]]:
         """Return what workers want edge nodes to be told: a worker speaks to no broker."""

@@ -18,6 +18,7 @@ from services.clock import now_us
 from services.intake.clocks import require_same_time
 from services.intake.counts import (
     Ignored,
+    Statuses,
     count_commit,
     count_lag,
     count_messages,
@@ -28,6 +29,7 @@ from services.intake.registered import CHECK_S, Registered, admit_inbox, load_pl
 from services.intake.sparkplug import Turn
 from services.intake.writers import alone
 from services.store.commit import Store
+from services.store.seen import see
 
 if TYPE_CHECKING:
     import threading
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from services.intake.sparkplug import SparkplugNodes
     from services.metrics import Metrics
     from services.store.letters import Letters
+    from services.store.statuses import Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Committer:
         self._factors = factors.load()
         self._registered = Registered(self._take_up)
         self._ignored = Ignored(log)
+        self._statuses = Statuses(log)
         self._nodes = nodes
         self._swept_s = 0.0
 
@@ -100,6 +104,11 @@ class Committer:
         """Take up a new registry version while no message comes; a lost database waits."""
         self._database.glance(self._registered.refresh)
         self._database.glance(self._sweep)
+        self._database.glance(self._registered.held.store.flush)
+
+    def hear(self, said: list[Said]) -> None:
+        """Keep what principals say of themselves; a lost database misses it."""
+        self._database.glance(lambda connection: self._statuses.keep(connection, self.fleet, said))
 
     def commands(self) -> list[tuple[str, bytes]]:
         """Return what edge nodes are to be told now: topics and payloads."""
@@ -168,6 +177,8 @@ class Committer:
         """Make the store of a new registry version, and again what the registry asks for."""
         plan = load_plan(connection, self._factors)
         store = Store(plan)
+        if not self._registered.ready:
+            see(connection)
         remade = store.remake_requested(connection)
         fleet = plan.fleet
         self._log.info("registry", version=fleet.version, devices=len(fleet), devices_remade=remade)

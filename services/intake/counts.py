@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.reading import SIGNED_VALUE
+from services.store.statuses import keep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
     from ingest.decode import Rejected
-    from ingest.model import Frame
+    from ingest.model import Fleet, Frame
     from ingest.pipeline import Admitted
     from services.metrics import Metrics
     from services.store.commit import Committed
+    from services.store.statuses import Said
 
 
 def count_messages(
@@ -54,6 +58,7 @@ def count_commit(metrics: Metrics, committed: Committed) -> None:
 
 
 _TOLD = 1_000
+_SHOWN = 80
 
 
 class Ignored:
@@ -71,4 +76,25 @@ class Ignored:
             self._told.add(key)
             self._log.warning(
                 "channel ignored", device_class=key[0], profile=key[1], channel=key[2][:80]
+            )
+
+
+class Statuses:
+    """Keeps what principals say of themselves; what cannot be used is told once a principal."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._told: set[str] = set()
+
+    def keep(self, connection: Connection[TupleRow], fleet: Fleet, said: Iterable[Said]) -> None:
+        """Keep the last word of each registered principal."""
+        for one in keep(connection, fleet, said):
+            if one.principal in self._told or len(self._told) >= _TOLD:
+                continue
+            self._told.add(one.principal)
+            known = one.principal in fleet.by_id
+            self._log.warning(
+                "status ignored",
+                principal=one.principal[:_SHOWN],
+                why='not {"state": "online"} or "offline"' if known else "not in the registry",
             )

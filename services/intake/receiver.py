@@ -25,6 +25,7 @@ from services.clock import now_us
 from services.intake.patience import GaveUpError
 from services.intake.receipts import Receipts
 from services.intake.registered import CHECK_S
+from services.intake.statuses import part_statuses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ingest.mqtt.inbox import Inbox
     from ingest.reading import Reading
     from services.metrics import Metrics
+    from services.store.statuses import Said
 
 BATCH = 10_000
 IN_FLIGHT = 2
@@ -67,6 +69,9 @@ class Sink(Protocol):
 
     def look(self) -> None:
         """Look for a new registry version while no message comes."""
+
+    def hear(self, said: list[Said]) -> None:
+        """Note what principals say of themselves."""
 
     def commands(self) -> list[tuple[str, bytes]]:
         """Return what devices are to be told now: topics and payloads."""
@@ -120,6 +125,7 @@ class Receiver:
         self._todo: queue.Queue[Inbox | None] = queue.Queue(IN_FLIGHT)
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._commands: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        self._said: queue.SimpleQueue[list[Said]] = queue.SimpleQueue()
         self._receipts = Receipts()
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._failure: BaseException | None = None
@@ -202,6 +208,10 @@ class Receiver:
             inbox = self._session.take(self._batch, now_us())
             if inbox is None:
                 return
+            if said := part_statuses(inbox):
+                self._said.put(said)
+            if not len(inbox):
+                continue
             self._pending += 1
             self._metrics.unacked.inc(len(inbox))
             self._todo.put(inbox)
@@ -273,11 +283,13 @@ class Receiver:
                     inbox = self._todo.get(timeout=CHECK_S)
                 except queue.Empty:
                     self._sink.look()
+                    self._hear()
                     self._gather()
                     continue
                 if inbox is None:
                     break
                 self._done.put(self._sink.store(inbox))
+                self._hear()
                 self._gather()
                 self._wake()
         except GaveUpError:
@@ -285,6 +297,11 @@ class Receiver:
         except BaseException as error:  # noqa: BLE001 (the main thread raises it)
             self._failure = error
         self._wake()
+
+    def _hear(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._sink.hear(self._said.get_nowait())
 
     def _gather(self) -> None:
         for message in self._sink.commands():

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 MAX_RATED_W = 10**12
 MAX_EXPECTED = 10**15
+MAX_CADENCE_S = 31 * 86_400
 YEARS = 1990, 2200
 # read, transcribed, second-hand, back-solved, from memory
 CERTAINTIES = ("R", "T", "r", "B", "M")
@@ -69,7 +70,7 @@ def device(row: Row) -> Device:
         installed=row.required("installed", row.moment("installed"), "a time with its offset"),
         removed=row.moment("removed"),
         serial=row.optional("serial"),
-        attributes=row.mapping("attributes"),
+        attributes=_attributes(row),
         calibrations=_list(
             row, "calibrations", _calibration, lambda c: (c.performed, c.certificate)
         ),
@@ -80,6 +81,18 @@ def device(row: Row) -> Device:
         check_of=row.identifier("check_of") if row.has("check_of") else None,
         check_percent=_share(row),
     )
+
+
+def _attributes(row: Row) -> dict[str, Any]:
+    found = row.mapping("attributes")
+    cadence = found.get("cadence_s")
+    whole = isinstance(cadence, int | Decimal) and not isinstance(cadence, bool)
+    if cadence is not None and not (whole and 1 <= cadence <= MAX_CADENCE_S):
+        row.problem(
+            "attributes",
+            f"cadence_s {cadence!r} is not a number of seconds from 1 to {MAX_CADENCE_S}",
+        )
+    return found
 
 
 def topic(row: Row) -> Topic:

@@ -23,6 +23,7 @@ from services.store import derived, late, letters, marks, readings, seals, signe
 from services.store.binary_copy import Words
 from services.store.derived import BindingWords
 from services.store.quality import Quality
+from services.store.seen import Seen
 from services.store.touched import Touched
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Store:
         self._scratch = MeterState(len(plan.fleet))
         self._ids = Words.of([d.id for d in plan.fleet.devices] or [""])
         self._quality = Quality(plan, self._ids)
+        self._seen = Seen(plan.fleet)
         self._words = BindingWords(plan.bindings)
 
     def commit(
@@ -103,11 +105,19 @@ class Store:
             return self._commit(connection, frames, rejected, messages, first, trust=True)
         except UniqueViolation:
             # somebody else stored rows that we took for new: look again, merge all
-            self.state.forget()
+            self._forget()
             return self._commit(connection, frames, rejected, messages, first, trust=False)
         except BaseException:
-            self.state.forget()
+            self._forget()
             raise
+
+    def flush(self, connection: Connection[TupleRow]) -> None:
+        """Write who was heard last, while no batch comes."""
+        self._seen.flush(connection)
+
+    def _forget(self) -> None:
+        self.state.forget()
+        self._seen.forget()
 
     def remake(self, connection: Connection[TupleRow], from_us: dict[int, int]) -> Committed:
         """Make derived rows again from stored readings, and remember where they end."""
@@ -202,12 +212,14 @@ class Store:
             self._write(cursor, settled, out)
             remade = self._remake(cursor, changed, out) if changed else None
             self._settle_stations(cursor, touched, settled, remade, out)
+            seen = self._seen.observe(cursor, frames, messages)
             seals.note_late(cursor, self.plan.fleet, frames, now_us())
             fleet = self.plan.fleet
             out.rows["dead_letter"] += letters.record(cursor, fleet, out.rejected, messages)
             out.rows["signed_value"] += signed.record(cursor, fleet, rejected, messages)
         settled.metered.apply(self.state)
         flagged.remember()
+        self._seen.remember(seen)
         out.flags = flagged.flags
         if remade is not None:
             remade.remember(self.state, self._scratch)

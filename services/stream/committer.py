@@ -34,6 +34,7 @@ from services.intake.writers import share
 from services.store import offsets, source
 from services.store.commit import Store
 from services.store.offsets import VisitedError
+from services.store.seen import see
 from services.store.source import Source
 from services.stream.homes import Homes
 from services.stream.records import Spoiled, in_sequence, portions
@@ -360,6 +361,8 @@ class StreamCommitter:
         """Make the store of a new version; answer its requests for the devices that are ours."""
         plan = load_plan(connection, self._factors)
         store = Store(plan)
+        if not self._registered.ready:
+            see(connection)
         remade = store.remake_requested(connection, self._confirm, partial(self._mine, plan.fleet))
         fleet = plan.fleet
         self._log.info("registry", version=fleet.version, devices=len(fleet), devices_remade=remade)

@@ -1,0 +1,76 @@
+"""What principals say of themselves on their status topic: the last word of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet
+
+_FIRMWARE = 200
+
+
+class Said(NamedTuple):
+    """A status message and when it came. [us UTC]"""
+
+    principal: str
+    payload: bytes
+    at_us: int
+
+
+class _Status(msgspec.Struct):
+    state: Literal["online", "offline"]
+    firmware: str | None = None
+
+
+_decoder = msgspec.json.Decoder(_Status)
+
+
+def keep(connection: Connection[TupleRow], fleet: Fleet, said: Iterable[Said]) -> list[Said]:
+    """
+    Keep the last word of each principal of the registry.
+
+    Returns
+    -------
+    list of Said
+        Those that cannot be read, or whose principal is not registered.
+    """
+    latest: dict[str, tuple[_Status, int]] = {}
+    unused: list[Said] = []
+    for one in said:
+        try:
+            status = _decoder.decode(one.payload)
+        except msgspec.MsgspecError:
+            unused.append(one)
+            continue
+        if one.principal in fleet.by_id:
+            latest[one.principal] = (status, one.at_us)
+        else:
+            unused.append(one)
+    if latest:
+        names = sorted(latest)
+        words = [latest[name] for name in names]
+        connection.execute(
+            "INSERT INTO principal_status AS s (principal, said, at, firmware)"
+            " SELECT p.name, p.said, to_timestamp(p.at / 1e6), p.firmware"
+            " FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[])"
+            " AS p (name, said, at, firmware)"
+            " ON CONFLICT (principal) DO UPDATE SET said = excluded.said, at = excluded.at,"
+            " firmware = coalesce(excluded.firmware, s.firmware) WHERE excluded.at >= s.at",
+            (
+                names, [status.state for status, _ in words], [at for _, at in words],
+                [_clean(status.firmware) for status, _ in words],
+            ),
+        )  # fmt: skip
+    return unused
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else text.replace("\0", "")[:_FIRMWARE]

@@ -1,0 +1,145 @@
+"""Who is heard, who is not, and whose fault that is."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import psycopg
+import pytest
+
+from ingest.model import Device, Fleet
+from services.store.pool import connect
+from services.store.statuses import Said, keep
+from tests.services.stored_power import commit
+
+S = 1_000_000
+
+
+@pytest.fixture
+def conn(database_url):
+    """A database with a site whose day is UTC's."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO site VALUES ('s', 'S', 20.9, 106.6, 'UTC')")
+        connection.url = database_url
+        yield connection
+
+
+def _device(conn, name, gateway=None, cadence=None):
+    conn.execute(
+        "INSERT INTO device (id, site, class, profile, installed, gateway, attributes) VALUES"
+        " (%s, 's', 'pv_inverter', 'generic', '2020-01-01Z', %s, %s::jsonb)",
+        [name, gateway, "{}" if cadence is None else f'{{"cadence_s": {cadence}}}'],
+    )
+
+
+def _heard(conn, name, ago_s):
+    conn.execute(
+        "INSERT INTO device_seen VALUES (%(d)s, now() - %(s)s * interval '1 s',"
+        " now() - %(s)s * interval '1 s', '-infinity', repeat('0', 100)::bit(100))"
+        " ON CONFLICT (device_id) DO UPDATE SET last_reading = excluded.last_reading,"
+        " received = excluded.received",
+        {"d": name, "s": ago_s},
+    )
+
+
+def _health(conn):
+    rows = conn.execute("SELECT device_id, state, alarm FROM v_device_health")
+    return {name: (state, alarm) for name, state, alarm in rows}
+
+
+def _say(conn, name, payload, at=None):
+    fleet = Fleet(tuple(Device(n, "s", "pv_inverter") for n in _health(conn)), 1)
+    at_us = int((at or datetime.now(UTC)).timestamp() * 1e6)
+    with connect(conn.url, role="tonne_ingest", autocommit=True) as writer:
+        return keep(writer, fleet, [Said(name, payload, at_us)])
+
+
+def test_a_gateway_that_goes_dark_is_one_alarm(conn):
+    """Five hundred alarms for one modem would teach the control room to ignore them."""
+    _device(conn, "gw")
+    for k in range(500):
+        _device(conn, f"d{k}", gateway="gw")
+        _heard(conn, f"d{k}", 10_000)
+    health = _health(conn)
+    assert [name for name, (_, alarm) in health.items() if alarm] == ["gw"]
+    assert {state for state, _ in health.values()} == {"offline"}
+
+
+def test_one_silent_device_behind_a_gateway_that_speaks_is_its_own_alarm(conn):
+    """A dead inverter would hide behind a gateway that is well."""
+    _device(conn, "gw")
+    for name, ago in (("a", 10), ("b", 10_000)):
+        _device(conn, name, gateway="gw")
+        _heard(conn, name, ago)
+    assert _health(conn) == {
+        "gw": ("online", False), "a": ("online", False), "b": ("offline", True),
+    }  # fmt: skip
+
+
+def test_a_dark_gateway_behind_a_dark_gateway_is_one_alarm(conn):
+    """A site's router takes its cabinets' gateways with it."""
+    _device(conn, "router")
+    _device(conn, "cabinet", gateway="router")
+    _device(conn, "inv", gateway="cabinet")
+    _heard(conn, "inv", 100_000)
+    assert [n for n, (_, alarm) in _health(conn).items() if alarm] == ["router"]
+
+
+def test_the_expected_cadence_says_what_is_late(conn):
+    """A meter that sends every ten seconds is dead long before half an hour is over."""
+    for name, cadence, ago in (("fast", 10, 30), ("dead", 10, 90), ("usual", None, 90)):
+        _device(conn, name, cadence=cadence)
+        _heard(conn, name, ago)
+    states = {name: state for name, (state, _) in _health(conn).items()}
+    assert states == {"fast": "late", "dead": "offline", "usual": "online"}
+
+
+def test_a_will_counts_at_once_and_the_next_reading_takes_it_back(conn):
+    """A cut cable would be seen only when the cadence is over, or a device called dead forever."""
+    _device(conn, "d")
+    _heard(conn, "d", 20)
+    assert _say(conn, "d", b'{"state":"offline"}') == []
+    assert _health(conn)["d"] == ("offline", True)
+    _heard(conn, "d", -1)
+    assert _health(conn)["d"] == ("online", False)
+    assert _say(conn, "d", b'{"state":"online","firmware":"1.4.2"}') == []
+    assert conn.execute("SELECT firmware FROM v_device_health").fetchone() == ("1.4.2",)
+
+
+@pytest.mark.parametrize("payload", [b"", b"offline", b'{"state":"dead"}', b"\xff", b"[1]"])
+def test_a_status_that_says_nothing_changes_nothing(conn, payload):
+    """A misspelt birth would end the thread that stores readings."""
+    _device(conn, "d")
+    assert len(_say(conn, "d", payload)) == 1
+    assert len(_say(conn, "stranger", b'{"state":"online"}')) == 1
+    assert conn.execute("SELECT count(*) FROM principal_status").fetchone() == (0,)
+
+
+def test_completeness_counts_quarter_hours_with_a_reading(conn):
+    """A day that is half missing would look whole, or grow with each repetition."""
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    begin, now_us = int(midnight.timestamp()) * S, int(now.timestamp() * 1e6)
+    passed = -(-(now_us - begin) // (900 * S))
+    quarters = np.arange(0, passed, 2)
+    times = np.minimum(begin + quarters * 900 * S + S, now_us)
+    for name in ("whole", "parts"):
+        _device(conn, name)
+    commit(conn.url, "whole", times, np.zeros(len(times)), now_us)
+    for k in [*range(len(times))[::-1], 0]:
+        commit(conn.url, "parts", times[k : k + 1], [0.0], now_us)
+    shares = conn.execute("SELECT completeness_today FROM v_device_health").fetchall()
+    assert shares == [(pytest.approx(len(quarters) / passed, abs=1.5 / passed),)] * 2
+
+
+def test_the_newest_time_is_found_again_after_a_crash(conn):
+    """A device that spoke a second before a power cut would be called late."""
+    _device(conn, "d")
+    now_us = int(datetime.now(UTC).timestamp() * 1e6)
+    commit(conn.url, "d", np.array([now_us - 9_000 * S]), [1.0], now_us)
+    conn.execute(
+        "INSERT INTO reading_pv_inverter (device_id, time, active_power_w) VALUES ('d', now(), 1)"
+    )
+    assert _health(conn)["d"][0] == "offline"
+    with connect(conn.url, role="tonne_ingest", autocommit=True) as writer:
+        writer.execute("SELECT tonne_see_devices()")
+    assert _health(conn)["d"][0] == "online"

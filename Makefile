@@ -15,9 +15,11 @@ demo: setup ## From meter to verified tonne, in .tonne; ARGS=--once ends by itse
 	@$(BIN)/tonne demo $(ARGS)
 
 test: lint ## Lint, then all tests against real servers; ARGS go to pytest
+	@sh deploy/test_packages.sh
 	$(BIN)/python -m pytest $(ARGS)
 
 coverage: setup ## All tests with branch coverage; ARGS go to pytest
+	@sh deploy/test_packages.sh
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 lint: setup ## Style, types and who may import whom

@@ -18,6 +18,7 @@ from services.cli.database import database_url
 from services.cli.errors import Exit
 from services.cli.findings import finding
 from services.cli.period import show_closed
+from services.cli.report import report
 from services.issuer import close, keys, life
 from services.settings import Settings
 from services.store import statements
@@ -262,6 +263,7 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str) -> None:
 
 
 statement.add_command(finding)
+statement.add_command(report)
 
 
 @statement.command("status-list")

@@ -109,10 +109,10 @@ class ReadingsFile:
             yield _table(kept, self._schema, "time")
 
 
-def read_intervals(path: Path) -> Table:
+def read_intervals(source: Path | BinaryIO) -> Table:
     """Read what `write_intervals` wrote; InputError as for readings."""
     schema = interval_schema()
-    with _opened(path, schema) as file, _legible():
+    with _opened(source, schema) as file, _legible():
         return _table(file.read(), schema, "start")
 
 
@@ -165,12 +165,12 @@ def _write(out: BinaryIO, columns: Iterable[Any], schema: Any) -> None:
 
 
 @contextmanager
-def _opened(path: Path, schema: Any) -> Iterator[Any]:
+def _opened(source: Path | BinaryIO, schema: Any) -> Iterator[Any]:
     """Open a file whose columns and row groups are as they are written here."""
     from pyarrow import parquet  # noqa: PLC0415
 
     with _legible():
-        file = parquet.ParquetFile(path, read_dictionary=["device"])
+        file = parquet.ParquetFile(source, read_dictionary=["device"])
     with file:
         found = file.schema.to_arrow_schema()
         if not _fits(found, schema):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -20,10 +20,20 @@ def keep(conn: Connection[TupleRow], statement: str, files: Mapping[str, bytes])
         )
 
 
-def kept(conn: Connection[TupleRow], statement: str) -> dict[str, bytes]:
-    """Return what was kept of a statement: file name to bytes; empty before it is verified."""
+def kept(
+    conn: Connection[TupleRow], statement: str, names: Sequence[str] | None = None
+) -> dict[str, bytes]:
+    """
+    Return what was kept of a statement: file name to bytes; empty before it is verified.
+
+    Parameters
+    ----------
+    names : sequence of str, optional
+        Only these files.
+    """
     rows = conn.execute(
-        "SELECT name, content FROM statement_evidence WHERE statement_id = %s ORDER BY name",
-        [statement],
+        "SELECT name, content FROM statement_evidence WHERE statement_id = %s"
+        " AND (%s::text[] IS NULL OR name = ANY(%s)) ORDER BY name",
+        [statement, *(2 * [None if names is None else list(names)])],
     )
     return {name: bytes(content) for name, content in rows}

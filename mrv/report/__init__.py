@@ -1,0 +1,12 @@
+"""
+Reports for people: a statement and its verification as workbook and as PDF.
+
+A report says nothing that the signed documents and their evidence do not say.
+The same documents give the same bytes, whoever makes it and whenever.
+"""
+
+from mrv.report.facts import Facts
+from mrv.report.made import MEDIA_TYPES, Format, make
+from mrv.report.words import LANGUAGES
+
+__all__ = ["LANGUAGES", "MEDIA_TYPES", "Facts", "Format", "make"]

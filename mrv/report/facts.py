@@ -1,0 +1,176 @@
+"""What a report is made of: the documents, and sums of their evidence by day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mrv.calendar import instant_us, local_date
+from mrv.methodologies import find
+from mrv.report.day_sums import Day, day_sums
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ingest.model import IntervalRows
+    from mrv.model import Factors, Methodology
+    from mrv.statement.plan import MonitoringPlan
+
+_NONE = Fraction(0)
+
+
+@dataclass(frozen=True)
+class Line:
+    """
+    A device in its role in one local calendar year: a row of the calculation.
+
+    Attributes
+    ----------
+    parameter : int
+        Its place in the statement's `monitoredParameters`.
+    first, last : int
+        Its days, as places in `Facts.days`, half-open.
+    deductions, gaps : tuple of int
+        Places in the statement's lists.
+    """
+
+    parameter: int
+    year: int
+    first: int
+    last: int
+    metered: int
+    deductions: tuple[int, ...]
+    gaps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """
+    What a report is made of.
+
+    Attributes
+    ----------
+    statement : mapping
+        The credential; signed, but for a draft.
+    verification : mapping or None
+        The verifier's credential.
+    plan : MonitoringPlan
+    rows : IntervalRows
+        Of the period; devices by their place in the plan.
+    factors : Factors
+        All factors of the kinds that were used.
+    state : str
+        As `mrv.statement.life` names it.
+    raised : tuple of mapping
+        Findings so far, as `Record.to_json` writes them.
+    log_index : int or None
+        Where the log holds it.
+    superseded_by : str or None
+    """
+
+    statement: Mapping[str, Any]
+    verification: Mapping[str, Any] | None
+    plan: MonitoringPlan
+    rows: IntervalRows
+    factors: Factors
+    state: str
+    raised: tuple[Mapping[str, Any], ...] = ()
+    log_index: int | None = None
+    superseded_by: str | None = None
+
+    @property
+    def subject(self) -> Mapping[str, Any]:
+        """The statement's `credentialSubject`."""
+        found: Mapping[str, Any] = self.statement["credentialSubject"]
+        return found
+
+    @property
+    def name(self) -> str:
+        """The statement's id."""
+        return str(self.subject["statement"])
+
+    @property
+    def timezone(self) -> str:
+        """Zone whose days and years are counted."""
+        return self.plan.project.timezone
+
+    @property
+    def parameters(self) -> list[Mapping[str, Any]]:
+        """The statement's monitored parameters."""
+        found: list[Mapping[str, Any]] = self.subject["monitoredParameters"]
+        return found
+
+    @property
+    def findings(self) -> Sequence[Mapping[str, Any]]:
+        """Findings and remarks: what the verifier signed, before that what is raised so far."""
+        if self.verification is None:
+            return self.raised
+        found: list[Any] = self.verification["credentialSubject"]["findings"]
+        # before findings were signed documents, remarks were plain texts
+        return [{"kind": "OBS", "text": one} if isinstance(one, str) else one for one in found]
+
+    @cached_property
+    def methodology(self) -> Methodology:
+        """The methodology of the statement's version."""
+        said = self.subject["methodology"]
+        return find(said["id"], said["version"])
+
+    @cached_property
+    def days(self) -> list[Day]:
+        """Daily sums, by monitored parameter and local day."""
+        return day_sums(self.parameters, self.rows, self.plan.fleet(), self.timezone)
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """Rows of the calculation, by local calendar year and monitored parameter."""
+        found: dict[tuple[int, int], list[int]] = {}
+        for place, day in enumerate(self.days):
+            found.setdefault((day.day.year, day.parameter), []).append(place)
+        deductions, gaps = (self._by_line(self.subject[n]) for n in ("deductions", "gaps"))
+        return [
+            Line(
+                parameter,
+                year,
+                places[0],
+                places[-1] + 1,
+                sum(self.days[i].value or 0 for i in places),
+                tuple(deductions.get((year, parameter), ())),
+                tuple(gaps.get((year, parameter), ())),
+            )
+            for (year, parameter), places in sorted(found.items())
+        ]
+
+    def _by_line(self, entries: list[Mapping[str, Any]]) -> dict[tuple[int, int], list[int]]:
+        """Places of gaps or deductions by year and parameter; each lies within one year."""
+        serving: dict[str, list[tuple[int, int, int]]] = {}
+        for place, one in enumerate(self.parameters):
+            begin, end = (instant_us(one[edge], "UTC") for edge in ("from", "to"))
+            serving.setdefault(one["device"], []).append((place, begin, end))
+        found: dict[tuple[int, int], list[int]] = {}
+        for place, entry in enumerate(entries):
+            begin = instant_us(entry["from"], "UTC")
+            year = local_date(begin, self.timezone).year
+            whose = [p for p, first, last in serving[entry["device"]] if first <= begin < last]
+            for parameter in whose[:1]:
+                found.setdefault((year, parameter), []).append(place)
+        return found
+
+    def deducted(self, line: Line) -> Fraction:
+        """What meter errors and the design took from a line. [base unit]"""
+        return self._sum("deductions", "quantity", line.deductions)
+
+    def substituted(self, line: Line) -> Fraction:
+        """What was put in for a line's gaps. [base unit]"""
+        return self._sum("gaps", "substituted", line.gaps)
+
+    def counted(self, line: Line) -> Fraction:
+        """What of a line goes into the equation. [base unit]"""
+        if self.parameters[line.parameter]["side"] == "baseline":
+            return line.metered - self.deducted(line)
+        return line.metered + self.deducted(line) + self.substituted(line)
+
+    def _sum(self, what: str, key: str, places: tuple[int, ...]) -> Fraction:
+        entries = self.subject[what]
+        return sum((Fraction(entries[i][key]) for i in places), start=_NONE)

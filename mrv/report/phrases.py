@@ -1,0 +1,84 @@
+"""Short phrases of a statement in a reader's language; what no pattern knows stays as signed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mrv.report.words import Words
+
+DASH = "\N{EN DASH}"
+# base unit: what people are shown it in, how many base units that is
+SHOWN = {"Wh": ("MWh", 10**6), "m": ("km", 1000), "mL": ("m3", 10**6), "g": ("t", 10**6)}
+_REASONS = (
+    ("reason.none", re.compile("no calibration")),
+    ("reason.expired", re.compile("certificate (.+) has expired")),
+    ("reason.before", re.compile("before certificate (.+)")),
+    ("reason.design", re.compile("above the design of ([0-9]+):.*")),
+)
+_WHAT = {"energy [kWh]": "what.energy_kwh", "reduction [t]": "what.reduction_t"}
+
+
+def quantity(one: Mapping[str, Any], words: Words) -> str:
+    """Name of a monitored parameter's quantity."""
+    return words.get(f"quantity.{one['parameter']}", one["parameter"])
+
+
+def role(one: Mapping[str, Any], words: Words) -> str:
+    """Name of a device's role."""
+    return words.get(f"role.{one['role']}", one["role"])
+
+
+def rule(gap: Mapping[str, Any], words: Words) -> str:
+    """Rule that a gap was charged by."""
+    side = gap["rule"].partition(" ")[0]
+    return words.get(f"rule.{side}", gap["rule"])
+
+
+def kind(gap: Mapping[str, Any], words: Words) -> str:
+    """Kind of a gap."""
+    return words.get(f"kind.{gap['kind']}", gap["kind"])
+
+
+def reason(deduction: Mapping[str, Any], words: Words) -> str:
+    """Reason of a deduction."""
+    text = str(deduction["reason"])
+    for key, pattern in _REASONS:
+        found = pattern.fullmatch(text)
+        if found:
+            return words.filled(key, *found.groups())
+    return text
+
+
+def what(comparison: Mapping[str, Any], words: Words) -> str:
+    """What a comparison with the design is of."""
+    said = str(comparison["what"])
+    return words[_WHAT[said]] if said in _WHAT else said
+
+
+def certainty(letter: str, words: Words) -> str:
+    """Say what a letter of certainty means."""
+    text = words.get(f"certainty.{letter}", "")
+    return f"{letter}: {text}" if text else letter
+
+
+def yes_no(value: bool | None, words: Words) -> str:
+    """Answer in the language; a dash where it is not asked."""
+    return DASH if value is None else words["yes" if value else "no"]
+
+
+def period(subject: Mapping[str, Any]) -> str:
+    """Local edges of the monitoring period, as the statement says them."""
+    said = subject["monitoringPeriod"]
+    return f"{said['localFrom']} {DASH} {said['localTo']}"
+
+
+def span_of_days(subject: Mapping[str, Any]) -> str:
+    """Local edges, as dates where both are midnight."""
+    edges = [subject["monitoringPeriod"][n] for n in ("localFrom", "localTo")]
+    if all("T00:00:00" in edge for edge in edges):
+        edges = [edge[: len("2026-01-01")] for edge in edges]
+    return f" {DASH} ".join(edges)

@@ -1,0 +1,203 @@
+"""
+From daily sums to tonnes, a row a device and calendar year, each step a column.
+
+A spreadsheet reckons with about fifteen digits.  So a quantity is split into
+whole millions of its unit and a rest, and its emissions into grams and the
+micrograms beyond: every step is a whole number that a spreadsheet holds exactly,
+and a sum of grams over a million is the statement's tonnes to the last decimal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mrv.acceptance import parameters_of
+from mrv.inputs import read
+from mrv.methodologies import unit_reductions
+from mrv.model import Activity
+from mrv.report.phrases import role
+from mrv.report.sheets.grid import FIRST
+from mrv.report.sheets.lists import QUANTITY, SUBSTITUTED, VALUE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrv.report.facts import Facts, Line
+    from mrv.report.sheets.grid import Grid
+    from mrv.report.words import Words
+
+MILLION = 10**6
+COUNTED, GRAMS, MICROGRAMS = 7, 12, 13
+_RATE = 8
+_NAMES = ("year", "device", "role", "unit", "metered", "deducted", "substituted", "counted")
+_STEPS = ("rate", "whole_millions", "rest", "ug", "grams_of_line", "ug_beyond", "emissions_t")
+
+
+@dataclass(frozen=True)
+class Reckoning:
+    """What the rows come to, exactly; `live` where a sheet can follow it to the tonne."""
+
+    facts: Facts
+
+    @cached_property
+    def live(self) -> bool:
+        """Whether emissions are quantity times one rate of six decimals, on the baseline side."""
+        return self.facts.methodology.additive and all(
+            self.facts.parameters[line.parameter]["side"] == "baseline"
+            and (self.rates[i] * MILLION).denominator == 1
+            for i, line in enumerate(self.facts.lines)
+        )
+
+    @cached_property
+    def rates(self) -> list[Fraction]:
+        """Emissions of a million units of each line. [t/MWh, t/1000 km, ...]"""
+        return [self._rate(line) for line in self.facts.lines]
+
+    def _rate(self, line: Line) -> Fraction:
+        facts, one = self.facts, self.facts.parameters[line.parameter]
+        needs = facts.methodology.roles[one["role"]]
+        where = f"device {one['device']}"
+        bound = [
+            d for d in facts.plan.project.devices
+            if (d.device, d.role) == (one["device"], one["role"])
+        ]  # fmt: skip
+        params = read(needs.params, bound[0].params, where)
+        unit = unit_reductions(
+            facts.methodology, one["role"], params, self.own, facts.factors, line.year
+        )
+        return (unit.baseline_t if needs.side == "baseline" else unit.project_t) * MILLION
+
+    @cached_property
+    def own(self) -> Any:
+        """Parameters of the project, as the methodology takes them."""
+        project = self.facts.plan.project
+        return parameters_of(self.facts.methodology, project.parameters, project.id)
+
+    def micrograms(self, place: int) -> int:
+        """Baseline emissions of a line, whole micrograms. [ug]"""
+        exact = self.facts.counted(self.facts.lines[place]) * self.rates[place] * MILLION
+        return exact.numerator // exact.denominator
+
+    def inputs(self, year: int) -> dict[str, Any]:
+        """Inputs of the methodology's equation in a year."""
+        facts = self.facts
+        activities = []
+        for line in facts.lines:
+            if line.year == year:
+                one = facts.parameters[line.parameter]
+                activities.append(Activity(one["role"], {}, facts.counted(line)))
+        return dict(facts.methodology.inputs_of(activities, self.own, facts.factors, year))
+
+
+def calculation(
+    sheet: Grid, reckoning: Reckoning, words: Words, others: tuple[Grid, Grid, Grid], rates: Rates
+) -> None:
+    """
+    Write the sheet.
+
+    Parameters
+    ----------
+    others : tuple of Grid
+        Days, gaps, deductions.
+    """
+    facts = reckoning.facts
+    sheet.title(words["calculation"], words["calculation_note" if reckoning.live else "not_live"])
+    names = (*_NAMES, *_STEPS) if reckoning.live else _NAMES
+    sheet.head(FIRST - 1, [words[n] for n in names], frozen=True)
+    for place, line in enumerate(facts.lines):
+        row = FIRST + place
+        _quantity(sheet, row, facts, line, words, others)
+        if reckoning.live:
+            _emissions(sheet, row, reckoning, place, rates)
+    if not reckoning.live:
+        _inputs(sheet, FIRST + len(facts.lines) + 2, reckoning, words)
+
+
+def _quantity(
+    sheet: Grid, row: int, facts: Facts, line: Line, words: Words, others: tuple[Grid, Grid, Grid]
+) -> None:
+    days, gaps, deductions = others
+    one = facts.parameters[line.parameter]
+    sheet.row(row, [(line.year, "year"), (one["device"], "text"), (role(one, words), "text"),
+                    (one["unit"], "text")])  # fmt: skip
+    span = days.span(FIRST + line.first, FIRST + line.last, VALUE)
+    sheet.formula(row, 4, f"=SUM({span})", line.metered, "whole")
+    taken = _sum_of(deductions, line.deductions, QUANTITY)
+    sheet.formula(row, 5, taken, facts.deducted(line), "six")
+    sheet.formula(row, 6, _sum_of(gaps, line.gaps, SUBSTITUTED), facts.substituted(line), "six")
+    metered, deducted, substituted = (sheet.cell(row, c) for c in (4, 5, 6))
+    baseline = one["side"] == "baseline"
+    net = f"{metered}-{deducted}" if baseline else f"{metered}+{deducted}+{substituted}"
+    sheet.formula(row, COUNTED, f"=ROUND({net},6)", facts.counted(line), "six")
+
+
+def _sum_of(sheet: Grid, places: Sequence[int], column: int) -> str:
+    """Formula that adds cells of a list: runs of rows as spans, so that it stays short."""
+    spans = []
+    begin = 0
+    for i in range(1, len(places) + 1):
+        if i == len(places) or places[i] != places[i - 1] + 1:
+            spans.append(sheet.span(FIRST + places[begin], FIRST + places[i - 1] + 1, column))
+            begin = i
+    return f"=SUM({','.join(spans)})" if spans else "=0"
+
+
+def _emissions(sheet: Grid, row: int, reckoning: Reckoning, place: int, rates: Rates) -> None:
+    rate, counted = reckoning.rates[place], reckoning.facts.counted(reckoning.facts.lines[place])
+    whole = counted // MILLION
+    rest = counted - whole * MILLION
+    ug = round(rest * rate * MILLION)
+    grams = int(whole * rate * MILLION) + ug // MILLION
+    sheet.formula(row, _RATE, rates.formula(rate), rate, "six")
+    cells = {c: sheet.cell(row, c) for c in range(COUNTED, MICROGRAMS)}
+    sheet.formula(row, 9, f"=INT({cells[7]}/1000000)", whole, "whole")
+    sheet.formula(row, 10, f"=ROUND({cells[7]}-{cells[9]}*1000000,6)", rest, "six")
+    sheet.formula(row, 11, f"=ROUND({cells[10]}*{cells[8]}*1000000,0)", ug, "whole")
+    sheet.formula(
+        row, GRAMS, f"=ROUND({cells[9]}*{cells[8]}*1000000,0)+INT({cells[11]}/1000000)",
+        grams, "whole",
+    )  # fmt: skip
+    sheet.formula(
+        row, MICROGRAMS, f"={cells[11]}-INT({cells[11]}/1000000)*1000000", ug % MILLION, "whole"
+    )
+    sheet.formula(row, 14, f"={cells[12]}/1000000", Fraction(grams, MILLION), "six")
+
+
+class Rates:
+    """
+    Where a rate stands: the cell of a factor or a fixed parameter of that value.
+
+    Parameters
+    ----------
+    cells : sequence of (Fraction, str)
+        Values, and the addresses that they stand at.
+    """
+
+    def __init__(self, cells: Sequence[tuple[Fraction, str]]) -> None:
+        self._cells = dict(reversed(cells))
+
+    def formula(self, rate: Fraction) -> str:
+        """Formula of a rate; a plain number where it is neither."""
+        return f"={self._cells[rate]}" if rate in self._cells else f"={float(rate)!r}"
+
+
+def _inputs(sheet: Grid, row: int, reckoning: Reckoning, words: Words) -> None:
+    """Write what the equation was given; what it gives stands in the statement."""
+    facts = reckoning.facts
+    sheet.text(row, 0, words["equation_inputs"], "part")
+    names = ("year", "input", "description", "symbol", "value", "unit", "source")
+    sheet.head(row + 1, [words[n] for n in names])
+    at = row + 2
+    for year in sorted({line.year for line in facts.lines}):
+        for key, value in reckoning.inputs(year).items():
+            spec = facts.methodology.inputs.get(key)
+            said = [getattr(spec, name, "") for name in ("meaning", "symbol", "unit", "source")]
+            if isinstance(value, int | Fraction):
+                sheet.row(at, [
+                    (year, "year"), (key, "text"), (said[0], "text"), (said[1], "text"),
+                    (value, "six"), (said[2], "text"), (said[3], "text"),
+                ])  # fmt: skip
+                at += 1

@@ -1,0 +1,146 @@
+"""One sheet: cells by kind, so that no text of a document ever becomes a formula."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from xlsxwriter.utility import xl_rowcol_to_cell
+
+from mrv.report.legible import legible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from xlsxwriter import Workbook
+
+    from mrv.report.words import Words
+
+# the first row of a list, below title, note, empty row and head
+FIRST = 4
+MOST_ROWS = 1_048_576
+_BASE = {"font_name": "Arial", "font_size": 10, "valign": "top"}
+_EDGE = {"border": 1, "border_color": "#BFBFBF"}
+_STYLES: dict[str, dict[str, Any]] = {
+    "title": {"bold": True, "font_size": 14},
+    "part": {"bold": True, "font_size": 11, "font_color": "#1F4E79"},
+    "note": {"italic": True, "font_color": "#595959"},
+    "said": {},
+    "head": {"bold": True, "bg_color": "#DDEBF7", "text_wrap": True, "valign": "vcenter", **_EDGE},
+    # a quote prefix keeps a name such as =cmd a text when somebody edits the cell
+    "text": {"text_wrap": True, "quote_prefix": True, "indent": 1, **_EDGE},
+    "missing": {"italic": True, "font_color": "#9C5700", "bg_color": "#FFF2CC", **_EDGE},
+    "year": {"num_format": "0", **_EDGE},
+    "whole": {"num_format": "#,##0", **_EDGE},
+    "six": {"num_format": "#,##0.000000", **_EDGE},
+    "plain": {"num_format": "0.######", **_EDGE},
+    "share": {"num_format": "0.00%", **_EDGE},
+    "hours": {"num_format": "0.00", **_EDGE},
+    "result": {"num_format": "#,##0", "bold": True, "bg_color": "#E2EFDA", **_EDGE},
+}
+Value = Fraction | int | str | None
+
+
+class Styles:
+    """The formats of a workbook, each made once."""
+
+    def __init__(self, book: Workbook) -> None:
+        self._made = {name: book.add_format({**_BASE, **more}) for name, more in _STYLES.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a format."""
+        return self._made[name]
+
+
+class Grid:
+    """
+    A sheet.
+
+    Parameters
+    ----------
+    name : str
+        As formulas of other sheets name it.
+    widths : sequence of int
+        Of the columns. [characters]
+    footer : str
+        What stands at the foot of each printed page, beside the sheet's name.
+    """
+
+    def __init__(
+        self,
+        book: Workbook,
+        styles: Styles,
+        words: Words,
+        name: str,
+        widths: Sequence[int],
+        footer: str,
+    ) -> None:
+        self.name = name
+        self._styles = styles
+        self._words = words
+        self._sheet = book.add_worksheet(name)
+        for column, width in enumerate(widths):
+            self._sheet.set_column(column, column, width)
+        self._sheet.hide_gridlines(2)
+        self._sheet.set_landscape()
+        self._sheet.set_paper(9)  # A4
+        self._sheet.fit_to_pages(1, 0)
+        self._sheet.set_margins(left=0.4, right=0.4, top=0.6, bottom=0.6)
+        self._sheet.set_footer(f"&L{footer}&C&A&R&P / &N")
+
+    def title(self, text: str, note: str) -> None:
+        """Write what the sheet is, and what there is to know about it."""
+        self.text(0, 0, text, "title")
+        self.text(1, 0, note, "note")
+
+    def head(self, row: int, texts: Iterable[str], *, frozen: bool = False) -> None:
+        """Write the head of a table; a frozen one stays in sight, on paper too."""
+        for column, text in enumerate(texts):
+            self.text(row, column, text, "head")
+        if frozen:
+            self._sheet.freeze_panes(row + 1, 0)
+            self._sheet.repeat_rows(row)
+
+    def text(self, row: int, column: int, text: str | None, style: str = "text") -> None:
+        """Write a text; None is written as not stated."""
+        if text is None:
+            self._sheet.write_string(
+                row, column, self._words["not_stated"], self._styles["missing"]
+            )
+        else:
+            self._sheet.write_string(row, column, legible(text), self._styles[style])
+
+    def missing(self, row: int, column: int) -> None:
+        """Say that there is no figure."""
+        self._sheet.write_string(row, column, self._words["missing"], self._styles["missing"])
+
+    def number(self, row: int, column: int, value: Value, style: str) -> None:
+        """Write a number, given exactly; None is missing, not zero."""
+        if value is None:
+            self.missing(row, column)
+        else:
+            self._sheet.write_number(row, column, float(Fraction(value)), self._styles[style])
+
+    def formula(
+        self, row: int, column: int, formula: str, value: Fraction | int | str, style: str
+    ) -> None:
+        """Write a formula and what it comes to."""
+        cached = value if isinstance(value, str) else float(value)
+        self._sheet.write_formula(row, column, formula, self._styles[style], cached)
+
+    def row(self, row: int, cells: Sequence[tuple[Value, str]], first: int = 0) -> None:
+        """Write texts and numbers next to each other, each with its style."""
+        for column, (value, style) in enumerate(cells, first):
+            if style in {"text", "head"}:
+                self.text(row, column, None if value is None else str(value), style)
+            else:
+                self.number(row, column, value, style)
+
+    def cell(self, row: int, column: int) -> str:
+        """Address of a cell, for formulas on any sheet."""
+        return f"'{self.name}'!{xl_rowcol_to_cell(row, column)}"
+
+    def span(self, first: int, last: int, column: int) -> str:
+        """Address of cells [first, last) of a column."""
+        begin, end = xl_rowcol_to_cell(first, column), xl_rowcol_to_cell(last - 1, column)
+        return f"'{self.name}'!{begin}:{end}"

@@ -1,0 +1,152 @@
+"""Where the parts of the JCM's sheets stand, and what both the plan and the report say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from mrv.calendar import instant_us, local_text
+from mrv.report.opinion import state
+from mrv.report.phrases import DASH, SHOWN, period, quantity, role
+from mrv.report.sheets.grid import FIRST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mrv.report.facts import Facts
+    from mrv.report.sheets.grid import Grid, Value
+    from mrv.report.words import Words
+
+TABLE_1_AT = FIRST + 6
+TABLE_1 = ("form_a", "form_b", "form_c", "form_d", "form_e", "form_f", "form_g", "form_h",
+           "form_i", "form_j")  # fmt: skip
+_TABLE_2 = ("parameter", "description", "value", "unit", "form_f", "source", "comment")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """
+    Rows at which the parts of a sheet begin.
+
+    Parameters
+    ----------
+    first : int
+        Column of (b), at which Table 2 begins too.
+    """
+
+    facts: Facts
+    first: int
+
+    @property
+    def table_2(self) -> int:
+        """Head of Table 2."""
+        return TABLE_1_AT + len(self.facts.parameters) + 3
+
+    @property
+    def fixed(self) -> int:
+        """First fixed parameter, whose values the calculation may refer to."""
+        return self.table_2 + 1
+
+    @property
+    def value(self) -> int:
+        """Column of a fixed parameter's value."""
+        return self.first + 2
+
+    @property
+    def table_3(self) -> int:
+        """Head of Table 3."""
+        return self.fixed + max(1, len(self.facts.subject["fixedParameters"])) + 4
+
+
+def general(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write what the sheet is of."""
+    subject = facts.subject
+    method = subject["methodology"]
+    zone = subject["monitoringPeriod"]["timezone"]
+    rows = (
+        (words["project"], f"{subject['project']['name']} ({subject['project']['id']})"),
+        (words["methodology"], f"{method['id']} {method['version']}: {method['title']}"),
+        (words["period"], f"{period(subject)} ({words['half_open']}; {zone})"),
+        (words["statement"], f"{facts.name} ({state(facts, words)})"),
+    )  # fmt: skip
+    for row, (name, value) in enumerate(rows, 2):
+        sheet.text(row, 0, name, "head")
+        sheet.text(row, 1, value, "said")
+
+
+def monitored_cells(
+    facts: Facts, place: int, value: tuple[Value, str], words: Words
+) -> list[tuple[Value, str]]:
+    """Columns (a) to (j) of Table 1."""
+    one = facts.parameters[place]
+    return [
+        (str(place + 1), "text"),
+        (one["symbol"] or one["parameter"], "text"),
+        (f"{quantity(one, words)}, {one['device']} ({role(one, words)})", "text"),
+        value,
+        (f"{SHOWN[one['unit']][0]}/p", "text"),
+        (f"{words['option']} {one['monitoringOption']}", "text"),
+        (one["source"], "text"),
+        (_method(one, words), "text"),
+        (_frequency(facts, one, words), "text"),
+        (_comment(facts, one, words), "text"),
+    ]
+
+
+def fixed(sheet: Grid, layout: Layout, words: Words) -> None:
+    """Write Table 2: what was fixed ex ante."""
+    at, first = layout.table_2, layout.first
+    sheet.text(at - 1, 0, words["table_2"], "part")
+    sheet.row(at, [(words[n], "head") for n in _TABLE_2], first)
+    entries = layout.facts.subject["fixedParameters"]
+    for row, one in enumerate(entries, at + 1):
+        option = one["monitoringOption"]
+        whose = words["whole_project"] if one["device"] is None else one["device"]
+        sheet.row(row, [
+            (one["symbol"] or one["parameter"], "text"), (one["meaning"], "text"),
+            (Fraction(one["value"]), "plain"), (one["unit"], "text"),
+            (f"{words['option']} {option}" if option else DASH, "text"), (one["source"], "text"),
+            (f"{one['parameter']}, {whose}", "text"),
+        ], first)  # fmt: skip
+    if not entries:
+        sheet.text(at + 1, first, words["none"])
+    sheet.text(at + 1 + max(1, len(entries)), first, words["table_2_factors"], "note")
+
+
+def _method(one: Mapping[str, Any], words: Words) -> str:
+    """Column (h), after the pattern of the JCM's sheets: equipment, recording, calibration."""
+    meter = one["meter"]
+    shown = [
+        f"{words['meter']}: {meter['class']}, {meter['profile']}",
+        f"{words['serial']}: {meter['serial'] or words['not_stated']}",
+        f"{words['accuracy_class']}: {meter['accuracyClass'] or words['not_stated']}",
+    ]
+    certificates = "; ".join(
+        f"{c['certificate']} ({c['performed']} {DASH} {c['validUntil']})"
+        for c in one["calibrations"]
+    )
+    return (
+        f"{', '.join(shown)}. {words['recording']}"
+        f" {words['calibrated']} {certificates or words['no_certificate']}"
+    )
+
+
+def _frequency(facts: Facts, one: Mapping[str, Any], words: Words) -> str:
+    specs = facts.methodology.inputs.values()
+    fields = [s for spec in specs for s in (spec, *getattr(spec, "fields", {}).values())]
+    asked = [s.frequency for s in fields if getattr(s, "symbol", None) == one["symbol"]]
+    wanted = next((text for text in asked if text), None) if one["symbol"] else None
+    said = words["frequency"]
+    return f"{said}; {words['methodology_asks']}: {wanted}" if wanted else said
+
+
+def _comment(facts: Facts, one: Mapping[str, Any], words: Words) -> str:
+    zone = facts.timezone
+    edges = [local_text(instant_us(one[e], "UTC"), zone)[:10] for e in ("from", "to")]
+    percent = words.percent(one["coverage"]["measuredShare"])
+    text = (
+        f"{words['in_service']} {edges[0]} {DASH} {edges[1]}; {words['measured_share']} {percent}"
+    )
+    swaps = one["meter"]["replacements"]
+    return f"{text}; {words['replacements']}: {swaps}" if swaps else text

@@ -1,0 +1,196 @@
+"""Sheets that list the evidence: days, gaps, deductions, certificates, factors, verification."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from mrv.calendar import instant_us, local_text
+from mrv.errors import ReportError
+from mrv.report.opinion import finding_rows, opinion_rows
+from mrv.report.phrases import DASH, certainty, kind, quantity, reason, rule, yes_no
+from mrv.report.sheets.grid import FIRST, MOST_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mrv.report.facts import Facts
+    from mrv.report.sheets.grid import Grid
+    from mrv.report.words import Words
+
+_HOUR_US = 3_600_000_000
+VALUE = 4  # of a day, the column that calculations add up
+QUANTITY = 5  # of a deduction
+SUBSTITUTED = 6  # of a gap
+FACTOR = 2  # value of a factor
+
+
+def days(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write daily sums of each device."""
+    if len(facts.days) > MOST_ROWS - FIRST:
+        raise ReportError(
+            f"{facts.name} has {len(facts.days)} days of devices, a sheet has {MOST_ROWS} rows;"
+            " close shorter periods"
+        )
+    sheet.title(words["days"], words["days_note"])
+    names = ("day", "device", "quantity", "unit", "metered", "measured_share", "measured_h",
+             "estimated_h", "unknown_h", "missing_h")  # fmt: skip
+    sheet.head(FIRST - 1, [words[n] for n in names], frozen=True)
+    for row, day in enumerate(facts.days, FIRST):
+        one = facts.parameters[day.parameter]
+        whole = max(1, day.to_us - day.from_us)
+        times = (day.measured_us, day.estimated_us, day.unknown_us, day.missing_us)
+        sheet.row(
+            row,
+            [
+                (day.day.isoformat(), "text"),
+                (one["device"], "text"),
+                (quantity(one, words), "text"),
+                (one["unit"], "text"),
+                (day.value, "whole"),
+                (Fraction(day.measured_us, whole), "share"),
+                *((Fraction(us, _HOUR_US), "hours") for us in times),
+            ],
+        )
+
+
+def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write each gap, its rule and its cost."""
+    names = ("device", "from", "to", "kind", "time_h", "rule", "substituted", "cost_t",
+             "forgone_t")  # fmt: skip
+    _list(sheet, words, "gaps", names, [
+        [
+            (one["device"], "text"),
+            *_edges(facts, one),
+            (kind(one, words), "text"),
+            (Fraction(one["time_s"]) / 3600, "hours"),
+            (rule(one, words), "text"),
+            (one["substituted"], "six"),
+            (one["cost_t"], "six"),
+            # there is no such figure on the project side
+            (DASH, "text") if one["forgoneAtMost_t"] is None
+            else (one["forgoneAtMost_t"], "six"),
+        ]
+        for one in facts.subject["gaps"]
+    ])  # fmt: skip
+
+
+def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> None:
+    """Write what meter errors and the design took off; live where it is a share of whole days."""
+    names = ("device", "from", "to", "reason", "percent", "deducted", "cost_t")
+    entries = facts.subject["deductions"]
+    _list(sheet, words, "deductions", names, [
+        [
+            (one["device"], "text"),
+            *_edges(facts, one),
+            (reason(one, words), "text"),
+            (one["percent"], "plain"),
+            (one["quantity"], "six"),
+            (one["cost_t"], "six"),
+        ]
+        for one in entries
+    ])  # fmt: skip
+    for place, whole in _whole_days(facts).items():
+        row = FIRST + place
+        days_cells = days_sheet.span(FIRST + whole[0], FIRST + whole[1], VALUE)
+        formula = f"=ROUNDUP(ROUND(SUM({days_cells})*{sheet.cell(row, 4)}/100,8),6)"
+        sheet.formula(row, QUANTITY, formula, Fraction(entries[place]["quantity"]), "six")
+
+
+def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
+    """Deductions that are their percentage of successive days: place to those days."""
+    found: dict[int, tuple[int, int]] = {}
+    entries = facts.subject["deductions"]
+    for line in facts.lines:
+        for place in line.deductions:
+            one = entries[place]
+            begin, end = (instant_us(one[edge], "UTC") for edge in ("from", "to"))
+            inside = [
+                i for i in range(line.first, line.last)
+                if begin <= facts.days[i].from_us and facts.days[i].to_us <= end
+            ]  # fmt: skip
+            total = sum(facts.days[i].value or 0 for i in inside)
+            exact = Fraction(one["percent"]) / 100 * total
+            if inside and abs(exact - Fraction(one["quantity"])) <= Fraction(1, 10**6):
+                found[place] = (inside[0], inside[-1] + 1)
+    return found
+
+
+def calibrations(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write the certificates of each meter; a meter without any is named too."""
+    names = ("device", "serial", "certificate", "performed", "valid_until", "accuracy_class",
+             "max_error")  # fmt: skip
+    rows = []
+    for one in facts.parameters:
+        serial = (one["meter"]["serial"], "text")
+        rows += [
+            [
+                (one["device"], "text"), serial, (c["certificate"], "text"),
+                (c["performed"], "text"), (c["validUntil"], "text"), (c["accuracyClass"], "text"),
+                (DASH, "text") if c["maxErrorPercent"] is None
+                else (c["maxErrorPercent"], "plain"),
+            ]
+            for c in one["calibrations"]
+        ] or [[(one["device"], "text"), serial, (words["no_certificate"], "text")]]  # fmt: skip
+    _list(sheet, words, "calibrations", names, rows)
+
+
+def factors(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write the factors that the figures rest on."""
+    names = ("factor", "kind_of_factor", "value", "unit", "direction", "valid_from", "valid_to",
+             "source", "certainty", "verified", "provisional", "accepted", "sha256")  # fmt: skip
+    _list(sheet, words, "factors", names, [
+        [
+            (one["id"], "text"), (one["kind"], "text"), (one["value"], "plain"),
+            (one["unit"], "text"),
+            (words.get(f"direction.{one['direction']}", one["direction"]), "text"),
+            (one["validFrom"] or DASH, "text"), (one["validTo"] or DASH, "text"),
+            (one["source"], "text"), (certainty(one["certainty"], words), "text"),
+            *((yes_no(one[n], words), "text")
+              for n in ("verified", "provisional", "acceptedByProject")),
+            (one["sha256"], "text"),
+        ]
+        for one in facts.subject["factors"]
+    ])  # fmt: skip
+
+
+def verification(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write who said what of the statement, and what it names its evidence by."""
+    sheet.title(words["verification"], words["verification_note"])
+    row = FIRST
+    for row, (name, value) in enumerate(opinion_rows(facts, words), FIRST):
+        sheet.text(row, 0, name, "head")
+        sheet.text(row, 1, value)
+    _findings(sheet, row + 2, facts, words)
+
+
+def _findings(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
+    sheet.text(at, 0, words["findings"], "part")
+    rows = list(finding_rows(facts, words))
+    for row, one in enumerate(rows, at + 1):
+        said = [
+            one.by,
+            one.at,
+            one.effect_t and f"{words['effect_t']}: {words.number(one.effect_t)}",
+        ]
+        about = "; ".join(text for text in said if text)
+        sheet.text(row, 0, f"{one.name} {one.event}".strip(), "head")
+        sheet.text(row, 1, f"{one.text} ({about})" if about else one.text)
+    if not rows:
+        sheet.text(at + 1, 0, words["none"])
+
+
+def _list(
+    sheet: Grid, words: Words, what: str, names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    sheet.title(words[what], words[f"{what}_note"])
+    sheet.head(FIRST - 1, [words[n] for n in names], frozen=True)
+    for row, cells in enumerate(rows, FIRST):
+        sheet.row(row, cells)
+    if not rows:
+        sheet.text(FIRST, 0, words["none"])
+
+
+def _edges(facts: Facts, entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+    zone = facts.timezone
+    return [(local_text(instant_us(entry[e], "UTC"), zone), "text") for e in ("from", "to")]

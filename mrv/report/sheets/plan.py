@@ -1,0 +1,73 @@
+"""The sheets of the JCM's forms that stand before monitoring: plan and structure."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.report.sheets.grid import FIRST
+from mrv.report.sheets.layout import (
+    TABLE_1,
+    TABLE_1_AT,
+    Layout,
+    fixed,
+    general,
+    monitored_cells,
+)
+
+if TYPE_CHECKING:
+    from mrv.report.facts import Facts
+    from mrv.report.sheets.grid import Grid
+    from mrv.report.words import Words
+
+_ESTIMATED = 3
+_EXPECTED = (("energy_kwh_per_year", "kWh/year"), ("reduction_t_per_year", "tCO2/year"))
+
+
+def plan(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write what was to be monitored, and what the design expected of it."""
+    sheet.title(words["plan"], words["plan_note"])
+    general(sheet, facts, words)
+    sheet.text(TABLE_1_AT - 2, 0, words["table_1_ex_ante"], "part")
+    heads = [words[n] for n in TABLE_1]
+    heads[_ESTIMATED] = words["form_d_ex_ante"]
+    sheet.head(TABLE_1_AT - 1, heads)
+    for place in range(len(facts.parameters)):
+        # no document says what one meter alone was expected to show
+        sheet.row(TABLE_1_AT + place, monitored_cells(facts, place, (None, "text"), words))
+    layout = Layout(facts, first=1)
+    fixed(sheet, layout, words)
+    _expected(sheet, layout.table_3, facts, words)
+
+
+def _expected(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
+    sheet.text(at - 1, 0, words["expected"], "part")
+    sheet.row(at, [(words[n], "head") for n in ("parameter", "value", "unit")], 1)
+    expected = facts.plan.project.expected
+    for row, (key, unit) in enumerate(_EXPECTED, at + 1):
+        value = expected.get(key)
+        number = (None, "text") if value is None else (Fraction(str(value)), "plain")
+        sheet.row(row, [(words[f"expected.{key}"], "text"), number, (unit, "text")], 1)
+    sheet.text(at + 4, 0, words["equations"], "part")
+    # what the methodology's own file says of its equation
+    text = facts.methodology.reductions.__doc__ or ""
+    sheet.text(at + 5, 1, " ".join(text.split()), "said")
+
+
+def structure(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write who is responsible for what, as far as documents name anybody."""
+    sheet.title(words["structure"], words["structure_note"])
+    sheet.head(FIRST - 1, [words[n] for n in ("responsible", "role_of_person", "named_by")])
+    opinion = facts.verification
+    issuer = facts.statement.get("issuer")
+    signed = words["structure.by_proof"]
+    rows = (
+        (issuer and issuer["name"], words["structure.operator"], signed if issuer else None),
+        (opinion and opinion["issuer"]["name"], words["structure.verifier"],
+         signed if opinion else None),
+        (None, words["structure.site"], words["structure.by_nobody"]),
+        ("tonne", words["structure.system"], facts.subject["codeVersion"]),
+    )  # fmt: skip
+    for row, cells in enumerate(rows, FIRST):
+        for column, text in enumerate(cells):
+            sheet.text(row, column, text)

@@ -1,0 +1,90 @@
+"""The whole workbook."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from fractions import Fraction
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from mrv.calendar import instant_us
+from mrv.report.legible import legible
+from mrv.report.sheets import lists, monitored, plan
+from mrv.report.sheets.calculation import Rates, Reckoning, calculation
+from mrv.report.sheets.grid import FIRST, Grid, Styles
+from mrv.report.sheets.layout import Layout
+
+if TYPE_CHECKING:
+    from mrv.report.facts import Facts
+    from mrv.report.words import Words
+
+_WIDTHS: dict[str, tuple[int, ...]] = {
+    "Monitoring Plan": (18, 18, 30, 16, 14, 14, 26, 48, 28, 32),
+    "Monitoring Structure": (34, 60, 40),
+    "Monitoring Report": (24, 16, 18, 30, 16, 14, 14, 26, 48, 28, 32, 16, 10),
+    "Calculation": (8, 22, 14, 8, 16, 16, 16, 18, 12, 12, 16, 20, 18, 12, 16),
+    "Days": (12, 24, 22, 8, 16, 12, 12, 12, 12, 12),
+    "Gaps": (24, 27, 27, 12, 12, 40, 16, 14, 18),
+    "Deductions": (24, 27, 27, 44, 12, 18, 14),
+    "Calibrations": (24, 18, 28, 14, 14, 14, 14),
+    "Factors": (28, 26, 12, 12, 14, 12, 12, 44, 30, 10, 12, 12, 68),
+    "Verification": (34, 100),
+}
+
+
+def workbook(facts: Facts, words: Words) -> bytes:
+    """
+    Return the workbook of a statement, the same bytes each time.
+
+    Raises
+    ------
+    ReportError
+        If a sheet cannot hold the period's days.
+    """
+    from xlsxwriter import Workbook  # noqa: PLC0415 - only whoever makes a report loads it
+
+    out = BytesIO()
+    book = Workbook(out, {"in_memory": True})
+    book.set_properties({
+        "title": legible(facts.name),
+        "subject": legible(str(facts.subject["project"]["name"]), 200),
+        "author": "tonne",
+        "created": _created(facts),
+    })  # fmt: skip
+    styles = Styles(book)
+    sheets = {n: Grid(book, styles, words, n, widths, facts.name) for n, widths in _WIDTHS.items()}
+    reckoning = Reckoning(facts)
+    rates = _rates(facts, sheets["Factors"], sheets["Monitoring Report"])
+    plan.plan(sheets["Monitoring Plan"], facts, words)
+    plan.structure(sheets["Monitoring Structure"], facts, words)
+    monitored.report(sheets["Monitoring Report"], reckoning, words, sheets["Calculation"])
+    others = (sheets["Days"], sheets["Gaps"], sheets["Deductions"])
+    calculation(sheets["Calculation"], reckoning, words, others, rates)
+    lists.days(sheets["Days"], facts, words)
+    lists.gaps(sheets["Gaps"], facts, words)
+    lists.deductions(sheets["Deductions"], facts, words, sheets["Days"])
+    lists.calibrations(sheets["Calibrations"], facts, words)
+    lists.factors(sheets["Factors"], facts, words)
+    lists.verification(sheets["Verification"], facts, words)
+    book.close()
+    return out.getvalue()
+
+
+def _rates(facts: Facts, factors: Grid, report: Grid) -> Rates:
+    """Cells that a rate may stand in: factors first, then what was fixed ex ante."""
+    cells = [
+        (Fraction(one["value"]), factors.cell(row, lists.FACTOR))
+        for row, one in enumerate(facts.subject["factors"], FIRST)
+    ]
+    layout = Layout(facts, monitored.FIRST_COLUMN)
+    cells += [
+        (Fraction(one["value"]), report.cell(row, layout.value))
+        for row, one in enumerate(facts.subject["fixedParameters"], layout.fixed)
+    ]
+    return Rates(cells)
+
+
+def _created(facts: Facts) -> datetime:
+    """The period's end: a moment that every copy of the report has in common."""
+    end = instant_us(facts.statement["validFrom"], "UTC")
+    return datetime.fromtimestamp(end / 1e6, UTC).replace(tzinfo=None)

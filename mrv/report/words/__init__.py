@@ -1,0 +1,82 @@
+"""The words of the reports, one TOML a language; texts of signed documents stay as signed."""
+
+from __future__ import annotations
+
+import tomllib
+from fractions import Fraction
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from mrv.errors import ReportError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LANGUAGES = ("en", "vi", "ja")
+# decimal mark, mark between thousands
+_MARKS = {"en": (".", ","), "vi": (",", "."), "ja": (".", ",")}
+_GROUP = 3
+
+
+class Words:
+    """
+    Texts and numbers of one language.
+
+    Parameters
+    ----------
+    language : str
+        One of `LANGUAGES`.
+
+    Raises
+    ------
+    ReportError
+        If it is none of them.
+    """
+
+    def __init__(self, language: str) -> None:
+        if language not in LANGUAGES:
+            raise ReportError(
+                f"language {language!r} is not one of {', '.join(LANGUAGES)}; choose one of them"
+            )
+        self.language = language
+        self._texts = _load(language)
+
+    def __getitem__(self, key: str) -> str:
+        """Return a text; KeyError if the language lacks it."""
+        return self._texts[key]
+
+    def get(self, key: str, default: str) -> str:
+        """Return a text, or what a document says itself."""
+        return self._texts.get(key, default)
+
+    @property
+    def all(self) -> Mapping[str, str]:
+        """Every text by its key."""
+        return self._texts
+
+    def filled(self, key: str, *values: object) -> str:
+        """Return a text with values in the places that are kept for them."""
+        return self._texts[key].format(*values)
+
+    def percent(self, share: str, places: int = 2) -> str:
+        """Write a share as a percentage, rounded down."""
+        hundredths = Fraction(share) * 100 * 10**places // 1
+        text = f"{hundredths:0{places + 1}d}"
+        return f"{self.number(f'{text[:-places]}.{text[-places:]}')} %"
+
+    def number(self, text: str) -> str:
+        """Write decimal text in the language's form: the same digits, other marks."""
+        point, comma = _MARKS[self.language]
+        sign = "\N{MINUS SIGN}" if text.startswith("-") else ""
+        whole, _, rest = text.lstrip("-").partition(".")
+        head = len(whole) % _GROUP
+        parts = [whole[:head]] if head else []
+        parts += [whole[i : i + _GROUP] for i in range(head, len(whole), _GROUP)]
+        return sign + comma.join(parts) + (point + rest if rest else "")
+
+
+@cache
+def _load(language: str) -> Mapping[str, str]:
+    text = resources.files(__name__).joinpath(f"{language}.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)

@@ -1,0 +1,140 @@
+"""
+What a report is made of: from the database, or from an evidence pack without any server.
+
+Documents are believed as far as their proofs hold; a pack is walked through like
+`tonne verify` before a page is made of it, since a well-set page convinces.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from mrv import canonical, verify
+from mrv.errors import CanonicalError, VerificationError
+from mrv.factors.records import book_of
+from mrv.log.receipt import parse_receipt
+from mrv.report import Facts
+from mrv.statement.findings import fold, read_event
+from mrv.statement.opinion import REJECTING
+from mrv.statement.plan import read_plan
+from mrv.verify.pack import FACTORS, FINDINGS, INTERVALS, PLAN, STATEMENT, Pack, rows_of
+from mrv.verify.subject import Subject
+from services.issuer import parquet
+from services.issuer.close import snapshot
+from services.issuer.collect import recollect
+from services.issuer.steps import documents, records
+from services.store import evidence, log, statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from ingest.model import IntervalRows
+    from mrv.keys import EnrolledKey
+    from mrv.model import Factors
+    from mrv.statement.plan import MonitoringPlan
+
+_TABLE = f"{INTERVALS}.parquet"
+
+
+def facts_of(conn: Connection[TupleRow], statement: str) -> Facts:
+    """
+    Collect a statement's documents and daily sums.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such statement.
+    PeriodError
+        If it is not verified and its evidence is not as it was closed.
+    """
+    with snapshot(conn):
+        have = documents(conn, statement)
+        receipt = log.receipt(conn, statement)
+        plan, rows, factors = _evidence(conn, statement, have.stored.body)
+        return Facts(
+            statement=have.statement,
+            verification=have.verification,
+            plan=plan,
+            rows=rows,
+            factors=factors,
+            state=have.stored.state,
+            raised=tuple(one.to_json() for one in records(conn, have)),
+            log_index=None if receipt is None else parse_receipt(receipt).index,
+            superseded_by=statements.successor(conn, statement),
+        )
+
+
+def _evidence(
+    conn: Connection[TupleRow], statement: str, body: bytes
+) -> tuple[MonitoringPlan, IntervalRows, Factors]:
+    """Plan, interval rows and factors: as kept, or of a period that is not verified yet."""
+    kept = evidence.kept(conn, statement, (PLAN, FACTORS, _TABLE))
+    if not kept:
+        case = recollect(conn, canonical.parse_object(body), statements.detail(conn, statement))
+        return case.plan, case.rows, case.factors
+    plan = read_plan(canonical.parse_object(kept[PLAN]))
+    table = parquet.read_intervals(BytesIO(kept[_TABLE]))
+    return plan, rows_of(Pack({}, intervals=table), plan.fleet()), _book(kept[FACTORS])
+
+
+def facts_of_pack(pack: Pack, trusted: Iterable[EnrolledKey] = ()) -> Facts:
+    """
+    Read what a pack says, once it holds.
+
+    Raises
+    ------
+    VerificationError
+        Naming the first step of `tonne verify` that fails.
+    CanonicalError
+        If it is a statement without its evidence.
+    """
+    if pack.bare:
+        raise CanonicalError(
+            "a statement's file alone has no evidence to report; give the pack's folder"
+        )
+    report = verify.verify(pack, trusted)
+    if report.failure is not None:
+        bad = report.failure
+        raise VerificationError(f"step {bad.number}, {bad.name}", bad.detail, bad.remedy)
+    subject = Subject(pack)
+    return Facts(
+        statement=subject.statement,
+        verification=subject.verification,
+        plan=subject.plan,
+        rows=rows_of(pack, subject.fleet),
+        factors=_book(pack.files[FACTORS]),
+        state=_state(subject),
+        raised=_raised(pack),
+        log_index=None if subject.receipt is None else parse_receipt(subject.receipt).index,
+    )
+
+
+def _state(subject: Subject) -> str:
+    """How far a pack's documents carry it; that it was superseded since stands nowhere in it."""
+    opinion = subject.verification
+    if opinion is not None and opinion["credentialSubject"]["opinion"] in REJECTING:
+        return "rejected"
+    return subject.state
+
+
+def _raised(pack: Pack) -> tuple[dict[str, Any], ...]:
+    data = pack.files.get(FINDINGS)
+    if data is None:
+        return ()
+    statement = canonical.parse_object(pack.files[STATEMENT])
+    events = [read_event(document, statement) for document in canonical.parse(data)]
+    return tuple(one.to_json() for one in fold(events))
+
+
+def _book(data: bytes) -> Factors:
+    return book_of(canonical.parse(data))

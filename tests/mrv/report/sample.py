@@ -1,0 +1,142 @@
+"""Statements for reports: rooftop PV with gaps and a hostile name; electric buses."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import numpy as np
+
+from ingest import classes
+from ingest.model import NULL, Fleet, Frame
+from mrv import factors
+from mrv.calendar import period_us
+from mrv.project import Calibration
+from mrv.report import Facts
+from mrv.statement.body import Label, compose
+from mrv.statement.case import Case
+from mrv.statement.credentials import Finding, sign_statement, sign_verification
+from mrv.statement.evidence import monitored, remeter
+from mrv.statement.findings import add, read_event, sign_event
+from mrv.statement.plan import MonitoringPlan
+from tests.mrv.packs import HOLDERS, SIGNERS
+from tests.mrv.plant import BUS, FLEET, PV, ZONE
+
+NOW = datetime(2027, 2, 1, tzinfo=UTC)
+HOSTILE = '=cmd|"/c calc"!A1 \u202etxet\u202c <b>[#eval("1")] $x_2$ @ref \\ Điện mặt trời 屋根'
+MINUTE_US = 60_000_000
+CERTIFICATE = Calibration(date(2025, 12, 20), date(2040, 1, 1), "C-1", "0.5S", Decimal("0.5"))
+EXPIRING = Calibration(date(2025, 12, 20), date(2026, 12, 30), "C-2 (VMI)", None, Decimal("0.5"))
+
+
+def frame(fleet, device, register, quantity, times, gauges=()):
+    """Readings of a device: one register, and what else is given."""
+    index = fleet.by_id[device]
+    class_id = fleet.devices[index].class_id
+    n = len(times)
+    columns = {
+        c.name: np.full(n, NULL if c.kind == "register" else np.nan,
+                        dtype=np.int64 if c.kind == "register" else np.float64)
+        for c in classes.load()[class_id].channels.values()
+    }  # fmt: skip
+    columns[register] = np.asarray(quantity, dtype=np.int64)
+    columns.update(gauges)
+    return Frame(
+        class_id, np.full(n, index, dtype=np.int32), times, np.zeros(n, dtype=np.int32), columns
+    )
+
+
+def sunny(begin_us, end_us, watts):
+    """Times, register and power of a clear sky, UTC+7."""
+    times = np.arange(begin_us, end_us, 15 * MINUTE_US, dtype=np.int64) + 1
+    hour = ((times + 7 * 3_600_000_000) % 86_400_000_000) / 3_600_000_000
+    power = np.maximum(np.sin((hour - 6) / 12 * np.pi), 0) * watts
+    return times, np.cumsum(power / 4).astype(np.int64) + 1_000_000, np.round(power, 1)
+
+
+def joined(frames):
+    """Rows of several devices of a class in one frame."""
+    first = frames[0]
+    return Frame(
+        first.class_id,
+        np.concatenate([f.device for f in frames]),
+        np.concatenate([f.time_us for f in frames]),
+        np.concatenate([f.message for f in frames]),
+        {n: np.concatenate([f.columns[n] for f in frames]) for n in first.columns},
+    )
+
+
+def pv_case(first=date(2026, 12, 28), end=date(2027, 1, 4), name=HOSTILE):
+    """Seven days over a new year; one inverter begins late, is reset, loses its certificate."""
+    devices = tuple(FLEET.devices[:2])
+    fleet = Fleet(devices)
+    expected = {"energy_kwh_per_year": 120_000, "reduction_t_per_year": 39.9}
+    plan = MonitoringPlan(
+        replace(PV, name=name, expected=expected), devices, {"inv-1": "S-1", "inv-2": None},
+        {"inv-1": (CERTIFICATE,), "inv-2": (EXPIRING,)}, -7, "TN-x",
+    )  # fmt: skip
+    begin_us, end_us = period_us(first, end, ZONE)
+    frames = []
+    for device, watts in (("inv-1", 80_000), ("inv-2", 40_000)):
+        times, register, power = sunny(begin_us - 86_400_000_000, end_us + 86_400_000_000, watts)
+        kept = np.full(len(times), fill_value=True)
+        if device == "inv-2":
+            hours = (times - begin_us) / 3_600_000_000
+            kept = (hours > 36) & ~((hours > 81) & (hours < 87))
+            register = np.where(hours < 84, register, register - register[hours < 84][-1])
+        frames.append(
+            frame(fleet, device, "energy_export_wh", register[kept], times[kept],
+                  {"active_power_w": power[kept]})
+        )  # fmt: skip
+    return _case(plan, [joined(frames)], begin_us, end_us)
+
+
+def bus_case():
+    """Three days of a bus and its charger; the charger begins late."""
+    devices = tuple(FLEET.devices[2:4])
+    fleet = Fleet(devices)
+    plan = MonitoringPlan(BUS, devices, {}, {})
+    begin_us, end_us = period_us(date(2026, 3, 1), date(2026, 3, 4), ZONE)
+    times = np.arange(begin_us - 3_600_000_000, end_us + 3_600_000_000, 600_000_000, dtype=np.int64)
+    hour = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24
+    charge, way = (np.cumsum(np.where(m, n, 0)) for m, n in ((hour < 5, 8_000), (hour >= 6, 3_000)))
+    kept = times > begin_us + 10_800_000_000
+    frames = [
+        frame(fleet, "ch-1", "energy_import_wh", charge[kept], times[kept]),
+        frame(fleet, "bus-1", "odometer_m", way, times),
+    ]
+    return _case(plan, frames, begin_us, end_us)
+
+
+def _case(plan, frames, begin_us, end_us):
+    fleet = plan.fleet()
+    rows = remeter(fleet, frames, monitored(plan.project, fleet), begin_us, end_us)
+    return Case(plan, frames, rows, begin_us, end_us, factors.load())
+
+
+def draft(case):
+    """Return the facts of a draft."""
+    body = compose(case, Label(1, "tonne 0"))
+    return Facts(body, None, case.plan, case.rows, case.factors, "draft")
+
+
+def issued(case, opinion="qualified", *, raise_findings=True):
+    """Return the facts of an issued statement, with a finding that was answered and closed."""
+    signed = sign_statement(
+        compose(case, Label(1, "tonne 0")), SIGNERS["operator"], HOLDERS["operator"], NOW
+    )
+    found = ()
+    said = [
+        ("raised", "CAR", "The certificate of inv-2 expired on 2026-12-30.", "0.01"),
+        ("answered", "CAR-1", "The error was deducted; a new certificate is under way.", None),
+        ("closed", "CAR-1", "Accepted: the deduction covers it.", "0"),
+        ("raised", "FAR", "Look at the new certificate next time.", None),
+    ]
+    for event in said if raise_findings else ():
+        role = "operator" if event[0] == "answered" else "verifier"
+        document = sign_event(signed, found, event, SIGNERS[role], HOLDERS[role], NOW)
+        found = add(found, read_event(document, signed))
+    finding = Finding(opinion, "reasonable", "5", ("The site was visited.",))
+    verification = sign_verification(
+        signed, finding, SIGNERS["verifier"], HOLDERS["verifier"], NOW, found
+    )
+    return Facts(signed, verification, case.plan, case.rows, case.factors, "issued", (), 41)

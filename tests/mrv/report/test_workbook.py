@@ -1,0 +1,202 @@
+"""The workbook: in the JCM's form, its formulas live, its figures those of the statement."""
+
+import re
+from decimal import Decimal
+from io import BytesIO
+from itertools import pairwise
+
+import pytest
+from openpyxl import load_workbook
+
+from mrv.errors import ReportError
+from mrv.report.sheets import workbook
+from mrv.report.words import LANGUAGES, Words
+from tests.mrv.report import office, sample
+
+SHEETS = [
+    "Monitoring Plan", "Monitoring Structure", "Monitoring Report", "Calculation", "Days", "Gaps",
+    "Deductions", "Calibrations", "Factors", "Verification",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def facts():
+    """Rooftop PV over a new year, electric buses, and a draft that nobody signed."""
+    pv = sample.pv_case()
+    return {
+        "pv": sample.issued(pv),
+        "bus": sample.issued(sample.bus_case(), "unqualified", raise_findings=False),
+        "draft": sample.draft(pv),
+    }
+
+
+@pytest.fixture(scope="module")
+def books(facts):
+    """Return the workbooks of all three in English, and of the first in every language."""
+    made = {f"{name}-en": workbook(one, Words("en")) for name, one in facts.items()}
+    return made | {f"pv-{lang}": workbook(facts["pv"], Words(lang)) for lang in LANGUAGES}
+
+
+def opened(data, *, values=True):
+    return load_workbook(BytesIO(data), data_only=values)
+
+
+def column(sheet, row, heading):
+    """Column of a heading in the head at a row."""
+    return next(c.column for c in sheet[row] if c.value == heading)
+
+
+def row_of(sheet, text):
+    """First row that begins with a text."""
+    return next(c.row for c in sheet["A"] if c.value == text)
+
+
+def test_the_sheets_are_those_of_the_jcm_with_its_columns(books):
+    """The Joint Committee's secretariat would send the report back."""
+    book = opened(books["pv-en"])
+    assert book.sheetnames == SHEETS
+    plan, report = book["Monitoring Plan"], book["Monitoring Report"]
+    letters = [f"({letter})" for letter in "abcdefghij"]
+    assert [c.value.split()[0] for c in plan[10]][:10] == letters
+    heads = [c.value for c in report[10]]
+    assert heads[0] == "Monitoring period"
+    assert [h.split()[0] for h in heads[1:11]] == letters
+    tables = [c.value for c in report["A"] if str(c.value).startswith("Table")]
+    assert [text.partition(":")[0] for text in tables] == ["Table 1", "Table 2", "Table 3"]
+
+
+def test_the_figures_are_those_of_the_statement(books, facts):
+    """Workbook and statement would tell two different stories."""
+    subject = facts["pv"].subject
+    report = opened(books["pv-en"])["Monitoring Report"]
+    head = row_of(report, "Vintage")
+    total = row_of(report, "Whole period")
+    rows = list(report.iter_rows(head + 1, total, max_col=7, values_only=True))
+    said = [(v["year"], v["reduction_t"], int(v["credited_t"]))
+            for v in subject["credited"]["vintages"]]  # fmt: skip
+    assert [(r[0], f"{r[2]:.6f}", r[5]) for r in rows[:-1]] == said
+    assert f"{rows[-1][2]:.6f}" == subject["emissions"]["reduction"]["t"]
+    assert rows[-1][5] == int(subject["credited"]["t"]) == 2
+    for row, one in enumerate(subject["monitoredParameters"], 11):
+        assert Decimal(f"{report.cell(row, 5).value:.9f}") == Decimal(one["counted"]) / 10**6
+
+
+def test_every_formula_can_be_traced_to_the_days(books):
+    """A figure that was only typed in could not be followed by anybody."""
+    book = opened(books["pv-en"], values=False)
+    report, calculation = book["Monitoring Report"], book["Calculation"]
+    total = row_of(report, "Whole period")
+    assert "'Calculation'!" in report.cell(total, 2).value
+    assert calculation["E5"].value == "=SUM('Days'!E5:E8)"
+    assert calculation["I5"].value.startswith("='Factors'!C")
+    assert "'Deductions'!" in calculation["F6"].value
+    assert book["Deductions"]["F5"].value.startswith("=ROUNDUP(ROUND(SUM('Days'!E")
+
+
+def test_libreoffice_comes_to_the_same_figures(books, tmp_path):
+    """An auditor who opens the workbook would see other figures, or errors."""
+    again = office.calculated(tmp_path, books)
+    compared = 0
+    for name, data in books.items():
+        formulas, ours = opened(data, values=False), opened(data)
+        theirs = opened(again[name])
+        for sheet in formulas:
+            for cell in (c for row in sheet.iter_rows() for c in row if c.data_type == "f"):
+                where = (name, sheet.title, cell.coordinate)
+                wrote = ours[sheet.title][cell.coordinate].value
+                found = theirs[sheet.title][cell.coordinate].value
+                if isinstance(wrote, str):
+                    assert found == wrote, where
+                else:
+                    assert found == pytest.approx(wrote, rel=1e-13, abs=1e-9), where
+                compared += 1
+    assert compared > 250
+    for data in again.values():
+        values = [c.value for sheet in opened(data) for row in sheet.iter_rows() for c in row]
+        assert not [v for v in values if isinstance(v, str) and re.match(r"#|Err:", v)]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_differs_from_the_statement(books, language):
+    """A workbook that contradicts its statement would be handed in unseen."""
+    words = Words(language)
+    cells = [c.value for row in opened(books[f"pv-{language}"])["Monitoring Report"].iter_rows()
+             for c in row]  # fmt: skip
+    assert words["differs"] not in cells
+    assert cells.count(words["yes"]) == 8
+
+
+def test_a_hostile_name_stays_a_text(books):
+    """A project's name could run a program on the auditor's machine."""
+    book = opened(books["pv-en"], values=False)
+    cell = book["Monitoring Report"]["B3"]
+    assert cell.data_type != "f"
+    assert cell.value.startswith("=cmd|")
+    assert "\u202e" not in cell.value
+    assert "[U+202E]" in cell.value
+
+
+def test_a_silent_day_is_missing_and_not_zero(books):
+    """A reader would take a dead meter for a dark day."""
+    days = opened(books["pv-en"])["Days"]
+    rows = {(r[0], r[1]): r for r in days.iter_rows(5, 18, values_only=True)}
+    assert rows["2026-12-28", "inv-2"][4] == "missing"
+    assert rows["2026-12-28", "inv-1"][4] > 0
+    assert rows["2026-12-28", "inv-2"][9] == 24
+
+
+def test_what_no_document_says_is_said_to_be_missing(books):
+    """An empty cell would pass for an answer."""
+    plan = opened(books["draft-en"])["Monitoring Structure"]
+    assert [plan.cell(r, 1).value for r in (5, 6, 7)] == ["not stated"] * 3
+    said = dict(opened(books["draft-en"])["Verification"].iter_rows(5, 20, max_col=2,
+                                                                    values_only=True))  # fmt: skip
+    assert said["Prepared by"] == "not stated"
+    assert said["State"].startswith("draft")
+    assert said["Opinion"] == "none: not verified"
+
+
+def test_findings_stand_in_the_order_of_their_events(books):
+    """The secretariat could not see what was asked and how it was answered."""
+    sheet = opened(books["pv-en"])["Verification"]
+    heads = [c.value for c in sheet["A"]]
+    wanted = ["CAR-1 raised", "CAR-1 answered", "CAR-1 closed", "FAR-1 raised", "Remark"]
+    places = [heads.index(one) for one in wanted]
+    assert all(a < b for a, b in pairwise(places))
+    assert "Effect [t CO2e]: 0" in sheet.cell(places[2] + 1, 2).value
+
+
+def test_the_same_documents_give_the_same_bytes(books, facts):
+    """Two copies of a report could not be compared."""
+    assert workbook(facts["pv"], Words("ja")) == books["pv-ja"]
+    assert workbook(sample.issued(sample.pv_case()), Words("ja")) == books["pv-ja"]
+
+
+def test_languages_have_the_same_words():
+    """A report in one language would break where another works."""
+    english = Words("en").all
+    for language in LANGUAGES:
+        words = Words(language).all
+        assert words.keys() == english.keys(), language
+        for key, text in words.items():
+            assert text.count("{}") == english[key].count("{}"), (language, key)
+            assert text.strip() == text != "", (language, key)
+
+
+def test_an_unknown_language_is_refused():
+    """A report in no language would come out half empty."""
+    with pytest.raises(ReportError, match="'fr' is not one of en, vi, ja"):
+        Words("fr")
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "wanted"),
+    [
+        ("en", "-1234567.5", "\N{MINUS SIGN}1,234,567.5"), ("vi", "1234.25", "1.234,25"),
+        ("ja", "123", "123"), ("vi", "0.000001", "0,000001"),
+    ],
+)  # fmt: skip
+def test_numbers_keep_their_digits(language, text, wanted):
+    """A figure would change its size on the way into another language."""
+    assert Words(language).number(text) == wanted
+    assert Words("en").percent("0.999999") == "99.99 %"

@@ -1,0 +1,123 @@
+"""Reports from the database and from a pack: one report, and none of a pack that does not hold."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mrv.errors import CanonicalError, PeriodError, VerificationError
+from mrv.keyfile import read_keyring
+from mrv.report import MEDIA_TYPES, make
+from services.issuer.close import close_period
+from services.issuer.pack import export, read_pack
+from services.issuer.report import facts_of, facts_of_pack
+from services.store.pool import connect
+from tests.fix_timescale import _fresh
+from tests.services.issuer import logged, plant
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def issued(timescale, migrated_template, tmp_path_factory):
+    """Return a database, an issued statement in it, and the folder of its pack."""
+    folder = tmp_path_factory.mktemp("issued")
+    for url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
+        plant.register(url, folder)
+        plant.fill_pv(url, minutes=15)
+        who = logged.signers(url, folder / "home")
+        logged.seal_now(url, who)
+        name = logged.issue(url, who)
+        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+            pack = export(conn, name, folder / "pack")
+        yield url, name, pack
+
+
+@pytest.fixture
+def spoilt(issued, tmp_path):
+    """Return a copy of the pack with one word changed."""
+    copy = Path(shutil.copytree(issued[2], tmp_path / "spoilt"))
+    statement = copy / "statement.json"
+    statement.write_text(statement.read_text().replace("Rooftop", "Rooftip"))
+    return copy
+
+
+def _tonne(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli", "statement", "report", *map(str, arguments)],
+        capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", **environment},
+    )  # fmt: skip
+
+
+def test_database_and_pack_give_the_same_report(issued):
+    """An auditor who holds the pack would get another report than the operator hands in."""
+    url, name, pack = issued
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        ours = facts_of(conn, name)
+    theirs = facts_of_pack(read_pack(pack), read_keyring((pack / "keys.json").read_bytes()))
+    assert (ours.state, ours.log_index) == (theirs.state, theirs.log_index) == ("issued", 9)
+    for wanted in MEDIA_TYPES:
+        assert make(ours, wanted, "vi") == make(theirs, wanted, "vi")
+
+
+def test_a_pack_that_does_not_hold_gets_no_report(spoilt):
+    """A forged name or figure would be set in good type and believed."""
+    with pytest.raises(VerificationError, match="operator's proof"):
+        facts_of_pack(read_pack(spoilt))
+
+
+def test_a_statement_alone_has_no_evidence_to_report(issued):
+    """A report without its readings would show empty days as if nothing had been measured."""
+    pack = issued[2]
+    with pytest.raises(CanonicalError, match="give the pack's folder"):
+        facts_of_pack(read_pack(pack / "statement.json"))
+
+
+def test_a_draft_is_reported_while_its_evidence_stands(database_url, tmp_path):
+    """A draft's report would show readings that its figures do not rest on."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, minutes=30)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        span = plant.us("2026-03-02"), plant.us("2026-03-03")
+        name = close_period(conn, "pv", *span, "test").statement
+        assert facts_of(conn, name).state == "draft"
+        plant.send(database_url, "inv-2", [plant.us("2026-03-02T08:40:00+07:00")],
+                   energy_export_wh=[2_500_100])  # fmt: skip
+        with pytest.raises(PeriodError, match="not as it was closed"):
+            facts_of(conn, name)
+
+
+def test_the_command_writes_what_is_asked_for(issued, tmp_path):
+    """Whoever hands the report in could not make it."""
+    url, name, pack = issued
+    out = tmp_path / "report.xlsx"
+    told = _tonne(name, "--lang", "ja", "--out", out, TONNE_DATABASE_URL=url)
+    assert told.returncode == 0, told.stderr
+    first = out.read_bytes()
+    told = _tonne(pack, "--lang", "ja", "--out", out)
+    assert (told.returncode, out.read_bytes() == first) == (0, True), told.stderr
+    assert told.stdout == f"{out}: {name}, issued\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["PACK", "--out", "OUT/report.doc"], 2, "ends in none of"),
+        (["PACK", "--out", "OUT/report.xlsx", "--lang", "fr"], 2, "'fr' is not one of"),
+        (["PACK", "--out", "OUT/none/report.xlsx"], 2, "cannot be written"),
+        (["SPOILT", "--out", "OUT/report.xlsx"], 1, "step 3"),
+        (["TN-x", "--keys", "PACK/keys.json", "--out", "OUT/report.xlsx"], 2, "leave it out"),
+    ],
+)
+def test_what_cannot_be_made_is_explained(issued, spoilt, tmp_path, arguments, code, said):
+    """A typing error would leave a half-written report, or none and no reason."""
+    out = tmp_path / "out"
+    out.mkdir()
+    words = {"PACK": str(issued[2]), "OUT": str(out), "SPOILT": str(spoilt)}
+    for key, value in words.items():
+        arguments = [one.replace(key, value) for one in arguments]
+    told = _tonne(*arguments)
+    assert (told.returncode, said in told.stderr) == (code, True), told.stderr
+    assert not list(out.iterdir())

@@ -18,9 +18,10 @@ from mrv.rounding import decimal_text, share_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mrv.charges import GapCharge
     from mrv.inputs import Inputs
     from mrv.model import Factors, Methodology
-    from mrv.monitored import GapCharge, Monitored
+    from mrv.monitored import Monitored
     from mrv.rounding import Mode
 
 _PLACES = 6
@@ -76,7 +77,7 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         metered=sum(p.metered for p in one.parts),
         outside_service=whole.outside,
         deducted=decimal_text(
-            sum((p.deducted + p.above for p in one.parts), start=zero), _PLACES, "up"
+            sum((p.deducted + p.own + p.above for p in one.parts), start=zero), _PLACES, "up"
         ),
         substituted=decimal_text(
             sum((p.substituted for p in one.parts), start=zero), _PLACES, "up"
@@ -140,7 +141,8 @@ def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction) -> GapOutcom
 
 
 def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    """What the device's late or absent calibrations cost, and what lies above the design."""
+    """What late or absent calibrations, own use, and output above the design cost."""
+    yield from _own_use(one, pricing)
     yield from _above_design(one, pricing)
     for part in one.parts:
         for charge in part.errors:
@@ -155,18 +157,32 @@ def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
             )
 
 
-def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    whole = one.service
+def _own_use(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     for part in one.parts:
-        if not part.above:
-            continue
-        share = part.above / (part.metered - part.deducted) * 100
-        yield Deduction(
-            device=one.device.id,
-            start_us=whole.first * INTERVAL_US,
-            end_us=(whole.first + whole.intervals) * INTERVAL_US,
-            reason=f"above the design of {part.year}: {one.needs.cap and one.needs.cap[0]}",
-            percent=decimal_text(share, _PLACES, "up"),
-            quantity=decimal_text(part.above, _PLACES, "up"),
-            cost_t=decimal_text(part.above * pricing.rate(one, part.year), _PLACES, "up"),
-        )
+        if part.own:
+            share = part.own / part.metered * 100 if part.metered else Fraction(100)
+            reason = f"{one.needs.less} of the same meter in {part.year}, with its gaps"
+            yield _whole(one, reason, share, part.own, pricing.rate(one, part.year))
+
+
+def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+    for part in one.parts:
+        if part.above:
+            share = part.above / (part.metered - part.deducted - part.own) * 100
+            reason = f"above the design of {part.year}: {one.needs.cap and one.needs.cap[0]}"
+            yield _whole(one, reason, share, part.above, pricing.rate(one, part.year))
+
+
+def _whole(
+    one: Monitored, reason: str, percent: Fraction, quantity: Fraction, rate: Fraction
+) -> Deduction:
+    """One deduction over all of the device's service."""
+    return Deduction(
+        device=one.device.id,
+        start_us=one.service.first * INTERVAL_US,
+        end_us=(one.service.first + one.service.intervals) * INTERVAL_US,
+        reason=reason,
+        percent=decimal_text(percent, _PLACES, "up"),
+        quantity=decimal_text(quantity, _PLACES, "up"),
+        cost_t=decimal_text(quantity * rate, _PLACES, "up"),
+    )

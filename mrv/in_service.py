@@ -68,7 +68,7 @@ def monitor_all(
                 needs,
                 read(needs.params, one.params, where),
                 calibrations.get(one.device, ()),
-                by_key(index, QUANTITY_INDEX[needs.quantity]),
+                [by_key(index, QUANTITY_INDEX[quantity]) for quantity in needs.quantities],
                 period,
             )
         )

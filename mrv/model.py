@@ -65,9 +65,11 @@ class RoleNeeds:
     """
     What a device must be and deliver to take a role in a project.
 
-    `cap` names the project's parameter that says how much all devices of the role
-    may count for in a year, and how many base units one of its units is.  `symbol`
-    and `source` are what the methodology calls the quantity, and where it is read.
+    `less` names another quantity of the same device that is taken off, such as what
+    a plant's meter imports.  `cap` names the project's parameter that says how much
+    all devices of the role may count for in a year, and how many base units one of
+    its units is.  `symbol` and `source` are what the methodology calls the quantity,
+    and where it is read.
     """
 
     classes: tuple[str, ...]
@@ -78,6 +80,12 @@ class RoleNeeds:
     cap: tuple[str, int] | None = None
     symbol: str = ""
     source: str = ""
+    less: str = ""
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """All that the role reads of a device."""
+        return (self.quantity, self.less) if self.less else (self.quantity,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +110,13 @@ class Reductions:
 
 @dataclass(frozen=True, slots=True)
 class CandidateDevice:
-    """A project's device as an applicability check sees it."""
+    """A project's device as an applicability check sees it; `nets`: its `less` is metered."""
 
     id: str
     role: str
     class_id: str
     certificates: int
+    nets: bool = True
 
 
 @dataclass(frozen=True, slots=True)

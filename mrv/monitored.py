@@ -3,7 +3,8 @@ One device's monitored quantity in a period, and what its gaps and meter cost.
 
 Conservative on either side.  Baseline: what is unknown or missing counts zero,
 and an unattested meter error is taken off.  Project: unknown or missing time
-counts at the device's highest plausible rate, and the error is added.
+counts at the device's highest plausible rate, and the error is added.  What a
+plant's own meter imports is taken off its output by the rules of the project side.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ingest import classes
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import INTERVAL_US
 from mrv.calendar import years
 from mrv.calibration import uncovered
+from mrv.charges import OwnUse, charge_error, charge_gap, highest_rate
 from mrv.coverage import Served, gaps, service
 from mrv.errors import PeriodError
 from mrv.model import Activity
@@ -27,26 +28,10 @@ if TYPE_CHECKING:
 
     from ingest.model import Device, IntervalRows
     from mrv.calibration import Uncovered
-    from mrv.coverage import Gap, Service
+    from mrv.charges import ErrorCharge, GapCharge
+    from mrv.coverage import Service
     from mrv.model import RoleNeeds
     from mrv.project import Calibration, Project, ProjectDevice
-
-
-@dataclass(frozen=True, slots=True)
-class GapCharge:
-    """A gap, what was put in for it, and the most that could have been. [base units]"""
-
-    gap: Gap
-    substituted: Fraction
-    at_most: Fraction | None
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorCharge:
-    """What an unattested meter error comes to in a stretch of time. [base units]"""
-
-    span: Uncovered
-    quantity: Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +39,15 @@ class YearPart:
     """
     A device's local calendar year within the period. [base units]
 
-    `above` is its part of what lies above the design, which is not credited.
+    `own` is what the device's `less` comes to, with its gaps and errors; `above` is
+    its part of what lies above the design, which is not credited.
     """
 
     year: int
     metered: int
     gaps: tuple[GapCharge, ...]
     errors: tuple[ErrorCharge, ...]
+    own: Fraction = Fraction(0)
     above: Fraction = Fraction(0)
 
     @property
@@ -76,7 +63,11 @@ class YearPart:
 
 @dataclass(frozen=True, slots=True)
 class Monitored:
-    """A device in its role, its time in service, its certificates and its years."""
+    """
+    A device in its role, its time in service, its certificates and its years.
+
+    `nets` is false where its role takes something off and the period has no row of it.
+    """
 
     bound: ProjectDevice
     device: Device
@@ -86,11 +77,12 @@ class Monitored:
     service: Served
     uncovered: tuple[Uncovered, ...]
     parts: tuple[YearPart, ...]
+    nets: bool = True
 
     def counted(self, part: YearPart) -> Fraction:
         """Quantity of a year after deductions and substitutions. [base units]"""
         if self.needs.side == "baseline":
-            return part.metered - part.deducted - part.above
+            return part.metered - part.deducted - part.own - part.above
         return part.metered + part.deducted + part.substituted
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
@@ -106,7 +98,7 @@ def monitor(
     needs: RoleNeeds,
     params: Mapping[str, Any],
     calibrations: Sequence[Calibration],
-    rows: IntervalRows,
+    rows: Sequence[IntervalRows],
     period: tuple[int, int],
 ) -> Monitored:
     """
@@ -114,8 +106,9 @@ def monitor(
 
     Parameters
     ----------
-    rows : IntervalRows
-        Of this device and its role's quantity within the period, in any order.
+    rows : sequence of IntervalRows
+        Of this device within the period, in any order: one for each of the role's
+        quantities.
     period : tuple of int
         Interval numbers since the epoch, half-open.
 
@@ -128,31 +121,24 @@ def monitor(
     first, last = service_intervals(project, bound, device, needs.side)
     first, last = max(first, period[0]), min(last, period[1])
     last = max(first, last)
-    whole = service(rows, first, last, device.id)
+    whole = service(rows[0], first, last, device.id)
     rate = highest_rate(device, needs.quantity, whole)
     bare = uncovered(calibrations, needs.quantity, project.timezone, first, last)
-    edges = years(first * INTERVAL_US, last * INTERVAL_US, project.timezone)
+    own = OwnUse.of(device, needs, service(rows[1], first, last, device.id)) if needs.less else None
     parts = tuple(
-        _year_part(year, whole.cut(a // INTERVAL_US, b // INTERVAL_US), bare, needs, rate, device)
-        for year, a, b in edges
+        _year_part(year, whole.cut(a, b), bare, needs, rate, device, own and own.cut(a, b))
+        for year, a, b in _edges(first, last, project.timezone)
     )
     served = Served.of(whole)
-    return Monitored(bound, device, needs, params, tuple(calibrations), served, tuple(bare), parts)
+    nets = own is None or own.metered
+    return Monitored(
+        bound, device, needs, params, tuple(calibrations), served, tuple(bare), parts, nets
+    )
 
 
-def highest_rate(device: Device, quantity: str, whole: Service) -> Fraction | None:
-    """
-    Highest plausible rate of a device's quantity. [base units/h]
-
-    The rated power, or the class's own limit; where neither is known, the
-    largest interval of the period; None where there is no interval either.
-    """
-    for channel in classes.load()[device.class_id].registers:
-        limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
-        if channel.quantity == quantity and isinstance(limit, int) and limit > 0:
-            return Fraction(limit)
-    largest = int(whole.value.max(initial=0))
-    return Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
+def _edges(first: int, last: int, timezone: str) -> list[tuple[int, int, int]]:
+    edges = years(first * INTERVAL_US, last * INTERVAL_US, timezone)
+    return [(year, a // INTERVAL_US, b // INTERVAL_US) for year, a, b in edges]
 
 
 def _year_part(
@@ -162,6 +148,7 @@ def _year_part(
     needs: RoleNeeds,
     rate: Fraction | None,
     device: Device,
+    own: OwnUse | None,
 ) -> YearPart:
     found = gaps(part)
     if needs.side == "project" and found and rate is None:
@@ -172,21 +159,7 @@ def _year_part(
     return YearPart(
         year,
         exact_sum(part.value),
-        tuple(_charge(gap, needs, rate) for gap in found),
-        tuple(charge for span in bare for charge in _error(span, part)),
+        tuple(charge_gap(gap, needs, rate) for gap in found),
+        tuple(charge for span in bare for charge in charge_error(span, part)),
+        Fraction(0) if own is None else own.total(bare),
     )
-
-
-def _charge(gap: Gap, needs: RoleNeeds, rate: Fraction | None) -> GapCharge:
-    at_most = None if rate is None else rate * gap.time_us / HOUR_US
-    if needs.side == "project" and at_most is not None:
-        return GapCharge(gap, at_most, None)
-    return GapCharge(gap, Fraction(0), at_most)
-
-
-def _error(span: Uncovered, part: Service) -> list[ErrorCharge]:
-    first, last = max(span.first, part.first), min(span.last, part.first + len(part))
-    if first >= last:
-        return []
-    quantity = span.percent / 100 * exact_sum(part.cut(first, last).value)
-    return [ErrorCharge(type(span)(first, last, span.percent, span.reason), quantity)]

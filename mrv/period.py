@@ -186,7 +186,9 @@ def _candidate(project: Project, parameters: Inputs, monitored: Sequence[Monitor
     return Candidate(
         parameters=parameters,
         devices=tuple(
-            CandidateDevice(m.device.id, m.bound.role, m.device.class_id, len(m.calibrations))
+            CandidateDevice(
+                m.device.id, m.bound.role, m.device.class_id, len(m.calibrations), m.nets
+            )
             for m in monitored
         ),
         first_year=local_date(project.from_us, project.timezone).year,

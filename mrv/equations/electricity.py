@@ -125,7 +125,7 @@ def drawn(energy: Fraction, emission_factor: Fraction, losses: Fraction) -> Frac
 
 def beyond_history(electricity: Fraction, history: Fraction, deviation: Fraction) -> Fraction:
     """
-    Generation of a retrofitted plant beyond what it made before; never below zero.
+    Generation of a retrofitted plant beyond what it made before, negative where it made less.
 
     EG_PJ = EG_facility - (EG_hist + sigma_hist)
 
@@ -147,7 +147,7 @@ def beyond_history(electricity: Fraction, history: Fraction, deviation: Fraction
     ----------
     AMS-I.D v18, retrofit and capacity addition.
     """
-    return max(electricity - history - deviation, electricity * 0)
+    return electricity - history - deviation
 
 
 def net(generated: Fraction, auxiliary: Fraction) -> Fraction:

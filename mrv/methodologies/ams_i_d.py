@@ -4,7 +4,8 @@ Grid-connected renewable electricity, for wind and other plants.
 CDM AMS-I.D version 18.0.  Equations, weights and the limit of 15 MW: [M], from
 memory.  The grid's combined margin is fixed ex ante: work it out with `tonne
 evaluate tool07`, or take the one that the Department of Climate Change announces
-(published as one number; the weights behind it were not read).
+(published as one number; the weights behind it were not read).  Net electricity is
+export less import: what the plant's meter draws is taken off when a period closes.
 """
 
 from __future__ import annotations
@@ -50,6 +51,17 @@ def meters_are_certified(candidate: Candidate) -> str | None:
     """Hold monitoring: net electricity to the grid is metered, with a certificate. [M]."""
     bare = [d.id for d in candidate.devices if d.certificates == 0]
     return f"no calibration certificate for {', '.join(bare)}" if bare else None
+
+
+def import_is_metered(candidate: Candidate) -> str | None:
+    """Hold monitoring: net electricity is export less import. [M]."""
+    blind = [d.id for d in candidate.devices if not d.nets]
+    if not blind:
+        return None
+    return (
+        f"no import of {', '.join(blind)} is metered; net electricity is export less import: let"
+        " the meter publish energy_import_kwh too"
+    )
 
 
 def within_capacity(candidate: Candidate) -> str | None:
@@ -110,7 +122,8 @@ METHODOLOGY = Methodology(
             "energy_export",
             "baseline",
             symbol="EG_PJ,y",
-            source="export register of the meter at the grid",
+            source="export less import register of the meter at the grid",
+            less="energy_import",
         ),
     },
     parameters={
@@ -142,10 +155,15 @@ METHODOLOGY = Methodology(
     },
     applicability=(
         Check("AMS-I.D monitoring: certified meter at the grid", meters_are_certified),
+        Check("AMS-I.D monitoring: export less import", import_is_metered),
         Check("AMS-I.D limit: 15 MW", within_capacity, True),
     ),
     inputs_of=inputs_of,
     reductions=reductions,
     conditions=(Condition("AMS-I.D limit, 15 MW", within_generation),),
-    rules=("A retrofit counts only what exceeds the years before plus their deviation.",),
+    rules=(
+        "A retrofit counts only what exceeds the years before plus their deviation.",
+        "A project whose meters are live is a new plant; evaluate a retrofit's year.",
+        "Import is taken off; a gap of it counts at the rated power.",
+    ),
 )

@@ -45,11 +45,9 @@ def monitored(project: Project, fleet: Fleet) -> set[tuple[int, int]]:
     """Return the (device, quantity) pairs that the project's roles count."""
     methodology = find(project.methodology, project.version)
     return {
-        (
-            fleet.by_id[bound.device],
-            QUANTITY_INDEX[role_needs(methodology, bound, f"device {bound.device}").quantity],
-        )
+        (fleet.by_id[bound.device], QUANTITY_INDEX[quantity])
         for bound in project.devices
+        for quantity in role_needs(methodology, bound, f"device {bound.device}").quantities
     }
 
 

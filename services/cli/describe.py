@@ -38,6 +38,7 @@ def methodology(method: Methodology) -> dict[str, Any]:
         role: {
             "classes": list(needs.classes),
             "quantity": needs.quantity,
+            "less": needs.less or None,
             "side": needs.side,
             "required": needs.required,
             "symbol": needs.symbol,

@@ -105,17 +105,19 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
     for role, needs in about["roles"].items():
         classes = " or ".join(needs["classes"])
         cap = f", at most `{needs['yearly_cap']}`" if needs["yearly_cap"] else ""
-        yield f"Role `{role}`: {needs['symbol']}, {needs['quantity']} of {classes}:"
+        less = f" less {needs['less']}" if needs["less"] else ""
+        yield f"Role `{role}`: {needs['symbol']}, {needs['quantity']}{less} of {classes}:"
         yield f"{needs['source']}, option {needs['option']}, {needs['side']} side{cap}.\n"
-        yield from _some(needs["params"])
-    yield "Parameters of the project:\n"
-    yield from _some(about["parameters"])
+        yield from _some("Of each device:", needs["params"])
+    yield from _some("Parameters of the project:", about["parameters"])
 
 
-def _some(schema: Mapping[str, Any]) -> Iterator[str]:
+def _some(title: str, schema: Mapping[str, Any]) -> Iterator[str]:
     rows = list(_rows(schema, ""))
-    yield from _table(_HEAD, rows) if rows else ["none"]
-    yield ""
+    if rows:
+        yield f"{title}\n"
+        yield from _table(_HEAD, rows)
+        yield ""
 
 
 def _rows(schema: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, ...]]:

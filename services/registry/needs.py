@@ -42,7 +42,7 @@ def check(project: Project, devices: Mapping[str, Device], book: FactorBook) -> 
         yield from (_finding(project, text) for text in errors)
         return
     yield from _from_memory(project, methodology, parameters, names, book)
-    candidate = _candidate(project, parameters, devices)
+    candidate = _candidate(project, methodology, parameters, devices)
     for condition in methodology.applicability:
         broken = condition.test(candidate)
         if broken is not None:
@@ -141,7 +141,10 @@ def _metered(device: Device) -> set[str]:
 
 
 def _candidate(
-    project: Project, parameters: Mapping[str, Any], devices: Mapping[str, Device]
+    project: Project,
+    methodology: Methodology,
+    parameters: Mapping[str, Any],
+    devices: Mapping[str, Device],
 ) -> Candidate:
     expected = project.expected.get("reduction_t_per_year")
     return Candidate(
@@ -152,6 +155,7 @@ def _candidate(
                 d.role,
                 devices[d.device].class_id,
                 len(devices[d.device].calibrations or ()),
+                {methodology.roles[d.role].less} <= {"", *_metered(devices[d.device])},
             )
             for d in project.devices
         ),

@@ -52,6 +52,7 @@ LIVE = {
     "pv": (plant.PV, (("inv-1", "energy_export"), ("inv-2", "energy_export"))),
     "bus": (plant.BUS, (("ch-1", "energy_import"), ("bus-1", "distance"))),
     "wind": (WIND, (("m-1", "energy_export"),)),
+    "wind, net": (WIND, (("m-1", "energy_export"), ("m-1", "energy_import"))),
     "chiller": (CHILLER, (("m-1", "energy_import"),)),
 }
 

@@ -87,7 +87,9 @@ def test_a_retrofit_earns_only_what_it_adds():
     old = {**inputs, "eg_hist_mwh": 30_000, "sigma_hist_mwh": Decimal("339.2")}
     new = evaluate(method, old, BOOK, "x").baseline_t
     assert new == 4_000 * Fraction(str(inputs["ef_grid_t_per_mwh"]))
-    assert evaluate(method, {**old, "eg_hist_mwh": 40_000}, BOOK, "x").reduction_t == 0
+    # a year that stays behind is owed by the next ones, not forgotten
+    worse = evaluate(method, {**old, "eg_hist_mwh": 40_000}, BOOK, "x").reduction_t
+    assert worse == -6_000 * Fraction(str(inputs["ef_grid_t_per_mwh"]))
 
 
 def test_a_hybrids_fuel_counts_against_it():

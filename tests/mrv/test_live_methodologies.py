@@ -17,8 +17,8 @@ CHILLER = {
 }
 
 
-def _candidate(parameters, certificates=1):
-    device = CandidateDevice("m-1", "generation", "energy_meter", certificates)
+def _candidate(parameters, certificates=1, nets=True):
+    device = CandidateDevice("m-1", "generation", "energy_meter", certificates, nets)
     return Candidate(parameters, (device,), 2026, None)
 
 
@@ -46,9 +46,14 @@ def test_each_solar_system_keeps_its_own_factor():
 
 def test_wind_outside_its_conditions_is_named():
     """A plant of 20 MW would be credited under a small-scale methodology."""
-    assert _tested("ams-i-d", _candidate(WIND)) == [None, None]
-    assert _tested("ams-i-d", _candidate({**WIND, "capacity_mw": Fraction(20)}, 0)) == [
+    assert _tested("ams-i-d", _candidate(WIND)) == [None, None, None]
+    large = _candidate({**WIND, "capacity_mw": Fraction(20)}, 0, nets=False)
+    assert _tested("ams-i-d", large) == [
         "no calibration certificate for m-1",
+        (
+            "no import of m-1 is metered; net electricity is export less import: let the meter"
+            " publish energy_import_kwh too"
+        ),
         "capacity_mw 20 is above 15; a larger plant needs ACM0002",
     ]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from mrv.errors import MethodologyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
     from fractions import Fraction
 
@@ -57,6 +57,10 @@ class Factors(Protocol):
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
         """Return the factor of a kind for a direction on a local date (None: the newest)."""
+        ...
+
+    def __iter__(self) -> Iterator[Factor]:
+        """All factors."""
         ...
 
 

@@ -33,6 +33,31 @@ def operating_margin(emissions: Fraction, generation: Fraction) -> Fraction:
     return emissions / generation
 
 
+def build_margin(emissions: Fraction, generation: Fraction) -> Fraction:
+    """
+    Emissions of the newest plants, by their generation.
+
+    EF_BM = SUM_m EG_m * EF_EL,m / SUM_m EG_m
+
+    Parameters
+    ----------
+    emissions : Fraction
+        SUM_m EG_m * EF_EL,m. [tCO2]
+    generation : Fraction
+        Of the same plants, above 0. [MWh]
+
+    Returns
+    -------
+    Fraction
+        [tCO2/MWh]
+
+    References
+    ----------
+    CDM TOOL07, build margin.
+    """
+    return emissions / generation
+
+
 def combined_margin(
     operating: Fraction,
     build: Fraction,

@@ -10,11 +10,11 @@ _KG_PER_T = 1000
 _N2O_PER_N = Fraction(44, 28)
 
 
-def amended(dose: Fraction, conversion: Fraction, exponent: Fraction) -> Fraction:
+def as_fresh_straw(dose: Fraction, conversion: Fraction) -> Fraction:
     """
-    Scale the methane for organic matter that is worked in.
+    Organic matter by what it gives off, as fresh straw would.
 
-    SF_o = (1 + ROA * CFOA)^0.59
+    ROA * CFOA
 
     Parameters
     ----------
@@ -22,6 +22,29 @@ def amended(dose: Fraction, conversion: Fraction, exponent: Fraction) -> Fractio
         ROA. [t/ha]
     conversion : Fraction
         CFOA. [1]
+
+    Returns
+    -------
+    Fraction
+        [t/ha]
+
+    References
+    ----------
+    IPCC 2019 Refinement, volume 4, equation 5.3.
+    """
+    return dose * conversion
+
+
+def amended(organic: Fraction, exponent: Fraction) -> Fraction:
+    """
+    Scale the methane for organic matter that is worked in.
+
+    SF_o = (1 + SUM_i ROA_i * CFOA_i)^0.59
+
+    Parameters
+    ----------
+    organic : Fraction
+        SUM ROA_i * CFOA_i. [t/ha]
     exponent : Fraction
         0.59. [1]
 
@@ -34,7 +57,7 @@ def amended(dose: Fraction, conversion: Fraction, exponent: Fraction) -> Fractio
     ----------
     IPCC 2019 Refinement, volume 4, equation 5.3.
     """
-    return power(1 + dose * conversion, exponent)
+    return power(1 + organic, exponent)
 
 
 def daily_methane(

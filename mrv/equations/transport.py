@@ -68,6 +68,29 @@ def baseline_factor(
     return consumption * calorific_value * emission_factor * improvement**years / _KJ_PER_MJ
 
 
+def fossil(factor: Fraction, biofuel: Fraction) -> Fraction:
+    """
+    What of a vehicle's emissions is fossil: biofuel counts nothing.
+
+    Parameters
+    ----------
+    factor : Fraction
+        As if all fuel were fossil. [gCO2/km]
+    biofuel : Fraction
+        Biofuel in the fuel, by volume; its share by energy is a little lower. [1]
+
+    Returns
+    -------
+    Fraction
+        [gCO2/km]
+
+    References
+    ----------
+    AMS-III.C, biofuel in the baseline has an emission factor of 0.
+    """
+    return factor * (1 - biofuel)
+
+
 def by_distance(distance: Fraction, factor: Fraction) -> Fraction:
     """
     Emissions of a distance.

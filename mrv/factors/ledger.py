@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import date
 
     from mrv.model import Direction, Factor, Factors
@@ -26,6 +27,10 @@ class Ledger:
         factor = self._book.select(kind, direction, at)
         self._used[factor.id, factor.provisional] = factor
         return factor
+
+    def __iter__(self) -> Iterator[Factor]:
+        """All factors of the book; looking at one does not use it."""
+        return iter(self._book)
 
     def used(self) -> list[Factor]:
         """Return all factors given out so far, by id."""

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from mrv.model import Factors, Reductions
     from mrv.specs import Spec
 
+# Kinds of factors of the grid: what it emits, and the low references for what is avoided.
+GRID = "grid.vn"
+REFERENCE = "jcm-vn-am007."
+
 __all__ = ["compute", "evaluate", "filled", "find", "load", "reduction", "unit_reductions"]
 
 
@@ -99,6 +103,21 @@ def evaluate(methodology: Methodology, given: object, factors: Factors, where: s
     return compute(methodology, inputs, factors, where)
 
 
+def _refuse_avoided(methodology: Methodology, inputs: Inputs, factors: Factors, where: str) -> None:
+    """Refuse a low reference factor for electricity that only the project consumes."""
+    low = {f.value: f for f in factors if f.direction == "avoided" and f.kind.startswith(REFERENCE)}
+    for key, spec in methodology.inputs.items():
+        if not isinstance(spec, ParameterSpec) or spec.side != "project":
+            continue
+        if spec.published == GRID and inputs.get(key) in low:
+            factor = low[inputs[key]]
+            raise MethodologyError(
+                f"{where}: {methodology.id}, direction of factors: {key} = {factor.text} is"
+                f" {factor.id}, which stands for avoided electricity; for what the project"
+                " consumes it would overstate the reduction: give the official factor of the grid"
+            )
+
+
 def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: str) -> Reductions:
     """
     Compute a methodology from inputs that are read and filled, its conditions held.
@@ -108,6 +127,7 @@ def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: s
     MethodologyError, FactorError
         As `evaluate` raises.
     """
+    _refuse_avoided(methodology, inputs, factors, where)
     try:
         methodology.plausible(inputs)
     except MethodologyError as error:

@@ -33,6 +33,8 @@ CONDITIONS = (TYPE_III,)
 RULES = (
     "Emissions are avoided in the year in which the waste would have given them off.",
     "Waste after the end of crediting is not counted.",
+    "Methane that the site captures, or must by law, is no baseline: f_captured.",
+    "Wastewater and manure that are composted too earn nothing here.",
 )
 YEAR = ParameterSpec(
     unit="year",
@@ -56,7 +58,7 @@ PROJECT: Spec = {
         side="project",
     ),
     "power_mwh": POWER,
-    "diesel_l": DIESEL,
+    "diesel_l": replace(DIESEL, meaning="diesel of machines and of more transport than before"),
     "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
     "tdl": LOSSES,
     "gwp_ch4": SITE["gwp_ch4"],

@@ -2,7 +2,8 @@
 Power and heat from waste energy.
 
 CDM ACM0012 version 6.0.  Equations, caps and shares: [M], from memory.  Fuel
-properties: [r], IPCC 2006.  Give electricity, heat, or both.
+properties: [r], IPCC 2006.  Give electricity, heat, or both.  Several boilers with
+several fuels: give the cleanest fuel and the best efficiency among them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from typing import TYPE_CHECKING
 from mrv.equations import electricity, waste_heat
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
-from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, NOTHING, diesel
+from mrv.methodologies._shared import (
+    DIESEL,
+    EF_GRID,
+    FUELS,
+    LOSSES,
+    NOTHING,
+    POWER,
+    diesel,
+)
 from mrv.model import Methodology, Reductions
 from mrv.specs import ChoiceSpec, ParameterSpec
 
@@ -29,13 +38,18 @@ ADDITIVE = False
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE = f_cap * f_wcm * (EG * EF + HG * EF_CO2 / eta); PE = PE_AF. [tCO2]."""
+    """
+    BE = f_cap * f_wcm * (EG * EF + HG * EF_CO2 / eta); PE = PE_AF + PE_EL. [tCO2].
+
+    PE_AF = FC * NCV * EF, PE_EL = EC * EF_el * (1 + TDL)
+    """
     power = electricity.displaced(inputs["eg_mwh"], inputs["ef_grid_t_per_mwh"])
     baseline = waste_heat.counted(
         power + _heat(inputs, factors),
         waste_heat.credited_share(inputs["f_cap"], inputs["f_wcm"]),
     )
-    project = diesel(inputs["diesel_l"], factors)
+    drawn = electricity.drawn(inputs["power_mwh"], inputs["ef_consumed_t_per_mwh"], inputs["tdl"])
+    project = diesel(inputs["diesel_l"], factors) + drawn
     return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
 
 
@@ -134,6 +148,20 @@ METHODOLOGY = Methodology(
         ),
         "diesel_l": replace(DIESEL, meaning="diesel for start-up and support"),
         "ef_grid_t_per_mwh": replace(EF_GRID, side="baseline"),
+        "power_mwh": replace(
+            POWER,
+            default="0",
+            meaning="electricity that recovery draws from the grid, where eg_mwh is not net of it",
+        ),
+        "ef_consumed_t_per_mwh": replace(
+            EF_GRID,
+            required=False,
+            meaning="emission factor of the grid that it is drawn from",
+            source="official value of the year",
+            side="project",
+            factor=("grid.vn", "consumed"),
+        ),
+        "tdl": LOSSES,
     },
     reductions=reductions,
     uses=("diesel.", *(f"{fuel}.co2" for fuel in FUELS)),

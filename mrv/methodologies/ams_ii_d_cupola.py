@@ -10,6 +10,7 @@ reduction would be overstated several times.
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.equations.efficiency import by_output, credited_output
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 ID = "ams-ii-d-cupola"
 VERSION = "13.0"
 ADDITIVE = False
+
+_TYPE_II_LIMIT_MWH = 60_000
+# Net calorific value of coke-oven coke, 28.2 GJ/t of the factor `coke-ncv`. [MWh/t]
+COKE_MWH_PER_T = Fraction("28.2") / Fraction("3.6")
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -65,6 +70,20 @@ def _emits_less(inputs: Inputs, result: Reductions) -> str | None:
         f"the furnace's electricity emits {float(result.project_t):.6g} t and the cupola"
         f" {float(result.baseline_t):.6g}; a switch of fuel to this grid is no reduction: check"
         " sec_mwh_per_t and ef_grid_t_per_mwh, or leave the project out"
+    )
+
+
+def _saved_energy(inputs: Inputs, result: Reductions) -> str | None:
+    del result
+    output = credited_output(inputs["production_t"], inputs["production_hist_t"])
+    coke = by_output(output, inputs["coke_t_per_t"]) * COKE_MWH_PER_T
+    saved = coke - by_output(output, inputs["sec_mwh_per_t"])
+    if saved <= _TYPE_II_LIMIT_MWH:
+        return None
+    return (
+        f"{float(saved):.6g} MWh of coke and electricity are saved, and a small-scale project"
+        f" saves at most {_TYPE_II_LIMIT_MWH} a year; give one year, or use a large-scale"
+        " methodology"
     )
 
 
@@ -110,6 +129,9 @@ METHODOLOGY = Methodology(
     },
     reductions=reductions,
     uses=("coke.", "limestone.co2"),
-    conditions=(Condition("AMS-II.D, fuel switch to electricity", _emits_less),),
+    conditions=(
+        Condition("AMS-II.D, fuel switch to electricity", _emits_less),
+        Condition("type II limit, 60 GWh saved a year", _saved_energy),
+    ),
     rules=("Output above history earns nothing.", "Line losses count against the project."),
 )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mrv.equations.electricity import consumed
 from mrv.equations.reductions import reduction
-from mrv.equations.transport import baseline_factor, by_distance, specific_consumption
+from mrv.equations.transport import baseline_factor, by_distance, fossil, specific_consumption
 from mrv.errors import MethodologyError
 from mrv.inputs import ParameterSpec
 from mrv.methodologies._shared import DIESEL, LEAKAGE, diesel
@@ -47,6 +47,15 @@ _FUEL = ParameterSpec(
     maximum="150",
     source="survey of one year, or comparable vehicles",
     symbol="SFC_BL",
+    side="baseline",
+)
+_BIOFUEL = ParameterSpec(
+    unit="1",
+    meaning="biofuel in the diesel of the baseline vehicles by volume, 0.05 for B5",
+    required=False,
+    maximum="1",
+    source="fuel standard in force, or the supplier",
+    symbol="biofuel",
     side="baseline",
 )
 _LOSSES = ParameterSpec(
@@ -103,6 +112,7 @@ def inputs_of(
         "charging_mwh": _total(activities, "charging") / _WH_PER_MWH,
         "ef_grid_t_per_mwh": factors.select("grid.vn", "consumed", begin).value,
         "tdl": losses,
+        "biofuel_share": parameters.get("biofuel_share", _NOTHING),
         # neither has a meter, or a part in an interval
         "project_diesel_l": _NOTHING,
         "leakage_t": _NOTHING,
@@ -110,15 +120,22 @@ def inputs_of(
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
-    """BE = EF_BL,km * DD * 10^-6; PE = EC * EF_el / (1 - TDL) + FC; ER = BE - PE - LE. [tCO2]."""
-    per_km = baseline_factor(
-        specific_consumption(
-            inputs["sfc_l_per_100km"], factors.select("diesel.density", "avoided").value
+    """
+    BE = EF_BL,km * DD * 10^-6; PE = EC * EF_el / (1 - TDL) + FC; ER = BE - PE - LE. [tCO2].
+
+    EF_BL,km = SFC_BL * NCV * EF_fuel * IR^t * (1 - biofuel)
+    """
+    per_km = fossil(
+        baseline_factor(
+            specific_consumption(
+                inputs["sfc_l_per_100km"], factors.select("diesel.density", "avoided").value
+            ),
+            factors.select("diesel.ncv", "avoided").value,
+            factors.select("diesel.co2", "avoided").value,
+            factors.select("ams-iii-c.improvement", "avoided").value,
+            inputs["years_since_baseline"],
         ),
-        factors.select("diesel.ncv", "avoided").value,
-        factors.select("diesel.co2", "avoided").value,
-        factors.select("ams-iii-c.improvement", "avoided").value,
-        inputs["years_since_baseline"],
+        inputs.get("biofuel_share", _NOTHING),
     )
     baseline = by_distance(inputs["distance_km"], per_km)
     power = consumed(inputs["charging_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
@@ -195,6 +212,7 @@ METHODOLOGY = Methodology(
             side="project",
             factor=("grid.losses", "consumed"),
         ),
+        "biofuel_share": _BIOFUEL,
         "service_km_per_year": ParameterSpec(
             unit="km/year",
             meaning="distance that the baseline vehicles would have driven a year, where the"
@@ -248,6 +266,7 @@ METHODOLOGY = Methodology(
             published="grid.vn",
         ),
         "tdl": _LOSSES,
+        "biofuel_share": _BIOFUEL,
         "project_diesel_l": replace(
             DIESEL, default="0", meaning="diesel that hybrid project vehicles burn"
         ),
@@ -268,6 +287,7 @@ METHODOLOGY = Methodology(
     rules=(
         "Charging counts with the grid's own factor and its losses, never with a reference factor.",
         "Distance beyond the baseline's service counts nothing; its electricity still counts.",
+        "Baseline vehicles are of the same size, on the same routes; their biofuel counts nothing.",
         "A replaced vehicle that is sold on, without evidence of scrapping, is leakage.",
         "A charger fed by solar power that another project claims counts as fed by the grid.",
     ),

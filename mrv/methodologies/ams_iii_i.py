@@ -1,9 +1,10 @@
 """
 Aerobic treatment in place of a system that forms methane, such as septic tanks.
 
-CDM AMS-III.I version 8.0.  Equations and the uncertainty factor 0.89: [M], from
-memory.  Methane capacity and correction factors: [r], IPCC 2006.  The aerobic
-plant must be well managed: its methane counts as none.
+CDM AMS-III.I version 8.0.  Equations and the uncertainty factors 0.89 and 1.12: [M],
+from memory.  Methane capacity and correction factors: [r], IPCC 2006.  The aerobic
+plant that is well managed forms no methane; give the correction of one that is
+overloaded, and what its sludge gives off.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     ER = BE - PE - LE. [tCO2e].
 
     BE = Q * COD * eta * MCF_BL * Bo * UF_BL * GWP
-    PE = EC * EF * (1 + TDL)
+    PE = EC * EF * (1 + TDL) + Q * COD * eta * MCF_PJ * Bo * UF_PJ * GWP + PE_s
     """
     removed = wastewater.share_of(
         wastewater.organic_load(inputs["flow_m3"], inputs["cod_in_kg_per_m3"]), inputs["eta_cod"]
@@ -43,10 +44,28 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
         factors.select("wastewater.uf-bl", "avoided").value,
     )
     baseline = wastewater.warming(methane, inputs["gwp_ch4"])
-    project = electricity.drawn(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
+    formed = wastewater.methane(
+        removed,
+        inputs["mcf_project"],
+        factors.select("wastewater.bo", "consumed").value,
+        factors.select("wastewater.uf-pj", "consumed").value,
+    )
+    power = electricity.drawn(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
+    project = power + wastewater.warming(formed, inputs["gwp_ch4"]) + inputs["other_project_t"]
     leakage = inputs["leakage_t"]
     return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
 
+
+_MCF = ParameterSpec(
+    unit="1",
+    meaning="methane correction of the system that was replaced",
+    maximum="1",
+    source="IPCC 2006 Guidelines, volume 5",
+    certainty="[r]",
+    symbol="MCF_BL",
+    side="baseline",
+    published="wastewater.mcf",
+)
 
 METHODOLOGY = Methodology(
     id=ID,
@@ -86,27 +105,33 @@ METHODOLOGY = Methodology(
             frequency="monthly or oftener",
             side="baseline",
         ),
-        "mcf_baseline": ParameterSpec(
-            unit="1",
-            meaning="methane correction of the system that was replaced",
-            maximum="1",
-            source="IPCC 2006 Guidelines, volume 5",
-            certainty="[r]",
-            symbol="MCF_BL",
-            side="baseline",
-            published="wastewater.mcf",
+        "mcf_baseline": _MCF,
+        "mcf_project": replace(
+            _MCF,
+            default="0",
+            meaning="methane correction of the aerobic plant, 0 where it is well managed",
+            symbol="MCF_PJ",
+            side="project",
         ),
         "power_mwh": POWER,
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
         "gwp_ch4": GWP_CH4,
+        "other_project_t": replace(
+            LEAKAGE,
+            meaning="sludge treated or disposed of without air, of the year",
+            symbol="PE_s",
+        ),
         "leakage_t": replace(
             LEAKAGE,
             meaning="equipment brought from another plant",
         ),
     },
     reductions=reductions,
-    uses=("wastewater.bo", "wastewater.uf-bl"),
+    uses=("wastewater.bo", "wastewater.uf"),
     conditions=(TYPE_III,),
-    rules=("Uncertainty factor 0.89 on the baseline.",),
+    rules=(
+        "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
+        "A baseline that was aerobic, or discharged to a river, earns nothing or almost nothing.",
+    ),
 )

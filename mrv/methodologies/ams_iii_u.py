@@ -4,8 +4,8 @@ Passengers who take a cable car, tram or metro in place of what they took before
 CDM AMS-III.U version 2.0, in the form of AM0031 and ACM0016.  Equations and
 improvement factors: [M], from memory.  Shares come from a survey with a control
 question; who would not have travelled, walked or cycled stands in no mode.
-Leakage of emptier buses and freer roads is not covered: where load factors fall
-by more than ten points it must be added.
+Emptier buses, where their load falls by more than ten points, and freer roads are
+leakage; the ways to and from the line are the project's.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mrv.equations.electricity import consumed
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._shared import (
+    DIESEL,
     EF_GRID,
     LEAKAGE,
     LOSSES,
@@ -25,6 +26,7 @@ from mrv.methodologies._shared import (
     POWER,
     TYPE_III,
     YEARS_SINCE,
+    diesel,
 )
 from mrv.model import Methodology, Reductions
 from mrv.specs import MapSpec, ParameterSpec
@@ -43,9 +45,8 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     ER = BE - PE - LE. [tCO2].
 
     BE = SUM_i pax * D * S_i * EF_km,i * IR_i^t / OC_i
-    PE = EC * EF / (1 - TDL)
+    PE = EC * EF / (1 - TDL) + FC * NCV * EF + PE_access
     """
-    del factors
     distance = modal_shift.travelled(inputs["passengers"], inputs["trip_km"])
     baseline = sum(
         (
@@ -63,7 +64,8 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
         ),
         start=NOTHING,
     )
-    project = consumed(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
+    power = consumed(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"], inputs["tdl"])
+    project = power + diesel(inputs["diesel_l"], factors) + inputs["other_project_t"]
     leakage = inputs["leakage_t"]
     return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
 
@@ -110,6 +112,12 @@ METHODOLOGY = Methodology(
         "power_mwh": replace(POWER, meaning="electricity of the line"),
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
+        "diesel_l": replace(DIESEL, default="0", meaning="diesel of the line"),
+        "other_project_t": replace(
+            LEAKAGE,
+            meaning="trips to and from the line, of the year",
+            symbol="PE_access",
+        ),
         "modes": MapSpec(
             "modes that passengers would have taken, by name",
             {
@@ -130,6 +138,7 @@ METHODOLOGY = Methodology(
                     source="fuel survey; biofuel counts nothing",
                     symbol="EF_km,i",
                     side="baseline",
+                    published="transport.ef",
                 ),
                 "occupancy": ParameterSpec(
                     unit="1",
@@ -159,6 +168,7 @@ METHODOLOGY = Methodology(
         ),
     },
     reductions=reductions,
+    uses=("diesel.",),
     plausible=plausible,
     conditions=(TYPE_III,),
     rules=(

@@ -9,11 +9,12 @@ defaults are not used here.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mrv.equations import rice
 from mrv.errors import MethodologyError
-from mrv.methodologies._shared import GWP_CH4, GWP_N2O, NOTHING, TYPE_III
+from mrv.methodologies._shared import DIESEL, GWP_CH4, GWP_N2O, NOTHING, TYPE_III, diesel
 from mrv.model import Methodology, Reductions
 from mrv.specs import ListSpec, ParameterSpec
 
@@ -32,27 +33,33 @@ _DAYS_OF_YEAR = 366
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     """
-    ER = (BE - PE_CH4) * (1 - U_d) - PE_N2O. [tCO2e].
+    ER = (BE - PE_CH4) * (1 - U_d) - PE_N2O - PE_FC. [tCO2e].
 
     BE = SUM_s A * L * EFc * SF_w,BL * SF_p * SF_o * GWP_CH4 / 1000
     PE_CH4 = the same with SF_w,PJ
     PE_N2O = SUM_s A * N * (EF1_drained - EF1_flooded) * 44/28 * GWP_N2O / 1000
-    SF_o = (1 + ROA * CFOA)^0.59
+    SF_o = (1 + SUM_i ROA_i * CFOA_i)^0.59
+    PE_FC = FC * NCV * EF
     """
-    organic = rice.amended(
-        inputs["straw_t_per_ha"],
-        inputs["cfoa"],
-        factors.select("rice.sf-o-exponent", "avoided").value,
-    )
+    organic = rice.amended(_organic(inputs), factors.select("rice.sf-o-exponent", "avoided").value)
     baseline = _methane(inputs["sf_w_baseline"], organic, inputs)
     methane = _methane(inputs["sf_w_project"], organic, inputs)
-    nitrous = _nitrous(inputs, factors)
+    other = _nitrous(inputs, factors) + diesel(inputs["diesel_l"], factors)
     return Reductions(
         baseline,
-        methane + nitrous,
+        methane + other,
         NOTHING,
-        rice.after_deduction(baseline, methane, inputs["uncertainty_deduction"], nitrous),
+        rice.after_deduction(baseline, methane, inputs["uncertainty_deduction"], other),
     )
+
+
+def _organic(inputs: Inputs) -> Fraction:
+    """SUM ROA_i * CFOA_i. [t/ha]."""
+    straw = rice.as_fresh_straw(inputs["straw_t_per_ha"], inputs["cfoa"])
+    others = (
+        rice.as_fresh_straw(one["t_per_ha"], one["cfoa"]) for one in inputs.get("other_organic", ())
+    )
+    return straw + sum(others, start=NOTHING)
 
 
 def _methane(water: Fraction, organic: Fraction, inputs: Inputs) -> Fraction:
@@ -108,6 +115,18 @@ def _scaling(symbol: str, meaning: str, published: str) -> ParameterSpec:
         published=published,
     )
 
+
+_STRAW = ParameterSpec(
+    unit="t/ha",
+    meaning="dry straw worked in",
+    maximum="30",
+    source="farmers' log",
+    symbol="ROA",
+    option="C",
+    frequency="every season",
+    side="both",
+)
+_CFOA = _scaling("CFOA", "conversion of that organic matter", "rice.cfoa")
 
 METHODOLOGY = Methodology(
     id=ID,
@@ -166,17 +185,16 @@ METHODOLOGY = Methodology(
             factor=("rice.sf-p.dry-short", "either"),
             published="rice.sf-p",
         ),
-        "straw_t_per_ha": ParameterSpec(
-            unit="t/ha",
-            meaning="dry straw worked in",
-            maximum="30",
-            source="farmers' log",
-            symbol="ROA",
-            option="C",
-            frequency="every season",
-            side="both",
+        "straw_t_per_ha": _STRAW,
+        "cfoa": _CFOA,
+        "other_organic": ListSpec(
+            "compost, manure and other organic matter, one object a kind",
+            {
+                "t_per_ha": replace(_STRAW, meaning="worked in: straw dry, the others fresh"),
+                "cfoa": _CFOA,
+            },
+            required=False,
         ),
-        "cfoa": _scaling("CFOA", "conversion of that organic matter", "rice.cfoa"),
         "n_kg_per_ha": ParameterSpec(
             unit="kg/ha",
             meaning="nitrogen of fertiliser in a season",
@@ -187,6 +205,7 @@ METHODOLOGY = Methodology(
             frequency="every season",
             side="project",
         ),
+        "diesel_l": replace(DIESEL, default="0", meaning="diesel that the project's pumps burn"),
         "uncertainty_deduction": ParameterSpec(
             unit="1",
             meaning="deduction for the uncertainty of defaults, 0.15 for 15 %",
@@ -202,8 +221,12 @@ METHODOLOGY = Methodology(
         "gwp_n2o": GWP_N2O,
     },
     reductions=reductions,
-    uses=("rice.sf-o-exponent", "rice.ef1."),
+    uses=("rice.sf-o-exponent", "rice.ef1.", "diesel."),
     plausible=plausible,
     conditions=(TYPE_III,),
-    rules=("15 % of the methane is taken off where IPCC defaults are used.",),
+    rules=(
+        "15 % of the methane is taken off where IPCC defaults are used.",
+        "A field that gives off more than before gets no deduction on its loss.",
+        "Nitrous oxide and fuel count whole, without a deduction.",
+    ),
 )

@@ -25,6 +25,7 @@ from mrv.specs import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     from mrv.exante.model import Estimate
     from mrv.model import Factor, Indicator, Methodology, Tool
@@ -181,10 +182,18 @@ def _factor(factor: Factor) -> dict[str, Any]:
         "id": factor.id,
         "value": _plain(factor.text),
         "unit": factor.unit,
+        "direction": factor.direction,
+        "valid_from": _day(factor.valid_from),
+        "valid_to": _day(factor.valid_to),
         "source": factor.source,
         "certainty": f"[{factor.certainty}]",
         "verified": factor.verified,
+        "sha256": factor.sha256,
     }
+
+
+def _day(one: date | None) -> str | None:
+    return None if one is None else one.isoformat()
 
 
 def _plain(text: str) -> int | float:

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from mrv.model import Tool
 
 _HEAD = ("input", "symbol", "unit", "what", "bounds", "default", "monitored", "side", "source")
-_FACTOR_HEAD = ("factor", "value", "unit", "source", "checked against the text")
+_FACTOR_HEAD = ("factor", "value", "unit", "for", "valid", "source", "checked against the text")
+_FOR = (
+    "`for`: the side that tonne itself takes the factor for. A value that a project gives, such"
+    " as an official combined margin for what it feeds into the grid, stands in its statement as"
+    " the project's own."
+)
 _BEGIN, _END = "<!-- symbols: begin, `make pages` -->", "<!-- symbols: end -->"
 _NOTE = "Written by `make pages` from the methodology's file; edit that file instead."
 
@@ -164,11 +169,15 @@ def _published(schema: Mapping[str, Any]) -> Iterator[str]:
         "Factors that the equations use": about["factors"],
         "Published values to choose from": _factors(schema),
     }
+    told: set[str] = set()
     for title, found in listed.items():
-        rows = {f["id"]: _factor_row(f) for f in found}
+        rows = {f["id"]: _factor_row(f) for f in found if f["id"] not in told}
+        told |= rows.keys()
         if rows:
             yield f"\n## {title}\n"
             yield from _table(_FACTOR_HEAD, list(rows.values()))
+    if told:
+        yield f"\n{_FOR}"
 
 
 def _factor_row(factor: Mapping[str, Any]) -> tuple[str, ...]:
@@ -176,9 +185,19 @@ def _factor_row(factor: Mapping[str, Any]) -> tuple[str, ...]:
         f"`{factor['id']}`",
         str(factor["value"]),
         factor["unit"],
+        factor["direction"],
+        _validity(factor),
         f"{factor['source']} {factor['certainty']}",
         "yes" if factor["verified"] else "no",
     )
+
+
+def _validity(factor: Mapping[str, Any]) -> str:
+    """When a factor holds: its dates are local and half-open, and most have none."""
+    begin, end = factor["valid_from"], factor["valid_to"]
+    if begin is None and end is None:
+        return "until revised"
+    return f"{begin or ''} to {end or ''}".strip()
 
 
 def _factors(node: Any) -> Iterator[dict[str, Any]]:

@@ -43,8 +43,10 @@ CASES = {
     "reductions.reduction": (("tCO2", "tCO2", "tCO2"), "tCO2"),
     "transport.specific_consumption": (("L/(100 km)", "kg/L"), "g/km"),
     "transport.baseline_factor": (("g/km", "TJ/(1000 t)", "tCO2/TJ", "", "int"), "gCO2/km"),
+    "transport.fossil": (("gCO2/km", ""), "gCO2/km"),
     "transport.by_distance": (("km", "gCO2/km"), "tCO2"),
     "grid.operating_margin": (("tCO2", "MWh"), "tCO2/MWh"),
+    "grid.build_margin": (("tCO2", "MWh"), "tCO2/MWh"),
     "grid.combined_margin": (("tCO2/MWh", "tCO2/MWh", "", ""), "tCO2/MWh"),
     "fuels.liquid_mass": (("L", "kg/L"), "t"),
     "fuels.burnt": (("t", "TJ/(1000 t)", "tCO2/TJ"), "tCO2"),
@@ -81,6 +83,7 @@ CASES = {
     "modal_shift.passenger_factor": (("gCO2/km", "", "", "int"), "gCO2/km"),
     "modal_shift.travelled": (("", "km"), "km"),
     "modal_shift.shifted": (("km", "", "gCO2/km"), "tCO2"),
+    "rice.as_fresh_straw": (("t/hectare", ""), "t/hectare"),
     "rice.daily_methane": (("tCH4/(1000 hectare day)", "", "", ""), "tCH4/(1000 hectare day)"),
     "rice.season": (("hectare", "day", "tCH4/(1000 hectare day)", "tCO2/tCH4"), "tCO2"),
     "rice.nitrous_oxide": (

@@ -41,7 +41,7 @@ def test_shares_of_waste_energy_multiply():
 
 def test_organic_matter_and_water_before_the_season():
     """Compost would weigh as fresh straw, and a dry winter as a flooded one."""
-    straw = rice.amended(F(2), F("0.19"), F("0.59"))
+    straw = rice.amended(rice.as_fresh_straw(F(2), F("0.19")), F("0.59"))
     assert float(straw) == pytest.approx(1.38**0.59, rel=1e-12)
     assert rice.daily_methane(F(2), F("0.5"), F("0.89"), F(3)) == F("2.67")
 

@@ -10,6 +10,7 @@ import pytest
 from mrv import factors, methodologies
 from mrv.inputs import read
 from mrv.methodologies import tools
+from mrv.methodologies.ams_ii_d_cupola import COKE_MWH_PER_T
 from mrv.rounding import floor_credit
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -54,6 +55,22 @@ def test_other_plants_weigh_the_margins_otherwise():
     assert compute("tool07", inputs("tool07", technology="other"))["ef_cm_t_per_mwh"] == Fraction(
         "0.53678"
     )
+
+
+def test_the_build_margin_follows_from_the_newest_plants():
+    """A grid's factor would rest on a build margin that nobody can work out again."""
+    given = inputs("tool07")
+    said = compute("tool07", given)
+    build = given.pop("ef_bm_t_per_mwh")
+    gas, sun = {"eg_mwh": 2, "ef_t_per_mwh": build * 2}, {"eg_mwh": 2, "ef_t_per_mwh": 0}
+    assert compute("tool07", {**given, "newest_units": [gas, sun]}) == said
+    for wrong in ({}, {"newest_units": [gas, sun], "ef_bm_t_per_mwh": build}):
+        with pytest.raises(methodologies.MethodologyError, match="tool07, build margin: give eit"):
+            compute("tool07", {**given, **wrong})
+    with pytest.raises(
+        methodologies.MethodologyError, match=r"low_cost_share = 0\.5 must be below"
+    ):
+        compute("tool07", inputs("tool07", low_cost_share=Decimal("0.5")))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +127,71 @@ def test_heat_from_waste_energy():
     given["feedwater_kj_per_kg"] = 2800
     with pytest.raises(methodologies.MethodologyError, match="steam_kj_per_kg = 2776 is below"):
         evaluate("acm0012", given)
+
+
+def test_electricity_that_heat_recovery_draws_counts_with_the_grids_own_factor():
+    """Fans and pumps would be charged at the low factor of what the project avoids."""
+    low, drawn = Decimal("0.333"), {"power_mwh": 1000, "tdl": Decimal("0.0615")}
+    less = evaluate("acm0012", inputs("acm0012", ef_grid_t_per_mwh=low))
+    more = evaluate("acm0012", inputs("acm0012", ef_grid_t_per_mwh=low, **drawn))
+    assert less.reduction_t - more.reduction_t == 1000 * Fraction("0.6592") * Fraction("1.0615")
+
+
+def test_an_overloaded_aerobic_plant_gives_off_methane_too():
+    """A plant that is too small would be credited as a good one."""
+    good = evaluate("ams-iii-i", inputs("ams-iii-i"))
+    poor = evaluate("ams-iii-i", inputs("ams-iii-i", mcf_project=Decimal("0.3")))
+    removed = Fraction("46.5375")
+    assert good.reduction_t - poor.reduction_t == (
+        removed * Fraction("0.3") * Fraction("0.25") * Fraction("1.12") * 28
+    )
+
+
+def test_biofuel_of_the_baseline_counts_nothing():
+    """Buses on B5 would be credited for fuel that was not fossil."""
+    pure = evaluate("ams-iii-c", inputs("ams-iii-c"))
+    mixed = evaluate("ams-iii-c", inputs("ams-iii-c", biofuel_share=Decimal("0.05")))
+    assert mixed.baseline_t == pure.baseline_t * Fraction("0.95")
+    assert mixed.project_t == pure.project_t
+
+
+def test_a_lines_diesel_counts_against_it():
+    """A ferry on diesel would be credited as if it ran on air."""
+    clean = evaluate("ams-iii-u", inputs("ams-iii-u"))
+    fuel = evaluate("ams-iii-u", inputs("ams-iii-u", diesel_l=1000))
+    assert float(clean.reduction_t - fuel.reduction_t) == pytest.approx(2.67649, abs=1e-5)
+
+
+def test_all_organic_matter_of_a_field_counts_and_so_does_its_pumps_fuel():
+    """Manure beside straw would be left out, and the diesel of draining."""
+    straw = evaluate("rice-awd", inputs("rice-awd", straw_t_per_ha=2, cfoa=1))
+    parts = inputs("rice-awd", straw_t_per_ha=1, cfoa=1,
+                   other_organic=[{"t_per_ha": 4, "cfoa": Decimal("0.25")}])  # fmt: skip
+    assert evaluate("rice-awd", parts).reduction_t == straw.reduction_t
+    fuel = evaluate("rice-awd", inputs("rice-awd", diesel_l=1000))
+    clean = evaluate("rice-awd", inputs("rice-awd"))
+    # no part of it is taken off with the methane
+    assert float(clean.reduction_t - fuel.reduction_t) == pytest.approx(2.67649, abs=1e-5)
+
+
+def test_the_limit_of_a_large_foundry_counts_coke_in_the_factors_own_energy():
+    """The limit would be reckoned with another coke than the emissions."""
+    ncv = factors.load().select("coke.ncv", "avoided").value
+    assert ncv / Fraction("3.6") == COKE_MWH_PER_T
+    large = inputs("ams-ii-d-cupola", production_t=120_000, production_hist_t=120_000)
+    with pytest.raises(methodologies.MethodologyError, match=r"type II limit, 60 GWh.*64400 MWh"):
+        evaluate("ams-ii-d-cupola", large)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ams-ii-d-cupola", "ams-iii-c", "ams-iii-f", "ams-iii-h", "ams-iii-i", "ams-iii-u",
+     "jcm-id-am009"],
+)  # fmt: skip
+def test_a_reference_factor_is_refused_for_what_a_project_consumes(name):
+    """The foundry's 508 t would be 2,990: the slip that the dossier warns of."""
+    with pytest.raises(methodologies.MethodologyError, match="stands for avoided electricity"):
+        evaluate(name, inputs(name, ef_grid_t_per_mwh=Decimal("0.333")))
 
 
 def test_panels():

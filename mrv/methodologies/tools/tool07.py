@@ -2,15 +2,19 @@
 Emission factor of a grid, from its plants' fuel and generation.
 
 CDM TOOL07 version 7.0, simple operating margin: [M], from memory, with fuel
-properties of IPCC 2006, [r].  Leave low-cost and must-run plants out of fuel and
+properties of IPCC 2006, [r]: their means, where the tool asks for the lower 95 %
+bounds, which were not read.  Leave low-cost and must-run plants out of fuel and
 generation; the method holds where they make less than half.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mrv.equations import grid
+from mrv.equations.electricity import displaced
+from mrv.errors import MethodologyError
 from mrv.methodologies._shared import FUEL, FUELS, NOTHING, burnt
 from mrv.model import Tool
 from mrv.specs import ChoiceSpec, ListSpec, ParameterSpec
@@ -24,7 +28,11 @@ if TYPE_CHECKING:
 
 
 def compute(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
-    """EF_OM = SUM FC * NCV * EF / SUM EG; EF_CM = w_OM * EF_OM + w_BM * EF_BM. [tCO2/MWh]."""
+    """
+    EF_OM = SUM FC * NCV * EF / SUM EG; EF_CM = w_OM * EF_OM + w_BM * EF_BM. [tCO2/MWh].
+
+    EF_BM = SUM_m EG_m * EF_EL,m / SUM_m EG_m, or as given
+    """
     emissions = sum(
         (burnt(one["fuel"], one["mass_t"], factors, "avoided") for one in inputs["fuels"]),
         start=NOTHING,
@@ -33,12 +41,46 @@ def compute(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
     technology = inputs["technology"]
     combined = grid.combined_margin(
         operating,
-        inputs["ef_bm_t_per_mwh"],
+        _build_margin(inputs),
         factors.select(f"tool07.w-om.{technology}", "avoided").value,
         factors.select(f"tool07.w-bm.{technology}", "avoided").value,
     )
     return {"ef_om_t_per_mwh": operating, "ef_cm_t_per_mwh": combined}
 
+
+def _build_margin(inputs: Inputs) -> Fraction:
+    units = inputs.get("newest_units")
+    if (units is None) == ("ef_bm_t_per_mwh" not in inputs):
+        raise MethodologyError(
+            "tool07, build margin: give either ef_bm_t_per_mwh or newest_units, and one of them"
+        )
+    if units is None:
+        given: Fraction = inputs["ef_bm_t_per_mwh"]
+        return given
+    emissions = (displaced(one["eg_mwh"], one["ef_t_per_mwh"]) for one in units)
+    return grid.build_margin(
+        sum(emissions, start=NOTHING), sum((one["eg_mwh"] for one in units), start=NOTHING)
+    )
+
+
+_GENERATION = ParameterSpec(
+    unit="MWh",
+    meaning="electricity of the same plants",
+    minimum="1",
+    maximum="100000000000",
+    source="statistics of the grid's operator",
+    symbol="EG_y",
+    option="A",
+    frequency="yearly",
+)
+_BUILD = ParameterSpec(
+    unit="tCO2/MWh",
+    meaning="build margin, of the newest plants",
+    required=False,
+    maximum="2",
+    source="statistics of the grid's operator",
+    symbol="EF_BM",
+)
 
 TOOL = Tool(
     id="tool07",
@@ -62,23 +104,29 @@ TOOL = Tool(
                 ),
             },
         ),
-        "generation_mwh": ParameterSpec(
-            unit="MWh",
-            meaning="electricity of the same plants",
-            minimum="1",
-            maximum="100000000000",
-            source="statistics of the grid's operator",
-            symbol="EG_y",
+        "generation_mwh": _GENERATION,
+        "low_cost_share": ParameterSpec(
+            unit="1",
+            meaning="share of low-cost and must-run plants in all generation",
+            required=False,
+            below="0.5",
+            source="statistics of the grid's operator, five years",
+            symbol="LCMR",
             option="A",
             frequency="yearly",
         ),
-        "ef_bm_t_per_mwh": ParameterSpec(
-            unit="tCO2/MWh",
-            meaning="build margin, of the newest plants",
-            maximum="2",
-            source="statistics of the grid's operator",
-            symbol="EF_BM",
+        "newest_units": ListSpec(
+            "the five newest plants, or the newest that make 20 % of generation if that is more,"
+            " in place of ef_bm_t_per_mwh",
+            {
+                "eg_mwh": replace(_GENERATION, meaning="electricity of the plant", symbol="EG_m"),
+                "ef_t_per_mwh": replace(
+                    _BUILD, required=True, meaning="its emission factor", symbol="EF_EL,m"
+                ),
+            },
+            required=False,
         ),
+        "ef_bm_t_per_mwh": _BUILD,
         "technology": ChoiceSpec(
             "what the project builds; `other` in the first crediting period, then `other-later`",
             ("wind", "solar", "other", "other-later"),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ingest.columns import Key
     from ingest.formats.line import Given
     from ingest.model import Column, Device, Fleet
+    from ingest.reading import Names
 
 __all__ = ["MAX_PAYLOAD", "Decoded", "Rejected", "decode"]
 
@@ -86,6 +87,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     """
     out = Decoded([], [], codecs=[PLAIN] * len(payloads))
     buckets: dict[Key, Bucket] = {}
+    alike: dict[tuple[int, Names], Bucket] = {}  # of rows, whose many names are hashed once
     devices, seen, codecs = fleet.devices, out.seen, out.codecs
     plain, pack = json_object.decode, senml_json.decode
     order, left = 0, []
@@ -124,18 +126,22 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                 us = _time(ts, k, out) if whole is None else whole
                 key: Key
                 numbers: Collection[float | None]
-                if type(reading) is Reading:
-                    numbers, key = values.values(), (class_id, profile, tuple(values), ())
-                elif type(reading) is Row:
-                    numbers, key = reading.numbers, columns.key(class_id, profile, reading.of)
+                if type(reading) is Row:
+                    numbers, bucket = reading.numbers, alike.get((index, reading.of))
+                    if bucket is None:
+                        key = columns.key(class_id, profile, reading.of)
+                        bucket = alike[index, reading.of] = buckets.setdefault(key, Bucket(*key))
                 else:
-                    numbers, key = _stated(reading, device, k, out)
-                    us = us if numbers else None
-                if us is None:
+                    if type(reading) is Reading:
+                        numbers, key = values.values(), (class_id, profile, tuple(values), ())
+                    else:
+                        numbers, key = _stated(reading, device, k, out)
+                        us = us if numbers else None
+                    bucket = buckets.get(key)
+                    if bucket is None and us is not None:
+                        bucket = buckets[key] = Bucket(*key)
+                if us is None or bucket is None:
                     continue
-                bucket = buckets.get(key)
-                if bucket is None:
-                    bucket = buckets[key] = Bucket(*key)
                 bucket.time.append(us)
                 bucket.device.append(index)
                 bucket.message.append(k)

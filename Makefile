@@ -1,7 +1,7 @@
 # One command each; `make help` lists them.  ARGS goes to the program behind a target:
 #   make demo ARGS=--once      make test ARGS="tests/mrv -k am007"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage lint mutants bench pages clean
+.PHONY: help setup demo test coverage lint mutants bench fuzz pages clean
 
 BIN := .venv/bin
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ingest import classes, encodings
+from ingest import classes, encodings, profiles
 from ingest.decode import decode
 from ingest.errors import PayloadError
 from ingest.model import NULL, Device, Fleet
-from ingest.reading import Row, Stated
+from ingest.profiles import register_map
+from ingest.reading import Registers, Row, Stated
 from tests.fuzz import sparkplug, truth
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ def judge(codec: str, payload: bytes) -> bool:
 def _values(codec: str, reading: Reading) -> list[float]:
     if isinstance(reading, Row):
         reading = reading.stated()
+    elif isinstance(reading, Registers):
+        reading = register_map.read(reading, profiles.load()[PROFILES[codec]])
+        return [float(v) for v in reading.values.values() if v is not None]
     if isinstance(reading, Stated) and len(reading.units) not in (0, len(reading.values)):
         raise WrongError(f"{codec}: {len(reading.units)} units, {len(reading.values)} values")
     if any(type(v) is not float for v in reading.values.values() if v is not None):

@@ -19,7 +19,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from services.environment import PREFIX, SettingsError, read_environment
 
-__all__ = ["LOCAL_STATE", "Settings", "SettingsError", "local_urls", "split_bind"]
+__all__ = [
+    "LOCAL_STATE",
+    "Settings",
+    "SettingsError",
+    "kafka_servers",
+    "local_urls",
+    "split_bind",
+]
 
 LOCAL_STATE = "local.json"
 SECRETS = ("database_url", "mqtt_url", "kafka_url")
@@ -28,6 +35,7 @@ SCHEMES = {
     "mqtt_url": ("mqtt", "mqtts"),
     "kafka_url": ("kafka",),
 }
+_KAFKA_PORT = 9_092
 
 
 def split_bind(bind: str) -> tuple[str, int]:
@@ -43,6 +51,34 @@ def split_bind(bind: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004
         raise SettingsError(f"address {bind!r} is not host:port, such as 127.0.0.1:9464")
     return host.strip("[]"), int(port)
+
+
+def kafka_servers(url: str) -> list[tuple[str, int]]:
+    """
+    Hosts and ports of `kafka://host[:port][,host[:port]..]`: brokers to ask for the others.
+
+    Raises
+    ------
+    ValueError
+        When it has another form; the text never holds a password.
+    """
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise ValueError("names a user; Kafka is spoken to without a password so far")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("says more than hosts; write kafka://host:port,host:port")
+    return [_server(one) for one in parts.netloc.split(",")]
+
+
+def _server(text: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host:
+        raise ValueError(f"names no host in {text!r}; write kafka://host:port,host:port")
+    return host, _KAFKA_PORT if port is None else port
 
 
 def local_urls(home: Path) -> dict[str, str]:
@@ -161,7 +197,9 @@ class Settings(BaseSettings):
         if scheme not in schemes:
             # never the value: it may hold a password
             raise ValueError(f"begins with {scheme!r}; it must be a {schemes[0]}:// URL")
-        if scheme.startswith(("mqtt", "kafka")) and not host:
+        if scheme == "kafka":
+            kafka_servers(url)
+        elif scheme.startswith("mqtt") and not host:
             raise ValueError(f"names no host; write {scheme}://host:port")
         return url
 

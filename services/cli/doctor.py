@@ -14,7 +14,7 @@ import psycopg
 from services.cli.doctor_kafka import topics
 from services.cli.errors import Exit
 from services.cli.finding import Finding
-from services.cli.reach import greet_broker, greet_tcp
+from services.cli.reach import greet_broker, greet_kafka
 from services.clock import now_us
 from services.intake.clocks import apart_us
 from services.local import packages
@@ -64,7 +64,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield _local(settings.home)
     yield from _database(settings.database_url)
     yield _server("MQTT broker", "mqtt_url", settings.mqtt_url, greet_broker, needed=True)
-    kafka = _server("Kafka", "kafka_url", settings.kafka_url, greet_tcp, needed=False)
+    kafka = _server("Kafka", "kafka_url", settings.kafka_url, greet_kafka, needed=False)
     yield kafka
     if settings.kafka_url is not None and kafka.state == "ok":
         yield from topics(settings.kafka_url, settings.database_url)

@@ -5,8 +5,9 @@ import ssl
 from urllib.parse import urlsplit
 
 from services.local.mosquitto import greets
+from services.settings import kafka_servers
 
-_PORTS = {"mqtt": 1_883, "mqtts": 8_883, "kafka": 9_092}
+_PORTS = {"mqtt": 1_883, "mqtts": 8_883}
 _TIMEOUT_S = 5.0
 
 
@@ -26,13 +27,15 @@ def greet_broker(url: str) -> str | None:
     return None if answered else f"{_place(url)}: what answers is no MQTT broker"
 
 
-def greet_tcp(url: str) -> str | None:
-    """Say why nothing can be reached at `url`, or None when something listens."""
-    try:
-        _connect(url).close()
-    except OSError as error:
-        return f"{_place(url)}: {error}"
-    return None
+def greet_kafka(url: str) -> str | None:
+    """Say which brokers of `url` cannot be reached, and why, or None when all listen."""
+    silent = []
+    for server in kafka_servers(url):
+        try:
+            socket.create_connection(server, timeout=_TIMEOUT_S).close()
+        except OSError as error:
+            silent.append(f"{server[0]}:{server[1]}: {error}")
+    return "; ".join(silent) or None
 
 
 def _connect(url: str) -> socket.socket:

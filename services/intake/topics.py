@@ -11,20 +11,19 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
 
 from ingest.errors import InputError, ServerError
+from services.settings import kafka_servers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 TOPIC = "tonne-parcels"
 DEAD = "-dead"
-PORT = 9_092
 _HOUR_MS = 3_600_000
 
 
@@ -57,10 +56,11 @@ def dead(topic: str) -> str:
     return topic + DEAD
 
 
-def bootstrap(url: str) -> str:
-    """Return `host:port` of a `kafka://` URL."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or PORT}"
+def bootstrap(url: str) -> list[str]:
+    """Return `host:port` of each broker that a `kafka://` URL names."""
+    return [
+        f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in kafka_servers(url)
+    ]
 
 
 def apply(url: str, wanted: Topic) -> bool:
@@ -98,8 +98,13 @@ def partitions(url: str, name: str) -> int:
 
 def unreachable(url: str, error: BaseException) -> ServerError:
     """Return the error of a broker that cannot be reached, or refuses, with what to do."""
+    asked = ", ".join(bootstrap(url))
+    if isinstance(error, KafkaConnectionError):
+        told = "no Kafka broker answers"  # its own text lists sockets
+    else:
+        told = " ".join(str(error).split())
     return ServerError(
-        f"Kafka {bootstrap(url)}: {' '.join(str(error).split())}; check TONNE_KAFKA_URL, "
+        f"Kafka {asked}: {told}; check TONNE_KAFKA_URL, "
         "or start a broker with `tonne local up --kafka`"
     )
 

@@ -50,10 +50,8 @@ def build_app(
     """
     data = settings.home / "worker"  # Faust wants a folder, though nothing of ours is in it
     data.mkdir(parents=True, exist_ok=True)
-    url = f"kafka://{bootstrap(settings.require('kafka_url'))}"
-    app = faust.App(
-        group, broker=url, **_options(data, session_s, instance),
-    )  # fmt: skip
+    brokers = [f"kafka://{server}" for server in bootstrap(settings.require("kafka_url"))]
+    app = faust.App(group, broker=brokers, **_options(data, session_s, instance))
     app.transport = transport(app.conf.broker_consumer, app, storing.take_over)
     parcels = app.topic(topic, value_serializer="raw", key_serializer="raw")
 

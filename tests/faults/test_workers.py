@@ -142,7 +142,7 @@ def test_records_that_kafka_holds_twice_under_rebalances(workers, fleet, capsys)
     )
 
 
-async def _some(servers: str) -> list[tuple[int, bytes]]:
+async def _some(servers: list[str]) -> list[tuple[int, bytes]]:
     """The newest records of each partition."""
     consumer = AIOKafkaConsumer(bootstrap_servers=servers)
     await consumer.start()

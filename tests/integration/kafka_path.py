@@ -138,7 +138,7 @@ def ends(kafka_url: str, topic: str, partitions: int) -> dict[int, int]:
     return {tp.partition: end for tp, end in found.items()}
 
 
-async def _ended(servers: str, wanted: list[TopicPartition]) -> dict[TopicPartition, int]:
+async def _ended(servers: list[str], wanted: list[TopicPartition]) -> dict[TopicPartition, int]:
     consumer = AIOKafkaConsumer(bootstrap_servers=servers)
     await consumer.start()
     try:
@@ -161,7 +161,7 @@ def put(kafka_url: str, topic: str, records: list[tuple[int, bytes]]) -> None:
     asyncio.run(_put(bootstrap(kafka_url), topic, records))
 
 
-async def _put(servers: str, topic: str, records: list[tuple[int, bytes]]) -> None:
+async def _put(servers: list[str], topic: str, records: list[tuple[int, bytes]]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
     await producer.start()
     try:
@@ -176,7 +176,9 @@ def held(kafka_url: str, topic: str) -> list[tuple[bytes | None, bytes | None]]:
     return asyncio.run(_held(bootstrap(kafka_url), TopicPartition(topic, 0)))
 
 
-async def _held(servers: str, wanted: TopicPartition) -> list[tuple[bytes | None, bytes | None]]:
+async def _held(
+    servers: list[str], wanted: TopicPartition
+) -> list[tuple[bytes | None, bytes | None]]:
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -195,7 +197,7 @@ class Processes:
     """Commands against one set of servers, their output in files."""
 
     def __init__(self, folder: Path, database_url: str, mqtt_url: str, kafka_url: str) -> None:
-        self._folder = folder
+        self._folder, self.kafka_url = folder, kafka_url
         self._environment = {
             **os.environ,
             "TONNE_HOME": str(folder / "home"),
@@ -208,7 +210,7 @@ class Processes:
         self._logs: dict[int, Path] = {}
 
     def beside(self, name: str, database_url: str) -> Processes:
-        """The same servers with another database."""
+        """The same servers with another database; the first broker named is one that is away."""
         folder = self._folder / name
         folder.mkdir()
         other = Processes(folder, database_url, "", "")
@@ -216,6 +218,7 @@ class Processes:
             **self._environment,
             "TONNE_HOME": str(folder / "home"),
             "TONNE_DATABASE_URL": database_url,
+            "TONNE_KAFKA_URL": f"kafka://127.0.0.1:1,{bootstrap(self.kafka_url)[0]}",
         }
         return other
 

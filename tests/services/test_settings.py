@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.settings import Settings, SettingsError, split_bind
+from services.settings import Settings, SettingsError, kafka_servers, split_bind
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +62,11 @@ def test_a_secret_file_that_is_not_there_is_named(monkeypatch):
         ("TONNE_MQTT_URL", "localhost:1883", "TONNE_MQTT_URL begins with 'localhost'"),
         ("TONNE_MQTT_URL", "mqtt://", "TONNE_MQTT_URL names no host"),
         ("TONNE_KAFKA_URL", "http://h", "TONNE_KAFKA_URL begins with 'http'"),
+        ("TONNE_KAFKA_URL", "kafka://", "TONNE_KAFKA_URL names no host"),
+        ("TONNE_KAFKA_URL", "kafka://a:9092,", "TONNE_KAFKA_URL names no host in ''"),
+        ("TONNE_KAFKA_URL", "kafka://a:9092,b:x", "TONNE_KAFKA_URL names no host in 'b:x'"),
+        ("TONNE_KAFKA_URL", "kafka://u:secret@a", "TONNE_KAFKA_URL names a user"),
+        ("TONNE_KAFKA_URL", "kafka://a/topic", "TONNE_KAFKA_URL says more than hosts"),
         ("TONNE_API_BIND", "8080", "TONNE_API_BIND address '8080' is not host:port"),
         ("TONNE_METRICS_BIND", "h:70000", "TONNE_METRICS_BIND address"),
         ("TONNE_API_BIND", "127.0.0.1:9464", "TONNE_API_BIND and TONNE_METRICS_BIND are the same"),
@@ -118,6 +123,13 @@ def test_require_says_how_to_give_it():
     """A command without its server must say what to do, not fail on None."""
     with pytest.raises(SettingsError, match=r"TONNE_KAFKA_URL is not set.*local up --kafka"):
         Settings().require("kafka_url")
+
+
+def test_a_url_names_several_kafka_brokers():
+    """With one name alone, a worker could not start while that broker of three is away."""
+    assert kafka_servers("kafka://k1,k2:9093,[::1]:9094") == [
+        ("k1", 9092), ("k2", 9093), ("::1", 9094),
+    ]  # fmt: skip
 
 
 def test_addresses():

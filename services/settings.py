@@ -132,6 +132,11 @@ class Settings(BaseSettings):
         project does not accept by name.
     dead_letter_days : int, optional
         How many days `tonne deadletter expire` keeps; without it nothing ever goes.
+    archive_url : str, optional
+        Where `tonne archive` puts sealed days: an absolute path, or an s3:// URL; also
+        where this machine finds an archive that was made under another path.
+    archive_days : int
+        How many days readings stay in the database before they go to the archive.
 
     Raises
     ------
@@ -156,6 +161,8 @@ class Settings(BaseSettings):
     oidc_jwks_url: str | None = None
     require_accepted_factors: bool = False
     dead_letter_days: int | None = Field(default=None, ge=30)
+    archive_url: str | None = None
+    archive_days: int = Field(default=90, ge=7)
 
     def __init__(self, **values: Any) -> None:
         try:

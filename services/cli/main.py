@@ -47,6 +47,7 @@ COMMANDS = {
     "log": Entry("services.cli.log:log", "Seal what was measured, and audit the seals."),
     "keys": Entry("services.cli.keys:keys", "Signing keys of operator and verifier."),
     "rebuild": Entry("services.cli.rebuild:rebuild", "Derived rows again from raw readings."),
+    "archive": Entry("services.cli.archive:archive", "Sealed days to Parquet files, and back."),
     "signed": Entry("services.cli.signed:signed", "What meters signed, as evidence."),
     "deadletter": Entry("services.cli.deadletter:deadletter", "What was refused, and why."),
 }

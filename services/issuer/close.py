@@ -14,7 +14,7 @@ from mrv.calendar import days, local_date
 from mrv.statement.body import Label, compose
 from mrv.statement.life import check_step
 from services.issuer.collect import collect
-from services.store import statements
+from services.store import archived, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,8 @@ def snapshot(conn: Connection[TupleRow]) -> Iterator[None]:
     with conn.transaction():
         if fresh:
             conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with conn.cursor() as cursor:
+            archived.guard(cursor)  # what is seen is not dropped meanwhile
         yield
 
 

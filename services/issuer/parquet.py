@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from ingest import classes
 from ingest.classes import QUANTITIES
 from ingest.errors import InputError
-from ingest.model import NULL
 from mrv.statement.evidence import FIELDS
 from mrv.verify import Table
+from services.vault.columns import channel, channel_arrays, nothing, reading_schema, time_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,13 +32,8 @@ _FIXED = {"compression": "zstd", "version": "2.6", "write_statistics": True}
 
 def write_readings(out: BinaryIO, fleet: Fleet, frame: Frame) -> None:
     """Write a class's readings: device, time, and the channels in base units."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    columns = [_devices(fleet, frame.device), _times(frame.time_us)]
-    columns += [
-        pa.array(v, mask=(v == NULL) if v.dtype == np.int64 else np.isnan(v))
-        for v in frame.columns.values()
-    ]
+    columns = [_devices(fleet, frame.device), time_array(frame.time_us)]
+    columns += channel_arrays(frame.columns.values())
     _write(out, columns, reading_schema(frame.class_id))
 
 
@@ -51,7 +45,7 @@ def write_intervals(out: BinaryIO, fleet: Fleet, rows: IntervalRows) -> None:
     columns = [
         _devices(fleet, rows.device),
         pa.array(names[rows.quantity], pa.string()),
-        _times(rows.start_us),
+        time_array(rows.start_us),
         *(pa.array(getattr(rows, name)) for name in FIELDS),
     ]
     _write(out, columns, interval_schema())
@@ -116,20 +110,6 @@ def read_intervals(source: Path | BinaryIO) -> Table:
         return _table(file.read(), schema, "start")
 
 
-def reading_schema(class_id: str) -> Any:
-    """Columns of a class's readings."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    kinds = {"register": pa.int64(), "gauge": pa.float64()}
-    return pa.schema(
-        [
-            pa.field("device", pa.string(), nullable=False),
-            pa.field("time", pa.timestamp("us", "UTC"), nullable=False),
-            *(pa.field(c.name, kinds[c.kind]) for c in classes.load()[class_id].channels.values()),
-        ]
-    )
-
-
 def interval_schema() -> Any:
     """Columns of interval rows."""
     import pyarrow as pa  # noqa: PLC0415
@@ -148,12 +128,6 @@ def _devices(fleet: Fleet, device: Any) -> Any:
 
     ids = pa.array([d.id for d in fleet.devices], pa.string())
     return ids.take(pa.array(device))
-
-
-def _times(us: Any) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return pa.array(us).cast(pa.timestamp("us", "UTC"))
 
 
 def _write(out: BinaryIO, columns: Iterable[Any], schema: Any) -> None:
@@ -216,7 +190,7 @@ def _table(table: Any, schema: Any, time: str) -> Table:
         raise InputError("a row has no device, time or value")
     held = set(table.column_names)
     columns = {
-        f.name: _column(table[f.name]) if f.name in held else _nothing(f.type, len(table))
+        f.name: _column(table[f.name]) if f.name in held else nothing(f.type, len(table))
         for f in schema
         if f.name not in {"device", time}
     }
@@ -236,19 +210,4 @@ def _column(column: Any) -> Any:
         coded = column.combine_chunks().dictionary_encode()
         words = np.array(coded.dictionary.to_pylist(), dtype=object)
         return words[coded.indices.to_numpy()]
-    if column.null_count == len(column):
-        return _nothing(column.type, len(column))
-    if not column.null_count:
-        return column.to_numpy()
-    return column.fill_null(_none(column.type)).to_numpy()
-
-
-def _nothing(kind: Any, length: int) -> Any:
-    """Return a column without a value; it costs one, whatever its length."""
-    return np.broadcast_to(_none(kind), length)
-
-
-def _none(kind: Any) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return np.float64(np.nan) if pa.types.is_floating(kind) else np.int64(NULL)
+    return channel(column)

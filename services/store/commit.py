@@ -17,14 +17,29 @@ from psycopg.errors import UniqueViolation
 
 from ingest.decode import Rejected
 from ingest.pipeline import FROM_START, MeterState
+from ingest.pipeline.state import NEVER
 from services.clock import now_us
 from services.flow import settle
-from services.store import derived, late, letters, marks, readings, seals, signed, stations
+from services.store import (
+    archived,
+    cold,
+    derived,
+    late,
+    letters,
+    marks,
+    readings,
+    seals,
+    signed,
+    stations,
+)
 from services.store.binary_copy import Words
 from services.store.derived import BindingWords
 from services.store.quality import Quality
+from services.store.seals import YOUNG_US
 from services.store.seen import Seen
+from services.store.stamps import stamp
 from services.store.touched import Touched
+from services.vault.errors import DamagedError, VaultError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,6 +118,12 @@ class Store:
         """
         try:
             return self._commit(connection, frames, rejected, messages, first, trust=True)
+        except (DamagedError, VaultError) as error:
+            self._forget()
+            young, refused = self._without_archived(connection, frames, str(error))
+            if not refused:
+                raise
+            return self.commit(connection, young, [*rejected, *refused], messages, first)
         except UniqueViolation:
             # somebody else stored rows that we took for new: look again, merge all
             self._forget()
@@ -195,6 +216,8 @@ class Store:
         out = Committed(rejected=signed.refusals(rejected))
         with connection.transaction(), connection.cursor() as cursor:
             first(cursor)
+            if any(len(f) and int(f.time_us.min()) < now_us() - YOUNG_US for f in frames):
+                archived.guard(cursor)
             self._load(cursor, frames)
             split = [self._split(frame, trust=trust) for frame in frames]
             fresh = [frame for frame, _ in split if len(frame)]
@@ -226,6 +249,30 @@ class Store:
         out.events = [*settled.metered.events, *out.events]
         return out
 
+    def _without_archived(
+        self, connection: Connection[TupleRow], frames: Sequence[Frame], why: str
+    ) -> tuple[list[Frame], list[Rejected]]:
+        """
+        Put aside readings of archived times: what is new of them cannot be told now.
+
+        They become dead letters, to be replayed once the archive can be read; the
+        readings of today must not wait for that.
+        """
+        index = {int(d) for frame in frames for d in np.unique(frame.device)}
+        with connection.cursor() as cursor:
+            reach = archived.reach(cursor, self.plan.fleet.ids(sorted(index)))
+        last = np.full(len(self.plan.fleet), NEVER, dtype=np.int64)
+        for name, (_, us) in reach.items():
+            last[self.plan.fleet.by_id[name]] = us
+        young, refused = [], []
+        for frame in frames:
+            old = frame.time_us <= last[frame.device]
+            young.append(frame.take(~old))
+            refused += [
+                Rejected(int(m), "archive_unusable", why) for m in np.unique(frame.message[old])
+            ]
+        return [frame for frame in young if len(frame)], refused
+
     def _load(self, cursor: Cursor[TupleRow], frames: Sequence[Frame]) -> None:
         devices = {int(d) for f in frames for d in np.unique(f.device)}
         missing = [d for d in devices if not self.state.loaded[d]]
@@ -256,14 +303,15 @@ class Store:
     ) -> dict[int, int]:
         """Merge rows that may exist; return from when each of their devices changed."""
         changed: dict[int, int] = {}
+        ids = [device.id for device in self.plan.fleet.devices] if frames else []
         for frame in frames:
-            merged = readings.merge(cursor, self._ids, frame)
+            merged = _merge_beside(cursor, self._ids, ids, frame)
             out.rows[f"reading_{frame.class_id}"] += len(merged.changed)
             out.late += len(merged.changed)
             touched.readings(frame.take(np.array(merged.changed, dtype=np.intp)))
             for row in merged.conflicts:
                 device = self.plan.fleet.devices[frame.device[row]].id
-                detail = f"{device} at {readings.stamp(int(frame.time_us[row]))} has other values"
+                detail = f"{device} at {stamp(int(frame.time_us[row]))} has other values"
                 out.rejected.append(Rejected(int(frame.message[row]), "conflict", detail))
             for row in merged.changed:
                 device_, us = int(frame.device[row]), int(frame.time_us[row])
@@ -325,3 +373,15 @@ class Store:
         for _, metered in remade.parts:
             out.rows["interval_quantity"] += len(metered.rows)
         return remade
+
+
+def _merge_beside(
+    cursor: Cursor[TupleRow], words: Words, ids: Sequence[str], frame: Frame
+) -> readings.Merged:
+    """Merge what is new of a frame beside stored and archived rows; row numbers are its own."""
+    split = cold.split(cursor, ids, frame)
+    merged = readings.merge(cursor, words, split.frame)
+    changed = [int(split.rows[i]) for i in merged.changed]
+    return readings.Merged(
+        changed, split.conflicts + [int(split.rows[i]) for i in merged.conflicts]
+    )

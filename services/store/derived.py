@@ -13,7 +13,7 @@ from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import NULL, IntervalRows
 from services.store import column_copy
 from services.store.binary_copy import Int8, Text, Time, Words, encode
-from services.store.readings import stamp
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

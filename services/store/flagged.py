@@ -9,7 +9,8 @@ from psycopg.rows import tuple_row
 from ingest import classes
 from ingest.pipeline.flags import TIME
 from mrv.calendar import utc_text
-from services.store.readings import stamp
+from services.store import cold
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -32,11 +33,15 @@ class Flagged(NamedTuple):
 
 def count_readings(conn: Connection[TupleRow], device: Device, begin_us: int, end_us: int) -> int:
     """How many readings of a device are stored in [begin, end)."""
-    row = conn.execute(
-        f"SELECT count(*) FROM reading_{device.class_id}"
-        " WHERE device_id = %s AND time >= %s AND time < %s",
-        (device.id, stamp(begin_us), stamp(end_us)),
-    ).fetchone()
+    with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+        source = cold.relation(
+            cursor, device.class_id, [cold.Asked(device.id, 0, begin_us, end_us)]
+        )
+        cursor.execute(
+            f"SELECT count(*) FROM {source} r WHERE device_id = %s AND time >= %s AND time < %s",
+            (device.id, stamp(begin_us), stamp(end_us)),
+        )
+        row = cursor.fetchone()
     return int(row[0]) if row else 0
 
 
@@ -50,19 +55,22 @@ def flags_of(
     """
     channels = [c for c in classes.load()[device.class_id].channels if c != TIME]
     values = " ".join(f"WHEN '{name}' THEN r.{name}::float8" for name in channels)
-    cursor = conn.cursor(row_factory=tuple_row)
-    cursor.execute(
-        "SELECT (extract(epoch FROM f.time) * 1000000)::bigint, f.channel, f.test,"
-        f" CASE f.channel {values} END"
-        f" FROM quality_flag f JOIN reading_{device.class_id} r USING (device_id, time)"
-        " WHERE f.device_id = %(id)s AND f.time >= %(begin)s AND f.time < %(end)s"
-        " UNION ALL SELECT (extract(epoch FROM r.time) * 1000000)::bigint, said.key, said.value,"
-        f" NULL FROM reading_{device.class_id} r CROSS JOIN LATERAL jsonb_each_text(r.flags) said"
-        " WHERE r.device_id = %(id)s AND r.time >= %(begin)s AND r.time < %(end)s"
-        " AND r.flags IS NOT NULL ORDER BY 1, 2, 3",
-        {"id": device.id, "begin": stamp(begin_us), "end": stamp(end_us)},
-    )
-    return [Flagged(utc_text(us), *rest) for us, *rest in cursor.fetchall()]
+    asked = [cold.Asked(device.id, 0, begin_us, end_us)]
+    with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+        source = cold.relation(cursor, device.class_id, asked)
+        cursor.execute(
+            "SELECT (extract(epoch FROM f.time) * 1000000)::bigint, f.channel, f.test,"
+            f" CASE f.channel {values} END"
+            f" FROM quality_flag f JOIN {source} r USING (device_id, time)"
+            " WHERE f.device_id = %(id)s AND f.time >= %(begin)s AND f.time < %(end)s"
+            " UNION ALL SELECT (extract(epoch FROM r.time) * 1000000)::bigint, said.key,"
+            f" said.value, NULL FROM {source} r CROSS JOIN LATERAL jsonb_each_text(r.flags) said"
+            " WHERE r.device_id = %(id)s AND r.time >= %(begin)s AND r.time < %(end)s"
+            " AND r.flags IS NOT NULL ORDER BY 1, 2, 3",
+            {"id": device.id, "begin": stamp(begin_us), "end": stamp(end_us)},
+        )
+        rows = cursor.fetchall()
+    return [Flagged(utc_text(us), *rest) for us, *rest in rows]
 
 
 def clock_of(conn: Connection[TupleRow], device: str) -> str | None:

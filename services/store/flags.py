@@ -20,7 +20,7 @@ from ingest.pipeline.judge import judge
 from ingest.pipeline.watched import NEAR_US, Watched
 from services.store import marks, readings, watched
 from services.store.binary_copy import Text, Time, Words, encode
-from services.store.readings import stamp
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ import numpy as np
 from mrv.environment import KIND_INDEX, KINDS, Values
 from services.store import column_copy
 from services.store.binary_copy import Blob, Float8, Text, Time, Words, encode
-from services.store.readings import stamp
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ingest.mqtt.topics import device_of, principal_of
-from services.store.readings import stamp
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,9 @@ from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.pipeline import POWER_GAP_US
 from ingest.pipeline.state import NEVER
-from services.store.readings import stamp
+from services.store import archived, cold
+from services.store.cold import Asked
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,6 +105,10 @@ def _load_newest(
         )
         for index, time_us in cursor.fetchall():
             state.last_us[index] = time_us
+    reach = archived.reach(cursor, fleet.ids(devices))
+    for index in devices:
+        _, last_us = reach.get(fleet.devices[index].id, (NEVER, NEVER))
+        state.last_us[index] = max(state.last_us[index], last_us)
 
 
 def _load_open(
@@ -151,11 +157,16 @@ def _load_power(
             unmetered = [i for i in members if not register.known[i] and state.last_us[i] > NEVER]
             if channel.power is None or not unmetered:
                 continue
+            asked = [
+                Asked(fleet.devices[i].id, i, last - POWER_GAP_US, last + 1)
+                for i, last in zip(unmetered, state.last_us[unmetered].tolist(), strict=True)
+            ]
+            source = cold.relation(cursor, class_id, asked)
             cursor.execute(
                 f"SELECT d.index, {_US.format('r.time')}, r.power"
                 " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, after)"
                 f" CROSS JOIN LATERAL (SELECT time, {channel.power} AS power"
-                f" FROM reading_{class_id} WHERE device_id = d.id AND time >= d.after"
+                f" FROM {source} s WHERE device_id = d.id AND time >= d.after"
                 f" AND {channel.power} IS NOT NULL ORDER BY time DESC LIMIT 1) r",
                 (
                     fleet.ids(unmetered),

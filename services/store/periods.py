@@ -15,8 +15,7 @@ from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US
 from ingest.pipeline import FROM_START, POWER_GAP_US
-from services.store import marks, readings
-from services.store.readings import stamp
+from services.store import cold, marks, readings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +76,7 @@ def _first_from(
         if QUANTITY_INDEX[str(channel.quantity)] != quantity:
             continue
         for column in _columns(channel):
-            us = _first(cursor, found.class_id, found.id, column, to_us)
+            us = cold.first(cursor, found.class_id, found.id, column, to_us)
             if us is not None:
                 return us
     return to_us
@@ -85,18 +84,6 @@ def _first_from(
 
 def _columns(channel: Channel) -> list[str]:
     return [channel.name] if channel.power is None else [channel.name, channel.power]
-
-
-def _first(
-    cursor: Cursor[TupleRow], class_id: str, device: str, column: str, from_us: int
-) -> int | None:
-    cursor.execute(
-        f"SELECT (extract(epoch FROM time) * 1000000)::bigint FROM reading_{class_id}"
-        f" WHERE device_id = %s AND time >= %s AND {column} IS NOT NULL ORDER BY time LIMIT 1",
-        (device, stamp(from_us)),
-    )
-    row = cursor.fetchone()
-    return None if row is None else int(row[0])
 
 
 def fetch(cursor: Cursor[TupleRow], fleet: Fleet, reach: Mapping[int, Reach]) -> list[Frame]:

@@ -8,6 +8,7 @@ reported, and becomes a dead letter.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -15,8 +16,10 @@ import numpy as np
 
 from ingest import classes
 from ingest.model import NULL, Frame
-from services.store import column_copy
+from services.store import archived, cold, column_copy
 from services.store.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
+from services.store.cold import Asked
+from services.store.stamps import FAR_US, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +152,7 @@ def fetch(
     until_us: int | None = None,
 ) -> Frame:
     """
-    Stored readings of some devices, each from its own time on.
+    Readings of some devices, each from its own time on, whether stored or archived.
 
     Parameters
     ----------
@@ -173,7 +176,10 @@ def fetch(
         list(after_us),
         [stamp(us) for us in after_us.values()],
     )
-    return _select(cursor, class_id, query, arguments)
+    stored = _select(cursor, class_id, query, arguments)
+    until = FAR_US if until_us is None else until_us
+    asked = [Asked(fleet.devices[d].id, d, us + 1, until) for d, us in after_us.items()]
+    return cold.with_archived(cursor, stored, asked)
 
 
 def within(
@@ -184,14 +190,37 @@ def within(
     since: Sequence[str],
     until: Sequence[str],
 ) -> Frame:
-    """Stored readings within half-open spans, each of a device; sorted by device and time."""
+    """Readings within half-open spans, each of a device; sorted by device and time."""
     query = (
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
         " AS d (id, index, since, until)"
         f" JOIN reading_{class_id} r ON r.device_id = d.id"
         " AND r.time >= d.since AND r.time < d.until"
     )
-    return _select(cursor, class_id, query, (ids, index, since, until))
+    stored = _select(cursor, class_id, query, (ids, index, since, until))
+    edges = [
+        np.array(edge, dtype="datetime64[us]").astype(np.int64).tolist() for edge in (since, until)
+    ]
+    return cold.with_archived(cursor, stored, list(map(Asked, ids, index, *edges)))
+
+
+def said_of(
+    cursor: Cursor[TupleRow], class_id: str, ids: Sequence[str], from_us: int, to_us: int
+) -> dict[tuple[str, int], str]:
+    """What arrival said of stored and archived readings in [from, to), by device id and time."""
+    cursor.execute(
+        f"SELECT device_id, {_us('time')}, flags::text FROM reading_{class_id}"
+        " WHERE device_id = ANY(%s) AND time >= %s AND time < %s AND flags IS NOT NULL",
+        (list(ids), stamp(from_us), stamp(to_us)),
+    )
+    stored = {(name, int(us)): text for name, us, text in cursor.fetchall()}
+    asked = [Asked(name, k, from_us, to_us) for k, name in enumerate(ids)]
+    before = cold.fetch(cursor, class_id, asked).flags
+    both = {
+        key: json.dumps(json.loads(stored[key]) | json.loads(before[key]), sort_keys=True)
+        for key in stored.keys() & before.keys()
+    }
+    return before | stored | both
 
 
 def _select(cursor: Cursor[TupleRow], class_id: str, query: str, arguments: Sequence[Any]) -> Frame:
@@ -223,7 +252,9 @@ def ends(cursor: Cursor[TupleRow], device: Device) -> tuple[int, int] | None:
     )
     cursor.execute(f"SELECT {first}, {last}", (device.id, device.id))
     row = cursor.fetchone()
-    return None if row is None or row[0] is None else (int(row[0]), int(row[1]))
+    found = [] if row is None or row[0] is None else [(int(row[0]), int(row[1]))]
+    found += archived.reach(cursor, [device.id]).values()
+    return (min(a for a, _ in found), max(b for _, b in found)) if found else None
 
 
 def _us(expression: str) -> str:
@@ -233,11 +264,3 @@ def _us(expression: str) -> str:
 
 def _stamp(us: int) -> str:
     return f"'{stamp(us)}'::timestamptz"
-
-
-def stamp(us: int) -> str:
-    """Text of a time that PostgreSQL takes exactly, -infinity for before all."""
-    if us <= -(2**61):
-        return "-infinity"
-    text = np.datetime_as_string(np.datetime64(us, "us"), timezone="UTC")
-    return str(text)

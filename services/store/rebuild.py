@@ -21,10 +21,10 @@ from ingest.pipeline.watched import Watched
 from mrv.calendar import utc_text
 from mrv.environment import KINDS
 from services.flow import Part
-from services.store import derived, flags, indicator_rows, late, stations
+from services.store import archived, derived, flags, indicator_rows, late, stations
 from services.store.binary_copy import Words
 from services.store.derived import BindingWords
-from services.store.readings import stamp
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,6 +81,7 @@ def rebuild(
             )
         elif fresh:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        archived.guard(cursor)  # what is seen is not dropped meanwhile
         computed = _computed(cursor, plan, devices, from_us, to_us)
         found = list(_differences(cursor, plan, devices, computed, from_us, to_us))
         if replace and found:

@@ -31,7 +31,7 @@ UNSEALED = frozenset(
     {
         "claim", "stream_offset", "stream_source", "late_day", "remake_request",
         "sparkplug_node", "sparkplug_birth", "sparkplug_held",
-        "indicator_value", "quality_flag", "clock_lag",
+        "indicator_value", "quality_flag", "clock_lag", "archive_reach",
         "api_key", "api_answer", "api_cursor_secret", "schema_migration",
     }
 )  # fmt: skip
@@ -58,6 +58,11 @@ WRITTEN = {
     "log_cosignature": "received",
     "api_audit": "at",
     "signed_value": "received",
+    "archive_place": "made",
+    "archive_part": "recorded",
+    "archive_day": "recorded",
+    "archive_drop": "dropped",
+    "archive_hold": "made",
 }
 PATIENCE = "10 minutes"
 # Append-only by grant alone: no process may change it.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ingest import classes
-from services.store.readings import stamp
+from services.store import archived
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _DAY_US = 86_400_000_000
 # younger than the youngest day that is sealed, so certainly not under a seal
-_YOUNG_US = _DAY_US
+YOUNG_US = _DAY_US
 _FIGURES = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
 
 
@@ -74,6 +75,7 @@ def first_us(cursor: Cursor[TupleRow], devices: Sequence[str]) -> int | None:
             [list(devices)],
         )
         found += [row[0] for row in cursor.fetchall() if row[0] is not None]
+    found += [first for first, _ in archived.reach(cursor, devices).values()]
     return min(found, default=None)
 
 
@@ -114,7 +116,7 @@ def note_late(cursor: Cursor[TupleRow], fleet: Fleet, frames: Sequence[Frame], n
     A batch of the last day costs one comparison; an older one a look at how far
     the seals reach.
     """
-    if all(not len(f) or int(f.time_us.min()) >= now_us - _YOUNG_US for f in frames):
+    if all(not len(f) or int(f.time_us.min()) >= now_us - YOUNG_US for f in frames):
         return
     cursor.execute("SELECT max(day) FROM data_seal")
     row = cursor.fetchone()

@@ -9,8 +9,8 @@ from ingest.errors import RegistryError
 from ingest.model import INTERVAL_US, quality
 from mrv.calendar import local_text, utc_text
 from mrv.environment import KIND_INDEX, KINDS
-from services.store.readings import stamp
 from services.store.registry import load_project
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from psycopg import Connection

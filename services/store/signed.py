@@ -16,7 +16,7 @@ import msgspec
 
 from ingest.mqtt.topics import device_of
 from ingest.reading import SIGNED_VALUE, time_us
-from services.store.readings import stamp
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ import msgspec
 
 from ingest.formats.sparkplug_birth import Birth, Tag
 from ingest.sparkplug import Held, Node
-from services.store.readings import stamp
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -18,8 +18,9 @@ from ingest.pipeline.checks import AT_WORK
 from ingest.pipeline.flags import TIME
 from ingest.pipeline.state import NEVER
 from ingest.pipeline.watched import NEAR_US, UNIT_LEVELS, pairs_of, runs_of
-from services.store import marks
-from services.store.readings import stamp
+from services.store import cold, marks
+from services.store.cold import Asked
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,8 @@ def load(
         cursor.execute(_BACK_ALONG_THE_INDEX)
     for class_id, members in marks.by_class(checks.fleet, list(before_us)).items():
         known = [d for d in members if d in heard]
-        look = _Look(cursor, checks, watched, class_id, known, heard)
+        source = _source(cursor, checks, class_id, {d: heard[d] for d in known})
+        look = _Look(cursor, checks, watched, (class_id, source), known, heard)
         for name in pairs_of(checks, class_id):
             watched.pair(class_id, name)
             look.pair(name)
@@ -77,17 +79,29 @@ def load(
         cursor.execute(_AS_USUAL)
 
 
+def _source(
+    cursor: Cursor[TupleRow], checks: Checks, class_id: str, before_us: Mapping[int, int]
+) -> str:
+    """SQL for a class's readings, archived ones among them as far back as any test looks."""
+    channels = classes.load()[class_id].channels.values()
+    reach = [w.longest_us + w.gap_us for c in channels for w in runs_of(checks, class_id, c)]
+    # a run is looked for from its last reading on, which may itself lie a gap back
+    back = max(2 * NEAR_US, 2 * max(reach, default=0))
+    asked = [Asked(checks.fleet.devices[d].id, d, us - back, us) for d, us in before_us.items()]
+    return cold.relation(cursor, class_id, cold.two_back(cursor, class_id, asked))
+
+
 class _Look:
-    """Look-ups for some devices of one class."""
+    """Look-ups for some devices of one class, and the SQL by which its readings are asked."""
 
     def __init__(
-        self, cursor: Cursor[TupleRow], checks: Checks, watched: Watched, class_id: str,
+        self, cursor: Cursor[TupleRow], checks: Checks, watched: Watched, source: tuple[str, str],
         members: list[int], before_us: Mapping[int, int],
     ) -> None:  # fmt: skip
         self._cursor = cursor
         self._checks = checks
         self._watched = watched
-        self._class = class_id
+        self._class, self._source = source
         self._members = np.array(members, dtype=np.int32)
         self._before = np.array([before_us[d] for d in members], dtype=np.int64)
 
@@ -110,7 +124,9 @@ class _Look:
         then.last_us[held] = np.minimum(last_us[same], self._before[same] - 1)
         rest = [int(d) for d in members[~same]]
         before = dict(zip(members.tolist(), self._before.tolist(), strict=True))
-        return _Look(self._cursor, self._checks, self._watched, self._class, rest, before)
+        return _Look(
+            self._cursor, self._checks, self._watched, (self._class, self._source), rest, before
+        )
 
     def pair(self, name: str) -> None:
         """Last two values; of a channel only those that can still be neighbours."""
@@ -124,7 +140,7 @@ class _Look:
         self._cursor.execute(
             f"SELECT d.index, {_US.format('r.time')}, r.value"
             " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, before)"
-            f" CROSS JOIN LATERAL (SELECT r.time, {value} AS value FROM reading_{self._class} r"
+            f" CROSS JOIN LATERAL (SELECT r.time, {value} AS value FROM {self._source} r"
             f" WHERE r.device_id = d.id AND r.time < d.before AND r.time >= {back} AND {held}"
             " ORDER BY r.time DESC LIMIT 2) r",
             self._devices(),
@@ -146,7 +162,7 @@ class _Look:
         least, key, held = self._terms(channel, watch)
         gap = f"interval '{watch.gap_us} us'"
         reach = f"interval '{watch.longest_us + watch.gap_us} us'"
-        of = f"FROM reading_{self._class} r WHERE r.device_id = d.id AND {held}"
+        of = f"FROM {self._source} r WHERE r.device_id = d.id AND {held}"
         back = f"r.time <= last.time AND r.time >= greatest(d.since, last.time - {reach})"
         self._cursor.execute(
             f"SELECT d.index, {_US.format('last.time')}, last.key,"

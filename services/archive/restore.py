@@ -1,0 +1,84 @@
+"""
+Bring archived readings back into the database, for as long as they are wanted.
+
+What is there stays; what is missing is put beside it, a part a transaction.  The
+archive keeps its copy, and a hold keeps the next run from dropping the rows.
+Killed anywhere, the same command puts back what is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from services.archive import home
+from services.store import archived, cold, registry
+from services.store.cold import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.archive.check import Wanted
+    from services.vault.part import Part
+
+
+@dataclass
+class Restored:
+    """How many parts were read, and how many readings came back."""
+
+    parts: int = 0
+    rows: int = 0
+
+
+def restore(
+    conn: Connection[TupleRow],
+    wanted: Wanted,
+    days: int,
+    reason: str,
+    step: Callable[[str], None] = lambda _: None,
+) -> Restored:
+    """
+    Bring readings back.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit, as `tonne_ingest`: readings are added as the pipeline adds them.
+    wanted : Wanted
+        A span, and devices if not all.
+    days : int
+        How long they stay.
+
+    Raises
+    ------
+    DamagedError, VaultError
+        If the archive cannot give them back as they were sealed.
+    """
+    out = Restored()
+    home.find(conn)
+    ids = [device.id for device in registry.load_fleet(conn).devices]
+    archived.hold(conn, wanted.from_us, wanted.to_us, days, reason)
+    for part in archived.newest([p for p in archived.every(conn) if wanted.takes(p)]):
+        step(part.path)
+        out.parts += 1
+        out.rows += _put_back(conn, part, wanted, frozenset(ids))
+    return out
+
+
+def _put_back(conn: Connection[TupleRow], part: Part, wanted: Wanted, known: frozenset[str]) -> int:
+    names = sorted((wanted.devices or part.leaves.keys()) & part.leaves.keys() & known)
+    begin, end = max(wanted.from_us, part.day.from_us), min(wanted.to_us, part.day.to_us)
+    asked = [Asked(name, number, begin, end) for number, name in enumerate(names)]
+    with conn.transaction(), conn.cursor() as cursor:
+        archived.guard(cursor)
+        found = cold.fetch(cursor, part.class_id, asked)
+        if not found.frames:
+            return 0
+        name = cold.thaw(cursor, part.class_id, dict(enumerate(names)), found)
+        cursor.execute(
+            f"INSERT INTO reading_{part.class_id} SELECT * FROM {name} ON CONFLICT DO NOTHING"
+        )
+        return cursor.rowcount

@@ -1,0 +1,17 @@
+"""Times as PostgreSQL takes them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# before and after all
+FAR_US = 2**62
+_BEYOND = 2**61
+
+
+def stamp(us: int) -> str:
+    """Text of a time that PostgreSQL takes exactly; before or after all, an infinity."""
+    if abs(us) >= _BEYOND:
+        return "infinity" if us > 0 else "-infinity"
+    text = np.datetime_as_string(np.datetime64(us, "us"), timezone="UTC")
+    return str(text)

@@ -1,0 +1,121 @@
+"""
+A part of the archive: one file of readings, what it holds, and the manifest beside it.
+
+The manifest says, without a database, which sealed day a file is of, and the
+leaves that the log's entry has for its devices: whoever holds the log's detail
+can check the file by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mrv import canonical
+from mrv.calendar import utc_text
+from mrv.errors import CanonicalError
+from services.vault.errors import DamagedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from mrv.digest import DayLeaf
+
+FORMAT = "tonne-archive-1"
+MARKER = "tonne-archive.json"
+PARQUET, MANIFEST = ".parquet", ".json"
+_HASH_SHOWN = 16
+
+
+class Day(NamedTuple):
+    """A sealed day: of a project ('' for none), its edges, and its seal's place in the log."""
+
+    project: str
+    day: date
+    timezone: str
+    from_us: int
+    to_us: int
+    seal: int
+
+
+class Part(NamedTuple):
+    """
+    A file of the archive.
+
+    Attributes
+    ----------
+    leaves : mapping of str to DayLeaf
+        By device, in the file's order; what the log sealed.
+    sha256, manifest : str
+        Of the file and of its manifest, in hex.
+    """
+
+    day: Day
+    class_id: str
+    site: str
+    path: str
+    bytes: int
+    sha256: str
+    manifest: str
+    leaves: Mapping[str, DayLeaf]
+
+    @property
+    def rows(self) -> int:
+        """How many readings."""
+        return sum(leaf.rows for leaf in self.leaves.values())
+
+
+def of(
+    archive: str, day: Day, class_id: str, site: str, data: bytes, leaves: Mapping[str, DayLeaf]
+) -> tuple[Part, bytes]:
+    """Name a file by what it holds; return it with the bytes of its manifest."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    stem = f"{day.day}_{site}_{day.project or '-'}_{sha256[:_HASH_SHOWN]}"
+    path = f"{class_id}/{day.day:%Y/%m}/{stem}{PARQUET}"
+    part = Part(day, class_id, site, path, len(data), sha256, "", leaves)
+    manifest = canonical.encode(_said(archive, part))
+    return part._replace(manifest=hashlib.sha256(manifest).hexdigest()), manifest
+
+
+def manifest_path(path: str) -> str:
+    """Name of the manifest of a file."""
+    return path.removesuffix(PARQUET) + MANIFEST
+
+
+def _said(archive: str, part: Part) -> dict[str, Any]:
+    day = part.day
+    return {
+        "format": FORMAT,
+        "archive": archive,
+        "class": part.class_id,
+        "site": part.site,
+        "project": day.project or None,
+        "day": day.day.isoformat(),
+        "timezone": day.timezone,
+        "from": utc_text(day.from_us),
+        "to": utc_text(day.to_us),
+        "seal": day.seal,
+        "file": {"bytes": part.bytes, "rows": part.rows, "sha256": part.sha256},
+        "leaves": [leaf.to_json() for leaf in part.leaves.values()],
+    }
+
+
+def check_manifest(archive: str, part: Part, data: bytes) -> None:
+    """
+    Refuse a manifest that does not say what the database says of its file.
+
+    Raises
+    ------
+    DamagedError
+        Naming what differs.
+    """
+    name = manifest_path(part.path)
+    try:
+        found = canonical.parse_object(data)
+    except CanonicalError as error:
+        raise DamagedError(f"{name}: not a manifest: {error}") from error
+    said = _said(archive, part)
+    wrong = [key for key in sorted(said.keys() | found.keys()) if said.get(key) != found.get(key)]
+    if wrong:
+        raise DamagedError(f"{name}: {', '.join(wrong)} are not as recorded")

@@ -1,0 +1,196 @@
+"""
+Where an archive is: a folder, or a bucket of an S3-compatible store.
+
+A name is written once, whole or not at all.  In a folder the bytes go to a file
+beside it, are forced to the disk, and then take the name; a store's own upload
+appears whole.  Whoever writes reads back: a place may lie.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from ingest.errors import InputError
+from services.vault.errors import DamagedError, VaultError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CONNECT_S, _REQUEST_S, _ATTEMPTS = 5.0, 20.0, 2
+_UNFINISHED = ".writing-"
+_OPTIONS = frozenset({"endpoint_override", "scheme", "region"})
+
+
+class Place:
+    """
+    Files by name below a root.
+
+    Parameters
+    ----------
+    url : str
+        An absolute path or `file://` URL of a folder, or `s3://bucket/prefix` with
+        `?endpoint_override=host:port&scheme=http&region=..` for a store other than
+        Amazon's.  Credentials come from the environment or the files that AWS tools read.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._folder = _folder_of(url)
+        self._files: Any = _local(self._folder) if self._folder is not None else _bucket(url)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file; one of that name is replaced."""
+        with self._usable(f"write {name}"):
+            if self._folder is None:
+                with self._files.open_output_stream(name) as out:
+                    out.write(data)
+            else:
+                _write_whole(self._folder / name, data)
+
+    def get(self, name: str) -> bytes:
+        """
+        Read a whole file.
+
+        Raises
+        ------
+        DamagedError
+            If there is none.
+        VaultError
+            If the place cannot be reached.
+        """
+        with self.open(name) as file, self._usable(f"read {name}"):
+            return bytes(file.read())
+
+    def open(self, name: str) -> Any:
+        """Open a file for reading here and there; as `get` raises."""
+        with self._usable(f"open {name}"):
+            try:
+                return self._files.open_input_file(name)
+            except FileNotFoundError:
+                self._root()
+                raise DamagedError(
+                    f"archive {self.url}: {name} is missing; bring it back from a copy of the"
+                    " archive, `tonne archive verify` lists all that is wrong"
+                ) from None
+
+    def find(self, name: str) -> bytes | None:
+        """Read a whole file, None where there is none."""
+        with self._usable(f"look for {name}"):
+            try:
+                with self._files.open_input_file(name) as file:
+                    return bytes(file.read())
+            except FileNotFoundError:
+                return None
+
+    def names(self) -> dict[str, int]:
+        """Return all files with their sizes; unfinished writes are no files."""
+        from pyarrow import fs  # noqa: PLC0415
+
+        with self._usable("list files"):
+            self._root()
+            found = self._files.get_file_info(fs.FileSelector("", recursive=True))
+        return {
+            info.path: int(info.size)
+            for info in found
+            if info.type != fs.FileType.Directory and not info.base_name.startswith(_UNFINISHED)
+        }
+
+    def make(self) -> None:
+        """Make the folder; a bucket must be there."""
+        if self._folder is not None:
+            with self._usable("make the folder"):
+                self._folder.mkdir(parents=True, exist_ok=True)
+
+    def clear(self) -> None:
+        """Remove what interrupted writes left; nobody may be writing."""
+        if self._folder is not None:
+            with self._usable("clear unfinished files"):
+                for file in self._folder.rglob(f"{_UNFINISHED}*"):
+                    file.unlink(missing_ok=True)
+
+    def _root(self) -> None:
+        """Tell a place that is not there from a file that is not."""
+        if self._folder is not None and not self._folder.is_dir():
+            raise VaultError(f"archive {self.url} is not there; is its disk mounted?")
+
+    @contextmanager
+    def _usable(self, what: str) -> Iterator[None]:
+        import pyarrow as pa  # noqa: PLC0415
+
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise VaultError(f"archive {self.url}: cannot {what}: {reason}") from error
+
+
+def _folder_of(url: str) -> Path | None:
+    parts = urlsplit(url)
+    if parts.scheme == "s3":
+        return None
+    path = Path(parts.path if parts.scheme == "file" else url)
+    if parts.scheme not in {"", "file"} or not path.is_absolute():
+        raise InputError(
+            f"archive {url!r} is neither an absolute path nor an s3:// URL, such as"
+            " /srv/tonne-archive or s3://bucket/prefix?endpoint_override=s3.example.org"
+        )
+    return path
+
+
+def _local(folder: Path) -> Any:
+    from pyarrow import fs  # noqa: PLC0415
+
+    return fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
+
+
+def _bucket(url: str) -> Any:
+    from pyarrow import fs  # noqa: PLC0415
+
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    unknown = options.keys() - _OPTIONS
+    if unknown or not parts.netloc or "@" in parts.netloc:
+        what = f"option {min(unknown)!r}" if unknown else "host part"
+        raise InputError(
+            f"archive s3 URL: its {what} is not understood; write s3://bucket/prefix with"
+            f" {', '.join(sorted(_OPTIONS))}, and give credentials as AWS_ACCESS_KEY_ID and"
+            " AWS_SECRET_ACCESS_KEY"
+        )
+    store = fs.S3FileSystem(
+        **options,
+        connect_timeout=_CONNECT_S,
+        request_timeout=_REQUEST_S,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
+        background_writes=False,
+    )
+    return fs.SubTreeFileSystem(f"{parts.netloc}{parts.path}".rstrip("/"), store)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{_UNFINISHED}{path.name}")
+    try:
+        with unfinished.open("wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+            # what is read back comes from the disk and not from memory
+            os.posix_fadvise(out.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    unfinished.replace(path)
+    _force(path.parent)
+
+
+def _force(folder: Path) -> None:
+    """Force a name to the disk."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

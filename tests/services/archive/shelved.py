@@ -1,0 +1,52 @@
+"""A sealed plant and its archive in a folder."""
+
+import numpy as np
+
+from services.archive import run as runs
+from services.store.letters import Letters
+from services.store.pool import connect
+from services.store.rebuild import rebuild
+from tests.services.issuer import logged, plant
+
+LATER = plant.us("2026-03-06T12:00:00+07:00")
+TABLES = ("reading_pv_inverter", "reading_ev_charger", "reading_vehicle")
+
+
+def sealed(url, folder):
+    """Three sealed days of a plant; return the signers."""
+    plant.register(url, folder)
+    plant.fill_pv(url, minutes=15)
+    plant.fill_buses(url)
+    who = logged.signers(url, folder)
+    logged.seal_now(url, who)
+    return who
+
+
+def archive(url, place, before=LATER):
+    """Run the archive."""
+    with connect(url, role="tonne_archive", autocommit=True) as conn:
+        return runs.run(conn, str(place), before)
+
+
+def hot(url):
+    """How many readings are in the database."""
+    with connect(url) as conn:
+        return [conn.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in TABLES]
+
+
+def underived(url):
+    """Derived rows that do not follow from the readings, wherever those are."""
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        plan = plant.store_of(conn).plan
+        return rebuild(conn, plan, range(len(plan.fleet)), 0, plant.us("2027-01-01"), replace=False)
+
+
+def send(url, device, times_us, **columns):
+    """Store readings of a device that came as one message; refusals become dead letters."""
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        store = plant.store_of(conn)
+        index = store.plan.fleet.by_id[device]
+        class_id = store.plan.fleet.devices[index].class_id
+        frame = plant._frame(class_id, index, np.asarray(times_us, dtype=np.int64), columns)
+        letters = Letters([f"tonne/v1/{device}/telemetry"], [b"{}"], [None], [False], logged.NOW)
+        return store.commit(conn, [frame], [], letters)

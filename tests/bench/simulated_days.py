@@ -58,7 +58,9 @@ def _inside(columns: dict[str, np.ndarray], chance: np.random.Generator) -> dict
     return {
         "dc_voltage_v": volts,
         "dc_current_a": np.round(np.divide(dc, volts, out=np.zeros(n), where=up), 2),
-        "voltage_v": np.round(400 + np.cumsum(chance.normal(0, 0.02, n)) + chance.normal(0, 0.4, n), 1),
+        "voltage_v": np.round(
+            400 + np.cumsum(chance.normal(0, 0.02, n)) + chance.normal(0, 0.4, n), 1
+        ),
         "frequency_hz": np.round(50 + chance.normal(0, 0.015, n), 2),
         "inverter_temperature_c": np.round(columns["module_temperature_c"] + 5 + dc / 8000, 1),
     }

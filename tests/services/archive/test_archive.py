@@ -74,8 +74,8 @@ def test_late_readings_of_an_archived_day_make_a_new_part(database_url, who, pla
     noon = slice(96 + 40, 96 + 44)
     times, energy, power = (c[noon] for c in plant.sunny("2026-03-01", "2026-03-04", 15))
     # one that was archived, one that fills a channel, one that contradicts, one that is new
-    shelved.send(database_url, "inv-1", times + [0, 0, 0, 60_000_000],
-               energy_export_wh=energy + [0, 0, 7, 0], active_power_w=power,
+    shelved.send(database_url, "inv-1", [*times, 0, 0, 0, 60000000],
+               energy_export_wh=[*energy, 0, 0, 7, 0], active_power_w=power,
                frequency_hz=[float("nan"), 50.5, float("nan"), 50.0])  # fmt: skip
     assert shelved.hot(database_url) == [2, 0, 0]
     with connect(database_url) as conn:
@@ -140,8 +140,10 @@ def test_raw_rows_stay_append_only_for_everybody_else(database_url, who, place):
             "INSERT INTO reading_pv_inverter (device_id, time) VALUES ('x', now())",
             "TRUNCATE reading_pv_inverter",
             "SELECT drop_chunks('reading_pv_inverter', older_than => now())",
-            "INSERT INTO archive_drop (class_id, from_time, to_time, bytes)"
-            " VALUES ('pv_inverter', now(), now(), 1)",
+            (
+                "INSERT INTO archive_drop (class_id, from_time, to_time, bytes)"
+                " VALUES ('pv_inverter', now(), now(), 1)"
+            ),
             "DELETE FROM archive_part",
         ):
             with pytest.raises(

@@ -96,8 +96,10 @@ def test_late_readings_of_an_archived_day_make_a_new_part(database_url, who, pla
 def test_nothing_is_dropped_that_is_not_archived(database_url, who, place):
     """Readings that no seal and no file holds would be lost with the chunk they lie in."""
     with psycopg.connect(database_url, autocommit=True) as conn:
-        conn.execute("INSERT INTO reading_pv_inverter (device_id, time) VALUES"
-                     " ('stranger', '2026-03-01T12:00Z'), ('inv-1', '2026-02-27T12:00Z')")  # fmt: skip
+        conn.execute(
+            "INSERT INTO reading_pv_inverter (device_id, time)"
+            " VALUES ('stranger', '2026-03-01T12:00Z'), ('inv-1', '2026-02-27T12:00Z')"
+        )
     report = shelved.archive(database_url, place)
     assert [w for w in report.waiting if "no archived part holds" in w]
     assert shelved.hot(database_url)[0] > 0

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MEASURED, ESTIMATED, UNKNOWN = 0, 1, 2
 MEASURED_SPAN_US = 3_600_000_000
 _SAFE = float(2**62)
+# room in a key for ingest.classes.QUANTITIES; a test holds the two together
+_QUANTITIES = 16
 
 
 class Steps(NamedTuple):
@@ -136,14 +138,17 @@ def _shares(steps: Steps, which: np.ndarray, low: Int64, high: Int64, cut: int) 
 
 def _key(device: Int32, quantity: Int16, interval: Int64) -> Int64:
     """One sortable number for device, quantity and interval."""
-    return (device.astype(np.int64) * 8 + quantity) * 2**32 + interval
+    return (device.astype(np.int64) * _QUANTITIES + quantity) * 2**32 + interval
 
 
 def _empty_rows(key: Int64) -> IntervalRows:
     whose, interval = key // 2**32, key % 2**32
     totals = [np.zeros(len(key), dtype=np.int64) for _ in range(4)]
     return IntervalRows(
-        (whose // 8).astype(np.int32), (whose % 8).astype(np.int16), interval * INTERVAL_US, *totals
+        (whose // _QUANTITIES).astype(np.int32),
+        (whose % _QUANTITIES).astype(np.int16),
+        interval * INTERVAL_US,
+        *totals,
     )
 
 

@@ -97,6 +97,11 @@ def years(from_us: int, to_us: int, timezone: str) -> list[tuple[int, int, int]]
     return result
 
 
+def year_us(year: int, timezone: str) -> int:
+    """Length of a local calendar year. [us]."""
+    return midnight_us(date(year + 1, 1, 1), timezone) - midnight_us(date(year, 1, 1), timezone)
+
+
 def utc_text(instant_us: int) -> str:
     """RFC 3339 in UTC, with decimals of a second only where there are any."""
     return (_EPOCH + instant_us * _MICROSECOND).isoformat().replace("+00:00", "Z")

@@ -9,11 +9,10 @@ covers, is not credited; it is taken from each device in proportion.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mrv.calendar import midnight_us
+from mrv.calendar import year_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,7 +39,7 @@ def capped(
         Local calendar years of the period. [us UTC]
     """
     # the period's part of each year
-    parts = {y: Fraction(end - begin, _year_us(y, timezone)) for y, begin, end in edges}
+    parts = {y: Fraction(end - begin, year_us(y, timezone)) for y, begin, end in edges}
     found = list(monitored)
     caps = {m.bound.role: m.needs.cap for m in monitored if m.needs.cap is not None}
     for role, cap in caps.items():
@@ -68,11 +67,6 @@ def _excess(
         (m.counted(p) for m in devices for p in m.parts if p.year == year), start=Fraction(0)
     )
     return Fraction(0) if total <= most else 1 - most / total
-
-
-def _year_us(year: int, timezone: str) -> int:
-    first, following = (midnight_us(date(y, 1, 1), timezone) for y in (year, year + 1))
-    return following - first
 
 
 def _less(one: Monitored, year: int, share: Fraction) -> Monitored:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # uses is chosen high.  Physical properties serve both.
 Direction = Literal["avoided", "consumed", "either"]
 Side = Literal["baseline", "project"]
+# The role of what goes by time alone: its value is the part of a year. [1]
+PERIOD = "period"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,8 @@ class Methodology:
     `reductions` takes; `plausible` refuses inputs that no real project has,
     which is how a slip of a unit shows; `conditions` are the applicability
     conditions that inputs alone can break.  Without `roles` no device delivers
-    its quantities: it is evaluated, not accounted live.  `rules` say what is
+    its quantities: it is evaluated, not accounted live.  `timed` asks for an activity
+    of the role `PERIOD` beside the devices' when a period closes.  `rules` say what is
     conservative about it and what caps it, `uses` how the kinds of its factors
     begin.  `notes` is the file's own text: where
     each equation and default comes from, and how certain it is.
@@ -212,6 +215,7 @@ class Methodology:
     conditions: tuple[Condition, ...] = ()
     rules: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    timed: bool = False
 
     @property
     def version(self) -> str:

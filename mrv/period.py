@@ -14,7 +14,7 @@ import numpy as np
 
 from ingest.model import INTERVAL_US
 from mrv.acceptance import accepted, condition, parameters_of
-from mrv.calendar import local_date, years
+from mrv.calendar import local_date, year_us, years
 from mrv.design import capped
 from mrv.device_lines import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.errors import PeriodError
@@ -22,7 +22,7 @@ from mrv.factors.ledger import Ledger
 from mrv.in_service import monitor_all
 from mrv.inputs import exact
 from mrv.methodologies import find, reduction
-from mrv.model import Activity, Candidate, CandidateDevice, Reductions
+from mrv.model import PERIOD, Activity, Candidate, CandidateDevice, Reductions
 from mrv.outcome import PeriodResult
 from mrv.presentation import (
     comparisons,
@@ -95,8 +95,9 @@ def close(
         years(from_us, to_us, project.timezone),
         project.timezone,
     )
-    gross = _by_year(methodology, parameters, ledger, monitored, gross=True)
-    net = _by_year(methodology, parameters, ledger, monitored, gross=False)
+    parts = _parts_of_years(methodology, from_us, to_us, project.timezone)
+    gross = _by_year(methodology, parameters, ledger, monitored, parts, gross=True)
+    net = _by_year(methodology, parameters, ledger, monitored, parts, gross=False)
     total = _sum(net)
     balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
     pricing = Pricing(methodology, parameters, ledger)
@@ -153,15 +154,28 @@ def _check_rows(rows: IntervalRows, from_us: int, to_us: int) -> None:
         )
 
 
+def _parts_of_years(
+    methodology: Methodology, from_us: int, to_us: int, timezone: str
+) -> dict[int, Activity]:
+    """How much of each calendar year the period is, for what goes by time alone."""
+    if not methodology.timed:
+        return {}
+    return {
+        year: Activity(PERIOD, {}, Fraction(end - begin, year_us(year, timezone)))
+        for year, begin, end in years(from_us, to_us, timezone)
+    }
+
+
 def _by_year(
     methodology: Methodology,
     parameters: Inputs,
     factors: Factors,
     monitored: Sequence[Monitored],
+    parts: Mapping[int, Activity],
     *,
     gross: bool,
 ) -> dict[int, Reductions]:
-    activities: dict[int, list[Activity]] = {}
+    activities = {year: [part] for year, part in parts.items()}
     for one in monitored:
         for part in one.parts:
             activities.setdefault(part.year, []).append(one.activity(part, gross=gross))

@@ -36,6 +36,10 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity("flow", "mL"),
     Quantity("biogas", "mL"),
     Quantity("mass", "g"),
+    Quantity("heat", "Wh"),
+    Quantity("count", "1"),
+    Quantity("operating_time", "s"),
+    Quantity("degree_time", "K s"),
 )
 QUANTITY_INDEX: dict[str, int] = {q.name: i for i, q in enumerate(QUANTITIES)}
 

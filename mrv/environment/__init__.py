@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mrv.environment import air, noise, water
+from mrv.environment import air, noise, surface, water
 from mrv.environment.hours import hourly
 from mrv.environment.kinds import CLASSES, KIND_INDEX, KINDS, Values
 
@@ -49,6 +49,8 @@ def of_days(
             rows += air.of_day(values, day)
         elif device.class_id == "noise_station":
             rows += noise.of_day(device, values, day)
+        elif device.class_id == "water_station":
+            rows += surface.of_day(device, values, day)
         else:
             rows += water.of_day(device, values, day, flows.get(day.begin_us))
     return rows

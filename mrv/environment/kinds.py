@@ -41,12 +41,30 @@ DISCHARGED = {
     "tn": "tn_mg_l", "tp": "tp_mg_l", "nh4_n": "nh4_n_mg_l",
 }  # fmt: skip
 _WATER = ("cod_in_mg_l", *DISCHARGED.values())
+# What a station in a canal, river or lake measures, and what the index makes of.
+SURFACE = (
+    "do_mg_l", "bod5_mg_l", "cod_mg_l", "nh4_n_mg_l", "no3_n_mg_l", "po4_p_mg_l",
+    "coliform_mpn_100ml",
+)  # fmt: skip
+
+
+def _hour_of(channel: str) -> str:
+    """Name the hourly kind of a channel: cod_mg_l, cod_1h_mg_l."""
+    name, unit = channel.rsplit("_mpn_" if "_mpn_" in channel else "_mg_", 1)
+    return f"{name}_1h_{channel[len(name) + 1 : -len(unit)]}{unit}"
+
+
 # Channel of a class, and the hourly kind of its mean.
 MEANS: Mapping[str, Mapping[str, str]] = {
     "air_station": {f"{x}_ug_m3": f"{x}_1h_ug_m3" for x in (*DUST, *GASES)},
     "noise_station": {},
     "wastewater_plant": {
-        **{channel: channel.replace("_mg_l", "_1h_mg_l") for channel in _WATER},
+        **{channel: _hour_of(channel) for channel in _WATER},
+        "ph": "ph_1h",
+        "temperature_c": "temperature_1h_c",
+    },
+    "water_station": {
+        **{channel: _hour_of(channel) for channel in SURFACE},
         "ph": "ph_1h",
         "temperature_c": "temperature_1h_c",
     },
@@ -65,13 +83,16 @@ KINDS: tuple[Kind, ...] = (
     *(Kind(f"l{x}_1h_dba", "hour", "dBA") for x in LEVELS),
     *(Kind(f"{x}_dba", "day", "dBA") for x in ("leq_24h", "lden", "ldn")),
     *(Kind(f"leq_{x}_dba", "day", "dBA") for x in ("day", "night")),
-    *(Kind(x.replace("_mg_l", "_1h_mg_l"), "hour", "mg/L") for x in _WATER),
+    *(Kind(_hour_of(x), "hour", "mg/L") for x in _WATER),
     Kind("ph_1h", "hour", "1"),
     Kind("temperature_1h_c", "hour", "Cel"),
     *(Kind(f"{x}_24h_mg_l", "day", "mg/L") for x in DISCHARGED),
     Kind("flow_24h_m3", "day", "m3"),
     *(Kind(f"{x}_load_kg_d", "day", "kg/d") for x in DISCHARGED),
     Kind("limits", "day", "1"),
+    *(Kind(_hour_of(x), "hour", "mg/L") for x in SURFACE[:-1] if x not in _WATER),
+    Kind(_hour_of(SURFACE[-1]), "hour", "MPN/100mL"),
+    Kind("vn-wqi", "day", "1"),
 )  # fmt: skip
 KIND_INDEX: Mapping[str, int] = {kind.name: i for i, kind in enumerate(KINDS)}
 

@@ -18,7 +18,7 @@ from mrv.methodologies._shared import (
     TYPE_III,
     diesel,
 )
-from mrv.methodologies._waste import MOST_YEARS, SITE
+from mrv.methodologies._waste import DEGRADABLE, MOST_YEARS, SITE
 from mrv.model import Reductions
 from mrv.specs import ParameterSpec
 
@@ -46,6 +46,38 @@ YEAR = ParameterSpec(
     symbol="y",
     side="baseline",
 )
+OTHER = replace(
+    LEAKAGE,
+    meaning="run-off water and residues that go to a disposal site, of the year",
+    symbol="PE_runoff + PE_res",
+)
+SHARES = {
+    f"share_{kind}": ParameterSpec(
+        unit="1",
+        meaning=f"{kind} in the wet waste, by mass; what is left of it does not decay",
+        default="0",
+        maximum="1",
+        source="sorting of at least three samples a quarter, lower 95 % bound",
+        symbol="p_j",
+        option="C",
+        frequency="quarterly",
+        side="baseline",
+    )
+    for kind in DEGRADABLE
+}
+_CREDITED_YEARS = 10
+EARLIER = {
+    f"waste_t_year_{year}": ParameterSpec(
+        unit="t",
+        meaning=f"waste of the project's year {year}, as its statement counted it",
+        required=False,
+        maximum="100000000",
+        source="issued statement of that year",
+        symbol=f"W_{year}",
+        side="baseline",
+    )
+    for year in range(1, _CREDITED_YEARS)
+}
 PROJECT: Spec = {
     "compost_input_t": ParameterSpec(
         unit="t",
@@ -63,13 +95,15 @@ PROJECT: Spec = {
     "tdl": LOSSES,
     "gwp_ch4": SITE["gwp_ch4"],
     "gwp_n2o": GWP_N2O,
-    "other_project_t": replace(
-        LEAKAGE,
-        meaning="run-off water and residues that go to a disposal site, of the year",
-        symbol="PE_runoff + PE_res",
-    ),
+    "other_project_t": OTHER,
     "leakage_t": replace(LEAKAGE, meaning="compost stored or used without air, of the year"),
 }
+
+
+def by_kind(waste_t: Fraction, parameters: Inputs) -> dict[str, Fraction]:
+    """Waste shared by what it is made of. [t]."""
+    found = {kind: waste_t * parameters[f"share_{kind}"] for kind in DEGRADABLE}
+    return {**found, "inert": waste_t - sum(found.values())}
 
 
 def less_project(baseline: Fraction, inputs: Inputs, factors: Factors) -> Reductions:

@@ -14,6 +14,18 @@ from typing import TYPE_CHECKING
 from mrv.equations import electricity, waste_heat
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
+from mrv.methodologies._live import (
+    FUEL_ROLE,
+    G_PER_T,
+    LOSSES_LIVE,
+    POWER_ROLE,
+    WH_PER_MWH,
+    diesel_l,
+    grid,
+    losses,
+    one_of,
+    total,
+)
 from mrv.methodologies._shared import (
     DIESEL,
     EF_GRID,
@@ -23,18 +35,41 @@ from mrv.methodologies._shared import (
     POWER,
     diesel,
 )
-from mrv.model import Methodology, Reductions
+from mrv.model import Check, Methodology, Reductions, RoleNeeds
 from mrv.specs import ChoiceSpec, ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Candidate, Factors
 
 ID = "acm0012"
 VERSION = "6.0"
 ADDITIVE = False
+
+
+def something_is_recovered(candidate: Candidate) -> str | None:
+    """Hold monitoring: electricity or steam from waste energy is metered. [M]."""
+    return one_of(candidate, ("turbine", "steam"))
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Electricity [Wh] to [MWh], steam [g] to [t], diesel [mL] to [L], and the shares."""
+    drawn = total(activities, "auxiliary") / WH_PER_MWH
+    return {
+        **{key: parameters[key] for key in _FIXED},
+        "boiler_fuel": "natural_gas",
+        "eg_mwh": total(activities, "turbine") / WH_PER_MWH,
+        "steam_t": total(activities, "steam") / G_PER_T,
+        "diesel_l": diesel_l(activities),
+        "power_mwh": drawn,
+        "ef_consumed_t_per_mwh": grid(factors, year),
+        "tdl": losses(parameters, factors, year),
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -96,6 +131,24 @@ def _enthalpy(symbol: str, meaning: str) -> ParameterSpec:
     )
 
 
+_FIXED = {
+    "f_cap": _share("f_cap", "part of the energy that the old plant could have released"),
+    "f_wcm": _share("f_wcm", "part of the output that comes from waste energy"),
+    "steam_kj_per_kg": _enthalpy("h_steam", "enthalpy of the steam"),
+    "feedwater_kj_per_kg": _enthalpy("h_feedwater", "enthalpy of the feedwater"),
+    "boiler_efficiency": ParameterSpec(
+        unit="1",
+        meaning="efficiency of the boiler that would have made the steam; 1 where not known",
+        default="1",
+        minimum="0.1",
+        maximum="1",
+        source="maker, or measured before the project; 1 where not known",
+        symbol="eta_EP",
+        side="baseline",
+    ),
+    "ef_grid_t_per_mwh": replace(EF_GRID, side="baseline"),
+}
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -103,9 +156,36 @@ METHODOLOGY = Methodology(
     reference="CDM ACM0012 version 6.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "turbine": RoleNeeds(
+            ("waste_heat_turbine", "energy_meter"),
+            "energy_export",
+            "baseline",
+            required=False,
+            symbol="EG_i,j",
+            source="export register of the generator's meter",
+        ),
+        "steam": RoleNeeds(
+            ("steam_meter",),
+            "mass",
+            "baseline",
+            required=False,
+            symbol="HG, as mass of steam",
+            source="steam meter",
+        ),
+        "auxiliary": replace(
+            POWER_ROLE,
+            required=False,
+            source="import register of what the plant draws from the grid",
+        ),
+        "fuel": FUEL_ROLE,
+    },
+    parameters={
+        **_FIXED,
+        "tdl": LOSSES_LIVE,
+    },
     inputs={
-        "f_cap": _share("f_cap", "part of the energy that the old plant could have released"),
-        "f_wcm": _share("f_wcm", "part of the output that comes from waste energy"),
+        **_FIXED,
         "eg_mwh": ParameterSpec(
             unit="MWh",
             meaning="net electricity from waste energy",
@@ -128,18 +208,6 @@ METHODOLOGY = Methodology(
             frequency="hourly",
             side="baseline",
         ),
-        "steam_kj_per_kg": _enthalpy("h_steam", "enthalpy of the steam"),
-        "feedwater_kj_per_kg": _enthalpy("h_feedwater", "enthalpy of the feedwater"),
-        "boiler_efficiency": ParameterSpec(
-            unit="1",
-            meaning="efficiency of the boiler that would have made the steam",
-            default="1",
-            minimum="0.1",
-            maximum="1",
-            source="maker, or measured before the project; 1 where not known",
-            symbol="eta_EP",
-            side="baseline",
-        ),
         "boiler_fuel": ChoiceSpec(
             "fuel of that boiler; the cleanest where not given",
             FUELS,
@@ -147,7 +215,6 @@ METHODOLOGY = Methodology(
             default="natural_gas",
         ),
         "diesel_l": replace(DIESEL, meaning="diesel for start-up and support"),
-        "ef_grid_t_per_mwh": replace(EF_GRID, side="baseline"),
         "power_mwh": replace(
             POWER,
             default="0",
@@ -163,6 +230,10 @@ METHODOLOGY = Methodology(
         ),
         "tdl": LOSSES,
     },
+    applicability=(
+        Check("ACM0012 monitoring: power or steam is metered", something_is_recovered, True),
+    ),
+    inputs_of=inputs_of,
     reductions=reductions,
     uses=("diesel.", *(f"{fuel}.co2" for fuel in FUELS)),
     plausible=plausible,
@@ -170,5 +241,6 @@ METHODOLOGY = Methodology(
         "f_cap and f_wcm are at most 1.",
         "Heat that was already recovered before the project earns nothing.",
         "Without other evidence the boiler has efficiency 1 and burns natural gas.",
+        "A live project's boiler burns natural gas, the cleanest.",
     ),
 )

@@ -16,19 +16,34 @@ from mrv.equations.efficiency import by_output, hydraulic_minimum, in_mwh
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
+from mrv.methodologies._live import EF_BOTH, ML_PER_M3, POWER_ROLE, power_mwh, total
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
-from mrv.model import Methodology, Reductions
+from mrv.model import Methodology, Reductions, RoleNeeds
 from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Factors
 
 ID = "am0020"
 VERSION = "2.0"
 ADDITIVE = False
 
 _KWH_PER_MWH = 1000
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Water [mL] to [m3] and electricity [Wh] to [MWh], and what was fixed ex ante."""
+    del factors, year
+    return {
+        "volume_m3": total(activities, "volume") / ML_PER_M3,
+        "energy_mwh": power_mwh(activities),
+        **{key: parameters[key] for key in METHODOLOGY.parameters},
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -55,6 +70,26 @@ def plausible(inputs: Inputs) -> None:
             )
 
 
+_SPECIFIC = ParameterSpec(
+    unit="kWh/m3",
+    meaning="electricity per cubic metre before the project, lower 95 % bound",
+    maximum="20",
+    source="records of one year, better three",
+    symbol="SEC_BL",
+    side="baseline",
+)
+_HEAD = ParameterSpec(
+    unit="m",
+    meaning="total head, the same before and after",
+    default="0",
+    maximum="2000",
+    source="pressure gauges",
+    symbol="H",
+    option="C",
+    frequency="hourly",
+    side="both",
+)
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -62,15 +97,23 @@ METHODOLOGY = Methodology(
     reference="CDM AM0020 version 2.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
-    inputs={
-        "kwh_per_m3_baseline": ParameterSpec(
-            unit="kWh/m3",
-            meaning="electricity per cubic metre before the project, lower 95 % bound",
-            maximum="20",
-            source="records of one year, better three",
-            symbol="SEC_BL",
-            side="baseline",
+    roles={
+        "volume": RoleNeeds(
+            ("waterworks", "pump"),
+            "flow",
+            "baseline",
+            symbol="V_y",
+            source="flow meter at the same point as before",
         ),
+        "power": replace(POWER_ROLE, symbol="E_y", source="import register of the pumps"),
+    },
+    parameters={
+        "kwh_per_m3_baseline": _SPECIFIC,
+        "head_m": _HEAD,
+        "ef_grid_t_per_mwh": EF_BOTH,
+    },
+    inputs={
+        "kwh_per_m3_baseline": _SPECIFIC,
         "volume_m3": ParameterSpec(
             unit="m3",
             meaning="water delivered",
@@ -82,19 +125,10 @@ METHODOLOGY = Methodology(
             side="baseline",
         ),
         "energy_mwh": replace(POWER, meaning="electricity of the pumps", symbol="E_y"),
-        "head_m": ParameterSpec(
-            unit="m",
-            meaning="total head, the same before and after",
-            default="0",
-            maximum="2000",
-            source="pressure gauges",
-            symbol="H",
-            option="C",
-            frequency="hourly",
-            side="both",
-        ),
+        "head_m": _HEAD,
         "ef_grid_t_per_mwh": EF_GRID,
     },
+    inputs_of=inputs_of,
     reductions=reductions,
     plausible=plausible,
     rules=(

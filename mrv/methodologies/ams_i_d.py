@@ -118,7 +118,7 @@ METHODOLOGY = Methodology(
     additive=ADDITIVE,
     roles={
         "generation": RoleNeeds(
-            ("energy_meter", "pv_inverter"),
+            ("energy_meter", "pv_inverter", "wind_turbine"),
             "energy_export",
             "baseline",
             symbol="EG_PJ,y",

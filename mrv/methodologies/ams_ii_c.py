@@ -15,19 +15,50 @@ from mrv.equations.efficiency import equipment, in_mwh, refrigerant
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
+from mrv.methodologies._live import EF_BOTH, SECONDS_PER_HOUR, or_published
 from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, TYPE_II
-from mrv.model import Methodology, Reductions
+from mrv.model import Methodology, Reductions, RoleNeeds
 from mrv.specs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Factors
 
 ID = "ams-ii-c"
 VERSION = "15.0"
 ADDITIVE = False
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Hours [s] to [h] of each group, with the power of a piece before and now."""
+    groups = [a for a in activities if a.role == "equipment"]
+
+    def side(power: str) -> list[dict[str, Fraction]]:
+        return [
+            {
+                "count": a.params["count"],
+                "kw": a.params[power],
+                "hours": a.value / SECONDS_PER_HOUR,
+            }
+            for a in groups
+        ]
+
+    return {
+        "baseline": side("kw_baseline"),
+        "project": side("kw_project"),
+        "technical_losses": or_published(
+            parameters, "technical_losses", factors, ("ams-ii-c.losses", "avoided"), year
+        ),
+        "ef_grid_t_per_mwh": parameters["ef_grid_t_per_mwh"],
+        # lamps hold none; what cools has a methodology of its own, VN_AM003
+        "refrigerant_kg": NOTHING,
+        "refrigerant_gwp": NOTHING,
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -91,6 +122,15 @@ _FIELDS = {
     ),
 }
 
+_LOSSES = replace(
+    LOSSES,
+    meaning="technical losses of the grid as a fraction, 0.1 for 10 %",
+    source="official loss of the year",
+    symbol="l_y",
+    side="both",
+    factor=("ams-ii-c.losses", "avoided"),
+)
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -98,17 +138,28 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.C version 15.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "equipment": RoleNeeds(
+            ("lamp_controller",),
+            "operating_time",
+            "baseline",
+            params={
+                "count": _FIELDS["count"],
+                "kw_baseline": replace(_FIELDS["kw"], meaning="power of one piece before"),
+                "kw_project": replace(_FIELDS["kw"], meaning="power of one piece now"),
+            },
+            symbol="o_i",
+            source="hour meter of the group",
+        ),
+    },
+    parameters={
+        "technical_losses": replace(_LOSSES, meaning=f"{_LOSSES.meaning}; 0.1 where absent"),
+        "ef_grid_t_per_mwh": EF_BOTH,
+    },
     inputs={
         "baseline": ListSpec("the groups of equipment that were replaced", _FIELDS),
         "project": ListSpec("the groups of equipment that replace them", _FIELDS),
-        "technical_losses": replace(
-            LOSSES,
-            meaning="technical losses of the grid as a fraction, 0.1 for 10 %",
-            source="official loss of the year",
-            symbol="l_y",
-            side="both",
-            factor=("ams-ii-c.losses", "avoided"),
-        ),
+        "technical_losses": _LOSSES,
         "ef_grid_t_per_mwh": EF_GRID,
         "refrigerant_kg": ParameterSpec(
             unit="kg",
@@ -131,6 +182,7 @@ METHODOLOGY = Methodology(
             side="project",
         ),
     },
+    inputs_of=inputs_of,
     reductions=reductions,
     plausible=plausible,
     conditions=(TYPE_II,),

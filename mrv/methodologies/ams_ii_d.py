@@ -13,19 +13,58 @@ from typing import TYPE_CHECKING
 from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.methodologies._shared import EF_GRID, LEAKAGE, PRODUCTION, PRODUCTION_BEFORE, TYPE_II
-from mrv.model import Methodology, Reductions
+from mrv.errors import MethodologyError
+from mrv.methodologies._live import (
+    EF_BOTH,
+    G_PER_T,
+    LEAKAGE_YEARLY,
+    POWER_ROLE,
+    part_of_year,
+    power_mwh,
+    total,
+)
+from mrv.methodologies._shared import (
+    EF_GRID,
+    LEAKAGE,
+    POWER,
+    PRODUCTION,
+    PRODUCTION_BEFORE,
+    TYPE_II,
+)
+from mrv.model import Methodology, Reductions, RoleNeeds
 from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Factors
 
 ID = "ams-ii-d"
 VERSION = "13.0"
 ADDITIVE = False
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """
+    Output [g] to [t], furnace electricity [Wh] to [MWh], the year's part of leakage.
+
+    What lies above history is taken off before (the cap of the role), so that all
+    electricity stands against the output that counts.
+    """
+    del factors, year
+    output = total(activities, "production") / G_PER_T
+    return {
+        "production_t": output,
+        "production_hist_t": output,
+        "sec_baseline_mwh_per_t": parameters["sec_baseline_mwh_per_t"],
+        "energy_mwh": power_mwh(activities),
+        "leakage_t": parameters["leakage_t_per_year"] * part_of_year(activities),
+        "ef_grid_t_per_mwh": parameters["ef_grid_t_per_mwh"],
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -33,9 +72,26 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     del factors
     output = credited_output(inputs["production_t"], inputs["production_hist_t"])
     baseline = _emissions(output, inputs["sec_baseline_mwh_per_t"], inputs)
-    project = _emissions(output, inputs["sec_project_mwh_per_t"], inputs)
+    project = displaced(_used(output, inputs), inputs["ef_grid_t_per_mwh"])
     leakage = inputs["leakage_t"]
     return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
+
+
+def _used(output: Fraction, inputs: Inputs) -> Fraction:
+    """Electricity of the output that counts: by the tonne, or as the furnace's meter has it."""
+    if "energy_mwh" in inputs:
+        metered: Fraction = inputs["energy_mwh"]
+        return metered
+    return by_output(output, inputs["sec_project_mwh_per_t"])
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse two figures of the project's electricity, or none."""
+    given = [key for key in ("sec_project_mwh_per_t", "energy_mwh") if key in inputs]
+    if len(given) != 1:
+        raise MethodologyError(
+            "give either sec_project_mwh_per_t or energy_mwh, what the furnace's meter counted"
+        )
 
 
 def _emissions(output: Fraction, specific: Fraction, inputs: Inputs) -> Fraction:
@@ -59,6 +115,23 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.D version 13.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "production": RoleNeeds(
+            ("weighbridge", "recycling_line"),
+            "mass",
+            "baseline",
+            cap=("production_hist_t", G_PER_T),
+            symbol="P_y",
+            source="scale of good castings",
+        ),
+        "power": replace(POWER_ROLE, symbol="SEC_PJ", source="import register of the furnace"),
+    },
+    parameters={
+        "production_hist_t": PRODUCTION_BEFORE,
+        "sec_baseline_mwh_per_t": _SPECIFIC,
+        "leakage_t_per_year": LEAKAGE_YEARLY,
+        "ef_grid_t_per_mwh": EF_BOTH,
+    },
     inputs={
         "production_t": PRODUCTION,
         "production_hist_t": PRODUCTION_BEFORE,
@@ -71,6 +144,13 @@ METHODOLOGY = Methodology(
             option="C",
             frequency="monthly",
             side="project",
+            required=False,
+        ),
+        "energy_mwh": replace(
+            POWER,
+            required=False,
+            meaning="electricity of the furnace, in place of sec_project_mwh_per_t; all of it"
+            " counts, also that of output above history",
         ),
         "leakage_t": replace(
             LEAKAGE,
@@ -78,7 +158,10 @@ METHODOLOGY = Methodology(
         ),
         "ef_grid_t_per_mwh": EF_GRID,
     },
+    inputs_of=inputs_of,
+    timed=True,
     reductions=reductions,
+    plausible=plausible,
     conditions=(TYPE_II,),
     rules=("Output above history earns nothing.", "Leakage is taken off whole."),
 )

@@ -19,13 +19,23 @@ from mrv.equations.efficiency import regression
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
+from mrv.methodologies._live import (
+    EF_BOTH,
+    POWER_ROLE,
+    SECONDS_PER_DAY,
+    part_of_year,
+    power_mwh,
+    total,
+)
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, TYPE_II
-from mrv.model import Condition, Methodology, Reductions
+from mrv.model import Condition, Methodology, Reductions, RoleNeeds
 from mrv.specs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Factors
 
 ID = "ams-ii-e"
 VERSION = "11.0"
@@ -45,6 +55,21 @@ _DAYS = ParameterSpec(
     frequency="daily",
     side="baseline",
 )
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Degree days [K s] to [K d], electricity to [MWh], the line pro rata of the year."""
+    del factors, year
+    return {
+        "intercept_mwh": parameters["intercept_mwh"] * part_of_year(activities),
+        "slope_mwh_per_cdd": parameters["slope_mwh_per_cdd"],
+        "months": _YEAR,
+        "cdd": total(activities, "weather") / SECONDS_PER_DAY,
+        "energy_mwh": power_mwh(activities),
+        "ef_grid_t_per_mwh": parameters["ef_grid_t_per_mwh"],
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -133,6 +158,27 @@ def _weather_was_there(inputs: Inputs, result: Reductions) -> str | None:
     )
 
 
+_LINE_SPECS = {
+    "intercept_mwh": ParameterSpec(
+        unit="MWh",
+        meaning="consumption of a year without cooling, lower 95 % bound",
+        required=False,
+        maximum="1000000",
+        source="regression of at least one year before the project",
+        symbol="a",
+        side="baseline",
+    ),
+    "slope_mwh_per_cdd": ParameterSpec(
+        unit="MWh/(K d)",
+        meaning="consumption per cooling degree day, lower 95 % bound",
+        required=False,
+        maximum="10000",
+        source="the same regression",
+        symbol="b",
+        side="baseline",
+    ),
+}
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -140,25 +186,22 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.E version 11.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "weather": RoleNeeds(
+            ("weather_station",),
+            "degree_time",
+            "baseline",
+            symbol="CDD",
+            source="the weather station of the regression, its own sum of degree days",
+        ),
+        "power": replace(POWER_ROLE, symbol="E_PJ", source="import register of the building"),
+    },
+    parameters={
+        **{key: replace(spec, required=True) for key, spec in _LINE_SPECS.items()},
+        "ef_grid_t_per_mwh": EF_BOTH,
+    },
     inputs={
-        "intercept_mwh": ParameterSpec(
-            unit="MWh",
-            meaning="consumption of a year without cooling, lower 95 % bound",
-            required=False,
-            maximum="1000000",
-            source="regression of at least one year before the project",
-            symbol="a",
-            side="baseline",
-        ),
-        "slope_mwh_per_cdd": ParameterSpec(
-            unit="MWh/(K d)",
-            meaning="consumption per cooling degree day, lower 95 % bound",
-            required=False,
-            maximum="10000",
-            source="the same regression",
-            symbol="b",
-            side="baseline",
-        ),
+        **_LINE_SPECS,
         "history": ListSpec(
             "the months before the project, in place of a line",
             {
@@ -191,6 +234,8 @@ METHODOLOGY = Methodology(
         "energy_mwh": replace(POWER, meaning="electricity of the building", symbol="E_PJ"),
         "ef_grid_t_per_mwh": EF_GRID,
     },
+    inputs_of=inputs_of,
+    timed=True,
     reductions=reductions,
     plausible=plausible,
     conditions=(

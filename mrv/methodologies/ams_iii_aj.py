@@ -14,21 +14,51 @@ from typing import TYPE_CHECKING
 from mrv.equations import recycling
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
+from mrv.methodologies._live import (
+    EF_BOTH,
+    FUEL_ROLE,
+    G_PER_T,
+    OUTPUT_ROLE,
+    POWER_ROLE,
+    diesel_l,
+    one_of,
+    power_mwh,
+    total,
+)
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
-from mrv.model import Methodology, Reductions
+from mrv.model import Check, Methodology, Reductions
 from mrv.specs import ParameterSpec, RecordSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Candidate, Factors
 
 ID = "ams-iii-aj"
 VERSION = "7.0"
 ADDITIVE = False
 
 _POLYMERS = ("HDPE", "LDPE", "PET", "PP")
+
+
+def something_is_sold(candidate: Candidate) -> str | None:
+    """Hold monitoring: recycled plastic is weighed by polymer. [M]."""
+    return one_of(candidate, (polymer.lower() for polymer in _POLYMERS))
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Plastic [g] to [t] by polymer, electricity and diesel, the factor fixed ex ante."""
+    del factors, year
+    return {
+        "polymer_t": {p: total(activities, p.lower()) / G_PER_T for p in _POLYMERS},
+        "power_mwh": power_mwh(activities),
+        "diesel_l": diesel_l(activities),
+        "ef_grid_t_per_mwh": parameters["ef_grid_t_per_mwh"],
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -60,6 +90,14 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.AJ version 7.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        **{polymer.lower(): OUTPUT_ROLE for polymer in _POLYMERS},
+        "power": POWER_ROLE,
+        "fuel": FUEL_ROLE,
+    },
+    parameters={
+        "ef_grid_t_per_mwh": EF_BOTH,
+    },
     inputs={
         "polymer_t": RecordSpec(
             "recycled plastic sold, by polymer",
@@ -82,6 +120,10 @@ METHODOLOGY = Methodology(
         "diesel_l": replace(DIESEL, meaning="diesel that the recycling plant burns"),
         "ef_grid_t_per_mwh": EF_GRID,
     },
+    applicability=(
+        Check("AMS-III.AJ monitoring: output is weighed by polymer", something_is_sold),
+    ),
+    inputs_of=inputs_of,
     reductions=reductions,
     uses=(
         "diesel.",

@@ -14,17 +14,47 @@ from typing import TYPE_CHECKING
 from mrv.equations import recycling
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
+from mrv.methodologies._live import (
+    EF_BOTH,
+    FUEL_ROLE,
+    G_PER_T,
+    OUTPUT_ROLE,
+    POWER_ROLE,
+    diesel_l,
+    power_mwh,
+    total,
+)
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
 from mrv.model import Methodology, Reductions
 from mrv.specs import MapSpec, ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Factors
 
 ID = "ams-iii-ba"
 VERSION = "3.0"
 ADDITIVE = False
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Metals [g] to [t] by what each saves, plastic, electricity and diesel."""
+    del factors, year
+    metals = [a for a in activities if a.role == "metal"]
+    return {
+        "metals": {
+            str(i): {"mass_t": a.value / G_PER_T, "ef_t_per_t": a.params["ef_t_per_t"]}
+            for i, a in enumerate(metals)
+        },
+        "abs_t": total(activities, "abs") / G_PER_T,
+        "power_mwh": power_mwh(activities),
+        "diesel_l": diesel_l(activities),
+        "ef_grid_t_per_mwh": parameters["ef_grid_t_per_mwh"],
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -47,6 +77,16 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))
 
 
+_SE = ParameterSpec(
+    unit="tCO2/t",
+    meaning="primary production less recovery",
+    maximum="100",
+    source="project design; the published values only illustrate",
+    symbol="SE_i",
+    side="baseline",
+    published="material",
+)
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -54,6 +94,19 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.BA version 3.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "metal": replace(
+            OUTPUT_ROLE,
+            required=True,
+            params={"ef_t_per_t": _SE},
+        ),
+        "abs": OUTPUT_ROLE,
+        "power": POWER_ROLE,
+        "fuel": FUEL_ROLE,
+    },
+    parameters={
+        "ef_grid_t_per_mwh": EF_BOTH,
+    },
     inputs={
         "metals": MapSpec(
             "metals recovered, by name",
@@ -68,15 +121,7 @@ METHODOLOGY = Methodology(
                     frequency="every sale",
                     side="baseline",
                 ),
-                "ef_t_per_t": ParameterSpec(
-                    unit="tCO2/t",
-                    meaning="primary production less recovery",
-                    maximum="100",
-                    source="project design; the published values only illustrate",
-                    symbol="SE_i",
-                    side="baseline",
-                    published="material",
-                ),
+                "ef_t_per_t": _SE,
             },
         ),
         "abs_t": ParameterSpec(
@@ -94,6 +139,7 @@ METHODOLOGY = Methodology(
         "diesel_l": replace(DIESEL, meaning="diesel that the recycling plant burns"),
         "ef_grid_t_per_mwh": EF_GRID,
     },
+    inputs_of=inputs_of,
     reductions=reductions,
     uses=(
         "diesel.",

@@ -16,19 +16,51 @@ from typing import TYPE_CHECKING
 from mrv.equations import electricity, wastewater
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
+from mrv.methodologies._live import (
+    LEAKAGE_YEARLY,
+    LOSSES_LIVE,
+    ML_PER_M3,
+    POWER_ROLE,
+    grid,
+    losses,
+    part_of_year,
+    power_mwh,
+    total,
+    warming,
+    yearly,
+)
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
-from mrv.model import Methodology, Reductions
+from mrv.model import Methodology, Reductions, RoleNeeds
 from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Factors
 
 ID = "ams-iii-h"
 VERSION = "19.0"
 ADDITIVE = False
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Wastewater and biogas [mL] to [m3], electricity to [MWh], and what was fixed ex ante."""
+    part = part_of_year(activities)
+    return {
+        **{key: parameters[key] for key in _FIXED},
+        "flow_m3": total(activities, "inflow") / ML_PER_M3,
+        "biogas_nm3": total(activities, "biogas") / ML_PER_M3,
+        "power_mwh": power_mwh(activities),
+        "ef_grid_t_per_mwh": grid(factors, year),
+        "tdl": losses(parameters, factors, year),
+        **warming(parameters, factors, year, "ch4"),
+        "other_project_t": parameters["other_project_t_per_year"] * part,
+        "leakage_t": parameters["leakage_t_per_year"] * part,
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -131,6 +163,60 @@ _MCF = ParameterSpec(
     published="wastewater.mcf",
 )
 
+_FIXED = {
+    "cod_in_kg_per_m3": _COD,
+    "cod_out_kg_per_m3": replace(
+        _COD,
+        meaning="chemical oxygen demand of the outflow",
+        symbol="COD_discharge",
+        side="project",
+    ),
+    "eta_cod_baseline": _ETA,
+    "eta_cod_project": replace(
+        _ETA,
+        meaning="share of COD that the reactor removes",
+        source="measured",
+        symbol="eta_COD,PJ",
+        option="C",
+        frequency="monthly or oftener",
+        side="project",
+    ),
+    "mcf_baseline": _MCF,
+    "mcf_project": replace(
+        _MCF, meaning="methane correction of the reactor", symbol="MCF_k", side="project"
+    ),
+    "mcf_discharge": replace(
+        _MCF,
+        meaning="methane correction of the water that takes the outflow",
+        symbol="MCF_disch",
+        side="both",
+    ),
+    "ch4_fraction": ParameterSpec(
+        unit="1",
+        meaning="methane in the biogas by volume",
+        maximum="1",
+        source="gas analyser, continuous or 95/10 samples",
+        symbol="w_CH4",
+        option="C",
+        frequency="hourly or sampled",
+        side="both",
+    ),
+    "flare_efficiency": ParameterSpec(
+        unit="1",
+        meaning="share of methane that the flare burns",
+        maximum="1",
+        source="CDM TOOL06; needs an exhaust of 500 Cel",
+        symbol="FE, eta_flare",
+        side="both",
+        published="flare.efficiency",
+    ),
+}
+_OTHER = replace(
+    LEAKAGE,
+    meaning="sludge treated or disposed of without air and biomass stored, of the year",
+    symbol="PE_s + PE_biomass",
+)
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -138,6 +224,30 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.H version 19.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "inflow": RoleNeeds(
+            ("wastewater_plant",),
+            "flow",
+            "baseline",
+            symbol="Q_ww",
+            source="flow meter of the inflow",
+        ),
+        "biogas": RoleNeeds(
+            ("wastewater_plant",),
+            "biogas",
+            "baseline",
+            symbol="BG_burnt",
+            source="gas meter at the flare, normalised",
+        ),
+        "power": POWER_ROLE,
+    },
+    parameters={
+        **_FIXED,
+        "tdl": LOSSES_LIVE,
+        "gwp_ch4": GWP_CH4,
+        "other_project_t_per_year": yearly(_OTHER),
+        "leakage_t_per_year": LEAKAGE_YEARLY,
+    },
     inputs={
         "flow_m3": ParameterSpec(
             unit="m3",
@@ -147,33 +257,6 @@ METHODOLOGY = Methodology(
             symbol="Q_ww",
             option="C",
             frequency="continuous",
-            side="both",
-        ),
-        "cod_in_kg_per_m3": _COD,
-        "cod_out_kg_per_m3": replace(
-            _COD,
-            meaning="chemical oxygen demand of the outflow",
-            symbol="COD_discharge",
-            side="project",
-        ),
-        "eta_cod_baseline": _ETA,
-        "eta_cod_project": replace(
-            _ETA,
-            meaning="share of COD that the reactor removes",
-            source="measured",
-            symbol="eta_COD,PJ",
-            option="C",
-            frequency="monthly or oftener",
-            side="project",
-        ),
-        "mcf_baseline": _MCF,
-        "mcf_project": replace(
-            _MCF, meaning="methane correction of the reactor", symbol="MCF_k", side="project"
-        ),
-        "mcf_discharge": replace(
-            _MCF,
-            meaning="methane correction of the water that takes the outflow",
-            symbol="MCF_disch",
             side="both",
         ),
         "power_mwh": POWER,
@@ -187,35 +270,15 @@ METHODOLOGY = Methodology(
             frequency="hourly or finer",
             side="both",
         ),
-        "ch4_fraction": ParameterSpec(
-            unit="1",
-            meaning="methane in the biogas by volume",
-            maximum="1",
-            source="gas analyser, continuous or 95/10 samples",
-            symbol="w_CH4",
-            option="C",
-            frequency="hourly or sampled",
-            side="both",
-        ),
-        "flare_efficiency": ParameterSpec(
-            unit="1",
-            meaning="share of methane that the flare burns",
-            maximum="1",
-            source="CDM TOOL06; needs an exhaust of 500 Cel",
-            symbol="FE, eta_flare",
-            side="both",
-            published="flare.efficiency",
-        ),
+        **_FIXED,
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
         "gwp_ch4": GWP_CH4,
-        "other_project_t": replace(
-            LEAKAGE,
-            meaning="sludge treated or disposed of without air and biomass stored, of the year",
-            symbol="PE_s + PE_biomass",
-        ),
+        "other_project_t": _OTHER,
         "leakage_t": replace(LEAKAGE, meaning="equipment brought from another plant"),
     },
+    inputs_of=inputs_of,
+    timed=True,
     reductions=reductions,
     uses=("wastewater.bo", "wastewater.uf", "wastewater.cfe", "wastewater.ch4-density"),
     plausible=plausible,

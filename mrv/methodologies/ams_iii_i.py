@@ -14,17 +14,49 @@ from typing import TYPE_CHECKING
 
 from mrv.equations import electricity, wastewater
 from mrv.equations.reductions import reduction
+from mrv.methodologies._live import (
+    LEAKAGE_YEARLY,
+    LOSSES_LIVE,
+    ML_PER_M3,
+    POWER_ROLE,
+    grid,
+    losses,
+    part_of_year,
+    power_mwh,
+    total,
+    warming,
+    yearly,
+)
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
-from mrv.model import Methodology, Reductions
+from mrv.model import Methodology, Reductions, RoleNeeds
 from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Factors
 
 ID = "ams-iii-i"
 VERSION = "8.0"
 ADDITIVE = False
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Wastewater [mL] to [m3], electricity [Wh] to [MWh], and what was fixed ex ante."""
+    part = part_of_year(activities)
+    return {
+        **{key: parameters[key] for key in _FIXED},
+        "flow_m3": total(activities, "inflow") / ML_PER_M3,
+        "power_mwh": power_mwh(activities),
+        "ef_grid_t_per_mwh": grid(factors, year),
+        "tdl": losses(parameters, factors, year),
+        **warming(parameters, factors, year, "ch4"),
+        "other_project_t": parameters["other_project_t_per_year"] * part,
+        "leakage_t": parameters["leakage_t_per_year"] * part,
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -67,6 +99,42 @@ _MCF = ParameterSpec(
     published="wastewater.mcf",
 )
 
+_FIXED = {
+    "cod_in_kg_per_m3": ParameterSpec(
+        unit="kg/m3",
+        meaning="chemical oxygen demand of the inflow",
+        maximum="200",
+        source="laboratory with ISO 17025, composite samples",
+        symbol="COD_inflow",
+        option="C",
+        frequency="monthly or oftener",
+        side="baseline",
+    ),
+    "eta_cod": ParameterSpec(
+        unit="1",
+        meaning="share of COD removed, the lower of baseline and project",
+        maximum="1",
+        source="measured",
+        symbol="eta_COD",
+        option="C",
+        frequency="monthly or oftener",
+        side="baseline",
+    ),
+    "mcf_baseline": _MCF,
+    "mcf_project": replace(
+        _MCF,
+        default="0",
+        meaning="methane correction of the aerobic plant, 0 where it is well managed",
+        symbol="MCF_PJ",
+        side="project",
+    ),
+}
+_OTHER = replace(
+    LEAKAGE,
+    meaning="sludge treated or disposed of without air, of the year",
+    symbol="PE_s",
+)
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -74,6 +142,23 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.I version 8.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "inflow": RoleNeeds(
+            ("wastewater_plant",),
+            "flow",
+            "baseline",
+            symbol="Q_ww",
+            source="flow meter of the inflow",
+        ),
+        "power": POWER_ROLE,
+    },
+    parameters={
+        **_FIXED,
+        "tdl": LOSSES_LIVE,
+        "gwp_ch4": GWP_CH4,
+        "other_project_t_per_year": yearly(_OTHER),
+        "leakage_t_per_year": LEAKAGE_YEARLY,
+    },
     inputs={
         "flow_m3": ParameterSpec(
             unit="m3",
@@ -85,48 +170,19 @@ METHODOLOGY = Methodology(
             frequency="continuous",
             side="baseline",
         ),
-        "cod_in_kg_per_m3": ParameterSpec(
-            unit="kg/m3",
-            meaning="chemical oxygen demand of the inflow",
-            maximum="200",
-            source="laboratory with ISO 17025, composite samples",
-            symbol="COD_inflow",
-            option="C",
-            frequency="monthly or oftener",
-            side="baseline",
-        ),
-        "eta_cod": ParameterSpec(
-            unit="1",
-            meaning="share of COD removed, the lower of baseline and project",
-            maximum="1",
-            source="measured",
-            symbol="eta_COD",
-            option="C",
-            frequency="monthly or oftener",
-            side="baseline",
-        ),
-        "mcf_baseline": _MCF,
-        "mcf_project": replace(
-            _MCF,
-            default="0",
-            meaning="methane correction of the aerobic plant, 0 where it is well managed",
-            symbol="MCF_PJ",
-            side="project",
-        ),
+        **_FIXED,
         "power_mwh": POWER,
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
         "gwp_ch4": GWP_CH4,
-        "other_project_t": replace(
-            LEAKAGE,
-            meaning="sludge treated or disposed of without air, of the year",
-            symbol="PE_s",
-        ),
+        "other_project_t": _OTHER,
         "leakage_t": replace(
             LEAKAGE,
             meaning="equipment brought from another plant",
         ),
     },
+    inputs_of=inputs_of,
+    timed=True,
     reductions=reductions,
     uses=("wastewater.bo", "wastewater.uf"),
     conditions=(TYPE_III,),

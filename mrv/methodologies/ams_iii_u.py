@@ -17,6 +17,20 @@ from mrv.equations import modal_shift
 from mrv.equations.electricity import consumed
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
+from mrv.methodologies._live import (
+    FUEL_ROLE,
+    LEAKAGE_YEARLY,
+    LOSSES_LIVE,
+    POWER_ROLE,
+    diesel_l,
+    grid,
+    losses,
+    or_published,
+    part_of_year,
+    power_mwh,
+    total,
+    yearly,
+)
 from mrv.methodologies._shared import (
     DIESEL,
     EF_GRID,
@@ -28,16 +42,57 @@ from mrv.methodologies._shared import (
     YEARS_SINCE,
     diesel,
 )
-from mrv.model import Methodology, Reductions
+from mrv.model import Check, Methodology, Reductions, RoleNeeds
 from mrv.specs import MapSpec, ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Candidate, Factors
 
 ID = "ams-iii-u"
 VERSION = "2.0"
 ADDITIVE = False
+
+
+def shares_sum(candidate: Candidate) -> str | None:
+    """Hold the survey: no more passengers in the modes than there are. [M]."""
+    together = sum(candidate.parameters[f"{mode}_share"] for mode in _MODES)
+    if together <= 1:
+        return None
+    return f"the shares of the modes sum to {float(together):g}, more than all passengers"
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Passengers, electricity [Wh] to [MWh], and the survey's modes."""
+    return {
+        "passengers": total(activities, "passengers"),
+        "trip_km": parameters["trip_km"],
+        "years_since_baseline": max(0, year - parameters["baseline_year"]),
+        "power_mwh": power_mwh(activities),
+        "diesel_l": diesel_l(activities),
+        "ef_grid_t_per_mwh": grid(factors, year),
+        "tdl": losses(parameters, factors, year),
+        "modes": {
+            mode: {
+                **{key: parameters[f"{mode}_{key}"] for key in _ABSENT},
+                "improvement": or_published(
+                    parameters,
+                    f"{mode}_improvement",
+                    factors,
+                    (f"ams-iii-u.improvement.{mode}", "avoided"),
+                    year,
+                ),
+            }
+            for mode in _MODES
+            if parameters[f"{mode}_share"]
+        },
+        "other_project_t": parameters["other_project_t_per_year"] * part_of_year(activities),
+        "leakage_t": parameters["leakage_t_per_year"] * part_of_year(activities),
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -80,6 +135,65 @@ def plausible(inputs: Inputs) -> None:
         )
 
 
+_ACCESS = replace(
+    LEAKAGE,
+    meaning="trips to and from the line, of the year",
+    symbol="PE_access",
+)
+_MODES = ("motorcycle", "car", "bus")
+# A mode that the survey did not find.
+_ABSENT = {"share": "0", "ef_g_per_km": "0", "occupancy": "1"}
+_TRIP = ParameterSpec(
+    unit="km",
+    meaning="mean trip, lower 95 % bound",
+    maximum="1000",
+    source="survey in years 1, 3 and 5",
+    symbol="D",
+    option="C",
+    frequency="every second year",
+    side="baseline",
+)
+_OF_MODE = {
+    "share": ParameterSpec(
+        unit="1",
+        meaning="share of passengers, lower 95 % bound",
+        maximum="1",
+        source="survey with a control question",
+        symbol="S_i",
+        option="C",
+        frequency="every second year",
+        side="baseline",
+    ),
+    "ef_g_per_km": ParameterSpec(
+        unit="g/km",
+        meaning="emission factor of the vehicle",
+        maximum="5000",
+        source="fuel survey; biofuel counts nothing",
+        symbol="EF_km,i",
+        side="baseline",
+        published="transport.ef",
+    ),
+    "occupancy": ParameterSpec(
+        unit="1",
+        meaning="people in the vehicle",
+        minimum="1",
+        maximum="500",
+        source="counts on the road",
+        symbol="OC_i",
+        side="baseline",
+    ),
+    "improvement": ParameterSpec(
+        unit="1",
+        meaning="what a year of technical progress leaves of consumption",
+        minimum="0.5",
+        maximum="1",
+        source="AMS-III.U",
+        symbol="IR_i",
+        side="baseline",
+        published="ams-iii-u.improvement",
+    ),
+}
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -87,6 +201,41 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.U version 2.0, the form of AM0031 and ACM0016",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "passengers": RoleNeeds(
+            ("passenger_counter",),
+            "count",
+            "baseline",
+            symbol="pax",
+            source="passenger counters, or tickets that were validated",
+        ),
+        "power": POWER_ROLE,
+        "fuel": replace(FUEL_ROLE, required=False),
+    },
+    parameters={
+        "trip_km": _TRIP,
+        "baseline_year": replace(
+            YEARS_SINCE,
+            unit="year",
+            meaning="calendar year of the baseline's data",
+            minimum="1990",
+            maximum="2100",
+            source="baseline survey",
+        ),
+        **{
+            f"{mode}_{key}": replace(
+                spec,
+                meaning=f"{mode}: {spec.meaning}",
+                default=_ABSENT.get(key),
+                required=False,
+            )
+            for mode in _MODES
+            for key, spec in _OF_MODE.items()
+        },
+        "tdl": LOSSES_LIVE,
+        "other_project_t_per_year": yearly(_ACCESS),
+        "leakage_t_per_year": LEAKAGE_YEARLY,
+    },
     inputs={
         "passengers": ParameterSpec(
             unit="1",
@@ -98,68 +247,16 @@ METHODOLOGY = Methodology(
             frequency="continuous",
             side="baseline",
         ),
-        "trip_km": ParameterSpec(
-            unit="km",
-            meaning="mean trip, lower 95 % bound",
-            maximum="1000",
-            source="survey in years 1, 3 and 5",
-            symbol="D",
-            option="C",
-            frequency="every second year",
-            side="baseline",
-        ),
+        "trip_km": _TRIP,
         "years_since_baseline": YEARS_SINCE,
         "power_mwh": replace(POWER, meaning="electricity of the line"),
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
         "diesel_l": replace(DIESEL, default="0", meaning="diesel of the line"),
-        "other_project_t": replace(
-            LEAKAGE,
-            meaning="trips to and from the line, of the year",
-            symbol="PE_access",
-        ),
+        "other_project_t": _ACCESS,
         "modes": MapSpec(
             "modes that passengers would have taken, by name",
-            {
-                "share": ParameterSpec(
-                    unit="1",
-                    meaning="share of passengers, lower 95 % bound",
-                    maximum="1",
-                    source="survey with a control question",
-                    symbol="S_i",
-                    option="C",
-                    frequency="every second year",
-                    side="baseline",
-                ),
-                "ef_g_per_km": ParameterSpec(
-                    unit="g/km",
-                    meaning="emission factor of the vehicle",
-                    maximum="5000",
-                    source="fuel survey; biofuel counts nothing",
-                    symbol="EF_km,i",
-                    side="baseline",
-                    published="transport.ef",
-                ),
-                "occupancy": ParameterSpec(
-                    unit="1",
-                    meaning="people in the vehicle",
-                    minimum="1",
-                    maximum="500",
-                    source="counts on the road",
-                    symbol="OC_i",
-                    side="baseline",
-                ),
-                "improvement": ParameterSpec(
-                    unit="1",
-                    meaning="what a year of technical progress leaves of consumption",
-                    minimum="0.5",
-                    maximum="1",
-                    source="AMS-III.U",
-                    symbol="IR_i",
-                    side="baseline",
-                    published="ams-iii-u.improvement",
-                ),
-            },
+            _OF_MODE,
         ),
         "leakage_t": replace(
             LEAKAGE,
@@ -167,8 +264,11 @@ METHODOLOGY = Methodology(
             " less congestion and rebound, of the year",
         ),
     },
+    applicability=(Check("AMS-III.U survey: shares of the modes", shares_sum, True),),
+    inputs_of=inputs_of,
+    timed=True,
     reductions=reductions,
-    uses=("diesel.",),
+    uses=("diesel.", "ams-iii-u.improvement"),
     plausible=plausible,
     conditions=(TYPE_III,),
     rules=(

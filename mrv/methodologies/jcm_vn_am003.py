@@ -90,7 +90,7 @@ METHODOLOGY = Methodology(
     # More consumption means more reduction, so that a gap must count nothing.
     roles={
         "equipment": RoleNeeds(
-            ("energy_meter",),
+            ("energy_meter", "chiller"),
             "energy_import",
             "baseline",
             symbol="EC_PJ,i",

@@ -14,17 +14,38 @@ from mrv.equations import recycling
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
+from mrv.methodologies._live import EF_BOTH, FUEL_ROLE, POWER_ROLE, diesel_l, power_mwh, total
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
-from mrv.model import Methodology, Reductions
+from mrv.model import Methodology, Reductions, RoleNeeds
 from mrv.specs import MapSpec, ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Factors
 
 ID = "pv-panel-recycling"
 VERSION = "0.1"
 ADDITIVE = False
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Panels, what each material of them saves, electricity and diesel."""
+    del factors, year
+    return {
+        "panels": total(activities, "panels"),
+        "panel_kg": parameters["panel_kg"],
+        "materials": {
+            material: {key: parameters[f"{material}_{key}"] for key in _OF_MATERIAL}
+            for material in _MATERIALS
+        },
+        "power_mwh": power_mwh(activities),
+        "diesel_l": diesel_l(activities),
+        "ef_grid_t_per_mwh": parameters["ef_grid_t_per_mwh"],
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -54,6 +75,39 @@ def plausible(inputs: Inputs) -> None:
         )
 
 
+_MATERIALS = ("aluminium", "glass", "copper")
+_PANEL_KG = ParameterSpec(
+    unit="kg",
+    meaning="mass of a panel",
+    maximum="100",
+    source="weighbridge over count",
+    symbol="m",
+    option="C",
+    frequency="every load",
+    side="baseline",
+)
+_OF_MATERIAL = {
+    "share": ParameterSpec(
+        unit="1",
+        meaning="mass recovered and sold, as a share of the panel's",
+        maximum="1",
+        source="invoices over weighbridge",
+        symbol="share_i",
+        option="B",
+        frequency="monthly",
+        side="baseline",
+    ),
+    "ef_t_per_t": ParameterSpec(
+        unit="tCO2/t",
+        meaning="primary production less recovery",
+        maximum="100",
+        source="project design; the published values only illustrate",
+        symbol="SE_i",
+        side="baseline",
+        published="material",
+    ),
+}
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -61,6 +115,26 @@ METHODOLOGY = Methodology(
     reference="no approved methodology; the form of CDM AMS-III.BA version 3.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "panels": RoleNeeds(
+            ("recycling_line",),
+            "count",
+            "baseline",
+            symbol="n",
+            source="counter at the head of the line",
+        ),
+        "power": POWER_ROLE,
+        "fuel": replace(FUEL_ROLE, required=False),
+    },
+    parameters={
+        "panel_kg": _PANEL_KG,
+        **{
+            f"{material}_{key}": replace(spec, meaning=f"{material}: {spec.meaning}", default="0")
+            for material in _MATERIALS
+            for key, spec in _OF_MATERIAL.items()
+        },
+        "ef_grid_t_per_mwh": EF_BOTH,
+    },
     inputs={
         "panels": ParameterSpec(
             unit="1",
@@ -73,44 +147,16 @@ METHODOLOGY = Methodology(
             frequency="every load",
             side="baseline",
         ),
-        "panel_kg": ParameterSpec(
-            unit="kg",
-            meaning="mass of a panel",
-            maximum="100",
-            source="weighbridge over count",
-            symbol="m",
-            option="C",
-            frequency="every load",
-            side="baseline",
-        ),
+        "panel_kg": _PANEL_KG,
         "materials": MapSpec(
             "materials recovered, by name",
-            {
-                "share": ParameterSpec(
-                    unit="1",
-                    meaning="mass recovered and sold, as a share of the panel's",
-                    maximum="1",
-                    source="invoices over weighbridge",
-                    symbol="share_i",
-                    option="B",
-                    frequency="monthly",
-                    side="baseline",
-                ),
-                "ef_t_per_t": ParameterSpec(
-                    unit="tCO2/t",
-                    meaning="primary production less recovery",
-                    maximum="100",
-                    source="project design; the published values only illustrate",
-                    symbol="SE_i",
-                    side="baseline",
-                    published="material",
-                ),
-            },
+            _OF_MATERIAL,
         ),
         "power_mwh": POWER,
         "diesel_l": replace(DIESEL, default="0", meaning="diesel that the plant burns"),
         "ef_grid_t_per_mwh": EF_GRID,
     },
+    inputs_of=inputs_of,
     reductions=reductions,
     uses=("diesel.",),
     plausible=plausible,

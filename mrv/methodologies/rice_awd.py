@@ -14,21 +14,49 @@ from typing import TYPE_CHECKING
 
 from mrv.equations import rice
 from mrv.errors import MethodologyError
+from mrv.methodologies._live import FUEL_ROLE, SECONDS_PER_DAY, diesel_l, or_published, warming
 from mrv.methodologies._shared import DIESEL, GWP_CH4, GWP_N2O, NOTHING, TYPE_III, diesel
-from mrv.model import Methodology, Reductions
+from mrv.model import Methodology, Reductions, RoleNeeds
 from mrv.specs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Factors
 
 ID = "rice-awd"
 VERSION = "1.0"
 ADDITIVE = False
 
 _DAYS_OF_YEAR = 366
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """
+    Days [s] of each field under water, with its area.
+
+    A field is given as that part of its area which a whole season makes of its days,
+    so that methane goes by hectare and day, and nitrogen by hectare and season.
+    """
+    length = parameters["season_days"]
+    fields = [a for a in activities if a.role == "field"]
+    return {
+        **{key: parameters[key] for key in _FIXED if key in parameters},
+        "seasons": [
+            {"area_ha": a.params["area_ha"] * a.value / SECONDS_PER_DAY / length, "days": length}
+            for a in fields
+        ],
+        "sf_p": or_published(parameters, "sf_p", factors, ("rice.sf-p.dry-short", "either"), year),
+        "uncertainty_deduction": or_published(
+            parameters, "uncertainty_deduction", factors, ("rice.uncertainty", "avoided"), year
+        ),
+        **warming(parameters, factors, year, "ch4", "n2o"),
+        "diesel_l": diesel_l(activities),
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -128,6 +156,78 @@ _STRAW = ParameterSpec(
 )
 _CFOA = _scaling("CFOA", "conversion of that organic matter", "rice.cfoa")
 
+_AREA = ParameterSpec(
+    unit="ha",
+    meaning="area under the project's water regime",
+    maximum="10000000",
+    source="GPS polygons",
+    symbol="A_s,g",
+    option="C",
+    frequency="every season",
+    side="both",
+)
+_DAYS = ParameterSpec(
+    unit="d",
+    meaning="days of cultivation",
+    maximum="366",
+    source="farmers' log",
+    symbol="L_s,g",
+    option="C",
+    frequency="every season",
+    side="both",
+)
+_FIXED = {
+    "ef_c_kg_per_ha_d": ParameterSpec(
+        unit="kgCH4/ha/d",
+        meaning="methane under continuous flooding, without organic matter",
+        maximum="20",
+        source="IPCC 2019 Refinement, volume 4, or a national value",
+        certainty="[r]",
+        symbol="EFc",
+        side="both",
+        published="rice.ef-c",
+    ),
+    "sf_w_baseline": _scaling("SF_w,BL", "water regime in the season before", "rice.sf-w"),
+    "sf_w_project": _scaling("SF_w,PJ", "water regime in the season now", "rice.sf-w"),
+    "sf_p": ParameterSpec(
+        unit="1",
+        meaning="water regime before the season, the same on both sides",
+        required=False,
+        maximum="3",
+        source="IPCC 2019 Refinement, volume 4",
+        certainty="[r]",
+        symbol="SF_p",
+        side="both",
+        factor=("rice.sf-p.dry-short", "either"),
+        published="rice.sf-p",
+    ),
+    "straw_t_per_ha": _STRAW,
+    "cfoa": _CFOA,
+    "n_kg_per_ha": ParameterSpec(
+        unit="kg/ha",
+        meaning="nitrogen of fertiliser in a season",
+        maximum="1000",
+        source="farmers' log",
+        symbol="N",
+        option="C",
+        frequency="every season",
+        side="project",
+    ),
+    "uncertainty_deduction": ParameterSpec(
+        unit="1",
+        meaning="deduction for the uncertainty of defaults, 0.15 for 15 %",
+        required=False,
+        maximum="1",
+        source="Gold Standard rice methodology",
+        certainty="[r]",
+        symbol="U_d",
+        side="baseline",
+        factor=("rice.uncertainty", "avoided"),
+    ),
+    "gwp_ch4": GWP_CH4,
+    "gwp_n2o": GWP_N2O,
+}
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -135,58 +235,30 @@ METHODOLOGY = Methodology(
     reference="IPCC 2019 Refinement, volume 4, chapter 5.5; Gold Standard rice v1.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "field": RoleNeeds(
+            ("water_tube",),
+            "operating_time",
+            "baseline",
+            params={"area_ha": _AREA},
+            symbol="L_s,g",
+            source="the season's clock of the field's water tube",
+        ),
+        "fuel": replace(FUEL_ROLE, required=False),
+    },
+    parameters={
+        "season_days": _DAYS,
+        **_FIXED,
+    },
     inputs={
         "seasons": ListSpec(
             "the seasons of the year",
             {
-                "area_ha": ParameterSpec(
-                    unit="ha",
-                    meaning="area under the project's water regime",
-                    maximum="10000000",
-                    source="GPS polygons",
-                    symbol="A_s,g",
-                    option="C",
-                    frequency="every season",
-                    side="both",
-                ),
-                "days": ParameterSpec(
-                    unit="d",
-                    meaning="days of cultivation",
-                    maximum="366",
-                    source="farmers' log",
-                    symbol="L_s,g",
-                    option="C",
-                    frequency="every season",
-                    side="both",
-                ),
+                "area_ha": _AREA,
+                "days": _DAYS,
             },
         ),
-        "ef_c_kg_per_ha_d": ParameterSpec(
-            unit="kgCH4/ha/d",
-            meaning="methane under continuous flooding, without organic matter",
-            maximum="20",
-            source="IPCC 2019 Refinement, volume 4, or a national value",
-            certainty="[r]",
-            symbol="EFc",
-            side="both",
-            published="rice.ef-c",
-        ),
-        "sf_w_baseline": _scaling("SF_w,BL", "water regime in the season before", "rice.sf-w"),
-        "sf_w_project": _scaling("SF_w,PJ", "water regime in the season now", "rice.sf-w"),
-        "sf_p": ParameterSpec(
-            unit="1",
-            meaning="water regime before the season, the same on both sides",
-            required=False,
-            maximum="3",
-            source="IPCC 2019 Refinement, volume 4",
-            certainty="[r]",
-            symbol="SF_p",
-            side="both",
-            factor=("rice.sf-p.dry-short", "either"),
-            published="rice.sf-p",
-        ),
-        "straw_t_per_ha": _STRAW,
-        "cfoa": _CFOA,
+        **_FIXED,
         "other_organic": ListSpec(
             "compost, manure and other organic matter, one object a kind",
             {
@@ -195,31 +267,9 @@ METHODOLOGY = Methodology(
             },
             required=False,
         ),
-        "n_kg_per_ha": ParameterSpec(
-            unit="kg/ha",
-            meaning="nitrogen of fertiliser in a season",
-            maximum="1000",
-            source="farmers' log",
-            symbol="N",
-            option="C",
-            frequency="every season",
-            side="project",
-        ),
         "diesel_l": replace(DIESEL, default="0", meaning="diesel that the project's pumps burn"),
-        "uncertainty_deduction": ParameterSpec(
-            unit="1",
-            meaning="deduction for the uncertainty of defaults, 0.15 for 15 %",
-            required=False,
-            maximum="1",
-            source="Gold Standard rice methodology",
-            certainty="[r]",
-            symbol="U_d",
-            side="baseline",
-            factor=("rice.uncertainty", "avoided"),
-        ),
-        "gwp_ch4": GWP_CH4,
-        "gwp_n2o": GWP_N2O,
     },
+    inputs_of=inputs_of,
     reductions=reductions,
     uses=("rice.sf-o-exponent", "rice.ef1.", "diesel."),
     plausible=plausible,

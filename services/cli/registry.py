@@ -10,8 +10,9 @@ import click
 from services.cli.database import database_url
 from services.cli.errors import Exit
 from services.registry.document import to_yaml
+from services.registry.entries import Registry
 from services.registry.files import read_files
-from services.registry.plan import Plan
+from services.registry.plan import Plan, plan
 from services.store.pool import connect
 from services.store.registry_import import check_registry, import_registry
 from services.store.registry_rows import load_registry
@@ -33,9 +34,7 @@ def registry() -> None:
 
 
 @registry.command("import")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing.")
 @click.option("--author", help="Who imports; the system's user by default.")
 @_strict
@@ -44,22 +43,22 @@ def import_(
     files: tuple[Path, ...], *, dry_run: bool, author: str | None, strict: bool, as_json: bool
 ) -> None:
     """
-    Import YAML files, or CSV files of devices; all rows or none.
+    Import YAML files, CSV files of devices, or a folder of both; all rows or none.
 
     Rows that the files do not name stay as they are.  Importing a file again
     changes nothing.  Ends with 2 when a row is refused.
 
     \b
     Example:
-      tonne registry import deploy/catalog/demo.yaml --dry-run
+      tonne registry import deploy/catalog/haiphong --dry-run
     """
     incoming = read_files(files)
     with connect(database_url(), name="tonne registry") as conn:
-        plan = import_registry(
+        planned = import_registry(
             conn, incoming, author=author or getpass.getuser(), strict=strict, dry_run=dry_run
         )
-    done = "nothing was written" if plan.refused or dry_run else "the registry holds all rows"
-    _show(plan, done, as_json=as_json)
+    done = "nothing was written" if planned.refused or dry_run else "the registry holds all rows"
+    _show(planned, done, as_json=as_json)
 
 
 @registry.command()
@@ -76,21 +75,27 @@ def export() -> None:
 
 
 @registry.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @_strict
 @_json
-def check(*, strict: bool, as_json: bool) -> None:
+def check(files: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
     """
-    Hold what is registered against all rules again.
+    Hold files, or else what is registered, against all rules.
 
-    Ends with 2 when a row breaks one.
+    Files and folders are read for themselves, without a database.  Ends with 2 when
+    a row breaks a rule; what only looks wrong is a warning, with its file and line.
 
     \b
     Example:
+      tonne registry check deploy/catalog/haiphong
       tonne registry check --strict
     """
+    if files:
+        _show(plan(Registry(), read_files(files), strict=strict), "checked", as_json=as_json)
+        return
     with connect(database_url(), name="tonne registry") as conn:
-        plan = check_registry(conn, strict=strict)
-    _show(plan, "checked", as_json=as_json)
+        found = check_registry(conn, strict=strict)
+    _show(found, "checked", as_json=as_json)
 
 
 def _show(plan: Plan, done: str, *, as_json: bool) -> None:

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 def document(entry: Entry) -> dict[str, Any]:
     """Return an entry with the keys of registry files; empty optional keys are left out."""
-    if isinstance(entry, Site | Topic):
+    if isinstance(entry, Site):
+        return _present(**asdict(entry))
+    if isinstance(entry, Topic):
         return asdict(entry)
     if isinstance(entry, Device):
         return _device(entry)
@@ -115,6 +117,7 @@ def _project(project: Project) -> dict[str, Any]:
         expected=dict(project.expected),
         modules=asdict(modules) if modules else None,
         action=project.action,
+        system=project.system,
         transfer=_transfer(project.transfer),
     )
 
@@ -149,7 +152,12 @@ def _programme(programme: Programme) -> dict[str, Any]:
         )
         for a in programme.actions
     ]
-    return {"name": programme.name, "actions": actions}
+    return _present(
+        name=programme.name,
+        target_kt=programme.target_kt,
+        area=asdict(programme.area) if programme.area else None,
+        actions=actions,
+    )
 
 
 def _present(**keys: Any) -> dict[str, Any]:

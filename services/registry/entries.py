@@ -19,7 +19,7 @@ CHECK_PERCENT = 2
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place with one time zone."""
+    """A place with one time zone; `park` names the group of sites that it belongs to."""
 
     kind: ClassVar[str] = "site"
     id: str
@@ -27,6 +27,7 @@ class Site:
     latitude: float
     longitude: float
     timezone: str
+    park: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,11 @@ class Modules:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project; its local dates are those of the first device's site, half-open."""
+    """
+    A project; its local dates are those of the first device's site, half-open.
+
+    `system` is that of `mrv/systems.toml` which it makes real.
+    """
 
     kind: ClassVar[str] = "project"
     id: str
@@ -123,6 +128,7 @@ class Project:
     modules: Modules | None
     action: str | None
     transfer: TransferClass | None = None
+    system: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +156,28 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Area:
+    """A box of coordinates that a city lies in. [degrees]"""
+
+    south: float
+    north: float
+    west: float
+    east: float
+
+
+@dataclass(frozen=True, slots=True)
 class Programme:
-    """The one programme that the projects belong to."""
+    """
+    The one programme that the projects belong to.
+
+    `target_kt` is what its actions' targets come to; sites outside `area` are warned of.
+    """
 
     kind: ClassVar[str] = "programme"
     name: str
     actions: tuple[Action, ...]
+    target_kt: Decimal | int | None = None
+    area: Area | None = None
 
     @property
     def id(self) -> str:

@@ -32,6 +32,7 @@ KINDS = {
     "projects": "project",
 }
 MAX_BYTES = 256 << 20
+FORMATS = (".yaml", ".yml", ".csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Incoming:
 
 def read_files(paths: Sequence[Path]) -> Incoming:
     """
-    Read registry files: YAML, or CSV for devices.
+    Read registry files: YAML, or CSV for devices; of a folder all that it holds.
 
     Raises
     ------
@@ -53,10 +54,30 @@ def read_files(paths: Sequence[Path]) -> Incoming:
         When a file as a whole cannot be read; problems of rows are returned.
     """
     incoming = Incoming()
-    for path in paths:
+    for path in expanded(paths):
         for kind, row, entry in _rows(path):
             _add(incoming, kind, row, entry)
     return incoming
+
+
+def expanded(paths: Sequence[Path]) -> list[Path]:
+    """
+    Files in order, those of a folder by name.
+
+    Raises
+    ------
+    RegistryError
+        When a folder holds no registry file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in FORMATS) if (
+            path.is_dir()
+        ) else [path]  # fmt: skip
+        if not inside:
+            raise RegistryError(f"{path} holds no .yaml, .yml or .csv file; name another folder")
+        found += inside
+    return found
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Row, Entry]]:

@@ -79,11 +79,13 @@ def _from_memory(
     except FactorError as error:
         yield _finding(project, str(error))
         return
-    for factor in unaccepted(ledger.used(), names):
+    missing = [f"{f.id} = {f.text} {f.unit}" for f in unaccepted(ledger.used(), names)]
+    if missing:
+        told = "factor {} is" if len(missing) == 1 else "factors {} are"
         yield Finding(
-            project.kind, project.id, f"factor {factor.id} = {factor.text} {factor.unit} is from "
-            "memory and was not compared with its text; the statement will say that the project "
-            f"does not accept it, unless parameters.{KEY} names it", warning=True,
+            project.kind, project.id, f"{told.format(', '.join(missing))} from memory and was not "
+            "compared with its text; the statement will say that the project does not accept it, "
+            f"unless parameters.{KEY} names it", warning=True,
         )  # fmt: skip
 
 

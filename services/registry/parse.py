@@ -14,6 +14,7 @@ from services.registry import limits, wire
 from services.registry.entries import (
     CHECK_PERCENT,
     Action,
+    Area,
     Device,
     Modules,
     Programme,
@@ -50,6 +51,7 @@ def site(row: Row) -> Site:
         latitude=_degrees(row, "latitude", 90),
         longitude=_degrees(row, "longitude", 180),
         timezone=row.text("timezone"),
+        park=row.identifier("park") if row.has("park") else None,
     )
 
 
@@ -131,7 +133,7 @@ def published(row: Row) -> Published:
 def project(row: Row) -> Project:
     """Read a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
-             "expected", "modules", "action", "transfer")  # fmt: skip
+             "expected", "modules", "action", "system", "transfer")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -152,18 +154,36 @@ def project(row: Row) -> Project:
         modules=_modules(row),
         action=row.optional("action"),
         transfer=_transfer(row),
+        system=row.identifier("system") if row.has("system") else None,
     )
 
 
 def programme(row: Row) -> Programme:
     """Read the programme and its actions."""
-    row.only("name", "actions")
+    row.only("name", "actions", "target_kt", "area")
     actions = row.rows("actions") or []
     found = tuple(_action(a) for a in actions)
+    area = _area(row)
     _gather(row, *actions)
     for name in {a.id for a in found if [b.id for b in found].count(a.id) > 1}:
         row.problem("actions", f"action {name!r} is given twice; keep one")
-    return Programme(row.text("name"), found)
+    return Programme(row.text("name"), found, row.number("target_kt", 0, MAX_EXPECTED), area)
+
+
+def _area(row: Row) -> Area | None:
+    if not row.has("area"):
+        return None
+    inner = _one(row, "area", "south", "north", "west", "east")
+    found = Area(
+        _degrees(inner, "south", 90),
+        _degrees(inner, "north", 90),
+        _degrees(inner, "west", 180),
+        _degrees(inner, "east", 180),
+    )
+    if not inner.problems and (found.south >= found.north or found.west >= found.east):
+        inner.problem("south", "south must be below north, and west below east")
+    _gather(row, inner)
+    return found
 
 
 def _share(row: Row) -> Decimal | int:

@@ -22,7 +22,7 @@ from mrv import factors
 from mrv.calendar import period_us
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
-from services.registry import needs, plausible
+from services.registry import needs, plausible, programme
 from services.registry.entries import Device, Site
 from services.registry.finding import Finding
 
@@ -55,6 +55,7 @@ def check(registry: Registry) -> Iterator[Finding]:
             yield from needs.check(project, devices, book)
             yield from plausible.check(project, devices)
     yield from _shared(registry)
+    yield from programme.check(registry)
 
 
 def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:

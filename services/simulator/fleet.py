@@ -19,12 +19,28 @@ from services.simulator.model import Device, SimulatorError
 from services.simulator.simulated import MODELS
 
 USUAL_CADENCE_S = 60
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 USUAL_POWER_W = {
     "pv_inverter": 100_000,
     "ev_charger": 60_000,
     "vehicle": 200_000,
     "energy_meter": 250_000,
     "wastewater_plant": 150_000,
+    "waste_heat_turbine": 6_000_000,
+    "chiller": 350_000,
+    "lamp_controller": 8_000,
+    "wind_turbine": 3_000_000,
+    "pump": 400_000,
+    "furnace": 1_000_000,
+}
+# On a working day, in the unit of the payload.
+USUAL_PER_DAY = {
+    "weighbridge": 60_000.0,
+    "steam_meter": 120.0,
+    "recycling_line": 4_000.0,
+    "passenger_counter": 8_000.0,
+    "fuel_meter": 110.0,
+    "waterworks": 100_000.0,
 }
 
 
@@ -45,6 +61,7 @@ class Group(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"ki
     gateway: str | None = None
     site: Place = Place()
     rated_power_w: int | None = None
+    per_day: float | None = None
     cadence_s: int = USUAL_CADENCE_S
 
     def devices(self) -> Iterator[Device]:
@@ -52,8 +69,9 @@ class Group(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"ki
         prefix = self.prefix or self.kind.replace("_", "-") + "-"
         for name in self.ids or [f"{prefix}{k:03d}" for k in range(1, self.count + 1)]:
             yield _device(
-                name, self.kind, self.gateway, self.site, self.rated_power_w, self.cadence_s
-            )
+                name, self.kind, self.gateway, self.site, self.rated_power_w, self.per_day,
+                self.cadence_s,
+            )  # fmt: skip
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -62,6 +80,12 @@ class Site(msgspec.Struct, frozen=True):
     id: str
     latitude: float = Place().latitude
     longitude: float = Place().longitude
+
+
+class Attributes(msgspec.Struct, frozen=True):
+    """What a registry says about how its device is to be simulated."""
+
+    simulated_per_day: float | None = None
 
 
 class Row(msgspec.Struct, frozen=True, rename={"kind": "class"}):
@@ -73,11 +97,12 @@ class Row(msgspec.Struct, frozen=True, rename={"kind": "class"}):
     gateway: str | None = None
     profile: str = "generic"
     rated_power_w: int | None = None
+    attributes: Attributes = Attributes()
 
 
 def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
     """
-    Devices of a fleet or registry file.
+    Devices of a fleet or registry file, or of all registry files in a folder.
 
     Parameters
     ----------
@@ -89,11 +114,7 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
     SimulatorError
         When the file is no YAML, holds no device, or a device cannot be simulated.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SimulatorError(f"{path} is no YAML: {error}") from error
-    devices = list(_devices(content, path))
+    devices = list(_devices(_content(path), path))
     if not devices:
         raise SimulatorError(f"{path} holds no device to simulate; give `fleet:` or `devices:`")
     counted = Counter(device.id for device in devices)
@@ -101,6 +122,25 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
         if times > 1:
             raise SimulatorError(f"{path} names device {name!r} {times} times; ids are unique")
     return [replace(device, cadence_s=cadence_s) for device in devices] if cadence_s else devices
+
+
+def _content(path: Path) -> Any:
+    """Return what a file holds, or the sites and devices of a folder's files together."""
+    if not path.is_dir():
+        return _read(path)
+    whole: dict[str, list[Any]] = {"sites": [], "devices": []}
+    for file in sorted(path.glob("*.yaml")):
+        content = _read(file)
+        for key, rows in whole.items():
+            rows.extend(content.get(key) or [] if isinstance(content, dict) else [])
+    return whole
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 (a safe one)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SimulatorError(f"{path} is no YAML: {error}") from error
 
 
 def leave_out(devices: list[Device], names: tuple[str, ...]) -> list[Device]:
@@ -141,7 +181,10 @@ def _registered(rows: list[Row], sites: dict[str, Site]) -> Iterator[Device]:
     for row in rows:
         site = sites.get(row.site or "", Site(id=""))
         place = Place(site.latitude, site.longitude)
-        device = _device(row.id, row.kind, row.gateway, place, row.rated_power_w, USUAL_CADENCE_S)
+        per_day = row.attributes.simulated_per_day
+        device = _device(
+            row.id, row.kind, row.gateway, place, row.rated_power_w, per_day, USUAL_CADENCE_S
+        )
         if (row.kind, row.profile) not in profiles.load():
             raise SimulatorError(
                 f"device {row.id!r} has profile {row.profile!r}, which class {row.kind} lacks"
@@ -150,7 +193,13 @@ def _registered(rows: list[Row], sites: dict[str, Site]) -> Iterator[Device]:
 
 
 def _device(
-    name: str, kind: str, gateway: str | None, place: Place, power_w: int | None, cadence_s: int
+    name: str,
+    kind: str,
+    gateway: str | None,
+    place: Place,
+    power_w: int | None,
+    per_day: float | None,
+    cadence_s: int,
 ) -> Device:
     if kind not in MODELS:
         raise SimulatorError(
@@ -162,4 +211,8 @@ def _device(
     if cadence_s < 1:
         raise SimulatorError(f"device {name!r} has cadence_s {cadence_s}; at least 1 second")
     power = USUAL_POWER_W.get(kind, 0) if power_w is None else power_w
-    return Device(name, kind, gateway or name, place.latitude, place.longitude, power, cadence_s)
+    amount = USUAL_PER_DAY.get(kind, 0.0) if per_day is None else per_day
+    return Device(
+        name, kind, gateway or name, place.latitude, place.longitude, power, cadence_s,
+        per_day=amount,
+    )  # fmt: skip

@@ -21,8 +21,11 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 MS_PER_DAY = 86_400_000
 
-# Base units (Wh, mL, m) in one payload unit, by the last part of a channel's name.
-BASE_PER_UNIT = {"kwh": 1_000, "m3": 1_000_000, "nm3": 1_000_000, "km": 1_000}
+# Base units (Wh, mL, m, g, s, K s) in one payload unit, by the last part of a channel's name.
+BASE_PER_UNIT = {
+    "kwh": 1_000, "m3": 1_000_000, "nm3": 1_000_000, "km": 1_000, "l": 1_000, "kg": 1_000,
+    "t": 1_000_000, "h": 3_600, "kd": 86_400, "count": 1,
+}  # fmt: skip
 
 
 class SimulatorError(InputError):
@@ -35,7 +38,8 @@ class Device:
     One field device.
 
     `principal` is the MQTT name it speaks under: its own, or its gateway's.
-    `rated_power_w` [W], `cadence_s` [s], coordinates in degrees north and east.
+    `rated_power_w` [W], `cadence_s` [s], coordinates in degrees north and east;
+    `per_day` what it counts on a working day, in the unit of its payload.
     """
 
     id: str
@@ -46,6 +50,7 @@ class Device:
     rated_power_w: int
     cadence_s: int
     profile: str = "generic"
+    per_day: float = 0.0
 
     @property
     def topic(self) -> str:

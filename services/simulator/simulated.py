@@ -1,6 +1,7 @@
 """A simulated device as a source of readings, one local day a block."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from services.simulator.ev_charger import EvCharger
 from services.simulator.model import MS_PER_DAY, Block, Device
 from services.simulator.noise_station import NoiseStation
 from services.simulator.pv_inverter import PvInverter
+from services.simulator.systems import BEHAVIOURS, System
 from services.simulator.vehicle import Vehicle
 from services.simulator.wastewater_plant import WastewaterPlant
 
@@ -31,6 +33,7 @@ MODELS: dict[str, Callable[[Device, int], Model]] = {
     "air_station": AirStation,
     "noise_station": NoiseStation,
     "wastewater_plant": WastewaterPlant,
+    **{kind: partial(System, said=said) for kind, said in BEHAVIOURS.items()},
 }
 
 

@@ -10,6 +10,7 @@ from mrv.calendar import local_date
 from mrv.transfer import TransferClass
 from services.registry.entries import (
     Action,
+    Area,
     Device,
     Entry,
     Modules,
@@ -51,9 +52,10 @@ def load_registry(conn: Connection[TupleRow]) -> Registry:
         )
     ]
     entries += _projects(conn)
-    programme = conn.execute("SELECT name FROM programme").fetchone()
+    programme = conn.execute("SELECT name, target_kt, area FROM programme").fetchone()
     if programme is not None:
-        entries.append(Programme(programme[0], _actions(conn)))
+        name, target, area = programme
+        entries.append(Programme(name, _actions(conn), target, Area(**area) if area else None))
     return Registry.of(entries)
 
 
@@ -136,14 +138,15 @@ def _projects(conn: Connection[TupleRow]) -> list[Project]:
             modules=Modules(**exact(modules)) if modules else None,
             action=action,
             transfer=TransferClass(**exact(transfer)) if transfer else None,
+            system=system,
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,
-            modules, action, transfer
+            modules, action, transfer, system
         ) in conn.execute(
             "SELECT id, name, methodology, version, timezone, crediting_from, crediting_to, "
             "parameters::text, expected::text, modules::text, action, "
-            "transfer::text FROM project ORDER BY id"
+            "transfer::text, system FROM project ORDER BY id"
         )
     ]  # fmt: skip
 

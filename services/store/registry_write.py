@@ -53,8 +53,8 @@ def _upsert(table: str, columns: str) -> str:
 
 
 def _write_sites(cur: Cursor[TupleRow], sites: list[Site]) -> None:
-    rows = [(s.id, s.name, s.latitude, s.longitude, s.timezone) for s in sites]
-    cur.executemany(_upsert("site", "id name latitude longitude timezone"), rows)
+    rows = [(s.id, s.name, s.latitude, s.longitude, s.timezone, s.park) for s in sites]
+    cur.executemany(_upsert("site", "id name latitude longitude timezone park"), rows)
 
 
 def _write_topics(cur: Cursor[TupleRow], topics: list[Topic]) -> None:
@@ -152,12 +152,13 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
     modules = project.modules
     cur.execute(
         _upsert("project", "id name methodology version timezone crediting crediting_from "
-                "crediting_to parameters expected modules action transfer"),
+                "crediting_to parameters expected modules action transfer system"),
         (project.id, project.name, project.methodology, project.version, zone, crediting,
          project.crediting_from, project.crediting_to, jsonb(project.parameters),
          jsonb(project.expected),
          jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
-         project.action, jsonb(asdict(project.transfer)) if project.transfer else None),
+         project.action, jsonb(asdict(project.transfer)) if project.transfer else None,
+         project.system),
     )  # fmt: skip
     cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
     cur.executemany(
@@ -175,9 +176,14 @@ def _range(begin_us: int, end_us: int) -> str:
 
 def _write_programme(cur: Cursor[TupleRow], programme: Programme) -> None:
     cur.execute(
-        "INSERT INTO programme (name) VALUES (%s) "
-        "ON CONFLICT (only_one) DO UPDATE SET name = excluded.name",
-        [programme.name],
+        "INSERT INTO programme (name, target_kt, area) VALUES (%s, %s, %s) "
+        "ON CONFLICT (only_one) DO UPDATE SET name = excluded.name,"
+        " target_kt = excluded.target_kt, area = excluded.area",
+        [
+            programme.name,
+            programme.target_kt,
+            jsonb(asdict(programme.area)) if programme.area else None,
+        ],
     )
     cur.execute("DELETE FROM programme_action")
     cur.executemany(

@@ -58,7 +58,8 @@ class Touched:
         of = np.flatnonzero(rows.quantity == FLOW)
         for device, start in zip(rows.device[of].tolist(), rows.start_us[of].tolist(), strict=True):
             found = self._fleet.devices[device]
-            self._days.setdefault(device, set()).add(day_of(start, found.timezone))
+            if found.class_id == PLANT:  # pumps and fuel meters count a flow too
+                self._days.setdefault(device, set()).add(day_of(start, found.timezone))
 
     def flows_from(self, device: int, from_us: int) -> None:
         """Note that all interval rows of a plant from a time on were made again."""

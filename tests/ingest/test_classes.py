@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest import classes, columns, profiles, units
+from ingest import classes, columns, intervals, profiles, units
 from ingest.errors import ProfileError
 from ingest.model import Device, Fleet
 from ingest.pipeline import Bounds, admit
@@ -27,6 +27,11 @@ def test_a_class_is_whole(device_class):
         if channel.power is not None:
             assert device_class.channels[channel.power].unit == "W"
     assert ("generic" in {p for c, p in profiles.load() if c == device_class.id}) is True
+
+
+def test_every_quantity_has_room_in_the_key_of_an_interval():
+    """Two quantities of two devices would fall into one row, and be added up."""
+    assert len(classes.QUANTITIES) <= intervals._QUANTITIES
 
 
 @pytest.mark.parametrize("profile", profiles.load().values(), ids=lambda p: f"{p.class_id}-{p.id}")

@@ -74,8 +74,8 @@ def test_a_chiller_no_better_than_the_reference_is_named():
 
 
 def test_what_no_meter_delivers_is_never_accounted_live():
-    """A project on waste would close a period with zero tonnes, as if measured."""
-    method = methodologies.find("ams-iii-f")
+    """A project on months of waste would close a period with zero tonnes, as if measured."""
+    method = methodologies.find("ams-iii-f-monthly")
     assert not method.roles
     with pytest.raises(MethodologyError, match="no device delivers to"):
         method.inputs_of([], {}, factors.load(), 2026)

@@ -37,9 +37,16 @@ def test_a_fleet_file_counts_devices(tmp_path):
 def test_the_registry_file_is_a_fleet_file():
     """One would have to write every device twice: to import it and to simulate it."""
     devices = read_fleet(CATALOG / "demo-fleet.yaml")
-    assert {device.device_class for device in devices} == set(MODELS)
     inverter = next(device for device in devices if device.id == "demo-pv-1")
     assert (inverter.latitude, inverter.rated_power_w) == (20.94, 100_000)
+
+
+def test_a_folder_is_one_fleet_of_every_class():
+    """A system of the programme would have no device that speaks for it."""
+    devices = read_fleet(CATALOG / "haiphong")
+    assert {device.device_class for device in devices} == set(MODELS)
+    castings = next(device for device in devices if device.id == "md-castings")
+    assert (castings.latitude, castings.per_day) == (20.97, 24_000)
 
 
 @pytest.mark.parametrize(

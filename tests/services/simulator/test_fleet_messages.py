@@ -7,10 +7,12 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from ingest import profiles
 from services.simulator.fleet import Group
 from services.simulator.flow import messages
 from services.simulator.model import base_per_unit
 from services.simulator.simulated import MODELS
+from services.simulator.systems import BEHAVIOURS
 from services.simulator.truth import truth
 
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -27,6 +29,7 @@ CHANNELS = {
     "noise_station": "laeq_dba lamax_dba",
     "wastewater_plant": "flow_total_m3 biogas_total_nm3 energy_import_kwh cod_in_mg_l cod_out_mg_l "
     "bod5_mg_l tss_mg_l nh4_n_mg_l tn_mg_l tp_mg_l ph temperature_c ch4_percent",
+    **{kind: " ".join(profiles.load()[kind, "generic"].channels) for kind in BEHAVIOURS},
 }
 
 

@@ -1,0 +1,124 @@
+"""
+How meters feed a methodology: the roles that several share, and sums of what they did.
+
+No methodology stands here: a file that begins with `_` is not loaded as one.  What
+goes by time alone, such as a leakage of the year, comes with the activity `PERIOD`,
+whose value is the part of the calendar year that the period covers.  The live rows
+know no such part: they show what meters count, and the close adds the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, NOTHING
+from mrv.model import PERIOD, RoleNeeds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from fractions import Fraction
+
+    from mrv.inputs import Inputs
+    from mrv.model import Activity, Candidate, Factors
+    from mrv.specs import ParameterSpec
+
+WH_PER_MWH = 10**6
+G_PER_T = 10**6
+ML_PER_M3 = 10**6
+ML_PER_L = 1000
+SECONDS_PER_HOUR = 3600
+SECONDS_PER_DAY = 86_400
+
+POWER_ROLE = RoleNeeds(
+    ("energy_meter", "furnace", "pump", "chiller"),
+    "energy_import",
+    "project",
+    symbol="EC",
+    source="import register of the electricity meter",
+)
+FUEL_ROLE = RoleNeeds(
+    ("fuel_meter",), "flow", "project", symbol="FC", source="fuel meter, checked by invoices"
+)
+OUTPUT_ROLE = RoleNeeds(
+    ("recycling_line", "weighbridge"),
+    "mass",
+    "baseline",
+    required=False,
+    symbol="Q_i",
+    source="scale of what is sold, checked by invoices",
+)
+EF_BOTH = replace(
+    EF_GRID, meaning="emission factor of the grid, fixed ex ante for both sides of the account"
+)
+LOSSES_LIVE = replace(LOSSES, meaning=f"{LOSSES.meaning}; the default of TOOL05 where absent")
+
+
+def yearly(spec: ParameterSpec) -> ParameterSpec:
+    """Return a tonnage of the year as a parameter; a period takes its part of it."""
+    return replace(spec, default="0", meaning=f"{spec.meaning}; pro rata of the period")
+
+
+LEAKAGE_YEARLY = yearly(LEAKAGE)
+
+
+def total(activities: Sequence[Activity], role: str) -> Fraction:
+    """Sum of a role's activities. [base units]."""
+    return sum((a.value for a in activities if a.role == role), start=NOTHING)
+
+
+def part_of_year(activities: Sequence[Activity]) -> Fraction:
+    """Part of the calendar year that the period covers; 0 for the live rows. [1]."""
+    return total(activities, PERIOD)
+
+
+def power_mwh(activities: Sequence[Activity]) -> Fraction:
+    """Electricity of the role `power`. [MWh]."""
+    return total(activities, "power") / WH_PER_MWH
+
+
+def diesel_l(activities: Sequence[Activity]) -> Fraction:
+    """Diesel of the role `fuel`. [L]."""
+    return total(activities, "fuel") / ML_PER_L
+
+
+def losses(parameters: Inputs, factors: Factors, year: int) -> Fraction:
+    """Losses of the grid as the project gives them, or the default of the year. [1]."""
+    return or_published(parameters, "tdl", factors, ("grid.losses", "consumed"), year)
+
+
+def grid(factors: Factors, year: int) -> Fraction:
+    """Factor of the electricity that a project draws in a year. [tCO2/MWh]."""
+    value: Fraction = factors.select("grid.vn", "consumed", date(year, 1, 1)).value
+    return value
+
+
+def warming(parameters: Inputs, factors: Factors, year: int, *gases: str) -> dict[str, Fraction]:
+    """Warming potentials by input name, the project's own or those of AR5."""
+    return {
+        f"gwp_{gas}": or_published(
+            parameters, f"gwp_{gas}", factors, (f"gwp.ar5.{gas}", "either"), year
+        )
+        for gas in gases
+    }
+
+
+def or_published(
+    parameters: Inputs, key: str, factors: Factors, published: tuple[str, str], year: int
+) -> Fraction:
+    """Return the project's own number, or the published one where it gives none."""
+    own: Fraction | None = parameters.get(key)
+    if own is not None:
+        return own
+    kind, direction = published
+    value: Fraction = factors.select(kind, direction, date(year, 1, 1)).value  # type: ignore[arg-type]
+    return value
+
+
+def one_of(candidate: Candidate, roles: Iterable[str]) -> str | None:
+    """Hold monitoring: at least one of some roles is taken."""
+    wanted = list(roles)
+    if any(d.role in wanted for d in candidate.devices):
+        return None
+    return f"no device has any of the roles {', '.join(wanted)}; nothing would be counted"

@@ -1,0 +1,150 @@
+"""What meters deliver, against the golden cases: the same inputs, by way of activities."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from mrv import factors, methodologies
+from mrv.inputs import read
+from mrv.model import PERIOD, Activity
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+MWH, T, L, M3, H, D = 10**6, 10**6, 1000, 10**6, 3600, 86_400
+SITE = {"phi": 0.85, "f_captured": 0, "mcf": 1}
+MODES = {
+    "motorcycle_share": 0.7, "motorcycle_ef_g_per_km": 90.83, "motorcycle_occupancy": 1.3,
+    "car_share": 0.12, "car_ef_g_per_km": 181.74336, "car_occupancy": 1.6,
+    "bus_share": 0.1, "bus_ef_g_per_km": 910.0073, "bus_occupancy": 22,
+    "motorcycle_improvement": 0.99,
+}  # fmt: skip
+# role, amount in base units, what the registry says of the device
+CASES = {
+    "ams-iii-aj": (
+        [("hdpe", 1200 * T), ("ldpe", 600 * T), ("pet", 800 * T), ("pp", 400 * T),
+         ("power", 2490 * MWH), ("fuel", 30_000 * L)],
+        {"ef_grid_t_per_mwh": 0.6592},
+    ),
+    "ams-iii-ba": (
+        [("metal", 210 * T, 8.4), ("metal", 640 * T, 1.27), ("metal", 95 * T, 3.0),
+         ("abs", 130 * T), ("power", 320 * MWH), ("fuel", 12_000 * L)],
+        {"ef_grid_t_per_mwh": 0.6592},
+    ),
+    "ams-ii-d": (
+        [("production", 11_500 * T), ("power", 6210 * MWH)],
+        {"production_hist_t": 11_500, "sec_baseline_mwh_per_t": 0.72, "ef_grid_t_per_mwh": 0.6592},
+    ),
+    "am0020": (
+        [("volume", 36_500_000 * M3), ("power", 6497 * MWH)],
+        {"kwh_per_m3_baseline": 0.215, "ef_grid_t_per_mwh": 0.6592},
+    ),
+    "acm0012": (
+        [("turbine", 42_000 * MWH), ("fuel", 25_000 * L)],
+        {"f_cap": 0.95, "f_wcm": 1, "ef_grid_t_per_mwh": 0.6592},
+    ),
+    "ams-iii-i": (
+        [("inflow", 109_500 * M3), ("power", 60 * MWH)],
+        {"cod_in_kg_per_m3": 0.5, "eta_cod": 0.85, "mcf_baseline": 0.5, "tdl": 0.0615},
+    ),
+    "ams-iii-h": (
+        [("inflow", 182_500 * M3), ("biogas", 420_000 * M3), ("power", 150 * MWH)],
+        {"cod_in_kg_per_m3": 6, "cod_out_kg_per_m3": 0.15, "eta_cod_baseline": 0.85,
+         "eta_cod_project": 0.8, "mcf_baseline": 0.8, "mcf_project": 0.8, "mcf_discharge": 0.1,
+         "ch4_fraction": 0.62, "flare_efficiency": 0.9, "tdl": 0.0615},
+    ),
+    "ams-iii-u": (
+        [("passengers", 3_200_000), ("power", 1400 * MWH)],
+        {"trip_km": 8.4, "baseline_year": 2025, "tdl": 0.0615, **MODES},
+    ),
+    "ams-ii-c": (
+        [("equipment", 4000 * H, {"count": 1000, "kw_baseline": 0.15, "kw_project": 0.08})],
+        {"ef_grid_t_per_mwh": 0.6592},
+    ),
+    "ams-ii-e": (
+        [("weather", 3050 * D), ("power", 2780 * MWH)],
+        {"intercept_mwh": 1450, "slope_mwh_per_cdd": 0.62, "ef_grid_t_per_mwh": 0.6592},
+    ),
+    "ams-iii-f": (
+        [("waste", 36_500 * T), ("power", 650 * MWH), ("fuel", 40_000 * L)],
+        {"first_year": 2026, "share_food": 0.75, "share_garden": 0.2, "share_paper": 0.05,
+         "tdl": 0.0615, **SITE},
+    ),
+    "rice-awd": (
+        [("field", 115 * D, {"area_ha": 1500}), ("field", 100 * D, {"area_ha": 1500})],
+        {"season_days": 107.5, "ef_c_kg_per_ha_d": 1.22, "sf_w_baseline": 1, "sf_w_project": 0.55,
+         "straw_t_per_ha": 2, "cfoa": 1, "n_kg_per_ha": 100},
+    ),
+}  # fmt: skip
+
+
+def _activities(method, given):
+    made = [Activity(PERIOD, {}, Fraction(1))] if method.timed else []
+    for role, amount, *more in given:
+        params = (more or [{}])[0]
+        params = params if isinstance(params, dict) else {"ef_t_per_t": params}
+        params = read(method.roles[role].params, params, role)
+        made.append(Activity(role, params, Fraction(amount)))
+    return made
+
+
+def _reductions(name, given, parameters, year=2026):
+    method, book = methodologies.find(name), factors.load()
+    fixed = read(method.parameters, parameters, name)
+    inputs = method.inputs_of(_activities(method, given), fixed, book, year)
+    return method.reductions(inputs, book)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_meters_give_what_the_golden_case_gives(name):
+    """A statement would rest on another equation than `tonne evaluate` shows."""
+    case = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    found = _reductions(name, *CASES[name])
+    for key in ("baseline_t", "project_t", "reduction_t"):
+        assert round(float(getattr(found, key)), 6) == case["expected"][key], key
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_interval_knows_nothing_that_goes_by_time(name):
+    """Every quarter of an hour would carry the leakage, or the base load, of a whole year."""
+    method, book = methodologies.find(name), factors.load()
+    fixed = read(method.parameters, CASES[name][1], name)
+    for role, _, *more in CASES[name][0]:
+        if role == "biogas":  # caps the period's reduction, and earns nothing by itself
+            continue
+        (one,) = _activities(method, [(role, 1, *more)])[-1:]
+        live = methodologies.unit_reductions(method, role, one.params, fixed, book, 2026)
+        side = method.roles[role].side
+        assert (live.baseline_t if side == "baseline" else live.project_t) > 0, role
+        assert side == "baseline" or live.baseline_t == 0
+
+
+def test_what_goes_by_time_counts_for_the_part_of_the_year():
+    """A month would be credited with the base load of a year, or charged with its leakage."""
+    method, book = methodologies.find("ams-ii-e"), factors.load()
+    fixed = read(method.parameters, CASES["ams-ii-e"][1], "ams-ii-e")
+    month = [Activity(PERIOD, {}, Fraction(31, 365))]
+    found = method.reductions(method.inputs_of(month, fixed, book, 2026), book)
+    assert found.baseline_t == Fraction(1450) * 31 / 365 * Fraction("0.6592")
+
+
+def test_earlier_waste_goes_on_decaying():
+    """The second year of a composting plant would be credited as if it were the first."""
+    given, parameters = CASES["ams-iii-f"]
+    alone = _reductions("ams-iii-f", given, parameters, 2027)
+    both = _reductions("ams-iii-f", given, {**parameters, "waste_t_year_1": 36_500}, 2027)
+    assert round(float(alone.baseline_t), 2) == 11_647.84
+    assert round(float(both.baseline_t), 2) == 19_830.47
+
+
+def test_panels_earn_by_their_materials():
+    """The live form would leave out a material, or count one twice."""
+    given = [("panels", 10_000), ("power", Fraction("26.4") * MWH)]
+    parameters = {
+        "panel_kg": 22, "aluminium_share": 0.1, "aluminium_ef_t_per_t": 8.4, "glass_share": 0.7,
+        "glass_ef_t_per_t": 0.6, "copper_share": 0.01, "copper_ef_t_per_t": 3,
+        "ef_grid_t_per_mwh": 0.6592,
+    }  # fmt: skip
+    found = _reductions("pv-panel-recycling", given, parameters)
+    assert found.baseline_t == Fraction("283.8")
+    assert round(float(found.project_t), 3) == 17.403

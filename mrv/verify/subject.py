@@ -52,6 +52,8 @@ class Subject:
     @cached_property
     def statement(self) -> dict[str, Any]:
         """The statement as it stands in its file."""
+        if STATEMENT not in self.pack.files:
+            raise CanonicalError(f"the pack has no {STATEMENT}; get it again")
         return canonical.parse_object(self.pack.files[STATEMENT])
 
     @cached_property

@@ -8,11 +8,17 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from psycopg_pool import ConnectionPool
 
 from services.api import problems, shapes
 from services.api.asking import Api
+from services.api.console import assets as console_assets
+from services.api.console import page
+from services.api.console.live import Live
+from services.api.console.memory import Memory
+from services.api.console.routes import live, overview, projects, sign_in
+from services.api.console.routes import statements as console_statements
 from services.api.cursors import Cursors
 from services.api.guard import Guard, Rates
 from services.api.measures import Measures
@@ -20,6 +26,7 @@ from services.api.routes import (
     administration,
     evidence,
     health,
+    keys,
     letters,
     log,
     programme,
@@ -37,6 +44,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
+    from starlette.responses import Response
     from structlog.typing import FilteringBoundLogger
 
     from services.api.oidc import Tokens
@@ -101,17 +109,26 @@ def make_app(
         lifespan=lifespan,
     )
     app.state.metrics = metrics
-    problems.install(app, log_)
+    app.state.memory, app.state.live = Memory(), Live(log_)
+    problems.install(app, log_, shown=_shown)
     app.include_router(health.router)
     v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
     for part in (
-        administration, registry, series, statements, evidence, writes, log, programme, letters,
+        administration, registry, series, statements, evidence, writes, log, keys, programme,
+        letters,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)
+    for part in (overview, projects, console_statements, live, sign_in, console_assets):
+        app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     app.add_middleware(Guard, rates=Rates(choices.rate_per_s), measures=Measures(metrics.registry))
     return app
+
+
+def _shown(request: Request, refused: Response, detail: str) -> Response:
+    """Return a refusal as a page where a page was asked for."""
+    return page.error_page(request, refused, detail) if page.is_page(request) else refused
 
 
 def _pool(url: str, role: str, most: int) -> ConnectionPool[Connection[TupleRow]]:

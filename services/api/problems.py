@@ -23,7 +23,7 @@ from ingest.errors import InputError, RegistryError, ServerError
 from mrv.errors import EnrolmentError, StatementStateError, VerificationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from fastapi import FastAPI, Request
     from structlog.typing import FilteringBoundLogger
@@ -89,10 +89,25 @@ def status_of(error: Exception) -> int | None:
     return next((status for kinds, status in _STATUS if isinstance(error, kinds)), None)
 
 
-def install(app: FastAPI, log: FilteringBoundLogger) -> None:
-    """Answer every error of the application with a problem document."""
+def install(
+    app: FastAPI,
+    log: FilteringBoundLogger,
+    shown: Callable[[Request, Response, str], Response],
+) -> None:
+    """
+    Answer every error of the application with a problem document.
+
+    Parameters
+    ----------
+    shown : callable
+        Takes the request, the problem document and its detail; returns what is answered.
+    """
 
     def known(request: Request, error: Exception) -> Response:
+        refused = judged(request, error)
+        return shown(request, refused, json.loads(bytes(refused.body))["detail"])
+
+    def judged(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
             allowed = _allowed(request) if error.status_code == _NOT_ALLOWED else {}
             return problem(

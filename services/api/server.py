@@ -18,6 +18,7 @@ from services.settings import split_bind
 
 if TYPE_CHECKING:
     import asyncio
+    from types import FrameType
 
     from fastapi import FastAPI
 
@@ -72,6 +73,15 @@ class PromptProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
+class _Server(uvicorn.Server):
+    """Sends watchers of the live view away before it waits for answers to end."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop."""
+        self.config.app.state.live.close()  # type: ignore[union-attr]  # the application of `serve`
+        super().handle_exit(sig, frame)
+
+
 def serve(app: FastAPI, bind: str) -> None:
     """
     Answer at an address until SIGTERM or SIGINT, finishing what was begun.
@@ -97,7 +107,7 @@ def serve(app: FastAPI, bind: str) -> None:
         timeout_graceful_shutdown=_CLOSING_S,
         **settings,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     try:
         sockets = [config.bind_socket()]
     except SystemExit:

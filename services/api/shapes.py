@@ -35,6 +35,24 @@ class Problem(BaseModel):
     detail: str
 
 
+class PublicKey(Shape):
+    """A public key, whose it is and what its signature counts for."""
+
+    name: str = Field(examples=["demo-operator"])
+    role: Literal["operator", "verifier", "log", "witness"]
+    multikey: str = Field(
+        alias="publicKeyMultibase", examples=["z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX"]
+    )
+    valid_from: str | None = Field(default=None, alias="validFrom")
+    valid_until: str | None = Field(default=None, alias="validUntil")
+
+
+class Keyring(Shape):
+    """The keys that are enrolled."""
+
+    keys: list[PublicKey]
+
+
 class Me(Shape):
     """Who asks, and what may be seen; `projects` null is everything."""
 

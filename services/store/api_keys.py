@@ -95,6 +95,16 @@ def find(conn: Connection[TupleRow], token: str) -> ApiKey | None:
     return _key(row[:-1])
 
 
+def valid(conn: Connection[TupleRow], id_: str) -> ApiKey | None:
+    """Return a key by its id, if it is valid now; whoever asks has proven that it is theirs."""
+    row = conn.execute(
+        f"SELECT {_COLUMNS} FROM api_key WHERE id = %s AND revoked IS NULL"
+        " AND (expires IS NULL OR expires > now())",
+        [id_],
+    ).fetchone()
+    return None if row is None else _key(row)
+
+
 def all_keys(conn: Connection[TupleRow]) -> list[ApiKey]:
     """Return all keys, oldest first, without secrets."""
     rows = conn.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY created, id")

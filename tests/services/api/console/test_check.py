@@ -16,6 +16,7 @@ from tests.mrv import packs
 
 RUNNER = Path(__file__).with_name("check.mjs")
 FILES = packs.documents()
+WHOLE = packs.pack(FILES)
 TABLES = {name: name.encode() for name in packs.TABLES}
 NAME = canonical.parse_object(FILES["statement.json"])["credentialSubject"]["statement"]
 # steps of `tonne verify` that need no readings
@@ -30,7 +31,9 @@ def in_a_browser(cases):
     sent = [
         {
             "files": {name: b64encode(data).decode() for name, data in files.items()},
-            **{k: b64encode(v).decode() for k, v in (("status", status), ("trusted", trusted)) if v},
+            **{
+                k: b64encode(v).decode() for k, v in (("status", status), ("trusted", trusted)) if v
+            },
         }
         for files, status, trusted in cases
     ]
@@ -62,7 +65,7 @@ def test_a_whole_pack_passes_in_the_browser():
     for steps in found:
         assert [one["name"] for one in steps] == list(SHARED)
         assert {one["outcome"] for one in steps} == {"ok"}, steps
-    report = verify(packs.pack(FILES), packs.HOLDERS.values(), status_list())
+    report = verify(WHOLE, packs.HOLDERS.values(), status_list())
     said = {one.name: one.detail for one in report.steps}
     assert found[1][2]["detail"] == said["operator's proof"]
     assert found[1][3]["detail"] == said["verifier's proof and digest"]
@@ -147,7 +150,7 @@ def test_browser_and_command_agree_on_what_is_spoilt(found):
     assert len(CASES) > 400
     refused = 0
     for (where, files), steps in zip(CASES, found, strict=True):
-        failure = verify(packs.with_files(packs.pack(FILES), files), (), status_list()).failure
+        failure = verify(packs.with_files(WHOLE, files), (), status_list()).failure
         said = failure and failure.name
         if said in SHARED:
             refused += 1

@@ -1,0 +1,82 @@
+"""Styles, scripts and the modules of the check, packed once and named by what they hold."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, NamedTuple
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from services.api.problems import ProblemError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+router = APIRouter(include_in_schema=False)
+_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "mjs": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
+}
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+class Asset(NamedTuple):
+    """A file, packed and as it is."""
+
+    media_type: str
+    plain: bytes
+    packed: bytes
+
+
+@cache
+def load() -> dict[str, Asset]:
+    """Return every file by its path."""
+    return dict(_walk(resources.files("services.api.console").joinpath("static"), ""))
+
+
+def _walk(folder: Traversable, path: str) -> list[tuple[str, Asset]]:
+    found: list[tuple[str, Asset]] = []
+    for one in sorted(folder.iterdir(), key=lambda each: each.name):
+        if one.is_dir():
+            found += _walk(one, f"{path}{one.name}/")
+        elif (suffix := one.name.rpartition(".")[2]) in _TYPES:
+            data = one.read_bytes()
+            found.append(
+                (path + one.name, Asset(_TYPES[suffix], data, gzip.compress(data, 9, mtime=0)))
+            )
+    return found
+
+
+@cache
+def edition() -> str:
+    """Return what stands in every address: another edition of any file is another address."""
+    whole = b"".join(name.encode() + one.plain for name, one in sorted(load().items()))
+    return hashlib.sha256(whole).hexdigest()[:16]
+
+
+def address(name: str) -> str:
+    """Return the address of a file; KeyError if there is none."""
+    load()[name]
+    return f"/console/assets/{edition()}/{name}"
+
+
+@router.get("/console/assets/{of}/{name:path}")
+def asset(request: Request, of: str, name: str) -> Response:
+    """Return a file; of another edition there is none."""
+    found = load().get(name)
+    if found is None or of != edition():
+        raise ProblemError(404, f"there is no such file: {name[:80]!r}")
+    packs = "gzip" in request.headers.get("accept-encoding", "")
+    more = {"Content-Encoding": "gzip"} if packs else {}
+    return Response(
+        found.packed if packs else found.plain,
+        media_type=found.media_type,
+        headers={"Cache-Control": _FOREVER, "Vary": "Accept-Encoding", **more},
+    )

@@ -1,0 +1,160 @@
+"""
+What devices say now, told to everybody who watches.
+
+The database is asked once for all watchers, and each scope's news is written once:
+what a further watcher costs is one copy of bytes.  Nothing is asked while nobody watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+
+from ingest import classes
+from services.store import console
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from psycopg_pool import ConnectionPool
+    from structlog.typing import FilteringBoundLogger
+
+    from services.api.principals import Principal
+    from services.store.console import Newest
+
+EVERY_S = 2.0
+_TIMES = 20
+_QUIET_S = 15.0
+_BEHIND = 8
+MOST = 1_000
+Row = dict[str, Any]
+
+
+class Live:
+    """Asks what is new, and tells it to those who watch."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._watchers: dict[asyncio.Queue[bytes | None], Principal] = {}
+        self._rows: dict[str, tuple[Row, tuple[str, ...]]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody more can watch."""
+        return len(self._watchers) >= MOST
+
+    async def watch(
+        self, reads: ConnectionPool[Connection[TupleRow]], who: Principal
+    ) -> AsyncIterator[bytes]:
+        """Yield events: all rows that the watcher may see, then those that change."""
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BEHIND)
+        self._watchers[queue] = who
+        self._loop = asyncio.get_running_loop()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._follow(reads))
+        elif self._rows:
+            queue.put_nowait(_event([row for row, of in self._rows.values() if _may(who, of)]))
+        try:
+            yield b"retry: 3000\n\n"
+            while True:
+                try:
+                    event = await asyncio.wait_for(queue.get(), _QUIET_S)
+                except TimeoutError:
+                    event = b": still here\n\n"
+                if event is None:
+                    return
+                yield event
+        finally:
+            self._watchers.pop(queue, None)
+
+    def close(self) -> None:
+        """Send everybody away, from whichever thread; they come again to the next process."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._send_away)
+
+    def _send_away(self) -> None:
+        for queue in self._watchers:
+            while queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
+
+    async def _follow(self, reads: ConnectionPool[Connection[TupleRow]]) -> None:
+        """Ask as long as somebody watches, for at most a twentieth of the time."""
+        self._rows = {}
+        while self._watchers:
+            began_s = time.monotonic()
+            try:
+                self._tell(await run_in_threadpool(_ask, reads))
+            except Exception as error:  # noqa: BLE001 - the database is away; watchers see the time stand
+                self._log.warning("live view", error=" ".join(str(error).split())[:200])
+            await asyncio.sleep(max(EVERY_S, _TIMES * (time.monotonic() - began_s)))
+
+    def _tell(self, found: list[Newest]) -> None:
+        rows = {one.device: (_row(one), one.projects) for one in found}
+        changed = [v for device, v in rows.items() if self._rows.get(device) != v]
+        self._rows = rows
+        if not changed:
+            return
+        made: dict[tuple[str, ...] | None, bytes] = {}
+        for queue, who in self._watchers.items():
+            if who.projects not in made:
+                made[who.projects] = _event([row for row, of in changed if _may(who, of)])
+            if queue.full():  # a slow watcher gets everything anew, once it reads
+                with suppress(asyncio.QueueEmpty):
+                    while True:
+                        queue.get_nowait()
+                queue.put_nowait(_event([row for row, of in rows.values() if _may(who, of)]))
+            else:
+                queue.put_nowait(made[who.projects])
+
+
+def snapshot(conn: Connection[TupleRow], who: Principal) -> list[Row]:
+    """Return the rows that somebody may see, for a page without scripts."""
+    return [_row(one) for one in console.newest(conn, shown()) if _may(who, one.projects)]
+
+
+def shown() -> dict[str, str]:
+    """Return the channel that is shown of each class: its power, else its first gauge."""
+    found = {}
+    for class_id, one in classes.load().items():
+        gauges = [c.name for c in one.channels.values() if c.kind == "gauge"]
+        names = [*(n for n in gauges if n == "active_power_w"), *gauges, *one.channels]
+        found[class_id] = names[0]
+    return found
+
+
+def _ask(reads: ConnectionPool[Connection[TupleRow]]) -> list[Newest]:
+    with reads.connection() as conn:
+        return console.newest(conn, shown())
+
+
+def _row(one: Newest) -> Row:
+    channel = classes.load()[one.class_id].channels[shown()[one.class_id]]
+    power = channel.unit == "W" and one.value is not None
+    value = None if one.value is None else f"{one.value / 1000 if power else one.value:.6g}"
+    return {
+        "device": one.device,
+        "site": one.site,
+        "class": one.class_id,
+        "state": one.state,
+        "at": None if one.at is None else one.at.isoformat(timespec="seconds"),
+        "value": value,
+        "unit": "kW" if channel.unit == "W" else channel.unit,
+    }
+
+
+def _may(who: Principal, projects: tuple[str, ...]) -> bool:
+    return who.projects is None or any(who.sees(one) for one in projects)
+
+
+def _event(rows: list[Row]) -> bytes:
+    return b"data: " + msgspec.json.encode(rows) + b"\n\n"

@@ -1,0 +1,42 @@
+"""Devices as they speak: a table that is right when it is made, and events that keep it so."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response, StreamingResponse
+
+from services.api.asking import Asked
+from services.api.console import live
+from services.api.console.page import Language, render
+from services.api.console.session import View
+from services.api.problems import ProblemError
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/console/{language}/live")
+def page(ask: View, language: Language) -> Response:
+    """Show devices as they were last heard."""
+    _refuse_public(ask)
+    with ask.reading() as conn:
+        rows = live.snapshot(conn, ask.who)
+    return render(ask, language, "live.html", rows=rows)
+
+
+@router.get("/console/{language}/live/events")
+async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - its address says it
+    """Tell what changes, as server-sent events."""
+    _refuse_public(ask)
+    found: live.Live = ask.request.app.state.live
+    if found.full:
+        raise ProblemError(503, "too many people watch; try again later", {"Retry-After": "30"})
+    return StreamingResponse(
+        found.watch(ask.api.reads, ask.who),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def _refuse_public(ask: Asked) -> None:
+    if ask.who.role == "public":
+        raise ProblemError(401, "sign in to see devices as they speak")

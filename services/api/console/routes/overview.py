@@ -1,0 +1,102 @@
+"""The front page: what was saved, where, and how far the programme is."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from ingest.errors import RegistryError
+from mrv.rounding import decimal_text
+from services.api.console.drawing import HEIGHT, WIDTH, sites_map
+from services.api.console.page import Language, language_of, render
+from services.api.console.session import View
+from services.store import console
+from services.store.progress import progress_document
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.api.asking import Asked
+    from services.store.console import ProjectSums
+
+router = APIRouter(include_in_schema=False)
+UG_PER_T = 10**12
+
+
+class Found(NamedTuple):
+    """What the page shows."""
+
+    sites: list[console.Site]
+    projects: list[ProjectSums]
+    stations: list[Any]
+    programme: dict[str, Any] | None
+
+
+@router.get("/")
+@router.get("/console")
+@router.get("/console/")
+def entrance(request: Request) -> Response:
+    """Lead to the front page in the browser's language."""
+    return RedirectResponse(f"/console/{language_of(request)}/", 303, {"Vary": "Accept-Language"})
+
+
+@router.get("/console/{language}/")
+def overview(ask: View, language: Language) -> Response:
+    """Show the front page."""
+    found = recalled(ask)
+    issued = sum(one.issued_t for one in found.projects)
+    monitored = [int(p.reduction_ug) for p in found.projects if p.reduction_ug is not None]
+    return render(
+        ask,
+        language,
+        "overview.html",
+        found=found,
+        drawn=sites_map(found.sites) if found.sites else None,
+        size=(WIDTH, HEIGHT),
+        issued=issued,
+        monitored=tonnes(sum(monitored)) if monitored else None,
+        tonnes=tonnes,
+        expected=expected_so_far,
+    )
+
+
+def recalled(ask: Asked) -> Found:
+    """Return what the front page shows, asked of the database once in a while."""
+
+    def find() -> Found:
+        with ask.reading() as conn:
+            return Found(
+                console.sites(conn),
+                console.project_sums(conn),
+                console.stations(conn),
+                _programme(conn),
+            )
+
+    return ask.request.app.state.memory.get("overview", find)  # type: ignore[no-any-return]
+
+
+def _programme(conn: Connection[TupleRow]) -> dict[str, Any] | None:
+    try:
+        return progress_document(conn, None)
+    except RegistryError:
+        return None  # no programme is registered
+
+
+def tonnes(ug: object, places: int = 3) -> str | None:
+    """Return micrograms as tonnes, rounded down; None where nothing is known."""
+    if ug is None:
+        return None
+    return decimal_text(Fraction(int(ug), UG_PER_T), places, "down")  # type: ignore[call-overload]
+
+
+def expected_so_far(project: ProjectSums) -> str | None:
+    """Return what was expected over the days that something is stored of. [t CO2e]"""
+    said = project.expected.get("reduction_t_per_year")
+    if said is None or project.first is None or project.last is None:
+        return None
+    days = Fraction(int((project.last - project.first).total_seconds()) + 900, 86_400)
+    return decimal_text(Fraction(str(said)) * days / 365, 3, "down")

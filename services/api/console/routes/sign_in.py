@@ -1,0 +1,64 @@
+"""Sign in with an API key, and out again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import parse_qs, urlsplit
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
+
+from services.api.asking import Asked
+from services.api.console.page import Language, render
+from services.api.console.session import View, close_session, open_session, principal
+from services.api.problems import ProblemError
+from services.store import api_keys
+
+router = APIRouter(include_in_schema=False)
+_FIELDS = 4
+
+
+async def _said(request: Request) -> str:
+    """Return the key that a form holds; empty where it holds none."""
+    try:
+        fields = parse_qs((await request.body()).decode(), max_num_fields=_FIELDS)
+    except ValueError:
+        return ""
+    return fields.get("key", [""])[0].strip()
+
+
+@router.get("/console/{language}/sign-in")
+def form(ask: View, language: Language) -> Response:
+    """Ask for a key."""
+    return render(ask, language, "sign_in.html", wrong=False)
+
+
+@router.post("/console/{language}/sign-in")
+def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_said)]) -> Response:
+    """Open a session for the holder of a key."""
+    _refuse_foreign(ask)
+    with ask.reading() as conn:
+        found = api_keys.find(conn, key)
+        asked = Asked(ask.request, ask.who if found is None else principal(found))
+        asked.noted(conn, 401 if found is None else 303)
+    if found is None:
+        return render(ask, language, "sign_in.html", status=401, wrong=True)
+    answer = RedirectResponse(f"/console/{language}/", 303)
+    open_session(ask.api, found, answer, secure=ask.request.url.scheme == "https")
+    return answer
+
+
+@router.post("/console/{language}/sign-out")
+def sign_out(ask: View, language: Language) -> Response:
+    """Close the session."""
+    _refuse_foreign(ask)
+    answer = RedirectResponse(f"/console/{language}/", 303)
+    close_session(answer)
+    return answer
+
+
+def _refuse_foreign(ask: Asked) -> None:
+    """Refuse a form that another site sent."""
+    origin = ask.request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != ask.request.headers.get("host"):
+        raise ProblemError(403, "this form was sent by another site")

@@ -1,0 +1,219 @@
+"""A statement: its figures, who stands behind it, where they come from, and its check."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Path
+from starlette.responses import FileResponse, Response
+
+from ingest import classes
+from ingest.model import NULL
+from mrv import canonical
+from mrv.calendar import days, instant_us, period_us, utc_text
+from services.api.console.page import Language, render
+from services.api.console.routes.overview import tonnes
+from services.api.console.session import View
+from services.api.problems import ProblemError
+from services.api.routes.evidence import packed
+from services.api.routes.registry import IdPath, unknown
+from services.api.routes.statements import StatementId, visible
+from services.store import console, listing, log, readings, registry, statements
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from services.api.asking import Asked
+    from services.store.statements import Event, Stored
+
+router = APIRouter(include_in_schema=False)
+_MOST = 500
+_US_PER_MINUTE = 60_000_000
+_AROUND_US = 15 * _US_PER_MINUTE
+DayPath = Annotated[date, Path()]
+
+
+@router.get("/console/{language}/statements")
+def every(ask: View, language: Language) -> Response:
+    """List statements, newest first."""
+    with ask.reading() as conn:
+        rows = listing.statements(conn, ask.who.projects, None, None, _MOST)
+    found = [_line(stored) for stored, _ in reversed(rows)]
+    return render(ask, language, "statements.html", found=found)
+
+
+@router.get("/console/{language}/statements/{statement}")
+def one(ask: View, language: Language, statement: StatementId) -> Response:
+    """Show a statement."""
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
+        steps = statements.events(conn, statement)
+        entry = log.receipt(conn, statement)
+        successor = statements.successor(conn, statement)
+    said = canonical.parse_object(stored.body)["credentialSubject"]
+    opinion = _opinion(steps)
+    return render(
+        ask,
+        language,
+        "statement.html",
+        stored=stored,
+        said=said,
+        steps=steps,
+        opinion=opinion,
+        index=entry and entry.split("\n")[1].removeprefix("index "),
+        successor=successor,
+        days=_days(said),
+        sees=ask.who.sees(stored.project),
+        reports=[],
+    )
+
+
+@router.get("/console/{language}/statements/{statement}/check")
+def check(ask: View, language: Language, statement: StatementId) -> Response:
+    """Show the page that checks a statement in the browser."""
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
+    return render(ask, language, "check.html", stored=stored)
+
+
+@router.get("/console/{language}/check")
+def check_pack(ask: View, language: Language) -> Response:
+    """Show the page that checks a pack from the reader's own disk."""
+    return render(ask, language, "check.html", stored=None)
+
+
+@router.get("/console/{language}/statements/{statement}/days/{day}")
+def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) -> Response:
+    """Show which devices a day's tonnes come from."""
+    stored, said = _own(ask, statement)
+    since, until = _edges(said, day)
+    with ask.reading() as conn:
+        rows = {
+            name: console.device_day(conn, stored.project, name, since, until)
+            for name in sorted({p["device"] for p in said["monitoredParameters"]})
+        }
+    return render(
+        ask, language, "day.html", stored=stored, said=said, day=day, tonnes=tonnes,
+        found={name: _sum(found, _quantities(said, name)) for name, found in rows.items()},
+    )  # fmt: skip
+
+
+@router.get("/console/{language}/statements/{statement}/days/{day}/{device}")
+def device_day(
+    ask: View, language: Language, statement: StatementId, day: DayPath, device: IdPath
+) -> Response:
+    """Show a device's intervals of a day, and the readings that they were metered from."""
+    stored, said = _own(ask, statement)
+    if device not in {p["device"] for p in said["monitoredParameters"]}:
+        raise unknown("device", device)
+    since, until = _edges(said, day)
+    with ask.reading() as conn:
+        rows = console.device_day(conn, stored.project, device, since, until)
+        columns, shown = _readings(ask, device, since, until)
+    wanted = _quantities(said, device)
+    return render(
+        ask, language, "device_day.html", stored=stored, said=said, day=day, device=device,
+        rows=[row for row in rows if row[1] in wanted], columns=columns, readings=shown,
+        tonnes=tonnes,
+    )  # fmt: skip
+
+
+@router.get("/console/{language}/statements/{statement}/evidence")
+def evidence(ask: View, language: Language, statement: StatementId) -> Response:  # noqa: ARG001 - its address says it
+    """Give the evidence pack to somebody who signed in."""
+    stored, _ = _own(ask, statement)
+    with ask.reading() as conn:
+        ask.noted(conn, 200)
+        with ask.api.writes.connection() as reading:
+            file = packed(reading, ask.api.home / "evidence", stored)
+    return FileResponse(file, media_type="application/zip", filename=f"{statement}.zip")
+
+
+def _own(ask: Asked, statement: str) -> tuple[Stored, dict[str, Any]]:
+    """Return a statement whose readings the caller may see, and what it says."""
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
+    if not ask.who.sees(stored.project):
+        raise ProblemError(403, "sign in to see the readings of this project")
+    said: dict[str, Any] = canonical.parse_object(stored.body)["credentialSubject"]
+    return stored, said
+
+
+def _line(stored: Stored) -> dict[str, Any]:
+    said = canonical.parse_object(stored.body)["credentialSubject"]
+    period = said["monitoringPeriod"]
+    return {
+        "stored": stored,
+        "name": said["project"]["name"],
+        "from": period["localFrom"][:10],
+        "to": period["localTo"][:10],
+        "reduction": said["emissions"]["reduction"]["t"],
+    }
+
+
+def _opinion(steps: list[Event]) -> dict[str, Any] | None:
+    for step in steps:
+        if step.state in {"verified", "rejected"} and step.document is not None:
+            return canonical.parse_object(step.document)
+    return None
+
+
+def _days(said: dict[str, Any]) -> list[str]:
+    period = said["monitoringPeriod"]
+    begin, end = (instant_us(period[edge], "UTC") for edge in ("from", "to"))
+    return [day.isoformat() for day, _, _ in days(begin, end, period["timezone"])]
+
+
+def _edges(said: dict[str, Any], day: date) -> tuple[datetime, datetime]:
+    """Return a local day's edges, within the statement's period."""
+    period = said["monitoringPeriod"]
+    if day.isoformat() not in _days(said):
+        raise ProblemError(404, f"{day} is not a day of this statement")
+    begin, end = period_us(day, date.fromordinal(day.toordinal() + 1), period["timezone"])
+    first, last = (instant_us(period[edge], "UTC") for edge in ("from", "to"))
+    since, until = (utc_text(us) for us in (max(begin, first), min(end, last)))
+    return datetime.fromisoformat(since), datetime.fromisoformat(until)
+
+
+def _quantities(said: dict[str, Any], device: str) -> set[str]:
+    return {p["parameter"] for p in said["monitoredParameters"] if p["device"] == device}
+
+
+def _sum(rows: list[Any], wanted: set[str]) -> dict[str, Any] | None:
+    """Return a day's value, measured time and avoided emissions; None where nothing is known."""
+    found = [row for row in rows if row[1] in wanted]
+    if not found:
+        return None
+    avoided = [row[6] for row in found if row[6] is not None]
+    return {
+        "quantity": ", ".join(sorted(wanted)),
+        "value": sum(row[2] for row in found),
+        "measured_h": f"{sum(row[3] for row in found) / 3_600_000_000:.2f}",
+        "estimated_h": f"{sum(row[4] for row in found) / 3_600_000_000:.2f}",
+        "reduction_ug": sum(avoided) if avoided else None,
+    }
+
+
+def _readings(
+    ask: Asked, device: str, since: datetime, until: datetime
+) -> tuple[list[str], list[tuple[str, list[str | None]]]]:
+    """Return the channels with any value, and each reading's values in base units."""
+    with ask.reading() as conn, conn.cursor() as cursor:
+        fleet = registry.load_fleet(conn)
+        class_id = fleet.devices[fleet.by_id[device]].class_id
+        begin, end = (int(edge.timestamp()) * 1_000_000 for edge in (since, until))
+        edges = [readings.stamp(begin - _AROUND_US)], [readings.stamp(end + _AROUND_US)]
+        frame = readings.within(cursor, class_id, [device], [0], *edges)
+    columns = {name: _texts(frame.columns[name]) for name in classes.load()[class_id].channels}
+    held = [name for name, values in columns.items() if any(v is not None for v in values)]
+    times = [utc_text(us) for us in frame.time_us.tolist()]
+    return held, [(at, [columns[name][i] for name in held]) for i, at in enumerate(times)]
+
+
+def _texts(values: NDArray[Any]) -> list[str | None]:
+    """Return values as text; None where there is none."""
+    if values.dtype.kind == "f":
+        return [None if np.isnan(v) else f"{v:g}" for v in values.tolist()]
+    return [None if v == NULL else str(v) for v in values.tolist()]

@@ -1,0 +1,52 @@
+/* Tables as charts: what is drawn is what stands in the table, and the table stays. */
+const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function series(table, columns) {
+  const rows = [...table.tBodies[0].rows];
+  const days = rows.map((row) => Date.parse(`${row.cells[0].textContent}T00:00:00Z`) / 1000);
+  const values = columns.map((column) => rows.map((row) => {
+    const said = row.cells[column].dataset.value;
+    return said === undefined ? null : Number(said);
+  }));
+  return [days, ...values];
+}
+
+function draw(figure) {
+  const table = document.getElementById(figure.dataset.chart);
+  const columns = figure.dataset.series.split(" ").map(Number);
+  const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  const [ink, line] = [style("--quiet"), style("--line")];
+  const axis = { stroke: ink, grid: { stroke: line, width: 0.5 }, ticks: { stroke: line, width: 0.5 } };
+  const looks = [
+    { fill: style("--accent"), stroke: style("--accent"), width: 1, paths: uPlot.paths.bars({ size: [0.7, 60] }), points: { show: false } },
+    { stroke: style("--warn"), width: 2, dash: [6, 4], points: { show: false } },
+  ];
+  figure.replaceChildren();
+  const options = {
+    width: Math.max(figure.clientWidth - 16, 260),
+    height: 260,
+    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
+    scales: { y: { range: (_, low, high) => [Math.min(low ?? 0, 0), Math.max(high ?? 0, 0) * 1.08 || 1] } },
+    axes: [axis, { ...axis, size: 64 }],
+    series: [
+      { label: heads[0], value: "{YYYY}-{MM}-{DD}" },
+      ...columns.map((column, i) => ({ label: heads[column], ...looks[i % looks.length] })),
+    ],
+  };
+  return new uPlot(options, series(table, columns), figure);
+}
+
+function drawAll() {
+  for (const figure of document.querySelectorAll("[data-chart]")) {
+    figure.textContent = " ";
+    draw(figure);
+  }
+}
+
+drawAll();
+let waiting;
+addEventListener("resize", () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(drawAll, 200);
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);

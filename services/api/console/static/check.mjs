@@ -1,0 +1,85 @@
+/* The page of the check: fetch or read the documents, walk the steps, say what each found. */
+import { check } from "./check/steps.mjs";
+
+const form = document.getElementById("check");
+const texts = JSON.parse(form.dataset.texts);
+const verdict = document.getElementById("verdict");
+const results = document.getElementById("results");
+const names = new Map([...document.querySelectorAll("[data-step]")].map((li) => [li.dataset.step, li.textContent]));
+
+async function fetched(path) {
+  const answer = await fetch(path, { headers: { Accept: "*/*" } });
+  if (answer.status === 404) return null;
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+/** What the API gives of a statement to anybody. */
+async function ofStatement(name) {
+  const parts = {
+    "statement.json": `/v1/statements/${name}.json`,
+    "verification.json": `/v1/statements/${name}/verification.json`,
+    "receipt.txt": `/v1/statements/${name}/receipt`,
+    "keys.json": "/v1/keys",
+  };
+  const files = new Map();
+  for (const [file, path] of Object.entries(parts)) {
+    const data = await fetched(path);
+    if (data) files.set(file, data);
+  }
+  if (!files.has("receipt.txt") && files.has("keys.json")) files.delete("keys.json");
+  return files;
+}
+
+/** Files of a folder by their path in it, or documents by their name. */
+async function ofDisk() {
+  const files = new Map();
+  for (const file of document.getElementById("pack").files) {
+    files.set(file.webkitRelativePath.split("/").slice(1).join("/") || file.name, await bytes(file));
+  }
+  for (const file of document.getElementById("documents").files) files.set(file.name, await bytes(file));
+  return files;
+}
+
+async function bytes(file) {
+  return new Uint8Array(await file.arrayBuffer());
+}
+
+async function given(id) {
+  const [file] = document.getElementById(id).files;
+  return file ? bytes(file) : undefined;
+}
+
+function told(step) {
+  const item = document.createElement("li");
+  item.className = step.outcome.replace(" ", "-");
+  const [name, outcome] = [document.createElement("b"), document.createElement("i")];
+  name.textContent = names.get(step.name) ?? step.name;
+  outcome.textContent = texts[step.outcome];
+  item.append(name, " ", outcome, step.detail ? `: ${step.detail}` : "");
+  results.append(item);
+}
+
+async function run() {
+  results.replaceChildren();
+  verdict.className = "";
+  verdict.textContent = texts.working;
+  try {
+    const [trusted, status] = [await given("trusted"), await given("status")];
+    const files = form.dataset.statement ? await ofStatement(form.dataset.statement) : await ofDisk();
+    const steps = await check(files, { trusted, status, told });
+    const failed = steps.some((step) => step.outcome === "failed");
+    verdict.className = failed ? "failed" : "ok";
+    verdict.textContent = failed ? texts.fails : `${texts.passes} ${trusted ? texts.trusted : texts.own_keys}`;
+  } catch (error) {
+    verdict.className = "failed";
+    verdict.textContent = `${texts.away} ${error.message}`;
+  }
+}
+
+form.hidden = false;
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  run();
+});
+if (form.dataset.statement) run();

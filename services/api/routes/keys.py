@@ -1,0 +1,29 @@
+"""Who may sign what: the public keys that are enrolled here."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from services.api import shapes
+from services.api.asking import Ask
+from services.store import enrolled
+
+router = APIRouter(tags=["log"])
+
+
+@router.get("/keys", response_model=shapes.Keyring)
+def keys(ask: Ask) -> Response:
+    """
+    List the enrolled public keys, as a keyring that `tonne verify --keys` takes.
+
+    Compare them with what their holders published: a server that lies would lie here, too.
+    """
+    with ask.reading() as conn:
+        found = [one.key.to_json() for one in enrolled.load(conn)]
+    return Response(
+        msgspec.json.encode({"keys": found}),
+        media_type="application/json",
+        headers={"Cache-Control": "no-cache"},
+    )

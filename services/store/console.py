@@ -1,0 +1,248 @@
+"""What the console's pages show: sums of stored rows, by project, device and local day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
+    from decimal import Decimal
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_US = "extract(epoch FROM {})::numeric * 1000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place, and how many devices it has; `heard` were heard lately."""
+
+    id: str
+    name: str
+    latitude: float
+    longitude: float
+    devices: int
+    heard: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSums:
+    """
+    A project and what was stored of it.
+
+    `reduction_ug` is of all stored intervals and `month_ug` of its last 30 days with any:
+    None where there is none.  `issued_t` are whole tonnes that count.
+    """
+
+    id: str
+    name: str
+    methodology: str
+    version: str
+    action: str | None
+    timezone: str
+    crediting_from: date
+    crediting_to: date
+    expected: dict[str, Any]
+    sites: tuple[str, ...]
+    devices: int
+    first: datetime | None
+    last: datetime | None
+    reduction_ug: Decimal | None
+    month_ug: Decimal | None
+    issued_t: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmissionDay:
+    """A project's local day. [ug CO2e]"""
+
+    day: date
+    baseline_ug: int
+    project_ug: int
+    leakage_ug: int
+    reduction_ug: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageDay:
+    """How much of a local day is known of a project's monitored quantities. [us]"""
+
+    day: date
+    serving_us: int
+    measured_us: int
+    estimated_us: int
+    unknown_us: int
+
+
+def sites(conn: Connection[TupleRow]) -> list[Site]:
+    """Return every place with a device."""
+    rows = conn.execute(
+        "SELECT s.id, s.name, s.latitude, s.longitude, count(*),"
+        " count(*) FILTER (WHERE h.state <> 'offline')"
+        " FROM site s JOIN v_device_health h ON h.site = s.id"
+        " GROUP BY s.id ORDER BY s.name, s.id"
+    )
+    return [Site(*row) for row in rows]
+
+
+def project_sums(conn: Connection[TupleRow], project: str | None = None) -> list[ProjectSums]:
+    """Return projects by id, or one."""
+    rows = conn.execute(
+        "SELECT p.id, p.name, p.methodology, p.version, p.action, p.timezone, p.crediting_from,"
+        " p.crediting_to, p.expected, held.sites, held.devices, made.first, made.last,"
+        " made.reduction_ug, month.reduction_ug, coalesce(issued.t, 0)"
+        " FROM project p"
+        " CROSS JOIN LATERAL (SELECT coalesce(array_agg(DISTINCT s.name), '{}') AS sites,"
+        "   count(DISTINCT d.id) AS devices FROM project_device m"
+        "   JOIN device d ON d.id = m.device_id JOIN site s ON s.id = d.site"
+        "   WHERE m.project_id = p.id) held"
+        " LEFT JOIN LATERAL (SELECT min(start) AS first, max(start) AS last,"
+        "   sum(reduction_ug) AS reduction_ug FROM interval_emission"
+        "   WHERE project_id = p.id) made ON true"
+        " LEFT JOIN LATERAL (SELECT sum(reduction_ug) AS reduction_ug FROM interval_emission"
+        "   WHERE project_id = p.id AND start > made.last - INTERVAL '30 days') month ON true"
+        " LEFT JOIN LATERAL (SELECT sum(s.credit_t)::bigint AS t FROM claim c"
+        "   JOIN statement s ON s.id = c.statement_id WHERE c.project_id = p.id) issued ON true"
+        " WHERE %(id)s::text IS NULL OR p.id = %(id)s ORDER BY p.id",
+        {"id": project},
+    )
+    return [ProjectSums(*(*row[:9], tuple(row[9]), *row[10:])) for row in rows]
+
+
+def emission_days(
+    conn: Connection[TupleRow], project: str, timezone: str, first: date, end: date
+) -> list[EmissionDay]:
+    """Return a project's local days in [first, end) of which anything is stored."""
+    rows = conn.execute(
+        "SELECT (start AT TIME ZONE %(zone)s)::date AS day, sum(baseline_ug), sum(project_ug),"
+        " sum(leakage_ug), sum(reduction_ug) FROM interval_emission"
+        " WHERE project_id = %(project)s AND start >= %(first)s::timestamp AT TIME ZONE %(zone)s"
+        " AND start < %(end)s::timestamp AT TIME ZONE %(zone)s GROUP BY day ORDER BY day",
+        {"zone": timezone, "project": project, "first": first, "end": end},
+    )
+    return [EmissionDay(day, *map(int, sums)) for day, *sums in rows]
+
+
+def coverage_days(
+    conn: Connection[TupleRow],
+    project: str,
+    timezone: str,
+    pairs: Sequence[tuple[str, str]],
+    first: date,
+    end: date,
+) -> list[CoverageDay]:
+    """
+    Return how much of each local day in [first, end) is known.
+
+    Parameters
+    ----------
+    pairs : sequence of (device, quantity)
+        What the project monitors.  A day on which nothing serves is left out.
+    """
+    devices, quantities = [one for one, _ in pairs], [one for _, one in pairs]
+    rows = conn.execute(
+        "WITH day AS (SELECT d::date AS day, d AT TIME ZONE %(zone)s AS begin,"
+        "   (d + INTERVAL '1 day') AT TIME ZONE %(zone)s AS stop"
+        "   FROM generate_series(%(first)s::timestamp, %(end)s::timestamp - INTERVAL '1 day',"
+        "     INTERVAL '1 day') d),"
+        " serving AS (SELECT day.day, m.device_id, greatest(lower(m.during), day.begin) AS begin,"
+        "   least(upper(m.during), day.stop) AS stop"
+        "   FROM day JOIN project_device m ON m.project_id = %(project)s"
+        "   AND m.during && tstzrange(day.begin, day.stop)),"
+        " known AS (SELECT (i.start AT TIME ZONE %(zone)s)::date AS day, sum(i.measured_us) AS m,"
+        "   sum(i.estimated_us) AS e, sum(i.unknown_us) AS u"
+        "   FROM unnest(%(devices)s::text[], %(quantities)s::text[]) AS p (device, quantity)"
+        "   JOIN interval_quantity i ON i.device_id = p.device AND i.quantity = p.quantity"
+        "   JOIN project_device s ON s.project_id = %(project)s AND s.device_id = i.device_id"
+        "   AND s.during @> i.start"
+        "   WHERE i.start >= %(first)s::timestamp AT TIME ZONE %(zone)s"
+        "   AND i.start < %(end)s::timestamp AT TIME ZONE %(zone)s GROUP BY 1)"
+        f" SELECT day, sum({_US.format('s.stop - s.begin')})::bigint, coalesce(max(known.m), 0),"
+        " coalesce(max(known.e), 0), coalesce(max(known.u), 0)"
+        " FROM serving s LEFT JOIN known USING (day) GROUP BY day ORDER BY day",
+        {
+            "zone": timezone, "project": project, "devices": devices, "quantities": quantities,
+            "first": first, "end": end,
+        },
+    )  # fmt: skip
+    return [CoverageDay(day, *map(int, parts)) for day, *parts in rows]
+
+
+def device_day(
+    conn: Connection[TupleRow], project: str, device: str, since: datetime, until: datetime
+) -> list[tuple[datetime, str, int, int, int, int, int | None]]:
+    """
+    Return a device's intervals that start in [since, until), with what they avoided.
+
+    Each row is start, quantity, value, measured, estimated and unknown time [us], and the
+    reduction of the project there, None where none is accounted. [ug CO2e]
+    """
+    rows = conn.execute(
+        "SELECT i.start, i.quantity, i.value, i.measured_us, i.estimated_us, i.unknown_us,"
+        " e.reduction_ug FROM interval_quantity i"
+        " LEFT JOIN interval_emission e ON e.device_id = i.device_id AND e.start = i.start"
+        "   AND e.project_id = %(project)s"
+        " WHERE i.device_id = %(device)s AND i.start >= %(since)s AND i.start < %(until)s"
+        " AND i.measured_us + i.estimated_us + i.unknown_us > 0 ORDER BY i.start, i.quantity",
+        {"project": project, "device": device, "since": since, "until": until},
+    )
+    return rows.fetchall()
+
+
+def stations(conn: Connection[TupleRow]) -> list[tuple[str, str, str, datetime, float | None, str]]:
+    """Return each station's newest daily or hourly index: device, site, indicator, start, value."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (v.device_id, v.indicator) v.device_id, s.name, v.indicator, v.start,"
+        " v.value, coalesce(v.grade, '') FROM indicator_value v JOIN device d ON d.id = v.device_id"
+        " JOIN site s ON s.id = d.site WHERE v.value IS NOT NULL"
+        " AND v.start > (SELECT max(start) - INTERVAL '3 days' FROM indicator_value)"
+        " ORDER BY v.device_id, v.indicator, v.start DESC"
+    )
+    return rows.fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """A device as it was last heard; `projects` are those that it serves now or served."""
+
+    device: str
+    site: str
+    class_id: str
+    state: str
+    at: datetime | None
+    value: float | None
+    projects: tuple[str, ...]
+
+
+def newest(conn: Connection[TupleRow], shown: Mapping[str, str]) -> list[Newest]:
+    """
+    Return every device with its newest value.
+
+    Parameters
+    ----------
+    shown : mapping of str to str
+        Device class to the channel that is shown of it.
+    """
+    values: dict[str, float] = {}
+    for class_id, channel in shown.items():
+        rows = conn.execute(
+            f"SELECT d.id, r.{channel} FROM device d CROSS JOIN LATERAL (SELECT {channel}"
+            f" FROM reading_{class_id} WHERE device_id = d.id ORDER BY time DESC LIMIT 1) r"
+            f" WHERE d.class = %s AND r.{channel} IS NOT NULL",
+            [class_id],
+        )
+        values.update((device, float(value)) for device, value in rows)
+    found = conn.execute(
+        "SELECT h.device_id, s.name, h.class, h.state, h.last_reading, coalesce(m.projects, '{}')"
+        " FROM v_device_health h JOIN site s ON s.id = h.site"
+        " LEFT JOIN (SELECT device_id, array_agg(DISTINCT project_id::text) AS projects"
+        "   FROM project_device GROUP BY device_id) m ON m.device_id = h.device_id"
+        " ORDER BY s.name, h.device_id"
+    )
+    return [
+        Newest(device, site, class_id, state, at, values.get(device), tuple(projects))
+        for device, site, class_id, state, at, projects in found
+    ]

@@ -20,16 +20,21 @@ _STAMP = FOLDER / "node_modules" / ".package-lock.json"
 @pytest.fixture(scope="session")
 def other_implementation():
     """Return a function that has documents signed or verified by the other implementation."""
-    lock = FOLDER / "package-lock.json"
-    if not _STAMP.exists() or _STAMP.stat().st_mtime < lock.stat().st_mtime:
-        _run([*_tool("npm"), "ci"], None)
-        _STAMP.touch()
+    installed()
 
     def ask(command, documents, **more):
         text = json.dumps({"documents": documents, **more})
         return json.loads(_run([*_tool("node"), "check.mjs", command], text))
 
     return ask
+
+
+def installed():
+    """Install what the lock file beside `tests/interop/check.mjs` names, once."""
+    lock = FOLDER / "package-lock.json"
+    if not _STAMP.exists() or _STAMP.stat().st_mtime < lock.stat().st_mtime:
+        _run([*_tool("npm"), "ci"], None)
+        _STAMP.touch()
 
 
 def _tool(name):

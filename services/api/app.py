@@ -26,7 +26,7 @@ from services.api.routes import (
     administration,
     evidence,
     health,
-    keys,
+    keyring,
     letters,
     log,
     programme,
@@ -114,7 +114,7 @@ def make_app(
     app.include_router(health.router)
     v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
     for part in (
-        administration, registry, series, statements, evidence, writes, log, keys, programme,
+        administration, registry, series, statements, evidence, writes, log, keyring, programme,
         letters,
     ):  # fmt: skip
         v1.include_router(part.router)

@@ -78,7 +78,8 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *_HEADERS]
+                said = {name for name, _ in message["headers"]}
+                message["headers"] += [one for one in _HEADERS if one[0] not in said]
             await send(message)
 
         try:

@@ -243,6 +243,7 @@ def summary(stage: Stage, figures: list[dict[str, Any]]) -> None:
         if name.endswith("_url") and url:
             click.echo(f"  {name:13} {url}")
     click.echo(f"  {'metrics':13} http://{stage.metrics}/metrics")
+    click.echo(f"  {'console':13} http://{stage.api}/")
     click.echo(f"  {'api':13} http://{stage.api}/v1/openapi.json")
 
 

@@ -140,7 +140,8 @@ def coverage_days(
     Parameters
     ----------
     pairs : sequence of (device, quantity)
-        What the project monitors.  A day on which nothing serves is left out.
+        What the project monitors.  A day on which nothing serves, or that has not begun,
+        is left out.
     """
     devices, quantities = [one for one, _ in pairs], [one for _, one in pairs]
     rows = conn.execute(
@@ -149,9 +150,10 @@ def coverage_days(
         "   FROM generate_series(%(first)s::timestamp, %(end)s::timestamp - INTERVAL '1 day',"
         "     INTERVAL '1 day') d),"
         " serving AS (SELECT day.day, m.device_id, greatest(lower(m.during), day.begin) AS begin,"
-        "   least(upper(m.during), day.stop) AS stop"
+        "   least(upper(m.during), day.stop, now()) AS stop"
         "   FROM day JOIN project_device m ON m.project_id = %(project)s"
-        "   AND m.during && tstzrange(day.begin, day.stop)),"
+        "   AND m.during && tstzrange(day.begin, day.stop)"
+        "   WHERE day.begin < now() AND lower(m.during) < now()),"
         " known AS (SELECT (i.start AT TIME ZONE %(zone)s)::date AS day, sum(i.measured_us) AS m,"
         "   sum(i.estimated_us) AS e, sum(i.unknown_us) AS u"
         "   FROM unnest(%(devices)s::text[], %(quantities)s::text[]) AS p (device, quantity)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from calendar import monthrange
 from datetime import date, timedelta
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT, EDGE = 640, 420, 46
 _LEAST_DEGREES = 0.04
+_FAR = 3.0
 _KM_A_DEGREE = 111.195
 _STEPS_KM = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 # bounds of the classes of a day, in parts of 1; the last is a whole day
@@ -34,18 +36,21 @@ class Map(NamedTuple):
     """Places, lines of the grid (position and text), and the scale bar (length and km)."""
 
     spots: list[Spot]
+    elsewhere: list[Site]
     meridians: list[tuple[float, str]]
     parallels: list[tuple[float, str]]
     bar_px: float
     bar_km: float
 
 
-def sites_map(sites: Sequence[Site]) -> Map:
+def sites_map(found: Sequence[Site]) -> Map:
     """
     Place sites on an equirectangular map, true to scale at their mean latitude.
 
-    Sites that would lie on each other are moved apart, least of all.
+    Sites that would lie on each other are moved apart, least of all.  What lies far from
+    where most of them are is named as elsewhere: a city would shrink to a point beside it.
     """
+    sites, elsewhere = _together(found)
     middle = sum(one.latitude for one in sites) / len(sites)
     shrink = max(math.cos(math.radians(middle)), 0.1)
     east = [one.longitude * shrink for one in sites]
@@ -61,15 +66,34 @@ def sites_map(sites: Sequence[Site]) -> Map:
     ]
     step = _grid_step(WIDTH / scale)
     bar = max(km for km in _STEPS_KM if km / _KM_A_DEGREE * scale < WIDTH / 3 or km == _STEPS_KM[0])
+    meridians = _multiples(left / shrink, (left + WIDTH / scale) / shrink, step)
+    parallels = _multiples(top - HEIGHT / scale, top, step)
     return Map(
         _apart(spots),
-        [((v * shrink - left) * scale, f"{v:g}\N{DEGREE SIGN}E")
-         for v in _multiples(left / shrink, (left + WIDTH / scale) / shrink, step)],
-        [((top - v) * scale, f"{v:g}\N{DEGREE SIGN}N")
-         for v in _multiples(top - HEIGHT / scale, top, step)],
+        elsewhere,
+        [((v * shrink - left) * scale, _degrees(v, "EW")) for v in meridians],
+        [((top - v) * scale, _degrees(v, "NS")) for v in parallels],
         bar / _KM_A_DEGREE * scale,
         bar,
-    )  # fmt: skip
+    )
+
+
+def _together(found: Sequence[Site]) -> tuple[list[Site], list[Site]]:
+    latitude, longitude = (
+        median(getattr(one, name) for one in found) for name in ("latitude", "longitude")
+    )
+    near = [
+        one
+        for one in found
+        if abs(one.latitude - latitude) <= _FAR and abs(one.longitude - longitude) <= _FAR
+    ]
+    sites = near or list(found)
+    return sites, [one for one in found if one not in sites]
+
+
+def _degrees(value: float, sides: str) -> str:
+    side = sides[value < 0] if value else ""
+    return f"{abs(value):g}\N{DEGREE SIGN}{side}"
 
 
 def _apart(spots: list[Spot], least: float = 22.0) -> list[Spot]:

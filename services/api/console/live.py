@@ -145,6 +145,7 @@ def _row(one: Newest) -> Row:
         "device": one.device,
         "site": one.site,
         "class": one.class_id,
+        "channel": channel.name,
         "state": one.state,
         "at": None if one.at is None else one.at.isoformat(timespec="seconds"),
         "value": value,

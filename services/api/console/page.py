@@ -11,14 +11,15 @@ import re
 import unicodedata
 from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jinja2
-from fastapi import Path
+from fastapi import Depends
 from starlette.responses import HTMLResponse, Response
 
 from services.api.console import assets
 from services.api.console.words import LANGUAGES, Words, preferred
+from services.api.problems import ProblemError
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -31,6 +32,8 @@ POLICY = (
 )
 _HEADERS = {
     "Content-Security-Policy": POLICY,
+    # with none at all a browser would not say where a form comes from
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
     "Vary": "Cookie",
@@ -39,7 +42,17 @@ _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 _MOST = 2_000
 _IN_PATH = re.compile(r"/console/(en|vi|ja)(/|$)")
 
-Language = Annotated[Literal["en", "vi", "ja"], Path()]
+
+def _spoken(language: str) -> str:
+    """Return a page's language; there is none in others."""
+    if language not in LANGUAGES:
+        raise ProblemError(
+            404, f"no page is in {language[:20]!r}; there are {', '.join(LANGUAGES)}"
+        )
+    return language
+
+
+Language = Annotated[str, Depends(_spoken)]
 
 
 def render(ask: Asked, language: str, template: str, status: int = 200, **values: Any) -> Response:

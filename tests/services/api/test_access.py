@@ -36,6 +36,7 @@ MATRIX = {
     ("GET", "/v1/log/entries/{index}"): OPEN,
     ("GET", "/v1/log/proof/inclusion"): OPEN,
     ("GET", "/v1/log/proof/consistency"): OPEN,
+    ("GET", "/v1/keyring"): OPEN,
     ("GET", "/v1/programme"): READ,
     ("GET", "/v1/deadletters"): READ,
 }

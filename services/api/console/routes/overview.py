@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 router = APIRouter(include_in_schema=False)
 UG_PER_T = 10**12
+# of all that is stored of stations, what tells most at a glance
+_CHOSEN = {
+    "vn-aqi-hourly", "vn-aqi-daily", "qcvn-05-2023", "pm2_5_24h_ug_m3", "lden_dba", "leq_night_dba",
+    "qcvn-26-2010", "cod_24h_mg_l", "cod_load_kg_d", "qcvn-40-2011", "qcvn-14-2008", "vn-wqi",
+    "vn-wqi-daily",
+}  # fmt: skip
 
 
 class Found(NamedTuple):
@@ -59,7 +65,9 @@ def overview(ask: View, language: Language) -> Response:
         size=(WIDTH, HEIGHT),
         issued=issued,
         monitored=tonnes(sum(monitored)) if monitored else None,
+        chosen=[row for row in found.stations if row[2] in _CHOSEN],
         tonnes=tonnes,
+        rounded=rounded,
         expected=expected_so_far,
     )
 
@@ -91,6 +99,11 @@ def tonnes(ug: object, places: int = 3) -> str | None:
     if ug is None:
         return None
     return decimal_text(Fraction(int(ug), UG_PER_T), places, "down")  # type: ignore[call-overload]
+
+
+def rounded(text: str | None) -> str | None:
+    """Return decimal text with three places, rounded down."""
+    return None if text is None else decimal_text(Fraction(text), 3, "down")
 
 
 def expected_so_far(project: ProjectSums) -> str | None:

@@ -25,6 +25,8 @@ from services.api.routes.registry import IdPath, unknown
 from services.store import console, listing, registry
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
@@ -81,7 +83,10 @@ def project(
         months=_months(found),
         statements=list(reversed(statements)),
         gaps=_gaps(statements),
-        serving=serving,
+        serving=[
+            {**one, **{edge: _local(one[edge], found.sums.timezone) for edge in ("from", "to")}}
+            for one in serving
+        ],
         tonnes=tonnes,
     )
 
@@ -102,9 +107,7 @@ def _found(ask: Asked, name: str, month: str | None) -> Month:
 
 def _first_of(month: str | None, sums: ProjectSums) -> date:
     if month is None:
-        last = sums.last
-        at = local_date(int(last.timestamp()) * 1_000_000, sums.timezone) if last else None
-        return (at or sums.crediting_from).replace(day=1)
+        return (_local(sums.last, sums.timezone) or sums.crediting_from).replace(day=1)
     said = _MONTH.fullmatch(month)
     if said is None or int(said[1]) < 1990:  # noqa: PLR2004 - before any crediting period
         raise ProblemError(422, f"month = {month!r}; write it like 2026-01")
@@ -155,12 +158,15 @@ def _months(found: Month) -> dict[str, str | None]:
     """Return the month before and the month after, within what is stored."""
     before = (found.first - timedelta(days=1)).replace(day=1)
     after = _following(found.first)
-    low = found.sums.first and found.sums.first.date().replace(day=1)
-    high = found.sums.last and found.sums.last.date() + timedelta(days=1)
+    low, high = (_local(edge, found.sums.timezone) for edge in (found.sums.first, found.sums.last))
     return {
-        "before": f"{before:%Y-%m}" if low and before >= low else None,
+        "before": f"{before:%Y-%m}" if low and before >= low.replace(day=1) else None,
         "after": f"{after:%Y-%m}" if high and after <= high else None,
     }
+
+
+def _local(at: datetime | None, timezone: str) -> date | None:
+    return None if at is None else local_date(int(at.timestamp()) * 1_000_000, timezone)
 
 
 def _gaps(statements: list[Any]) -> list[dict[str, Any]]:

@@ -21,12 +21,13 @@ function draw(figure) {
     { fill: style("--accent"), stroke: style("--accent"), width: 1, paths: uPlot.paths.bars({ size: [0.7, 60] }), points: { show: false } },
     { stroke: style("--warn"), width: 2, dash: [6, 4], points: { show: false } },
   ];
+  const width = Math.max(figure.clientWidth - 18, 260);
   figure.replaceChildren();
   const options = {
-    width: Math.max(figure.clientWidth - 16, 260),
+    width,
     height: 260,
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
-    scales: { y: { range: (_, low, high) => [Math.min(low ?? 0, 0), Math.max(high ?? 0, 0) * 1.08 || 1] } },
+    scales: { x: { range: (_, low, high) => [low - 43_200, high + 43_200] }, y: { range: (_, low, high) => [Math.min(low ?? 0, 0), Math.max(high ?? 0, 0) * 1.08 || 1] } },
     axes: [axis, { ...axis, size: 64 }],
     series: [
       { label: heads[0], value: "{YYYY}-{MM}-{DD}" },
@@ -38,7 +39,7 @@ function draw(figure) {
 
 function drawAll() {
   for (const figure of document.querySelectorAll("[data-chart]")) {
-    figure.textContent = " ";
+    figure.textContent = "\u2026"; // an empty figure has no width
     draw(figure);
   }
 }

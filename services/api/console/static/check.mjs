@@ -20,7 +20,7 @@ async function ofStatement(name) {
     "statement.json": `/v1/statements/${name}.json`,
     "verification.json": `/v1/statements/${name}/verification.json`,
     "receipt.txt": `/v1/statements/${name}/receipt`,
-    "keys.json": "/v1/keys",
+    "keys.json": "/v1/keyring",
   };
   const files = new Map();
   for (const [file, path] of Object.entries(parts)) {

@@ -13,8 +13,8 @@ function made(device) {
   const head = document.createElement("th");
   head.scope = "row";
   row.append(head);
-  for (let i = 0; i < 6; i += 1) row.insertCell();
-  row.cells[4].className = "number";
+  for (let i = 0; i < 7; i += 1) row.insertCell();
+  row.cells[5].className = "number";
   row.cells[3].append(document.createElement("span"));
   row.dataset.device = device;
   rows.set(device, row);
@@ -29,9 +29,10 @@ function show(one) {
   const state = row.cells[3].firstElementChild;
   state.className = `state ${one.state}`;
   state.textContent = states[one.state] ?? one.state;
-  cell(row, 4, one.value ?? table.dataset.missing);
-  cell(row, 5, one.unit);
-  cell(row, 6, one.at ? one.at.slice(0, 19).replace("T", " ") : "");
+  cell(row, 4, one.channel);
+  cell(row, 5, one.value ?? table.dataset.missing);
+  cell(row, 6, one.unit);
+  cell(row, 7, one.at ? one.at.slice(0, 19).replace("T", " ") : "");
 }
 
 const source = new EventSource(table.dataset.events);

@@ -13,8 +13,8 @@ from services.store import enrolled
 router = APIRouter(tags=["log"])
 
 
-@router.get("/keys", response_model=shapes.Keyring)
-def keys(ask: Ask) -> Response:
+@router.get("/keyring", response_model=shapes.Keyring)
+def keyring(ask: Ask) -> Response:
     """
     List the enrolled public keys, as a keyring that `tonne verify --keys` takes.
 

@@ -1,0 +1,184 @@
+"""The console in a real browser: what a citizen, an auditor and an operator do with it."""
+
+import json
+import zipfile
+from datetime import UTC, datetime
+
+import pytest
+
+from mrv import canonical
+from services.issuer.pack import export
+from services.store.pool import connect
+from tests.fix_node import FOLDER, installed
+from tests.services.issuer import plant
+
+pytestmark = pytest.mark.usefixtures("served")
+PAGES = (
+    "/console/{}/", "/console/{}/projects/pv?month=2026-03", "/console/{}/statements",
+    "/console/{}/statements/{issued}", "/console/{}/statements/{issued}/check",
+    "/console/{}/check", "/console/{}/sign-in",
+)  # fmt: skip
+OWN = (
+    "/console/{}/live", "/console/{}/statements/{issued}/days/2026-03-02",
+    "/console/{}/statements/{issued}/days/2026-03-02/inv-1",
+)  # fmt: skip
+
+
+def sign_in(tab, served, who="auditor"):
+    """Sign in as a person does."""
+    tab.goto(f"{served.url}/console/en/sign-in")
+    tab.get_by_label("API key").fill(served.tokens[who])
+    tab.locator("main button").click()
+    tab.get_by_role("button", name="Sign out").wait_for()
+
+
+def verdict(tab):
+    """Wait for the check to end; return what it says, and the class of each step."""
+    found = tab.locator("#verdict.ok, #verdict.failed")
+    found.wait_for()
+    steps = tab.locator("#results li")
+    return found.get_attribute("class"), [one.get_attribute("class") for one in steps.all()]
+
+
+def test_a_citizen_follows_a_tonne_to_its_proof(tab, served):
+    """The public would have to believe the figures."""
+    tab.goto(f"{served.url}/")
+    tab.get_by_role("link", name="Rooftop PV").click()
+    tab.goto(f"{tab.url}?month=2026-03")
+    assert tab.locator(".chart canvas").bounding_box()["width"] > 600
+    tab.get_by_role("link", name=served.issued).click()
+    tab.get_by_role("link", name="Check this statement").click()
+    said, steps = verdict(tab)
+    assert said == "ok"
+    assert steps == ["ok"] * 5 + ["not-applicable", "ok", "not-applicable"]
+
+
+def test_an_auditor_reads_on_to_the_meter(tab, served):
+    """An auditor could not see what a day's tonnes were metered from, nor take the evidence."""
+    sign_in(tab, served)
+    tab.goto(f"{served.url}/console/en/statements/{served.issued}")
+    tab.get_by_role("link", name="2026-03-02").click()
+    tab.get_by_role("link", name="inv-1").click()
+    assert tab.get_by_role("columnheader", name="energy_export_wh").is_visible()
+    tab.goto(f"{served.url}/console/en/statements/{served.issued}")
+    with tab.expect_download() as download:
+        tab.get_by_role("link", name="Evidence pack").click()
+    with zipfile.ZipFile(download.value.path()) as pack:
+        assert f"{served.issued}/statement.json" in pack.namelist()
+
+
+def test_an_operator_sees_a_reading_come(tab, served):
+    """An operator would watch a table that stands still."""
+    sign_in(tab, served, "operator")
+    tab.goto(f"{served.url}/console/en/live")
+    tab.get_by_text("Following the devices.").wait_for()
+    now_us = int(datetime.now(UTC).timestamp()) * 1_000_000
+    plant.send(served.database_url, "ch-1", [now_us], active_power_w=[12_345.0])
+    row = tab.locator("tr[data-device=ch-1]")
+    row.get_by_text("12.345").wait_for(timeout=20_000)
+    assert "online" in row.inner_text()
+
+
+@pytest.fixture(scope="module")
+def pack(served, tmp_path_factory):
+    """Export the issued statement's pack."""
+    folder = tmp_path_factory.mktemp("packs") / served.issued
+    with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
+        export(conn, served.issued, folder)
+    return folder
+
+
+def check_files(tab, served, *, folder=None, files=()):
+    """Check a pack or documents from the reader's disk."""
+    tab.goto(f"{served.url}/console/en/check")
+    if folder is not None:
+        tab.get_by_label("Evidence pack").set_input_files(folder)
+    for one in files:
+        assert one.exists()
+    if files:
+        tab.get_by_label("or single documents").set_input_files(list(files))
+    tab.get_by_role("button", name="Check").click()
+    return verdict(tab)
+
+
+def test_a_pack_is_checked_from_the_readers_own_disk(tab, served, pack):
+    """An auditor who has the files would have to trust the server that sent them."""
+    said, steps = check_files(tab, served, folder=pack)
+    assert said == "ok"
+    assert steps == ["ok"] * 5 + ["not-applicable", "ok", "ok"]
+
+
+def test_a_spoiled_document_is_named_in_the_browser(tab, served, pack, tmp_path):
+    """A forged statement would look like an honest one."""
+    names = ("statement.json", "verification.json", "receipt.txt", "keys.json")
+    for name in names:
+        (tmp_path / name).write_bytes((pack / name).read_bytes())
+    said = canonical.parse_object((tmp_path / "statement.json").read_bytes())
+    said["credentialSubject"]["credited"]["t"] = "999"
+    (tmp_path / "statement.json").write_text(json.dumps(said))
+    outcome, steps = check_files(tab, served, files=[tmp_path / name for name in names])
+    assert outcome == "failed"
+    assert steps[2] == "failed"
+    assert steps[3:] == ["not-reached"] * 5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_can_be_used_by_everybody(browser, served, scheme):
+    """Somebody who sees little, or uses the keyboard, would be shut out."""
+    installed()
+    axe = (FOLDER / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+    # the page's policy lets no other script in: the tool comes in beside it
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    tab = context.new_page()
+    sign_in(tab, served)
+    for path in (*PAGES, *OWN):
+        tab.goto(served.url + path.format("vi", issued=served.issued))
+        tab.evaluate(axe)
+        found = tab.evaluate("axe.run({resultTypes: ['violations']})")
+        serious = [
+            (one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"])
+            for one in found["violations"]
+            if one["impact"] in {"serious", "critical"}
+        ]
+        assert not serious, (path, serious)
+    context.close()
+
+
+@pytest.mark.parametrize("language", ["en", "vi", "ja"])
+def test_pages_fit_a_phone(browser, served, language):
+    """On a phone, figures would lie beyond the edge."""
+    context = browser.new_context(viewport={"width": 375, "height": 700})
+    tab = context.new_page()
+    sign_in(tab, served)
+    for path in (*PAGES, *OWN):
+        tab.goto(served.url + path.format(language, issued=served.issued))
+        wide = tab.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 375, (path, wide)
+    context.close()
+
+
+def test_a_page_is_light(browser, served):
+    """On a slow line the page would not come."""
+    context = browser.new_context()
+    tab = context.new_page()
+    for path in PAGES:
+        cdp = context.new_cdp_session(tab)
+        cdp.send("Network.enable")
+        cdp.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        sizes = []
+        cdp.on("Network.loadingFinished", lambda e, to=sizes: to.append(e["encodedDataLength"]))
+        tab.goto(served.url + path.format("en", issued=served.issued), wait_until="networkidle")
+        assert 0 < sum(sizes) < 300_000, (path, sizes)
+    context.close()
+
+
+def test_pages_can_be_read_without_scripts(browser, served):
+    """A reader whose browser runs no scripts would see nothing."""
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(f"{served.url}/console/en/projects/pv?month=2026-03")
+    tab.locator("summary").click()
+    assert tab.get_by_role("rowheader", name="2026-03-02").is_visible()
+    tab.goto(f"{served.url}/console/en/statements/{served.issued}/check")
+    assert "needs JavaScript" in tab.locator("main").inner_text()
+    context.close()

@@ -1,0 +1,235 @@
+"""Pages of the console over a real process and database."""
+
+import html
+import re
+
+import httpx
+import pytest
+
+from services.api.console.page import POLICY
+from services.api.console.routes import live, overview, projects, sign_in, statements
+from services.api.console.words import LANGUAGES
+from services.store import api_keys
+from services.store.pool import connect
+
+DAY = "2026-03-02"
+
+
+def get(served, path, cookies=None):
+    """Open a page."""
+    return httpx.get(served.url + path, cookies=cookies, timeout=30)
+
+
+def session(served, who):
+    """Sign in; return the cookies."""
+    answer = httpx.post(f"{served.url}/console/en/sign-in", data={"key": served.tokens[who]})
+    assert answer.status_code == 303, answer.text
+    return dict(answer.cookies)
+
+
+def paths(served, language="en"):
+    """Return the address of every page by what it needs."""
+    of = f"/console/{language}/statements/{served.issued}"
+    return {
+        "everybody": [
+            f"/console/{language}/", f"/console/{language}/statements",
+            f"/console/{language}/check", f"/console/{language}/projects/pv",
+            f"/console/{language}/projects/pv?month=2026-03",
+            f"/console/{language}/projects/bus", of, f"{of}/check", f"/console/{language}/sign-in",
+        ],
+        "somebody": [f"/console/{language}/live"],
+        "scope": [f"{of}/days/{DAY}", f"{of}/days/{DAY}/inv-1", f"{of}/evidence"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pages_open_in_every_language(served, language):
+    """A reader would meet an error, or another language."""
+    for path in paths(served, language)["everybody"]:
+        answer = get(served, path)
+        assert answer.status_code == 200, (path, answer.text)
+        assert f'<html lang="{language}">' in answer.text
+        assert answer.headers["content-security-policy"] == POLICY
+        assert "<script>" not in answer.text
+        assert " style=" not in answer.text
+        assert not re.search(r"\son\w+=", answer.text)
+
+
+def test_every_page_is_in_this_test(served):
+    """A new page would be open to everybody unnoticed."""
+    routers = (live, overview, projects, sign_in, statements)
+    known = [one.split("?")[0] for group in paths(served).values() for one in group]
+    for route in (one for part in routers for one in part.router.routes):
+        pattern = re.sub(r"\{\w+\}", "[^/]+", route.path)
+        seen = any(re.fullmatch(pattern, path) for path in known)
+        other = ("/", "/console", "/console/", "/console/{language}/live/events")
+        assert seen or route.path in other or route.methods == {"POST"}, route.path
+
+
+def test_who_sees_what(served):
+    """Readings of a project would show to strangers, or not to its auditor."""
+    of = paths(served)
+    strangers, own = session(served, "stranger"), session(served, "scoped")
+    for path in [*of["somebody"], *of["scope"]]:
+        assert get(served, path).status_code in {401, 403}, path
+    for path in of["scope"]:
+        assert get(served, path, strangers).status_code == 403, path
+        answer = get(served, path, own)
+        assert answer.status_code == 200, (path, answer.text)
+    assert served.draft not in get(served, "/console/en/statements").text
+    assert served.draft not in get(served, "/console/en/statements", strangers).text
+    assert served.draft in get(served, "/console/en/statements", own).text
+    draft = f"/console/en/statements/{served.draft}"
+    assert get(served, draft).status_code == get(served, draft, strangers).status_code == 404
+    assert get(served, draft, own).status_code == 200
+    shown = get(served, "/console/en/live", strangers).text
+    assert "bus-1" in shown
+    assert "inv-1" not in shown
+
+
+def test_figures_are_those_of_the_statement(served):
+    """The page would show other tonnes than the signed document."""
+    said = served.ask(f"/v1/statements/{served.issued}.json").json()["credentialSubject"]
+    text = html.unescape(get(served, f"/console/en/statements/{served.issued}").text)
+    assert f"<b>{said['emissions']['reduction']['t']}</b> t CO" in text
+    assert f"<b>{said['credited']['t']}</b> t CO" in text
+    for one in said["factors"]:
+        assert one["id"] in text
+        assert one["source"] in text
+    shown = get(served, "/console/vi/statements").text
+    assert said["emissions"]["reduction"]["t"].replace(".", ",") in shown
+
+
+def test_a_day_leads_to_its_readings(served):
+    """An auditor could not follow a tonne to the meter."""
+    cookies = session(served, "auditor")
+    day = get(served, f"/console/en/statements/{served.issued}/days/{DAY}", cookies).text
+    assert f"/days/{DAY}/inv-2" in day
+    found = get(served, f"/console/en/statements/{served.issued}/days/{DAY}/inv-2", cookies).text
+    assert "energy_export_wh" in found
+    assert found.count("<tr>") > 96
+    outside = f"/console/en/statements/{served.issued}/days/2026-03-03"
+    assert get(served, outside, cookies).status_code == 404
+
+
+def test_missing_shows_as_missing(served):
+    """A project that never sent would seem to have saved nothing, measured."""
+    page = get(served, "/console/en/projects/bus").text
+    assert "Nothing is stored of this month." in page or "missing" in page
+    month = get(served, "/console/en/projects/pv?month=2026-04").text
+    days = re.findall(r'<tr><th scope="row">2026-04-.*?</tr>', month)
+    assert len(days) == 30
+    assert all(one.count('class="missing"') == 3 for one in days)
+    assert all('data-value="0">0</td></tr>' in one for one in days)  # of a day, nothing measured
+    ahead = get(served, "/console/en/projects/pv?month=2035-01").text
+    assert "data-value" not in ahead
+    row = re.search(r"projects/bus.*?</tr>", get(served, "/console/en/").text, re.DOTALL)[0]
+    assert row.count('class="missing"') >= 2
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/console/fr/", 404), ("/console/en/projects/nobody", 404),
+        ("/console/en/projects/pv?month=2026-13", 422), ("/console/en/projects/pv?month=x", 422),
+        ("/console/en/projects/pv?month=0000-01", 422), ("/console/en/statements/TN-none", 404),
+        ("/console/en/nothing", 404), ("/console/assets/0/console.css", 404),
+        ("/console/en/projects/%3Cscript%3E", 422),
+    ],
+)  # fmt: skip
+def test_wrong_addresses_are_pages_too(served, path, status):
+    """A reader would be shown a program's words."""
+    answer = get(served, path)
+    assert answer.status_code == status
+    assert "<script>" not in answer.text
+    if "assets" not in path:
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "tonne" in answer.text
+
+
+def test_the_entrance_speaks_the_readers_language(served):
+    """Everybody would begin in English."""
+    answer = httpx.get(f"{served.url}/", headers={"Accept-Language": "ja,en;q=0.5"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/ja/")
+
+
+def test_sessions_hold_only_what_was_given(served):
+    """A cookie could be made up, kept after its key was revoked, or sent by another site."""
+    for cookie in ("", "x", "a.b.c", "admin.99999999999.00", "a.9.", "é.9.x"):
+        try:
+            answer = get(served, "/console/en/live", {"tonne_session": cookie})
+        except UnicodeEncodeError:
+            continue
+        assert answer.status_code == 401
+    with connect(served.database_url, role="tonne_api", autocommit=True) as conn:
+        key, token = api_keys.create(conn, "short", "auditor", None, "test")
+    served.tokens["short"] = token
+    cookies = session(served, "short")
+    assert token not in str(cookies)
+    assert get(served, "/console/en/live", cookies).status_code == 200
+    with connect(served.database_url, role="tonne_api", autocommit=True) as conn:
+        api_keys.revoke(conn, key.id)
+    assert get(served, "/console/en/live", cookies).status_code == 401
+    foreign = httpx.post(
+        f"{served.url}/console/en/sign-in", data={"key": served.tokens["admin"]},
+        headers={"Origin": "https://elsewhere.example"},
+    )  # fmt: skip
+    assert foreign.status_code == 403
+    wrong = httpx.post(f"{served.url}/console/en/sign-in", data={"key": "tonne_x_y"})
+    assert wrong.status_code == 401
+    assert "not valid" in wrong.text
+
+
+def test_a_session_opens_no_api(served):
+    """Another site could make a signed-in browser write."""
+    cookies = session(served, "admin")
+    assert httpx.get(f"{served.url}/v1/projects", cookies=cookies).status_code == 401
+
+
+def test_signing_out_ends_the_session_of_the_browser(served):
+    """The next user of a shared computer would be the auditor."""
+    with httpx.Client(base_url=served.url) as client:
+        client.post("/console/en/sign-in", data={"key": served.tokens["auditor"]})
+        assert client.get("/console/en/live").status_code == 200
+        client.post("/console/en/sign-out")
+        assert client.get("/console/en/live").status_code == 401
+
+
+def test_files_are_packed_and_kept(served):
+    """A page on a phone would load everything again each time."""
+    page = get(served, "/console/en/projects/pv").text
+    files = re.findall(r'(?:src|href)="(/console/assets/[^"]+)"', page)
+    assert len(files) >= 4
+    for path in files:
+        answer = httpx.get(served.url + path)
+        assert answer.headers["content-encoding"] == "gzip"
+        assert "immutable" in answer.headers["cache-control"]
+
+
+def test_live_events_tell_what_is_new(served):
+    """An operator would look at a table that stands still."""
+    cookies = session(served, "auditor")
+    with httpx.stream(
+        "GET", f"{served.url}/console/en/live/events", cookies=cookies, timeout=30
+    ) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                assert '"device":"inv-1"' in line
+                break
+
+
+def test_hostile_names_stay_names(served):
+    """Whoever names a site could run a script in the auditor's browser."""
+    hostile = "<img src=x onerror=alert(1)>\"'&{{7*7}}\u202e" + "long " * 40
+    with connect(served.database_url) as conn:
+        conn.execute("UPDATE site SET name = %s", [hostile])
+        conn.execute("UPDATE project SET name = %s WHERE id = 'bus'", [hostile])
+    cookies = session(served, "auditor")
+    for path in (
+        "/console/en/projects/bus?month=2025-01", "/console/vi/live", "/console/ja/statements",
+    ):  # fmt: skip
+        text = get(served, path, cookies).text
+        assert "<img" not in text
+        assert "\u202e" not in text
+        assert "{{7*7}}" in text or "statements" in path

@@ -21,6 +21,7 @@ from services.api.routes.evidence import packed
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
 from services.store import console, listing, log, readings, registry, statements
+from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -204,7 +205,7 @@ def _readings(
         fleet = registry.load_fleet(conn)
         class_id = fleet.devices[fleet.by_id[device]].class_id
         begin, end = (int(edge.timestamp()) * 1_000_000 for edge in (since, until))
-        edges = [readings.stamp(begin - _AROUND_US)], [readings.stamp(end + _AROUND_US)]
+        edges = [stamp(begin - _AROUND_US)], [stamp(end + _AROUND_US)]
         frame = readings.within(cursor, class_id, [device], [0], *edges)
     columns = {name: _texts(frame.columns[name]) for name in classes.load()[class_id].channels}
     held = [name for name, values in columns.items() if any(v is not None for v in values)]

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from mrv.limits import Table
 
 _MEANS = ("1h", "8h", "24h", "year")
-_SUBSTANCES = ("so2", "co", "no2", "o3", "tsp", "pm10", "pm2_5")
+_SUBSTANCES = (
+    "so2", "co", "no2", "o3", "tsp", "pm10", "pm2_5", "pb", "nh3", "h2s", "benzene", "hcho",
+    "ch3sh", "toluene", "xylene",
+)  # fmt: skip
 
 
 def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:

@@ -32,13 +32,23 @@ _UNSCALED = ("ph", "temperature_c", "colour_pt_co", "coliform_mpn_100ml")
 _KQ_RIVER = ((50, "0.9"), (200, "1.0"), (500, "1.1"), (None, "1.2"))  # m3/s
 _KQ_LAKE = ((10, "0.6"), (100, "0.8"), (None, "1.0"))  # million m3
 _KF = ((50, "1.2"), (500, "1.1"), (5000, "1.0"), (None, "0.9"))  # m3/d
-_KQ_UNKNOWN = Fraction("0.9")
+_SEWER = "sewer"
+# Where neither flow nor volume is known; for the coast by its use.
+_KQ_UNKNOWN = {"river": "0.9", "lake": "0.6", "coast-protected": "1.0", "coast": "1.3"}
 
 
 def industrial_2011(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """C_max = C * Kq * Kf, for the plant that the standard still holds for. [mg/L]."""
+    """
+    C_max = C * Kq * Kf, for the plant that the standard still holds for. [mg/L].
+
+    A city's sewer without a treatment plant behind it: C_max = C of column B.
+    """
     _refuse_new_plants(inputs, "qcvn-40-2025")
-    return _judged(inputs, table, _kq(inputs) * _kf(inputs))
+    if inputs["receiving"] != _SEWER:
+        return _judged(inputs, table, _kq(inputs) * _kf(inputs))
+    if inputs["column"] != "B":
+        raise IndicatorError("a sewer goes by column B; give column B, or the water it ends in")
+    return _judged(inputs, table, Fraction(1))
 
 
 def domestic_2008(inputs: Inputs, table: Table) -> Mapping[str, Any]:
@@ -78,7 +88,9 @@ def _kq(inputs: Inputs) -> Fraction:
         return Fraction(inputs["kq"])
     if "lake_mm3" in inputs:
         return _step(_KQ_LAKE, inputs["lake_mm3"])
-    return _step(_KQ_RIVER, inputs["river_m3_s"]) if "river_m3_s" in inputs else _KQ_UNKNOWN
+    if "river_m3_s" in inputs:
+        return _step(_KQ_RIVER, inputs["river_m3_s"])
+    return Fraction(_KQ_UNKNOWN[inputs["receiving"]])
 
 
 def _kf(inputs: Inputs) -> Fraction:
@@ -171,7 +183,15 @@ INDICATORS = (
         table="qcvn_40_2011",
         inputs={
             "column": _AB,
-            "kq": _given("1", "receiving water, Kq; 0.9 where nothing is known", "1.3"),
+            "receiving": ChoiceSpec(
+                "receiving water, where neither Kq nor its flow or volume is given:"
+                " coast-protected is for bathing and aquatic life, sewer a city's without a"
+                " treatment plant behind it",
+                (*_KQ_UNKNOWN, _SEWER),
+                "QCVN 40:2011/BTNMT; coast and sewer from memory",
+                default="river",
+            ),
+            "kq": _given("1", "receiving water, Kq", "1.3"),
             "river_m3_s": _given("m3/s", "flow of the receiving river, in place of Kq", "100000"),
             "lake_mm3": _given("10^6 m3", "volume of the receiving lake, in place of Kq", "100000"),
             "kf": _given("1", "flow of the plant, Kf", "1.2"),

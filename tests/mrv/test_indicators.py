@@ -163,6 +163,13 @@ def test_the_limit_of_fine_dust_falls_in_2026(on, exceeded):
     assert result["limit_ug_m3"]["1h"]["so2"] == 350
 
 
+def test_toxic_gases_have_limits_too():
+    """A works that smells of hydrogen sulphide would have no limit to keep."""
+    means = {"1h": {"h2s": 43, "nh3": 200}, "24h": {"pb": Decimal("1.6"), "ch3sh": 20}}
+    result = evaluate("qcvn-05-2023", {"on": "2026-01-01", "mean_ug_m3": means})
+    assert result["exceeded"] == ["1h.h2s", "24h.pb"]
+
+
 def test_noise_beyond_the_golden_case():
     """The median and the American level would be missing."""
     given = {"laeq_dba": CASES["noise"]["inputs"]["laeq_dba"], "exceedance_percent": [50],
@@ -193,12 +200,22 @@ def test_noise_against_its_limits():
         ({"column": "B", "river_m3_s": 501, "flow_m3_d": 5001}, "162"),
         ({"column": "B", "lake_mm3": 5, "flow_m3_d": 500}, "99"),
         ({"column": "B", "lake_mm3": 500, "kf": 1}, "150"),
+        ({"column": "B", "receiving": "lake", "kf": 1}, "90"),
+        ({"column": "B", "receiving": "coast-protected", "kf": 1}, "150"),
+        ({"column": "B", "receiving": "coast", "kf": 1}, "195"),
+        ({"column": "B", "receiving": "sewer"}, "150"),
     ],
 )
 def test_receiving_water_and_flow_scale_the_limits(given, limit):
     """A canal would be treated like a great river."""
     result = evaluate("qcvn-40-2011", {**given, "measured_mg_l": {"cod": 1}})
     assert result == {"limit_mg_l": {"cod": Fraction(limit)}, "exceeded": []}
+
+
+def test_a_sewer_goes_by_column_b():
+    """A works on a city's sewer would be judged as if the sewer were drinking water."""
+    with pytest.raises(IndicatorError, match="a sewer goes by column B"):
+        evaluate("qcvn-40-2011", {"column": "A", "receiving": "sewer", "measured_mg_l": {}})
 
 
 def test_what_is_not_scaled_stays():

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from mrv.specs import Spec
 
 METHOD = "ams-iii-c"
-_OF_METHOD = ("sfc_l_per_100km", "years_since_baseline", "ef_grid_t_per_mwh", "tdl")
+_OF_METHOD = (
+    "sfc_l_per_100km", "years_since_baseline", "ef_grid_t_per_mwh", "tdl", "biofuel_share",
+)  # fmt: skip
 _DAYS = 365
 _HOURS = 24
 # Part of a battery that a timetable may use: it ages, and cold days come. [M]
@@ -35,7 +37,7 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
     daily_km = inputs["route_km"] * inputs["trips_per_bus_day"]
     distance = daily_km * inputs["days_per_year"] * inputs["buses"]
     charging_kwh = distance * inputs["kwh_per_km"]
-    shared = {key: inputs[key] for key in _OF_METHOD}
+    shared = {key: inputs[key] for key in _OF_METHOD if key in inputs}
     given = {**shared, "distance_km": distance, "charging_mwh": charging_kwh / 1000}
     result = evaluate(find(METHOD), given, factors, where)
     none = evaluate(find(METHOD), {**given, "charging_mwh": 0}, factors, where)

@@ -6,7 +6,15 @@ from fractions import Fraction
 
 import pytest
 
-from mrv.equations import degree_days, landfill, modal_shift, reductions, rice, waste_heat
+from mrv.equations import (
+    degree_days,
+    electricity,
+    landfill,
+    modal_shift,
+    reductions,
+    rice,
+    waste_heat,
+)
 from mrv.errors import MethodologyError
 
 
@@ -32,6 +40,12 @@ def test_an_uncaptured_share_and_a_shallow_site_emit_less():
 def test_technology_improves_every_year_anew():
     """The second year would improve twice as much, not by the same share again."""
     assert modal_shift.passenger_factor(F(100), F(2), F("0.9"), 2) == F("40.5")
+
+
+def test_a_retrofit_is_held_against_its_history_and_its_spread():
+    """A plant's old output, or half of the doubt about it, would be credited as new."""
+    assert electricity.beyond_history(F(100), F(60), F(7)) == 33
+    assert electricity.beyond_history(F(50), F(60), F(7)) == -17
 
 
 def test_shares_of_waste_energy_multiply():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mrv.statement.plan import MonitoringPlan
 
 _NONE = Fraction(0)
+_EDGES = ("from", "to")
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,12 @@ class Facts:
         return self.plan.project.timezone
 
     @property
+    def span_us(self) -> tuple[int, int]:
+        """Edges of the monitoring period, half-open. [us UTC]"""
+        begin, end = (instant_us(self.subject["monitoringPeriod"][e], "UTC") for e in _EDGES)
+        return begin, end
+
+    @property
     def parameters(self) -> list[Mapping[str, Any]]:
         """The statement's monitored parameters."""
         found: list[Mapping[str, Any]] = self.subject["monitoredParameters"]
@@ -146,7 +153,7 @@ class Facts:
         """Places of gaps or deductions by year and parameter; each lies within one year."""
         serving: dict[str, list[tuple[int, int, int]]] = {}
         for place, one in enumerate(self.parameters):
-            begin, end = (instant_us(one[edge], "UTC") for edge in ("from", "to"))
+            begin, end = (instant_us(one[edge], "UTC") for edge in _EDGES)
             serving.setdefault(one["device"], []).append((place, begin, end))
         found: dict[tuple[int, int], list[int]] = {}
         for place, entry in enumerate(entries):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
+from importlib import resources
 
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
-MOST = 600
+MOST = 10_000
 
 
 def legible(text: str, most: int = MOST) -> str:
@@ -19,5 +21,20 @@ def legible(text: str, most: int = MOST) -> str:
     return shown if len(shown) <= most else f"{shown[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
+def printable(text: str, most: int = MOST) -> str:
+    """Return a legible text in which characters that no font of ours has are numbers."""
+    covered = _covered()
+    composed = unicodedata.normalize("NFC", legible(text, most))
+    return "".join(c if ord(c) in covered else _named(c) for c in composed)
+
+
 def _named(character: str) -> str:
     return " " if character in "\t\n\r" else f"[U+{ord(character):04X}]"
+
+
+@cache
+def _covered() -> frozenset[int]:
+    """Characters that the fonts beside us have, in both weights."""
+    lines = resources.files("mrv.report").joinpath("fonts/coverage.txt").read_text("ascii")
+    spans = (line.split("-") for line in lines.split())
+    return frozenset(c for first, last in spans for c in range(int(first, 16), int(last, 16) + 1))

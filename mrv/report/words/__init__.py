@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from mrv.errors import ReportError
+from mrv.rounding import UG_PER_T, decimal_text, exact_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +66,16 @@ class Words:
         text = f"{hundredths:0{places + 1}d}"
         return f"{self.number(f'{text[:-places]}.{text[-places:]}')} %"
 
+    def tonnes_of_ug(self, micrograms: str) -> str:
+        """Write micrograms as tonnes, every digit."""
+        return self.number(exact_text(Fraction(micrograms) / UG_PER_T))
+
+    @staticmethod
+    def plain(value: Fraction, places: int = 6) -> str:
+        """Write a number as decimal text without zeros at its end, for `number`."""
+        text = decimal_text(value, places, "half_even")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+
     def number(self, text: str) -> str:
         """Write decimal text in the language's form: the same digits, other marks."""
         point, comma = _MARKS[self.language]
@@ -74,6 +85,13 @@ class Words:
         parts = [whole[:head]] if head else []
         parts += [whole[i : i + _GROUP] for i in range(head, len(whole), _GROUP)]
         return sign + comma.join(parts) + (point + rest if rest else "")
+
+
+def ratio(one: str, other: str, words: Words) -> str:
+    """Write one number as a percentage of another; a dash where that is nothing."""
+    if not Fraction(other):
+        return "\N{EN DASH}"
+    return f"{words.number(Words.plain(Fraction(one) / Fraction(other) * 100, 1))} %"
 
 
 @cache

@@ -1,0 +1,116 @@
+"""The first page: what was credited, and how the account comes to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.report.opinion import state
+from mrv.report.page.blocks import banner, chapter, pairs, paragraph, part, table
+from mrv.report.phrases import span_of_days, what
+from mrv.report.words import ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.report.facts import Facts
+    from mrv.report.page.blocks import Block
+    from mrv.report.words import Words
+
+_TONES = {
+    "issued": "good",
+    "draft": "bad",
+    "rejected": "bad",
+    "superseded": "bad",
+    "revoked": "bad",
+}
+_SIDES = ("baseline", "project", "leakage", "reduction")
+
+
+def summary(facts: Facts, words: Words) -> Iterator[Block]:
+    """Say in short what was credited, to whom, and whether it counts."""
+    yield banner(state(facts, words), _TONES.get(facts.state, "warn"))
+    if facts.state == "draft":
+        yield paragraph(words["page.not_signed"])
+    elif facts.verification is None:
+        yield paragraph(words["page.not_verified"])
+    yield _figures(facts, words)
+    subject = facts.subject
+    method = subject["methodology"]
+    zone = subject["monitoringPeriod"]["timezone"]
+    supersedes = subject["supersedes"]
+    rows = [
+        (words["project"], f"{subject['project']['name']} ({subject['project']['id']})"),
+        (words["methodology"], f"{method['id']} {method['version']}: {method['title']}"),
+        (words["period"], f"{span_of_days(subject)} ({words['half_open']}; {zone})"),
+    ]
+    if supersedes is not None:
+        rows.append((words["supersedes"], f"{supersedes['statement']}: {supersedes['reason']}"))
+    yield pairs(rows)
+    unmet = [one for one in subject["applicability"] if not one["holds"]]
+    if unmet:
+        said = "; ".join(f"{one['clause']} ({one['detail']})" for one in unmet)
+        yield banner(f"{words['page.unmet']}: {said}", "warn")
+    yield paragraph(words["page.as_of"], small=True)
+
+
+def _figures(facts: Facts, words: Words) -> Block:
+    subject = facts.subject
+    opinion = facts.verification
+    said = None if opinion is None else opinion["credentialSubject"]["opinion"]
+    items = (
+        (words["page.credited"], words.number(subject["credited"]["t"]), words["page.tonnes"],
+         words["page.whole"]),
+        (words["page.reduction"], words.number(subject["emissions"]["reduction"]["t"]),
+         words["page.tonnes"], words["page.after"]),
+        (words["page.covered"], words.percent(subject["coverage"]), "", words["page.coverage"]),
+        (words["opinion"], words["page.no_opinion"] if said is None
+         else words.get(f"page.opinion_{said}", said), "", words["verification"]),
+    )  # fmt: skip
+    names = ("name", "value", "unit", "note")
+    return {"kind": "figures", "items": [dict(zip(names, one, strict=True)) for one in items]}
+
+
+def account(facts: Facts, words: Words) -> Iterator[Block]:
+    """Show both sides before and after deductions, and the credits of each year."""
+    yield part(words["page.account"])
+    yield paragraph(words["page.account_note"], small=True)
+    heads = [("", "l", 1.6), *((words[f"page.{side}"], "r", 1.0) for side in _SIDES)]
+    subject = facts.subject
+    yield table(words, heads, [
+        [words[f"page.{name}"], *(words.number(subject[key][side]["t"]) for side in _SIDES)]
+        for name, key in (("before", "emissionsBeforeDeductions"), ("after", "emissions"))
+    ])  # fmt: skip
+    yield from _vintages(facts, words)
+    yield from _comparisons(facts, words)
+
+
+def _vintages(facts: Facts, words: Words) -> Iterator[Block]:
+    credited = facts.subject["credited"]
+    yield chapter(words["page.vintages"])
+    heads = [(words["vintage"], "l", 1.0), (words["reduction_t"], "r", 1.0),
+             (words["page.credited_t"], "r", 1.0)]  # fmt: skip
+    rows = [
+        [str(v["year"]), words.number(v["reduction_t"]), words.number(v["credited_t"])]
+        for v in credited["vintages"]
+    ]
+    total = facts.subject["emissions"]["reduction"]["t"]
+    rows.append([words["whole_period"], words.number(total), words.number(credited["t"])])
+    yield table(words, heads, rows)
+    carried = facts.subject["carried"]
+    edges = [words.tonnes_of_ug(carried[key]) for key in ("in_ug", "out_ug")]
+    yield paragraph(words.filled("page.carried", *edges), small=True)
+
+
+def _comparisons(facts: Facts, words: Words) -> Iterator[Block]:
+    found = facts.subject["comparisons"]
+    yield chapter(words["page.comparisons"])
+    if not found:
+        yield paragraph(words["page.no_design"], small=True)
+        return
+    heads = [(words["page.what"], "l", 1.6), (words["page.expected"], "r", 1.0),
+             (words["page.actual"], "r", 1.0), (words["page.share"], "r", 1.0)]  # fmt: skip
+    yield table(words, heads, [
+        [what(one, words), words.number(one["expected"]), words.number(one["actual"]),
+         ratio(one["actual"], one["expected"], words)]
+        for one in found
+    ])  # fmt: skip

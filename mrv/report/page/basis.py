@@ -1,0 +1,120 @@
+"""What the figures rest on: meters, parameters, factors, conditions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.report.page.blocks import chapter, paragraph, part, table
+from mrv.report.phrases import DASH, SHOWN, certainty, quantity, role, yes_no
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.report.facts import Facts
+    from mrv.report.page.blocks import Block
+    from mrv.report.words import Words
+
+
+def basis(facts: Facts, words: Words) -> Iterator[Block]:
+    """List what the figures rest on."""
+    yield part(words["page.monitored"])
+    yield _monitored(facts, words)
+    yield chapter(words["page.meters"])
+    yield _meters(facts, words)
+    yield chapter(words["page.fixed"])
+    yield from _fixed(facts, words)
+    yield chapter(words["factors"])
+    yield _factors(facts, words)
+    yield chapter(words["page.conditions"])
+    yield from _conditions(facts, words)
+
+
+def _monitored(facts: Facts, words: Words) -> Block:
+    heads = [
+        (words["device"], "l", 1.2), (words["quantity"], "l", 1.6), (words["symbol"], "l", 0),
+        (words["option_short"], "c", 0), (words["metered"], "r", 1.0),
+        (words["counted"], "r", 1.0), (words["unit"], "l", 0), (words["emissions_t"], "r", 1.0),
+        (words["measured_share"], "r", 0.8),
+    ]  # fmt: skip
+    rows = []
+    for one in facts.parameters:
+        unit, size = SHOWN[one["unit"]]
+        amounts = (words.plain(Fraction(one[n]) / size, 6) for n in ("metered", "counted"))
+        rows.append([
+            one["device"], f"{quantity(one, words)} ({role(one, words)})", one["symbol"] or DASH,
+            one["monitoringOption"], *map(words.number, amounts), unit,
+            words.number(one["emissions_t"]), words.percent(one["coverage"]["measuredShare"]),
+        ])  # fmt: skip
+    return table(words, heads, rows)
+
+
+def _meters(facts: Facts, words: Words) -> Block:
+    heads = [
+        (words["device"], "l", 1.2), (words["serial"], "l", 1.0),
+        (words["accuracy_class"], "l", 0.8), (words["certificate"], "l", 1.4),
+        (words["performed"], "l", 0), (words["valid_until"], "l", 0),
+        (words["max_error"], "r", 0.8),
+    ]  # fmt: skip
+    rows: list[list[str | None]] = []
+    for one in facts.parameters:
+        serial = one["meter"]["serial"]
+        if not one["calibrations"]:
+            rows.append([one["device"], serial, None, words["no_certificate"], DASH, DASH, DASH])
+        rows += [
+            [one["device"], serial, c["accuracyClass"], c["certificate"], c["performed"],
+             c["validUntil"], None if c["maxErrorPercent"] is None
+             else words.number(c["maxErrorPercent"])]
+            for c in one["calibrations"]
+        ]  # fmt: skip
+    return table(words, heads, rows)
+
+
+def _fixed(facts: Facts, words: Words) -> Iterator[Block]:
+    found = facts.subject["fixedParameters"]
+    if not found:
+        yield paragraph(words["none"])
+        return
+    heads = [
+        (words["device"], "l", 1.0), (words["parameter"], "l", 1.0),
+        (words["description"], "l", 2.4),
+        (words["value"], "r", 0), (words["unit"], "l", 0), (words["source"], "l", 1.8),
+    ]  # fmt: skip
+    yield table(words, heads, [
+        [
+            words["whole_project"] if one["device"] is None else one["device"],
+            one["symbol"] or one["parameter"], one["meaning"], words.number(one["value"]),
+            one["unit"], one["source"],
+        ]
+        for one in found
+    ])  # fmt: skip
+
+
+def _factors(facts: Facts, words: Words) -> Block:
+    heads = [
+        (words["factor"], "l", 1.3), (words["value"], "r", 0), (words["unit"], "l", 0),
+        (words["direction"], "l", 0), (words["source"], "l", 2.2), (words["certainty"], "l", 1.2),
+        (words["verified"], "l", 0.9), (words["accepted"], "l", 0.9),
+    ]  # fmt: skip
+    return table(words, heads, [
+        [
+            one["id"], words.number(one["value"]), one["unit"],
+            words.get(f"direction.{one['direction']}", one["direction"]), one["source"],
+            certainty(one["certainty"], words)
+            + (f", {words['provisional']}" if one["provisional"] else ""),
+            yes_no(one["verified"], words), yes_no(one["acceptedByProject"], words),
+        ]
+        for one in facts.subject["factors"]
+    ])  # fmt: skip
+
+
+def _conditions(facts: Facts, words: Words) -> Iterator[Block]:
+    found = facts.subject["applicability"]
+    if not found:
+        yield paragraph(words["none"])
+        return
+    heads = [(words["page.condition"], "l", 2.0), (words["page.holds"], "l", 0),
+             (words["comment"], "l", 2.0)]  # fmt: skip
+    yield table(words, heads, [
+        [one["clause"], yes_no(one["holds"], words), one["detail"] or DASH] for one in found
+    ])  # fmt: skip

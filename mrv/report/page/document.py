@@ -1,0 +1,117 @@
+"""The whole document: its blocks, then its bytes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from importlib import resources
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+from mrv import canonical
+from mrv.calendar import instant_us
+from mrv.errors import ReportError
+from mrv.report.legible import legible, printable
+from mrv.report.opinion import state
+from mrv.report.page.account import account, summary
+from mrv.report.page.basis import basis
+from mrv.report.page.calendar import calendar
+from mrv.report.page.generation import generation
+from mrv.report.page.losses import deductions, gaps
+from mrv.report.page.verified import evidence, verified
+
+if TYPE_CHECKING:
+    from mrv.report.facts import Facts
+    from mrv.report.words import Words
+
+# PDF/A-3a: what is attached is allowed, every letter has its Unicode, and the parts are tagged
+STANDARD: Final = "a-3a"
+_REGIONS = {"en": "GB", "vi": "VN", "ja": "JP"}
+_PARTS = (summary, account, generation, calendar, gaps, deductions, basis, verified, evidence)
+_HEADER = 70
+
+
+def page(facts: Facts, words: Words) -> bytes:
+    """
+    Return the report as a PDF, the same bytes each time.
+
+    Raises
+    ------
+    ReportError
+        If it cannot be set: a defect, with what the typesetter says.
+    """
+    import typst  # noqa: PLC0415 - only whoever makes a page loads the typesetter
+
+    when = _when(facts)
+    with resources.as_file(resources.files("mrv.report")) as here:
+        said = json.dumps(_said(facts, words, when), ensure_ascii=False)
+        try:
+            found: bytes = typst.compile(
+                str(here / "page" / "page.typ"),
+                font_paths=[str(here / "fonts")],
+                ignore_system_fonts=True,
+                sys_inputs={"said": said},
+                pdf_standards=STANDARD,
+                timestamp=when,
+            )
+        except typst.TypstError as error:
+            raise ReportError(
+                f"the page of {facts.name} cannot be set: {error.diagnostic}; tell us with its pack"
+            ) from error
+    return found
+
+
+def _said(facts: Facts, words: Words, when: datetime) -> dict[str, Any]:
+    blocks = chain.from_iterable(part(facts, words) for part in _PARTS)
+    title = words["page.title_statement" if facts.verification is None else "page.title"]
+    name = str(facts.subject["project"]["name"])
+    found: dict[str, Any] = {
+        "title": title,
+        "description": f"{facts.name}, {name}",
+        "lang": words.language,
+        "region": _REGIONS[words.language],
+        "date": [when.year, when.month, when.day],
+        "id": facts.name,
+        "project": legible(name, _HEADER),
+        "state": state(facts, words).partition(":")[0].partition("\N{FULLWIDTH COLON}")[0],
+        "made": f"{words['code_version']} {facts.subject['codeVersion']}",
+        "page": words["page.page"],
+        "of": words["page.of"],
+        "not_stated": words["not_stated"],
+        "blocks": list(blocks),
+    }
+    shown: dict[str, Any] = _printable(found)
+    return {**shown, "attached": _attached(facts, words)}
+
+
+def _printable(value: Any) -> Any:
+    """Make every text one that our fonts can show."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {key: _printable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(one) for one in value]
+    return value
+
+
+def _attached(facts: Facts, words: Words) -> list[dict[str, str]]:
+    """Signed documents, byte for byte, so that the page carries what it speaks of."""
+    documents = (("statement", facts.statement), ("verification", facts.verification))
+    return [
+        {
+            "name": f"{name}.json",
+            "text": canonical.encode(one).decode(),
+            "mime": "application/vc",
+            "about": words[name],
+        }
+        for name, one in documents
+        if one is not None
+    ]
+
+
+def _when(facts: Facts) -> datetime:
+    """When the last of its documents was signed; of a draft, its period's end."""
+    signed = facts.verification or facts.statement
+    said = signed.get("proof", {}).get("created") or signed["validFrom"]
+    return datetime.fromtimestamp(instant_us(said, "UTC") / 1e6, UTC)

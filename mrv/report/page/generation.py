@@ -1,0 +1,127 @@
+"""Figure: what was measured, against what the design expects."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from mrv.calendar import days
+from mrv.report.page.blocks import chapter, paragraph
+from mrv.report.page.spans import MOST_DAYS, by_day, by_month, quantities
+from mrv.report.phrases import quantity, role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from mrv.report.facts import Facts
+    from mrv.report.page.blocks import Block
+    from mrv.report.page.spans import Span
+    from mrv.report.words import Words
+
+_YEAR_US = 365 * 86_400_000_000
+_LABELS = 16
+_TICKS = 4
+# base unit: units for people, small to large, and how many base units each is
+_SCALES: dict[str, tuple[tuple[str, int], ...]] = {
+    "Wh": (("Wh", 1), ("kWh", 10**3), ("MWh", 10**6), ("GWh", 10**9)),
+    "m": (("m", 1), ("km", 10**3), ("1,000 km", 10**6)),
+    "mL": (("L", 10**3), ("m3", 10**6), ("1,000 m3", 10**9)),
+    "g": (("kg", 10**3), ("t", 10**6)),
+}
+
+
+def generation(facts: Facts, words: Words) -> Iterator[Block]:
+    """Draw each monitored quantity over the period."""
+    yield chapter(words["page.generation"])
+    for places in quantities(facts).values():
+        chosen = set(places)
+        mine = [day for day in facts.days if day.parameter in chosen]
+        if not mine:
+            continue
+        daily = len({day.day for day in mine}) <= MOST_DAYS
+        yield _bars(facts, words, places[0], (by_day if daily else by_month)(mine), daily=daily)
+        if _expected_wh(facts, places[0]) is None:
+            yield paragraph(words["page.no_expected"], small=True)
+
+
+def _expected_wh(facts: Facts, place: int) -> Fraction | None:
+    """Energy that the design expects in a year, if it is said of this quantity alone. [Wh]"""
+    energies = {k for k, v in quantities(facts).items() if facts.parameters[v[0]]["unit"] == "Wh"}
+    one = facts.parameters[place]
+    said = facts.plan.project.expected.get("energy_kwh_per_year")
+    if said is None or energies != {(one["parameter"], one["role"])}:
+        return None
+    return Fraction(str(said)) * 1000
+
+
+def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, daily: bool) -> Block:
+    one = facts.parameters[place]
+    yearly = _expected_wh(facts, place)
+    lengths = _lengths_us(facts, spans)
+    expected = [None if yearly is None else yearly * us / _YEAR_US for us in lengths]
+    most = max([Fraction(1), *(Fraction(s.value or 0) for s in spans), *filter(None, expected)])
+    unit, size = next(
+        (s for s in reversed(_SCALES[one["unit"]]) if s[1] <= most), _SCALES[one["unit"]][0]
+    )
+    top, ticks = _ticks(most / size, words)
+    every = -(-len(spans) // _LABELS)
+    shape = "page.by_day" if daily else "page.by_month"
+    name = f"{quantity(one, words)} ({role(one, words)})"
+    return {
+        "kind": "bars",
+        "supplement": words["page.figure"],
+        "caption": f"{name}, {words[shape]}",
+        "alt": _described(name, spans, unit, size, words),
+        "unit": unit,
+        "ticks": ticks,
+        "bars": [
+            {
+                "label": span.name if i % every == 0 else "",
+                "value": None if span.value is None else float(Fraction(span.value, size) / top),
+                "part": span.lost_us > 0,
+                "expected": None if wanted is None else float(wanted / size / top),
+            }
+            for i, (span, wanted) in enumerate(zip(spans, expected, strict=True))
+        ],
+        "legend": [
+            ["whole", words["page.measured"]], ["part", words["page.incomplete"]],
+            ["none", words["page.no_data"]],
+            *([] if yearly is None else [["line", words["page.expected_line"]]]),
+        ],
+    }  # fmt: skip
+
+
+def _lengths_us(facts: Facts, spans: Sequence[Span]) -> list[int]:
+    """Time of each day or month within the period, whatever was in service then. [us]"""
+    found: dict[date, int] = {
+        day: min(end, facts.span_us[1]) - max(begin, facts.span_us[0])
+        for day, begin, end in days(*facts.span_us, facts.timezone)
+    }
+    return [sum(found[day] for day in span.days) for span in spans]
+
+
+def _ticks(most: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]]:
+    """Round steps up to the highest bar."""
+    step = Fraction(1)
+    while step * _TICKS < most:
+        step *= 10
+    while step * _TICKS >= most * 10:
+        step /= 10
+    step = next(s for s in (step / 5, step / 2, step) if s * _TICKS >= most)
+    count = -(-most // step)
+    top = step * count
+    return top, [
+        {"at": float(step * i / top), "text": words.number(words.plain(step * i))}
+        for i in range(int(count) + 1)
+    ]
+
+
+def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
+    """Say in words what the bars show, for whoever does not see them."""
+    known = "; ".join(
+        f"{s.name}: {words['page.no_data']}" if s.value is None
+        else f"{s.name}: {words.number(words.plain(Fraction(s.value, size), 3))} {unit}"
+        for s in spans
+    )  # fmt: skip
+    return f"{name}. {known}"

@@ -1,0 +1,84 @@
+"""What was not measured, and what was taken off for it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.calendar import instant_us, local_text
+from mrv.report.page.blocks import MOST_ROWS, chapter, paragraph, table
+from mrv.report.phrases import DASH, SHOWN, kind, reason, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from mrv.report.facts import Facts
+    from mrv.report.page.blocks import Block
+    from mrv.report.words import Words
+
+_MINUTES = len("2026-01-01T00:00")
+
+
+def gaps(facts: Facts, words: Words) -> Iterator[Block]:
+    """List the gaps; where paper does not take them all, the longest."""
+    yield chapter(words["gaps"])
+    found = facts.subject["gaps"]
+    if not found:
+        yield paragraph(words["page.no_gaps"])
+        return
+    yield paragraph(words["page.gap_note"], small=True)
+    listed = list(found)
+    if len(listed) > MOST_ROWS:
+        listed.sort(key=lambda one: Fraction(one["time_s"]), reverse=True)
+        shown = [one["from"] for one in listed[:MOST_ROWS]]
+        listed[:MOST_ROWS] = [x for _, x in sorted(zip(shown, listed, strict=False), key=_first)]
+    heads = [
+        (words["device"], "l", 1.3), (words["from"], "l", 0), (words["to"], "l", 0),
+        (words["kind"], "l", 0), (words["time_h"], "r", 0.7), (words["rule"], "l", 1.7),
+        (words["cost_t"], "r", 0.9), (words["forgone_t"], "r", 0.9),
+    ]  # fmt: skip
+    yield table(words, heads, [
+        [
+            one["device"], *_edges(facts, one), kind(one, words),
+            words.number(words.plain(Fraction(one["time_s"]) / 3600, 2)), rule(one, words),
+            words.number(one["cost_t"]),
+            DASH if one["forgoneAtMost_t"] is None else words.number(one["forgoneAtMost_t"]),
+        ]
+        for one in listed
+    ], "page.more")  # fmt: skip
+
+
+def _first(pair: tuple[str, Mapping[str, Any]]) -> str:
+    return pair[0]
+
+
+def deductions(facts: Facts, words: Words) -> Iterator[Block]:
+    """List what was deducted and why."""
+    yield chapter(words["deductions"])
+    found = facts.subject["deductions"]
+    if not found:
+        yield paragraph(words["page.no_deductions"])
+        return
+    units = {one["device"]: one["unit"] for one in facts.parameters}
+    heads = [
+        (words["device"], "l", 1.3), (words["from"], "l", 0), (words["to"], "l", 0),
+        (words["reason"], "l", 2.0), (words["percent"], "r", 0), (words["deducted"], "r", 1.1),
+        (words["cost_t"], "r", 0.9),
+    ]  # fmt: skip
+    rows = []
+    for one in found:
+        unit, size = SHOWN[units[one["device"]]]
+        amount = words.number(words.plain(Fraction(one["quantity"]) / size, 6))
+        rows.append([
+            one["device"], *_edges(facts, one), reason(one, words),
+            words.number(words.plain(Fraction(one["percent"]), 6)), f"{amount} {unit}",
+            words.number(one["cost_t"]),
+        ])  # fmt: skip
+    yield table(words, heads, rows)
+
+
+def _edges(facts: Facts, entry: Mapping[str, Any]) -> list[str]:
+    """Local edges to the minute, which every interval begins on."""
+    texts = (local_text(instant_us(entry[e], "UTC"), facts.timezone) for e in ("from", "to"))
+    return [text[:_MINUTES].replace("T", " ") for text in texts]

@@ -1,0 +1,108 @@
+"""The verification report, in the parts of the JCM's form, and how to check it all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.report.opinion import (
+    conclusion_rows,
+    evidence_rows,
+    finding_rows,
+    open_findings,
+    signer_rows,
+)
+from mrv.report.page.blocks import banner, chapter, pairs, paragraph, part, table
+from mrv.report.phrases import DASH, span_of_days
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.report.facts import Facts
+    from mrv.report.page.blocks import Block
+    from mrv.report.words import Words
+
+_GOOD = {"unqualified": "good", "qualified": "warn"}
+
+
+def verified(facts: Facts, words: Words) -> Iterator[Block]:
+    """Report what the verifier concluded and from what."""
+    yield part(words["page.verification"])
+    if facts.verification is None:
+        yield banner(words["page.not_verified"], "bad")
+    yield chapter(words["page.general"])
+    subject = facts.subject
+    method = subject["methodology"]
+    yield pairs([
+        (words["project"], f"{subject['project']['name']} ({subject['project']['id']})"),
+        (words["methodology"], f"{method['id']} {method['version']}: {method['title']}"),
+        (words["period"], span_of_days(subject)),
+        *signer_rows(facts, words),
+    ])  # fmt: skip
+    yield chapter(words["page.conclusion"])
+    yield from _conclusion(facts, words)
+    yield chapter(words["page.overview"])
+    yield _overview(facts, words)
+    yield chapter(words["page.findings"])
+    yield from _findings(facts, words)
+
+
+def _conclusion(facts: Facts, words: Words) -> Iterator[Block]:
+    if facts.verification is not None:
+        said = facts.verification["credentialSubject"]
+        level = words.get(f"assurance.{said['levelOfAssurance']}", said["levelOfAssurance"])
+        text = words.filled(f"page.text_{said['opinion']}", level)
+        yield banner(text, _GOOD.get(said["opinion"], "bad"))
+    yield pairs(conclusion_rows(facts, words))
+
+
+def _overview(facts: Facts, words: Words) -> Block:
+    subject = facts.subject
+    conditions = subject["applicability"]
+    whole = [one for one in facts.parameters if one["coverage"]["calibratedShare"] == "1.000000"]
+    asked, left = open_findings(facts)
+    rows = [
+        (words["check.computed"], None if facts.verification is None
+         else words["check.computed_text"]),
+        (words["check.calibration"],
+         words.filled("check.calibration_text", len(whole), len(facts.parameters))),
+        (words["check.conditions"],
+         words.filled("check.conditions_text", sum(c["holds"] for c in conditions),
+                      len(conditions))),
+        (words["check.double"], words["check.double_text"]),
+        (words["check.findings"], words.filled("check.findings_text", asked, left)),
+    ]  # fmt: skip
+    heads = [(words["page.requirement"], "l", 1.0), (words["page.result"], "l", 3.0)]
+    return table(words, heads, [[name, text or words["not_verified"]] for name, text in rows])
+
+
+def _findings(facts: Facts, words: Words) -> Iterator[Block]:
+    rows = list(finding_rows(facts, words))
+    if not rows:
+        yield paragraph(words["page.no_findings"])
+        return
+    heads = [
+        (words["finding"], "l", 0.7), (words["kind"], "l", 1.1), (words["page.what"], "l", 0.8),
+        (words["page.by"], "l", 0.9), (words["page.at"], "l", 0), (words["page.said"], "l", 3.2),
+        (words["effect_t"], "r", 0.8),
+    ]  # fmt: skip
+    yield table(words, heads, [
+        [
+            one.name, one.kind, one.event or DASH,
+            one.by or DASH, (one.at or DASH)[: len("2026-01-01")], one.text,
+            DASH if one.effect_t is None else words.number(one.effect_t),
+        ]
+        for one in rows
+    ])  # fmt: skip
+
+
+def evidence(facts: Facts, words: Words) -> Iterator[Block]:
+    """Name the evidence, and how whoever doubts checks it."""
+    yield part(words["page.evidence"])
+    yield paragraph(words["page.check"])
+    yield {
+        "kind": "code",
+        "lines": [f"tonne statement export {facts.name} --out pack", "tonne verify pack"],
+    }
+    yield pairs(evidence_rows(facts, words))
+    yield paragraph(words["page.attached"], small=True)
+    yield paragraph(words["page.not_numbers"], small=True)

@@ -15,8 +15,6 @@ from mrv.keyfile import read_keyring
 from mrv.report import LANGUAGES, Format, make
 from services.cli.database import database_url
 from services.cli.errors import Exit
-from services.issuer.pack import read_pack
-from services.issuer.report import facts_of, facts_of_pack
 from services.store.pool import connect
 
 if TYPE_CHECKING:
@@ -45,7 +43,7 @@ def report(
 
     \b
     Example:
-      tonne statement report TN-nck-pv-20260101-20260201-1 --lang ja --out report.xlsx
+      tonne statement report TN-nck-pv-20260101-20260201-1 --lang ja --out report.pdf
       tonne statement report pack --keys trusted.json --out report.xlsx
     """
     wanted = format_ or _format_of(out)
@@ -67,6 +65,9 @@ def _format_of(out: Path) -> Format:
 
 
 def _facts(what: str, keys_file: Path | None) -> Facts:
+    from services.issuer.pack import read_pack  # noqa: PLC0415 - loads the Parquet reader
+    from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
+
     if Path(what).exists():
         trusted = () if keys_file is None else read_keyring(keys_file.read_bytes())
         return facts_of_pack(read_pack(Path(what)), trusted)

@@ -8,6 +8,8 @@ from importlib import resources
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+import typst
+
 from mrv import canonical
 from mrv.calendar import instant_us
 from mrv.errors import ReportError
@@ -40,8 +42,6 @@ def page(facts: Facts, words: Words) -> bytes:
     ReportError
         If it cannot be set: a defect, with what the typesetter says.
     """
-    import typst  # noqa: PLC0415 - only whoever makes a page loads the typesetter
-
     when = _when(facts)
     with resources.as_file(resources.files("mrv.report")) as here:
         said = json.dumps(_said(facts, words, when), ensure_ascii=False)

@@ -7,6 +7,8 @@ from fractions import Fraction
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from xlsxwriter import Workbook
+
 from mrv.calendar import instant_us
 from mrv.report.legible import legible
 from mrv.report.sheets import lists, monitored, plan
@@ -41,8 +43,6 @@ def workbook(facts: Facts, words: Words) -> bytes:
     ReportError
         If a sheet cannot hold the period's days.
     """
-    from xlsxwriter import Workbook  # noqa: PLC0415 - only whoever makes a report loads it
-
     out = BytesIO()
     book = Workbook(out, {"in_memory": True})
     book.set_properties({

@@ -92,13 +92,14 @@ def test_a_draft_is_reported_while_its_evidence_stands(database_url, tmp_path):
 def test_the_command_writes_what_is_asked_for(issued, tmp_path):
     """Whoever hands the report in could not make it."""
     url, name, pack = issued
-    out = tmp_path / "report.xlsx"
+    out = tmp_path / "report.pdf"
     told = _tonne(name, "--lang", "ja", "--out", out, TONNE_DATABASE_URL=url)
     assert told.returncode == 0, told.stderr
     first = out.read_bytes()
     told = _tonne(pack, "--lang", "ja", "--out", out)
     assert (told.returncode, out.read_bytes() == first) == (0, True), told.stderr
     assert told.stdout == f"{out}: {name}, issued\n"
+    assert first.startswith(b"%PDF-1.7")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,187 @@
+"""The PDF: a page to hand in, whose text is text in every language, the same bytes each time."""
+
+import re
+import shutil
+import subprocess
+from datetime import date
+from io import BytesIO
+
+import pytest
+from pypdf import PdfReader
+
+from mrv import canonical
+from mrv.report.page import page
+from mrv.report.words import LANGUAGES, Words
+from tests.mrv.report import office, sample
+
+MARGIN_PT = 18 / 25.4 * 72
+
+
+@pytest.fixture(scope="module")
+def facts():
+    """Rooftop PV over a new year, electric buses, and a draft that nobody signed."""
+    pv = sample.pv_case()
+    return {
+        "pv": sample.issued(pv),
+        "bus": sample.issued(sample.bus_case(), "unqualified", raise_findings=False),
+        "draft": sample.draft(pv),
+    }
+
+
+@pytest.fixture(scope="module")
+def pages(facts):
+    """Return every statement in every language."""
+    return {
+        (name, language): page(one, Words(language))
+        for name, one in facts.items()
+        for language in LANGUAGES
+    }
+
+
+def text_of(data):
+    """Text that a reader can select, its white space evened out."""
+    return " ".join(" ".join(p.extract_text() for p in PdfReader(BytesIO(data)).pages).split())
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_text_can_be_selected(pages, facts, language):
+    """A reader could neither search nor copy, and no machine could read it aloud."""
+    words = Words(language)
+    said = text_of(pages["pv", language])
+    subject = facts["pv"].subject
+    for wanted in (
+        words["page.title"], words["page.account"], words["page.calendar"], facts["pv"].name,
+        words.number(subject["emissions"]["reduction"]["t"]), subject["digests"]["readings"],
+        "Điện mặt trời 屋根", "CAR-1", "C-2 (VMI)",
+    ):  # fmt: skip
+        assert _close(wanted) in _close(said), wanted
+    assert PdfReader(BytesIO(pages["pv", language])).trailer["/Root"]["/Lang"].startswith(language)
+
+
+def _close(text):
+    """Leave out white space: where a line breaks is no part of a text."""
+    return re.sub(r"\s", "", text)
+
+
+def test_fonts_are_within_and_know_their_letters(pages):
+    """The page would look different on every machine, and copied text would be gibberish."""
+    for key, data in pages.items():
+        for one in PdfReader(BytesIO(data)).pages:
+            for font in one["/Resources"]["/Font"].values():
+                inner = font.get_object()["/DescendantFonts"][0].get_object()["/FontDescriptor"]
+                assert {"/FontFile2", "/FontFile3"} & set(inner.get_object()), key
+                assert "/ToUnicode" in font.get_object(), key
+                assert "Noto" in font.get_object()["/BaseFont"], key
+
+
+def test_the_file_is_archival(pages):
+    """An archive would refuse the report, or not be able to show it in twenty years."""
+    for data in pages.values():
+        reader = PdfReader(BytesIO(data))
+        root = reader.trailer["/Root"]
+        about = reader.metadata
+        meta = root["/Metadata"].get_object().get_data().decode()
+        assert "<pdfaid:part>3<" in meta
+        assert "<pdfaid:conformance>A<" in meta
+        assert root["/OutputIntents"][0]["/S"] == "/GTS_PDFA1"
+        assert root["/OutputIntents"][0]["/DestOutputProfile"]
+        assert root["/MarkInfo"]["/Marked"]
+        assert root["/StructTreeRoot"]
+        assert not {"/AcroForm", "/OpenAction", "/AA"} & set(root)
+        assert "/JavaScript" not in root.get("/Names", {})
+        assert "/Encrypt" not in reader.trailer
+        assert len(reader.trailer["/ID"]) == 2
+        assert about.title in meta
+
+
+def test_the_signed_documents_are_attached_as_they_were_signed(pages, facts):
+    """Whoever has only the page could not check what it says."""
+    reader = PdfReader(BytesIO(pages["pv", "ja"]))
+    found = {name: parts[0] for name, parts in reader.attachments.items()}
+    assert found == {
+        "statement.json": canonical.encode(facts["pv"].statement),
+        "verification.json": canonical.encode(facts["pv"].verification),
+    }
+    assert list(PdfReader(BytesIO(pages["draft", "en"])).attachments) == ["statement.json"]
+
+
+def test_the_same_documents_give_the_same_bytes(pages):
+    """Two copies of a report could not be compared."""
+    again = page(sample.issued(sample.pv_case()), Words("vi"))
+    assert again == pages["pv", "vi"]
+
+
+def test_a_hostile_name_is_text_and_nothing_else(pages):
+    """A project's name could change figures on the page, or turn them around."""
+    said = _close(text_of(pages["pv", "en"]))
+    assert _close('=cmd|"/c calc"!A1 [U+202E]txet[U+202C] <b>[#eval("1")] $x_2$ @ref \\') in said
+
+
+def test_letters_that_our_fonts_lack_are_written_as_numbers():
+    """A name would come out as empty boxes, and two names could look the same."""
+    name = "Solar \N{ARABIC LETTER SHEEN}\N{SLICE OF PIZZA}\N{ZERO WIDTH SPACE} 2"
+    said = text_of(page(sample.draft(sample.pv_case(name=name)), Words("en")))
+    assert "Solar [U+0634][U+1F355][U+200B] 2" in said
+
+
+def test_a_draft_says_on_every_page_that_it_is_one(pages):
+    """Somebody would hand in what nobody has signed."""
+    said = [p.extract_text() for p in PdfReader(BytesIO(pages["draft", "en"])).pages]
+    assert all("draft" in one for one in said)
+    assert "must not be used as a statement" in said[0]
+    assert "none: not verified" in text_of(pages["draft", "en"])
+
+
+def test_what_is_missing_is_said_to_be_missing(pages, facts):
+    """A dead meter would look like a dark day."""
+    said = text_of(pages["pv", "en"])
+    assert "partly missing" in said
+    assert "not stated" in said
+    one = sample.pv_case(name="PV")
+    only = [i for i, d in enumerate(one.plan.devices) if d.id == "inv-2"][0]  # noqa: RUF015
+    rows = one.rows.take((one.rows.device == only).nonzero()[0])
+    dark = sample.draft(type(one)(one.plan, one.frames, rows, one.from_us, one.to_us, one.factors))
+    assert "2026-12-28: no data" in _alternatives(page(dark, Words("en")))
+
+
+def _alternatives(data):
+    """Texts that stand for figures, for whoever does not see them."""
+    reader = PdfReader(BytesIO(data))
+    found = []
+    for number in range(1, len(reader.xref[0]) + 2_000):
+        try:
+            one = reader.get_object(number)
+        except Exception:  # noqa: BLE001, S112 - not every number is an object
+            continue
+        if isinstance(one, dict) and "/Alt" in one:
+            found.append(str(one["/Alt"]))
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("key", [("pv", "en"), ("pv", "vi"), ("pv", "ja"), ("bus", "ja")])
+def test_no_text_leaves_the_page(pages, tmp_path, key):
+    """A column of figures would be cut off at the paper's edge."""
+    office.required("pdftotext", "poppler-utils")
+    file = tmp_path / "page.pdf"
+    file.write_bytes(pages[key])
+    boxes = subprocess.run(
+        [shutil.which("pdftotext"), "-bbox", str(file), "-"], capture_output=True, text=True,
+        check=True,
+    ).stdout  # fmt: skip
+    edges = re.findall(r'<word xMin="([\d.]+)" yMin="[\d.]+" xMax="([\d.]+)"', boxes)
+    assert len(edges) > 500
+    assert min(float(left) for left, _ in edges) > MARGIN_PT - 1
+    assert max(float(right) for _, right in edges) < 595.28 - MARGIN_PT + 1
+
+
+def test_a_long_period_fits_on_paper():
+    """A year of many gaps would run to a thousand pages, or fail."""
+    case = sample.pv_case(date(2026, 1, 1), date(2027, 1, 1), name="PV")
+    facts = sample.draft(case)
+    gap = facts.subject["gaps"][0]
+    facts.subject["gaps"] = [{**gap, "time_s": str(900 * i)} for i in range(1, 1001)]
+    data = page(facts, Words("en"))
+    said = text_of(data)
+    assert "800 more stand in the workbook; these are the longest." in said
+    assert "a bar a month" in said
+    assert len(PdfReader(BytesIO(data)).pages) < 15

@@ -47,7 +47,7 @@ def read_environment(
     for origin, source in ((str(dotenv), file), ("the environment", environ)):
         ours = {name: source[name] for name in source if name.upper().startswith(PREFIX)}
         _refuse_unknown(ours, known, origin)
-        values |= _with_files(ours, origin)
+        values |= _with_files(ours, origin, secrets)
     return values
 
 
@@ -59,11 +59,11 @@ def _refuse_unknown(names: Mapping[str, str], known: set[str], origin: str) -> N
             raise SettingsError(f"{name} in {origin} is not a setting of tonne; {remedy}")
 
 
-def _with_files(ours: Mapping[str, str], origin: str) -> dict[str, str]:
+def _with_files(ours: Mapping[str, str], origin: str, secrets: Collection[str]) -> dict[str, str]:
     values = {}
     for name, value in ours.items():
         direct = name.removesuffix("_FILE")
-        if direct == name:
+        if direct == name or direct.removeprefix(PREFIX).lower() not in secrets:
             values[name.removeprefix(PREFIX).lower()] = value
             continue
         if direct in ours:

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ingest.mqtt.tls import Tls
 from services.environment import PREFIX, SettingsError, read_environment
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
 
 LOCAL_STATE = "local.json"
 SECRETS = ("database_url", "mqtt_url", "kafka_url")
+TLS_FILES = ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file")
 SCHEMES = {
     "database_url": ("postgresql", "postgres"),
     "mqtt_url": ("mqtt", "mqtts"),
@@ -91,7 +93,7 @@ def local_urls(home: Path) -> dict[str, str]:
         raise SettingsError(
             f"{home / LOCAL_STATE} cannot be read: {error}; run `tonne local up` to write it again"
         ) from error
-    return {field: state[field] for field in SECRETS if state.get(field)}
+    return {field: state[field] for field in (*SECRETS, *TLS_FILES) if state.get(field)}
 
 
 class _EnvironmentSource(PydanticBaseSettingsSource):
@@ -113,6 +115,9 @@ class Settings(BaseSettings):
     ----------
     database_url, mqtt_url, kafka_url : str, optional
         Servers; `TONNE_<NAME>_FILE` names a file that holds the URL instead.
+    mqtt_ca_file, mqtt_cert_file, mqtt_key_file : Path, optional
+        For `mqtts://`: whose certificates to trust (else the system's authorities), and who
+        we are; PEM.
     api_bind, metrics_bind : str
         `host:port` to listen on; an empty `metrics_bind` serves no metrics.
     sparkplug_host_id : str, optional
@@ -149,6 +154,9 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, repr=False)
     mqtt_url: str | None = Field(default=None, repr=False)
     kafka_url: str | None = Field(default=None, repr=False)
+    mqtt_ca_file: Path | None = None
+    mqtt_cert_file: Path | None = None
+    mqtt_key_file: Path | None = None
     api_bind: str = "127.0.0.1:8080"
     metrics_bind: str = "127.0.0.1:9464"
     sparkplug_host_id: str | None = None
@@ -190,7 +198,11 @@ class Settings(BaseSettings):
         if {"database_url", "mqtt_url"} <= given:
             return values
         home = Path(values.get("home") or cls.model_fields["home"].default)
-        return local_urls(home) | {
+        local = local_urls(home)
+        if "mqtt_url" in given:
+            # another broker: the local one's identity is nothing to it
+            local = {field: value for field, value in local.items() if field not in TLS_FILES}
+        return local | {
             field: value for field, value in values.items() if value != "" or field not in SECRETS
         }
 
@@ -241,6 +253,23 @@ class Settings(BaseSettings):
                 "set TONNE_OIDC_ISSUER, TONNE_OIDC_AUDIENCE and TONNE_OIDC_JWKS_URL together"
             )
         return self
+
+    @model_validator(mode="after")
+    def _tls_whole(self) -> "Settings":
+        if (self.mqtt_cert_file is None) != (self.mqtt_key_file is None):
+            raise ValueError("set TONNE_MQTT_CERT_FILE and TONNE_MQTT_KEY_FILE together")
+        told = [name for name in TLS_FILES if getattr(self, name) is not None]
+        if told and self.mqtt_url is not None and urlsplit(self.mqtt_url).scheme != "mqtts":
+            raise ValueError(
+                f"{PREFIX}{told[0].upper()} is for TLS, but {PREFIX}MQTT_URL begins with mqtt://;"
+                " write mqtts://, or leave it out"
+            )
+        return self
+
+    @property
+    def mqtt_tls(self) -> Tls:
+        """Whom to trust and who we are, to a broker by TLS."""
+        return Tls(self.mqtt_ca_file, self.mqtt_cert_file, self.mqtt_key_file)
 
     @model_validator(mode="after")
     def _not_twice(self) -> "Settings":

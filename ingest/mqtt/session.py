@@ -22,6 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.client import BufferedClient
 from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.tls import Tls
 from ingest.mqtt.topics import STATUS
 from ingest.sparkplug import host_state, state_topic
 
@@ -74,6 +75,8 @@ class Session:
         Most messages that may be unacknowledged.
     state : HostState, optional
         Told with each connection.
+    tls : Tls, optional
+        Whom to trust and who we are, for `mqtts://`; else the system's authorities and nobody.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Session:
         topics: Sequence[str],
         receive_maximum: int,
         state: HostState | None = None,
+        tls: Tls | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in PORTS or not parts.hostname:
@@ -98,12 +102,15 @@ class Session:
         self._refused: str | None = None
         self._inbox = Inbox(0)
         self._sealed: deque[Inbox] = deque()
-        self._client = self._new_client(parts.scheme == "mqtts", parts.username, parts.password)
+        secure = (tls or Tls()) if parts.scheme == "mqtts" else None
+        self._client = self._new_client(secure, parts.username, parts.password)
 
-    def _new_client(self, tls: bool, user: str | None, password: str | None) -> BufferedClient:
+    def _new_client(
+        self, tls: Tls | None, user: str | None, password: str | None
+    ) -> BufferedClient:
         client = BufferedClient(self.client_id, self._inbox)
-        if tls:
-            client.tls_set()
+        if tls is not None:
+            client.tls_set_context(tls.context())
         if user:
             client.username_pw_set(unquote(user), unquote(password) if password else None)
         client.on_connect = self._on_connect

@@ -12,6 +12,7 @@ from services.intake.sparkplug import REBIRTH_S
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from ingest.mqtt.tls import Tls
     from services.metrics import Metrics
 
 
@@ -32,6 +33,8 @@ class Bridge(Receiver):
         A Sparkplug edge node is asked for a rebirth at most this often. [s]
     host_id : str, optional
         Name of this Sparkplug host application; one bridge's only.
+    tls : Tls, optional
+        Who we are to a broker by TLS.
     """
 
     def __init__(
@@ -48,9 +51,19 @@ class Bridge(Receiver):
         *,
         rebirth_s: float = REBIRTH_S,
         host_id: str | None = None,
+        tls: Tls | None = None,
     ) -> None:
         stopping = threading.Event()
         sink = Forwarder(database_url, kafka_url, topic, metrics, log, stopping, rebirth_s)
         super().__init__(
-            sink, mqtt_url, client_id, metrics, log, stopping, batch, share, host_id=host_id
+            sink,
+            mqtt_url,
+            client_id,
+            metrics,
+            log,
+            stopping,
+            batch,
+            share,
+            host_id=host_id,
+            tls=tls,
         )

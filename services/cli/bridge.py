@@ -45,6 +45,7 @@ def bridge(topic: str, client_id: str, share: str | None, batch: int) -> None:
         share,
         rebirth_s=settings.sparkplug_rebirth_s,
         host_id=settings.sparkplug_host_id,
+        tls=settings.mqtt_tls,
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: running.stop())

@@ -11,6 +11,7 @@ import click
 from ingest.errors import InputError
 from services.cli.database import database_url
 from services.cli.deadletter_options import NAME, begin_, device_, end_, json_, reason_
+from services.cli.operator import operator_tls
 from services.cli.redeliver import PREFIX, Redeliverer
 from services.cli.republish import Republisher
 from services.settings import Settings, SettingsError
@@ -81,10 +82,11 @@ class _Senders(ExitStack):
 
     @cached_property
     def _mqtt(self) -> Republisher:
-        broker = Settings().mqtt_url
+        settings = Settings()
+        broker = settings.mqtt_url
         if not broker:
             raise SettingsError("no broker is named; set TONNE_MQTT_URL, or run `tonne local up`")
-        return self.enter_context(Republisher(broker))
+        return self.enter_context(Republisher(broker, operator_tls(settings)))
 
     @cached_property
     def _kafka(self) -> Redeliverer:

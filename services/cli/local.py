@@ -18,7 +18,8 @@ def local() -> None:
     """
     Start and stop servers in TONNE_HOME (.tonne), on loopback only.
 
-    Any local client may speak for any device there: for trying out and tests.
+    Any local client may speak for any device there: for trying out and tests;
+    with `up --secure` nobody without an identity.
 
     \b
     Example:
@@ -30,24 +31,33 @@ def local() -> None:
 
 @local.command()
 @click.option(
+    "--secure/--open",
+    default=None,
+    help="The MQTT broker by TLS alone, each client by its own certificate or password;"
+    " or open to any local client. As it was before by default, open at first.",
+)
+@click.option(
     "--kafka/--no-kafka",
     default=None,
     help="The Kafka-compatible broker too; the default is yes where it is installed.",
 )
 @_json
-def up(*, kafka: bool | None, as_json: bool) -> None:
+def up(*, secure: bool | None, kafka: bool | None, as_json: bool) -> None:
     """
     Start PostgreSQL with TimescaleDB, mosquitto and a Kafka-compatible broker.
 
     Servers that run already are left alone.  Data of earlier days is kept.
     As root, missing Debian packages are named and installed.
 
+    With --secure nobody may connect but tonne and whoever `tonne registry issue-credentials`
+    gave a certificate or password; see docs/security.md.
+
     \b
     Example:
       tonne local up --no-kafka
     """
     stack = LocalStack(Settings().home)
-    stack.up(kafka=binary() is not None if kafka is None else kafka)
+    stack.up(kafka=binary() is not None if kafka is None else kafka, secure=secure)
     _show(stack.status(), as_json=as_json)
 
 
@@ -77,7 +87,8 @@ def status(*, as_json: bool) -> None:
 
 
 @local.command()
-def install() -> None:
+@click.option("--rabbitmq", is_flag=True, help="RabbitMQ too, for the tests of both brokers.")
+def install(*, rabbitmq: bool) -> None:
     """
     Install the Debian packages that local servers need, and start nothing.
 
@@ -86,6 +97,8 @@ def install() -> None:
       sudo tonne local install
     """
     packages.require()
+    if rabbitmq:
+        packages.require(packages.RABBITMQ)
 
 
 def _show(state: Status, *, as_json: bool) -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "doctor": Entry("services.cli.doctor:doctor", "What is missing or misconfigured, and the fix."),
     "migrate": Entry("services.cli.migrate:migrate", "Bring the database schema up to date."),
     "registry": Entry("services.cli.registry:registry", "Sites, devices and projects."),
+    "broker": Entry("services.cli.broker:broker", "A broker that knows who is who."),
     "run": Entry("services.cli.run:run", "The pipeline: MQTT to TimescaleDB."),
     "topics": Entry("services.cli.topics:topics", "The Kafka topic of bridges and workers."),
     "bridge": Entry("services.cli.bridge:bridge", "Past one machine: MQTT to Kafka."),

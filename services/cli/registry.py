@@ -7,6 +7,12 @@ from pathlib import Path
 
 import click
 
+from services.cli.credentials import (
+    credentials_,
+    issue_credentials,
+    issue_service,
+    revoke_credentials,
+)
 from services.cli.database import database_url
 from services.cli.errors import Exit
 from services.registry.document import to_yaml
@@ -24,13 +30,19 @@ _strict = click.option("--strict", is_flag=True, help="Take warnings for errors.
 @click.group()
 def registry() -> None:
     """
-    Register sites, devices, projects and the programme.
+    Register sites, devices, projects and the programme; give devices their credentials.
 
     \b
     Example:
       tonne registry import sites.yaml devices.csv --dry-run
       tonne registry export > registry.yaml
     """
+
+
+registry.add_command(issue_credentials)
+registry.add_command(issue_service)
+registry.add_command(revoke_credentials)
+registry.add_command(credentials_)
 
 
 @registry.command("import")

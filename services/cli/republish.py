@@ -18,6 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ingest.errors import ServerError
+from ingest.mqtt.tls import Tls
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,9 +36,11 @@ class Republisher:
     ----------
     url : str
         `mqtt://[user:password@]host[:port]`, or `mqtts://`.
+    tls : Tls, optional
+        Who we are to a broker by TLS; it must let us write others' topics.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: Tls | None = None) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or "localhost"
         self._port = parts.port or PORTS[parts.scheme]
@@ -51,7 +54,7 @@ class Republisher:
         self._client.on_connect = self._on_connect
         self._client.on_publish = self._on_publish
         if parts.scheme == "mqtts":
-            self._client.tls_set()
+            self._client.tls_set_context((tls or Tls()).context())
         if parts.username:
             password = unquote(parts.password) if parts.password else None
             self._client.username_pw_set(unquote(parts.username), password)

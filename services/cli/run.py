@@ -50,6 +50,7 @@ def run(client_id: str, batch: int, *, seal: bool, watch: bool) -> None:
         batch,
         sparkplug_nodes(settings),
         settings.sparkplug_host_id,
+        settings.mqtt_tls,
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: runner.stop())

@@ -13,6 +13,7 @@ from services.intake.sparkplug import SparkplugNodes
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from ingest.mqtt.tls import Tls
     from services.metrics import Metrics
 
 
@@ -31,6 +32,8 @@ class Runner(Receiver):
         By which rules Sparkplug's edge nodes are heard.
     host_id : str, optional
         Name of this Sparkplug host application.
+    tls : Tls, optional
+        Who we are to a broker by TLS.
     """
 
     def __init__(
@@ -43,10 +46,19 @@ class Runner(Receiver):
         batch: int = BATCH,
         nodes: SparkplugNodes | None = None,
         host_id: str | None = None,
+        tls: Tls | None = None,
     ) -> None:
         stopping = threading.Event()
         nodes = nodes or SparkplugNodes(Rules())
         committer = Committer(database_url, metrics, log, stopping, nodes)
         super().__init__(
-            committer, mqtt_url, client_id, metrics, log, stopping, batch, host_id=host_id
+            committer,
+            mqtt_url,
+            client_id,
+            metrics,
+            log,
+            stopping,
+            batch,
+            host_id=host_id,
+            tls=tls,
         )

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
+    from ingest.mqtt.tls import Tls
     from ingest.reading import Reading
     from services.metrics import Metrics
     from services.store.statuses import Said
@@ -98,6 +99,8 @@ class Receiver:
         Name of a shared subscription, by which several receivers split the messages.
     host_id : str, optional
         Name of this Sparkplug host application, which then says whether it listens.
+    tls : Tls, optional
+        Who we are to a broker by TLS.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Receiver:
         share: str | None = None,
         *,
         host_id: str | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._sink = sink
         self._metrics = metrics
@@ -121,7 +125,9 @@ class Receiver:
         self._prefix = "" if share is None else f"$share/{share}/"
         maximum = min(batch * (IN_FLIGHT + 1), 65_535)
         state = None if host_id is None else HostState(host_id)
-        self._session = Session(mqtt_url, client_id, self._filters(SUBSCRIPTIONS), maximum, state)
+        self._session = Session(
+            mqtt_url, client_id, self._filters(SUBSCRIPTIONS), maximum, state, tls
+        )
         self._todo: queue.Queue[Inbox | None] = queue.Queue(IN_FLIGHT)
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._commands: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()

@@ -5,11 +5,26 @@ On loopback only, where any local client may speak for any device: for trying
 things out and for tests.  Limits are set so that a pipeline which is away for a
 day finds every message again, because mosquitto acknowledges to the device what
 it then drops at a full queue.
+
+Secure, it is set up as it should be in the field: TLS alone, everybody known by
+certificate or password, and nobody but the pipeline and whoever was issued a
+credential.  What it knows of them it keeps itself, between starts.
 """
 
+import os
+import signal
 import socket
 from pathlib import Path
+from typing import ClassVar
 
+from ingest.errors import InputError
+from ingest.mqtt.tls import Tls
+from services.identity.files import write
+from services.identity.folder import IdentityFolder, tls_of
+from services.identity.mosquitto import SECURITY, Listening, security
+from services.identity.mosquitto import config as secure_config
+from services.identity.principals import ADMIN, PIPELINE, service
+from services.local.account import own_folder, service_account
 from services.local.packages import MOSQUITTO
 from services.local.ports import LOOPBACK
 from services.local.server import Server
@@ -46,6 +61,8 @@ log_type notice
 connection_messages false
 log_timestamp_format %Y-%m-%dT%H:%M:%SZ
 """
+# the port for those that log in by password lies this far above
+PASSWORDS = 1_000
 _LOG_LIMIT = 8 << 20  # bytes
 _CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x05\x00\x00"  # 3.1.1, clean, no name, keep-alive 5 s
 _CONNACK = 0x20
@@ -57,13 +74,65 @@ class Mosquitto(Server):
 
     name = "mosquitto"
     usual_port = 11_883
-    user = "mosquitto"
+    user: ClassVar[str] = "mosquitto"
     output = "mosquitto.out"
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        self.identities = IdentityFolder(self.home / "identity")
+
+    @property
+    def secure(self) -> bool:
+        """Whether it was last started to ask everybody who they are."""
+        return (self.folder / SECURITY).exists()
+
+    @property
+    def tls(self) -> Tls:
+        """The pipeline's identity to it."""
+        return tls_of(self.identities.service(PIPELINE))
 
     @property
     def url(self) -> str:
         """Broker URL."""
-        return f"mqtt://{LOOPBACK}:{self.port}"
+        return f"{'mqtts' if self.secure else 'mqtt'}://{LOOPBACK}:{self.port}"
+
+    def become(self, *, secure: bool) -> None:
+        """
+        Be secure or open from the next start on.
+
+        Raises
+        ------
+        InputError
+            When it runs and is the other.
+        """
+        if secure == self.secure:
+            return
+        if self.pid is not None:
+            raise InputError(
+                f"the broker runs {'without' if secure else 'with'} --secure; "
+                "`tonne local down` first"
+            )
+        if not secure:
+            (self.folder / SECURITY).unlink()
+            return
+        self.identities.ensure_service(PIPELINE)
+        self.identities.ensure_service(ADMIN)
+        principals = [service(name, sparkplug=True) for name in (PIPELINE, ADMIN)]
+        write(self.folder / SECURITY, security(principals))
+
+    def take_up_revocations(self) -> None:
+        """Read the list of revoked certificates again; for connections to come."""
+        running = self._running()
+        if self.secure and running is not None:
+            self._copy_identity()
+            running.send(signal.SIGHUP)
+
+    def _copy_identity(self) -> None:
+        """Give the broker its certificate in its own folder: it cannot walk to ours."""
+        source = self.identities.ensure_server([LOOPBACK, "localhost"])
+        for name in ("ca.crt", "ca.crl", "server.crt", "server.key"):
+            write(self.folder / name, (source / name).read_bytes())
+        own_folder(self.folder, service_account(self.user))
 
     @property
     def log(self) -> Path:
@@ -74,18 +143,30 @@ class Mosquitto(Server):
 
     def command(self, port: int) -> list[str]:
         """Write the configuration, begin a new log when the old is long, return the command."""
-        config = _CONFIG.format(port=port, host=LOOPBACK)
+        if self.secure:
+            self._copy_identity()
+            config = secure_config(self._listening(port))
+        else:
+            config = _CONFIG.format(port=port, host=LOOPBACK)
         (self.folder / "mosquitto.conf").write_text(config, encoding="utf-8")
         log = self.folder / "mosquitto.log"
         if log.exists() and log.stat().st_size > _LOG_LIMIT:
             log.replace(log.with_suffix(".log.1"))
         return [str(MOSQUITTO), "-c", "mosquitto.conf"]
 
+    @staticmethod
+    def _listening(port: int) -> Listening:
+        return Listening(LOOPBACK, port, port + PASSWORDS, sparkplug=True, arch=os.uname().machine)
+
     def ready(self, port: int) -> bool:
         """Whether it takes MQTT connections."""
         try:
             with socket.create_connection((LOOPBACK, port), timeout=5) as connection:
-                return greets(connection)
+                if not self.secure:
+                    return greets(connection)
+                context = self.tls.context()
+                with context.wrap_socket(connection, server_hostname=LOOPBACK) as safe:
+                    return greets(safe)
         except OSError:
             return False
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ingest.errors import InputError
@@ -16,26 +16,34 @@ PACKAGES = {
     "postgresql-17-timescaledb": TIMESCALEDB,
     "mosquitto": MOSQUITTO,
 }
+# a broker that is tried against, not started by `tonne local up`: only on request
+RABBITMQ = {"rabbitmq-server": Path("/usr/lib/rabbitmq/bin/rabbitmq-server")}
 # Debian's way to say "start no service": packages bring a cluster and a broker of the
 # system's own, which nobody asked for
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def missing() -> list[str]:
+def missing(wanted: Mapping[str, Path] | None = None) -> list[str]:
     """Packages whose servers are not on this machine."""
-    return [name for name, proof in PACKAGES.items() if not proof.exists()]
+    wanted = PACKAGES if wanted is None else wanted
+    return [name for name, proof in wanted.items() if not proof.exists()]
 
 
-def require() -> None:
+def require(wanted: Mapping[str, Path] | None = None) -> None:
     """
     Make sure that all servers are installed, installing them where we may.
+
+    Parameters
+    ----------
+    wanted : mapping of str to Path, optional
+        Packages, and a file that each brings; those of the local servers by default.
 
     Raises
     ------
     InputError
         When they are missing and cannot be installed from here.
     """
-    names = missing()
+    names = missing(wanted)
     if not names:
         return
     command = f"apt-get install {' '.join(names)}"
@@ -43,7 +51,7 @@ def require() -> None:
         raise InputError(f"not installed: {', '.join(names)}; as root, run: {command}")
     print(f"installing system packages: {' '.join(names)}", file=sys.stderr)  # noqa: T201
     _install(names)
-    if left := missing():
+    if left := missing(wanted):
         raise InputError(
             f"still not installed: {', '.join(left)}; see what this says: apt-get install "
             f"{' '.join(left)} (Debian 13 has them; other systems need their own sources)"

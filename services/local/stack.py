@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ingest.mqtt.tls import Tls
 from services.local import packages
 from services.local.kafka import Kafka
 from services.local.mosquitto import Mosquitto
@@ -28,6 +29,9 @@ class Urls:
     database_url: str | None = None
     mqtt_url: str | None = None
     kafka_url: str | None = None
+    mqtt_ca_file: str | None = None
+    mqtt_cert_file: str | None = None
+    mqtt_key_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class LocalStack:
         """Every server, in the order of starting."""
         return self.postgres, self.mosquitto, self.kafka
 
-    def up(self, *, kafka: bool = False) -> Urls:
+    def up(self, *, kafka: bool = False, secure: bool | None = None) -> Urls:
         """
         Start what does not run yet.
 
@@ -78,6 +82,8 @@ class LocalStack:
         ----------
         kafka : bool
             Whether to start the Kafka-compatible broker too.
+        secure : bool, optional
+            Whether the MQTT broker asks everybody who they are; as before, if not given.
 
         Raises
         ------
@@ -88,6 +94,8 @@ class LocalStack:
         """
         packages.require()
         with self._alone():
+            if secure is not None:
+                self.mosquitto.become(secure=secure)
             for server in self.servers:
                 if kafka or server is not self.kafka:
                     server.start()
@@ -106,7 +114,9 @@ class LocalStack:
     def urls(self) -> Urls:
         """URLs of the servers that run."""
         database, mqtt, kafka = (server.url if server.pid else None for server in self.servers)
-        return Urls(database, mqtt, kafka)
+        tls = self.mosquitto.tls if mqtt and self.mosquitto.secure else Tls()
+        files = [str(path) if path else None for path in (tls.ca, tls.cert, tls.key)]
+        return Urls(database, mqtt, kafka, *files)
 
     def status(self) -> Status:
         """Every server's state."""

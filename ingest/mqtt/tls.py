@@ -1,0 +1,53 @@
+"""Who we are to a broker, and whom we trust: a certificate authority, a certificate, its key."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """
+    Files of one side of a TLS connection; all PEM.
+
+    `ca` is whom we trust, the system's authorities where it is None; `cert` and
+    `key` are who we are, nobody by certificate where they are None.
+    """
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """
+        Return a client's context, TLS 1.2 or newer, that checks the server's name.
+
+        Raises
+        ------
+        InputError
+            Naming the file that cannot be used.
+        """
+        try:
+            context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(
+                f"{self.ca}: no certificate authority can be read from it: {error}; "
+                "set TONNE_MQTT_CA_FILE to the broker's ca.crt"
+            ) from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.cert is not None:
+            try:
+                context.load_cert_chain(self.cert, self.key)
+            except (OSError, ssl.SSLError) as error:
+                raise InputError(
+                    f"{self.cert} with {self.key}: no certificate and its key: {error}; set "
+                    "TONNE_MQTT_CERT_FILE and TONNE_MQTT_KEY_FILE to a pair that belong together"
+                ) from error
+        return context

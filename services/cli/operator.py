@@ -1,0 +1,27 @@
+"""Who a person is to a broker by TLS: `tonne-admin`, where this machine holds its identity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.identity.folder import IdentityFolder, tls_of
+from services.identity.principals import ADMIN
+
+if TYPE_CHECKING:
+    from ingest.mqtt.tls import Tls
+    from services.settings import Settings
+
+
+def identity_folder(settings: Settings) -> IdentityFolder:
+    """Return the folder of identities below TONNE_HOME."""
+    return IdentityFolder(settings.home / "identity")
+
+
+def operator_tls(settings: Settings) -> Tls | None:
+    """
+    Return the identity of `tonne-admin`, else the one that the settings name.
+
+    The pipeline's own may write receipts and nothing else.
+    """
+    folder = identity_folder(settings).service(ADMIN)
+    return tls_of(folder) if (folder / "client.key").exists() else settings.mqtt_tls

@@ -1,0 +1,101 @@
+"""What a broker must know: who may connect and what each may do, as files or told to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.mqtt.templates import parse
+from services.identity import mosquitto, principals, rabbitmq
+from services.identity.control import Control, differences
+from services.identity.files import write
+from services.identity.folder import PASSWORD
+from services.store import credentials
+from services.store.registry_rows import load_registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.identity.folder import IdentityFolder
+    from services.identity.mosquitto import Listening
+    from services.identity.principals import Principal
+
+
+class Applied(NamedTuple):
+    """Whom a running broker lets in from now on, and whom no longer."""
+
+    admitted: list[str]
+    thrown_out: list[str]
+
+
+def known(
+    conn: Connection[TupleRow], folder: IdentityFolder, *, sparkplug: bool
+) -> list[Principal]:
+    """Return everybody with a credential in use, services of ours included."""
+    registry = load_registry(conn)
+    templates = [topic.template for topic in registry.topics.values() if topic.active]
+    filters = [parse(text).filter for text in templates]
+    held = credentials.in_use(conn)
+    hashes = folder.passwords(name for name, one in held.items() if one.kind == "password")
+    names = {principals.PIPELINE, principals.ADMIN, *folder.services()}
+    ours = [principals.service(name, filters, sparkplug=sparkplug) for name in sorted(names)]
+    devices = registry.devices.values()
+    return [*ours, *principals.field(devices, templates, hashes, held, sparkplug=sparkplug)]
+
+
+def write_mosquitto(
+    folder: IdentityFolder, everybody: list[Principal], at: Listening, hosts: list[str]
+) -> Path:
+    """Write all that mosquitto reads into the folder `broker`; return it."""
+    target = _with_identity(folder, hosts)
+    write(target / "mosquitto.conf", mosquitto.config(at).encode())
+    write(target / mosquitto.SECURITY, mosquitto.security(everybody))
+    return target
+
+
+def write_rabbitmq(
+    folder: IdentityFolder, everybody: list[Principal], at: Listening, hosts: list[str], where: str
+) -> Path:
+    """Write all that RabbitMQ reads into the folder `broker`; `where` it will be for RabbitMQ."""
+    target = _with_identity(folder, hosts)
+    write(target / "rabbitmq.conf", rabbitmq.config(at, where).encode())
+    write(target / "enabled_plugins", rabbitmq.PLUGINS)
+    write(target / rabbitmq.DEFINITIONS, rabbitmq.definitions(everybody))
+    return target
+
+
+def _with_identity(folder: IdentityFolder, hosts: list[str]) -> Path:
+    for name in (principals.PIPELINE, principals.ADMIN):
+        folder.ensure_service(name)
+    return folder.ensure_server(hosts)
+
+
+def apply(folder: IdentityFolder, everybody: list[Principal], url: str) -> Applied:
+    """
+    Tell a mosquitto that runs whom to let in and whom no longer; those are cut off at once.
+
+    Raises
+    ------
+    ServerError
+        When it cannot be reached, or does not obey.
+    """
+    with Control(url, folder.ensure_service(principals.ADMIN)) as control:
+        fresh, stale = differences(control, everybody)
+        untold = folder.untold()
+        fresh += [one for one in everybody if one.name in untold and one not in fresh]
+        for name in stale:
+            control.throw_out(name)
+        for one in fresh:
+            control.admit(one, _password(folder, one))
+            folder.told(one.name)
+    return Applied([one.name for one in fresh], stale)
+
+
+def _password(folder: IdentityFolder, principal: Principal) -> str | None:
+    """Return a password that is still here; the plugin wants it, not its hash."""
+    if principal.password is None:
+        return None
+    path = folder.device(principal.name) / PASSWORD
+    return path.read_text(encoding="utf-8") if path.exists() else None

@@ -1,0 +1,173 @@
+"""
+Credentials for devices: one or ten thousand, again without effect, revocable.
+
+What is issued is on record in the database before it can be used anywhere; its keys
+are in the identity folder alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from ingest.errors import RegistryError
+from services.identity.principals import is_ours
+from services.store import credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.identity.authority import Authority
+    from services.identity.folder import IdentityFolder
+    from services.registry.entries import Device
+    from services.store.credentials import Credential, Kind
+
+DAYS = 1_825
+# one that ends within this time is issued anew without being asked for
+ENDING = timedelta(days=30)
+Outcome = Literal["issued", "renewed", "unchanged", "revoked", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one principal; `folder` holds what it is to be handed."""
+
+    principal: str
+    result: Outcome
+    kind: Kind | None = None
+    expires: datetime | None = None
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to issue: the kind, for how many days, and whether in place of one that is in use."""
+
+    kind: Kind = "certificate"
+    days: int = DAYS
+    renew: bool = False
+
+
+def principals(devices: dict[str, Device], names: Sequence[str], *, every: bool) -> list[str]:
+    """
+    Return who can hold a credential: the named, or all, that speak for themselves.
+
+    Raises
+    ------
+    RegistryError
+        Naming each that cannot, and why.
+    """
+    now = datetime.now(UTC)
+    here = {n: d for n, d in devices.items() if d.removed is None or d.removed > now}
+    speakers = [n for n, device in here.items() if device.gateway is None]
+    wrong = [_why(n, here, devices) for n in names if n not in speakers or is_ours(n)]
+    if every:
+        wrong += [_why(n, here, devices) for n in speakers if is_ours(n)]
+    if wrong:
+        raise RegistryError("\n".join(wrong))
+    return speakers if every else list(dict.fromkeys(names))
+
+
+def _why(name: str, here: dict[str, Device], devices: dict[str, Device]) -> str:
+    if name not in devices:
+        return f"{name!r} is not registered; `tonne registry import` it first"
+    if name not in here:
+        return f"{name!r} was removed on {devices[name].removed}; it needs no credential"
+    if here[name].gateway is not None:
+        gateway = here[name].gateway
+        return f"{name!r} is behind {gateway!r}, which speaks for it; issue {gateway!r} one"
+    return f"{name!r} is a name of tonne's own services; give the device another id"
+
+
+def issue(
+    conn: Connection[TupleRow],
+    folder: IdentityFolder,
+    names: Iterable[str],
+    wish: Wish,
+    author: str,
+    watch: Callable[[], None] = lambda: None,
+) -> list[Result]:
+    """
+    Give each principal a credential, unless it has one that still lasts.
+
+    A certificate that is renewed stays good until it ends or is revoked, so that the
+    device can be given the new one meanwhile; a password is replaced at once.
+
+    Parameters
+    ----------
+    conn : Connection
+        In no transaction.
+    watch : callable, optional
+        Called with each principal.
+    """
+    with conn.transaction():
+        credentials.lock(conn)
+        held = credentials.in_use(conn)
+        authority = folder.authority()
+        found = []
+        for name in names:
+            found.append(_one(conn, folder, authority, name, held.get(name), wish, author))
+            watch()
+        # in the database last: what it does not know was never handed to anyone
+        credentials.record(conn, (row for _, row in found if row is not None), author)
+    return [result for result, _ in found]
+
+
+_Row = tuple[str, "Kind", str | None, str | None, datetime | None]
+
+
+def _one(
+    conn: Connection[TupleRow], folder: IdentityFolder, authority: Authority, name: str,
+    held: Credential | None, wish: Wish, author: str,
+) -> tuple[Result, _Row | None]:  # fmt: skip
+    where = folder.device(name)
+    if held is not None and held.kind == wish.kind and not wish.renew and _lasts(held):
+        return Result(name, "unchanged", held.kind, held.expires, where), None
+    outcome: Outcome = "issued" if held is None else "renewed"
+    if held is not None and (held.kind == "password" or wish.kind == "password"):
+        credentials.revoke(conn, name, author, f"replaced by another {wish.kind}")
+    if wish.kind == "password":
+        folder.hand_out_password(name, authority)
+        return Result(name, outcome, wish.kind, None, where), (name, wish.kind, None, None, None)
+    issued = authority.issue(name, wish.days)
+    folder.hand_out(where, authority, issued)
+    row = (name, wish.kind, issued.serial, issued.fingerprint, issued.expires)
+    return Result(name, outcome, wish.kind, issued.expires, where), row
+
+
+def _lasts(held: Credential) -> bool:
+    return held.expires is None or held.expires - datetime.now(UTC) > ENDING
+
+
+def revoke(
+    conn: Connection[TupleRow],
+    folder: IdentityFolder,
+    names: Iterable[str],
+    author: str,
+    reason: str,
+    *,
+    older: bool = False,
+) -> list[Result]:
+    """
+    Take credentials back: from now on, and for open connections once the broker is told.
+
+    Parameters
+    ----------
+    older : bool
+        Leave each principal the credential that it was issued last.
+    """
+    found: list[Result] = []
+    with conn.transaction():
+        credentials.lock(conn)
+        for name in names:
+            count = credentials.revoke(conn, name, author, reason, but_newest=older)
+            found.append(Result(name, "revoked" if count else "none"))
+            if not older:
+                folder.forget(name)
+        folder.authority().write_crl(credentials.revoked_certificates(conn))
+    return found

@@ -1,0 +1,197 @@
+"""
+The certificate authority of one fleet: X.509, ECDSA P-256.
+
+A certificate's common name is its principal's id, and so is its one DNS name, by
+which RabbitMQ holds the client id to it.  Devices' certificates are for clients
+and the broker's for servers only: a stolen device key cannot pose as the broker.
+Validity begins two days back, for devices whose clock is behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from ingest.errors import InputError
+from services.identity.files import PUBLIC, read, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+_CA_DAYS = 7_305
+_BACK = timedelta(days=2)
+_CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate with its key, both PEM, and what to know it by later."""
+
+    certificate: bytes
+    key: bytes
+    serial: str
+    fingerprint: str
+    expires: datetime
+
+
+class Authority:
+    """The authority in a folder: `ca.crt`, `ca.key` (guard it), `ca.crl`."""
+
+    def __init__(
+        self, folder: Path, key: ec.EllipticCurvePrivateKey, own: x509.Certificate
+    ) -> None:
+        self.folder = folder
+        self._key = key
+        self._own = own
+
+    @classmethod
+    def open(cls, folder: Path) -> Authority:
+        """
+        Take up the authority of a folder, or make one where there is none.
+
+        Raises
+        ------
+        InputError
+            When its files cannot be read or do not belong together.
+        """
+        if not (folder / "ca.crt").exists() and not (folder / "ca.key").exists():
+            return cls._make(folder)
+        certificate = read(folder / "ca.crt", "the authority's certificate")
+        key = read(folder / "ca.key", "the authority's key")
+        try:
+            own = x509.load_pem_x509_certificate(certificate)
+            private = serialization.load_pem_private_key(key, None)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"{folder}: ca.crt or ca.key is no PEM: {error}; restore both from a backup"
+            ) from error
+        if own.public_key() != private.public_key() or not isinstance(
+            private, ec.EllipticCurvePrivateKey
+        ):
+            raise InputError(f"{folder}: ca.key is not the key of ca.crt; restore both together")
+        return cls(folder, private, own)
+
+    @classmethod
+    def _make(cls, folder: Path) -> Authority:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tonne device authority")])
+        own = (
+            _builder(name, name, key.public_key(), timedelta(days=_CA_DAYS))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(sign=True), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        write(folder / "ca.key", _private(key))
+        write(folder / "ca.crt", own.public_bytes(serialization.Encoding.PEM), PUBLIC)
+        found = cls(folder, key, own)
+        found.write_crl(())
+        return found
+
+    @property
+    def certificate(self) -> bytes:
+        """Its own certificate, PEM: what every client trusts."""
+        return self._own.public_bytes(serialization.Encoding.PEM)
+
+    def issue(self, principal: str, days: int) -> Issued:
+        """Make a key pair for a principal, for `days` from now."""
+        return self._issue(principal, days, _CLIENT, [x509.DNSName(principal)])
+
+    def issue_server(self, hosts: Sequence[str], days: int) -> Issued:
+        """Make the broker's key pair; clients find it by any of these names or addresses."""
+        return self._issue(hosts[0], days, _SERVER, [_host(name) for name in hosts])
+
+    def _issue(
+        self, name: str, days: int, use: x509.ObjectIdentifier, names: list[x509.GeneralName]
+    ) -> Issued:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+        certificate = (
+            _builder(subject, self._own.subject, key.public_key(), timedelta(days=days))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(sign=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
+            .sign(self._key, hashes.SHA256())
+        )
+        return Issued(
+            certificate.public_bytes(serialization.Encoding.PEM),
+            _private(key),
+            f"{certificate.serial_number:x}",
+            certificate.fingerprint(hashes.SHA256()).hex(),
+            certificate.not_valid_after_utc,
+        )
+
+    def write_crl(self, revoked: Iterable[tuple[str, datetime]]) -> None:
+        """
+        Write the list of revoked certificates, by serial and time.
+
+        Brokers refuse everybody once a list is out of date, so it holds as long as the
+        authority itself; it is written anew with each revocation.
+        """
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._own.subject)
+            .last_update(now - _BACK)
+            .next_update(self._own.not_valid_after_utc)
+        )
+        for serial, at in revoked:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(int(serial, 16))
+                .revocation_date(at)
+                .build()
+            )
+        crl = builder.sign(self._key, hashes.SHA256())
+        write(self.folder / "ca.crl", crl.public_bytes(serialization.Encoding.PEM), PUBLIC)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, validity: timedelta
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC).replace(microsecond=0)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACK)
+        .not_valid_after(now + validity)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _usage(*, sign: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not sign, key_cert_sign=sign, crl_sign=sign,
+        content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _host(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

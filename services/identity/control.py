@@ -1,0 +1,184 @@
+"""
+Changes of who may do what, told to a mosquitto that runs.
+
+The dynamic-security plugin takes commands on a topic of its own, from `tonne-admin`
+alone.  A client that is disabled or deleted there is thrown out at once, which a
+revocation list cannot do: that is read when the next connection is made.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from ingest.errors import ServerError
+from services.identity.mosquitto import CONTROL, client_of, role_of
+from services.identity.principals import ADMIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from ingest.mqtt.tls import Tls
+    from services.identity.principals import Principal
+
+_PATIENCE_S = 60.0
+_PORT = 8_883
+# the plugin writes its file anew after each command
+AT_ONCE = 50
+
+
+class Control:
+    """
+    A connection as `tonne-admin`.
+
+    Parameters
+    ----------
+    url : str
+        `mqtts://host[:port]`.
+    tls : Tls
+        The identity of `tonne-admin`.
+
+    Raises
+    ------
+    ServerError
+        When the broker cannot be reached, refuses us or has no such plugin.
+    """
+
+    def __init__(self, url: str, tls: Tls) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "localhost", parts.port or _PORT
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=ADMIN, protocol=mqtt.MQTTv5
+        )
+        self._client.tls_set_context(tls.context())
+        self._client.on_message = self._heard
+        self._client.on_subscribe = self._subscribed
+        self._client.on_connect = self._connected
+        self._answers: list[dict[str, Any]] = []
+        self._granted: bool | None = None
+
+    def __enter__(self) -> Self:
+        """Connect, and listen to the answers."""
+        try:
+            self._client.connect(self._host, self._port, 30)
+        except OSError as error:
+            raise ServerError(f"{self._place}: {error}; is the broker up?") from error
+        self._wait(lambda: self._granted is not None, "an answer")
+        if not self._granted:
+            raise ServerError(
+                f"{self._place} does not let {ADMIN} change who may do what; give it the "
+                "dynamic-security.json of `tonne broker config`"
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+        del kind, error, trace
+        self._client.disconnect()
+        self._client.loop_write()
+
+    @property
+    def _place(self) -> str:
+        return f"the broker at {self._host}:{self._port}"
+
+    def clients(self) -> dict[str, bool]:
+        """Return the broker's clients, and whether each may connect."""
+        (answer,) = self._ask([{"command": "listClients", "verbose": True, "count": -1}])
+        found = answer.get("data", {}).get("clients", [])
+        return {one["username"]: not one.get("disabled", False) for one in found}
+
+    def roles(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the broker's roles, and what each allows."""
+        (answer,) = self._ask([{"command": "listRoles", "verbose": True, "count": -1}])
+        found = answer.get("data", {}).get("roles", [])
+        return {one["rolename"]: one.get("acls", []) for one in found}
+
+    def admit(self, principal: Principal, password: str | None = None) -> None:
+        """Let a principal in, and set what it may do."""
+        role, client = role_of(principal), client_of(principal)
+        commands: list[dict[str, Any]] = [
+            {"command": "deleteRole", "rolename": principal.name},
+            {"command": "createRole", **role},
+            {"command": "createClient", "username": principal.name, "roles": client["roles"]},
+            {"command": "modifyClient", "username": principal.name, "roles": client["roles"]},
+            {"command": "enableClient", "username": principal.name},
+        ]
+        if password is not None:
+            set_it = {"username": principal.name, "password": password}
+            commands.append({"command": "setClientPassword", **set_it})
+        answers = self._ask(commands)
+        needed = [a for a in answers if a["command"] not in {"deleteRole", "createClient"}]
+        self._check(needed)
+
+    def throw_out(self, name: str) -> None:
+        """Take a principal's rights and identity away, and cut its connection."""
+        self._check(
+            self._ask(
+                [
+                    {"command": "disableClient", "username": name},
+                    {"command": "deleteClient", "username": name},
+                    {"command": "deleteRole", "rolename": name},
+                ]
+            )
+        )
+
+    def _check(self, answers: Iterable[dict[str, Any]]) -> None:
+        for answer in answers:
+            if "error" in answer:
+                raise ServerError(f"{self._place}: {answer['command']}: {answer['error']}")
+
+    def _ask(self, commands: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        self._answers.clear()
+        self._client.publish(CONTROL, json.dumps({"commands": commands}), qos=1)
+        self._wait(lambda: len(self._answers) >= len(commands), f"{len(commands)} answers")
+        return list(self._answers)
+
+    def _wait(self, done: Any, what: str) -> None:
+        end_s = time.monotonic() + _PATIENCE_S
+        while not done():
+            rc = self._client.loop(0.1)
+            if rc != MQTTErrorCode.MQTT_ERR_SUCCESS or time.monotonic() > end_s:
+                raise ServerError(
+                    f"{self._place} gave no {what}: {mqtt.error_string(rc)}; does it trust "
+                    f"the certificate of {ADMIN}?"
+                )
+
+    def _connected(self, client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
+        if reason.is_failure:
+            raise ServerError(f"{self._place} refuses {ADMIN}: {reason}")
+        client.subscribe(f"{CONTROL}/response", qos=1)
+
+    def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
+        self._granted = not any(reason.is_failure for reason in reasons)
+
+    def _heard(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+        self._answers += json.loads(message.payload).get("responses", [])
+
+
+def differences(control: Control, wanted: Iterable[Principal]) -> tuple[list[Principal], list[str]]:
+    """Return whom the broker does not know as wanted, and whom it should no longer know."""
+    principals = {one.name: one for one in wanted}
+    clients, roles = control.clients(), control.roles()
+    stale = [name for name in clients if name not in principals]
+    fresh = [
+        one
+        for name, one in principals.items()
+        if not clients.get(name, False) or _bare(roles.get(name, [])) != _bare(role_of(one)["acls"])
+    ]
+    return fresh, stale
+
+
+def _bare(acls: Iterable[dict[str, Any]]) -> set[tuple[str, str, bool]]:
+    return {(acl["acltype"], acl["topic"], acl["allow"]) for acl in acls}

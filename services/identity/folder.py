@@ -1,0 +1,156 @@
+"""
+The folder of a fleet's identities.
+
+    ca.crt ca.key ca.crl        the authority
+    devices/<id>/               what is handed to a device: ca.crt, client.crt, client.key,
+                                or password
+    services/<name>/            the same for services of ours
+    hashes/<id>.json            a password as brokers keep it
+    broker/                     what the broker reads
+
+Only its owner may enter.  Nothing here is in the database, and nothing in the
+database lets anybody in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ingest.errors import InputError
+from ingest.mqtt.tls import Tls
+from services.identity import passwords
+from services.identity.authority import Authority, Issued
+from services.identity.files import PUBLIC, make_folder, write
+from services.identity.passwords import Hashed
+from services.identity.principals import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+SERVICE_DAYS = 3_650
+CERTIFICATE, KEY, PASSWORD = "client.crt", "client.key", "password"
+_decoder = msgspec.json.Decoder(Hashed)
+
+
+class IdentityFolder:
+    """
+    Identities on disk.
+
+    Parameters
+    ----------
+    path : Path
+        Made where it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def authority(self) -> Authority:
+        """Take up the authority, or make it."""
+        make_folder(self.path)
+        return Authority.open(self.path)
+
+    def device(self, name: str) -> Path:
+        """Return the folder of what a device is handed."""
+        return self.path / "devices" / checked(name)
+
+    def service(self, name: str) -> Path:
+        """Return the folder of a service of ours."""
+        return self.path / "services" / checked(name)
+
+    def hand_out(self, folder: Path, authority: Authority, issued: Issued) -> None:
+        """Write a certificate with its key, and whom to trust; a password there goes."""
+        write(folder / KEY, issued.key)
+        write(folder / CERTIFICATE, issued.certificate, PUBLIC)
+        write(folder / "ca.crt", authority.certificate, PUBLIC)
+        (folder / PASSWORD).unlink(missing_ok=True)
+        self._hash(folder.name).unlink(missing_ok=True)
+
+    def hand_out_password(self, name: str, authority: Authority) -> None:
+        """Make a password for a device, write it for the device and its hash for the broker."""
+        password = passwords.make()
+        folder = self.device(name)
+        write(folder / PASSWORD, password.encode())
+        write(folder / "ca.crt", authority.certificate, PUBLIC)
+        write(self._hash(name), msgspec.json.encode(asdict(passwords.hashed(password))))
+        write(self._untold(name), b"")
+        for file in (CERTIFICATE, KEY):
+            (folder / file).unlink(missing_ok=True)
+
+    def forget(self, name: str) -> None:
+        """Remove what was handed to a principal that is revoked."""
+        for file in (CERTIFICATE, KEY, PASSWORD):
+            (self.device(name) / file).unlink(missing_ok=True)
+        self._hash(name).unlink(missing_ok=True)
+        self.told(name)
+
+    def ensure_service(self, name: str) -> Tls:
+        """Return a service's identity; it is made where it is not there."""
+        authority = self.authority()
+        folder = self.service(name)
+        if not (folder / KEY).exists() or not (folder / CERTIFICATE).exists():
+            self.hand_out(folder, authority, authority.issue(name, SERVICE_DAYS))
+        return tls_of(folder)
+
+    def services(self) -> list[str]:
+        """Return the names of our services that hold an identity."""
+        return sorted(path.name for path in (self.path / "services").glob("*") if path.is_dir())
+
+    def ensure_server(self, hosts: Sequence[str]) -> Path:
+        """Make the broker's certificate for these names; return the broker's folder."""
+        authority, folder = self.authority(), self.path / "broker"
+        names = folder / "names"
+        wanted = "\n".join(hosts).encode()
+        there = (folder / "server.key").exists() and names.exists()
+        if not there or names.read_bytes() != wanted:
+            issued = authority.issue_server(hosts, SERVICE_DAYS)
+            write(folder / "server.key", issued.key)
+            write(folder / "server.crt", issued.certificate, PUBLIC)
+            write(names, wanted, PUBLIC)
+        for name in ("ca.crt", "ca.crl"):
+            write(folder / name, (self.path / name).read_bytes(), PUBLIC)
+        return folder
+
+    def passwords(self, names: Iterable[str]) -> dict[str, Hashed]:
+        """
+        Return the hashes of those that log in by password.
+
+        Raises
+        ------
+        InputError
+            When one is missing or spoilt: the broker would lock its device out.
+        """
+        found = {}
+        for name in names:
+            path = self._hash(name)
+            try:
+                found[name] = _decoder.decode(path.read_bytes())
+            except (OSError, msgspec.MsgspecError) as error:
+                raise InputError(
+                    f"{path}: the password of {name!r} cannot be read: {error}; restore the "
+                    f"folder, or `tonne registry issue-credentials {name} --password --renew`"
+                ) from error
+        return found
+
+    def untold(self) -> list[str]:
+        """Return whose password was made and no running broker was told of yet."""
+        return sorted(path.stem for path in (self.path / "hashes").glob("*.untold"))
+
+    def told(self, name: str) -> None:
+        """Note that the broker knows a password."""
+        self._untold(name).unlink(missing_ok=True)
+
+    def _untold(self, name: str) -> Path:
+        return self.path / "hashes" / f"{checked(name)}.untold"
+
+    def _hash(self, name: str) -> Path:
+        return self.path / "hashes" / f"{checked(name)}.json"
+
+
+def tls_of(folder: Path) -> Tls:
+    """Return the identity that a handed-out folder holds."""
+    return Tls(folder / "ca.crt", folder / CERTIFICATE, folder / KEY)

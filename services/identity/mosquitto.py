@@ -1,0 +1,194 @@
+"""
+mosquitto 2.0's configuration and its dynamic-security file.
+
+The plugin rather than an ACL file, because ACL files do not check SUBSCRIBE: any
+device could join a shared subscription and take half the stream.  The plugin of 2.0
+knows no patterns with a user name, so each principal has a role of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from services.identity.principals import Principal
+
+PLUGIN = "/usr/lib/{arch}-linux-gnu/mosquitto_dynamic_security.so"
+SECURITY = "dynamic-security.json"
+CONTROL = "$CONTROL/dynamic-security/v1"
+_CONFIG = """\
+# Written by tonne for mosquitto 2.0.  Files are looked for in the folder where
+# mosquitto is started.
+
+# Options below hold for all listeners, and who may do what is one file for all.
+per_listener_settings false
+# Nobody without an identity.
+allow_anonymous false
+# Who may do what.  It checks SUBSCRIBE too, which acl_file does not: with that, a device
+# could take half of all readings by joining a shared subscription.
+plugin {plugin}
+plugin_opt_config_file {security}
+
+# By certificate.  There is no listener without TLS.
+listener {port} {host}
+protocol mqtt
+cafile ca.crt
+certfile server.crt
+keyfile server.key
+# Revoked certificates; read again on SIGHUP.
+crlfile ca.crl
+require_certificate true
+# The certificate's common name is who it is, whatever user name it gives.
+use_identity_as_username true
+# Its client id is forced to that name too: by another's id a device could wipe that
+# one's session, with all that waits in it.
+use_username_as_clientid true
+tls_version tlsv1.2
+max_connections {connections}
+# QoS 2 costs two more packets and promises no more than receipts do.
+max_qos 1
+{passwords}
+# A client without an id gets none made up.
+allow_zero_length_clientid false
+# A longer packet ends the connection, which its sender notices; message_size_limit would
+# acknowledge what it drops.
+max_packet_size {packet}
+# Above every client's own: 2.0.21 wrongly expires clients whose keep-alive equals this.
+max_keepalive 600
+# How much tonne may hold unacknowledged.
+max_inflight_messages 20000
+# A full queue loses acknowledged messages in silence, so it is large: a pipeline that is
+# away for a day finds every message again.  0 for "unlimited" has a bug in 2.0.21 that
+# disconnects whoever's publish is refused.
+max_queued_messages 5000000
+max_queued_bytes 4294967296
+# Births and wills say of now; they need not wait for anyone.
+queue_qos0_messages false
+# {retain_why}
+retain_available {retain}
+# A session is kept for this long without its client.
+persistent_client_expiration 30d
+
+persistence true
+persistence_location {data}
+# Once a second: what a crash of the broker loses is sent again until its receipt.
+autosave_interval 1
+autosave_on_changes false
+
+log_dest {log}
+log_type error
+log_type warning
+log_type notice
+# Who came and who was turned away; `tonne devices knocks` reads it.
+connection_messages true
+log_timestamp_format %Y-%m-%dT%H:%M:%SZ
+"""
+_PASSWORDS = """
+# By user name and password, for devices that can hold no certificate; over TLS all the same.
+listener {port} {host}
+protocol mqtt
+certfile server.crt
+keyfile server.key
+use_username_as_clientid true
+tls_version tlsv1.2
+max_connections {connections}
+max_qos 1
+"""
+_NO_RETAIN = "Nothing of tonne's is retained; what a device retains would come anew each time."
+_RETAIN = "A Sparkplug host's STATE is retained."
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """
+    Where and how the broker listens.
+
+    `password_port` is None where every principal shows a certificate; `connections`
+    is the most at once, on each port.
+    """
+
+    host: str
+    port: int
+    password_port: int | None = None
+    connections: int = 20_000
+    sparkplug: bool = False
+    data: str = "./"
+    log: str = "file mosquitto.log"
+    packet: int = 2_097_152
+    arch: str = "x86_64"
+
+
+def config(at: Listening) -> str:
+    """Return mosquitto.conf, every option with its reason."""
+    passwords = ""
+    if at.password_port is not None:
+        passwords = _PASSWORDS.format(
+            port=at.password_port, host=at.host, connections=at.connections
+        )
+    return _CONFIG.format(
+        plugin=PLUGIN.format(arch=at.arch),
+        security=SECURITY,
+        port=at.port,
+        host=at.host,
+        connections=at.connections,
+        passwords=passwords,
+        packet=at.packet,
+        retain_why=_RETAIN if at.sparkplug else _NO_RETAIN,
+        retain="true" if at.sparkplug else "false",
+        data=at.data,
+        log=at.log,
+    )
+
+
+def role_of(principal: Principal) -> dict[str, Any]:
+    """Return the role of one principal, as the plugin's file and its commands have it."""
+    send = [*principal.publish]
+    hear = [*principal.subscribe]
+    if principal.controls:
+        send.append("$CONTROL/dynamic-security/#")
+        hear.append("$CONTROL/dynamic-security/#")
+    acls = [_acl("publishClientSend", topic) for topic in send]
+    acls += [_acl("publishClientReceive", t) for t in hear if not t.startswith("$share/")]
+    acls += [_acl("subscribePattern", topic) for topic in hear]
+    return {"rolename": principal.name, "acls": acls}
+
+
+def client_of(principal: Principal) -> dict[str, Any]:
+    """Return the client entry of one principal, for the plugin's file."""
+    entry: dict[str, Any] = {
+        "username": principal.name,
+        "roles": [{"rolename": principal.name}],
+    }
+    if principal.password is not None:
+        held = principal.password
+        entry |= {
+            "password": held.pbkdf2_sha512,
+            "salt": held.salt,
+            "iterations": held.iterations,
+        }
+    return entry
+
+
+def security(principals: Iterable[Principal]) -> bytes:
+    """Return dynamic-security.json: what no role allows is denied."""
+    known = list(principals)
+    document = {
+        "defaultACLAccess": {
+            "publishClientSend": False,
+            "publishClientReceive": False,
+            "subscribe": False,
+            "unsubscribe": True,
+        },
+        "clients": [client_of(one) for one in known],
+        "groups": [],
+        "roles": [role_of(one) for one in known],
+    }
+    return json.dumps(document, indent=1).encode()
+
+
+def _acl(kind: str, topic: str) -> dict[str, Any]:
+    return {"acltype": kind, "topic": topic, "priority": 0, "allow": True}

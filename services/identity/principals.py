@@ -1,0 +1,146 @@
+"""
+What each principal may do at a broker: write and read below its own name, and no more.
+
+A device or gateway writes its telemetry and status, reads its receipts, and writes
+the topics of the fleet's own that the registry gives to it.  Services of ours have
+names that no device may have.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest.errors import InputError
+from ingest.mqtt.templates import parse
+from ingest.mqtt.topics import PREFIX, STATUS, receipt_topic
+from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from services.identity.passwords import Hashed
+    from services.registry.entries import Device
+
+NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+# names of ours, which no device may have: its certificate would be ours
+PIPELINE, ADMIN = "tonne", "tonne-admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """
+    Who may connect, and the topic filters that it may publish to and subscribe to.
+
+    `password` is None for one that shows a certificate; `controls` says that it may
+    change what others may do.
+    """
+
+    name: str
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    password: Hashed | None = None
+    controls: bool = False
+
+
+def checked(name: str) -> str:
+    """
+    Return a name that both brokers hold apart from every other.
+
+    Raises
+    ------
+    InputError
+        When it has other characters: RabbitMQ takes "." and "/" for the same.
+    """
+    if not NAME.match(name):
+        raise InputError(
+            f"{name!r} cannot be a principal: letters, digits, _ and - only, at most 64; "
+            "give the device another id"
+        )
+    return name
+
+
+def is_ours(name: str) -> bool:
+    """Whether a name is kept for services: `tonne`, and all that begins with `tonne-`."""
+    return name == PIPELINE or name.startswith(f"{PIPELINE}-")
+
+
+def speaker(device: Device) -> str:
+    """Return the principal that speaks for a device."""
+    return device.gateway or device.id
+
+
+def service(name: str, topics: Sequence[str] = (), *, sparkplug: bool = False) -> Principal:
+    """Return one of our own: it hears all telemetry and tells receipts.
+
+    `tonne-admin` changes who may do what, and sends dead letters again.
+    """
+    if checked(name) == ADMIN:
+        written = (f"{PREFIX}+/telemetry", f"{PREFIX}+/+/telemetry", *topics)
+        return Principal(name, written, (), controls=True)
+    told = [receipt_topic("+")]
+    heard = [f"{PREFIX}+/telemetry", f"{PREFIX}+/+/telemetry", STATUS, *topics]
+    if sparkplug:
+        heard += SPARKPLUG
+        told += ["spBv1.0/+/NCMD/+", "spBv1.0/STATE/+"]
+    shared = [f"$share/+/{topic}" for topic in heard]
+    return Principal(name, tuple(told), (*heard, *shared))
+
+
+def field(
+    devices: Iterable[Device],
+    templates: Sequence[str],
+    passwords: Mapping[str, Hashed],
+    enrolled: Iterable[str],
+    *,
+    sparkplug: bool = False,
+) -> list[Principal]:
+    """
+    Return the devices and gateways that hold a credential, with what is theirs.
+
+    Parameters
+    ----------
+    devices : iterable of Device
+        Of the registry; those behind a gateway are the gateway's to speak for.
+    templates : sequence of str
+        Topics of the fleet's own.
+    passwords : mapping of str to Hashed
+        Of those that log in by password.
+    enrolled : iterable of str
+        Principals with a credential in use.
+    """
+    own: dict[str, list[str]] = {}
+    for device in devices:
+        topics = own.setdefault(speaker(device), [])
+        topics += (_filled(text, device) for text in templates)
+    return [
+        Principal(
+            name,
+            (*_telemetry(name, sparkplug=sparkplug), *dict.fromkeys(own.get(name, ()))),
+            (receipt_topic(name), *(_commands(name) if sparkplug else ())),
+            passwords.get(name),
+        )
+        for name in sorted(map(checked, enrolled))
+    ]
+
+
+def _telemetry(name: str, *, sparkplug: bool) -> list[str]:
+    found = [f"{PREFIX}{name}/{what}" for what in ("telemetry", "+/telemetry", "status")]
+    if sparkplug:
+        found += (f"spBv1.0/+/{kind}/{name}" for kind in ("NBIRTH", "NDATA", "NDEATH"))
+        found += (f"spBv1.0/+/{kind}/{name}/+" for kind in ("DBIRTH", "DDATA", "DDEATH"))
+    return found
+
+
+def _commands(name: str) -> tuple[str, ...]:
+    return (f"spBv1.0/+/NCMD/{name}", f"spBv1.0/+/DCMD/{name}/+", "spBv1.0/STATE/+")
+
+
+def _filled(text: str, device: Device) -> str:
+    """Return a template's topic for one device; what stays open is any level."""
+    names = {"device": device.id, "site": device.site, "gateway": device.gateway or "+"}
+    return "/".join(
+        names.get(level.strip("{}"), level) if level.startswith("{") else level
+        for level in parse(text).levels
+    )

@@ -1,0 +1,109 @@
+"""Credentials on record: what was issued to whom, and what was revoked, when and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+Kind = Literal["certificate", "password"]
+_COLUMNS = "principal, kind, serial, fingerprint, issued, expires, revoked, reason"
+_IN_USE = "revoked IS NULL AND (expires IS NULL OR expires > now())"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What is on record of one credential; a password has no serial and does not expire."""
+
+    principal: str
+    kind: Kind
+    serial: str | None
+    fingerprint: str | None
+    issued: datetime
+    expires: datetime | None
+    revoked: datetime | None
+    reason: str | None
+
+
+def lock(conn: Connection[TupleRow]) -> None:
+    """Let one process at a time issue and revoke, to the transaction's end."""
+    conn.execute("LOCK TABLE credential IN SHARE ROW EXCLUSIVE MODE")
+
+
+def in_use(conn: Connection[TupleRow]) -> dict[str, Credential]:
+    """Return the newest credential in use of each principal that has one."""
+    rows = conn.execute(
+        f"SELECT DISTINCT ON (principal) {_COLUMNS} FROM credential WHERE {_IN_USE}"
+        " ORDER BY principal, id DESC"
+    )
+    return {row[0]: Credential(*row) for row in rows}
+
+
+def all_of(conn: Connection[TupleRow], principals: Sequence[str]) -> list[Credential]:
+    """Return everything on record of some principals (of all, if none is named), oldest first."""
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM credential WHERE %(all)s OR principal = ANY(%(names)s)"
+        " ORDER BY id",
+        {"all": not principals, "names": list(principals)},
+    )
+    return [Credential(*row) for row in rows]
+
+
+def record(
+    conn: Connection[TupleRow],
+    issued: Iterable[tuple[str, Kind, str | None, str | None, datetime | None]],
+    author: str,
+) -> None:
+    """Put new credentials on record: principal, kind, serial, fingerprint, end."""
+    conn.cursor().executemany(
+        "INSERT INTO credential (principal, kind, serial, fingerprint, expires, author)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        [(*row, author) for row in issued],
+    )
+
+
+def revoke(
+    conn: Connection[TupleRow],
+    principal: str,
+    author: str,
+    reason: str,
+    *,
+    kind: Kind | None = None,
+    but_newest: bool = False,
+) -> int:
+    """
+    Revoke what a principal holds; return how many credentials that was.
+
+    Parameters
+    ----------
+    kind : str, optional
+        Only those of this kind.
+    but_newest : bool
+        Leave the one that was issued last.
+    """
+    done = conn.execute(
+        "UPDATE credential SET revoked = now(), revoked_by = %(author)s, reason = %(reason)s"
+        " WHERE principal = %(principal)s AND revoked IS NULL"
+        " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
+        " AND NOT (%(but)s"
+        " AND id = (SELECT max(id) FROM credential WHERE principal = %(principal)s))",
+        {
+            "author": author, "reason": reason, "principal": principal, "kind": kind,
+            "but": but_newest,
+        },
+    )  # fmt: skip
+    return done.rowcount
+
+
+def revoked_certificates(conn: Connection[TupleRow]) -> list[tuple[str, datetime]]:
+    """Return serials of revoked certificates that would still be valid, and since when."""
+    return conn.execute(
+        "SELECT serial, revoked FROM credential WHERE revoked IS NOT NULL AND serial IS NOT NULL"
+        " AND expires > now() ORDER BY id"
+    ).fetchall()

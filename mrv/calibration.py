@@ -113,6 +113,12 @@ def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) ->
     ]
 
 
+def class_percent(accuracy_class: str | None) -> Fraction | None:
+    """Maximum permissible error of an accuracy class [%]; None where it is no known class."""
+    text = _CLASS_PERCENT.get(accuracy_class or "")
+    return None if text is None else Fraction(text)
+
+
 def error_percent(calibration: Calibration, quantity: str) -> Fraction:
     """Maximum permissible error of a certificate, of its class, or the default. [%]."""
     if calibration.max_error_percent is None:

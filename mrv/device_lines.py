@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mrv.rounding import Mode
 
 _PLACES = 6
+CALIBRATION = "calibration"
 _RULES = {
     "baseline": "baseline side: counted as zero",
     "project": "project side: charged at the highest plausible rate",
@@ -150,6 +151,7 @@ def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
                 device=one.device.id,
                 start_us=charge.span.first * INTERVAL_US,
                 end_us=charge.span.last * INTERVAL_US,
+                kind=CALIBRATION,
                 reason=charge.span.reason,
                 percent=decimal_text(charge.span.percent, _PLACES, "up"),
                 quantity=decimal_text(charge.quantity, _PLACES, "up"),
@@ -162,7 +164,7 @@ def _own_use(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
         if part.own:
             share = part.own / part.metered * 100 if part.metered else Fraction(100)
             reason = f"{one.needs.less} of the same meter in {part.year}, with its gaps"
-            yield _whole(one, reason, share, part.own, pricing.rate(one, part.year))
+            yield _whole(one, "own use", reason, share, part.own, pricing.rate(one, part.year))
 
 
 def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
@@ -170,17 +172,18 @@ def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
         if part.above:
             share = part.above / (part.metered - part.deducted - part.own) * 100
             reason = f"above the design of {part.year}: {one.needs.cap and one.needs.cap[0]}"
-            yield _whole(one, reason, share, part.above, pricing.rate(one, part.year))
+            yield _whole(one, "design", reason, share, part.above, pricing.rate(one, part.year))
 
 
 def _whole(
-    one: Monitored, reason: str, percent: Fraction, quantity: Fraction, rate: Fraction
+    one: Monitored, kind: str, reason: str, percent: Fraction, quantity: Fraction, rate: Fraction
 ) -> Deduction:
     """One deduction over all of the device's service."""
     return Deduction(
         device=one.device.id,
         start_us=one.service.first * INTERVAL_US,
         end_us=(one.service.first + one.service.intervals) * INTERVAL_US,
+        kind=kind,
         reason=reason,
         percent=decimal_text(percent, _PLACES, "up"),
         quantity=decimal_text(quantity, _PLACES, "up"),

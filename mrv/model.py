@@ -75,7 +75,7 @@ class RoleNeeds:
     a plant's meter imports.  `cap` names the project's parameter that says how much
     all devices of the role may count for in a year, and how many base units one of
     its units is.  `symbol` and `source` are what the methodology calls the quantity,
-    and where it is read.
+    and where it is read; `frequency` is how often it asks for it.
     """
 
     classes: tuple[str, ...]
@@ -87,6 +87,7 @@ class RoleNeeds:
     symbol: str = ""
     source: str = ""
     less: str = ""
+    frequency: str = ""
 
     @property
     def quantities(self) -> tuple[str, ...]:

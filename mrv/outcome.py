@@ -108,6 +108,7 @@ class Deduction:
     device: str
     start_us: int
     end_us: int
+    kind: str
     reason: str
     percent: str
     quantity: str
@@ -180,11 +181,45 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What the project design expected, pro rata of a year of 365 days, and what came."""
+    """
+    What was expected, pro rata of the period's length, and what came.
 
+    `basis` is `design`, a year of 365 days, or the statement of another period.
+    """
+
+    basis: str
     what: str
     expected: str
     actual: str
+    difference_percent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CrossCheck:
+    """
+    What meters say, held against another witness of the same energy. [base unit]
+
+    `ours` and `theirs` are of the time that both witness, `coverage` its share of
+    the span.  `effect_t` is by how much the reduction would be too high if the other
+    one were right, negative where too low.  `holds` is None where nothing could be
+    compared; `detail` says why.
+    """
+
+    kind: str
+    against: str
+    devices: tuple[str, ...]
+    quantity: str
+    unit: str
+    from_us: int
+    to_us: int
+    coverage: str
+    ours: str
+    theirs: str
+    difference_percent: str | None
+    tolerance_percent: str
+    effect_t: str
+    holds: bool | None
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +252,4 @@ class PeriodResult:
     parameters: tuple[ParameterUse, ...]
     applicability: tuple[Finding, ...]
     comparisons: tuple[Comparison, ...]
+    cross_checks: tuple[CrossCheck, ...]

@@ -15,6 +15,7 @@ import numpy as np
 from ingest.model import INTERVAL_US
 from mrv.acceptance import accepted, condition, parameters_of
 from mrv.calendar import local_date, year_us, years
+from mrv.crosscheck import Rows, cross_checks
 from mrv.design import capped
 from mrv.device_lines import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.errors import PeriodError
@@ -33,6 +34,7 @@ from mrv.presentation import (
     totals,
     vintages,
 )
+from mrv.project import Besides
 from mrv.rounding import UG_PER_T, to_integer
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def close(
     to_us: int,
     factors: Factors,
     carried_ug: int = 0,
+    besides: Besides | None = None,
 ) -> PeriodResult:
     """
     Close a monitoring period.
@@ -74,6 +77,8 @@ def close(
     carried_ug : int
         What earlier periods left below zero (`PeriodResult.carry_ug`), 0 or
         negative. [ug CO2e]
+    besides : Besides, optional
+        Check meters, invoices and other periods to hold it against.
 
     Raises
     ------
@@ -84,15 +89,17 @@ def close(
     """
     _check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
+    besides = besides or Besides()
     methodology = find(project.methodology, project.version)
     where = f"project {project.id}: parameters"
     names = accepted(project.parameters, where)
     parameters = parameters_of(methodology, project.parameters, where)
     ledger = Ledger(factors)
+    edges = years(from_us, to_us, project.timezone)
     monitored = capped(
         monitor_all(project, methodology, fleet, calibrations, rows, (from_us, to_us)),
         parameters,
-        years(from_us, to_us, project.timezone),
+        edges,
         project.timezone,
     )
     parts = _parts_of_years(methodology, from_us, to_us, project.timezone)
@@ -125,7 +132,10 @@ def close(
             *findings(methodology.applicability, _candidate(project, parameters, monitored)),
             *filter(None, [condition(ledger.used(), names)]),
         ),
-        comparisons=comparisons(project.expected, monitored, total, to_us - from_us),
+        comparisons=comparisons(
+            project.expected, monitored, total, to_us - from_us, besides.earlier
+        ),
+        cross_checks=tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing)),
     )
 
 

@@ -38,12 +38,17 @@ if TYPE_CHECKING:
     from mrv.inputs import Inputs
     from mrv.model import Candidate, Check, Factor, Methodology, Reductions
     from mrv.monitored import Monitored
+    from mrv.project import Earlier
     from mrv.rounding import Mode
     from mrv.specs import ParameterSpec
 
 _PLACES = 6
 _YEAR_US = 365 * 86_400_000_000
 _KWH = 1000
+# What a comparison rests on, if not on a statement of another period.
+DESIGN = "design"
+# As registry files name it, in the order of the comparisons.
+_DESIGN = ("energy_kwh_per_year", "reduction_t_per_year")
 
 
 def amount(tonnes: Fraction, mode: Mode) -> Amount:
@@ -136,26 +141,41 @@ def comparisons(
     monitored: Sequence[Monitored],
     net: Reductions,
     period_us: int,
+    earlier: Sequence[Earlier] = (),
 ) -> tuple[Comparison, ...]:
-    """What the project design expected for so long, beside what came."""
+    """What the project design and other periods let expect for so long, beside what came."""
     energy = sum(
         p.metered
         for m in monitored
         for p in m.parts
         if QUANTITIES[QUANTITY_INDEX[m.needs.quantity]].unit == "Wh"
     )
-    actual = {
-        "energy_kwh_per_year": ("energy [kWh]", Fraction(energy, _KWH)),
-        "reduction_t_per_year": ("reduction [t]", net.reduction_t),
-    }
-    return tuple(
-        Comparison(
-            what,
-            decimal_text(exact(expected[key], key) * period_us / _YEAR_US, _PLACES, "half_even"),
-            decimal_text(value, _PLACES, "down"),
-        )
-        for key, (what, value) in actual.items()
+    actual = {"energy [kWh]": Fraction(energy, _KWH), "reduction [t]": net.reduction_t}
+    design = dict(zip(_DESIGN, actual, strict=True))
+    found = [
+        _comparison(DESIGN, what, exact(expected[key], key) * period_us / _YEAR_US, actual[what])
+        for key, what in design.items()
         if expected.get(key) is not None
+    ]
+    for one in earlier:
+        share = Fraction(period_us, one.to_us - one.from_us)
+        before = dict(zip(actual, (Fraction(one.energy_wh, _KWH), one.reduction_t), strict=True))
+        found += [
+            _comparison(one.statement, what, before[what] * share, value)
+            for what, value in actual.items()
+            if energy or one.energy_wh or what != "energy [kWh]"
+        ]
+    return tuple(found)
+
+
+def _comparison(basis: str, what: str, expected: Fraction, actual: Fraction) -> Comparison:
+    difference = (actual - expected) / abs(expected) * 100 if expected else None
+    return Comparison(
+        basis,
+        what,
+        decimal_text(expected, _PLACES, "half_even"),
+        decimal_text(actual, _PLACES, "down"),
+        None if difference is None else decimal_text(difference, 2, "half_even"),
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
     from decimal import Decimal
+    from fractions import Fraction
 
     from ingest.model import Device
     from mrv.model import Side
@@ -87,3 +88,72 @@ def service_intervals(
     if side == "baseline":
         return -(-begin // INTERVAL_US), end // INTERVAL_US
     return begin // INTERVAL_US, -(-end // INTERVAL_US)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """
+    What another statement of the project says, for comparison.
+
+    `energy_wh` is what its meters of energy metered, `reduction_t` its reduction.
+    """
+
+    statement: str
+    from_us: int
+    to_us: int
+    energy_wh: int
+    reduction_t: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Besides:
+    """What a period is held against beside its own readings."""
+
+    meters: tuple[CheckMeter, ...] = ()
+    invoices: tuple[Invoice, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckMeter:
+    """A meter that counts the energy of a main one again; they may differ by `percent`."""
+
+    main: str
+    check: str
+    percent: Decimal | int
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """
+    What a document says was bought or sold (monitoring option B), half-open.
+
+    Attributes
+    ----------
+    id : str
+        Within the registry.
+    issuer, number : str
+        Who wrote it, and the number that stands on it.
+    devices : tuple of str
+        Main meters whose energy it is about, together.
+    quantity : str
+        `energy_export`, `energy_import` or another that registers count.
+    value : int
+        In whole base units of the quantity.
+    percent : Decimal or int
+        By how much the meters may differ from it.
+    sha256 : str or None
+        Of the document itself, kept elsewhere.
+    """
+
+    id: str
+    issuer: str
+    number: str
+    issued: date
+    devices: tuple[str, ...]
+    quantity: str
+    from_us: int
+    to_us: int
+    value: int
+    percent: Decimal | int
+    sha256: str | None = None

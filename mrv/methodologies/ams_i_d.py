@@ -124,6 +124,7 @@ METHODOLOGY = Methodology(
             symbol="EG_PJ,y",
             source="export less import register of the meter at the grid",
             less="energy_import",
+            frequency="hourly or finer",
         ),
     },
     parameters={

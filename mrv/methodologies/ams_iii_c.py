@@ -181,6 +181,7 @@ METHODOLOGY = Methodology(
             "project",
             symbol="EC",
             source="AC import register of the charger",
+            frequency="every session and daily",
         ),
         "vehicle": RoleNeeds(
             ("vehicle",),
@@ -189,6 +190,7 @@ METHODOLOGY = Methodology(
             cap=("service_km_per_year", _M_PER_KM),
             symbol="DD_i,y",
             source="odometer",
+            frequency="daily",
         ),
     },
     parameters={

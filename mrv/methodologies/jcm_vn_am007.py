@@ -97,6 +97,7 @@ METHODOLOGY = Methodology(
             params={"case": _CASE},
             symbol=_GENERATION.symbol,
             source=_GENERATION.source,
+            frequency=_GENERATION.frequency,
         )
     },
     parameters={},

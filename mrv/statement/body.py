@@ -12,15 +12,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mrv import canonical
 from mrv.calendar import local_text, utc_text
 from mrv.methodologies import find
+from mrv.monitoring import version_out
+from mrv.presentation import DESIGN
 from mrv.statement.case import identifier
+from mrv.statement.conformity import condition, planned
+from mrv.statement.earlier import difference, figures
 from mrv.statement.plan import calibration_out
 from mrv.statement.status import status_entry
+from mrv.statement.witnesses import cross_check_out, indicated, readings_out
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mrv.monitoring import Version
     from mrv.outcome import (
         Amount,
+        Comparison,
         Coverage,
         Deduction,
         DeviceOutcome,
@@ -31,7 +41,6 @@ if TYPE_CHECKING:
         Totals,
     )
     from mrv.statement.case import Case
-    from mrv.statement.scan import Reach
 
 # The second context gives meaning to words that the first does not define.
 CONTEXT = (
@@ -69,7 +78,7 @@ def compose(case: Case, label: Label) -> dict[str, Any]:
     """
     result = case.result
     name = identifier(result.project, result.from_us, result.to_us, result.timezone, label.sequence)
-    return {
+    body = {
         "@context": list(CONTEXT),
         "id": f"{URN}{name}",
         "type": list(TYPES),
@@ -77,6 +86,7 @@ def compose(case: Case, label: Label) -> dict[str, Any]:
         "credentialStatus": status_entry(result.project, name),
         "credentialSubject": _subject(case, label, name),
     }
+    return _with_difference(body, case.plan.corrected)
 
 
 def _subject(case: Case, label: Label, name: str) -> dict[str, Any]:
@@ -111,21 +121,54 @@ def _subject(case: Case, label: Label, name: str) -> dict[str, Any]:
         "gwp": dict(GWP),
         "factors": [_factor(f) for f in result.factors],
         "fixedParameters": [_fixed(p) for p in result.parameters],
+        "monitoringPlan": [_version(v) for v in case.plan.versions],
         "monitoredParameters": [_parameter(case, d) for d in result.devices],
         "coverage": result.covered_share,
         "gaps": [_gap(g) for g in result.gaps],
         "deductions": [_deduction(d) for d in result.deductions],
         "applicability": [
-            {"clause": f.clause, "holds": f.holds, "detail": f.detail} for f in result.applicability
+            {"clause": f.clause, "holds": f.holds, "detail": f.detail}
+            for f in (*result.applicability, condition(case.plan, result))
         ],
-        "comparisons": [
-            {"what": c.what, "expected": c.expected, "actual": c.actual} for c in result.comparisons
+        "comparisons": [_comparison(c) for c in result.comparisons if c.basis == DESIGN],
+        "otherPeriods": [
+            {"statement": c.basis, **_comparison(c)}
+            for c in result.comparisons
+            if c.basis != DESIGN
         ],
+        "crossChecks": [cross_check_out(c, case) for c in result.cross_checks],
+        "materiality": indicated(result).to_json(),
         "digests": case.digests(),
         "codeVersion": label.code_version,
         "supersedes": None
         if label.supersedes is None
         else {"statement": label.supersedes, "reason": label.reason},
+    }
+
+
+def _with_difference(body: dict[str, Any], corrected: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Say in a correction what it changes of the statement that it replaces."""
+    replaces = body["credentialSubject"]["supersedes"]
+    if replaces is not None and corrected is not None:
+        replaces["difference"] = difference(corrected, figures(body, by_device=True))
+    return body
+
+
+def _version(one: Version) -> dict[str, Any]:
+    return {
+        "version": one.name,
+        "from": one.begins.isoformat(),
+        "responsible": one.responsible,
+        "sha256": canonical.sha256_hex(canonical.encode(version_out(one))),
+    }
+
+
+def _comparison(one: Comparison) -> dict[str, Any]:
+    return {
+        "what": one.what,
+        "expected": one.expected,
+        "actual": one.actual,
+        "difference_percent": one.difference_percent,
     }
 
 
@@ -222,28 +265,22 @@ def _parameter(case: Case, one: DeviceOutcome) -> dict[str, Any]:
             "replacements": one.replacements,
         },
         "calibrations": [calibration_out(c) for c in certificates],
-        "readings": _readings(case.reaches[case.fleet.by_id[one.device]]),
-        "coverage": _coverage(one.coverage),
+        "plan": planned(case.plan, one.role, one.device),
+        "readings": readings_out(case.reaches[case.fleet.by_id[one.device]]),
+        "coverage": _coverage(one.coverage, one.side),
     }
 
 
-def _readings(one: Reach) -> dict[str, Any]:
-    """How many readings, and how far they reach beyond the period's edges."""
-    return {
-        "count": one.readings,
-        "first": None if one.first_us is None else utc_text(one.first_us),
-        "last": None if one.last_us is None else utc_text(one.last_us),
-        "outsidePeriod": one.outside,
-    }
-
-
-def _coverage(one: Coverage) -> dict[str, str]:
+def _coverage(one: Coverage, side: str) -> dict[str, str]:
+    # on the project side all that is not known has something put in for it
+    substituted = one.unknown_us + one.missing_us if side == "project" else 0
     return {
         "installed_s": _seconds(one.installed_us),
         "measured_s": _seconds(one.measured_us),
         "estimated_s": _seconds(one.estimated_us),
         "unknown_s": _seconds(one.unknown_us),
         "missing_s": _seconds(one.missing_us),
+        "substituted_s": _seconds(substituted),
         "calibrated_s": _seconds(one.calibrated_us),
         "installedShare": one.installed_share,
         "measuredShare": one.measured_share,

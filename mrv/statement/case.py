@@ -68,11 +68,12 @@ class Case:
             self.to_us,
             self.factors,
             self.plan.carried_ug,
+            self.plan.besides(),
         )
 
     @cached_property
     def _scanned(self) -> Scanned:
-        pairs = evidence.monitored(self.plan.project, self.fleet) if self.recheck else None
+        pairs = evidence.monitored(self.plan) if self.recheck else None
         zone = self.plan.project.timezone
         return scan(self.fleet, self.frames, self.from_us, self.to_us, zone, pairs)
 

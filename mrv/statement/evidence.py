@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.model import Fleet
-    from mrv.project import Project
+    from mrv.statement.plan import MonitoringPlan
 
 DAY_US = 86_400_000_000
 BLOCK_ROWS = 65_536
@@ -41,14 +41,16 @@ TABLE = "interval_quantity"
 FIELDS = ("value", "measured_us", "estimated_us", "unknown_us")
 
 
-def monitored(project: Project, fleet: Fleet) -> set[tuple[int, int]]:
-    """Return the (device, quantity) pairs that the project's roles count."""
-    methodology = find(project.methodology, project.version)
-    return {
-        (fleet.by_id[bound.device], QUANTITY_INDEX[quantity])
-        for bound in project.devices
-        for quantity in role_needs(methodology, bound, f"device {bound.device}").quantities
-    }
+def monitored(plan: MonitoringPlan) -> set[tuple[int, int]]:
+    """Return the (device, quantity) pairs that roles count, and those that check them."""
+    methodology = find(plan.project.methodology, plan.project.version)
+    index = {device.id: i for i, device in enumerate(plan.devices)}
+    pairs = set()
+    for bound in plan.project.devices:
+        needs = role_needs(methodology, bound, f"device {bound.device}")
+        pairs |= {(bound.device, quantity) for quantity in needs.quantities}
+        pairs |= {(c.check, needs.quantity) for c in plan.checks if c.main == bound.device}
+    return {(index[name], QUANTITY_INDEX[quantity]) for name, quantity in pairs}
 
 
 def remeter(

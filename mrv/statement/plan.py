@@ -2,8 +2,10 @@
 The monitoring plan of a period: what the registry said of project and meters.
 
 An extract, so that a pack can be checked without the registry: the project and
-its devices of the period, meter swaps, certificates, and what earlier periods
-left below zero.  Numbers with decimals stand as text.
+its devices of the period, meter swaps, certificates, check meters, the versions
+of the monitoring plan in force, invoices, what earlier periods left below zero,
+and the figures of other statements that this one is compared with.  Numbers with
+decimals stand as text; what is empty is left out, but for the oldest keys.
 """
 
 from __future__ import annotations
@@ -12,13 +14,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest.model import Device, Fleet, Replacement
 from mrv.calendar import instant_us, utc_text
 from mrv.canonical import MAX_SAFE_INTEGER
 from mrv.errors import CanonicalError, PeriodError
-from mrv.project import Calibration, Project, ProjectDevice
+from mrv.project import Besides, Calibration, CheckMeter, Invoice, Project, ProjectDevice
+from mrv.statement.besides import besides_in, besides_out, earlier_in
+
+if TYPE_CHECKING:
+    from mrv.monitoring import Version
 
 _DECIMAL = "$decimal"
 
@@ -33,13 +39,22 @@ class MonitoringPlan:
     project : Project
         With the devices that serve it in the period, and no others.
     devices : tuple of Device
-        Those devices, by id; their places are the fleet indices of the evidence.
+        Those devices and their check meters, by id; their places are the fleet
+        indices of the evidence.
     serials : mapping of str to str or None
     calibrations : mapping of str to tuple of Calibration
     carried_ug : int
         What earlier periods left below zero, 0 or negative. [ug CO2e]
     carried_from : str or None
         The statement that left it.
+    checks : tuple of CheckMeter
+    versions : tuple of Version
+        Of the project's own monitoring plan, in force within the period.
+    invoices : tuple of Invoice
+    earlier : tuple of mapping
+        `mrv.statement.earlier.figures` of the period before and of a year before.
+    corrected : mapping or None
+        `mrv.statement.earlier.figures` of the statement that this one replaces.
     """
 
     project: Project
@@ -48,6 +63,15 @@ class MonitoringPlan:
     calibrations: Mapping[str, tuple[Calibration, ...]] = field(default_factory=dict)
     carried_ug: int = 0
     carried_from: str | None = None
+    checks: tuple[CheckMeter, ...] = ()
+    versions: tuple[Version, ...] = ()
+    invoices: tuple[Invoice, ...] = ()
+    earlier: tuple[Mapping[str, Any], ...] = ()
+    corrected: Mapping[str, Any] | None = None
+
+    def besides(self) -> Besides:
+        """Return what the period is held against beside its own readings."""
+        return Besides(self.checks, self.invoices, tuple(map(earlier_in, self.earlier)))
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""
@@ -59,6 +83,7 @@ class MonitoringPlan:
             "project": _project_out(self.project),
             "devices": [self._device_out(device) for device in self.devices],
             "carried": {"ug": str(self.carried_ug), "from": self.carried_from},
+            **{name: listed for name, listed in besides_out(self).items() if listed},
         }
 
     def _device_out(self, device: Device) -> dict[str, Any]:
@@ -115,6 +140,7 @@ def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
             calibrations={d["id"]: tuple(map(_calibration_in, d["calibrations"])) for d in devices},
             carried_ug=int(record["carried"]["ug"]),
             carried_from=record["carried"]["from"],
+            **besides_in(record),
         )
     except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation, PeriodError) as bad:
         raise CanonicalError(

@@ -13,8 +13,9 @@ from mrv.factors.records import book_of, departures, unpublished
 from mrv.rounding import UG_PER_T
 from mrv.statement.body import Label, compose
 from mrv.statement.device_days import intervals_digest
+from mrv.statement.diagram import diagram
 from mrv.statement.evidence import same
-from mrv.verify.pack import check_order
+from mrv.verify.pack import DIAGRAM, check_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,8 @@ def plan_and_factors(subject: Subject) -> str:
         "plan", canonical.encode(canonical.parse(subject.pack.files["plan.json"])), subject
     )
     book = list(book_of(subject.factor_records))
+    if subject.pack.files[DIAGRAM] != diagram(subject.plan).encode():
+        raise CanonicalError(f"{DIAGRAM} is not what plan.json gives when it is drawn")
     _same_digest("factors", canonical.encode(subject.factor_records), subject)
     other = departures(book)
     if other:

@@ -4,7 +4,10 @@ An evidence pack as it was read: the bytes of its documents, its tables as colum
     statement.json       with the operator's proof, once submitted
     verification.json    the verifier's credential, once verified
     findings.json        signed events of the verification's findings, if there are any
-    plan.json            registry extract: project, devices, certificates, meter swaps
+    sampling.json        which device-days the verifier looked at, if a list was drawn
+    plan.json            registry extract: project, devices, certificates, meter swaps,
+                         check meters, monitoring plan, invoices, compared statements
+    diagram.svg          the monitoring diagram, drawn from plan.json
     factors.json         all factors of the kinds that were used
     keys.json            public keys of who signed
     digests.json         ordered leaves under the two roots in the statement
@@ -47,9 +50,10 @@ SEALS, GUIDE, MANIFEST, MANIFEST_RECEIPT = (
     "manifest.json",
     "manifest.txt",
 )
-DOCUMENTS = (PLAN, FACTORS, KEYS, DIGESTS, SEALS, GUIDE, MANIFEST)
-FINDINGS = "findings.json"
-FORMAT = 1
+DIAGRAM = "diagram.svg"
+DOCUMENTS = (PLAN, FACTORS, KEYS, DIGESTS, SEALS, DIAGRAM, GUIDE, MANIFEST)
+FINDINGS, SAMPLING = "findings.json", "sampling.json"
+FORMAT = 2
 INTERVALS, DEAD_LETTERS = "intervals", "dead_letters"
 # What no manifest can hold: itself, and what comes after it.
 UNLISTED = (MANIFEST, MANIFEST_RECEIPT, RECEIPT)

@@ -1,4 +1,4 @@
-"""The step about findings: signed by who may, in their order, and all in the opinion."""
+"""The steps about findings and samples: by whom, in their order, drawn as nobody chose."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signing import verify_proof
 from mrv.statement.credentials import conclusion_of, issuer
 from mrv.statement.findings import SIGNED_BY, fold, read_event
+from mrv.statement.life import check_other
 from mrv.statement.opinion import check_opinion, materiality
-from mrv.verify.pack import FINDINGS
+from mrv.statement.sampling import check_sampling
+from mrv.verify.pack import FINDINGS, SAMPLING
 from mrv.verify.subject import NotApplicableError
 
 if TYPE_CHECKING:
@@ -74,3 +76,18 @@ def _same(records: tuple[Record, ...], verification: Mapping[str, Any], subject:
     if said["misstatements"] != found.to_json():
         raise SignatureError(f"the findings come to {found.to_json()}, not to what is said of them")
     check_opinion(conclusion.opinion, records, found)
+
+
+def sampling(subject: Subject) -> str:
+    """The verifier's list is what its seed draws from this evidence."""
+    subject.needs_evidence()
+    data = subject.pack.files.get(SAMPLING)
+    if data is None:
+        raise NotApplicableError("no sampling list was drawn")
+    document = canonical.parse_object(data)
+    signer = verify_proof(document, subject.ring)
+    if signer.role != "verifier":
+        raise EnrolmentError(f"{document['id']} is signed by {signer.name}, {signer.role}")
+    check_other(verify_proof(subject.statement, subject.ring), signer)
+    first, second, every = check_sampling(document, subject.statement, subject.case, signer)
+    return f"{first} of {every} device-days at random and {second} by risk, drawn again"

@@ -43,6 +43,7 @@ STEPS = (
     Step("claims", figures.claims, "ask the operator to close the period again"),
     Step("manifest", files.manifest, _AGAIN),
     Step("findings", raised.findings, "ask verifier and operator for what they signed"),
+    Step("sampling", raised.sampling, "ask the verifier for the list as it was signed"),
 )
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 

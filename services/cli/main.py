@@ -27,6 +27,8 @@ COMMANDS = {
     "migrate": Entry("services.cli.migrate:migrate", "Bring the database schema up to date."),
     "registry": Entry("services.cli.registry:registry", "Sites, devices and projects."),
     "broker": Entry("services.cli.broker:broker", "A broker that knows who is who."),
+    "plan": Entry("services.cli.plan:plan", "A project's monitoring plan and its diagram."),
+    "invoice": Entry("services.cli.invoice:invoice", "Documents that meters are held against."),
     "run": Entry("services.cli.run:run", "The pipeline: MQTT to TimescaleDB."),
     "topics": Entry("services.cli.topics:topics", "The Kafka topic of bridges and workers."),
     "bridge": Entry("services.cli.bridge:bridge", "Past one machine: MQTT to Kafka."),

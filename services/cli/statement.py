@@ -19,6 +19,7 @@ from services.cli.errors import Exit
 from services.cli.findings import finding
 from services.cli.period import show_closed
 from services.cli.report import report
+from services.cli.sampling import sample
 from services.issuer import close, keys, life
 from services.settings import Settings
 from services.store import statements
@@ -264,6 +265,7 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str) -> None:
 
 statement.add_command(finding)
 statement.add_command(report)
+statement.add_command(sample)
 
 
 @statement.command("status-list")

@@ -16,12 +16,14 @@ from mrv.statement.credentials import conclusion_of, verification_body
 from mrv.statement.findings import SIGNED_BY, add, read_event
 from mrv.statement.life import check_other, check_role, check_step
 from mrv.statement.opinion import REJECTING
+from mrv.statement.sampling import check_sampling
 from mrv.verify.figures import first_difference
 from services.issuer import steps
 from services.issuer.close import snapshot
 from services.issuer.collect import collect
 from services.issuer.evidence import files
 from services.store import evidence, findings, statements
+from services.store import sampling as store_sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,9 +94,15 @@ def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
 
 
 def unmet_conditions(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return the conditions that a statement says do not hold, with what is wrong."""
-    found = document["credentialSubject"]["applicability"]
-    return {one["clause"]: one["detail"] for one in found if not one["holds"]}
+    """Return the conditions and cross-checks that a statement says do not hold, and why."""
+    said = document["credentialSubject"]
+    unmet = {c["clause"]: c["detail"] for c in said["applicability"] if not c["holds"]}
+    return unmet | {
+        f"{c['kind']} {c['against']}": f"{c['difference_percent']} % of"
+        f" {', '.join(c['devices'])}, {c['tolerance_percent']} % allowed; {c['effect_t']} t"
+        for c in said["crossChecks"]
+        if c["holds"] is False
+    }
 
 
 def verification(
@@ -161,7 +169,7 @@ def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
     label = Label(
         stored.sequence, said["codeVersion"], superseded["statement"], superseded["reason"]
     )
-    case = collect(conn, stored.project, stored.from_us, stored.to_us)
+    case = collect(conn, stored.project, stored.from_us, stored.to_us, stored.supersedes)
     where = first_difference(compose(case, label), body)
     if where is not None:
         raise VerificationError(
@@ -203,3 +211,44 @@ def finding(
             steps.take(conn, name, "under_verification", holder, None, principal)
         findings.insert(conn, event, holder, document, principal)
     return event
+
+
+def sampling(
+    conn: Connection[TupleRow],
+    name: str,
+    document: Mapping[str, Any],
+    principal: str | None = None,
+    case: Case | None = None,
+) -> tuple[int, int, int]:
+    """
+    Take a verifier's sampling list; it puts the statement under verification.
+
+    Parameters
+    ----------
+    case : Case, optional
+        The statement's evidence, where it was just collected.
+
+    Returns
+    -------
+    tuple of int
+        How many device-days were drawn at random, by risk, and how many there are.
+
+    Raises
+    ------
+    StatementStateError
+        If a list was drawn before, or the statement is not being verified.
+    SignatureError, EnrolmentError, CanonicalError
+        If it is not what its seed draws, or not signed by a verifier.
+    """
+    with snapshot(conn):
+        have = steps.documents(conn, name)
+        if have.stored.state != "under_verification":
+            check_step(name, have.stored.state, "under_verification")
+        holder = _verifier(conn, have, document, principal)
+        found = check_sampling(
+            document, have.statement, case or recompute(conn, have.stored), holder
+        )
+        if have.stored.state == "submitted":
+            steps.take(conn, name, "under_verification", holder, None, principal)
+        store_sampling.insert(conn, name, holder, document, principal)
+    return found

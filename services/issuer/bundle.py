@@ -29,6 +29,7 @@ from mrv.verify.pack import (
     KEYS,
     MANIFEST,
     PLAN,
+    SAMPLING,
     SEALS,
     STATEMENT,
     VERIFICATION,
@@ -36,7 +37,7 @@ from mrv.verify.pack import (
 )
 from mrv.verify.sealed import readings_root
 from services.issuer import parquet
-from services.store import dead_letters, enrolled, findings, log, seals
+from services.store import dead_letters, enrolled, findings, log, sampling, seals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,6 +89,9 @@ def complete(
     raised = _findings(conn, papers)
     if raised:
         found[FINDINGS] = canonical.legible(raised)
+    drawn = sampling.document(conn, papers.statement["credentialSubject"]["statement"])
+    if drawn is not None:
+        found[SAMPLING] = drawn
     hashes = {name: canonical.sha256_hex(data) for name, data in found.items()}
     return {**found, MANIFEST: manifest_of(hashes)}
 
@@ -101,6 +105,9 @@ def _keys(conn: Connection[TupleRow], papers: Papers, *, logged: bool) -> list[E
     """Keys of who signed, findings too, and of the log that the receipt is of."""
     every = [one.key for one in enrolled.load(conn)]
     signed = {one["issuer"]["id"] for one in _findings(conn, papers)}
+    drawn = sampling.document(conn, papers.statement["credentialSubject"]["statement"])
+    if drawn is not None:
+        signed.add(canonical.parse_object(drawn)["issuer"]["id"])
     more = [key for key in every if key.did in signed and key not in papers.signers]
     log_keys = [key for key in every if key.role == "log"]
     return [*papers.signers, *more, *(log_keys[:1] if logged else [])]

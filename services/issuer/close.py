@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from mrv import canonical
 from mrv.calendar import days, local_date
 from mrv.statement.body import Label, compose
 from mrv.statement.life import check_step
-from services.issuer.collect import collect
+from services.issuer.collect import collect, correcting
 from services.store import archived, statements
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from services.store.statements import Stored
 
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
+CAME_LATER = "evidence that came or changed after issue"
 CODE_VERSION = f"tonne {version('tonne')}"
 
 
@@ -68,7 +69,9 @@ def close_period(
     Close a period and keep its draft.
 
     The same evidence gives the same statement: where the period's last one says
-    the same and still counts, that one is returned, whatever its state.
+    the same and still counts, that one is returned, whatever its state.  Where the
+    period is issued and the evidence is other than it was, the draft is a correction
+    that says what changed.
 
     Parameters
     ----------
@@ -88,12 +91,18 @@ def close_period(
     """
     # before the snapshot, so that it sees what the one before us wrote
     with statements.closing(conn, project), snapshot(conn):
-        case = collect(conn, project, from_us, to_us)
         last = statements.latest(conn, project, from_us, to_us)
+        label = _label(last, supersedes, reason)
+        case = collect(conn, project, from_us, to_us, label.supersedes)
         if last is not None and last.state in _COUNTS:
-            document = compose(case, _label(last, supersedes, reason))
+            document = compose(case, label)
             if canonical.encode(document) == last.body:
                 return Closed(last.id, last.state, document, case.result, new=False)
+        standing = statements.claimed_exactly(conn, project, from_us, to_us)
+        if supersedes is None and standing is not None:
+            supersedes, reason = standing.id, reason or CAME_LATER
+        if supersedes != label.supersedes:
+            case = replace(case, plan=correcting(conn, case.plan, supersedes))
         sequence = 1 if last is None else last.sequence + 1
         document = compose(case, Label(sequence, CODE_VERSION, supersedes, reason))
         statement = document["credentialSubject"]["statement"]
@@ -102,8 +111,10 @@ def close_period(
     return Closed(statement, "draft", document, case.result, new=True)
 
 
-def _label(last: Stored, supersedes: str | None, reason: str | None) -> Label:
+def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> Label:
     """Label of a period's last statement, unless another one is to be replaced."""
+    if last is None:
+        return Label(1, CODE_VERSION, supersedes, reason)
     said = canonical.parse_object(last.body)["credentialSubject"]["supersedes"]
     if supersedes is None and said is not None:
         supersedes, reason = said["statement"], said["reason"]

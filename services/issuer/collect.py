@@ -7,39 +7,57 @@ against the raw readings.  A statement never rests on rows that do not follow.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.model import Frame, IntervalRows
 from mrv import canonical
-from mrv.calendar import instant_us, utc_text
+from mrv.calendar import instant_us, local_date, midnight_us, utc_text
 from mrv.errors import PeriodError
 from mrv.factors.records import book_of
+from mrv.monitoring import in_force
 from mrv.project import Project
 from mrv.statement import evidence
 from mrv.statement.case import Case
+from mrv.statement.earlier import figures
 from mrv.statement.plan import MonitoringPlan, read_plan
-from services.store import periods, registry, statements
+from services.store import monitoring, periods, registry, statements
 from services.store.derived import intervals_of
 from services.store.factors import load_book
 from services.store.periods import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
     from typing import Any
 
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
+    from mrv.monitoring import Version
+    from services.store.statements import Stored
 
 
-def collect(conn: Connection[TupleRow], project_id: str, from_us: int, to_us: int) -> Case:
+def collect(
+    conn: Connection[TupleRow],
+    project_id: str,
+    from_us: int,
+    to_us: int,
+    supersedes: str | None = None,
+) -> Case:
     """
     Collect a period's plan, readings and intervals.
 
     Call it in a REPEATABLE READ transaction: the pipeline goes on meanwhile.
+
+    Parameters
+    ----------
+    supersedes : str, optional
+        The issued statement that this one is to replace.
 
     Raises
     ------
@@ -48,9 +66,9 @@ def collect(conn: Connection[TupleRow], project_id: str, from_us: int, to_us: in
     PeriodError
         If stored intervals do not follow from the readings; says what to run.
     """
-    plan = _plan(conn, project_id, from_us, to_us)
+    plan = plan_of(conn, project_id, from_us, to_us, supersedes)
     fleet = plan.fleet()
-    pairs = evidence.monitored(plan.project, fleet)
+    pairs = evidence.monitored(plan)
     with conn.cursor() as cursor:
         ids = [d.id for d in fleet.devices]
         stored = evidence.select(
@@ -60,27 +78,88 @@ def collect(conn: Connection[TupleRow], project_id: str, from_us: int, to_us: in
     return Case(plan, frames, stored, from_us, to_us, load_book(conn))
 
 
-def _plan(conn: Connection[TupleRow], project_id: str, from_us: int, to_us: int) -> MonitoringPlan:
+def plan_of(
+    conn: Connection[TupleRow],
+    project_id: str,
+    from_us: int,
+    to_us: int,
+    supersedes: str | None = None,
+) -> MonitoringPlan:
+    """Return what the registry says of a project in a period; RegistryError if it is unknown."""
     project = registry.load_project(conn, project_id)
     bound = tuple(
         d for d in project.devices if d.from_us < to_us and (d.to_us is None or d.to_us > from_us)
     )
-    ids = sorted({d.device for d in bound})
+    mains = {d.device for d in bound}
+    checks = monitoring.load_checks(conn, mains)
+    ids = sorted(mains | {c.check for c in checks})
     fleet = registry.load_fleet(conn)
     before = statements.claimed_before(conn, project_id, from_us)
     carried = "0"
     if before is not None:
-        subject = canonical.parse_object(before.body)["credentialSubject"]
-        carried = subject["carried"]["out_ug"]
+        carried = _body(before)["credentialSubject"]["carried"]["out_ug"]
+    days = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
     fields = {name: getattr(project, name) for name in Project.__slots__}
-    return MonitoringPlan(
+    plan = MonitoringPlan(
         project=Project(**{**fields, "devices": bound}),
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
         serials=periods.load_serials(conn, ids),
         calibrations=registry.load_calibrations(conn, ids),
         carried_ug=int(carried),
         carried_from=None if before is None or carried == "0" else before.id,
+        checks=checks,
+        versions=_versions(conn, project_id, *days),
+        invoices=monitoring.load_invoices(conn, project_id, from_us, to_us),
+        earlier=_earlier(conn, project, from_us, to_us, before),
     )
+    return correcting(conn, plan, supersedes)
+
+
+def correcting(
+    conn: Connection[TupleRow], plan: MonitoringPlan, supersedes: str | None
+) -> MonitoringPlan:
+    """Return the plan of a statement that replaces another one, or none."""
+    if supersedes is None:
+        return replace(plan, corrected=None)
+    return replace(
+        plan, corrected=figures(_body(statements.find(conn, supersedes)), by_device=True)
+    )
+
+
+def _versions(
+    conn: Connection[TupleRow], project: str, first: date, last: date
+) -> tuple[Version, ...]:
+    every = monitoring.load_versions(conn).get(project, ())
+    return in_force(every, first, last + timedelta(days=1))
+
+
+def _earlier(
+    conn: Connection[TupleRow],
+    project: Project,
+    from_us: int,
+    to_us: int,
+    before: Stored | None,
+) -> tuple[dict[str, Any], ...]:
+    """Figures of the issued period before, and of the same days a year before."""
+    found = [before]
+    try:
+        edges = [
+            midnight_us(day.replace(year=day.year - 1), project.timezone)
+            for day in (local_date(us, project.timezone) for us in (from_us, to_us))
+        ]
+    except ValueError:  # 29 February has no day a year before
+        edges = []
+    if edges:
+        found.append(statements.claimed_exactly(conn, project.id, *edges))
+    return tuple(
+        figures(_body(one))
+        for i, one in enumerate(found)
+        if one is not None and one not in found[:i]
+    )
+
+
+def _body(stored: Stored) -> dict[str, Any]:
+    return canonical.parse_object(stored.body)
 
 
 def _enough(
@@ -172,18 +251,19 @@ def recollect(
     subject = body["credentialSubject"]
     plan = read_plan(detail["plan"])
     fleet = plan.fleet()
+    said = [(p["device"], p["readings"]) for p in subject["monitoredParameters"]]
+    said += [(c["against"], c["readings"]) for c in subject["crossChecks"] if c["readings"]]
     reach = {
-        fleet.by_id[p["device"]]: Reach(
-            instant_us(p["readings"]["first"], "UTC") - 1,
-            instant_us(p["readings"]["last"], "UTC"),
+        fleet.by_id[device]: Reach(
+            instant_us(readings["first"], "UTC") - 1, instant_us(readings["last"], "UTC")
         )
-        for p in subject["monitoredParameters"]
-        if p["readings"]["count"]
+        for device, readings in said
+        if readings["count"]
     }
     with conn.cursor() as cursor:
         frames = periods.fetch(cursor, fleet, reach)
     begin, end = (instant_us(subject["monitoringPeriod"][e], "UTC") for e in ("from", "to"))
-    pairs = evidence.monitored(plan.project, fleet)
+    pairs = evidence.monitored(plan)
     rows = evidence.remeter(fleet, frames, pairs, begin, end)
     case = Case(plan, frames, rows, begin, end, book_of(detail["factors"]))
     _refuse_other_evidence(case, subject, detail)

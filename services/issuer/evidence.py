@@ -6,7 +6,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from mrv import canonical
-from mrv.verify.pack import DIGESTS, FACTORS, INTERVALS, PLAN
+from mrv.statement.diagram import diagram
+from mrv.verify.pack import DIAGRAM, DIGESTS, FACTORS, INTERVALS, PLAN
 from services.issuer import parquet
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def files(case: Case) -> dict[str, bytes]:
         PLAN: canonical.legible(case.plan.to_json()),
         FACTORS: canonical.legible(case.factor_records),
         DIGESTS: canonical.legible(case.leaves()),
+        DIAGRAM: diagram(case.plan).encode(),
     }
     for frame in case.frames:
         out = BytesIO()

@@ -8,7 +8,7 @@ of the stored body, by an enrolled key of the right role.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import errors
 
@@ -24,10 +24,12 @@ from mrv.statement.credentials import (
 )
 from mrv.statement.life import check_other, check_role, check_step
 from mrv.statement.opinion import REJECTING
+from mrv.statement.sampling import sign_sampling
 from mrv.statement.status import sign_list
 from mrv.verify.pack import MANIFEST
 from services.issuer import accept, bundle, keys
 from services.issuer.accept import unmet_conditions
+from services.issuer.close import snapshot
 from services.issuer.steps import Documents, Signer, documents, may_sign, records
 from services.store import enrolled, evidence, log, registry, statements
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from mrv.keys import EnrolledKey
     from mrv.statement.credentials import Finding
     from mrv.statement.life import State
+    from mrv.statement.sampling import Size
 
 __all__ = [
     "Documents",
@@ -48,6 +51,7 @@ __all__ = [
     "issue",
     "log_signer",
     "revoke",
+    "sample",
     "status_list",
     "submit",
     "unmet_conditions",
@@ -110,6 +114,33 @@ def verify(conn: Connection[TupleRow], statement: str, signer: Signer, finding: 
     found = records(conn, have)
     opinion = sign_verification(have.statement, finding, *signer, now, found)
     return accept.verification(conn, statement, opinion)
+
+
+def sample(
+    conn: Connection[TupleRow], statement: str, signer: Signer, size: Size
+) -> dict[str, Any]:
+    """
+    Draw which device-days the verifier looks at, and sign the list.
+
+    Returns
+    -------
+    dict
+        The signed list.
+
+    Raises
+    ------
+    StatementStateError
+        If a list was drawn before, or the statement is not being verified.
+    """
+    have = documents(conn, statement)
+    if have.stored.state != "under_verification":
+        check_step(statement, have.stored.state, "under_verification")
+    now = may_sign(conn, signer.holder, "verifier", statement)
+    with snapshot(conn):
+        case = accept.recompute(conn, have.stored)
+        document = sign_sampling(have.statement, case, size, *signer, now)
+        accept.sampling(conn, statement, document, case=case)
+    return document
 
 
 def issue(

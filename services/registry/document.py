@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from services.registry import wire
+from services.registry import monitoring, wire
 from services.registry.entries import (
     CHECK_PERCENT,
     Device,
@@ -54,8 +54,12 @@ def to_yaml(registry: Registry) -> str:
     }
     if registry.programme is not None:
         whole["programme"] = document(registry.programme)
-    present = {key: value for key, value in whole.items() if value}
-    return yaml.dump(present, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return dump({key: value for key, value in whole.items() if value})
+
+
+def dump(sections: dict[str, Any]) -> str:
+    """Return sections of a registry file as YAML."""
+    return yaml.dump(sections, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _device(device: Device) -> dict[str, Any]:
@@ -119,6 +123,7 @@ def _project(project: Project) -> dict[str, Any]:
         action=project.action,
         system=project.system,
         transfer=_transfer(project.transfer),
+        monitoring=[monitoring.document(version) for version in project.monitoring or ()],
     )
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
+    from mrv.monitoring import Version
     from mrv.project import Calibration
     from mrv.transfer import TransferClass
 
@@ -112,7 +113,9 @@ class Project:
     """
     A project; its local dates are those of the first device's site, half-open.
 
-    `system` is that of `mrv/systems.toml` which it makes real.
+    `system` is that of `mrv/systems.toml` which it makes real.  `monitoring`
+    holds the versions of its monitoring plan; None says that the file does not speak
+    of it.
     """
 
     kind: ClassVar[str] = "project"
@@ -129,6 +132,7 @@ class Project:
     action: str | None
     transfer: TransferClass | None = None
     system: str | None = None
+    monitoring: tuple[Version, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,14 +244,23 @@ class Registry:
 
     def updated(self, incoming: Registry) -> Registry:
         """Return this registry with the entries of a file in place of its own."""
-        merged = dict(self.entries)
+        entries = dict(self.entries)
         for key, entry in incoming.entries.items():
-            merged[key] = _keep_lists(entry, merged.get(key))
-        return Registry(merged)
+            entries[key] = _keep_lists(entry, entries.get(key))
+        return Registry(entries)
+
+
+def merged(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> tuple[Version, ...]:
+    """Return all versions of a plan: a file need not repeat those that are stored."""
+    known = {one.name for one in stored}
+    return (*stored, *(one for one in given or () if one.name not in known))
 
 
 def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
-    """Certificates, meter swaps and limits that a file does not speak of stay as they are."""
+    """What a file does not speak of stays as it is: certificates, swaps, limits, plan versions."""
+    if isinstance(entry, Project):
+        held = stored.monitoring if isinstance(stored, Project) else None
+        return replace(entry, monitoring=merged(held or (), entry.monitoring))
     if not isinstance(entry, Device):
         return entry
     before = stored if isinstance(stored, Device) else None

@@ -81,15 +81,25 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Row, Entry]]:
+    yield from _sections(read_document(path, "devices"), str(path))
+
+
+def read_document(path: Path, csv_section: str) -> Value:
+    """
+    Read a file as a mapping of sections: YAML, or CSV as the rows of one section.
+
+    Raises
+    ------
+    RegistryError
+        When it cannot be read as what its name says.
+    """
     name = str(path)
     text = _text(path)
     if path.suffix.lower() == ".csv":
-        document: Value = Table(1, {"devices": list(read_csv(text, name))}, {})
-    elif path.suffix.lower() in (".yaml", ".yml"):
-        document = read_yaml(text, name)
-    else:
-        raise RegistryError(f"{name}: name it .yaml, .yml or .csv, so that its format is known")
-    yield from _sections(document, name)
+        return Table(1, {csv_section: list(read_csv(text, name))}, {})
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return read_yaml(text, name)
+    raise RegistryError(f"{name}: name it .yaml, .yml or .csv, so that its format is known")
 
 
 def _text(path: Path) -> str:

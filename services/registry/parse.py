@@ -10,7 +10,7 @@ from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.project import Calibration
 from mrv.transfer import TransferClass
-from services.registry import limits, wire
+from services.registry import limits, monitoring, wire
 from services.registry.entries import (
     CHECK_PERCENT,
     Action,
@@ -133,7 +133,7 @@ def published(row: Row) -> Published:
 def project(row: Row) -> Project:
     """Read a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
-             "expected", "modules", "action", "system", "transfer")  # fmt: skip
+             "expected", "modules", "action", "system", "transfer", "monitoring")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -155,6 +155,7 @@ def project(row: Row) -> Project:
         action=row.optional("action"),
         transfer=_transfer(row),
         system=row.identifier("system") if row.has("system") else None,
+        monitoring=monitoring.versions(row),
     )
 
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from services.registry import rules
-from services.registry.entries import Device, Entry, Key, Registry
+from services.registry import monitoring, rules
+from services.registry.entries import Device, Entry, Key, Project, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,8 @@ def plan(stored: Registry, incoming: Incoming, *, strict: bool = False) -> Plan:
             findings.add(key, text, warning=False)
     for key, text in _moved(stored, merged):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
+    for key, text in _rewritten(stored, incoming.registry):
+        findings.add(key, f"{findings.place(key)}{text}", warning=False)
     # rows that could not be read would only make others seem to lack something
     for found in () if incoming.problems else rules.check(merged):
         key = (found.kind, found.id)
@@ -93,6 +95,15 @@ def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[Key, str]]:
                 "are kept by class; register the new device under an id of its own"
             )
             yield key, text
+
+
+def _rewritten(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
+    """Find versions of monitoring plans that a file has otherwise than they are stored."""
+    for key, entry in given.entries.items():
+        before = stored.entries.get(key)
+        if isinstance(entry, Project) and isinstance(before, Project):
+            for text in monitoring.rewritten(before.monitoring or (), entry.monitoring):
+                yield key, text
 
 
 def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:

@@ -26,6 +26,7 @@ from services.registry.entries import (
     Topic,
 )
 from services.store.json_text import exact
+from services.store.monitoring import load_versions
 from services.store.registry import load_calibrations
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
 
 def _projects(conn: Connection[TupleRow]) -> list[Project]:
     bound = _bound(conn)
+    plans = load_versions(conn)
     return [
         Project(
             id=project,
@@ -139,6 +141,7 @@ def _projects(conn: Connection[TupleRow]) -> list[Project]:
             action=action,
             transfer=TransferClass(**exact(transfer)) if transfer else None,
             system=system,
+            monitoring=plans.get(project, ()),
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,

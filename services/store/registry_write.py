@@ -18,6 +18,7 @@ from services.registry.entries import (
     Topic,
 )
 from services.registry.rules import during_us, timezone
+from services.store import monitoring
 from services.store.json_text import jsonb
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def write_entries(
         for entry in changed:
             if isinstance(entry, Project):
                 _write_project(cur, entry, merged)
+                monitoring.add_versions(cur, entry.id, entry.monitoring or (), author)
             elif isinstance(entry, Programme):
                 _write_programme(cur, entry)
 

@@ -55,6 +55,7 @@ WRITTEN = {
     "statement": "created",
     "statement_event": "at",
     "finding_event": "at",
+    "statement_sampling": "at",
     "log_cosignature": "received",
     "api_audit": "at",
     "signed_value": "received",
@@ -63,6 +64,8 @@ WRITTEN = {
     "archive_day": "recorded",
     "archive_drop": "dropped",
     "archive_hold": "made",
+    "monitoring_plan": "imported",
+    "invoice": "imported",
 }
 PATIENCE = "10 minutes"
 # Append-only by grant alone: no process may change it.

@@ -254,5 +254,17 @@ def claimed_before(conn: Connection[TupleRow], project: str, from_us: int) -> St
     return None if row is None else Stored(*row)
 
 
+def claimed_exactly(
+    conn: Connection[TupleRow], project: str, from_us: int, to_us: int
+) -> Stored | None:
+    """Return the issued statement of a project that claims exactly that period."""
+    row = conn.execute(
+        f"{_SELECT} JOIN claim c ON c.statement_id = s.id"
+        " WHERE c.project_id = %s AND c.period = %s",
+        (project, _range(from_us, to_us)),
+    ).fetchone()
+    return None if row is None else Stored(*row)
+
+
 def _range(from_us: int, to_us: int) -> str:
     return f"[{utc_text(from_us)},{utc_text(to_us)})"

@@ -197,7 +197,9 @@ def test_superseding_moves_the_claim(signed, database_url, tmp_path):
     new = json.loads(
         signed("statement", "supersede", first, "--reason", "late readings", "--json").stdout
     )
+    difference = new["supersedes"].pop("difference")
     assert new["supersedes"] == {"statement": first, "reason": "late readings"}
+    assert (difference["evidence"], difference["credited_t"]) == (["readings"], "0")
     for step in (("submit", "--key", "plant"), ("verify", "--key", "auditor"), ("issue",)):
         signed("statement", step[0], new["statement"], *step[1:])
     states = {

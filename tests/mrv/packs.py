@@ -21,8 +21,10 @@ from mrv.log.receipt import make_receipt
 from mrv.statement.body import Label, compose
 from mrv.statement.case import Case
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
+from mrv.statement.diagram import diagram
 from mrv.statement.evidence import FIELDS, monitored, remeter
 from mrv.statement.plan import MonitoringPlan
+from mrv.statement.sampling import Size, sign_sampling
 from mrv.tree import leaf_hash, root_hash
 from mrv.verify import Pack, Table
 from mrv.verify.guide import guide
@@ -70,7 +72,7 @@ def case(readings=None):
     frames = [frame()] if readings is None else readings
     one = plan()
     fleet = one.fleet()
-    rows = remeter(fleet, frames, monitored(one.project, fleet), BEGIN, END)
+    rows = remeter(fleet, frames, monitored(one), BEGIN, END)
     return Case(one, frames, rows, BEGIN, END, factors.load())
 
 
@@ -89,8 +91,12 @@ def documents(made=None):
         "verification.json": canonical.encode(opinion),
         "plan.json": canonical.legible(made.plan.to_json()),
         "factors.json": canonical.legible(made.factor_records),
+        "diagram.svg": diagram(made.plan).encode(),
         "digests.json": canonical.legible(made.leaves()),
         "keys.json": write_keyring(HOLDERS.values()),
+        "sampling.json": canonical.encode(
+            sign_sampling(signed, made, Size(), SIGNERS["verifier"], HOLDERS["verifier"], NOW)
+        ),
         "VERIFY.md": guide(signed),
     }
     return logged(made, files, signed, opinion)

@@ -51,6 +51,15 @@ projects:
       - {device: inv-1, role: generation, case: 1}
       - {device: inv-2, role: generation, case: 3}
     expected: {energy_kwh_per_year: 2400000, reduction_t_per_year: 799.2}
+    monitoring:
+      - version: "1"
+        from: 2026-01-01
+        responsible: Energy manager
+        reason: first plan
+        procedures: {lost data: "counted as nothing; the gap stands in the statement"}
+        lines:
+          - {parameter: generation, channel: energy_export_kwh, option: C, frequency: continuous,
+             accuracy_class: "0.5S", qa_qc: monthly comparison with invoices, responsible: Operator}
   - id: bus
     name: Electric buses
     methodology: ams-iii-c

@@ -1,6 +1,7 @@
 """An official factor arrives after periods were closed with a provisional one."""
 
 import json
+from decimal import Decimal
 
 import pytest
 from click.testing import CliRunner
@@ -133,7 +134,10 @@ def test_an_issued_statement_is_superseded_by_hand(database_url, tmp_path, tonne
     told = json.loads(
         tonne("statement", "supersede", issued, "--reason", "official factor", "--json").stdout
     )
+    difference = told["supersedes"].pop("difference")
     assert told["supersedes"] == {"statement": issued, "reason": "official factor"}
+    assert (len(difference["factorsBefore"]), len(difference["factorsNow"])) == (1, 1)
+    assert Decimal(difference["reduction_t"]) > 0
     shown = json.loads(tonne("statement", "show", told["statement"], "--json").stdout)
     used = {f["id"]: f for f in shown["document"]["credentialSubject"]["factors"]}
     assert used["vn-grid-2026"]["provisional"] is False

@@ -1,0 +1,78 @@
+"""Whether a period was monitored as its plan says, and as the methodology asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ingest import classes, profiles
+from mrv.calendar import local_date
+from mrv.monitoring import Meter, departures, imprecise
+from mrv.outcome import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mrv.monitoring import Version
+    from mrv.outcome import PeriodResult
+    from mrv.project import Calibration
+    from mrv.statement.plan import MonitoringPlan
+
+CLAUSE = "tonne: a monitoring plan that meets the methodology is in force in the whole period"
+_SHOWN = 5
+
+
+def planned(plan: MonitoringPlan, role: str, device: str) -> dict[str, Any] | None:
+    """What the newest version in force says of a device in a role."""
+    line = plan.versions[-1].line(role, device) if plan.versions else None
+    if line is None:
+        return None
+    return {
+        "version": plan.versions[-1].name,
+        "channel": line.channel,
+        "option": line.option,
+        "frequency": line.frequency,
+        "accuracyClass": line.accuracy_class,
+        "qaQc": line.qa_qc,
+        "responsible": line.responsible,
+    }
+
+
+def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
+    """Hold a period against the versions of its plan; a condition as the methodology's own."""
+    if not plan.versions:
+        return Finding(
+            CLAUSE, False, "the project has none; `tonne plan draft` writes one to start from"
+        )
+    first = local_date(result.from_us, result.timezone)
+    begins = plan.versions[0].begins
+    found = [] if begins <= first else [f"version {plan.versions[0].name} begins on {begins}"]
+    found += [f"version {v.name}: {text}" for v in plan.versions for text in _departs(plan, v)]
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return Finding(CLAUSE, not found, "; ".join(found[:_SHOWN]) + more)
+
+
+def _departs(plan: MonitoringPlan, version: Version) -> Iterator[str]:
+    project = plan.project
+    bound = [(d.device, d.role) for d in project.devices]
+    meters = {d.id: meter(d.class_id, d.profile, plan.calibrations.get(d.id, ()))
+              for d in plan.devices}  # fmt: skip
+    yield from departures(version, (project.methodology, project.version), bound, meters)
+    yield from imprecise(version, meters, bound)
+
+
+def meter(class_id: str, profile: str, calibrations: Sequence[Calibration]) -> Meter:
+    """Return what a plan is held against of a device; registers as registry files name them."""
+    device_class = classes.load().get(class_id)
+    generic, own = (profiles.load().get((class_id, name)) for name in ("generic", profile))
+    if device_class is None or generic is None or own is None:
+        return Meter({}, calibrations)
+    reads = {source.channel for source in own.channels.values()}
+    quantities = {r.name: str(r.quantity) for r in device_class.registers if r.name in reads}
+    return Meter(
+        {
+            source.path: quantities[source.channel]
+            for source in generic.channels.values()
+            if source.channel in quantities
+        },
+        calibrations,
+    )

@@ -1,0 +1,184 @@
+"""
+The monitoring diagram: a project's meters, from measurement to account, as SVG.
+
+Drawn from the plan extract and from nothing else, so that a pack's diagram can be
+drawn again and compared byte for byte.  Names come from registry files that anyone
+may write: every text is escaped, cut to its box, and freed of control characters.
+A class with more meters of a role than fit is drawn as its first few and a count.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape, quoteattr
+
+from mrv.bindings import role_needs
+from mrv.methodologies import find
+
+if TYPE_CHECKING:
+    from ingest.model import Device
+    from mrv.statement.plan import MonitoringPlan
+
+_SHOWN = 6  # meters drawn a role
+_BOX = (300, 80)
+_GAP_X, _GAP_Y, _EDGE = 90, 18, 24
+_TOP = 92
+_CHARACTERS = {15: 32, 11: 47}  # of a font size that fit into a box
+_STYLE = (
+    "text{font-family:'DejaVu Sans',Verdana,Arial,sans-serif;fill:#1b2a36}"
+    ".t{font-size:15px;font-weight:bold}.s{font-size:11px}.h{font-size:19px;font-weight:bold}"
+    "rect{stroke-width:1.5}.baseline{fill:#e3f1e5;stroke:#2e7d4f}"
+    ".project{fill:#fbeadd;stroke:#b4531a}.check{fill:#f4f4f4;stroke:#777;stroke-dasharray:5 3}"
+    ".rest{fill:#ffffff;stroke:#777}.sum{fill:#e4ecf7;stroke:#2f5d9b}"
+    "path{fill:none;stroke:#5a6b78;stroke-width:1.4}.dash{stroke-dasharray:5 3}"
+)
+
+
+@dataclass
+class _Drawing:
+    """Boxes and lines as they are put on the page."""
+
+    parts: list[str] = field(default_factory=list)
+    right: int = 0
+    bottom: int = 0
+
+    def box(self, x: int, y: int, kind: str, title: str, *lines: str) -> tuple[int, int, int, int]:
+        """Draw a box with its texts; return its edges."""
+        width, height = _BOX
+        self.parts.append(
+            f'<rect class={quoteattr(kind)} x="{x}" y="{y}" width="{width}" height="{height}"'
+            ' rx="6"/>'
+        )
+        self.text(x + 12, y + 22, "t", 15, title)
+        for number, line in enumerate(lines):
+            self.text(x + 12, y + 40 + 16 * number, "s", 11, line)
+        self.right, self.bottom = max(self.right, x + width), max(self.bottom, y + height)
+        return x, y, x + width, y + height
+
+    def text(self, x: int, y: int, style: str, size: int, text: str) -> None:
+        """Write a line of text, cut to what fits into a box."""
+        shown = _plain(text, _CHARACTERS.get(size, 90))
+        self.parts.append(f'<text class="{style}" x="{x}" y="{y}">{escape(shown)}</text>')
+
+    def line(self, begin: tuple[int, int], end: tuple[int, int], style: str = "") -> None:
+        """Draw a line with two bends."""
+        (x, y), (to_x, to_y) = begin, end
+        middle = (x + to_x) // 2
+        drawn = f'class="{style}" ' if style else ""
+        self.parts.append(f'<path {drawn}d="M{x} {y}H{middle}V{to_y}H{to_x}"/>')
+
+
+def diagram(plan: MonitoringPlan) -> str:
+    """
+    Draw a plan as one SVG document.
+
+    Raises
+    ------
+    MethodologyError
+        If its methodology or a role of it is unknown.
+    """
+    project = plan.project
+    drawing = _Drawing()
+    drawing.text(_EDGE, 38, "h", 19, f"{project.name} ({project.id})")
+    begin = plan.versions[-1].begins.isoformat() if plan.versions else None
+    said = f"plan version {plan.versions[-1].name} from {begin}" if begin else "no monitoring plan"
+    drawing.text(
+        _EDGE, 60, "s", 12, f"monitoring by {project.methodology} {project.version}, {said}"
+    )
+    ends, y = _meters(plan, drawing)
+    middle = max(_TOP, (_TOP + y - _GAP_Y - _BOX[1]) // 2)
+    _account(plan, drawing, ends, middle)
+    return _page(drawing, f"{project.name}: monitoring diagram")
+
+
+def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, int]], int]:
+    """Draw the meters of each role, each with its check meters; return where lines leave."""
+    methodology = find(plan.project.methodology, plan.project.version)
+    devices = {device.id: device for device in plan.devices}
+    own = _EDGE + (_BOX[0] + _GAP_X if plan.checks else 0)
+    ends, y = [], _TOP
+    for role in sorted({d.role for d in plan.project.devices}):
+        bound = [d for d in plan.project.devices if d.role == role]
+        names = sorted({d.device for d in bound})
+        needs = role_needs(methodology, bound[0], role)
+        for name in names[:_SHOWN]:
+            box = drawing.box(own, y, needs.side, name, *_about(plan, devices[name], role))
+            ends.append((box[2], y + _BOX[1] // 2))
+            checks = [c for c in plan.checks if c.main == name]
+            for number, check in enumerate(checks):
+                top = y + number * (_BOX[1] + _GAP_Y)
+                texts = (f"check meter of {name}", f"may differ by {check.percent} %")
+                beside = drawing.box(_EDGE, top, "check", check.check, *texts)
+                drawing.line((beside[2], top + _BOX[1] // 2), (own, y + _BOX[1] // 2), "dash")
+            y += max(1, len(checks)) * (_BOX[1] + _GAP_Y)
+        if len(names) > _SHOWN:
+            rest = f"and {len(names) - _SHOWN} more meters"
+            box = drawing.box(own, y, "rest", rest, f"in the role {role}")
+            ends.append((box[2], y + _BOX[1] // 2))
+            y += _BOX[1] + _GAP_Y
+    return ends, y
+
+
+def _about(plan: MonitoringPlan, device: Device, role: str) -> tuple[str, str, str]:
+    version = plan.versions[-1] if plan.versions else None
+    line = version.line(role, device.id) if version else None
+    certificates = plan.calibrations.get(device.id, ())
+    certified = "no certificate"
+    if certificates:
+        last = certificates[-1]
+        certified = f"certificate {last.certificate}, valid until {last.valid_until}"
+    how = "no line in a plan"
+    if line is not None:
+        how = f"option {line.option}, {line.frequency}, class {line.accuracy_class or 'not given'}"
+    serial = plan.serials.get(device.id)
+    return f"{role}: {device.class_id}, serial {serial or 'not given'}", how, certified
+
+
+def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]], y: int) -> None:
+    """Draw what comes after the meters: the stream, the store, the account, who answers."""
+    width, height = _BOX
+    x = _EDGE + (2 if plan.checks else 1) * (width + _GAP_X)
+    gateways = sorted({d.gateway for d in plan.devices if d.gateway})
+    how = f"by {len(gateways)} gateways" if gateways else "by each device itself"
+    data = drawing.box(x, y, "sum", "readings, 15-minute grid", f"sent {how}, kept unchanged")
+    for end in ends:
+        drawing.line(end, (x, y + height // 2))
+    below = y + height + _GAP_Y * 2
+    answers = plan.versions[-1].responsible if plan.versions else "nobody is named"
+    methodology = f"{plan.project.methodology} {plan.project.version}"
+    drawing.box(x, below, "sum", "account and statement", methodology, f"responsible: {answers}")
+    middle = (data[0] + data[2]) // 2
+    drawing.parts.append(f'<path d="M{middle} {y + height}V{below}"/>')
+    if plan.invoices:
+        lower = below + height + _GAP_Y * 2
+        drawing.box(
+            x,
+            lower,
+            "check",
+            f"invoices: {len(plan.invoices)}",
+            "option B, held against the meters",
+        )
+        drawing.parts.append(f'<path class="dash" d="M{middle} {lower}V{below + height}"/>')
+
+
+def _plain(text: str, most: int) -> str:
+    """Text on one line without control or formatting characters, cut to a length."""
+    kept = "".join(c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
+                   for c in text)  # fmt: skip
+    return kept if len(kept) <= most else kept[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _page(drawing: _Drawing, title: str) -> str:
+    width, height = drawing.right + _EDGE, drawing.bottom + _EDGE
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
+        f' viewBox="0 0 {width} {height}" role="img">'
+    )
+    body = "\n".join(drawing.parts)
+    background = f'<rect width="{width}" height="{height}" fill="#ffffff" stroke="none"/>'
+    return (
+        f"{head}\n<title>{escape(_plain(title, 200))}</title>\n<style>{_STYLE}</style>\n"
+        f"{background}\n{body}\n</svg>\n"
+    )

@@ -1,0 +1,196 @@
+"""
+Which device-days a verifier looks at: drawn at random, and by risk.
+
+Neither side chooses.  The seed is the SHA-256 of the signed statement's digest and
+of the verifier's signature over it: the operator, who fixes the statement, cannot
+know that signature before, and an Ed25519 signature (RFC 8032) of one key over one
+message has one value, so that the verifier cannot draw again until it suits.  The
+list is a function of seed and evidence; whoever has the pack draws it again.
+
+A unit is a device on a local day of its service.  Its weight is 1 and a little more
+for whatever makes an error likelier there or costlier:
+
+    8 times the share of the day that is unknown or missing, rounded down
+    2 where part of the day is estimated
+    4 where no certificate was valid
+    6 where the meter was replaced on that day
+    4 where a check meter or an invoice says otherwise
+    10 times the day's share of the largest day's emissions, rounded down
+
+The random part is drawn first, each unit alike, then the risk part among the rest,
+each unit in proportion to its weight.  Without other word each part has as many
+units as the square root of all of them, rounded up, and at most 100.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from itertools import count
+from math import isqrt
+from typing import TYPE_CHECKING, Any
+
+from mrv import canonical
+from mrv.ed25519 import verifies
+from mrv.errors import CanonicalError, SignatureError
+from mrv.multibase import decode_base58, encode_base58
+from mrv.signing import create_proof
+from mrv.statement.body import CONTEXT
+from mrv.statement.credentials import issuer, related
+from mrv.statement.units import Unit, units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from mrv.keys import EnrolledKey, SigningKey
+    from mrv.statement.case import Case
+
+TYPES = ("VerifiableCredential", "SamplingList")
+_DOMAIN = b"tonne sampling v1\n"
+_MOST = 100
+_KEYS = {"id", "draw", "seed", "population", "random", "byRisk", "items"}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many units are drawn at random, and by risk; None: as many as the root says."""
+
+    random: int | None = None
+    by_risk: int | None = None
+
+    def of(self, population: int) -> tuple[int, int]:
+        """Return the sizes for a population: never more than there are."""
+        usual = min(_MOST, isqrt(max(0, population - 1)) + 1 if population else 0)
+        first = min(population, usual if self.random is None else self.random)
+        rest = population - first
+        return first, min(rest, usual if self.by_risk is None else self.by_risk)
+
+
+def sign_sampling(
+    statement: Mapping[str, Any],
+    case: Case,
+    size: Size,
+    key: SigningKey,
+    holder: EnrolledKey,
+    created: datetime,
+) -> dict[str, Any]:
+    """
+    Draw the list of a statement as its verifier, and sign it.
+
+    Parameters
+    ----------
+    statement : mapping
+        With the operator's proof.
+    case : Case
+        Its evidence.
+    """
+    draw = key.sign(_message(statement))
+    document = {
+        "@context": list(CONTEXT),
+        "id": f"{statement['id']}:sampling",
+        "type": list(TYPES),
+        "issuer": issuer(holder),
+        "validFrom": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "credentialSubject": _subject(statement, case, size, draw),
+        "relatedResource": [related(statement["id"], canonical.encode(statement))],
+    }
+    return create_proof(document, key, created)
+
+
+def check_sampling(
+    document: Mapping[str, Any], statement: Mapping[str, Any], case: Case, holder: EnrolledKey
+) -> tuple[int, int, int]:
+    """
+    Draw a list again; its proof is the caller's to check.
+
+    Returns
+    -------
+    tuple of int
+        How many units were drawn at random, by risk, and how many there are.
+
+    Raises
+    ------
+    CanonicalError, SignatureError
+        If it is not in the form that `sign_sampling` writes, of another statement, or
+        not what its seed draws from the evidence.
+    """
+    said = document.get("credentialSubject")
+    about = related(statement["id"], canonical.encode(statement))
+    if (
+        document.get("@context") != list(CONTEXT)
+        or document.get("type") != list(TYPES)
+        or document.get("id") != f"{statement['id']}:sampling"
+        or document.get("issuer") != issuer(holder)
+        or document.get("relatedResource") != [about]
+        or not isinstance(said, dict)
+        or said.keys() != _KEYS
+    ):
+        raise CanonicalError(
+            f"{document.get('id')!r} is no sampling list of {statement['id']}, as it is signed now"
+        )
+    draw = decode_base58(str(said["draw"]).removeprefix("z"))
+    if not verifies(holder.public, draw, _message(statement)):
+        raise SignatureError(
+            f"the draw of {document['id']} is not {holder.name}'s signature over the statement;"
+            " the list was not drawn by the seed that nobody chooses"
+        )
+    size = Size(_whole(said["random"]), _whole(said["byRisk"]))
+    own = _subject(statement, case, size, draw)
+    if said != own:
+        wrong = next(key for key in sorted(_KEYS) if said[key] != own[key])
+        raise CanonicalError(
+            f"{document['id']} is not what its seed draws from the evidence: {wrong} differs"
+        )
+    return int(own["random"]), int(own["byRisk"]), int(own["population"])
+
+
+def _whole(text: object) -> int:
+    if not isinstance(text, str) or not text.isdecimal():
+        raise CanonicalError(f"{text!r} is no number of units")
+    return int(text)
+
+
+def _message(statement: Mapping[str, Any]) -> bytes:
+    return _DOMAIN + canonical.sha256(canonical.encode(statement))
+
+
+def _subject(statement: Mapping[str, Any], case: Case, size: Size, draw: bytes) -> dict[str, Any]:
+    seed = canonical.sha256(_message(statement) + draw)
+    population = units(case)
+    first, second = size.of(len(population))
+    drawn = _draw(seed, population, first, second)
+    return {
+        "id": statement["id"],
+        "draw": f"z{encode_base58(draw)}",
+        "seed": seed.hex(),
+        "population": str(len(population)),
+        "random": str(first),
+        "byRisk": str(second),
+        "items": [one.to_json(how) for how, one in drawn],
+    }
+
+
+def _draw(
+    seed: bytes, population: Sequence[Unit], first: int, second: int
+) -> list[tuple[str, Unit]]:
+    """Draw without putting back; listed by device and day."""
+    numbers = _numbers(seed)
+    left = list(population)
+    drawn = [("at random", left.pop(next(numbers) % len(left))) for _ in range(first)]
+    for _ in range(second):
+        at = next(numbers) % sum(one.weight for one in left)
+        place = 0
+        while at >= left[place].weight:
+            at -= left[place].weight
+            place += 1
+        drawn.append(("by risk", left.pop(place)))
+    return sorted(drawn, key=lambda one: (one[1].device, one[1].role, one[1].day))
+
+
+def _numbers(seed: bytes) -> Iterator[int]:
+    """Numbers of 256 bits; taken modulo a population they are as good as even."""
+    return (
+        int.from_bytes(canonical.sha256(seed + number.to_bytes(8, "big")), "big")
+        for number in count()
+    )

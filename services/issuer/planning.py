@@ -1,0 +1,103 @@
+"""Monitoring plans for people: a first version to start from, and the diagram."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mrv.calendar import instant_us
+from mrv.methodologies import find
+from mrv.monitoring import frequency_of
+from mrv.statement.conformity import meter
+from mrv.statement.diagram import diagram
+from services.clock import now_us
+from services.issuer.collect import plan_of
+from services.registry.document import document, dump
+from services.store import registry
+from services.store.registry_rows import load_registry
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.model import Methodology
+    from services.registry.entries import Project, Registry
+
+_DAY_US = 86_400_000_000
+
+
+def diagram_of(conn: Connection[TupleRow], project_id: str, begin: str | None = None) -> str:
+    """
+    Draw a project's meters as the registry has them on a local day.
+
+    Parameters
+    ----------
+    begin : str, optional
+        The day, such as 2026-01-31; today where absent, within the crediting period.
+
+    Raises
+    ------
+    RegistryError
+        If the project is unknown.
+    """
+    project = registry.load_project(conn, project_id)
+    if begin is None:
+        us = min(max(now_us(), project.from_us), project.to_us - _DAY_US)
+    else:
+        us = instant_us(begin, project.timezone)
+    return diagram(plan_of(conn, project_id, us, us + _DAY_US))
+
+
+def draft_of(conn: Connection[TupleRow], project_id: str) -> str:
+    """
+    Write a first version of a project's plan as a registry file.
+
+    What nobody but the plant knows is left empty: an import names each such place.
+
+    Raises
+    ------
+    RegistryError
+        If the project is unknown.
+    """
+    registry.load_project(conn, project_id)  # says which there are, where this one is not
+    stored = load_registry(conn)
+    project = stored.projects[project_id]
+    version = {
+        "version": str(len(project.monitoring or ()) + 1),
+        "from": project.crediting_from,
+        "responsible": "",
+        "reason": "first plan" if not project.monitoring else "",
+        "procedures": {"data that are lost": "", "how data are kept": ""},
+        "lines": _lines(project, stored),
+    }
+    return dump({"projects": [{**document(project), "monitoring": [version]}]})
+
+
+def _lines(project: Project, stored: Registry) -> list[dict[str, Any]]:
+    method = find(project.methodology, project.version)
+    found = []
+    for role, need in method.roles.items():
+        bound = [stored.devices[d.device] for d in project.devices if d.role == role]
+        channels = {
+            name
+            for device in bound
+            for name, quantity in meter(device.class_id, device.profile, ()).registers.items()
+            if quantity == need.quantity
+        }
+        if bound:
+            found.append(_line(role, "C", method, channel=min(channels, default="")))
+    found += [
+        _line(name, spec.option, method) for name, spec in method.parameters.items() if spec.option
+    ]
+    return found
+
+
+def _line(parameter: str, option: str, method: Methodology, **more: str) -> dict[str, Any]:
+    return {
+        "parameter": parameter,
+        **more,
+        "option": option,
+        "frequency": frequency_of(parameter, method) or "continuous",
+        **({"accuracy_class": ""} if more else {}),
+        "qa_qc": "",
+        "responsible": "",
+    }

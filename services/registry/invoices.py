@@ -1,0 +1,237 @@
+"""
+Files of invoices: what was sold or bought, by whose document (monitoring option B).
+
+YAML with a list `invoices`, or CSV with the same columns, where devices stand in
+one cell with spaces between.  The amount is in kWh
+(km, m3, t), or in the unit that `unit` names; a row
+that `corrects` another takes its place and says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from ingest.errors import InputError, RegistryError
+from ingest.units import factor
+from mrv.calendar import period_us
+from mrv.errors import MethodologyError
+from mrv.methodologies import find
+from mrv.project import Invoice
+from services.registry.fields import MAX_WHOLE, Row
+from services.registry.files import read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from mrv.project import Project
+
+TOLERANCE_PERCENT = 2
+_KEYS = ("id", "project", "issuer", "number", "issued", "devices", "quantity", "from", "to",
+         "amount", "unit", "tolerance_percent", "sha256", "corrects", "reason")  # fmt: skip
+# The unit of an amount whose document names none, by base unit.
+_USUAL = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t"}
+_HEX = frozenset("0123456789abcdef")
+_DIGEST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """An invoice as a file brings it: whose it is, which one it corrects, and where it stands."""
+
+    project: str
+    invoice: Invoice
+    corrects: str | None
+    reason: str | None
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What becomes of a row: `created`, `unchanged` or `error`."""
+
+    id: str
+    result: str
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """All outcomes, and the invoices to store."""
+
+    results: list[Result] = field(default_factory=list)
+    new: list[Entered] = field(default_factory=list)
+
+    @property
+    def refused(self) -> bool:
+        """Whether anything stands in the way: then nothing is stored."""
+        return any(one.result == "error" for one in self.results)
+
+
+def plan(
+    paths: Sequence[Path],
+    projects: Mapping[str, Project],
+    stored: Mapping[str, tuple[str, Invoice, str | None, str | None]],
+) -> Import:
+    """
+    Say what an import of invoices would do.
+
+    Parameters
+    ----------
+    projects : mapping of id to Project
+    stored : mapping of id to (project, invoice, corrects, reason)
+
+    Raises
+    ------
+    RegistryError
+        When a file as a whole cannot be read.
+    """
+    found = Import()
+    known = dict(stored)
+    for row in (row for path in paths for row in _rows(path)):
+        entered = _read(row, projects)
+        problems = [*row.problems]
+        if not problems and entered is not None:
+            problems = [f"{entered.place}: {text}" for text in _check(entered, projects, known)]
+        name = entered.invoice.id if entered is not None else row.path
+        if problems or entered is None:
+            found.results.append(Result(name, "error", tuple(problems)))
+            continue
+        record = (entered.project, entered.invoice, entered.corrects, entered.reason)
+        same = known.get(name) == record
+        found.results.append(Result(name, "unchanged" if same else "created"))
+        if not same:
+            found.new.append(entered)
+            known[name] = record
+    return found
+
+
+def _rows(path: Path) -> list[Row]:
+    top = Row(read_document(path, "invoices"), str(path), "file", 1)
+    top.only("invoices")
+    rows = top.rows("invoices") or []
+    if top.problems:
+        raise RegistryError("\n".join(top.problems))
+    for i, row in enumerate(rows):
+        row.path = f"invoices[{row.table.cells.get('id', i)}]"
+    return rows
+
+
+def _read(row: Row, projects: Mapping[str, Project]) -> Entered | None:
+    """Read a row; None where it could not be read, and its problems say why."""
+    row.only(*_KEYS)
+    project = row.identifier("project")
+    name, issuer, number = row.identifier("id"), row.text("issuer"), row.text("number")
+    issued = row.required("issued", row.day("issued"), "the date that stands on it")
+    first = row.required("from", row.day("from"), "the first local day that it is about")
+    end = row.required("to", row.day("to"), "the local day after the last")
+    quantity = row.optional("quantity") or "energy_export"
+    value = _amount(row, quantity)
+    percent = row.number("tolerance_percent", 0, 100)
+    digest = row.optional("sha256")
+    if digest is not None and (len(digest) != _DIGEST or not set(digest) <= _HEX):
+        row.problem("sha256", "must be 64 lower-case hexadecimal digits")
+    if project and project not in projects:
+        row.problem("project", f"{project!r} is not registered; known: {', '.join(projects)}")
+    if not row.problems and first >= end:
+        row.problem("to", f"{end} is not after {first}; the span is half-open")
+    corrects = row.identifier("corrects") if row.has("corrects") else None
+    reason = row.optional("reason")
+    if (corrects is None) != (reason is None):
+        row.problem("reason", "give both `corrects` and `reason`, or neither")
+    devices = _devices(row)
+    if row.problems:
+        return None
+    begin_us, end_us = period_us(first, end, projects[project].timezone)
+    invoice = Invoice(
+        name,
+        issuer,
+        number,
+        issued,
+        devices,
+        quantity,
+        begin_us,
+        end_us,
+        value,
+        Decimal(TOLERANCE_PERCENT if percent is None else percent),
+        digest,
+    )
+    return Entered(project, invoice, corrects, reason, f"{row.file}:{row.table.line}")
+
+
+def _devices(row: Row) -> tuple[str, ...]:
+    value = row.table.cells.get("devices")
+    names = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
+    found = [name for name in names if isinstance(name, str)]
+    if not found or len(found) != len(names) or len(set(found)) != len(found):
+        row.problem("devices", "must name the meters that it is about, each once")
+    return tuple(sorted(found))
+
+
+def _amount(row: Row, quantity: str) -> int:
+    """Amount in whole base units of the quantity."""
+    amount = row.required("amount", row.number("amount", 0, MAX_WHOLE), "the billed amount")
+    if quantity not in QUANTITY_INDEX:
+        known = ", ".join(q.name for q in QUANTITIES)
+        row.problem("quantity", f"{quantity!r} is no metered quantity; known: {known}")
+    if row.problems or amount is None:
+        return 0
+    base = QUANTITIES[QUANTITY_INDEX[quantity]].unit
+    try:
+        numerator, denominator, _ = factor(row.optional("unit") or _USUAL.get(base, base), base)
+    except InputError as error:
+        row.problem("unit", str(error))
+        return 0
+    value = Decimal(amount) * numerator / denominator
+    if value != value.to_integral_value():
+        row.problem("amount", f"{amount} is finer than one {base}; round it as the document does")
+    return int(value)
+
+
+def _check(
+    entered: Entered,
+    projects: Mapping[str, Project],
+    known: Mapping[str, tuple[str, Invoice, str | None, str | None]],
+) -> list[str]:
+    """Say why an invoice cannot be stored beside what is registered and stored."""
+    project, one = projects[entered.project], entered.invoice
+    found = []
+    before = known.get(one.id)
+    if before is not None and before[:3] != (entered.project, one, entered.corrects):
+        found.append(
+            f"{one.id} is stored and says otherwise; a document is not rewritten: enter it under"
+            f" an id of its own with corrects: {one.id} and the reason"
+        )
+    if entered.corrects is not None:
+        found += _correction(entered, known)
+    quantities = _quantities(project)
+    for device in one.devices:
+        serving = [d for d in project.devices if d.device == device]
+        if not serving:
+            found.append(f"device {device} does not serve project {project.id}")
+        elif one.quantity not in {quantities.get(d.role) for d in serving}:
+            found.append(f"{one.quantity} of {device} is nothing that {project.methodology} counts")
+    if one.to_us <= project.from_us or one.from_us >= project.to_us:
+        found.append(f"its days are outside of the crediting period of {project.id}")
+    return found
+
+
+def _correction(
+    entered: Entered, known: Mapping[str, tuple[str, Invoice, str | None, str | None]]
+) -> list[str]:
+    old = known.get(entered.corrects or "")
+    if old is None or old[0] != entered.project:
+        return [f"corrects {entered.corrects!r}, which is no invoice of {entered.project}"]
+    others = [k for k, v in known.items() if v[2] == entered.corrects and k != entered.invoice.id]
+    return [f"{entered.corrects} is corrected by {others[0]} already"] if others else []
+
+
+def _quantities(project: Project) -> dict[str, str]:
+    try:
+        roles = find(project.methodology, project.version).roles
+    except MethodologyError:
+        return {}
+    return {name: need.quantity for name, need in roles.items()}

@@ -1,0 +1,127 @@
+"""The sampling list: a seed that nobody chooses, drawn once, and drawn again by whoever checks."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from mrv import canonical
+from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError
+from mrv.statement.sampling import Size, check_sampling
+from mrv.verify import verify
+from mrv.verify.subject import Subject
+from services.cli.main import main
+from services.issuer import accept, keys, life
+from services.issuer.close import close_period
+from services.issuer.pack import export, read_pack
+from services.store.pool import connect
+from tests.services.issuer import logged, plant
+
+pytestmark = pytest.mark.integration
+SIZE = Size(2, 3)
+
+
+@pytest.fixture
+def submitted(database_url, tmp_path):
+    """Submit three days of two inverters; return the database, the signers and the name."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, minutes=15)
+    who = logged.signers(database_url, tmp_path)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        span = plant.us("2026-03-01"), plant.us("2026-03-04")
+        name = close_period(conn, "pv", *span, "test").statement
+        life.submit(conn, name, who["operator"])
+    return database_url, who, name
+
+
+def _sample(url, name, signer, size=SIZE):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return life.sample(conn, name, signer, size)
+
+
+def _pack(url, name, folder):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return export(conn, name, folder)
+
+
+def test_a_list_is_drawn_once_and_travels_in_the_pack(submitted, tmp_path):
+    """A verifier could draw until the sample suits, and nobody could see which was the first."""
+    url, who, name = submitted
+    document = _sample(url, name, who["verifier"])
+    said = document["credentialSubject"]
+    assert (said["population"], said["random"], said["byRisk"]) == ("6", "2", "3")
+    assert len({(i["device"], i["day"]) for i in said["items"]}) == 5
+    with pytest.raises(StatementStateError, match="drawn already"):
+        _sample(url, name, who["verifier"], Size(1, 1))
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        assert life.documents(conn, name).stored.state == "under_verification"
+    folder = _pack(url, name, tmp_path / "pack")
+    steps = {s.name: s for s in verify(read_pack(folder)).steps}
+    assert steps["sampling"].outcome == "ok"
+    assert "2 of 6 device-days at random and 3 by risk" in steps["sampling"].detail
+
+
+def test_risky_days_weigh_more(submitted):
+    """A day with a gap would be looked at no likelier than one without."""
+    url, who, name = submitted
+    items = _sample(url, name, who["verifier"], Size(0, 6))["credentialSubject"]["items"]
+    weights = {(i["device"], i["day"]): int(i["weight"]) for i in items}
+    why = {(i["device"], i["day"]): i["reasons"] for i in items}
+    assert "no valid certificate" in why["inv-2", "2026-03-03"]
+    assert weights["inv-2", "2026-03-03"] > weights["inv-2", "2026-03-01"]
+
+
+@pytest.mark.parametrize("what", ["seed", "draw", "items", "random", "statement"])
+def test_a_list_that_was_not_drawn_is_refused(submitted, tmp_path, what):
+    """Whoever has something to hide would leave its day out of the list."""
+    url, who, name = submitted
+    document = _sample(url, name, who["verifier"])
+    subject = Subject(read_pack(_pack(url, name, tmp_path / "pack")))
+    statement, holder = subject.statement, who["verifier"].holder
+    assert check_sampling(document, statement, subject.case, holder) == (2, 3, 6)
+    changed = json.loads(canonical.encode(document))
+    said = changed["credentialSubject"]
+    if what == "items":
+        said["items"] = said["items"][1:]
+    elif what == "random":
+        said["random"] = "1"
+    elif what == "statement":
+        statement = {**statement, "validFrom": "2026-01-01T00:00:00Z"}
+    elif what == "draw":
+        said["draw"] = f"z{'2' * 87}"
+    else:
+        said["seed"] = "0" * 64
+    with pytest.raises((CanonicalError, SignatureError)):
+        check_sampling(changed, statement, subject.case, holder)
+
+
+def test_only_a_verifier_who_is_not_the_operator_draws(submitted):
+    """The operator would choose which of their days are looked at."""
+    url, who, name = submitted
+    with pytest.raises(EnrolmentError):
+        _sample(url, name, who["operator"])
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        assert life.documents(conn, name).stored.state == "submitted"
+
+
+def test_a_verifier_draws_without_the_database(submitted, tmp_path, monkeypatch):
+    """An auditor would have to bring the secret key to the operator's machine."""
+    url, who, name = submitted
+    folder = _pack(url, name, tmp_path / "pack")
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    monkeypatch.setenv("TONNE_DATABASE_URL", url)
+    assert keys.load(tmp_path, "the-verifier")[1] == who["verifier"].holder
+    out = str(tmp_path / "sampling.json")
+    run = CliRunner().invoke
+    done = run(main, ["statement", "sample", str(folder), "--key", "the-verifier", "--out", out])
+    assert done.exit_code == 0, done.output
+    assert run(main, ["statement", "sample", name]).exit_code == 2
+    done = run(main, ["statement", "sample", name, "--from", out])
+    assert done.exit_code == 0, done.output
+    shown = run(main, ["statement", "sample", name, "--json"]).output
+    assert json.loads(shown) == json.loads((tmp_path / "sampling.json").read_bytes())
+    with (
+        connect(url, role="tonne_mrv", autocommit=True) as conn,
+        pytest.raises(StatementStateError),
+    ):
+        accept.sampling(conn, name, json.loads(shown))

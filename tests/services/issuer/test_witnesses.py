@@ -1,0 +1,140 @@
+"""Check meters, invoices and other periods, from import to pack."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from click.testing import CliRunner
+
+from mrv import canonical
+from mrv.verify import verify
+from services.cli.main import main
+from services.issuer.close import close_period
+from services.issuer.pack import export, read_pack
+from services.store.pool import connect
+from tests.services.issuer import logged, plant
+
+pytestmark = pytest.mark.integration
+CHECK = """
+devices:
+  - {id: check-1, site: hp, class: energy_meter, profile: generic, check_of: inv-1,
+     installed: 2026-01-01T00:00:00+07:00}
+"""
+ROW = "id,project,issuer,number,issued,devices,from,to,amount,corrects,reason\n"
+
+
+@pytest.fixture
+def run(database_url, monkeypatch):
+    """Return a way to run `tonne` against the database."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+
+    def go(*words):
+        return CliRunner().invoke(main, words)
+
+    return go
+
+
+@pytest.fixture
+def url(database_url, tmp_path):
+    """Fill two days, the first inverter with a check meter that shows a tenth less."""
+    plant.register(database_url, tmp_path)
+    plant.register(database_url, tmp_path, CHECK)
+    plant.fill_pv(database_url, minutes=15)
+    times, energy, _ = plant.sunny("2026-03-01", "2026-03-04", 15)
+    plant.send(database_url, "check-1", times, energy_export_wh=energy // 10 * 9)
+    return database_url
+
+
+def _close(url, begin="2026-03-02", end="2026-03-03", **more):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return close_period(conn, "pv", plant.us(begin), plant.us(end), "test", **more)
+
+
+def _file(folder, text):
+    file = folder / "invoices.csv"
+    file.write_text(ROW + text, "utf-8")
+    return str(file)
+
+
+def test_statement_and_pack_hold_both_witnesses(url, run, tmp_path):
+    """An auditor would have to ask for meters and bills that the operator would rather not show."""
+    text = "E-1,pv,EVN,HD-7,2026-03-05,inv-1 inv-2,2026-03-02,2026-03-03,9000,,\n"
+    done = run("invoice", "import", _file(tmp_path, text))
+    assert done.exit_code == 0, done.output
+    closed = _close(url)
+    subject = closed.document["credentialSubject"]
+    meter, invoice = subject["crossChecks"]
+    assert (meter["against"], meter["holds"]) == ("check-1", False)
+    assert meter["readings"]["count"] > 90
+    assert (invoice["kind"], invoice["witnessed"]) == ("invoice", "9000000")
+    assert subject["materiality"]["material"] is True
+    assert _close(url).statement == closed.statement
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        folder = export(conn, closed.statement, tmp_path / "pack")
+    plan = json.loads((folder / "plan.json").read_text("utf-8"))
+    assert [i["number"] for i in plan["invoices"]] == ["HD-7"]
+    assert plan["checkMeters"] == [{"meter": "check-1", "of": "inv-1", "tolerance_percent": "2"}]
+    assert verify(read_pack(folder)).ok
+
+
+def test_invoices_are_corrected_by_others_and_never_changed(url, run, tmp_path):
+    """A bill could be rewritten once it does not fit, and nobody would see the first."""
+    first = "E-1,pv,EVN,HD-7,2026-03-05,inv-1 inv-2,2026-03-02,2026-03-03,9000,,\n"
+    assert run("invoice", "import", _file(tmp_path, first)).exit_code == 0
+    assert "unchanged E-1" in run("invoice", "import", _file(tmp_path, first)).output
+    other = run("invoice", "import", _file(tmp_path, first.replace("9000", "9001")))
+    assert other.exit_code == 2
+    assert "corrects: E-1" in other.output
+    corrected = "E-2,pv,EVN,HD-8,2026-03-06,inv-1 inv-2,2026-03-02,2026-03-03,8000,E-1,typing\n"
+    assert run("invoice", "import", _file(tmp_path, corrected)).exit_code == 0
+    listed = json.loads(run("invoice", "list", "--json").output)
+    assert [one["id"] for one in listed] == ["E-2"]
+    with connect(url) as conn, pytest.raises(Exception, match="append-only"):
+        conn.execute("UPDATE invoice SET document = '{}'")
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        ("E-1,pv,EVN,7,2026-03-05,inv-9,2026-03-02,2026-03-03,9,,", "does not serve"),
+        ("E-1,px,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,9,,", "not registered"),
+        ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-03,2026-03-02,9,,", "is not after"),
+        ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,0.0001,,", "finer"),
+        ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,-1,,", "must be from 0"),
+        ("E-1,pv,EVN,7,2025-01-05,inv-1,2025-01-02,2025-01-03,9,,", "crediting period"),
+        ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,9,E-0,why", "no invoice of"),
+        ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,9,E-0,", "both"),
+    ],
+)
+def test_an_invoice_that_cannot_be_is_refused(url, run, tmp_path, row, word):
+    """A slip in a bill would be compared with meters that it is not about."""
+    done = run("invoice", "import", _file(tmp_path, row + "\n"))
+    assert done.exit_code == 2
+    assert word in done.output
+    assert json.loads(run("invoice", "list", "--json").output) == []
+
+
+def test_a_correction_shows_what_it_changes(database_url, tmp_path):
+    """Late readings would change an issued figure, and nobody could tell by how much."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, end="2026-03-02T12:00:00+07:00", minutes=15)
+    who = logged.signers(database_url, tmp_path)
+    first = logged.issue(database_url, who, "2026-03-01", "2026-03-02")
+    name = logged.issue(database_url, who)
+    body = _close(database_url).document["credentialSubject"]
+    assert {c["statement"] for c in body["otherPeriods"]} == {first}
+    assert [c["what"] for c in body["comparisons"]] == ["energy [kWh]", "reduction [t]"]
+    plant.fill_pv(database_url, minutes=15)
+    again = _close(database_url)
+    replaces = again.document["credentialSubject"]["supersedes"]
+    assert (replaces["statement"], replaces["reason"][:8]) == (name, "evidence")
+    change = replaces["difference"]
+    assert [line["device"] for line in change["devices"]] == ["inv-1", "inv-2"]
+    assert all(int(c["meteredNow"]) > int(c["meteredBefore"]) for c in change["devices"])
+    was, is_ = (Decimal(b["emissions"]["reduction"]["ug"])
+                for b in (body, again.document["credentialSubject"]))  # fmt: skip
+    assert Decimal(change["reduction_t"]) * 10**12 == is_ - was > 0
+    assert canonical.encode(_close(database_url).document) == canonical.encode(again.document)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        folder = export(conn, again.statement, tmp_path / "pack")
+    assert verify(read_pack(folder)).ok

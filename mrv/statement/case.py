@@ -73,7 +73,8 @@ class Case:
 
     @cached_property
     def _scanned(self) -> Scanned:
-        pairs = evidence.monitored(self.plan) if self.recheck else None
+        plan = self.plan
+        pairs = evidence.monitored(plan.project, self.fleet, plan.checks) if self.recheck else None
         zone = self.plan.project.timezone
         return scan(self.fleet, self.frames, self.from_us, self.to_us, zone, pairs)
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.model import Fleet
-    from mrv.statement.plan import MonitoringPlan
+    from mrv.project import CheckMeter, Project
 
 DAY_US = 86_400_000_000
 BLOCK_ROWS = 65_536
@@ -41,16 +41,18 @@ TABLE = "interval_quantity"
 FIELDS = ("value", "measured_us", "estimated_us", "unknown_us")
 
 
-def monitored(plan: MonitoringPlan) -> set[tuple[int, int]]:
-    """Return the (device, quantity) pairs that roles count, and those that check them."""
-    methodology = find(plan.project.methodology, plan.project.version)
-    index = {device.id: i for i, device in enumerate(plan.devices)}
+def monitored(
+    project: Project, fleet: Fleet, checks: Iterable[CheckMeter] = ()
+) -> set[tuple[int, int]]:
+    """Return the (device, quantity) pairs that the project's roles count, and their checks."""
+    methodology = find(project.methodology, project.version)
+    of = tuple(checks)
     pairs = set()
-    for bound in plan.project.devices:
+    for bound in project.devices:
         needs = role_needs(methodology, bound, f"device {bound.device}")
         pairs |= {(bound.device, quantity) for quantity in needs.quantities}
-        pairs |= {(c.check, needs.quantity) for c in plan.checks if c.main == bound.device}
-    return {(index[name], QUANTITY_INDEX[quantity]) for name, quantity in pairs}
+        pairs |= {(c.check, needs.quantity) for c in of if c.main == bound.device}
+    return {(fleet.by_id[name], QUANTITY_INDEX[quantity]) for name, quantity in pairs}
 
 
 def remeter(

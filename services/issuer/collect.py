@@ -68,7 +68,7 @@ def collect(
     """
     plan = plan_of(conn, project_id, from_us, to_us, supersedes)
     fleet = plan.fleet()
-    pairs = evidence.monitored(plan)
+    pairs = evidence.monitored(plan.project, fleet, plan.checks)
     with conn.cursor() as cursor:
         ids = [d.id for d in fleet.devices]
         stored = evidence.select(
@@ -263,7 +263,7 @@ def recollect(
     with conn.cursor() as cursor:
         frames = periods.fetch(cursor, fleet, reach)
     begin, end = (instant_us(subject["monitoringPeriod"][e], "UTC") for e in ("from", "to"))
-    pairs = evidence.monitored(plan)
+    pairs = evidence.monitored(plan.project, fleet, plan.checks)
     rows = evidence.remeter(fleet, frames, pairs, begin, end)
     case = Case(plan, frames, rows, begin, end, book_of(detail["factors"]))
     _refuse_other_evidence(case, subject, detail)

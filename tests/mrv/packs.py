@@ -72,7 +72,7 @@ def case(readings=None):
     frames = [frame()] if readings is None else readings
     one = plan()
     fleet = one.fleet()
-    rows = remeter(fleet, frames, monitored(one), BEGIN, END)
+    rows = remeter(fleet, frames, monitored(one.project, fleet), BEGIN, END)
     return Case(one, frames, rows, BEGIN, END, factors.load())
 
 

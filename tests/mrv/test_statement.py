@@ -130,7 +130,7 @@ def test_metering_from_a_rise_before_the_period_gives_the_rows_of_the_whole_hist
     whole = whole.take(kept)
     plan = packs.plan()
     fleet = plan.fleet()
-    pairs = monitored(plan)
+    pairs = monitored(plan.project, fleet)
     before = np.flatnonzero(whole.time_us <= packs.BEGIN)[-1]
     after = np.flatnonzero(whole.time_us >= packs.END)[0]
     part = whole.take(np.arange(before, after + 1))

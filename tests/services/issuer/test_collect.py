@@ -183,7 +183,7 @@ def test_what_is_collected_is_what_is_stored(url):
     plant.fill_pv(url)
     with _conn(url) as conn, snapshot(conn):
         case = collect(conn, "pv", BEGIN, END)
-    pairs = evidence.monitored(case.plan)
+    pairs = evidence.monitored(case.plan.project, case.fleet, case.plan.checks)
     again = evidence.remeter(case.fleet, case.frames, pairs, BEGIN, END)
     assert evidence.same(again, case.rows)
     assert {q for _, q in pairs} == {0}

@@ -77,23 +77,23 @@ def test_kill_of_workers(workers, fleet, capsys):
 
 def test_a_worker_that_was_thought_dead_wakes_up(workers, fleet, capsys):
     """It would write from marks that are out of date, over what its successor wrote."""
-    pauses, ended = max(1, int(TIMES / 2)), 0
+    pauses = max(1, int(TIMES / 2))
     with workers.running(2):
         wait_until(lambda: workers.sharing(2), 120, workers.logs)
-        for _ in range(pauses):
-            sleeper = workers.holder()
-            sleeper.send_signal(signal.SIGSTOP)
+        for k in range(pauses):
+            sleeper = workers.pause(storing=k % 2 == 1)
             time.sleep(2 * SESSION_S)  # the others take its partitions
             workers.recover()
             sleeper.send_signal(signal.SIGCONT)
             time.sleep(CHANCE.uniform(1, 4))
-            ended += workers.restart_dead()
+            workers.restart_dead()
         finish(workers, fleet)
     check(workers.pipeline, fleet)
     report(
         capsys,
-        f"workers paused past their session {pauses} times ({ended} ended by themselves),"
-        f" {figures(fleet)}, none lost, none doubled; {workers.told()}",
+        f"workers paused past their session {pauses} times, {pauses // 2} of them while storing"
+        f" ({workers.ended_by_themselves} ended by themselves), {figures(fleet)}, none lost,"
+        f" none doubled; {workers.told()}",
     )
 
 

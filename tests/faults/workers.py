@@ -31,6 +31,7 @@ class Workers:
         self._logs: dict[int, Path] = {}
         self.alive: list[subprocess.Popen[bytes]] = []
         self.recoveries_s: list[float] = []
+        self.ended_by_themselves = 0
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         log = self._folder / f"{len(self._logs):03d}-{words[0]}.log"
@@ -102,6 +103,29 @@ class Workers:
         self.more()
         self.recover()
 
+    def pause(self, *, storing: bool) -> subprocess.Popen[bytes]:
+        """Stop a worker that has partitions by SIGSTOP; if so asked, within a transaction."""
+        end = time.monotonic() + _PATIENCE_S
+        while True:
+            sleeper = self.holder()
+            sleeper.send_signal(signal.SIGSTOP)
+            if not storing or self._within_transaction():
+                return sleeper
+            sleeper.send_signal(signal.SIGCONT)
+            if time.monotonic() > end:
+                raise TimeoutError("no worker was caught while it stored")
+            time.sleep(self._chance.uniform(0.01, 0.1))
+
+    def _within_transaction(self) -> bool:
+        """Whether the database waits for a worker to go on: others are never so slow."""
+        time.sleep(0.5)
+        with connect(self.pipeline.urls.database_url, autocommit=True) as connection:
+            waiting = connection.execute(
+                "SELECT FROM pg_stat_activity WHERE application_name = 'tonne worker'"
+                " AND state = 'idle in transaction' AND state_change < now() - interval '0.4 s'"
+            ).fetchall()
+        return bool(waiting)
+
     def recover(self) -> None:
         """Wait until all that Kafka holds now is stored, and note how long that took."""
         began, ended = time.monotonic(), self.ended()
@@ -115,14 +139,13 @@ class Workers:
             held = offsets.stored(connection, TOPIC)
         return all(held.get(partition, 0) >= end for partition, end in ended.items())
 
-    def restart_dead(self) -> int:
-        """Start anew, as a supervisor does, what ended by itself; return how many those were."""
-        dead = [process for process in self.alive if process.poll() is not None]
-        for process in dead:
+    def restart_dead(self) -> None:
+        """Start anew, as a supervisor does, what ended by itself."""
+        for process in [process for process in self.alive if process.poll() is not None]:
             assert process.returncode == 3, self.log_of(process)
             self.alive.remove(process)
             self.more()
-        return len(dead)
+            self.ended_by_themselves += 1
 
     def ended(self) -> dict[int, int]:
         """Where Kafka's partitions end."""

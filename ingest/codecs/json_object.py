@@ -61,7 +61,7 @@ def _text(payload: bytes) -> str:
         return payload.decode("utf-8")
     except UnicodeDecodeError as wrong:
         raise PayloadError(
-            "invalid_utf8", f"byte {wrong.start}: {wrong.reason}; send UTF-8"
+            "invalid_utf8", f"json: byte {wrong.start}: {wrong.reason}; send UTF-8"
         ) from None
 
 
@@ -85,7 +85,7 @@ def _numbers(loose: _Loose) -> Stated:
         elif type(value) is int and abs(value) < _MAX_WHOLE:
             values[name] = float(value)
         else:
-            detail = f"{name!r:.80} is {value!r:.40}; send numbers without quotes"
+            detail = f"json: {name!r:.80} is {value!r:.40}; send numbers without quotes"
             refused.append(("not_a_number", detail))
     return Stated(loose.ts, values, loose.id, (), tuple(refused))
 
@@ -93,27 +93,27 @@ def _numbers(loose: _Loose) -> Stated:
 def _explain(payload: bytes, error: str) -> PayloadError:
     """Find the reason that helps the technician, off the hot path."""
     if not payload:
-        return PayloadError("empty_payload", "0 bytes; send {'ts': .., 'values': {..}}")
+        return PayloadError("empty_payload", "json: 0 bytes; send {'ts': .., 'values': {..}}")
     text = _text(payload)
     return _explain_json(text) or _explain_shape(error)
 
 
 def _explain_json(text: str) -> PayloadError | None:
     def refuse(word: str) -> float:
-        raise PayloadError("not_finite", f"{word} is no measurement; leave the channel out")
+        raise PayloadError("not_finite", f"json: {word} is no measurement; leave the channel out")
 
     try:
         json.loads(text, parse_constant=refuse)
     except PayloadError as found:
         return found
     except (ValueError, RecursionError) as wrong:
-        return PayloadError("malformed_json", f"{wrong}")
+        return PayloadError("malformed_json", f"json: {wrong}")
     return None
 
 
 def _explain_shape(error: str) -> PayloadError:
     if "missing required field `ts`" in error:
-        return PayloadError("time_missing", "no 'ts'; send the device's own time of measurement")
+        return PayloadError("time_missing", "json: no 'ts'; send the time of measurement")
     if "$.values[" in error or "].values[" in error or "$[...].values" in error:
-        return PayloadError("not_a_number", f"{error}; send numbers without quotes")
-    return PayloadError("wrong_shape", f"{error}; send {{'ts': .., 'values': {{..}}}}")
+        return PayloadError("not_a_number", f"json: {error}; send numbers without quotes")
+    return PayloadError("wrong_shape", f"json: {error}; send {{'ts': .., 'values': {{..}}}}")

@@ -35,10 +35,15 @@ def legible(payload: bytes, content_type: str | None, received_us: int) -> list[
         codec = found.name
         readings = found.decode(payload, received_us)
     except PayloadError as error:
-        return [f"{codec}: {error}"]
+        return [_gave_up(codec, error)]
     lines = [f"{codec}: {line}" for one in readings[:_SHOWN] for line in _lines(one)]
     more = len(readings) - _SHOWN
     return [*lines, f"{codec}: and {more} readings more"] if more > 0 else lines
+
+
+def _gave_up(codec: str, error: PayloadError) -> str:
+    """Name the codec once: its details begin with it, for lists in which they stand alone."""
+    return f"{codec}: {error.reason}: {error.detail.removeprefix(f'{codec}: ')}"
 
 
 def _lines(reading: Reading) -> Iterator[str]:
@@ -58,7 +63,7 @@ def metrics(payload: bytes) -> list[str]:
     try:
         found = sparkplug_b.decode(payload)
     except PayloadError as error:
-        return [f"{sparkplug_b.NAME}: {error}"]
+        return [_gave_up(sparkplug_b.NAME, error)]
     lines = [f"timestamp={found.timestamp} seq={found.seq} metrics={len(found.metrics)}"]
     for metric in found.metrics[:_SHOWN]:
         field = metric.WhichOneof("value")

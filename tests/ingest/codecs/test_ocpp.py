@@ -126,9 +126,10 @@ def test_one_bad_sample_keeps_the_others():
 
 
 SCHEMAS = resources.files("ocpp")
+GOLDEN = Path(__file__).parents[2] / "golden_profiles/ev_charger"
 CASES = [
     (file, payload)
-    for file in sorted((Path(__file__).parents[2] / "golden_profiles/ev_charger").rglob("*.json"))
+    for file in sorted(GOLDEN.glob("ocpp*/*.json"))
     for payload in [json.loads(file.read_text(encoding="utf-8"))["payload"]]
 ]
 

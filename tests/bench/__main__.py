@@ -15,6 +15,7 @@ from tests.bench import (
     accounting,
     api,
     codecs,
+    console,
     drain,
     drain_kafka,
     latency,
@@ -37,6 +38,7 @@ PARTS = {
     "accounting": accounting.measure,
     "codecs": codecs.measure,
     "api": api.measure,
+    "console": console.measure,
     "stages": stages.measure,
 }
 

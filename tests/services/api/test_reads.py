@@ -107,7 +107,9 @@ def test_a_downloaded_pack_verifies_offline(served, tmp_path):
     zipfile.ZipFile(io.BytesIO(whole.content)).extractall(tmp_path)
     report = CliRunner().invoke(main, ["verify", str(tmp_path / served.issued), "--json"])
     assert report.exit_code == 0, report.output
-    assert {s["outcome"] for s in json.loads(report.stdout)["steps"]} == {"ok"}
+    steps = {s["name"]: s["outcome"] for s in json.loads(report.stdout)["steps"]}
+    # whether it still counts is for the operator's newest status list to say
+    assert {name for name, outcome in steps.items() if outcome != "ok"} == {"status"}
 
 
 def test_a_broken_download_goes_on_where_it_stopped(served):

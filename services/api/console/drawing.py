@@ -8,6 +8,10 @@ from datetime import date, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from services.api.console.land import within
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,10 +37,11 @@ class Spot(NamedTuple):
 
 
 class Map(NamedTuple):
-    """Places, lines of the grid (position and text), and the scale bar (length and km)."""
+    """Places, the land's path, lines of the grid (position, text), scale bar (length, km)."""
 
     spots: list[Spot]
     elsewhere: list[Site]
+    land: str
     meridians: list[tuple[float, str]]
     parallels: list[tuple[float, str]]
     bar_px: float
@@ -71,11 +76,25 @@ def sites_map(found: Sequence[Site]) -> Map:
     return Map(
         _apart(spots),
         elsewhere,
+        _outline(left, top, scale, shrink),
         [((v * shrink - left) * scale, _degrees(v, "EW")) for v in meridians],
         [((top - v) * scale, _degrees(v, "NS")) for v in parallels],
         bar / _KM_A_DEGREE * scale,
         bar,
     )
+
+
+def _outline(left: float, top: float, scale: float, shrink: float) -> str:
+    """Return the path of the land within the map; corners closer than a pixel are left out."""
+    west, east = left / shrink, (left + WIDTH / scale) / shrink
+    path = []
+    for ring in within(west, top - HEIGHT / scale, east, top):
+        pixels = np.round(
+            np.stack([(ring[:, 0] * shrink - left) * scale, (top - ring[:, 1]) * scale], axis=1)
+        ).astype(int)
+        apart = np.any(pixels != np.roll(pixels, 1, axis=0), axis=1)
+        path.append("M" + "L".join(f"{x} {y}" for x, y in pixels[apart].tolist()) + "Z")
+    return "".join(one for one in path if one != "MZ")
 
 
 def _together(found: Sequence[Site]) -> tuple[list[Site], list[Site]]:

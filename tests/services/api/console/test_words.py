@@ -7,7 +7,10 @@ import jinja2
 import pytest
 
 from services.api.console import assets, page
+from services.api.console.drawing import HEIGHT, WIDTH, sites_map
+from services.api.console.land import within
 from services.api.console.words import LANGUAGES, Words, preferred, texts
+from services.store.console import Site
 
 TEMPLATES = Path(page.__file__).parent / "templates"
 _USED = re.compile(r"""\bt\("([a-z_. ']+?)"[),]""")
@@ -68,3 +71,35 @@ def test_nothing_is_fetched_from_elsewhere():
             assert set(outside) <= said or name.startswith("check/"), (name, outside)
     for file in TEMPLATES.glob("*.html"):
         assert "http" not in file.read_text("utf-8")
+
+
+def test_the_map_tells_land_from_sea():
+    """Sites would float on an empty sheet, or in the sea."""
+    (inland,) = within(105.8, 21.0, 105.9, 21.1)
+    assert inland.min(axis=0) == pytest.approx([105.8, 21.0])
+    assert inland.max(axis=0) == pytest.approx([105.9, 21.1])
+    assert within(107.4, 20.2, 107.6, 20.4) == []
+    coast = within(106.4, 20.5, 107.3, 21.1)
+    assert sum(len(one) for one in coast) > 100
+    assert all(one[:, 0].min() > 106.399 and one[:, 1].max() < 21.101 for one in coast)
+
+
+@pytest.mark.parametrize(
+    "places", [[(20.9, 106.6)], [(20.9, 106.6)] * 30, [(0, 179.9), (0.5, 179)]]
+)
+def test_sites_do_not_lie_on_each_other(places):
+    """Of two plants in one estate, one would hide the other."""
+    sites = [Site(f"s-{i}", f"Site {i}", *at, 1, 1) for i, at in enumerate(places)]
+    drawn = sites_map(sites)
+    spots = [(one.x, one.y) for one in drawn.spots]
+    assert len(spots) == len(sites)
+    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in spots)
+    assert len({(round(x), round(y)) for x, y in spots}) == len(sites)
+
+
+def test_a_far_site_does_not_shrink_the_city():
+    """Beside one plant abroad, all of a city would be one point."""
+    sites = [Site(f"s-{i}", "", 20.8 + i / 50, 106.6, 1, 1) for i in range(5)]
+    drawn = sites_map([*sites, Site("far", "", 39.7, -105.2, 1, 1)])
+    assert [one.id for one in drawn.elsewhere] == ["far"]
+    assert max(one.y for one in drawn.spots) - min(one.y for one in drawn.spots) > HEIGHT / 2

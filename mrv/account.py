@@ -65,6 +65,7 @@ def account(rows: IntervalRows, bindings: Bindings) -> EmissionRows:
     baseline = _scaled(bindings.baseline, value, source, "down")
     project = _scaled(bindings.emitted, value, source, "up")
     leakage = _scaled(bindings.leakage, value, source, "up")
+    withheld = _scaled(bindings.withheld, value, source, "up")
     return EmissionRows(
         project=bindings.project[segment],
         device=rows.device[row],
@@ -72,7 +73,7 @@ def account(rows: IntervalRows, bindings: Bindings) -> EmissionRows:
         baseline_ug=baseline,
         project_ug=project,
         leakage_ug=leakage,
-        reduction_ug=reduction(baseline, project, leakage),
+        reduction_ug=reduction(baseline, project, leakage) - withheld,
         source=source,
     )
 

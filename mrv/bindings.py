@@ -9,6 +9,7 @@ at one base unit of the year: there is no second formula here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,18 +21,19 @@ from mrv.calendar import years
 from mrv.errors import MethodologyError
 from mrv.factors.ledger import Ledger
 from mrv.inputs import read
-from mrv.methodologies import find, unit_reductions
+from mrv.methodologies import find, reduction, unit_reductions
 from mrv.project import service_intervals
 from mrv.rounding import UG_PER_T, Rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from fractions import Fraction
 
     from ingest.model import Fleet, Int32, Int64
     from mrv.model import Factors, Methodology, Reductions, RoleNeeds
     from mrv.project import Project, ProjectDevice
 
+# Of a base unit: baseline, project, leakage, withheld. [ug CO2e]
+_Rates = tuple[Fraction, Fraction, Fraction, Fraction]
 # Interval numbers since the epoch stay below 2**32 for a hundred thousand years.
 _SHIFT = 32
 
@@ -50,6 +52,7 @@ class Bindings:
 
     `begin` and `end` (half-open) are keys as `key` makes them; `project` indexes
     `projects`, `source` indexes `sources` and the rates. [ug CO2e a base unit]
+    `withheld` is what the methodology deducts from a unit that earns something.
     """
 
     projects: tuple[str, ...]
@@ -61,6 +64,7 @@ class Bindings:
     baseline: Rates
     emitted: Rates
     leakage: Rates
+    withheld: Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class _Segment:
     end: int
     project: int
     source: Source
-    rates: tuple[Fraction, Fraction, Fraction]
+    rates: _Rates
 
 
 def key(device: Int64, quantity: Int64, start_us: Int64) -> Int64:
@@ -131,6 +135,7 @@ def compile_bindings(projects: Iterable[Project], fleet: Fleet, factors: Factors
         baseline=Rates([rates[0] for _, rates in priced]),
         emitted=Rates([rates[1] for _, rates in priced]),
         leakage=Rates([rates[2] for _, rates in priced]),
+        withheld=Rates([rates[3] for _, rates in priced]),
     )
 
 
@@ -144,11 +149,9 @@ class _Pricing:
             methodology, project.parameters, f"project {project.id}: parameters"
         )
         self._factors = factors
-        self._known: dict[Any, tuple[Source, tuple[Fraction, Fraction, Fraction]]] = {}
+        self._known: dict[Any, tuple[Source, _Rates]] = {}
 
-    def of(
-        self, role: str, params: Mapping[str, Any], year: int
-    ) -> tuple[Source, tuple[Fraction, Fraction, Fraction]]:
+    def of(self, role: str, params: Mapping[str, Any], year: int) -> tuple[Source, _Rates]:
         question = (role, tuple(sorted(params.items())), year)
         if question not in self._known:
             ledger = Ledger(self._factors)
@@ -214,5 +217,14 @@ def _merged(segments: Iterator[_Segment]) -> Iterator[_Segment]:
         yield pending
 
 
-def _in_ug(unit: Reductions) -> tuple[Fraction, Fraction, Fraction]:
-    return (unit.baseline_t * UG_PER_T, unit.project_t * UG_PER_T, unit.leakage_t * UG_PER_T)
+def _in_ug(unit: Reductions) -> _Rates:
+    """
+    Return a unit's sides, and what its methodology deducts beyond them.
+
+    A cap by what another device measures cannot be seen from one unit, and binds when
+    the period closes.
+    """
+    sides = (unit.baseline_t, unit.project_t, unit.leakage_t)
+    withheld = reduction(*sides) - unit.reduction_t if unit.reduction_t > 0 else Fraction(0)
+    baseline, emitted, leakage = (side * UG_PER_T for side in sides)
+    return baseline, emitted, leakage, withheld * UG_PER_T

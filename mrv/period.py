@@ -22,7 +22,7 @@ from mrv.errors import PeriodError
 from mrv.factors.ledger import Ledger
 from mrv.in_service import monitor_all
 from mrv.inputs import exact
-from mrv.methodologies import find, reduction
+from mrv.methodologies import find
 from mrv.model import PERIOD, Activity, Candidate, CandidateDevice, Reductions
 from mrv.outcome import PeriodResult
 from mrv.presentation import (
@@ -202,7 +202,9 @@ def _sum(by_year: Mapping[int, Reductions]) -> Reductions:
     baseline = sum((r.baseline_t for r in by_year.values()), start=zero)
     project = sum((r.project_t for r in by_year.values()), start=zero)
     leakage = sum((r.leakage_t for r in by_year.values()), start=zero)
-    return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
+    # a cap or a deduction of the methodology stands in its reduction, not in the sides
+    reduced = sum((r.reduction_t for r in by_year.values()), start=zero)
+    return Reductions(baseline, project, leakage, reduced)
 
 
 def _candidate(project: Project, parameters: Inputs, monitored: Sequence[Monitored]) -> Candidate:

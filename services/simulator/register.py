@@ -50,7 +50,10 @@ class Register:
         before_ms, before_rate = self._last or (int(time_ms[0]), int(counted[0]))
         elapsed = np.diff(time_ms, prepend=before_ms)
         doubled_mean = counted + np.concatenate(([before_rate], counted[:-1]))
-        whole, rest = np.divmod(elapsed * doubled_mean, _PER_BASE_UNIT)
+        # in two parts: the litres of a waterworks times the milliseconds of an hour would not fit
+        units, part = np.divmod(doubled_mean, _PER_BASE_UNIT)
+        whole, rest = np.divmod(elapsed * part, _PER_BASE_UNIT)
+        whole += elapsed * units
         rest_sum = self._remainder + np.cumsum(rest)
         readings = self._reading + np.cumsum(whole) + rest_sum // _PER_BASE_UNIT
         self._reading += int(whole.sum()) + int(rest_sum[-1]) // _PER_BASE_UNIT

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mrv import factors, methodologies
+from mrv import bindings, factors, methodologies, period
 from mrv.inputs import read
 from mrv.model import PERIOD, Activity
 
@@ -148,3 +148,22 @@ def test_panels_earn_by_their_materials():
     found = _reductions("pv-panel-recycling", given, parameters)
     assert found.baseline_t == Fraction("283.8")
     assert round(float(found.project_t), 3) == 17.403
+
+
+def test_a_deduction_stays_in_the_sum_of_the_years():
+    """Rice would be credited without its deduction, wastewater above the methane it burnt."""
+    given, parameters = CASES["rice-awd"]
+    found = _reductions("rice-awd", given, parameters)
+    assert found.reduction_t < found.baseline_t - found.project_t
+    assert period._sum({2026: found, 2027: found}).reduction_t == 2 * found.reduction_t
+
+
+def test_a_deduction_shows_in_the_live_rows():
+    """Dashboards would promise tonnes that the statement takes off again."""
+    method, book = methodologies.find("rice-awd"), factors.load()
+    fixed = read(method.parameters, CASES["rice-awd"][1], "rice-awd")
+    unit = methodologies.unit_reductions(
+        method, "field", {"area_ha": Fraction(1)}, fixed, book, 2026
+    )
+    baseline, emitted, leakage, withheld = bindings._in_ug(unit)
+    assert baseline - emitted - leakage - withheld == unit.reduction_t * 10**12

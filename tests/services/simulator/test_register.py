@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.simulator.register import Register
 
 steps = st.lists(
-    st.tuples(st.integers(1, 86_400_000), st.integers(-(10**9), 10**9)), min_size=2, max_size=40
+    st.tuples(st.integers(1, 86_400_000), st.integers(-(10**9), 10**13)), min_size=2, max_size=40
 )
 
 

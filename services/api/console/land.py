@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Points = NDArray[np.float64]
 
+_LEAST = 1e-9
+
 
 def within(west: float, south: float, east: float, north: float) -> list[Points]:
     """
@@ -36,9 +38,16 @@ def within(west: float, south: float, east: float, north: float) -> list[Points]
     for ring, box in zip(*_rings(), strict=True):
         if box[0] <= east and box[2] >= west and box[1] <= north and box[3] >= south:
             cut = _cut(ring, (west, south, east, north))
-            if len(cut) > 2:  # noqa: PLR2004 - less is no ring
+            # land all around a frame leaves a ring along its edge that holds nothing
+            if _area(cut) > _LEAST:
                 found.append(cut)
     return found
+
+
+def _area(ring: Points) -> float:
+    """Area of a ring. [square degrees]"""
+    x, y = ring.T
+    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
 
 
 @cache

@@ -61,8 +61,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         "$ref": "#/components/schemas/Problem"}}}}
     for code, text in (
         (400, "Malformed"), (401, "No valid token"), (403, "Not for this role"),
-        (404, "Not there, or not for you"), (408, "Too slow"), (409, "Not in this state"),
-        (413, "Too large"), (422, "Not acceptable"), (429, "Too often"), (503, "Database away"),
+        (404, "Not there, or not for you"), (406, "Not to be had in such a form or language"),
+        (408, "Too slow"), (409, "Not in this state"), (413, "Too large"),
+        (415, "A body that is no JSON"), (416, "No such range"), (422, "Not acceptable"),
+        (429, "Too often"), (503, "Database away"),
     )
 }  # fmt: skip
 

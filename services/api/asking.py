@@ -157,7 +157,8 @@ def _noted_refusal(ask: Asked) -> None:
 
 
 Ask = Annotated[Asked, Depends(_asked())]
-Reader = Annotated[Asked, Depends(_asked("operator", "verifier", "auditor", "admin"))]
+READERS = ("operator", "verifier", "auditor", "admin")
+Reader = Annotated[Asked, Depends(_asked(*READERS))]
 Operator = Annotated[Asked, Depends(_asked("operator"))]
 Verifier = Annotated[Asked, Depends(_asked("verifier"))]
 Admin = Annotated[Asked, Depends(_asked("admin"))]

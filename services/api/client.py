@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from mrv.report import Format
+
 _TRIES = 5
 _PAUSE_S = 0.5
 _PAGE = 1_000
@@ -134,6 +136,17 @@ class Client:
         """Return the proof that a statement's issue is in the log."""
         return self._ask("GET", f"/statements/{statement}/receipt").text
 
+    def report(self, statement: str, wanted: Format, out: Path, language: str = "en") -> Path:
+        """
+        Download a statement's report: `pdf`, or `xlsx` with daily sums of every meter.
+
+        Parameters
+        ----------
+        out : Path
+            The file to be; as for `evidence`.
+        """
+        return self._whole(f"/statements/{statement}.{wanted}?lang={language}", out)
+
     def evidence(self, statement: str, out: Path) -> Path:
         """
         Download a statement's evidence pack, going on where an earlier attempt stopped.
@@ -143,10 +156,13 @@ class Client:
         out : Path
             The zip file to be; `<out>.part` holds what has come so far.
         """
+        return self._whole(f"/statements/{statement}/evidence", out)
+
+    def _whole(self, path: str, out: Path) -> Path:
         part, tag = out.with_name(f"{out.name}.part"), out.with_name(f"{out.name}.tag")
         for attempt in range(_TRIES):
             try:
-                self._download(f"/statements/{statement}/evidence", part, tag)
+                self._download(path, part, tag)
             except httpx.TransportError as error:
                 if attempt == _TRIES - 1:
                     raise ServerError(f"the download broke off: {error}; call again") from error

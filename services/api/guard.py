@@ -98,6 +98,9 @@ class Guard:
         if not declared.isdigit() or int(declared) > LARGEST_BODY:
             await _too_large()(scope, receive, send)
             return
+        if _has_body(headers) and not _is_json(scope["path"], headers):
+            await problem(415, "a body is application/json here")(scope, receive, send)
+            return
         body = await _read(receive, LARGEST_BODY) if _has_body(headers) else b""
         if body is None:
             await problem(408, f"the body did not arrive in {BODY_S:.0f} s")(scope, receive, send)
@@ -116,6 +119,12 @@ def _callers(scope: Scope, headers: dict[bytes, bytes]) -> list[bytes]:
 
 def _has_body(headers: dict[bytes, bytes]) -> bool:
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+
+def _is_json(path: str, headers: dict[bytes, bytes]) -> bool:
+    """Whether a body is what the API reads; a form that a web page posts is not."""
+    given = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    return not path.startswith("/v1/") or given == b"application/json"
 
 
 async def _read(receive: Receive, most: int) -> bytes | None:

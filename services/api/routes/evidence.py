@@ -7,17 +7,14 @@ with fixed times, so that the same statement gives the same bytes.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-import tempfile
-import threading
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
+from services.api import kept
 from services.api.asking import Reader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, visible
@@ -25,17 +22,18 @@ from services.issuer.pack import export
 from services.store import log
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    from services.api.asking import Asked
     from services.store.statements import Stored
 
 router = APIRouter(tags=["statements"])
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
-_MADE = "Tue, 01 Jan 1980 00:00:00 GMT"
 _KEPT = 64
 _MODE = 0o100644 << 16
-_one_at_a_time = threading.Lock()
 
 
 @router.get(
@@ -43,7 +41,7 @@ _one_at_a_time = threading.Lock()
     responses={
         200: {"content": {"application/zip": {}}},
         206: {"description": "A part", "content": {"application/zip": {}}},
-        416: {"description": "No such range", "content": {"text/plain": {}}},
+        304: {"description": "The caller has it already"},
     },
     response_class=Response,
 )
@@ -55,43 +53,34 @@ def evidence(ask: Reader, statement: StatementId) -> Response:
             raise unknown("statement", statement)
         ask.noted(conn, 200)
         with ask.api.writes.connection() as reading:
-            file = packed(reading, ask.api.home / "evidence", stored)
-    return FileResponse(
-        file,
-        media_type="application/zip",
-        filename=f"{statement}.zip",
-        headers={
-            "Cache-Control": "private, no-cache",
-            # of its edition: a pack that was made again is the same, whatever its file's time
-            "ETag": f'"{file.suffixes[0][1:]}"',
-            "Last-Modified": _MADE,
-        },
-    )
+            file, tag = packed(reading, ask.api.home / "evidence", stored)
+    return send_pack(ask, file, tag, statement)
 
 
-def packed(conn: Connection[TupleRow], folder: Path, stored: Stored) -> Path:
+def send_pack(ask: Asked, file: Path, tag: str, statement: str) -> Response:
+    """Send a pack to somebody who may have it."""
+    headers = {
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'attachment; filename="{statement}.zip"',
+    }
+    return kept.sent(ask, file, tag, "application/zip", headers)
+
+
+def packed(conn: Connection[TupleRow], folder: Path, stored: Stored) -> tuple[Path, str]:
     """
-    Return a statement's pack as a file, made now if it is not there.
+    Return a statement's pack as a file, made now if it is not there, and its edition.
 
     What changes a pack is its state and witnesses' lines on the log's head: both are in
     the file's name.
     """
-    receipt = log.receipt(conn, stored.id) or ""
-    edition = hashlib.sha256(f"{stored.state}\n{receipt}".encode()).hexdigest()[:16]
-    file = folder / f"{stored.id}.{edition}.zip"
-    with _one_at_a_time:
-        if file.exists():
-            return file
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))
-        try:
-            export(conn, stored.id, work / "pack")
-            _zip(work / "pack", work / "pack.zip", stored.id)
-            (work / "pack.zip").replace(file)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        _forget_oldest(folder)
-    return file
+    tag = kept.edition(stored.state, log.receipt(conn, stored.id) or "")
+
+    def make(work: Path) -> Path:
+        export(conn, stored.id, work / "pack")
+        _zip(work / "pack", work / "pack.zip", stored.id)
+        return work / "pack.zip"
+
+    return kept.made(folder, f"{stored.id}.{tag}.zip", _KEPT, make), tag
 
 
 def _zip(folder: Path, file: Path, name: str) -> None:
@@ -104,10 +93,3 @@ def _zip(folder: Path, file: Path, name: str) -> None:
             entry.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
             with path.open("rb") as source, out.open(entry, "w") as target:
                 shutil.copyfileobj(source, target)
-
-
-def _forget_oldest(folder: Path) -> None:
-    """Keep the packs made last; others are made again when asked for."""
-    files = sorted(folder.glob("*.zip"), key=lambda one: one.stat().st_mtime)
-    for file in files[:-_KEPT]:
-        file.unlink(missing_ok=True)

@@ -10,10 +10,15 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from mrv.calendar import utc_text
+from mrv.report import MEDIA_TYPES
 from services.api import shapes
-from services.api.asking import Ask, Asked
+from services.api.asking import READERS, Ask, Asked, Reader
+from services.api.kept import has_already
+from services.api.negotiation import media_type
 from services.api.paging import Cursor, Limit, page
+from services.api.principals import refuse
 from services.api.problems import ProblemError
+from services.api.reports import Lang, report
 from services.api.routes.registry import unknown
 from services.store import listing, log, statements
 from services.store.listing import PUBLIC_STATES
@@ -36,6 +41,16 @@ StatementId = Annotated[
 ]
 Document = Response
 VC = "application/vc"
+
+
+def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """Describe answers of a file that is sent in ranges."""
+    content: dict[str, Any] = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        200: {"content": content},
+        206: {"description": "A part", "content": content},
+        304: {"description": "The caller has it already"},
+    }
 
 
 @router.get("/statements", response_model=shapes.pages(shapes.Statement))
@@ -63,10 +78,33 @@ def list_statements(
 )
 def document(ask: Ask, statement: StatementId) -> Response:
     """Return the statement itself, byte for byte as its operator signed it."""
+    chosen = media_type(_accepted(ask), ("application/json", VC))
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
         signed = _documents(statements.events(conn, statement))[0]
-    return conditional(ask, signed or stored.body, "application/json", stored.state)
+    return conditional(ask, signed or stored.body, chosen, stored.state)
+
+
+@router.get(
+    "/statements/{statement}.pdf",
+    responses=_file("application/pdf"),
+    response_class=Document,
+)
+def pdf(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
+    """Return statement and verification report as PDF/A, the signed documents attached."""
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
+    return report(ask, stored, "pdf", lang)
+
+
+@router.get(
+    "/statements/{statement}.xlsx",
+    responses=_file(MEDIA_TYPES["xlsx"]),
+    response_class=Document,
+)
+def xlsx(ask: Reader, statement: StatementId, lang: Lang = None) -> Response:
+    """Return the monitoring report as a workbook; it holds daily sums of every meter."""
+    return _workbook(ask, statement, lang)
 
 
 @router.get(
@@ -115,13 +153,29 @@ def receipt(ask: Ask, statement: StatementId) -> Response:
     return conditional(ask, found.encode(), "text/plain; charset=utf-8", stored.state)
 
 
-@router.get("/statements/{statement}", response_model=shapes.StatementDetail)
-def detail(ask: Ask, statement: StatementId) -> Response:
-    """Return a statement, its steps and its signed documents so far."""
+@router.get(
+    "/statements/{statement}",
+    response_model=shapes.StatementDetail,
+    responses={200: {"content": {VC: {}, **{one: {} for one in MEDIA_TYPES.values()}}}},
+)
+def detail(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
+    """
+    Return a statement, its steps and its signed documents so far.
+
+    `Accept` chooses: `application/vc` is the signed statement alone, the media types of
+    PDF and workbook are the reports.
+    """
+    chosen = media_type(_accepted(ask), ("application/json", VC, *MEDIA_TYPES.values()))
+    if chosen == MEDIA_TYPES["xlsx"]:
+        return _workbook(ask, statement, lang)
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
         steps = statements.events(conn, statement)
+    if chosen == MEDIA_TYPES["pdf"]:
+        return report(ask, stored, "pdf", lang)
     signed, opinion = _documents(steps)
+    if chosen == VC:
+        return conditional(ask, signed or stored.body, VC, stored.state)
     body = {
         **_summary(stored),
         "events": [
@@ -131,6 +185,22 @@ def detail(ask: Ask, statement: StatementId) -> Response:
         "verification": None if opinion is None else msgspec.Raw(opinion),
     }
     return conditional(ask, msgspec.json.encode(body), "application/json", stored.state)
+
+
+def _workbook(ask: Asked, statement: str, lang: str | None) -> Response:
+    """Send the workbook to whoever may see the project's evidence."""
+    if ask.who.role not in READERS:
+        refuse(ask.who, READERS)
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
+    if not ask.who.sees(stored.project):
+        raise unknown("statement", statement)
+    return report(ask, stored, "xlsx", lang)
+
+
+def _accepted(ask: Asked) -> str | None:
+    """Return what the caller accepts; a header sent in parts is one."""
+    return ", ".join(ask.request.headers.getlist("accept")) or None
 
 
 def visible(conn: Connection[TupleRow], who: Principal, statement: str) -> Stored:
@@ -150,11 +220,12 @@ def visible(conn: Connection[TupleRow], who: Principal, statement: str) -> Store
 
 def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Response:
     """Answer, or say that the caller has it already."""
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    tag = f'"{hashlib.sha256(media_type.encode() + body).hexdigest()[:32]}"'
     shared = "public" if state in PUBLIC_STATES else "private"
-    headers = {"ETag": tag, "Cache-Control": f"{shared}, no-cache", "Vary": "Authorization"}
-    given = ask.request.headers.get("if-none-match", "")
-    if tag in [one.strip().removeprefix("W/") for one in given.split(",")] or given == "*":
+    headers = {
+        "ETag": tag, "Cache-Control": f"{shared}, no-cache", "Vary": "Authorization, Accept",
+    }  # fmt: skip
+    if has_already(ask.request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=media_type, headers=headers)
 

@@ -25,6 +25,8 @@ MATRIX = {
     ("GET", "/v1/statements"): OPEN,
     ("GET", "/v1/statements/{statement}"): OPEN,
     ("GET", "/v1/statements/{statement}.json"): OPEN,
+    ("GET", "/v1/statements/{statement}.pdf"): OPEN,
+    ("GET", "/v1/statements/{statement}.xlsx"): READ | {"stranger": 404},
     ("GET", "/v1/statements/{statement}/verification.json"): OPEN,
     ("GET", "/v1/statements/{statement}/status"): OPEN,
     ("GET", "/v1/statements/{statement}/receipt"): OPEN,

@@ -96,7 +96,13 @@ def test_other_content_types_are_refused(served):
         "/v1/projects/pv/periods", "operator", "POST", content=json.dumps(SPAN),
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )  # fmt: skip
-    is_problem(found, 422)
+    is_problem(found, 415)
+    for kind in ("text/plain", "multipart/form-data; boundary=x", "application/xml", "x", ""):
+        found = served.ask(
+            "/v1/projects/pv/periods", "operator", "POST", content=json.dumps(SPAN),
+            headers={"Content-Type": kind},
+        )  # fmt: skip
+        is_problem(found, 415)
 
 
 def test_a_huge_body_is_not_read(served):

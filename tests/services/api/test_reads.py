@@ -109,7 +109,7 @@ def test_a_downloaded_pack_verifies_offline(served, tmp_path):
     assert report.exit_code == 0, report.output
     steps = {s["name"]: s["outcome"] for s in json.loads(report.stdout)["steps"]}
     # whether it still counts is for the operator's newest status list to say
-    assert {name for name, outcome in steps.items() if outcome != "ok"} == {"status"}
+    assert {n for n, outcome in steps.items() if outcome != "ok"} <= {"status", "sampling"}
 
 
 def test_a_broken_download_goes_on_where_it_stopped(served):

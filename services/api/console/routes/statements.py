@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Path
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from ingest import classes
 from ingest.model import NULL
@@ -17,7 +17,8 @@ from services.api.console.page import Language, render
 from services.api.console.routes.overview import tonnes
 from services.api.console.session import View
 from services.api.problems import ProblemError
-from services.api.routes.evidence import packed
+from services.api.reports import report
+from services.api.routes.evidence import packed, send_pack
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
 from services.store import console, listing, log, readings, registry, statements
@@ -67,7 +68,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         successor=successor,
         days=_days(said),
         sees=ask.who.sees(stored.project),
-        reports=[],
+        reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
     )
 
 
@@ -128,8 +129,27 @@ def evidence(ask: View, language: Language, statement: StatementId) -> Response:
     with ask.reading() as conn:
         ask.noted(conn, 200)
         with ask.api.writes.connection() as reading:
-            file = packed(reading, ask.api.home / "evidence", stored)
-    return FileResponse(file, media_type="application/zip", filename=f"{statement}.zip")
+            file, tag = packed(reading, ask.api.home / "evidence", stored)
+    return send_pack(ask, file, tag, statement)
+
+
+@router.get("/console/{language}/statements/{statement}/report.{wanted}")
+def report_file(
+    ask: View, language: Language, statement: StatementId, wanted: Literal["pdf", "xlsx"]
+) -> Response:
+    """Give the report in the page's language; the workbook to somebody who signed in."""
+    if wanted == "xlsx":
+        stored, _ = _own(ask, statement)
+    else:
+        with ask.reading() as conn:
+            stored = visible(conn, ask.who, statement)
+    return report(ask, stored, wanted, language)
+
+
+def _reports(language: str, statement: str, *, sees: bool) -> list[tuple[str, str]]:
+    """Name the reports that the caller may have, and where they are."""
+    root = f"/console/{language}/statements/{statement}/report"
+    return [(one.upper(), f"{root}.{one}") for one in ("pdf", "xlsx") if sees or one == "pdf"]
 
 
 def _own(ask: Asked, statement: str) -> tuple[Stored, dict[str, Any]]:

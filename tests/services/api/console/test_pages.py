@@ -38,7 +38,8 @@ def paths(served, language="en"):
             f"/console/{language}/projects/bus", of, f"{of}/check", f"/console/{language}/sign-in",
         ],
         "somebody": [f"/console/{language}/live"],
-        "scope": [f"{of}/days/{DAY}", f"{of}/days/{DAY}/inv-1", f"{of}/evidence"],
+        "scope": [f"{of}/days/{DAY}", f"{of}/days/{DAY}/inv-1", f"{of}/evidence",
+                  f"{of}/report.xlsx"],
     }  # fmt: skip
 
 
@@ -233,3 +234,16 @@ def test_hostile_names_stay_names(served):
         assert "<img" not in text
         assert "\u202e" not in text
         assert "{{7*7}}" in text or "statements" in path
+
+
+def test_reports_are_offered_in_the_language_of_the_page(served):
+    """A reader of the Vietnamese page would get an English report, or none."""
+    of = f"/console/vi/statements/{served.issued}"
+    shown = get(served, of).text
+    assert f'href="{of}/report.pdf"' in shown
+    assert "report.xlsx" not in shown
+    found = get(served, f"{of}/report.pdf")
+    assert found.headers["content-language"] == "vi"
+    assert found.content.startswith(b"%PDF")
+    assert get(served, f"/console/vi/statements/{served.draft}/report.pdf").status_code == 404
+    assert f'href="{of}/report.xlsx"' in get(served, of, session(served, "auditor")).text

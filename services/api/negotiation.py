@@ -1,0 +1,106 @@
+"""What form and what language an answer takes: what the caller accepts, best first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from services.api.problems import ProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_MOST = 50  # entries that are looked at; nobody means more
+
+
+class Wish(NamedTuple):
+    """An entry of an `Accept` or `Accept-Language` header."""
+
+    value: str
+    quality: float
+
+
+def media_type(accept: str | None, offered: Sequence[str]) -> str:
+    """
+    Return the media type that the caller likes best; the first one offered without a wish.
+
+    Raises
+    ------
+    ProblemError
+        406, naming what there is.
+    """
+    found = _best(accept, offered, _suits_type)
+    if found is None:
+        raise ProblemError(
+            406, f"this is not to be had as {accept[:200] if accept else ''!r}; there is:"
+            f" {', '.join(offered)}", {"Vary": "Accept"},
+        )  # fmt: skip
+    return found
+
+
+def language(accept: str | None, offered: Sequence[str]) -> str:
+    """
+    Return the language that the caller likes best, `vi-VN` being `vi`.
+
+    Raises
+    ------
+    ProblemError
+        406, naming what there is.
+    """
+    found = _best(accept, offered, _suits_language)
+    if found is None:
+        raise ProblemError(
+            406, f"this is in none of the languages {accept[:200] if accept else ''!r};"
+            f" there is: {', '.join(offered)}; choose one with `lang`",
+            {"Vary": "Accept-Language"},
+        )  # fmt: skip
+    return found
+
+
+def _best(
+    header: str | None, offered: Sequence[str], suits: Callable[[str, str], int]
+) -> str | None:
+    """Return what has the highest quality by its most specific entry; ties as they are offered."""
+    wishes = [] if header is None else _wishes(header)
+    if not wishes:
+        return offered[0]
+    judged = []
+    for place, one in enumerate(offered):
+        fitting = [(suits(wish.value, one), wish.quality) for wish in wishes]
+        closest, quality = max(fitting)
+        if closest and quality:
+            judged.append((quality, -place, one))
+    return max(judged)[2] if judged else None
+
+
+def _wishes(header: str) -> list[Wish]:
+    found = []
+    for entry in header.split(",", _MOST)[:_MOST]:
+        value, *parameters = (part.strip().lower() for part in entry.split(";"))
+        if value:
+            found.append(Wish(value, _quality(parameters)))
+    return found
+
+
+def _quality(parameters: list[str]) -> float:
+    """Quality of an entry, 0 where it is not a number from 0 to 1."""
+    for one in parameters:
+        name, _, text = one.partition("=")
+        if name.strip() == "q":
+            digits = text.strip()
+            plain = digits.replace(".", "", 1).isdigit() and digits.isascii()
+            quality = float(digits) if plain and len(digits) <= len("0.000") else 0.0
+            return quality if quality <= 1 else 0.0
+    return 1.0
+
+
+def _suits_type(wish: str, offer: str) -> int:
+    if wish == offer:
+        return 3
+    kind = offer.partition("/")[0]
+    return 2 if wish == f"{kind}/*" else int(wish == "*/*")
+
+
+def _suits_language(wish: str, offer: str) -> int:
+    if wish == offer or wish.startswith(f"{offer}-"):
+        return 2
+    return int(wish == "*")

@@ -1,0 +1,82 @@
+"""Statements as PDF and workbook, made once an edition and language."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from fastapi import Query
+
+from mrv.errors import PeriodError
+from mrv.report import LANGUAGES, MEDIA_TYPES, make
+from services.api import kept
+from services.api.negotiation import language
+from services.api.problems import ProblemError
+from services.issuer.report import facts_of
+from services.store import findings, log, statements
+from services.store.listing import PUBLIC_STATES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from starlette.responses import Response
+
+    from mrv.report import Format
+    from services.api.asking import Asked
+    from services.store.statements import Stored
+
+Lang = Annotated[
+    Literal["en", "vi", "ja"] | None,
+    Query(description="Language of all words but the signed ones; else `Accept-Language` says."),
+]
+_KEPT = 256
+
+
+def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Response:
+    """
+    Send a statement's report.
+
+    Raises
+    ------
+    ProblemError
+        406 where it is in no language that the caller accepts; 409 where a statement
+        that is not verified has other readings by now.
+    """
+    spoken = lang or language(ask.request.headers.get("accept-language"), LANGUAGES)
+    with ask.api.writes.connection() as conn:
+        tag = _edition(conn, stored, wanted, spoken)
+        file = kept.made(
+            ask.api.home / "reports", f"{stored.id}.{spoken}.{tag}.{wanted}", _KEPT,
+            lambda work: _made(conn, stored.id, wanted, spoken, work),
+        )  # fmt: skip
+    shared = "public" if stored.state in PUBLIC_STATES and wanted == "pdf" else "private"
+    return kept.sent(ask, file, tag, MEDIA_TYPES[wanted], {
+        "Cache-Control": f"{shared}, no-cache",
+        "Content-Disposition": f'inline; filename="{stored.id}.{spoken}.{wanted}"',
+        "Content-Language": spoken,
+        "Vary": "Authorization, Accept, Accept-Language",
+    })  # fmt: skip
+
+
+def _edition(conn: Connection[TupleRow], stored: Stored, wanted: Format, spoken: str) -> str:
+    """Name all that a report's bytes depend on."""
+    receipt = log.receipt(conn, stored.id)
+    return kept.edition(
+        version("tonne"), stored.id, stored.state, receipt,
+        statements.successor(conn, stored.id), len(findings.documents(conn, stored.id)),
+        wanted, spoken,
+    )  # fmt: skip
+
+
+def _made(
+    conn: Connection[TupleRow], statement: str, wanted: Format, spoken: str, work: Path
+) -> Path:
+    try:
+        facts = facts_of(conn, statement)
+    except PeriodError as error:
+        raise ProblemError(409, str(error)) from error
+    file = work / "report"
+    file.write_bytes(make(facts, wanted, spoken))
+    return file

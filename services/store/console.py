@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
-    from decimal import Decimal
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -248,3 +248,62 @@ def newest(conn: Connection[TupleRow], shown: Mapping[str, str]) -> list[Newest]
         Newest(device, site, class_id, state, at, values.get(device), tuple(projects))
         for device, site, class_id, state, at, projects in found
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class SystemSums:
+    """
+    A system's devices, its projects, and what is stored of them.
+
+    `reduction_ug` is None where its projects have no interval yet, or where it has none.
+    """
+
+    devices: int
+    heard: int
+    last: datetime | None
+    projects: tuple[tuple[str, str], ...]
+    reduction_ug: Decimal | None
+    issued_t: int
+
+
+def system_sums(
+    conn: Connection[TupleRow], projects: Sequence[ProjectSums]
+) -> dict[str, SystemSums]:
+    """
+    Return what belongs to each system of the programme.
+
+    A device belongs to the system that its attributes name, or that its project is of.
+    """
+    named = {one.id: one for one in projects}
+    of = conn.execute("SELECT id, system FROM project WHERE system IS NOT NULL ORDER BY id")
+    members: dict[str, list[ProjectSums]] = {}
+    for id_, system in of:
+        if id_ in named:
+            members.setdefault(system, []).append(named[id_])
+    rows = conn.execute(
+        "SELECT system, count(*), count(*) FILTER (WHERE state <> 'offline'), max(last_reading)"
+        " FROM (SELECT coalesce(d.attributes ->> 'system', (SELECT p.system FROM project_device m"
+        "   JOIN project p ON p.id = m.project_id WHERE m.device_id = d.id"
+        "   ORDER BY upper(m.during) DESC LIMIT 1)) AS system, h.state, h.last_reading"
+        "   FROM device d JOIN v_device_health h ON h.device_id = d.id) found"
+        " WHERE system IS NOT NULL GROUP BY system"
+    )
+    heard = {system: (count, lately, last) for system, count, lately, last in rows}
+    found: dict[str, SystemSums] = {}
+    for system in heard.keys() | members.keys():
+        own = members.get(system, [])
+        count, lately, last = heard.get(system, (0, 0, None))
+        found[system] = SystemSums(
+            count,
+            lately,
+            last,
+            tuple((one.id, one.name) for one in own),
+            _added(one.reduction_ug for one in own),
+            sum(one.issued_t for one in own),
+        )
+    return found
+
+
+def _added(found: Iterable[Decimal | None]) -> Decimal | None:
+    known = [one for one in found if one is not None]
+    return sum(known, start=Decimal(0)) if known else None

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from ingest.errors import RegistryError
+from mrv import systems
 from mrv.rounding import decimal_text
 from services.api.console.drawing import HEIGHT, WIDTH, sites_map
 from services.api.console.page import Language, language_of, render
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    from mrv.systems import System
     from services.api.asking import Asked
-    from services.store.console import ProjectSums
+    from services.store.console import ProjectSums, SystemSums
 
 router = APIRouter(include_in_schema=False)
 UG_PER_T = 10**12
@@ -40,6 +42,7 @@ class Found(NamedTuple):
     projects: list[ProjectSums]
     stations: list[Any]
     programme: dict[str, Any] | None
+    systems: list[tuple[System, SystemSums]]
 
 
 @router.get("/")
@@ -77,11 +80,14 @@ def recalled(ask: Asked) -> Found:
 
     def find() -> Found:
         with ask.reading() as conn:
+            projects = console.project_sums(conn)
+            sums = console.system_sums(conn, projects)
             return Found(
                 console.sites(conn),
-                console.project_sums(conn),
+                projects,
                 console.stations(conn),
                 _programme(conn),
+                [(one, sums[one.id]) for one in systems.load().values() if one.id in sums],
             )
 
     return ask.request.app.state.memory.get("overview", find)  # type: ignore[no-any-return]

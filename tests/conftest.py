@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.fix_kafka",
     "tests.fix_pipeline",
     "tests.fix_node",
+    "tests.fix_s3",
 ]
 
 

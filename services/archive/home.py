@@ -93,7 +93,7 @@ def find_or_make(conn: Connection[TupleRow], url: str | None) -> Archive:
 
 def _mark(conn: Connection[TupleRow], name: str, place: Place) -> None:
     said = {"format": FORMAT, "archive": name, "database": archived.identity(conn)}
-    place.put(MARKER, canonical.encode(said))
+    place.keep(MARKER, canonical.encode(said))
 
 
 def _marker(place: Place) -> dict[str, object] | None:

@@ -19,7 +19,7 @@ from ingest.model import NULL, Frame
 from services.store import archived, cold, column_copy
 from services.store.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
 from services.store.cold import Asked
-from services.store.stamps import FAR_US, stamp
+from services.store.stamps import FAR_US, stamp, us_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,9 +198,7 @@ def within(
         " AND r.time >= d.since AND r.time < d.until"
     )
     stored = _select(cursor, class_id, query, (ids, index, since, until))
-    edges = [
-        np.array(edge, dtype="datetime64[us]").astype(np.int64).tolist() for edge in (since, until)
-    ]
+    edges = [[us_of(text) for text in edge] for edge in (since, until)]
     return cold.with_archived(cursor, stored, list(map(Asked, ids, index, *edges)))
 
 

@@ -15,3 +15,10 @@ def stamp(us: int) -> str:
         return "infinity" if us > 0 else "-infinity"
     text = np.datetime_as_string(np.datetime64(us, "us"), timezone="UTC")
     return str(text)
+
+
+def us_of(text: str) -> int:
+    """Time of what `stamp` wrote. [us UTC]"""
+    if text.endswith("infinity"):
+        return -FAR_US if text.startswith("-") else FAR_US
+    return int(np.datetime64(text.removesuffix("Z"), "us").astype(np.int64))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _CONNECT_S, _REQUEST_S, _ATTEMPTS = 5.0, 20.0, 2
 _UNFINISHED = ".writing-"
-_OPTIONS = frozenset({"endpoint_override", "scheme", "region"})
+_OPTIONS = frozenset({"endpoint_override", "scheme", "region", "timeout_s"})
 
 
 class Place:
@@ -34,7 +34,8 @@ class Place:
     url : str
         An absolute path or `file://` URL of a folder, or `s3://bucket/prefix` with
         `?endpoint_override=host:port&scheme=http&region=..` for a store other than
-        Amazon's.  Credentials come from the environment or the files that AWS tools read.
+        Amazon's, and `timeout_s` for a slow one.  Credentials come from the environment or
+        the files that AWS tools read.
     """
 
     def __init__(self, url: str) -> None:
@@ -50,6 +51,23 @@ class Place:
                     out.write(data)
             else:
                 _write_whole(self._folder / name, data)
+
+    def keep(self, name: str, data: bytes) -> None:
+        """
+        Write a file and read it back.
+
+        Raises
+        ------
+        VaultError
+            If the place cannot be used, or gives back something else.
+        """
+        self.put(name, data)
+        back = self.find(name) or b""
+        if back != data:
+            raise VaultError(
+                f"archive {self.url}: {name} was written with {len(data)} bytes and read back"
+                f" otherwise ({len(back)} bytes); the place cannot be trusted, nothing was dropped"
+            )
 
     def get(self, name: str) -> bytes:
         """
@@ -160,14 +178,26 @@ def _bucket(url: str) -> Any:
             f" {', '.join(sorted(_OPTIONS))}, and give credentials as AWS_ACCESS_KEY_ID and"
             " AWS_SECRET_ACCESS_KEY"
         )
+    patience = _seconds(options.pop("timeout_s", str(_REQUEST_S)))
     store = fs.S3FileSystem(
         **options,
-        connect_timeout=_CONNECT_S,
-        request_timeout=_REQUEST_S,
+        connect_timeout=min(_CONNECT_S, patience),
+        request_timeout=patience,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
         background_writes=False,
+        allow_delayed_open=True,  # small files in one request
     )
     return fs.SubTreeFileSystem(f"{parts.netloc}{parts.path}".rstrip("/"), store)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 3_600:  # noqa: PLR2004
+        raise InputError(f"archive s3 URL: timeout_s={text} is not 1 to 3600 seconds")
+    return seconds
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from ingest.model import Device, Fleet, Frame
 from mrv.statement.device_days import reading_leaves
 from services.vault.columns import channel, channel_arrays, nothing, reading_schema, time_array
-from services.vault.errors import DamagedError, VaultError
+from services.vault.errors import DamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -197,11 +197,3 @@ def _leaves(part: Part, found: Stored) -> Iterator[DayLeaf]:
     fleet = Fleet([Device(name, part.site, part.class_id) for name in found.devices])
     order = np.lexsort((found.frame.time_us, found.frame.device))
     return reading_leaves(fleet, found.frame.take(order), part.day.timezone)
-
-
-def lied(url: str, name: str, wrote: int, read_back: int) -> VaultError:
-    """Error of a place that gives back something else than it was given."""
-    return VaultError(
-        f"archive {url}: {name} was written with {wrote} bytes and read back otherwise"
-        f" ({read_back} bytes); the place cannot be trusted, nothing was dropped"
-    )

@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.bench import (
     accounting,
     api,
+    archiving,
     codecs,
     console,
     drain,
@@ -39,6 +40,7 @@ PARTS = {
     "codecs": codecs.measure,
     "api": api.measure,
     "console": console.measure,
+    "archiving": archiving.measure,
     "stages": stages.measure,
 }
 

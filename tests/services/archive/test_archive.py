@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import psycopg
 import pytest
 
@@ -14,11 +15,6 @@ from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def who(database_url, tmp_path):
-    return shelved.sealed(database_url, tmp_path)
 
 
 @pytest.fixture
@@ -48,93 +44,98 @@ def _pack(url, name, out):
     return {f.relative_to(out).as_posix(): f.read_bytes() for f in out.rglob("*") if f.is_file()}
 
 
-def test_archived_days_are_read_as_before(database_url, who, place, tmp_path):
+def test_archived_days_are_read_as_before(sealed_url, who, place, tmp_path):
     """A period could not be closed, proved or rebuilt once its days had left the database."""
-    before = shelved.hot(database_url)
-    name, digests = _close(database_url)
-    packed = _pack(database_url, name, tmp_path / "one")
-    report = shelved.archive(database_url, place)
+    before = shelved.hot(sealed_url)
+    name, digests = _close(sealed_url)
+    packed = _pack(sealed_url, name, tmp_path / "one")
+    report = shelved.archive(sealed_url, place)
     assert (report.days, report.refused, report.waiting) == (6, [], [])
     assert report.rows == sum(before)
     assert len(report.dropped) == 3
-    assert shelved.hot(database_url) == [0, 0, 0]
-    assert _close(database_url) == (name, digests)
-    assert _pack(database_url, name, tmp_path / "two") == packed
-    assert shelved.underived(database_url) == []
-    assert _audit(database_url).first_break is None
-    found = _check(database_url)
+    assert shelved.hot(sealed_url) == [0, 0, 0]
+    assert _close(sealed_url) == (name, digests)
+    assert _pack(sealed_url, name, tmp_path / "two") == packed
+    assert shelved.underived(sealed_url) == []
+    assert _audit(sealed_url).first_break is None
+    found = _check(sealed_url)
     assert (found.breaks, found.notes, found.rows) == ([], [], sum(before))
-    again = shelved.archive(database_url, place)
+    again = shelved.archive(sealed_url, place)
     assert (again.days, again.parts, again.dropped, again.waiting) == (0, 0, [], [])
 
 
-def test_late_readings_of_an_archived_day_make_a_new_part(database_url, who, place):
+def test_late_readings_of_an_archived_day_make_a_new_part(sealed_url, who, place):
     """What a device kept for months would be refused, or would vanish behind the archive."""
-    shelved.archive(database_url, place)
+    shelved.archive(sealed_url, place)
     noon = slice(96 + 40, 96 + 44)
     times, energy, power = (c[noon] for c in plant.sunny("2026-03-01", "2026-03-04", 15))
     # one that was archived, one that fills a channel, one that contradicts, one that is new
-    shelved.send(database_url, "inv-1", [*times, 0, 0, 0, 60000000],
-               energy_export_wh=[*energy, 0, 0, 7, 0], active_power_w=power,
-               frequency_hz=[float("nan"), 50.5, float("nan"), 50.0])  # fmt: skip
-    assert shelved.hot(database_url) == [2, 0, 0]
-    with connect(database_url) as conn:
+    shelved.send(
+        sealed_url,
+        "inv-1",
+        np.add(times, [0, 0, 0, 60_000_000]),
+        energy_export_wh=np.add(energy, [0, 0, 7, 0]),
+        active_power_w=power,
+        frequency_hz=[np.nan, 50.5, np.nan, 50.0],
+    )
+    assert shelved.hot(sealed_url) == [2, 0, 0]
+    with connect(sealed_url) as conn:
         reasons = conn.execute("SELECT reason FROM dead_letter").fetchall()
-    assert shelved.underived(database_url) == []
-    assert any("late readings wait" in w for w in shelved.archive(database_url, place).waiting)
-    assert shelved.hot(database_url) == [2, 0, 0]
-    assert logged.seal_now(database_url, who).again >= 1
-    report = shelved.archive(database_url, place)
+    assert shelved.underived(sealed_url) == []
+    assert any("late readings wait" in w for w in shelved.archive(sealed_url, place).waiting)
+    assert shelved.hot(sealed_url) == [2, 0, 0]
+    assert logged.seal_now(sealed_url, who).again >= 1
+    report = shelved.archive(sealed_url, place)
     assert (report.parts, report.refused, len(report.dropped)) == (1, [], 1)
-    assert shelved.hot(database_url) == [0, 0, 0]
-    assert shelved.underived(database_url) == []
-    assert _audit(database_url).first_break is None
-    assert _check(database_url).breaks == []
+    assert shelved.hot(sealed_url) == [0, 0, 0]
+    assert shelved.underived(sealed_url) == []
+    assert _audit(sealed_url).first_break is None
+    assert _check(sealed_url).breaks == []
     assert reasons == [("conflict",)]
 
 
-def test_nothing_is_dropped_that_is_not_archived(database_url, who, place):
+def test_nothing_is_dropped_that_is_not_archived(sealed_url, who, place):
     """Readings that no seal and no file holds would be lost with the chunk they lie in."""
-    with psycopg.connect(database_url, autocommit=True) as conn:
+    with psycopg.connect(sealed_url, autocommit=True) as conn:
         conn.execute(
             "INSERT INTO reading_pv_inverter (device_id, time)"
             " VALUES ('stranger', '2026-03-01T12:00Z'), ('inv-1', '2026-02-27T12:00Z')"
         )
-    report = shelved.archive(database_url, place)
+    report = shelved.archive(sealed_url, place)
     assert [w for w in report.waiting if "no archived part holds" in w]
-    assert shelved.hot(database_url)[0] > 0
-    assert shelved.hot(database_url)[1:] == [0, 0]
+    assert shelved.hot(sealed_url)[0] > 0
+    assert shelved.hot(sealed_url)[1:] == [0, 0]
 
 
-def test_a_day_changed_by_hand_is_neither_archived_nor_dropped(database_url, who, place):
+def test_a_day_changed_by_hand_is_neither_archived_nor_dropped(sealed_url, who, place):
     """A forgery would become the only copy."""
-    with psycopg.connect(database_url, autocommit=True) as conn:
+    with psycopg.connect(sealed_url, autocommit=True) as conn:
         conn.execute("SET session_replication_role = replica")
         conn.execute("UPDATE reading_pv_inverter SET active_power_w = 1"
                      " WHERE device_id = 'inv-1' AND time = (SELECT min(time)"
                      " FROM reading_pv_inverter WHERE time >= '2026-03-02T05:00Z')")  # fmt: skip
-    report = shelved.archive(database_url, place)
+    report = shelved.archive(sealed_url, place)
     assert "inv-1 on 2026-03-02 is not as it was sealed" in report.refused[0]
-    assert shelved.hot(database_url)[0] > 0
+    assert shelved.hot(sealed_url)[0] > 0
 
 
-def test_young_days_stay(database_url, who, place):
+def test_young_days_stay(sealed_url, who, place):
     """Dashboards would lose the days that they show."""
-    report = shelved.archive(database_url, place, plant.us("2026-03-03"))
+    report = shelved.archive(sealed_url, place, plant.us("2026-03-03"))
     assert (report.days, report.dropped) == (4, [])
-    assert shelved.underived(database_url) == []
+    assert shelved.underived(sealed_url) == []
 
 
-def test_raw_rows_stay_append_only_for_everybody_else(database_url, who, place):
+def test_raw_rows_stay_append_only_for_everybody_else(sealed_url, who, place):
     """A stolen login could drop what it had sent."""
     drop = "SELECT tonne_drop_archived('pv_inverter', '2026-02-26Z', '2026-03-05Z')"
     for role in ("tonne_ingest", "tonne_mrv", "tonne_api", "tonne_grafana"):
         with (
-            connect(database_url, role=role) as conn,
+            connect(sealed_url, role=role) as conn,
             pytest.raises(psycopg.errors.InsufficientPrivilege),
         ):
             conn.execute(drop)
-    with connect(database_url, role="tonne_archive", autocommit=True) as conn:
+    with connect(sealed_url, role="tonne_archive", autocommit=True) as conn:
         assert conn.execute(drop).fetchone() == ("sealed again",)
         for statement in (
             "DELETE FROM reading_pv_inverter",
@@ -152,27 +153,27 @@ def test_raw_rows_stay_append_only_for_everybody_else(database_url, who, place):
                 (psycopg.errors.InsufficientPrivilege, psycopg.errors.RaiseException)
             ):
                 conn.execute(statement)
-    assert shelved.hot(database_url)[0] > 0
+    assert shelved.hot(sealed_url)[0] > 0
 
 
-def test_readers_hold_a_chunk(database_url, who, place):
+def test_readers_hold_a_chunk(sealed_url, who, place):
     """A period that is being closed would see its readings vanish halfway."""
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn, conn.transaction():
+    with connect(sealed_url, role="tonne_mrv", autocommit=True) as conn, conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock_shared("
                      "hashtextextended('tonne archived readings', 0))")  # fmt: skip
-        report = shelved.archive(database_url, place)
+        report = shelved.archive(sealed_url, place)
         assert (report.days, report.dropped, len(report.waiting)) == (6, [], 3)
-    assert len(shelved.archive(database_url, place).dropped) == 3
+    assert len(shelved.archive(sealed_url, place).dropped) == 3
 
 
-def test_files_say_what_they_hold(database_url, who, place):
+def test_files_say_what_they_hold(sealed_url, who, place):
     """An auditor with the folder alone could not tell which sealed day a file is of."""
-    shelved.archive(database_url, place)
+    shelved.archive(sealed_url, place)
     file = next(place.glob("pv_inverter/2026/03/2026-03-02_hp_pv_*.json"))
     manifest = json.loads(file.read_text())
     assert (manifest["class"], manifest["site"], manifest["project"]) == ("pv_inverter", "hp", "pv")
     assert [leaf["device"] for leaf in manifest["leaves"]] == ["inv-1", "inv-2"]
-    with connect(database_url) as conn:
+    with connect(sealed_url) as conn:
         detail = conn.execute(
             "SELECT convert_from(content, 'UTF8')::jsonb -> 'readings' FROM log_detail"
             " WHERE index = %s", [manifest["seal"]],

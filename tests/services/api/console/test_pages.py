@@ -2,6 +2,7 @@
 
 import html
 import re
+from html.parser import HTMLParser
 
 import httpx
 import pytest
@@ -13,6 +14,29 @@ from services.store import api_keys
 from services.store.pool import connect
 
 DAY = "2026-03-02"
+
+
+class _Parts(HTMLParser):
+    """Collects what the page's policy would not let in."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
+        self.found += [name for name in named if name.startswith("on") or name == "style"]
+        addresses = [named.get("src"), named.get("href") if tag == "link" else None]
+        self.found += [one for one in addresses if one and not one.startswith("/console/assets/")]
+        if tag == "img" or (tag == "script" and "src" not in named):
+            self.found.append(tag)
+
+
+def foreign_parts(text):
+    """Return scripts, styles and pictures of a page that are not of this server's own files."""
+    parser = _Parts()
+    parser.feed(text)
+    return parser.found
 
 
 def get(served, path, cookies=None):
@@ -51,9 +75,7 @@ def test_pages_open_in_every_language(served, language):
         assert answer.status_code == 200, (path, answer.text)
         assert f'<html lang="{language}">' in answer.text
         assert answer.headers["content-security-policy"] == POLICY
-        assert "<script>" not in answer.text
-        assert " style=" not in answer.text
-        assert not re.search(r"\son\w+=", answer.text)
+        assert foreign_parts(answer.text) == []
 
 
 def test_every_page_is_in_this_test(served):
@@ -231,6 +253,7 @@ def test_hostile_names_stay_names(served):
         "/console/en/projects/bus?month=2025-01", "/console/vi/live", "/console/ja/statements",
     ):  # fmt: skip
         text = get(served, path, cookies).text
+        assert foreign_parts(text) == []
         assert "<img" not in text
         assert "\u202e" not in text
         assert "{{7*7}}" in text or "statements" in path

@@ -11,7 +11,7 @@ import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
 from psycopg_pool import ConnectionPool
 
-from services.api import problems, shapes
+from services.api import examples, problems, shapes
 from services.api.asking import Api
 from services.api.console import assets as console_assets
 from services.api.console import page
@@ -30,6 +30,7 @@ from services.api.routes import (
     letters,
     log,
     programme,
+    reference,
     registry,
     series,
     statements,
@@ -117,7 +118,7 @@ def make_app(
     v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
     for part in (
         administration, registry, series, statements, evidence, writes, log, keyring, programme,
-        letters,
+        letters, reference,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)
@@ -155,5 +156,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
         parts["schemas"].pop("ValidationError", None)
         parts["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{}, {"bearer": []}]
+        document["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+        examples.add(document)
         app.openapi_schema = document
     return app.openapi_schema

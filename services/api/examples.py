@@ -1,0 +1,92 @@
+"""Examples and descriptions of the OpenAPI document, by the names of properties and parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_STATEMENT = "TN-nck-pv-20260101-20260201-1"
+_HASH = "jU3NNmY0mZ8bWm8u5aJx0C2n3i1oZ4d9dNn8c1Q2yGk="
+# what stands for a property of that name; a schema's own come first
+_PROPERTIES: dict[str, Any] = {
+    "accounts": "the city's account is modelled, the projects' measured; they are never added",
+    "accuracy_class": "0.5S", "action": "1-03", "appended": "2026-02-05T03:00:00Z",
+    "at": "2026-02-05T03:00:00Z", "baseline_ug": 4_112_550_000, "basis": "Annex I, list 2, I.3",
+    "body": '{"event":"issued","statement":"TN-nck-pv-20260101-20260201-1"}',
+    "by": "Nam Cau Kien", "certificate": "VMI-123", "condition": "already registered under the JCM",
+    "content_type": "application/json", "count": 1, "created": "2026-01-01T00:00:00Z",
+    "created_by": "admin", "credit_t": 10, "crediting_from": "2026-01-01",
+    "crediting_to": "2036-01-01",
+    "detail": "time 2031-01-01T00:00:00Z is more than 5 minutes ahead",
+    "device": "inv-001", "device_id": "inv-001", "expected": {"energy_kwh_per_year": 120000},
+    "expected_t_per_year": "39.9", "expires": "2027-01-01T00:00:00Z", "first": 1,
+    "first_root": _HASH, "from": "2026-01-01T00:00:00+07:00", "gateway": None, "hashes": [_HASH],
+    "id": 17, "in_force": "2026-05-19", "index": 41, "installed": "2026-01-01T00:00:00Z",
+    "issued_credits_t": 10, "kind": "issued", "last_reading": "2026-02-01T00:00:00Z",
+    "leaf_hash": _HASH, "leakage_ug": 0, "log_index": 41, "max_error_percent": "0.5",
+    "measured_share": 1.0, "method": "GET", "monitored_percent_of_target": "0.002",
+    "monitored_t": "10.836590", "name": "Rooftop PV", "next": None,
+    "path": f"/v1/statements/{_STATEMENT}/evidence", "parameters": {}, "part_of": "1",
+    "performed": "2025-12-20", "principal": "key:4m2k9x0qpz1c", "profile": "generic",
+    "programme": "Hai Phong AIM-LCS", "project": "nck-pv", "project_ug": 0, "projects": ["nck-pv"],
+    "rated_power_w": 100000, "reason": "late readings of inv-003",
+    "received": "2026-02-01T00:00:00Z", "reduction_ug": 4_112_550_000, "removed": None,
+    "reported_percent_of_target": "1.2", "reported_t": "17724", "request": "9f86d081884c7d65",
+    "revoked": None, "role": "auditor", "root_hash": _HASH, "rules": "Decree 112/2026/ND-CP",
+    "second": 42, "second_root": _HASH, "serial": "A1B2", "since": "2026-02-05T03:00:00Z",
+    "site": "nam-cau-kien", "size": 42, "start": "2026-01-01T05:00:00Z", "state": "online",
+    "statement": _STATEMENT, "status": 200, "superseded_by": None, "supersedes": None,
+    "target_t_per_year": "1477000", "target_year": 2030, "title": "Not Found",
+    "to": "2026-02-01T00:00:00+07:00", "token": "tonne_KEY_SECRET", "topic":
+    "tonne/v1/inv-001/telemetry", "transferable_t": 5, "type": "about:blank", "valid_until":
+    "2027-12-20", "validFrom": "2026-01-01T00:00:00Z", "validUntil": None, "value": 12350,
+    "year": 2026,
+}  # fmt: skip
+_OF_SCHEMAS: dict[str, dict[str, Any]] = {
+    "Action": {"name": "Green Industry", "action": "1"},
+    "Entry": {"index": 41},
+    "Key": {"id": "4m2k9x0qpz1c", "name": "Third-party entity"},
+    "Letter": {"reason": "time_ahead"},
+    "MadeKey": {"id": "4m2k9x0qpz1c", "name": "Third-party entity"},
+    "Problem": {"status": 404, "detail": "there is no project 'x' that you may see"},
+    "Statement": {"project": "nck-pv"},
+    "StatementDetail": {
+        "document": {"type": ["VerifiableCredential", "EmissionReductionStatement"]},
+        "verification": {"type": ["VerifiableCredential", "VerificationStatement"]},
+    },
+    "Transferable": {"condition": None},
+}
+_PARAMETERS = {
+    "cursor": "Where the page before ended: its `next`.",
+    "device": "Id of a device in the registry.",
+    "from": "Local date of the site, or RFC 3339; the first moment.",
+    "index": "Place of the entry, from 0.",
+    "key": "Id of the key, not its token.",
+    "limit": "Most items of a page.",
+    "project": "Id of a project in the registry.",
+    "reason": "Only messages that were refused for this reason.",
+    "statement": "Id of a statement.",
+    "to": "Local date of the site, or RFC 3339; the first moment after.",
+    "year": "Calendar year of the city's account.",
+}
+
+
+def add(document: dict[str, Any]) -> None:
+    """Put an example beside every property and a description beside every parameter."""
+    for name, schema in document["components"]["schemas"].items():
+        own = _OF_SCHEMAS.get(name, {})
+        for key, said in schema.get("properties", {}).items():
+            if _needs_example(said) and key in {**_PROPERTIES, **own}:
+                said["examples"] = [own[key] if key in own else _PROPERTIES[key]]
+    for ways in document["paths"].values():
+        for way in ways.values():
+            # the first line says more than the function's name
+            way["summary"] = way["description"].partition("\n")[0].rstrip(".")
+            for one in way.get("parameters", ()):
+                if "description" not in one and one["name"] in _PARAMETERS:
+                    one["description"] = _PARAMETERS[one["name"]]
+
+
+def _needs_example(said: dict[str, Any]) -> bool:
+    told = {"examples", "enum", "const", "$ref"} & said.keys()
+    listed = said.get("type") == "array" and "$ref" in said["items"]
+    return not (told or listed or said.get("type") == "boolean")

@@ -23,18 +23,33 @@ if TYPE_CHECKING:
 OF_THE_LOG = frozenset({"log_entry", "log_checkpoint", "log_detail", "data_seal"})
 # Sealed by day with their readings, or made again from them.
 MEASURED = ("reading_", "interval_")
-# Claims follow from the log itself and are held against it.  The others are
-# nothing that a statement rests on: how far streams were read and what waits,
-# what is made again from readings (flags, indicators: never carbon), who may ask
-# the API, the schema.
-UNSEALED = frozenset(
-    {
-        "claim", "stream_offset", "stream_source", "late_day", "remake_request",
-        "sparkplug_node", "sparkplug_birth", "sparkplug_held",
-        "indicator_value", "quality_flag", "clock_lag", "archive_reach",
-        "api_key", "api_answer", "api_cursor_secret", "schema_migration",
-    }
-)  # fmt: skip
+# Nothing that a statement rests on, and why.  A new table is sealed, as append-only
+# or as one of STATES, unless it stands here.
+UNSEALED = {
+    "claim": "follows from the log's own entries, and is held against them",
+    "stream_offset": "how far a stream was read",
+    "stream_source": "how far a stream was read",
+    "sparkplug_node": "how far an edge node was heard",
+    "sparkplug_birth": "how far an edge node was heard",
+    "sparkplug_held": "waits to be read",
+    "late_day": "waits to be sealed",
+    "remake_request": "waits to be made again",
+    "indicator_value": "made again from readings; never carbon",
+    "quality_flag": "made again from readings; changes no quantity",
+    "day_quantity": "made again from intervals, for dashboards",
+    "day_emission": "made again from emissions, for dashboards",
+    "day_made": "how far days were made again",
+    "clock_lag": "how devices' clocks were seen",
+    "device_seen": "when devices were last heard",
+    "principal_status": "what devices say of themselves",
+    "archive_reach": "how far sealed days reach in the archive",
+    "credential": "who may speak to the broker",
+    "knock_refused": "whose knocking was refused",
+    "api_key": "who may ask the API",
+    "api_answer": "answers to be given again",
+    "api_cursor_secret": "the API's own marks",
+    "schema_migration": "the schema",
+}
 STATES = {
     "registry": (
         "site", "device", "device_replacement", "device_quality", "topic_template",
@@ -90,7 +105,7 @@ def tables(conn: Connection[TupleRow]) -> Tables:
         " WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')"
         " ORDER BY c.relname"
     ).fetchall()
-    named = OF_THE_LOG | UNSEALED | {name for names in STATES.values() for name in names}
+    named = OF_THE_LOG | UNSEALED.keys() | {name for names in STATES.values() for name in names}
     found = {
         n: (only or n in GROWING, readable)
         for n, only, readable in rows

@@ -70,6 +70,9 @@ projects:
 """
 
 
+PLAN = REGISTRY[REGISTRY.index("    monitoring:") : REGISTRY.index("  - id: bus\n")]
+
+
 def us(text):
     """Microseconds of local midnight of a date, or of RFC 3339."""
     return instant_us(text, ZONE)

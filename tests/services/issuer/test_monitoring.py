@@ -77,9 +77,7 @@ def run(database_url, monkeypatch):
     return lambda *words: CliRunner().invoke(main, words)
 
 
-PLAN = plant.REGISTRY[
-    plant.REGISTRY.index("    monitoring:") : plant.REGISTRY.index("  - id: bus\n")
-]
+PLAN = plant.PLAN
 
 
 def _import(run, folder, text):

@@ -15,21 +15,26 @@ from pyarrow import parquet
 
 from ingest.errors import InputError
 from mrv.keyfile import read_keyring
+from mrv.statement.credentials import Finding
+from mrv.statement.sampling import Size
 from mrv.verify import verify
+from services.issuer import accept, findings, life
+from services.issuer.close import close_period
 from services.issuer.pack import export, read_pack
 from services.store.pool import connect
 from tests.fix_timescale import _fresh
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration
-DOCUMENTS = ("statement", "verification", "plan", "factors", "digests", "keys", "seals", "manifest")
+DOCUMENTS = ("statement", "verification", "plan", "factors", "digests", "keys", "seals", "manifest",
+             "findings", "sampling")  # fmt: skip
 TABLES = ("readings/pv_inverter", "intervals", "dead_letters")
-TEXTS = ("VERIFY.md", "receipt.txt", "manifest.txt")
+TEXTS = ("VERIFY.md", "receipt.txt", "manifest.txt", "diagram.svg")
 
 
 @pytest.fixture(scope="module")
 def whole(timescale, migrated_template, tmp_path_factory):
-    """Export an issued pack with a sealed day and a refused message."""
+    """Export an issued pack: a sealed day, a refused message, a sample, a closed finding."""
     made = _fresh(timescale, f"TEMPLATE {migrated_template}")
     url, home = next(made), tmp_path_factory.mktemp("pack")
     plant.register(url, home)
@@ -42,8 +47,18 @@ def whole(timescale, migrated_template, tmp_path_factory):
             )
     who = logged.signers(url, home)
     logged.seal_now(url, who)
-    name = logged.issue(url, who)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        name = close_period(
+            conn, "pv", plant.us("2026-03-02"), plant.us("2026-03-03"), "me"
+        ).statement
+        life.submit(conn, name, who["operator"])
+        life.sample(conn, name, who["verifier"], Size(1, 1))
+        for key, said in (("verifier", ("raised", "CAR", "why?", "0.5")),
+                          ("operator", ("answered", "CAR-1", "because", None)),
+                          ("verifier", ("closed", "CAR-1", "seen", "0"))):  # fmt: skip
+            accept.finding(conn, name, findings.sign(conn, name, who[key], said))
+        life.verify(conn, name, who["verifier"], Finding("unqualified", "reasonable", "5"))
+        life.issue(conn, name, who["log"], "test")
         folder = export(conn, name, home / "out")
     next(made, None)
     return folder
@@ -71,6 +86,13 @@ def test_an_unchanged_copy_holds(folder, whole):
     assert {n for n, s in steps.items() if s.outcome != "ok"} == {"status"}  # no list was given
     assert "1 of 1 days were sealed" in steps["seals"].detail
     assert "all in the log" in steps["manifest"].detail
+
+
+def test_no_file_is_forgotten(folder):
+    """A file that comes later could be changed, and no case here would know of it."""
+    there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    cases = {f"{n}.json" for n in DOCUMENTS} | {f"{n}.parquet" for n in TABLES} | set(TEXTS)
+    assert there == cases, "give each new file of a pack its cases in this module"
 
 
 def _first_list(value):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from psycopg import Cursor
     from psycopg.rows import TupleRow
 
-    from ingest.model import Column
+    from ingest.model import Column, Fleet
     from services.store.binary_copy import Field
     from services.vault.part import Part
 
@@ -237,6 +237,21 @@ def two_back(cursor: Cursor[TupleRow], class_id: str, asked: Sequence[Asked]) ->
     least = {name: us for name, us in cursor.fetchall() if us is not None}
     wide = [one._replace(from_us=min(one.from_us, least.get(one.id, FAR_US))) for one in held]
     return [one for one in wide if one.from_us <= reach[one.id][1]]
+
+
+def lonely(cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int]) -> list[int]:
+    """Devices with fewer than two stored readings: what came before is archived."""
+    found = []
+    for device in devices:
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT FROM reading_{fleet.devices[device].class_id}"
+            " WHERE device_id = %s LIMIT 2) r",
+            [fleet.devices[device].id],
+        )
+        row = cursor.fetchone()
+        if row is None or row[0] < 2:  # noqa: PLR2004
+            found.append(device)
+    return found
 
 
 def relation(cursor: Cursor[TupleRow], class_id: str, asked: Sequence[Asked]) -> str:

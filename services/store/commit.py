@@ -253,17 +253,21 @@ class Store:
         self, connection: Connection[TupleRow], frames: Sequence[Frame], why: str
     ) -> tuple[list[Frame], list[Rejected]]:
         """
-        Put aside readings of archived times: what is new of them cannot be told now.
+        Put aside readings that cannot be judged while the archive cannot be read.
 
-        They become dead letters, to be replayed once the archive can be read; the
-        readings of today must not wait for that.
+        Those of archived times; if there are none, those of devices whose history is
+        all archived.  They become dead letters, to be replayed once it can be read:
+        the readings of today must not wait for that.
         """
-        index = {int(d) for frame in frames for d in np.unique(frame.device)}
+        index = sorted({int(d) for frame in frames for d in np.unique(frame.device)})
         with connection.cursor() as cursor:
-            reach = archived.reach(cursor, self.plan.fleet.ids(sorted(index)))
+            reach = archived.reach(cursor, self.plan.fleet.ids(index))
+            known = [self.plan.fleet.by_id[name] for name in reach]
+            lone = cold.lonely(cursor, self.plan.fleet, known)
         last = np.full(len(self.plan.fleet), NEVER, dtype=np.int64)
-        for name, (_, us) in reach.items():
-            last[self.plan.fleet.by_id[name]] = us
+        last[known] = [us for _, us in reach.values()]
+        if not any((frame.time_us <= last[frame.device]).any() for frame in frames):
+            last[lone] = cold.FAR_US
         young, refused = [], []
         for frame in frames:
             old = frame.time_us <= last[frame.device]

@@ -37,7 +37,7 @@ from services.store.derived import BindingWords
 from services.store.quality import Quality
 from services.store.seals import YOUNG_US
 from services.store.seen import Seen
-from services.store.stamps import stamp
+from services.store.stamps import FAR_US, stamp
 from services.store.touched import Touched
 from services.vault.errors import DamagedError, VaultError
 
@@ -267,7 +267,7 @@ class Store:
         last = np.full(len(self.plan.fleet), NEVER, dtype=np.int64)
         last[known] = [us for _, us in reach.values()]
         if not any((frame.time_us <= last[frame.device]).any() for frame in frames):
-            last[lone] = cold.FAR_US
+            last[lone] = FAR_US
         young, refused = [], []
         for frame in frames:
             old = frame.time_us <= last[frame.device]

@@ -1,0 +1,1 @@
+"""Grafana dashboards and alert rules of tonne, from short descriptions: `make dashboards`."""

@@ -1,0 +1,109 @@
+"""Air and noise: where it is bad now, which days were, and what limits were exceeded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deploy.grafana.source.boards import board, sites
+from deploy.grafana.source.panels import (
+    GREEN,
+    RED,
+    Steps,
+    bars,
+    series,
+    site_map,
+    stat,
+    table,
+    timeline,
+)
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.models import dashboard as model
+
+_HERE = "site IN (${site:sqlstring})"
+# grades of VN_AQI, Decision 1459/QD-TCMT
+AQI: Steps = (
+    (None, GREEN),
+    (51, "yellow"),
+    (101, "orange"),
+    (151, RED),
+    (201, "purple"),
+    (301, "#7e0023"),
+)
+_LATEST = f"""
+SELECT DISTINCT ON (v.device_id) v.device_id, v.site, v.value, v.time FROM v_indicator_hour v
+WHERE v.indicator = 'vn-aqi-hourly' AND v.time > now() - INTERVAL '6 hours' AND v.{_HERE}
+ORDER BY v.device_id, v.time DESC
+"""
+
+
+def dashboard() -> model.Dashboard:
+    """Build it."""
+    return board(
+        "air", "Air and noise", "Stations of the city: index, concentrations, levels, and limits exceeded.",
+        [
+            ("Now", [
+                stat("Worst index now", f"SELECT max(value) AS aqi FROM ({_LATEST}) latest", "none",
+                     "Highest hourly VN_AQI of the last six hours' newest values: above 100 is bad for the sensitive.",
+                     steps=AQI, span=6),
+                stat("Days over the air limits", f"""
+SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
+WHERE indicator = 'qcvn-05-2023' AND $__timeFilter(time) AND {_HERE} HAVING count(*) > 0
+""", "short", "Station days in range that exceed QCVN 05:2023.", steps=((None, GREEN), (1, "orange"), (10, RED)), span=6),
+                stat("Nights or days too loud", f"""
+SELECT count(*) FILTER (WHERE v.grade = 'exceeded') AS days FROM v_indicator_day v JOIN device d ON d.id = v.device_id
+WHERE v.indicator = 'limits' AND d.class = 'noise_station' AND $__timeFilter(v.time) AND v.{_HERE} HAVING count(*) > 0
+""", "short", "Station days in range that exceed the noise standard of the registry.",
+                     steps=((None, GREEN), (1, "orange"), (10, RED)), span=6),
+                stat("Stations not heard", f"""
+SELECT count(*) FILTER (WHERE state <> 'online') AS stations FROM v_device_health
+WHERE class IN ('air_station', 'noise_station') AND {_HERE} HAVING count(*) > 0
+""", "short", "A station that is silent shows no bad air.", steps=((None, GREEN), (1, RED)), span=6),
+            ]),
+            ("Air", [
+                site_map("Index by site", f"""
+SELECT s.id AS site, left(s.name, 80) AS name, s.latitude, s.longitude, max(l.value) AS value, max(l.time) AS time
+FROM site s JOIN ({_LATEST}) l ON l.site = s.id GROUP BY s.id, s.name, s.latitude, s.longitude
+""", "none", "Newest hourly VN_AQI of each site's worst station; sites without one for six hours are absent.", steps=AQI),
+                timeline("Calendar of the daily index", f"""
+SELECT time, device_id AS metric, value FROM v_indicator_day
+WHERE indicator = 'vn-aqi-daily' AND $__timeFilter(time) AND {_HERE} ORDER BY time
+""", "One band a station, one field a local day, coloured by grade; a missing day is empty.",
+                         steps=AQI, span=16, height=10),
+                series("Hourly index", f"""
+SELECT time, device_id AS metric, value FROM v_indicator_hour
+WHERE indicator = 'vn-aqi-hourly' AND $__timeFilter(time) AND {_HERE} ORDER BY time
+""", "none", "VN_AQI by hour; hours without enough data are missing.", steps=AQI, broken_ms=2 * 3_600_000, fill=0),
+                series("Dust by day", f"""
+SELECT time, device_id || CASE indicator WHEN 'pm2_5_24h_ug_m3' THEN ' PM2.5' ELSE ' PM10' END AS metric, value
+FROM v_indicator_day WHERE indicator IN ('pm2_5_24h_ug_m3', 'pm10_24h_ug_m3') AND $__timeFilter(time) AND {_HERE} ORDER BY time
+""", "conμgm3", "Mean of the local day. Dashed: the daily limit of PM2.5, 50 ug/m3, and of PM10, 100 ug/m3 (QCVN 05:2023).",
+                       steps=((None, "transparent"), (50, "orange"), (100, RED)), broken_ms=50 * 3_600_000, fill=0),
+                table("Exceedances", f"""
+SELECT v.day, v.device_id, v.site, d.class, v.detail ->> 'standard' AS standard,
+       (SELECT string_agg(e, ', ') FROM jsonb_array_elements_text(v.detail -> 'exceeded') AS x (e)) AS exceeded
+FROM v_indicator_day v JOIN device d ON d.id = v.device_id
+WHERE v.grade = 'exceeded' AND d.class IN ('air_station', 'noise_station') AND $__timeFilter(v.time) AND v.{_HERE}
+ORDER BY v.day DESC, v.device_id LIMIT 200
+""", "Station days over a limit, newest first, with what was over it.", span=24),
+            ]),
+            ("Noise", [
+                series("Hourly level", f"""
+SELECT time, device_id AS metric, value FROM v_indicator_hour
+WHERE indicator = 'leq_1h_dba' AND $__timeFilter(time) AND {_HERE} ORDER BY time
+""", "suffix: dB(A)", "Leq by hour. Dashed: 55 dB(A) by night and 70 by day in ordinary areas (QCVN 26:2010).",
+                       steps=((None, "transparent"), (55, "orange"), (70, RED)), broken_ms=2 * 3_600_000, fill=0),
+                series("Day and night", f"""
+SELECT time, device_id || CASE indicator WHEN 'leq_day_dba' THEN ' day' ELSE ' night' END AS metric, value
+FROM v_indicator_day WHERE indicator IN ('leq_day_dba', 'leq_night_dba') AND $__timeFilter(time) AND {_HERE} ORDER BY time
+""", "suffix: dB(A)", "Leq of the local day's and night's hours.", broken_ms=50 * 3_600_000, fill=0),
+                bars("Lden by day", f"""
+SELECT day::text AS day, max(value) AS worst_station FROM v_indicator_day
+WHERE indicator = 'lden_dba' AND $__timeFilter(time) AND {_HERE} GROUP BY day ORDER BY day
+""", "suffix: dB(A)", "Day-evening-night level of the loudest station.", stacked=False, span=24, height=7),
+            ]),
+        ],
+        variables=[sites()],
+        since="now-30d",
+        refresh="5m",
+    )  # fmt: skip

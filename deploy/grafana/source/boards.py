@@ -1,0 +1,80 @@
+"""A dashboard: its variables, its links to the others, and its panels in rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.models import dashboard as model
+
+from deploy.grafana.source.panels import DATABASE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from grafana_foundation_sdk.cog.builder import Builder
+
+TAG = "tonne"
+Row = tuple[str, "Sequence[Builder[model.Panel]]"]
+
+
+def board(
+    uid: str, title: str, about: str, rows: Sequence[Row], *, variables: Sequence[Any] = (),
+    since: str = "now-7d", refresh: str = "1m",
+) -> model.Dashboard:  # fmt: skip
+    """Put panels in rows under variables; on a phone Grafana stacks them in this order."""
+    made = build.Dashboard(title).uid(f"tonne-{uid}").description(about).tags([TAG])
+    made.time(since, "now").refresh(refresh).timezone("browser").readonly()
+    made.tooltip(model.DashboardCursorSync.CROSSHAIR)
+    link = build.DashboardLink("Dashboards").type(model.DashboardLinkType.DASHBOARDS)
+    made.link(link.tags([TAG]).as_dropdown(True).include_vars(True).keep_time(True))
+    for variable in variables:
+        made.with_variable(variable)
+    for name, panels in rows:
+        made.with_row(build.Row(name))
+        for panel in panels:
+            made.with_panel(panel)
+    return _numbered(made.build())
+
+
+def _numbered(made: model.Dashboard) -> model.Dashboard:
+    """Give panels ids that stay as long as their order: alerts and links name them."""
+    for number, panel in enumerate(made.panels or [], 1):
+        panel.id_val = number
+    return made
+
+
+def sites() -> build.QueryVariable:
+    """Choose sites; all of them at first."""
+    return _query(
+        "site", "Site", "SELECT id AS __value, left(name, 80) AS __text FROM site ORDER BY name"
+    )
+
+
+def projects() -> build.QueryVariable:
+    """Choose projects."""
+    return _query(
+        "project",
+        "Project",
+        "SELECT id AS __value, left(name, 80) AS __text FROM project ORDER BY name",
+    )
+
+
+def devices(class_id: str, label: str) -> build.QueryVariable:
+    """Choose devices of a class at the chosen sites."""
+    return _query(
+        "device", label,
+        f"SELECT id FROM device WHERE class = '{class_id}' AND site IN (${{site:sqlstring}})"
+        " AND (removed IS NULL OR removed > now()) ORDER BY id",
+    )  # fmt: skip
+
+
+def number(name: str, label: str, value: str, about: str) -> build.TextBoxVariable:
+    """A number that the reader may type, such as a tariff."""
+    return build.TextBoxVariable(name).label(label).description(about).default_value(value)
+
+
+def _query(name: str, label: str, sql: str) -> build.QueryVariable:
+    made = build.QueryVariable(name).label(label).datasource(DATABASE).query(sql)
+    made.refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED).multi(True).include_all(True)
+    return made.current(model.VariableOption(selected=True, text="All", value="$__all"))

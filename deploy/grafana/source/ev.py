@@ -1,0 +1,136 @@
+"""EV charging and buses: utilisation, energy a kilometre, cost, faults, peaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deploy.grafana.source.boards import board, devices, number, sites
+from deploy.grafana.source.panels import (
+    GREEN,
+    ORANGE,
+    RED,
+    YELLOW,
+    bars,
+    series,
+    stat,
+    table,
+    timeline,
+)
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.models import dashboard as model
+
+_MINE = "device_id IN (${device:sqlstring})"
+_HERE = "site IN (${site:sqlstring})"
+_TARIFF = "(${tariff:sqlstring})::numeric"
+_PEAK = "extract(hour FROM i.start AT TIME ZONE s.timezone) BETWEEN (${peak_from:sqlstring})::int AND (${peak_to:sqlstring})::int - 1"
+_LOAD = f"""
+FROM interval_quantity i JOIN device d ON d.id = i.device_id JOIN site s ON s.id = d.site
+WHERE $__timeFilter(i.start) AND i.quantity = 'energy_import' AND i.{_MINE}
+"""
+
+
+def dashboard() -> model.Dashboard:
+    """Build it."""
+    return board(
+        "ev", "EV charging and buses", "Chargers and the vehicles that they feed.",
+        [
+            ("In range", [
+                stat("Charged", f"""
+SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
+WHERE $__timeFilter(time) AND quantity = 'energy_import' AND {_MINE}
+""", "kwatth", "Energy into vehicles on the local days in range.", decimals=0),
+                stat("Cost", f"""
+SELECT sum(energy_kwh) * {_TARIFF} AS vnd FROM v_day_energy_kwh
+WHERE $__timeFilter(time) AND quantity = 'energy_import' AND {_MINE}
+""", "currencyVND", "Charged energy times the tariff typed above.", decimals=0),
+                stat("Driven", f"""
+SELECT sum(distance_km) AS distance_km FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE}
+""", "lengthkm", "Odometer steps of all vehicles at the chosen sites.", decimals=0),
+                stat("Energy a kilometre", f"""
+SELECT (SELECT sum(energy_kwh) FROM v_day_energy_kwh WHERE $__timeFilter(time) AND class = 'ev_charger'
+            AND quantity = 'energy_import' AND {_HERE})
+       / nullif((SELECT sum(distance_km) FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE}), 0) AS kwh_km
+""", "suffix: kWh/km", "Charged energy over driven distance, by site: chargers that also feed others raise it.",
+                     steps=((None, GREEN), (1.5, YELLOW), (2.5, RED)), decimals=2),
+                stat("In peak hours", f"""
+SELECT sum(i.value) FILTER (WHERE {_PEAK})::float8 / nullif(sum(i.value), 0) AS share {_LOAD}
+""", "percentunit", "Share of the charged energy drawn between the two hours typed above, local time.",
+                     steps=((None, GREEN), (0.1, YELLOW), (0.3, RED)), decimals=1),
+                stat("Avoided", f"""
+SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t e JOIN device d ON d.id = e.device_id
+WHERE $__timeFilter(e.time) AND d.class = 'vehicle' AND d.{_HERE}
+""", "suffix: t", "Metered reduction of the buses' projects.", decimals=2),
+            ]),
+            ("Chargers", [
+                series("Charging power and the peak", f"""
+SELECT i.start AS time, sum(i.value) * 0.004 AS "charging",
+       CASE WHEN {_PEAK} THEN sum(i.value) * 0.004 END AS "in peak hours" {_LOAD}
+GROUP BY i.start, s.timezone ORDER BY i.start
+""", "kwatt", "Mean power of quarter hours; what falls into peak hours is what shaving could move."),
+                bars("Load by hour of the day", f"""
+SELECT to_char(extract(hour FROM i.start AT TIME ZONE s.timezone), 'FM00') AS hour,
+       sum(i.value) * 0.004 / count(DISTINCT i.start) AS mean_kw {_LOAD}
+GROUP BY 1 ORDER BY 1
+""", "kwatt", "Mean charging power by hour of the site's clock: the shape that shaving would flatten.", x="hour"),
+                bars("Highest quarter hour of each day", f"""
+SELECT day::text AS day, max(kw) AS peak_kw FROM (
+    SELECT (i.start AT TIME ZONE s.timezone)::date AS day, i.start, sum(i.value) * 0.004 AS kw {_LOAD} GROUP BY 1, 2
+) q GROUP BY day ORDER BY day
+""", "kwatt", "The demand that a capacity tariff bills."),
+                table("Utilisation and faults", f"""
+SELECT h.device_id, h.site, h.state, u.energy_kwh, u.utilisation, u.busy, h.flags_last_day AS flags, h.last_reading
+FROM v_device_health h
+LEFT JOIN (
+    SELECT i.device_id, sum(i.value) * 0.001 AS energy_kwh,
+           sum(i.value) * 4.0 / nullif(count(*) * max(d.rated_power_w), 0) AS utilisation,
+           count(*) FILTER (WHERE i.value > 0.005 * d.rated_power_w)::float8 / count(*) AS busy {_LOAD}
+    GROUP BY i.device_id
+) u ON u.device_id = h.device_id
+WHERE h.{_MINE} ORDER BY (h.state <> 'online') DESC, u.utilisation
+""", "utilisation: energy over rated power and time. busy: share of quarter hours in which it charged. flags:"
+                      " readings marked as unusual in the last day. Silent chargers first.",
+                      units={"energy_kwh": "kwatth", "utilisation": "percentunit", "busy": "percentunit"},
+                      decimals={"utilisation": 1, "busy": 1, "energy_kwh": 0},
+                      steps={"utilisation": ((None, ORANGE), (0.05, "text"), (0.6, ORANGE))}),
+                timeline("What chargers say of themselves", f"""
+SELECT $__timeGroup(time, '30m') AS time, device_id AS metric, max(connector_state) AS state
+FROM reading_ev_charger WHERE time > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '2 days') AND time <= $__timeTo()
+  AND {_MINE} AND connector_state IS NOT NULL GROUP BY 1, 2 ORDER BY 1
+""", "The connector's state as the charger numbers it (its profile's document says which is a fault), the"
+                         " highest of each half hour, over the last two days of the range.",
+                         steps=((None, GREEN), (1, "blue"), (3, ORANGE), (4, RED)), height=7),
+            ]),
+            ("Buses", [
+                bars("Distance by local day", f"""
+SELECT day::text AS day, sum(distance_km) AS distance_km FROM v_day_distance_km
+WHERE $__timeFilter(time) AND {_HERE} GROUP BY day ORDER BY day
+""", "lengthkm", "Odometer steps of all vehicles at the chosen sites, by day of their clock."),
+                bars("Energy a kilometre by day", f"""
+SELECT day::text AS day, e.kwh / nullif(k.km, 0) AS kwh_km
+FROM (SELECT day, sum(energy_kwh) AS kwh FROM v_day_energy_kwh WHERE $__timeFilter(time) AND class = 'ev_charger'
+          AND quantity = 'energy_import' AND {_HERE} GROUP BY day) e
+JOIN (SELECT day, sum(distance_km) AS km FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE} GROUP BY day) k
+    USING (day) ORDER BY day
+""", "suffix: kWh/km", "A day on which buses charge for the next one is not alike; look at the trend."),
+                table("Vehicles", f"""
+SELECT h.device_id, h.site, h.state, k.km, k.km_per_day, e.avoided_t, h.last_reading
+FROM v_device_health h
+LEFT JOIN (SELECT device_id, sum(distance_km) AS km, avg(distance_km) AS km_per_day FROM v_day_distance_km
+           WHERE $__timeFilter(time) GROUP BY device_id) k ON k.device_id = h.device_id
+LEFT JOIN (SELECT device_id, sum(avoided_t) AS avoided_t FROM v_day_avoided_t
+           WHERE $__timeFilter(time) GROUP BY device_id) e ON e.device_id = h.device_id
+WHERE h.class = 'vehicle' AND h.{_HERE} ORDER BY k.km NULLS FIRST LIMIT 100
+""", "Distance and reduction of each vehicle in range; those that did not drive, or were not heard, first.",
+                      units={"km": "lengthkm", "km_per_day": "lengthkm", "avoided_t": "suffix: t"},
+                      decimals={"km": 0, "km_per_day": 0, "avoided_t": 2}, span=24),
+            ]),
+        ],
+        variables=[
+            sites(), devices("ev_charger", "Charger"),
+            number("tariff", "Tariff, VND/kWh", "2204", "Price of a kWh; type your own."),
+            number("peak_from", "Peak from, h", "17", "First hour of the peak, local."),
+            number("peak_to", "Peak to, h", "20", "End of the peak, local."),
+        ],
+        since="now-14d",
+    )  # fmt: skip

@@ -1,0 +1,91 @@
+"""Factories and buildings: energy against what it was, and against what was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deploy.grafana.source.boards import board, devices, sites
+from deploy.grafana.source.panels import GREEN, ORANGE, RED, bars, series, stat, table
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.models import dashboard as model
+
+_MINE = "device_id IN (${device:sqlstring})"
+_HERE = "site IN (${site:sqlstring})"
+# the same weekday of the eight weeks before
+_USUAL = f"""
+SELECT q.device_id, q.day, q.time, q.energy_kwh, (
+    SELECT avg(b.value) * 0.001 FROM day_quantity b
+    WHERE b.device_id = q.device_id AND b.quantity = 'energy_import'
+      AND b.day IN (SELECT q.day - 7 * k FROM generate_series(1, 8) AS k)
+) AS usual_kwh
+FROM v_day_energy_kwh q
+WHERE q.quantity = 'energy_import' AND q.class = 'energy_meter' AND $__timeFilter(q.time)
+  AND q.day < (now() AT TIME ZONE q.timezone)::date AND q.{_MINE}
+"""
+_MADE = f"""
+SELECT q.day, q.time, q.site, sum(q.value) / 1e6 AS t FROM v_day_quantity q
+WHERE q.quantity = 'mass' AND $__timeFilter(q.time) AND q.{_HERE} GROUP BY 1, 2, 3
+"""
+_DRAWN = f"""
+SELECT e.day, e.site, sum(e.energy_kwh) AS kwh FROM v_day_energy_kwh e
+WHERE e.quantity = 'energy_import' AND e.class = 'energy_meter' AND $__timeFilter(e.time) AND e.{_MINE} GROUP BY 1, 2
+"""
+
+
+def dashboard() -> model.Dashboard:
+    """Build it."""
+    return board(
+        "factories", "Factories and buildings", "Energy against its baseline, by meter, product and project.",
+        [
+            ("In range", [
+                stat("Drawn", f"""
+SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
+WHERE $__timeFilter(time) AND quantity = 'energy_import' AND class = 'energy_meter' AND {_MINE}
+""", "kwatth", "Energy by the chosen meters on the local days in range.", decimals=0, span=6),
+                stat("Against usual", f"""
+SELECT sum(energy_kwh) / nullif(sum(usual_kwh), 0) - 1 AS change FROM ({_USUAL}) u WHERE usual_kwh IS NOT NULL
+""", "percentunit", "Whole days in range against the mean of the same weekday in the eight weeks before each.",
+                     steps=((None, GREEN), (0.05, ORANGE), (0.15, RED)), decimals=1, span=6),
+                stat("Specific energy", f"""
+SELECT sum(d.kwh) / nullif(sum(m.t), 0) AS kwh_t FROM ({_DRAWN}) d JOIN ({_MADE}) m USING (day, site)
+""", "suffix: kWh/t", "Energy over weighed mass, at sites with both a meter and a weighbridge.", decimals=1, span=6),
+                stat("Avoided", f"""
+SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t WHERE $__timeFilter(time) AND {_MINE}
+""", "suffix: t", "Metered reduction of projects that the chosen meters serve.", decimals=2, span=6),
+            ]),
+            ("By day", [
+                series("Energy against usual", f"""
+SELECT time, sum(energy_kwh) AS "drawn", sum(usual_kwh) AS "usual" FROM ({_USUAL}) u GROUP BY time ORDER BY time
+""", "kwatth", "usual: mean of the same weekday in the eight weeks before. Whole local days.", broken_ms=50 * 3_600_000, fill=0),
+                series("Specific energy by site", f"""
+SELECT m.time, m.site AS metric, d.kwh / nullif(m.t, 0) AS kwh_t FROM ({_DRAWN}) d JOIN ({_MADE}) m USING (day, site) ORDER BY 1
+""", "suffix: kWh/t", "Energy over weighed mass of the local day.", broken_ms=50 * 3_600_000, fill=0),
+                bars("Emissions of projects: baseline and project", f"""
+SELECT day::text AS day, sum(baseline_t) AS baseline_t, sum(project_t) AS project_t FROM v_day_avoided_t
+WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
+""", "suffix: t", "What the methodology's baseline would have emitted beside what was, by local day.", stacked=False),
+                series("Power of quarter hours", """
+SELECT start AS time, device_id AS metric, value * 0.004 AS power_kw FROM interval_quantity
+WHERE quantity = 'energy_import' AND start > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '3 days')
+  AND start <= $__timeTo() AND device_id IN (SELECT unnest(ARRAY[${device:sqlstring}]) LIMIT 12)
+ORDER BY start
+""", "kwatt", "The first twelve chosen meters over the last three days of the range.", fill=0),
+            ]),
+            ("Meters", [
+                table("Furthest above usual first", f"""
+SELECT h.device_id, h.site, h.state, u.energy_kwh, u.usual_kwh, u.energy_kwh / nullif(u.usual_kwh, 0) - 1 AS change, h.last_reading
+FROM v_device_health h
+LEFT JOIN (SELECT device_id, sum(energy_kwh) AS energy_kwh, sum(usual_kwh) AS usual_kwh
+           FROM ({_USUAL}) x WHERE usual_kwh IS NOT NULL GROUP BY device_id) u ON u.device_id = h.device_id
+WHERE h.{_MINE} ORDER BY change DESC NULLS LAST LIMIT 100
+""", "Whole days in range against the same weekdays before.",
+                      units={"energy_kwh": "kwatth", "usual_kwh": "kwatth", "change": "percentunit"},
+                      decimals={"energy_kwh": 0, "usual_kwh": 0, "change": 1},
+                      steps={"change": ((None, GREEN), (0.05, ORANGE), (0.15, RED))}, span=24),
+            ]),
+        ],
+        variables=[sites(), devices("energy_meter", "Meter")],
+        since="now-30d",
+        refresh="5m",
+    )  # fmt: skip

@@ -1,0 +1,88 @@
+"""Fleet health: who is heard, whose clock is off, what was flagged or refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deploy.grafana.source.boards import board, sites
+from deploy.grafana.source.panels import GREEN, ORANGE, RED, YELLOW, bars, stat, table
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.models import dashboard as model
+
+_HERE = "site IN (${site:sqlstring})"
+
+
+def _count(state: str) -> str:
+    return f"""
+SELECT count(*) FILTER (WHERE {state}) AS devices FROM v_device_health WHERE {_HERE} HAVING count(*) > 0
+"""
+
+
+def dashboard() -> model.Dashboard:
+    """Build it."""
+    return board(
+        "fleet", "Fleet health", "Devices and gateways: heard, late, silent, wrong.",
+        [
+            ("Now", [
+                stat("Online", _count("state = 'online'"), "short", "Heard within half an hour.", steps=((None, GREEN),)),
+                stat("Late", _count("state = 'late'"), "short", "Silent for half an hour to two hours.", steps=((None, GREEN), (1, YELLOW))),
+                stat("Offline", _count("state = 'offline'"), "short", "Silent for two hours or more, or never heard.", steps=((None, GREEN), (1, RED))),
+                stat("Gateways dark", f"""
+SELECT count(*) FILTER (WHERE state = 'dark') AS gateways FROM v_gateway_health WHERE {_HERE} HAVING count(*) > 0
+""", "short", "Gateways behind which everything is silent: one cause for many devices.", steps=((None, GREEN), (1, RED))),
+                stat("Clocks off", _count("clock <> 'good'"), "short", "Devices whose clock is ahead, behind or drifting (docs/quality.md).", steps=((None, GREEN), (1, ORANGE))),
+                stat("Flags in a day", f"""
+SELECT sum(flags_last_day) AS flags FROM v_device_health WHERE {_HERE}
+""", "short", "Readings of the last 24 hours that a quality test marked.", steps=((None, GREEN), (100, YELLOW))),
+            ]),
+            ("Silent", [
+                table("Gateways", f"""
+SELECT gateway, site, state, devices, last_heard, silent_s FROM v_gateway_health WHERE {_HERE}
+ORDER BY (state = 'dark') DESC, last_heard NULLS FIRST LIMIT 100
+""", "Look here first: a dark gateway explains every device behind it.", units={"silent_s": "s"}, span=10),
+                table("Silent devices and what they cost", f"""
+SELECT device_id, site, class, gateway, gateway_state, last_reading, silent_s, avoided_t_per_day, cost_t
+FROM v_silence_cost WHERE {_HERE} ORDER BY (gateway_state IS NOT DISTINCT FROM 'dark'), cost_t DESC NULLS LAST, last_reading NULLS LAST LIMIT 200
+""", "Devices that are silent by themselves first, the dearest on top; those behind a dark gateway last."
+                      " cost_t: tonnes not counted so far, by the mean of four weeks.",
+                      units={"silent_s": "s", "avoided_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
+                      decimals={"avoided_t_per_day": 3, "cost_t": 3}, span=14),
+            ]),
+            ("Wrong", [
+                bars("Quality flags by day", f"""
+SELECT day::text AS day,
+       sum(readings) FILTER (WHERE test = 'gross_range') AS gross_range, sum(readings) FILTER (WHERE test = 'spike') AS spike,
+       sum(readings) FILTER (WHERE test = 'flat_line') AS flat_line,
+       sum(readings) FILTER (WHERE test NOT IN ('gross_range', 'spike', 'flat_line')) AS other
+FROM (
+    SELECT (f.time AT TIME ZONE s.timezone)::date AS day, f.test, count(*) AS readings
+    FROM quality_flag f JOIN device d ON d.id = f.device_id JOIN site s ON s.id = d.site
+    WHERE $__timeFilter(f.time) AND d.{_HERE} GROUP BY 1, 2
+) days GROUP BY day ORDER BY day
+""", "short", "Readings marked as unusual, by local day and test (docs/quality.md). Flags change no quantity."),
+                table("Most flagged", f"""
+SELECT f.device_id, d.site, f.channel, f.test, count(*) AS readings, max(f.time) AS last
+FROM quality_flag f JOIN device d ON d.id = f.device_id
+WHERE $__timeFilter(f.time) AND d.{_HERE} GROUP BY 1, 2, 3, 4 ORDER BY readings DESC LIMIT 50
+""", "Device, channel and test with the most flags in range."),
+                table("Clocks", f"""
+SELECT device_id, site, class, clock, clock_offset_s, clock_drift_s_per_day FROM v_device_health
+WHERE clock <> 'good' AND {_HERE} ORDER BY abs(clock_offset_s) DESC LIMIT 100
+""", "Ahead is above zero. A reading more than five minutes ahead is refused.",
+                      units={"clock_offset_s": "s", "clock_drift_s_per_day": "suffix: s/d"}, decimals={"clock_drift_s_per_day": 1}),
+                table("Refused messages", """
+SELECT l.reason, l.device_id, l.principal, count(*) AS letters, max(l.received) AS last
+FROM dead_letter l WHERE $__timeFilter(l.received)
+GROUP BY 1, 2, 3 ORDER BY letters DESC LIMIT 50
+""", "Dead letters received in range: `tonne deadletter show` reads one, `replay` stores what can be after the cause is gone."),
+            ]),
+            ("All", [
+                table("Devices", f"""
+SELECT device_id, site, class, gateway, state, last_reading, silent_s, clock, flags_last_day FROM v_device_health
+WHERE {_HERE} ORDER BY (state = 'online'), last_reading NULLS FIRST LIMIT 500
+""", "The first 500, silent ones on top.", units={"silent_s": "s"}, span=24, height=12),
+            ]),
+        ],
+        variables=[sites()],
+    )  # fmt: skip

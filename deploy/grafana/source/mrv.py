@@ -1,0 +1,102 @@
+"""MRV: coverage, gaps and their cost, statements by state, calibrations due, the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deploy.grafana.source.boards import board, projects
+from deploy.grafana.source.panels import GREEN, ORANGE, RED, YELLOW, bars, series, stat, table
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.models import dashboard as model
+
+_MINE = "project_id IN (${project:sqlstring})"
+_COVERED = ((None, RED), (0.9, YELLOW), (0.98, GREEN))
+
+
+def dashboard() -> model.Dashboard:
+    """Build it."""
+    return board(
+        "mrv", "MRV", "From metered tonnes to issued ones, and what stands in the way.",
+        [
+            ("Now", [
+                stat("Issued", f"""
+SELECT sum(credit_t) AS credit_t FROM v_statement_state WHERE state = 'issued' AND {_MINE}
+""", "suffix: t", "Whole tonnes of statements that are issued and not superseded or revoked.", decimals=0),
+                stat("On the way", f"""
+SELECT sum(credit_t) AS credit_t FROM v_statement_state
+WHERE state IN ('draft', 'submitted', 'under_verification', 'verified') AND {_MINE}
+""", "suffix: t", "Whole tonnes of statements before their issue.", decimals=0),
+                stat("Lowest coverage", f"""
+SELECT min(coverage) AS coverage FROM (SELECT DISTINCT ON (project_id) project_id, coverage FROM monitoring_period
+    WHERE {_MINE} ORDER BY project_id, local_to DESC, id DESC) last
+""", "percentunit", "Measured share of the last closed period, of the project where it is lowest.", steps=_COVERED, decimals=1),
+                stat("Cost of gaps", f"""
+SELECT sum(g.cost_t) AS cost_t FROM v_statement_gap g WHERE g.{_MINE}
+""", "suffix: t", "Tonnes that gaps and late calibrations took off the statements that hold.", decimals=3),
+                stat("Calibrations to see to", f"""
+SELECT count(*) FILTER (WHERE state <> 'valid') AS devices FROM v_calibration_due WHERE {_MINE} HAVING count(*) > 0
+""", "short", "Devices whose certificate is missing, expired or expires within 60 days.", steps=((None, GREEN), (1, ORANGE))),
+                stat("Last seal", """
+SELECT extract(epoch FROM now() - max(appended)) AS age_s FROM log_entry
+""", "s", "Time since the transparency log got its last entry; days are sealed once an hour.",
+                     steps=((None, GREEN), (10_800, ORANGE), (129_600, RED))),
+            ]),
+            ("Coverage", [
+                series("Measured share by day", f"""
+SELECT q.time, m.project_id AS metric,
+       avg(least(1, q.measured_us / (1e6 * extract(epoch FROM least(now(), (q.day + 1)::timestamp AT TIME ZONE q.timezone) - q.time)))) AS share
+FROM v_day_quantity q JOIN project_device m ON m.device_id = q.device_id AND m.during @> q.time
+WHERE $__timeFilter(q.time) AND m.{_MINE} GROUP BY 1, 2 ORDER BY 1
+""", "percentunit", "Share of each local day for which the projects' meters have measured quarter hours, devices that"
+                       " sent nothing all day left out; today as far as it has come.", steps=_COVERED, broken_ms=50 * 3_600_000, fill=0),
+                bars("Avoided by day", f"""
+SELECT day::text AS day, sum(avoided_t) AS avoided_t FROM v_day_avoided_t
+WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
+""", "suffix: t", "Metered reduction by local day, before a period's deductions."),
+                table("Gaps and deductions, dearest first", f"""
+SELECT statement_id, device_id, kind, from_time, to_time, rule, cost_t FROM v_statement_gap
+WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST, from_time LIMIT 200
+""", "Of each statement that is not superseded: what was missing, by which rule it was filled, and what that cost.",
+                      units={"cost_t": "suffix: t"}, decimals={"cost_t": 4}),
+                table("Silent now", f"""
+SELECT project_id, device_id, gateway_state, last_reading, silent_s, avoided_t_per_day, cost_t FROM v_silence_cost
+WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST LIMIT 100
+""", "What becomes a gap unless the devices send what they kept: cost so far by the mean of four weeks.",
+                      units={"silent_s": "s", "avoided_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
+                      decimals={"avoided_t_per_day": 3, "cost_t": 3}),
+            ]),
+            ("Statements", [
+                table("Statements", f"""
+SELECT statement_id, left(project, 60) AS project, local_from, local_to, state, since, credit_t, reduction_t, coverage, actor
+FROM v_statement_state WHERE {_MINE} ORDER BY since DESC LIMIT 200
+""", "The last 200, newest step first. credit_t: whole tonnes, rounded down; reduction_t before rounding.",
+                      units={"credit_t": "suffix: t", "reduction_t": "suffix: t", "coverage": "percentunit"},
+                      decimals={"reduction_t": 3, "coverage": 1}, steps={"coverage": _COVERED}, span=24),
+                table("By state", f"""
+SELECT state, count(*) AS statements, sum(credit_t) AS credit_t, min(since) AS oldest FROM v_statement_state
+WHERE {_MINE} GROUP BY state ORDER BY array_position(ARRAY['draft', 'submitted', 'under_verification', 'verified',
+    'issued', 'superseded', 'rejected', 'revoked'], state)
+""", "How many wait in each state, since when, and for how many tonnes.", units={"credit_t": "suffix: t"}, span=8),
+                table("Calibrations due", f"""
+SELECT project_id, device_id, site, role, state, valid_until, days_left FROM v_calibration_due
+WHERE state <> 'valid' AND {_MINE} ORDER BY days_left NULLS FIRST, device_id LIMIT 200
+""", "From the day a certificate runs out, the meter's largest permissible error is taken off.",
+                      units={"days_left": "d"}, steps={"days_left": ((None, RED), (0, ORANGE), (60, GREEN))}, span=16),
+            ]),
+            ("Log", [
+                table("Log entries by kind", """
+SELECT kind, count(*) AS entries, max(appended) AS last FROM log_entry GROUP BY kind ORDER BY last DESC
+""", "What the transparency log holds; `tonne log audit` walks it, and an alert tells when it does not hold.", span=12),
+                table("Days not sealed", """
+SELECT p.id AS project_id, max(s.day) AS last_sealed_day, current_date - max(s.day) AS days_ago
+FROM project p LEFT JOIN data_seal s ON s.project_id = p.id WHERE p.id IN (${project:sqlstring})
+GROUP BY p.id ORDER BY last_sealed_day NULLS FIRST
+""", "The last day under a seal of each project; a day is due 24 hours after its end.",
+                      units={"days_ago": "d"}, steps={"days_ago": ((None, GREEN), (4, RED))}, span=12),
+            ]),
+        ],
+        variables=[projects()],
+        since="now-30d",
+        refresh="5m",
+    )  # fmt: skip

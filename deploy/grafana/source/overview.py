@@ -1,0 +1,118 @@
+"""The city: what is made and avoided now, what is wrong, and what that costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deploy.grafana.source.boards import board, sites
+from deploy.grafana.source.panels import GREEN, RED, YELLOW, bars, series, site_map, stat, table
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.models import dashboard as model
+
+_NOW = """
+SELECT sum(p.power_kw) AS power_kw
+FROM device d
+CROSS JOIN LATERAL (
+    SELECT r.active_power_w / 1000 AS power_kw FROM reading_{class_id} r
+    WHERE r.device_id = d.id AND r.time > now() - INTERVAL '30 minutes' AND r.active_power_w IS NOT NULL
+    ORDER BY r.time DESC LIMIT 1
+) p
+WHERE d.class = '{class_id}' AND d.site IN (${{site:sqlstring}})
+"""
+_TODAY = "day = (now() AT TIME ZONE timezone)::date AND time > now() - INTERVAL '2 days'"
+
+
+def dashboard() -> model.Dashboard:
+    """Build it."""
+    return board(
+        "overview", "City overview", "Tonnes, power and trouble of the whole programme at a glance.",
+        [
+            ("Now", [
+                stat("Generated now", _NOW.format(class_id="pv_inverter"), "kwatt",
+                     "PV power of all inverters heard in the last half hour.", decimals=0),
+                stat("Charging now", _NOW.format(class_id="ev_charger"), "kwatt",
+                     "Power into vehicles, of all chargers heard in the last half hour.", decimals=0),
+                stat("Generated today", f"""
+SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
+WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site IN (${{site:sqlstring}})
+""", "kwatth", "PV energy since midnight of each site's own clock.", decimals=0),
+                stat("Avoided today", f"""
+SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t WHERE {_TODAY}
+""", "suffix: t", "Emission reduction since local midnight, as metered; not issued.", decimals=2),
+                stat("Avoided this year", """
+SELECT sum(this_year_t) AS avoided_t FROM v_programme_now WHERE action NOT LIKE '%-%'
+""", "suffix: t", "Emission reduction since 1 January of the projects that belong to an action.", decimals=0),
+                stat("Devices not heard", """
+SELECT count(*) FILTER (WHERE state <> 'online') AS devices FROM v_device_health
+WHERE site IN (${site:sqlstring}) HAVING count(*) > 0
+""", "short", "Registered devices without a reading for half an hour or more.",
+                     steps=((None, GREEN), (1, YELLOW), (10, RED))),
+            ]),
+            ("What is wrong, and what it costs", [
+                table("What is wrong now", """
+SELECT what, place, things, since, cost_t FROM (
+    SELECT 1 AS rank, 'gateway dark' AS what, g.gateway || ' (' || g.site || ')' AS place, g.devices AS things,
+           g.last_heard AS since, (SELECT sum(c.cost_t) FROM v_silence_cost c WHERE c.gateway = g.gateway) AS cost_t
+    FROM v_gateway_health g WHERE g.state = 'dark' AND g.site IN (${site:sqlstring})
+    UNION ALL
+    SELECT 2, 'devices silent: ' || class, site, count(*), min(last_reading), sum(cost_t)
+    FROM v_silence_cost WHERE site IN (${site:sqlstring}) AND gateway_state IS DISTINCT FROM 'dark'
+    GROUP BY class, site
+    UNION ALL
+    SELECT 3, 'calibration ' || state, project_id, count(*), min(valid_until)::timestamptz, NULL
+    FROM v_calibration_due WHERE state IN ('expired', 'missing') AND site IN (${site:sqlstring})
+    GROUP BY state, project_id
+    UNION ALL
+    SELECT 4, 'limit exceeded: ' || (detail ->> 'standard'), device_id || ' (' || site || ')',
+           jsonb_array_length(detail -> 'exceeded'), time, NULL
+    FROM v_indicator_day
+    WHERE grade = 'exceeded' AND time > now() - INTERVAL '2 days' AND site IN (${site:sqlstring})
+) wrong ORDER BY cost_t DESC NULLS LAST, rank, place
+""", "Dark gateways (one row each, not one a device), silent devices, calibrations that ran out and"
+                      " limits exceeded on the last days. cost_t: tonnes not counted so far, from what the"
+                      " silent devices avoided on average over four weeks.",
+                      units={"cost_t": "suffix: t"}, decimals={"cost_t": 2}, span=16, height=10),
+                site_map("Sites", """
+SELECT s.id AS site, left(s.name, 80) AS name, s.latitude, s.longitude,
+       count(h.device_id) FILTER (WHERE h.state <> 'online') AS value
+FROM site s LEFT JOIN v_device_health h ON h.site = s.id
+WHERE s.id IN (${site:sqlstring}) GROUP BY s.id, s.name, s.latitude, s.longitude
+""", "short", "Each site with the number of its devices that are not heard.",
+                         steps=((None, GREEN), (1, YELLOW), (10, RED))),
+            ]),
+            ("Against the targets of AIM-LCS", [
+                table("Programme by action", """
+SELECT action, name, target_t_per_year, expected_t_per_year, this_year_t, monitored_t, issued_t,
+       this_year_t / nullif(target_t_per_year, 0) AS share_of_target
+FROM v_programme_now ORDER BY position
+""", "The city's modelled target beside what the projects metered this year and in all, and what was issued."
+                      " Accounts that are never added: an action holds its parts' projects (1 holds 1-03).",
+                      units={"target_t_per_year": "suffix: t", "expected_t_per_year": "suffix: t",
+                             "this_year_t": "suffix: t", "monitored_t": "suffix: t", "issued_t": "suffix: t",
+                             "share_of_target": "percentunit"},
+                      decimals={"share_of_target": 3, "this_year_t": 1, "monitored_t": 1}, span=24, height=7),
+                bars("Avoided by local day", """
+SELECT day::text AS day,
+       sum(avoided_t) FILTER (WHERE a.top = '1') AS green_industry,
+       sum(avoided_t) FILTER (WHERE a.top = '2') AS green_building,
+       sum(avoided_t) FILTER (WHERE a.top = '3') AS energy_efficiency,
+       sum(avoided_t) FILTER (WHERE a.top = '4') AS clean_transport,
+       sum(avoided_t) FILTER (WHERE a.top IS NULL) AS other
+FROM v_day_avoided_t e
+JOIN (SELECT id, split_part(action, '-', 1) AS top FROM project) a ON a.id = e.project_id
+WHERE $__timeFilter(time) GROUP BY day ORDER BY day
+""", "suffix: t", "Metered reduction by day of the projects' own clock, by action of AIM-LCS."),
+                series("Power by class, quarter hours", """
+SELECT i.start AS time, CASE d.class WHEN 'pv_inverter' THEN 'PV' WHEN 'ev_charger' THEN 'charging' ELSE 'factories and buildings' END AS metric,
+       sum(i.value) * 0.004 AS power_kw
+FROM interval_quantity i JOIN device d ON d.id = i.device_id
+WHERE $__timeFilter(i.start) AND d.class IN ('pv_inverter', 'ev_charger', 'energy_meter')
+  AND i.quantity = CASE d.class WHEN 'pv_inverter' THEN 'energy_export' ELSE 'energy_import' END
+  AND d.site IN (${site:sqlstring})
+GROUP BY 1, 2 ORDER BY 1
+""", "kwatt", "Mean power of each quarter hour, from metered energy."),
+            ]),
+        ],
+        variables=[sites()],
+    )  # fmt: skip

@@ -1,0 +1,309 @@
+"""
+Panels in a few words each: title, query, unit, and what the figure means.
+
+Every panel has a description, names its unit and says so where there is no data;
+a line is broken where values are missing for longer than usual, never drawn to zero.
+Tables show what stands in the database as text: no cell is ever read as HTML.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from grafana_foundation_sdk.builders import (
+    barchart,
+    bargauge,
+    geomap,
+    prometheus,
+    statushistory,
+    timeseries,
+)
+from grafana_foundation_sdk.builders import (
+    common as make,
+)
+from grafana_foundation_sdk.builders import (
+    dashboard as build,
+)
+from grafana_foundation_sdk.builders import (
+    stat as stats,
+)
+from grafana_foundation_sdk.builders import (
+    table as tables,
+)
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.cog.variants import Dataquery
+from grafana_foundation_sdk.models import common
+from grafana_foundation_sdk.models import dashboard as model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DATABASE = common.DataSourceRef(type_val="grafana-postgresql-datasource", uid="tonne-timescaledb")
+PROMETHEUS = common.DataSourceRef(type_val="prometheus", uid="tonne-prometheus")
+GREEN, YELLOW, ORANGE, RED, GREY = "green", "yellow", "orange", "red", "text"
+Steps = tuple[tuple[float | None, str], ...]
+PLAIN: Steps = ((None, "blue"),)
+NONE_IS_GOOD: Steps = ((None, GREEN), (1, RED))
+_HOUR_MS = 3_600_000
+
+
+class Sql(Builder[Dataquery], Dataquery):
+    """A query of the database, as Grafana's PostgreSQL data source keeps it."""
+
+    def __init__(self, text: str, form: str, ref: str) -> None:
+        self._text = "\n".join(line.rstrip() for line in text.strip().splitlines())
+        self._form, self._ref = form, ref
+
+    def build(self) -> Dataquery:
+        """Return itself."""
+        return self
+
+    def to_json(self) -> dict[str, object]:
+        """Write it as Grafana does."""
+        return {
+            "datasource": DATABASE,
+            "editorMode": "code",
+            "format": self._form,
+            "rawQuery": True,
+            "rawSql": self._text,
+            "refId": self._ref,
+        }
+
+
+def thresholds(steps: Steps) -> build.ThresholdsConfig:
+    """Colours by value; the first step has none."""
+    marks = [model.Threshold(value=value, color=color) for value, color in steps]
+    return build.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(marks)
+
+
+def colored(words: Mapping[str, str]) -> list[Any]:
+    """Words that stand for a state, each with its colour."""
+    results = {
+        word: model.ValueMappingResult(text=word, color=color, index=k)
+        for k, (word, color) in enumerate(words.items())
+    }
+    return [model.ValueMap(options=results)]
+
+
+STATES = {
+    "online": GREEN, "late": YELLOW, "offline": RED, "dark": RED,
+    "valid": GREEN, "expiring": ORANGE, "expired": RED, "missing": RED,
+    "within": GREEN, "exceeded": RED, "good": GREEN, "ahead": ORANGE, "behind": ORANGE,
+    "drifting": ORANGE, "issued": GREEN, "verified": "blue", "submitted": "blue",
+    "under_verification": "blue", "draft": "text", "rejected": RED, "revoked": RED,
+    "superseded": "text",
+}  # fmt: skip
+
+
+_Panel = TypeVar("_Panel")
+
+
+def _frame(panel: _Panel, title: str, about: str, unit: str, span: int, height: int) -> _Panel:
+    """Give any kind of panel what all have; the kinds share no base that says so."""
+    any_panel: Any = panel
+    any_panel.title(title).description(about).datasource(DATABASE).span(span).height(height)
+    any_panel.unit(unit).no_value("no data")
+    return panel
+
+
+def _targets(panel: _Panel, queries: str | Sequence[str], form: str) -> _Panel:
+    any_panel: Any = panel
+    texts = [queries] if isinstance(queries, str) else queries
+    for ref, text in zip("ABCDEF", texts, strict=False):
+        any_panel.with_target(Sql(text, form, ref))
+    return panel
+
+
+def stat(
+    title: str, sql: str, unit: str, about: str, *, steps: Steps = PLAIN, span: int = 4,
+    decimals: int | None = None, graph: bool = False,
+) -> stats.Panel:  # fmt: skip
+    """One figure, its colour by thresholds."""
+    panel = _targets(_frame(stats.Panel(), title, about, unit, span, 4), sql, "table")
+    mode = common.BigValueGraphMode.AREA if graph else common.BigValueGraphMode.NONE
+    panel.graph_mode(mode).color_mode(common.BigValueColorMode.VALUE)
+    panel.reduce_options(make.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+    panel.thresholds(thresholds(steps))
+    return panel if decimals is None else panel.decimals(decimals)
+
+
+def series(
+    title: str, sql: str | Sequence[str], unit: str, about: str, *, span: int = 12, height: int = 8,
+    stacked: bool = False, steps: Steps | None = None, right: Mapping[str, str] | None = None,
+    broken_ms: float = _HOUR_MS, fill: int = 10,
+) -> timeseries.Panel:  # fmt: skip
+    """Lines over time; `right` puts fields of another unit on the right axis."""
+    panel = _targets(
+        _frame(timeseries.Panel(), title, about, unit, span, height), sql, "time_series"
+    )
+    panel.span_nulls(False).insert_nulls(broken_ms).fill_opacity(fill).line_width(1)
+    panel.legend(_legend()).tooltip(_tooltip())
+    if stacked:
+        panel.stacking(make.StackingConfig().mode(common.StackingMode.NORMAL))
+    if steps is not None:
+        style = make.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
+        panel.thresholds(thresholds(steps)).thresholds_style(style)
+    for name, other in (right or {}).items():
+        panel.override_by_name(name, [_set("unit", other), _set("custom.axisPlacement", "right"),
+                                      _set("custom.fillOpacity", 0)])  # fmt: skip
+    return panel
+
+
+def bars(
+    title: str, sql: str, unit: str, about: str, *, x: str = "day", span: int = 12, height: int = 8,
+    stacked: bool = True, steps: Steps | None = None,
+) -> barchart.Panel:  # fmt: skip
+    """Bars by a field of text, such as local days, which need no clock of the reader's."""
+    panel = _targets(_frame(barchart.Panel(), title, about, unit, span, height), sql, "table")
+    panel.x_field(x).legend(_legend()).tooltip(_tooltip()).show_value(common.VisibilityMode.NEVER)
+    panel.stacking(common.StackingMode.NORMAL if stacked else common.StackingMode.NONE)
+    panel.x_tick_label_rotation(-45).x_tick_label_spacing(100)
+    if steps is not None:
+        panel.thresholds(thresholds(steps)).color_scheme(_by_threshold())
+    return panel
+
+
+def levels(
+    title: str, sql: str, unit: str, about: str, *, steps: Steps, span: int = 8, height: int = 8,
+    high: float | None = None,
+) -> bargauge.Panel:  # fmt: skip
+    """One bar a row of a query, `metric` beside `value`."""
+    panel = _targets(_frame(bargauge.Panel(), title, about, unit, span, height), sql, "table")
+    panel.orientation(common.VizOrientation.HORIZONTAL).display_mode(
+        common.BarGaugeDisplayMode.BASIC
+    )
+    panel.reduce_options(
+        make.ReduceDataOptions().calcs(["lastNotNull"]).values(True).fields("/.*/")
+    )
+    panel.thresholds(thresholds(steps)).min(0)
+    return panel if high is None else panel.max(high)
+
+
+def table(
+    title: str, sql: str, about: str, *, units: Mapping[str, str] | None = None, span: int = 12,
+    height: int = 8, links: Mapping[str, str] | None = None, steps: Mapping[str, Steps] | None = None,
+    decimals: Mapping[str, int] | None = None,
+) -> tables.Panel:  # fmt: skip
+    """Rows as they come; words that name a state are coloured."""
+    panel = _targets(_frame(tables.Panel(), title, about, "none", span, height), sql, "table")
+    panel.mappings(colored(STATES)).filterable(True).show_header(True)
+    panel.thresholds(thresholds(((None, GREY),)))
+    fields = {*(units or {}), *(links or {}), *(steps or {}), *(decimals or {})}
+    for name in sorted(fields):
+        panel.override_by_name(name, _column(name, units, links, steps, decimals))
+    panel.override_by_regexp(
+        "/^(state|clock|grade|gateway_state)$/",
+        [_set("custom.cellOptions", {"type": "color-text"})],
+    )
+    return panel
+
+
+def _column(
+    name: str, units: Mapping[str, str] | None, links: Mapping[str, str] | None,
+    steps: Mapping[str, Steps] | None, decimals: Mapping[str, int] | None,
+) -> list[model.DynamicConfigValue]:  # fmt: skip
+    found = []
+    if name in (units or {}):
+        found.append(_set("unit", (units or {})[name]))
+    if name in (decimals or {}):
+        found.append(_set("decimals", (decimals or {})[name]))
+    if name in (links or {}):
+        found.append(_set("links", [{"title": "open", "url": (links or {})[name]}]))
+    if name in (steps or {}):
+        marks = [{"value": value, "color": color} for value, color in (steps or {})[name]]
+        found.append(_set("thresholds", {"mode": "absolute", "steps": marks}))
+        found.append(_set("custom.cellOptions", {"type": "color-text"}))
+    return found
+
+
+def timeline(
+    title: str, sql: str, about: str, *, unit: str = "none", steps: Steps | None = None,
+    words: Mapping[str, str] | None = None, span: int = 24, height: int = 8,
+) -> statushistory.Panel:  # fmt: skip
+    """A row a series, a field a time, coloured by value or word: a calendar when by day; no field where no value."""
+    panel = _targets(
+        _frame(statushistory.Panel(), title, about, unit, span, height), sql, "time_series"
+    )
+    panel.show_value(common.VisibilityMode.NEVER).row_height(0.9)
+    panel.legend(_legend()).tooltip(_tooltip())
+    if steps is not None:
+        panel.thresholds(thresholds(steps)).color_scheme(_by_threshold())
+    return panel if words is None else panel.mappings(colored(words))
+
+
+def site_map(
+    title: str, sql: str, unit: str, about: str, *, steps: Steps, span: int = 8, height: int = 10
+) -> geomap.Panel:
+    """Sites at their place, coloured by `value`; the name is text in the tooltip."""
+    panel = _targets(_frame(geomap.Panel(), title, about, unit, span, height), sql, "table")
+    location = (
+        make.FrameGeometrySource().mode(common.FrameGeometrySourceMode.COORDS)
+        .latitude("latitude").longitude("longitude")
+    )  # fmt: skip
+    style = {
+        "color": {"field": "value", "fixed": "text"},
+        "size": {"fixed": 10, "min": 6, "max": 18},
+        "text": {"fixed": "", "mode": "field", "field": "value"},
+        "opacity": 0.8, "symbol": {"fixed": "img/icons/marker/circle.svg", "mode": "fixed"},
+    }  # fmt: skip
+    layer = make.MapLayerOptions().type("markers").name("sites").location(location)
+    layer.config({"style": style, "showLegend": False})
+    panel.layers([layer]).view(geomap.MapViewConfig().id("fit").all_layers(True).zoom(10))
+    panel.basemap(make.MapLayerOptions().type("default").name("base"))
+    panel.thresholds(thresholds(steps)).color_scheme(_by_threshold())
+    return panel
+
+
+def prom(
+    title: str, exprs: Mapping[str, str], unit: str, about: str, *, span: int = 12, height: int = 8,
+    steps: Steps | None = None, stacked: bool = False,
+) -> timeseries.Panel:  # fmt: skip
+    """Lines from Prometheus: legend to expression."""
+    panel = _frame(timeseries.Panel(), title, about, unit, span, height).datasource(PROMETHEUS)
+    for ref, (legend, expr) in zip("ABCDEF", exprs.items(), strict=False):
+        panel.with_target(
+            prometheus.Dataquery().datasource(PROMETHEUS).expr(expr).legend_format(legend)
+            .range().ref_id(ref)
+        )  # fmt: skip
+    panel.span_nulls(False).fill_opacity(10).legend(_legend()).tooltip(_tooltip())
+    if stacked:
+        panel.stacking(make.StackingConfig().mode(common.StackingMode.NORMAL))
+    if steps is not None:
+        style = make.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
+        panel.thresholds(thresholds(steps)).thresholds_style(style)
+    return panel
+
+
+def prom_stat(
+    title: str, expr: str, unit: str, about: str, *, steps: Steps = PLAIN, span: int = 4
+) -> stats.Panel:
+    """One figure from Prometheus, as it is now."""
+    panel = _frame(stats.Panel(), title, about, unit, span, 4).datasource(PROMETHEUS)
+    panel.with_target(
+        prometheus.Dataquery().datasource(PROMETHEUS).expr(expr).instant().ref_id("A")
+    )
+    panel.color_mode(common.BigValueColorMode.VALUE).graph_mode(common.BigValueGraphMode.NONE)
+    panel.reduce_options(make.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+    return panel.thresholds(thresholds(steps))
+
+
+def _set(name: str, value: object) -> model.DynamicConfigValue:
+    return model.DynamicConfigValue(id_val=name, value=value)
+
+
+def _by_threshold() -> build.FieldColor:
+    return build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS)
+
+
+def _legend() -> make.VizLegendOptions:
+    mode = common.LegendDisplayMode.LIST
+    found = make.VizLegendOptions().display_mode(mode).placement(common.LegendPlacement.BOTTOM)
+    return found.show_legend(True).calcs([])
+
+
+def _tooltip() -> make.VizTooltipOptions:
+    return (
+        make.VizTooltipOptions()
+        .mode(common.TooltipDisplayMode.MULTI)
+        .sort(common.SortOrder.DESCENDING)
+    )

@@ -1,0 +1,353 @@
+"""
+A city's fleet over days or a year, put into a database by SQL.
+
+The registry goes in by `tonne registry import`, statements and seals by their own
+commands; readings and what follows from them are made up in the database, since a
+year of 200 devices through the pipeline would take an hour.  What dashboards read
+of it has the shape of real data: sun by day, buses that charge at night, a dirty
+inverter, a silent gateway, a plant over its limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import yaml
+
+from services.registry.files import read_files
+from services.store.gauges import refresh_days
+from services.store.pool import connect
+from services.store.registry_import import import_registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# the registry refuses marks that turn the direction of writing; SQL does not
+TURNED = "\u202egnp.exe"
+HOSTILE = '<img src=x onerror=alert(1)> "O\'Brien" ' + "very " * 40 + "long"
+SITES = (
+    ("nam-cau-kien", "Nam Cau Kien Industrial Park", 20.94, 106.60),
+    ("cat-ba", "Cat Ba Island", 20.73, 107.05),
+    ("trang-cat", "Trang Cat works", 20.83, 106.74),
+    ("hostile", HOSTILE, 20.86, 106.68),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many devices of each class, over how many days, a reading every so many minutes."""
+
+    days: int = 35
+    minutes: int = 15
+    inverters: int = 6
+    chargers: int = 3
+    buses: int = 3
+    meters: int = 3
+    air: int = 2
+    noise: int = 2
+    plants: int = 2
+    bridges: int = 1
+
+
+YEAR = Size(365, 15, 80, 30, 30, 40, 8, 6, 4, 2)  # 200 devices
+
+
+def fill(url: str, folder: Path, size: Size = Size()) -> datetime:  # noqa: B008 - frozen
+    """Fill a migrated database; returns the end of the data, the present hour."""
+    file = folder / "fleet.yaml"
+    file.write_text(yaml.safe_dump(registry(size), sort_keys=False, allow_unicode=True))
+    with connect(url) as conn:
+        planned = import_registry(conn, read_files([file]), author="test")
+        assert not planned.refused, [r.messages for r in planned.results]
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("SET timezone = 'UTC'")
+        conn.execute("UPDATE site SET name = name || %s WHERE id = 'hostile'", [TURNED])
+        conn.execute("DELETE FROM remake_request")  # rows are made here
+        names = {"begin": end - timedelta(days=size.days), "end": end, "step": size.minutes}
+        for statement in STATEMENTS:
+            conn.execute(statement, names)
+        conn.execute("ANALYZE")
+        conn.execute("SELECT pg_stat_force_next_flush()")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        refresh_days(conn)
+    return end
+
+
+def registry(size: Size) -> dict[str, Any]:
+    """Return the registry file: sites, devices, projects of three kinds, the programme."""
+    return {
+        "sites": [
+            {"id": i, "name": n, "latitude": a, "longitude": o, "timezone": "Asia/Ho_Chi_Minh"}
+            for i, n, a, o in SITES
+        ],
+        "devices": _devices(size),
+        "projects": _projects(size),
+        "programme": {
+            "name": "Hai Phong AIM-LCS",
+            "actions": [
+                {"id": "1", "name": "Green Industry", "target_kt": 1477, "target_year": 2030},
+                {"id": "1-03", "name": "Regional energy supply", "target_kt": 514.8},
+                {"id": "2", "name": "Green Building", "target_kt": 262, "target_year": 2030},
+                {"id": "3", "name": "Energy Efficiency", "target_kt": 363, "target_year": 2030},
+                {"id": "4", "name": "Clean Transport", "target_kt": 2541, "target_year": 2030},
+            ],
+        },
+    }
+
+
+def _devices(size: Size) -> list[dict[str, Any]]:
+    counts = {
+        "pv_inverter": ("inv", size.inverters, "nam-cau-kien"),
+        "ev_charger": ("chg", size.chargers, "cat-ba"),
+        "vehicle": ("bus", size.buses, "cat-ba"),
+        "energy_meter": ("met", size.meters, "nam-cau-kien"),
+        "air_station": ("air", size.air, "nam-cau-kien"),
+        "noise_station": ("noi", size.noise, "cat-ba"),
+        "wastewater_plant": ("wwt", size.plants, "trang-cat"),
+        "weighbridge": ("wgh", size.bridges, "nam-cau-kien"),
+    }
+    rated = {"pv_inverter": 100_000, "ev_charger": 120_000, "energy_meter": 400_000}
+    limits = {
+        "wastewater_plant": {"standard": "qcvn-40-2011", "column": "B", "kq": 0.9, "kf": 1.0},
+        "noise_station": {"standard": "qcvn-26-2010", "area": "ordinary"},
+    }
+    found = [_device("gw-1", "hostile", "energy_meter"), _device("gw-2", "cat-ba", "energy_meter")]
+    for class_id, (stem, count, site) in counts.items():
+        for k in range(count):
+            # every fourth stands at the site with the hostile name
+            where = "hostile" if k % 4 == 3 and class_id != "pv_inverter" else site
+            one = _device(f"{stem}-{k + 1}", where, class_id)
+            if class_id in rated:
+                one["rated_power_w"] = rated[class_id]
+            if class_id in limits:
+                one["attributes"] = {"limits": limits[class_id]}
+            if class_id == "pv_inverter" and k % 3 == 2:
+                one |= {"gateway": "gw-1", "site": "hostile"}
+            if class_id in {"pv_inverter", "ev_charger", "vehicle"} and k % 5 != 4:
+                one["calibrations"] = [_calibration(k)]
+            found.append(one)
+    return found
+
+
+def _device(name: str, site: str, class_id: str) -> dict[str, Any]:
+    return {
+        "id": name, "site": site, "class": class_id, "profile": "generic",
+        "installed": "2020-01-01T00:00:00Z", "serial": HOSTILE[:60] if name == "inv-1" else name,
+    }  # fmt: skip
+
+
+def _calibration(k: int) -> dict[str, Any]:
+    until = datetime.now(UTC).date() + timedelta(days=(400, 20, -3, 400)[k % 4])
+    return {
+        "performed": str(until - timedelta(days=730)), "valid_until": str(until),
+        "certificate": f"VMI-{k}", "accuracy_class": "0.5S",
+    }  # fmt: skip
+
+
+def _projects(size: Size) -> list[dict[str, Any]]:
+    period = {"from": "2024-01-01", "to": "2031-01-01"}
+    factor = {"accept_factors": ["jcm-vn-am007-case-1", "ams-iii-c-improvement"]}
+    buses = {"sfc_l_per_100km": 34.0, "baseline_year": 2023, "tdl": 0.0615}
+    return [
+        {
+            "id": "rooftop-pv", "name": f"Rooftop PV {HOSTILE[:40]}", "methodology": "jcm-vn-am007",
+            "version": "1.0", "crediting_period": period, "action": "1-03",
+            "devices": [
+                {"device": f"inv-{k + 1}", "role": "generation", "case": 1}
+                for k in range(size.inverters)
+            ],
+            "parameters": {"accept_factors": factor["accept_factors"][:1]},
+            "expected": {"energy_kwh_per_year": 130_000 * size.inverters,
+                         "reduction_t_per_year": 43 * size.inverters},
+        },
+        {
+            "id": "ebus", "name": "Electric buses", "methodology": "ams-iii-c", "version": "16.0",
+            "crediting_period": period, "action": "4",
+            "devices": [
+                *({"device": f"chg-{k + 1}", "role": "charging"} for k in range(size.chargers)),
+                *({"device": f"bus-{k + 1}", "role": "vehicle"} for k in range(size.buses)),
+            ],
+            "parameters": buses | {"accept_factors": factor["accept_factors"][1:]},
+            "expected": {"reduction_t_per_year": 27 * size.buses},
+        },
+        {
+            "id": "chillers", "name": "Efficient chillers", "methodology": "jcm-vn-am003",
+            "version": "1.0", "crediting_period": period, "action": "2",
+            "devices": [
+                {"device": f"met-{k + 1}", "role": "equipment"} for k in range(size.meters)
+            ],
+            "parameters": {"cop_reference": 4.2, "cop_project": 5.8, "ef_grid_t_per_mwh": 0.6592},
+        },
+    ]  # fmt: skip
+
+
+_TIMES = "generate_series(%(begin)s, %(end)s, make_interval(mins => %(step)s)) AS t"
+# gateway gw-1 fell silent five hours ago, and one inverter three days ago
+_HEARD = """(d.gateway IS DISTINCT FROM 'gw-1' OR t < %(end)s - INTERVAL '5 hours')
+    AND (d.id <> 'inv-2' OR t < %(end)s - INTERVAL '3 days')
+    AND (d.id <> 'inv-4' OR t::date <> (%(end)s - INTERVAL '8 days')::date)"""
+# hour of the day in UTC+7, and a number of the device that stays
+_HOUR = "(extract(epoch FROM t + INTERVAL '7 hours')::bigint %% 86400 / 3600.0)"
+_OWN = "(abs(hashtext(d.id)) %% 1000 / 1000.0)"
+_CLOUD = "(0.55 + 0.45 * abs(sin(extract(epoch FROM t) / 86400 * 1.7)))"
+_SUN = f"greatest(0, sin(({_HOUR} - 6) / 12 * pi())) * {_CLOUD}"
+
+
+def _readings(class_id: str, columns: str, values: str) -> str:
+    return (
+        f"INSERT INTO reading_{class_id} (device_id, time, {columns})"
+        f" SELECT d.id, t, {values} FROM device d, {_TIMES}"
+        f" WHERE d.class = '{class_id}' AND d.id NOT LIKE 'gw-%%' AND {_HEARD}"
+    )
+
+
+def _intervals(class_id: str, quantity: str, value: str) -> str:
+    return (
+        "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
+        " estimated_us, unknown_us)"
+        f" SELECT d.id, '{quantity}', t, greatest(0, {value})::bigint, 900000000, 0, 0"
+        f" FROM device d, generate_series(%(begin)s, %(end)s, INTERVAL '15 minutes') AS t"
+        f" WHERE d.class = '{class_id}' AND d.id NOT LIKE 'gw-%%' AND {_HEARD}"
+    )
+
+
+def _indicator(class_id: str, name: str, period: str, value: str, more: str = "NULL, NULL") -> str:
+    step = "1 hour" if period == "hour" else "1 day"
+    # hours and days are the site's own
+    begin = "date_trunc('day', %(begin)s AT TIME ZONE 'Asia/Ho_Chi_Minh') AT TIME ZONE 'Asia/Ho_Chi_Minh'"
+    return (
+        "INSERT INTO indicator_value (device_id, indicator, start, period, value, covered, grade, detail)"
+        f" SELECT d.id, '{name}', t, '{period}', {value}, 1, {more}"
+        f" FROM device d, generate_series({begin}, %(end)s - INTERVAL '{step}', INTERVAL '{step}') AS t"
+        f" WHERE d.class = '{class_id}'"
+    )
+
+
+_POWER = f"100000 * {_SUN} * (0.78 + 0.1 * {_OWN}) * CASE d.id WHEN 'inv-3' THEN 0.7 WHEN 'inv-1' THEN 1.3 ELSE 1 END"
+_CHARGE = f"CASE WHEN {_HOUR} < 4 OR ({_HOUR} > 12 AND {_HOUR} < 13) THEN 60000 + 40000 * {_OWN} ELSE 0 END"
+_USE = f"80000 + 200000 * {_OWN} * greatest(0, sin(({_HOUR} - 5) / 14 * pi()))"
+_WAVE = "sin(extract(epoch FROM t) / 86400 * 0.9 + hashtext(d.id))"
+_AQI = f"round((90 + 60 * {_WAVE})::numeric)"
+_GRADE = (
+    f"CASE WHEN {_AQI} <= 50 THEN 'Tot' WHEN {_AQI} <= 100 THEN 'Trung binh' ELSE 'Kem' END, NULL"
+)
+_JUDGED = (
+    "CASE WHEN {over} THEN 'exceeded' ELSE 'within' END,"
+    " jsonb_build_object('standard', '{standard}', 'exceeded',"
+    " CASE WHEN {over} THEN '[\"{what}\"]'::jsonb ELSE '[]' END)"
+)
+
+
+def _verdict(class_id: str, name: str, over: str, standard: str, what: str) -> str:
+    said = _JUDGED.format(over=over, standard=standard, what=what)
+    return _indicator(class_id, name, "day", f"({over})::int::float", said)
+
+
+STATEMENTS: tuple[Any, ...] = (
+    _readings(
+        "pv_inverter",
+        "active_power_w, irradiance_w_m2, module_temperature_c, dc_power_w, state, energy_export_wh",
+        f"least(100000, {_POWER}), 1000 * {_SUN}, 25 + 25 * {_SUN}, {_POWER} * 1.03, 4,"
+        " extract(epoch FROM t - %(begin)s)::bigint * 5",
+    ),
+    _readings(
+        "ev_charger",
+        "active_power_w, connector_state, soc_percent, energy_import_wh",
+        f"{_CHARGE}, CASE WHEN {_HOUR} < 4 THEN 2 WHEN d.id = 'chg-2' THEN 4 ELSE 0 END, 60,"
+        " extract(epoch FROM t - %(begin)s)::bigint * 4",
+    ),
+    _readings(
+        "vehicle",
+        "odometer_m, soc_percent, speed_km_h",
+        f"extract(epoch FROM t - %(begin)s)::bigint * 2, 30 + 60 * abs({_WAVE}), 25",
+    ),
+    _readings(
+        "energy_meter",
+        "active_power_w, energy_import_wh, voltage_v, frequency_hz",
+        f"{_USE}, extract(epoch FROM t - %(begin)s)::bigint * 30, 230, 50",
+    ),
+    _readings(
+        "air_station",
+        "pm2_5_ug_m3, pm10_ug_m3, no2_ug_m3, temperature_c, humidity_percent",
+        f"40 + 25 * {_WAVE}, 70 + 40 * {_WAVE}, 50, 27, 80",
+    ),
+    _readings("noise_station", "laeq_dba, lamax_dba", f"55 + 12 * {_SUN} + 4 * {_WAVE}, 80"),
+    _readings(
+        "wastewater_plant",
+        "flow_total_ml, biogas_total_nml, energy_import_wh, cod_in_mg_l,"
+        " cod_out_mg_l, ph, ch4_percent",
+        "extract(epoch FROM t - %(begin)s)::bigint * 9000, extract(epoch FROM t - %(begin)s)::bigint * 300,"
+        f" extract(epoch FROM t - %(begin)s)::bigint * 6, 700, 110 + 50 * {_WAVE}, 7.2, 62",
+    ),
+    _readings(
+        "weighbridge",
+        "net_total_g, net_kg",
+        "extract(epoch FROM t - %(begin)s)::bigint * 100, 9000",
+    ),
+    _intervals("pv_inverter", "energy_export", f"least(100000, {_POWER}) / 4"),
+    _intervals("ev_charger", "energy_import", f"{_CHARGE} / 4"),
+    _intervals(
+        "vehicle", "distance", f"CASE WHEN {_HOUR} > 5 THEN 3000 + 1500 * {_OWN} ELSE 0 END"
+    ),
+    _intervals("energy_meter", "energy_import", f"({_USE}) / 4"),
+    _intervals("wastewater_plant", "flow", f"8100000 * (1 + 0.3 * {_WAVE})"),
+    _intervals("wastewater_plant", "biogas", f"270000 * (1 + 0.3 * {_WAVE})"),
+    _intervals("wastewater_plant", "energy_import", "5400"),
+    _intervals("weighbridge", "mass", f"90000 * (10 + {_WAVE})"),
+    """
+    INSERT INTO interval_emission (project_id, device_id, start, baseline_ug, project_ug, leakage_ug,
+        reduction_ug, methodology, factor)
+    SELECT m.project_id, i.device_id, i.start, b.ug, b.ug * b.share / 100, 0, b.ug - b.ug * b.share / 100,
+        p.methodology, 'made up'
+    FROM interval_quantity i
+    JOIN project_device m ON m.device_id = i.device_id
+    JOIN project p ON p.id = m.project_id
+    CROSS JOIN LATERAL (SELECT CASE i.quantity
+        WHEN 'energy_export' THEN i.value * 333000 WHEN 'distance' THEN i.value * 900000
+        WHEN 'energy_import' THEN i.value * 659200 END AS ug,
+        CASE i.quantity WHEN 'energy_export' THEN 0 WHEN 'distance' THEN 45 ELSE 72 END AS share) b
+    WHERE b.ug IS NOT NULL AND m.role <> 'charging'
+    """,
+    _indicator("air_station", "vn-aqi-hourly", "hour", _AQI, _GRADE),
+    _indicator("air_station", "pm2_5_1h_ug_m3", "hour", f"40 + 25 * {_WAVE}"),
+    _indicator("air_station", "vn-aqi-daily", "day", _AQI, _GRADE),
+    _indicator("air_station", "pm2_5_24h_ug_m3", "day", f"40 + 25 * {_WAVE}"),
+    _indicator("air_station", "pm10_24h_ug_m3", "day", f"70 + 40 * {_WAVE}"),
+    _verdict("air_station", "qcvn-05-2023", f"40 + 25 * {_WAVE} > 50", "qcvn-05-2023", "24h.pm2_5"),
+    _indicator("noise_station", "leq_1h_dba", "hour", f"55 + 12 * {_SUN} + 4 * {_WAVE}"),
+    _indicator("noise_station", "leq_day_dba", "day", f"64 + 4 * {_WAVE}"),
+    _indicator("noise_station", "leq_night_dba", "day", f"54 + 4 * {_WAVE}"),
+    _indicator("noise_station", "lden_dba", "day", f"66 + 4 * {_WAVE}"),
+    _verdict("noise_station", "limits", f"54 + 4 * {_WAVE} > 55", "qcvn-26-2010", "night"),
+    _indicator("wastewater_plant", "cod_out_1h_mg_l", "hour", f"110 + 50 * {_WAVE}"),
+    _indicator("wastewater_plant", "cod_24h_mg_l", "day", f"110 + 50 * {_WAVE}"),
+    _indicator("wastewater_plant", "tss_24h_mg_l", "day", f"60 + 30 * {_WAVE}"),
+    _indicator("wastewater_plant", "flow_24h_m3", "day", f"780 + 200 * {_WAVE}"),
+    _indicator("wastewater_plant", "cod_load_kg_d", "day", f"88 + 40 * {_WAVE}"),
+    _verdict("wastewater_plant", "limits", f"110 + 50 * {_WAVE} > 135", "qcvn-40-2011", "cod"),
+    """
+    INSERT INTO quality_flag SELECT d.id, t, 'active_power_w', (ARRAY['spike', 'flat_line', 'gross_range'])
+        [1 + abs(hashtext(d.id || t::text)) %% 3]
+    FROM device d, generate_series(%(begin)s, %(end)s, INTERVAL '5 hours') AS t WHERE d.class = 'pv_inverter'
+    """,
+    """
+    INSERT INTO clock_lag SELECT d.id, t::date, CASE d.id WHEN 'inv-1' THEN -90000000 ELSE 400000 END
+    FROM device d, generate_series(%(end)s - INTERVAL '14 days', %(end)s, INTERVAL '1 day') AS t
+    """,
+    """
+    INSERT INTO dead_letter (received, topic, principal, device_id, reason, detail, payload, sha256)
+    SELECT t, 'tonne/v1/inv-1/telemetry', 'inv-1', 'inv-1',
+        (ARRAY['malformed', 'unknown device', 'out of range'])[1 + extract(day FROM t)::int %% 3],
+        'made up', '\\x7b', sha256('\\x7b')
+    FROM generate_series(%(end)s - INTERVAL '30 days', %(end)s, INTERVAL '3 hours') AS t
+    """,
+    # the gateways themselves
+    """
+    INSERT INTO reading_energy_meter (device_id, time, active_power_w)
+    SELECT 'gw-1', %(end)s - INTERVAL '5 hours', 5 UNION ALL SELECT 'gw-2', %(end)s, 5
+    """,
+)

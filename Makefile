@@ -1,7 +1,7 @@
 # One command each; `make help` lists them.  ARGS goes to the program behind a target:
 #   make demo ARGS=--once      make test ARGS="tests/mrv -k am007"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage lint mutants bench fuzz pages clean
+.PHONY: help setup demo test coverage lint mutants bench fuzz dashboards pages clean
 
 BIN := .venv/bin
 
@@ -39,6 +39,9 @@ bench: setup ## Measure this machine; ends with one line of JSON
 
 fuzz: setup ## A million changed payloads into every codec; ARGS name codecs, --count, --atheris
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+dashboards: setup ## Write deploy/grafana/dashboards from deploy/grafana/source
+	@$(BIN)/python -m deploy.grafana.source
 
 pages: setup ## Write docs/methodologies and the table of symbols from the methodologies' files
 	@$(BIN)/python -m services.cli.pages

@@ -41,8 +41,12 @@ def local() -> None:
     default=None,
     help="The Kafka-compatible broker too; the default is yes where it is installed.",
 )
+@click.option(
+    "--prometheus/--no-prometheus", default=False, show_default=True,
+    help="Prometheus too, over the processes in TONNE_HOME/prometheus/targets.json.",
+)  # fmt: skip
 @_json
-def up(*, secure: bool | None, kafka: bool | None, as_json: bool) -> None:
+def up(*, secure: bool | None, kafka: bool | None, prometheus: bool, as_json: bool) -> None:
     """
     Start PostgreSQL with TimescaleDB, mosquitto and a Kafka-compatible broker.
 
@@ -57,7 +61,8 @@ def up(*, secure: bool | None, kafka: bool | None, as_json: bool) -> None:
       tonne local up --no-kafka
     """
     stack = LocalStack(Settings().home)
-    stack.up(kafka=binary() is not None if kafka is None else kafka, secure=secure)
+    kafka = binary() is not None if kafka is None else kafka
+    stack.up(kafka=kafka, secure=secure, prometheus=prometheus)
     _show(stack.status(), as_json=as_json)
 
 

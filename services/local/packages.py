@@ -11,10 +11,14 @@ from ingest.errors import InputError
 POSTGRES_BIN = Path("/usr/lib/postgresql/17/bin")
 TIMESCALEDB = Path("/usr/share/postgresql/17/extension/timescaledb.control")
 MOSQUITTO = Path("/usr/sbin/mosquitto")
+PROMETHEUS = Path("/usr/bin/prometheus")
+ALERTMANAGER = Path("/usr/bin/prometheus-alertmanager")
 PACKAGES = {
     "postgresql-17": POSTGRES_BIN / "postgres",
     "postgresql-17-timescaledb": TIMESCALEDB,
     "mosquitto": MOSQUITTO,
+    "prometheus": PROMETHEUS,
+    "prometheus-alertmanager": ALERTMANAGER,
 }
 # a broker that is tried against, not started by `tonne local up`: only on request
 RABBITMQ = {"rabbitmq-server": Path("/usr/lib/rabbitmq/bin/rabbitmq-server")}

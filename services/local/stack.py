@@ -18,6 +18,7 @@ from services.local import packages
 from services.local.kafka import Kafka
 from services.local.mosquitto import Mosquitto
 from services.local.postgres import Postgres
+from services.local.prometheus import Prometheus
 from services.local.server import Server
 from services.settings import LOCAL_STATE
 
@@ -32,6 +33,7 @@ class Urls:
     mqtt_ca_file: str | None = None
     mqtt_cert_file: str | None = None
     mqtt_key_file: str | None = None
+    prometheus_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,16 @@ class LocalStack:
         self.postgres = Postgres(self.home)
         self.mosquitto = Mosquitto(self.home)
         self.kafka = Kafka(self.home)
+        self.prometheus = Prometheus(self.home)
 
     @property
     def servers(self) -> tuple[Server, ...]:
         """Every server, in the order of starting."""
-        return self.postgres, self.mosquitto, self.kafka
+        return self.postgres, self.mosquitto, self.kafka, self.prometheus
 
-    def up(self, *, kafka: bool = False, secure: bool | None = None) -> Urls:
+    def up(
+        self, *, kafka: bool = False, secure: bool | None = None, prometheus: bool = False
+    ) -> Urls:
         """
         Start what does not run yet.
 
@@ -84,6 +89,8 @@ class LocalStack:
             Whether to start the Kafka-compatible broker too.
         secure : bool, optional
             Whether the MQTT broker asks everybody who they are; as before, if not given.
+        prometheus : bool
+            Whether to start Prometheus too.
 
         Raises
         ------
@@ -96,8 +103,9 @@ class LocalStack:
         with self._alone():
             if secure is not None:
                 self.mosquitto.become(secure=secure)
+            wanted = {self.kafka: kafka, self.prometheus: prometheus}
             for server in self.servers:
-                if kafka or server is not self.kafka:
+                if wanted.get(server, True):
                     server.start()
                     self._publish()
         return self.urls()
@@ -113,10 +121,11 @@ class LocalStack:
 
     def urls(self) -> Urls:
         """URLs of the servers that run."""
-        database, mqtt, kafka = (server.url if server.pid else None for server in self.servers)
+        running = [server.url if server.pid else None for server in self.servers]
+        database, mqtt, kafka, prometheus = running
         tls = self.mosquitto.tls if mqtt and self.mosquitto.secure else Tls()
         files = [str(path) if path else None for path in (tls.ca, tls.cert, tls.key)]
-        return Urls(database, mqtt, kafka, *files)
+        return Urls(database, mqtt, kafka, *files, prometheus)
 
     def status(self) -> Status:
         """Every server's state."""

@@ -55,7 +55,7 @@ class Size:
 YEAR = Size(365, 15, 80, 30, 30, 40, 8, 6, 4, 2)  # 200 devices
 
 
-def fill(url: str, folder: Path, size: Size = Size()) -> datetime:  # noqa: B008 - frozen
+def fill(url: str, folder: Path, size: Size = Size()) -> datetime:
     """Fill a migrated database; returns the end of the data, the present hour."""
     file = folder / "fleet.yaml"
     file.write_text(yaml.safe_dump(registry(size), sort_keys=False, allow_unicode=True))

@@ -1,0 +1,241 @@
+"""
+Trouble made for real: each raises the alert that is meant for it, no other, and it resolves.
+
+The servers, the processes and the rules are the real ones; only the clock of the
+rules is faster, a second for each of their minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import paho.mqtt.client as mqtt
+import psycopg
+import pytest
+
+from services.local.prometheus import Prometheus
+from tests.grafana.macros import targets
+from tests.operations.rules import every, faster, metrics_of
+from tests.running import Pipeline, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
+PATIENCE_S = 60
+ALONE, BEHIND = [f"inv-{k}" for k in range(8)], ["far-1", "far-2"]
+
+
+def registry(valid_days: int) -> dict[str, Any]:
+    """Eight inverters by themselves, two behind a gateway, one project."""
+    today = datetime.now(UTC).date()
+    calibration = {
+        "performed": str(today - timedelta(days=700)), "certificate": f"VMI-{valid_days}",
+        "valid_until": str(today + timedelta(days=valid_days)), "accuracy_class": "0.5S",
+    }  # fmt: skip
+    common = {"site": "estate", "profile": "generic", "installed": "2025-01-01T00:00:00Z"}
+    inverters = [
+        {"id": name, "class": "pv_inverter", "rated_power_w": 100_000, **common,
+         "calibrations": [calibration], **({"gateway": "gw"} if name in BEHIND else {})}
+        for name in ALONE + BEHIND
+    ]  # fmt: skip
+    return {
+        "sites": [{"id": "estate", "name": "<b>Estate</b>", "latitude": 20.9, "longitude": 106.7,
+                   "timezone": "Asia/Ho_Chi_Minh"}],
+        "devices": [{"id": "gw", "class": "energy_meter", **common}, *inverters],
+        "projects": [{
+            "id": "roof", "name": "Roof", "methodology": "jcm-vn-am007", "version": "1.0",
+            "crediting_period": {"from": "2025-01-01", "to": "2035-01-01"},
+            "devices": [{"device": d, "role": "generation", "case": 1} for d in ALONE + BEHIND],
+            "expected": {"energy_kwh_per_year": 1_200_000},
+        }],
+    }  # fmt: skip
+
+
+class Field:
+    """Devices that send a reading a second while `sending`, those behind the gateway if `near`."""
+
+    def __init__(self, url: str) -> None:
+        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        parts = urllib.parse.urlsplit(url)
+        self._client.connect(parts.hostname, parts.port)
+        self._client.loop_start()
+        self._done = threading.Event()
+        self.near = False
+        self._thread = threading.Thread(target=self._send, daemon=True)
+
+    def say(self, device: str, at: datetime, kwh: float) -> None:
+        """Send one reading."""
+        way = f"gw/{device}" if device in BEHIND else device
+        values = {"energy_export_kwh": kwh, "active_power_kw": 12.0, "irradiance_w_m2": 600}
+        body = {"ts": round(at.timestamp() * 1000), "values": values}
+        self._client.publish(f"tonne/v1/{way}/telemetry", json.dumps(body), qos=1)
+
+    def start(self) -> None:
+        """Go on sending."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send no more."""
+        self._done.set()
+        self._thread.join()
+        self._client.loop_stop()
+
+    def _send(self) -> None:
+        begin = time.time()
+        while not self._done.wait(1):
+            kwh = 1000 + (time.time() - begin) / 100
+            for device in ALONE + (BEHIND if self.near else []):
+                self.say(device, datetime.now(UTC), kwh)
+
+
+class City:
+    """All of it, and what its Prometheus says."""
+
+    def __init__(self, pipeline: Pipeline, prometheus: Prometheus, field: Field) -> None:
+        self.pipeline, self.prometheus, self.field = pipeline, prometheus, field
+
+    def ask(self, path: str, **query: str) -> Any:
+        """Ask Prometheus' API."""
+        url = f"{self.prometheus.url}/api/v1/{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+            return json.load(answer)["data"]
+
+    def firing(self) -> set[str]:
+        """Names of the alerts that fire."""
+        return {
+            a["labels"]["alertname"] for a in self.ask("alerts")["alerts"] if a["state"] == "firing"
+        }
+
+    def wait(self, wanted: set[str], held_s: float = 4) -> None:
+        """Wait until exactly these fire, and go on to for a while."""
+        end, since = time.monotonic() + PATIENCE_S, None
+        seen: list[set[str]] = []
+        while time.monotonic() < end:
+            now = self.firing()
+            if not seen or seen[-1] != now:
+                seen.append(now)
+            assert now <= wanted or since is None, f"{now} beside {wanted}"
+            since = (since or time.monotonic()) if now == wanted else None
+            if since is not None and time.monotonic() - since > held_s:
+                return
+            time.sleep(0.3)
+        values = {r: self.ask("query", query=r)["result"] for r in ("tonne_database_up", "up")}
+        raise AssertionError(f"wanted {wanted}, saw {seen}; {values}")
+
+    def sql(self, statement: str) -> None:
+        """Change the database as its owner could, triggers off."""
+        with psycopg.connect(self.pipeline.urls.database_url, autocommit=True) as conn:
+            conn.execute("SET session_replication_role = replica")
+            conn.execute(statement)
+
+
+@contextmanager
+def _process(pipeline: Pipeline, *words: str, **environment: str) -> Iterator[None]:
+    log = pipeline.home / f"{words[0]}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", *words],
+            env=pipeline.environment | environment, stdout=out, stderr=out,
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory) -> Iterator[City]:
+    """Run servers, the pipeline, a watcher, the API and Prometheus over them."""
+    pipeline = Pipeline(tmp_path_factory.mktemp("city"))
+    watch, api = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    prometheus = Prometheus(pipeline.home, "1s", faster(tmp_path_factory.mktemp("rules")))
+    with ExitStack() as stack:
+        stack.callback(pipeline.close)
+        pipeline.register(registry(400))
+        pipeline.open_session()
+        pipeline.tonne("log", "seal")
+        stack.enter_context(pipeline.running(pipeline.home / "run.log", "--no-watch", "--no-seal"))
+        stack.enter_context(
+            _process(pipeline, "watch", "--every", "1", "--audit", "2", TONNE_METRICS_BIND=watch)
+        )
+        stack.enter_context(_process(pipeline, "api", TONNE_API_BIND=api))
+        field = Field(pipeline.urls.mqtt_url)
+        stack.callback(field.stop)
+        # what is behind the gateway was heard three hours ago, and not since
+        for device in BEHIND:
+            field.say(device, datetime.now(UTC) - timedelta(hours=3), 900)
+        field.start()
+        pipeline.wait_for("tonne_commit_rows_total", 10)
+        prometheus.watch({"run": pipeline.metrics, "watch": watch, "api": api})
+        prometheus.start()
+        stack.callback(prometheus.stop)
+        yield City(pipeline, prometheus, field)
+
+
+def test_each_trouble_raises_its_own_alert_and_resolves(city: City) -> None:
+    """An operator would be woken by a storm, by the wrong name, or not at all."""
+    city.wait({"GatewayDark"})  # ten of the fleet are behind it or online: nothing else
+    city.field.near = True
+    city.wait(set())
+
+    with psycopg.connect(city.pipeline.urls.database_url) as conn:
+        conn.execute(
+            "LOCK TABLE interval_quantity IN SHARE MODE"
+        )  # who reads may, who writes waits
+        city.wait({"PipelineStalled"})
+    city.wait(set())
+
+    city.sql("UPDATE log_entry SET body = body || '\\x20' WHERE index = 0")
+    city.wait({"AuditChainBroken"})
+    city.sql("UPDATE log_entry SET body = substr(body, 1, length(body) - 1) WHERE index = 0")
+    city.wait(set())
+
+    city.pipeline.register(registry(30))
+    city.sql("DELETE FROM calibration WHERE certificate = 'VMI-400'")
+    city.wait({"CalibrationExpiring"})
+    city.pipeline.register(registry(730))  # the meters came back from the laboratory
+    city.wait(set())
+
+    city.pipeline.stack.postgres.kill()
+    city.wait({"DatabaseDown"}, held_s=8)
+    city.pipeline.stack.postgres.start()
+    city.wait(set())
+
+
+def test_every_name_in_rules_and_dashboards_exists(city: City) -> None:
+    """A panel or an alert over a name that nobody exports is empty for ever, and looks well."""
+    told = {m["metric"] for m in city.ask("targets/metadata")}
+    kept = set(city.ask("label/__name__/values"))
+    exprs = [rule["expr"] for rule in every()] + [t.query for t in targets("prometheus")]
+    wanted = set().union(*map(metrics_of, exprs))
+    assert len(wanted) > 20
+    # a family without a sample so far is told of, a histogram by its parts
+    families = {name.removesuffix(s) for name in wanted for s in ("_bucket", "_count", "_total")}
+    unknown = {
+        name
+        for name in wanted - kept - told - {"ALERTS"}
+        if not any(name == f"{m}_total" for m in told & families)
+    }
+    assert unknown == set()
+
+
+@pytest.mark.parametrize("target", targets("prometheus"), ids=lambda t: t.name)
+def test_a_panel_s_expression_gives_something(city: City, target) -> None:
+    """An operator would look at an empty panel during an outage."""
+    result = city.ask("query", query=target.query)["result"]
+    quiet = {
+        "Dead letters", "Kafka records not stored", "What registers did", "Statements by state",
+        "Unusual readings",
+    }  # fmt: skip
+    assert result or target.panel in quiet

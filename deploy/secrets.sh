@@ -56,6 +56,8 @@ fi
 word | put owner_password
 word | put pipeline_password
 word | put api_password
+word | put dashboards_password
+word | put grafana_password
 word | put mqtt_password
 host="timescaledb:5432/tonne"
 printf 'postgresql://tonne:%s@%s' "$(cat "$folder/owner_password")" "$host" | put owner_url

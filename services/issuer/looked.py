@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _TEXTS = {
     "tonne_database_up": "Whether the database answered the last look: 1 or 0",
-    "tonne_fleet_dark_devices": "Silent devices that a gateway answers for, dark or its own voice",
+    "tonne_fleet_dark_devices": "Devices that are silent because their gateway is",
     "tonne_last_reading_time_seconds": "Device time of the newest reading, seconds since 1970",
     "tonne_log_audit_time_seconds": "When the last audit ended, seconds since 1970",
 }

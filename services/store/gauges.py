@@ -20,8 +20,7 @@ class Gauges:
     devices : dict
         Number of devices by (state, class).
     dark_devices : int
-        Devices that are silent because the gateway before them is, and gateways that
-        send nothing of their own.
+        Devices that are silent because the gateway before them is.
     gateways : dict
         Number of gateways by state.
     last_reading_s : float or None
@@ -44,15 +43,9 @@ class Gauges:
 
 
 _DEVICES = """
-WITH health AS MATERIALIZED (
-    SELECT device_id, state, class, gateway, last_reading FROM v_device_health
-), gateways AS MATERIALIZED (SELECT gateway, state FROM v_gateway_health)
-SELECT h.state, h.class, count(*), extract(epoch FROM max(h.last_reading))::double precision,
-       -- a gateway need send nothing of its own: what is behind it speaks for it
-       count(*) FILTER (WHERE h.state <> 'online' AND (
-           h.gateway IN (SELECT g.gateway FROM gateways g WHERE g.state = 'dark')
-           OR h.device_id IN (SELECT g.gateway FROM gateways g)))
-FROM health h GROUP BY h.state, h.class
+SELECT state, class, count(*), extract(epoch FROM max(last_reading))::double precision,
+       count(*) FILTER (WHERE state <> 'online' AND NOT alarm)
+FROM v_device_health GROUP BY state, class
 """
 _GATEWAYS = "SELECT state, count(*) FROM v_gateway_health GROUP BY state"
 _COVERAGE = """

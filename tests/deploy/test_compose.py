@@ -19,7 +19,8 @@ FILES = {name: read(DEPLOY / name)[0] for name in ("compose.yaml", "compose.kafk
 SERVICES = [(f, s) for f, document in FILES.items() for s in document["services"]]
 OURS = [(f, s) for f, s in SERVICES if FILES[f]["services"][s]["image"].startswith("tonne:")]
 MADE = {  # by deploy/secrets.sh
-    "owner_password", "pipeline_password", "api_password", "owner_url", "pipeline_url", "api_url",
+    "owner_password", "pipeline_password", "api_password", "dashboards_password",
+    "grafana_password", "owner_url", "pipeline_url", "api_url",
     "mqtt_url",
     "mqtt_passwords", "mqtt_certificate", "mqtt_key",
 }  # fmt: skip
@@ -93,7 +94,7 @@ def test_what_is_mounted_and_waited_for_exists(file, name):
     for volume in found.get("volumes", []):
         source = volume.split(":")[0]
         if source.startswith("."):
-            assert (DEPLOY / source).is_file(), source
+            assert (DEPLOY / source).exists(), source
         else:
             assert source in document["volumes"], source
     for other, how in found.get("depends_on", {}).items():
@@ -114,6 +115,10 @@ def test_only_the_broker_can_be_reached_from_outside(file, name):
         assert found["ports"] == ["8883:8883"]
     elif name == "api":  # for a proxy on the same machine
         assert found["ports"] == ["127.0.0.1:8080:8080"]
+    elif name == "grafana":
+        assert found["ports"] == ["127.0.0.1:3000:3000"]
+    elif name == "alertmanager":  # it has to reach whoever is told, and is reached by nobody
+        assert "ports" not in found
     else:
         assert "ports" not in found
         assert set(found["networks"]) == {"inside"}

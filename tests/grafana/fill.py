@@ -40,9 +40,9 @@ SITES = (
 class Size:
     """How many devices of each class, over how many days, a reading every so many minutes."""
 
-    days: int = 35
+    days: int = 26
     minutes: int = 15
-    inverters: int = 6
+    inverters: int = 4
     chargers: int = 3
     buses: int = 3
     meters: int = 3
@@ -56,13 +56,14 @@ YEAR = Size(365, 15, 80, 30, 30, 40, 8, 6, 4, 2)  # 200 devices
 
 
 def fill(url: str, folder: Path, size: Size = Size()) -> datetime:
-    """Fill a migrated database; returns the end of the data, the present hour."""
+    """Fill a migrated database; returns the end of the data, the last whole quarter hour."""
     file = folder / "fleet.yaml"
     file.write_text(yaml.safe_dump(registry(size), sort_keys=False, allow_unicode=True))
     with connect(url) as conn:
         planned = import_registry(conn, read_files([file]), author="test")
         assert not planned.refused, [r.messages for r in planned.results]
-    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    now = datetime.now(UTC)
+    end = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("SET timezone = 'UTC'")
         conn.execute("UPDATE site SET name = name || %s WHERE id = 'hostile'", [TURNED])
@@ -70,6 +71,7 @@ def fill(url: str, folder: Path, size: Size = Size()) -> datetime:
         names = {"begin": end - timedelta(days=size.days), "end": end, "step": size.minutes}
         for statement in STATEMENTS:
             conn.execute(statement, names)
+        conn.execute("SELECT tonne_see_devices()")
         conn.execute("ANALYZE")
         conn.execute("SELECT pg_stat_force_next_flush()")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
@@ -125,7 +127,7 @@ def _devices(size: Size) -> list[dict[str, Any]]:
                 one["rated_power_w"] = rated[class_id]
             if class_id in limits:
                 one["attributes"] = {"limits": limits[class_id]}
-            if class_id == "pv_inverter" and k % 3 == 2:
+            if class_id == "pv_inverter" and k % 4 == 3:
                 one |= {"gateway": "gw-1", "site": "hostile"}
             if class_id in {"pv_inverter", "ev_charger", "vehicle"} and k % 5 != 4:
                 one["calibrations"] = [_calibration(k)]
@@ -189,7 +191,7 @@ _TIMES = "generate_series(%(begin)s, %(end)s, make_interval(mins => %(step)s)) A
 # gateway gw-1 fell silent five hours ago, and one inverter three days ago
 _HEARD = """(d.gateway IS DISTINCT FROM 'gw-1' OR t < %(end)s - INTERVAL '5 hours')
     AND (d.id <> 'inv-2' OR t < %(end)s - INTERVAL '3 days')
-    AND (d.id <> 'inv-4' OR t::date <> (%(end)s - INTERVAL '8 days')::date)"""
+    AND (d.id <> 'inv-3' OR t::date <> (%(end)s - INTERVAL '8 days')::date)"""
 # hour of the day in UTC+7, and a number of the device that stays
 _HOUR = "(extract(epoch FROM t + INTERVAL '7 hours')::bigint %% 86400 / 3600.0)"
 _OWN = "(abs(hashtext(d.id)) %% 1000 / 1000.0)"
@@ -252,7 +254,7 @@ STATEMENTS: tuple[Any, ...] = (
         "pv_inverter",
         "active_power_w, irradiance_w_m2, module_temperature_c, dc_power_w, state, energy_export_wh",
         f"least(100000, {_POWER}), 1000 * {_SUN}, 25 + 25 * {_SUN}, {_POWER} * 1.03, 4,"
-        " extract(epoch FROM t - %(begin)s)::bigint * 5",
+        f" (sum({_POWER}) OVER (PARTITION BY d.id ORDER BY t) * %(step)s / 60)::bigint",
     ),
     _readings(
         "ev_charger",

@@ -119,7 +119,7 @@ FROM v_device_health h
 LEFT JOIN (SELECT device_id, sum(distance_km) AS km, avg(distance_km) AS km_per_day FROM v_day_distance_km
            WHERE $__timeFilter(time) GROUP BY device_id) k ON k.device_id = h.device_id
 LEFT JOIN (SELECT device_id, sum(avoided_t) AS avoided_t FROM v_day_avoided_t
-           WHERE $__timeFilter(time) GROUP BY device_id) e ON e.device_id = h.device_id
+           WHERE $__timeFilter(time) AND device_id IN (SELECT id FROM device WHERE class = 'vehicle') GROUP BY device_id) e ON e.device_id = h.device_id
 WHERE h.class = 'vehicle' AND h.{_HERE} ORDER BY k.km NULLS FIRST LIMIT 100
 """, "Distance and reduction of each vehicle in range; those that did not drive, or were not heard, first.",
                       units={"km": "lengthkm", "km_per_day": "lengthkm", "avoided_t": "suffix: t"},

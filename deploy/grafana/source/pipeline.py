@@ -81,7 +81,7 @@ def dashboard() -> model.Dashboard:
                 prom("Memory", {"{{job}} {{instance}}": 'process_resident_memory_bytes{job=~"tonne.*"}'}, "bytes",
                      "Resident memory of each process."),
                 prom("Processor", {"{{job}} {{instance}}": 'rate(process_cpu_seconds_total{job=~"tonne.*"}[5m])'}, "percentunit",
-                     "Share of one core."),
+                     "Share of one core that each process uses."),
             ]),
         ],
         since="now-6h",

@@ -73,14 +73,14 @@ WHERE {_MINE} HAVING count(*) > 0
             ]),
             ("Power", [
                 series("Power against expected and irradiance", f"""
-SELECT i.start AS time, sum(i.value) * 0.004 AS "power", max(s.expected_kw) AS "expected", max(s.irradiance) AS "irradiance"
+SELECT i.start AS time, sum(i.value) * 0.004 AS "power",
+       max(s.irradiance) / 1000 * sum(d.rated_power_w) FILTER (WHERE s.irradiance IS NOT NULL) / 1000 * 0.8 AS "expected",
+       max(s.irradiance) AS "irradiance"
 FROM interval_quantity i
+JOIN device d ON d.id = i.device_id
 LEFT JOIN (
-    SELECT $__timeGroup(r.time, '15m') AS quarter,
-           sum(r.irradiance_w_m2 / 1000 * d.rated_power_w / 1000 * 0.8) / count(DISTINCT r.time) AS expected_kw,
-           avg(r.irradiance_w_m2) AS irradiance
-    FROM reading_pv_inverter r JOIN device d ON d.id = r.device_id
-    WHERE $__timeFilter(r.time) AND r.{_MINE} GROUP BY 1
+    SELECT $__timeGroup(r.time, '15m') AS quarter, avg(r.irradiance_w_m2) AS irradiance
+    FROM reading_pv_inverter r WHERE $__timeFilter(r.time) AND r.{_MINE} GROUP BY 1
 ) s ON s.quarter = i.start
 WHERE $__timeFilter(i.start) AND i.quantity = 'energy_export' AND i.{_MINE}
 GROUP BY i.start ORDER BY i.start

@@ -1,0 +1,63 @@
+"""A filled city with statements: what the tests of queries and the page of panels look at."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from mrv.statement.credentials import Finding
+from services.clock import now_us
+from services.issuer import life
+from services.issuer.close import close_period
+from services.issuer.seal import seal
+from services.store.gauges import refresh_days
+from services.store.pool import connect
+from services.store.rebuild import rebuild
+from tests.grafana.fill import fill
+from tests.grafana.macros import choices, expand, span
+from tests.services.issuer import logged, plant
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from tests.grafana.fill import Size
+
+
+def make(url: str, home: Path, size: Size) -> datetime:
+    """Fill a database, close and issue a week, leave another as a draft, seal the log."""
+    end = fill(url, home, size)
+    _meter(url)
+    who = logged.signers(url, home)
+    day = (end - timedelta(days=9)).date()
+    spans = [(day - timedelta(days=4), day - timedelta(days=1)), (day - timedelta(days=1), day)]
+    names = []
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        for begin, until in spans:
+            at = plant.us(str(begin)), plant.us(str(until))
+            names.append(close_period(conn, "rooftop-pv", *at, "test").statement)
+        life.submit(conn, names[0], who["operator"])
+        life.verify(conn, names[0], who["verifier"], Finding("unmodified", "reasonable", "5"))
+        life.issue(conn, names[0], who["log"], "test")
+        seal(conn, who["log"], now_us())
+        refresh_days(conn)
+    return end
+
+
+def _meter(url: str) -> None:
+    """Give the inverters the rows that their readings give: a statement rests on no others."""
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        plan = plant.store_of(conn).plan
+        chosen = [i for i, d in enumerate(plan.fleet.devices) if d.class_id == "pv_inverter"]
+        rebuild(conn, plan, chosen, 0, now_us(), replace=True)
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("SELECT pg_stat_force_next_flush()")
+
+
+def ask(conn: Any, board: dict[str, Any], query: str, until: datetime) -> tuple[list[str], list]:
+    """Run one panel's query as Grafana would with all of each variable chosen."""
+    since = until - span(board["time"]["from"])
+    found = conn.execute(expand(query, choices(conn, board), since, until))
+    return [column.name for column in found.description], found.fetchall()

@@ -1,0 +1,232 @@
+"""Every dashboard as Grafana reads it, every query of every panel as the role that asks."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models import dashboard as model
+
+from deploy.grafana.source.__main__ import FOLDER, files
+from services.store.pool import connect
+from tests.fix_timescale import _fresh
+from tests.grafana import city
+from tests.grafana.fill import TURNED, Size
+from tests.grafana.macros import boards, expand, panels, targets
+
+BOARDS = boards()
+PROVISIONED = FOLDER.parent / "provisioning"
+by_board = pytest.mark.parametrize("board", BOARDS, ids=[b["uid"] for b in BOARDS])
+SOURCES = {
+    s["uid"]: s["type"]
+    for s in yaml.safe_load((PROVISIONED / "datasources/tonne.yaml").read_text())["datasources"]
+}
+# nothing stands there as long as nothing is wrong in the made-up city
+MAY_BE_EMPTY: set[str] = set()
+
+
+@pytest.fixture(scope="module")
+def filled(timescale, migrated_template, tmp_path_factory):
+    """Return the URL of a database with five weeks of a small city."""
+    made = _fresh(timescale, f"TEMPLATE {migrated_template}")
+    url = next(made)
+    city.make(url, tmp_path_factory.mktemp("city"), Size())
+    yield url
+    next(made, None)
+
+
+@pytest.fixture
+def reader(filled):
+    """Return a connection as dashboards have it."""
+    with connect(filled, role="tonne_grafana", autocommit=True) as conn:
+        yield conn
+
+
+def test_the_committed_files_are_what_their_source_writes():
+    """An edit of the JSON alone would be lost with the next `make dashboards`."""
+    wanted = files()
+    assert {p.name for p in FOLDER.glob("*.json")} == set(wanted)
+    for name, text in wanted.items():
+        assert (FOLDER / name).read_text(encoding="utf-8") == text, f"{name}: make dashboards"
+
+
+@by_board
+def test_grafana_knows_every_key(board):
+    """A key that Grafana's types do not have would be dropped in silence."""
+    assert _dropped(board) == []
+
+
+def test_a_key_that_grafana_does_not_know_is_found():
+    """A check that takes anything would let a misspelt option pass."""
+    board = json.loads((FOLDER / "tonne-pv.json").read_text())
+    board["panels"][1]["options"]["colorMod"] = "value"
+    board["panels"][2]["fieldConfig"]["defaults"]["units"] = "kwatt"
+    assert [where.rpartition("/")[2] for where in _dropped(board)] == ["colorMod", "units"]
+
+
+def _dropped(board):
+    """Return keys that do not survive being read as Grafana's types, and written again."""
+    register_default_plugins()
+    ours = json.loads(json.dumps(board))
+    for panel in panels(ours):  # the types know no SQL query: those are held against the database
+        panel.pop("targets")
+    read = model.Dashboard.from_json(json.loads(json.dumps(ours)))
+    return list(_missing(ours, json.loads(json.dumps(read, cls=JSONEncoder)), ""))
+
+
+def _missing(ours, theirs, where):
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key, value in ours.items():
+            yield from _missing(value, theirs.get(key), f"{where}/{key}")
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for k, value in enumerate(ours):
+            yield from _missing(value, theirs[k], f"{where}/{k}")
+    elif ours != theirs:
+        yield where
+
+
+def test_uids_are_fixed_and_unique():
+    """Grafana gives what has no uid a new one with each start, and every link breaks."""
+    uids = [b["uid"] for b in BOARDS]
+    assert len(set(uids)) == len(uids) == 9
+    assert all(re.fullmatch(r"tonne-[a-z]+", uid) for uid in uids)
+    for board in BOARDS:
+        ids = [panel["id"] for panel in board["panels"]]
+        assert len(set(ids)) == len(ids)
+        assert board["links"][0]["tags"] == ["tonne"] == board["tags"]
+
+
+@by_board
+def test_panels_say_what_they_are(board):
+    """A figure without a unit, a source or a word of what it means is a riddle at night."""
+    for panel in panels(board):
+        where = f"{board['uid']}: {panel['title']}"
+        assert len(panel["description"]) > 20, where
+        assert panel["fieldConfig"]["defaults"]["unit"], where
+        assert panel["fieldConfig"]["defaults"]["noValue"] == "no data", where
+        for source in [panel["datasource"], *(t["datasource"] for t in panel["targets"])]:
+            assert SOURCES[source["uid"]] == source["type"], where
+
+
+def test_days_are_local_and_nothing_is_filled_with_zero():
+    """Grafana's own day ends at seven in the morning in Hai Phong, and a gap is no zero."""
+    for target in targets("grafana-postgresql-datasource"):
+        for group in re.findall(r"\$__timeGroup(?:Alias)?\([^)]*\)", target.query):
+            assert not re.search(r"'\d+[dwMy]'", group), target.name
+            assert group.count(",") == 1, f"{target.name}: {group} fills gaps"
+        assert "coalesce" not in target.query.lower(), target.name
+
+
+def test_links_lead_somewhere():
+    """A link to a dashboard that was renamed ends at an error page."""
+    uids = {b["uid"] for b in BOARDS}
+    text = json.dumps(BOARDS)
+    assert set(re.findall(r"/d/([a-z-]+)/", text)) <= uids
+    assert "/d/" in text
+
+
+@pytest.mark.integration
+@by_board
+def test_every_query_gives_rows(board, reader):
+    """An operator would meet an error, or an empty panel over a full database."""
+    for panel in panels(board):
+        for target in panel["targets"]:
+            if "rawSql" not in target:
+                continue
+            names, rows = city.ask(reader, board, target["rawSql"], datetime.now(UTC))
+            where = f"{board['uid']}: {panel['title']}"
+            assert any(v is not None for row in rows for v in row) or where in MAY_BE_EMPTY, where
+            if target["format"] == "time_series":
+                assert names[0] == "time", where
+                assert [row[0] for row in rows] == sorted(row[0] for row in rows), where
+            if panel["type"] == "barchart":
+                assert panel["options"]["xField"] in names, where
+
+
+@pytest.mark.integration
+@by_board
+def test_an_empty_city_shows_no_data(board, database_url):
+    """Zero devices and zero tonnes would look like a measurement."""
+    with connect(database_url, role="tonne_grafana", autocommit=True) as conn:
+        chosen = {v["name"]: [v["query"]] for v in board.get("templating", {}).get("list", [])}
+        for panel in panels(board):
+            if panel["type"] != "stat":
+                continue
+            for target in panel["targets"]:
+                if "rawSql" not in target:
+                    continue
+                now = datetime.now(UTC)
+                named = {k: v if v[0].isdecimal() else ["nowhere"] for k, v in chosen.items()}
+                rows = conn.execute(expand(target["rawSql"], named, now, now)).fetchall()
+                assert not any(v is not None for row in rows for v in row), panel["title"]
+
+
+@pytest.mark.integration
+def test_hostile_names_cannot_change_a_query(reader):
+    """A device named by an attacker could read or write what it likes through a dashboard."""
+    name = "x') OR 1=1; DROP TABLE site; --"
+    query = expand("SELECT ${site:sqlstring} AS site", {"site": [name]}, *(datetime.now(UTC),) * 2)
+    assert reader.execute(query).fetchone() == (name,)
+
+
+@pytest.mark.integration
+def test_hostile_names_arrive_as_they_are(reader):
+    """A name that is HTML has to be shown as text; no panel may read a cell as HTML."""
+    board = next(b for b in BOARDS if b["uid"] == "tonne-overview")
+    panel = next(p for p in panels(board) if p["title"] == "Sites")
+    names, rows = city.ask(reader, board, panel["targets"][0]["rawSql"], datetime.now(UTC))
+    shown = {row[names.index("site")]: row[names.index("name")] for row in rows}
+    assert shown["hostile"].startswith("<img src=x")
+    assert len(shown["hostile"]) == 80  # a longer one would push the map out of sight
+    text = json.dumps(BOARDS)
+    assert '"html"' not in text
+    assert '"markdown"' not in text
+    assert TURNED not in text
+
+
+@pytest.mark.integration
+def test_dashboards_can_write_nothing(filled):
+    """Grafana does not look what a query does: who edits a panel could change the account."""
+    with connect(filled, role="tonne_grafana", autocommit=True) as conn:
+        for statement in (
+            "DELETE FROM site", "INSERT INTO programme (name) VALUES ('x')",
+            "SELECT tonne_refresh_days()", "UPDATE day_quantity SET value = 0",
+        ):  # fmt: skip
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                conn.execute(statement)
+
+
+def _rules():
+    document = yaml.safe_load((PROVISIONED / "alerting/tonne.yaml").read_text())
+    return [rule for group in document["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("rule", _rules(), ids=lambda r: r["title"])
+def test_alert_rules_of_grafana(rule, reader):
+    """A rule whose query fails, or gives no figure, never fires."""
+    assert rule["uid"].startswith("tonne-")
+    assert re.fullmatch(r"([A-Z][a-z]+)+", rule["title"])
+    assert rule["dashboardUid"] in {b["uid"] for b in BOARDS}
+    page = (FOLDER.parents[2] / "docs/operations.md").read_text()
+    assert f"\n### {rule['title']}\n" in page
+    assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{rule['title'].lower()}"
+    refs = {one["refId"] for one in rule["data"]}
+    assert rule["condition"] in refs
+    for one in rule["data"]:
+        if one["datasourceUid"] == "__expr__":
+            assert one["model"]["expression"] in refs
+            continue
+        assert one["datasourceUid"] in SOURCES
+        now = datetime.now(UTC)
+        since = datetime.fromtimestamp(now.timestamp() - one["relativeTimeRange"]["from"], UTC)
+        found = reader.execute(expand(one["model"]["rawSql"], {}, since, now))
+        numbers = [c.name for c in found.description if c.type_code in (20, 23, 701, 1700)]
+        assert numbers == ["value"]  # the one figure that the threshold is held against
+        assert found.fetchall()

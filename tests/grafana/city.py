@@ -31,7 +31,7 @@ def make(url: str, home: Path, size: Size) -> datetime:
     end = fill(url, home, size)
     _meter(url)
     who = logged.signers(url, home)
-    day = (end - timedelta(days=9)).date()
+    day = (end - timedelta(days=6)).date()  # the gap of inv-3 is within
     spans = [(day - timedelta(days=4), day - timedelta(days=1)), (day - timedelta(days=1), day)]
     names = []
     with connect(url, role="tonne_mrv", autocommit=True) as conn:

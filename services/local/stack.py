@@ -125,7 +125,7 @@ class LocalStack:
         database, mqtt, kafka, prometheus = running
         tls = self.mosquitto.tls if mqtt and self.mosquitto.secure else Tls()
         files = [str(path) if path else None for path in (tls.ca, tls.cert, tls.key)]
-        return Urls(database, mqtt, kafka, *files, prometheus)
+        return Urls(database, mqtt, kafka, *files, prometheus_url=prometheus)
 
     def status(self) -> Status:
         """Every server's state."""

@@ -31,7 +31,7 @@ def make(url: str, home: Path, size: Size) -> datetime:
     end = fill(url, home, size)
     _meter(url)
     who = logged.signers(url, home)
-    day = (end - timedelta(days=6)).date()  # the gap of inv-3 is within
+    day = (end - timedelta(days=6)).date()  # the certificate of inv-3 ran out within
     spans = [(day - timedelta(days=4), day - timedelta(days=1)), (day - timedelta(days=1), day)]
     names = []
     with connect(url, role="tonne_mrv", autocommit=True) as conn:

@@ -124,8 +124,8 @@ class LocalStack:
         running = [server.url if server.pid else None for server in self.servers]
         database, mqtt, kafka, prometheus = running
         tls = self.mosquitto.tls if mqtt and self.mosquitto.secure else Tls()
-        files = [str(path) if path else None for path in (tls.ca, tls.cert, tls.key)]
-        return Urls(database, mqtt, kafka, *files, prometheus_url=prometheus)
+        ca, cert, key = (str(path) if path else None for path in (tls.ca, tls.cert, tls.key))
+        return Urls(database, mqtt, kafka, ca, cert, key, prometheus)
 
     def status(self) -> Status:
         """Every server's state."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _Rates = tuple[Fraction, Fraction, Fraction, Fraction]
 # Interval numbers since the epoch stay below 2**32 for a hundred thousand years.
 _SHIFT = 32
+_NEVER = 1 << _SHIFT
 
 
 class Source(NamedTuple):
@@ -168,6 +169,7 @@ def _of_project(
 ) -> Iterator[_Segment]:
     methodology = find(project.methodology, project.version)
     pricing = _Pricing(project, methodology, factors)
+    span = costed(project, methodology, fleet)
     for bound in project.devices:
         where = f"project {project.id}: device {bound.device}"
         needs = role_needs(methodology, bound, where)
@@ -177,6 +179,8 @@ def _of_project(
         index = fleet.by_id[bound.device]
         base = (index * len(QUANTITY_INDEX) + QUANTITY_INDEX[needs.quantity]) << _SHIFT
         first, last = service_intervals(project, bound, fleet.devices[index], needs.side)
+        if needs.side == "baseline":
+            first, last = max(first, span[0]), min(last, span[1])
         yield from _merged(
             _Segment(
                 base + begin_us // INTERVAL_US,
@@ -188,6 +192,31 @@ def _of_project(
                 first * INTERVAL_US, last * INTERVAL_US, project.timezone
             )
         )
+
+
+def costed(project: Project, methodology: Methodology, fleet: Fleet) -> tuple[int, int]:
+    """
+    Grid intervals in which every role that costs something has a device in service.
+
+    What the baseline gains counts only there: buses that drive while no charger is
+    bound would be credited without their electricity.  From the first device of such
+    a role to the last; numbers count intervals since the epoch.
+    """
+    spans: dict[str, tuple[int, int]] = {
+        role: (_NEVER, 0)
+        for role, needs in methodology.roles.items()
+        if needs.side == "project" and needs.required
+    }
+    for bound in project.devices:
+        if bound.role in spans and bound.device in fleet.by_id:
+            device = fleet.devices[fleet.by_id[bound.device]]
+            begin, end = service_intervals(project, bound, device, "project")
+            first, last = spans[bound.role]
+            spans[bound.role] = (min(first, begin), max(last, end))
+    return (
+        max((first for first, _ in spans.values()), default=0),
+        min((last for _, last in spans.values()), default=_NEVER),
+    )
 
 
 def role_needs(methodology: Methodology, bound: ProjectDevice, where: str) -> RoleNeeds:

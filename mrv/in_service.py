@@ -8,7 +8,7 @@ import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US
-from mrv.bindings import role_needs
+from mrv.bindings import costed, role_needs
 from mrv.errors import PeriodError
 from mrv.inputs import read
 from mrv.monitored import monitor
@@ -33,6 +33,8 @@ def monitor_all(
     """
     Monitor every device bound to the project within the period, by id, role and begin.
 
+    The baseline's devices count only while the roles that cost something have theirs.
+
     Parameters
     ----------
     rows : IntervalRows
@@ -53,6 +55,8 @@ def monitor_all(
     if not bound:
         raise PeriodError(f"project {project.id} has no device in this period; bind its devices")
     by_key = _grouped(rows)
+    span = costed(project, methodology, fleet)
+    gaining = (max(period[0], span[0]), min(period[1], span[1]))
     result = []
     for one in bound:
         where = f"project {project.id}: device {one.device}"
@@ -69,7 +73,7 @@ def monitor_all(
                 read(needs.params, one.params, where),
                 calibrations.get(one.device, ()),
                 [by_key(index, QUANTITY_INDEX[quantity]) for quantity in needs.quantities],
-                period,
+                gaining if needs.side == "baseline" else period,
             )
         )
     return result

@@ -26,6 +26,8 @@ Direction = Literal["avoided", "consumed", "either"]
 Side = Literal["baseline", "project"]
 # The role of what goes by time alone: its value is the part of a year. [1]
 PERIOD = "period"
+# Its parameter: the part of the year in which everything that costs is metered. [1]
+GAINING = "gaining"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ import numpy as np
 
 from ingest.model import INTERVAL_US
 from mrv.acceptance import accepted, condition, parameters_of
-from mrv.calendar import local_date, year_us, years
+from mrv.by_year import conditions_hold, inputs_by_year, parts_of_years
+from mrv.calendar import local_date, years
 from mrv.crosscheck import Rows, cross_checks
 from mrv.design import capped
 from mrv.device_lines import Pricing, deductions, device_outcome, gap_outcomes
@@ -23,7 +24,7 @@ from mrv.factors.ledger import Ledger
 from mrv.in_service import monitor_all
 from mrv.inputs import exact
 from mrv.methodologies import find
-from mrv.model import PERIOD, Activity, Candidate, CandidateDevice, Reductions
+from mrv.model import Candidate, CandidateDevice, Reductions
 from mrv.outcome import PeriodResult
 from mrv.presentation import (
     comparisons,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet, IntervalRows
     from mrv.inputs import Inputs
-    from mrv.model import Factors, Methodology
+    from mrv.model import Factors
     from mrv.monitored import Monitored
     from mrv.project import Calibration, Project
 
@@ -102,9 +103,11 @@ def close(
         edges,
         project.timezone,
     )
-    parts = _parts_of_years(methodology, from_us, to_us, project.timezone)
-    gross = _by_year(methodology, parameters, ledger, monitored, parts, gross=True)
-    net = _by_year(methodology, parameters, ledger, monitored, parts, gross=False)
+    parts = parts_of_years(project, methodology, fleet, edges)
+    before = inputs_by_year(methodology, parameters, ledger, monitored, parts, gross=True)
+    gross = {year: methodology.reductions(one, ledger) for year, one in before.items()}
+    inputs = inputs_by_year(methodology, parameters, ledger, monitored, parts, gross=False)
+    net = {year: methodology.reductions(one, ledger) for year, one in inputs.items()}
     total = _sum(net)
     balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
     pricing = Pricing(methodology, parameters, ledger)
@@ -130,6 +133,7 @@ def close(
         parameters=parameter_uses(methodology, parameters, monitored),
         applicability=(
             *findings(methodology.applicability, _candidate(project, parameters, monitored)),
+            *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
         ),
         comparisons=comparisons(
@@ -162,39 +166,6 @@ def _check_rows(rows: IntervalRows, from_us: int, to_us: int) -> None:
             f"an interval starts at {int(start[wrong[0]])} us, off the 15-minute grid or outside of"
             f" the period {from_us} to {to_us} us; give only whole intervals of the period"
         )
-
-
-def _parts_of_years(
-    methodology: Methodology, from_us: int, to_us: int, timezone: str
-) -> dict[int, Activity]:
-    """How much of each calendar year the period is, for what goes by time alone."""
-    if not methodology.timed:
-        return {}
-    return {
-        year: Activity(PERIOD, {}, Fraction(end - begin, year_us(year, timezone)))
-        for year, begin, end in years(from_us, to_us, timezone)
-    }
-
-
-def _by_year(
-    methodology: Methodology,
-    parameters: Inputs,
-    factors: Factors,
-    monitored: Sequence[Monitored],
-    parts: Mapping[int, Activity],
-    *,
-    gross: bool,
-) -> dict[int, Reductions]:
-    activities = {year: [part] for year, part in parts.items()}
-    for one in monitored:
-        for part in one.parts:
-            activities.setdefault(part.year, []).append(one.activity(part, gross=gross))
-    return {
-        year: methodology.reductions(
-            methodology.inputs_of(activities[year], parameters, factors, year), factors
-        )
-        for year in sorted(activities)
-    }
 
 
 def _sum(by_year: Mapping[int, Reductions]) -> Reductions:

@@ -29,8 +29,19 @@ if TYPE_CHECKING:
 # Kinds of factors of the grid: what it emits, and the low references for what is avoided.
 GRID = "grid.vn"
 REFERENCE = "jcm-vn-am007."
+DIRECTION = "direction of factors"
 
-__all__ = ["compute", "evaluate", "filled", "find", "load", "reduction", "unit_reductions"]
+__all__ = [
+    "compute",
+    "evaluate",
+    "filled",
+    "find",
+    "implausible",
+    "load",
+    "low_reference",
+    "reduction",
+    "unit_reductions",
+]
 
 
 @cache
@@ -103,19 +114,35 @@ def evaluate(methodology: Methodology, given: object, factors: Factors, where: s
     return compute(methodology, inputs, factors, where)
 
 
-def _refuse_avoided(methodology: Methodology, inputs: Inputs, factors: Factors, where: str) -> None:
-    """Refuse a low reference factor for electricity that only the project consumes."""
+def implausible(methodology: Methodology, inputs: Inputs) -> str | None:
+    """Say why inputs belong to no real project; None where they may."""
+    try:
+        methodology.plausible(inputs)
+    except MethodologyError as error:
+        return str(error)
+    return None
+
+
+def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) -> str | None:
+    """
+    Say where a low reference factor stands for electricity that a project draws.
+
+    One that serves both sides is as wrong where the project draws electricity of its
+    own, beside what it saves.
+    """
     low = {f.value: f for f in factors if f.direction == "avoided" and f.kind.startswith(REFERENCE)}
+    sides = {"project", "both"} if "power_mwh" in methodology.inputs else {"project"}
     for key, spec in methodology.inputs.items():
-        if not isinstance(spec, ParameterSpec) or spec.side != "project":
+        if not isinstance(spec, ParameterSpec) or spec.side not in sides:
             continue
         if spec.published == GRID and inputs.get(key) in low:
             factor = low[inputs[key]]
-            raise MethodologyError(
-                f"{where}: {methodology.id}, direction of factors: {key} = {factor.text} is"
-                f" {factor.id}, which stands for avoided electricity; for what the project"
-                " consumes it would overstate the reduction: give the official factor of the grid"
+            return (
+                f"{key} = {factor.text} is {factor.id}, which stands for avoided electricity; for"
+                " what the project consumes it would overstate the reduction: give the official"
+                " factor of the grid"
             )
+    return None
 
 
 def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: str) -> Reductions:
@@ -127,11 +154,12 @@ def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: s
     MethodologyError, FactorError
         As `evaluate` raises.
     """
-    _refuse_avoided(methodology, inputs, factors, where)
-    try:
-        methodology.plausible(inputs)
-    except MethodologyError as error:
-        raise MethodologyError(f"{where}: {methodology.id}, plausibility: {error}") from None
+    low = low_reference(methodology, inputs, factors)
+    if low is not None:
+        raise MethodologyError(f"{where}: {methodology.id}, {DIRECTION}: {low}")
+    strange = implausible(methodology, inputs)
+    if strange is not None:
+        raise MethodologyError(f"{where}: {methodology.id}, plausibility: {strange}")
     result = methodology.reductions(inputs, factors)
     for condition in methodology.conditions:
         broken = condition.test(inputs, result)

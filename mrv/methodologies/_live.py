@@ -14,7 +14,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, NOTHING
-from mrv.model import PERIOD, RoleNeeds
+from mrv.model import GAINING, PERIOD, RoleNeeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,6 +71,11 @@ def total(activities: Sequence[Activity], role: str) -> Fraction:
 def part_of_year(activities: Sequence[Activity]) -> Fraction:
     """Part of the calendar year that the period covers; 0 for the live rows. [1]."""
     return total(activities, PERIOD)
+
+
+def gaining_part_of_year(activities: Sequence[Activity]) -> Fraction:
+    """Part of the calendar year for which the baseline may gain by time alone. [1]."""
+    return sum((a.params[GAINING] for a in activities if a.role == PERIOD), start=NOTHING)
 
 
 def power_mwh(activities: Sequence[Activity]) -> Fraction:

@@ -23,7 +23,7 @@ from mrv.methodologies._live import (
     EF_BOTH,
     POWER_ROLE,
     SECONDS_PER_DAY,
-    part_of_year,
+    gaining_part_of_year,
     power_mwh,
     total,
 )
@@ -63,7 +63,7 @@ def inputs_of(
     """Degree days [K s] to [K d], electricity to [MWh], the line pro rata of the year."""
     del factors, year
     return {
-        "intercept_mwh": parameters["intercept_mwh"] * part_of_year(activities),
+        "intercept_mwh": parameters["intercept_mwh"] * gaining_part_of_year(activities),
         "slope_mwh_per_cdd": parameters["slope_mwh_per_cdd"],
         "months": _YEAR,
         "cdd": total(activities, "weather") / SECONDS_PER_DAY,

@@ -21,6 +21,7 @@ from mrv.methodologies._live import (
     LOSSES_LIVE,
     POWER_ROLE,
     diesel_l,
+    gaining_part_of_year,
     grid,
     losses,
     part_of_year,
@@ -64,7 +65,8 @@ def inputs_of(
     """
     waste, part = total(activities, "waste") / G_PER_T, part_of_year(activities)
     number = max(1, year - parameters["first_year"] + 1)
-    earlier = (parameters.get(f"waste_t_year_{x}", NOTHING) * part for x in range(1, number))
+    gaining = gaining_part_of_year(activities)
+    earlier = (parameters.get(f"waste_t_year_{x}", NOTHING) * gaining for x in range(1, number))
     return {
         "year": number,
         "waste_t_by_year": [_composting.by_kind(w, parameters) for w in (*earlier, waste)],

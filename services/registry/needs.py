@@ -11,8 +11,8 @@ from mrv.acceptance import KEY, accepted, parameters_of, unaccepted
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors.ledger import Ledger
 from mrv.inputs import read
-from mrv.methodologies import find, unit_reductions
-from mrv.model import Candidate, CandidateDevice
+from mrv.methodologies import DIRECTION, find, implausible, low_reference, unit_reductions
+from mrv.model import GAINING, PERIOD, Activity, Candidate, CandidateDevice
 from services.registry.finding import Finding
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def check(project: Project, devices: Mapping[str, Device], book: FactorBook) -> 
         yield from (_finding(project, text) for text in errors)
         return
     yield from _from_memory(project, methodology, parameters, names, book)
+    yield from _strange(project, methodology, parameters, book)
     candidate = _candidate(project, methodology, parameters, devices)
     for condition in methodology.applicability:
         broken = condition.test(candidate)
@@ -87,6 +88,24 @@ def _from_memory(
             "compared with its text; the statement will say that the project does not accept it, "
             f"unless parameters.{KEY} names it", warning=True,
         )  # fmt: skip
+
+
+def _strange(
+    project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
+) -> Iterator[Finding]:
+    """Refuse parameters that contradict each other before anything was metered."""
+    year = project.crediting_from.year
+    begin = [Activity(PERIOD, {GAINING: Fraction(1)}, Fraction(1))] if methodology.timed else []
+    try:
+        inputs = methodology.inputs_of(begin, parameters, book, year)
+    except FactorError:
+        return  # said already
+    for clause, said in (
+        ("plausibility", implausible(methodology, inputs)),
+        (DIRECTION, low_reference(methodology, inputs, book)),
+    ):
+        if said is not None:
+            yield _finding(project, f"{methodology.id}, {clause}: {said}")
 
 
 def _finding(project: Project, text: str) -> Finding:

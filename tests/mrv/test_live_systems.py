@@ -8,7 +8,8 @@ import pytest
 
 from mrv import bindings, factors, methodologies, period
 from mrv.inputs import read
-from mrv.model import PERIOD, Activity
+from mrv.methodologies._composting import SHARES
+from mrv.model import GAINING, PERIOD, Activity, Candidate, CandidateDevice
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MWH, T, L, M3, H, D = 10**6, 10**6, 1000, 10**6, 3600, 86_400
@@ -78,8 +79,12 @@ CASES = {
 }  # fmt: skip
 
 
+def _period(part, gaining=None):
+    return Activity(PERIOD, {GAINING: part if gaining is None else gaining}, part)
+
+
 def _activities(method, given):
-    made = [Activity(PERIOD, {}, Fraction(1))] if method.timed else []
+    made = [_period(Fraction(1))] if method.timed else []
     for role, amount, *more in given:
         params = (more or [{}])[0]
         params = params if isinstance(params, dict) else {"ef_t_per_t": params}
@@ -123,9 +128,10 @@ def test_what_goes_by_time_counts_for_the_part_of_the_year():
     """A month would be credited with the base load of a year, or charged with its leakage."""
     method, book = methodologies.find("ams-ii-e"), factors.load()
     fixed = read(method.parameters, CASES["ams-ii-e"][1], "ams-ii-e")
-    month = [Activity(PERIOD, {}, Fraction(31, 365))]
-    found = method.reductions(method.inputs_of(month, fixed, book, 2026), book)
-    assert found.baseline_t == Fraction(1450) * 31 / 365 * Fraction("0.6592")
+    month = Fraction(31, 365)
+    for part, counted in ((_period(month), month), (_period(month, month / 2), month / 2)):
+        found = method.reductions(method.inputs_of([part], fixed, book, 2026), book)
+        assert found.baseline_t == 1450 * counted * Fraction("0.6592")
 
 
 def test_earlier_waste_goes_on_decaying():
@@ -135,6 +141,38 @@ def test_earlier_waste_goes_on_decaying():
     both = _reductions("ams-iii-f", given, {**parameters, "waste_t_year_1": 36_500}, 2027)
     assert round(float(alone.baseline_t), 2) == 11_647.84
     assert round(float(both.baseline_t), 2) == 19_830.47
+
+
+def _tested(name, roles=(), **parameters):
+    devices = tuple(CandidateDevice(role, role, "x", 1) for role in roles)
+    return [c.test(Candidate(parameters, devices, 2026, None))
+            for c in methodologies.find(name).applicability]  # fmt: skip
+
+
+def test_a_live_project_that_nothing_can_be_counted_for_is_named():
+    """A plant would run for a year with fans and fuel metered, and nothing that earns."""
+    assert _tested("acm0012", ["turbine"]) == _tested("ams-iii-aj", ["pet"]) == [None]
+    assert "turbine, steam; nothing would be counted" in _tested("acm0012", ["fuel"])[0]
+    assert "any of the roles hdpe, ldpe, pet, pp" in _tested("ams-iii-aj", ["power"])[0]
+
+
+def test_shares_of_a_live_project_are_held():
+    """More waste would decay, or more passengers have driven, than there were."""
+    sorted_waste = dict.fromkeys(SHARES, Fraction(0)) | {"share_food": Fraction(1)}
+    assert _tested("ams-iii-f", **sorted_waste) == [None]
+    both = {**sorted_waste, "share_garden": Fraction(1, 2)}
+    assert "the shares of the waste sum to 1.5" in _tested("ams-iii-f", **both)[0]
+    modes = {"motorcycle_share": Fraction(1, 2), "car_share": Fraction(1, 2), "bus_share": 0}
+    assert _tested("ams-iii-u", **modes) == [None]
+    assert "sum to 1.5, more than all" in _tested("ams-iii-u", **{**modes, "bus_share": 0.5})[0]
+
+
+def test_a_furnace_has_one_figure_of_its_electricity():
+    """A mean of the brochure would stand beside what the meter counted."""
+    method = methodologies.find("ams-ii-d")
+    assert methodologies.implausible(method, {"energy_mwh": 1}) is None
+    for wrong in ({}, {"energy_mwh": 1, "sec_project_mwh_per_t": 1}):
+        assert "give either sec_project" in methodologies.implausible(method, wrong)
 
 
 def test_panels_earn_by_their_materials():

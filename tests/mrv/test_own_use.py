@@ -101,6 +101,15 @@ def test_a_late_calibration_counts_against_both():
     assert late.net.reduction.ug == pytest.approx(float(counted * EF * 10**6), rel=1e-12)
 
 
+def test_a_year_above_the_limit_is_named():
+    """A farm of 30 MW would be credited under a small-scale methodology."""
+    clause = "AMS-I.D limit, 15 MW"
+    for export, holds in ((10**5, True), (2 * 10**9, False)):
+        found = {f.clause: f for f in _closed(_of("energy_export", export)).applicability}
+        assert found[clause].holds is holds
+    assert found[clause].detail.startswith("2026: eg_mwh = 192000 is more than the 131760 MWh")
+
+
 def test_the_import_is_evidence():
     """A pack would leave out the rows that the deduction rests on."""
     quantities = {"energy_export", "energy_import"}

@@ -186,7 +186,7 @@ def test_the_limit_of_a_large_foundry_counts_coke_in_the_factors_own_energy():
 @pytest.mark.parametrize(
     "name",
     ["ams-ii-d-cupola", "ams-iii-c", "ams-iii-f", "ams-iii-h", "ams-iii-i", "ams-iii-u",
-     "jcm-id-am009"],
+     "jcm-id-am009", "ams-iii-aj", "ams-iii-ba"],
 )  # fmt: skip
 def test_a_reference_factor_is_refused_for_what_a_project_consumes(name):
     """The foundry's 508 t would be 2,990: the slip that the dossier warns of."""

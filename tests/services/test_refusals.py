@@ -114,6 +114,20 @@ BUS = (
 )
 
 
+LAGOON = (
+    SITE.replace("VERSION", "19.0")
+    .replace("class: ev_charger", "class: wastewater_plant")
+    .replace("class: vehicle", "class: wastewater_plant")
+    + """
+    methodology: ams-iii-h
+    devices: [{device: ch, role: inflow}, {device: bus, role: biogas}, {device: m, role: power}]
+    parameters: {cod_in_kg_per_m3: 0.1, cod_out_kg_per_m3: 6, eta_cod_baseline: 0.85,
+      eta_cod_project: 0.8, mcf_baseline: 0.8, mcf_project: 0.8, mcf_discharge: 0.1,
+      ch4_fraction: 0.62, flare_efficiency: 0.9}
+"""
+)
+
+
 def _planned(tmp_path, text):
     file = tmp_path / "r.yaml"
     file.write_text(text)
@@ -130,6 +144,8 @@ def _planned(tmp_path, text):
          "baseline_year 2030 is after", "give the year of the survey"),
         (BUS.replace("279", "70000"), "AMS-III.C limit: 60 kt", "reduction_t_per_year = 70000",
          "split the project"),
+        (LAGOON, "ams-iii-h, plausibility", "cod_out_kg_per_m3 = 6 is above cod_in_kg_per_m3",
+         "1000 mg/L is 1 kg/m3"),
         (BUS.replace("16.0", "17.0"), "methodology", "no version '17.0'", "known versions: 16.0"),
         (BUS.replace("34,", "-34,"), "[L/100 km]", "sfc_l_per_100km = -34", "must not be less"),
         (BUS.replace("tdl", "losses"), "parameters", "unknown key 'losses'", "known keys: sfc"),

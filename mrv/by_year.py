@@ -1,0 +1,81 @@
+"""
+What a methodology is given of each local calendar year of a period, and whether it may be.
+
+Factors and vintages go by calendar years, and so do the limits of small projects.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ingest.model import INTERVAL_US
+from mrv.bindings import costed
+from mrv.calendar import year_us
+from mrv.methodologies import implausible
+from mrv.model import GAINING, PERIOD, Activity
+from mrv.outcome import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ingest.model import Fleet
+    from mrv.inputs import Inputs
+    from mrv.model import Factors, Methodology, Reductions
+    from mrv.monitored import Monitored
+    from mrv.project import Project
+
+
+def parts_of_years(
+    project: Project,
+    methodology: Methodology,
+    fleet: Fleet,
+    edges: Sequence[tuple[int, int, int]],
+) -> dict[int, Activity]:
+    """
+    How much of each calendar year the period is, for what goes by time alone.
+
+    The parameter `GAINING` is the part of it in which the baseline may gain.
+    """
+    if not methodology.timed:
+        return {}
+    first, last = (edge * INTERVAL_US for edge in costed(project, methodology, fleet))
+    result = {}
+    for year, begin, end in edges:
+        whole = year_us(year, project.timezone)
+        gaining = max(0, min(end, last) - max(begin, first))
+        params = {GAINING: Fraction(gaining, whole)}
+        result[year] = Activity(PERIOD, params, Fraction(end - begin, whole))
+    return result
+
+
+def inputs_by_year(
+    methodology: Methodology,
+    parameters: Inputs,
+    factors: Factors,
+    monitored: Sequence[Monitored],
+    parts: Mapping[int, Activity],
+    *,
+    gross: bool,
+) -> dict[int, Inputs]:
+    """What the methodology is given of each local calendar year."""
+    activities = {year: [part] for year, part in parts.items()}
+    for one in monitored:
+        for part in one.parts:
+            activities.setdefault(part.year, []).append(one.activity(part, gross=gross))
+    return {
+        year: methodology.inputs_of(activities[year], parameters, factors, year)
+        for year in sorted(activities)
+    }
+
+
+def conditions_hold(
+    methodology: Methodology, inputs: Mapping[int, Inputs], net: Mapping[int, Reductions]
+) -> Iterator[Finding]:
+    """Hold each year's figures against what `tonne evaluate` would refuse them for."""
+    for one in methodology.conditions:
+        broken = [f"{y}: {t}" for y in inputs if (t := one.test(inputs[y], net[y]))]
+        yield Finding(one.clause, not broken, "; ".join(broken))
+    strange = [f"{y}: {t}" for y in inputs if (t := implausible(methodology, inputs[y]))]
+    if strange:
+        yield Finding(f"{methodology.id}, plausibility", False, "; ".join(strange))

@@ -1,0 +1,79 @@
+"""What a project gains counts only while what it costs is metered; a year is held to its limits."""
+
+from dataclasses import replace
+
+import pytest
+
+from ingest.model import INTERVAL_US, IntervalRows
+from mrv import factors
+from mrv.account import account
+from mrv.bindings import compile_bindings, costed
+from mrv.methodologies import find
+from mrv.period import close
+from mrv.project import ProjectDevice
+from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, full
+
+DAY_US = DAY * INTERVAL_US
+HALF_US = DAY_US // 2
+ROWS = IntervalRows.concat(
+    [full("ch-1", "energy_import", DAY, 500), full("bus-1", "distance", DAY, 1000)]
+)
+BOOK = factors.load()
+
+
+def _bus(*devices):
+    return replace(BUS, devices=devices)
+
+
+def _closed(project, rows=ROWS):
+    return close(project, FLEET, CERTIFICATES, rows, FROM, FROM + DAY_US, BOOK)
+
+
+def _km(result):
+    return sum(float(d.counted) for d in result.devices if d.role == "vehicle") / 1000
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "km"),
+    [(0, None, 96), (FROM + HALF_US, None, 48), (0, FROM + HALF_US, 48), (FROM + DAY_US, None, 0)],
+)
+def test_buses_gain_only_while_a_charger_is_bound(begin, end, km):
+    """Taking the chargers out of the project would make its buses free of emissions."""
+    charger = ProjectDevice("ch-1", "charging", from_us=begin, to_us=end)
+    project = _bus(charger, ProjectDevice("bus-1", "vehicle"))
+    result = _closed(project)
+    assert _km(result) == km
+    # what was driven beside is told, and the dashboard shows no more than it
+    (bus,) = [d for d in result.devices if d.role == "vehicle"]
+    assert bus.outside_service == (96 - km) * 1000
+    live = account(ROWS, compile_bindings([project], FLEET, BOOK))
+    assert int(live.baseline_ug.sum()) <= result.gross.baseline.ug
+
+
+def test_one_charger_after_another_is_one_service():
+    """A charger that was replaced would cost the project its buses."""
+    first = ProjectDevice("ch-1", "charging", to_us=FROM + HALF_US)
+    second = ProjectDevice("ch-2", "charging", from_us=FROM + HALF_US)
+    rows = IntervalRows.concat([ROWS, full("ch-2", "energy_import", DAY, 500)])
+    assert _km(_closed(_bus(first, second, ProjectDevice("bus-1", "vehicle")), rows)) == 96
+
+
+def test_without_any_charger_nothing_is_gained():
+    """A project whose chargers were never registered would be credited all the same."""
+    bare = _bus(ProjectDevice("bus-1", "vehicle"))
+    first, last = costed(bare, find("ams-iii-c"), FLEET)
+    assert first >= last
+    assert _closed(bare).credit_t == 0
+    unknown = _bus(ProjectDevice("bus-1", "vehicle"), ProjectDevice("no-such", "charging"))
+    assert costed(unknown, find("ams-iii-c"), FLEET) == (first, last)
+
+
+def test_a_year_that_no_project_has_is_named():
+    """A unit that slipped would come out as tonnes, and a verifier not be told."""
+    rows = IntervalRows.concat(
+        [full("ch-1", "energy_import", DAY, 500), full("bus-1", "distance", DAY, 10)]
+    )
+    (broken,) = [f for f in _closed(BUS, rows).applicability if "plausib" in f.clause]
+    assert not broken.holds
+    assert broken.detail.startswith("2026: charging_mwh over distance_km is 50 kWh/km")
+    assert not [f for f in _closed(BUS).applicability if "plausib" in f.clause]

@@ -33,6 +33,7 @@ from services.api.routes import (
     reference,
     registry,
     series,
+    sewers,
     statements,
     writes,
 )
@@ -118,7 +119,7 @@ def make_app(
     v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
     for part in (
         administration, registry, series, statements, evidence, writes, log, keyring, programme,
-        letters, reference,
+        letters, reference, sewers,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)

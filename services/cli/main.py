@@ -26,6 +26,7 @@ COMMANDS = {
     "doctor": Entry("services.cli.doctor:doctor", "What is missing or misconfigured, and the fix."),
     "migrate": Entry("services.cli.migrate:migrate", "Bring the database schema up to date."),
     "registry": Entry("services.cli.registry:registry", "Sites, devices and projects."),
+    "sewer": Entry("services.cli.sewer:sewer", "Sewers: pipes, manholes, their history."),
     "broker": Entry("services.cli.broker:broker", "A broker that knows who is who."),
     "plan": Entry("services.cli.plan:plan", "A project's monitoring plan and its diagram."),
     "invoice": Entry("services.cli.invoice:invoice", "Documents that meters are held against."),

@@ -15,6 +15,7 @@ from services.cli.credentials import (
 )
 from services.cli.database import database_url
 from services.cli.errors import Exit
+from services.cli.sewer import import_folder
 from services.registry.document import to_yaml
 from services.registry.entries import Registry
 from services.registry.files import read_files
@@ -57,6 +58,8 @@ def import_(
     """
     Import YAML files, CSV files of devices, or a folder of both; all rows or none.
 
+    What a folder's own folder `sewers` holds goes into the sewerage registry after it.
+
     Rows that the files do not name stay as they are.  Importing a file again
     changes nothing.  Ends with 2 when a row is refused.
 
@@ -66,11 +69,17 @@ def import_(
     """
     incoming = read_files(files)
     with connect(database_url(), name="tonne registry") as conn:
-        planned = import_registry(
-            conn, incoming, author=author or getpass.getuser(), strict=strict, dry_run=dry_run
-        )
+        who = author or getpass.getuser()
+        planned = import_registry(conn, incoming, author=who, strict=strict, dry_run=dry_run)
+        folders = [f / "sewers" for f in files if (f / "sewers").is_dir()]
+        told = []
+        if not (planned.refused or dry_run):
+            conn.commit()
+            told = [import_folder(conn, folder, who) for folder in folders]
     done = "nothing was written" if planned.refused or dry_run else "the registry holds all rows"
     _show(planned, done, as_json=as_json)
+    for line in filter(None, told):
+        click.echo(line, err=as_json)
 
 
 @registry.command()

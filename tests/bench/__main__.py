@@ -22,6 +22,7 @@ from tests.bench import (
     latency,
     latency_kafka,
     memory,
+    sewers,
     stages,
     steady,
     verification,
@@ -42,6 +43,7 @@ PARTS = {
     "console": console.measure,
     "archiving": archiving.measure,
     "stages": stages.measure,
+    "sewers": sewers.measure,
 }
 
 

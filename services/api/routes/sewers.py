@@ -1,0 +1,82 @@
+"""The sewerage registry as GeoJSON, for a map: what lies in a window, and one asset's history."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from services.api import shapes
+from services.api.asking import Reader
+from services.api.problems import ProblemError
+from services.api.routes.registry import unknown
+from services.sewers.geojson import collection, feature
+from services.store import sewers as stored
+
+
+class GeoJson(Response):
+    """RFC 7946's own media type, which maps know."""
+
+    media_type = "application/geo+json"
+
+
+router = APIRouter(tags=["sewers"])
+_SIDES = 4
+Window = Annotated[
+    str | None,
+    Query(
+        max_length=100, description="west,south,east,north", examples=["106.65,20.84,106.67,20.86"]
+    ),
+]
+Most = Annotated[int, Query(ge=1, le=10_000)]
+After = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]*$")]
+AssetPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+
+
+@router.get("/sewers", response_model=shapes.Sewers, response_class=GeoJson)
+def sewers(ask: Reader, bbox: Window = None, limit: Most = 2_000, after: After = "") -> Response:
+    """
+    Return assets whose extent meets a window, by id, as a FeatureCollection.
+
+    Where there are more, `next` is what to ask `after`.
+    """
+    box = _box(bbox)
+    with ask.reading() as conn:
+        found = stored.within(conn, box, limit + 1, after)
+    more = len(found) > limit
+    body = collection(found[:limit]) | {"next": found[limit - 1].id if more else None}
+    return _json(body)
+
+
+@router.get("/sewers/{asset}", response_model=shapes.Sewer, response_class=GeoJson)
+def sewer(ask: Reader, asset: AssetPath) -> Response:
+    """Return an asset as a Feature, with what was seen of it and what was done."""
+    with ask.reading() as conn:
+        found = stored.history(conn, asset)
+    if found is None:
+        raise unknown("asset", asset)
+    one, events = found
+    history = [{k: v for k, v in e._asdict().items() if k != "asset"} for e in events]
+    return _json(feature(one) | {"history": history})
+
+
+def _box(text: str | None) -> stored.Box | None:
+    if text is None:
+        return None
+    try:
+        sides = [float(part) for part in text.split(",")]
+    except ValueError:
+        sides = []
+    if len(sides) == _SIDES:
+        west, south, east, north = sides
+        if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:  # noqa: PLR2004 - degrees
+            return west, south, east, north
+    raise ProblemError(
+        422, f"bbox = {text!r}: give west,south,east,north in degrees, west and south the lower"
+    )
+
+
+def _json(body: object) -> Response:
+    return GeoJson(msgspec.json.encode(body), headers={"Cache-Control": "no-store"})

@@ -1,0 +1,173 @@
+"""
+Assets and events from CSV and GeoJSON, each with its file and line.
+
+CSV: `lon` and `lat` for a node, `path` ("lon lat;lon lat") for a pipe.  GeoJSON: a
+FeatureCollection of Points and LineStrings (RFC 7946, longitude first).  A CSV with the
+columns `asset` and `what` holds events.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import RegistryError
+from services.sewers import rows
+from services.sewers.assets import Asset, Event, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_DECODER = json.JSONDecoder()
+_FEATURES = re.compile(r'"features"\s*:\s*\[')
+_BLANK = re.compile(r"[\s,]*")
+_KNOWN = {*rows.COLUMNS, "lon", "lat", "path", "length_m"}
+_EVENT = ("asset", "day", "what", "kind", "condition", "note")
+
+
+@dataclass(slots=True)
+class Network:
+    """What files hold: assets by id, where each stands, events, and what is wrong."""
+
+    assets: dict[str, Asset] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    event_places: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read(paths: Sequence[Path]) -> Network:
+    """
+    Read files of a sewer network.
+
+    Raises
+    ------
+    RegistryError
+        Where a file as a whole cannot be read.
+    """
+    network = Network()
+    for path in paths:
+        text = _text(path)
+        if path.suffix.lower() == ".csv":
+            _csv(text, str(path), network)
+        elif path.suffix.lower() in (".geojson", ".json"):
+            _geojson(text, str(path), network)
+        else:
+            raise RegistryError(f"{path}: name it .csv or .geojson, so that its format is known")
+    return network
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RegistryError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be read: {error.strerror}; check its name") from None
+
+
+def _csv(text: str, name: str, network: Network) -> None:
+    table = csv.DictReader(text.splitlines(), strict=True)
+    header = table.fieldnames or []
+    events = "what" in header
+    unknown = set(header) - (set(_EVENT) if events else _KNOWN)
+    if unknown:
+        known = ", ".join(_EVENT if events else sorted(_KNOWN))
+        raise RegistryError(f"{name}:1: unknown column {min(unknown)!r}; known: {known}")
+    try:
+        for row in table:
+            place = f"{name}:{table.line_num}"
+            if events:
+                _add_event(network, row, place)
+            else:
+                _add(network, row, _path(row), place)
+    except csv.Error as error:
+        raise RegistryError(f"{name}:{table.line_num}: this is no CSV: {error}; mend it") from None
+
+
+def _path(row: dict[str, Any]) -> list[tuple[float, float]]:
+    text = row.get("path") or f"{row.get('lon') or ''} {row.get('lat') or ''}"
+    found = []
+    for corner in text.split(";"):
+        try:
+            lon, lat = corner.split()
+            found.append((float(lon), float(lat)))
+        except ValueError:
+            return []
+    return found
+
+
+def _geojson(text: str, name: str, network: Network) -> None:
+    for feature, line in _features(text, name):
+        place = f"{name}:{line}"
+        properties, geometry = feature.get("properties"), feature.get("geometry")
+        if not isinstance(properties, dict) or not isinstance(geometry, dict):
+            network.problems.append(
+                Problem(place, "?", "a feature needs properties and a geometry", True)
+            )
+            continue
+        cells = {"id": feature.get("id"), **properties}
+        unknown = sorted(set(cells) - _KNOWN)
+        if unknown:
+            text_ = f"unknown property {unknown[0]!r}; known: {', '.join(sorted(_KNOWN))}"
+            network.problems.append(Problem(place, str(cells["id"]), text_, True))
+            continue
+        _add(network, cells, _corners(geometry), place)
+
+
+def _features(text: str, name: str) -> Iterator[tuple[dict[str, Any], int]]:
+    """Features one by one, each with the line that it begins on."""
+    head = _FEATURES.search(text)
+    if head is None:
+        raise RegistryError(f'{name}: this is no GeoJSON FeatureCollection: "features" is missing')
+    at, line, counted = head.end(), 1, 0
+    while True:
+        gap = _BLANK.match(text, at)
+        at = gap.end() if gap else at
+        if text[at : at + 1] == "]":
+            return
+        line += text.count("\n", counted, at)
+        counted = at
+        try:
+            feature, at = _DECODER.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            raise RegistryError(f"{name}:{error.lineno}: this is no JSON: {error.msg}") from None
+        if not isinstance(feature, dict):
+            raise RegistryError(f"{name}:{line}: a feature must be an object")
+        yield feature, line
+
+
+def _corners(geometry: dict[str, Any]) -> list[tuple[float, float]]:
+    points = geometry.get("coordinates")
+    points = [points] if geometry.get("type") == "Point" else points
+    try:
+        return [(float(p[0]), float(p[1])) for p in points or ()]
+    except (TypeError, ValueError, IndexError, KeyError):
+        return []
+
+
+def _add(
+    network: Network, cells: dict[str, Any], path: list[tuple[float, float]], place: str
+) -> None:
+    made, wrong = rows.asset(cells, path, place)
+    network.problems += wrong
+    if made is None:
+        return
+    if made.id in network.assets:
+        text = f"also stands at {network.places[made.id]}; keep one"
+        network.problems.append(Problem(place, made.id, text, True))
+        return
+    network.assets[made.id] = made
+    network.places[made.id] = place
+
+
+def _add_event(network: Network, cells: dict[str, Any], place: str) -> None:
+    made, wrong = rows.event(cells, place)
+    network.problems += wrong
+    if made is not None:
+        network.events.append(made)
+        network.event_places.append(place)

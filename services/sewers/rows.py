@@ -1,0 +1,145 @@
+"""One asset or event from the named cells of a file, every problem of it collected."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from services.sewers.assets import KINDS, WHAT, Asset, Event, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+COLUMNS = (
+    "id", "kind", "from_node", "to_node", "pressurised", "material", "diameter_mm", "level_m",
+    "level_to_m", "cover_m", "year", "condition", "sensor",
+)  # fmt: skip
+_YEARS = (1850, 2200)
+_CONDITION = (1, 5)
+_HIGH = (-500.0, 9000.0)
+_WIDE = (1.0, 20_000.0)
+
+
+class Cells:
+    """Cells of one row; what is wrong is noted, and the row is read on."""
+
+    def __init__(self, cells: Mapping[str, Any], place: str) -> None:
+        self._cells = cells
+        self.place = place
+        self.problems: list[str] = []
+
+    def text(self, key: str) -> str | None:
+        """Return text, None where it is empty."""
+        value = self._cells.get(key)
+        return None if value is None or value == "" else str(value)
+
+    def name(self, key: str, *, needed: bool) -> str | None:
+        """Return an id."""
+        found = self.text(key)
+        if found is None:
+            if needed:
+                self.problems.append(f"{key} is missing; give an id")
+        elif not ID.match(found):
+            self.problems.append(f"{key} = {found!r}: use 1 to 64 letters, digits, '_' or '-'")
+        return found
+
+    def number(self, key: str, low: float, high: float) -> float | None:
+        """Return a number within bounds."""
+        value = self._cells.get(key)
+        if value is None or value == "":
+            return None
+        try:
+            found = float(value)
+        except (TypeError, ValueError):
+            self.problems.append(f"{key} = {value!r} is no number")
+            return None
+        if not low <= found <= high:
+            self.problems.append(f"{key} = {found:g} is not from {low:g} to {high:g}")
+        return found
+
+    def whole(self, key: str, low: int, high: int) -> int | None:
+        """Return a whole number within bounds."""
+        found = self.number(key, low, high)
+        if found is None:
+            return None
+        if found != int(found):
+            self.problems.append(f"{key} = {found:g} must be a whole number")
+        return int(found)
+
+    def flag(self, key: str) -> bool:
+        """Return yes or no."""
+        found = (self.text(key) or "false").lower()
+        if found not in ("true", "false"):
+            self.problems.append(f"{key} = {found!r} must be true or false")
+        return found == "true"
+
+    def found(self, asset: str | None) -> list[Problem]:
+        """Return what was wrong."""
+        return [Problem(self.place, asset or "?", text, True) for text in self.problems]
+
+
+def asset(
+    cells: Mapping[str, Any], path: list[tuple[float, float]], place: str
+) -> tuple[Asset | None, list[Problem]]:
+    """Read an asset; None where something of it is wrong."""
+    row = Cells(cells, place)
+    name = row.name("id", needed=True)
+    kind = row.text("kind") or ""
+    if kind not in KINDS:
+        row.problems.append(f"kind = {kind!r} must be one of {', '.join(KINDS)}")
+    pipe = kind == "pipe"
+    begin, end = row.name("from_node", needed=pipe), row.name("to_node", needed=pipe)
+    if not pipe and (begin or end):
+        row.problems.append("only a pipe has from_node and to_node")
+    row.problems += _bent(path, pipe=pipe)
+    made = Asset(
+        name or "",
+        kind,
+        tuple(path),
+        begin,
+        end,
+        row.flag("pressurised"),
+        row.text("material"),
+        row.number("diameter_mm", *_WIDE),
+        row.number("level_m", *_HIGH),
+        row.number("level_to_m", *_HIGH),
+        row.number("cover_m", *_HIGH),
+        row.whole("year", *_YEARS),
+        row.whole("condition", *_CONDITION),
+        row.name("sensor", needed=False),
+    )
+    wrong = row.found(name)
+    return (None if wrong else made), wrong
+
+
+def _bent(path: list[tuple[float, float]], *, pipe: bool) -> list[str]:
+    needed = 2 if pipe else 1
+    if len(path) < needed or (not pipe and len(path) > 1):
+        what = "a pipe needs its corners, two at least" if pipe else "a node is one point"
+        return [f"{len(path)} points: {what}"]
+    off = [p for p in path if not (-180 <= p[0] <= 180 and -90 <= p[1] <= 90)]  # noqa: PLR2004
+    return [f"{off[0]} is no longitude and latitude in degrees"] if off else []
+
+
+def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Problem]]:
+    """Read an inspection or a work; None where something of it is wrong."""
+    row = Cells(cells, place)
+    name = row.name("asset", needed=True)
+    what = row.text("what") or ""
+    if what not in WHAT:
+        row.problems.append(f"what = {what!r} must be one of {', '.join(WHAT)}")
+    day = None
+    try:
+        day = date.fromisoformat(row.text("day") or "")
+    except ValueError:
+        row.problems.append(f"day = {row.text('day')!r} is no date; write it as 2026-01-31")
+    kind = row.text("kind")
+    if kind is None:
+        row.problems.append("kind is missing; say what it was, such as cctv or cleaning")
+    condition = row.whole("condition", *_CONDITION)
+    wrong = row.found(name)
+    if wrong or day is None or name is None or kind is None:
+        return None, wrong
+    return Event(name, day, what, kind, condition, row.text("note") or ""), []

@@ -1,0 +1,157 @@
+"""The sewerage registry in the database: written whole, asked for by a window of the map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from ingest.errors import RegistryError
+from services.sewers.assets import Asset, Event
+from services.sewers.rows import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import date
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_STORED = (*COLUMNS, "path", "extent")
+_TEMPORARY = (
+    "CREATE TEMP TABLE sewer_incoming ON COMMIT DROP AS SELECT"
+    f" {', '.join(_STORED)} FROM sewer_asset WITH NO DATA"
+)
+_CHANGED = " OR ".join(
+    f"sewer_asset.{c} IS DISTINCT FROM excluded.{c}" for c in _STORED if c not in ("id", "extent")
+)
+_UPSERT = (
+    f"INSERT INTO sewer_asset ({', '.join(_STORED)}) SELECT * FROM sewer_incoming"
+    " ON CONFLICT (id) DO UPDATE SET"
+    f" {', '.join(f'{c} = excluded.{c}' for c in _STORED[1:])}, updated = now()"
+    f" WHERE {_CHANGED}"
+)
+Box = tuple[float, float, float, float]
+
+
+def write(
+    conn: Connection[TupleRow], assets: Iterable[Asset], events: Iterable[Event], author: str
+) -> tuple[int, int]:
+    """
+    Write assets and events in one transaction; what is there already stays.
+
+    Returns
+    -------
+    assets, events : int
+        Rows that are new or changed.
+
+    Raises
+    ------
+    RegistryError
+        Where a sensor is no device, or an event's asset is not there.
+    """
+    try:
+        with conn.transaction():
+            conn.execute(_TEMPORARY)
+            with conn.cursor().copy("COPY sewer_incoming FROM STDIN") as copy:
+                for asset in assets:
+                    copy.write_row(_row(asset))
+            changed = conn.execute(_UPSERT).rowcount
+            with conn.cursor() as cursor:
+                before = _count(conn)
+                cursor.executemany(
+                    "INSERT INTO sewer_event (asset_id, day, what, kind, condition, note, author)"
+                    " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                    [(*event, author) for event in events],
+                )
+            return changed, _count(conn) - before
+    except psycopg.errors.ForeignKeyViolation as error:
+        reason = " ".join(str(error.diag.message_detail).split())
+        raise RegistryError(
+            f"the import is refused whole: {reason} Register the device, or the asset, first"
+        ) from error
+
+
+def _count(conn: Connection[TupleRow]) -> int:
+    row = conn.execute("SELECT count(*) FROM sewer_event").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _row(asset: Asset) -> tuple[Any, ...]:
+    west, south, east, north = asset.extent
+    flat = [value for corner in asset.path for value in corner]
+    box = f"({east!r},{north!r}),({west!r},{south!r})"
+    return (*(getattr(asset, key) for key in COLUMNS), flat, box)
+
+
+def within(conn: Connection[TupleRow], box: Box | None, limit: int, after: str = "") -> list[Asset]:
+    """
+    Return assets whose extent meets a window, by id from the one after `after` on.
+
+    Parameters
+    ----------
+    box : tuple of float, optional
+        West, south, east, north [degrees]; without it every asset.
+    """
+    window = ""
+    arguments: dict[str, Any] = {"after": after, "limit": limit}
+    if box is not None:
+        window = " AND extent && box(point(%(east)s, %(north)s), point(%(west)s, %(south)s))"
+        arguments |= dict(zip(("west", "south", "east", "north"), box, strict=True))
+    rows = conn.execute(
+        f"SELECT {', '.join(COLUMNS)}, path FROM sewer_asset"
+        f" WHERE id > %(after)s{window} ORDER BY id LIMIT %(limit)s",
+        arguments,
+    )
+    return [_asset(row) for row in rows.fetchall()]
+
+
+def every(conn: Connection[TupleRow]) -> Iterator[Asset]:
+    """Give all assets by id, without holding all of their rows at once."""
+    with conn.transaction(), conn.cursor("sewers") as cursor:
+        cursor.itersize = 10_000
+        cursor.execute(f"SELECT {', '.join(COLUMNS)}, path FROM sewer_asset ORDER BY id")
+        for row in cursor:
+            yield _asset(row)
+
+
+def _asset(row: Sequence[Any]) -> Asset:
+    *cells, flat = row
+    named = dict(zip(COLUMNS, cells, strict=True))
+    path = tuple(zip(flat[::2], flat[1::2], strict=True))
+    return Asset(path=path, **named)
+
+
+def history(conn: Connection[TupleRow], asset: str) -> tuple[Asset, list[Event]] | None:
+    """Return an asset and what was seen and done of it, the newest first; None: unknown."""
+    row = conn.execute(
+        f"SELECT {', '.join(COLUMNS)}, path FROM sewer_asset WHERE id = %s", [asset]
+    ).fetchone()
+    if row is None:
+        return None
+    events = conn.execute(
+        "SELECT asset_id, day, what, kind, condition, note FROM sewer_event WHERE asset_id = %s"
+        " ORDER BY day DESC, what, kind",
+        [asset],
+    ).fetchall()
+    return _asset(row), [Event(*event) for event in events]
+
+
+def summary(conn: Connection[TupleRow]) -> dict[str, Any]:
+    """How many assets of each kind there are, how many are watched, and what was recorded."""
+    counts: list[tuple[str, int]] = conn.execute(
+        "SELECT kind, count(*) FROM sewer_asset GROUP BY kind ORDER BY 1"
+    ).fetchall()
+    watched, poor = conn.execute(
+        "SELECT count(*) FILTER (WHERE sensor IS NOT NULL),"
+        " count(*) FILTER (WHERE condition >= 4) FROM sewer_asset"
+    ).fetchone() or (0, 0)
+    events = conn.execute("SELECT count(*), max(day) FROM sewer_event").fetchone() or (0, None)
+    last: date | None = events[1]
+    return {
+        "assets": dict(counts),
+        "with_sensor": watched,
+        "in_poor_condition": poor,
+        "events": events[0],
+        "last_event": last.isoformat() if last else None,
+    }

@@ -1,0 +1,118 @@
+"""The sewerage registry: files, what is wrong with a network, and what the database keeps."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from services.cli.main import main
+from services.sewers.checks import check
+from services.sewers.files import read
+
+CATALOG = Path(__file__).parents[3] / "deploy" / "catalog" / "haiphong" / "sewers"
+HEAD = "id,kind,from_node,to_node,lon,lat,path,level_m,level_to_m,pressurised\n"
+NODES = (
+    "M1,manhole,,,106.60,20.80,,2.0,,\n"
+    "M2,manhole,,,106.61,20.80,,1.5,,\n"
+    "O1,outfall,,,106.62,20.80,,1.0,,\n"
+)
+FIRST = "P1,pipe,M1,M2,,,106.60 20.80;106.61 20.80,2.0,1.6,\n"
+SECOND = "P2,pipe,M2,O1,,,106.61 20.80;106.62 20.80,1.5,1.1,\n"
+
+
+def _told(tmp_path, body):
+    file = tmp_path / "net.csv"
+    file.write_text(HEAD + body, encoding="utf-8")
+    network = read([file])
+    return [*network.problems, *check(network.assets, network.places)]
+
+
+def test_the_catalog_is_a_network():
+    """The city's example would be refused by its own checks."""
+    network = read([CATALOG / "network.geojson", CATALOG / "history.csv"])
+    assert not network.problems
+    assert list(check(network.assets, network.places)) == []
+    assert len(network.events) == 5
+    assert 60 < network.assets["P-001"].length_m < 70
+
+
+def test_a_right_network_has_no_problem(tmp_path):
+    """People would learn to pass over warnings."""
+    assert _told(tmp_path, NODES + FIRST + SECOND) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "says", "stops"),
+    [
+        (NODES + FIRST + SECOND.replace("1.5,1.1", "1.0,1.1"), 6, "runs uphill", False),
+        (NODES + FIRST + SECOND.replace("1.5,1.1", "1.0,1.1"), 6, "below the bottom of M2", False),
+        (NODES + FIRST + SECOND.replace("M2,O1", "M2,O9"), 6, "to_node 'O9' is no manhole", True),
+        (NODES + FIRST, 3, "is a dead end", False),
+        (NODES + FIRST, 2, "its water reaches no outfall", False),
+        (NODES + FIRST + SECOND + "M9,manhole,,,106.7,20.8,,,,\n", 7, "no pipe begins", False),
+        (NODES + FIRST + SECOND + SECOND.replace("P2", "P3"), 7, "lies where P2 lies", False),
+        (NODES + FIRST + SECOND + FIRST, 7, "also stands at", True),
+        (NODES + FIRST + SECOND.replace("106.62 20.80", "106.63 20.80"), 6, "is not at O1", False),
+        (NODES + FIRST + SECOND.replace("P2,pipe", "P2,tube"), 6, "must be one of pipe", True),
+        (NODES + FIRST + SECOND.replace("1.5,1.1", "x,1.1"), 6, "level_m = 'x' is no number", True),
+        (NODES + FIRST + SECOND.replace(";106.62 20.80", ""), 6, "two at least", True),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(tmp_path, body, line, says, stops):
+    """A survey's slip would send water uphill on the map, and nobody would see it."""
+    found = [p for p in _told(tmp_path, body) if says in p.text]
+    assert [(p.place.rsplit(":", 1)[1], p.stops) for p in found] == [(str(line), stops)]
+
+
+def test_water_under_pressure_may_rise(tmp_path):
+    """Every rising main of the city would be a warning."""
+    rising = SECOND.replace("1.5,1.1,", "1.5,3.0,true")
+    assert _told(tmp_path, NODES + FIRST + rising) == []
+
+
+def test_geojson_is_named_by_its_lines(tmp_path):
+    """In a file of a hundred thousand features nobody would find the one."""
+    file = tmp_path / "net.geojson"
+    text = (CATALOG / "network.geojson").read_text(encoding="utf-8")
+    file.write_text(text.replace('"diameter_mm": 600', '"diametre_mm": 600'), encoding="utf-8")
+    (found,) = {p.text.split(";")[0] for p in read([file]).problems}
+    assert found == "unknown property 'diametre_mm'"
+    bad = next(i for i, row in enumerate(file.read_text().splitlines(), 1) if "diametre" in row)
+    assert read([file]).problems[0].place == f"{file}:{bad}"
+
+
+@pytest.fixture
+def tonne(database_url, monkeypatch):
+    """Run a command; returns its result."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+
+    def run(*words, code=0):
+        result = CliRunner().invoke(main, [str(w) for w in words])
+        assert result.exit_code == code, (result.output, result.exception)
+        return result.output
+
+    return run
+
+
+def test_a_network_comes_back_as_it_went_in(tonne, tmp_path):
+    """An exchange with the city's map office would lose pipes, levels or history."""
+    tonne("registry", "import", CATALOG.parent)  # the sensors, and the folder's own sewers
+    assert "0 changed, 0 events" in tonne("sewer", "import", *sorted(CATALOG.iterdir()))
+    for name in ("out.geojson", "out.csv"):
+        tonne("sewer", "export", "--out", tmp_path / name)
+        assert read([tmp_path / name]).assets == read([CATALOG / "network.geojson"]).assets
+    shown = json.loads(tonne("sewer", "show", "P-004", "--json"))
+    assert [e["kind"] for e in shown["history"]] == ["relining", "cctv"]
+    assert tonne("sewer", "check") == "43 assets\n"
+    assert "sensor" in tonne("sewer", "show", "MH-105")
+
+
+def test_an_import_is_whole_or_not_at_all(tonne, tmp_path):
+    """Half a network would be registered, and its water would end nowhere."""
+    file = tmp_path / "net.csv"
+    file.write_text(HEAD + NODES + FIRST + SECOND.replace("M2,O1", "M2,O9"), encoding="utf-8")
+    assert "to_node 'O9' is no manhole" in tonne("sewer", "import", file, code=2)
+    assert tonne("sewer", "check") == "0 assets\n"
+    file.write_text(HEAD.strip() + ",sensor\n" + NODES.replace(",,\n", ",,,gone\n"), "utf-8")
+    assert "gone" in tonne("sewer", "import", file, code=2)

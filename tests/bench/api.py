@@ -55,7 +55,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 
 def _await(url: str) -> None:
-    for _ in range(300):
+    for _ in range(1_200):
         try:
             if httpx.get(url).status_code == httpx.codes.OK:
                 return

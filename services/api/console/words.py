@@ -7,6 +7,9 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from services.api.negotiation import language
+from services.api.problems import ProblemError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,9 +22,9 @@ _GROUP = 3
 class Words:
     """Texts and numbers of one language."""
 
-    def __init__(self, language: str) -> None:
-        self.language = language
-        self._texts = texts(language)
+    def __init__(self, of: str) -> None:
+        self.language = of
+        self._texts = texts(of)
 
     def __call__(self, key: str, **values: object) -> str:
         """Return a text, with values in their places; KeyError where the language lacks it."""
@@ -45,24 +48,15 @@ class Words:
 
 
 @cache
-def texts(language: str) -> Mapping[str, str]:
+def texts(of: str) -> Mapping[str, str]:
     """Return every text of a language by its key."""
-    file = resources.files("services.api.console").joinpath(f"words/{language}.toml")
+    file = resources.files("services.api.console").joinpath(f"words/{of}.toml")
     return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def preferred(header: str) -> str:
-    """Return the language that a browser prefers of those that there are (RFC 9110, 12.5.4)."""
-    wanted = [_weighed(one) for one in header.split(",")]
-    known = [(weight, language) for weight, language in wanted if language in LANGUAGES and weight]
-    # of equal weight the first one said
-    return max(known, key=lambda one: one[0], default=(0.0, LANGUAGES[0]))[1]
-
-
-def _weighed(one: str) -> tuple[float, str]:
-    name, _, quality = one.strip().partition(";q=")
+    """Return the language that a browser prefers of those that there are, else English."""
     try:
-        weight = float(quality) if quality else 1.0
-    except ValueError:
-        weight = 0.0
-    return weight, name.split("-")[0].lower()
+        return language(header or None, LANGUAGES)
+    except ProblemError:
+        return LANGUAGES[0]

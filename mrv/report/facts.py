@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 
 _NONE = Fraction(0)
 _EDGES = ("from", "to")
+
+
+# what is taken off over all of a device's service names its year in words
+_NAMED = re.compile(r"above the design of ([0-9]{4}):|of the same meter in ([0-9]{4}),")
+
+
+def _year_named(entry: Mapping[str, Any]) -> int | None:
+    found = _NAMED.search(entry.get("reason", ""))
+    return int(found[1] or found[2]) if found else None
 
 
 @dataclass(frozen=True)
@@ -150,7 +160,7 @@ class Facts:
         ]
 
     def _by_line(self, entries: list[Mapping[str, Any]]) -> dict[tuple[int, int], list[int]]:
-        """Places of gaps or deductions by year and parameter; each lies within one year."""
+        """Places of gaps or deductions by year and parameter; each is of one year."""
         serving: dict[str, list[tuple[int, int, int]]] = {}
         for place, one in enumerate(self.parameters):
             begin, end = (instant_us(one[edge], "UTC") for edge in _EDGES)
@@ -158,7 +168,7 @@ class Facts:
         found: dict[tuple[int, int], list[int]] = {}
         for place, entry in enumerate(entries):
             begin = instant_us(entry["from"], "UTC")
-            year = local_date(begin, self.timezone).year
+            year = _year_named(entry) or local_date(begin, self.timezone).year
             whose = [p for p, first, last in serving[entry["device"]] if first <= begin < last]
             for parameter in whose[:1]:
                 found.setdefault((year, parameter), []).append(place)

@@ -17,6 +17,7 @@ _REASONS = (
     ("reason.none", re.compile("no calibration")),
     ("reason.expired", re.compile("certificate (.+) has expired")),
     ("reason.before", re.compile("before certificate (.+)")),
+    ("reason.own", re.compile("(.+) of the same meter in ([0-9]+), with its gaps")),
     ("reason.design", re.compile("above the design of ([0-9]+):.*")),
 )
 _WHAT = {"energy [kWh]": "what.energy_kwh", "reduction [t]": "what.reduction_t"}
@@ -57,6 +58,20 @@ def what(comparison: Mapping[str, Any], words: Words) -> str:
     """What a comparison with the design is of."""
     said = str(comparison["what"])
     return words[_WHAT[said]] if said in _WHAT else said
+
+
+def witness(check: Mapping[str, Any], words: Words) -> str:
+    """Kind of a second witness."""
+    said = str(check["kind"])
+    return words.get(f"witness.{said.replace(' ', '_')}", said)
+
+
+def holds(check: Mapping[str, Any], words: Words) -> str:
+    """Say whether a cross-check holds, and why not."""
+    if check["holds"] is None:
+        return f"{words['not_compared']}: {check['detail']}"
+    text = words["yes" if check["holds"] else "no"]
+    return f"{text}: {check['detail']}" if check["detail"] else text
 
 
 def certainty(letter: str, words: Words) -> str:

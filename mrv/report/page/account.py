@@ -48,7 +48,7 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
     yield pairs(rows)
     unmet = [one for one in subject["applicability"] if not one["holds"]]
     if unmet:
-        said = "; ".join(f"{one['clause']} ({one['detail']})" for one in unmet)
+        said = "; ".join(one["clause"] for one in unmet)
         yield banner(f"{words['page.unmet']}: {said}", "warn")
     yield paragraph(words["page.as_of"], small=True)
 

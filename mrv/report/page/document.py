@@ -19,6 +19,7 @@ from mrv.report.page.account import account, summary
 from mrv.report.page.basis import basis
 from mrv.report.page.calendar import calendar
 from mrv.report.page.generation import generation
+from mrv.report.page.held import corrected, held
 from mrv.report.page.losses import deductions, gaps
 from mrv.report.page.verified import evidence, verified
 
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 # PDF/A-3a: what is attached is allowed, every letter has its Unicode, and the parts are tagged
 STANDARD: Final = "a-3a"
 _REGIONS = {"en": "GB", "vi": "VN", "ja": "JP"}
-_PARTS = (summary, account, generation, calendar, gaps, deductions, basis, verified, evidence)
+_PARTS = (
+    summary, corrected, account, generation, calendar, gaps, deductions, held, basis, verified,
+    evidence,
+)  # fmt: skip
 _HEADER = 70
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mrv.calendar import instant_us, local_text
 from mrv.errors import ReportError
 from mrv.report.opinion import finding_rows, opinion_rows
-from mrv.report.phrases import DASH, certainty, kind, quantity, reason, rule, yes_no
+from mrv.report.phrases import DASH, certainty, holds, kind, quantity, reason, rule, witness, yes_no
 from mrv.report.sheets.grid import FIRST, MOST_ROWS
 
 if TYPE_CHECKING:
@@ -152,6 +152,27 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
         ]
         for one in facts.subject["factors"]
     ])  # fmt: skip
+
+
+def checks(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write what the meters were held against, and whether it holds."""
+    names = ("witness", "against", "device", "from", "to", "compared", "metered", "witnessed",
+             "unit", "difference", "tolerance", "effect_t", "page.holds")  # fmt: skip
+    _list(sheet, words, "checks", names, [
+        [
+            (witness(one, words), "text"), (one["against"], "text"),
+            (", ".join(one["devices"]), "text"), *_edges(facts, one),
+            (one["comparedShare"], "share"), (one["metered"], "six"), (one["witnessed"], "six"),
+            (one["unit"], "text"), _percent(one["difference_percent"]),
+            _percent(one["tolerance_percent"]), (one["effect_t"], "six"),
+            (holds(one, words), "text"),
+        ]
+        for one in facts.subject.get("crossChecks", ())
+    ])  # fmt: skip
+
+
+def _percent(text: str | None) -> tuple[str, str]:
+    return (DASH, "text") if text is None else (text, "plain")
 
 
 def verification(sheet: Grid, facts: Facts, words: Words) -> None:

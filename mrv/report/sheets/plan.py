@@ -65,9 +65,21 @@ def structure(sheet: Grid, facts: Facts, words: Words) -> None:
         (issuer and issuer["name"], words["structure.operator"], signed if issuer else None),
         (opinion and opinion["issuer"]["name"], words["structure.verifier"],
          signed if opinion else None),
-        (None, words["structure.site"], words["structure.by_nobody"]),
+        *_responsible(facts, words),
         ("tonne", words["structure.system"], facts.subject["codeVersion"]),
     )  # fmt: skip
     for row, cells in enumerate(rows, FIRST):
         for column, text in enumerate(cells):
             sheet.text(row, column, text)
+
+
+def _responsible(facts: Facts, words: Words) -> list[tuple[str | None, str, str]]:
+    """Who answers for the meters by the versions of the project's own monitoring plan."""
+    versions = facts.subject.get("monitoringPlan", ())
+    if not versions:
+        return [(None, words["structure.site"], words["structure.by_nobody"])]
+    return [
+        (one["responsible"], words["structure.plan"],
+         words.filled("structure.by_plan", one["version"], one["from"]))
+        for one in versions
+    ]  # fmt: skip

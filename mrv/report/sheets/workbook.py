@@ -28,6 +28,7 @@ _WIDTHS: dict[str, tuple[int, ...]] = {
     "Days": (12, 24, 22, 8, 16, 12, 12, 12, 12, 12),
     "Gaps": (24, 27, 27, 12, 12, 40, 16, 14, 18),
     "Deductions": (24, 27, 27, 44, 12, 18, 14),
+    "Cross-checks": (18, 24, 24, 27, 27, 12, 18, 18, 8, 14, 14, 16, 44),
     "Calibrations": (24, 18, 28, 14, 14, 14, 14),
     "Factors": (28, 26, 12, 12, 14, 12, 12, 44, 30, 10, 12, 12, 68),
     "Verification": (34, 100),
@@ -63,6 +64,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
     lists.days(sheets["Days"], facts, words)
     lists.gaps(sheets["Gaps"], facts, words)
     lists.deductions(sheets["Deductions"], facts, words, sheets["Days"])
+    lists.checks(sheets["Cross-checks"], facts, words)
     lists.calibrations(sheets["Calibrations"], facts, words)
     lists.factors(sheets["Factors"], facts, words)
     lists.verification(sheets["Verification"], facts, words)

@@ -7,10 +7,11 @@ from decimal import Decimal
 import numpy as np
 
 from ingest import classes
-from ingest.model import NULL, Fleet, Frame
+from ingest.model import NULL, Device, Fleet, Frame
 from mrv import factors
 from mrv.calendar import period_us
-from mrv.project import Calibration
+from mrv.monitoring import Version
+from mrv.project import Calibration, CheckMeter
 from mrv.report import Facts
 from mrv.statement.body import Label, compose
 from mrv.statement.case import Case
@@ -19,12 +20,13 @@ from mrv.statement.evidence import monitored, remeter
 from mrv.statement.findings import add, read_event, sign_event
 from mrv.statement.plan import MonitoringPlan
 from tests.mrv.packs import HOLDERS, SIGNERS
-from tests.mrv.plant import BUS, FLEET, PV, ZONE
+from tests.mrv.plant import BUS, FLEET, FROM, PV, ZONE
 
 NOW = datetime(2027, 2, 1, tzinfo=UTC)
 HOSTILE = '=cmd|"/c calc"!A1 \u202etxet\u202c <b>[#eval("1")] $x_2$ @ref \\ Điện mặt trời 屋根'
 MINUTE_US = 60_000_000
 CERTIFICATE = Calibration(date(2025, 12, 20), date(2040, 1, 1), "C-1", "0.5S", Decimal("0.5"))
+VERSION = Version("1", date(2026, 1, 1), "Energy manager", "first plan", {}, ())
 EXPIRING = Calibration(date(2025, 12, 20), date(2026, 12, 30), "C-2 (VMI)", None, Decimal("0.5"))
 
 
@@ -66,13 +68,15 @@ def joined(frames):
 
 
 def pv_case(first=date(2026, 12, 28), end=date(2027, 1, 4), name=HOSTILE):
-    """Seven days over a new year; one inverter begins late, is reset, loses its certificate."""
-    devices = tuple(FLEET.devices[:2])
+    """Seven days over a new year; one inverter begins late; a check meter shows less."""
+    check = Device("check-1", "s", "energy_meter", installed_us=FROM)
+    devices = (check, *FLEET.devices[:2])
     fleet = Fleet(devices)
     expected = {"energy_kwh_per_year": 120_000, "reduction_t_per_year": 39.9}
     plan = MonitoringPlan(
         replace(PV, name=name, expected=expected), devices, {"inv-1": "S-1", "inv-2": None},
         {"inv-1": (CERTIFICATE,), "inv-2": (EXPIRING,)}, -7, "TN-x",
+        checks=(CheckMeter("inv-1", "check-1", 2),), versions=(VERSION,),
     )  # fmt: skip
     begin_us, end_us = period_us(first, end, ZONE)
     frames = []
@@ -87,7 +91,9 @@ def pv_case(first=date(2026, 12, 28), end=date(2027, 1, 4), name=HOSTILE):
             frame(fleet, device, "energy_export_wh", register[kept], times[kept],
                   {"active_power_w": power[kept]})
         )  # fmt: skip
-    return _case(plan, [joined(frames)], begin_us, end_us)
+    times, register, _ = sunny(begin_us - 86_400_000_000, end_us + 86_400_000_000, 72_000)
+    shown = frame(fleet, "check-1", "energy_export_wh", register, times)
+    return _case(plan, [shown, joined(frames)], begin_us, end_us)
 
 
 def bus_case():
@@ -109,7 +115,7 @@ def bus_case():
 
 def _case(plan, frames, begin_us, end_us):
     fleet = plan.fleet()
-    rows = remeter(fleet, frames, monitored(plan.project, fleet), begin_us, end_us)
+    rows = remeter(fleet, frames, monitored(plan.project, fleet, plan.checks), begin_us, end_us)
     return Case(plan, frames, rows, begin_us, end_us, factors.load())
 
 

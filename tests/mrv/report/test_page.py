@@ -12,6 +12,7 @@ from pypdf import PdfReader
 from mrv import canonical
 from mrv.report.page import page
 from mrv.report.words import LANGUAGES, Words
+from mrv.statement.earlier import difference, figures
 from tests.mrv.report import office, sample
 
 MARGIN_PT = 18 / 25.4 * 72
@@ -52,7 +53,7 @@ def test_text_can_be_selected(pages, facts, language):
     for wanted in (
         words["page.title"], words["page.account"], words["page.calendar"], facts["pv"].name,
         words.number(subject["emissions"]["reduction"]["t"]), subject["digests"]["readings"],
-        "Điện mặt trời 屋根", "CAR-1", "C-2 (VMI)",
+        "Điện mặt trời 屋根", "CAR-1", "C-2 (VMI)", words["checks"], "check-1",
     ):  # fmt: skip
         assert _close(wanted) in _close(said), wanted
     assert PdfReader(BytesIO(pages["pv", language])).trailer["/Root"]["/Lang"].startswith(language)
@@ -172,6 +173,22 @@ def test_no_text_leaves_the_page(pages, tmp_path, key):
     assert len(edges) > 500
     assert min(float(left) for left, _ in edges) > MARGIN_PT - 1
     assert max(float(right) for _, right in edges) < 595.28 - MARGIN_PT + 1
+
+
+def test_a_correction_says_what_it_changes(facts):
+    """The secretariat would have to compare two reports figure by figure."""
+    before = facts["pv"].subject
+    one = sample.draft(sample.pv_case(name="PV"))
+    found = figures({"credentialSubject": before}, by_device=True)
+    found["devices"][0]["metered"] = "1"
+    said = difference(found, figures(one.statement, by_device=True))
+    one.subject["supersedes"] = {"statement": "TN-pv-1", "reason": "late", "difference": said}
+    other = {"statement": "TN-pv-0", "what": "energy [kWh]", "expected": "10.0", "actual": "12.5",
+             "difference_percent": "25"}  # fmt: skip
+    one.subject["otherPeriods"] = [other]
+    text = _close(text_of(page(one, Words("en"))))
+    for wanted in ("TN-pv-1: late", "What this correction changes", "TN-pv-0", "25 %"):
+        assert _close(wanted) in text
 
 
 def test_a_long_period_fits_on_paper():

@@ -15,7 +15,7 @@ from tests.mrv.report import office, sample
 
 SHEETS = [
     "Monitoring Plan", "Monitoring Structure", "Monitoring Report", "Calculation", "Days", "Gaps",
-    "Deductions", "Calibrations", "Factors", "Verification",
+    "Deductions", "Cross-checks", "Calibrations", "Factors", "Verification",
 ]  # fmt: skip
 
 
@@ -148,7 +148,9 @@ def test_a_silent_day_is_missing_and_not_zero(books):
 def test_what_no_document_says_is_said_to_be_missing(books):
     """An empty cell would pass for an answer."""
     plan = opened(books["draft-en"])["Monitoring Structure"]
-    assert [plan.cell(r, 1).value for r in (5, 6, 7)] == ["not stated"] * 3
+    names = [plan.cell(r, 1).value for r in (5, 6, 7)]
+    assert names == ["not stated", "not stated", "Energy manager"]
+    assert opened(books["bus-en"])["Monitoring Structure"]["A7"].value == "not stated"
     said = dict(opened(books["draft-en"])["Verification"].iter_rows(5, 20, max_col=2,
                                                                     values_only=True))  # fmt: skip
     assert said["Prepared by"] == "not stated"
@@ -164,6 +166,15 @@ def test_findings_stand_in_the_order_of_their_events(books):
     places = [heads.index(one) for one in wanted]
     assert all(a < b for a, b in pairwise(places))
     assert "Effect [t CO2e]: 0" in sheet.cell(places[2] + 1, 2).value
+
+
+def test_a_witness_that_differs_stands_with_what_it_may_cost(books):
+    """A check meter that shows less would be seen by nobody who reads the report."""
+    row = next(opened(books["pv-en"])["Cross-checks"].iter_rows(5, 5, values_only=True))
+    assert row[:3] == ("check meter", "check-1", "inv-1")
+    assert row[6] > row[7] > 0
+    assert row[11] > 0
+    assert row[12].startswith("no: ")
 
 
 def test_the_same_documents_give_the_same_bytes(books, facts):
@@ -200,3 +211,19 @@ def test_numbers_keep_their_digits(language, text, wanted):
     """A figure would change its size on the way into another language."""
     assert Words(language).number(text) == wanted
     assert Words("en").percent("0.999999") == "99.99 %"
+
+
+def test_what_is_over_the_whole_service_is_taken_off_its_year():
+    """Two years' deductions would fall on the first, and both years would differ."""
+    facts = sample.draft(sample.pv_case())
+    edges = {
+        "device": "inv-2",
+        "from": facts.parameters[1]["from"],
+        "to": facts.parameters[1]["to"],
+    }
+    facts.subject["deductions"] = [
+        {**edges, "reason": f"above the design of {year}: capacity", "quantity": "1.5"}
+        for year in (2026, 2027)
+    ]
+    found = {(one.year, one.parameter): one.deductions for one in facts.lines}
+    assert (found[2026, 1], found[2027, 1]) == ((0,), (1,))

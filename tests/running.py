@@ -44,10 +44,12 @@ def open_session(mqtt_url: str, client_id: str) -> None:
 class Pipeline:
     """Servers in a folder, a registry, and commands run against them."""
 
+    secure: bool | None = None
+
     def __init__(self, home: Path) -> None:
         self.home = home
         self.stack = LocalStack(home)
-        self.urls = self.stack.up(kafka=False)
+        self.urls = self.stack.up(kafka=False, secure=self.secure)
         self.metrics = f"127.0.0.1:{free_port()}"
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},

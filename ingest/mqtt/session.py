@@ -22,6 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.client import BufferedClient
 from ingest.mqtt.inbox import Inbox
+from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
 from ingest.mqtt.topics import STATUS
 from ingest.sparkplug import host_state, state_topic
@@ -33,7 +34,6 @@ KEEPALIVE_S = 60
 SESSION_EXPIRY_S = 30 * 86_400
 # the receive maximum counts messages; this bounds what large ones may hold
 WAITING_BYTES = 134_217_728
-PORTS = {"mqtt": 1883, "mqtts": 8883}
 _TAKEN_OVER = 142
 # a broker that saves its state may stand still for many seconds
 _GOODBYE_S = 30.0

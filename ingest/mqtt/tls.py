@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+CA, CERTIFICATE, KEY = "ca.crt", "client.crt", "client.key"  # in what a principal is handed
+
+
 @dataclass(frozen=True, slots=True)
 class Tls:
     """
@@ -24,6 +27,13 @@ class Tls:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+
+    @classmethod
+    def of(cls, folder: Path) -> Tls:
+        """Return the identity in a folder that a principal was handed; by password without one."""
+        if not (folder / CERTIFICATE).exists():
+            return cls(folder / CA)
+        return cls(folder / CA, folder / CERTIFICATE, folder / KEY)
 
     def context(self) -> ssl.SSLContext:
         """

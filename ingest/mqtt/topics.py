@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ingest import sparkplug
 from ingest.errors import PayloadError
+from ingest.mqtt.names import PREFIX, receipt_topic, status_topic
 from ingest.mqtt.templates import SUBSCRIPTIONS as OWN
 from ingest.mqtt.templates import Template, parse
 
@@ -35,9 +36,8 @@ __all__ = [
     "subscriptions",
 ]
 
-PREFIX = "tonne/v1/"
 # births and wills, which say of now and are not kept: at most once
-STATUS = PREFIX + "+/status"
+STATUS = status_topic("+")
 SUBSCRIPTIONS = (*OWN, STATUS, *sparkplug.SUBSCRIPTIONS)
 ELSEWHERE = -1
 _REMEMBERED = 200_000
@@ -56,11 +56,6 @@ def status_of(topic: str) -> str | None:
         return None
     principal = topic[len(PREFIX) : -len("/status")]
     return None if "/" in principal else principal
-
-
-def receipt_topic(principal: str) -> str:
-    """Return the topic on which a principal learns what is durable."""
-    return f"{PREFIX}{principal}/receipt"
 
 
 def subscriptions(fleet: Fleet) -> tuple[str, ...]:

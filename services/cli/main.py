@@ -32,6 +32,7 @@ COMMANDS = {
     "invoice": Entry("services.cli.invoice:invoice", "Documents that meters are held against."),
     "run": Entry("services.cli.run:run", "The pipeline: MQTT to TimescaleDB."),
     "topics": Entry("services.cli.topics:topics", "The Kafka topic of bridges and workers."),
+    "edge": Entry("services.cli.edge:edge", "A gateway in the field: records and forwards."),
     "bridge": Entry("services.cli.bridge:bridge", "Past one machine: MQTT to Kafka."),
     "worker": Entry("services.cli.worker:worker", "Past one machine: Kafka to TimescaleDB."),
     "watch": Entry("services.cli.watch:watch", "Gauges and audits of the database, for alerts."),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.identity.folder import IdentityFolder, tls_of
+from ingest.mqtt.tls import Tls
+from services.identity.folder import IdentityFolder
 from services.identity.principals import ADMIN
 
 if TYPE_CHECKING:
-    from ingest.mqtt.tls import Tls
     from services.settings import Settings
 
 
@@ -24,4 +24,4 @@ def operator_tls(settings: Settings) -> Tls | None:
     The pipeline's own may write receipts and nothing else.
     """
     folder = identity_folder(settings).service(ADMIN)
-    return tls_of(folder) if (folder / "client.key").exists() else settings.mqtt_tls
+    return Tls.of(folder) if (folder / "client.key").exists() else settings.mqtt_tls

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ingest.errors import InputError
-from ingest.mqtt.tls import Tls
+from ingest.mqtt.tls import CA, CERTIFICATE, KEY, Tls
 from services.identity import passwords
 from services.identity.authority import Authority, Issued
 from services.identity.files import PUBLIC, make_folder, write
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERVICE_DAYS = 3_650
-CERTIFICATE, KEY, PASSWORD = "client.crt", "client.key", "password"
+PASSWORD = "password"  # noqa: S105 - the name of a file
 _decoder = msgspec.json.Decoder(Hashed)
 
 
@@ -66,7 +66,7 @@ class IdentityFolder:
         """Write a certificate with its key, and whom to trust; a password there goes."""
         write(folder / KEY, issued.key)
         write(folder / CERTIFICATE, issued.certificate, PUBLIC)
-        write(folder / "ca.crt", authority.certificate, PUBLIC)
+        write(folder / CA, authority.certificate, PUBLIC)
         (folder / PASSWORD).unlink(missing_ok=True)
         self._hash(folder.name).unlink(missing_ok=True)
 
@@ -75,7 +75,7 @@ class IdentityFolder:
         password = passwords.make()
         folder = self.device(name)
         write(folder / PASSWORD, password.encode())
-        write(folder / "ca.crt", authority.certificate, PUBLIC)
+        write(folder / CA, authority.certificate, PUBLIC)
         write(self._hash(name), msgspec.json.encode(asdict(passwords.hashed(password))))
         write(self._untold(name), b"")
         for file in (CERTIFICATE, KEY):
@@ -94,7 +94,7 @@ class IdentityFolder:
         folder = self.service(name)
         if not (folder / KEY).exists() or not (folder / CERTIFICATE).exists():
             self.hand_out(folder, authority, authority.issue(name, SERVICE_DAYS))
-        return tls_of(folder)
+        return Tls.of(folder)
 
     def services(self) -> list[str]:
         """Return the names of our services that hold an identity."""
@@ -149,8 +149,3 @@ class IdentityFolder:
 
     def _hash(self, name: str) -> Path:
         return self.path / "hashes" / f"{checked(name)}.json"
-
-
-def tls_of(folder: Path) -> Tls:
-    """Return the identity that a handed-out folder holds."""
-    return Tls(folder / "ca.crt", folder / CERTIFICATE, folder / KEY)

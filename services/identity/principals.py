@@ -8,7 +8,6 @@ names that no device may have.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from ingest.errors import InputError
 from ingest.mqtt.templates import parse
 from ingest.mqtt.topics import PREFIX, STATUS, receipt_topic
 from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
+from services.registry.fields import ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from services.identity.passwords import Hashed
     from services.registry.entries import Device
 
-NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 # names of ours, which no device may have: its certificate would be ours
 PIPELINE, ADMIN = "tonne", "tonne-admin"
 
@@ -53,7 +52,7 @@ def checked(name: str) -> str:
     InputError
         When it has other characters: RabbitMQ takes "." and "/" for the same.
     """
-    if not NAME.match(name):
+    if not ID.match(name):
         raise InputError(
             f"{name!r} cannot be a principal: letters, digits, _ and - only, at most 64; "
             "give the device another id"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Device, Fleet
     from ingest.reading import Reading
+    from services.store.statuses import Said
 
 GATHER_S = 0.5
 _LISTED = 1_000
@@ -69,6 +70,24 @@ class Receipts:
         return [
             message for device, entry in stored.values() for message in _messages(device, entry)
         ]
+
+
+def greetings(fleet: Fleet, said: Iterable[Said]) -> list[tuple[str, bytes]]:
+    """
+    Return the answers to births: that we hear them, and what time it is. [ms]
+
+    A gateway whose clock is wrong corrects its times by that before it sends any.
+    """
+    body: dict[str, object] = {
+        "device": "",
+        "ts": None,
+        "id": None,
+        "ids": [],
+        "times": [],
+        "now": now_us() // 1000,
+    }
+    names = dict.fromkeys(one.principal for one in said if one.principal in fleet.by_id)
+    return [(receipt_topic(name), msgspec.json.encode({"device": name, **body})) for name in names]
 
 
 def _messages(device: Device, stored: _Stored) -> Iterable[tuple[str, bytes]]:

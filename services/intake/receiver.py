@@ -23,7 +23,7 @@ from ingest.mqtt.session import HostState, Session
 from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
 from services.clock import now_us
 from services.intake.patience import GaveUpError
-from services.intake.receipts import Receipts
+from services.intake.receipts import Receipts, greetings
 from services.intake.registered import CHECK_S
 from services.intake.statuses import part_statuses
 
@@ -216,6 +216,7 @@ class Receiver:
                 return
             if said := part_statuses(inbox):
                 self._said.put(said)
+                self._session.publish(greetings(self._sink.fleet, said))
             if not len(inbox):
                 continue
             self._pending += 1

@@ -20,7 +20,7 @@ from typing import ClassVar
 from ingest.errors import InputError
 from ingest.mqtt.tls import Tls
 from services.identity.files import write
-from services.identity.folder import IdentityFolder, tls_of
+from services.identity.folder import IdentityFolder
 from services.identity.mosquitto import SECURITY, Listening, security
 from services.identity.mosquitto import config as secure_config
 from services.identity.principals import ADMIN, PIPELINE, service
@@ -89,7 +89,7 @@ class Mosquitto(Server):
     @property
     def tls(self) -> Tls:
         """The pipeline's identity to it."""
-        return tls_of(self.identities.service(PIPELINE))
+        return Tls.of(self.identities.service(PIPELINE))
 
     @property
     def url(self) -> str:

@@ -18,7 +18,7 @@ from services.enrolment import broker as written
 from services.identity import mosquitto, principals
 from services.identity.authority import Authority
 from services.identity.files import write
-from services.identity.folder import IdentityFolder, tls_of
+from services.identity.folder import IdentityFolder
 from services.identity.mosquitto import Listening
 from services.local import packages
 from services.local.mosquitto import PASSWORDS, Mosquitto
@@ -87,11 +87,11 @@ class Secured:
 
     def service_tls(self, name):
         """Identity of a service of ours."""
-        return tls_of(self.folder.service(name))
+        return Tls.of(self.folder.service(name))
 
     def tls(self, name):
         """TLS context of a device by its own certificate."""
-        return tls_of(self.folder.device(name)).context()
+        return Tls.of(self.folder.device(name)).context()
 
     def context(self, certificate, key):
         """TLS context by any certificate; the broker is trusted."""

@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner
 from cryptography import x509
 
+from ingest.mqtt.tls import Tls
 from services.cli.main import main
 from services.identity.authority import Authority
-from services.identity.folder import IdentityFolder, tls_of
+from services.identity.folder import IdentityFolder
 from services.local.mosquitto import Mosquitto
 from tests.security.probe import Probe
 
@@ -159,7 +160,7 @@ def test_from_the_command_line_a_device_is_let_in_and_thrown_out(tonne, monkeypa
         assert json.loads(tonne("broker", "apply", "--json"))["admitted"] == ["p"]
         folder = IdentityFolder(tonne.home / "identity")
         password = (folder.device("p") / "password").read_text()
-        tls = tls_of(folder.device("a"))
+        tls = Tls.of(folder.device("a"))
         trusting = type(tls)(tls.ca).context()
         one = Probe(broker.port, tls.context(), "a")
         other = Probe(broker.port + 1_000, trusting, "p", username="p", password=password)
@@ -171,7 +172,7 @@ def test_from_the_command_line_a_device_is_let_in_and_thrown_out(tonne, monkeypa
         )
         assert one.cut_off()
         other.close()
-        again = Probe(broker.port, tls_of_copy(tls), "a")
+        again = Probe(broker.port, nobody(tls), "a")
         assert not again.open()
         written = tonne("broker", "config", "rabbitmq", "--host", "10.0.0.5")
         assert "3 principals" in written
@@ -179,6 +180,6 @@ def test_from_the_command_line_a_device_is_let_in_and_thrown_out(tonne, monkeypa
         broker.stop()
 
 
-def tls_of_copy(tls):
+def nobody(tls):
     """Nobody's context: the revoked device's files are gone."""
     return type(tls)(tls.ca).context()

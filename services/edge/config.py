@@ -1,0 +1,191 @@
+"""What a gateway is told: one YAML file, every key known, every fault named with its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+import yaml
+
+from ingest import profiles
+from ingest.errors import InputError
+from ingest.mqtt.names import PORTS
+from services.edge.outbox import WhenFull  # noqa: TC001 - msgspec reads it when it runs
+from services.registry.fields import ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LEAST_MB = 4
+
+
+class ModbusTcp(msgspec.Struct, forbid_unknown_fields=True, tag="modbus-tcp", tag_field="kind"):
+    """A device that answers Modbus TCP; its profile has a register map."""
+
+    device: str
+    host: str
+    class_: str = msgspec.field(name="class")
+    profile: str
+    every_s: float = 60
+    port: int = 502
+    unit: int = 1
+    timeout_s: float = 3
+
+
+class ModbusRtu(msgspec.Struct, forbid_unknown_fields=True, tag="modbus-rtu", tag_field="kind"):
+    """A device on a serial line; several may share the line."""
+
+    device: str
+    line: str
+    class_: str = msgspec.field(name="class")
+    profile: str
+    every_s: float = 60
+    unit: int = 1
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    timeout_s: float = 1
+
+
+class SunSpecTcp(msgspec.Struct, forbid_unknown_fields=True, tag="sunspec-tcp", tag_field="kind"):
+    """An inverter that describes itself by SunSpec models; no profile is needed here."""
+
+    device: str
+    host: str
+    every_s: float = 60
+    port: int = 502
+    unit: int = 1
+    timeout_s: float = 3
+
+
+class SunSpecRtu(msgspec.Struct, forbid_unknown_fields=True, tag="sunspec-rtu", tag_field="kind"):
+    """The same on a serial line."""
+
+    device: str
+    line: str
+    every_s: float = 60
+    unit: int = 1
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    timeout_s: float = 1
+
+
+class LocalMqtt(msgspec.Struct, forbid_unknown_fields=True, tag="mqtt", tag_field="kind"):
+    """Topics of a broker on the plant's own network; `{device}` stands for the device."""
+
+    url: str
+    topics: list[str]
+
+
+class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field="kind"):
+    """A folder that another program writes CSV files into."""
+
+    folder: str
+    columns: dict[str, str]
+    time_column: str = "time"
+    timezone: str | None = None
+    device: str | None = None
+    device_column: str | None = None
+    every_s: float = 5
+
+
+Polled = ModbusTcp | ModbusRtu | SunSpecTcp | SunSpecRtu
+Source = Polled | LocalMqtt | CsvFolder
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True):
+    """
+    One gateway.
+
+    `identity` is the folder that `tonne registry issue-credentials` made for it;
+    `limit_mb` and `when_full` bound the outbox.
+    """
+
+    gateway: str
+    broker: str
+    sources: list[Source]
+    identity: str | None = None
+    outbox: str = "tonne-edge/outbox.db"
+    limit_mb: int = 1_024
+    when_full: WhenFull = "thin"
+
+
+def read(path: Path) -> Config:
+    """
+    Read a gateway's configuration.
+
+    Raises
+    ------
+    InputError
+        Naming the file, the place and what to write.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    try:
+        found = msgspec.convert(document, Config)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: {error}; see docs/edge.md") from error
+    problems = list(_problems(found))
+    if problems:
+        raise InputError("\n".join(f"{path}: {one}" for one in problems))
+    return found
+
+
+def _problems(config: Config) -> Iterator[str]:
+    parts = urlsplit(config.broker)
+    if parts.scheme not in PORTS or not parts.hostname:
+        yield f"broker: {config.broker!r} is not mqtts://host:port"
+    if parts.scheme == "mqtts" and config.identity is None and not parts.username:
+        yield "identity: is missing; name the folder that issue-credentials made"
+    if config.limit_mb < _LEAST_MB:
+        yield f"limit_mb: {config.limit_mb} is less than {_LEAST_MB}"
+    if not config.sources:
+        yield "sources: is empty; name at least one"
+    for name in (config.gateway, *filter(None, (_device(s) for s in config.sources))):
+        if not ID.match(name):
+            yield f"{name!r} is no id: letters, digits, _ and - only, at most 64"
+    for i, source in enumerate(config.sources):
+        yield from (f"sources[{i}]: {text}" for text in _source(source))
+
+
+def _device(source: Source) -> str | None:
+    return None if isinstance(source, LocalMqtt) else source.device
+
+
+def _source(source: Source) -> Iterator[str]:
+    if isinstance(source, ModbusTcp | ModbusRtu):
+        yield from _mapped(source)
+    if isinstance(source, LocalMqtt):
+        for topic in source.topics:
+            if topic.split("/").count("{device}") != 1:
+                yield f"topics: {topic!r} must hold {{device}} once, as a whole level"
+    elif source.every_s <= 0:
+        yield f"every_s: {source.every_s} must be above zero"
+    if isinstance(source, CsvFolder):
+        if (source.device is None) == (source.device_column is None):
+            yield "give device or device_column, one of them"
+        if source.timezone is not None:
+            try:
+                ZoneInfo(source.timezone)
+            except (ZoneInfoNotFoundError, ValueError):
+                yield f"timezone: {source.timezone!r} is unknown; write such as Asia/Ho_Chi_Minh"
+
+
+def _mapped(source: ModbusTcp | ModbusRtu) -> Iterator[str]:
+    found = profiles.load().get((source.class_, source.profile))
+    if found is None:
+        known = ", ".join(p for c, p in profiles.load() if c == source.class_)
+        yield f"profile: {source.profile!r} is none of {source.class_!r}; known: {known or 'none'}"
+    elif not any(channel.register for channel in found.channels.values()):
+        yield f"profile: {source.profile!r} has no register map"
+
+
+def plain(config: Config) -> Any:
+    """Return a configuration as JSON would hold it."""
+    return msgspec.to_builtins(config)

@@ -1,0 +1,105 @@
+"""`tonne edge`: sources that record, a link that forwards, and one word a minute."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.mqtt.tls import Tls
+from services.edge.config import CsvFolder, LocalMqtt
+from services.edge.csv_folder import Folder
+from services.edge.link import Link
+from services.edge.local_mqtt import Listener
+from services.edge.moment import Clock
+from services.edge.outbox import Outbox
+from services.edge.poller import pollers
+from services.edge.recorder import Recorder
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from services.edge.config import Config
+
+_STEP_S = 0.1
+_WORD_S = 60.0
+_JOIN_S = 10.0
+
+
+class Gateway:
+    """
+    One running gateway.
+
+    Parameters
+    ----------
+    config : Config
+    adopt : bool
+        Take over an outbox that another machine made.
+    """
+
+    def __init__(self, config: Config, log: FilteringBoundLogger, *, adopt: bool = False) -> None:
+        self._log, self._stopping = log, threading.Event()
+        self._outbox = Outbox(
+            Path(config.outbox), config.limit_mb << 20, config.when_full, adopt=adopt
+        )
+        clock = Clock()
+        self._recorder = Recorder(self._outbox, clock, log)
+        tls = Tls() if config.identity is None else Tls.of(Path(config.identity))
+        firmware = f"tonne-edge {version('tonne')}"
+        self._link = Link(config.gateway, config.broker, tls, self._outbox, clock, firmware, log)
+        polled = [s for s in config.sources if not isinstance(s, LocalMqtt | CsvFolder)]
+        self._threads: list[threading.Thread] = [*pollers(polled, self._recorder, self._stopping)]
+        for source in config.sources:
+            if isinstance(source, LocalMqtt):
+                self._threads.append(
+                    Listener(source, config.gateway, self._recorder, self._stopping)
+                )
+            elif isinstance(source, CsvFolder):
+                self._threads.append(Folder(source, self._recorder, self._stopping))
+
+    def stop(self) -> None:
+        """Ask to leave; safe in a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Record and forward until told to stop; what waits stays on disk."""
+        if self._outbox.set_aside is not None:
+            self._log.error(
+                "the outbox was spoilt: what could be read goes on, the rest is set aside",
+                rescued=self._outbox.count(), file=str(self._outbox.set_aside),
+            )  # fmt: skip
+        self._log.info("recording", sources=len(self._threads), waiting=self._outbox.count())
+        for thread in self._threads:
+            thread.start()
+        word_s = time.monotonic() + _WORD_S
+        try:
+            while not self._stopping.is_set():
+                self._step()
+                if time.monotonic() > word_s:
+                    word_s += _WORD_S
+                    self._word()
+        finally:
+            self._stopping.set()
+            self._link.close()
+            for thread in self._threads:
+                thread.join(_JOIN_S)
+            self._word()
+            self._outbox.close()
+
+    def _step(self) -> None:
+        try:
+            self._link.step(_STEP_S)
+        except sqlite3.Error as error:
+            # a full disk: the sources go on as their policy says, and receipts come again
+            self._recorder.fault("outbox", str(error))
+            time.sleep(1.0)
+
+    def _word(self) -> None:
+        self._log.info(
+            "outbox", waiting=self._outbox.count(), recorded=self._recorder.recorded,
+            sent=self._link.sent, receipted=self._link.freed, lost=self._recorder.lost,
+            tonne="answers" if self._link.up else "silent",
+        )  # fmt: skip

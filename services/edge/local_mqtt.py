@@ -1,0 +1,123 @@
+"""
+Topics of a broker on the plant's own network.
+
+Its clients may be anything that speaks JSON.  An object with `ts` goes on as it is;
+one without is taken for values of now.  Acknowledged once it is in the outbox, over a
+session that the broker keeps while the gateway is off.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from ingest.mqtt.names import PORTS
+from ingest.mqtt.tls import Tls
+from services.edge.outbox import Record
+from services.registry.fields import ID
+
+if TYPE_CHECKING:
+    from services.edge.config import LocalMqtt
+    from services.edge.recorder import Recorder
+
+_DAY_S = 86_400
+_RETRY_S = 5.0
+
+
+class Listener(threading.Thread):
+    """One local broker."""
+
+    def __init__(
+        self, source: LocalMqtt, name: str, recorder: Recorder, stopping: threading.Event
+    ) -> None:
+        super().__init__(name=f"listen-{source.url}", daemon=True)
+        self._source, self._recorder, self._stopping = source, recorder, stopping
+        self._topics = [topic.split("/") for topic in source.topics]
+        self._parts = urlsplit(source.url)
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, f"tonne-edge-{name}", protocol=mqtt.MQTTv5, manual_ack=True
+        )
+        if self._parts.scheme == "mqtts":
+            self._client.tls_set_context(Tls().context())
+        if self._parts.username:
+            password = unquote(self._parts.password) if self._parts.password else None
+            self._client.username_pw_set(unquote(self._parts.username), password)
+        self._client.on_connect = self._connected
+        self._client.on_message = self._heard
+
+    def run(self) -> None:
+        """Listen, until told to stop."""
+        while not self._stopping.is_set():
+            if self._client.socket() is None and not self._connect():
+                self._stopping.wait(_RETRY_S)
+                continue
+            self._client.loop(0.5)
+        self._client.disconnect()
+
+    def _connect(self) -> bool:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = _DAY_S
+        host = self._parts.hostname or "localhost"
+        port = self._parts.port or PORTS.get(self._parts.scheme, 1_883)
+        try:
+            self._client.connect(host, port, 30, clean_start=False, properties=properties)
+        except OSError as error:
+            self._recorder.fault(self._source.url, str(error))
+            return False
+        return True
+
+    def _connected(self, client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
+        if reason.is_failure:
+            self._recorder.fault(self._source.url, str(reason))
+            return
+        filters = ["/".join("+" if w == "{device}" else w for w in t) for t in self._topics]
+        client.subscribe([(one, 1) for one in filters])
+        self._recorder.well(self._source.url)
+
+    def _heard(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        """Record, then acknowledge; what could not be recorded the broker sends again."""
+        content_type = getattr(message.properties, "ContentType", None)
+        try:
+            records = self._records(message.topic, bytes(message.payload), content_type)
+        except ValueError as error:
+            self._recorder.refuse(message.topic, str(error), bytes(message.payload))
+            client.ack(message.mid, message.qos)
+            return
+        if self._recorder.put(message.topic, records):
+            client.ack(message.mid, message.qos)
+
+    def _records(self, topic: str, payload: bytes, content_type: str | None) -> list[Record]:
+        device = self._device(topic)
+        try:
+            found = msgspec.json.decode(payload)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"is no JSON, and nothing else is forwarded: {error}") from error
+        objects = found if isinstance(found, list) else [found]
+        if not objects or not all(isinstance(one, dict) for one in objects):
+            raise ValueError("is no JSON object, nor an array of such")
+        return [self._record(device, one, content_type) for one in objects]
+
+    def _record(self, device: str, found: dict[str, Any], content_type: str | None) -> Record:
+        if "ts" in found:
+            return Record(device, found, content_type)
+        values = found.get("values", found)
+        return Record(device, {"values": values}, None, self._recorder.clock.now())
+
+    def _device(self, topic: str) -> str:
+        words = topic.split("/")
+        for levels in self._topics:
+            pairs = list(zip(levels, words, strict=False))
+            fits = len(levels) == len(words) and all(w in ("+", "{device}", v) for w, v in pairs)
+            if fits:
+                name = words[levels.index("{device}")]
+                if ID.match(name):
+                    return name
+                raise ValueError(f"{name!r} is no device id: letters, digits, _ and - only")
+        raise ValueError("is none of the topics that are listened to")

@@ -1,0 +1,416 @@
+"""
+The outbox on disk: SQLite in WAL mode, synced at each commit.
+
+What is in it survives kill -9 and power cuts, and goes only by its receipt, or by the
+policy that was chosen for a full disk.  Message ids begin with a word of this run, so
+that an outbox that was copied to another machine can free nothing of the other's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import sqlite3
+import threading
+import time
+import uuid
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
+
+import msgspec
+
+from ingest.errors import InputError
+from services.edge.moment import Moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+WhenFull = Literal["thin", "newest", "oldest"]
+_BALLAST_BYTES = 2 << 20
+# large, so that one page that is never moved leads to all rows of a usual backlog: a file
+# that lost its end gives back what stands before the cut
+_PAGE = 16_384
+_SKIP = 1_024
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS message (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, device TEXT NOT NULL,
+    content_type TEXT, body BLOB NOT NULL, wall_ms INTEGER, uptime_ms INTEGER, boot TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS message_device ON message (device, id);
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS refused (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, source TEXT NOT NULL,
+    reason TEXT NOT NULL, body BLOB NOT NULL
+) STRICT;
+"""
+_REFUSED_KEPT = 1_000
+_ALL_FROM = (
+    "SELECT seq, id, device, content_type, body, wall_ms, uptime_ms, boot FROM message NOT INDEXED"
+    " WHERE seq >= ? ORDER BY seq"
+)
+
+
+class Record(NamedTuple):
+    """
+    A reading as a source gives it.
+
+    `moment` is None where the body has its own time; else the time goes into it when
+    it is sent.
+    """
+
+    device: str
+    body: dict[str, object]
+    content_type: str | None = None
+    moment: Moment | None = None
+
+
+class Waiting(NamedTuple):
+    """A message that has no receipt yet."""
+
+    seq: int
+    id: str
+    device: str
+    content_type: str | None
+    body: bytes
+    moment: Moment | None
+
+
+class FullError(Exception):
+    """There is no room, and the policy keeps what is there."""
+
+
+class Outbox:
+    """
+    Messages on disk until their receipt.
+
+    Parameters
+    ----------
+    path : Path
+    limit_bytes : int
+        How large the file may grow.
+    when_full : str
+        `thin` takes every second of the older half away: registers lose resolution, not
+        energy.  `newest` takes the oldest away, `oldest` records nothing new.
+    adopt : bool
+        Take an outbox over that another machine made.
+
+    Raises
+    ------
+    InputError
+        When another process has it, another machine made it, or it cannot be opened.
+    """
+
+    def __init__(
+        self, path: Path, limit_bytes: int, when_full: WhenFull, *, adopt: bool = False
+    ) -> None:
+        self.path, self._limit, self._when_full = path, limit_bytes, when_full
+        self._mutex = threading.RLock()
+        self._run = secrets.token_hex(4)
+        self._adopt = adopt
+        self.set_aside: Path | None = None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(path)
+        self._ballast = path.with_name(path.name + ".ballast")
+        self._db = self._open()
+        self._check_machine()
+        self._hold_ballast()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            found = self._connect()
+            verdict = found.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            verdict = str(error)
+        if verdict == "ok":
+            return found
+        return self._rescue(verdict)
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30)
+        db.execute(f"PRAGMA page_size = {_PAGE}")
+        for pragma in (
+            "journal_mode = WAL", "synchronous = FULL", "cache_size = -2000",
+            "auto_vacuum = INCREMENTAL", "journal_size_limit = 4194304",
+            f"max_page_count = {max(self._limit // _PAGE, 64)}",
+        ):  # fmt: skip
+            db.execute(f"PRAGMA {pragma}")
+        db.executescript(_SCHEMA)
+        return db
+
+    def _rescue(self, verdict: str) -> sqlite3.Connection:
+        """Begin anew with all that can still be read of a file that was cut or spoilt."""
+        aside = self.path.with_name(f"{self.path.name}.broken-{time.time_ns() // 1_000_000}")
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
+        rows = list(_readable(aside))
+        fresh = self._connect()
+        with fresh:
+            fresh.executemany(
+                "INSERT INTO message (id, device, content_type, body, wall_ms, uptime_ms, boot)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            self._note(fresh, "rescued", f"{len(rows)} messages from {aside.name}: {verdict}")
+        self.set_aside = aside
+        return fresh
+
+    def _check_machine(self) -> None:
+        made_on = self.fact("machine")
+        here = _machine()
+        if made_on is not None and made_on != here and not self._adopt:
+            self.close()
+            raise InputError(
+                f"{self.path} was made on another machine: two gateways that send from one outbox "
+                "are in each other's way.  If it was moved here and the other is off, "
+                "`tonne edge --adopt`; else begin with an empty outbox"
+            )
+        with self._mutex:
+            self._note(self._db, "machine", here)
+
+    def _hold_ballast(self) -> None:
+        """Keep a little of the disk, to have room for removing rows when it is full."""
+        with suppress(OSError):
+            if not self._ballast.exists():
+                with self._ballast.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, _BALLAST_BYTES)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._mutex:
+            self._db.close()
+            self._lock.close()
+
+    def put(self, records: Sequence[Record]) -> int:
+        """
+        Record; return once it is on disk.
+
+        Returns
+        -------
+        int
+            How many messages had to go to make room.
+
+        Raises
+        ------
+        FullError
+            When there is no room; nothing of `records` is kept.
+        """
+        with self._mutex:
+            for attempt in (1, 2, 3):
+                try:
+                    with self._transaction():
+                        self._insert(records)
+                except sqlite3.OperationalError as error:
+                    if not _no_room(error):
+                        raise
+                    if self._when_full == "oldest" or attempt == 3:  # noqa: PLR2004
+                        raise FullError(str(error)) from error
+                    self._make_room()
+                else:
+                    return self._take_dropped() if attempt > 1 else 0
+        raise FullError("no room")
+
+    def _insert(self, records: Sequence[Record]) -> None:
+        for record in records:
+            moment = record.moment or (None, None, None)
+            cursor = self._db.execute(
+                "INSERT INTO message (id, device, content_type, body, wall_ms, uptime_ms, boot)"
+                " VALUES ('', ?, ?, ?, ?, ?, ?)",
+                (record.device, record.content_type, msgspec.json.encode(record.body), *moment),
+            )
+            seq = cursor.lastrowid
+            self._db.execute("UPDATE message SET id = ? WHERE seq = ?", (f"{self._run}-{seq}", seq))
+
+    def _make_room(self) -> None:
+        """Carry out the policy; what goes is counted."""
+        self._ballast.unlink(missing_ok=True)
+        with self._transaction():
+            (count,) = self._db.execute("SELECT count(*) FROM message").fetchone()
+            part = max(count // (2 if self._when_full == "thin" else 10), 1)
+            oldest = "SELECT seq FROM message ORDER BY seq LIMIT ?"
+            if self._when_full == "thin":
+                # every second of each device, so that none falls silent
+                chosen = (
+                    "SELECT seq FROM (SELECT seq, row_number() OVER (PARTITION BY device ORDER BY"
+                    f" seq) AS n FROM message WHERE seq IN ({oldest})) WHERE n % 2 = 0"
+                )
+            else:
+                chosen = oldest
+            gone = self._db.execute(
+                f"DELETE FROM message WHERE seq IN ({chosen})", (part,)
+            ).rowcount
+            if gone == 0:
+                gone = self._db.execute(
+                    f"DELETE FROM message WHERE seq IN ({oldest})", (max(part // 10, 1),)
+                ).rowcount
+            self._note(self._db, "dropping", str(gone + int(self.fact("dropping") or 0)))
+            self._note(self._db, "dropped", str(gone + int(self.fact("dropped") or 0)))
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.execute("PRAGMA incremental_vacuum(64)")
+
+    def _take_dropped(self) -> int:
+        gone = int(self.fact("dropping") or 0)
+        with suppress(sqlite3.Error):
+            self._note(self._db, "dropping", "0")
+        self._hold_ballast()
+        return gone
+
+    def after(self, seq: int, device: str, count: int) -> list[Waiting]:
+        """Return a device's messages after one, oldest first."""
+        with self._mutex:
+            rows = self._db.execute(
+                "SELECT seq, id, device, content_type, body, wall_ms, uptime_ms, boot FROM message"
+                " WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (device, seq, count),
+            ).fetchall()
+        return [
+            Waiting(seq, id_, name, kind, body, None if boot is None else Moment(wall, up, boot))
+            for seq, id_, name, kind, body, wall, up, boot in rows
+        ]
+
+    def devices(self) -> list[str]:
+        """Return the devices that have messages waiting."""
+        with self._mutex:
+            # a walk along the index, a step a device, not a row
+            rows = self._db.execute(
+                "WITH RECURSIVE d (device) AS (SELECT min(device) FROM message UNION ALL"
+                " SELECT (SELECT min(device) FROM message WHERE device > d.device) FROM d"
+                " WHERE d.device IS NOT NULL) SELECT device FROM d WHERE device IS NOT NULL"
+            ).fetchall()
+        return [device for (device,) in rows]
+
+    def free(self, device: str, ids: Iterable[str]) -> int:
+        """Let go of messages whose receipt came; return how many."""
+        with self._mutex, self._transaction():
+            freed = 0
+            for one in ids:
+                freed += self._db.execute(
+                    "DELETE FROM message WHERE device = ? AND id = ?", (device, one)
+                ).rowcount
+            return freed
+
+    def refuse(self, source: str, reason: str, body: bytes, at_ms: int) -> None:
+        """Keep what cannot be forwarded, the last thousand, with the reason."""
+        with self._mutex, suppress(sqlite3.Error), self._transaction():
+            self._db.execute(
+                "INSERT INTO refused (at_ms, source, reason, body) VALUES (?, ?, ?, ?)",
+                (at_ms, source, reason, body[:65_536]),
+            )
+            self._db.execute(
+                "DELETE FROM refused WHERE seq <= (SELECT max(seq) FROM refused) - ?",
+                (_REFUSED_KEPT,),
+            )
+
+    def count(self) -> int:
+        """Return how many messages wait."""
+        with self._mutex:
+            return int(self._db.execute("SELECT count(*) FROM message").fetchone()[0])
+
+    def fact(self, name: str) -> str | None:
+        """Return what was noted under a name."""
+        with self._mutex:
+            row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    @staticmethod
+    def _note(db: sqlite3.Connection, name: str, value: str) -> None:
+        db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+
+def summary(path: Path) -> dict[str, object]:
+    """
+    Return what waits in an outbox, read only, also while a gateway runs on it.
+
+    Raises
+    ------
+    InputError
+        When there is none, or it cannot be read.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: there is no outbox; `tonne edge CONFIG` makes it")
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10) as db:
+            waiting = db.execute(
+                "SELECT device, count(*), min(wall_ms) FROM message GROUP BY device ORDER BY device"
+            ).fetchall()
+            refused = db.execute(
+                "SELECT at_ms, source, reason FROM refused ORDER BY seq DESC LIMIT 20"
+            ).fetchall()
+            facts = dict(db.execute("SELECT name, value FROM fact"))
+    except sqlite3.Error as error:
+        raise InputError(f"{path} cannot be read as an outbox: {error}") from error
+    return {
+        "waiting": [dict(zip(("device", "messages", "since_ms"), w, strict=True)) for w in waiting],
+        "dropped": int(facts.get("dropped", 0)),
+        "rescued": facts.get("rescued"),
+        "refused": [dict(zip(("at_ms", "source", "reason"), r, strict=True)) for r in refused],
+    }
+
+
+def _lock(path: Path) -> TextIO:
+    file = path.with_name(path.name + ".lock").open("w", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise InputError(f"{path} is in use by another `tonne edge`; stop it first") from None
+    return file
+
+
+def _machine() -> str:
+    with suppress(OSError):
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    return f"{uuid.getnode():012x}"
+
+
+def _no_room(error: sqlite3.OperationalError) -> bool:
+    return "full" in str(error) or "disk I/O" in str(error)
+
+
+def _readable(path: Path) -> list[tuple[object, ...]]:
+    """Return the rows that can still be read; what cannot is stepped over, ever farther."""
+    _lengthen(path)
+    rows: list[tuple[object, ...]] = []
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as db:
+        try:
+            (last,) = db.execute(
+                "SELECT seq FROM sqlite_sequence WHERE name = 'message'"
+            ).fetchone()
+        except (sqlite3.Error, TypeError):
+            return rows
+        begin, step = 0, 1
+        while begin <= last:
+            try:
+                for seq, *row in db.execute(_ALL_FROM, (begin,)):
+                    if seq < begin:
+                        raise sqlite3.DatabaseError("rows out of order")
+                    rows.append(tuple(row))
+                    begin, step = seq + 1, 1
+            except sqlite3.Error:
+                begin, step = begin + step, min(2 * step, _SKIP)
+            else:
+                break
+    return rows
+
+
+def _lengthen(path: Path) -> None:
+    """Give a file that was cut its length again, empty: SQLite reads nothing of a shorter one."""
+    with path.open("r+b") as file:
+        head = file.read(32)
+        pages, size = int.from_bytes(head[28:32], "big"), int.from_bytes(head[16:18], "big")
+        if head.startswith(b"SQLite format 3\0") and size == _PAGE:
+            file.truncate(max(pages * size, file.seek(0, os.SEEK_END)))

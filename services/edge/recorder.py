@@ -1,0 +1,67 @@
+"""
+Where all sources put what they have, and what happens when the disk is full.
+
+A fault of one source is told when it begins and when it ends, not each minute.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from typing import TYPE_CHECKING
+
+from services.edge.outbox import FullError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from services.edge.moment import Clock
+    from services.edge.outbox import Outbox, Record
+
+
+class Recorder:
+    """Records into the outbox from any thread."""
+
+    def __init__(self, outbox: Outbox, clock: Clock, log: FilteringBoundLogger) -> None:
+        self._outbox, self._log = outbox, log
+        self.clock = clock
+        self._faults: dict[str, str] = {}
+        self._mutex = threading.Lock()
+        self.recorded = self.lost = 0
+
+    def put(self, source: str, records: Sequence[Record]) -> bool:
+        """Record; whether it is on disk."""
+        try:
+            dropped = self._outbox.put(records)
+        except (FullError, sqlite3.Error) as error:
+            self.lost += len(records)
+            self.fault("outbox", f"cannot record: {error}")
+            return False
+        self.recorded += len(records)
+        self.well("outbox")
+        if dropped:
+            self._log.warning("the outbox is full: older messages went", messages=dropped)
+        self.well(source)
+        return True
+
+    def refuse(self, source: str, reason: str, body: bytes) -> None:
+        """Keep what cannot be forwarded, with its reason."""
+        self._outbox.refuse(source, reason, body, self.clock.now().wall_ms)
+        self.fault(source, reason)
+
+    def fault(self, source: str, reason: str) -> None:
+        """Tell a fault, once while it lasts."""
+        with self._mutex:
+            if self._faults.get(source) == reason:
+                return
+            self._faults[source] = reason
+        self._log.warning("fault", source=source, reason=reason)
+
+    def well(self, source: str) -> None:
+        """Tell that a fault is over."""
+        with self._mutex:
+            if self._faults.pop(source, None) is None:
+                return
+        self._log.info("well again", source=source)

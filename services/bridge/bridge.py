@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ingest.mqtt.tls import Tls
     from services.metrics import Metrics
 
+# small records cost several times as much a message, here and at every stage behind
+EVERY_S = 0.1
+
 
 class Bridge(Receiver):
     """
@@ -66,4 +69,5 @@ class Bridge(Receiver):
             share,
             host_id=host_id,
             tls=tls,
+            every_s=EVERY_S,
         )

@@ -101,6 +101,9 @@ class Receiver:
         Name of this Sparkplug host application, which then says whether it listens.
     tls : Tls, optional
         Who we are to a broker by TLS.
+    every_s : float
+        While messages keep coming, batches that are not full leave no oftener than
+        this; after a silence at once. [s]
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class Receiver:
         *,
         host_id: str | None = None,
         tls: Tls | None = None,
+        every_s: float = 0.0,
     ) -> None:
         self._sink = sink
         self._metrics = metrics
@@ -137,6 +141,7 @@ class Receiver:
         self._failure: BaseException | None = None
         self._pending = 0
         self._heard: Fleet | None = None
+        self._every_s, self._left_s, self._came_s = every_s, 0.0, 0.0
 
     def stop(self) -> None:
         """Ask to finish what it holds and leave; safe in a signal handler."""
@@ -176,11 +181,14 @@ class Receiver:
         while not self._stopping.is_set() and self._failure is None:
             now_s = time.monotonic()
             self._metrics.pulse.beat("receiving")
+            waiting = self._session.waiting
             if not self._session.step(self._patience(), self._wake_r):
                 self._wait()
                 if now_s >= retry_s:
                     retry_s = now_s + _RETRY_S
                     self._reconnect()
+            if self._session.waiting > waiting:
+                self._came_s = time.monotonic()
             self._drain_pipe()
             self._settle_done()
             self._dispatch()
@@ -209,7 +217,7 @@ class Receiver:
     def _dispatch(self) -> None:
         """Hand over what was received; a busy sink lets it gather."""
         while self._session.waiting and not self._todo.full():
-            if self._todo.qsize() and self._session.waiting < self._batch:
+            if self._session.waiting < self._batch and (self._todo.qsize() or self._too_soon()):
                 return
             inbox = self._session.take(self._batch, now_us())
             if inbox is None:
@@ -222,6 +230,18 @@ class Receiver:
             self._pending += 1
             self._metrics.unacked.inc(len(inbox))
             self._todo.put(inbox)
+            self._left_s = time.monotonic()
+
+    def _too_soon(self) -> bool:
+        """
+        Whether messages that wait should gather some more.
+
+        Not where nothing came for a moment: a broker that allows few messages in
+        flight sends no more before these are acknowledged.
+        """
+        now_s = time.monotonic()
+        coming = now_s - self._came_s < LINGER_S and not self._stopping.is_set()
+        return coming and now_s - self._left_s < self._every_s
 
     def _settle_done(self) -> None:
         """Acknowledge what is durable, and tell the devices."""

@@ -14,8 +14,9 @@ from bisect import bisect_left
 import psycopg
 
 from tests.bench import load
-from tests.bench.over_kafka import over_kafka
+from tests.bench.over_kafka import Running, over_kafka, records
 from tests.bench.paced import Paced
+from tests.bench.spent import cpu_s
 from tests.running import Pipeline
 
 RATE, SECONDS, WARM_S = 5_000, 30, 5
@@ -27,13 +28,14 @@ _QUERY = (
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Median and 99th percentile. [ms]"""
+    """Median and 99th percentile [ms]; processor time of a message [us], messages a record."""
     watched = {f"bench-{k * (DEVICES // WATCHED):05d}": k * (DEVICES // WATCHED) for k in range(16)}
     total = RATE * SECONDS
     with (
-        over_kafka(pipeline, load.registry(DEVICES)),
+        over_kafka(pipeline, load.registry(DEVICES)) as running,
         psycopg.connect(pipeline.urls.database_url, autocommit=True) as connection,
     ):
+        before = spent(running)
         paced = Paced(
             pipeline.stack.mosquitto.port,
             iter(list(load.messages(DEVICES, total // DEVICES, CADENCE_S))),
@@ -42,13 +44,25 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
         paced.start()
         seen = watch(connection, watched, total // DEVICES)
         sent = paced.finish()
+        costs = [(after - b) / sent * 1e6 for after, b in zip(spent(running), before, strict=True)]
+        held = records(pipeline.urls.database_url)
     times = latencies(paced, watched, seen)
     p50, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
     took = paced.moments[-1][0] - paced.moments[0][0]
     print(f"through Kafka at {sent / took:,.0f} messages/s, {len(times)} timed:")
     print(f"  publish to visible row: median {p50:.0f} ms, 99th percentile {p99:.0f} ms,")
-    print(f"  longest {max(times):.0f} ms")
-    return {"kafka_latency_p50_ms": p50, "kafka_latency_p99_ms": p99}
+    print(f"  longest {max(times):.0f} ms; {sent / held:.0f} messages a record,")
+    print(f"  bridge {costs[0]:.0f} us, worker {costs[1]:.0f} us of processor time a message")
+    return {
+        "kafka_latency_p50_ms": p50, "kafka_latency_p99_ms": p99,
+        "kafka_paced_bridge_us": costs[0], "kafka_paced_worker_us": costs[1],
+        "kafka_paced_messages_a_record": sent / held,
+    }  # fmt: skip
+
+
+def spent(running: Running) -> tuple[float, float]:
+    """Processor seconds of bridge and worker so far."""
+    return cpu_s(running.bridge.pid), cpu_s(running.worker.pid)
 
 
 def watch(

@@ -79,8 +79,9 @@ def test_a_worker_that_was_thought_dead_wakes_up(workers, fleet, capsys):
     """It would write from marks that are out of date, over what its successor wrote."""
     pauses = max(1, int(TIMES / 2))
     with workers.running(2):
-        wait_until(lambda: workers.sharing(2), 120, workers.logs)
         for k in range(pauses):
+            # the local broker does not let a worker in while the only other one sleeps
+            wait_until(lambda: workers.sharing(2), 120, workers.logs)
             sleeper = workers.pause(storing=k % 2 == 1)
             time.sleep(2 * SESSION_S)  # the others take its partitions
             workers.recover()

@@ -17,7 +17,7 @@ def main(codec: str, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for i, payload in enumerate(seeds.gather()[codec]):
             Path(folder, str(i)).write_bytes(payload)
-        options = [sys.argv[0], folder, f"-runs={count}", "-max_len=4096", "-timeout=20"]
+        options = [sys.argv[0], folder, f"-runs={count}", "-max_len=4096", "-timeout=300"]
         atheris.Setup(options, lambda data: properties.judge(codec, data) and None)
         atheris.Fuzz()
 

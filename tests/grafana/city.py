@@ -56,8 +56,13 @@ def _meter(url: str) -> None:
         conn.execute("SELECT pg_stat_force_next_flush()")
 
 
-def ask(conn: Any, board: dict[str, Any], query: str, until: datetime) -> tuple[list[str], list]:
-    """Run one panel's query as Grafana would with all of each variable chosen."""
+def expanded(conn: Any, board: dict[str, Any], query: str, until: datetime) -> str:
+    """Write one panel's query as Grafana would send it with all of each variable chosen."""
     since = until - span(board["time"]["from"])
-    found = conn.execute(expand(query, choices(conn, board), since, until))
+    return expand(query, choices(conn, board), since, until)
+
+
+def ask(conn: Any, board: dict[str, Any], query: str, until: datetime) -> tuple[list[str], list]:
+    """Run one panel's query."""
+    found = conn.execute(expanded(conn, board, query, until))
     return [column.name for column in found.description], found.fetchall()

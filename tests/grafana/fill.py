@@ -50,6 +50,7 @@ class Size:
     noise: int = 2
     plants: int = 2
     bridges: int = 1
+    canal: int = 1
 
 
 YEAR = Size(365, 15, 80, 30, 30, 40, 8, 6, 4, 2)  # 200 devices
@@ -110,6 +111,7 @@ def _devices(size: Size) -> list[dict[str, Any]]:
         "air_station": ("air", size.air, "nam-cau-kien"),
         "noise_station": ("noi", size.noise, "cat-ba"),
         "wastewater_plant": ("wwt", size.plants, "trang-cat"),
+        "water_station": ("wst", size.canal, "trang-cat"),
         "weighbridge": ("wgh", size.bridges, "nam-cau-kien"),
     }
     rated = {"pv_inverter": 100_000, "ev_charger": 120_000, "energy_meter": 400_000}
@@ -285,6 +287,7 @@ STATEMENTS: tuple[Any, ...] = (
         "extract(epoch FROM t - %(begin)s)::bigint * 9000, extract(epoch FROM t - %(begin)s)::bigint * 300,"
         f" extract(epoch FROM t - %(begin)s)::bigint * 6, 700, 110 + 50 * {_WAVE}, 7.2, 62",
     ),
+    _readings("water_station", "do_mg_l, nh4_n_mg_l, ph", f"4.5 + 2 * {_WAVE}, 1.2, 7.4"),
     _readings(
         "weighbridge",
         "net_total_g, net_kg",
@@ -331,6 +334,9 @@ STATEMENTS: tuple[Any, ...] = (
     _indicator("wastewater_plant", "flow_24h_m3", "day", f"780 + 200 * {_WAVE}"),
     _indicator("wastewater_plant", "cod_load_kg_d", "day", f"88 + 40 * {_WAVE}"),
     _verdict("wastewater_plant", "limits", f"110 + 50 * {_WAVE} > 135", "qcvn-40-2011", "cod"),
+    _indicator("water_station", "do_1h_mg_l", "hour", f"4.5 + 2 * {_WAVE}"),
+    _indicator("water_station", "nh4_n_1h_mg_l", "hour", "1.2"),
+    _indicator("water_station", "vn-wqi", "day", f"round((55 + 35 * {_WAVE})::numeric)"),
     """
     INSERT INTO quality_flag SELECT d.id, t, 'active_power_w', (ARRAY['spike', 'flat_line', 'gross_range'])
         [1 + abs(hashtext(d.id || t::text)) %% 3]

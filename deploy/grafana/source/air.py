@@ -9,7 +9,6 @@ from deploy.grafana.source.panels import (
     GREEN,
     RED,
     Steps,
-    bars,
     series,
     site_map,
     stat,
@@ -97,10 +96,10 @@ WHERE indicator = 'leq_1h_dba' AND $__timeFilter(time) AND {_HERE} ORDER BY time
 SELECT time, device_id || CASE indicator WHEN 'leq_day_dba' THEN ' day' ELSE ' night' END AS metric, value
 FROM v_indicator_day WHERE indicator IN ('leq_day_dba', 'leq_night_dba') AND $__timeFilter(time) AND {_HERE} ORDER BY time
 """, "suffix: dB(A)", "Leq of the local day's and night's hours.", broken_ms=50 * 3_600_000, fill=0),
-                bars("Lden by day", f"""
-SELECT day::text AS day, max(value) AS worst_station FROM v_indicator_day
-WHERE indicator = 'lden_dba' AND $__timeFilter(time) AND {_HERE} GROUP BY day ORDER BY day
-""", "suffix: dB(A)", "Day-evening-night level of the loudest station.", stacked=False, span=24, height=7),
+                series("Lden by day", f"""
+SELECT time, device_id AS metric, value FROM v_indicator_day
+WHERE indicator = 'lden_dba' AND $__timeFilter(time) AND {_HERE} ORDER BY time
+""", "suffix: dB(A)", "Day-evening-night level of the local day.", broken_ms=50 * 3_600_000, fill=0, span=24, height=7),
             ]),
         ],
         variables=[sites()],

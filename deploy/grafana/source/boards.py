@@ -60,13 +60,18 @@ def projects() -> build.QueryVariable:
     )
 
 
-def devices(class_id: str, label: str) -> build.QueryVariable:
-    """Choose devices of a class at the chosen sites."""
+def devices(
+    classes: str | tuple[str, ...], label: str, name: str = "device"
+) -> build.QueryVariable:
+    """Choose devices of some classes at the chosen sites."""
+    named = [classes] if isinstance(classes, str) else classes
+    listed = ", ".join(f"'{one}'" for one in named)
     return _query(
-        "device", label,
-        f"SELECT id FROM device WHERE class = '{class_id}' AND site IN (${{site:sqlstring}})"
+        name,
+        label,
+        f"SELECT id FROM device WHERE class IN ({listed}) AND site IN (${{site:sqlstring}})"
         " AND (removed IS NULL OR removed > now()) ORDER BY id",
-    )  # fmt: skip
+    )
 
 
 def number(name: str, label: str, value: str, about: str) -> build.TextBoxVariable:

@@ -111,8 +111,8 @@ SELECT day::text AS day, e.kwh / nullif(k.km, 0) AS kwh_km
 FROM (SELECT day, sum(energy_kwh) AS kwh FROM v_day_energy_kwh WHERE $__timeFilter(time) AND class = 'ev_charger'
           AND quantity = 'energy_import' AND {_HERE} GROUP BY day) e
 JOIN (SELECT day, sum(distance_km) AS km FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE} GROUP BY day) k
-    USING (day) ORDER BY day
-""", "suffix: kWh/km", "A day on which buses charge for the next one is not alike; look at the trend."),
+    USING (day) WHERE day < current_date ORDER BY day
+""", "suffix: kWh/km", "Whole days: what is charged at night is driven by day. Look at the trend."),
                 table("Vehicles", f"""
 SELECT h.device_id, h.site, h.state, k.km, k.km_per_day, e.avoided_t, h.last_reading
 FROM v_device_health h

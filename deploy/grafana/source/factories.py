@@ -10,26 +10,28 @@ from deploy.grafana.source.panels import GREEN, ORANGE, RED, bars, series, stat,
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
+# what draws energy in a factory or a building
+_METERED = ("energy_meter", "chiller", "pump", "furnace", "lamp_controller")
 _MINE = "device_id IN (${device:sqlstring})"
 _HERE = "site IN (${site:sqlstring})"
-# the same weekday of the eight weeks before
+# the same weekday of the eight weeks before; days that were measured throughout, on both sides
 _USUAL = f"""
 SELECT q.device_id, q.day, q.time, q.energy_kwh, (
     SELECT avg(b.value) * 0.001 FROM day_quantity b
     WHERE b.device_id = q.device_id AND b.quantity = 'energy_import'
-      AND b.day IN (SELECT q.day - 7 * k FROM generate_series(1, 8) AS k)
+      AND b.day IN (SELECT q.day - 7 * k FROM generate_series(1, 8) AS k) AND b.measured_us > 0.95 * 86400e6
 ) AS usual_kwh
 FROM v_day_energy_kwh q
-WHERE q.quantity = 'energy_import' AND q.class = 'energy_meter' AND $__timeFilter(q.time)
-  AND q.day < (now() AT TIME ZONE q.timezone)::date AND q.{_MINE}
+WHERE q.quantity = 'energy_import' AND $__timeFilter(q.time)
+  AND q.day < (now() AT TIME ZONE q.timezone)::date AND q.measured_share > 0.95 AND q.{_MINE}
 """
 _MADE = f"""
 SELECT q.day, q.time, q.site, sum(q.value) / 1e6 AS t FROM v_day_quantity q
-WHERE q.quantity = 'mass' AND $__timeFilter(q.time) AND q.{_HERE} GROUP BY 1, 2, 3
+WHERE q.quantity = 'mass' AND q.class IN ('weighbridge', 'recycling_line') AND $__timeFilter(q.time) AND q.{_HERE} GROUP BY 1, 2, 3
 """
 _DRAWN = f"""
 SELECT e.day, e.site, sum(e.energy_kwh) AS kwh FROM v_day_energy_kwh e
-WHERE e.quantity = 'energy_import' AND e.class = 'energy_meter' AND $__timeFilter(e.time) AND e.{_MINE} GROUP BY 1, 2
+WHERE e.quantity = 'energy_import' AND $__timeFilter(e.time) AND e.{_MINE} GROUP BY 1, 2
 """
 
 
@@ -41,7 +43,7 @@ def dashboard() -> model.Dashboard:
             ("In range", [
                 stat("Drawn", f"""
 SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
-WHERE $__timeFilter(time) AND quantity = 'energy_import' AND class = 'energy_meter' AND {_MINE}
+WHERE $__timeFilter(time) AND quantity = 'energy_import' AND {_MINE}
 """, "kwatth", "Energy by the chosen meters on the local days in range.", decimals=0, span=6),
                 stat("Against usual", f"""
 SELECT sum(energy_kwh) / nullif(sum(usual_kwh), 0) - 1 AS change FROM ({_USUAL}) u WHERE usual_kwh IS NOT NULL
@@ -49,7 +51,7 @@ SELECT sum(energy_kwh) / nullif(sum(usual_kwh), 0) - 1 AS change FROM ({_USUAL})
                      steps=((None, GREEN), (0.05, ORANGE), (0.15, RED)), decimals=1, span=6),
                 stat("Specific energy", f"""
 SELECT sum(d.kwh) / nullif(sum(m.t), 0) AS kwh_t FROM ({_DRAWN}) d JOIN ({_MADE}) m USING (day, site)
-""", "suffix: kWh/t", "Energy over weighed mass, at sites with both a meter and a weighbridge.", decimals=1, span=6),
+""", "suffix: kWh/t", "Energy over weighed mass, at sites with both a meter and a weighbridge or a counted line.", decimals=1, span=6),
                 stat("Avoided", f"""
 SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t WHERE $__timeFilter(time) AND {_MINE}
 """, "suffix: t", "Metered reduction of projects that the chosen meters serve.", decimals=2, span=6),
@@ -85,7 +87,7 @@ WHERE h.{_MINE} ORDER BY change DESC NULLS LAST LIMIT 100
                       steps={"change": ((None, GREEN), (0.05, ORANGE), (0.15, RED))}, span=24),
             ]),
         ],
-        variables=[sites(), devices("energy_meter", "Meter")],
+        variables=[sites(), devices(_METERED, "Meter")],
         since="now-30d",
         refresh="5m",
     )  # fmt: skip

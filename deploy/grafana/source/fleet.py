@@ -43,7 +43,8 @@ ORDER BY (state = 'dark') DESC, last_heard NULLS FIRST LIMIT 100
 """, "Look here first: a dark gateway explains every device behind it.", units={"silent_s": "s"}, span=10),
                 table("Silent devices and what they cost", f"""
 SELECT device_id, site, class, gateway, gateway_state, last_reading, silent_s, avoided_t_per_day, cost_t
-FROM v_silence_cost WHERE {_HERE} ORDER BY (gateway_state IS NOT DISTINCT FROM 'dark'), cost_t DESC NULLS LAST, last_reading NULLS LAST LIMIT 200
+FROM v_silence_cost WHERE {_HERE} AND device_id NOT IN (SELECT gateway FROM v_gateway_health)
+ORDER BY (gateway_state IS NOT DISTINCT FROM 'dark'), cost_t DESC NULLS LAST, last_reading NULLS LAST LIMIT 200
 """, "Devices that are silent by themselves first, the dearest on top; those behind a dark gateway last."
                       " cost_t: tonnes not counted so far, by the mean of four weeks.",
                       units={"silent_s": "s", "avoided_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},

@@ -33,7 +33,7 @@ SELECT min(coverage) AS coverage FROM (SELECT DISTINCT ON (project_id) project_i
 """, "percentunit", "Measured share of the last closed period, of the project where it is lowest.", steps=_COVERED, decimals=1),
                 stat("Cost of gaps", f"""
 SELECT sum(g.cost_t) AS cost_t FROM v_statement_gap g WHERE g.{_MINE}
-""", "suffix: t", "Tonnes that gaps and late calibrations took off the statements that hold.", decimals=3),
+""", "suffix: t", "Tonnes that gaps and late calibrations took off the statements that hold."),
                 stat("Calibrations to see to", f"""
 SELECT count(*) FILTER (WHERE state <> 'valid') AS devices FROM v_calibration_due WHERE {_MINE} HAVING count(*) > 0
 """, "short", "Devices whose certificate is missing, expired or expires within 60 days.", steps=((None, GREEN), (1, ORANGE))),
@@ -88,7 +88,7 @@ WHERE state <> 'valid' AND {_MINE} ORDER BY days_left NULLS FIRST, device_id LIM
                 table("Log entries by kind", """
 SELECT kind, count(*) AS entries, max(appended) AS last FROM log_entry GROUP BY kind ORDER BY last DESC
 """, "What the transparency log holds; `tonne log audit` walks it, and an alert tells when it does not hold.", span=12),
-                table("Days not sealed", """
+                table("Last sealed day", """
 SELECT p.id AS project_id, max(s.day) AS last_sealed_day, current_date - max(s.day) AS days_ago
 FROM project p LEFT JOIN data_seal s ON s.project_id = p.id WHERE p.id IN (${project:sqlstring})
 GROUP BY p.id ORDER BY last_sealed_day NULLS FIRST

@@ -29,25 +29,36 @@ def dashboard() -> model.Dashboard:
         "overview", "City overview", "Tonnes, power and trouble of the whole programme at a glance.",
         [
             ("Now", [
-                stat("Generated now", _NOW.format(class_id="pv_inverter"), "kwatt",
-                     "PV power of all inverters heard in the last half hour.", decimals=0),
-                stat("Charging now", _NOW.format(class_id="ev_charger"), "kwatt",
-                     "Power into vehicles, of all chargers heard in the last half hour.", decimals=0),
-                stat("Generated today", f"""
-SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
-WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site IN (${{site:sqlstring}})
-""", "kwatth", "PV energy since midnight of each site's own clock.", decimals=0),
-                stat("Avoided today", f"""
-SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t WHERE {_TODAY}
-""", "suffix: t", "Emission reduction since local midnight, as metered; not issued.", decimals=2),
-                stat("Avoided this year", """
-SELECT sum(this_year_t) AS avoided_t FROM v_programme_now WHERE action NOT LIKE '%-%'
-""", "suffix: t", "Emission reduction since 1 January of the projects that belong to an action.", decimals=0),
                 stat("Devices not heard", """
 SELECT count(*) FILTER (WHERE state <> 'online') AS devices FROM v_device_health
 WHERE site IN (${site:sqlstring}) HAVING count(*) > 0
 """, "short", "Registered devices without a reading for half an hour or more.",
-                     steps=((None, GREEN), (1, YELLOW), (10, RED))),
+                     steps=((None, GREEN), (1, YELLOW), (10, RED)), span=3),
+                stat("Cost of silence", """
+SELECT sum(cost_t) AS cost_t FROM v_silence_cost WHERE site IN (${site:sqlstring})
+""", "suffix: t", "Tonnes not counted so far because devices are silent, by what each avoided on average over four"
+                     " weeks. What the devices kept still brings them back; no data when all are heard.",
+                     steps=((None, YELLOW), (1, RED)), decimals=2, span=3),
+                stat("Limits exceeded", """
+SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
+WHERE time > now() - INTERVAL '2 days' AND grade IN ('within', 'exceeded') AND site IN (${site:sqlstring})
+HAVING count(*) > 0
+""", "short", "Station and plant days of the last two over a limit of air, noise or water.",
+                     steps=((None, GREEN), (1, RED)), span=3),
+                stat("Generated now", _NOW.format(class_id="pv_inverter"), "kwatt",
+                     "PV power of all inverters heard in the last half hour.", decimals=0, span=3),
+                stat("Charging now", _NOW.format(class_id="ev_charger"), "kwatt",
+                     "Power into vehicles, of all chargers heard in the last half hour.", decimals=0, span=3),
+                stat("Generated today", f"""
+SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
+WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site IN (${{site:sqlstring}})
+""", "kwatth", "PV energy since midnight of each site's own clock.", decimals=0, span=3),
+                stat("Avoided today", f"""
+SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t WHERE {_TODAY}
+""", "suffix: t", "Emission reduction since local midnight, as metered; not issued.", decimals=2, span=3),
+                stat("Avoided this year", """
+SELECT sum(this_year_t) AS avoided_t FROM v_programme_now WHERE action NOT LIKE '%-%'
+""", "suffix: t", "Emission reduction since 1 January of the projects that belong to an action.", decimals=0, span=3),
             ]),
             ("What is wrong, and what it costs", [
                 table("What is wrong now", """
@@ -58,6 +69,7 @@ SELECT what, place, things, since, cost_t FROM (
     UNION ALL
     SELECT 2, 'devices silent: ' || class, site, count(*), min(last_reading), sum(cost_t)
     FROM v_silence_cost WHERE site IN (${site:sqlstring}) AND gateway_state IS DISTINCT FROM 'dark'
+      AND device_id NOT IN (SELECT gateway FROM v_gateway_health)
     GROUP BY class, site
     UNION ALL
     SELECT 3, 'calibration ' || state, project_id, count(*), min(valid_until)::timestamptz, NULL

@@ -119,7 +119,7 @@ def stat(
     decimals: int | None = None, graph: bool = False,
 ) -> stats.Panel:  # fmt: skip
     """One figure, its colour by thresholds."""
-    panel = _targets(_frame(stats.Panel(), title, about, unit, span, 4), sql, "table")
+    panel = _targets(_frame(stats.Panel(), title, about, unit, span, 3), sql, "table")
     mode = common.BigValueGraphMode.AREA if graph else common.BigValueGraphMode.NONE
     panel.graph_mode(mode).color_mode(common.BigValueColorMode.VALUE)
     panel.reduce_options(make.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
@@ -278,7 +278,7 @@ def prom_stat(
     title: str, expr: str, unit: str, about: str, *, steps: Steps = PLAIN, span: int = 4
 ) -> stats.Panel:
     """One figure from Prometheus, as it is now."""
-    panel = _frame(stats.Panel(), title, about, unit, span, 4).datasource(PROMETHEUS)
+    panel = _frame(stats.Panel(), title, about, unit, span, 3).datasource(PROMETHEUS)
     panel.with_target(
         prometheus.Dataquery().datasource(PROMETHEUS).expr(expr).instant().ref_id("A")
     )

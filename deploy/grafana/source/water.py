@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy.grafana.source.boards import board, devices, sites
-from deploy.grafana.source.panels import GREEN, RED, bars, series, stat, table, timeline
+from deploy.grafana.source.panels import GREEN, RED, Steps, bars, series, stat, table, timeline
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
 _MINE = "device_id IN (${device:sqlstring})"
+_CANAL = "device_id IN (SELECT id FROM device WHERE class = 'water_station' AND site IN (${site:sqlstring}))"
+# grades of VN_WQI, Decision 1460/QD-TCMT
+_WQI: Steps = ((None, RED), (26, "orange"), (51, "yellow"), (76, GREEN), (91, "blue"))
 
 
 def dashboard() -> model.Dashboard:
@@ -69,6 +72,25 @@ WHERE quantity = 'biogas' AND $__timeFilter(time) AND {_MINE} GROUP BY day ORDER
 SELECT $__timeGroup(time, $__interval) AS time, avg(cod_in_mg_l) AS "COD in", avg(cod_out_mg_l) AS "COD out", avg(ch4_percent) AS "methane"
 FROM reading_wastewater_plant WHERE $__timeFilter(time) AND {_MINE} GROUP BY 1 ORDER BY 1
 """, "suffix: mg/L", "As measured, mean of the chosen plants. Methane on the right axis.", right={"methane": "percent"}),
+            ]),
+            ("Canal", [
+                timeline("Water quality by day", f"""
+SELECT time, device_id AS metric, value FROM v_indicator_day
+WHERE indicator = 'vn-wqi' AND $__timeFilter(time) AND {_CANAL} ORDER BY time
+""", "VN_WQI of each station in canal or river by local day: above 90 very good, below 26 heavily polluted.",
+                         steps=_WQI, height=6),
+                series("Oxygen and ammonium by hour", f"""
+SELECT time, device_id || CASE indicator WHEN 'do_1h_mg_l' THEN ' oxygen' ELSE ' ammonium' END AS metric, value
+FROM v_indicator_hour WHERE indicator IN ('do_1h_mg_l', 'nh4_n_1h_mg_l') AND $__timeFilter(time) AND {_CANAL} ORDER BY time
+""", "suffix: mg/L", "Hourly means at the stations. Fish need four mg/L of oxygen; ammonium comes with sewage.",
+                       broken_ms=2 * 3_600_000, fill=0, span=14),
+                table("Stations", """
+SELECT h.device_id, h.site, h.state, w.value AS vn_wqi, w.day, w.grade, h.last_reading FROM v_device_health h
+LEFT JOIN LATERAL (SELECT v.value, v.day, v.grade FROM v_indicator_day v
+    WHERE v.device_id = h.device_id AND v.indicator = 'vn-wqi' AND v.time > now() - INTERVAL '30 days'
+    ORDER BY v.time DESC LIMIT 1) w ON true
+WHERE h.class = 'water_station' AND h.site IN (${site:sqlstring}) ORDER BY w.value NULLS LAST
+""", "The newest index of each station, the worst first.", steps={"vn_wqi": _WQI}, span=10),
             ]),
         ],
         variables=[sites(), devices("wastewater_plant", "Plant")],

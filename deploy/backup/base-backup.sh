@@ -1,0 +1,28 @@
+#!/bin/sh
+# Take a base backup of the whole cluster, check it, and forget those that are too old:
+#
+#   base-backup.sh postgresql://postgres@db /srv/backup [KEEP]
+#
+# Run it once a day.  KEEP base backups stay (7), with the write-ahead log since the
+# oldest of them, so that any moment since then can be restored.
+set -eu
+url=$1 to=$2 keep=${3:-7}
+bin=${PGBIN:-/usr/lib/postgresql/17/bin}
+name=$(date -u +%Y%m%dT%H%M%SZ)
+mkdir -p "$to/base" "$to/wal"
+rm -rf "$to"/base/.writing-*
+"$bin/pg_basebackup" --dbname="$url" --pgdata="$to/base/.writing-$name" --checkpoint=fast \
+    --wal-method=stream --manifest-checksums=SHA256
+"$bin/pg_verifybackup" --quiet "$to/base/.writing-$name"
+sync
+mv "$to/base/.writing-$name" "$to/base/$name"
+echo "base backup $to/base/$name, checked"
+
+old=$(ls -1 "$to/base" | head -n "-$keep")
+for each in $old; do
+    rm -rf "$to/base/$each"
+    echo "forgot $to/base/$each"
+done
+oldest=$(ls -1 "$to/base" | head -n 1)
+first=$(sed -n 's/.*file \([0-9A-F]*\)).*/\1/p' "$to/base/$oldest/backup_label" | head -n 1)
+"$bin/pg_archivecleanup" "$to/wal" "$first"

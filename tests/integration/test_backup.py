@@ -1,0 +1,155 @@
+"""The restore drill: a server is lost, and all comes back as it was at a moment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from services.archive import check
+from services.issuer.audit import audit
+from services.local.account import service_account
+from services.local.postgres import Postgres
+from services.store import log
+from services.store.migrate import migrate
+from services.store.pool import connect
+from tests.services.archive import shelved
+from tests.services.issuer import logged, plant
+
+pytestmark = pytest.mark.integration
+SCRIPTS = Path(__file__).parents[2] / "deploy" / "backup"
+
+
+@pytest.fixture
+def backup():
+    """A folder that the server's account may write to, with the scripts beside it."""
+    folder = Path(tempfile.mkdtemp(prefix="tonne-backup-"))
+    shutil.copytree(SCRIPTS, folder / "scripts")
+    account = service_account("postgres")
+    (folder / "kept/wal").mkdir(parents=True)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755)
+        if account is not None:
+            os.chown(path, account.uid, account.gid)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def servers(tmp_path):
+    """Servers over folders of their own, stopped at the end."""
+    started = []
+
+    def make(name):
+        started.append(Postgres(tmp_path / name))
+        return started[-1]
+
+    yield make
+    for server in started:
+        server.stop()
+
+
+def _script(backup, name, *words):
+    done = subprocess.run(
+        ["sh", backup / "scripts" / name, *map(str, words)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _archiving(server, backup):
+    server.start()
+    command = f"sh {backup}/scripts/keep-wal.sh %p %f {backup}/kept/wal"
+    with psycopg.connect(server.url, autocommit=True) as conn:
+        conn.execute("ALTER SYSTEM SET archive_mode = on")
+        conn.execute(f"ALTER SYSTEM SET archive_command = '{command}'")
+    server.restart()
+
+
+def _published(url):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return log.checkpoint(conn)
+
+
+def _moment(url):
+    """A moment after all that was done, and before all that comes."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        (text,) = conn.execute("SELECT clock_timestamp()::text").fetchone()
+    time.sleep(0.05)
+    return text
+
+
+def _all_kept(url, backup):
+    """Wait until the last segment is in the backup."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        (name,) = conn.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+    end = time.monotonic() + 60
+    while not (backup / "kept/wal" / name).exists():
+        assert time.monotonic() < end, sorted((backup / "kept/wal").iterdir())
+        time.sleep(0.1)
+
+
+def test_what_was_published_is_there_after_a_restore(servers, backup, tmp_path):
+    """Ten years of evidence would hang on one disk, or come back as something else."""
+    lost = servers("lost")
+    _archiving(lost, backup)
+    url = lost.url
+    migrate(url)
+    plant.register(url, tmp_path)
+    plant.fill_pv(url, minutes=15)
+    who = logged.signers(url, tmp_path)
+    _script(backup, "base-backup.sh", url, backup / "kept")
+    # all of this is in the write-ahead log alone
+    plant.fill_buses(url)
+    logged.seal_now(url, who)
+    logged.issue(url, who)
+    before = shelved.hot(url)
+    shelved.archive(url, tmp_path / "archive")
+    head, moment = _published(url), _moment(url)
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("DROP TABLE interval_emission CASCADE")
+        conn.execute("DROP TABLE archive_part CASCADE")
+    _all_kept(url, backup)
+    lost.kill()
+
+    found = servers("found")
+    found.home.mkdir()
+    _script(backup, "restore.sh", backup / "kept", found.folder, moment)
+    shutil.copy(lost.home / "postgres.password", found.home / "postgres.password")
+    found.start()
+    end = time.monotonic() + 60
+    with psycopg.connect(found.url, autocommit=True) as conn:
+        while conn.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+            assert time.monotonic() < end, found.last_lines()
+            time.sleep(0.1)
+    assert _published(found.url) == head
+    with connect(found.url, role="tonne_mrv", autocommit=True) as conn:
+        report = audit(conn, logged.NOW, (head,))
+    assert report.first_break is None, report.to_json()
+    assert shelved.underived(found.url) == []
+    with connect(found.url, role="tonne_archive", autocommit=True) as conn:
+        kept = check.check(conn)
+    assert (kept.breaks, kept.rows) == ([], sum(before))
+
+
+def test_another_servers_log_is_refused(backup, tmp_path):
+    """Two servers that write to one backup would leave a log that restores neither."""
+    segment = tmp_path / "segment"
+    segment.write_bytes(b"one")
+    words = (segment, "000000010000000000000001", backup / "kept/wal")
+    _script(backup, "keep-wal.sh", *words)
+    _script(backup, "keep-wal.sh", *words)
+    segment.write_bytes(b"other")
+    done = subprocess.run(
+        ["sh", backup / "scripts/keep-wal.sh", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "is there and differs" in done.stderr
+    assert (backup / "kept/wal/000000010000000000000001").read_bytes() == b"one"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    from services.issuer.life import Documents
     from services.store.log import Entry
     from services.store.statements import Stored
 
@@ -27,6 +28,9 @@ _LOGGED = (*_STATES, "evidence")
 def standing(conn: Connection[TupleRow], entries: Sequence[Entry]) -> Iterator[str]:
     """Say what is not as the log has it, statement by statement."""
     said: dict[str, dict[str, dict[str, Any]]] = {}
+    # version 0.1.0 entered no manifests; whatever else is entered comes from a later one
+    since = min((e.index for e in entries if e.kind not in _STATES), default=0)
+    without = {e.statement for e in entries if e.kind == "issued" and e.index < since}
     for entry in entries:
         if entry.kind in _LOGGED and entry.statement is not None:
             body = canonical.parse_object(entry.body)
@@ -38,14 +42,18 @@ def standing(conn: Connection[TupleRow], entries: Sequence[Entry]) -> Iterator[s
         yield f"statement {name} is in the log and nowhere else"
     for name, one in sorted(stored.items()):
         try:
-            yield from _one(conn, one, said.get(name, {}))
+            yield from _one(conn, one, said.get(name, {}), manifest=name not in without)
         except InputError as error:
             yield f"statement {name}: {error}"
     yield from _claims(conn, said)
 
 
 def _one(
-    conn: Connection[TupleRow], stored: Stored, said: dict[str, dict[str, Any]]
+    conn: Connection[TupleRow],
+    stored: Stored,
+    said: dict[str, dict[str, Any]],
+    *,
+    manifest: bool,
 ) -> Iterator[str]:
     have = documents(conn, stored.id)
     issued = said.get("issued")
@@ -65,8 +73,15 @@ def _one(
     ):
         if canonical.sha256_hex(canonical.encode(document)) != issued[key]:
             yield f"statement {stored.id}: its document is not the one whose {key} is in the log"
+    if manifest or "evidence" in said:
+        yield from _evidence(conn, stored, have, said.get("evidence"))
+
+
+def _evidence(
+    conn: Connection[TupleRow], stored: Stored, have: Documents, manifest: dict[str, Any] | None
+) -> Iterator[str]:
+    """What was kept of a statement's pack is what its manifest in the log says."""
     kept = evidence.kept(conn, stored.id)
-    manifest = said.get("evidence")
     if manifest is None:
         yield f"statement {stored.id}: the log holds no manifest of its evidence"
         return

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 _BLIND_S = 5.0
 _T = TypeVar("_T")
+# by these the server is gone, or has thrown us out: after a pause in the middle of a
+# transaction, or when another server has become the one that writes
+LOST: tuple[type[Exception], ...] = (
+    psycopg.OperationalError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.TransactionTimeout,
+    psycopg.errors.ReadOnlySqlTransaction,
+    ServerError,
+)
 
 
 class Database:
@@ -58,9 +67,7 @@ class Database:
         self._limits = limits
         self._join = join
         self._opened = opened
-        self._patience = Patience(
-            "database", (psycopg.OperationalError, ServerError), log, stopping
-        )
+        self._patience = Patience("database", LOST, log, stopping)
         self._connection: Connection[TupleRow] | None = None
         self._blind_until_s = 0.0
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
 from services.cli.database import database_url
+from services.store import parks
 from services.store.pool import connect
+from services.store.programme_report import report_document
 from services.store.progress import progress_document
 
 
@@ -46,6 +50,102 @@ def progress(year: int | None, *, as_json: bool) -> None:
     with connect(database_url(), role="tonne_mrv", name="tonne programme", autocommit=True) as conn:
         document = progress_document(conn, year)
     click.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else _text(document))
+
+
+@programme.command()
+@click.option(
+    "--year", type=click.IntRange(1990, 2200), help="The last one with figures if absent."
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A .xlsx to write.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def report(year: int | None, out: Path | None, *, as_json: bool) -> None:
+    """
+    Show every system: devices, expected against measured, issued, transferable, provisional.
+
+    A system that no methodology counts has no tonnes but the reason, and its days of
+    indicators or its assets instead. The two accounts stand apart.
+
+    \b
+    Example:
+      tonne programme report --year 2026
+      tonne programme report --out programme.xlsx
+    """
+    with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
+        document = report_document(conn, year)
+    if out is not None:
+        from mrv.report.sheets.programme import workbook  # noqa: PLC0415 - of the extra `report`
+
+        out.write_bytes(workbook(document))
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        click.echo(_systems_text(document) + "\n\n" + _text(document))
+
+
+@programme.command()
+@click.argument("park")
+@click.option("--year", type=click.IntRange(1990, 2200), required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def park(park: str, year: int, *, as_json: bool) -> None:
+    """
+    Show an eco-industrial park's balance: energy, water, waste, heat, and who gave what to whom.
+
+    \b
+    Example:
+      tonne programme park nam-cau-kien --year 2026
+    """
+    span = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
+        found = parks.balance(conn, park, *span)
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else _park_text(found))
+
+
+def _systems_text(document: dict[str, Any]) -> str:
+    head = ("system", "title", "devices", "heard", "expected t", "measured t", "issued t")
+    rows = [
+        (
+            s["system"], s["title"], str(s["devices"]), str(s["devices_heard"]),
+            *(_tonnes(s[k]) for k in ("expected_t", "tCO2", "issued_credits_t")),
+        )
+        for s in document["systems"]
+    ]  # fmt: skip
+    lines = [f"{document['programme']}, {document['year']}: by system", ""]
+    lines += _table([head, *rows])
+    for s in document["systems"]:
+        if s["reason"]:
+            lines.append(f"  {s['system']}: tCO2 null, {s['reason']}")
+        lines += [f"  {s['system']}: {_days(i)}" for i in s["indicators"]]
+        if s["registry"]:
+            assets = ", ".join(f"{n} {k}" for k, n in s["registry"]["assets"].items())
+            lines.append(f"  {s['system']}: {assets or 'no asset'}")
+        lines += [
+            f"  {p['project']}: provisional, {why}"
+            for p in s["projects"]
+            for why in p["provisional"]
+        ]
+    lines += [f"  park {one['park']}: see `tonne programme park`" for one in document["parks"]]
+    return "\n".join(lines)
+
+
+def _days(one: dict[str, Any]) -> str:
+    over = "" if one["days_exceeded"] is None else f", {one['days_exceeded']} exceeded"
+    return f"{one['device']} {one['indicator']}, {one['days']} days{over}, mean {one['mean']}"
+
+
+def _park_text(found: dict[str, Any]) -> str:
+    head = ("member", "of", "made", "got", "given", "unit")
+    rows = [
+        (m["site"], of, b["made"], b["got"], b["given"], b["unit"])
+        for m in found["members"]
+        for of, b in m["balance"].items()
+    ]
+    lines = [f"{found['park']}, {found['from']} to {found['to']}", "", *_table([head, *rows]), ""]
+    for of, b in found["park_balance"].items():
+        lines.append(
+            f"{of}: drawn {b['drawn']}, made {b['made']}, exchanged {b['exchanged']},"
+            f" released {b['released']} {b['unit']}"
+        )
+    return "\n".join([*lines, f"monitored: {_tonnes(found['monitored_t'])} tCO2e"])
 
 
 def _text(document: dict[str, Any]) -> str:

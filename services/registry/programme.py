@@ -11,12 +11,18 @@ from services.registry.finding import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.registry.entries import Action, Programme, Project, Registry, Site
+    from services.registry.entries import Action, Device, Programme, Project, Registry, Site
+
+# What a park's members exchange, and what lies around them.
+FLOWS = ("energy", "heat", "water", "waste")
+AROUND = ("grid", "mains", "sewer", "outside")
 
 
 def check(registry: Registry) -> Iterator[Finding]:
     """Hold programme, projects and sites against each other."""
     programme = registry.programme
+    for device in registry.devices.values():
+        yield from _flow(device, registry)
     for project in registry.projects.values():
         yield from _system(project)
         if programme is not None:
@@ -26,6 +32,28 @@ def check(registry: Registry) -> Iterator[Finding]:
         yield from _parts(programme)
         for site in registry.sites.values():
             yield from _place(site, programme)
+
+
+def _flow(device: Device, registry: Registry) -> Iterator[Finding]:
+    """Find flows of a park that begin or end nowhere, or that nothing counts."""
+    flow = device.attributes.get("flow")
+    if flow is None:
+        return
+    keys = {"of", "from", "to"}
+    if not isinstance(flow, dict) or set(flow) != keys:
+        text = "attributes.flow: give exactly of, from and to"
+        yield Finding(device.kind, device.id, text)
+        return
+    if flow["of"] not in FLOWS:
+        text = f"attributes.flow.of: {flow['of']!r} must be one of {', '.join(FLOWS)}"
+        yield Finding(device.kind, device.id, text)
+    for end in ("from", "to"):
+        if flow[end] not in registry.sites and flow[end] not in AROUND:
+            text = (
+                f"attributes.flow.{end}: {flow[end]!r} is no site; register it, or say what lies"
+                f" around the park: {', '.join(AROUND)}"
+            )
+            yield Finding(device.kind, device.id, text)
 
 
 def _system(project: Project) -> Iterator[Finding]:

@@ -26,6 +26,12 @@ ZONE = "Asia/Ho_Chi_Minh"
 BEGIN_US, END_US = period_us(date(2026, 1, 1), date(2026, 2, 1), ZONE)
 HOUR_US = 3_600_000_000
 STATIONS = {"air_station", "noise_station", "water_station", "wastewater_plant"}
+# whose live rows know all that their statement does: no base load, no cap
+LINEAR = {
+    "nck-pv", "dinh-vu-pv", "cat-ba-pv", "hp-chillers", "cat-ba-lamps", "cat-ba-ebus", "hp-ebus",
+    "an-duong-pumps", "my-dong-furnace", "vinh-bao-rice", "dinh-vu-plastic", "hp-line",
+    "trang-cat-compost", "thuy-nguyen-whr", "trang-due-ewaste", "dinh-vu-panels",
+}  # fmt: skip
 # replayed in the demo, and in another country
 REPLAYED = {"nrel-rsf2-inv2"}
 
@@ -54,6 +60,12 @@ class Month:
         """Rise of a register from the month's first instant to its last."""
         at = {ts: values for ts, values in self.said[device] if ts in (BEGIN_US, END_US)}
         return at[END_US][channel] - at[BEGIN_US][channel]
+
+    def full_rise(self, device: str, channel: str) -> float:
+        """Rise of a register over all that was sent, from 2026 UTC on."""
+        begin_us = BEGIN_US + 7 * HOUR_US  # local midnight is seven hours before
+        values = [v[channel] for ts, v in self.said[device] if ts >= begin_us]
+        return values[-1] - values[0]
 
     def hours(self, device: str) -> dict[int, dict[str, list[float]]]:
         """Readings of each hour by channel."""
@@ -149,6 +161,52 @@ def test_indicators_of_every_day_are_there(pipeline, month):
             ]
             assert found == pytest.approx(10 * math.log10(sum(energy) / 24), abs=0.01)
         assert len(shown[device, "leq_24h_dba"]) == len(shown[device, "limits"]) == 31
+
+
+def test_the_report_shows_every_system(pipeline, month, tmp_path):
+    """The city would not see that a system is silent, or would read null tonnes as none avoided."""
+    out = tmp_path / "programme.xlsx"
+    told = json.loads(
+        pipeline.tonne("programme", "report", "--year", "2026", "--json", "--out", str(out))
+    )
+    systems = {s["system"]: s for s in told["systems"]}
+    assert len(systems) == 19
+    for name, one in systems.items():
+        assert one["devices_heard"] == one["devices"] > 0, name
+    for name in ("sewerage-registry", "tay-nam-canal", "air-and-noise"):
+        assert systems[name]["tCO2"] is None
+        assert systems[name]["reason"]
+    assert systems["sewerage-registry"]["registry"]["assets"]["pipe"] == 21
+    assert {i["days"] for i in systems["tay-nam-canal"]["indicators"]} == {31}
+    expected = by_hand.projects(month.rose)
+    for one in systems.values():
+        for project in one["projects"]:
+            if project["project"] in LINEAR:
+                live = float(project["monitored_t"])
+                assert live == pytest.approx(expected[project["project"]][2], rel=1e-4), project
+            assert project["provisional"]
+    assert [a["city_model"]["target_t_per_year"] for a in told["actions"]] == [
+        "1477000", "514800.0", "262000", "363000", "2541000",
+    ]  # fmt: skip
+    assert "45" not in told["accounts"]
+    assert out.read_bytes()[:2] == b"PK"
+
+
+def test_the_park_is_in_balance(pipeline, month):
+    """Heat that one works gives another would be counted twice, or drawn from nowhere."""
+    told = json.loads(
+        pipeline.tonne("programme", "park", "nam-cau-kien", "--year", "2026", "--json")
+    )
+    got = {m["site"]: m["balance"] for m in told["members"]}
+    heat = month.full_rise("nck-heat-food", "heat_kwh")
+    assert float(got["nck-food"]["heat"]["got"]) == pytest.approx(heat, abs=0.002)
+    both = heat + month.full_rise("nck-heat-paper", "heat_kwh")
+    assert float(got["nck-steel"]["heat"]["given"]) == pytest.approx(both, abs=0.002)
+    assert float(told["park_balance"]["heat"]["exchanged"]) == pytest.approx(both, abs=0.002)
+    scrap = month.full_rise("nck-scrap", "net_total_kg") / 1000
+    sludge = month.full_rise("nck-sludge", "net_total_kg") / 1000
+    assert float(told["park_balance"]["waste"]["drawn"]) == pytest.approx(scrap, abs=0.002)
+    assert float(told["park_balance"]["waste"]["exchanged"]) == pytest.approx(sludge, abs=0.002)
 
 
 def _eight_hours(days: list[dict[str, list[float]]], day: int) -> dict[str, float]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from services.api import shapes
 from services.api.asking import Reader
+from services.api.problems import ProblemError
+from services.store import parks
+from services.store.programme_report import report_document
 from services.store.progress import progress_document
 
 router = APIRouter(tags=["programme"])
@@ -24,8 +28,63 @@ def programme(ask: Reader, year: Annotated[int | None, Query(ge=1990, le=2200)] 
     """
     with ask.reading() as conn:
         found = progress_document(conn, year)
+    return _json(found)
+
+
+Year = Annotated[int | None, Query(ge=1990, le=2200)]
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+class Workbook(Response):
+    """A workbook for people."""
+
+    media_type = _XLSX
+
+
+@router.get("/programme/report", response_model=shapes.ProgrammeReport)
+def report(ask: Reader, year: Year = None) -> Response:
+    """
+    Return every system: devices, expected against measured, issued, transferable, provisional.
+
+    `tCO2` is null where no methodology counts a system, with the reason.
+    """
+    return _json(_report(ask, year))
+
+
+@router.get("/programme/report.xlsx", response_class=Workbook)
+def report_workbook(ask: Reader, year: Year = None) -> Response:
+    """Return the same as a workbook."""
+    from mrv.report.sheets.programme import workbook  # noqa: PLC0415 - of the extra `report`
+
+    document = _report(ask, year)
+    name = f"programme-{document['year']}.xlsx"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Workbook(workbook(document), headers=headers)
+
+
+@router.get("/parks/{park}", response_model=shapes.Park)
+def park(
+    ask: Reader,
+    park: Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")],
+    year: Annotated[int, Query(ge=1990, le=2200)],
+) -> Response:
+    """Return an eco-industrial park's balance of a year: energy, water, waste and heat."""
+    span = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    with ask.reading() as conn:
+        if park not in parks.park_ids(conn):
+            raise ProblemError(404, f"there is no park {park!r} that you may see")
+        found = parks.balance(conn, park, *span)
+    return _json(found)
+
+
+def _report(ask: Reader, year: int | None) -> dict[str, Any]:
+    with ask.reading() as conn:
+        return report_document(conn, year)
+
+
+def _json(body: object) -> Response:
     return Response(
-        msgspec.json.encode(found),
+        msgspec.json.encode(body),
         media_type="application/json",
         headers={"Cache-Control": "no-store"},
     )

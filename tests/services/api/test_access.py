@@ -41,11 +41,15 @@ MATRIX = {
     ("GET", "/v1/keyring"): OPEN,
     ("GET", "/v1/programme"): READ,
     ("GET", "/v1/deadletters"): READ,
+    ("GET", "/v1/programme/report"): READ,
+    ("GET", "/v1/programme/report.xlsx"): READ,
+    ("GET", "/v1/parks/{park}"): READ,
     ("GET", "/v1/sewers"): READ,
     ("GET", "/v1/sewers/{asset}"): READ,
 }
 QUERIES = {
     "/v1/intervals": {"device": "inv-1", "from": "2026-03-02", "to": "2026-03-03"},
+    "/v1/parks/{park}": {"year": 2026},
     "/v1/emissions": {"project": "pv", "from": "2026-03-02", "to": "2026-03-03"},
     "/v1/log/proof/inclusion": {"index": 0},
     "/v1/log/proof/consistency": {"first": 1},
@@ -69,7 +73,7 @@ def test_each_role_gets_what_is_its_own(served, method, path):
     """An auditor could issue a statement, or a neighbour read another's readings."""
     names = {
         "{project}": "pv", "{device}": "inv-1", "{statement}": served.issued, "{index}": "0",
-        "{asset}": "P-1",
+        "{asset}": "P-1", "{park}": "none",
         "{key}": "000000000000",
     }  # fmt: skip
     address = path

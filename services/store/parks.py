@@ -1,0 +1,164 @@
+"""
+The balance of an eco-industrial park: what its members draw, make and exchange.
+
+`attributes.flow` of a device says what it counts, from which member to which; what
+lies around the park (`grid`, `mains`, `sewer`, `outside`) is no member.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import RegistryError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+# What is counted, in which unit it is shown, and base units in one of it.
+UNITS = {
+    "energy": ("kWh", 1_000),
+    "heat": ("kWh", 1_000),
+    "water": ("m3", 1_000_000),
+    "waste": ("t", 1_000_000),
+}
+_QUANTITIES = {
+    "energy": ("energy_export", "energy_import"),
+    "heat": ("heat",),
+    "water": ("flow",),
+    "waste": ("mass",),
+}
+# Made where it stands: what such a device exports, not what it draws.
+_MAKERS = ("pv_inverter", "wind_turbine", "waste_heat_turbine")
+Sums = dict[str, int]
+
+
+def park_ids(conn: Connection[TupleRow]) -> list[str]:
+    """Return the parks that sites belong to."""
+    rows = conn.execute("SELECT DISTINCT park FROM site WHERE park IS NOT NULL ORDER BY 1")
+    return [str(row[0]) for row in rows.fetchall()]
+
+
+def balance(
+    conn: Connection[TupleRow], park: str, begin: datetime, end: datetime
+) -> dict[str, Any]:
+    """
+    Return a park's flows and the balance of its members in a half-open time.
+
+    Amounts are decimal text in the unit that stands beside them.
+
+    Raises
+    ------
+    RegistryError
+        If no site belongs to the park.
+    """
+    members = _members(conn, park)
+    if not members:
+        known = ", ".join(park_ids(conn)) or "none"
+        raise RegistryError(f"park {park!r} has no site; known parks: {known}")
+    flows = _flows(conn, list(members), begin, end)
+    return {
+        "park": park,
+        "from": begin.isoformat(),
+        "to": end.isoformat(),
+        "members": [
+            {"site": site, "name": name, "balance": _of_member(site, flows)}
+            for site, name in members.items()
+        ],
+        "park_balance": _of_park(set(members), flows),
+        "flows": [{k: v for k, v in f.items() if k != "base"} for f in flows],
+        "monitored_t": _tonnes(conn, list(members), begin, end),
+    }
+
+
+def _members(conn: Connection[TupleRow], park: str) -> dict[str, str]:
+    rows = conn.execute("SELECT id, name FROM site WHERE park = %s ORDER BY id", [park])
+    return {site: name for site, name in rows.fetchall()}  # noqa: C416 - rows are of any width
+
+
+def _flows(
+    conn: Connection[TupleRow], sites: Sequence[str], begin: datetime, end: datetime
+) -> list[dict[str, Any]]:
+    rows = conn.execute(
+        "SELECT d.id, d.class, d.attributes->'flow'->>'of', d.attributes->'flow'->>'from',"
+        " d.attributes->'flow'->>'to', i.quantity, sum(i.value)::text, sum(i.measured_us)::text"
+        " FROM device d LEFT JOIN interval_quantity i"
+        " ON i.device_id = d.id AND i.start >= %(begin)s AND i.start < %(end)s"
+        " WHERE d.site = ANY(%(sites)s) AND d.attributes ? 'flow'"
+        " GROUP BY d.id, i.quantity ORDER BY d.id, i.quantity",
+        {"begin": begin, "end": end, "sites": list(sites)},
+    ).fetchall()
+    whole = (end - begin).total_seconds() * 1_000_000
+    found: dict[str, dict[str, Any]] = {}
+    for device, class_id, of, source, target, quantity, value, measured in rows:
+        one = found.setdefault(
+            device,
+            {"device": device, "of": of, "from": source, "to": target, "amount": None,
+             "unit": UNITS[of][0], "measured_share": "0", "base": 0},
+        )  # fmt: skip
+        if quantity == _counted(of, class_id):
+            one["base"] = int(value)
+            one["amount"] = shown(of, int(value))
+            one["measured_share"] = f"{int(measured) / whole:.4f}"
+    return list(found.values())
+
+
+def _counted(of: str, class_id: str) -> str:
+    quantities = _QUANTITIES[of]
+    return quantities[0] if class_id in _MAKERS else quantities[-1]
+
+
+def shown(of: str, base: int) -> str:
+    """Return an amount in its unit, exact to three decimals, rounded down."""
+    _, per = UNITS[of]
+    thousandths = base * 1_000 // per
+    return f"{thousandths // 1_000}.{thousandths % 1_000:03d}"
+
+
+def _of_member(site: str, flows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a member made itself, got and gave, by what it is."""
+    sums: defaultdict[str, Sums] = defaultdict(lambda: {"made": 0, "got": 0, "given": 0})
+    for f in flows:
+        if f["from"] == site and f["to"] == site:
+            sums[f["of"]]["made"] += f["base"]
+        elif f["to"] == site:
+            sums[f["of"]]["got"] += f["base"]
+        elif f["from"] == site:
+            sums[f["of"]]["given"] += f["base"]
+    return {of: _shown(of, values) for of, values in sorted(sums.items())}
+
+
+def _of_park(members: set[str], flows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the park drew from around it, gave back, made and exchanged between members."""
+    sums: defaultdict[str, Sums] = defaultdict(
+        lambda: {"made": 0, "drawn": 0, "released": 0, "exchanged": 0}
+    )
+    for f in flows:
+        inside, into = f["from"] in members, f["to"] in members
+        if inside and into:
+            side = "made" if f["from"] == f["to"] else "exchanged"
+        else:
+            side = "drawn" if into else "released"
+        sums[f["of"]][side] += f["base"]
+    return {of: _shown(of, values) for of, values in sorted(sums.items())}
+
+
+def _shown(of: str, values: Sums) -> dict[str, str]:
+    return {**{key: shown(of, value) for key, value in values.items()}, "unit": UNITS[of][0]}
+
+
+def _tonnes(
+    conn: Connection[TupleRow], sites: Sequence[str], begin: datetime, end: datetime
+) -> str | None:
+    """Monitored tonnes of what stands at the members; None where nothing was accounted."""
+    row = conn.execute(
+        "SELECT (sum(e.reduction_ug) * 0.000000000001)::text FROM interval_emission e"
+        " JOIN device d ON d.id = e.device_id"
+        " WHERE d.site = ANY(%s) AND e.start >= %s AND e.start < %s",
+        [list(sites), begin, end],
+    ).fetchone()
+    return None if row is None else row[0]

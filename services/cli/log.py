@@ -86,6 +86,8 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
         return
     click.echo(f"sealed {report.days} days, {report.again} again; entered"
                f" {', '.join(report.entries) or 'nothing else'}")  # fmt: skip
+    for what in report.corrections:
+        click.echo(what)
     for what in report.refused:
         click.echo(f"NOT SEALED, changed by hand: {what}")
 

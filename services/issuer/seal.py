@@ -18,6 +18,7 @@ from services.flow import Plan
 from services.issuer import records
 from services.issuer.changes import compare, detail_of, sealed_leaves
 from services.issuer.close import snapshot
+from services.issuer.corrections import open_corrections
 from services.issuer.days import PROMISED_US, SETTLE_US, Job, ended, parts_of
 from services.store import log, registry, seals
 from services.store.factors import load_book
@@ -52,6 +53,8 @@ class Report:
         Kinds of the entries beside them.
     refused : list of str
         What differs from its seal by hand, and was left as it is.
+    corrections : list of str
+        Issued statements whose readings changed, and the drafts that correct them.
     late_s : float
         How much longer than promised the oldest day waited before this run. [s]
     """
@@ -60,6 +63,7 @@ class Report:
     again: int = 0
     entries: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    corrections: list[str] = field(default_factory=list)
     late_s: float = 0.0
 
 
@@ -120,6 +124,7 @@ def seal(
             _append(conn, signer, made)
             report.again += len(made)
     seals.forget_late(conn, late)
+    report.corrections += map(str, open_corrections(conn))
     records.append_records(conn, signer, report.entries, report.refused, accept)
     return report
 

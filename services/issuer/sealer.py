@@ -97,6 +97,8 @@ class Sealer:
         self._metrics.seal_time.set(now_us() / 1e6)
         for what in report.refused[:10]:
             self._log.error("changed by hand, not sealed", what=what)
+        for what in report.corrections:
+            self._log.warning("issued statement to be corrected", what=what)
         if report.days or report.again or report.entries:
             self._log.info("sealed", days=report.days, again=report.again, also=report.entries)
 

@@ -11,6 +11,7 @@ from mrv.verify import verify
 from services.cli.main import main
 from services.issuer.close import close_period
 from services.issuer.pack import export, read_pack
+from services.store import statements
 from services.store.pool import connect
 from tests.services.issuer import logged, plant
 
@@ -138,3 +139,24 @@ def test_a_correction_shows_what_it_changes(database_url, tmp_path):
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         folder = export(conn, again.statement, tmp_path / "pack")
     assert verify(read_pack(folder)).ok
+
+
+def test_late_readings_open_the_correction_by_themselves(database_url, tmp_path):
+    """An operator could leave an overstated tonne standing by not closing the period again."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, end="2026-03-02T12:00:00+07:00", minutes=15)
+    who = logged.signers(database_url, tmp_path)
+    logged.seal_now(database_url, who)
+    name = logged.issue(database_url, who)
+    assert logged.seal_now(database_url, who).corrections == []
+    plant.fill_pv(database_url, minutes=15)
+    report = logged.seal_now(database_url, who)
+    assert report.again
+    (told,) = report.corrections
+    assert told.startswith(f"readings of {name} changed: {name[:-1]}2 is the draft")
+    assert logged.seal_now(database_url, who, recheck=True).corrections == []
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        states = {one.id: one.state for one in statements.all_of(conn)}
+        (drafted,) = statements.events(conn, f"{name[:-1]}2")
+    assert states == {name: "issued", f"{name[:-1]}2": "draft"}
+    assert (drafted.actor, drafted.reason[:8]) == ("tonne log seal", "evidence")

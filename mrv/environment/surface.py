@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from mrv import indicators, limits
 from mrv.environment.kinds import MEANS, SURFACE, Row
 from mrv.environment.parts import amount, known, mean, number, verdict
-from mrv.errors import IndicatorError
+from mrv.errors import IndicatorError, MethodologyError
+from mrv.rounding import exact_text
 
 if TYPE_CHECKING:
     from ingest.model import Device
@@ -48,8 +49,9 @@ def _index(found: dict[str, float], day: Day) -> Row:
     measured = {x: number(v) if x == "temperature_c" else amount(v) for x, v in found.items()}
     try:
         said = indicators.evaluate(indicators.find(_INDEX), measured, _INDEX)
-    except IndicatorError as error:
+    except (IndicatorError, MethodologyError) as error:
+        # a probe in the sun, or a station that measures too little, stops nothing
         return Row(_INDEX, day.begin_us, None, None, "not judged", {"reason": str(error)})
     grade = limits.load("vn_wqi").band(said["wqi"]).name
-    groups = {key: str(value) for key, value in said.items() if key != "wqi"}
+    groups = {key: exact_text(value) for key, value in said.items() if key != "wqi"}
     return Row(_INDEX, day.begin_us, float(said["wqi"]), None, grade, groups)

@@ -1,14 +1,17 @@
 """What a project gains counts only while what it costs is metered; a year is held to its limits."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
-from ingest.model import INTERVAL_US, IntervalRows
+from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
 from mrv.account import account
 from mrv.bindings import compile_bindings, costed
+from mrv.by_year import parts_of_years
 from mrv.methodologies import find
+from mrv.model import GAINING
 from mrv.period import close
 from mrv.project import ProjectDevice
 from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, full
@@ -66,6 +69,19 @@ def test_without_any_charger_nothing_is_gained():
     assert _closed(bare).credit_t == 0
     unknown = _bus(ProjectDevice("bus-1", "vehicle"), ProjectDevice("no-such", "charging"))
     assert costed(unknown, find("ams-iii-c"), FLEET) == (first, last)
+
+
+def test_a_base_load_counts_from_the_first_day_of_its_meter():
+    """A building would be credited for the months before anybody measured it."""
+    method, begin = find("ams-ii-e"), FROM + HALF_US
+    fleet = Fleet([Device("m-1", "s", "energy_meter", installed_us=FROM)])
+    building = _bus(ProjectDevice("m-1", "power", from_us=begin))
+    (part,) = parts_of_years(building, method, fleet, [(2026, FROM, FROM + DAY_US)]).values()
+    assert part.value == Fraction(1, 365)
+    assert part.params == {GAINING: Fraction(1, 730)}
+    (earlier,) = parts_of_years(building, method, fleet, [(2026, FROM, begin)]).values()
+    assert earlier.params == {GAINING: 0}
+    assert parts_of_years(BUS, find("ams-iii-c"), FLEET, [(2026, FROM, begin)]) == {}
 
 
 def test_a_year_that_no_project_has_is_named():

@@ -261,6 +261,42 @@ def test_a_plants_load_is_concentration_times_flow():
     assert set(of_day(PLANT, values)) == {"cod_24h_mg_l"}
 
 
+CANAL = Device("canal", "s", "water_station", timezone=HANOI)
+WORKED = {"ph_1h": 7.2, "temperature_1h_c": 28.0, "do_1h_mg_l": 4.1, "bod5_1h_mg_l": 9.0,
+          "cod_1h_mg_l": 18.0, "nh4_n_1h_mg_l": 0.75, "po4_p_1h_mg_l": 0.15,
+          "coliform_1h_mpn_100ml": 6200.0}  # fmt: skip
+
+
+def _canal(**changed):
+    means = {k: v for k, v in {**WORKED, **changed}.items() if v is not None}
+    return of_day(CANAL, known(**{kind: [value] * 24 for kind, value in means.items()}))
+
+
+def test_a_day_of_a_canal_is_the_worked_example():
+    """The canal's restoration would be judged by another index than the Decision's."""
+    row = _canal()["vn-wqi"]
+    assert (row.value, row.grade) == (63.0, "Trung binh")
+    assert row.detail == {"group_iv": "62.9503", "group_v": "63"}
+    assert of_day(CANAL, {}) == {}
+    # 17 of 24 hours
+    assert "vn-wqi" not in of_day(CANAL, known(ph_1h=[7.2] * 17))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"temperature_1h_c": 50.0}, "temperature_c = 50 must not be more than 45"),
+        ({"do_1h_mg_l": 35.0}, "do_mg_l = 35 must not be more than 30"),
+        ({"bod5_1h_mg_l": None, "cod_1h_mg_l": None, "po4_p_1h_mg_l": None}, "group IV has 2"),
+    ],
+)
+def test_a_probe_that_lies_in_the_sun_stops_nothing(changed, reason):
+    """One station's nonsense would hold up every other station's hours and days."""
+    row = _canal(**changed)["vn-wqi"]
+    assert (row.value, row.grade) == (None, "not judged")
+    assert reason in row.detail["reason"]
+
+
 OLD = {"standard": "qcvn-40-2011", "column": "B", "kq": 0.9, "kf": 1}
 TABLE = """
 id = "qcvn-40-2025"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from services.api.oidc import Tokens
 
 _FORBIDDEN, _DEFECT = 403, 500
+_V1 = "/v1"  # a route within a router may know its path without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ def _asked(*roles: str) -> Callable[[Request], Awaitable[Asked]]:
     """Return a dependency that lets these roles in, before anything else is looked at."""
 
     async def asked(request: Request) -> Asked:
+        _refuse_unknown(request)
         if "authorization" not in request.headers:
             who = PUBLIC
         else:
@@ -143,6 +145,20 @@ def _asked(*roles: str) -> Callable[[Request], Awaitable[Asked]]:
         return ask
 
     return asked
+
+
+def _refuse_unknown(request: Request) -> None:
+    """Refuse a query parameter that the route does not have: a misspelt one would be ignored."""
+    if not request.url.query or not request.url.path.startswith(f"{_V1}/"):
+        return
+    path = getattr(request.scope.get("route"), "path", "").removeprefix(_V1)
+    ways = request.app.openapi()["paths"].get(_V1 + path, {})
+    way = ways.get(request.method.lower(), {})
+    known = [one["name"] for one in way.get("parameters", ()) if one["in"] == "query"]
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        there = f"there are: {', '.join(known)}" if known else "it takes none"
+        raise ProblemError(422, f"query {unknown[0][:60]!r} is no parameter here; {there}")
 
 
 def _authenticated(request: Request) -> Principal:

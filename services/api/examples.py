@@ -13,7 +13,9 @@ _PROPERTIES: dict[str, Any] = {
     "at": "2026-02-05T03:00:00Z", "baseline_ug": 4_112_550_000, "basis": "Annex I, list 2, I.3",
     "body": '{"event":"issued","statement":"TN-nck-pv-20260101-20260201-1"}',
     "by": "Nam Cau Kien", "certificate": "VMI-123", "condition": "already registered under the JCM",
-    "content_type": "application/json", "count": 1, "created": "2026-01-01T00:00:00Z",
+    "content_type": "application/json", "coordinates": [106.66, 20.85], "day": "2026-03-02",
+    "note": "roots at 14 m", "properties": {"kind": "pipe", "diameter_mm": 600}, "count": 1,
+    "created": "2026-01-01T00:00:00Z",
     "created_by": "admin", "credit_t": 10, "crediting_from": "2026-01-01",
     "crediting_to": "2036-01-01",
     "detail": "time 2031-01-01T00:00:00Z is more than 5 minutes ahead",
@@ -48,6 +50,9 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
     "Letter": {"reason": "time_ahead"},
     "MadeKey": {"id": "4m2k9x0qpz1c", "name": "Third-party entity"},
     "Problem": {"status": 404, "detail": "there is no project 'x' that you may see"},
+    "Sewer": {"id": "P-0417"},
+    "SewerFeature": {"id": "P-0417"},
+    "SewerEvent": {"kind": "cctv", "condition": 3},
     "Statement": {"project": "nck-pv"},
     "StatementDetail": {
         "document": {"type": ["VerifiableCredential", "EmissionReductionStatement"]},
@@ -56,6 +61,8 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
     "Transferable": {"condition": None},
 }
 _PARAMETERS = {
+    "after": "Id of the last item of the page before: its `next`.",
+    "asset": "Id of an asset of the sewerage registry.",
     "cursor": "Where the page before ended: its `next`.",
     "device": "Id of a device in the registry.",
     "from": "Local date of the site, or RFC 3339; the first moment.",

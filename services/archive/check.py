@@ -52,6 +52,23 @@ class Wanted(NamedTuple):
         inside = part.day.from_us < self.to_us and part.day.to_us > self.from_us
         return inside and (not self.devices or not self.devices.isdisjoint(part.leaves))
 
+    def of(self, found: Sequence[Part]) -> list[Part]:
+        """
+        Parts of which anything is wanted.
+
+        Raises
+        ------
+        InputError
+            If a device is named that no part holds.
+        """
+        strange = self.devices.difference(*(part.leaves for part in found))
+        if strange:
+            raise InputError(
+                f"device {min(strange)!r} has nothing in the archive;"
+                " `tonne archive list` shows what is there"
+            )
+        return [part for part in found if self.takes(part)]
+
 
 @dataclass
 class Report:
@@ -108,10 +125,9 @@ def check(
         return report
     found = archived.every(conn)
     sealed = _Sealed(conn)
-    for part in found:
-        if wanted.takes(part):
-            step(part.path)
-            _part(archive, part, wanted, sealed, report)
+    for part in wanted.of(found):
+        step(part.path)
+        _part(archive, part, wanted, sealed, report)
     if wanted.everything:
         _sealed_days(conn, found, report)
         _strangers(archive.place, found, report)

@@ -72,7 +72,7 @@ def find_or_make(conn: Connection[TupleRow], url: str | None) -> Archive:
     if url is None:
         raise InputError(
             "no place for the archive; set TONNE_ARCHIVE_URL to a folder or an s3:// URL, or give"
-            " --to"
+            " --url"
         )
     place = archived.opened(url)
     place.make()

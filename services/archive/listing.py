@@ -28,9 +28,8 @@ class Month(NamedTuple):
 def months(conn: Connection[TupleRow], wanted: Wanted) -> list[Month]:
     """Sum up by month and class."""
     by: dict[tuple[str, str], list[Any]] = {}
-    for part in archived.every(conn):
-        if wanted.takes(part):
-            by.setdefault((f"{part.day.day:%Y-%m}", part.class_id), []).append(part)
+    for part in wanted.of(archived.every(conn)):
+        by.setdefault((f"{part.day.day:%Y-%m}", part.class_id), []).append(part)
     return [
         Month(
             *key,
@@ -60,6 +59,5 @@ def files(conn: Connection[TupleRow], wanted: Wanted) -> list[dict[str, Any]]:
             "bytes": part.bytes,
             "sha256": part.sha256,
         }
-        for part in archived.every(conn)
-        if wanted.takes(part)
+        for part in wanted.of(archived.every(conn))
     ]

@@ -60,8 +60,9 @@ def restore(
     out = Restored()
     home.find(conn)
     ids = [device.id for device in registry.load_fleet(conn).devices]
+    parts = archived.newest(wanted.of(archived.every(conn)))
     archived.hold(conn, wanted.from_us, wanted.to_us, days, reason)
-    for part in archived.newest([p for p in archived.every(conn) if wanted.takes(p)]):
+    for part in parts:
         step(part.path)
         out.parts += 1
         out.rows += _put_back(conn, part, wanted, frozenset(ids))

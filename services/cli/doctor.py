@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import psycopg
 
+from services.cli.doctor_archive import storage
 from services.cli.doctor_kafka import topics
 from services.cli.errors import Exit
 from services.cli.finding import Finding
@@ -131,6 +132,7 @@ def _database(url: str | None) -> Iterator[Finding]:
             yield _timescaledb(connection)
             yield _schema(connection)
             yield _clocks(connection)
+            yield from storage(connection)
     except psycopg.Error as error:
         fix = "check TONNE_DATABASE_URL, or run `tonne local up`"
         yield Finding("database", "wrong", str(error).strip(), fix)

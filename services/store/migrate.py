@@ -15,9 +15,9 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import sql
 
 from ingest.errors import InputError
+from services.store import columnstore
 from services.store.pool import connect, shown
 from services.store.prerequisites import make_extensions
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
 LOCK = 0x746F6E6E65  # "tonne"
-COMPRESS_AFTER = "30 days"
 FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 
 
@@ -112,7 +111,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
         pending = [m for m in migrations if m.version not in done]
         for migration in pending:
             _apply(conn, migration)
-        notes = _compress(conn)
+        notes = (columnstore.switch_on(conn),)
     return Report(tuple(_label(m) for m in pending), migrations[-1].version, notes)
 
 
@@ -174,27 +173,3 @@ def _apply(conn: Connection[TupleRow], migration: Migration) -> None:
             f"migration {_label(migration)} failed and was rolled back: {reason}; "
             "migrate as the owner of the database or a superuser"
         ) from error
-
-
-def _compress(conn: Connection[TupleRow]) -> tuple[str, ...]:
-    """Turn on compression of old readings where TimescaleDB's licence has it."""
-    if conn.execute("SHOW timescaledb.license").fetchone() != ("timescale",):
-        return ("TimescaleDB Apache edition: readings are kept uncompressed",)
-    rows = conn.execute(
-        "SELECT hypertable_name FROM timescaledb_information.hypertables "
-        "WHERE hypertable_schema = 'public' AND hypertable_name LIKE 'reading\\_%' "
-        "AND NOT compression_enabled ORDER BY 1"
-    ).fetchall()
-    for (name,) in rows:
-        table = sql.Identifier(name)
-        conn.execute(
-            sql.SQL(
-                "ALTER TABLE {} SET (timescaledb.compress, "
-                "timescaledb.compress_segmentby = 'device_id', "
-                "timescaledb.compress_orderby = 'time')"
-            ).format(table)
-        )
-        conn.execute(
-            "SELECT add_compression_policy(%s::regclass, %s::interval)", [name, COMPRESS_AFTER]
-        )
-    return (f"TimescaleDB Community licence: readings are compressed after {COMPRESS_AFTER}",)

@@ -30,7 +30,7 @@ CLASSES = ("pv_inverter", "ev_charger", "vehicle", "energy_meter", "air_station"
            "noise_station", "wastewater_plant")  # fmt: skip
 # a Thursday: chunks begin on one
 FROM_US = 1_759_968_000_000_000
-EACH, FLEET, YEAR_DAYS = 4, 60, 365
+EACH, FLEET, YEAR_DAYS = 2, 20, 365
 YEAR = "year-000"
 
 

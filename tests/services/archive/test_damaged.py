@@ -133,3 +133,12 @@ def test_two_runs_at_once_are_refused(sealed_url, tmp_path):
         pytest.raises(InputError, match="at work"),
     ):
         shelved.archive(sealed_url, tmp_path / "archive")
+
+
+def test_a_device_that_is_not_there_is_no_success(sealed_url, place):
+    """A misspelt name would be told that its evidence holds."""
+    with (
+        connect(sealed_url, role="tonne_archive", autocommit=True) as conn,
+        pytest.raises(InputError, match="'inv-9' has nothing in the archive"),
+    ):
+        check.check(conn, wanted=check.Wanted(frozenset({"inv-9"})))

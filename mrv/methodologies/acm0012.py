@@ -163,7 +163,8 @@ METHODOLOGY = Methodology(
             "baseline",
             required=False,
             symbol="EG_i,j",
-            source="export register of the generator's meter",
+            source="export less import register of the generator's meter",
+            less="energy_import",
         ),
         "steam": RoleNeeds(
             ("steam_meter",),
@@ -241,6 +242,7 @@ METHODOLOGY = Methodology(
         "f_cap and f_wcm are at most 1.",
         "Heat that was already recovered before the project earns nothing.",
         "Without other evidence the boiler has efficiency 1 and burns natural gas.",
+        "What the generator's own meter imports is taken off its output.",
         "A live project's boiler burns natural gas, the cleanest.",
     ),
 )

@@ -69,7 +69,8 @@ def wind(rose: Rose, *turbines: str) -> tuple[float, float]:
 
 def waste_heat(rose: Rose) -> tuple[float, float]:
     """ACM0012: E6 and E6c."""
-    power = rose("tn-turbine", "energy_export_kwh") / 1000 * GRID
+    made = kwh(rose, "tn-turbine", channel="energy_export_kwh") - kwh(rose, "tn-turbine")
+    power = made / 1000 * GRID
     heat_tj = rose("tn-steam", "steam_total_t") * (2776 - 420) / 1e6
     burnt = rose("tn-fuel", "fuel_total_l") * DIESEL_T_PER_L
     drawn = kwh(rose, "tn-grid") / 1000 * GRID * (1 + LOSSES)

@@ -88,7 +88,7 @@ def close(
     MethodologyError, FactorError
         As the methodology's parameters and factors give rise to.
     """
-    _check_edges(project, from_us, to_us)
+    check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
     methodology = find(project.methodology, project.version)
@@ -143,7 +143,8 @@ def close(
     )
 
 
-def _check_edges(project: Project, from_us: int, to_us: int) -> None:
+def check_edges(project: Project, from_us: int, to_us: int) -> None:
+    """Refuse a period off the grid, empty, or outside of the crediting period; PeriodError."""
     for name, edge in (("from", from_us), ("to", to_us)):
         if edge % INTERVAL_US:
             raise PeriodError(

@@ -11,10 +11,11 @@ from psycopg.pq import TransactionStatus
 
 from mrv import canonical
 from mrv.calendar import days, local_date
+from mrv.period import check_edges
 from mrv.statement.body import Label, compose
 from mrv.statement.life import check_step
 from services.issuer.collect import collect, correcting
-from services.store import archived, statements
+from services.store import archived, registry, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +90,7 @@ def close_period(
     PeriodError, RegistryError, MethodologyError, FactorError
         As `collect` and `mrv.period.close` raise.
     """
+    check_edges(registry.load_project(conn, project), from_us, to_us)
     # before the snapshot, so that it sees what the one before us wrote
     with statements.closing(conn, project), snapshot(conn):
         last = statements.latest(conn, project, from_us, to_us)

@@ -15,6 +15,7 @@ from tests.bench import (
     accounting,
     api,
     archiving,
+    closing,
     codecs,
     console,
     drain,
@@ -42,6 +43,7 @@ PARTS = {
     "api": api.measure,
     "console": console.measure,
     "archiving": archiving.measure,
+    "closing": closing.measure,
     "stages": stages.measure,
     "sewers": sewers.measure,
 }

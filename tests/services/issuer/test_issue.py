@@ -4,12 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
+from psycopg import errors
 
+from ingest.model import INTERVAL_US
 from mrv.errors import StatementStateError
 from mrv.statement.credentials import Finding
 from services.issuer import keys, life
 from services.issuer.close import close_period
-from services.store import enrolled
+from services.store import enrolled, statements
 from services.store.pool import connect
 from tests.services.issuer import plant
 
@@ -37,7 +39,8 @@ def signers(database_url, tmp_path):
 def _verified(url, signers, begin, end):
     operator, verifier, _ = signers
     with _connect(url) as conn:
-        name = close_period(conn, "pv", plant.us(begin), plant.us(end), "test").statement
+        span = (at if isinstance(at, int) else plant.us(at) for at in (begin, end))
+        name = close_period(conn, "pv", *span, "test").statement
         life.submit(conn, name, operator)
         life.verify(conn, name, verifier, FINDING)
     return name
@@ -51,19 +54,55 @@ def _issue(url, signer, name):
             return str(error)
 
 
-def test_overlapping_periods_have_one_winner(database_url, signers):
+CLOSERS = 16
+
+
+@pytest.fixture
+def overlapping(database_url, signers):
+    """Verify statements of as many periods as there are closers, of which each pair overlaps."""
+    hour = 4 * INTERVAL_US
+    begin = plant.us("2026-03-02T06:00:00+07:00")
+    return [
+        _verified(
+            database_url, signers, begin + k * INTERVAL_US, begin + 6 * hour + k * INTERVAL_US
+        )
+        for k in range(CLOSERS)
+    ]
+
+
+def test_overlapping_periods_have_one_winner(database_url, signers, overlapping):
     """The same tonnes would be sold twice."""
-    spans = [
-        ("2026-03-01", "2026-03-04"), ("2026-03-02", "2026-03-05"), ("2026-03-03", "2026-03-06"),
-        ("2026-03-01", "2026-03-05"), ("2026-03-02", "2026-03-04"), ("2026-03-03", "2026-03-04"),
-    ]  # fmt: skip
-    names = [_verified(database_url, signers, *span) for span in spans]
-    with ThreadPoolExecutor(len(names)) as pool:
-        found = list(pool.map(lambda name: _issue(database_url, signers[2], name), names))
+    with ThreadPoolExecutor(CLOSERS) as pool:
+        found = list(pool.map(lambda name: _issue(database_url, signers[2], name), overlapping))
     assert [r for r in found if isinstance(r, int)] == [0]
     refused = [r for r in found if isinstance(r, str)]
-    assert len(refused) == 5
+    assert len(refused) == CLOSERS - 1
     assert all("overlaps" in r for r in refused)
+    with _connect(database_url) as conn:
+        states = sorted(one.state for one in statements.all_of(conn))
+    assert states == ["issued"] + ["verified"] * (CLOSERS - 1)
+
+
+def test_the_database_itself_lets_one_claim_through(database_url, overlapping):
+    """Two processes that each looked first and saw nothing would both claim the period."""
+
+    def claim(name):
+        for _ in range(20):
+            try:
+                with _connect(database_url) as conn, conn.transaction():
+                    statements.claim(conn, statements.find(conn, name))
+            except errors.ExclusionViolation:
+                return False
+            except errors.DeadlockDetected:
+                continue
+            return True
+        raise AssertionError("deadlocked again and again")
+
+    with ThreadPoolExecutor(CLOSERS) as pool:
+        for _ in range(5):
+            assert sum(pool.map(claim, overlapping)) == 1
+            with _connect(database_url) as conn:
+                assert conn.execute("DELETE FROM claim").rowcount == 1
 
 
 def test_neighbouring_periods_are_all_issued_and_the_log_is_dense(database_url, signers):
@@ -96,5 +135,5 @@ def test_closing_at_once_gives_one_draft(database_url, signers):
             span = plant.us("2026-03-01"), plant.us("2026-03-02")
             return close_period(conn, "pv", *span, "test").statement
 
-    with ThreadPoolExecutor(4) as pool:
-        assert len(set(pool.map(close, range(4)))) == 1
+    with ThreadPoolExecutor(CLOSERS) as pool:
+        assert len(set(pool.map(close, range(CLOSERS)))) == 1

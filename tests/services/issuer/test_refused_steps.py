@@ -1,0 +1,145 @@
+"""Steps that must not be taken: a clear refusal, and nothing in the database has changed."""
+
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from ingest.errors import InputError
+from mrv.errors import EnrolmentError, PeriodError
+from mrv.keys import SigningKey
+from mrv.statement.credentials import Finding
+from mrv.verify import verify
+from services.cli.main import main
+from services.issuer import keys, life
+from services.issuer.close import close_period
+from services.issuer.pack import export, read_pack
+from services.store import enrolled
+from services.store.pool import connect
+from tests.services.issuer import logged, plant
+
+pytestmark = pytest.mark.integration
+FINDING = Finding("unqualified", "reasonable", "5")
+COUNTED = ("monitoring_period", "statement", "statement_event", "claim", "log_entry",
+           "statement_evidence", "enrolled_key", "statement_sampling", "finding_event")  # fmt: skip
+
+
+@pytest.fixture
+def drafted(database_url, tmp_path):
+    """Draft a day of the plant; return the database, the signers and the name."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, minutes=15)
+    who = logged.signers(database_url, tmp_path)
+    return database_url, who, _close(database_url, "2026-03-02", "2026-03-03")
+
+
+def _close(url, begin, end):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return close_period(conn, "pv", plant.us(begin), plant.us(end), "test").statement
+
+
+def _rows(url):
+    with connect(url) as conn:
+        return {n: conn.execute(f"SELECT count(*) FROM {n}").fetchone()[0] for n in COUNTED}
+
+
+def _refused(url, error, step, *given, **more):
+    before = _rows(url)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn, pytest.raises(error) as told:
+        step(conn, *given, **more)
+    assert _rows(url) == before
+    return str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "word"),
+    [
+        ("2025-12-01", "2026-01-01", "leaves the crediting period"),
+        ("2035-12-31", "2036-01-02", "leaves the crediting period"),
+        ("2026-03-03", "2026-03-02", "is empty"),
+        ("2026-03-02T00:07:00+07:00", "2026-03-03", "quarter of an hour"),
+    ],
+)
+def test_periods_that_cannot_be(drafted, begin, end, word):
+    """Energy of before the project, or of half a quarter hour, would be claimed."""
+    url, _, _ = drafted
+    span = plant.us(begin), plant.us(end)
+    assert word in _refused(url, PeriodError, close_period, "pv", *span, "test")
+
+
+def test_time_before_a_device_was_installed_earns_nothing(database_url, tmp_path):
+    """A meter's life before the project would be claimed with it."""
+    text = plant.REGISTRY.replace("installed: 2026-01-01", "installed: 2026-03-02", 1)
+    plant.register(database_url, tmp_path, text)
+    plant.fill_pv(database_url, minutes=15)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        span = plant.us("2026-03-01"), plant.us("2026-03-03")
+        first, second = close_period(conn, "pv", *span, "test").result.devices
+    assert (first.coverage.installed_share, second.coverage.installed_share) == (
+        "0.500000", "1.000000",
+    )  # fmt: skip
+    assert first.outside_service > 0
+
+
+def test_unknown_and_ended_keys_sign_nothing(drafted, tmp_path):
+    """Whoever makes a key, or finds an old one, could sign in the operator's name."""
+    url, who, name = drafted
+    stranger = life.Signer(*_made(tmp_path, "stranger", "operator"))
+    assert "not enrolled" in _refused(url, EnrolmentError, life.submit, name, stranger)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        enrolled.enroll(conn, stranger.holder)
+        conn.execute("UPDATE enrolled_key SET valid_until = now() WHERE name = 'stranger'")
+    assert "stranger" in _refused(url, EnrolmentError, life.submit, name, stranger)
+    assert "operator" in _refused(url, EnrolmentError, life.submit, name, who["verifier"])
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        life.submit(conn, name, who["operator"])
+
+
+def _made(home, name, role):
+    keys.create(home, name, role)
+    return keys.load(home, name)
+
+
+def test_whoever_prepared_does_not_verify(drafted, tmp_path):
+    """One person would be both hands, by a second key in the same name."""
+    url, who, name = drafted
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        life.submit(conn, name, who["operator"])
+    assert _refused(url, EnrolmentError, life.verify, name, who["operator"], FINDING)
+    key = SigningKey.generate()
+    same = life.Signer(key, who["operator"].holder)
+    assert _refused(url, InputError, life.verify, name, same, FINDING)
+
+
+@pytest.mark.parametrize("name", ["../../outside.json", "readings/../../outside.json", "/etc/x"])
+def test_names_that_lead_out_of_a_pack(drafted, tmp_path, name):
+    """A pack could make the reader look at files of its own choosing."""
+    url, _, statement = drafted
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        folder = export(conn, statement, tmp_path / "pack")
+    manifest = folder / "manifest.json"
+    text = manifest.read_text("utf-8")
+    manifest.write_text(text.replace('"plan.json"', f'"{name}"'), "utf-8")
+    failure = verify(read_pack(folder)).failure
+    assert failure.name == "form"
+    assert name in failure.detail
+    shutil.rmtree(folder)
+
+
+def test_a_status_list_that_cannot_be_had(drafted, tmp_path):
+    """A reader would take silence for good news."""
+    url, who, name = drafted
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        life.submit(conn, name, who["operator"])
+        folder = export(conn, name, tmp_path / "pack")
+    run = CliRunner().invoke
+    absent = run(main, ["verify", str(folder), "--status", str(tmp_path / "none.json")])
+    assert absent.exit_code == 2
+    assert "none.json" in absent.output
+    without = run(main, ["verify", str(folder)])
+    assert without.exit_code == 0
+    assert "get the newest from the operator" in without.output
+    (tmp_path / "cut.json").write_text('{"type": ', "utf-8")
+    cut = run(main, ["verify", str(folder), "--status", str(tmp_path / "cut.json")])
+    assert cut.exit_code == 1
+    assert "status" in cut.output.split("FAILED at step 6")[1]

@@ -27,6 +27,7 @@ COMMANDS = {
     "migrate": Entry("services.cli.migrate:migrate", "Bring the database schema up to date."),
     "registry": Entry("services.cli.registry:registry", "Sites, devices and projects."),
     "sewer": Entry("services.cli.sewer:sewer", "Sewers: pipes, manholes, their history."),
+    "devices": Entry("services.cli.devices:devices", "Who is heard, who knocks, what arrives."),
     "broker": Entry("services.cli.broker:broker", "A broker that knows who is who."),
     "plan": Entry("services.cli.plan:plan", "A project's monitoring plan and its diagram."),
     "invoice": Entry("services.cli.invoice:invoice", "Documents that meters are held against."),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from services.registry.located import Value
 
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+# 100.000 is a hundred here and a hundred thousand there
+GROUPED = re.compile(r"^\d{1,3}([.,]\d{3})+$")
 MAX_WHOLE = 2**62
 MAX_TEXT = 1_000
 
@@ -92,6 +94,10 @@ class Row:
 
     def whole(self, key: str, low: int, high: int = MAX_WHOLE) -> int | None:
         """Return a whole number within inclusive bounds, or None where the key is absent."""
+        text = self.table.cells.get(key, "")
+        if isinstance(text, str) and GROUPED.match(text):
+            self.problem(key, f"{str(text)!r} can mean two numbers; write it without separators")
+            return None
         found = self.number(key, low, high)
         if found is None or isinstance(found, int):
             return found

@@ -10,6 +10,7 @@ from services.registry import parse
 from services.registry.entries import Entry, Key, Registry
 from services.registry.fields import Row
 from services.registry.located import Table, read_csv, read_yaml
+from services.registry.spreadsheets import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -96,7 +97,8 @@ def read_document(path: Path, csv_section: str) -> Value:
     name = str(path)
     text = _text(path)
     if path.suffix.lower() == ".csv":
-        return Table(1, {csv_section: list(read_csv(text, name))}, {})
+        known = parse.DEVICE_KEYS if csv_section == "devices" else None
+        return Table(1, {csv_section: list(read_csv(text, name, known))}, {})
     if path.suffix.lower() in (".yaml", ".yml"):
         return read_yaml(text, name)
     raise RegistryError(f"{name}: name it .yaml, .yml or .csv, so that its format is known")
@@ -106,9 +108,7 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RegistryError(f"{path} is larger than {MAX_BYTES >> 20} MiB; split it")
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RegistryError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+        return decoded(path.read_bytes(), str(path))
     except OSError as error:
         raise RegistryError(f"{path} cannot be read: {error.strerror}; check its name") from None
 

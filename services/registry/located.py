@@ -8,7 +8,6 @@ reads a key says what it should be.
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,9 +17,10 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ingest.errors import RegistryError
+from services.registry import spreadsheets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
 NUMBER = re.compile(r"^[-+]?\d[\d_]{0,30}(\.\d{1,30})?([eE][-+]?\d{1,2})?$")
 NULLS = ("", "~", "null", "Null", "NULL")
@@ -66,29 +66,21 @@ def read_yaml(text: str, name: str, line: int = 1) -> Value:
     return Table(line, {}, {}) if node is None else _value(node, name, line, 0)
 
 
-def read_csv(text: str, name: str) -> list[Table]:
+def read_csv(text: str, name: str, known: Sequence[str] | None) -> list[Table]:
     """
-    Read a CSV table; an empty cell is an absent key.
+    Read a CSV table whose columns are `known` keys, or any; an empty cell is an absent key.
 
     Raises
     ------
     RegistryError
-        With file and line, where a row has more cells than the header.
+        With file and line, where the table or a column cannot be read.
     """
-    rows = csv.DictReader(text.splitlines(), strict=True)
-    try:
-        return list(_tables(rows, name))
-    except csv.Error as error:
-        raise RegistryError(f"{name}:{rows.line_num}: this is no CSV: {error}; mend it") from None
+    return [_table(cells, name, line) for line, cells in spreadsheets.rows(text, name, known)]
 
 
-def _tables(rows: csv.DictReader[str], name: str) -> Iterator[Table]:
-    for row in rows:
-        line = rows.line_num
-        if None in row:
-            raise RegistryError(f"{name}:{line}: more cells than the header names; quote commas")
-        cells = {k: _cell(k, v, name, line) for k, v in row.items() if v and v.strip()}
-        yield Table(line, cells, dict.fromkeys(cells, line))
+def _table(row: dict[str, str], name: str, line: int) -> Table:
+    cells = {k: _cell(k, v, name, line) for k, v in row.items() if v.strip()}
+    return Table(line, cells, dict.fromkeys(cells, line))
 
 
 def _cell(key: str, text: str, name: str, line: int) -> Value:

@@ -38,6 +38,10 @@ MAX_RATED_W = 10**12
 MAX_EXPECTED = 10**15
 MAX_CADENCE_S = 31 * 86_400
 YEARS = 1990, 2200
+DEVICE_KEYS = (
+    "id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed", "serial",
+    "attributes", "calibrations", "replacements", "quality", "check_of", "check_percent",
+)  # fmt: skip
 # read, transcribed, second-hand, back-solved, from memory
 CERTAINTIES = ("R", "T", "r", "B", "M")
 
@@ -57,9 +61,7 @@ def site(row: Row) -> Site:
 
 def device(row: Row) -> Device:
     """Read a device with its certificates and meter swaps."""
-    row.only("id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed",
-             "serial", "attributes", "calibrations", "replacements", "quality", "check_of",
-             "check_percent")  # fmt: skip
+    row.only(*DEVICE_KEYS)
     class_id = row.text("class")
     rated = row.whole("rated_power_w", 1, MAX_RATED_W)
     return Device(

@@ -1,0 +1,79 @@
+"""What arrives of one device, as a technician watches it: readings, flags, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ingest import classes
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Device
+
+_LAST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A stored reading: values by channel in the class's units, and flags by channel."""
+
+    time: datetime
+    values: dict[str, Any]
+    flags: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that was refused."""
+
+    id: int
+    received: datetime
+    reason: str
+    detail: str
+
+
+def newest(conn: Connection[TupleRow], device: Device) -> list[Arrival]:
+    """Return the newest readings, oldest first."""
+    names = list(classes.load()[device.class_id].channels)
+    rows = conn.execute(
+        f"SELECT time, {', '.join(names)}, flags FROM reading_{device.class_id}"
+        " WHERE device_id = %s ORDER BY time DESC LIMIT %s",
+        [device.id, _LAST],
+    ).fetchall()[::-1]
+    if not rows:
+        return []
+    judged = conn.execute(
+        "SELECT time, channel, test FROM quality_flag WHERE device_id = %s AND time >= %s",
+        [device.id, rows[0][0]],
+    ).fetchall()
+    found = []
+    for time, *values, flags in rows:
+        told: dict[str, list[str]] = {name: [str(word)] for name, word in (flags or {}).items()}
+        for at, channel, test in judged:
+            if at == time:
+                told.setdefault(channel, []).append(test)
+        held = {n: v for n, v in zip(names, values, strict=True) if v is not None}
+        found.append(Arrival(time, held, told))
+    return found
+
+
+def last_letter(conn: Connection[TupleRow]) -> int:
+    """Return the number of the newest dead letter."""
+    row = conn.execute("SELECT coalesce(max(id), 0) FROM dead_letter").fetchone()
+    return int(row[0]) if row else 0
+
+
+def refusals(conn: Connection[TupleRow], device: str, after: int) -> list[Refusal]:
+    """Return refusals of a device after one, also those of topics that only name it."""
+    rows = conn.execute(
+        "SELECT id, received, reason, detail FROM dead_letter WHERE id > %s"
+        " AND (device_id = %s OR principal = %s OR %s = ANY(string_to_array(topic, '/')))"
+        " ORDER BY id LIMIT %s",
+        [after, device, device, device, _LAST],
+    )
+    return [Refusal(*row) for row in rows.fetchall()]

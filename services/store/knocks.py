@@ -1,0 +1,74 @@
+"""Unknown devices that knocked: what was refused for not being in the registry, by who and whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest.mqtt.topics import device_of
+from services.store.registry import load_fleet
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_NEWEST = 200_000  # letters looked through: a flood must not make the list a scan of all
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """
+    A device that the registry does not hold, and the principal that spoke for it.
+
+    `example` is the number of its newest dead letter; `refused` says why it is not
+    wanted, where somebody decided so.
+    """
+
+    device: str
+    principal: str
+    topic: str
+    messages: int
+    first: datetime
+    last: datetime
+    example: int
+    refused: str | None
+
+
+def knocks(conn: Connection[TupleRow], *, refused: bool = False) -> list[Knock]:
+    """Return who knocked and is not registered since, the newest first."""
+    fleet = load_fleet(conn)
+    decided = {
+        (principal, device): reason
+        for principal, device, reason in conn.execute(
+            "SELECT principal, device, reason FROM knock_refused"
+        )
+    }
+    rows = conn.execute(
+        "SELECT principal, topic, count(*), min(received), max(received), max(id) FROM ("
+        " SELECT principal, topic, received, id FROM dead_letter WHERE reason = 'unknown_device'"
+        " ORDER BY id DESC LIMIT %s) newest GROUP BY principal, topic ORDER BY max(id) DESC",
+        [_NEWEST],
+    ).fetchall()
+    found = []
+    for principal, topic, count, first, last, example in rows:
+        device = device_of(topic, fleet)
+        if device is None or device in fleet.by_id:
+            continue
+        why = decided.get((principal, device))
+        if (why is not None) == refused:
+            found.append(Knock(device, principal, topic, count, first, last, example, why))
+    return found
+
+
+def refuse(
+    conn: Connection[TupleRow], principal: str, device: str, author: str, reason: str
+) -> None:
+    """Note that a device is not wanted; it is listed no more."""
+    conn.execute(
+        "INSERT INTO knock_refused (principal, device, author, reason) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (principal, device) DO UPDATE SET refused = now(),"
+        " author = excluded.author, reason = excluded.reason",
+        [principal, device, author, reason],
+    )

@@ -1,0 +1,118 @@
+"""From a device that nobody knows to one whose readings a technician sees come in."""
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import paho.mqtt.client as mqtt
+import pytest
+
+pytestmark = pytest.mark.integration
+SITE = {"id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6, "timezone": "UTC"}
+SINCE = "2025-01-01T00:00:00Z"
+ROW = {"site": "s", "class": "pv_inverter", "profile": "generic", "installed": SINCE}
+
+
+@pytest.fixture
+def client(pipeline):
+    """An MQTT client of the open broker."""
+    found = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    found.connect("127.0.0.1", pipeline.stack.mosquitto.port)
+    found.loop_start()
+    yield found
+    found.disconnect()
+    found.loop_stop()
+
+
+def _send(client, topic, **values):
+    body = {"ts": time.time_ns() // 1_000_000, "values": values}
+    client.publish(topic, json.dumps(body), qos=1).wait_for_publish(10)
+
+
+def _told(pipeline, *names):
+    """Return the list of knocks, if these names are all in it."""
+    told = pipeline.tonne("devices", "knocks")
+    return told if all(name in told for name in names) else ""
+
+
+def _until(happened, patience_s=60):
+    end = time.monotonic() + patience_s
+    while not (found := happened()):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    return found
+
+
+@contextmanager
+def _watching(pipeline, device, seconds):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.cli", "devices", "watch", device, "--for", str(seconds),
+         "--json"],
+        env=pipeline.environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+def test_a_stranger_knocks_is_accepted_and_watched(pipeline, client, tmp_path):
+    """A technician would read through dead letters to find the inverter that was just wired."""
+    pipeline.register({"sites": [SITE], "devices": [{"id": "gw", **ROW}]})
+    log = tmp_path / "run.log"
+    with pipeline.running(log):
+        pipeline.receiving_since(log)
+        _send(client, "tonne/v1/gw/new-1/telemetry", energy_export_kwh=1.0)
+        _send(client, "tonne/v1/gw/new-2/telemetry", energy_export_kwh=1.0)
+        told = _until(lambda: _told(pipeline, "new-1", "new-2"))
+        assert "by gw" in told
+        assert "energy_export_kwh=1.0" in told
+        pipeline.tonne("devices", "refuse", "new-2", "--reason", "bench unit")
+        assert "bench unit" in pipeline.tonne("devices", "knocks", "--refused")
+        done = pipeline.tonne(
+            "devices", "accept", "new-1", "--site", "s", "--class", "pv_inverter", "--installed",
+            SINCE, "--rated-power-w", "5000",
+        )  # fmt: skip
+        assert "created   device    new-1" in done
+        assert not _told(pipeline, "new-1") + _told(pipeline, "new-2")
+        pipeline.tonne("deadletter", "replay", "--reason", "unknown_device")
+        rows = _until(lambda: [r for r in json.loads(pipeline.tonne("devices", "list", "--json"))
+                               if r["device"] == "new-1" and r["last_reading"]])  # fmt: skip
+        assert (rows[0]["gateway"], rows[0]["state"]) == ("gw", "online")
+        with _watching(pipeline, "new-1", 60) as watched:
+            time.sleep(2.5)
+            _send(
+                client, "tonne/v1/gw/new-1/telemetry", energy_export_kwh=1.25, active_power_kw=900
+            )
+            first = json.loads(watched.stdout.readline())
+            assert first["values"]["energy_export_wh"] == 1_250
+            assert first["units"]["energy_export_wh"] == "Wh"
+            assert "active_power_w" in first["flags"]
+            assert "irradiance_w_m2" in first["missing"]
+            client.publish("tonne/v1/gw/new-1/telemetry", b"{", qos=1).wait_for_publish(10)
+            lines = (json.loads(line) for line in watched.stdout)
+            refused = next(one for one in lines if one.get("refused") == "malformed_json")
+            assert refused["detail"]
+
+
+def test_accepting_badly_changes_nothing(pipeline, client, tmp_path):
+    """A slip in the command would leave a device that counts for nothing."""
+    pipeline.register({"sites": [SITE], "devices": [{"id": "gw", **ROW}]})
+    log = tmp_path / "run.log"
+    with pipeline.running(log):
+        pipeline.receiving_since(log)
+        _send(client, "tonne/v1/gw/new-3/telemetry", energy_export_kwh=1.0)
+        _until(lambda: "new-3" in pipeline.tonne("devices", "knocks"))
+    for site, kind, since in (
+        ("nowhere", "pv_inverter", SINCE), ("s", "toaster", SINCE), ("s", "pv_inverter", "today")
+    ):  # fmt: skip
+        words = ("--site", site, "--class", kind, "--installed", since)
+        with pytest.raises(RuntimeError):
+            pipeline.tonne("devices", "accept", "new-3", *words)
+    with pytest.raises(RuntimeError, match="did not knock"):
+        pipeline.tonne("devices", "refuse", "nobody", "--reason", "x")
+    assert "new-3" in pipeline.tonne("devices", "knocks")

@@ -11,9 +11,13 @@ from __future__ import annotations
 
 import json
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import islice
+from statistics import median
 
 import numpy as np
 import psycopg
@@ -32,6 +36,9 @@ CLASSES = ("pv_inverter", "ev_charger", "vehicle", "energy_meter", "air_station"
 FROM_US = 1_759_968_000_000_000
 EACH, FLEET, YEAR_DAYS = 2, 20, 365
 YEAR = "year-000"
+# five times real time of 2,000 devices at ten seconds
+PACE = 1_000
+LIVE, BURST, TURNS = 200, 40_000, 3
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
@@ -39,9 +46,47 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     pipeline.register(registry())
     figures = fill(pipeline)
     pipeline.tonne("log", "seal")
+    figures |= beside(pipeline)
     figures |= archive(pipeline)
     figures |= verify(pipeline)
     return figures
+
+
+def beside(pipeline: Pipeline) -> dict[str, float]:
+    """Messages a second through `tonne run`, alone and while days are archived at `PACE`."""
+    backlog = load.messages(LIVE, 2 * TURNS * BURST // LIVE)
+    publisher = load.Publisher(pipeline.stack.mosquitto.port)
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    log, sent = pipeline.home / "run.log", 0
+    with pipeline.running(log, "--no-seal"):
+        pipeline.receiving_since(log)
+        for turn in range(2 * TURNS):
+            batch = list(islice(backlog, BURST))
+            with archiving(pipeline) if turn % 2 else nullcontext():
+                began, sent = time.time(), sent + len(batch)
+                publisher.send(batch)
+                ended = pipeline.wait_for("tonne_ingest_messages_total", sent)
+            rates[bool(turn % 2)].append(len(batch) / (ended - began))
+    publisher.close()
+    alone, both = (median(rates[on]) for on in (False, True))
+    print(f"ingest alone {alone:,.0f}/s, while archiving {both:,.0f}/s: {rates}")
+    return {"ingest_beside_archiving": both / alone}
+
+
+@contextmanager
+def archiving(pipeline: Pipeline) -> Iterator[None]:
+    """A run at `PACE`, ended before it is through; the next one goes on from there."""
+    place = str(pipeline.home / "archive")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.cli", "archive", "run", "--url", place, "--days", "7",
+         "--pace", str(PACE)], env=pipeline.environment,
+    )  # fmt: skip
+    time.sleep(3)  # its start is not its work
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait(30)
 
 
 def registry() -> dict:
@@ -54,7 +99,8 @@ def registry() -> dict:
          "installed": "2025-01-01T00:00:00Z"}
         for name, c in names
     ]  # fmt: skip
-    return {"sites": [load.SITE], "devices": devices}
+    live = load.registry(LIVE)
+    return {**live, "devices": [*devices, *live["devices"]]}
 
 
 def fill(pipeline: Pipeline) -> dict[str, float]:
@@ -77,7 +123,8 @@ def fill(pipeline: Pipeline) -> dict[str, float]:
 
 def frames() -> Iterator[Frame]:
     """Readings of every device, numbered as in the registry."""
-    for number, device in enumerate(registry()["devices"]):
+    quiet = [d for d in registry()["devices"] if not d["id"].startswith("bench-")]
+    for number, device in enumerate(quiet):
         days = YEAR_DAYS if device["id"] == YEAR else 7
         for day in range(days):
             begin = FROM_US + day * DAY_US

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mrv.report.words import Words
 
 _YEAR_US = 365 * 86_400_000_000
-_LABELS = 16
+# as many as stand beside each other without touching
+_DAY_LABELS, _MONTH_LABELS = 10, 14
 _TICKS = 4
 # base unit: units for people, small to large, and how many base units each is
 _SCALES: dict[str, tuple[tuple[str, int], ...]] = {
@@ -65,7 +66,7 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
         (s for s in reversed(_SCALES[one["unit"]]) if s[1] <= most), _SCALES[one["unit"]][0]
     )
     top, ticks = _ticks(most / size, words)
-    every = -(-len(spans) // _LABELS)
+    every = -(-len(spans) // (_DAY_LABELS if daily else _MONTH_LABELS))
     shape = "page.by_day" if daily else "page.by_month"
     name = f"{quantity(one, words)} ({role(one, words)})"
     return {

@@ -41,12 +41,18 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
     yield table(words, heads, [
         [
             one["device"], *_edges(facts, one), kind(one, words),
-            words.number(words.plain(Fraction(one["time_s"]) / 3600, 2)), rule(one, words),
+            _hours(one, words), rule(one, words),
             words.number(one["cost_t"]),
             DASH if one["forgoneAtMost_t"] is None else words.number(one["forgoneAtMost_t"]),
         ]
         for one in listed
     ], "page.more")  # fmt: skip
+
+
+def _hours(gap: Mapping[str, Any], words: Words) -> str:
+    """Hours of a gap; a few seconds are not none."""
+    hours = Fraction(gap["time_s"]) / 3600
+    return words.number(words.plain(hours, 2 if hours >= 1 else 4))
 
 
 def _first(pair: tuple[str, Mapping[str, Any]]) -> str:

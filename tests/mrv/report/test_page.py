@@ -191,6 +191,21 @@ def test_a_correction_says_what_it_changes(facts):
         assert _close(wanted) in text
 
 
+def test_labels_of_a_month_do_not_touch(tmp_path):
+    """A reader could not tell which bar is which day."""
+    office.required("pdftotext", "poppler-utils")
+    file = tmp_path / "month.pdf"
+    case = sample.pv_case(date(2026, 1, 1), date(2026, 2, 1), name="PV")
+    file.write_bytes(page(sample.draft(case), Words("en")))
+    words = subprocess.run(
+        [shutil.which("pdftotext"), "-bbox", str(file), "-"], capture_output=True, text=True,
+        check=True,
+    ).stdout  # fmt: skip
+    labels = re.findall(r">(2026-01-\d\d[^<]*)</word>", words)
+    assert {"2026-01-01", "2026-01-05", "2026-01-29"} <= set(labels)
+    assert all(len(one) == len("2026-01-01") for one in labels)
+
+
 def test_a_long_period_fits_on_paper():
     """A year of many gaps would run to a thousand pages, or fail."""
     case = sample.pv_case(date(2026, 1, 1), date(2027, 1, 1), name="PV")

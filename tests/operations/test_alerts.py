@@ -116,7 +116,7 @@ class City:
             a["labels"]["alertname"] for a in self.ask("alerts")["alerts"] if a["state"] == "firing"
         }
 
-    def wait(self, wanted: set[str], held_s: float = 4) -> None:
+    def wait(self, wanted: set[str], held_s: float = 2) -> None:
         """Wait until exactly these fire, and go on to for a while."""
         end, since = time.monotonic() + PATIENCE_S, None
         seen: list[set[str]] = []
@@ -208,7 +208,7 @@ def test_each_trouble_raises_its_own_alert_and_resolves(city: City) -> None:
     city.wait(set())
 
     city.pipeline.stack.postgres.kill()
-    city.wait({"DatabaseDown"}, held_s=8)
+    city.wait({"DatabaseDown"}, held_s=5)
     city.pipeline.stack.postgres.start()
     city.wait(set())
 

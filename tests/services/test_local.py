@@ -121,7 +121,7 @@ def test_no_password_no_entry(stack):
 
 def test_servers_listen_on_loopback_only(stack):
     """Anybody may speak for any device here, so the network must not reach it."""
-    stack.up(kafka=True)
+    stack.up(kafka=True, prometheus=True)
     taken = {f"{server.port:04X}" for server in stack.servers}
     table = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()
     local = [line.split()[1].split(":") for line in table if ":" in line]

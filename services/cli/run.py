@@ -33,7 +33,7 @@ from services.settings import Settings
 )  # fmt: skip
 @click.option(
     "--watch/--no-watch", default=True, show_default=True,
-    help="Count the fleet and audit the log from time to time, as `tonne watch` does.",
+    help="Count the fleet, statements and calibrations from time to time, for metrics.",
 )  # fmt: skip
 def run(client_id: str, batch: int, *, seal: bool, watch: bool) -> None:
     """Take readings from MQTT, store them with their intervals and emissions."""

@@ -33,9 +33,9 @@ def watch(every: float, audit_s: float, *, seal: bool) -> None:
     """
     Count the fleet, statements and calibrations, add up days, audit the log.
 
-    `tonne run` does all that itself. Beside bridges and workers, or where the
-    pipeline's login may not read statements, one `tonne watch` does it: its login
-    needs tonne_mrv. Metrics are served at TONNE_METRICS_BIND.
+    `tonne run` counts and adds up by itself, but leaves audits to `tonne watch`: they
+    would take the core that it needs. One `tonne watch` is enough for a database; its
+    login needs tonne_mrv. Metrics are served at TONNE_METRICS_BIND.
     """
     settings = Settings()
     disable_created_metrics()  # type: ignore[no-untyped-call]

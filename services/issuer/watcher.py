@@ -4,7 +4,8 @@ Watch the database from time to time, beside a pipeline or alone.
 Short looks keep the gauges of `looked` fresh and add up the days that dashboards
 read.  Long rounds hold the database against the log and a few devices' derived
 rows against their readings: a change that nobody made by a command is found
-without anybody asking.  All of it only reads, but for the sums of days.
+without anybody asking.  They cost a core for as long as they take, so a pipeline's
+own process does not take them.  All of it only reads, but for the sums of days.
 """
 
 from __future__ import annotations
@@ -52,8 +53,10 @@ class Watcher:
     ----------
     url : str
         Database; the login must be granted `tonne_mrv`.
-    every_s, audit_s : float
-        Pause between two looks, and between two audits. [s]
+    every_s : float
+        Pause between two looks. [s]
+    audit_s : float, optional
+        Pause between two audits; without it there are none. [s]
     """
 
     def __init__(
@@ -62,19 +65,18 @@ class Watcher:
         metrics: Metrics,
         log: FilteringBoundLogger,
         every_s: float = LOOK_S,
-        audit_s: float = AUDIT_S,
+        audit_s: float | None = None,
     ) -> None:
         self._url, self._log = url, log
-        self._every_s, self._audit_s = every_s, audit_s
         self._looked = Looked(metrics)
         self._stopping = threading.Event()
         self._days_at_s, self._next = 0.0, 0
+        rounds = [("watcher", self.look, every_s)]
+        if audit_s is not None:
+            rounds.append(("auditor", self.audit, audit_s))
         self._threads = [
-            threading.Thread(target=self._repeat, args=(work, pause), name=name, daemon=True)
-            for work, pause, name in (
-                (self.look, every_s, "watcher"),
-                (self.audit, audit_s, "auditor"),
-            )
+            threading.Thread(target=self._repeat, args=(work, pause_s), name=name, daemon=True)
+            for name, work, pause_s in rounds
         ]
 
     def __enter__(self) -> Self:

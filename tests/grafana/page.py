@@ -87,7 +87,11 @@ def _from_prometheus(
         name = target.get("legendFormat") or "value"
         for key, value in series["metric"].items():
             name = name.replace("{{" + key + "}}", value)
-        rows += [(datetime.fromtimestamp(t, UTC), name, float(v)) for t, v in series["values"]]
+        rows += [
+            (datetime.fromtimestamp(t, UTC), name, float(v))
+            for t, v in series["values"]
+            if v != "NaN"
+        ]
     return rows
 
 

@@ -132,6 +132,13 @@ class City:
         values = {r: self.ask("query", query=r)["result"] for r in ("tonne_database_up", "up")}
         raise AssertionError(f"wanted {wanted}, saw {seen}; {values}")
 
+    def something(self, query: str) -> None:
+        """Wait until an expression gives something: rates need a few samples."""
+        end = time.monotonic() + PATIENCE_S
+        while not self.ask("query", query=query)["result"]:
+            assert time.monotonic() < end, query
+            time.sleep(0.5)
+
     def sql(self, statement: str) -> None:
         """Change the database as its owner could, triggers off."""
         with psycopg.connect(self.pipeline.urls.database_url, autocommit=True) as conn:
@@ -215,6 +222,8 @@ def test_each_trouble_raises_its_own_alert_and_resolves(city: City) -> None:
 
 def test_every_name_in_rules_and_dashboards_exists(city: City) -> None:
     """A panel or an alert over a name that nobody exports is empty for ever, and looks well."""
+    city.something("sum(rate(tonne_commit_rows_total[5m]))")
+    city.something("tonne_log_audit_breaks")
     told = {m["metric"] for m in city.ask("targets/metadata")}
     kept = set(city.ask("label/__name__/values"))
     exprs = [rule["expr"] for rule in every()] + [t.query for t in targets("prometheus")]
@@ -233,9 +242,11 @@ def test_every_name_in_rules_and_dashboards_exists(city: City) -> None:
 @pytest.mark.parametrize("target", targets("prometheus"), ids=lambda t: t.name)
 def test_a_panel_s_expression_gives_something(city: City, target) -> None:
     """An operator would look at an empty panel during an outage."""
-    result = city.ask("query", query=target.query)["result"]
     quiet = {
         "Dead letters", "Kafka records not stored", "What registers did", "Statements by state",
         "Unusual readings",
     }  # fmt: skip
-    assert result or target.panel in quiet
+    if target.panel in quiet:
+        city.ask("query", query=target.query)
+    else:
+        city.something(target.query)

@@ -19,7 +19,7 @@ from deploy.grafana.source.panels import (
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
-_HERE = "site IN (${site:sqlstring})"
+_HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 # grades of VN_AQI, Decision 1459/QD-TCMT
 AQI: Steps = (
     (None, GREEN),

@@ -69,7 +69,7 @@ def devices(
     return _query(
         name,
         label,
-        f"SELECT id FROM device WHERE class IN ({listed}) AND site IN (${{site:sqlstring}})"
+        f"SELECT id FROM device WHERE class IN ({listed}) AND site = ANY(ARRAY[${{site:sqlstring}}]::text[])"
         " AND (removed IS NULL OR removed > now()) ORDER BY id",
     )
 

@@ -20,8 +20,8 @@ from deploy.grafana.source.panels import (
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
-_MINE = "device_id IN (${device:sqlstring})"
-_HERE = "site IN (${site:sqlstring})"
+_MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
+_HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 _TARIFF = "(${tariff:sqlstring})::numeric"
 _PEAK = "extract(hour FROM i.start AT TIME ZONE s.timezone) BETWEEN (${peak_from:sqlstring})::int AND (${peak_to:sqlstring})::int - 1"
 _LOAD = f"""

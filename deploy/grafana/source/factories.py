@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 # what draws energy in a factory or a building
 _METERED = ("energy_meter", "chiller", "pump", "furnace", "lamp_controller")
-_MINE = "device_id IN (${device:sqlstring})"
-_HERE = "site IN (${site:sqlstring})"
+_MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
+_HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 # the same weekday of the eight weeks before; days that were measured throughout, on both sides
 _USUAL = f"""
 SELECT q.device_id, q.day, q.time, q.energy_kwh, (
@@ -70,7 +70,7 @@ WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
                 series("Power of quarter hours", """
 SELECT start AS time, device_id AS metric, value * 0.004 AS power_kw FROM interval_quantity
 WHERE quantity = 'energy_import' AND start > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '3 days')
-  AND start <= $__timeTo() AND device_id IN (SELECT unnest(ARRAY[${device:sqlstring}]) LIMIT 12)
+  AND start <= $__timeTo() AND device_id IN (SELECT unnest(ARRAY[${device:sqlstring}]::text[]) LIMIT 12)
 ORDER BY start
 """, "kwatt", "The first twelve chosen meters over the last three days of the range.", fill=0),
             ]),

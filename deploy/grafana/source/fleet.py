@@ -10,7 +10,7 @@ from deploy.grafana.source.panels import GREEN, ORANGE, RED, YELLOW, bars, stat,
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
-_HERE = "site IN (${site:sqlstring})"
+_HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 
 
 def _count(state: str) -> str:

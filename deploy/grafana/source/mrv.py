@@ -10,7 +10,7 @@ from deploy.grafana.source.panels import GREEN, ORANGE, RED, YELLOW, bars, serie
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
-_MINE = "project_id IN (${project:sqlstring})"
+_MINE = "project_id = ANY(ARRAY[${project:sqlstring}]::text[])"
 _COVERED = ((None, RED), (0.9, YELLOW), (0.98, GREEN))
 
 
@@ -46,7 +46,7 @@ SELECT extract(epoch FROM now() - max(appended)) AS age_s FROM log_entry
                 series("Measured share by day", f"""
 SELECT q.time, m.project_id AS metric,
        avg(least(1, q.measured_us / (1e6 * extract(epoch FROM least(now(), (q.day + 1)::timestamp AT TIME ZONE q.timezone) - q.time)))) AS share
-FROM v_day_quantity q JOIN project_device m ON m.device_id = q.device_id AND m.during @> q.time
+FROM v_day_quantity q JOIN project_device m ON m.device_id = q.device_id AND lower(m.during) <= q.time AND q.time < upper(m.during)
 WHERE $__timeFilter(q.time) AND m.{_MINE} GROUP BY 1, 2 ORDER BY 1
 """, "percentunit", "Share of each local day for which the projects' meters have measured quarter hours, devices that"
                        " sent nothing all day left out; today as far as it has come.", steps=_COVERED, broken_ms=50 * 3_600_000, fill=0),
@@ -90,7 +90,7 @@ SELECT kind, count(*) AS entries, max(appended) AS last FROM log_entry GROUP BY 
 """, "What the transparency log holds; `tonne log audit` walks it, and an alert tells when it does not hold.", span=12),
                 table("Last sealed day", """
 SELECT p.id AS project_id, max(s.day) AS last_sealed_day, current_date - max(s.day) AS days_ago
-FROM project p LEFT JOIN data_seal s ON s.project_id = p.id WHERE p.id IN (${project:sqlstring})
+FROM project p LEFT JOIN data_seal s ON s.project_id = p.id WHERE p.id = ANY(ARRAY[${project:sqlstring}]::text[])
 GROUP BY p.id ORDER BY last_sealed_day NULLS FIRST
 """, "The last day under a seal of each project; a day is due 24 hours after its end.",
                       units={"days_ago": "d"}, steps={"days_ago": ((None, GREEN), (4, RED))}, span=12),

@@ -18,7 +18,7 @@ CROSS JOIN LATERAL (
     WHERE r.device_id = d.id AND r.time > now() - INTERVAL '30 minutes' AND r.active_power_w IS NOT NULL
     ORDER BY r.time DESC LIMIT 1
 ) p
-WHERE d.class = '{class_id}' AND d.site IN (${{site:sqlstring}})
+WHERE d.class = '{class_id}' AND d.site = ANY(ARRAY[${{site:sqlstring}}]::text[])
 """
 _TODAY = "day = (now() AT TIME ZONE timezone)::date AND time > now() - INTERVAL '2 days'"
 
@@ -31,17 +31,17 @@ def dashboard() -> model.Dashboard:
             ("Now", [
                 stat("Devices not heard", """
 SELECT count(*) FILTER (WHERE state <> 'online') AS devices FROM v_device_health
-WHERE site IN (${site:sqlstring}) HAVING count(*) > 0
+WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) HAVING count(*) > 0
 """, "short", "Registered devices without a reading for half an hour or more.",
                      steps=((None, GREEN), (1, YELLOW), (10, RED)), span=3),
                 stat("Cost of silence", """
-SELECT sum(cost_t) AS cost_t FROM v_silence_cost WHERE site IN (${site:sqlstring})
+SELECT sum(cost_t) AS cost_t FROM v_silence_cost WHERE site = ANY(ARRAY[${site:sqlstring}]::text[])
 """, "suffix: t", "Tonnes not counted so far because devices are silent, by what each avoided on average over four"
                      " weeks. What the devices kept still brings them back; no data when all are heard.",
                      steps=((None, YELLOW), (1, RED)), decimals=2, span=3),
                 stat("Limits exceeded", """
 SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
-WHERE time > now() - INTERVAL '2 days' AND grade IN ('within', 'exceeded') AND site IN (${site:sqlstring})
+WHERE time > now() - INTERVAL '2 days' AND grade IN ('within', 'exceeded') AND site = ANY(ARRAY[${site:sqlstring}]::text[])
 HAVING count(*) > 0
 """, "short", "Station and plant days of the last two over a limit of air, noise or water.",
                      steps=((None, GREEN), (1, RED)), span=3),
@@ -51,7 +51,7 @@ HAVING count(*) > 0
                      "Power into vehicles, of all chargers heard in the last half hour.", decimals=0, span=3),
                 stat("Generated today", f"""
 SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
-WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site IN (${{site:sqlstring}})
+WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site = ANY(ARRAY[${{site:sqlstring}}]::text[])
 """, "kwatth", "PV energy since midnight of each site's own clock.", decimals=0, span=3),
                 stat("Avoided today", f"""
 SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t WHERE {_TODAY}
@@ -65,21 +65,21 @@ SELECT sum(this_year_t) AS avoided_t FROM v_programme_now WHERE action NOT LIKE 
 SELECT what, place, things, since, cost_t FROM (
     SELECT 1 AS rank, 'gateway dark' AS what, g.gateway || ' (' || g.site || ')' AS place, g.devices AS things,
            g.last_heard AS since, (SELECT sum(c.cost_t) FROM v_silence_cost c WHERE c.gateway = g.gateway) AS cost_t
-    FROM v_gateway_health g WHERE g.state = 'dark' AND g.site IN (${site:sqlstring})
+    FROM v_gateway_health g WHERE g.state = 'dark' AND g.site = ANY(ARRAY[${site:sqlstring}]::text[])
     UNION ALL
     SELECT 2, 'devices silent: ' || class, site, count(*), min(last_reading), sum(cost_t)
-    FROM v_silence_cost WHERE site IN (${site:sqlstring}) AND gateway_state IS DISTINCT FROM 'dark'
+    FROM v_silence_cost WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) AND gateway_state IS DISTINCT FROM 'dark'
       AND device_id NOT IN (SELECT gateway FROM v_gateway_health)
     GROUP BY class, site
     UNION ALL
     SELECT 3, 'calibration ' || state, project_id, count(*), min(valid_until)::timestamptz, NULL
-    FROM v_calibration_due WHERE state IN ('expired', 'missing') AND site IN (${site:sqlstring})
+    FROM v_calibration_due WHERE state IN ('expired', 'missing') AND site = ANY(ARRAY[${site:sqlstring}]::text[])
     GROUP BY state, project_id
     UNION ALL
     SELECT 4, 'limit exceeded: ' || (detail ->> 'standard'), device_id || ' (' || site || ')',
            jsonb_array_length(detail -> 'exceeded'), time, NULL
     FROM v_indicator_day
-    WHERE grade = 'exceeded' AND time > now() - INTERVAL '2 days' AND site IN (${site:sqlstring})
+    WHERE grade = 'exceeded' AND time > now() - INTERVAL '2 days' AND site = ANY(ARRAY[${site:sqlstring}]::text[])
 ) wrong ORDER BY cost_t DESC NULLS LAST, rank, place
 """, "Dark gateways (one row each, not one a device), silent devices, calibrations that ran out and"
                       " limits exceeded on the last days. cost_t: tonnes not counted so far, from what the"
@@ -89,7 +89,7 @@ SELECT what, place, things, since, cost_t FROM (
 SELECT s.id AS site, left(s.name, 80) AS name, s.latitude, s.longitude,
        count(h.device_id) FILTER (WHERE h.state <> 'online') AS value
 FROM site s LEFT JOIN v_device_health h ON h.site = s.id
-WHERE s.id IN (${site:sqlstring}) GROUP BY s.id, s.name, s.latitude, s.longitude
+WHERE s.id = ANY(ARRAY[${site:sqlstring}]::text[]) GROUP BY s.id, s.name, s.latitude, s.longitude
 """, "short", "Each site with the number of its devices that are not heard.",
                          steps=((None, GREEN), (1, YELLOW), (10, RED))),
             ]),
@@ -121,7 +121,7 @@ SELECT i.start AS time, CASE d.class WHEN 'pv_inverter' THEN 'PV' WHEN 'ev_charg
 FROM interval_quantity i JOIN device d ON d.id = i.device_id
 WHERE $__timeFilter(i.start) AND d.class IN ('pv_inverter', 'ev_charger', 'energy_meter')
   AND i.quantity = CASE d.class WHEN 'pv_inverter' THEN 'energy_export' ELSE 'energy_import' END
-  AND d.site IN (${site:sqlstring})
+  AND d.site = ANY(ARRAY[${site:sqlstring}]::text[])
 GROUP BY 1, 2 ORDER BY 1
 """, "kwatt", "Mean power of each quarter hour, from metered energy."),
             ]),

@@ -61,7 +61,7 @@ def dashboard() -> model.Dashboard:
                      "As each worker last saw it; nothing where there is no Kafka."),
             ]),
             ("Account", [
-                prom("Devices by state", {"{{state}}": "tonne:fleet_devices:sum"}, "short",
+                prom("Devices by state", {"{{state}}": "sum by (state) (max by (state, class) (tonne_fleet_devices))"}, "short",
                      "Registered devices by the states of v_device_health.", stacked=True),
                 prom("What registers did", {"{{kind}}": "sum by (kind) (increase(tonne_counter_events_total[1h]))"}, "short",
                      "Rollovers, resets, replacements and glitches in the last hour."),

@@ -20,7 +20,7 @@ from deploy.grafana.source.panels import (
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
-_MINE = "device_id IN (${device:sqlstring})"
+_MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _RATIO = ((None, RED), (0.65, ORANGE), (0.75, GREEN))
 _LOSS = ((None, RED), (0.9, YELLOW), (0.95, GREEN))
 _TREND = f"""

@@ -10,8 +10,8 @@ from deploy.grafana.source.panels import GREEN, RED, Steps, bars, series, stat, 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
-_MINE = "device_id IN (${device:sqlstring})"
-_CANAL = "device_id IN (SELECT id FROM device WHERE class = 'water_station' AND site IN (${site:sqlstring}))"
+_MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
+_CANAL = "device_id IN (SELECT id FROM device WHERE class = 'water_station' AND site = ANY(ARRAY[${site:sqlstring}]::text[]))"
 # grades of VN_WQI, Decision 1460/QD-TCMT
 _WQI: Steps = ((None, RED), (26, "orange"), (51, "yellow"), (76, GREEN), (91, "blue"))
 
@@ -89,7 +89,7 @@ SELECT h.device_id, h.site, h.state, w.value AS vn_wqi, w.day, w.grade, h.last_r
 LEFT JOIN LATERAL (SELECT v.value, v.day, v.grade FROM v_indicator_day v
     WHERE v.device_id = h.device_id AND v.indicator = 'vn-wqi' AND v.time > now() - INTERVAL '30 days'
     ORDER BY v.time DESC LIMIT 1) w ON true
-WHERE h.class = 'water_station' AND h.site IN (${site:sqlstring}) ORDER BY w.value NULLS LAST
+WHERE h.class = 'water_station' AND h.site = ANY(ARRAY[${site:sqlstring}]::text[]) ORDER BY w.value NULLS LAST
 """, "The newest index of each station, the worst first.", steps={"vn_wqi": _WQI}, span=10),
             ]),
         ],

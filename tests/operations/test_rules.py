@@ -15,7 +15,7 @@ from tests.operations.rules import ROOT, RULES, alerts, every
 PROMTOOL, AMTOOL = "/usr/bin/promtool", "/usr/bin/amtool"
 PROMETHEUS = ROOT / "deploy/prometheus/prometheus.yml"
 ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
-CASES = Path(__file__).with_name("rules_test.yml")
+CASES = sorted(Path(__file__).parent.glob("rules*_test.yml"))
 RUNBOOKS = ROOT / "docs/operations.md"
 names = pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
 
@@ -38,14 +38,15 @@ def test_prometheus_takes_its_configuration_and_rules():
 
 def test_rules_do_as_their_cases_say():
     """An alert could come too early, too late, never, or many at once for one cause."""
-    _run(PROMTOOL, "test", "rules", CASES)
+    _run(PROMTOOL, "test", "rules", *CASES)
 
 
 def test_every_alert_has_a_case():
     """A rule that no case tries may never fire."""
     tried = {
         one["alertname"]
-        for case in yaml.safe_load(CASES.read_text())["tests"]
+        for file in CASES
+        for case in yaml.safe_load(file.read_text())["tests"]
         for one in case["alert_rule_test"]
         if one.get("exp_alerts")
     }

@@ -49,10 +49,21 @@ ID = "acm0012"
 VERSION = "6.0"
 ADDITIVE = False
 
+_COLD = (
+    "feedwater_kj_per_kg is 0, and steam counts above its feedwater; give its enthalpy, 420 for"
+    " water of 100 Cel"
+)
+
 
 def something_is_recovered(candidate: Candidate) -> str | None:
     """Hold monitoring: electricity or steam from waste energy is metered. [M]."""
     return one_of(candidate, ("turbine", "steam"))
+
+
+def feedwater_is_known(candidate: Candidate) -> str | None:
+    """Hold monitoring: heat is that of steam above its feedwater. [M]."""
+    steam = any(d.role == "steam" for d in candidate.devices)
+    return _COLD if steam and not candidate.parameters["feedwater_kj_per_kg"] else None
 
 
 def inputs_of(
@@ -97,7 +108,9 @@ def _heat(inputs: Inputs, factors: Factors) -> Fraction:
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse steam that carries less heat than its feedwater."""
+    """Refuse steam that carries less heat than its feedwater, or whose feedwater is not known."""
+    if inputs["steam_t"] and not inputs["feedwater_kj_per_kg"]:
+        raise MethodologyError(_COLD)
     if inputs["steam_kj_per_kg"] < inputs["feedwater_kj_per_kg"]:
         raise MethodologyError(
             f"steam_kj_per_kg = {float(inputs['steam_kj_per_kg']):g} is below feedwater_kj_per_kg ="
@@ -233,6 +246,7 @@ METHODOLOGY = Methodology(
     },
     applicability=(
         Check("ACM0012 monitoring: power or steam is metered", something_is_recovered, True),
+        Check("ACM0012 heat: enthalpy of the feedwater", feedwater_is_known, True),
     ),
     inputs_of=inputs_of,
     reductions=reductions,

@@ -151,8 +151,12 @@ def _tested(name, roles=(), **parameters):
 
 def test_a_live_project_that_nothing_can_be_counted_for_is_named():
     """A plant would run for a year with fans and fuel metered, and nothing that earns."""
-    assert _tested("acm0012", ["turbine"]) == _tested("ams-iii-aj", ["pet"]) == [None]
-    assert "turbine, steam; nothing would be counted" in _tested("acm0012", ["fuel"])[0]
+    assert _tested("ams-iii-aj", ["pet"]) == [None]
+    assert _tested("acm0012", ["turbine"], feedwater_kj_per_kg=0) == [None, None]
+    assert _tested("acm0012", ["steam"], feedwater_kj_per_kg=420) == [None, None]
+    fans, cold = (_tested("acm0012", [r], feedwater_kj_per_kg=0) for r in ("fuel", "steam"))
+    assert "turbine, steam; nothing would be counted" in fans[0]
+    assert "give its enthalpy, 420 for water of 100 Cel" in cold[1]
     assert "any of the roles hdpe, ldpe, pet, pp" in _tested("ams-iii-aj", ["power"])[0]
 
 

@@ -124,6 +124,9 @@ def test_heat_from_waste_energy():
         "boiler_fuel": "anthracite", "diesel_l": 0, "ef_grid_t_per_mwh": GRID,
     }  # fmt: skip
     assert float(evaluate("acm0012", given).reduction_t) == pytest.approx(25_884.12471, abs=5e-6)
+    given["feedwater_kj_per_kg"] = 0
+    with pytest.raises(methodologies.MethodologyError, match="feedwater_kj_per_kg is 0"):
+        evaluate("acm0012", given)
     given["feedwater_kj_per_kg"] = 2800
     with pytest.raises(methodologies.MethodologyError, match="steam_kj_per_kg = 2776 is below"):
         evaluate("acm0012", given)

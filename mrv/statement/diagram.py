@@ -103,7 +103,8 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, in
         bound = [d for d in plan.project.devices if d.role == role]
         names = sorted({d.device for d in bound})
         needs = role_needs(methodology, bound[0], role)
-        for name in names[:_SHOWN]:
+        shown = _SHOWN if len(names) > _SHOWN + 1 else len(names)
+        for name in names[:shown]:
             box = drawing.box(own, y, needs.side, name, *_about(plan, devices[name], role))
             ends.append((box[2], y + _BOX[1] // 2))
             checks = [c for c in plan.checks if c.main == name]
@@ -113,8 +114,8 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, in
                 beside = drawing.box(_EDGE, top, "check", check.check, *texts)
                 drawing.line((beside[2], top + _BOX[1] // 2), (own, y + _BOX[1] // 2), "dash")
             y += max(1, len(checks)) * (_BOX[1] + _GAP_Y)
-        if len(names) > _SHOWN:
-            rest = f"and {len(names) - _SHOWN} more meters"
+        if len(names) > shown:
+            rest = f"and {len(names) - shown} more meters"
             box = drawing.box(own, y, "rest", rest, f"in the role {role}")
             ends.append((box[2], y + _BOX[1] // 2))
             y += _BOX[1] + _GAP_Y

@@ -30,7 +30,7 @@ from services.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REGISTRY = Path("deploy/catalog/demo.yaml")
+REGISTRY = Path("deploy/catalog/haiphong")
 RECORDING = Path("deploy/data/nrel_rsf2_inverter_15min.csv")
 REPLAYED = "nrel-rsf2-inv2"
 FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
@@ -129,6 +129,7 @@ def demo(once: bool) -> None:
         with stage.running("run") as process, stage.running("api") as api:
             send(stage, process)
             figures = [account(stage, *period) for period in PERIODS]
+            click.echo(stage.tonne("programme", "report", "--year", "2026"))
             served(stage, api, figures)
             summary(stage, figures)
             if not once:

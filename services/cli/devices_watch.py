@@ -82,9 +82,11 @@ class _Shown:
     def begin(self, before: list[Arrival]) -> None:
         """Say who is watched, and when it was last heard."""
         self._told = {one.time for one in before}
-        if self._as_json:
-            return
         device = self._device
+        if self._as_json:
+            when = before[-1].time.isoformat() if before else None
+            click.echo(json.dumps({"watching": device.id, "last_reading": when}))
+            return
         way = f" behind {device.gateway}" if device.gateway else ""
         last = before[-1].time.astimezone(self._zone) if before else None
         heard = f"last reading {last:%Y-%m-%d %H:%M:%S}" if last else "never heard"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from mrv.calendar import local_date
 from mrv.statement.besides import invoice_out
 from services.cli.database import database_url
 from services.cli.errors import Exit
@@ -93,6 +95,7 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
     """
     with connect(database_url(), name="tonne invoice", autocommit=True) as conn:
         found = every_invoice(conn, project, corrected=corrected)
+        zones = {one.id: one.timezone for one in load_projects(conn)}
     rows = [
         {"project": name, **invoice_out(one), "corrects": corrects, "reason": reason}
         for name, one, corrects, reason in found
@@ -100,8 +103,9 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    for row in rows:
+    for name, one, *_ in found:
+        first, end = (local_date(us, zones[name]) for us in (one.from_us, one.to_us))
         click.echo(
-            f"{row['id']:<24} {row['project']:<16} {row['from'][:10]} to {row['to'][:10]}"
-            f" {row['value']:>14} {row['quantity']}"
+            f"{one.id:<24} {name:<16} {first} to {end} {one.value:>14}"
+            f" {QUANTITIES[QUANTITY_INDEX[one.quantity]].unit} {one.quantity}"
         )

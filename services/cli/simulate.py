@@ -68,7 +68,9 @@ class _Options:
 @click.option("--start", type=Start(), help="First reading; a replay is moved there.")
 @click.option("--duration", type=Duration(), help="Simulated time: 90s, 15m, 2h, 1d.")
 @click.option("--speed", type=Speed(), default="1", help="Times real time, or max.")
-@click.option("--cadence", type=Duration(), help="Between readings, for all simulated devices.")
+@click.option(
+    "--cadence", type=Duration(), help="Between readings, where a device's entry says none."
+)
 @click.option("--seed", type=int, default=0, help="Same seed, same readings.")
 @click.option("--faults", default="", help="duplicates=0.01,late,reset=1,... (shares).")
 @click.option("--connections", type=click.IntRange(1, 500), default=50, help="The most to open.")
@@ -94,7 +96,7 @@ def simulate(**given: Any) -> None:
       tonne simulate --fleet deploy/catalog/demo-fleet.yaml --duration 1d --speed max
       tonne simulate --replay deploy/data/nrel_rsf2_inverter_15min.csv --device inv-001 --speed max
       tonne simulate --fleet fleet.yaml --faults duplicates=0.01,late,reset=1
-      tonne simulate --fleet deploy/catalog/demo.yaml --sparkplug hai-phong
+      tonne simulate --fleet deploy/catalog/haiphong --sparkplug hai-phong
     """
     options = _Options(**given)
     faults = parse_faults(options.faults)

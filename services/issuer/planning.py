@@ -83,8 +83,11 @@ def _lines(project: Project, stored: Registry) -> list[dict[str, Any]]:
             for name, quantity in meter(device.class_id, device.profile, ()).registers.items()
             if quantity == need.quantity
         }
+        more = {"channel": min(channels, default="")}
+        if need.quantity.startswith("energy"):
+            more["accuracy_class"] = ""
         if bound:
-            found.append(_line(role, "C", method, channel=min(channels, default="")))
+            found.append(_line(role, "C", method, **more))
     found += [
         _line(name, spec.option, method) for name, spec in method.parameters.items() if spec.option
     ]
@@ -94,10 +97,9 @@ def _lines(project: Project, stored: Registry) -> list[dict[str, Any]]:
 def _line(parameter: str, option: str, method: Methodology, **more: str) -> dict[str, Any]:
     return {
         "parameter": parameter,
-        **more,
         "option": option,
         "frequency": frequency_of(parameter, method) or "continuous",
-        **({"accuracy_class": ""} if more else {}),
+        **more,
         "qa_qc": "",
         "responsible": "",
     }

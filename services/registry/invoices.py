@@ -128,7 +128,8 @@ def _read(row: Row, projects: Mapping[str, Project]) -> Entered | None:
     issued = row.required("issued", row.day("issued"), "the date that stands on it")
     first = row.required("from", row.day("from"), "the first local day that it is about")
     end = row.required("to", row.day("to"), "the local day after the last")
-    quantity = row.optional("quantity") or "energy_export"
+    devices = _devices(row)
+    quantity = row.optional("quantity") or _usual_quantity(projects.get(project), devices)
     value = _amount(row, quantity)
     percent = row.number("tolerance_percent", 0, 100)
     digest = row.optional("sha256")
@@ -142,7 +143,6 @@ def _read(row: Row, projects: Mapping[str, Project]) -> Entered | None:
     reason = row.optional("reason")
     if (corrects is None) != (reason is None):
         row.problem("reason", "give both `corrects` and `reason`, or neither")
-    devices = _devices(row)
     if row.problems:
         return None
     begin_us, end_us = period_us(first, end, projects[project].timezone)
@@ -160,6 +160,14 @@ def _read(row: Row, projects: Mapping[str, Project]) -> Entered | None:
         digest,
     )
     return Entered(project, invoice, corrects, reason, f"{row.file}:{row.table.line}")
+
+
+def _usual_quantity(project: Project | None, devices: tuple[str, ...]) -> str:
+    """What the project counts of these meters, where the document does not name it."""
+    known = _quantities(project) if project is not None else {}
+    bound = project.devices if project is not None else ()
+    found = {known.get(d.role) for d in bound if d.device in devices} - {None}
+    return min((str(q) for q in found), default="energy_export")
 
 
 def _devices(row: Row) -> tuple[str, ...]:

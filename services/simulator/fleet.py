@@ -86,6 +86,7 @@ class Attributes(msgspec.Struct, frozen=True):
     """What a registry says about how its device is to be simulated."""
 
     simulated_per_day: float | None = None
+    cadence_s: int | None = None
 
 
 class Row(msgspec.Struct, frozen=True, rename={"kind": "class"}):
@@ -107,21 +108,22 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
     Parameters
     ----------
     cadence_s : int, optional
-        Time between readings, for all devices instead of the file's. [s]
+        Time between readings instead of the file's, but for devices whose registry entry
+        says its own (`attributes.cadence_s`). [s]
 
     Raises
     ------
     SimulatorError
         When the file is no YAML, holds no device, or a device cannot be simulated.
     """
-    devices = list(_devices(_content(path), path))
+    devices = list(_devices(_content(path), path, cadence_s))
     if not devices:
         raise SimulatorError(f"{path} holds no device to simulate; give `fleet:` or `devices:`")
     counted = Counter(device.id for device in devices)
     for name, times in counted.most_common(1):
         if times > 1:
             raise SimulatorError(f"{path} names device {name!r} {times} times; ids are unique")
-    return [replace(device, cadence_s=cadence_s) for device in devices] if cadence_s else devices
+    return devices
 
 
 def _content(path: Path) -> Any:
@@ -161,30 +163,34 @@ def leave_out(devices: list[Device], names: tuple[str, ...]) -> list[Device]:
     return kept
 
 
-def _devices(content: Any, path: Path) -> Iterator[Device]:
+def _devices(content: Any, path: Path, cadence_s: int | None) -> Iterator[Device]:
     try:
         if isinstance(content, dict) and "devices" in content:
             sites = msgspec.convert(content.get("sites") or [], list[Site])
             yield from _registered(
-                msgspec.convert(content["devices"], list[Row]), {site.id: site for site in sites}
+                msgspec.convert(content["devices"], list[Row]),
+                {site.id: site for site in sites},
+                cadence_s,
             )
         else:
             listed = content.get("fleet") if isinstance(content, dict) else content
             for group in msgspec.convert(listed or [], list[Group]):
-                yield from group.devices()
+                for device in group.devices():
+                    yield replace(device, cadence_s=cadence_s) if cadence_s else device
     except (msgspec.ValidationError, SimulatorError) as error:
         raise SimulatorError(f"{path}: {error}") from error
 
 
-def _registered(rows: list[Row], sites: dict[str, Site]) -> Iterator[Device]:
+def _registered(rows: list[Row], sites: dict[str, Site], usual_s: int | None) -> Iterator[Device]:
     """Registry devices, each speaking as its model does."""
     for row in rows:
         site = sites.get(row.site or "", Site(id=""))
         place = Place(site.latitude, site.longitude)
-        per_day = row.attributes.simulated_per_day
+        own = row.attributes
         device = _device(
-            row.id, row.kind, row.gateway, place, row.rated_power_w, per_day, USUAL_CADENCE_S
-        )
+            row.id, row.kind, row.gateway, place, row.rated_power_w, own.simulated_per_day,
+            own.cadence_s or usual_s or USUAL_CADENCE_S,
+        )  # fmt: skip
         if (row.kind, row.profile) not in profiles.load():
             raise SimulatorError(
                 f"device {row.id!r} has profile {row.profile!r}, which class {row.kind} lacks"

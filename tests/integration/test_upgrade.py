@@ -63,6 +63,7 @@ def test_a_released_database_comes_to_this_version(release, empty_database_url, 
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         (head,) = conn.execute("SELECT note FROM log_checkpoint").fetchone()
     shutil.copytree(release / "keys", tmp_path / "keys")
+    (tmp_path / "keys/tonne-log.json").chmod(0o600)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         who = {"log": life.log_signer(conn, tmp_path, "tonne-log")}
     logged.seal_now(url, who)

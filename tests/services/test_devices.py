@@ -50,7 +50,7 @@ def _watching(pipeline, device, seconds):
     process = subprocess.Popen(
         [sys.executable, "-m", "services.cli", "devices", "watch", device, "--for", str(seconds),
          "--json"],
-        env=pipeline.environment, stdout=subprocess.PIPE, text=True,
+        env=pipeline.environment | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         yield process
@@ -84,7 +84,7 @@ def test_a_stranger_knocks_is_accepted_and_watched(pipeline, client, tmp_path):
                                if r["device"] == "new-1" and r["last_reading"]])  # fmt: skip
         assert (rows[0]["gateway"], rows[0]["state"]) == ("gw", "online")
         with _watching(pipeline, "new-1", 60) as watched:
-            time.sleep(2.5)
+            assert json.loads(watched.stdout.readline())["watching"] == "new-1"
             _send(
                 client, "tonne/v1/gw/new-1/telemetry", energy_export_kwh=1.25, active_power_kw=900
             )

@@ -1,0 +1,112 @@
+"""A running Alertmanager with the routing of deploy/: who is told of what, and what is held back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+import urllib.request
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from services.local import packages
+from tests.operations.rules import ROOT, alerts
+from tests.running import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+CONFIG = ROOT / "deploy/alertmanager/alertmanager.yml"
+LABELS = {rule["alert"]: rule["labels"] for rule in alerts()}
+Told = list[tuple[str, set[str]]]
+
+
+@contextmanager
+def _listener(told: Told) -> Iterator[int]:
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            told.append((self.path, {a["labels"]["alertname"] for a in body["alerts"]}))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def _alertmanager(folder: Path, told: Told) -> Iterator[str]:
+    packages.require()
+    port = free_port()
+    with _listener(told) as heard:
+        text = CONFIG.read_text().replace("alert-receiver:8080", f"127.0.0.1:{heard}")
+        (folder / "alertmanager.yml").write_text(text.replace("group_wait: 30s", "group_wait: 2s"))
+        command = [
+            str(packages.ALERTMANAGER), "--config.file=alertmanager.yml", "--storage.path=data",
+            f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
+        ]  # fmt: skip
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        try:
+            _until_ready(f"http://127.0.0.1:{port}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _until_ready(url: str) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/-/ready", timeout=2).close()
+        except OSError:
+            assert time.monotonic() < end, "Alertmanager does not answer"
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _raise(url: str, *names: str, **labels: str) -> None:
+    body = [{"labels": LABELS[name] | {"alertname": name} | labels} for name in names]
+    request = urllib.request.Request(  # noqa: S310 - our own server
+        f"{url}/api/v2/alerts", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    urllib.request.urlopen(request, timeout=5).close()  # noqa: S310 - as above
+
+
+def _heard(told: Told, quiet_s: float = 4) -> Told:
+    time.sleep(quiet_s)  # twice the wait before a group is told
+    found = list(told)
+    told.clear()
+    return found
+
+
+def test_one_cause_is_one_message(tmp_path: Path) -> None:
+    """Whoever is on call would get a message for everything that follows from a trouble."""
+    told: Told = []
+    with _alertmanager(tmp_path, told) as url:
+        _raise(url, "GatewayDark", "DevicesSilent")
+        assert _heard(told) == [("/page", {"GatewayDark"})]
+        _raise(url, "CalibrationExpiring", project="roof")
+        _raise(url, "CalibrationExpired", "CalibrationExpiring", project="bus")
+        found = sorted(_heard(told))
+        assert found == [("/page", {"CalibrationExpired"}), ("/ticket", {"CalibrationExpiring"})]
+        _raise(url, "DatabaseDown", "PipelineStalled", "NoTelemetry", "ApiFailing", "CommitsSlow")
+        assert _heard(told) == [("/page", {"DatabaseDown"})]

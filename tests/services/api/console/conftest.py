@@ -7,9 +7,13 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Return the system's Chromium; where there is none the test fails and says so."""
+    """
+    Return the system's Chromium; where there is none the test fails and says so.
+
+    Of one module: while it is open an event loop runs, and others cannot start theirs.
+    """
     path = shutil.which("chromium")
     if path is None:
         pytest.fail("chromium is not installed; `make test` installs it")

@@ -20,12 +20,13 @@ const CONTEXT = [
 const STATEMENT = ["VerifiableCredential", "EmissionReductionStatement"];
 const VERIFICATION = ["VerifiableCredential", "VerificationStatement"];
 const DOCUMENTS = [
-  "plan.json", "factors.json", "keys.json", "digests.json", "seals.json", "VERIFY.md",
-  "manifest.json", "intervals.parquet",
+  "plan.json", "factors.json", "keys.json", "digests.json", "seals.json", "diagram.svg",
+  "VERIFY.md", "manifest.json", "intervals.parquet",
 ];
 // what the API gives of a statement; anything beside it is an evidence pack
 const PUBLIC = ["statement.json", "verification.json", "receipt.txt", "keys.json"];
 const UNLISTED = ["manifest.json", "manifest.txt", "receipt.txt"];
+const FORMAT = 2;
 const UG_PER_T = 10n ** 12n;
 const WHOLE = /^(0|[1-9][0-9]*)$/;
 
@@ -288,7 +289,7 @@ async function manifest(subject) {
   }
   const changed = Object.keys(found).filter((name) => found[name] !== listed[name]).sort();
   if (changed.length) throw new CheckError(`${changed.join(", ")}: not the files that the manifest lists`);
-  if (!equal([...data], [...legible({ format: 1, files: found })])) {
+  if (!equal([...data], [...legible({ format: FORMAT, files: found })])) {
     throw new CheckError("manifest.json is not in the form that tonne writes");
   }
   const count = Object.keys(listed).length;

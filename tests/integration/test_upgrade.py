@@ -39,6 +39,15 @@ def _as_released(url, release):
             head, rows = block.split("\n", 1)
             with conn.cursor().copy(f"{head} FROM STDIN") as copy:
                 copy.write(rows)
+        # nor do numbers begin again from 1
+        for table, column in conn.execute(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND is_identity = 'YES'"
+        ).fetchall():
+            conn.execute(
+                f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'),"
+                f" (SELECT max({column}) FROM {table}))"
+            )
 
 
 def _counts(url):

@@ -17,15 +17,16 @@ def close(served, key=None, who="operator", **said):
 
 def test_a_named_request_is_done_once(served):
     """A client that heard no answer would issue twice when it asks again."""
-    first = close(served, "close-1")
-    again = close(served, "close-1")
+    own = {"from": "2026-02-01", "to": "2026-02-02"}  # which no other test closes
+    first = close(served, "close-1", **own)
+    again = close(served, "close-1", **own)
     assert first.content == again.content
     assert (first.status_code, again.status_code) == (201, 201)
     assert again.headers["idempotency-replayed"] == "true"
     assert "idempotency-replayed" not in first.headers
     other = close(served, "close-1", **{"from": "2026-03-02", "to": "2026-03-03"})
     assert other.status_code == 422
-    unnamed = close(served)
+    unnamed = close(served, **own)
     assert unnamed.status_code == 200
     assert unnamed.json() == {**first.json(), "new": False}
 

@@ -77,7 +77,9 @@ def _statements(table, what, types, key, rest, where):
             )
     if what == "add":
         # another key alone, and with one more column where that one must be new too
-        for changed in [{k} for k in key] + [{k, name} for k in key for name in rest]:
+        # a row of a device that nobody registered is no evidence: another time first
+        keys = sorted(key, key=lambda name: (name != "time", name))
+        for changed in [{k} for k in keys] + [{k, name} for k in keys for name in rest]:
             picked = ", ".join(_added(table, name, types, name in changed) for name in types)
             names = ", ".join(f'"{name}"' for name in types)
             yield (

@@ -2,8 +2,9 @@
 Who is heard: newest reading, last receipt, and the quarter hours of today with a reading.
 
 A device list of ten thousand may not look into as many histories, so each device
-has one row.  A new quarter hour is written with the readings that make it; the newest
-time follows within `EVERY_S`, since a row a reading would double what a batch writes.
+has one row.  A new quarter hour, and a device's first word, are written with the
+readings that make them; the newest time follows within `EVERY_S`, since a row a
+reading would double what a batch writes.
 Times only grow and quarters are only added: order and repetition change nothing.
 """
 
@@ -83,6 +84,8 @@ class Seen:
             np.maximum.at(self._last, frame.device, frame.time_us)
             np.maximum.at(self._received, frame.device, received)
             fresh[self._add_quarters(frame)] = True
+        # a device's first word is written at once, whatever day it is of
+        fresh |= (self._stored == _NEVER) & (self._last != _NEVER)
         whole = time.monotonic() - self._written_s > EVERY_S
         if whole:
             fresh |= self._last > self._stored

@@ -124,7 +124,7 @@ def test_a_node_is_heard_over_a_restart(pipeline, tmp_path):
                 assert _ask(pipeline, alive, one) == [(True,)]
                 field.send(edge.will())
                 eventually(lambda: _ask(pipeline, alive, one) == [(False,)])
-            refused = "SELECT count(*) FROM dead_letter WHERE topic LIKE '%edge-a%'"
+            refused = "SELECT count(*) FROM dead_letter WHERE strpos(topic, 'edge-a') > 0"
             assert _ask(pipeline, refused) == [(0,)]
             assert _ask(pipeline, "SELECT count(*) FROM sparkplug_held") == [(0,)]
     finally:

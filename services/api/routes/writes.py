@@ -38,6 +38,7 @@ Named = Annotated[
     "/projects/{project}/periods",
     status_code=_CREATED,
     response_model=shapes.ClosedPeriod,
+    responses={_DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod}},
 )
 def close_period(
     ask: Operator, project: IdPath, said: shapes.ClosePeriod, named: Named = None
@@ -72,6 +73,7 @@ def issue(ask: Operator, statement: StatementId, named: Named = None) -> Respons
     "/statements/{statement}/supersede",
     status_code=_CREATED,
     response_model=shapes.ClosedPeriod,
+    responses={_DONE: {"description": "The same draft was there", "model": shapes.ClosedPeriod}},
 )
 def supersede(
     ask: Operator, statement: StatementId, said: shapes.Reason, named: Named = None

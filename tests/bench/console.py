@@ -24,7 +24,7 @@ from tests.services.issuer import logged, plant
 
 VIEWERS = 200
 # the goal is for five minutes; a viewer's share does not change over time
-SECONDS = float(os.environ.get("TONNE_BENCH_LIVE_S", "60"))
+SECONDS = float(os.environ.get("BENCH_LIVE_S", "60"))
 EVERY_S = 2.0
 DEVICES = 100
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from mrv import indicators, limits
 from mrv.environment.kinds import Row
 from mrv.errors import IndicatorError, MethodologyError
+from mrv.specs import RecordSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ingest.model import Device
     from mrv.environment.clock import Day
@@ -61,7 +63,11 @@ def verdict(device: Device, given: Mapping[str, Any], day: Day, kind: str = "lim
         return []
     try:
         standard = indicators.find(name)
-        measured = {key: value for key, value in given.items() if key in standard.inputs}
+        measured = {
+            key: _limited(value, standard.inputs[key])
+            for key, value in given.items()
+            if key in standard.inputs
+        }
         where = f"device {device.id}: attributes.limits"
         table = None if text is None else limits.read(str(text), f"{where}.table")
         said = indicators.evaluate(standard, {**measured, **rules}, where, table)
@@ -69,6 +75,13 @@ def verdict(device: Device, given: Mapping[str, Any], day: Day, kind: str = "lim
         detail = {"standard": name, "reason": str(error)}
         return [Row(kind, day.begin_us, None, None, "not judged", detail)]
     return [judged(kind, day, said["exceeded"], {"standard": name})]
+
+
+def _limited(value: Any, spec: Any) -> Any:
+    """Leave out what the standard has no limit for, such as COD in QCVN 14:2008."""
+    if not isinstance(value, Mapping) or not isinstance(spec, RecordSpec):
+        return value
+    return {name: one for name, one in value.items() if name in spec.fields}
 
 
 def judged(kind: str, day: Day, exceeded: Sequence[str], detail: Mapping[str, Any]) -> Row:

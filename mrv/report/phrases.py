@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 DASH = "\N{EN DASH}"
 # base unit: what people are shown it in, how many base units that is
-SHOWN = {"Wh": ("MWh", 10**6), "m": ("km", 1000), "mL": ("m3", 10**6), "g": ("t", 10**6)}
+SHOWN = {
+    "Wh": ("MWh", 10**6), "m": ("km", 1000), "mL": ("m3", 10**6), "g": ("t", 10**6),
+    "s": ("h", 3600), "K s": ("K d", 86_400), "1": ("1", 1),
+}  # fmt: skip
 _REASONS = (
     ("reason.none", re.compile("no calibration")),
     ("reason.expired", re.compile("certificate (.+) has expired")),

@@ -78,6 +78,7 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "system": "air-and-noise",
         "indicator": "vn-aqi-daily",
         "days": 30,
+        "days_judged": 30,
         "days_exceeded": 2,
         "mean": 87.5,
         "highest": 127.0,

@@ -312,6 +312,7 @@ class SystemIndicator(Shape):
     system: str
     indicator: str
     days: int
+    days_judged: int
     days_exceeded: int | None
     mean: float | None
     highest: float | None

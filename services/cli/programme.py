@@ -129,6 +129,8 @@ def _systems_text(document: dict[str, Any]) -> str:
 
 def _days(one: dict[str, Any]) -> str:
     over = "" if one["days_exceeded"] is None else f", {one['days_exceeded']} exceeded"
+    if one["days_judged"] < one["days"]:
+        over += f", {one['days'] - one['days_judged']} not judged"
     return f"{one['device']} {one['indicator']}, {one['days']} days{over}, mean {one['mean']}"
 
 

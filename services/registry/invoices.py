@@ -33,7 +33,7 @@ TOLERANCE_PERCENT = 2
 _KEYS = ("id", "project", "issuer", "number", "issued", "devices", "quantity", "from", "to",
          "amount", "unit", "tolerance_percent", "sha256", "corrects", "reason")  # fmt: skip
 # The unit of an amount whose document names none, by base unit.
-_USUAL = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t"}
+_USUAL = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t", "s": "h", "K s": "K d"}
 _HEX = frozenset("0123456789abcdef")
 _DIGEST = 64
 

@@ -55,7 +55,8 @@ ORDER BY p.id
 """
 _INDICATORS = f"""
 SELECT v.device_id, d.attributes ->> 'system', v.indicator, count(*),
-       count(*) FILTER (WHERE v.grade = 'exceeded'), avg(v.value), max(v.value), min(v.value)
+       count(*) FILTER (WHERE v.grade = 'exceeded'), count(v.value), avg(v.value),
+       max(v.value), min(v.value)
 FROM indicator_value v JOIN device d ON d.id = v.device_id JOIN site s ON s.id = d.site
 WHERE v.indicator = ANY(%(kinds)s) AND d.attributes ? 'system'
   AND v.{_OF_YEAR.replace("AND start", "AND v.start")}
@@ -164,7 +165,7 @@ def _provisional(
     """Why a project's figures of the year may still change."""
     found = []
     if monitored is not None and credit is None:
-        found.append("nothing of this year is issued: live figures, before gaps, caps and verifier")
+        found.append("nothing of this year is issued: live figures, before base loads, gaps, caps")
     if rests:
         found.append("an issued statement rests on the last published factor of another year")
     return found
@@ -178,12 +179,14 @@ def _indicators(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
             "system": system,
             "indicator": indicator,
             "days": days,
+            # a day that could not be judged is not within its limits
+            "days_judged": judged,
             "days_exceeded": exceeded if indicator in ("qcvn-05-2023", "limits") else None,
             "mean": None if mean is None else round(mean, 1),
             "highest": highest,
             "lowest": lowest,
         }
-        for device, system, indicator, days, exceeded, mean, highest, lowest in rows
+        for device, system, indicator, days, exceeded, judged, mean, highest, lowest in rows
     ]
 
 

@@ -27,6 +27,7 @@ from tests.bench import (
     stages,
     steady,
     verification,
+    year,
 )
 from tests.running import Pipeline
 
@@ -46,6 +47,7 @@ PARTS = {
     "closing": closing.measure,
     "stages": stages.measure,
     "sewers": sewers.measure,
+    "year": year.measure,
 }
 
 

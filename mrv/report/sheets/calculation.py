@@ -15,6 +15,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mrv.acceptance import parameters_of
+from mrv.by_year import parts_of_years
+from mrv.calendar import years
 from mrv.inputs import read
 from mrv.methodologies import unit_reductions
 from mrv.model import Activity
@@ -23,7 +25,7 @@ from mrv.report.sheets.grid import FIRST
 from mrv.report.sheets.lists import QUANTITY, SUBSTITUTED, VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mrv.report.facts import Facts, Line
     from mrv.report.sheets.grid import Grid
@@ -59,16 +61,26 @@ class Reckoning:
     def _rate(self, line: Line) -> Fraction:
         facts, one = self.facts, self.facts.parameters[line.parameter]
         needs = facts.methodology.roles[one["role"]]
-        where = f"device {one['device']}"
-        bound = [
-            d for d in facts.plan.project.devices
-            if (d.device, d.role) == (one["device"], one["role"])
-        ]  # fmt: skip
-        params = read(needs.params, bound[0].params, where)
         unit = unit_reductions(
-            facts.methodology, one["role"], params, self.own, facts.factors, line.year
+            facts.methodology, one["role"], self._params(one), self.own, facts.factors, line.year
         )
         return (unit.baseline_t if needs.side == "baseline" else unit.project_t) * MILLION
+
+    def _params(self, one: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the plan says of a device in its role, as the methodology takes it."""
+        bound = next(
+            d for d in self.facts.plan.project.devices
+            if (d.device, d.role) == (one["device"], one["role"])
+        )  # fmt: skip
+        needs = self.facts.methodology.roles[one["role"]]
+        return read(needs.params, bound.params, f"device {one['device']}")
+
+    def _by_time(self, year: int) -> list[Activity]:
+        """The period's part of a calendar year, where the methodology counts by time too."""
+        facts = self.facts
+        edges = [e for e in years(*facts.span_us, facts.timezone) if e[0] == year]
+        plan, methodology = facts.plan, facts.methodology
+        return list(parts_of_years(plan.project, methodology, plan.fleet(), edges).values())
 
     @cached_property
     def own(self) -> Any:
@@ -84,11 +96,12 @@ class Reckoning:
     def inputs(self, year: int) -> dict[str, Any]:
         """Inputs of the methodology's equation in a year."""
         facts = self.facts
-        activities = []
+        activities = self._by_time(year)
         for line in facts.lines:
             if line.year == year:
                 one = facts.parameters[line.parameter]
-                activities.append(Activity(one["role"], {}, facts.counted(line)))
+                params = self._params(one)
+                activities.append(Activity(one["role"], params, facts.counted(line)))
         return dict(facts.methodology.inputs_of(activities, self.own, facts.factors, year))
 
 
@@ -193,11 +206,22 @@ def _inputs(sheet: Grid, row: int, reckoning: Reckoning, words: Words) -> None:
     at = row + 2
     for year in sorted({line.year for line in facts.lines}):
         for key, value in reckoning.inputs(year).items():
-            spec = facts.methodology.inputs.get(key)
-            said = [getattr(spec, name, "") for name in ("meaning", "symbol", "unit", "source")]
-            if isinstance(value, int | Fraction):
+            for name, number, spec in _numbers(key, value, facts.methodology.inputs.get(key)):
+                said = [getattr(spec, x, "") for x in ("meaning", "symbol", "unit", "source")]
                 sheet.row(at, [
-                    (year, "year"), (key, "text"), (said[0], "text"), (said[1], "text"),
-                    (value, "six"), (said[2], "text"), (said[3], "text"),
+                    (year, "year"), (name, "text"), (said[0], "text"), (said[1], "text"),
+                    (number, "six"), (said[2], "text"), (said[3], "text"),
                 ])  # fmt: skip
                 at += 1
+
+
+def _numbers(name: str, value: Any, spec: Any) -> Iterator[tuple[str, int | Fraction, Any]]:
+    """Numbers of an input with their names and specifications: `metals.0.mass_t`."""
+    if isinstance(value, int | Fraction):
+        yield name, value, spec
+        return
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    inside = getattr(spec, "fields", {})
+    for key, one in parts if isinstance(value, dict | list) else ():
+        # a list or a map says what its records hold, a record what its keys hold
+        yield from _numbers(f"{name}.{key}", one, inside.get(key, spec))

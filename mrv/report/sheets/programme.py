@@ -25,7 +25,7 @@ _SHEETS: dict[str, tuple[int, ...]] = {
     "Projects": (24, 46, 24, 10, 22, 16, 16, 16, 12, 12, 16, 60),
     "Actions": (10, 30, 10, 16, 12, 16, 14),
     "Measured by action": (10, 30, 10, 10, 16, 16, 16),
-    "Indicators": (22, 22, 20, 10, 14, 12, 12, 12),
+    "Indicators": (22, 22, 20, 10, 12, 14, 12, 12, 12),
     "Parks": (18, 22, 10, 16, 16, 16, 16, 8),
 }
 _NOT_ADDED = "The city's account (modelled) and the projects' (measured) are never added."
@@ -126,13 +126,13 @@ def _actions(city: Grid, projects: Grid, name: str, actions: Sequence[Mapping[st
 
 def _indicators(sheet: Grid, name: str, systems: Sequence[Mapping[str, Any]]) -> None:
     sheet.title(name, "Days of air, noise and water; they are never carbon.")
-    sheet.head(FIRST - 1, ("System", "Station", "Indicator", "Days", "Days exceeded", "Mean",
-                           "Highest", "Lowest"), frozen=True)  # fmt: skip
+    sheet.head(FIRST - 1, ("System", "Station", "Indicator", "Days", "Judged", "Days exceeded",
+                           "Mean", "Highest", "Lowest"), frozen=True)  # fmt: skip
     listed = [i for s in systems for i in s["indicators"]]
     for row, one in enumerate(listed, FIRST):
         sheet.row(row, [
             (one["system"], "text"), (one["device"], "text"), (one["indicator"], "text"),
-            (one["days"], "whole"), (one["days_exceeded"], "whole"),
+            (one["days"], "whole"), (one["days_judged"], "whole"), (one["days_exceeded"], "whole"),
             (_number(one["mean"]), "plain"), (_number(one["highest"]), "plain"),
             (_number(one["lowest"]), "plain"),
         ])  # fmt: skip

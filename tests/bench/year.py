@@ -1,0 +1,121 @@
+"""
+A year of Hai Phong's catalog at a quarter hour: stored and accounted, closed, verified.
+
+The simulator's columns go into the store as `tonne run` commits them; MQTT is what the
+drain measures.  Making them is not counted.  Then every project's year is closed, its
+evidence exported, and the pack verified offline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from ingest import classes, profiles, units
+from ingest.model import NULL, Frame
+from mrv.calendar import period_us
+from mrv.verify import verify
+from services.issuer.close import close_period
+from services.issuer.pack import export, read_pack
+from services.simulator.fleet import read_fleet
+from services.simulator.flow import fleet_sources
+from services.simulator.model import Block, Device
+from services.store.letters import Letters
+from services.store.pool import connect
+from tests.running import Pipeline
+from tests.services.issuer.plant import store_of
+
+CATALOG = Path("deploy/catalog/haiphong")
+BEGIN_US, END_US = period_us(date(2026, 1, 1), date(2027, 1, 1), "Asia/Ho_Chi_Minh")
+_CADENCE_S, _DAYS_AT_ONCE = 900, 10
+_REPLAYED = "nrel-rsf2-inv2"
+
+
+def measure(pipeline: Pipeline, days: int = 365) -> dict[str, float]:
+    """Seconds that a year takes to be accounted, closed and verified."""
+    pipeline.tonne("migrate")
+    pipeline.tonne("registry", "import", str(CATALOG))
+    url, took = pipeline.urls.database_url, defaultdict(float)
+    end_us = min(END_US, BEGIN_US + days * 86_400_000_000)
+    rows = 0
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        store = store_of(conn)
+        for frames in _frames(store.plan.fleet.by_id, end_us):
+            began = time.perf_counter()
+            store.commit(conn, frames, [], Letters([], [], [], [], 0))
+            took["accounted"] += time.perf_counter() - began
+            rows += sum(len(frame) for frame in frames)
+    print(f"accounted {rows:,} readings in {took['accounted']:.0f} s", flush=True)
+    credited = 0
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        query = "SELECT id FROM project WHERE system IS NOT NULL ORDER BY id"
+        for (name,) in conn.execute(query).fetchall():
+            began = time.perf_counter()
+            closed = close_period(conn, name, BEGIN_US, end_us, "bench")
+            took["closed"] += time.perf_counter() - began
+            credited += closed.result.credit_t
+            folder = pipeline.home / name
+            began = time.perf_counter()
+            export(conn, closed.statement, folder)
+            report = verify(read_pack(folder))
+            took["verified"] += time.perf_counter() - began
+            if not report.ok:
+                raise AssertionError(f"{name}'s pack does not verify: {report}")
+    print(f"{credited:,} t of {days} days; {dict(took)}", flush=True)
+    return {
+        "year_readings": float(rows),
+        **{f"year_{what}_s": round(seconds, 1) for what, seconds in took.items()},
+        "year_s": round(sum(took.values()), 1),
+    }
+
+
+def _frames(index: dict[str, int], end_us: int) -> Iterator[list[Frame]]:
+    """Frames of some days of every device, one a class, in the order of time."""
+    fleet = [replace(d, cadence_s=_CADENCE_S) for d in read_fleet(CATALOG) if d.id != _REPLAYED]
+    length = end_us - BEGIN_US + 2 * _CADENCE_S * 1_000_000
+    waiting = [(s.device, s.blocks()) for s in fleet_sources(fleet, BEGIN_US, length, 1)]
+    while waiting:
+        parts: defaultdict[str, list[Frame]] = defaultdict(list)
+        left = []
+        for device, blocks in waiting:
+            taken = [b for _, b in zip(range(_DAYS_AT_ONCE), blocks, strict=False)]
+            parts[device.device_class] += [_frame(device, index[device.id], b) for b in taken]
+            if len(taken) == _DAYS_AT_ONCE:
+                left.append((device, blocks))
+        waiting = left
+        yield [_joined(frames) for frames in parts.values() if frames]
+
+
+def _joined(frames: list[Frame]) -> Frame:
+    names = frames[0].columns
+    return Frame(
+        frames[0].class_id,
+        np.concatenate([f.device for f in frames]),
+        np.concatenate([f.time_us for f in frames]),
+        np.concatenate([f.message for f in frames]),
+        {name: np.concatenate([f.columns[name] for f in frames]) for name in names},
+    )
+
+
+def _frame(device: Device, at: int, block: Block) -> Frame:
+    n = len(block.time_ms)
+    channels = classes.load()[device.device_class].channels
+    columns: dict[str, np.ndarray] = {
+        c.name: np.full(n, NULL) if c.kind == "register" else np.full(n, np.nan)
+        for c in channels.values()
+    }
+    for path, source in profiles.load()[device.device_class, "generic"].channels.items():
+        if path in block.registers:
+            columns[source.channel] = block.registers[path]
+        elif path in block.gauges:
+            up, down, add = units.factor(source.unit, channels[source.channel].unit)
+            columns[source.channel] = block.gauges[path] * up / down + add
+    whose = np.full(n, at, dtype=np.int32)
+    none = np.zeros(n, dtype=np.int32)
+    return Frame(device.device_class, whose, block.time_ms * 1_000, none, columns)

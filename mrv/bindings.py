@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mrv.model import Factors, Methodology, Reductions, RoleNeeds
     from mrv.project import Project, ProjectDevice
 
+Span = tuple[int, int]
 # Of a base unit: baseline, project, leakage, withheld. [ug CO2e]
 _Rates = tuple[Fraction, Fraction, Fraction, Fraction]
 # Interval numbers since the epoch stay below 2**32 for a hundred thousand years.
@@ -169,7 +170,7 @@ def _of_project(
 ) -> Iterator[_Segment]:
     methodology = find(project.methodology, project.version)
     pricing = _Pricing(project, methodology, factors)
-    span = costed(project, methodology, fleet)
+    gaining = costed(project, methodology, fleet)
     for bound in project.devices:
         where = f"project {project.id}: device {bound.device}"
         needs = role_needs(methodology, bound, where)
@@ -178,45 +179,60 @@ def _of_project(
             raise MethodologyError(f"{where} is not in the registry; import it first")
         index = fleet.by_id[bound.device]
         base = (index * len(QUANTITY_INDEX) + QUANTITY_INDEX[needs.quantity]) << _SHIFT
-        first, last = service_intervals(project, bound, fleet.devices[index], needs.side)
-        if needs.side == "baseline":
-            first, last = max(first, span[0]), min(last, span[1])
-        yield from _merged(
-            _Segment(
-                base + begin_us // INTERVAL_US,
-                base + end_us // INTERVAL_US,
-                number,
-                *pricing.of(bound.role, params, year),
+        served = [service_intervals(project, bound, fleet.devices[index], needs.side)]
+        for first, last in common(served, gaining) if needs.side == "baseline" else served:
+            yield from _merged(
+                _Segment(
+                    base + begin_us // INTERVAL_US,
+                    base + end_us // INTERVAL_US,
+                    number,
+                    *pricing.of(bound.role, params, year),
+                )
+                for year, begin_us, end_us in years(
+                    first * INTERVAL_US, last * INTERVAL_US, project.timezone
+                )
             )
-            for year, begin_us, end_us in years(
-                first * INTERVAL_US, last * INTERVAL_US, project.timezone
-            )
-        )
 
 
-def costed(project: Project, methodology: Methodology, fleet: Fleet) -> tuple[int, int]:
+def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Span]:
     """
     Grid intervals in which every role that costs something has a device in service.
 
     What the baseline gains counts only there: buses that drive while no charger is
-    bound would be credited without their electricity.  From the first device of such
-    a role to the last; numbers count intervals since the epoch.
+    bound would be credited without their electricity, also between one charger and the
+    next.  Half-open spans in their order; numbers count intervals since the epoch.
     """
-    spans: dict[str, tuple[int, int]] = {
-        role: (_NEVER, 0)
+    served: dict[str, list[Span]] = {
+        role: []
         for role, needs in methodology.roles.items()
         if needs.side == "project" and needs.required
     }
     for bound in project.devices:
-        if bound.role in spans and bound.device in fleet.by_id:
+        if bound.role in served and bound.device in fleet.by_id:
             device = fleet.devices[fleet.by_id[bound.device]]
-            begin, end = service_intervals(project, bound, device, "project")
-            first, last = spans[bound.role]
-            spans[bound.role] = (min(first, begin), max(last, end))
-    return (
-        max((first for first, _ in spans.values()), default=0),
-        min((last for _, last in spans.values()), default=_NEVER),
-    )
+            served[bound.role].append(service_intervals(project, bound, device, "project"))
+    found: list[Span] = [(0, _NEVER)]
+    for spans in served.values():
+        found = common(found, _joined(spans))
+    return found
+
+
+def common(one: Iterable[Span], other: Iterable[Span]) -> list[Span]:
+    """Return what two lists of spans share, in order; spans of one list do not overlap."""
+    others = list(other)
+    shared = ((max(a, c), min(b, d)) for a, b in one for c, d in others)
+    return sorted(span for span in shared if span[0] < span[1])
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Return spans that overlap or touch as one."""
+    found: list[Span] = []
+    for begin, end in sorted(span for span in spans if span[0] < span[1]):
+        if found and begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((begin, end))
+    return found
 
 
 def role_needs(methodology: Methodology, bound: ProjectDevice, where: str) -> RoleNeeds:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US
-from mrv.bindings import costed
+from mrv.bindings import common, costed
 from mrv.calendar import year_us
 from mrv.methodologies import implausible
 from mrv.model import GAINING, PERIOD, Activity
@@ -39,11 +39,11 @@ def parts_of_years(
     """
     if not methodology.timed:
         return {}
-    first, last = (edge * INTERVAL_US for edge in costed(project, methodology, fleet))
+    gains = [(a * INTERVAL_US, b * INTERVAL_US) for a, b in costed(project, methodology, fleet)]
     result = {}
     for year, begin, end in edges:
         whole = year_us(year, project.timezone)
-        gaining = max(0, min(end, last) - max(begin, first))
+        gaining = sum(last - first for first, last in common([(begin, end)], gains))
         params = {GAINING: Fraction(gaining, whole)}
         result[year] = Activity(PERIOD, params, Fraction(end - begin, whole))
     return result

@@ -8,15 +8,17 @@ import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US
-from mrv.bindings import costed, role_needs
+from mrv.bindings import common, costed, role_needs
 from mrv.errors import PeriodError
 from mrv.inputs import read
 from mrv.monitored import monitor
+from mrv.project import service_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ingest.model import Fleet, IntervalRows
+    from mrv.bindings import Span
     from mrv.model import Methodology
     from mrv.monitored import Monitored
     from mrv.project import Calibration, Project, ProjectDevice
@@ -33,7 +35,8 @@ def monitor_all(
     """
     Monitor every device bound to the project within the period, by id, role and begin.
 
-    The baseline's devices count only while the roles that cost something have theirs.
+    The baseline's devices count only while the roles that cost something have theirs; one
+    that serves before and after a time without them is monitored in each of its parts.
 
     Parameters
     ----------
@@ -55,8 +58,7 @@ def monitor_all(
     if not bound:
         raise PeriodError(f"project {project.id} has no device in this period; bind its devices")
     by_key = _grouped(rows)
-    span = costed(project, methodology, fleet)
-    gaining = (max(period[0], span[0]), min(period[1], span[1]))
+    gaining = common([period], costed(project, methodology, fleet))
     result = []
     for one in bound:
         where = f"project {project.id}: device {one.device}"
@@ -64,19 +66,29 @@ def monitor_all(
         if one.device not in fleet.by_id:
             raise PeriodError(f"{where} is not in the registry; import it first")
         index = fleet.by_id[one.device]
-        result.append(
-            monitor(
-                project,
-                one,
-                fleet.devices[index],
-                needs,
-                read(needs.params, one.params, where),
-                calibrations.get(one.device, ()),
-                [by_key(index, QUANTITY_INDEX[quantity]) for quantity in needs.quantities],
-                gaining if needs.side == "baseline" else period,
-            )
-        )
+        device = fleet.devices[index]
+        read_rows = [by_key(index, QUANTITY_INDEX[quantity]) for quantity in needs.quantities]
+        params, papers = read(needs.params, one.params, where), calibrations.get(one.device, ())
+        spans = [period]
+        if needs.side == "baseline":
+            served = service_intervals(project, one, device, needs.side)
+            # of a device that never counts it is told what it metered beside
+            spans = common([served], gaining) or [(period[1], period[1])]
+        for span, edges in zip(spans, _windows(spans, period), strict=True):
+            own = [_between(rows_, edges) for rows_ in read_rows]
+            result.append(monitor(project, one, device, needs, params, papers, own, span))
     return result
+
+
+def _windows(spans: Sequence[Span], period: Span) -> list[Span]:
+    """Cut the period at the spans' begins, so that each row belongs to one of them."""
+    begins = [period[0], *(begin for begin, _ in spans[1:])]
+    return list(zip(begins, [*begins[1:], period[1]], strict=True))
+
+
+def _between(rows: IntervalRows, edges: Span) -> IntervalRows:
+    number = rows.start_us // INTERVAL_US
+    return rows.take(np.flatnonzero((number >= edges[0]) & (number < edges[1])))
 
 
 def _grouped(rows: IntervalRows) -> Callable[[int, int], IntervalRows]:

@@ -97,29 +97,6 @@ def _verifying(url, who, project, begin, end):
             accept.finding(conn, name, findings.sign(conn, name, who[key], said))
 
 
-def _register(url, home):
-    plant.register(url, home)
-    plant.register(url, home, plant.REGISTRY.replace(plant.PLAN, AGAIN))
-    plant.register(url, home, MORE)
-    rows = [
-        f"  - {{id: its-{name}, site: hp, class: {name}, profile: generic,"
-        " installed: 2026-01-01T00:00:00+07:00}"
-        for name in OTHERS
-    ]
-    plant.register(url, home, "devices:\n" + "\n".join(rows))
-
-
-def _verifying(url, who, project, begin, end):
-    """Leave a statement under verification, with a sample and an answered finding."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        name = close_period(conn, project, plant.us(begin), plant.us(end), "test").statement
-        life.submit(conn, name, who["operator"])
-        life.sample(conn, name, who["verifier"], Size(1, 1))
-        for key, said in (("verifier", ("raised", "CAR", "why?", None)),
-                          ("operator", ("answered", "CAR-1", "because", None))):  # fmt: skip
-            accept.finding(conn, name, findings.sign(conn, name, who[key], said))
-
-
 # Rows of tables that no part of the tests' own plant writes.
 MADE = """
 INSERT INTO invoice (id, project_id, document) VALUES ('a', 'pv', '{}'), ('b', 'pv', '{"x": 1}');

@@ -77,14 +77,19 @@ class Words:
         return text.rstrip("0").rstrip(".") if "." in text else text
 
     def number(self, text: str) -> str:
-        """Write decimal text in the language's form: the same digits, other marks."""
-        point, comma = _MARKS[self.language]
-        sign = "\N{MINUS SIGN}" if text.startswith("-") else ""
-        whole, _, rest = text.lstrip("-").partition(".")
-        head = len(whole) % _GROUP
-        parts = [whole[:head]] if head else []
-        parts += [whole[i : i + _GROUP] for i in range(head, len(whole), _GROUP)]
-        return sign + comma.join(parts) + (point + rest if rest else "")
+        """Write decimal text in the language's form."""
+        return number(text, self.language)
+
+
+def number(text: str, language: str) -> str:
+    """Write decimal text in a language's form: the same digits, other marks."""
+    point, comma = _MARKS[language]
+    sign = "\N{MINUS SIGN}" if text.startswith("-") else ""
+    whole, _, rest = text.lstrip("-").partition(".")
+    head = len(whole) % _GROUP
+    parts = [whole[:head]] if head else []
+    parts += [whole[i : i + _GROUP] for i in range(head, len(whole), _GROUP)]
+    return sign + comma.join(parts) + (point + rest if rest else "")
 
 
 def ratio(one: str, other: str, words: Words) -> str:

@@ -19,6 +19,7 @@ _T = TypeVar("_T")
 _LEAST_S = 10.0
 _TIMES = 20.0
 _MOST = 256
+_LOCKS = 64
 
 
 class Memory:
@@ -26,14 +27,13 @@ class Memory:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
-        self._asking: dict[Hashable, threading.Lock] = {}
+        # questions share locks, so that those which nobody can answer leave none behind
+        self._asking = [threading.Lock() for _ in range(_LOCKS)]
         self._lock = threading.Lock()
 
     def get(self, question: Hashable, find: Callable[[], _T]) -> _T:
         """Return the answer to a question, found now if it is not kept; one asks at a time."""
-        with self._lock:
-            mine = self._asking.setdefault(question, threading.Lock())
-        with mine:
+        with self._asking[hash(question) % _LOCKS]:
             until_s, answer = self._kept.get(question, (0.0, None))
             if time.monotonic() < until_s:
                 return answer  # type: ignore[no-any-return]  # of the same question
@@ -46,6 +46,5 @@ class Memory:
                 )  # fmt: skip
                 self._kept.move_to_end(question)
                 while len(self._kept) > _MOST:
-                    gone, _ = self._kept.popitem(last=False)
-                    self._asking.pop(gone, None)
+                    self._kept.popitem(last=False)
             return found

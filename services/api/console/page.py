@@ -8,7 +8,6 @@ files alone, so that a hostile name in the registry stays a name.
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,8 +16,10 @@ import jinja2
 from fastapi import Depends
 from starlette.responses import HTMLResponse, Response
 
+from mrv.report.legible import legible
+from mrv.report.words import LANGUAGES
 from services.api.console import assets
-from services.api.console.words import LANGUAGES, Words, preferred
+from services.api.console.words import Words, preferred
 from services.api.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ _HEADERS = {
     "Cache-Control": "no-cache",
     "Vary": "Cookie",
 }
-_HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 _MOST = 2_000
 _IN_PATH = re.compile(r"/console/(en|vi|ja)(/|$)")
 
@@ -106,23 +106,6 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
     return HTMLResponse(text, refused.status_code, {**_HEADERS, **kept})
 
 
-def legible(text: object, most: int = _MOST) -> str:
-    """
-    Return a text with control and direction marks written out, cut where it is too long.
-
-    A name that turns the direction of writing could make a figure beside it read backwards.
-    """
-    shown = "".join(_written_out(c) for c in str(text))
-    return shown if len(shown) <= most else f"{shown[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
-
-
-def _written_out(character: str) -> str:
-    if character in "\t\n\r":
-        return " "
-    hidden = unicodedata.category(character) in _HIDDEN
-    return f"[U+{ord(character):04X}]" if hidden else character
-
-
 def _moved(path: str, query: str, language: str) -> str:
     """Return the same page's address in another language."""
     parts = path.split("/")
@@ -147,4 +130,4 @@ def _environment() -> jinja2.Environment:
 
 def _finalize(value: object) -> object:
     """Write every text of the pages legibly, whatever the registry holds."""
-    return legible(value) if type(value) is str else value
+    return legible(value, _MOST) if type(value) is str else value

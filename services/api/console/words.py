@@ -7,16 +7,12 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from mrv.report.words import LANGUAGES, number
 from services.api.negotiation import language
 from services.api.problems import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-LANGUAGES = ("en", "vi", "ja")
-# decimal mark, mark between thousands
-_MARKS = {"en": (".", ","), "vi": (",", "."), "ja": (".", ",")}
-_GROUP = 3
 
 
 class Words:
@@ -37,14 +33,7 @@ class Words:
 
     def number(self, text: object) -> str:
         """Write a whole number or decimal text in the language's form: the same digits."""
-        point, comma = _MARKS[self.language]
-        said = str(text)
-        sign = "\N{MINUS SIGN}" if said.startswith("-") else ""
-        whole, _, rest = said.lstrip("-").partition(".")
-        head = len(whole) % _GROUP
-        parts = [whole[:head]] if head else []
-        parts += [whole[i : i + _GROUP] for i in range(head, len(whole), _GROUP)]
-        return sign + comma.join(parts) + (point + rest if rest else "")
+        return number(str(text), self.language)
 
 
 @cache

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
+from mrv.report.words import LANGUAGES
 from services.api.console.page import POLICY
 from services.api.console.routes import live, overview, projects, sign_in, statements
-from services.api.console.words import LANGUAGES
 from services.store import api_keys
 from services.store.pool import connect
 

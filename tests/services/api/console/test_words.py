@@ -6,10 +6,12 @@ from pathlib import Path
 import jinja2
 import pytest
 
+from mrv.report.words import LANGUAGES
 from services.api.console import assets, page
 from services.api.console.drawing import HEIGHT, WIDTH, sites_map
 from services.api.console.land import within
-from services.api.console.words import LANGUAGES, Words, preferred, texts
+from services.api.console.memory import Memory
+from services.api.console.words import Words, preferred, texts
 from services.store.console import Site
 
 TEMPLATES = Path(page.__file__).parent / "templates"
@@ -103,3 +105,19 @@ def test_a_far_site_does_not_shrink_the_city():
     drawn = sites_map([*sites, Site("far", "", 39.7, -105.2, 1, 1)])
     assert [one.id for one in drawn.elsewhere] == ["far"]
     assert max(one.y for one in drawn.spots) - min(one.y for one in drawn.spots) > HEIGHT / 2
+
+
+def test_answers_are_kept_and_questions_without_one_leave_nothing():
+    """A page that everybody may open would fill the memory, or keep the database busy."""
+    memory, asked = Memory(), []
+    assert [memory.get("a", lambda: asked.append(1) or len(asked)) for _ in range(3)] == [1, 1, 1]
+
+    def nothing():
+        raise LookupError
+
+    for number in range(1_000):
+        with pytest.raises(LookupError):
+            memory.get(number, nothing)
+        memory.get(("b", number), list)
+    assert len(memory._kept) <= 256
+    assert len(memory._asking) == 64

@@ -22,56 +22,50 @@ if TYPE_CHECKING:
 _LEAST_MB = 4
 
 
-class ModbusTcp(msgspec.Struct, forbid_unknown_fields=True, tag="modbus-tcp", tag_field="kind"):
-    """A device that answers Modbus TCP; its profile has a register map."""
+class _Network(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
+    """A device that is asked over TCP."""
 
     device: str
     host: str
-    class_: str = msgspec.field(name="class")
-    profile: str
     every_s: float = 60
     port: int = 502
     unit: int = 1
     timeout_s: float = 3
 
 
-class ModbusRtu(msgspec.Struct, forbid_unknown_fields=True, tag="modbus-rtu", tag_field="kind"):
+class _Serial(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
     """A device on a serial line; several may share the line."""
 
     device: str
     line: str
+    every_s: float = 60
+    unit: int = 1
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    timeout_s: float = 1
+
+
+class ModbusTcp(_Network, kw_only=True, tag="modbus-tcp"):
+    """It answers Modbus TCP; its profile has a register map."""
+
     class_: str = msgspec.field(name="class")
     profile: str
-    every_s: float = 60
-    unit: int = 1
-    baud: int = 9600
-    parity: Literal["N", "E", "O"] = "N"
-    stop_bits: Literal[1, 2] = 1
-    timeout_s: float = 1
 
 
-class SunSpecTcp(msgspec.Struct, forbid_unknown_fields=True, tag="sunspec-tcp", tag_field="kind"):
+class ModbusRtu(_Serial, kw_only=True, tag="modbus-rtu"):
+    """It answers Modbus; its profile has a register map."""
+
+    class_: str = msgspec.field(name="class")
+    profile: str
+
+
+class SunSpecTcp(_Network, kw_only=True, tag="sunspec-tcp"):
     """An inverter that describes itself by SunSpec models; no profile is needed here."""
 
-    device: str
-    host: str
-    every_s: float = 60
-    port: int = 502
-    unit: int = 1
-    timeout_s: float = 3
 
-
-class SunSpecRtu(msgspec.Struct, forbid_unknown_fields=True, tag="sunspec-rtu", tag_field="kind"):
+class SunSpecRtu(_Serial, kw_only=True, tag="sunspec-rtu"):
     """The same on a serial line."""
-
-    device: str
-    line: str
-    every_s: float = 60
-    unit: int = 1
-    baud: int = 9600
-    parity: Literal["N", "E", "O"] = "N"
-    stop_bits: Literal[1, 2] = 1
-    timeout_s: float = 1
 
 
 class LocalMqtt(msgspec.Struct, forbid_unknown_fields=True, tag="mqtt", tag_field="kind"):

@@ -111,7 +111,9 @@ def test_paths_agree_though_workers_are_killed(tmp_path, database_urls, mqtt_bro
 
 def check_replay(processes, database_url, database_urls):
     """What was stored, stored once more beside a worker, changes nothing; what is lost returns."""
-    with processes.running("worker", *SOON):
+    with processes.running("worker", *SOON) as worker:
+        # in the group: the test's broker lets nobody in for long after one who left while joining
+        wait_until(lambda: "partitions" in processes.log_of(worker), 60, processes.logs)
         done = processes.run("worker", "--from-offset", "0", "--json")
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)

@@ -80,6 +80,8 @@ def _options(data: Path, session_s: float, instance: str | None) -> dict[str, An
         "consumer_auto_offset_reset": "earliest",
         "consumer_group_instance_id": instance,  # an empty name would be one name for all
         "broker_session_timeout": session_s,
+        # a group waits no longer for a member to join again than for a sign of life
+        "broker_rebalance_timeout": session_s,
         "broker_heartbeat_interval": session_s / 6,
         "broker_max_poll_interval": 600,
         "broker_commit_interval": 1.0,

@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
@@ -23,16 +23,13 @@ import msgspec
 
 from ingest.errors import InputError
 from services.edge.moment import Moment
+from services.edge.salvage import PAGE, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 WhenFull = Literal["thin", "newest", "oldest"]
 _BALLAST_BYTES = 2 << 20
-# large, so that one page that is never moved leads to all rows of a usual backlog: a file
-# that lost its end gives back what stands before the cut
-_PAGE = 16_384
-_SKIP = 1_024
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, device TEXT NOT NULL,
@@ -46,10 +43,6 @@ CREATE TABLE IF NOT EXISTS refused (
 ) STRICT;
 """
 _REFUSED_KEPT = 1_000
-_ALL_FROM = (
-    "SELECT seq, id, device, content_type, body, wall_ms, uptime_ms, boot FROM message NOT INDEXED"
-    " WHERE seq >= ? ORDER BY seq"
-)
 
 
 class Record(NamedTuple):
@@ -129,11 +122,11 @@ class Outbox:
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30)
-        db.execute(f"PRAGMA page_size = {_PAGE}")
+        db.execute(f"PRAGMA page_size = {PAGE}")
         for pragma in (
             "journal_mode = WAL", "synchronous = FULL", "cache_size = -2000",
             "auto_vacuum = INCREMENTAL", "journal_size_limit = 4194304",
-            f"max_page_count = {max(self._limit // _PAGE, 64)}",
+            f"max_page_count = {max(self._limit // PAGE, 64)}",
         ):  # fmt: skip
             db.execute(f"PRAGMA {pragma}")
         db.executescript(_SCHEMA)
@@ -145,7 +138,7 @@ class Outbox:
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
-        rows = list(_readable(aside))
+        rows = list(readable(aside))
         fresh = self._connect()
         with fresh:
             fresh.executemany(
@@ -379,38 +372,3 @@ def _machine() -> str:
 
 def _no_room(error: sqlite3.OperationalError) -> bool:
     return "full" in str(error) or "disk I/O" in str(error)
-
-
-def _readable(path: Path) -> list[tuple[object, ...]]:
-    """Return the rows that can still be read; what cannot is stepped over, ever farther."""
-    _lengthen(path)
-    rows: list[tuple[object, ...]] = []
-    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as db:
-        try:
-            (last,) = db.execute(
-                "SELECT seq FROM sqlite_sequence WHERE name = 'message'"
-            ).fetchone()
-        except (sqlite3.Error, TypeError):
-            return rows
-        begin, step = 0, 1
-        while begin <= last:
-            try:
-                for seq, *row in db.execute(_ALL_FROM, (begin,)):
-                    if seq < begin:
-                        raise sqlite3.DatabaseError("rows out of order")
-                    rows.append(tuple(row))
-                    begin, step = seq + 1, 1
-            except sqlite3.Error:
-                begin, step = begin + step, min(2 * step, _SKIP)
-            else:
-                break
-    return rows
-
-
-def _lengthen(path: Path) -> None:
-    """Give a file that was cut its length again, empty: SQLite reads nothing of a shorter one."""
-    with path.open("r+b") as file:
-        head = file.read(32)
-        pages, size = int.from_bytes(head[28:32], "big"), int.from_bytes(head[16:18], "big")
-        if head.startswith(b"SQLite format 3\0") and size == _PAGE:
-            file.truncate(max(pages * size, file.seek(0, os.SEEK_END)))

@@ -14,10 +14,14 @@ from mrv.log.receipt import make_receipt
 from mrv.log.witness import make_request
 from services.cli.database import database_url
 from services.cli.errors import Exit
+from services.cli.metrics_bind import metrics_bind
 from services.clock import now_us
 from services.issuer import audit as audits
-from services.issuer import keys, life, sealer, witness
+from services.issuer import keys, life, witness
 from services.issuer.seal import seal as seal_once
+from services.issuer.sealer import Sealer
+from services.logs import get_logger
+from services.metrics import Metrics
 from services.settings import Settings
 from services.store import log as stored
 from services.store.pool import connect
@@ -71,13 +75,22 @@ def seal(
       tonne log seal --accept "meter data corrected by hand, ticket 17"
     """
     if every is not None:
-        sealer.forever(database_url(), Settings().home, log_key, every)
+        _seal_on(log_key, every)
         return
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
         report = seal_once(conn, signer, now_us(), recheck=recheck, accept=accept)
     _show_sealed(report, as_json=as_json)
     click.get_current_context().exit(Exit.FALSE if report.refused else Exit.DONE)
+
+
+def _seal_on(log_key: str, every_s: int) -> None:
+    """Seal from time to time until the process ends; alerts look at its metrics."""
+    settings, metrics, told = Settings(), Metrics(), get_logger("sealer")
+    bind = metrics_bind(settings)
+    with metrics.serve(bind):
+        told.info("metrics", bind=bind or "off")
+        Sealer(database_url(), settings.home, log_key, every_s, metrics, told).run()
 
 
 def _show_sealed(report: Report, *, as_json: bool) -> None:

@@ -41,7 +41,7 @@ def watch(every: float, audit_s: float, *, seal: bool) -> None:
     disable_created_metrics()  # type: ignore[no-untyped-call]
     log, metrics = get_logger("watch"), Metrics()
     url = settings.require("database_url")
-    watcher = Watcher(url, metrics, log, every, audit_s)
+    watcher = Watcher(url, metrics, log, every, audit_s, pulse=metrics.pulse)
     sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: watcher.stop())

@@ -16,14 +16,14 @@ from ingest.errors import InputError, ServerError
 from services.clock import now_us
 from services.issuer import life
 from services.issuer.seal import seal
-from services.logs import get_logger
-from services.metrics import Metrics
 from services.store.pool import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
+
+    from services.metrics import Metrics
 
 EVERY_S = 3_600
 # a pipeline that starts has better things to do first
@@ -101,8 +101,3 @@ class Sealer:
             self._log.warning("issued statement to be corrected", what=what)
         if report.days or report.again or report.entries:
             self._log.info("sealed", days=report.days, again=report.again, also=report.entries)
-
-
-def forever(url: str, home: Path, key: str, every_s: float) -> None:
-    """Seal from time to time until the process ends."""
-    Sealer(url, home, key, every_s, Metrics(), get_logger("sealer")).run()

@@ -1,11 +1,12 @@
 """
 Watch the database from time to time, beside a pipeline or alone.
 
-Short looks keep the gauges of `looked` fresh and add up the days that dashboards
-read.  Long rounds hold the database against the log and a few devices' derived
-rows against their readings: a change that nobody made by a command is found
-without anybody asking.  They cost a core for as long as they take, so a pipeline's
-own process does not take them.  All of it only reads, but for the sums of days.
+Short looks keep the gauges of `looked` fresh, and say that the process moves.  The
+days that dashboards read are added up beside them: after an upgrade that takes long.
+Long rounds hold the database against the log and a few devices' derived rows
+against their readings: a change that nobody made by a command is found without
+anybody asking.  They cost a core for as long as they take, so a pipeline's own
+process does not take them.  All of it only reads, but for the sums of days.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from services.metrics import Metrics
+    from services.pulse import Pulse
 
 LOOK_S = 30.0
 DAYS_S = 300.0
@@ -43,11 +45,13 @@ _COMPARED = 5
 _WEEK_US = 7 * 86_400_000_000
 # a look that hangs is a database that is down
 _PATIENCE = b"SET statement_timeout = '20s'"
+_LONG = b"SET statement_timeout = '15min'"
+PULSE = "watching"
 
 
 class Watcher:
     """
-    Watches in two threads of its own until it is stopped.
+    Watches in threads of its own until it is stopped.
 
     Parameters
     ----------
@@ -57,6 +61,8 @@ class Watcher:
         Pause between two looks. [s]
     audit_s : float, optional
         Pause between two audits; without it there are none. [s]
+    pulse : Pulse, optional
+        Of a process that does nothing else: it moves as long as looks end, well or not.
     """
 
     def __init__(
@@ -66,12 +72,14 @@ class Watcher:
         log: FilteringBoundLogger,
         every_s: float = LOOK_S,
         audit_s: float | None = None,
+        *,
+        pulse: Pulse | None = None,
     ) -> None:
-        self._url, self._log = url, log
+        self._url, self._log, self._pulse = url, log, pulse
         self._looked = Looked(metrics)
         self._stopping = threading.Event()
-        self._days_at_s, self._next = 0.0, 0
-        rounds = [("watcher", self.look, every_s)]
+        self._next = 0
+        rounds = [("watcher", self.look, every_s), ("days", self.add_up, DAYS_S)]
         if audit_s is not None:
             rounds.append(("auditor", self.audit, audit_s))
         self._threads = [
@@ -105,10 +113,19 @@ class Watcher:
             with self._connected() as conn:
                 conn.execute(_PATIENCE)
                 self._looked.saw(gauges.read(conn))
-                self._refresh(conn)
         except (TonneError, psycopg.Error) as error:
             self._looked.lost()
             self._warn("database not seen", error)
+
+    def add_up(self) -> None:
+        """Add up the days that changed; a round that fails is made up by the next."""
+        try:
+            with self._connected() as conn:
+                conn.execute(_LONG)
+                if made := gauges.refresh_days(conn):
+                    self._log.debug("days added up", chunks=made)
+        except (TonneError, psycopg.Error) as error:
+            self._warn("days not added up", error)
 
     def audit(self) -> None:
         """Walk the log, and make a few devices' rows again; only a break is loud."""
@@ -141,22 +158,20 @@ class Watcher:
         for one in found[:10]:
             self._log.error("differs from its readings", table=one.table, key=" ".join(one.key))
 
-    def _refresh(self, conn: Connection[TupleRow]) -> None:
-        if time.monotonic() < self._days_at_s:
-            return
-        conn.execute(b"SET statement_timeout = '15min'")
-        made = gauges.refresh_days(conn)
-        self._days_at_s = time.monotonic() + DAYS_S
-        if made:
-            self._log.debug("days added up", chunks=made)
-
     def _connected(self) -> Connection[TupleRow]:
         return connect(self._url, role="tonne_mrv", name="tonne watch", autocommit=True)
 
     def _repeat(self, work: Callable[[], None], pause_s: float) -> None:
         while not self._stopping.is_set():
             work()
-            self._stopping.wait(pause_s)
+            self._wait(pause_s, beating=work == self.look)
+
+    def _wait(self, pause_s: float, *, beating: bool) -> None:
+        end_s = time.monotonic() + pause_s
+        while not self._stopping.is_set() and (left_s := end_s - time.monotonic()) > 0:
+            if beating and self._pulse is not None:
+                self._pulse.beat(PULSE)
+            self._stopping.wait(min(left_s, LOOK_S))
 
     def _warn(self, event: str, error: Exception) -> None:
         if not self._stopping.is_set():

@@ -42,6 +42,7 @@ UNSEALED = {
     "sewer_asset": "asset data of the sewerage registry; no statement rests on it",
     "sewer_event": "history of the sewerage registry; no statement rests on it",
     "day_made": "how far days were made again",
+    "day_clock": "by which clock days were made",
     "clock_lag": "how devices' clocks were seen",
     "device_seen": "when devices were last heard",
     "principal_status": "what devices say of themselves",

@@ -168,3 +168,105 @@ def test_days_follow_the_site_s_clock_when_it_changes_its_hour(database_url, tmp
     assert found["2026-03-07"] == pytest.approx(9.6)
     assert found["2026-03-08"] == pytest.approx(9.2)
     assert found["2026-03-09"] == pytest.approx(9.6)
+
+
+def _energy_days(conn, device):
+    return conn.execute(
+        "SELECT day::text, energy_kwh FROM v_day_energy_kwh"
+        " WHERE device_id = %s AND quantity = 'energy_export' ORDER BY day", [device]
+    ).fetchall()  # fmt: skip
+
+
+def test_days_are_added_up_again_when_a_site_s_clock_is_corrected(database_url, tmp_path):
+    """A site entered in the wrong time zone would keep days that begin at seven in the morning."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, minutes=15)
+    before = plant.REGISTRY
+    after = before.replace("timezone: Asia/Ho_Chi_Minh", "timezone: America/Denver")
+    assert after != before
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        gauges.refresh_days(conn)
+        old, old_tonnes = _energy_days(conn, "inv-1"), _tonnes(conn)
+        assert old
+        plant.register(database_url, tmp_path, after)
+        # missing until it is added up, never a day of the other clock
+        assert _energy_days(conn, "inv-1") == []
+        assert _tonnes(conn) == []
+        watcher = Watcher(database_url, Metrics(), get_logger("watch"))
+        watcher.add_up()
+        new, tonnes = _energy_days(conn, "inv-1"), _tonnes(conn)
+        assert new != old
+        assert sum(kwh for _, kwh in new) == sum(kwh for _, kwh in old)
+        assert (
+            new
+            == conn.execute(
+                "SELECT day::text, energy_kwh FROM v_energy_kwh_day WHERE device_id = 'inv-1'"
+                " AND quantity = 'energy_export' ORDER BY day"
+            ).fetchall()
+        )
+        assert (
+            tonnes
+            == conn.execute(
+                "SELECT project_id, day::text, avoided_t FROM v_avoided_t_day ORDER BY 1, 2"
+            ).fetchall()
+        )
+        assert {row[0] for row in conn.execute(
+            "SELECT timezone FROM day_quantity UNION SELECT timezone FROM day_pv"
+            " UNION SELECT timezone FROM day_emission")} == {"America/Denver"}  # fmt: skip
+        # and back, with only these devices' days made again
+        plant.register(database_url, tmp_path, before)
+        watcher.add_up()
+        assert (_energy_days(conn, "inv-1"), _tonnes(conn)) == (old, old_tonnes)
+
+
+def _tonnes(conn):
+    return conn.execute(
+        "SELECT project_id, day::text, sum(avoided_t) FROM v_day_avoided_t"
+        " GROUP BY 1, 2 ORDER BY 1, 2"
+    ).fetchall()
+
+
+def test_a_change_of_the_registry_alone_adds_no_day_up_again(database_url, tmp_path):
+    """A serial number entered would have years of a whole city added up anew."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, minutes=15)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        conn.execute("SELECT pg_sleep(1.2)")  # counts of writes are told once a second
+        while gauges.refresh_days(conn):
+            conn.execute("SELECT pg_sleep(0.3)")
+        text = plant.REGISTRY.replace("name: ", "name: New ", 1)
+        plant.register(database_url, tmp_path, text)
+        assert gauges.refresh_days(conn) == 0
+
+
+def test_sunshine_of_archived_days_stays(database_url, tmp_path):
+    """Once a plant's readings left for the archive, its past would have no performance ratio."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, minutes=15)
+    sunny = (
+        "SELECT device_id, day, insolation_wh_m2, sunny_s, clipped_s FROM day_pv"
+        " WHERE device_id = 'inv-1' ORDER BY day"
+    )
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        times = [plant.us("2026-03-03T00:00:00Z") + k * 900_000_000 for k in range(8)]
+        plant.send(database_url, "inv-1", times, irradiance_w_m2=[500.0] * 8)
+        conn.execute("SELECT tonne_refresh_days()")
+        known = conn.execute(sunny).fetchall()
+        assert any(row[2] for row in known)
+        first = conn.execute("SELECT min(day) FROM day_pv").fetchone()[0]
+        (begins, ends), *_ = conn.execute(
+            "SELECT range_start, range_end FROM timescaledb_information.chunks"
+            " WHERE hypertable_name = 'reading_pv_inverter' ORDER BY 1"
+        ).fetchall()
+        conn.execute(
+            "INSERT INTO archive_drop (class_id, from_time, to_time, bytes)"
+            " VALUES ('pv_inverter', %s, %s, 1)", [begins, ends],
+        )  # fmt: skip
+        conn.execute("SELECT drop_chunks('reading_pv_inverter', older_than => %s)", [ends])
+        # a late reading brings the chunk back, with that reading alone
+        late = plant.us(f"{first}T12:00:00+07:00")
+        plant.send(database_url, "inv-1", [late, late + 60_000_000], irradiance_w_m2=[900.0] * 2)
+        conn.execute("SELECT pg_stat_force_next_flush()")
+        conn.execute("SELECT pg_sleep(1.2)")
+        assert conn.execute("SELECT tonne_refresh_days()").fetchone()[0] > 0
+        assert conn.execute(sunny).fetchall()[: len(known)] == known

@@ -125,7 +125,39 @@ def test_only_the_broker_can_be_reached_from_outside(file, name):
     assert FILES[file]["networks"]["inside"] == {"internal": True}
 
 
-@pytest.mark.parametrize("name", ["timescaledb", "mosquitto", "migrate", "logins"])
+def _targets(file):
+    config = "prometheus.kafka.yml" if "kafka" in file else "prometheus.yml"
+    (document,) = read(DEPLOY / "prometheus" / config)
+    return {
+        target: job["job_name"]
+        for job in document["scrape_configs"]
+        for group in job["static_configs"]
+        for target in group["targets"]
+        if job["job_name"].startswith("tonne-")
+    }
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_prometheus_scrapes_every_process(file):
+    """A process that nobody scrapes fails without an alert; a name that is not there rings."""
+    wanted = {}
+    for name, found in FILES[file]["services"].items():
+        if not found["image"].startswith("tonne:"):
+            continue
+        told = found.get("environment", {})
+        bind = told.get("TONNE_METRICS_BIND", told.get("TONNE_API_BIND"))
+        if bind is not None:
+            wanted[f"{name}:{bind.split(':')[1]}"] = f"tonne-{found['command'][0]}"
+    assert _targets(file) == wanted
+    (config,) = (w for w in FILES[file]["services"]["prometheus"]["command"] if "config.file" in w)
+    mounted = config.removeprefix("--config.file=/etc/prometheus/")
+    assert mounted == ("prometheus.kafka.yml" if "kafka" in file else "prometheus.yml")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["timescaledb", "mosquitto", "migrate", "logins", "watch", "api", "alertmanager", "grafana"],
+)
 def test_both_files_say_the_same_of_what_they_share(name):
     """A fix made in one file only would leave the other as it was."""
     one, other = (document["services"][name] for document in FILES.values())
@@ -160,10 +192,10 @@ def test_brokers_keep_what_they_acknowledged():
         assert told["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
 
 
-@pytest.mark.parametrize("name", ["run", "bridge-0", "worker-0"])
+@pytest.mark.parametrize("name", ["run", "watch", "bridge-0", "worker-0"])
 def test_the_health_check_tells_a_process_that_moves_from_one_that_does_not(name):
     """A check that is always well would leave a standing worker with its partitions."""
-    file = "compose.yaml" if name == "run" else "compose.kafka.yaml"
+    file = "compose.yaml" if name in {"run", "watch"} else "compose.kafka.yaml"
     kind, python, *words = FILES[file]["services"][name]["healthcheck"]["test"]
     assert (kind, python) == ("CMD", "python")
     port = free_port()

@@ -16,8 +16,17 @@ OBJECTS = [
     for document in read(path)
 ]
 PODS = [p for p in OBJECTS if "template" in p.values[0].get("spec", {})]
-PIPELINE = [p for p in PODS if p.values[0]["kind"] != "Job"]
-SECRETS = {"tonne-owner": {"database_url"}, "tonne-pipeline": {"database_url", "mqtt_url"}}
+LASTING = [p for p in PODS if p.values[0]["kind"] != "Job"]
+MOVING = [p for p in LASTING if p.values[0]["metadata"]["name"] != "tonne-api"]
+SECRETS = {
+    "tonne-owner": {"database_url"}, "tonne-pipeline": {"database_url", "mqtt_url"},
+    "tonne-service": {"database_url"},
+}  # fmt: skip
+CLAIMS = {
+    p.values[0]["metadata"]["name"]
+    for p in OBJECTS
+    if p.values[0]["kind"] == "PersistentVolumeClaim"
+}
 objects = pytest.mark.parametrize("manifest", OBJECTS)
 pods = pytest.mark.parametrize("manifest", PODS)
 
@@ -90,6 +99,10 @@ def test_secrets_are_files_that_are_told_of(manifest):
     mounts = {m["name"]: m["mountPath"] for m in container(manifest)["volumeMounts"]}
     assert mounts.keys() == volumes.keys()
     files = set()
+    for volume in volumes.values():
+        # what is neither made by hand nor gone with its pod is asked for here
+        if "persistentVolumeClaim" in volume:
+            assert volume["persistentVolumeClaim"]["claimName"] in CLAIMS
     if "secrets" in volumes:
         secret = volumes["secrets"]["secret"]
         files = {f"{mounts['secrets']}/{item['path']}" for item in secret["items"]}
@@ -114,7 +127,7 @@ def test_tonne_runs_with_nothing_to_spare(manifest):
     assert set(found["resources"]["limits"]) == {"cpu", "memory"}
 
 
-@pytest.mark.parametrize("manifest", PIPELINE)
+@pytest.mark.parametrize("manifest", MOVING)
 def test_probes_ask_for_progress(manifest):
     """A worker that holds its partitions and stores nothing still has an open port."""
     found = container(manifest)
@@ -125,17 +138,65 @@ def test_probes_ask_for_progress(manifest):
     assert manifest["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
 
 
-@pytest.mark.parametrize("name", ["bridge", "worker"])
+def test_the_api_is_asked_only_what_a_restart_would_mend():
+    """A database that is away would have the API killed again and again beside it."""
+    (manifest,) = [p.values[0] for p in LASTING if p not in MOVING]
+    found = container(manifest)
+    assert [port["name"] for port in found["ports"]] == ["http"]
+    ready = found["readinessProbe"]["httpGet"]
+    assert (ready["path"], found["livenessProbe"]["httpGet"]["path"]) == ("/readyz", "/healthz")
+
+
+def test_all_that_compose_runs_runs_here():
+    """A cluster without `tonne watch` would seal no day, and nobody would hear of it."""
+    composed = {
+        service["command"][0]
+        for file in ("compose.yaml", "compose.kafka.yaml")
+        for service in read(DEPLOY / file)[0]["services"].values()
+        if service["image"].startswith("tonne:") and service.get("restart") == "unless-stopped"
+    }
+    here = {container(p.values[0])["args"][0] for p in LASTING}
+    assert here == composed == {"run", "watch", "api", "bridge", "worker"}
+
+
+@pytest.mark.parametrize("folder", ["site", "kafka"])
+def test_either_pipeline_brings_what_stands_beside_it(folder):
+    """Whoever applies one folder would have no sealing, or two of it."""
+    (document,) = read(FOLDER / folder / "kustomization.yaml")
+    assert {"../base", "../account"} <= set(document["resources"])
+    (account,) = read(FOLDER / "account/kustomization.yaml")
+    assert "../base" not in account["resources"]  # kustomize takes no object twice
+
+
+@pytest.mark.parametrize("manifest", LASTING)
+def test_the_log_s_key_outlives_its_pod(manifest):
+    """A log whose key went with a pod can never be written to again."""
+    spec, found = manifest["spec"]["template"]["spec"], container(manifest)
+    home = next(v for v in spec["volumes"] if v["name"] == "home")
+    signs = found["args"] in (["watch", "--seal"], ["api"])
+    assert ("persistentVolumeClaim" in home) == signs
+    if signs:
+        # a group that may read a key's file is one too many: tonne refuses such a key
+        assert spec["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+        assert manifest["spec"]["strategy"] == {"type": "Recreate"}
+    elif found["args"][0] == "run":
+        assert found["args"] == ["run", "--no-watch", "--no-seal"]
+
+
+@pytest.mark.parametrize("name", ["kafka/bridge", "kafka/worker", "account/watch", "account/api"])
 def test_a_drain_takes_one_at_a_time(name):
     """Without a budget that matches, a node upgrade stops every worker at once."""
-    by_kind = {document["kind"]: document for document in read(FOLDER / f"kafka/{name}.yaml")}
-    stateful, budget = by_kind["StatefulSet"]["spec"], by_kind["PodDisruptionBudget"]["spec"]
-    labels = stateful["template"]["metadata"]["labels"]
-    assert stateful["selector"]["matchLabels"] == labels
+    by_kind = {document["kind"]: document for document in read(FOLDER / f"{name}.yaml")}
+    lasting = by_kind.get("StatefulSet") or by_kind["Deployment"]
+    labels = lasting["spec"]["template"]["metadata"]["labels"]
+    budget = by_kind["PodDisruptionBudget"]["spec"]
+    assert lasting["spec"]["selector"]["matchLabels"] == labels
     assert budget["selector"]["matchLabels"] == labels
     assert budget["maxUnavailable"] == 1
-    assert by_kind["Service"]["spec"]["selector"] == labels
-    assert by_kind["Service"]["metadata"]["name"] == stateful["serviceName"]
+    if "Service" in by_kind:
+        assert by_kind["Service"]["spec"]["selector"] == labels
+        named = lasting["spec"].get("serviceName", by_kind["Service"]["metadata"]["name"])
+        assert by_kind["Service"]["metadata"]["name"] == named
     policy = read(FOLDER / "base/network.yaml")[0]["spec"]["podSelector"]["matchLabels"]
     assert policy.items() <= labels.items()
 

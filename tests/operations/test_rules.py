@@ -15,7 +15,7 @@ from services.local import packages
 from tests.operations.rules import ROOT, RULES, alerts, every
 
 PROMTOOL, AMTOOL = "/usr/bin/promtool", "/usr/bin/amtool"
-PROMETHEUS = ROOT / "deploy/prometheus/prometheus.yml"
+CONFIGS = sorted((ROOT / "deploy/prometheus").glob("prometheus*.yml"))
 ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
 CASES = sorted(Path(__file__).parent.glob("rules*_test.yml"))
 RUNBOOKS = ROOT / "docs/operations.md"
@@ -34,7 +34,9 @@ def _run(*words):
 
 def test_prometheus_takes_its_configuration_and_rules():
     """A typo would leave the city without any alert, and Prometheus without a start."""
-    _run(PROMTOOL, "check", "config", PROMETHEUS)
+    assert len(CONFIGS) == 3
+    for config in CONFIGS:
+        _run(PROMTOOL, "check", "config", config)
     _run(PROMTOOL, "check", "rules", "--lint-fatal", *RULES)
 
 

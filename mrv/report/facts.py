@@ -79,6 +79,8 @@ class Facts:
     log_index : int or None
         Where the log holds it.
     superseded_by : str or None
+    sampling : mapping or None
+        The verifier's signed list of device-days, if one was drawn.
     """
 
     statement: Mapping[str, Any]
@@ -90,6 +92,7 @@ class Facts:
     raised: tuple[Mapping[str, Any], ...] = ()
     log_index: int | None = None
     superseded_by: str | None = None
+    sampling: Mapping[str, Any] | None = None
 
     @property
     def subject(self) -> Mapping[str, Any]:

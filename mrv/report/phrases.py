@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mrv.report.words import Words
 
@@ -22,6 +22,13 @@ _REASONS = (
     ("reason.before", re.compile("before certificate (.+)")),
     ("reason.own", re.compile("(.+) of the same meter in ([0-9]+), with its gaps")),
     ("reason.design", re.compile("above the design of ([0-9]+):.*")),
+)
+_DETAILS = (
+    ("detail.differ", re.compile("they differ by more than they may;.*")),
+    ("detail.unknown", re.compile("no quarter hour is known of both")),
+    ("detail.beyond", re.compile("reaches beyond the period;.*")),
+    ("detail.absent", re.compile("no (.+) of (.+) counts in this period")),
+    ("detail.partly", re.compile("(.+) did not serve the project all that time")),
 )
 _WHAT = {"energy [kWh]": "what.energy_kwh", "reduction [t]": "what.reduction_t"}
 
@@ -49,8 +56,11 @@ def kind(gap: Mapping[str, Any], words: Words) -> str:
 
 def reason(deduction: Mapping[str, Any], words: Words) -> str:
     """Reason of a deduction."""
-    text = str(deduction["reason"])
-    for key, pattern in _REASONS:
+    return _by_pattern(str(deduction["reason"]), _REASONS, words)
+
+
+def _by_pattern(text: str, patterns: Sequence[tuple[str, re.Pattern[str]]], words: Words) -> str:
+    for key, pattern in patterns:
         found = pattern.fullmatch(text)
         if found:
             return words.filled(key, *found.groups())
@@ -72,9 +82,14 @@ def witness(check: Mapping[str, Any], words: Words) -> str:
 def holds(check: Mapping[str, Any], words: Words) -> str:
     """Say whether a cross-check holds, and why not."""
     if check["holds"] is None:
-        return f"{words['not_compared']}: {check['detail']}"
+        return f"{words['not_compared']}: {detail(check, words)}"
     text = words["yes" if check["holds"] else "no"]
-    return f"{text}: {check['detail']}" if check["detail"] else text
+    return f"{text}: {detail(check, words)}" if check["detail"] else text
+
+
+def detail(check: Mapping[str, Any], words: Words) -> str:
+    """Say what there is to know of a cross-check; empty where it holds."""
+    return _by_pattern(str(check["detail"]), _DETAILS, words)
 
 
 def certainty(letter: str, words: Words) -> str:

@@ -13,7 +13,7 @@ from services.api import kept
 from services.api.negotiation import language
 from services.api.problems import ProblemError
 from services.issuer.report import facts_of
-from services.store import findings, log, statements
+from services.store import findings, log, sampling, statements
 from services.store.listing import PUBLIC_STATES
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _edition(conn: Connection[TupleRow], stored: Stored, wanted: Format, spoken:
     return kept.edition(
         version("tonne"), stored.id, stored.state, receipt,
         statements.successor(conn, stored.id), len(findings.documents(conn, stored.id)),
-        wanted, spoken,
+        sampling.document(conn, stored.id) is not None, wanted, spoken,
     )  # fmt: skip
 
 

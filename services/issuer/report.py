@@ -15,16 +15,17 @@ from mrv.errors import CanonicalError, VerificationError
 from mrv.factors.records import book_of
 from mrv.log.receipt import parse_receipt
 from mrv.report import Facts
+from mrv.signing import verify_proof
 from mrv.statement.findings import fold, read_event
 from mrv.statement.opinion import REJECTING
 from mrv.statement.plan import read_plan
-from mrv.verify.pack import FACTORS, FINDINGS, INTERVALS, PLAN, STATEMENT, Pack, rows_of
+from mrv.verify.pack import FACTORS, FINDINGS, INTERVALS, PLAN, SAMPLING, STATEMENT, Pack, rows_of
 from mrv.verify.subject import Subject
 from services.issuer import parquet
 from services.issuer.close import snapshot
 from services.issuer.collect import recollect
 from services.issuer.steps import documents, records
-from services.store import evidence, log, statements
+from services.store import enrolled, evidence, log, sampling, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +72,25 @@ def facts_of(conn: Connection[TupleRow], statement: str) -> Facts:
             raised=tuple(one.to_json() for one in records(conn, have)),
             log_index=None if receipt is None else parse_receipt(receipt).index,
             superseded_by=statements.successor(conn, statement),
+            sampling=sample_of(conn, statement),
         )
+
+
+def sample_of(conn: Connection[TupleRow], statement: str) -> dict[str, Any] | None:
+    """
+    Return the verifier's signed list, if one was drawn.
+
+    Raises
+    ------
+    SignatureError, EnrolmentError
+        If it is not what an enrolled key signed.
+    """
+    data = sampling.document(conn, statement)
+    if data is None:
+        return None
+    found = canonical.parse_object(data)
+    verify_proof(found, [one.key for one in enrolled.load(conn)])
+    return found
 
 
 def _evidence(
@@ -116,6 +135,7 @@ def facts_of_pack(pack: Pack, trusted: Iterable[EnrolledKey] = ()) -> Facts:
         state=_state(subject),
         raised=_raised(pack),
         log_index=None if subject.receipt is None else parse_receipt(subject.receipt).index,
+        sampling=canonical.parse_object(pack.files[SAMPLING]) if SAMPLING in pack.files else None,
     )
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mrv.report.blocks import banner, chapter, pairs, paragraph, part, table
+from mrv.report.held import designed
 from mrv.report.opinion import state
-from mrv.report.page.blocks import banner, chapter, pairs, paragraph, part, table
-from mrv.report.phrases import span_of_days, what
-from mrv.report.words import ratio
+from mrv.report.phrases import span_of_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mrv.report.blocks import Block
     from mrv.report.facts import Facts
-    from mrv.report.page.blocks import Block
     from mrv.report.words import Words
 
 _TONES = {
@@ -81,7 +81,7 @@ def account(facts: Facts, words: Words) -> Iterator[Block]:
         for name, key in (("before", "emissionsBeforeDeductions"), ("after", "emissions"))
     ])  # fmt: skip
     yield from _vintages(facts, words)
-    yield from _comparisons(facts, words)
+    yield from designed(subject, words)
 
 
 def _vintages(facts: Facts, words: Words) -> Iterator[Block]:
@@ -99,18 +99,3 @@ def _vintages(facts: Facts, words: Words) -> Iterator[Block]:
     carried = facts.subject["carried"]
     edges = [words.tonnes_of_ug(carried[key]) for key in ("in_ug", "out_ug")]
     yield paragraph(words.filled("page.carried", *edges), small=True)
-
-
-def _comparisons(facts: Facts, words: Words) -> Iterator[Block]:
-    found = facts.subject["comparisons"]
-    yield chapter(words["page.comparisons"])
-    if not found:
-        yield paragraph(words["page.no_design"], small=True)
-        return
-    heads = [(words["page.what"], "l", 1.6), (words["page.expected"], "r", 1.0),
-             (words["page.actual"], "r", 1.0), (words["page.share"], "r", 1.0)]  # fmt: skip
-    yield table(words, heads, [
-        [what(one, words), words.number(one["expected"]), words.number(one["actual"]),
-         ratio(one["actual"], one["expected"], words)]
-        for one in found
-    ])  # fmt: skip

@@ -5,14 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mrv.report.page.blocks import chapter, paragraph, part, table
+from mrv.report.blocks import chapter, paragraph, part, table
 from mrv.report.phrases import DASH, SHOWN, certainty, quantity, role, yes_no
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mrv.report.blocks import Block
     from mrv.report.facts import Facts
-    from mrv.report.page.blocks import Block
     from mrv.report.words import Words
 
 

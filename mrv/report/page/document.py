@@ -18,10 +18,10 @@ from mrv.report.opinion import state
 from mrv.report.page.account import account, summary
 from mrv.report.page.basis import basis
 from mrv.report.page.calendar import calendar
+from mrv.report.page.corrected import corrected
 from mrv.report.page.generation import generation
-from mrv.report.page.held import corrected, held
 from mrv.report.page.losses import deductions, gaps
-from mrv.report.page.verified import evidence, verified
+from mrv.report.page.verified import checked, evidence, verified
 
 if TYPE_CHECKING:
     from mrv.report.facts import Facts
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 STANDARD: Final = "a-3a"
 _REGIONS = {"en": "GB", "vi": "VN", "ja": "JP"}
 _PARTS = (
-    summary, corrected, account, generation, calendar, gaps, deductions, held, basis, verified,
+    summary, corrected, account, generation, calendar, gaps, deductions, checked, basis, verified,
     evidence,
 )  # fmt: skip
 _HEADER = 70

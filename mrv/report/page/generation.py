@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import days
-from mrv.report.page.blocks import chapter, paragraph
+from mrv.report.blocks import chapter, paragraph
 from mrv.report.page.spans import MOST_DAYS, by_day, by_month, quantities
 from mrv.report.phrases import quantity, role
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date
 
+    from mrv.report.blocks import Block
     from mrv.report.facts import Facts
-    from mrv.report.page.blocks import Block
     from mrv.report.page.spans import Span
     from mrv.report.words import Words
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mrv.report.blocks import banner, chapter, pairs, paragraph, part, table
+from mrv.report.held import held
 from mrv.report.opinion import (
     conclusion_rows,
     evidence_rows,
@@ -11,14 +13,14 @@ from mrv.report.opinion import (
     open_findings,
     signer_rows,
 )
-from mrv.report.page.blocks import banner, chapter, pairs, paragraph, part, table
 from mrv.report.phrases import DASH, span_of_days
+from mrv.report.sampled import sampled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mrv.report.blocks import Block
     from mrv.report.facts import Facts
-    from mrv.report.page.blocks import Block
     from mrv.report.words import Words
 
 _GOOD = {"unqualified": "good", "qualified": "warn"}
@@ -44,6 +46,7 @@ def verified(facts: Facts, words: Words) -> Iterator[Block]:
     yield _overview(facts, words)
     yield chapter(words["page.findings"])
     yield from _findings(facts, words)
+    yield from sampled(facts.sampling, words)
 
 
 def _conclusion(facts: Facts, words: Words) -> Iterator[Block]:
@@ -93,6 +96,12 @@ def _findings(facts: Facts, words: Words) -> Iterator[Block]:
         ]
         for one in rows
     ])  # fmt: skip
+
+
+def checked(facts: Facts, words: Words) -> Iterator[Block]:
+    """List what the figures were held against."""
+    opinion = facts.verification
+    yield from held(facts.subject, opinion and opinion["credentialSubject"], words)
 
 
 def evidence(facts: Facts, words: Words) -> Iterator[Block]:

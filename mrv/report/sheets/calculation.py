@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mrv.report.words import Words
 
 MILLION = 10**6
-COUNTED, GRAMS, MICROGRAMS = 7, 12, 13
+METERED, COUNTED, GRAMS, MICROGRAMS = 4, 7, 12, 13
 _RATE = 8
 _NAMES = ("year", "device", "role", "unit", "metered", "deducted", "substituted", "counted")
 _STEPS = ("rate", "whole_millions", "rest", "ug", "grams_of_line", "ug_beyond", "emissions_t")
@@ -137,11 +137,11 @@ def _quantity(
     sheet.row(row, [(line.year, "year"), (one["device"], "text"), (role(one, words), "text"),
                     (one["unit"], "text")])  # fmt: skip
     span = days.span(FIRST + line.first, FIRST + line.last, VALUE)
-    sheet.formula(row, 4, f"=SUM({span})", line.metered, "whole")
+    sheet.formula(row, METERED, f"=SUM({span})", line.metered, "whole")
     taken = _sum_of(deductions, line.deductions, QUANTITY)
     sheet.formula(row, 5, taken, facts.deducted(line), "six")
     sheet.formula(row, 6, _sum_of(gaps, line.gaps, SUBSTITUTED), facts.substituted(line), "six")
-    metered, deducted, substituted = (sheet.cell(row, c) for c in (4, 5, 6))
+    metered, deducted, substituted = (sheet.cell(row, c) for c in (METERED, 5, 6))
     baseline = one["side"] == "baseline"
     net = f"{metered}-{deducted}" if baseline else f"{metered}+{deducted}+{substituted}"
     sheet.formula(row, COUNTED, f"=ROUND({net},6)", facts.counted(line), "six")

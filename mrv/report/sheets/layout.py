@@ -58,6 +58,11 @@ class Layout:
         """Head of Table 3."""
         return self.fixed + max(1, len(self.facts.subject["fixedParameters"])) + 4
 
+    @property
+    def total(self) -> int:
+        """Row of the whole period in Table 3."""
+        return self.table_3 + 1 + len(self.facts.subject["credited"]["vintages"])
+
 
 def general(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write what the sheet is of."""

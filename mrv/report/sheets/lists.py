@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mrv.calendar import instant_us, local_text
 from mrv.errors import ReportError
 from mrv.report.opinion import finding_rows, opinion_rows
-from mrv.report.phrases import DASH, certainty, holds, kind, quantity, reason, rule, witness, yes_no
+from mrv.report.phrases import DASH, certainty, kind, quantity, reason, rule, yes_no
 from mrv.report.sheets.grid import FIRST, MOST_ROWS
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write each gap, its rule and its cost."""
     names = ("device", "from", "to", "kind", "time_h", "rule", "substituted", "cost_t",
              "forgone_t")  # fmt: skip
-    _list(sheet, words, "gaps", names, [
+    listed(sheet, words, "gaps", names, [
         [
             (one["device"], "text"),
-            *_edges(facts, one),
+            *edges(facts, one),
             (kind(one, words), "text"),
             (Fraction(one["time_s"]) / 3600, "hours"),
             (rule(one, words), "text"),
@@ -79,10 +79,10 @@ def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> Non
     """Write what meter errors and the design took off; live where it is a share of whole days."""
     names = ("device", "from", "to", "reason", "percent", "deducted", "cost_t")
     entries = facts.subject["deductions"]
-    _list(sheet, words, "deductions", names, [
+    listed(sheet, words, "deductions", names, [
         [
             (one["device"], "text"),
-            *_edges(facts, one),
+            *edges(facts, one),
             (reason(one, words), "text"),
             (one["percent"], "plain"),
             (one["quantity"], "six"),
@@ -132,14 +132,14 @@ def calibrations(sheet: Grid, facts: Facts, words: Words) -> None:
             ]
             for c in one["calibrations"]
         ] or [[(one["device"], "text"), serial, (words["no_certificate"], "text")]]  # fmt: skip
-    _list(sheet, words, "calibrations", names, rows)
+    listed(sheet, words, "calibrations", names, rows)
 
 
 def factors(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write the factors that the figures rest on."""
     names = ("factor", "kind_of_factor", "value", "unit", "direction", "valid_from", "valid_to",
              "source", "certainty", "verified", "provisional", "accepted", "sha256")  # fmt: skip
-    _list(sheet, words, "factors", names, [
+    listed(sheet, words, "factors", names, [
         [
             (one["id"], "text"), (one["kind"], "text"), (one["value"], "plain"),
             (one["unit"], "text"),
@@ -152,27 +152,6 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
         ]
         for one in facts.subject["factors"]
     ])  # fmt: skip
-
-
-def checks(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write what the meters were held against, and whether it holds."""
-    names = ("witness", "against", "device", "from", "to", "compared", "metered", "witnessed",
-             "unit", "difference", "tolerance", "effect_t", "page.holds")  # fmt: skip
-    _list(sheet, words, "checks", names, [
-        [
-            (witness(one, words), "text"), (one["against"], "text"),
-            (", ".join(one["devices"]), "text"), *_edges(facts, one),
-            (one["comparedShare"], "share"), (one["metered"], "six"), (one["witnessed"], "six"),
-            (one["unit"], "text"), _percent(one["difference_percent"]),
-            _percent(one["tolerance_percent"]), (one["effect_t"], "six"),
-            (holds(one, words), "text"),
-        ]
-        for one in facts.subject.get("crossChecks", ())
-    ])  # fmt: skip
-
-
-def _percent(text: str | None) -> tuple[str, str]:
-    return (DASH, "text") if text is None else (text, "plain")
 
 
 def verification(sheet: Grid, facts: Facts, words: Words) -> None:
@@ -201,9 +180,10 @@ def _findings(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
         sheet.text(at + 1, 0, words["none"])
 
 
-def _list(
+def listed(
     sheet: Grid, words: Words, what: str, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
+    """Write a list under its title; one without rows says that there are none."""
     sheet.title(words[what], words[f"{what}_note"])
     sheet.head(FIRST - 1, [words[n] for n in names], frozen=True)
     for row, cells in enumerate(rows, FIRST):
@@ -212,6 +192,7 @@ def _list(
         sheet.text(FIRST, 0, words["none"])
 
 
-def _edges(facts: Facts, entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+def edges(facts: Facts, entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return local edges of an entry, as cells."""
     zone = facts.timezone
     return [(local_text(instant_us(entry[e], "UTC"), zone), "text") for e in ("from", "to")]

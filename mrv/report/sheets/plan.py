@@ -54,6 +54,12 @@ def _expected(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
     sheet.text(at + 5, 1, " ".join(text.split()), "said")
 
 
+def expected_cells(sheet: Grid, facts: Facts) -> dict[str, str]:
+    """Addresses of what the design expects of a year, by its key."""
+    at = Layout(facts, first=1).table_3
+    return {key: sheet.cell(row, 2) for row, (key, _) in enumerate(_EXPECTED, at + 1)}
+
+
 def structure(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write who is responsible for what, as far as documents name anybody."""
     sheet.title(words["structure"], words["structure_note"])

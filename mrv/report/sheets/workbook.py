@@ -11,12 +11,15 @@ from xlsxwriter import Workbook
 
 from mrv.calendar import instant_us
 from mrv.report.legible import legible
-from mrv.report.sheets import lists, monitored, plan
-from mrv.report.sheets.calculation import Rates, Reckoning, calculation
+from mrv.report.sheets import held, lists, monitored, plan
+from mrv.report.sheets.calculation import METERED, Rates, Reckoning, calculation
 from mrv.report.sheets.grid import FIRST, Grid, Styles
 from mrv.report.sheets.layout import Layout
+from mrv.report.sheets.sampled import sample
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mrv.report.facts import Facts
     from mrv.report.words import Words
 
@@ -28,7 +31,9 @@ _WIDTHS: dict[str, tuple[int, ...]] = {
     "Days": (12, 24, 22, 8, 16, 12, 12, 12, 12, 12),
     "Gaps": (24, 27, 27, 12, 12, 40, 16, 14, 18),
     "Deductions": (24, 27, 27, 44, 12, 18, 14),
-    "Cross-checks": (18, 24, 24, 27, 27, 12, 18, 18, 8, 14, 14, 16, 44),
+    "Cross-checks": (18, 24, 24, 27, 27, 12, 18, 18, 8, 14, 14, 16, 14, 44),
+    "Comparisons": (36, 24, 18, 18, 18, 18, 18, 14, 14, 10),
+    "Sampling": (26, 24, 18, 14, 10, 44, 18, 8, 44),
     "Calibrations": (24, 18, 28, 14, 14, 14, 14),
     "Factors": (28, 26, 12, 12, 14, 12, 12, 44, 30, 10, 12, 12, 68),
     "Verification": (34, 100),
@@ -64,7 +69,11 @@ def workbook(facts: Facts, words: Words) -> bytes:
     lists.days(sheets["Days"], facts, words)
     lists.gaps(sheets["Gaps"], facts, words)
     lists.deductions(sheets["Deductions"], facts, words, sheets["Days"])
-    lists.checks(sheets["Cross-checks"], facts, words)
+    held.checks(sheets["Cross-checks"], facts, words)
+    held.comparisons(
+        sheets["Comparisons"], facts, words, _compared(facts, sheets), sheets["Cross-checks"]
+    )
+    sample(sheets["Sampling"], facts, words)
     lists.calibrations(sheets["Calibrations"], facts, words)
     lists.factors(sheets["Factors"], facts, words)
     lists.verification(sheets["Verification"], facts, words)
@@ -84,6 +93,22 @@ def _rates(facts: Facts, factors: Grid, report: Grid) -> Rates:
         for row, one in enumerate(facts.subject["fixedParameters"], layout.fixed)
     ]
     return Rates(cells)
+
+
+def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> held.Cells:
+    """Cells that hold what the comparisons compare: as the design and the report say it."""
+    report, reckoned = sheets["Monitoring Report"], sheets["Calculation"]
+    energies = [
+        reckoned.cell(row, METERED)
+        for row, line in enumerate(facts.lines, FIRST)
+        if facts.parameters[line.parameter]["unit"] == "Wh"
+    ]
+    total = Layout(facts, monitored.FIRST_COLUMN).total
+    return held.Cells(
+        reduction=report.cell(total, 2),
+        energies="+".join(energies) or "0",
+        expected=plan.expected_cells(sheets["Monitoring Plan"], facts),
+    )
 
 
 def _created(facts: Facts) -> datetime:

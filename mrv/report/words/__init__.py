@@ -92,13 +92,6 @@ def number(text: str, language: str) -> str:
     return sign + comma.join(parts) + (point + rest if rest else "")
 
 
-def ratio(one: str, other: str, words: Words) -> str:
-    """Write one number as a percentage of another; a dash where that is nothing."""
-    if not Fraction(other):
-        return "\N{EN DASH}"
-    return f"{words.number(Words.plain(Fraction(one) / Fraction(other) * 100, 1))} %"
-
-
 @cache
 def _load(language: str) -> Mapping[str, str]:
     text = resources.files(__name__).joinpath(f"{language}.toml").read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from mrv.statement.credentials import Finding, sign_statement, sign_verification
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.findings import add, read_event, sign_event
 from mrv.statement.plan import MonitoringPlan
+from mrv.statement.sampling import Size, sign_sampling
 from tests.mrv.packs import HOLDERS, SIGNERS
 from tests.mrv.plant import BUS, FLEET, FROM, PV, ZONE
 
@@ -145,4 +146,7 @@ def issued(case, opinion="qualified", *, raise_findings=True):
     verification = sign_verification(
         signed, finding, SIGNERS["verifier"], HOLDERS["verifier"], NOW, found
     )
-    return Facts(signed, verification, case.plan, case.rows, case.factors, "issued", (), 41)
+    drawn = sign_sampling(signed, case, Size(), SIGNERS["verifier"], HOLDERS["verifier"], NOW)
+    return Facts(
+        signed, verification, case.plan, case.rows, case.factors, "issued", (), 41, None, drawn
+    )

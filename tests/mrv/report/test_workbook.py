@@ -1,6 +1,7 @@
 """The workbook: in the JCM's form, its formulas live, its figures those of the statement."""
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from io import BytesIO
 from itertools import pairwise
@@ -15,7 +16,8 @@ from tests.mrv.report import office, sample
 
 SHEETS = [
     "Monitoring Plan", "Monitoring Structure", "Monitoring Report", "Calculation", "Days", "Gaps",
-    "Deductions", "Cross-checks", "Calibrations", "Factors", "Verification",
+    "Deductions", "Cross-checks", "Comparisons", "Sampling", "Calibrations", "Factors",
+    "Verification",
 ]  # fmt: skip
 
 
@@ -174,7 +176,74 @@ def test_a_witness_that_differs_stands_with_what_it_may_cost(books):
     assert row[:3] == ("check meter", "check-1", "inv-1")
     assert row[6] > row[7] > 0
     assert row[11] > 0
-    assert row[12].startswith("no: ")
+    assert row[12] == "no"
+    assert "find the reason" in row[13]
+
+
+def cells_of(sheet, text):
+    """Values beside a text in the first column."""
+    row = row_of(sheet, text)
+    return [c.value for c in sheet[row]][1:]
+
+
+def test_comparisons_are_the_statements(books, facts):
+    """What is far off from design, a year before or a check would be seen by nobody."""
+    subject = facts["pv"].subject
+    for live in (True, False):
+        sheet = opened(books["pv-en"], values=live)["Comparisons"]
+        design = list(sheet.iter_rows(5, 6, max_col=10, values_only=True))
+        said = subject["comparisons"]
+        assert [r[0] for r in design] == ["project design, a year of 365 days"] * 2
+        if not live:
+            assert all(str(v).startswith("=") for r in design for v in (r[2], r[5], r[6], r[7]))
+            continue
+        assert [(r[5], r[6], r[7]) for r in design] == [
+            tuple(float(one[n]) for n in ("expected", "actual", "difference_percent"))
+            for one in said
+        ]
+        assert {r[9] for r in design} == {"yes"}
+    errors = subject["materiality"]
+    assert errors["material"]
+    net = cells_of(opened(books["pv-en"])["Comparisons"], "Net [t CO2e]")
+    assert net[0] == net[2] == net[3] == float(errors["netMisstatement_t"]) > 0
+    assert net[1] == 0
+    assert cells_of(opened(books["pv-en"])["Comparisons"], "Material")[2] == "yes"
+
+
+def test_an_earlier_period_is_compared_live(facts):
+    """A period that makes twice as much as a year before would raise no question."""
+    one = sample.draft(sample.pv_case())
+    begin, end = (one.subject["monitoringPeriod"][edge] for edge in ("from", "to"))
+    there = {"statement": "TN-pv-0", "from": begin, "to": end, "energy_Wh": "1000000",
+             "reduction_ug": "2000000000000"}  # fmt: skip
+    plan = replace(one.plan, earlier=(there,))
+    energy = Decimal(one.subject["comparisons"][0]["actual"])
+    said = {"statement": "TN-pv-0", "what": "energy [kWh]", "expected": "1000.000000",
+            "actual": f"{energy:.6f}",
+            "difference_percent": f"{energy / 10 - 100:.2f}"}  # fmt: skip
+    one.subject["otherPeriods"] = [said]
+    data = workbook(replace(one, plan=plan), Words("en"))
+    row = next(opened(data, values=False)["Comparisons"].iter_rows(7, 7, values_only=True))
+    assert row[:2] == ("TN-pv-0", "Energy [kWh]")
+    assert row[7].startswith("=ROUND(")
+    row = next(opened(data)["Comparisons"].iter_rows(7, 7, values_only=True))
+    assert row[5] == 1000
+    assert f"{row[7]:.2f}" == said["difference_percent"]
+
+
+def test_the_sample_is_a_list_to_work_through(books, facts):
+    """The verifier would copy device-days by hand, and nobody would see how they were drawn."""
+    said = facts["pv"].sampling["credentialSubject"]
+    sheet = opened(books["pv-en"])["Sampling"]
+    assert cells_of(sheet, "Seed")[0] == said["seed"]
+    head = row_of(sheet, "Day")
+    rows = list(sheet.iter_rows(head + 1, max_col=6, values_only=True))
+    assert [(r[0], r[1], r[4]) for r in rows] == [
+        (one["day"], one["device"], int(one["weight"])) for one in said["items"]
+    ]
+    assert {r[3] for r in rows} == {"at random", "by risk"}
+    assert any("partly unknown or missing" in (r[5] or "") for r in rows)
+    assert opened(books["draft-en"])["Sampling"]["A5"].value == "No sampling list was drawn."
 
 
 def test_the_same_documents_give_the_same_bytes(books, facts):

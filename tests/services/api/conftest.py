@@ -49,7 +49,7 @@ def served(timescale, migrated_template, tmp_path_factory):
         plant.fill_pv(database_url)
         who = logged.signers(database_url, home)
         logged.seal_now(database_url, who)
-        issued = logged.issue(database_url, who)
+        issued = logged.issue(database_url, who, sample=True)
         with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
             draft = close_period(
                 conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test"

@@ -1,6 +1,7 @@
 """A plant with a sealed log and an issued statement, in a template that tests copy."""
 
 from mrv.statement.credentials import Finding
+from mrv.statement.sampling import Size
 from services.issuer import keys, life
 from services.issuer.close import close_period
 from services.issuer.seal import seal
@@ -21,11 +22,13 @@ def signers(url, home):
     return {**named, "log": log}
 
 
-def issue(url, who, begin="2026-03-02", end="2026-03-03", project="pv"):
-    """Close, submit, verify and issue a day."""
+def issue(url, who, begin="2026-03-02", end="2026-03-03", project="pv", *, sample=False):
+    """Close, submit, verify and issue a day; draw its sample where that is asked for."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         name = close_period(conn, project, plant.us(begin), plant.us(end), "test").statement
         life.submit(conn, name, who["operator"])
+        if sample:
+            life.sample(conn, name, who["verifier"], Size())
         life.verify(conn, name, who["verifier"], Finding("unmodified", "reasonable", "5"))
         life.issue(conn, name, who["log"], "test")
     return name

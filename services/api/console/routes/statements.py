@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -13,6 +14,9 @@ from ingest import classes
 from ingest.model import NULL
 from mrv import canonical
 from mrv.calendar import days, instant_us, period_us, utc_text
+from mrv.report.held import designed, held
+from mrv.report.sampled import sampled
+from mrv.report.words import Words as ReportWords
 from services.api.console.page import Language, render
 from services.api.console.routes.overview import tonnes
 from services.api.console.session import View
@@ -21,12 +25,13 @@ from services.api.reports import report
 from services.api.routes.evidence import packed, send_pack
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
-from services.store import console, listing, log, readings, registry, statements
+from services.store import console, listing, log, readings, registry, sampling, statements
 from services.store.stamps import stamp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mrv.report.blocks import Block
     from services.api.asking import Asked
     from services.store.statements import Event, Stored
 
@@ -54,6 +59,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         steps = statements.events(conn, statement)
         entry = log.receipt(conn, statement)
         successor = statements.successor(conn, statement)
+        sample = sampling.document(conn, statement)
     said = canonical.parse_object(stored.body)["credentialSubject"]
     opinion = _opinion(steps)
     return render(
@@ -67,6 +73,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         index=entry and entry.split("\n")[1].removeprefix("index "),
         successor=successor,
         days=_days(said),
+        held=_held(said, opinion, sample, ReportWords(language)),
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
     )
@@ -144,6 +151,16 @@ def report_file(
         with ask.reading() as conn:
             stored = visible(conn, ask.who, statement)
     return report(ask, stored, wanted, language)
+
+
+def _held(
+    said: dict[str, Any], opinion: dict[str, Any] | None, sample: bytes | None, words: ReportWords
+) -> list[Block]:
+    """Set what the figures were held against in blocks, as the reports print them."""
+    document = None if sample is None else canonical.parse_object(sample)
+    concluded = opinion and opinion["credentialSubject"]
+    parts = designed(said, words), held(said, concluded, words), sampled(document, words)
+    return list(chain.from_iterable(parts))
 
 
 def _reports(language: str, statement: str, *, sees: bool) -> list[tuple[str, str]]:

@@ -7,9 +7,13 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
+from mrv.report.held import designed, held
+from mrv.report.sampled import sampled
 from mrv.report.words import LANGUAGES
+from mrv.report.words import Words as ReportWords
 from services.api.console.page import POLICY
 from services.api.console.routes import live, overview, projects, sign_in, statements
+from services.issuer.report import facts_of
 from services.store import api_keys
 from services.store.pool import connect
 
@@ -121,6 +125,26 @@ def test_figures_are_those_of_the_statement(served):
         assert one["source"] in text
     shown = get(served, "/console/vi/statements").text
     assert said["emissions"]["reduction"]["t"].replace(".", ",") in shown
+
+
+@pytest.mark.parametrize("language", ["en", "vi", "ja"])
+def test_what_the_figures_were_held_against_is_what_the_report_prints(served, language):
+    """A citizen would see tonnes, and nothing of what speaks against them."""
+    words = ReportWords(language)
+    with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
+        facts = facts_of(conn, served.issued)
+    text = html.unescape(get(served, f"/console/{language}/statements/{served.issued}").text)
+    assert facts.sampling is not None
+    concluded = facts.verification["credentialSubject"]
+    blocks = [
+        *designed(facts.subject, words), *held(facts.subject, concluded, words),
+        *sampled(facts.sampling, words),
+    ]  # fmt: skip
+    cells = [cell for one in blocks for row in one.get("rows", ()) for cell in row]
+    assert facts.sampling["credentialSubject"]["seed"] in cells
+    assert words["materiality.findings"] in cells
+    for wanted in (*cells, *(one["text"] for one in blocks if "text" in one)):
+        assert wanted in text, wanted
 
 
 def test_a_day_leads_to_its_readings(served):

@@ -1,4 +1,4 @@
-"""What stands on a page, as data that `page.typ` draws."""
+"""What stands on a page, as data: `page.typ` sets it on paper, the console in a browser."""
 
 from __future__ import annotations
 

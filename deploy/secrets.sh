@@ -57,12 +57,14 @@ word | put owner_password
 word | put pipeline_password
 word | put api_password
 word | put dashboards_password
+word | put archive_password
 word | put grafana_password
 word | put mqtt_password
 host="timescaledb:5432/tonne"
 printf 'postgresql://tonne:%s@%s' "$(cat "$folder/owner_password")" "$host" | put owner_url
 printf 'postgresql://tonne_pipeline:%s@%s' "$(cat "$folder/pipeline_password")" "$host" | put pipeline_url
 printf 'postgresql://tonne_service:%s@%s' "$(cat "$folder/api_password")" "$host" | put api_url
+printf 'postgresql://tonne_archivist:%s@%s' "$(cat "$folder/archive_password")" "$host" | put archive_url
 printf 'mqtt://tonne:%s@mosquitto:1883' "$(cat "$folder/mqtt_password")" | put mqtt_url
 [ -e "$folder/mqtt_passwords" ] || enrol tonne "$(cat "$folder/mqtt_password")"
 if [ ! -e "$folder/mqtt_certificate" ]; then

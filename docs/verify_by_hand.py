@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 STEP = pd.Timedelta(minutes=15)
+COLUMNS = ["device", "time", "energy_export_wh"]
 CLASS_PERCENT = {
     "0.2S": "0.2", "0.2": "0.2", "0.5S": "0.5", "0.5": "0.5", "1": "1", "1.0": "1",
     "2": "2", "2.0": "2", "C": "0.5", "B": "1", "A": "2",
@@ -104,7 +105,9 @@ def main(pack):
     value = {one["id"]: Fraction(one["value"]) for one in factors}
     devices = {one["id"]: one for one in plan["devices"]}
     rows = pd.read_parquet(pack / "intervals.parquet")
-    readings = pd.read_parquet(pack / "readings" / "pv_inverter.parquet")
+    # days that were archived are files of their own
+    files = [*pack.glob("readings/pv_inverter.parquet"), *pack.glob("readings/pv_inverter/*")]
+    readings = pd.concat(pd.read_parquet(f, columns=COLUMNS) for f in sorted(files))
     tonnes = Fraction(int(plan["carried"]["ug"]), 10**12)
     for bound in plan["project"]["devices"]:
         device = devices[bound["device"]]

@@ -11,7 +11,7 @@ An evidence pack as it was read: the bytes of its documents, its tables as colum
     factors.json         all factors of the kinds that were used
     keys.json            public keys of who signed
     digests.json         ordered leaves under the two roots in the statement
-    readings/<class>     raw readings (Parquet)
+    readings/<class>     raw readings (Parquet); below it the archive's own files of whole days
     intervals            interval quantities (Parquet)
     dead_letters         messages that were refused in the period (Parquet)
     seals.json           proofs that the log sealed these readings, day by day

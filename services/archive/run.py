@@ -11,7 +11,6 @@ writes the same.
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -25,6 +24,7 @@ from mrv.calendar import utc_text
 from mrv.statement import evidence
 from mrv.statement.device_days import reading_leaves
 from services.archive import home
+from services.archive.pace import Pace, batches
 from services.issuer.changes import sealed_leaves
 from services.issuer.close import snapshot
 from services.store import archived, log, readings, registry, seals
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from services.store.archived import Chunk
     from services.store.seals import Seal
 
-_AT_ONCE = 20
 _DAY_US = 86_400_000_000
 _RUNNING = "hashtextextended('tonne archive run', 0)"
 
@@ -74,21 +73,6 @@ class Report:
     dropped: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-
-
-class Pace:
-    """Keeps a run from working through more readings a second than it may."""
-
-    def __init__(self, rows_per_s: float | None) -> None:
-        self._rows_per_s, self._began, self._rows = rows_per_s, time.monotonic(), 0
-
-    def did(self, rows: int) -> None:
-        """Wait where that was too fast."""
-        self._rows += rows
-        if self._rows_per_s is not None:
-            ahead = self._rows / self._rows_per_s - (time.monotonic() - self._began)
-            if ahead > 0:
-                time.sleep(ahead)
 
 
 class Run(NamedTuple):
@@ -207,19 +191,19 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
     """Make one file; whether its readings are what was sealed."""
     writer = table.Writer(class_id)
     ends: dict[str, tuple[int, int]] = {}
-    with snapshot(now.conn), now.conn.cursor() as cursor:
-        for at in range(0, len(leaves), _AT_ONCE):
-            some = leaves[at : at + _AT_ONCE]
+    for some in batches(leaves):
+        # each device-day is held against its seal, so each batch may see a state of its own
+        with snapshot(now.conn), now.conn.cursor() as cursor:
             names = [leaf.device for leaf in some if leaf.device in now.fleet.by_id]
             frame = read_day(cursor, now.fleet, class_id, names, day)
             found = {leaf.device: leaf for leaf in leaves_of(now.fleet, frame, day)}
             wrong = [leaf for leaf in some if found.get(leaf.device) != leaf]
-            if wrong:
-                _refuse(now, day, wrong)
-                return False
             said = said_of(cursor, class_id, names, day.from_us, day.to_us)
-            ends |= _write(writer, now.fleet, frame, said)
-            now.pace.did(len(frame))
+        if wrong:
+            _refuse(now, day, wrong)
+            return False
+        ends |= _write(writer, now.fleet, frame, said)
+        now.pace.did(len(frame))
     data = writer.close()
     made, manifest = parts.of(
         now.archive.id, day, class_id, site, data, {leaf.device: leaf for leaf in leaves}
@@ -326,9 +310,8 @@ def _proof(now: Run, chunk: Chunk) -> str:
     if not found:
         return "nothing of it is archived yet"
     for one in found:
-        names = list(one.leaves)
-        for at in range(0, len(names), _AT_ONCE):
-            some = names[at : at + _AT_ONCE]
+        for leaves in batches(one.leaves.values()):
+            some = [leaf.device for leaf in leaves]
             with snapshot(now.conn), now.conn.cursor() as cursor:
                 frame = read_day(cursor, now.fleet, chunk.class_id, some, one.day)
             now.pace.did(len(frame))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 
 from ingest.errors import InputError
 from services.archive import check as checks
-from services.archive import listing
+from services.archive import listing, rounds
 from services.archive import restore as restores
 from services.archive import run as runs
 from services.archive.check import Wanted
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _DAY_US = 86_400_000_000
 _SHOWN = 20
+# whatever else this machine does comes first
+_NICE = 10
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _begin = click.option("--from", "begin", metavar="T", help="Begin, with.")
 _end = click.option("--to", "end", metavar="T", help="End, without.")
@@ -55,8 +58,12 @@ def archive() -> None:
               help="Keep this many days in the database; else TONNE_ARCHIVE_DAYS.")  # fmt: skip
 @click.option("--pace", type=click.FloatRange(min=1), metavar="ROWS_PER_S",
               help="Work through no more readings a second.")  # fmt: skip
+@click.option("--every", type=click.IntRange(60), metavar="SECONDS",
+              help="Go on until stopped, a run every so often.")  # fmt: skip
 @_json
-def run(url: str | None, days: int | None, pace: float | None, *, as_json: bool) -> None:
+def run(
+    url: str | None, days: int | None, pace: float | None, every: int | None, *, as_json: bool
+) -> None:
     """
     Archive sealed days that are old enough, then drop what is wholly in the archive.
 
@@ -67,11 +74,16 @@ def run(url: str | None, days: int | None, pace: float | None, *, as_json: bool)
     \b
     Example:
       tonne archive run --days 90
+      tonne archive run --pace 5000 --every 86400
       tonne archive run --url 's3://tonne/archive?endpoint_override=s3.example.org'
     """
-    before_us = now_us() - (days or Settings().archive_days) * _DAY_US
+    keep_us = (days or Settings().archive_days) * _DAY_US
+    os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+    if every is not None:
+        rounds.forever(database_url(), url, keep_us, every, rows_per_s=pace)
+        return
     with _database("tonne_archive") as conn:
-        report = runs.run(conn, url, before_us, rows_per_s=pace, step=_watcher())
+        report = runs.run(conn, url, now_us() - keep_us, rows_per_s=pace, step=_watcher())
     if as_json:
         click.echo(json.dumps(vars(report), indent=2))
     else:

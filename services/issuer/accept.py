@@ -22,6 +22,7 @@ from services.issuer import steps
 from services.issuer.close import snapshot
 from services.issuer.collect import collect
 from services.issuer.evidence import files
+from services.issuer.reuse import fitting
 from services.store import evidence, findings, statements
 from services.store import sampling as store_sampling
 
@@ -144,7 +145,8 @@ def verification(
             )
         if wanted == "verified":
             # kept now: readings that come later must not change what was verified
-            evidence.keep(conn, name, files(recompute(conn, have.stored)))
+            case = recompute(conn, have.stored)
+            evidence.keep(conn, name, files(case, fitting(conn, case)))
         steps.take(conn, name, wanted, holder, document, principal)
     return wanted
 

@@ -1,4 +1,8 @@
-"""A case's evidence as the files of a pack, the same bytes each time."""
+"""
+A case's evidence as the files of a pack, the same bytes each time.
+
+Whole days that are archived come as the archive's own files.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +13,38 @@ from mrv import canonical
 from mrv.statement.diagram import diagram
 from mrv.verify.pack import DIAGRAM, DIGESTS, FACTORS, INTERVALS, PLAN
 from services.issuer import parquet
+from services.issuer.reuse import without
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mrv.statement.case import Case
+    from services.issuer.reuse import Reused
 
 READINGS = "readings"
 
 
-def files(case: Case) -> dict[str, bytes]:
-    """Plan, factors, digests and tables of a case: name in the pack to bytes."""
+def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
+    """
+    Plan, factors, digests and tables of a case: name in the pack to bytes.
+
+    Parameters
+    ----------
+    reused : sequence of Reused
+        Files of the archive that the pack takes as they are.
+    """
     found = {
         PLAN: canonical.legible(case.plan.to_json()),
         FACTORS: canonical.legible(case.factor_records),
         DIGESTS: canonical.legible(case.leaves()),
         DIAGRAM: diagram(case.plan).encode(),
     }
-    for frame in case.frames:
+    for one in reused:
+        found[f"{READINGS}/{one.part.class_id}/{one.part.path.rpartition('/')[2]}"] = one.data
+    for every in case.frames:
+        frame = without(every, case.fleet, reused)
+        if not len(frame):
+            continue
         out = BytesIO()
         parquet.write_readings(out, case.fleet, frame)
         found[f"{READINGS}/{frame.class_id}.parquet"] = out.getvalue()

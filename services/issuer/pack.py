@@ -2,7 +2,8 @@
 Evidence packs: written from the database, read from a folder.
 
 Statement, verification and tables are written in one form only, so that the
-same statement gives the same bytes.  The folder appears whole or not at all.
+same statement gives the same bytes; days that the archive holds come as its own
+files.  The folder appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -30,23 +31,25 @@ from mrv.verify.pack import (
     STATEMENT,
     VERIFICATION,
 )
-from services.issuer import bundle, parquet
+from services.issuer import bundle, merged, parquet
 from services.issuer.close import snapshot
 from services.issuer.collect import recollect
 from services.issuer.evidence import READINGS
 from services.issuer.evidence import files as case_files
 from services.issuer.life import Documents, documents
+from services.issuer.reuse import fitting
 from services.store import evidence, log, statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
 
 _READ = {STATEMENT, VERIFICATION, FINDINGS, SAMPLING, RECEIPT, MANIFEST_RECEIPT, *DOCUMENTS}
-_MOST_FILES = 1_000
+# a year of days of some classes and sites, as the archive has them
+_MOST_FILES = 20_000
 _MOST_BYTES = 256 * 1024 * 1024
 
 
@@ -78,7 +81,7 @@ def export(conn: Connection[TupleRow], statement: str, out: Path) -> Path:
     made = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         for name, data in files.items():
-            (made / name).parent.mkdir(exist_ok=True)
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
             (made / name).write_bytes(data)
         made.chmod(0o755)
         made.replace(out)
@@ -91,7 +94,8 @@ def export(conn: Connection[TupleRow], statement: str, out: Path) -> Path:
 def _collected(conn: Connection[TupleRow], have: Documents, statement: str) -> dict[str, bytes]:
     """Evidence of a statement that is not verified yet: from the database as it is."""
     body = canonical.parse_object(have.stored.body)
-    return case_files(recollect(conn, body, statements.detail(conn, statement)))
+    case = recollect(conn, body, statements.detail(conn, statement))
+    return case_files(case, fitting(conn, case))
 
 
 def _documents(
@@ -146,7 +150,7 @@ class _Found:
 
     files: dict[str, bytes] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
-    readings: dict[str, Iterable[Table]] = field(default_factory=dict)
+    readings: dict[str, merged.Readings] = field(default_factory=dict)
     intervals: Table | None = None
     damaged: dict[str, str] = field(default_factory=dict)
 
@@ -158,12 +162,20 @@ class _Found:
             self.files[name] = _read(file)
         elif name == f"{INTERVALS}.parquet":
             self.intervals = parquet.read_intervals(file)
-        elif folder == READINGS and stem in classes.load() and name.endswith(".parquet"):
-            self.readings[stem] = parquet.ReadingsFile(file, stem)
+        elif (class_id := _class_of(folder, stem)) and name.endswith(".parquet"):
+            opened = parquet.ReadingsFile(file, class_id, archived=folder != READINGS)
+            self.readings.setdefault(class_id, merged.Readings()).files.append(opened)
         elif name != f"{DEAD_LETTERS}.parquet":
             return  # the manifest does not list it, whatever it holds
-        with file.open("rb") as opened:
-            self.hashes[name] = hashlib.file_digest(opened, "sha256").hexdigest()
+        with file.open("rb") as source:
+            self.hashes[name] = hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _class_of(folder: str, stem: str) -> str | None:
+    """Class of a file of readings: `readings/CLASS`, or the archive's own in `readings/CLASS/`."""
+    name = stem if folder == READINGS else folder.removeprefix(f"{READINGS}/")
+    inside = folder in {READINGS, f"{READINGS}/{name}"}
+    return name if inside and name in classes.load() else None
 
 
 def _files(path: Path) -> list[Path]:

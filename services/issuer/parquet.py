@@ -72,6 +72,11 @@ class ReadingsFile:
     """
     Readings of a class in a pack, read a row group at a time.
 
+    Parameters
+    ----------
+    archived : bool
+        The archive's own file, which says beside the channels what arrival said.
+
     Raises
     ------
     InputError
@@ -79,26 +84,31 @@ class ReadingsFile:
         of it is damaged.
     """
 
-    def __init__(self, path: Path, class_id: str) -> None:
+    def __init__(self, path: Path, class_id: str, *, archived: bool = False) -> None:
+        import pyarrow as pa  # noqa: PLC0415
+
         self._path, self._schema = path, reading_schema(class_id)
-        with _opened(path, self._schema) as file:
+        said = pa.field("flags", pa.string())
+        self._whole = self._schema.append(said) if archived else self._schema
+        with _opened(path, self._whole) as file:
             self.rows: int = file.metadata.num_rows
+            self._groups: int = file.num_row_groups
 
     def __iter__(self) -> Iterator[Table]:
         """Read one table after another, all rows of a device in one."""
         import pyarrow as pa  # noqa: PLC0415
 
         kept = None
-        with _opened(self._path, self._schema) as file:
-            for group in range(file.num_row_groups):
-                with _legible():
-                    table = file.read_row_group(group)
-                    if kept is not None:
-                        table = pa.concat_tables([kept, table]).unify_dictionaries()
-                begin = _last_device(table["device"])
-                kept = table.slice(begin)
-                if begin:
-                    yield _table(table.slice(0, begin), self._schema, "time")
+        for group in range(self._groups):
+            # a year of days is a year of files: none stays open while others are read
+            with _opened(self._path, self._whole) as file, _legible():
+                table = file.read_row_group(group)
+            if kept is not None:
+                table = pa.concat_tables([kept, table]).unify_dictionaries()
+            begin = _last_device(table["device"])
+            kept = table.slice(begin)
+            if begin:
+                yield _table(table.slice(0, begin), self._schema, "time")
         if kept is not None and len(kept):
             yield _table(kept, self._schema, "time")
 

@@ -169,6 +169,8 @@ def fetch(
     query = (
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, after)"
         f" JOIN reading_{class_id} r ON r.device_id = d.id AND r.time > d.after"
+        # said once more as a constant: chunks before it are not even opened
+        f" AND r.time > {_stamp(min(after_us.values(), default=0))}"
         + ("" if until_us is None else f" AND r.time < {_stamp(until_us)}")
     )
     arguments = (

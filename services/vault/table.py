@@ -109,12 +109,29 @@ def read(place: Place, part: Part, wanted: Collection[str]) -> Stored:
     names = [name for name in part.leaves if name in wanted]
     where = f"archive {place.url}: {part.path}"
     if part.bytes <= _SMALL:
-        data = place.get(part.path)
-        if hashlib.sha256(data).hexdigest() != part.sha256:
-            raise DamagedError(f"{where} was changed; bring it back from a copy of the archive")
-        return _checked(part, names, BytesIO(data), where)
+        return _checked(part, names, BytesIO(whole(place, part)), where)
     with place.open(part.path) as file:
         return _checked(part, names, file, where)
+
+
+def whole(place: Place, part: Part) -> bytes:
+    """
+    Return the bytes of a part's file.
+
+    Raises
+    ------
+    DamagedError
+        If the file is missing, or another one than was written.
+    VaultError
+        If the place cannot be used.
+    """
+    data = place.get(part.path)
+    if hashlib.sha256(data).hexdigest() != part.sha256:
+        raise DamagedError(
+            f"archive {place.url}: {part.path} was changed; bring it back from a copy of the"
+            " archive"
+        )
+    return data
 
 
 def read_bytes(part: Part, data: bytes, where: str) -> Stored:

@@ -59,7 +59,7 @@ def main() -> None:
     options = parser.parse_args()
     figures: dict[str, float] = {}
     for name in options.parts or PARTS:
-        home = options.home / name
+        home = (options.home / name).resolve()
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
         pipeline = Pipeline(home)

@@ -10,6 +10,7 @@ reading at ten seconds, and seals them before the clock runs.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import islice
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -36,16 +38,21 @@ CLASSES = ("pv_inverter", "ev_charger", "vehicle", "energy_meter", "air_station"
 FROM_US = 1_759_968_000_000_000
 EACH, FLEET, YEAR_DAYS = 2, 20, 365
 YEAR = "year-000"
-# five times real time of 2,000 devices at ten seconds
-PACE = 1_000
-LIVE, BURST, TURNS = 200, 40_000, 3
+# five times real time of 2,000 devices at ten seconds, read once to be archived and once more
+# before they leave the database
+PACE = 2_000
+# a turn is long enough for some steps of the archiver
+LIVE, BURST, TURNS = 200, 300_000, 3
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
     """Bytes a reading, readings a second, seconds to verify."""
     pipeline.register(registry())
     figures = fill(pipeline)
-    pipeline.tonne("log", "seal")
+    with spent() as sealing:
+        pipeline.tonne("log", "seal")
+    print(f"sealed in {sealing['wall_s']:.1f} s, {sealing['cpu_s']:.1f} s of processor time")
     figures |= beside(pipeline)
     figures |= archive(pipeline)
     figures |= verify(pipeline)
@@ -57,24 +64,40 @@ def beside(pipeline: Pipeline) -> dict[str, float]:
     backlog = load.messages(LIVE, 2 * TURNS * BURST // LIVE)
     publisher = load.Publisher(pipeline.stack.mosquitto.port)
     rates: dict[bool, list[float]] = {False: [], True: []}
-    log, sent = pipeline.home / "run.log", 0
-    with pipeline.running(log, "--no-seal"):
+    cpu_us: dict[bool, list[float]] = {False: [], True: []}
+    log, sent, share = pipeline.home / "run.log", 0, []
+    with pipeline.running(log, "--no-seal") as ingest:
         pipeline.receiving_since(log)
         for turn in range(2 * TURNS):
             batch = list(islice(backlog, BURST))
-            with archiving(pipeline) if turn % 2 else nullcontext():
-                began, sent = time.time(), sent + len(batch)
+            with archiving(pipeline, share) if turn % 2 else nullcontext():
+                began, sent, before = time.time(), sent + len(batch), ticks(ingest.pid)
                 publisher.send(batch)
                 ended = pipeline.wait_for("tonne_ingest_messages_total", sent)
             rates[bool(turn % 2)].append(len(batch) / (ended - began))
+            cpu_us[bool(turn % 2)].append((ticks(ingest.pid) - before) / TICKS * 1e6 / len(batch))
     publisher.close()
     alone, both = (median(rates[on]) for on in (False, True))
-    print(f"ingest alone {alone:,.0f}/s, while archiving {both:,.0f}/s: {rates}")
-    return {"ingest_beside_archiving": both / alone}
+    print(f"ingest alone {alone:,.0f}/s, while archiving {both:,.0f}/s: {rates}; processor time of"
+          f" a message {cpu_us} us; of the archiver {share} of a core")  # fmt: skip
+    return {
+        "ingest_beside_archiving": both / alone,
+        "ingest_cpu_beside_archiving": median(cpu_us[True]) / median(cpu_us[False]),
+        "archiver_share_of_a_core": median(share),
+    }
+
+
+def ticks(*pids: int) -> int:
+    """Processor time that processes took so far, their own and the kernel's for them."""
+    found = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        found += int(fields[11]) + int(fields[12])
+    return found
 
 
 @contextmanager
-def archiving(pipeline: Pipeline) -> Iterator[None]:
+def archiving(pipeline: Pipeline, share: list[float]) -> Iterator[None]:
     """A run at `PACE`, ended before it is through; the next one goes on from there."""
     place = str(pipeline.home / "archive")
     process = subprocess.Popen(
@@ -82,8 +105,17 @@ def archiving(pipeline: Pipeline) -> Iterator[None]:
          "--pace", str(PACE)], env=pipeline.environment,
     )  # fmt: skip
     time.sleep(3)  # its start is not its work
+    with psycopg.connect(pipeline.urls.database_url) as conn:
+        ((server,),) = conn.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'tonne archive'"
+        ).fetchall()
+    began, before = time.monotonic(), ticks(process.pid, server)
     try:
         yield
+        if process.poll() is not None:
+            raise AssertionError(f"the archiver ended with {process.returncode} before ingest did")
+        used = (ticks(process.pid, server) - before) / TICKS
+        share.append(used / (time.monotonic() - began))
     finally:
         process.kill()
         process.wait(30)

@@ -20,7 +20,7 @@ SERVICES = [(f, s) for f, document in FILES.items() for s in document["services"
 OURS = [(f, s) for f, s in SERVICES if FILES[f]["services"][s]["image"].startswith("tonne:")]
 MADE = {  # by deploy/secrets.sh
     "owner_password", "pipeline_password", "api_password", "dashboards_password",
-    "grafana_password", "owner_url", "pipeline_url", "api_url",
+    "archive_password", "grafana_password", "owner_url", "pipeline_url", "api_url", "archive_url",
     "mqtt_url",
     "mqtt_passwords", "mqtt_certificate", "mqtt_key",
 }  # fmt: skip
@@ -156,12 +156,41 @@ def test_prometheus_scrapes_every_process(file):
 
 @pytest.mark.parametrize(
     "name",
-    ["timescaledb", "mosquitto", "migrate", "logins", "watch", "api", "alertmanager", "grafana"],
+    [
+        "timescaledb",
+        "mosquitto",
+        "migrate",
+        "logins",
+        "archive",
+        "watch",
+        "api",
+        "alertmanager",
+        "grafana",
+    ],
 )
 def test_both_files_say_the_same_of_what_they_share(name):
     """A fix made in one file only would leave the other as it was."""
     one, other = (document["services"][name] for document in FILES.values())
     assert one == other
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_archive_is_written_by_one_and_read_by_all_who_need_it(file):
+    """Who cannot read it closes no old period; a second writer could spoil the only copy."""
+    services = FILES[file]["services"]
+    place = "/srv/tonne-archive"
+    archiver = services["archive"]
+    assert archiver["secrets"] == ["archive_url"]
+    assert archiver["volumes"] == [f"archive:{place}"]
+    readers = {n for n, s in services.items() if f"archive:{place}:ro" in s.get("volumes", [])}
+    pipeline = {"run"} if file == "compose.yaml" else {"worker-0", "worker-1"}
+    assert readers == {"api", "cli", "watch", *pipeline}
+    for name in readers | {"archive"}:
+        assert services[name]["environment"]["TONNE_ARCHIVE_URL"] == place, name
+    # a volume takes its owner from the image's folder
+    assert (
+        f"-o 10001 -g 10001 -m 0750 /var/lib/tonne {place}" in (DEPLOY / "Dockerfile").read_text()
+    )
 
 
 @pytest.mark.parametrize(("kind", "option"), [("worker", "--instance"), ("bridge", "--client-id")])

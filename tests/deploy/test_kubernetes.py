@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlsplit
+
 import kubernetes_validate
 import pytest
 
+from services.vault.place import Place
 from tests.deploy.files import DEPLOY, PINNED, VERSION, accept, read, unknown_settings
 
 FOLDER = DEPLOY / "kubernetes"
@@ -15,12 +18,13 @@ OBJECTS = [
     if path.name != "kustomization.yaml"
     for document in read(path)
 ]
-PODS = [p for p in OBJECTS if "template" in p.values[0].get("spec", {})]
-LASTING = [p for p in PODS if p.values[0]["kind"] != "Job"]
+PODS = [p for p in OBJECTS if {"template", "jobTemplate"} & p.values[0].get("spec", {}).keys()]
+LASTING = [p for p in PODS if p.values[0]["kind"] not in {"Job", "CronJob"}]
 MOVING = [p for p in LASTING if p.values[0]["metadata"]["name"] != "tonne-api"]
 SECRETS = {
     "tonne-owner": {"database_url"}, "tonne-pipeline": {"database_url", "mqtt_url"},
-    "tonne-service": {"database_url"},
+    "tonne-service": {"database_url"}, "tonne-archivist": {"database_url"},
+    "tonne-bucket": {"credentials"},
 }  # fmt: skip
 CLAIMS = {
     p.values[0]["metadata"]["name"]
@@ -31,8 +35,13 @@ objects = pytest.mark.parametrize("manifest", OBJECTS)
 pods = pytest.mark.parametrize("manifest", PODS)
 
 
+def pod(manifest):
+    spec = manifest["spec"]
+    return spec.get("jobTemplate", {"spec": spec})["spec"]["template"]["spec"]
+
+
 def container(manifest):
-    (found,) = manifest["spec"]["template"]["spec"]["containers"]
+    (found,) = pod(manifest)["containers"]
     return found
 
 
@@ -94,7 +103,7 @@ def test_the_settings_are_real():
 @pods
 def test_secrets_are_files_that_are_told_of(manifest):
     """A pod whose secret has another name or key waits for ever."""
-    spec = manifest["spec"]["template"]["spec"]
+    spec = pod(manifest)
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     mounts = {m["name"]: m["mountPath"] for m in container(manifest)["volumeMounts"]}
     assert mounts.keys() == volumes.keys()
@@ -103,9 +112,9 @@ def test_secrets_are_files_that_are_told_of(manifest):
         # what is neither made by hand nor gone with its pod is asked for here
         if "persistentVolumeClaim" in volume:
             assert volume["persistentVolumeClaim"]["claimName"] in CLAIMS
-    if "secrets" in volumes:
-        secret = volumes["secrets"]["secret"]
-        files = {f"{mounts['secrets']}/{item['path']}" for item in secret["items"]}
+    for name in [name for name, volume in volumes.items() if "secret" in volume]:
+        secret = volumes[name]["secret"]
+        files |= {f"{mounts[name]}/{item['path']}" for item in secret["items"]}
         assert {item["key"] for item in secret["items"]} <= SECRETS[secret["secretName"]]
     told = {e["value"] for e in container(manifest).get("env", []) if e["name"].endswith("_FILE")}
     assert told == files
@@ -114,7 +123,7 @@ def test_secrets_are_files_that_are_told_of(manifest):
 @pods
 def test_tonne_runs_with_nothing_to_spare(manifest):
     """Root or a writable image would let a flaw in a decoder become a foothold."""
-    spec, found = manifest["spec"]["template"]["spec"], container(manifest)
+    spec, found = pod(manifest), container(manifest)
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -171,7 +180,7 @@ def test_either_pipeline_brings_what_stands_beside_it(folder):
 @pytest.mark.parametrize("manifest", LASTING)
 def test_the_log_s_key_outlives_its_pod(manifest):
     """A log whose key went with a pod can never be written to again."""
-    spec, found = manifest["spec"]["template"]["spec"], container(manifest)
+    spec, found = pod(manifest), container(manifest)
     home = next(v for v in spec["volumes"] if v["name"] == "home")
     signs = found["args"] in (["watch", "--seal"], ["api"])
     assert ("persistentVolumeClaim" in home) == signs
@@ -207,3 +216,26 @@ def test_there_is_a_partition_for_every_worker():
     words = container(topics)["args"]
     workers = next(d for d in read(FOLDER / "kafka/worker.yaml") if d["kind"] == "StatefulSet")
     assert int(words[words.index("--partitions") + 1]) >= workers["spec"]["replicas"]
+
+
+def test_the_archive_is_one_for_whoever_reads_or_writes_it():
+    """Late readings of an archived day would be dead letters, or archived into nothing."""
+    (cron,) = read(FOLDER / "archive/archive.yaml")
+    assert cron["spec"]["concurrencyPolicy"] == "Forbid"
+    keeper = {v["name"]: v for v in pod(cron)["volumes"]}
+    assert keeper["secrets"]["secret"]["secretName"] == "tonne-archivist"
+    for file in ("site/run", "kafka/worker", "account/watch", "account/api"):
+        reader = next(d for d in read(FOLDER / f"{file}.yaml") if "template" in d.get("spec", {}))
+        bucket = next(v for v in pod(reader)["volumes"] if v["name"] == "bucket")
+        # a site without an archive starts all the same
+        assert bucket["secret"].pop("optional") is True
+        assert bucket == keeper["bucket"]
+    (settings,) = read(FOLDER / "base/settings.yaml")
+    place = Place(settings["data"]["TONNE_ARCHIVE_URL"])
+    allowed = [
+        p["port"] for p in read(FOLDER / "base/network.yaml")[0]["spec"]["egress"][-1]["ports"]
+    ]
+    assert (
+        urlsplit(f"//{dict(parse_qsl(urlsplit(place.url).query))['endpoint_override']}").port
+        in allowed
+    )

@@ -191,6 +191,19 @@ def test_the_pipeline_s_login_may_do_its_work_and_no_more(database_url, secrets)
         )
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("DELETE FROM reading_pv_inverter")
+    password = (secrets / "archive_password").read_text()
+    keeper = parts._replace(netloc=f"tonne_archivist:{password}@{parts.hostname}:{parts.port}")
+    with connect(urlunsplit(keeper), role="tonne_archive", autocommit=True) as connection:
+        drop = "SELECT tonne_drop_archived('pv_inverter', '2026-02-26Z', '2026-03-05Z')"
+        assert connection.execute(drop).fetchone() == ("",)
+        for statement in (
+            "DELETE FROM reading_pv_inverter",
+            "SELECT drop_chunks('reading_pv_inverter', INTERVAL '1 day')",
+            "INSERT INTO reading_pv_inverter (device_id, time) VALUES ('a', now())",
+            "SELECT * FROM api_key",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
     password = (secrets / "api_password").read_text()
     served = parts._replace(netloc=f"tonne_service:{password}@{parts.hostname}:{parts.port}")
     with connect(urlunsplit(served), role="tonne_api") as connection:

@@ -1,0 +1,174 @@
+"""Evidence packs take whole days from the archive as they are, and all of it is still checked."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from mrv import canonical
+from mrv.verify import verify
+from services.issuer.audit import audit
+from services.issuer.close import close_period
+from services.issuer.pack import export, read_pack
+from services.store.pool import connect
+from services.vault.errors import DamagedError
+from tests.services.archive import shelved
+from tests.services.issuer import logged, plant
+
+pytestmark = pytest.mark.integration
+SCRIPT = Path(__file__).parents[3] / "docs" / "verify_by_hand.py"
+UNLISTED = {"manifest.json", "manifest.txt", "receipt.txt"}
+
+
+@pytest.fixture
+def place(sealed_url, tmp_path):
+    """Folder of the plant's archive; nothing of it is in the database any more."""
+    shelved.archive(sealed_url, tmp_path / "archive")
+    return tmp_path / "archive"
+
+
+@pytest.fixture
+def folder(sealed_url, who, place, tmp_path):
+    """Pack of three archived days, issued."""
+    name = logged.issue(sealed_url, who, "2026-03-01", "2026-03-04")
+    return _export(sealed_url, name, tmp_path / "pack")
+
+
+def _export(url, name, out):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return export(conn, name, out)
+
+
+def _days(folder):
+    return sorted((folder / "readings/pv_inverter").glob("*.parquet"))
+
+
+def _own(folder):
+    return parquet.read_table(folder / "readings/pv_inverter.parquet")
+
+
+def _listed_again(folder):
+    """List the files anew, as a forger would; return what is still found."""
+    files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
+    said = {
+        name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for name, file in files.items()
+        if name not in UNLISTED
+    }
+    (folder / "manifest.json").write_bytes(canonical.legible({"format": 2, "files": said}))
+    return verify(read_pack(folder)).failure
+
+
+def test_a_pack_holds_the_archives_own_files(sealed_url, folder, place):
+    """An auditor with archive and pack would have two files of a day, and no digest for both."""
+    files = _days(folder)
+    assert [f.name[:16] for f in files] == [f"2026-03-0{day}_hp_pv" for day in (1, 2, 3)]
+    listed = json.loads((folder / "manifest.json").read_text())["files"]
+    for file in files:
+        theirs = next(place.rglob(file.name))
+        assert file.read_bytes() == theirs.read_bytes()
+        said = json.loads(theirs.with_suffix(".json").read_text())["file"]["sha256"]
+        assert said == listed[file.relative_to(folder).as_posix()]
+    report = verify(read_pack(folder))
+    assert report.ok, report.failure
+    by_hand = [sys.executable, "-W", "error", SCRIPT, folder]
+    done = subprocess.run(by_hand, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with connect(sealed_url, role="tonne_mrv", autocommit=True) as conn:
+        assert audit(conn, logged.NOW, ()).first_break is None
+
+
+def test_what_no_archived_file_holds_whole_is_the_packs_own(sealed_url, who, tmp_path):
+    """Days that are still in the database, or half a day, would be missing or stand twice."""
+    shelved.archive(sealed_url, tmp_path / "archive", plant.us("2026-03-03"))
+    noon = "2026-03-02T12:00:00+07:00"
+    half = _export(sealed_url, logged.issue(sealed_url, who, noon, "2026-03-04"), tmp_path / "half")
+    assert _days(half) == []
+    assert verify(read_pack(half)).ok
+    name = logged.issue(sealed_url, who, "2026-03-01", noon)
+    mixed = _export(sealed_url, name, tmp_path / "mixed")
+    assert [f.name[:10] for f in _days(mixed)] == ["2026-03-01"]
+    assert min(_own(mixed)["time"].to_pylist()).isoformat() >= "2026-03-01T17:00"
+    assert verify(read_pack(mixed)).ok
+
+
+def test_a_late_reading_leaves_the_old_file_out(sealed_url, who, place, tmp_path):
+    """The pack would hold the day as it was before, beside the statement as it is now."""
+    times, energy, _ = plant.sunny("2026-03-01", "2026-03-04", 15)
+    at = slice(96 + 40, 96 + 41)
+    shelved.send(sealed_url, "inv-1", times[at] + 60_000_000, energy_export_wh=energy[at])
+    logged.seal_now(sealed_url, who)
+    shelved.archive(sealed_url, place)
+    name = logged.issue(sealed_url, who, "2026-03-01", "2026-03-04")
+    folder = _export(sealed_url, name, tmp_path / "pack")
+    # the day's new file holds inv-1 alone; the old one is of both, and right no more
+    assert [f.name[:10] for f in _days(folder)] == ["2026-03-01", "2026-03-02", "2026-03-03"]
+    assert parquet.read_table(_days(folder)[1])["device"].unique().to_pylist() == ["inv-1"]
+    assert _own(folder)["device"].unique().to_pylist() == ["inv-2"]
+    assert verify(read_pack(folder)).ok
+
+
+def _drop(file):
+    file.unlink()
+
+
+def _twice(file):
+    shutil.copy(file, file.with_name("2026-03-09_hp_pv_0123456789abcdef.parquet"))
+
+
+def _more(file):
+    table = parquet.read_table(file)
+    at = table.schema.get_field_index("energy_export_wh")
+    more = pa.array([v and v + 1000 for v in table["energy_export_wh"].to_pylist()], pa.int64())
+    parquet.write_table(table.set_column(at, table.schema.field(at), more), file)
+
+
+def _backwards(file):
+    table = parquet.read_table(file)
+    parquet.write_table(table.take(list(reversed(range(len(table))))), file)
+
+
+def _no_table(file):
+    file.write_bytes(b"PAR1")
+
+
+# what is named of each, and what still is when the list of files was made anew
+SPOILT = {
+    _drop: (("form", "the pack has no"), ("readings", "2026-03-02")),
+    _twice: (("form", "no file of this pack"), ("readings", "twice")),
+    _more: (("readings", "2026-03-02"), ("readings", "2026-03-02")),
+    _backwards: (("readings", "out of order"), ("readings", "out of order")),
+    _no_table: (("form", "not a Parquet file"), ("form", "not a Parquet file")),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=lambda f: f.__name__)
+def test_a_spoilt_day_is_named(folder, spoil):
+    """A file would be believed because it has the archive's name."""
+    spoil(_days(folder)[1])
+    first, then = SPOILT[spoil]
+    for failure, (step, words) in ((verify(read_pack(folder)).failure, first),
+                                   (_listed_again(folder), then)):  # fmt: skip
+        assert failure is not None
+        assert failure.name == step
+        assert words in failure.detail
+
+
+def test_a_damaged_archive_gives_no_pack(sealed_url, place, tmp_path):
+    """A pack would carry a file that somebody changed in a folder."""
+    with connect(sealed_url, role="tonne_mrv", autocommit=True) as conn:
+        edges = plant.us("2026-03-01"), plant.us("2026-03-04")
+        name = close_period(conn, "pv", *edges, "me").statement
+    file = next(place.glob("pv_inverter/2026/03/2026-03-02_hp_pv_*.parquet"))
+    data = bytearray(file.read_bytes())
+    data[-40] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(DamagedError, match="2026-03-02_hp_pv"):
+        _export(sealed_url, name, tmp_path / "pack")
+    assert not (tmp_path / "pack").exists()

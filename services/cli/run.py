@@ -6,7 +6,6 @@ import signal
 from contextlib import nullcontext
 
 import click
-from prometheus_client import disable_created_metrics
 
 from services.cli.metrics_bind import metrics_bind
 from services.embedded.runner import Runner
@@ -38,8 +37,6 @@ from services.settings import Settings
 def run(client_id: str, batch: int, *, seal: bool, watch: bool) -> None:
     """Take readings from MQTT, store them with their intervals and emissions."""
     settings = Settings()
-    # a timestamp beside each counter would double what is scraped
-    disable_created_metrics()  # type: ignore[no-untyped-call]
     log, metrics = get_logger("run"), Metrics()
     runner = Runner(
         settings.require("database_url"),

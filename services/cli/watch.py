@@ -6,7 +6,6 @@ import signal
 from contextlib import nullcontext
 
 import click
-from prometheus_client import disable_created_metrics
 
 from services.cli.metrics_bind import metrics_bind
 from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
@@ -38,7 +37,6 @@ def watch(every: float, audit_s: float, *, seal: bool) -> None:
     login needs tonne_mrv. Metrics are served at TONNE_METRICS_BIND.
     """
     settings = Settings()
-    disable_created_metrics()  # type: ignore[no-untyped-call]
     log, metrics = get_logger("watch"), Metrics()
     url = settings.require("database_url")
     watcher = Watcher(url, metrics, log, every, audit_s, pulse=metrics.pulse)

@@ -1,0 +1,200 @@
+"""Prometheus as deployed, over all processes of the Kafka path: what each says, and of whom not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import paho.mqtt.client as mqtt
+import pytest
+import yaml
+
+from services.issuer.close import close_period
+from services.local import packages
+from services.local.prometheus import Prometheus
+from services.store.pool import connect
+from tests.operations.rules import ROOT, RULES
+from tests.running import free_port
+from tests.services.issuer import plant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+CONFIG = ROOT / "deploy/prometheus/prometheus.kafka.yml"
+DEVICE, PATIENCE_S = "zebra-1", 60
+# what others may rely on, and the labels they rely on
+PUBLIC = {
+    "tonne_ingest_messages_total": {"codec", "result"},
+    "tonne_ingest_unacked_messages": set(),
+    "tonne_ingest_event_lag_seconds": set(),
+    "tonne_dead_letters_total": {"reason"},
+    "tonne_commit_seconds": set(),
+    "tonne_commit_rows_total": {"table"},
+    "tonne_stream_offset_lag": {"partition"},
+    "tonne_counter_events_total": {"kind"},
+    "tonne_late_readings_total": set(),
+    "tonne_fleet_devices": {"state", "class"},
+    "tonne_coverage_ratio": {"project"},
+    "tonne_statements_total": {"state"},
+    "tonne_rebuild_mismatch_total": set(),
+    "tonne_build_info": {"version", "python"},
+}
+COMMANDS = {
+    "bridge": ("bridge", "--batch", "500"),
+    "worker": ("worker", "--session", "6"),
+    "watch": ("watch", "--seal", "--every", "1", "--audit", "2"),
+    "api": ("api",),
+}
+BINDS = {"api": "TONNE_API_BIND"}
+
+
+class Deployed(Prometheus):
+    """Prometheus with the deployed configuration; only addresses and pauses are others."""
+
+    def __init__(self, home: Path, at: dict[str, str]) -> None:
+        super().__init__(home)
+        self._at = at
+
+    def command(self, port: int) -> list[str]:
+        """Write the configuration."""
+        words = super().command(port)
+        document = yaml.safe_load(CONFIG.read_text())
+        document["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        del document["alerting"]
+        document["scrape_configs"] = [
+            job | {"static_configs": [{"targets": [self._at[job["job_name"]]]}]}
+            for job in document["scrape_configs"]
+            if job["job_name"].startswith("tonne-")
+        ]
+        (self.folder / "rules").mkdir(exist_ok=True)
+        for rules in RULES:
+            (self.folder / "rules" / rules.name).write_bytes(rules.read_bytes())
+        (self.folder / "prometheus.yml").write_text(yaml.safe_dump(document))
+        return words
+
+    def ask(self, path: str, **query: str) -> Any:
+        """Ask its API."""
+        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+            return json.load(answer)["data"]
+
+    def up(self) -> dict[str, str]:
+        """Value of `up` by job."""
+        found = self.ask("query", query='up{job=~"tonne-.*"}')["result"]
+        return {one["metric"]["job"]: one["value"][1] for one in found}
+
+    def series(self) -> dict[str, set[str]]:
+        """Names, without what a histogram adds to them, and their own labels."""
+        found: dict[str, set[str]] = {}
+        for one in self.ask("series", **{"match[]": '{job=~"tonne-.*"}'}):
+            name = re.sub(r"_(bucket|sum|count)$", "", one.pop("__name__"))
+            labels = set(one) - {"job", "instance", "le"}
+            assert found.setdefault(name, labels) == labels, name
+        return found
+
+
+def _wait(true: Any, told: Any) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < end, told()
+        time.sleep(0.2)
+
+
+def _publish(mqtt_url: str) -> None:
+    """Two days of an inverter with a reset register, one reading late, one payload in pieces."""
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    parts = urllib.parse.urlsplit(mqtt_url)
+    client.connect(parts.hostname, parts.port)
+    client.loop_start()
+    begin = plant.us("2026-03-01") // 1000
+    rows = [
+        {"ts": begin + k * 900_000, "values": {
+            "energy_export_kwh": (k if k < 150 else k - 150) * 10.0, "active_power_kw": 40.0}}
+        for k in range(192)
+    ]  # fmt: skip
+    late = {"ts": begin + 450_000, "values": {"energy_export_kwh": 4.0, "active_power_kw": 40.0}}
+    for payload in (json.dumps(rows), json.dumps(late), '{"ts": '):
+        client.publish(f"tonne/v1/{DEVICE}/telemetry", payload, qos=1).wait_for_publish(10)
+    client.loop_stop()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Give this module a folder."""
+    return tmp_path_factory.mktemp("scraped")
+
+
+@pytest.fixture
+def scraped(database_url, mqtt_url, kafka_url, folder) -> Iterator[Deployed]:
+    """Run a bridge, a worker, a watcher and the API, and Prometheus over them."""
+    packages.require()
+    plant.register(database_url, folder, plant.REGISTRY.replace("inv-1", DEVICE))
+    at = {f"tonne-{name}": f"127.0.0.1:{free_port()}" for name in COMMANDS}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")} | {
+        "TONNE_HOME": str(folder / "home"), "TONNE_DATABASE_URL": database_url,
+        "TONNE_MQTT_URL": mqtt_url, "TONNE_KAFKA_URL": kafka_url,
+    }  # fmt: skip
+    cli = [sys.executable, "-m", "services.cli"]
+    subprocess.run([*cli, "topics", "apply", "--partitions", "2"], env=environment, check=True)
+    prometheus, processes = Deployed(folder, at), []
+    with ExitStack() as stack:
+        for name, words in COMMANDS.items():
+            log = stack.enter_context((folder / f"{name}.log").open("wb"))
+            process = subprocess.Popen(
+                [*cli, *words], stdout=log, stderr=log,
+                env=environment | {BINDS.get(name, "TONNE_METRICS_BIND"): at[f"tonne-{name}"]},
+            )  # fmt: skip
+            stack.callback(process.wait, 60)
+            processes.append(process)
+        stack.callback(lambda: [process.terminate() for process in processes])
+        prometheus.start()
+        stack.callback(prometheus.stop)
+        yield prometheus
+
+
+def test_every_process_tells_what_is_promised_and_names_no_device(
+    scraped: Deployed, database_url: str, mqtt_url: str, folder: Path
+) -> None:
+    """A renamed metric or label leaves others' alerts silent; an id a label grows for ever."""
+
+    def logs() -> str:
+        texts = [f"--- {f.name}\n{f.read_text()[-1500:]}" for f in folder.glob("*.log")]
+        return "\n".join([str(scraped.up()), *texts])
+
+    _wait(lambda: scraped.up() == {f"tonne-{name}": "1" for name in COMMANDS}, logs)
+    _publish(mqtt_url)
+    stored = 'tonne_commit_rows_total{job="tonne-worker", table="interval_quantity"}'
+    _wait(lambda: scraped.ask("query", query=stored)["result"], logs)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-03"), "test")
+
+    wanted = _documented()
+    assert {name: wanted[name] for name in PUBLIC} == PUBLIC
+    _wait(lambda: wanted.keys() <= scraped.series().keys(),
+          lambda: f"{wanted.keys() - scraped.series().keys()}\n{logs()}")  # fmt: skip
+    found = scraped.series()
+    assert {name: found[name] for name in wanted} == wanted
+    # what is told without being documented is Prometheus' own, or a process's
+    others = {n for n in found.keys() - wanted.keys() if n.startswith("tonne_")}
+    assert {name for name in others if not name.startswith("tonne_log_seal")} == set()
+    for one in scraped.ask("series", **{"match[]": '{job=~"tonne-.*"}'}):
+        assert not [v for v in one.values() if DEVICE in v or v in {"inv-2", "ch-1", "bus-1"}], one
+
+
+def _documented() -> dict[str, set[str]]:
+    """Names and labels of the table in docs/operations.md."""
+    table = (ROOT / "docs/operations.md").read_text().split("| metric | says |")[1]
+    rows = re.match(r"(\n\|.*)+", table)
+    assert rows is not None
+    found = re.findall(r"`(tonne_[a-z_]+)(?:\{([a-z,]+)\})?`", rows[0])
+    return {name: set(labels.split(",")) - {""} for name, labels in found}

@@ -8,16 +8,18 @@ whatever the grid: no watt-hour is made or lost.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ingest.model import INTERVAL_US, NULL, IntervalRows
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ingest.model import Int16, Int32, Int64
 
-MEASURED, ESTIMATED, UNKNOWN = 0, 1, 2
+MEASURED, ESTIMATED, UNKNOWN = _KINDS = 0, 1, 2
 MEASURED_SPAN_US = 3_600_000_000
 _SAFE = float(2**62)
 # room in a key for ingest.classes.QUANTITIES; a test holds the two together
@@ -61,7 +63,8 @@ def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray) -> np.ndarray:
     A longer step is as exact in sum, but where in it the energy was made is an
     estimate.  Source of the hour: JCM practice for PV and wastewater meters.
     """
-    kind = np.where(to_us - from_us <= MEASURED_SPAN_US, MEASURED, ESTIMATED).astype(np.uint8)
+    measured = to_us - from_us <= MEASURED_SPAN_US
+    kind = np.where(measured, np.uint8(MEASURED), np.uint8(ESTIMATED))
     kind[unknown] = UNKNOWN
     return kind
 
@@ -69,6 +72,9 @@ def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray) -> np.ndarray:
 def share(steps: Steps, marks: Marks) -> IntervalRows:
     """
     Interval rows of steps, each with the last mark that stood in it.
+
+    Steps of one interval mostly come one after another, so they are added up
+    before anything is sorted: at a reading a minute that leaves a fifteenth.
 
     Parameters
     ----------
@@ -84,61 +90,123 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
         One row a (device, quantity, interval), in that order.  Values sum to
         the values of the steps exactly.
     """
-    which, interval, low, high, cut = _pieces(steps)
-    value = _shares(steps, which, low, high, cut)
-    held_marks = marks.value != NULL
-    if not held_marks.all():
-        marks = Marks(*(values[held_marks] for values in marks))
-    at = np.where(marks.first, marks.time_us, marks.time_us - 1) // INTERVAL_US
-    key = np.concatenate(
-        [
-            _key(steps.device[which], steps.quantity[which], interval),
-            _key(marks.device, marks.quantity, at),
-        ]
-    )
+    first, across = _places(steps)
+    whole, cut = _whole(steps, first, across), _cut(steps, first, across)
+    sums = _Sums(*map(np.concatenate, zip(whole, cut, strict=True)))
+    at, stood = _last(marks)
+    key = np.concatenate([sums.key, at])
     order = np.argsort(key, kind="stable")
     key = key[order]
-    n = len(which)
-    pieces = order < n
-    held, stood = order[pieces], order[~pieces] - n
     new = np.ones(len(key), dtype=np.bool_)
     new[1:] = key[1:] != key[:-1]
     row = np.cumsum(new) - 1
     rows = _empty_rows(key[new])
-    if len(held):
-        of = row[pieces]
-        heads = np.flatnonzero(np.concatenate([[True], of[1:] != of[:-1]]))
-        into = of[heads]
-        covered, kind = (high - low)[held], steps.kind[which[held]]
-        rows.value[into] = np.add.reduceat(value[held], heads)
-        for total, k in (
-            (rows.measured_us, MEASURED),
-            (rows.estimated_us, ESTIMATED),
-            (rows.unknown_us, UNKNOWN),
-        ):
-            total[into] = np.add.reduceat(np.where(kind == k, covered, 0), heads)
-    at_row = row[~pieces]
-    last = np.flatnonzero(np.concatenate([at_row[1:] != at_row[:-1], [True]]))[: len(at_row)]
-    at_row, stood = at_row[last], stood[last]
-    rows.register[at_row] = marks.value[stood]
-    rows.read_us[at_row] = marks.time_us[stood]
-    rows.changed_us[at_row] = marks.changed_us[stood]
+    pieces = order < len(sums.key)
+    _add(rows, row[pieces], sums, order[pieces])
+    _stand(rows, row[~pieces], marks, stood[order[~pieces] - len(sums.key)])
     return rows
 
 
-def _shares(steps: Steps, which: np.ndarray, low: Int64, high: Int64, cut: int) -> Int64:
-    """What each piece holds of its step: all of it, but for those from `cut` on."""
-    value: Int64 = steps.value[which]
-    if cut < len(which):
-        of, low, high = which[cut:], low[cut:], high[cut:]
-        a, span, d = steps.from_us[of], (steps.to_us - steps.from_us)[of], value[cut:]
-        value[cut:] = _portion(d, high - a, span) - _portion(d, low - a, span)
-    return value
+class _Sums(NamedTuple):
+    """What pieces of steps add up to, n rows by `_key`; a key may come again."""
+
+    key: Int64
+    value: Int64
+    measured_us: Int64
+    estimated_us: Int64
+    unknown_us: Int64
+
+
+def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
+    """Interval in which each step begins, and which steps reach beyond it."""
+    # a step of no length ends where it begins: on the grid, in the interval before
+    first = (steps.from_us - (steps.to_us == steps.from_us)) // INTERVAL_US
+    return first, np.flatnonzero(steps.to_us > (first + 1) * INTERVAL_US)
+
+
+def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
+    """Steps by the interval they begin in; those `across` add nothing, their pieces do."""
+    key = _key(steps.device, steps.quantity, first)
+    value, covered = steps.value.copy(), steps.to_us - steps.from_us
+    value[across] = covered[across] = 0
+    runs = heads(key)
+    spans = []
+    for kind in _KINDS:
+        of = steps.kind == kind
+        if not of.any():
+            spans.append(np.zeros(len(runs), dtype=np.int64))
+            continue
+        spans.append(np.add.reduceat(covered if of.all() else np.where(of, covered, 0), runs))
+    return _Sums(key[runs], np.add.reduceat(value, runs), *spans)
+
+
+def _cut(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
+    """Cut steps at the grid: one row a piece."""
+    count = (steps.to_us[across] - 1) // INTERVAL_US - first[across] + 1
+    which = np.repeat(across, count)
+    interval = first[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+    begin, end = steps.from_us[which], steps.to_us[which]
+    low = np.maximum(begin, interval * INTERVAL_US)
+    high = np.minimum(end, (interval + 1) * INTERVAL_US)
+    whole, span = steps.value[which], end - begin
+    value = _portion(whole, high - begin, span) - _portion(whole, low - begin, span)
+    kind = steps.kind[which]
+    spans = (np.where(kind == k, high - low, 0) for k in _KINDS)
+    return _Sums(_key(steps.device[which], steps.quantity[which], interval), value, *spans)
+
+
+def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
+    """Key and place of the last mark of each run of marks in one interval."""
+    at = (marks.time_us - ~marks.first) // INTERVAL_US
+    key = _key(marks.device, marks.quantity, at)
+    there = marks.value != NULL
+    if there.all():
+        last = tails(key)
+    else:
+        held = np.flatnonzero(there)
+        last = held[tails(key[held])]
+    return key[last], last
+
+
+def _add(rows: IntervalRows, row: NDArray[np.intp], sums: _Sums, order: NDArray[np.intp]) -> None:
+    """Add sums, in an order that brings those of one row together, to their rows."""
+    runs = heads(row)
+    into = row[runs]
+    for name in _Sums._fields[1:]:
+        getattr(rows, name)[into] = np.add.reduceat(getattr(sums, name)[order], runs)
+
+
+def _stand(
+    rows: IntervalRows, row: NDArray[np.intp], marks: Marks, stood: NDArray[np.intp]
+) -> None:
+    """Note in each row the last of its marks."""
+    last = tails(row)
+    row, stood = row[last], stood[last]
+    rows.register[row] = marks.value[stood]
+    rows.read_us[row] = marks.time_us[stood]
+    rows.changed_us[row] = marks.changed_us[stood]
+
+
+def heads(values: NDArray[Any]) -> NDArray[np.intp]:
+    """Place of the first of each run of equal values."""
+    new = np.ones(len(values), dtype=np.bool_)
+    new[1:] = values[1:] != values[:-1]
+    return np.flatnonzero(new)
+
+
+def tails(values: NDArray[Any]) -> NDArray[np.intp]:
+    """Place of the last of each run of equal values."""
+    return np.append(heads(values)[1:], len(values))[: len(values)] - 1
 
 
 def _key(device: Int32, quantity: Int16, interval: Int64) -> Int64:
     """One sortable number for device, quantity and interval."""
-    return (device.astype(np.int64) * _QUANTITIES + quantity) * 2**32 + interval
+    key = device.astype(np.int64)
+    key *= _QUANTITIES
+    key += quantity
+    key *= 2**32
+    key += interval
+    return key
 
 
 def _empty_rows(key: Int64) -> IntervalRows:
@@ -149,32 +217,6 @@ def _empty_rows(key: Int64) -> IntervalRows:
         (whose % _QUANTITIES).astype(np.int16),
         interval * INTERVAL_US,
         *totals,
-    )
-
-
-def _pieces(steps: Steps) -> tuple[np.ndarray, Int64, Int64, Int64, int]:
-    """
-    Cut steps at the grid: which step, which interval, and the piece's bounds.
-
-    Most steps lie in one interval.  They come first, whole; the pieces of the
-    others follow from the place that is returned last.
-    """
-    # a step of no length ends where it begins: on the grid, in the interval before
-    point = steps.to_us == steps.from_us
-    first = np.where(point, steps.from_us - 1, steps.from_us) // INTERVAL_US
-    last = np.maximum((steps.to_us - 1) // INTERVAL_US, first)
-    whole, across = np.flatnonzero(first == last), np.flatnonzero(first != last)
-    count = last[across] - first[across] + 1
-    which = np.repeat(across, count)
-    interval = first[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
-    low = np.maximum(steps.from_us[which], interval * INTERVAL_US)
-    high = np.minimum(steps.to_us[which], (interval + 1) * INTERVAL_US)
-    return (
-        np.concatenate([whole, which]),
-        np.concatenate([first[whole], interval]),
-        np.concatenate([steps.from_us[whole], low]),
-        np.concatenate([steps.to_us[whole], high]),
-        len(whole),
     )
 
 

@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.intervals import Marks, Steps, share
+from ingest.intervals import Marks, Steps, heads, share
 from ingest.model import NULL, IntervalRows
 from ingest.pipeline import power
 from ingest.pipeline.power import Power
 from ingest.pipeline.state import NEVER
-from ingest.pipeline.trace import Column, Ends, trace
+from ingest.pipeline.trace import Column as Rows
+from ingest.pipeline.trace import Ends, trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from ingest.model import Float64, Frame, Int32, Int64
+    from ingest.model import Frame, Int32, Int64
     from ingest.pipeline.bounds import Bounds, RegisterColumn
     from ingest.pipeline.state import MeterState, Register
 
@@ -106,9 +107,8 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
         out.newest.append((device, time_us))
         for column in bounds.columns(frame.class_id):
             register = state.registers[column.quantity]
-            value = frame.columns[column.channel.name][order]
-            held = (value != NULL) & (time_us > register.read_us[device])
-            rows = Column(device[held], time_us[held], value[held])
+            value: Any = frame.columns[column.channel.name][order]
+            rows = _unread(device, time_us, value, register)
             found = trace(bounds, frame.class_id, column, rows, register)
             steps.append(found.steps)
             marks.append(found.marks)
@@ -117,9 +117,10 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
             out.rewrites.update(found.rewrites)
             out.spread |= {d: min(us, out.spread.get(d, us)) for d, us in found.spread.items()}
             if column.channel.power is not None:
-                out.rewrites.update(_newly_metered(state, register, rows.device))
-                watts: Float64 = frame.columns[column.channel.power][order].astype(np.float64)
-                _from_power(column, Power(device, time_us, watts), register, rows, steps, out)
+                metered = found.ends.device
+                out.rewrites.update(_newly_metered(state, register, metered))
+                watts = frame.columns[column.channel.power][order].astype(np.float64, copy=False)
+                _from_power(column, Power(device, time_us, watts), register, metered, steps, out)
     if steps:
         rows_ = share(Steps(*_joined(steps)), Marks(*_joined(marks)))
         if out.rewrites:
@@ -138,6 +139,18 @@ def _order(frame: Frame) -> NDArray[np.intp] | slice:
     return np.lexsort((time_us, device))
 
 
+def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> Rows:
+    """Readings of a register that are later than its mark; no copy where all are."""
+    held = value != NULL
+    first = heads(device)
+    # times ascend, so all of a device's are later where its first one is
+    if not (time_us[first] > register.read_us[device[first]]).all():
+        held &= time_us > register.read_us[device]
+    if held.all():
+        return Rows(device, time_us, value)
+    return Rows(device[held], time_us[held], value[held])
+
+
 def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> list[Any]:
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
@@ -145,21 +158,23 @@ def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> list[Any]:
 def _newly_metered(state: MeterState, register: Register, device: Int32) -> dict[int, int]:
     """Devices heard of before that only now show a register: estimates from power go."""
     first = device[~register.known[device] & (state.last_us[device] > NEVER)]
-    return {int(d): FROM_START for d in np.unique(first)}
+    return dict.fromkeys(first.tolist(), FROM_START)
 
 
 def _from_power(
     column: RegisterColumn,
     rows: Power,
     register: Register,
-    metered: Column,
+    metered: Int32,
     steps: list[Steps],
     out: Metered,
 ) -> None:
-    held = np.isfinite(rows.power_w) & ~register.known[rows.device]
-    held &= rows.time_us > register.power_us[rows.device]
-    if held.any() and len(metered.device):
-        held &= ~np.isin(rows.device, metered.device)
+    """Estimate the energy of devices that never showed the register."""
+    bare = ~register.known
+    bare[metered] = False
+    held = bare[rows.device]
+    if held.any():
+        held &= np.isfinite(rows.power_w) & (rows.time_us > register.power_us[rows.device])
     if not held.any():
         return
     rows = Power(rows.device[held], rows.time_us[held], rows.power_w[held])
@@ -169,7 +184,8 @@ def _from_power(
 
 def _add_open(state: MeterState, rows: IntervalRows) -> IntervalRows:
     """Add what earlier batches put into intervals that are still open."""
-    for quantity, register in enumerate(state.registers):
+    for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
+        register = state.registers[quantity]
         of = np.flatnonzero(rows.quantity == quantity)
         of = of[rows.start_us[of] == register.open_us[rows.device[of]]]
         device = rows.device[of]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ingest import intervals
-from ingest.intervals import Marks, Steps
+from ingest.intervals import Marks, Steps, heads
 from ingest.registers import UNKNOWN, Mark, Reader, clean
 
 if TYPE_CHECKING:
@@ -85,65 +85,59 @@ def trace(
     start : Register
         Remembered marks.
     """
-    head = np.ones(len(rows.device), dtype=np.bool_)
-    head[1:] = rows.device[1:] != rows.device[:-1]
-    heads = np.flatnonzero(head)
-    known, value, read_us = _before(rows, heads, start)
+    head = heads(rows.device)
+    first, lengths = rows.device[head], np.diff(np.append(head, len(rows.device)))
+    tail = head + lengths - 1
+    new = ~start.known[first]
+    value, read_us = _before(rows, head, start)
     rise = rows.value - value
-    rate = bounds.rate(class_id, column.channel)[rows.device]
-    fine = ~known | clean(rate, column.channel.tolerance, rows.time_us - read_us, rise)
-    fine &= rows.time_us < bounds.next_swap_us[rows.device]
-    fine_device = np.logical_and.reduceat(fine, heads) if len(heads) else fine
-    fine_device = fine_device & ~start.away[rows.device[heads]]
-    good = np.repeat(fine_device, np.diff(np.append(heads, len(rows.device))))
-    changed = _changed(rows, heads, rise, start)
+    rate = np.repeat(bounds.rate(class_id, column.channel)[first], lengths)
+    fine = clean(rate, column.channel.tolerance, rows.time_us - read_us, rise)
+    fine[head] |= new
+    fine_device = np.logical_and.reduceat(fine, head) if len(head) else fine
+    # times ascend, so a device's last reading is before the swap or none is
+    fine_device &= ~start.away[first] & (rows.time_us[tail] < bounds.next_swap_us[first])
+    good = np.repeat(fine_device, lengths)
+    changed = _changed(rows, head, rise, start)
     whose: Int16 = np.full(len(rows.device), column.quantity, dtype=np.int16)
-    marks = Marks(rows.device, whose, rows.time_us, rows.value, changed, ~known)
-    step = good & known
-    none = np.zeros(int(step.sum()), dtype=np.bool_)
+    opens = np.zeros(len(rows.device), dtype=np.bool_)
+    opens[head] = new
+    marks = Marks(rows.device, whose, rows.time_us, rows.value, changed, opens)
+    step = np.flatnonzero(good & ~opens)
+    none = np.zeros(len(step), dtype=np.bool_)
     steps = _steps(
         rows.device[step], column.quantity, read_us[step], rows.time_us[step], rise[step], none
     )
-    tails = np.append(heads[1:], len(rows.device))[: len(heads)] - 1
-    ends = Ends(
-        rows.device[heads],
-        rows.value[tails],
-        rows.time_us[tails],
-        changed[tails],
-        np.zeros(len(heads), dtype=np.bool_),
-    )
+    away = np.zeros(len(head), dtype=np.bool_)
+    ends = Ends(first, rows.value[tail], rows.time_us[tail], changed[tail], away)
     out = Trace(steps, marks, ends, [], {}, {})
     if not fine_device.all():
         out.marks = Marks(*(values[good] for values in marks))
-        _read_others(bounds, column, rows, heads, fine_device, start, out)
+        _read_others(bounds, column, rows, head, fine_device, start, out)
     return out
 
 
-def _before(
-    rows: Column, heads: NDArray[np.intp], start: Register
-) -> tuple[NDArray[np.bool_], Int64, Int64]:
-    """Return the reading before each row; where there is none, the row itself."""
-    known = np.ones(len(rows.device), dtype=np.bool_)
+def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int64, Int64]:
+    """Return value and time before each row; where there is none, the row itself."""
     value, read = np.empty_like(rows.value), np.empty_like(rows.time_us)
     value[1:], read[1:] = rows.value[:-1], rows.time_us[:-1]
-    first = rows.device[heads]
-    known[heads] = start.known[first]
-    value[heads] = np.where(known[heads], start.value[first], rows.value[heads])
-    read[heads] = np.where(known[heads], start.read_us[first], rows.time_us[heads])
-    return known, value, read
+    first = rows.device[head]
+    known = start.known[first]
+    value[head] = np.where(known, start.value[first], rows.value[head])
+    read[head] = np.where(known, start.read_us[first], rows.time_us[head])
+    return value, read
 
 
-def _changed(rows: Column, heads: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
+def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
     """Time of the last rise up to each row; the first reading of all counts as one."""
-    at = np.arange(len(rows.device))
-    first = rows.device[heads]
-    risen = rise > 0
-    risen[heads] |= ~start.known[first]
-    head_of = np.zeros_like(at)
-    head_of[heads] = heads
-    last = np.maximum.accumulate(np.where(risen, at, -1))
-    inside = last >= np.maximum.accumulate(head_of)
-    return np.where(inside, rows.time_us[last], start.changed_us[rows.device])
+    first = rows.device[head]
+    last = np.where(rise > 0, np.arange(len(rise)), 0)
+    last[head] = head
+    last = np.maximum.accumulate(last)
+    times = rows.time_us.copy()
+    stood = start.known[first] & (rise[head] <= 0)
+    times[head[stood]] = start.changed_us[first[stood]]
+    return times[last]
 
 
 def _steps(
@@ -163,16 +157,16 @@ def _read_others(
     bounds: Bounds,
     column: RegisterColumn,
     rows: Column,
-    heads: NDArray[np.intp],
+    head: NDArray[np.intp],
     fine_device: NDArray[np.bool_],
     start: Register,
     out: Trace,
 ) -> None:
     """Read the devices that need judgement, one reading at a time."""
-    limits = np.append(heads, len(rows.device))
+    limits = np.append(head, len(rows.device))
     steps, marks = [out.steps], [out.marks]
     for k in np.flatnonzero(~fine_device):
-        index = int(rows.device[heads[k]])
+        index = int(rows.device[head[k]])
         if start.away[index]:
             out.rewrites[index] = int(start.read_us[index]) + 1
             continue

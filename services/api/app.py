@@ -26,12 +26,14 @@ from services.api.routes import (
     administration,
     evidence,
     health,
+    invoices,
     keyring,
     letters,
     log,
     programme,
     reference,
     registry,
+    sampling,
     series,
     sewers,
     statements,
@@ -119,7 +121,7 @@ def make_app(
     v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
     for part in (
         administration, registry, series, statements, evidence, writes, log, keyring, programme,
-        letters, reference, sewers,
+        letters, reference, sewers, invoices, sampling,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)

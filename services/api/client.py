@@ -17,7 +17,7 @@ from ingest.errors import InputError, ServerError
 from services.api import shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mrv.report import Format
@@ -127,6 +127,42 @@ class Client:
     def verification(self, statement: str) -> bytes:
         """Return the verifier's credential byte for byte."""
         return self._ask("GET", f"/statements/{statement}/verification.json").content
+
+    def sampling(self, statement: str) -> bytes:
+        """Return the verifier's sampling list byte for byte."""
+        return self._ask("GET", f"/statements/{statement}/sampling.json").content
+
+    def take_sampling(self, statement: str, signed: bytes) -> shapes.Sampled:
+        """
+        Hand in a sampling list that was drawn and signed with a verifier's own key.
+
+        Parameters
+        ----------
+        signed : bytes
+            As `tonne statement sample PACK --key N --out FILE` writes it.
+        """
+        path = f"/statements/{statement}/sampling"
+        headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
+        answer = self._ask("POST", path, content=signed, headers=headers)
+        return shapes.Sampled.model_validate_json(answer.content)
+
+    def invoices(self, project: str | None = None) -> Iterator[shapes.Invoice]:
+        """List invoices by id, with those that another one corrects."""
+        more = {} if project is None else {"project": project}
+        return self._list("/invoices", shapes.Invoice, **more)
+
+    def invoice(self, invoice: str) -> shapes.Invoice:
+        """Return an invoice as it is kept."""
+        return self._get(f"/invoices/{invoice}", shapes.Invoice)
+
+    def deliver_invoices(
+        self, project: str, invoices: Sequence[shapes.NewInvoice]
+    ) -> shapes.Deliveries:
+        """Keep invoices of a project, all or none, once, whatever happens on the line."""
+        body = shapes.Delivery(invoices=list(invoices)).model_dump(
+            mode="json", by_alias=True, exclude_none=True
+        )
+        return self._post(f"/projects/{project}/invoices", shapes.Deliveries, body)
 
     def status(self, statement: str) -> shapes.Status:
         """Return whether a statement counts now."""

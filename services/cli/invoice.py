@@ -14,9 +14,8 @@ from mrv.calendar import local_date
 from mrv.statement.besides import invoice_out
 from services.cli.database import database_url
 from services.cli.errors import Exit
-from services.registry.invoices import Import
-from services.registry.invoices import plan as plan_import
-from services.store.monitoring import add_invoices, every_invoice
+from services.registry.invoices import Import, read
+from services.store import invoices
 from services.store.pool import connect
 from services.store.registry import load_projects
 
@@ -54,17 +53,8 @@ def import_(files: tuple[Path, ...], author: str | None, *, dry_run: bool, as_js
       tonne invoice import march.csv --dry-run
     """
     with connect(database_url(), name="tonne invoice", autocommit=True) as conn:
-        conn.execute("SELECT pg_advisory_lock(hashtextextended('invoices', 0))")
-        projects = {project.id: project for project in load_projects(conn)}
-        stored = {
-            one.id: (project, one, corrects, reason)
-            for project, one, corrects, reason in every_invoice(conn, corrected=True)
-        }
-        found = plan_import(files, projects, stored)
-        if not found.refused and not dry_run:
-            with conn.transaction():
-                rows = [(e.project, e.invoice, e.corrects, e.reason) for e in found.new]
-                add_invoices(conn, rows, author or getpass.getuser())
+        rows = [row for path in files for row in read(path)]
+        found = invoices.deliver(conn, rows, author or getpass.getuser(), write=not dry_run)
     _show(found, written=not dry_run and not found.refused, as_json=as_json)
 
 
@@ -94,7 +84,7 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
       tonne invoice list --project nck-pv
     """
     with connect(database_url(), name="tonne invoice", autocommit=True) as conn:
-        found = every_invoice(conn, project, corrected=corrected)
+        found = invoices.every(conn, project, corrected=corrected)
         zones = {one.id: one.timezone for one in load_projects(conn)}
     rows = [
         {"project": name, **invoice_out(one), "corrects": corrects, "reason": reason}

@@ -24,7 +24,7 @@ from mrv.statement import evidence
 from mrv.statement.case import Case
 from mrv.statement.earlier import figures
 from mrv.statement.plan import MonitoringPlan, read_plan
-from services.store import monitoring, periods, registry, statements
+from services.store import invoices, monitoring, periods, registry, statements
 from services.store.derived import intervals_of
 from services.store.factors import load_book
 from services.store.periods import Reach
@@ -109,7 +109,7 @@ def plan_of(
         carried_from=None if before is None or carried == "0" else before.id,
         checks=checks,
         versions=_versions(conn, project_id, *days),
-        invoices=monitoring.load_invoices(conn, project_id, from_us, to_us),
+        invoices=invoices.touching(conn, project_id, from_us, to_us),
         earlier=_earlier(conn, project, from_us, to_us, before),
     )
     return correcting(conn, plan, supersedes)

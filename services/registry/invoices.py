@@ -24,7 +24,7 @@ from services.registry.fields import MAX_WHOLE, Row
 from services.registry.files import read_document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from mrv.project import Project
@@ -72,7 +72,7 @@ class Import:
 
 
 def plan(
-    paths: Sequence[Path],
+    rows: Iterable[Row],
     projects: Mapping[str, Project],
     stored: Mapping[str, tuple[str, Invoice, str | None, str | None]],
 ) -> Import:
@@ -81,17 +81,14 @@ def plan(
 
     Parameters
     ----------
+    rows : iterable of Row
+        One an invoice.
     projects : mapping of id to Project
     stored : mapping of id to (project, invoice, corrects, reason)
-
-    Raises
-    ------
-    RegistryError
-        When a file as a whole cannot be read.
     """
     found = Import()
     known = dict(stored)
-    for row in (row for path in paths for row in _rows(path)):
+    for row in rows:
         entered = _read(row, projects)
         problems = [*row.problems]
         if not problems and entered is not None:
@@ -109,7 +106,15 @@ def plan(
     return found
 
 
-def _rows(path: Path) -> list[Row]:
+def read(path: Path) -> list[Row]:
+    """
+    Read the rows of a file.
+
+    Raises
+    ------
+    RegistryError
+        When it cannot be read as a whole.
+    """
     top = Row(read_document(path, "invoices"), str(path), "file", 1)
     top.only("invoices")
     rows = top.rows("invoices") or []

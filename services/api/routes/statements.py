@@ -218,6 +218,12 @@ def visible(conn: Connection[TupleRow], who: Principal, statement: str) -> Store
     return stored
 
 
+def own(ask: Asked, conn: Connection[TupleRow], statement: str) -> None:
+    """Refuse a statement outside the caller's scope, also one that the public may see."""
+    if not ask.who.sees(visible(conn, ask.who, statement).project):
+        raise unknown("statement", statement)
+
+
 def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Response:
     """Answer, or say that the caller has it already."""
     tag = f'"{hashlib.sha256(media_type.encode() + body).hexdigest()[:32]}"'

@@ -8,6 +8,12 @@ from services.api.shapes.base import (
     State,
     pages,
 )
+from services.api.shapes.invoices import (
+    Deliveries,
+    Delivery,
+    Invoice,
+    NewInvoice,
+)
 from services.api.shapes.log import (
     Consistency,
     Entry,
@@ -45,6 +51,12 @@ from services.api.shapes.registry import (
     ProjectDetail,
     Service,
 )
+from services.api.shapes.sampling import (
+    Sampled,
+    SampledDay,
+    SampledDays,
+    SamplingList,
+)
 from services.api.shapes.series import (
     Emission,
     Interval,
@@ -76,6 +88,8 @@ __all__ = [
     "ClosePeriod",
     "ClosedPeriod",
     "Consistency",
+    "Deliveries",
+    "Delivery",
     "Device",
     "DeviceDetail",
     "Emission",
@@ -83,6 +97,7 @@ __all__ = [
     "Id",
     "Inclusion",
     "Interval",
+    "Invoice",
     "Issued",
     "Key",
     "Keyring",
@@ -90,6 +105,7 @@ __all__ = [
     "Line",
     "MadeKey",
     "Me",
+    "NewInvoice",
     "NewKey",
     "Park",
     "ParkFlow",
@@ -103,6 +119,10 @@ __all__ = [
     "Projects",
     "PublicKey",
     "Reason",
+    "Sampled",
+    "SampledDay",
+    "SampledDays",
+    "SamplingList",
     "Service",
     "Sewer",
     "SewerEvent",

@@ -71,6 +71,7 @@ def _tokens(conn):
     }
     for name, projects in (("stranger", ["bus"]), ("scoped", ["pv"])):
         made[name] = api_keys.create(conn, f"the {name}", "auditor", projects, "test")
+    made["elsewhere"] = api_keys.create(conn, "verifies buses", "verifier", ["bus"], "test")
     made["rival"] = api_keys.create(conn, "the rival", "operator", ["bus"], "test")
     made["revoked"] = api_keys.create(conn, "gone", "admin", None, "test")
     api_keys.revoke(conn, made["revoked"][0].id)

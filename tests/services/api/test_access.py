@@ -9,6 +9,7 @@ READ = dict.fromkeys((*ALL, "scoped"), 200) | {None: 401}
 OPEN = dict.fromkeys((*ALL, "scoped", "stranger", None), 200)
 ADMIN = {"admin": 200, "operator": 403, "verifier": 403, "auditor": 403, None: 401}
 OPERATOR = {"operator": 200, "verifier": 403, "auditor": 403, "admin": 403, None: 401}
+VERIFIER = {"verifier": 200, "operator": 403, "auditor": 403, "admin": 403, None: 401}
 # path with the issued statement in it, and one where the stranger's scope hides it
 MATRIX = {
     ("GET", "/v1/me"): READ,
@@ -34,6 +35,11 @@ MATRIX = {
     ("POST", "/v1/projects/{project}/periods"): OPERATOR | {"rival": 404},
     ("POST", "/v1/statements/{statement}/issue"): OPERATOR | {"rival": 404},
     ("POST", "/v1/statements/{statement}/supersede"): OPERATOR | {"rival": 404},
+    ("GET", "/v1/statements/{statement}/sampling.json"): OPEN,
+    ("POST", "/v1/statements/{statement}/sampling"): VERIFIER | {"elsewhere": 404},
+    ("GET", "/v1/invoices"): READ,
+    ("GET", "/v1/invoices/{invoice}"): READ | {"stranger": 404},
+    ("POST", "/v1/projects/{project}/invoices"): OPERATOR | {"rival": 404},
     ("GET", "/v1/log/checkpoint"): OPEN,
     ("GET", "/v1/log/entries/{index}"): OPEN,
     ("GET", "/v1/log/proof/inclusion"): OPEN,
@@ -57,6 +63,38 @@ QUERIES = {
 BODIES = {
     "/v1/projects/{project}/periods": {"from": "2020-01-01", "to": "2020-01-02"},
     "/v1/statements/{statement}/supersede": {"reason": "a test"},
+    "/v1/projects/{project}/invoices": {
+        "invoices": [
+            {
+                "id": "E-0",
+                "issuer": "EVN",
+                "number": "1",
+                "issued": "2026-03-04",
+                "devices": ["none"],
+                "from": "2026-03-02",
+                "to": "2026-03-03",
+                "amount": "1",
+            }
+        ]
+    },
+    "/v1/statements/{statement}/sampling": {
+        "@context": ["x"],
+        "id": "x",
+        "type": ["x"],
+        "issuer": {},
+        "validFrom": "x",
+        "proof": {},
+        "relatedResource": [],
+        "credentialSubject": {
+            "id": "x",
+            "draw": "z1",
+            "seed": "0" * 64,
+            "population": "0",
+            "random": "0",
+            "byRisk": "0",
+            "items": [],
+        },
+    },
 }
 LET_IN = {200, 201, 206, 404, 409, 422}
 
@@ -74,6 +112,7 @@ def test_each_role_gets_what_is_its_own(served, method, path):
     names = {
         "{project}": "pv", "{device}": "inv-1", "{statement}": served.issued, "{index}": "0",
         "{asset}": "P-1", "{park}": "none",
+        "{invoice}": "E-1",
         "{key}": "000000000000",
     }  # fmt: skip
     address = path

@@ -29,7 +29,7 @@ CHECKS = [
     response_headers_conformance, response_schema_conformance, negative_data_rejection,
 ]  # fmt: skip
 ADMIN = ("/v1/keys", "/v1/audit")
-WRITES = ("/periods", "/issue", "/supersede")
+WRITES = ("/periods", "/issue", "/supersede", "/invoices")
 
 
 def test_what_it_promises_is_kept_whatever_is_asked(served):
@@ -76,6 +76,8 @@ def _whose(path):
         return "admin"
     if path.endswith(WRITES):
         return "operator"
+    if path.endswith("/sampling"):
+        return "verifier"
     return None if path.startswith("/v1/log") else "auditor"
 
 

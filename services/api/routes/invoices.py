@@ -1,0 +1,107 @@
+"""Invoices (monitoring option B): what meters are held against, kept once and never changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from services.api import shapes
+from services.api.asking import Operator, Reader
+from services.api.paging import Cursor, Limit, page
+from services.api.problems import ProblemError
+from services.api.routes.registry import IdPath, unknown
+from services.api.routes.writes import Named
+from services.registry.fields import Row
+from services.registry.located import Plain, Table
+from services.store import invoices as stored
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.registry.invoices import Import
+    from services.registry.located import Value
+
+router = APIRouter(tags=["invoices"])
+_CREATED, _DONE, _REFUSED = 201, 200, 422
+_BODY = "body"
+_SHOWN = 10
+
+
+@router.get("/invoices", response_model=shapes.pages(shapes.Invoice))
+def invoices(
+    ask: Reader,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    project: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
+) -> Response:
+    """List invoices by id, with those that another one corrects."""
+    of = ("invoices", ask.who.id, project)
+    with ask.reading() as conn:
+        after = ask.api.cursors.read(of, cursor) or [""]
+        rows = stored.listed(conn, ask.who.projects, project, after[0], limit + 1)
+        return page(ask, of, limit, rows, lambda row: [row["id"]], _shown)
+
+
+@router.get("/invoices/{invoice}", response_model=shapes.Invoice)
+def invoice(ask: Reader, invoice: IdPath) -> Response:
+    """Return an invoice as it is kept."""
+    with ask.reading() as conn:
+        found = stored.one(conn, ask.who.projects, invoice)
+    if found is None:
+        raise unknown("invoice", invoice)
+    headers = {"Cache-Control": "no-store"}
+    return Response(msgspec.json.encode(_shown(found)), 200, headers, "application/json")
+
+
+@router.post(
+    "/projects/{project}/invoices",
+    status_code=_CREATED,
+    response_model=shapes.Deliveries,
+    responses={_DONE: {"description": "All were there already", "model": shapes.Deliveries}},
+)
+def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named = None) -> Response:
+    """Keep invoices of a project, all or none; 200 where every one was there already."""
+    del named  # read by `write`, declared for OpenAPI
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        if not ask.who.sees(project):
+            raise unknown("project", project)
+        rows = [_row(one, project) for one in said.invoices]
+        found = stored.deliver(conn, rows, ask.who.name)
+        if found.refused:
+            raise ProblemError(_REFUSED, _refusal(found))
+        results = [{"id": one.id, "result": one.result} for one in found.results]
+        return (_CREATED if found.new else _DONE), {"results": results}
+
+    return ask.write(said.model_dump_json(), work)
+
+
+def _row(one: shapes.NewInvoice, project: str) -> Row:
+    """Write an invoice as the row of a file, which is read and checked alike."""
+    said = one.model_dump(mode="json", by_alias=True, exclude_none=True)
+    cells: dict[str, Value] = {key: _cell(value) for key, value in said.items()}
+    return Row(Table(0, {**cells, "project": project}, {}), _BODY, f"invoices[{one.id}]")
+
+
+def _cell(value: str | list[str]) -> Value:
+    return list(value) if isinstance(value, list) else Plain(value)
+
+
+def _refusal(found: Import) -> str:
+    """Name what is wrong with each invoice; a body has no lines."""
+    said = [
+        message.removeprefix(f"{_BODY}:0: ")
+        for one in found.results
+        for message in (one.messages if one.result == "error" else ())
+    ]
+    more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    return f"nothing was kept: {'; '.join(said[:_SHOWN])}{more}"
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "unit": QUANTITIES[QUANTITY_INDEX[row["quantity"]]].unit}

@@ -1,0 +1,73 @@
+"""The verifier's sampling list: read as it was signed, taken as it was drawn elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from mrv import canonical
+from services.api import shapes
+from services.api.asking import Ask, Verifier
+from services.api.problems import ProblemError
+from services.api.routes.statements import StatementId, conditional, own, visible
+from services.api.routes.writes import Named
+from services.issuer import accept
+from services.store import sampling as stored
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+router = APIRouter(tags=["life of a statement"])
+_CREATED = 201
+
+
+async def _bytes(request: Request) -> bytes:
+    """Return the body as it came: what was signed is those bytes' meaning, and no copy's."""
+    return await request.body()
+
+
+@router.get(
+    "/statements/{statement}/sampling.json",
+    responses={200: {"content": {"application/json": {}}}},
+    response_class=Response,
+)
+def sampling_list(ask: Ask, statement: StatementId) -> Response:
+    """Return which device-days the verifier looks at, byte for byte as it was signed."""
+    with ask.reading() as conn:
+        found = visible(conn, ask.who, statement)
+        document = stored.document(conn, statement)
+    if document is None:
+        raise ProblemError(404, f"no sample of statement {statement} was drawn")
+    return conditional(ask, document, "application/json", found.state)
+
+
+@router.post(
+    "/statements/{statement}/sampling", status_code=_CREATED, response_model=shapes.Sampled
+)
+def take_sampling(
+    ask: Verifier,
+    statement: StatementId,
+    said: shapes.SamplingList,
+    body: Annotated[bytes, Depends(_bytes)],
+    named: Named = None,
+) -> Response:
+    """
+    Take the list that a verifier drew and signed with a key of their own; once.
+
+    It is drawn again from the evidence, and puts the statement under verification.
+    """
+    del named, said  # read by `write`, declared for OpenAPI; what counts are the bytes
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        own(ask, conn, statement)
+        document = canonical.parse_object(body)
+        random, by_risk, population = accept.sampling(conn, statement, document, ask.who.id)
+        return _CREATED, {
+            "statement": statement, "state": "under_verification", "random": random,
+            "by_risk": by_risk, "population": population,
+        }  # fmt: skip
+
+    return ask.write(body.decode(), work)

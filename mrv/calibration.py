@@ -38,13 +38,19 @@ _CLASS_PERCENT = {
     "A": "2",
 }
 # Where neither certificate nor class is known, [%].  Certainty [M]: class 2 for
-# electricity, the usual tolerance of an odometer, of a flow meter.
+# electricity, the usual tolerance of an odometer, of a flow meter; class 3 for heat;
+# several times what a verified scale, counter, clock or thermometer may be off by.
 _DEFAULT_PERCENT = {
     "energy_export": "2",
     "energy_import": "2",
     "distance": "4",
     "flow": "5",
     "biogas": "5",
+    "mass": "3",
+    "heat": "3",
+    "count": "10",
+    "operating_time": "2",
+    "degree_time": "10",
 }
 
 

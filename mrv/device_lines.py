@@ -31,6 +31,8 @@ _RULES = {
     "project": "project side: charged at the highest plausible rate",
 }
 
+_BOTH = "both sides: counted as zero, or at the highest plausible rate; whichever leaves less"
+
 
 class Pricing:
     """Tonnes of a quantity, by the period's methodology at one base unit."""
@@ -134,7 +136,7 @@ def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction) -> GapOutcom
         end_us=charge.gap.end_us,
         kind=charge.gap.kind,
         time_us=charge.gap.time_us,
-        rule=_RULES[one.needs.side],
+        rule=_RULES[one.needs.side] if one.needs.costs is None else _BOTH,
         substituted=decimal_text(charge.substituted, _PLACES, "up"),
         cost_t=decimal_text(charge.substituted * rate, _PLACES, "up"),
         forgone_at_most_t=None if forgone is None else decimal_text(forgone, _PLACES, "up"),

@@ -76,8 +76,12 @@ class RoleNeeds:
     `less` names another quantity of the same device that is taken off, such as what
     a plant's meter imports.  `cap` names the project's parameter that says how much
     all devices of the role may count for in a year, and how many base units one of
-    its units is.  `symbol` and `source` are what the methodology calls the quantity,
-    and where it is read; `frequency` is how often it asks for it.
+    its units is.  `costs` says that what a role of the baseline measures emits in the
+    project too: what is lost of it then counts as nothing or as the most that it may
+    have been, whichever leaves less; the number is that most where no device of the
+    class has a limit of its own. [base units/h]
+    `symbol` and `source` are what the methodology calls the quantity, and where it is
+    read; `frequency` is how often it asks for it.
     """
 
     classes: tuple[str, ...]
@@ -90,6 +94,7 @@ class RoleNeeds:
     source: str = ""
     less: str = ""
     frequency: str = ""
+    costs: int | None = None
 
     @property
     def quantities(self) -> tuple[str, ...]:

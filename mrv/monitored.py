@@ -5,13 +5,15 @@ Conservative on either side.  Baseline: what is unknown or missing counts zero,
 and an unattested meter error is taken off.  Project: unknown or missing time
 counts at the device's highest plausible rate, and the error is added.  What a
 plant's own meter imports is taken off its output by the rules of the project side.
+Where one quantity stands on both sides, as waste that is composted, the period takes
+the worse of the two.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ingest.model import INTERVAL_US
 from mrv.calendar import years
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
     from mrv.coverage import Service
     from mrv.model import RoleNeeds
     from mrv.project import Calibration, Project, ProjectDevice
+
+
+# before what gaps cost; after it; and with the most that may have been lost, where that costs
+View = Literal["gross", "net", "most"]
+VIEWS: tuple[View, ...] = ("gross", "net", "most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +92,17 @@ class Monitored:
             return part.metered - part.deducted - part.own - part.above
         return part.metered + part.deducted + part.substituted
 
-    def activity(self, part: YearPart, *, gross: bool) -> Activity:
-        """Return what the methodology is told, before (gross) or after what gaps cost."""
-        value = Fraction(part.metered) if gross else self.counted(part)
-        return Activity(self.bound.role, self.params, value)
+    def most(self, part: YearPart) -> Fraction:
+        """Most that a year may have been where what is measured costs too. [base units]"""
+        if self.needs.costs is None:
+            return self.counted(part)
+        lost = sum((g.at_most or Fraction(0) for g in part.gaps), start=Fraction(0))
+        return part.metered + part.deducted + lost
+
+    def activity(self, part: YearPart, view: View) -> Activity:
+        """Return what the methodology is told of a year."""
+        told = {"gross": lambda _: Fraction(part.metered), "net": self.counted, "most": self.most}
+        return Activity(self.bound.role, self.params, told[view](part))
 
 
 def monitor(
@@ -123,6 +137,8 @@ def monitor(
     last = max(first, last)
     whole = service(rows[0], first, last, device.id)
     rate = highest_rate(device, needs.quantity, whole)
+    if needs.costs is not None:
+        rate = max(rate or Fraction(0), Fraction(needs.costs)) or None
     bare = uncovered(calibrations, needs.quantity, project.timezone, first, last)
     own = OwnUse.of(device, needs, service(rows[1], first, last, device.id)) if needs.less else None
     parts = tuple(

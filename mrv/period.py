@@ -14,7 +14,7 @@ import numpy as np
 
 from ingest.model import INTERVAL_US
 from mrv.acceptance import accepted, condition, parameters_of
-from mrv.by_year import conditions_hold, inputs_by_year, parts_of_years
+from mrv.by_year import conditions_hold, inputs_by_year, parts_of_years, worse_of
 from mrv.calendar import local_date, years
 from mrv.crosscheck import Rows, cross_checks
 from mrv.design import capped
@@ -25,6 +25,7 @@ from mrv.in_service import monitor_all
 from mrv.inputs import exact
 from mrv.methodologies import find
 from mrv.model import Candidate, CandidateDevice, Reductions
+from mrv.monitored import VIEWS
 from mrv.outcome import PeriodResult
 from mrv.presentation import (
     comparisons,
@@ -104,10 +105,11 @@ def close(
         project.timezone,
     )
     parts = parts_of_years(project, methodology, fleet, edges)
-    before = inputs_by_year(methodology, parameters, ledger, monitored, parts, gross=True)
-    gross = {year: methodology.reductions(one, ledger) for year, one in before.items()}
-    inputs = inputs_by_year(methodology, parameters, ledger, monitored, parts, gross=False)
-    net = {year: methodology.reductions(one, ledger) for year, one in inputs.items()}
+    gross, *views = (
+        inputs_by_year(methodology, parameters, ledger, monitored, parts, view) for view in VIEWS
+    )
+    _, before = worse_of(methodology, ledger, [gross])
+    inputs, net = worse_of(methodology, ledger, views)
     total = _sum(net)
     balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
     pricing = Pricing(methodology, parameters, ledger)
@@ -119,7 +121,7 @@ def close(
         timezone=project.timezone,
         from_us=from_us,
         to_us=to_us,
-        gross=totals(_sum(gross)),
+        gross=totals(_sum(before)),
         net=totals(total),
         carried_ug=carried_ug,
         carry_ug=min(0, balance_ug),

@@ -34,6 +34,7 @@ RULES = (
     "Emissions are avoided in the year in which the waste would have given them off.",
     "Waste after the end of crediting is not counted.",
     "Methane that the site captures, or must by law, is no baseline: f_captured.",
+    "Lost loads count as nothing or as the most that may have come, whichever leaves less.",
     "Wastewater and manure that are composted too earn nothing here.",
 )
 YEAR = ParameterSpec(

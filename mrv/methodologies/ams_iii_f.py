@@ -134,6 +134,8 @@ METHODOLOGY = Methodology(
             "baseline",
             symbol="W_j,x",
             source="weighbridge of the composting plant",
+            # a lorry of 50 t every three minutes: more than any bridge weighs
+            costs=1_000 * G_PER_T,
         ),
         "power": POWER_ROLE,
         "fuel": FUEL_ROLE,

@@ -238,6 +238,8 @@ METHODOLOGY = Methodology(
             "baseline",
             symbol="BG_burnt",
             source="gas meter at the flare, normalised",
+            # what the flare lets through: less gas shown is less of that, too
+            costs=0,
         ),
         "power": POWER_ROLE,
     },

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_US
 from mrv.calendar import midnight_us
 from mrv.calibration import error_percent, uncovered
@@ -38,6 +39,15 @@ def test_a_valid_certificate_costs_nothing():
 def test_no_certificate_costs_the_default_of_class_2():
     """An unattested meter would be believed to the last watt-hour."""
     assert found([]) == [(0, 365, 2, "no calibration")]
+
+
+@pytest.mark.parametrize("quantity", [q.name for q in QUANTITIES])
+def test_every_quantity_has_an_error_where_nothing_is_known(quantity):
+    """A scale without a certificate would stop the closing of its project with a traceback."""
+    (span,) = uncovered([], quantity, UTC, BEGIN, BEGIN + DAY)
+    assert span.percent >= 2
+    unnamed = Calibration(ORIGIN, ORIGIN, "C", "a class that nobody knows", None)
+    assert error_percent(unnamed, quantity) == span.percent
 
 
 def test_a_late_calibration_costs_from_due_date_to_calibration():

@@ -1,0 +1,186 @@
+"""Waste that is composted costs as well as it gains: to lose its records is worth nothing."""
+
+from dataclasses import replace
+from datetime import date
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
+from mrv import factors
+from mrv.by_year import worse_of
+from mrv.methodologies import load
+from mrv.period import close
+from mrv.project import Calibration, ProjectDevice
+from mrv.rounding import UG_PER_T
+from tests.mrv import plant
+
+BOOK = factors.load()
+FLEET = Fleet([
+    Device("weigh", "s", "weighbridge", installed_us=plant.FROM),
+    Device("plant", "s", "wastewater_plant", rated_power_w=50_000, installed_us=plant.FROM),
+    Device("power", "s", "energy_meter", rated_power_w=50_000, installed_us=plant.FROM),
+    Device("fuel", "s", "fuel_meter", installed_us=plant.FROM),
+])  # fmt: skip
+SITE = {"phi": Fraction("0.85"), "f_captured": 0, "mcf": 1, "tdl": Fraction("0.0615")}
+COMPOST = replace(
+    plant.PV,
+    id="compost",
+    methodology="ams-iii-f",
+    version="12.0",
+    devices=(
+        ProjectDevice("weigh", "waste"),
+        ProjectDevice("power", "power"),
+        ProjectDevice("fuel", "fuel"),
+    ),
+    expected={},
+)
+DIGESTER = replace(
+    COMPOST,
+    methodology="ams-iii-h",
+    version="19.0",
+    parameters={
+        "cod_in_kg_per_m3": 6, "cod_out_kg_per_m3": Fraction("0.15"),
+        "eta_cod_baseline": Fraction("0.85"), "eta_cod_project": Fraction("0.8"),
+        "mcf_baseline": Fraction("0.8"), "mcf_project": Fraction("0.8"),
+        "mcf_discharge": Fraction("0.1"), "ch4_fraction": Fraction("0.62"),
+        "flare_efficiency": Fraction("0.9"), "tdl": Fraction("0.0615"),
+    },
+    devices=(
+        ProjectDevice("plant", "inflow"), ProjectDevice("plant", "biogas"),
+        ProjectDevice("power", "power"),
+    ),
+)  # fmt: skip
+HOUR = 4
+DAY_US = plant.DAY * INTERVAL_US
+T = 10**6
+
+
+def _wood(kind, **more):
+    parameters = {"first_year": 2026, f"share_{kind}": 1, **SITE, **more}
+    return replace(COMPOST, parameters=parameters)
+
+
+def _rows(device, **given):
+    """Rows of a day, without what power and fuel would add; None where an interval is lost."""
+    idle = [0] * plant.DAY
+    every = [(device, *one) for one in given.items()]
+    every += [("power", "energy_import", idle), ("fuel", "flow", idle)]
+    table = [
+        (FLEET.by_id[name], QUANTITY_INDEX[quantity], plant.FROM + at * INTERVAL_US, value)
+        for name, quantity, values in every
+        for at, value in enumerate(values)
+        if value is not None
+    ]
+    whose, quantity, start, value = np.array(table, dtype=np.int64).reshape(-1, 4).T
+    none = np.zeros(len(table), dtype=np.int64)
+    whole = none + INTERVAL_US
+    return IntervalRows(
+        whose.astype(np.int32), quantity.astype(np.int16), start, value, whole, none, none
+    )
+
+
+def _closed(project, rows, certificates=None):
+    sure = (Calibration(date(2025, 12, 20), date(2040, 1, 1), "C", "0.5", None),)
+    papers = certificates or {device.id: sure for device in FLEET.devices}
+    return close(project, FLEET, papers, rows, plant.FROM, plant.FROM + DAY_US, BOOK)
+
+
+def test_a_tonne_of_wood_costs_more_in_its_first_year_than_it_gains():
+    """The case would not be one; by hand, with the factors of TOOL04 and TOOL13."""
+    potential = Fraction("0.85") * 28 * (1 - Fraction("0.1")) * Fraction(16, 12) / 4
+    gained = float(potential) * 0.43 * (1 - np.exp(-0.035))
+    cost = 0.002 * 28 + 0.0002 * 265
+    assert gained < cost
+    loads = [T] * HOUR + [0] * (plant.DAY - HOUR)
+    found = _closed(_wood("wood"), _rows("weigh", mass=loads)).net.reduction.ug / UG_PER_T
+    assert found == pytest.approx(HOUR * (gained - cost), abs=1e-6)
+
+
+def test_a_lost_hour_of_wood_is_charged_as_if_the_bridge_had_never_stood_still():
+    """A plant that composts wood would be better off with its terminal unplugged."""
+    loads = [T] * plant.DAY
+    lost = [None] * HOUR + loads[HOUR:]
+    whole, less = (_closed(_wood("wood"), _rows("weigh", mass=m)) for m in (loads, lost))
+    assert less.net.reduction.ug < whole.net.reduction.ug < 0
+    (gap,) = less.gaps
+    assert "whichever leaves less" in gap.rule
+    # 1,000 t an hour in place of 4, at what a tonne of the day leaves
+    charged = less.net.reduction.ug / whole.net.reduction.ug
+    assert charged == pytest.approx((plant.DAY - HOUR + 1000) / plant.DAY)
+
+
+def test_a_lost_hour_of_food_is_counted_as_nothing():
+    """Where the waste gains, a gap would be credited with what nobody weighed."""
+    loads = [T] * plant.DAY
+    lost = [None] * HOUR + loads[HOUR:]
+    whole, less = (_closed(_wood("food"), _rows("weigh", mass=m)) for m in (loads, lost))
+    assert 0 < less.net.reduction.ug < whole.net.reduction.ug
+    share = less.net.reduction.ug / whole.net.reduction.ug
+    assert share == pytest.approx((plant.DAY - HOUR) / plant.DAY)
+
+
+loads = st.lists(st.integers(0, 100 * T), min_size=2, max_size=plant.DAY)
+kinds = st.sampled_from(["wood", "paper", "food"])
+
+
+@settings(deadline=None, max_examples=40)
+@given(kind=kinds, mass=loads, data=st.data())
+def test_losing_loads_never_raises_the_reduction(kind, mass, data):
+    """A claimant would earn by switching the weighbridge off."""
+    gone = data.draw(st.sets(st.integers(0, len(mass) - 1)))
+    kept = [None if at in gone else value for at, value in enumerate(mass)]
+    project = _wood(kind, waste_t_year_1=1000, first_year=2025)
+    whole, less = (_closed(project, _rows("weigh", mass=m)) for m in (mass, kept))
+    assert less.net.reduction.ug <= whole.net.reduction.ug
+    assert less.credit_t <= whole.credit_t
+
+
+@settings(deadline=None, max_examples=25)
+@given(kind=kinds, mass=loads, errors=st.tuples(*[st.decimals(0, 5, places=2)] * 2))
+def test_a_wider_band_of_the_bridge_never_earns_more(kind, mass, errors):
+    """A bridge that is out of calibration would weigh less wood, and cost less."""
+    better, worse = (
+        _closed(
+            _wood(kind), _rows("weigh", mass=mass),
+            {"weigh": [Calibration(date(2024, 1, 1), date(2025, 1, 1), "C", None, error)]},
+        )
+        for error in sorted(errors)
+    )  # fmt: skip
+    assert worse.net.reduction.ug <= better.net.reduction.ug
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    flow=st.integers(0, 200),
+    gas=st.integers(1, 3_000),
+    gone=st.sets(st.integers(0, 9), max_size=9),
+)
+def test_losing_the_gas_meter_never_raises_the_reduction(flow, gas, gone):
+    """Gas that the flare lets through would be forgotten with the gas."""
+    m3 = 10**6
+    some = [gas * m3 if at not in gone else None for at in range(10)]
+    whole, less = (
+        _closed(DIGESTER, _rows("plant", flow=[flow * m3] * 10, biogas=biogas))
+        for biogas in ([gas * m3] * 10, some)
+    )
+    assert less.net.reduction.ug <= whole.net.reduction.ug
+
+
+def test_each_year_is_the_worse_of_its_views():
+    """A good year would be taken with the view that suits a bad one."""
+    method = load()["ams-ii-d"]
+    fixed = {"production_hist_t": Fraction(100), "sec_baseline_mwh_per_t": Fraction(1),
+             "leakage_t": Fraction(0), "ef_grid_t_per_mwh": Fraction(1)}  # fmt: skip
+
+    def view(*used):
+        return {2026 + at: {**fixed, "production_t": Fraction(100), "energy_mwh": Fraction(mwh)}
+                for at, mwh in enumerate(used)}  # fmt: skip
+
+    inputs, net = worse_of(method, BOOK, [view(10, 20), view(20, 10)])
+    assert {year: one["energy_mwh"] for year, one in inputs.items()} == {2026: 20, 2027: 20}
+    assert [one.reduction_t for one in net.values()] == [80, 80]

@@ -348,7 +348,7 @@ STATEMENTS: tuple[Any, ...] = (
     """,
     """
     INSERT INTO dead_letter (received, topic, principal, device_id, reason, detail, payload, sha256)
-    SELECT t, 'tonne/v1/inv-1/telemetry', 'inv-1', 'inv-1',
+    SELECT t, 'tonne/v1/x/telemetry', repeat('<b>"x''</b>' || chr(8238), 100), 'inv-1',
         (ARRAY['malformed', 'unknown device', 'out of range'])[1 + extract(day FROM t)::int %% 3],
         'made up', '\\x7b', sha256('\\x7b')
     FROM generate_series(%(end)s - INTERVAL '30 days', %(end)s, INTERVAL '3 hours') AS t

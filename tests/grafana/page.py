@@ -26,6 +26,10 @@ from tests.grafana.macros import boards, span
 _COLORS = ("#5794f2", "#73bf69", "#f2cc0c", "#ff9830", "#f2495c", "#b877d9", "#8ab8ff", "#96d98d")
 _NAMED = {"text": "#ccccdc", "transparent": "none", "blue": _COLORS[0], "green": _COLORS[1],
           "yellow": _COLORS[2], "orange": _COLORS[3], "red": _COLORS[4], "purple": _COLORS[5]}  # fmt: skip
+_WRITTEN = {
+    "short": "", "none": "", "kwatt": "kW", "kwatth": "kWh", "lengthkm": "km", "m3": "m³",
+    "conμgm3": "µg/m³", "currencyVND": "₫", "bytes": "B",
+}  # fmt: skip
 _STYLE = """
 body{background:#111217;color:#ccccdc;font:13px sans-serif;margin:8px}
 .grid{display:grid;grid-template-columns:repeat(24,1fr);grid-auto-rows:38px;gap:6px}
@@ -107,7 +111,7 @@ def shown(value: Any, unit: str = "", decimals: int | None = None) -> str:
             return f"{number * 100:.{1 if decimals is None else decimals}f} %"
         if unit == "s" and number >= 120:
             return f"{number / 86400:.1f} d" if number > 172_800 else f"{number / 3600:.1f} h"
-        suffix = unit.removeprefix("suffix: ").replace("short", "").replace("none", "")
+        suffix = _WRITTEN.get(unit, unit.removeprefix("suffix: "))
         places = decimals if decimals is not None else (0 if number == int(number) else 2)
         return f"{number:,.{places}f} {suffix}".strip()
     return str(value)
@@ -140,7 +144,7 @@ def _table(panel: dict[str, Any], names: list[str], rows: list[Any]) -> str:
         o["matcher"]["options"]: {p["id"]: p["value"] for p in o["properties"]}
         for o in panel["fieldConfig"]["overrides"]
     }
-    head = "".join(f"<th>{escape(n)}</th>" for n in names)
+    head = "".join(f"<th>{escape(units.get(n, {}).get('displayName', n))}</th>" for n in names)
     lines = []
     for row in rows[:60]:
         cells = (

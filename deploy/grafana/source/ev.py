@@ -20,6 +20,7 @@ from deploy.grafana.source.panels import (
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
+_WHOLE = "day < (now() AT TIME ZONE timezone)::date"
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 _TARIFF = "(${tariff:sqlstring})::numeric"
@@ -109,9 +110,9 @@ WHERE $__timeFilter(time) AND {_HERE} GROUP BY day ORDER BY day
                 bars("Energy a kilometre by day", f"""
 SELECT day::text AS day, e.kwh / nullif(k.km, 0) AS kwh_km
 FROM (SELECT day, sum(energy_kwh) AS kwh FROM v_day_energy_kwh WHERE $__timeFilter(time) AND class = 'ev_charger'
-          AND quantity = 'energy_import' AND {_HERE} GROUP BY day) e
-JOIN (SELECT day, sum(distance_km) AS km FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE} GROUP BY day) k
-    USING (day) WHERE day < current_date ORDER BY day
+          AND quantity = 'energy_import' AND {_HERE} AND {_WHOLE} GROUP BY day) e
+JOIN (SELECT day, sum(distance_km) AS km FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE} AND {_WHOLE}
+      GROUP BY day) k USING (day) ORDER BY day
 """, "suffix: kWh/km", "Whole days: what is charged at night is driven by day. Look at the trend."),
                 table("Vehicles", f"""
 SELECT h.device_id, h.site, h.state, k.km, k.km_per_day, e.avoided_t, h.last_reading

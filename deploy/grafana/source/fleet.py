@@ -25,9 +25,9 @@ def dashboard() -> model.Dashboard:
         "fleet", "Fleet health", "Devices and gateways: heard, late, silent, wrong.",
         [
             ("Now", [
-                stat("Online", _count("state = 'online'"), "short", "Heard within half an hour.", steps=((None, GREEN),)),
-                stat("Late", _count("state = 'late'"), "short", "Silent for half an hour to two hours.", steps=((None, GREEN), (1, YELLOW))),
-                stat("Offline", _count("state = 'offline'"), "short", "Silent for two hours or more, or never heard.", steps=((None, GREEN), (1, RED))),
+                stat("Online", _count("state = 'online'"), "short", "Heard within twice the time that is expected between readings: half an hour, unless its registry entry says otherwise.", steps=((None, GREEN),)),
+                stat("Late", _count("state = 'late'"), "short", "Silent for longer than twice the expected time between readings.", steps=((None, GREEN), (1, YELLOW))),
+                stat("Offline", _count("state = 'offline'"), "short", "Silent for longer than eight times the expected time between readings, said to be offline by its broker, or never heard.", steps=((None, GREEN), (1, RED))),
                 stat("Gateways dark", f"""
 SELECT count(*) FILTER (WHERE state = 'dark') AS gateways FROM v_gateway_health WHERE {_HERE} HAVING count(*) > 0
 """, "short", "Gateways behind which everything is silent: one cause for many devices.", steps=((None, GREEN), (1, RED))),
@@ -73,7 +73,7 @@ WHERE clock <> 'good' AND {_HERE} ORDER BY abs(clock_offset_s) DESC LIMIT 100
 """, "Ahead is above zero. A reading more than five minutes ahead is refused.",
                       units={"clock_offset_s": "s", "clock_drift_s_per_day": "suffix: s/d"}, decimals={"clock_drift_s_per_day": 1}),
                 table("Refused messages", """
-SELECT l.reason, l.device_id, l.principal, count(*) AS letters, max(l.received) AS last
+SELECT l.reason, l.device_id, left(l.principal, 80) AS principal, count(*) AS letters, max(l.received) AS last
 FROM dead_letter l WHERE $__timeFilter(l.received)
 GROUP BY 1, 2, 3 ORDER BY letters DESC LIMIT 50
 """, "Dead letters received in range: `tonne deadletter show` reads one, `replay` stores what can be after the cause is gone."),

@@ -89,7 +89,7 @@ WHERE state <> 'valid' AND {_MINE} ORDER BY days_left NULLS FIRST, device_id LIM
 SELECT kind, count(*) AS entries, max(appended) AS last FROM log_entry GROUP BY kind ORDER BY last DESC
 """, "What the transparency log holds; `tonne log audit` walks it, and an alert tells when it does not hold.", span=12),
                 table("Last sealed day", """
-SELECT p.id AS project_id, max(s.day) AS last_sealed_day, current_date - max(s.day) AS days_ago
+SELECT p.id AS project_id, max(s.day) AS last_sealed_day, (now() AT TIME ZONE p.timezone)::date - max(s.day) AS days_ago
 FROM project p LEFT JOIN data_seal s ON s.project_id = p.id WHERE p.id = ANY(ARRAY[${project:sqlstring}]::text[])
 GROUP BY p.id ORDER BY last_sealed_day NULLS FIRST
 """, "The last day under a seal of each project; a day is due 24 hours after its end.",

@@ -32,7 +32,7 @@ def dashboard() -> model.Dashboard:
                 stat("Devices not heard", """
 SELECT count(*) FILTER (WHERE state <> 'online') AS devices FROM v_device_health
 WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) HAVING count(*) > 0
-""", "short", "Registered devices without a reading for half an hour or more.",
+""", "short", "Registered devices without a reading for longer than twice the expected time between two.",
                      steps=((None, GREEN), (1, YELLOW), (10, RED)), span=3),
                 stat("Cost of silence", """
 SELECT sum(cost_t) AS cost_t FROM v_silence_cost WHERE site = ANY(ARRAY[${site:sqlstring}]::text[])

@@ -35,6 +35,8 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as model
 
+from deploy.grafana.source.headings import headings
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -158,6 +160,8 @@ def bars(
     panel.x_field(x).legend(_legend()).tooltip(_tooltip()).show_value(common.VisibilityMode.NEVER)
     panel.stacking(common.StackingMode.NORMAL if stacked else common.StackingMode.NONE)
     panel.x_tick_label_rotation(-45).x_tick_label_spacing(100)
+    for name, heading in headings(sql).items():
+        panel.override_by_name(name, [_set("displayName", heading)])
     if steps is not None:
         panel.thresholds(thresholds(steps)).color_scheme(_by_threshold())
     return panel
@@ -188,9 +192,11 @@ def table(
     panel = _targets(_frame(tables.Panel(), title, about, "none", span, height), sql, "table")
     panel.mappings(colored(STATES)).filterable(True).show_header(True)
     panel.thresholds(thresholds(((None, GREY),)))
-    fields = {*(units or {}), *(links or {}), *(steps or {}), *(decimals or {})}
+    names = headings(sql)
+    fields = {*names, *(units or {}), *(links or {}), *(steps or {}), *(decimals or {})}
     for name in sorted(fields):
-        panel.override_by_name(name, _column(name, units, links, steps, decimals))
+        named = [_set("displayName", names[name])] if name in names else []
+        panel.override_by_name(name, named + _column(name, units, links, steps, decimals))
     panel.override_by_regexp(
         "/^(state|clock|grade|gateway_state)$/",
         [_set("custom.cellOptions", {"type": "color-text"})],
@@ -275,15 +281,21 @@ def prom(
 
 
 def prom_stat(
-    title: str, expr: str, unit: str, about: str, *, steps: Steps = PLAIN, span: int = 4
-) -> stats.Panel:
-    """One figure from Prometheus, as it is now."""
+    title: str, expr: str, unit: str, about: str, *, steps: Steps = PLAIN, span: int = 4,
+    words: Mapping[str, str] | None = None,
+) -> stats.Panel:  # fmt: skip
+    """One figure from Prometheus, as it is now; `words` for figures that stand for something."""
     panel = _frame(stats.Panel(), title, about, unit, span, 3).datasource(PROMETHEUS)
     panel.with_target(
         prometheus.Dataquery().datasource(PROMETHEUS).expr(expr).instant().ref_id("A")
     )
     panel.color_mode(common.BigValueColorMode.VALUE).graph_mode(common.BigValueGraphMode.NONE)
     panel.reduce_options(make.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+    if words is not None:
+        named = {
+            n: model.ValueMappingResult(text=w, index=k) for k, (n, w) in enumerate(words.items())
+        }
+        panel.mappings([model.ValueMap(options=named)])
     return panel.thresholds(thresholds(steps))
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
 _UP = ((None, RED), (1, GREEN))
+_WORDS = {"0": "down", "1": "up"}
 
 
 def dashboard() -> model.Dashboard:
@@ -20,9 +21,9 @@ def dashboard() -> model.Dashboard:
         [
             ("Now", [
                 prom_stat("Processes up", 'min(up{job=~"tonne.*"})', "short",
-                          "1 when every process of tonne answers Prometheus, 0 when one does not.", steps=_UP),
+                          "Up when every process of tonne answers Prometheus, down when one does not.", steps=_UP, words=_WORDS),
                 prom_stat("Database", "min(tonne_database_up)", "short",
-                          "Whether the database answered the last look; no data when nobody looks.", steps=_UP),
+                          "Whether the database answered the last look; no data when nobody looks.", steps=_UP, words=_WORDS),
                 prom_stat("Messages a second", "sum(rate(tonne_ingest_messages_total[5m]))", "short",
                           "All messages, kept and refused, over five minutes."),
                 prom_stat("Not acknowledged", "sum(tonne_ingest_unacked_messages)", "short",

@@ -25,14 +25,14 @@ _RATIO = ((None, RED), (0.65, ORANGE), (0.75, GREEN))
 _LOSS = ((None, RED), (0.9, YELLOW), (0.95, GREEN))
 _TREND = f"""
 WITH ratios AS (
-    SELECT device_id, day, performance_ratio FROM v_day_pv
+    SELECT device_id, time, performance_ratio FROM v_day_pv
     WHERE time > now() - INTERVAL '90 days' AND performance_ratio IS NOT NULL AND {_MINE}
 ), clean AS (
     SELECT device_id, percentile_cont(0.9) WITHIN GROUP (ORDER BY performance_ratio) AS best
     FROM ratios GROUP BY device_id HAVING count(*) >= 7
 ), lately AS (
     SELECT device_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY performance_ratio) AS now
-    FROM ratios WHERE day > current_date - 8 GROUP BY device_id
+    FROM ratios WHERE time > now() - INTERVAL '8 days' GROUP BY device_id
 )
 SELECT device_id AS metric, now / best AS value FROM clean JOIN lately USING (device_id)
 ORDER BY value LIMIT 12
@@ -68,7 +68,7 @@ SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t WHERE $__timeFilter(time
                 stat("Not heard", f"""
 SELECT count(*) FILTER (WHERE state <> 'online') AS inverters FROM v_device_health
 WHERE {_MINE} HAVING count(*) > 0
-""", "short", "Inverters without a reading for half an hour; many sleep at night.",
+""", "short", "Inverters without a reading for longer than twice the expected time between two; many sleep at night.",
                      steps=((None, GREEN), (1, YELLOW))),
             ]),
             ("Power", [

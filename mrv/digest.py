@@ -160,18 +160,6 @@ def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
     return DayLeaf(key.device, key.day.isoformat(), key.table, end - begin, hashed.hexdigest())
 
 
-def digest_days(days: Iterable[tuple[DayKey, bytes]]) -> Digest:
-    """
-    Digest of device-days given one after another, in any order.
-
-    Raises
-    ------
-    CanonicalError
-        If a device-day comes twice.
-    """
-    return digest_leaves(day_leaf(key, data) for key, data in days)
-
-
 def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:
     """Digest of leaves in any order; a device-day that comes twice is refused."""
     ordered = tuple(sorted(leaves, key=lambda leaf: leaf.key))

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from ingest.model import Fleet
     from mrv.project import CheckMeter, Project
 
-DAY_US = 86_400_000_000
 BLOCK_ROWS = 65_536
 TABLE = "interval_quantity"
 # What of a row is evidence; where its register stood follows from the readings.

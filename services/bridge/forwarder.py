@@ -20,8 +20,8 @@ from services.intake.counts import Ignored, Statuses, count_lag, count_messages
 from services.intake.database import Database
 from services.intake.patience import Patience
 from services.intake.producer import MAX_RECORD, Outgoing, Producer
-from services.intake.receiver import Done
 from services.intake.registered import CHECK_S, Registered, admit_inbox
+from services.intake.sink import Done
 from services.intake.sparkplug import REBIRTH_S, claimed
 from services.intake.topics import partitions
 from services.store import registry

@@ -24,8 +24,8 @@ from services.intake.counts import (
     count_messages,
 )
 from services.intake.database import Database
-from services.intake.receiver import Done
 from services.intake.registered import CHECK_S, Registered, admit_inbox, load_plan
+from services.intake.sink import Done
 from services.intake.sparkplug import Turn
 from services.intake.writers import alone
 from services.store.commit import Store

@@ -10,18 +10,16 @@ then leaves; the broker keeps the rest for the next start.
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
-import select
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ingest.errors import ServerError
 from ingest.mqtt.session import HostState, Session
 from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
 from services.clock import now_us
+from services.intake.bell import Bell
 from services.intake.patience import GaveUpError
 from services.intake.receipts import Receipts, greetings
 from services.intake.registered import CHECK_S
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
     from ingest.mqtt.tls import Tls
-    from ingest.reading import Reading
+    from services.intake.sink import Done, Sink
     from services.metrics import Metrics
     from services.store.statuses import Said
 
@@ -44,41 +42,7 @@ IN_FLIGHT = 2
 LINGER_S = 0.01
 _RETRY_S = 1.0
 _DRAIN_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A batch that is durable, and what receipts say of it."""
-
-    inbox: Inbox
-    fleet: Fleet
-    seen: list[tuple[int, Sequence[Reading]]]
-
-
-class Sink(Protocol):
-    """Where batches become durable."""
-
-    def open(self) -> None:
-        """Reach the servers, or raise ServerError."""
-
-    @property
-    def fleet(self) -> Fleet:
-        """The fleet of the registry version in use."""
-
-    def store(self, inbox: Inbox) -> Done:
-        """Make a batch durable, however long it takes; GaveUpError when stopped meanwhile."""
-
-    def look(self) -> None:
-        """Look for a new registry version while no message comes."""
-
-    def hear(self, said: list[Said]) -> None:
-        """Note what principals say of themselves."""
-
-    def commands(self) -> list[tuple[str, bytes]]:
-        """Return what devices are to be told now: topics and payloads."""
-
-    def close(self) -> None:
-        """Let go of the servers."""
+_AWAY_S = 0.1  # without a connection, until the next try
 
 
 class Receiver:
@@ -137,7 +101,7 @@ class Receiver:
         self._commands: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._said: queue.SimpleQueue[list[Said]] = queue.SimpleQueue()
         self._receipts = Receipts()
-        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._bell = Bell()
         self._failure: BaseException | None = None
         self._pending = 0
         self._heard: Fleet | None = None
@@ -146,7 +110,7 @@ class Receiver:
     def stop(self) -> None:
         """Ask to finish what it holds and leave; safe in a signal handler."""
         self._stopping.set()
-        self._wake()
+        self._bell.ring()
 
     def run(self) -> None:
         """
@@ -171,7 +135,7 @@ class Receiver:
             self._give(None)
             worker.join(timeout=_DRAIN_S)
             self._sink.close()
-            if not self._session.close(self._wake_r):
+            if not self._session.close(self._bell.descriptor):
                 self._log.warning("the broker may send again what is stored; nothing is lost")
         if self._failure is not None:
             raise self._failure
@@ -182,14 +146,14 @@ class Receiver:
             now_s = time.monotonic()
             self._metrics.pulse.beat("receiving")
             waiting = self._session.waiting
-            if not self._session.step(self._patience(), self._wake_r):
-                self._wait()
+            if not self._session.step(self._patience(), self._bell.descriptor):
+                self._bell.wait(_AWAY_S)
                 if now_s >= retry_s:
                     retry_s = now_s + _RETRY_S
                     self._reconnect()
             if self._session.waiting > waiting:
                 self._came_s = time.monotonic()
-            self._drain_pipe()
+            self._bell.silence()
             self._settle_done()
             self._dispatch()
             self._listen()
@@ -278,23 +242,11 @@ class Receiver:
             self._dispatch()
             if not self._pending and not self._session.waiting:
                 break
-            self._drain_pipe()
-            if not self._session.step(0.05, self._wake_r, read=False):
-                self._wait()
+            self._bell.silence()
+            if not self._session.step(0.05, self._bell.descriptor, read=False):
+                self._bell.wait(_AWAY_S)
             self._settle_done()
         self._session.publish(self._receipts.due(float("inf")))
-
-    def _wait(self) -> None:
-        """Without a connection, wait for a moment or for the sink."""
-        select.select([self._wake_r], [], [], 0.1)
-
-    def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # full of earlier calls, which do as well
-            os.write(self._wake_w, b"w")
-
-    def _drain_pipe(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._wake_r, 4_096)
 
     def _give(self, inbox: Inbox | None) -> None:
         try:
@@ -318,12 +270,12 @@ class Receiver:
                 self._done.put(self._sink.store(inbox))
                 self._hear()
                 self._gather()
-                self._wake()
+                self._bell.ring()
         except GaveUpError:
             self._failure = ServerError("stopped while a server was down; nothing was lost")
         except BaseException as error:  # noqa: BLE001 (the main thread raises it)
             self._failure = error
-        self._wake()
+        self._bell.ring()
 
     def _hear(self) -> None:
         with contextlib.suppress(queue.Empty):
@@ -334,4 +286,4 @@ class Receiver:
         for message in self._sink.commands():
             self._commands.put(message)
             self._log.info("rebirth asked for", topic=message[0])
-            self._wake()
+            self._bell.ring()

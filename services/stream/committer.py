@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
-from ingest.errors import TonneError
 from ingest.sparkplug import Rules
 from ingest.wire import Parcel, partition_of
 from mrv import factors
@@ -36,8 +35,9 @@ from services.store.commit import Store
 from services.store.offsets import VisitedError
 from services.store.seen import see
 from services.store.source import Source
+from services.stream.following import Following, begin
 from services.stream.homes import Homes
-from services.stream.records import Spoiled, in_sequence, portions
+from services.stream.records import Spoiled, portions
 from services.stream.sparkplug import swept
 from services.stream.versions import Version, joined, read_all
 
@@ -59,12 +59,7 @@ if TYPE_CHECKING:
 # A worker that was paused inside a transaction must not hold its partition for ever.
 LIMITS = ("idle_in_transaction_session_timeout = '20s'", "statement_timeout = '5min'")
 PULSE = "storing"
-AHEAD_S = 30.0
 _T = TypeVar("_T")
-
-
-class MissingError(TonneError):
-    """Records come, but not the one that is next; nothing was left out."""
 
 
 class StreamCommitter:
@@ -104,7 +99,7 @@ class StreamCommitter:
         self._registered = Registered(self._take_up)
         self._nodes = nodes or SparkplugNodes(Rules())
         self._positions: dict[int, Position] = {}
-        self._ahead_since_s: dict[int, float] = {}
+        self._following = Following(seen.topic)
         self._unsure = False
 
     def open(self) -> None:
@@ -136,7 +131,7 @@ class StreamCommitter:
             How many partitions Kafka shows by now.
         """
         self._positions = {}  # what was ours before may be another's by now
-        self._ahead_since_s = {}
+        self._following.forget()
         take = partial(self._take_over, begins=begins, seen=seen)
         return self._hold(take)
 
@@ -147,7 +142,7 @@ class StreamCommitter:
             self._partitions = source.grow(connection, Source(self._topic, seen))
         taken = offsets.take_over(connection, self._topic, begins)
         self._positions = {
-            position.partition: self._begin(connection, position, begins[position.partition])
+            position.partition: begin(connection, position, begins[position.partition], self._log)
             for position in taken
         }
         self._unsure = False
@@ -164,18 +159,6 @@ class StreamCommitter:
                 " partitions would give it work, see docs/scaling.md", partitions=self._partitions,
             )  # fmt: skip
         return found
-
-    def _begin(self, connection: Connection[TupleRow], position: Position, first: int) -> Position:
-        """Go on from where Kafka has records, and say which it no longer had."""
-        if first <= position.offset:
-            return position
-        self._log.error(
-            "records missing: Kafka no longer had them", partition=position.partition,
-            first=position.offset, count=first - position.offset,
-        )  # fmt: skip
-        with connection.transaction(), connection.cursor() as cursor:
-            offsets.advance(cursor, position, first)
-        return replace(position, offset=first)
 
     def store(self, partition: int, records: Sequence[Record]) -> None:
         """
@@ -249,7 +232,7 @@ class StreamCommitter:
         position = self._positions.get(partition)
         if position is None:
             return  # it was taken from us while its records waited; its new worker reads them
-        todo = self._next(position, records)
+        todo = self._following.of(position, records)
         if not todo:
             return
         try:
@@ -258,26 +241,6 @@ class StreamCommitter:
             self._commit(connection, position, todo[-1].offset + 1, found, turn)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             self._store_apart(connection, position, todo, error)
-
-    def _next(self, position: Position, records: Sequence[Record]) -> list[Record]:
-        """
-        Return the records that are next, without a gap.
-
-        Those before are stored.  Those after may be left over from before partitions
-        changed hands: they come again in their turn, and taking them now would leave
-        out what is between.
-        """
-        todo, ahead = in_sequence(records, position.offset)
-        if todo or not ahead:
-            self._ahead_since_s.pop(position.partition, None)
-            return todo
-        since_s = self._ahead_since_s.setdefault(position.partition, time.monotonic())
-        if time.monotonic() - since_s > AHEAD_S:
-            raise MissingError(
-                f"record {position.offset} of partition {position.partition} of {self._topic!r}"
-                f" did not come, only later ones. Start this worker again: it asks Kafka for it"
-            )
-        return todo
 
     def _store_apart(
         self,

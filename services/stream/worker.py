@@ -20,8 +20,9 @@ from services.intake.topics import dead, partitions
 from services.store.offsets import FencedError
 from services.store.source import Source
 from services.stream.app import GROUP, SESSION_S, build_app
-from services.stream.committer import MissingError, StreamCommitter
+from services.stream.committer import StreamCommitter
 from services.stream.dead_topic import DeadTopic
+from services.stream.following import MissingError
 from services.stream.progress import Progress
 from services.stream.storing import Storing
 

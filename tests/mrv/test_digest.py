@@ -10,13 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv.digest import DayKey, DayLeaf, day_leaf, differences, digest_days, digest_leaves
+from mrv.digest import DayKey, DayLeaf, Digest, day_leaf, differences, digest_leaves
 from mrv.errors import CanonicalError
 from mrv.rows import column_bytes
 
 
 def _rows(*energy: int) -> bytes:
     return column_bytes(np.arange(len(energy)), {"energy_wh": np.array(energy, np.int64)})
+
+
+def _digest(days: list[tuple[DayKey, bytes]]) -> Digest:
+    return digest_leaves(day_leaf(key, data) for key, data in days)
 
 
 DAYS = [
@@ -40,24 +44,24 @@ def test_root_is_as_documented() -> None:
         },
         separators=(",", ":"),
     )
-    found = digest_days([(key, _rows(3, 4))])
+    found = _digest([(key, _rows(3, 4))])
     assert found.root == sha256(b"\x00" + leaf.encode()).hexdigest()
-    two = digest_days([(key, _rows(3, 4)), (key._replace(device="inv-0"), _rows(3, 4))])
+    two = _digest([(key, _rows(3, 4)), (key._replace(device="inv-0"), _rows(3, 4))])
     hashes = [one.hash() for one in two.leaves]
     assert two.root == sha256(b"\x01" + hashes[0] + hashes[1]).hexdigest()
     assert [one.device for one in two.leaves] == ["inv-0", "inv-1"]
-    assert digest_days([]).root == sha256(b"").hexdigest()
+    assert _digest([]).root == sha256(b"").hexdigest()
 
 
 @given(st.permutations(DAYS))
 def test_order_of_days_does_not_matter(days: list[tuple[DayKey, bytes]]) -> None:
     """Two runs over the same readings would sign different statements."""
-    assert digest_days(days) == digest_days(DAYS)
+    assert _digest(days) == _digest(DAYS)
 
 
 def test_leaves_survive_json() -> None:
     """The leaves of an evidence pack could not be checked against the root."""
-    digest = digest_days(DAYS)
+    digest = _digest(DAYS)
     text = json.dumps([leaf.to_json() for leaf in digest.leaves])
     again = digest_leaves(DayLeaf.from_json(record) for record in json.loads(text))
     assert again == digest
@@ -69,7 +73,7 @@ def test_leaves_survive_json() -> None:
 )
 def test_damaged_leaves_are_refused(change: dict[str, object]) -> None:
     """A leaf list edited by hand would fail far from where it is wrong."""
-    record = {**digest_days(DAYS).leaves[0].to_json(), **change}
+    record = {**_digest(DAYS).leaves[0].to_json(), **change}
     with pytest.raises(CanonicalError, match="leaf"):
         DayLeaf.from_json(record)
 
@@ -77,15 +81,15 @@ def test_damaged_leaves_are_refused(change: dict[str, object]) -> None:
 def test_a_day_given_twice_is_refused() -> None:
     """Rows of a day could be counted in two places."""
     with pytest.raises(CanonicalError, match="inv-2 on 2026-01-02 is given twice"):
-        digest_days([*DAYS, DAYS[0]])
+        _digest([*DAYS, DAYS[0]])
 
 
 def test_the_changed_device_day_is_named() -> None:
     """A verifier would learn that something is wrong, but not where to look."""
-    was = digest_days(DAYS).leaves
+    was = _digest(DAYS).leaves
     key = DAYS[4][0]
     assert (key.device, key.table) == ("inv-2", "reading_pv_inverter")
-    changed = digest_days([*DAYS[:4], (key, _rows(10, 12)), *DAYS[5:]]).leaves
+    changed = _digest([*DAYS[:4], (key, _rows(10, 12)), *DAYS[5:]]).leaves
     assert [str(found) for found in differences(was, changed)] == [
         "reading_pv_inverter of inv-2 on 2026-01-10: values among its 2 rows were changed"
     ]

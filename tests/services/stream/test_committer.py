@@ -24,7 +24,8 @@ from services.store.offsets import FencedError
 from services.store.pool import connect
 from services.store.registry_import import import_registry
 from services.store.source import Source
-from services.stream.committer import MissingError, StreamCommitter
+from services.stream.committer import StreamCommitter
+from services.stream.following import MissingError
 from services.stream.records import Record
 from tests.integration import stored
 
@@ -158,7 +159,7 @@ def test_records_that_come_before_their_turn_wait_for_it(database_url, committer
     worker.store(0, sent)
     assert minutes(database_url) == [0, 2, 3, 4, 5]
     worker.store(0, [record(9, [9])])
-    monkeypatch.setattr("services.stream.committer.AHEAD_S", 0.0)
+    monkeypatch.setattr("services.stream.following.AHEAD_S", 0.0)
     with pytest.raises(MissingError, match="record 6 of partition 0"):
         worker.store(0, [record(9, [9])])
     assert worker.take_over({0: 8}, 1) == {0: 8}  # what Kafka no longer has cannot come

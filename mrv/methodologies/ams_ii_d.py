@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.errors import MethodologyError
+from mrv.methodologies._furnace import FURNACE_ROLE, PRODUCTION_ROLE, one_figure, used
 from mrv.methodologies._live import (
     EF_BOTH,
     G_PER_T,
     LEAKAGE_YEARLY,
-    POWER_ROLE,
     part_of_year,
     power_mwh,
     total,
@@ -31,7 +30,7 @@ from mrv.methodologies._shared import (
     PRODUCTION_BEFORE,
     TYPE_II,
 )
-from mrv.model import Methodology, Reductions, RoleNeeds
+from mrv.model import Methodology, Reductions
 from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
 ID = "ams-ii-d"
 VERSION = "13.0"
 ADDITIVE = False
+
+_SPECIFIC_KEY = "sec_project_mwh_per_t"
 
 
 def inputs_of(
@@ -72,26 +73,14 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     del factors
     output = credited_output(inputs["production_t"], inputs["production_hist_t"])
     baseline = _emissions(output, inputs["sec_baseline_mwh_per_t"], inputs)
-    project = displaced(_used(output, inputs), inputs["ef_grid_t_per_mwh"])
+    project = displaced(used(output, inputs, _SPECIFIC_KEY), inputs["ef_grid_t_per_mwh"])
     leakage = inputs["leakage_t"]
     return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
 
 
-def _used(output: Fraction, inputs: Inputs) -> Fraction:
-    """Electricity of the output that counts: by the tonne, or as the furnace's meter has it."""
-    if "energy_mwh" in inputs:
-        metered: Fraction = inputs["energy_mwh"]
-        return metered
-    return by_output(output, inputs["sec_project_mwh_per_t"])
-
-
 def plausible(inputs: Inputs) -> None:
     """Refuse two figures of the project's electricity, or none."""
-    given = [key for key in ("sec_project_mwh_per_t", "energy_mwh") if key in inputs]
-    if len(given) != 1:
-        raise MethodologyError(
-            "give either sec_project_mwh_per_t or energy_mwh, what the furnace's meter counted"
-        )
+    one_figure(inputs, _SPECIFIC_KEY)
 
 
 def _emissions(output: Fraction, specific: Fraction, inputs: Inputs) -> Fraction:
@@ -116,15 +105,8 @@ METHODOLOGY = Methodology(
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={
-        "production": RoleNeeds(
-            ("weighbridge", "recycling_line"),
-            "mass",
-            "baseline",
-            cap=("production_hist_t", G_PER_T),
-            symbol="P_y",
-            source="scale of good castings",
-        ),
-        "power": replace(POWER_ROLE, symbol="SEC_PJ", source="import register of the furnace"),
+        "production": PRODUCTION_ROLE,
+        "power": FURNACE_ROLE,
     },
     parameters={
         "production_hist_t": PRODUCTION_BEFORE,
@@ -136,7 +118,7 @@ METHODOLOGY = Methodology(
         "production_t": PRODUCTION,
         "production_hist_t": PRODUCTION_BEFORE,
         "sec_baseline_mwh_per_t": _SPECIFIC,
-        "sec_project_mwh_per_t": replace(
+        _SPECIFIC_KEY: replace(
             _SPECIFIC,
             meaning="electricity per tonne with the project",
             source="furnace meter over weighed output",

@@ -17,10 +17,22 @@ from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import consumed
 from mrv.equations.fuels import calcined
 from mrv.equations.reductions import reduction
+from mrv.methodologies._furnace import FURNACE_ROLE, PRODUCTION_ROLE, one_figure, used
+from mrv.methodologies._live import (
+    G_PER_T,
+    LEAKAGE_YEARLY,
+    LOSSES_LIVE,
+    grid,
+    losses,
+    part_of_year,
+    power_mwh,
+    total,
+)
 from mrv.methodologies._shared import (
     EF_GRID,
     LEAKAGE,
     LOSSES,
+    POWER,
     PRODUCTION,
     PRODUCTION_BEFORE,
     burnt,
@@ -29,16 +41,42 @@ from mrv.model import Condition, Methodology, Reductions
 from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Factors
 
 ID = "ams-ii-d-cupola"
 VERSION = "13.0"
 ADDITIVE = False
 
+_SPECIFIC_KEY = "sec_mwh_per_t"
+
 _TYPE_II_LIMIT_MWH = 60_000
 # Net calorific value of coke-oven coke, 28.2 GJ/t of the factor `coke-ncv`. [MWh/t]
 COKE_MWH_PER_T = Fraction("28.2") / Fraction("3.6")
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """
+    Castings [g] to [t], furnace electricity [Wh] to [MWh], the year's part of leakage.
+
+    What lies above history is taken off before (the cap of the role); all electricity
+    of the furnace stands against the output that counts.
+    """
+    output = total(activities, "production") / G_PER_T
+    return {
+        "production_t": output,
+        "production_hist_t": output,
+        "coke_t_per_t": parameters["coke_t_per_t"],
+        "limestone_t_per_t": parameters["limestone_t_per_t"],
+        "energy_mwh": power_mwh(activities),
+        "ef_grid_t_per_mwh": grid(factors, year),
+        "tdl": losses(parameters, factors, year),
+        "leakage_t": parameters["leakage_t_per_year"] * part_of_year(activities),
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -56,10 +94,15 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     )
     baseline = coke + limestone
     project = consumed(
-        by_output(output, inputs["sec_mwh_per_t"]), inputs["ef_grid_t_per_mwh"], inputs["tdl"]
+        used(output, inputs, _SPECIFIC_KEY), inputs["ef_grid_t_per_mwh"], inputs["tdl"]
     )
     leakage = inputs["leakage_t"]
     return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
+
+
+def plausible(inputs: Inputs) -> None:
+    """Refuse two figures of the furnace's electricity, or none."""
+    one_figure(inputs, _SPECIFIC_KEY)
 
 
 def _emits_less(inputs: Inputs, result: Reductions) -> str | None:
@@ -69,7 +112,7 @@ def _emits_less(inputs: Inputs, result: Reductions) -> str | None:
     return (
         f"the furnace's electricity emits {float(result.project_t):.6g} t and the cupola"
         f" {float(result.baseline_t):.6g}; a switch of fuel to this grid is no reduction: check"
-        " sec_mwh_per_t and ef_grid_t_per_mwh, or leave the project out"
+        " the furnace's electricity and ef_grid_t_per_mwh, or leave the project out"
     )
 
 
@@ -77,7 +120,7 @@ def _saved_energy(inputs: Inputs, result: Reductions) -> str | None:
     del result
     output = credited_output(inputs["production_t"], inputs["production_hist_t"])
     coke = by_output(output, inputs["coke_t_per_t"]) * COKE_MWH_PER_T
-    saved = coke - by_output(output, inputs["sec_mwh_per_t"])
+    saved = coke - used(output, inputs, _SPECIFIC_KEY)
     if saved <= _TYPE_II_LIMIT_MWH:
         return None
     return (
@@ -96,6 +139,8 @@ _CHARGE = ParameterSpec(
     side="baseline",
 )
 
+_LIMESTONE = replace(_CHARGE, meaning="limestone per tonne before the project", symbol="limestone")
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -103,14 +148,23 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.D version 13.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "production": PRODUCTION_ROLE,
+        "power": FURNACE_ROLE,
+    },
+    parameters={
+        "production_hist_t": PRODUCTION_BEFORE,
+        "coke_t_per_t": _CHARGE,
+        "limestone_t_per_t": _LIMESTONE,
+        "tdl": LOSSES_LIVE,
+        "leakage_t_per_year": LEAKAGE_YEARLY,
+    },
     inputs={
         "production_t": PRODUCTION,
         "production_hist_t": PRODUCTION_BEFORE,
         "coke_t_per_t": _CHARGE,
-        "limestone_t_per_t": replace(
-            _CHARGE, meaning="limestone per tonne before the project", symbol="limestone"
-        ),
-        "sec_mwh_per_t": ParameterSpec(
+        "limestone_t_per_t": _LIMESTONE,
+        _SPECIFIC_KEY: ParameterSpec(
             unit="MWh/t",
             meaning="electricity of the induction furnace per tonne",
             maximum="20",
@@ -119,6 +173,13 @@ METHODOLOGY = Methodology(
             option="C",
             frequency="monthly",
             side="project",
+            required=False,
+        ),
+        "energy_mwh": replace(
+            POWER,
+            required=False,
+            meaning="electricity of the furnace, in place of sec_mwh_per_t; all of it counts, also"
+            " that of output above history",
         ),
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
@@ -127,7 +188,10 @@ METHODOLOGY = Methodology(
             meaning="equipment moved to another site and used on",
         ),
     },
+    inputs_of=inputs_of,
+    timed=True,
     reductions=reductions,
+    plausible=plausible,
     uses=("coke.", "limestone.co2"),
     conditions=(
         Condition("AMS-II.D, fuel switch to electricity", _emits_less),

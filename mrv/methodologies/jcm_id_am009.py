@@ -16,17 +16,62 @@ from typing import TYPE_CHECKING
 from mrv.equations.efficiency import by_ratio
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
+from mrv.methodologies._live import POWER_ROLE, grid, one_of, power_mwh
 from mrv.methodologies._shared import EF_GRID, FUEL, FUELS, NOTHING, POWER, burnt
-from mrv.model import Condition, Methodology, Reductions
+from mrv.model import Check, Condition, Methodology, Reductions, RoleNeeds
 from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from fractions import Fraction
+
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Candidate, Factors
 
 ID = "jcm-id-am009"
 VERSION = "1.0"
 ADDITIVE = False
+
+# Fuels that a meter counts by volume, each a role: what is weighed comes by invoices.
+METERED = ("diesel", "fuel_oil", "gasoline", "lpg", "natural_gas")
+_ML_PER_M3 = 10**6
+_KG_PER_T = 1000
+
+
+def one_fuel(candidate: Candidate) -> str | None:
+    """Hold monitoring: the burners' fuel is metered, and it is one. [M]."""
+    taken = sorted({d.role for d in candidate.devices} & set(METERED))
+    if len(taken) > 1:
+        return (
+            f"meters of {' and '.join(taken)} are bound; a ratio of efficiencies is of one fuel:"
+            " make a project of each"
+        )
+    return one_of(candidate, METERED)
+
+
+def better_than_reference(candidate: Candidate) -> str | None:
+    """Hold eligibility: the burners are better than ordinary ones. [R]."""
+    return _no_better(candidate.parameters)
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Volume of the one fuel [mL] to [t] by its density, electricity [Wh] to [MWh]."""
+    burners = [a for a in activities if a.role in METERED]
+    return {
+        "fuel": burners[0].role if burners else METERED[0],
+        "fuel_t": sum((_mass(one) for one in burners), start=NOTHING),
+        "eta_reference": parameters["eta_reference"],
+        "eta_project": parameters["eta_project"],
+        "power_mwh": power_mwh(activities),
+        "ef_grid_t_per_mwh": grid(factors, year),
+    }
+
+
+def _mass(one: Activity) -> Fraction:
+    mass: Fraction = one.value / _ML_PER_M3 * one.params["density_kg_per_m3"] / _KG_PER_T
+    return mass
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -39,6 +84,10 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
 
 def _better(inputs: Inputs, result: Reductions) -> str | None:
     del result
+    return _no_better(inputs)
+
+
+def _no_better(inputs: Inputs) -> str | None:
     if inputs["eta_project"] > inputs["eta_reference"]:
         return None
     return (
@@ -57,6 +106,22 @@ _EFFICIENCY = ParameterSpec(
     side="baseline",
 )
 
+_REACHED = replace(
+    _EFFICIENCY,
+    meaning="efficiency of the furnace with regenerative burners",
+    symbol="eta_PJ",
+)
+_DENSITY = ParameterSpec(
+    unit="kg/m3",
+    meaning="density of the fuel at the conditions that its meter counts at, the lowest of the"
+    " year; 540 for liquid propane, 0.7 for natural gas",
+    minimum="0.1",
+    maximum="1200",
+    source="supplier's certificate",
+    symbol="rho",
+    side="baseline",
+)
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -64,6 +129,24 @@ METHODOLOGY = Methodology(
     reference="JCM ID_AM009 ver 1.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        **{
+            fuel: RoleNeeds(
+                ("fuel_meter",),
+                "flow",
+                "baseline",
+                required=False,
+                params={"density_kg_per_m3": _DENSITY},
+                # what burners use counts on both sides, and more on the baseline's
+                costs=0,
+                symbol="FC_PJ,p",
+                source="fuel meter of the burners, checked by invoices",
+            )
+            for fuel in METERED
+        },
+        "power": replace(POWER_ROLE, source="import register of fans and controls"),
+    },
+    parameters={"eta_reference": _EFFICIENCY, "eta_project": _REACHED},
     inputs={
         "fuel": FUEL,
         "fuel_t": ParameterSpec(
@@ -77,15 +160,16 @@ METHODOLOGY = Methodology(
             side="both",
         ),
         "eta_reference": _EFFICIENCY,
-        "eta_project": replace(
-            _EFFICIENCY,
-            meaning="efficiency of the furnace with regenerative burners",
-            symbol="eta_PJ",
-        ),
+        "eta_project": _REACHED,
         "power_mwh": replace(POWER, meaning="electricity of fans and controls"),
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
     },
+    inputs_of=inputs_of,
     reductions=reductions,
+    applicability=(
+        Check("ID_AM009 monitoring: one fuel, metered", one_fuel),
+        Check("ID_AM009 eligibility: above the reference", better_than_reference, True),
+    ),
     conditions=(Condition("ID_AM009 eligibility, efficiency above the reference", _better),),
     rules=("Fuel counts as burnt in full on both sides; fans count at the grid's own factor.",),
     uses=tuple(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2")),

@@ -9,22 +9,39 @@ memory.  No such methodology is approved for Viet Nam: a template.
 
 from __future__ import annotations
 
+from calendar import isleap
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mrv.equations import electricity
 from mrv.equations.reductions import reduction
+from mrv.methodologies._live import WH_PER_MWH, part_of_year, total
 from mrv.methodologies._shared import EF_GRID, NOTHING
-from mrv.model import Methodology, Reductions
+from mrv.model import Methodology, Reductions, RoleNeeds
 from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Factors
 
 ID = "jcm-whr"
 VERSION = "1.0"
 ADDITIVE = False
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """Electricity [Wh] to [MWh]; every day of the period is one on which auxiliaries could run."""
+    del factors
+    return {
+        "eg_mwh": total(activities, "turbine") / WH_PER_MWH,
+        "captive_load_kw": parameters["captive_load_kw"],
+        "days": part_of_year(activities) * (366 if isleap(year) else 365),
+        "ef_grid_t_per_mwh": parameters["ef_grid_t_per_mwh"],
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -37,6 +54,16 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     return Reductions(baseline, NOTHING, NOTHING, reduction(baseline, NOTHING, NOTHING))
 
 
+_CAPACITY = ParameterSpec(
+    unit="kW",
+    meaning="capacity of all auxiliaries",
+    maximum="1000000",
+    source="name plates",
+    symbol="EC_CAP",
+    side="project",
+)
+_GRID = replace(EF_GRID, side="baseline")
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -44,6 +71,16 @@ METHODOLOGY = Methodology(
     reference="JCM MM_AM005 ver 1.0, 20 April 2020; the form of ID_AM001",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles={
+        "turbine": RoleNeeds(
+            ("waste_heat_turbine", "energy_meter"),
+            "energy_export",
+            "baseline",
+            symbol="EG_SUP,p",
+            source="export register of the generator's meter",
+        ),
+    },
+    parameters={"captive_load_kw": _CAPACITY, "ef_grid_t_per_mwh": _GRID},
     inputs={
         "eg_mwh": ParameterSpec(
             unit="MWh",
@@ -55,14 +92,7 @@ METHODOLOGY = Methodology(
             frequency="hourly or finer",
             side="baseline",
         ),
-        "captive_load_kw": ParameterSpec(
-            unit="kW",
-            meaning="capacity of all auxiliaries",
-            maximum="1000000",
-            source="name plates",
-            symbol="EC_CAP",
-            side="project",
-        ),
+        "captive_load_kw": _CAPACITY,
         "days": ParameterSpec(
             unit="d",
             meaning="days of the period in which auxiliaries could run",
@@ -74,8 +104,10 @@ METHODOLOGY = Methodology(
             frequency="daily",
             side="project",
         ),
-        "ef_grid_t_per_mwh": replace(EF_GRID, side="baseline"),
+        "ef_grid_t_per_mwh": _GRID,
     },
+    inputs_of=inputs_of,
+    timed=True,
     reductions=reductions,
     rules=("Auxiliaries count at their capacity, all day, whatever they drew.",),
 )

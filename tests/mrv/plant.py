@@ -76,3 +76,24 @@ def rows(*given):
 def full(device, quantity, count, value, skip=()):
     """Measured rows for the first `count` intervals, but for those skipped."""
     return rows(*((device, quantity, i, value) for i in range(count) if i not in skip))
+
+
+def laid_out(fleet, given):
+    """Rows from the first interval on: device and quantity to values; None where one is lost."""
+    table = [
+        (fleet.by_id[device], QUANTITY_INDEX[quantity], FROM + at * INTERVAL_US, value)
+        for (device, quantity), values in given.items()
+        for at, value in enumerate(values)
+        if value is not None
+    ]
+    whose, quantity, start, value = np.array(table, dtype=np.int64).reshape(-1, 4).T
+    none = np.zeros(len(table), dtype=np.int64)
+    return IntervalRows(
+        whose.astype(np.int32),
+        quantity.astype(np.int16),
+        start,
+        value,
+        none + INTERVAL_US,
+        none,
+        none,
+    )

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
+from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.by_year import worse_of
 from mrv.methodologies import load
@@ -68,20 +67,9 @@ def _wood(kind, **more):
 def _rows(device, **given):
     """Rows of a day, without what power and fuel would add; None where an interval is lost."""
     idle = [0] * plant.DAY
-    every = [(device, *one) for one in given.items()]
-    every += [("power", "energy_import", idle), ("fuel", "flow", idle)]
-    table = [
-        (FLEET.by_id[name], QUANTITY_INDEX[quantity], plant.FROM + at * INTERVAL_US, value)
-        for name, quantity, values in every
-        for at, value in enumerate(values)
-        if value is not None
-    ]
-    whose, quantity, start, value = np.array(table, dtype=np.int64).reshape(-1, 4).T
-    none = np.zeros(len(table), dtype=np.int64)
-    whole = none + INTERVAL_US
-    return IntervalRows(
-        whose.astype(np.int32), quantity.astype(np.int16), start, value, whole, none, none
-    )
+    every = {(device, quantity): values for quantity, values in given.items()}
+    others = {("power", "energy_import"): idle, ("fuel", "flow"): idle}
+    return plant.laid_out(FLEET, every | others)
 
 
 def _closed(project, rows, certificates=None):

@@ -71,6 +71,16 @@ CASES = {
         {"first_year": 2026, "share_food": 0.75, "share_garden": 0.2, "share_paper": 0.05,
          "tdl": 0.0615, **SITE},
     ),
+    "ams-ii-d-cupola": (
+        [("production", 12_000 * T), ("power", 6720 * MWH)],
+        {"production_hist_t": 12_000, "coke_t_per_t": 0.14, "limestone_t_per_t": 0.03,
+         "tdl": 0.0615},
+    ),
+    "jcm-id-am009": (
+        [("lpg", Fraction(1150, 540) * 1000 * M3, {"density_kg_per_m3": 540}),
+         ("power", 120 * MWH)],
+        {"eta_reference": 0.38, "eta_project": 0.55},
+    ),
     "rice-awd": (
         [("field", 115 * D, {"area_ha": 1500}), ("field", 100 * D, {"area_ha": 1500})],
         {"season_days": 107.5, "ef_c_kg_per_ha_d": 1.22, "sf_w_baseline": 1, "sf_w_project": 0.55,
@@ -177,6 +187,35 @@ def test_a_furnace_has_one_figure_of_its_electricity():
     assert methodologies.implausible(method, {"energy_mwh": 1}) is None
     for wrong in ({}, {"energy_mwh": 1, "sec_project_mwh_per_t": 1}):
         assert "give either sec_project" in methodologies.implausible(method, wrong)
+
+
+def test_auxiliaries_of_a_waste_heat_plant_run_all_year():
+    """A plant would be credited for what its own pumps and fans use."""
+    parameters = {"captive_load_kw": 180, "ef_grid_t_per_mwh": 0.6592}
+    given = [("turbine", 42_000 * MWH)]
+    for year, hours in ((2026, 8_760), (2028, 8_784)):
+        found = _reductions("jcm-whr", given, parameters, year)
+        own = Fraction(180 * hours, 1000)
+        assert found.reduction_t == (42_000 - own) * Fraction("0.6592")
+    method, book = methodologies.find("jcm-whr"), factors.load()
+    fixed = read(method.parameters, parameters, "jcm-whr")
+    # a month of standstill owes what its auxiliaries may have used
+    month = method.inputs_of([_period(Fraction(31, 365))], fixed, book, 2026)
+    still = method.reductions(month, book)
+    assert still.reduction_t == -Fraction(180 * 24 * 31, 1000) * Fraction("0.6592")
+    unit = methodologies.unit_reductions(method, "turbine", {}, fixed, book, 2026)
+    assert unit.reduction_t == Fraction("0.6592") / MWH
+
+
+def test_burners_of_two_fuels_are_two_projects():
+    """Gas and oil would be added up at the properties of the first of them."""
+    better = {"eta_reference": Fraction(38, 100), "eta_project": Fraction(55, 100)}
+    assert _tested("jcm-id-am009", ["lpg", "power"], **better) == [None, None]
+    both = _tested("jcm-id-am009", ["lpg", "diesel"], **better)[0]
+    assert both.startswith("meters of diesel and lpg are bound")
+    assert "nothing would be counted" in _tested("jcm-id-am009", ["power"], **better)[0]
+    worse = _tested("jcm-id-am009", ["lpg"], eta_reference=Fraction(1), eta_project=Fraction(1))
+    assert "is not above eta_reference" in worse[1]
 
 
 def test_panels_earn_by_their_materials():

@@ -1,0 +1,43 @@
+"""What furnaces have in common: castings that are weighed, and one figure of electricity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrv.equations.efficiency import by_output
+from mrv.errors import MethodologyError
+from mrv.methodologies._live import G_PER_T, POWER_ROLE
+from mrv.model import RoleNeeds
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from mrv.inputs import Inputs
+
+METERED = "energy_mwh"
+PRODUCTION_ROLE = RoleNeeds(
+    ("weighbridge", "recycling_line"),
+    "mass",
+    "baseline",
+    cap=("production_hist_t", G_PER_T),
+    symbol="P_y",
+    source="scale of good castings",
+)
+FURNACE_ROLE = replace(POWER_ROLE, symbol="SEC_PJ", source="import register of the furnace")
+
+
+def used(output: Fraction, inputs: Inputs, specific: str) -> Fraction:
+    """Electricity of the output that counts: as the furnace's meter has it, or by the tonne."""
+    if METERED in inputs:
+        metered: Fraction = inputs[METERED]
+        return metered
+    return by_output(output, inputs[specific])
+
+
+def one_figure(inputs: Inputs, specific: str) -> None:
+    """Refuse two figures of the furnace's electricity, or none."""
+    if (METERED in inputs) == (specific in inputs):
+        raise MethodologyError(
+            f"give either {specific} or {METERED}, what the furnace's meter counted"
+        )

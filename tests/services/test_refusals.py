@@ -45,7 +45,7 @@ def _evaluate(name, **changed):
         ("jcm-id-am009", {"eta_project": 0.3}, "eta_project = 0.3 is not above eta_reference",
          "ID_AM009 eligibility, efficiency above the reference", "measure both the same way"),
         ("ams-ii-d-cupola", {"ef_grid_t_per_mwh": 1.2}, "electricity emits",
-         "AMS-II.D, fuel switch to electricity", "check sec_mwh_per_t"),
+         "AMS-II.D, fuel switch to electricity", "check the furnace"),
         ("ams-iii-u", {"modes": {"car": {"share": 1.1, "ef_g_per_km": 180, "occupancy": 1.6,
                                          "improvement": 1}}},
          "modes.car: share = 1.1", "[1]", "must not be more than 1"),

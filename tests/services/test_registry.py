@@ -103,7 +103,10 @@ def test_a_wrong_row_names_place_key_and_remedy(load, change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("jcm-vn-am007", "jcm-whr"), "no device class delivers what jcm-whr monitors"),
+        (
+            ('jcm-vn-am007\n    version: "1.0"', 'ams-iii-f-monthly\n    version: "12.0"'),
+            "no device class delivers what ams-iii-f-monthly",
+        ),
         (("jcm-vn-am007", "jcm-vn-am999"), "methodology 'jcm-vn-am999' is unknown"),
         (('"1.0"', '"2.0"'), "jcm-vn-am007 has no version '2.0'; known versions: 1.0"),
         (("case: 1", "case: 4"), "case = 4 must be one of 1, 2, 3"),

@@ -9,7 +9,6 @@ that an outbox that was copied to another machine can free nothing of the other'
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
 import sqlite3
 import threading
@@ -23,13 +22,13 @@ import msgspec
 
 from ingest.errors import InputError
 from services.edge.moment import Moment
+from services.edge.room import Room, is_none
 from services.edge.salvage import PAGE, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 WhenFull = Literal["thin", "newest", "oldest"]
-_BALLAST_BYTES = 2 << 20
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, device TEXT NOT NULL,
@@ -105,10 +104,10 @@ class Outbox:
         self.set_aside: Path | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(path)
-        self._ballast = path.with_name(path.name + ".ballast")
+        self._dropping = 0
         self._db = self._open()
         self._check_machine()
-        self._hold_ballast()
+        self._room = Room(self._db, path, self._most_pages)
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -125,12 +124,16 @@ class Outbox:
         db.execute(f"PRAGMA page_size = {PAGE}")
         for pragma in (
             "journal_mode = WAL", "synchronous = FULL", "cache_size = -2000",
-            "auto_vacuum = INCREMENTAL", "journal_size_limit = 4194304",
-            f"max_page_count = {max(self._limit // PAGE, 64)}",
+            "journal_size_limit = 4194304", f"wal_autocheckpoint = {(4 << 20) // PAGE}",
+            f"max_page_count = {self._most_pages}",
         ):  # fmt: skip
             db.execute(f"PRAGMA {pragma}")
         db.executescript(_SCHEMA)
         return db
+
+    @property
+    def _most_pages(self) -> int:
+        return max(self._limit // _PAGE, 64)
 
     def _rescue(self, verdict: str) -> sqlite3.Connection:
         """Begin anew with all that can still be read of a file that was cut or spoilt."""
@@ -163,13 +166,6 @@ class Outbox:
         with self._mutex:
             self._note(self._db, "machine", here)
 
-    def _hold_ballast(self) -> None:
-        """Keep a little of the disk, to have room for removing rows when it is full."""
-        with suppress(OSError):
-            if not self._ballast.exists():
-                with self._ballast.open("wb") as file:
-                    os.posix_fallocate(file.fileno(), 0, _BALLAST_BYTES)
-
     def close(self) -> None:
         """Let go of the file."""
         with self._mutex:
@@ -191,18 +187,20 @@ class Outbox:
             When there is no room; nothing of `records` is kept.
         """
         with self._mutex:
-            for attempt in (1, 2, 3):
+            self._room.look()
+            for remedy in (self._room.tighten, self._make_room, self._make_room, None):
                 try:
                     with self._transaction():
                         self._insert(records)
                 except sqlite3.OperationalError as error:
-                    if not _no_room(error):
+                    if not is_none(error):
                         raise
-                    if self._when_full == "oldest" or attempt == 3:  # noqa: PLR2004
+                    keeps = self._when_full == "oldest" and remedy != self._room.tighten
+                    if remedy is None or keeps:
                         raise FullError(str(error)) from error
-                    self._make_room()
+                    remedy()
                 else:
-                    return self._take_dropped() if attempt > 1 else 0
+                    return self._take_dropped()
         raise FullError("no room")
 
     def _insert(self, records: Sequence[Record]) -> None:
@@ -218,7 +216,6 @@ class Outbox:
 
     def _make_room(self) -> None:
         """Carry out the policy; what goes is counted."""
-        self._ballast.unlink(missing_ok=True)
         with self._transaction():
             (count,) = self._db.execute("SELECT count(*) FROM message").fetchone()
             part = max(count // (2 if self._when_full == "thin" else 10), 1)
@@ -238,17 +235,11 @@ class Outbox:
                 gone = self._db.execute(
                     f"DELETE FROM message WHERE seq IN ({oldest})", (max(part // 10, 1),)
                 ).rowcount
-            self._note(self._db, "dropping", str(gone + int(self.fact("dropping") or 0)))
             self._note(self._db, "dropped", str(gone + int(self.fact("dropped") or 0)))
-        with suppress(sqlite3.Error):
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._db.execute("PRAGMA incremental_vacuum(64)")
+        self._dropping += gone
 
     def _take_dropped(self) -> int:
-        gone = int(self.fact("dropping") or 0)
-        with suppress(sqlite3.Error):
-            self._note(self._db, "dropping", "0")
-        self._hold_ballast()
+        gone, self._dropping = self._dropping, 0
         return gone
 
     def after(self, seq: int, device: str, count: int) -> list[Waiting]:
@@ -277,13 +268,30 @@ class Outbox:
 
     def free(self, device: str, ids: Iterable[str]) -> int:
         """Let go of messages whose receipt came; return how many."""
-        with self._mutex, self._transaction():
-            freed = 0
-            for one in ids:
-                freed += self._db.execute(
+        known = list(ids)
+        with self._mutex:
+            try:
+                return self._free(device, known)
+            except sqlite3.OperationalError as error:
+                if not is_none(error):
+                    raise
+            # receipts make room on a full disk: they cannot wait for somebody else to do so
+            self._room.tighten()
+            return self._free(device, known)
+
+    def _free(self, device: str, ids: Iterable[str]) -> int:
+        with self._transaction():
+            return sum(
+                self._db.execute(
                     "DELETE FROM message WHERE device = ? AND id = ?", (device, one)
                 ).rowcount
-            return freed
+                for one in ids
+            )
+
+    def note_lost(self, count: int) -> None:
+        """Keep on record how many readings found no room."""
+        with self._mutex, self._transaction():
+            self._note(self._db, "lost", str(count + int(self.fact("lost") or 0)))
 
     def refuse(self, source: str, reason: str, body: bytes, at_ms: int) -> None:
         """Keep what cannot be forwarded, the last thousand, with the reason."""
@@ -349,6 +357,7 @@ def summary(path: Path) -> dict[str, object]:
     return {
         "waiting": [dict(zip(("device", "messages", "since_ms"), w, strict=True)) for w in waiting],
         "dropped": int(facts.get("dropped", 0)),
+        "lost": int(facts.get("lost", 0)),
         "rescued": facts.get("rescued"),
         "refused": [dict(zip(("at_ms", "source", "reason"), r, strict=True)) for r in refused],
     }
@@ -368,7 +377,3 @@ def _machine() -> str:
     with suppress(OSError):
         return Path("/etc/machine-id").read_text(encoding="ascii").strip()
     return f"{uuid.getnode():012x}"
-
-
-def _no_room(error: sqlite3.OperationalError) -> bool:
-    return "full" in str(error) or "disk I/O" in str(error)

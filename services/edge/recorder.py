@@ -30,21 +30,40 @@ class Recorder:
         self._faults: dict[str, str] = {}
         self._mutex = threading.Lock()
         self.recorded = self.lost = 0
+        self._unnoted = 0
 
     def put(self, source: str, records: Sequence[Record]) -> bool:
         """Record; whether it is on disk."""
         try:
             dropped = self._outbox.put(records)
         except (FullError, sqlite3.Error) as error:
-            self.lost += len(records)
+            self._count_lost(len(records))
             self.fault("outbox", f"cannot record: {error}")
             return False
         self.recorded += len(records)
         self.well("outbox")
+        self._note_lost()
         if dropped:
             self._log.warning("the outbox is full: older messages went", messages=dropped)
         self.well(source)
         return True
+
+    def _count_lost(self, count: int) -> None:
+        with self._mutex:
+            self.lost += count
+            self._unnoted += count
+
+    def _note_lost(self) -> None:
+        """Write down what was lost, now that there is room to."""
+        with self._mutex:
+            count, self._unnoted = self._unnoted, 0
+        if not count:
+            return
+        try:
+            self._outbox.note_lost(count)
+        except sqlite3.Error:
+            with self._mutex:
+                self._unnoted += count
 
     def refuse(self, source: str, reason: str, body: bytes) -> None:
         """Keep what cannot be forwarded, with its reason."""

@@ -1,0 +1,81 @@
+"""
+Room on the disk for the outbox's own work when everything else has filled it.
+
+A full disk is made a full file: it grows no more until the disk has room.  Then what
+the write-ahead log holds can always be brought into the file, and messages go and come
+within it.  For the log itself a file of nothing keeps a little of the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# more than the log is allowed to grow to between two checkpoints
+_BALLAST_BYTES = 6 << 20
+
+
+class Room:
+    """
+    The disk under an outbox.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+    path : Path
+        Its file; the ballast lies beside it.
+    most_pages : int
+        How large the file may grow while the disk has room.
+    """
+
+    def __init__(self, db: sqlite3.Connection, path: Path, most_pages: int) -> None:
+        self._db, self._folder, self._most_pages = db, path.parent, most_pages
+        self._ballast = path.with_name(path.name + ".ballast")
+        self._tight = False
+        if not self._hold_ballast():
+            self.tighten()
+
+    def tighten(self) -> None:
+        """Let the file grow no more, and give the ballast up, if it is the disk that is full."""
+        if not self._tight and self._free_bytes() > _BALLAST_BYTES:
+            return  # the file has reached its own limit; the disk has room
+        self._ballast.unlink(missing_ok=True)
+        if not self._tight:
+            (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+            self._db.execute(f"PRAGMA max_page_count = {pages}")
+            self._tight = True
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def look(self) -> None:
+        """Let the file grow again, once the disk has room."""
+        if self._tight and self._hold_ballast():
+            self._db.execute(f"PRAGMA max_page_count = {self._most_pages}")
+            self._tight = False
+
+    def _hold_ballast(self) -> bool:
+        if self._ballast.exists():
+            return True
+        if self._free_bytes() < 2 * _BALLAST_BYTES:
+            return False
+        try:
+            with self._ballast.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, _BALLAST_BYTES)
+        except OSError:
+            self._ballast.unlink(missing_ok=True)
+            return False
+        return True
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self._folder).free
+
+
+def is_none(error: sqlite3.OperationalError) -> bool:
+    """Whether SQLite failed for want of room."""
+    return "full" in str(error) or "disk I/O" in str(error)

@@ -15,6 +15,7 @@ from services.cli.database import database_url
 from services.cli.operator import identity_folder
 from services.enrolment import broker as brokers
 from services.identity.mosquitto import Listening
+from services.identity.principals import PIPELINE, is_ours
 from services.local.mosquitto import Mosquitto
 from services.settings import Settings, split_bind
 from services.store.pool import connect
@@ -58,6 +59,15 @@ def broker() -> None:
 @click.option(
     "--log", default="file mosquitto.log", show_default=True, help="mosquitto's log_dest."
 )
+@click.option("--plugin", help="mosquitto: its dynamic-security plugin, if not Debian's.")
+@click.option("--service", "services", multiple=True, metavar="NAME", help="One of ours; repeat.")
+@click.option(
+    "--into", type=click.Path(path_type=Path), help="Copy what the broker reads there too."
+)
+@click.option(
+    "--services-into", type=click.Path(path_type=Path),
+    help="Copy what `tonne` and each --service are handed there, by name.",
+)  # fmt: skip
 def config(
     kind: Literal["mosquitto", "rabbitmq"],
     listen: str,
@@ -68,6 +78,10 @@ def config(
     sparkplug: bool,
     folder_there: Path | None,
     log: str,
+    plugin: str | None,
+    services: tuple[str, ...],
+    into: Path | None,
+    services_into: Path | None,
 ) -> None:
     """
     Write a broker's configuration into TONNE_HOME/identity/broker.
@@ -85,8 +99,10 @@ def config(
     data = "./" if folder_there is None else f"{folder_there}/"
     at = Listening(
         address, port, password_port, connections, sparkplug=sparkplug, data=data, log=log,
-        arch=os.uname().machine,
+        arch=os.uname().machine, plugin=plugin,
     )  # fmt: skip
+    for name in services:
+        folder.ensure_service(ours(name))
     names = list(hosts) or [socket.gethostname()]
     with connect(database_url(), name=_NAME, autocommit=True) as conn:
         everybody = brokers.known(conn, folder, sparkplug=sparkplug)
@@ -100,7 +116,19 @@ def config(
             f"RABBITMQ_CONFIG_FILE={there}/rabbitmq.conf "
             f"RABBITMQ_ENABLED_PLUGINS_FILE={there}/enabled_plugins rabbitmq-server"
         )
+    if into is not None:
+        written = brokers.carry(written, into)
+    if services_into is not None:
+        for name in (PIPELINE, *services):
+            brokers.carry(folder.service(name), services_into / name)
     click.echo(f"{len(everybody)} principals in {written}; start it: {start}")
+
+
+def ours(name: str) -> str:
+    """Return a name that is kept for services, or say what such a name looks like."""
+    if not is_ours(name):
+        raise click.BadParameter(f"{name!r} must begin with tonne-; devices have other names")
+    return name
 
 
 @broker.command()
@@ -145,12 +173,14 @@ def _applied(settings: Settings, url: str, *, sparkplug: bool) -> Applied:
         raise InputError(f"{url.partition('://')[0]}:// has no identities; give an mqtts:// URL")
     folder = identity_folder(settings)
     local = Mosquitto(settings.home)
-    ours = local.pid is not None and local.secure and local.url == url
-    with connect(database_url(), name=_NAME, autocommit=True) as conn:
-        everybody = brokers.known(conn, folder, sparkplug=sparkplug or ours)
-    if ours:
+    own = local.pid is not None and local.secure and local.url == url
+    if own:
         local.take_up_revocations()
-    return brokers.apply(folder, everybody, url)
+    with connect(database_url(), name=_NAME, autocommit=True) as conn:
+        return brokers.apply(
+            folder, lambda more: brokers.known(conn, folder, sparkplug=more), url,
+            sparkplug=sparkplug,
+        )  # fmt: skip
 
 
 def _show(done: Applied) -> None:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from services.cli.broker import tell_broker
+from services.cli.broker import ours, tell_broker
 from services.cli.database import database_url
 from services.cli.operator import identity_folder
 from services.enrolment import issue as enrolment
-from services.identity.principals import is_ours
 from services.settings import Settings
 from services.store import credentials
 from services.store.pool import connect
@@ -106,11 +105,9 @@ def issue_service(name: str, *, apply: bool) -> None:
     Example:
       tonne registry issue-service tonne-bridge-2
     """
-    if not is_ours(name):
-        raise click.BadParameter(f"{name!r} must begin with tonne-; devices have other names")
     settings = Settings()
     folder = identity_folder(settings)
-    folder.ensure_service(name)
+    folder.ensure_service(ours(name))
     click.echo(f"{name}: {folder.service(name)}")
     if apply:
         tell_broker(settings)

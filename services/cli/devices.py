@@ -22,7 +22,7 @@ from services.registry.files import Incoming
 from services.registry.located import Plain, Table
 from services.store import health
 from services.store.dead_letters import get_letter
-from services.store.knocks import Knock, knocks, refuse
+from services.store.knocks import Knock, claims, knocks, refuse
 from services.store.pool import connect
 from services.store.registry_import import import_registry
 
@@ -44,6 +44,7 @@ def devices() -> None:
     Example:
       tonne devices list --alarm
       tonne devices knocks
+      tonne devices claims
       tonne devices watch inv-001
     """
 
@@ -118,6 +119,33 @@ def knocks_(*, refused: bool, as_json: bool) -> None:
             for line in _held(conn, one)[:2]:
                 click.echo(f"    {line:.160}")
     click.echo(f"{len(found)} {'refused' if refused else 'knock'}")
+
+
+@devices.command("claims")
+@_json
+def claims_(*, as_json: bool) -> None:
+    """
+    Devices of the registry that a principal spoke for which may not: a gateway too many.
+
+    What it sent is stored nowhere; it waits in the dead letters as `not_your_device`.
+
+    \b
+    Example:
+      tonne devices claims
+    """
+    with connect(database_url(), name=_NAME) as conn:
+        found = claims(conn)
+    if as_json:
+        click.echo(json.dumps([_plain(asdict(one)) for one in found], indent=2))
+        return
+    for one in found:
+        click.echo(
+            f"{one.device:<24} by {one.principal}, though it is {one.speaker}'s: "
+            f"{one.messages} messages, last {one.last.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+        )
+    if found:
+        click.echo("if the newcomer is right, change `gateway` in the registry and import it")
+    click.echo(f"{len(found)} claims")
 
 
 def _held(conn: Connection[TupleRow], one: Knock) -> list[str]:

@@ -70,7 +70,7 @@ class Folder(threading.Thread):
             self._refuse(path, str(error))
             return
         for at in range(0, len(records), _AT_ONCE):
-            if not self._recorder.put(path.name, records[at : at + _AT_ONCE]):
+            if not self._recorder.put(path.name, records[at : at + _AT_ONCE], again=True):
                 return  # taken again later: what was recorded twice is stored once
         self._move(path, "done")
 

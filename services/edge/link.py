@@ -20,6 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ingest.mqtt.names import PORTS, PREFIX, receipt_topic, status_topic
+from services.edge.moment import TRUSTED_MS
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -88,6 +89,7 @@ class Link:
         self._windows: dict[str, _Window] = {}
         self._ready = self._timed = False
         self._ask_s = self._connect_s = 0.0
+        self._ahead_ms = 0
         self._back_off_s = _RECONNECT_S[0]
         self._receipt_s = time.monotonic()
         self.sent = self.freed = 0
@@ -171,7 +173,9 @@ class Link:
         self._ready, self._ask_s = True, 0.0
 
     def _say_online(self) -> None:
-        said = {"state": "online", "firmware": self._firmware}
+        said: dict[str, object] = {"state": "online", "firmware": self._firmware}
+        if self._timed:
+            said["clock_ahead_s"] = self._ahead_ms / 1000
         self._client.publish(self._status, msgspec.json.encode(said), qos=1)
 
     def _disconnected(self, _c: Any, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
@@ -197,11 +201,14 @@ class Link:
             self._take_receipt(receipt.device, ids)
 
     def _take_time(self, now_ms: int) -> None:
-        ahead_ms = self._clock.told(now_ms)
-        if not self._timed:
-            tell = self._log.warning if abs(ahead_ms) > 120_000 else self._log.info  # noqa: PLR2004
-            tell("tonne answers", waiting=self._outbox.count(), clock_ahead_s=ahead_ms / 1000)
+        self._ahead_ms = self._clock.told(now_ms)
+        if self._timed:
+            return
+        wrong = abs(self._ahead_ms) > TRUSTED_MS
+        tell = self._log.warning if wrong else self._log.info
+        tell("tonne answers", waiting=self._outbox.count(), clock_ahead_s=self._ahead_ms / 1000)
         self._timed = True
+        self._say_online()  # once more: tonne's operator learns how far off this clock is
 
     def _take_receipt(self, device: str, ids: list[str]) -> None:
         now_s = time.monotonic()

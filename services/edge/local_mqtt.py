@@ -49,6 +49,7 @@ class Listener(threading.Thread):
         if self._parts.username:
             password = unquote(self._parts.password) if self._parts.password else None
             self._client.username_pw_set(unquote(self._parts.username), password)
+        self._unrecorded = False
         self._client.on_connect = self._connected
         self._client.on_message = self._heard
 
@@ -59,6 +60,11 @@ class Listener(threading.Thread):
                 self._stopping.wait(_RETRY_S)
                 continue
             self._client.loop(0.5)
+            if self._unrecorded:
+                # a broker sends again what was not acknowledged with the next connection
+                self._unrecorded = False
+                self._client.disconnect()
+                self._stopping.wait(_RETRY_S)
         self._client.disconnect()
 
     def _connect(self) -> bool:
@@ -90,8 +96,10 @@ class Listener(threading.Thread):
             self._recorder.refuse(message.topic, str(error), bytes(message.payload))
             client.ack(message.mid, message.qos)
             return
-        if self._recorder.put(message.topic, records):
+        if self._recorder.put(message.topic, records, again=True):
             client.ack(message.mid, message.qos)
+        else:
+            self._unrecorded = True
 
     def _records(self, topic: str, payload: bytes, content_type: str | None) -> list[Record]:
         device = self._device(topic)

@@ -133,7 +133,7 @@ class Outbox:
 
     @property
     def _most_pages(self) -> int:
-        return max(self._limit // _PAGE, 64)
+        return max(self._limit // PAGE, 64)
 
     def _rescue(self, verdict: str) -> sqlite3.Connection:
         """Begin anew with all that can still be read of a file that was cut or spoilt."""

@@ -32,12 +32,13 @@ class Recorder:
         self.recorded = self.lost = 0
         self._unnoted = 0
 
-    def put(self, source: str, records: Sequence[Record]) -> bool:
-        """Record; whether it is on disk."""
+    def put(self, source: str, records: Sequence[Record], *, again: bool = False) -> bool:
+        """Record; whether it is on disk.  `again` says that the source keeps what is not."""
         try:
             dropped = self._outbox.put(records)
         except (FullError, sqlite3.Error) as error:
-            self._count_lost(len(records))
+            if not again:
+                self._count_lost(len(records))
             self.fault("outbox", f"cannot record: {error}")
             return False
         self.recorded += len(records)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from ingest.mqtt.templates import parse
 from services.identity import mosquitto, principals, rabbitmq
 from services.identity.control import Control, differences
-from services.identity.files import write
+from services.identity.files import PUBLIC, SECRET, make_folder, write
 from services.identity.folder import PASSWORD
 from services.store import credentials
 from services.store.registry_rows import load_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from psycopg import Connection
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from services.identity.folder import IdentityFolder
     from services.identity.mosquitto import Listening
     from services.identity.principals import Principal
+
+
+_NOT_CARRIED = frozenset({"names"})  # for us: whom the server's certificate is for
 
 
 class Applied(NamedTuple):
@@ -55,6 +59,16 @@ def write_mosquitto(
     return target
 
 
+def carry(files: Path, to: Path) -> Path:
+    """Copy what the broker reads, or what a service is handed, to where it will be read."""
+    make_folder(to)
+    for path in sorted(files.iterdir()):
+        if path.is_file() and path.name not in _NOT_CARRIED:
+            mode = PUBLIC if path.suffix in {".crt", ".crl"} else SECRET
+            write(to / path.name, path.read_bytes(), mode)
+    return to
+
+
 def write_rabbitmq(
     folder: IdentityFolder, everybody: list[Principal], at: Listening, hosts: list[str], where: str
 ) -> Path:
@@ -72,9 +86,18 @@ def _with_identity(folder: IdentityFolder, hosts: list[str]) -> Path:
     return folder.ensure_server(hosts)
 
 
-def apply(folder: IdentityFolder, everybody: list[Principal], url: str) -> Applied:
+def apply(
+    folder: IdentityFolder,
+    everybody: Callable[[bool], list[Principal]],
+    url: str,
+    *,
+    sparkplug: bool,
+) -> Applied:
     """
     Tell a mosquitto that runs whom to let in and whom no longer; those are cut off at once.
+
+    `everybody` gives the principals, with Sparkplug's topics or without; a broker that
+    was set up with them keeps them.
 
     Raises
     ------
@@ -82,9 +105,10 @@ def apply(folder: IdentityFolder, everybody: list[Principal], url: str) -> Appli
         When it cannot be reached, or does not obey.
     """
     with Control(url, folder.ensure_service(principals.ADMIN)) as control:
-        fresh, stale = differences(control, everybody)
+        known = everybody(sparkplug or control.lets_sparkplug)
+        fresh, stale = differences(control, known)
         untold = folder.untold()
-        fresh += [one for one in everybody if one.name in untold and one not in fresh]
+        fresh += [one for one in known if one.name in untold and one not in fresh]
         for name in stale:
             control.throw_out(name)
         for one in fresh:

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from ingest import sparkplug
 from ingest.errors import ServerError
 from services.identity.mosquitto import CONTROL, client_of, role_of
-from services.identity.principals import ADMIN
+from services.identity.principals import ADMIN, PIPELINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,6 +105,12 @@ class Control:
         (answer,) = self._ask([{"command": "listRoles", "verbose": True, "count": -1}])
         found = answer.get("data", {}).get("roles", [])
         return {one["rolename"]: one.get("acls", []) for one in found}
+
+    @property
+    def lets_sparkplug(self) -> bool:
+        """Whether the pipeline may hear Sparkplug's topics there."""
+        ours = self.roles().get(PIPELINE, [])
+        return any(acl["topic"].startswith(sparkplug.PREFIX) for acl in ours)
 
     def admit(self, principal: Principal, password: str | None = None) -> None:
         """Let a principal in, and set what it may do."""

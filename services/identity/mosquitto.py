@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from services.identity.principals import Principal
 
-PLUGIN = "/usr/lib/{arch}-linux-gnu/mosquitto_dynamic_security.so"
+PLUGIN = "/usr/lib/{arch}-linux-gnu/mosquitto_dynamic_security.so"  # Debian's place
 SECURITY = "dynamic-security.json"
 CONTROL = "$CONTROL/dynamic-security/v1"
 _CONFIG = """\
@@ -108,7 +108,8 @@ class Listening:
     Where and how the broker listens.
 
     `password_port` is None where every principal shows a certificate; `connections`
-    is the most at once, on each port.
+    is the most at once, on each port; `plugin` says where the plugin is, if not where
+    Debian's package has it.
     """
 
     host: str
@@ -120,6 +121,7 @@ class Listening:
     log: str = "file mosquitto.log"
     packet: int = 2_097_152
     arch: str = "x86_64"
+    plugin: str | None = None
 
 
 def config(at: Listening) -> str:
@@ -130,7 +132,7 @@ def config(at: Listening) -> str:
             port=at.password_port, host=at.host, connections=at.connections
         )
     return _CONFIG.format(
-        plugin=PLUGIN.format(arch=at.arch),
+        plugin=at.plugin or PLUGIN.format(arch=at.arch),
         security=SECURITY,
         port=at.port,
         host=at.host,

@@ -14,7 +14,8 @@ NAMES = (
 )  # fmt: skip
 _QUERY = (
     "SELECT h.device_id, h.site, h.class, h.gateway, h.state, h.last_reading, h.expected_s,"
-    " h.completeness_today, h.clock_offset_s, h.firmware, h.alarm, c.until FROM v_device_health h"
+    " h.completeness_today, coalesce(h.clock_offset_s, p.clock_ahead_s), h.firmware, h.alarm,"
+    " c.until FROM v_device_health h LEFT JOIN principal_status p ON p.principal = h.device_id"
     " LEFT JOIN (SELECT principal, max(expires) AS until FROM credential"
     " WHERE revoked IS NULL GROUP BY principal) c ON c.principal = h.device_id"
     " WHERE (%(state)s::text IS NULL OR h.state = %(state)s)"

@@ -1,8 +1,8 @@
-"""Unknown devices that knocked: what was refused for not being in the registry, by who and whom."""
+"""Who knocked unknown, and who spoke for a device that is another's: found in what was refused."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ingest.mqtt.topics import device_of
@@ -36,6 +36,18 @@ class Knock:
     refused: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A device of the registry, the principal that spoke for it, and `speaker` who may."""
+
+    device: str
+    principal: str
+    speaker: str
+    messages: int
+    first: datetime
+    last: datetime
+
+
 def knocks(conn: Connection[TupleRow], *, refused: bool = False) -> list[Knock]:
     """Return who knocked and is not registered since, the newest first."""
     fleet = load_fleet(conn)
@@ -45,14 +57,8 @@ def knocks(conn: Connection[TupleRow], *, refused: bool = False) -> list[Knock]:
             "SELECT principal, device, reason FROM knock_refused"
         )
     }
-    rows = conn.execute(
-        "SELECT principal, topic, count(*), min(received), max(received), max(id) FROM ("
-        " SELECT principal, topic, received, id FROM dead_letter WHERE reason = 'unknown_device'"
-        " ORDER BY id DESC LIMIT %s) newest GROUP BY principal, topic ORDER BY max(id) DESC",
-        [_NEWEST],
-    ).fetchall()
     found = []
-    for principal, topic, count, first, last, example in rows:
+    for principal, topic, count, first, last, example in _refused_as(conn, "unknown_device"):
         device = device_of(topic, fleet)
         if device is None or device in fleet.by_id:
             continue
@@ -60,6 +66,35 @@ def knocks(conn: Connection[TupleRow], *, refused: bool = False) -> list[Knock]:
         if (why is not None) == refused:
             found.append(Knock(device, principal, topic, count, first, last, example, why))
     return found
+
+
+def claims(conn: Connection[TupleRow]) -> list[Claim]:
+    """Return who spoke for a registered device that is not its own, the newest first."""
+    fleet = load_fleet(conn)
+    found: dict[tuple[str, str], Claim] = {}
+    for principal, topic, count, first, last, _ in _refused_as(conn, "not_your_device"):
+        device = device_of(topic, fleet)
+        if device is None or device not in fleet.by_id:
+            continue
+        speaker = fleet.devices[fleet.by_id[device]].gateway or device
+        if principal == speaker:
+            continue  # the registry was mended since
+        one = Claim(device, principal, speaker, count, first, last)
+        newer = found.get((principal, device), replace(one, messages=0))
+        found[principal, device] = replace(
+            newer, messages=newer.messages + count, first=min(newer.first, first)
+        )
+    return list(found.values())
+
+
+def _refused_as(conn: Connection[TupleRow], reason: str) -> list[TupleRow]:
+    """Principal, topic, count, first, last and newest letter of a reason, the newest first."""
+    return conn.execute(
+        "SELECT principal, topic, count(*), min(received), max(received), max(id) FROM ("
+        " SELECT principal, topic, received, id FROM dead_letter WHERE reason = %s"
+        " ORDER BY id DESC LIMIT %s) newest GROUP BY principal, topic ORDER BY max(id) DESC",
+        [reason, _NEWEST],
+    ).fetchall()
 
 
 def refuse(

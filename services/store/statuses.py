@@ -28,6 +28,7 @@ class Said(NamedTuple):
 class _Status(msgspec.Struct):
     state: Literal["online", "offline"]
     firmware: str | None = None
+    clock_ahead_s: float | None = None
 
 
 _decoder = msgspec.json.Decoder(_Status)
@@ -58,15 +59,18 @@ def keep(connection: Connection[TupleRow], fleet: Fleet, said: Iterable[Said]) -
         names = sorted(latest)
         words = [latest[name] for name in names]
         connection.execute(
-            "INSERT INTO principal_status AS s (principal, said, at, firmware)"
-            " SELECT p.name, p.said, to_timestamp(p.at / 1e6), p.firmware"
-            " FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[])"
-            " AS p (name, said, at, firmware)"
+            "INSERT INTO principal_status AS s (principal, said, at, firmware, clock_ahead_s)"
+            " SELECT p.name, p.said, to_timestamp(p.at / 1e6), p.firmware, p.ahead"
+            " FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[], %s::float8[])"
+            " AS p (name, said, at, firmware, ahead)"
             " ON CONFLICT (principal) DO UPDATE SET said = excluded.said, at = excluded.at,"
-            " firmware = coalesce(excluded.firmware, s.firmware) WHERE excluded.at >= s.at",
+            " firmware = coalesce(excluded.firmware, s.firmware),"
+            " clock_ahead_s = coalesce(excluded.clock_ahead_s, s.clock_ahead_s)"
+            " WHERE excluded.at >= s.at",
             (
                 names, [status.state for status, _ in words], [at for _, at in words],
                 [_clean(status.firmware) for status, _ in words],
+                [status.clock_ahead_s for status, _ in words],
             ),
         )  # fmt: skip
     return unused

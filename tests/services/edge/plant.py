@@ -6,40 +6,57 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
+import psycopg
 import yaml
-from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock, ModbusServerContext
 from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
 
 from tests.running import Pipeline, free_port
 
-GATEWAY = "gw-1"
+IMPORT = 72  # the SDM630's register of imported energy
+GATEWAY, OTHER = "gw-1", "gw-2"
+DEVICES = (
+    {"id": "meter-1", "class": "energy_meter", "profile": "eastron-sdm630"},
+    {"id": "meter-2", "class": "energy_meter", "profile": "eastron-sdm630"},
+    {"id": "inv-1", "class": "pv_inverter", "profile": "sunspec-103", "rated_power_w": 10_000},
+    {"id": "q-1", "class": "pv_inverter"},
+    {"id": "q-2", "class": "pv_inverter"},
+    {"id": "c-1", "class": "energy_meter"},
+    {"id": "rtu-1", "class": "energy_meter", "profile": "eastron-sdm630"},
+    {"id": "rtu-2", "class": "pv_inverter", "profile": "sunspec-103", "rated_power_w": 10_000},
+    {"id": "clock-1", "class": "energy_meter", "profile": "eastron-sdm630"},
+    {"id": "full-1", "class": "energy_meter", "profile": "eastron-sdm630"},
+    *({"id": f"away-{k}", "class": "energy_meter"} for k in range(5)),
+)
 
 
-class _Rising(ModbusSequentialDataBlock):
-    """Input registers of an SDM630 whose register rises with each reading."""
+def meter_device(unit):
+    """An SDM630 whose register rises by an eighth of a kWh with each reading of it."""
+    readings = 0
 
-    def __init__(self):
-        super().__init__(1, [0] * 200)
-        self.reads = 0
+    async def show(_function, start, address, count, registers, _written):
+        nonlocal readings
+        if address <= IMPORT < address + count:
+            readings += 1
+        for at, value in ((IMPORT, 1_000 + readings / 8), (52, 4_200.0), (42, 230.0)):
+            registers[at - start : at - start + 2] = struct.unpack(">HH", struct.pack(">f", value))
 
-    def getValues(self, address, count=1):  # noqa: N802 - pymodbus calls it so
-        """Answer with what the meter shows now."""
-        self.reads += 1
-        self._put(72, 1_000 + self.reads / 8)
-        self._put(52, 4_200.0)
-        self._put(42, 230.0)
-        return super().getValues(address, count)
+    return SimDevice(unit, SimData(0, values=[0] * 200, datatype=DataType.REGISTERS), action=show)
 
-    def _put(self, address, value):
-        high, low = struct.unpack(">HH", struct.pack(">f", value))
-        self.values[address : address + 2] = [high, low]
+
+def inverter_device(unit, energy_wh=123_456):
+    """An inverter that describes itself at 40000."""
+    return SimDevice(
+        unit, SimData(40_000, values=sunspec_map(energy_wh), datatype=DataType.REGISTERS)
+    )
 
 
 def sunspec_map(energy_wh=123_456):
@@ -72,17 +89,8 @@ class Plant:
 
     async def _serve(self):
         self._over = asyncio.Event()
-        hold = [0] * 40_000 + sunspec_map()
-        contexts = [
-            (self.meter, ModbusDeviceContext(ir=_Rising())),
-            (self.inverter, ModbusDeviceContext(hr=ModbusSequentialDataBlock(1, hold))),
-        ]
-        servers = [
-            ModbusTcpServer(
-                ModbusServerContext(devices=context, single=True), address=("127.0.0.1", port)
-            )
-            for port, context in contexts
-        ]
+        devices = [(self.meter, meter_device(0)), (self.inverter, inverter_device(0))]
+        servers = [ModbusTcpServer(one, address=("127.0.0.1", port)) for port, one in devices]
         for server in servers:
             await server.listen()
         self._started.set()
@@ -112,9 +120,9 @@ class SecurePipeline(Pipeline):
 
 
 def registry(*devices):
-    """A gateway that measures nothing, and what is behind it."""
+    """Two gateways that measure nothing, and what is behind the first."""
     row = {"site": "s", "profile": "generic", "installed": "2025-01-01T00:00:00Z"}
-    rows = [{"id": GATEWAY, "class": "energy_meter", **row}]
+    rows = [{"id": name, "class": "energy_meter", **row} for name in (GATEWAY, OTHER)]
     rows += [{**row, "gateway": GATEWAY, **device} for device in devices]
     site = {
         "id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6,
@@ -126,11 +134,12 @@ def registry(*devices):
 class Edge:
     """A `tonne edge` that may be killed and started again on its outbox."""
 
-    def __init__(self, folder, pipeline, sources, **more):
+    def __init__(self, folder, pipeline, sources, environment=None, **more):
         self.folder = folder
         self.outbox = folder / "outbox.db"
         self.config = folder / "edge.yaml"
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")}
+        self._environment |= environment or {}
         document = {
             "gateway": GATEWAY, "broker": pipeline.urls.mqtt_url, "identity": pipeline.identity,
             "outbox": str(self.outbox), "sources": sources, **more,
@@ -174,6 +183,11 @@ class Edge:
             (line,) = [one for one in file if one.startswith("VmHWM")]
         return int(line.split()[1]) / 1024
 
+    def words(self):
+        """What its log says; pymodbus writes lines of its own between."""
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
     def status(self):
         """What it says of its outbox."""
         done = subprocess.run(
@@ -189,3 +203,47 @@ def until(happened, patience_s=60.0, what=""):
     while not happened():
         assert time.monotonic() < end, what() if callable(what) else what
         time.sleep(0.1)
+
+
+def meter(plant, every_s=0.2, device="meter-1"):
+    """A source: the plant's Modbus meter."""
+    return {
+        "kind": "modbus-tcp", "device": device, "class": "energy_meter", "every_s": every_s,
+        "profile": "eastron-sdm630", "host": "127.0.0.1", "port": plant.meter,
+    }  # fmt: skip
+
+
+def rows(pipeline, class_, device):
+    """What is stored of a device, in order of time."""
+    with psycopg.connect(pipeline.urls.database_url) as conn:
+        return conn.execute(
+            f"SELECT * FROM reading_{class_} WHERE device_id = %s ORDER BY time", [device]
+        ).fetchall()
+
+
+def one(pipeline, query, *values):
+    """One row of the database."""
+    with psycopg.connect(pipeline.urls.database_url) as conn:
+        return conn.execute(query, values).fetchone()
+
+
+def recorded(edge):
+    """How many messages an outbox ever took."""
+    return _asked(edge, "SELECT seq FROM sqlite_sequence WHERE name = 'message'")
+
+
+def waiting(edge):
+    """How many messages have no receipt yet."""
+    return _asked(edge, "SELECT count(*) FROM message")
+
+
+def _asked(edge, query):
+    """A number of the outbox; 0 while the gateway is still making it."""
+    if not edge.outbox.exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True)) as db:
+        try:
+            found = db.execute(query).fetchone()
+        except sqlite3.OperationalError:
+            return 0
+        return found[0] if found else 0

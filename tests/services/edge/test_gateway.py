@@ -3,12 +3,10 @@
 import json
 import os
 import random
-import sqlite3
 import time
 from datetime import UTC, datetime
 
 import paho.mqtt.client as mqtt
-import psycopg
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -18,54 +16,11 @@ from services.cli.main import main
 from services.edge.modbus import Span, joined
 from services.edge.sunspec import MOST
 from services.local.mosquitto import Mosquitto
-from tests.services.edge.plant import GATEWAY, Edge, Plant, SecurePipeline, registry, until
+from tests.services.edge.plant import GATEWAY, Edge, meter, one, recorded, rows, until, waiting
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_800)]
 TIMES = float(os.environ.get("FAULT_ROUNDS", "0.1"))
 CHANCE = random.Random(10)  # noqa: S311 (moments to kill at)
-DEVICES = (
-    {"id": "meter-1", "class": "energy_meter", "profile": "eastron-sdm630"},
-    {"id": "inv-1", "class": "pv_inverter", "profile": "sunspec-103", "rated_power_w": 10_000},
-    {"id": "q-1", "class": "pv_inverter"},
-    {"id": "c-1", "class": "energy_meter"},
-)
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory):
-    """A secured pipeline with a gateway and four devices behind it."""
-    found = SecurePipeline(tmp_path_factory.mktemp("secure"))
-    found.register(registry(*DEVICES))
-    found.enrol()
-    yield found
-    found.close()
-
-
-@pytest.fixture(scope="module")
-def plant():
-    """The plant's servers."""
-    found = Plant()
-    yield found
-    found.close()
-
-
-def _rows(pipeline, class_, device):
-    with psycopg.connect(pipeline.urls.database_url) as conn:
-        return conn.execute(
-            f"SELECT * FROM reading_{class_} WHERE device_id = %s ORDER BY time", [device]
-        ).fetchall()
-
-
-def _one(pipeline, query, *values):
-    with psycopg.connect(pipeline.urls.database_url) as conn:
-        return conn.execute(query, values).fetchone()
-
-
-def _meter(plant, every_s=0.2):
-    return {
-        "kind": "modbus-tcp", "device": "meter-1", "class": "energy_meter", "every_s": every_s,
-        "profile": "eastron-sdm630", "host": "127.0.0.1", "port": plant.meter,
-    }  # fmt: skip
 
 
 def _sunspec(plant):
@@ -86,7 +41,7 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
     text = "\ufeffThời gian;Chỉ số\n2026-01-01 00:00;1234,5\n2026-01-01 00:15;1235,5\n"
     (drop / "good.csv").write_text(text, encoding="utf-8")
     sources = [
-        _meter(plant), _sunspec(plant),
+        meter(plant), _sunspec(plant),
         {"kind": "mqtt", "url": local.url, "topics": ["plant/{device}/json"]},
         {"kind": "csv", "folder": str(drop), "device": "c-1", "time_column": "Thời gian",
          "columns": {"Chỉ số": "energy_import_kwh"}, "timezone": "Asia/Ho_Chi_Minh",
@@ -101,7 +56,7 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
             time.sleep(1.0)
             until(lambda: "recording" in edge.log.read_text(), what=edge.log.read_text)
             end = time.monotonic() + 60
-            while not _rows(pipeline, "pv_inverter", "q-1"):
+            while not rows(pipeline, "pv_inverter", "q-1"):
                 for payload in (b'{"ts": 1767225600000, "values": {"energy_export_kwh": 12.5}}',
                                 b'{"active_power_kw": 3}', b"not json"):  # fmt: skip
                     client.publish("plant/q-1/json", payload, qos=1).wait_for_publish(5)
@@ -109,25 +64,25 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
                 time.sleep(1)
             for class_, device in (("energy_meter", "meter-1"), ("pv_inverter", "inv-1"),
                                    ("energy_meter", "c-1")):  # fmt: skip
-                until(lambda c=class_, d=device: _rows(pipeline, c, d), what=edge.log.read_text)
+                until(lambda c=class_, d=device: rows(pipeline, c, d), what=edge.log.read_text)
             until((drop / "refused" / "bad.csv.txt").exists)
             memory = edge.memory_mb
             client.disconnect()
             client.loop_stop()
-            state, firmware = _one(
+            state, firmware = one(
                 pipeline,
                 "SELECT state, firmware FROM v_device_health WHERE device_id = %s", GATEWAY,
             )  # fmt: skip
     finally:
         local.stop()
-    energy = _one(pipeline, "SELECT max(energy_export_wh) FROM reading_pv_inverter"
+    energy = one(pipeline, "SELECT max(energy_export_wh) FROM reading_pv_inverter"
                             " WHERE device_id = 'inv-1'")  # fmt: skip
     assert energy == (123_456,)
-    assert [r[1] for r in _rows(pipeline, "energy_meter", "c-1")] == [
+    assert [r[1] for r in rows(pipeline, "energy_meter", "c-1")] == [
         datetime(2025, 12, 31, 17, 0, tzinfo=UTC), datetime(2025, 12, 31, 17, 15, tzinfo=UTC)
     ]  # fmt: skip
     assert "line 2" in (drop / "refused" / "bad.csv.txt").read_text(encoding="utf-8")
-    refused = {one["reason"].split(":")[0] for one in edge.status()["refused"]}
+    refused = {each["reason"].split(":")[0] for each in edge.status()["refused"]}
     assert any("no JSON" in reason for reason in refused)
     assert state == "online"
     assert firmware.startswith("tonne-edge ")
@@ -138,7 +93,7 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
 
 def test_nothing_recorded_is_lost_or_doubled_by_kills(pipeline, plant, tmp_path, capsys):
     """Power cuts at the plant, the broker and the office, with the network down between."""
-    edge = Edge(tmp_path, pipeline, [_meter(plant, 0.05)])
+    edge = Edge(tmp_path, pipeline, [meter(plant, 0.05)])
     began = datetime.now(UTC)
     kills = max(int(20 * TIMES), 2)
     broker = pipeline.stack.mosquitto
@@ -163,46 +118,35 @@ def test_nothing_recorded_is_lost_or_doubled_by_kills(pipeline, plant, tmp_path,
             pipeline.receiving_since(log)
             time.sleep(1)
             edge.stop()
-            recorded = _recorded(edge)
             # with no plant to ask it only forwards
-            rest = Edge(tmp_path, pipeline, [_meter(plant, 86_400)])
+            rest = Edge(tmp_path, pipeline, [meter(plant, 86_400)])
             with rest.running():
-                until(lambda: _waiting(rest) == 0, 120, rest.log.read_text)
-            recorded = _recorded(rest)
+                until(lambda: waiting(rest) == 0, 120, rest.log.read_text)
+            taken = recorded(rest)
     finally:
         edge.stop()
-    rows = sum(row[1] >= began for row in _rows(pipeline, "energy_meter", "meter-1"))
-    letters = _one(pipeline, "SELECT count(*) FROM dead_letter WHERE device_id = 'meter-1'")
-    assert (rows, letters) == (recorded, (0,))
+    stored = sum(row[1] >= began for row in rows(pipeline, "energy_meter", "meter-1"))
+    letters = one(pipeline, "SELECT count(*) FROM dead_letter WHERE device_id = 'meter-1'")
+    assert (stored, letters) == (taken, (0,))
     with capsys.disabled():
         print(  # noqa: T201
-            f"\n  edge, broker and tonne run killed {kills} times each: {recorded} recorded,"
-            f" {rows} stored"
+            f"\n  edge, broker and tonne run killed {kills} times each: {taken} recorded,"
+            f" {stored} stored"
         )
-
-
-def _recorded(edge):
-    with sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True) as db:
-        return db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'message'").fetchone()[0]
-
-
-def _waiting(edge):
-    with sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True) as db:
-        return db.execute("SELECT count(*) FROM message").fetchone()[0]
 
 
 def test_a_device_that_is_not_its_own_holds_up_no_other(pipeline, plant, tmp_path):
     """One wrong row in the registry would stop the whole plant, or fill the dead letters."""
-    stranger = {**_meter(plant), "device": "of-another-gateway"}
+    stranger = {**meter(plant), "device": "of-another-gateway"}
     edge = Edge(tmp_path, pipeline, [stranger, _sunspec(plant)])
-    before = len(_rows(pipeline, "pv_inverter", "inv-1"))
+    before = len(rows(pipeline, "pv_inverter", "inv-1"))
     with edge.running(), pipeline.running(tmp_path / "run.log"):
-        until(lambda: len(_rows(pipeline, "pv_inverter", "inv-1")) > before + 5,
+        until(lambda: len(rows(pipeline, "pv_inverter", "inv-1")) > before + 5,
               what=edge.log.read_text)  # fmt: skip
     status = edge.status()
-    waiting = {one["device"]: one["messages"] for one in status["waiting"]}
-    assert waiting["of-another-gateway"] > 5
-    found = _one(pipeline, "SELECT count(*) FROM dead_letter WHERE topic LIKE '%%of-another%%'")
+    held = {each["device"]: each["messages"] for each in status["waiting"]}
+    assert held["of-another-gateway"] > 5
+    found = one(pipeline, "SELECT count(*) FROM dead_letter WHERE topic LIKE '%%of-another%%'")
     assert 1 <= found[0] <= 300
 
 

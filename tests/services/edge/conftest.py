@@ -1,0 +1,23 @@
+"""A secured pipeline and a plant, one of each for all tests of the gateway."""
+
+import pytest
+
+from tests.services.edge.plant import DEVICES, Plant, SecurePipeline, registry
+
+
+@pytest.fixture(scope="package")
+def pipeline(tmp_path_factory):
+    """A secured pipeline with two gateways, and devices behind the first."""
+    found = SecurePipeline(tmp_path_factory.mktemp("secure"))
+    found.register(registry(*DEVICES))
+    found.enrol()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="package")
+def plant():
+    """The plant's servers."""
+    found = Plant()
+    yield found
+    found.close()

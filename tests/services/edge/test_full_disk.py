@@ -1,0 +1,160 @@
+"""A disk that somebody else filled: what was chosen goes, it is told, and all goes on after."""
+
+import json
+import os
+import subprocess
+from contextlib import suppress
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from services.edge.outbox import FullError, Outbox, Record, summary
+from services.local.mosquitto import Mosquitto
+from tests.services.edge.plant import Edge, meter, one, recorded, rows, until, waiting
+
+pytestmark = [pytest.mark.timeout(300)]
+MB = 1 << 20
+
+
+class Disk:
+    """A file system of its own of 24 MB, really full when it is told to be."""
+
+    def __init__(self, path):
+        self.path = path
+        self._filler = path / "somebody-elses.log"
+
+    def fill(self):
+        """Write until there is no space left on the device."""
+        file = os.open(self._filler, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        with suppress(OSError):
+            for size in (MB, 4_096, 1):
+                with suppress(OSError):
+                    while True:
+                        os.write(file, b"x" * size)
+        os.close(file)
+        assert os.statvfs(self.path).f_bavail == 0
+
+    def clear(self):
+        """Let there be space again."""
+        self._filler.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small file system; where nobody may mount one, the test is left out and says so."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tonne-test", str(path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
+    yield Disk(path)
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def _record(k):
+    return Record(f"d{k % 2}", {"values": {"k": k}, "fill": "x" * 800})
+
+
+def _held(outbox):
+    found = [w for name in ("d0", "d1") for w in outbox.after(0, name, 1_000_000)]
+    return sorted(json.loads(w.body)["values"]["k"] for w in found)
+
+
+@pytest.mark.parametrize("policy", ["thin", "newest", "oldest"])
+def test_a_full_disk_follows_the_policy_and_goes_on_after(disk, policy):
+    """A log file elsewhere on the card would end the recording, or eat what was recorded."""
+    path = disk.path / "outbox.db"
+    outbox = Outbox(path, 64 * MB, policy)
+    dropped = sum(outbox.put([_record(k)]) for k in range(300))
+    assert dropped == 0
+    disk.fill()
+    taken, refused = list(range(300)), 0
+    for k in range(300, 2_000):
+        try:
+            dropped += outbox.put([_record(k)])
+            taken.append(k)
+        except FullError:
+            refused += 1
+    held = _held(outbox)
+    assert len(taken) - dropped == len(held)
+    assert summary(path)["dropped"] == dropped
+    if policy == "oldest":
+        assert (held, dropped) == (taken, 0)
+        assert refused > 100
+    else:
+        assert refused == 0
+        assert held[-1] == 1_999
+        assert len(held) > 200
+    # receipts come though the disk is full: they make room, not errors
+    for name in ("d0", "d1"):
+        assert outbox.free(name, [w.id for w in outbox.after(0, name, 50)]) == 50
+    assert outbox.put([_record(2_000)]) == 0
+    before = _held(outbox)
+    outbox.close()
+    again = Outbox(path, 64 * MB, policy)  # a restart on the full disk
+    assert _held(again) == before
+    assert again.set_aside is None
+    disk.clear()
+    assert sum(again.put([_record(k)]) for k in range(3_000, 8_000)) == 0
+    assert _held(again) == [*before, *range(3_000, 8_000)]
+    again.close()
+
+
+@pytest.mark.integration
+def test_a_gateway_on_a_full_disk_tells_what_it_lost_and_keeps_what_it_can(
+    pipeline, plant, disk, tmp_path
+):
+    """A hole in the readings that nobody was told of would pass for a silent meter."""
+    local = Mosquitto(tmp_path / "local")
+    local.start()
+    listened = {"kind": "mqtt", "url": local.url, "topics": ["plant/{device}/json"]}
+    edge = Edge(tmp_path, pipeline, [meter(plant, 0.05, "full-1"), listened], when_full="oldest")
+    config = edge.config.read_text().replace(str(edge.outbox), str(disk.path / "outbox.db"))
+    edge.config.write_text(config)
+    edge.outbox = disk.path / "outbox.db"
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", local.port)
+    client.loop_start()
+    try:
+        with edge.running():
+            until(lambda: edge.outbox.exists() and recorded(edge) > 20, what=edge.log.read_text)
+            disk.fill()
+            until(lambda: "cannot record" in edge.log.read_text(), what=edge.log.read_text)
+            full = recorded(edge)
+            # what has a memory of its own keeps it: the broker is asked again later
+            for k in range(5):
+                body = {"ts": 1767225600000 + k, "values": {"energy_export_kwh": 50 + k}}
+                client.publish("plant/q-2/json", json.dumps(body), qos=1).wait_for_publish(10)
+            with pipeline.running(tmp_path / "run.log"):
+                # tonne answers: receipts make room, though the disk is full still
+                until(lambda: recorded(edge) > full + 20, what=edge.log.read_text)
+                disk.clear()
+                until(lambda: '"well again"' in edge.log.read_text(), what=edge.log.read_text)
+                until(lambda: len(_listened(pipeline)) == 5, what=edge.log.read_text)
+                edge.stop()
+                rest = Edge(tmp_path, pipeline, [meter(plant, 86_400, "full-1")])
+                rest.config.write_text(
+                    rest.config.read_text().replace(str(rest.outbox), str(edge.outbox))
+                )
+                rest.outbox = edge.outbox
+                with rest.running():
+                    until(lambda: waiting(rest) == 0, what=rest.log.read_text)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+        local.stop()
+    words = edge.words()
+    lost = max(word.get("lost", 0) for word in words)
+    assert lost > 0
+    assert rest.status()["lost"] == lost
+    assert rest.status()["dropped"] == 0
+    stored = len(rows(pipeline, "energy_meter", "full-1")) + len(_listened(pipeline))
+    assert stored == recorded(rest)
+    assert one(pipeline, "SELECT count(*) FROM dead_letter WHERE device_id = 'full-1'") == (0,)
+
+
+def _listened(pipeline):
+    return rows(pipeline, "pv_inverter", "q-2")

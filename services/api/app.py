@@ -18,6 +18,8 @@ from services.api.console import page
 from services.api.console.live import Live
 from services.api.console.memory import Memory
 from services.api.console.routes import live, overview, projects, sign_in
+from services.api.console.routes import programme as console_programme
+from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
 from services.api.cursors import Cursors
 from services.api.guard import Guard, Rates
@@ -125,7 +127,10 @@ def make_app(
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)
-    for part in (overview, projects, console_statements, live, sign_in, console_assets):
+    for part in (
+        overview, projects, console_statements, live, sign_in, console_assets, console_programme,
+        console_sewers,
+    ):  # fmt: skip
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     app.add_middleware(Guard, rates=Rates(choices.rate_per_s), measures=Measures(metrics.registry))

@@ -137,16 +137,15 @@ def _days(one: dict[str, Any]) -> str:
 def _park_text(found: dict[str, Any]) -> str:
     head = ("member", "of", "made", "got", "given", "unit")
     rows = [
-        (m["site"], of, b["made"], b["got"], b["given"], b["unit"])
+        (m["site"], of, *(b[side] or "-" for side in ("made", "got", "given")), b["unit"])
         for m in found["members"]
         for of, b in m["balance"].items()
     ]
     lines = [f"{found['park']}, {found['from']} to {found['to']}", "", *_table([head, *rows]), ""]
     for of, b in found["park_balance"].items():
-        lines.append(
-            f"{of}: drawn {b['drawn']}, made {b['made']}, exchanged {b['exchanged']},"
-            f" released {b['released']} {b['unit']}"
-        )
+        sides = ("drawn", "made", "exchanged", "released")
+        said = ", ".join(f"{side} {b[side] or '-'}" for side in sides)
+        lines.append(f"{of}: {said} {b['unit']}")
     return "\n".join([*lines, f"monitored: {_tonnes(found['monitored_t'])} tCO2e"])
 
 

@@ -22,6 +22,7 @@ from mrv.methodologies import find
 from mrv.project import Invoice
 from services.registry.fields import MAX_WHOLE, Row
 from services.registry.files import read_document
+from services.registry.parse import YEARS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -142,6 +143,9 @@ def _read(row: Row, projects: Mapping[str, Project]) -> Entered | None:
         row.problem("sha256", "must be 64 lower-case hexadecimal digits")
     if project and project not in projects:
         row.problem("project", f"{project!r} is not registered; known: {', '.join(projects)}")
+    for key, day in (("from", first), ("to", end)):
+        if day is not None and not YEARS[0] <= day.year <= YEARS[1]:
+            row.problem(key, f"{day} is not within the years {YEARS[0]} to {YEARS[1]}")
     if not row.problems and first >= end:
         row.problem("to", f"{end} is not after {first}; the span is half-open")
     corrects = row.identifier("corrects") if row.has("corrects") else None

@@ -63,6 +63,27 @@ class Event(NamedTuple):
     note: str
 
 
+class Cell(NamedTuple):
+    """
+    Assets whose middles lie in one cell of a grid over a window.
+
+    Attributes
+    ----------
+    column, row : int
+        From the west, from the north.
+    assets, poor : int
+        How many, and how many of them in condition 4 or 5.
+    worst : int or None
+        The worst condition that is known.
+    """
+
+    column: int
+    row: int
+    assets: int
+    poor: int
+    worst: int | None
+
+
 class Problem(NamedTuple):
     """What is wrong with an asset or a network, and where it stands; `stops` an import."""
 

@@ -11,7 +11,7 @@ from services.sewers.rows import COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from services.sewers.assets import Asset
+    from services.sewers.assets import Asset, Cell
 
 _CSV = (*COLUMNS, "lon", "lat", "path")
 
@@ -41,6 +41,35 @@ def properties(asset: Asset) -> dict[str, Any]:
 def collection(assets: Iterable[Asset]) -> dict[str, Any]:
     """Return a FeatureCollection."""
     return {"type": "FeatureCollection", "features": [feature(a) for a in assets]}
+
+
+def grid(
+    box: tuple[float, float, float, float], sides: int, counted: Iterable[Cell]
+) -> dict[str, Any]:
+    """Return cells of a window as points in their middles, with how many assets each holds."""
+    west, south, east, north = box
+    wide, high = (east - west) / sides, (north - south) / sides
+    return {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature",
+                "id": f"cell-{one.column}-{one.row}",
+                "geometry": {
+                    "type": "Point",
+                    "coordinates": [
+                        round(west + (one.column + 0.5) * wide, 7),
+                        round(north - (one.row + 0.5) * high, 7),
+                    ],
+                },
+                "properties": {
+                    "assets": one.assets, "poor_condition": one.poor,
+                    **({} if one.worst is None else {"worst_condition": one.worst}),
+                },
+            }
+            for one in counted
+        ],
+    }  # fmt: skip
 
 
 def to_csv(assets: Iterable[Asset]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.errors import RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from psycopg import Connection
@@ -34,7 +34,7 @@ _QUANTITIES = {
 }
 # Made where it stands: what such a device exports, not what it draws.
 _MAKERS = ("pv_inverter", "wind_turbine", "waste_heat_turbine")
-Sums = dict[str, int]
+Sums = dict[str, int | None]
 
 
 def park_ids(conn: Connection[TupleRow]) -> list[str]:
@@ -122,14 +122,15 @@ def shown(of: str, base: int) -> str:
 def _of_member(site: str, flows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What a member made itself, got and gave, by what it is."""
     sums: defaultdict[str, Sums] = defaultdict(lambda: {"made": 0, "got": 0, "given": 0})
-    for f in flows:
-        if f["from"] == site and f["to"] == site:
-            sums[f["of"]]["made"] += f["base"]
-        elif f["to"] == site:
-            sums[f["of"]]["got"] += f["base"]
-        elif f["from"] == site:
-            sums[f["of"]]["given"] += f["base"]
+    for group in _by_side(flows, lambda f: _side_of_member(f, site)).items():
+        _add(sums, *group)
     return {of: _shown(of, values) for of, values in sorted(sums.items())}
+
+
+def _side_of_member(flow: dict[str, Any], site: str) -> str | None:
+    if flow["to"] == site:
+        return "made" if flow["from"] == site else "got"
+    return "given" if flow["from"] == site else None
 
 
 def _of_park(members: set[str], flows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -137,18 +138,41 @@ def _of_park(members: set[str], flows: Sequence[dict[str, Any]]) -> dict[str, An
     sums: defaultdict[str, Sums] = defaultdict(
         lambda: {"made": 0, "drawn": 0, "released": 0, "exchanged": 0}
     )
-    for f in flows:
-        inside, into = f["from"] in members, f["to"] in members
-        if inside and into:
-            side = "made" if f["from"] == f["to"] else "exchanged"
-        else:
-            side = "drawn" if into else "released"
-        sums[f["of"]][side] += f["base"]
+    for group in _by_side(flows, lambda f: _side_of_park(f, members)).items():
+        _add(sums, *group)
     return {of: _shown(of, values) for of, values in sorted(sums.items())}
 
 
-def _shown(of: str, values: Sums) -> dict[str, str]:
-    return {**{key: shown(of, value) for key, value in values.items()}, "unit": UNITS[of][0]}
+def _side_of_park(flow: dict[str, Any], members: set[str]) -> str:
+    inside, into = flow["from"] in members, flow["to"] in members
+    if inside and into:
+        return "made" if flow["from"] == flow["to"] else "exchanged"
+    return "drawn" if into else "released"
+
+
+def _by_side(
+    flows: Sequence[dict[str, Any]], side_of: Callable[[dict[str, Any]], str | None]
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    found: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for flow in flows:
+        side = side_of(flow)
+        if side is not None:
+            found[flow["of"], side].append(flow)
+    return found
+
+
+def _add(
+    sums: defaultdict[str, Sums], where: tuple[str, str], flows: Sequence[dict[str, Any]]
+) -> None:
+    """Add what is known; a side none of whose meters said anything is missing, not zero."""
+    of, side = where
+    known = [f["base"] for f in flows if f["amount"] is not None]
+    sums[of][side] = sum(known) if known else None
+
+
+def _shown(of: str, values: Sums) -> dict[str, str | None]:
+    amounts = {key: None if value is None else shown(of, value) for key, value in values.items()}
+    return {**amounts, "unit": UNITS[of][0]}
 
 
 def _tonnes(

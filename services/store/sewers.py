@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from ingest.errors import RegistryError
-from services.sewers.assets import Asset, Event
+from services.sewers.assets import Asset, Cell, Event
 from services.sewers.rows import COLUMNS
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _UPSERT = (
     f" WHERE {_CHANGED}"
 )
 Box = tuple[float, float, float, float]
+_LEAST_DEGREES = 1e-9
 
 
 def write(
@@ -104,6 +105,45 @@ def within(conn: Connection[TupleRow], box: Box | None, limit: int, after: str =
         arguments,
     )
     return [_asset(row) for row in rows.fetchall()]
+
+
+def extent(conn: Connection[TupleRow]) -> Box | None:
+    """Return west, south, east and north of all assets [degrees]; None where there is none."""
+    row = conn.execute(
+        "SELECT min((extent[1])[0]), min((extent[1])[1]), max((extent[0])[0]), max((extent[0])[1])"
+        " FROM sewer_asset"
+    ).fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1], row[2], row[3])
+
+
+def cells(conn: Connection[TupleRow], box: Box, sides: tuple[int, int]) -> list[Cell]:
+    """
+    Count the assets of a window by the cells of a grid, for a map that holds too many to draw.
+
+    Parameters
+    ----------
+    box : tuple of float
+        West, south, east, north. [degrees]
+    sides : tuple of int
+        Columns and rows.
+    """
+    west, south, east, north = box
+    rows = conn.execute(
+        "SELECT least(floor((x - %(west)s) / %(wide)s), %(columns)s - 1)::int AS col,"
+        " least(floor((%(north)s - y) / %(high)s), %(rows)s - 1)::int AS line, count(*),"
+        " count(*) FILTER (WHERE condition >= 4), max(condition)"
+        " FROM (SELECT ((extent[0])[0] + (extent[1])[0]) / 2 AS x,"
+        " ((extent[0])[1] + (extent[1])[1]) / 2 AS y, condition FROM sewer_asset"
+        " WHERE extent && box(point(%(east)s, %(north)s), point(%(west)s, %(south)s))) middle"
+        " WHERE x BETWEEN %(west)s AND %(east)s AND y BETWEEN %(south)s AND %(north)s"
+        " GROUP BY 1, 2 ORDER BY 2, 1",
+        {
+            "west": west, "south": south, "east": east, "north": north, "columns": sides[0],
+            "rows": sides[1], "wide": max((east - west) / sides[0], _LEAST_DEGREES),
+            "high": max((north - south) / sides[1], _LEAST_DEGREES),
+        },
+    )  # fmt: skip
+    return [Cell(*row) for row in rows.fetchall()]
 
 
 def every(conn: Connection[TupleRow]) -> Iterator[Asset]:

@@ -1,4 +1,4 @@
-"""A city's sewers: a hundred thousand assets read, checked and stored, and a window of them."""
+"""A hundred thousand sewer assets read, checked and stored; a window of them, and all counted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 
+from services.api.console import sewer_map
 from services.sewers.checks import check
 from services.sewers.files import read
 from services.store import sewers
@@ -15,7 +16,8 @@ from tests.running import Pipeline
 _SIDE = 224  # nodes a side: 50,176 of them, and about as many pipes
 _STEP = 0.0004
 _WEST, _SOUTH = 106.60, 20.80
-_WINDOWS = 50
+_WINDOWS, _TIMES = 50, 10
+_EARTH = (-180.0, -90.0, 180.0, 90.0)
 
 
 def _network(path: Path) -> None:
@@ -54,10 +56,23 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
             begin = time.perf_counter()
             held = len(sewers.within(conn, (west, south, west + 0.01, south + 0.01), 2_001))
             took.append(time.perf_counter() - begin)
+        counted, drawing = [], []
+        for _ in range(_TIMES):
+            begin = time.perf_counter()
+            whole = sewer_map.fitted(sewers.extent(conn) or _EARTH)
+            cells = sewers.cells(conn, whole, (sewer_map.COLUMNS, sewer_map.ROWS))
+            counted.append(time.perf_counter() - begin)
+            begin = time.perf_counter()
+            found = sewers.within(conn, whole, sewer_map.MOST_DRAWN + 1)
+            sewer_map.drawn(whole, found[: sewer_map.MOST_DRAWN], cells)
+            drawing.append(time.perf_counter() - begin)
+        assert sum(one.assets for one in cells) == len(network.assets)
     return {
         "sewer_assets": len(network.assets),
         "sewer_import_s": round(imported_s, 1),
         "sewer_window_assets": held,
         "sewer_window_p50_ms": round(sorted(took)[_WINDOWS // 2] * 1000, 1),
         "sewer_window_max_ms": round(max(took) * 1000, 1),
+        "sewer_counted_p50_ms": round(sorted(counted)[_TIMES // 2] * 1000, 1),
+        "sewer_drawn_p50_ms": round(sorted(drawing)[_TIMES // 2] * 1000, 1),
     }

@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from services.api.asking import Api, Asked
 from services.api.principals import PUBLIC, Principal
+from services.api.problems import ProblemError
 from services.store import api_keys
 
 if TYPE_CHECKING:
@@ -66,6 +67,24 @@ def principal(key: ApiKey) -> Principal:
 
 def _mark(api: Api, said: str) -> str:
     return api.cursors.seal("console session", said)
+
+
+def signed_in(ask: Asked, what: str) -> None:
+    """
+    Refuse whoever did not sign in.
+
+    Parameters
+    ----------
+    what : str
+        What there is to see, for the refusal.
+
+    Raises
+    ------
+    ProblemError
+        401.
+    """
+    if ask.who.role == PUBLIC.role:
+        raise ProblemError(401, f"sign in to see {what}")
 
 
 async def _seen(request: Request) -> Asked:

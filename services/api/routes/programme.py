@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query
@@ -15,6 +15,9 @@ from services.api.problems import ProblemError
 from services.store import parks
 from services.store.programme_report import report_document
 from services.store.progress import progress_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 router = APIRouter(tags=["programme"])
 
@@ -54,9 +57,13 @@ def report(ask: Reader, year: Year = None) -> Response:
 @router.get("/programme/report.xlsx", response_class=Workbook)
 def report_workbook(ask: Reader, year: Year = None) -> Response:
     """Return the same as a workbook."""
+    return report_file(_report(ask, year))
+
+
+def report_file(document: Mapping[str, Any]) -> Workbook:
+    """Return a programme report as a workbook to be saved."""
     from mrv.report.sheets.programme import workbook  # noqa: PLC0415 - of the extra `report`
 
-    document = _report(ask, year)
     name = f"programme-{document['year']}.xlsx"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Workbook(workbook(document), headers=headers)

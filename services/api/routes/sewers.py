@@ -12,7 +12,7 @@ from services.api import shapes
 from services.api.asking import Reader
 from services.api.problems import ProblemError
 from services.api.routes.registry import unknown
-from services.sewers.geojson import collection, feature
+from services.sewers.geojson import collection, feature, grid
 from services.store import sewers as stored
 
 
@@ -36,19 +36,37 @@ Window = Annotated[
 ]
 Most = Annotated[int, Query(ge=1, le=10_000)]
 After = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]*$")]
+Sides = Annotated[
+    int | None,
+    Query(
+        ge=2, le=64,
+        description="Where a window holds more than `limit`: so many cells a side, counted.",
+    ),
+]  # fmt: skip
 AssetPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 
 
 @router.get("/sewers", response_model=shapes.Sewers, response_class=GeoJson)
-def sewers(ask: Reader, bbox: Window = None, limit: Most = 2_000, after: After = "") -> Response:
+def sewers(
+    ask: Reader,
+    bbox: Window = None,
+    limit: Most = 2_000,
+    after: After = "",
+    cells: Sides = None,
+) -> Response:
     """
     Return assets whose extent meets a window, by id, as a FeatureCollection.
 
-    Where there are more, `next` is what to ask `after`.
+    Where there are more, `next` is what to ask `after`; or, with `cells`, the window comes
+    as a grid of counts, so that a map of a whole city stays quick.
     """
-    box = _box(bbox)
+    box = window(bbox)
     with ask.reading() as conn:
         found = stored.within(conn, box, limit + 1, after)
+        around = (box or stored.extent(conn)) if cells is not None and len(found) > limit else None
+        if around is not None and cells is not None:
+            counted = stored.cells(conn, around, (cells, cells))
+            return _json(grid(around, cells, counted) | {"next": None})
     more = len(found) > limit
     body = collection(found[:limit]) | {"next": found[limit - 1].id if more else None}
     return _json(body)
@@ -66,7 +84,15 @@ def sewer(ask: Reader, asset: AssetPath) -> Response:
     return _json(feature(one) | {"history": history})
 
 
-def _box(text: str | None) -> stored.Box | None:
+def window(text: str | None) -> stored.Box | None:
+    """
+    Read a window of the map.
+
+    Raises
+    ------
+    ProblemError
+        422 where it is none.
+    """
     if text is None:
         return None
     try:

@@ -122,7 +122,7 @@ class ParkMember(Shape):
 
     site: str
     name: str
-    balance: dict[str, dict[str, str]]
+    balance: dict[str, dict[str, str | None]]
 
 
 class ParkFlow(Shape):
@@ -144,7 +144,7 @@ class Park(Shape):
     begin: str = Field(alias="from")
     end: str = Field(alias="to")
     members: list[ParkMember]
-    park_balance: dict[str, dict[str, str]]
+    park_balance: dict[str, dict[str, str | None]]
     flows: list[ParkFlow]
     monitored_t: str | None
 

@@ -57,6 +57,8 @@ def test_the_client_delivers(served):
         ({"devices": ["inv-1", "inv-1"]}, "each once"),
         ({"to": "2026-03-02"}, "is not after"),
         ({"from": "2020-01-01", "to": "2020-02-01"}, "outside of the crediting period"),
+        ({"from": "0001-01-01"}, "within the years 1990 to 2200"),
+        ({"to": "9999-12-31"}, "within the years"),
         ({"quantity": "fame"}, "no metered quantity"),
         ({"amount": "0.0001", "unit": "kWh"}, "finer than one Wh"),
         ({"unit": "kg"}, "unit"),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
-from services.api.asking import Asked
 from services.api.console import live
 from services.api.console.page import Language, render
-from services.api.console.session import View
+from services.api.console.session import View, signed_in
 from services.api.problems import ProblemError
 
 router = APIRouter(include_in_schema=False)
@@ -17,7 +16,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/console/{language}/live")
 def page(ask: View, language: Language) -> Response:
     """Show devices as they were last heard."""
-    _refuse_public(ask)
+    signed_in(ask, "devices as they speak")
     with ask.reading() as conn:
         rows = live.snapshot(conn, ask.who)
     return render(ask, language, "live.html", rows=rows)
@@ -26,7 +25,7 @@ def page(ask: View, language: Language) -> Response:
 @router.get("/console/{language}/live/events")
 async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - its address says it
     """Tell what changes, as server-sent events."""
-    _refuse_public(ask)
+    signed_in(ask, "devices as they speak")
     found: live.Live = ask.request.app.state.live
     if found.full:
         raise ProblemError(503, "too many people watch; try again later", {"Retry-After": "30"})
@@ -35,8 +34,3 @@ async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - i
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
-
-
-def _refuse_public(ask: Asked) -> None:
-    if ask.who.role == "public":
-        raise ProblemError(401, "sign in to see devices as they speak")

@@ -12,7 +12,15 @@ from mrv.report.sampled import sampled
 from mrv.report.words import LANGUAGES
 from mrv.report.words import Words as ReportWords
 from services.api.console.page import POLICY
-from services.api.console.routes import live, overview, projects, sign_in, statements
+from services.api.console.routes import (
+    live,
+    overview,
+    programme,
+    projects,
+    sewers,
+    sign_in,
+    statements,
+)
 from services.issuer.report import facts_of
 from services.store import api_keys
 from services.store.pool import connect
@@ -65,7 +73,11 @@ def paths(served, language="en"):
             f"/console/{language}/projects/pv?month=2026-03",
             f"/console/{language}/projects/bus", of, f"{of}/check", f"/console/{language}/sign-in",
         ],
-        "somebody": [f"/console/{language}/live"],
+        "somebody": [
+            f"/console/{language}/live", f"/console/{language}/programme?year=2026",
+            f"/console/{language}/programme/report.xlsx", f"/console/{language}/sewers",
+            f"/console/{language}/parks/estate?year=2026",
+        ],
         "scope": [f"{of}/days/{DAY}", f"{of}/days/{DAY}/inv-1", f"{of}/evidence",
                   f"{of}/report.xlsx"],
     }  # fmt: skip
@@ -84,7 +96,7 @@ def test_pages_open_in_every_language(served, language):
 
 def test_every_page_is_in_this_test(served):
     """A new page would be open to everybody unnoticed."""
-    routers = (live, overview, projects, sign_in, statements)
+    routers = (live, overview, programme, projects, sewers, sign_in, statements)
     known = [one.split("?")[0] for group in paths(served).values() for one in group]
     for route in (one for part in routers for one in part.router.routes):
         pattern = re.sub(r"\{\w+\}", "[^/]+", route.path)

@@ -1,0 +1,103 @@
+"""The sewer network on the map: what lies in a window, and what is known of one asset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from services.api.console import sewer_map
+from services.api.console.page import Language, render
+from services.api.console.session import View, signed_in
+from services.api.routes.registry import unknown
+from services.api.routes.sewers import Window, window
+from services.sewers.geojson import properties
+from services.store import sewers as stored
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.api.asking import Asked
+    from services.sewers.assets import Asset, Event
+
+router = APIRouter(include_in_schema=False)
+Chosen = Annotated[str | None, Query(max_length=70, pattern=r"^ *[A-Za-z0-9_-]{0,64} *$")]
+_UNITS = {
+    "diameter_mm": "mm", "level_m": "m", "level_to_m": "m", "cover_m": "m", "length_m": "m",
+}  # fmt: skip
+
+
+class Picked(NamedTuple):
+    """An asset that was chosen: its properties with their units, and its history."""
+
+    asset: Asset
+    known: list[tuple[str, Any, str]]
+    events: list[Event]
+
+    @property
+    def inspected(self) -> Event | None:
+        """The last inspection."""
+        return next((one for one in self.events if one.what == "inspection"), None)
+
+
+@router.get("/console/{language}/sewers")
+def sewers(ask: View, language: Language, bbox: Window = None, asset: Chosen = None) -> Response:
+    """Show the network's map; of a chosen asset its condition and what was seen and done."""
+    signed_in(ask, "the sewer network")
+    with ask.reading() as conn:
+        picked = None if not asset else _picked(conn, asset.strip())
+        box = _window(ask, conn, bbox, picked)
+        picture = None if box is None else _picture(conn, box)
+    return render(
+        ask, language, "sewers.html", picked=picked, drawn=picture,
+        size=(sewer_map.WIDTH, sewer_map.HEIGHT), whole=_summary(ask),
+    )  # fmt: skip
+
+
+def _picked(conn: Connection[TupleRow], id_: str) -> Picked:
+    found = stored.history(conn, id_)
+    if found is None:
+        raise unknown("asset", id_)
+    one, events = found
+    known = [(key, value, _UNITS.get(key, "")) for key, value in properties(one).items()]
+    return Picked(one, [row for row in known if row[0] != "kind"], events)
+
+
+def _window(
+    ask: Asked, conn: Connection[TupleRow], bbox: str | None, picked: Picked | None
+) -> sewer_map.Box | None:
+    said = window(bbox)
+    if said is not None:
+        return sewer_map.fitted(said) if _loose(said) else said
+    if picked is not None:
+        return sewer_map.around_asset(picked.asset)
+    whole = ask.request.app.state.memory.get("sewer extent", lambda: stored.extent(conn))
+    return None if whole is None else sewer_map.fitted(whole)
+
+
+def _loose(box: sewer_map.Box) -> bool:
+    """Whether a window is not one of ours, which have the picture's size and proportions."""
+    west, south, east, north = box
+    if not sewer_map.LEAST_DEGREES <= north - south <= sewer_map.MOST_DEGREES:
+        return True
+    fit = sewer_map.fitted(box)
+    return abs((east - west) / (fit[2] - fit[0]) - (north - south) / (fit[3] - fit[1])) > 0.01  # noqa: PLR2004 - a hundredth of it
+
+
+def _picture(conn: Connection[TupleRow], box: sewer_map.Box) -> sewer_map.Drawn:
+    assets = stored.within(conn, box, sewer_map.MOST_DRAWN + 1)
+    if len(assets) <= sewer_map.MOST_DRAWN:
+        return sewer_map.drawn(box, assets)
+    cells = stored.cells(conn, box, (sewer_map.COLUMNS, sewer_map.ROWS))
+    return sewer_map.drawn(box, (), cells)
+
+
+def _summary(ask: Asked) -> dict[str, Any]:
+    def find() -> dict[str, Any]:
+        with ask.reading() as conn:
+            return stored.summary(conn)
+
+    found: dict[str, Any] = ask.request.app.state.memory.get("sewer summary", find)
+    return found

@@ -1,0 +1,203 @@
+"""Pages of a city: its programme by system, its parks, its sewers on the map."""
+
+import html
+import re
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+
+from mrv.report.words import LANGUAGES
+from services.api.console import sewer_map
+from services.registry.files import read_files
+from services.sewers.assets import Asset
+from services.sewers.files import read
+from services.store import sewers
+from services.store.pool import connect
+from services.store.registry_import import import_registry
+from tests.fix_node import FOLDER, installed
+from tests.services.api.console.test_browser import sign_in
+from tests.services.api.console.test_pages import foreign_parts, get, session
+
+CATALOG = Path(__file__).parents[4] / "deploy" / "catalog" / "haiphong"
+PAGES = (
+    "/console/{}/programme?year=2026", "/console/{}/parks/nam-cau-kien?year=2026",
+    "/console/{}/sewers", "/console/{}/sewers?asset=P-004",
+)  # fmt: skip
+# the catalog's streets, whatever else is on the map
+STREETS = "/console/en/sewers?bbox=106.6545,20.8485,106.6690,20.8545"
+
+
+@pytest.fixture(scope="module")
+def city(served):
+    """Register the catalog of Hai Phong and its sewers beside the plant."""
+    with connect(served.database_url) as conn:
+        planned = import_registry(conn, read_files([CATALOG]), author="test")
+    assert not planned.refused, [r.messages for r in planned.results]
+    network = read(sorted((CATALOG / "sewers").iterdir()))
+    with connect(served.database_url, autocommit=True) as conn:
+        sewers.write(conn, network.assets.values(), network.events, "test")
+    return served
+
+
+def shown(served, path, who="auditor"):
+    answer = get(served, path, session(served, who))
+    assert answer.status_code == 200, (path, answer.text)
+    return html.unescape(answer.text)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pages_open_in_every_language(city, language):
+    """A city officer would meet an error, or another language."""
+    for page in PAGES:
+        text = shown(city, page.format(language))
+        assert f'<html lang="{language}">' in text
+        assert foreign_parts(text) == []
+        assert get(city, page.format(language)).status_code == 401
+
+
+def test_the_programme_is_that_of_the_api(city):
+    """The page would show other tonnes than the report that is handed in."""
+    said = city.ask("/v1/programme/report", "auditor", params={"year": 2026}).json()
+    text = shown(city, "/console/en/programme?year=2026")
+    for one in said["systems"]:
+        assert one["title"] in text
+        assert one["tCO2"] is not None or one["reason"] is None or one["reason"] in text
+    for one in said["actions"]:
+        assert one["name"] in text
+    cookies = session(city, "auditor")
+    file = get(city, "/console/en/programme/report.xlsx?year=2026", cookies).content
+    titles = [c.value for c in load_workbook(BytesIO(file))["Systems"]["B"]]
+    assert {one["title"] for one in said["systems"]} <= set(titles)
+
+
+def test_a_park_shows_who_gives_what_to_whom(city):
+    """The estate would not see its exchanges, or a member's meters as another's."""
+    said = city.ask("/v1/parks/nam-cau-kien", "auditor", params={"year": 2026}).json()
+    text = shown(city, "/console/en/parks/nam-cau-kien?year=2026")
+    for one in said["members"]:
+        assert one["name"] in text
+    for one in said["flows"]:
+        assert one["device"] in text
+    # nothing was metered, and that is not zero; of exchanged electricity there is no meter at all
+    energy = said["park_balance"]["energy"]
+    assert (energy["drawn"], energy["made"], energy["exchanged"]) == (None, None, "0.000")
+    assert '<span class="missing">missing</span>' in text
+    assert get(city, "/console/en/parks/none", session(city, "auditor")).status_code == 404
+
+
+def test_a_click_tells_what_is_known_of_a_pipe(browser, city):
+    """A crew would stand at a manhole without knowing what lies below it."""
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    sign_in(tab, city)
+    tab.goto(f"{city.url}{STREETS}")
+    tab.locator("svg a[href*='asset=MH-102']").click()
+    said = tab.locator(".picked").inner_text()
+    assert "MH-102" in said
+    assert "Condition" in said
+    tab.get_by_role("textbox", name="Asset").fill("P-004")
+    tab.get_by_role("button", name="Find").click()
+    said = tab.locator(".picked").inner_text()
+    assert "Last inspection: 2024-05-14" in said
+    context.close()
+
+
+def test_the_map_moves_without_a_new_page(tab, city):
+    """Looking for a street would load a page at every step."""
+    sign_in(tab, city)
+    tab.goto(f"{city.url}{STREETS}")
+    tab.evaluate("window.same = true")
+    window = "document.querySelector('svg.sewer').dataset.window"
+    whole = tab.evaluate(window)
+    steps = [
+        lambda: tab.get_by_role("link", name="Closer").click(),
+        lambda: tab.get_by_role("link", name="Farther").click(),
+        lambda: tab.locator("svg a[href*='asset=MH-102']").first.dispatch_event("click"),
+    ]
+    for step in steps:
+        with tab.expect_response(lambda answer: "/sewers?" in answer.url):
+            step()
+        tab.wait_for_function("document.querySelector('svg.sewer').full === undefined")
+    tab.locator(".picked h2").wait_for()
+    assert tab.locator(".picked h2").inner_text() == "MH-102"
+    assert tab.evaluate("window.same") is True
+    frame = tab.locator("svg.sewer").bounding_box()
+    x, y = frame["x"] + frame["width"] / 2, frame["y"] + 20
+    before = tab.evaluate(window)
+    tab.mouse.move(x, y)
+    with tab.expect_response(lambda answer: "bbox=" in answer.url):
+        tab.mouse.down()
+        tab.mouse.move(x + 120, y + 40, steps=4)
+        tab.mouse.up()
+    tab.wait_for_function(f"{window} !== '{before}'")
+    west = [float(one.split(",")[0]) for one in (before, tab.evaluate(window))]
+    assert west[1] < west[0]
+    with tab.expect_response(lambda answer: "bbox=" in answer.url):
+        tab.mouse.wheel(0, 400)
+    tab.go_back()
+    tab.wait_for_function(f"{window} !== '{whole}'")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_can_be_used_by_everybody(browser, city, scheme):
+    """Somebody who sees little, uses the keyboard or a phone would be shut out."""
+    installed()
+    axe = (FOLDER / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+    context = browser.new_context(
+        color_scheme=scheme, bypass_csp=True, viewport={"width": 375, "height": 700}
+    )
+    tab = context.new_page()
+    sign_in(tab, city)
+    for path in PAGES:
+        tab.goto(city.url + path.format("vi"))
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 375, path
+        tab.evaluate(axe)
+        found = tab.evaluate("axe.run({resultTypes: ['violations']})")
+        serious = [
+            (one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"])
+            for one in found["violations"]
+            if one["impact"] in {"serious", "critical"}
+        ]
+        assert not serious, (path, serious)
+    context.close()
+
+
+def test_a_whole_city_is_counted_instead_of_drawn(city):
+    """A map of a hundred thousand pipes would not come, and show nothing but a blot."""
+    many = [
+        Asset(f"X-{n}", "manhole", ((106.70 + n % 60 * 0.001, 20.80 + n // 60 * 0.001),),
+              condition=5 if n == 7 else None)
+        for n in range(sewer_map.MOST_DRAWN + 100)
+    ]  # fmt: skip
+    with connect(city.database_url, autocommit=True) as conn:
+        sewers.write(conn, many, [], "test")
+    text = shown(city, "/console/en/sewers?bbox=106.69,20.79,106.77,20.83")
+    counts = [int(n) for n in re.findall(r'text-anchor="middle">(\d+)</text>', text)]
+    assert sum(counts) == len(many)
+    assert text.count('class="k5 heap"') == 1
+    assert len(text) < 120_000
+    closer = re.search(r'href="(\?bbox=[^"&]+)[^"]*" class="k5 heap"', text)[1]
+    assert "asset=X-7" in shown(city, f"/console/en/sewers{closer}")
+    said = city.ask(
+        "/v1/sewers?bbox=106.69,20.79,106.77,20.83&limit=500&cells=16", "auditor"
+    ).json()
+    assert sum(f["properties"]["assets"] for f in said["features"]) == len(many)
+    assert [f["properties"].get("worst_condition") for f in said["features"]].count(5) == 1
+    assert said["next"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("bbox=0,0,0,0", 200), ("bbox=-180,-90,180,90", 200), ("bbox=179.9,89.9,180,90", 200),
+        ("bbox=1,2,3", 422), ("bbox=a", 422), ("asset=nothing", 404), ("asset=%00", 422),
+        ("asset=" + "x" * 65, 422), ("asset=", 200),
+    ],
+)  # fmt: skip
+def test_odd_windows_are_shown_or_refused(city, query, status):
+    """A mistyped address would end in an error of ours."""
+    answer = get(city, f"/console/en/sewers?{query}", session(city, "auditor"))
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("text/html")

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from services.archive import home, restore, run
+from services.archive import day, home, restore
 from services.archive.check import Wanted
 from services.store import archived, cold
 from services.store.pool import connect
@@ -27,7 +27,7 @@ STEPS = {
     "after-the-place": (home, "find_or_make", "after"),
     "before-a-file-has-its-name": (places, "_force", "before"),
     "after-a-file": (Place, "put", "after"),
-    "after-reading-back": (run, "_keep", "after"),
+    "after-reading-back": (day, "_keep", "after"),
     "after-a-part": (archived, "add", "after"),
     "before-a-day": (archived, "add_day", "before"),
     "after-a-day": (archived, "add_day", "after"),

@@ -3,13 +3,13 @@
 import pytest
 
 from ingest.errors import InputError
-from services.archive import check
+from services.archive import check, restore
 from services.archive.run import _alone
 from services.issuer.close import close_period
 from services.store.pool import connect
 from services.vault.errors import DamagedError
 from tests.services.archive import shelved
-from tests.services.issuer import plant
+from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration
 
@@ -89,6 +89,25 @@ def test_a_device_whose_history_is_damaged_does_not_stop_the_others(sealed_url, 
     assert [r.reason for r in done.rejected] == ["archive_unusable"]
     assert shelved.send(sealed_url, "ch-1", today, energy_import_wh=[2_000_000]).rejected == []
     assert shelved.hot(sealed_url) == [0, 1, 0]
+
+
+def test_a_damaged_day_is_not_brought_back(sealed_url, place):
+    """Readings that somebody changed in a folder would stand in the database as measured."""
+    _flip(_file(place))
+    wanted = check.Wanted(frozenset(), plant.us("2026-03-02"), plant.us("2026-03-03"))
+    with (
+        connect(sealed_url, role="tonne_ingest", autocommit=True) as conn,
+        pytest.raises(DamagedError, match="2026-03-02_hp_pv"),
+    ):
+        restore.restore(conn, wanted, 30, "test")
+    assert shelved.hot(sealed_url)[0] == 0
+
+
+def test_a_damaged_day_is_not_sealed_again(sealed_url, who, place):
+    """The log would take a forgery for late readings."""
+    _flip(_file(place))
+    with pytest.raises(DamagedError, match="2026-03-02_hp_pv"):
+        logged.seal_now(sealed_url, who, recheck=True)
 
 
 def test_a_manifest_that_says_otherwise_is_named(sealed_url, place):

@@ -72,7 +72,7 @@ def collect(
     with conn.cursor() as cursor:
         ids = [d.id for d in fleet.devices]
         stored = evidence.select(
-            intervals_of(cursor, fleet, from_us, to_us, ids), pairs, from_us, to_us
+            intervals_of(cursor, fleet, from_us, to_us, ids, marks=False), pairs, from_us, to_us
         )
         frames = _enough(cursor, fleet, pairs, stored, from_us, to_us)
     return Case(plan, frames, stored, from_us, to_us, load_book(conn))
@@ -171,12 +171,15 @@ def _enough(
     to_us: int,
 ) -> list[Frame]:
     """Readings from which metering alone gives the stored rows, as few as will do."""
-    todo = {d for d, _ in pairs}
+    every = {d for d, _ in pairs}
+    todo = set(every)
     frames: list[Frame] = []
     again = IntervalRows.empty()
     for reach in periods.reaches(cursor, fleet, pairs, from_us, to_us):
         tried = periods.fetch(cursor, fleet, {d: reach[d] for d in todo})
         again = evidence.remeter(fleet, tried, pairs, from_us, to_us)
+        if len(todo) == len(every) and evidence.same(stored, again):
+            return join(tried)
         done = {d for d in todo if evidence.same(_of(stored, d), _of(again, d))}
         frames += [f.take(np.isin(f.device, sorted(done))) for f in tried]
         todo -= done
@@ -196,6 +199,9 @@ def join(frames: Sequence[Frame]) -> list[Frame]:
     joined = []
     for class_id in sorted({f.class_id for f in frames if len(f)}):
         parts = [f for f in frames if f.class_id == class_id]
+        if len(parts) == 1:
+            joined.append(evidence.ordered(parts[0]))
+            continue
         frame = Frame(
             class_id,
             np.concatenate([f.device for f in parts]),
@@ -203,7 +209,7 @@ def join(frames: Sequence[Frame]) -> list[Frame]:
             np.concatenate([f.message for f in parts]),
             {n: np.concatenate([f.columns[n] for f in parts]) for n in parts[0].columns},
         )
-        joined.append(frame.take(np.lexsort((frame.time_us, frame.device))))
+        joined.append(evidence.ordered(frame))
     return joined
 
 
@@ -251,23 +257,38 @@ def recollect(
     subject = body["credentialSubject"]
     plan = read_plan(detail["plan"])
     fleet = plan.fleet()
-    said = [(p["device"], p["readings"]) for p in subject["monitoredParameters"]]
-    said += [(c["against"], c["readings"]) for c in subject["crossChecks"] if c["readings"]]
-    reach = {
-        fleet.by_id[device]: Reach(
-            instant_us(readings["first"], "UTC") - 1, instant_us(readings["last"], "UTC")
-        )
-        for device, readings in said
-        if readings["count"]
-    }
-    with conn.cursor() as cursor:
-        frames = periods.fetch(cursor, fleet, reach)
+    frames = evidence_of(conn, fleet, subject)
     begin, end = (instant_us(subject["monitoringPeriod"][e], "UTC") for e in ("from", "to"))
     pairs = evidence.monitored(plan.project, fleet, plan.checks)
     rows = evidence.remeter(fleet, frames, pairs, begin, end)
     case = Case(plan, frames, rows, begin, end, book_of(detail["factors"]))
     _refuse_other_evidence(case, subject, detail)
     return case
+
+
+def evidence_of(
+    conn: Connection[TupleRow], fleet: Fleet, subject: Mapping[str, Any], *, whole: bool = False
+) -> list[Frame]:
+    """
+    Readings, as they are stored now, from which to which a statement says its evidence goes.
+
+    With `whole`, all others of its period too, which it did not have.
+    """
+    said = [(p["device"], p["readings"]) for p in subject["monitoredParameters"]]
+    said += [(c["against"], c["readings"]) for c in subject.get("crossChecks", ()) if c["readings"]]
+    begin, end = (instant_us(subject["monitoringPeriod"][edge], "UTC") for edge in ("from", "to"))
+    reach = {}
+    for device, readings in said:
+        edges = [(begin, end - 1)] if whole else []
+        if readings["count"]:
+            edges.append(
+                (instant_us(readings["first"], "UTC"), instant_us(readings["last"], "UTC"))
+            )
+        if edges:
+            first, last = (min(a for a, _ in edges), max(b for _, b in edges))
+            reach[fleet.by_id[device]] = Reach(first - 1, last)
+    with conn.cursor() as cursor:
+        return periods.fetch(cursor, fleet, reach)
 
 
 def _refuse_other_evidence(

@@ -23,7 +23,7 @@ from services.store import marks, readings, registry, seals
 from services.store.derived import intervals_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterable, Iterator
     from datetime import date
 
     from psycopg import Connection, Cursor
@@ -119,6 +119,15 @@ def ended(conn: Connection[TupleRow], fleet: Fleet, until_us: int) -> Iterator[J
                 yield Job(one.project, day, one.timezone, begin, end, devices)
 
 
+def overdue(jobs: Iterable[Job], sealed: Container[tuple[str, date]], now_us: int) -> list[Job]:
+    """Days that ended longer ago than promised and are not sealed."""
+    return [
+        job
+        for job in jobs
+        if job.to_us <= now_us - PROMISED_US and (job.project, job.day) not in sealed
+    ]
+
+
 def parts_of(cursor: Cursor[TupleRow], fleet: Fleet, job: Job) -> dict[str, Digest]:
     """Digests of what a day holds now: `readings`, `intervals`, `emissions`."""
     found: dict[str, list[DayLeaf]] = {"readings": [], "intervals": [], "emissions": []}
@@ -131,7 +140,7 @@ def parts_of(cursor: Cursor[TupleRow], fleet: Fleet, job: Job) -> dict[str, Dige
             frame = readings.fetch(cursor, fleet, class_id, after, job.to_us)
             for block in evidence.blocks(frame):
                 found["readings"].extend(reading_leaves(fleet, block, zone))
-        rows = intervals_of(cursor, fleet, job.from_us, job.to_us, list(some))
+        rows = intervals_of(cursor, fleet, job.from_us, job.to_us, list(some), marks=False)
         found["intervals"].extend(intervals_digest(fleet, rows, zone).leaves)
         stored = seals.emissions_of(cursor, fleet, some, job.from_us, job.to_us)
         order = np.argsort(stored.device, kind="stable")

@@ -313,21 +313,27 @@ def _fields(frame: Frame, ids: Mapping[int, str]) -> list[Field]:
 
 
 def first(
-    cursor: Cursor[TupleRow], class_id: str, device: str, channel: str, from_us: int
-) -> int | None:
-    """Time of a device's first reading of a channel at or after a time. [us UTC]"""
+    cursor: Cursor[TupleRow], class_id: str, devices: Sequence[str], channel: str, from_us: int
+) -> dict[str, int]:
+    """Time of each device's first reading of a channel at or after a time, if any. [us UTC]"""
     cursor.execute(
-        f"SELECT (extract(epoch FROM time) * 1000000)::bigint FROM reading_{class_id}"
-        f" WHERE device_id = %s AND time >= %s AND {channel} IS NOT NULL ORDER BY time LIMIT 1",
-        (device, stamp(from_us)),
+        "SELECT d.id, (extract(epoch FROM r.time) * 1000000)::bigint FROM unnest(%s::text[])"
+        f" AS d (id) CROSS JOIN LATERAL (SELECT time FROM reading_{class_id}"
+        f" WHERE device_id = d.id AND time >= %s AND {channel} IS NOT NULL"
+        " ORDER BY time LIMIT 1) r",
+        (list(devices), stamp(from_us)),
     )
-    row = cursor.fetchone()
-    best = FAR_US if row is None else int(row[0])
-    parts = archived.newest(archived.parts(cursor, class_id, [device], from_us, best), [device])
-    for part in sorted(parts, key=lambda part: part.day.from_us):
-        if part.day.from_us < best:
-            asked = [Asked(device, 0, from_us, best)]
-            found = _cut(table.read(archived.place_of(cursor), part, [device]), asked)
-            times = found.time_us[~_absent(found.columns[channel])]
-            best = min(best, int(times.min(initial=best)))
-    return None if best == FAR_US else best
+    best = {str(name): int(us) for name, us in cursor.fetchall()}
+    until = FAR_US if len(best) < len(devices) else max(best.values(), default=FAR_US)
+    parts = archived.parts(cursor, class_id, devices, from_us, until)
+    for part in sorted(archived.newest(parts, devices), key=lambda part: part.day.from_us):
+        later = [d for d in part.leaves if part.day.from_us < best.get(d, FAR_US)]
+        if not later:
+            continue
+        read = table.read(archived.place_of(cursor), part, later)
+        asked = [Asked(d, k, from_us, best.get(d, FAR_US)) for k, d in enumerate(later)]
+        found = _cut(read, asked)
+        held = ~_absent(found.columns[channel])
+        for k, us in zip(found.device[held].tolist(), found.time_us[held].tolist(), strict=True):
+            best[later[k]] = min(us, best.get(later[k], FAR_US))
+    return best

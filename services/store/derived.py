@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import NULL, IntervalRows
 from services.store import column_copy
@@ -36,6 +38,7 @@ EMISSION_COLUMNS = (
     "reduction_ug", "methodology", "factor",
 )  # fmt: skip
 _MARK_TIMES = ("register_read", "register_changed")
+_MARKS = 3
 _INTERVAL_KEY = 3
 _EMISSION_KEY = 3
 
@@ -137,19 +140,33 @@ def clear(cursor: Cursor[TupleRow], fleet: Fleet, from_us: Mapping[int, int]) ->
 
 
 def intervals_of(
-    cursor: Cursor[TupleRow], fleet: Fleet, from_us: int, to_us: int, device_ids: list[str]
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    from_us: int,
+    to_us: int,
+    device_ids: list[str],
+    *,
+    marks: bool = True,
 ) -> IntervalRows:
-    """Stored interval rows of some devices whose start lies in [from, to), as columns."""
-    types = {"device": "int4", "quantity": "int2", "start": "timestamptz"}
-    types |= dict.fromkeys(INTERVAL_COLUMNS[3:], "int8")
-    held = (_epoch(c) if c in _MARK_TIMES else f"coalesce(i.{c}, ({NULL}))" for c in types)
-    columns = column_copy.fetch(
+    """
+    Stored interval rows of some devices whose start lies in [from, to), as columns.
+
+    Sorted by device, quantity and start; without `marks` it is left out where
+    registers stood.
+    """
+    types = {"quantity": "int2", "start": "timestamptz"}
+    types |= dict.fromkeys(INTERVAL_COLUMNS[3 : None if marks else -_MARKS], "int8")
+    held = [_epoch(c) if c in _MARK_TIMES else f"coalesce(i.{c}, ({NULL}))" for c in types]
+    arrays = ", ".join(f"array_agg({c})" for c in ["q.number", "i.start", *held[2:]])
+    # a device at a time by its key: joined at once, whole chunks would be read for a few devices
+    found = column_copy.fetch_runs(
         cursor,
-        f"SELECT d.index, q.number, i.start, {', '.join(list(held)[3:])}"
-        " FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
-        " JOIN interval_quantity i ON i.device_id = d.id AND i.start >= %s AND i.start < %s"
+        f"SELECT d.index, r.* FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
+        f" CROSS JOIN LATERAL (SELECT {arrays} FROM"
+        " (SELECT * FROM interval_quantity WHERE device_id = d.id AND start >= %s AND start < %s"
+        " ORDER BY quantity, start) i"
         " JOIN unnest(%s::text[], %s::smallint[]) AS q (name, number) ON q.name = i.quantity"
-        " ORDER BY d.index, q.number, i.start",
+        ") r (number) WHERE r.number IS NOT NULL",
         (
             device_ids,
             [fleet.by_id[d] for d in device_ids],
@@ -160,7 +177,8 @@ def intervals_of(
         ),
         types,
     )
-    return IntervalRows(*columns.values())
+    rows = IntervalRows(found.run, *found.columns.values())
+    return rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
 
 
 def _epoch(column: str) -> str:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US
@@ -18,7 +16,7 @@ from ingest.pipeline import FROM_START, POWER_GAP_US
 from services.store import cold, marks, readings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
@@ -57,8 +55,8 @@ def reaches(
         if (mark.device, mark.quantity) in pairs:
             begin[mark.device] = min(begin[mark.device], mark.changed_us - 1)
     end = dict.fromkeys(devices, to_us)
-    for device, quantity in pairs:
-        end[device] = max(end[device], _first_from(cursor, fleet, device, quantity, to_us))
+    for device, us in _first_from(cursor, fleet, pairs, to_us):
+        end[device] = max(end[device], us)
     return [
         {d: Reach(begin[d], end[d]) for d in devices},
         {d: Reach(begin[d], to_us + _SETTLED_US) for d in devices},
@@ -68,18 +66,16 @@ def reaches(
 
 
 def _first_from(
-    cursor: Cursor[TupleRow], fleet: Fleet, device: int, quantity: int, to_us: int
-) -> int:
-    """Time of the first reading at or after the end that ends a step; the end, if none does."""
-    found = fleet.devices[device]
-    for channel in classes.load()[found.class_id].registers:
-        if QUANTITY_INDEX[str(channel.quantity)] != quantity:
-            continue
-        for column in _columns(channel):
-            us = cold.first(cursor, found.class_id, found.id, column, to_us)
-            if us is not None:
-                return us
-    return to_us
+    cursor: Cursor[TupleRow], fleet: Fleet, pairs: set[tuple[int, int]], to_us: int
+) -> Iterator[tuple[int, int]]:
+    """Devices with the time of the first reading from the end on that ends a step, if any does."""
+    for class_id, members in sorted(marks.by_class(fleet, [d for d, _ in sorted(pairs)]).items()):
+        for channel in classes.load()[class_id].registers:
+            quantity = QUANTITY_INDEX[str(channel.quantity)]
+            todo = {fleet.devices[d].id: d for d in members if (d, quantity) in pairs}
+            for column in _columns(channel):
+                found = cold.first(cursor, class_id, list(todo), column, to_us) if todo else {}
+                yield from ((todo.pop(name), us) for name, us in found.items())
 
 
 def _columns(channel: Channel) -> list[str]:
@@ -90,14 +86,18 @@ def fetch(cursor: Cursor[TupleRow], fleet: Fleet, reach: Mapping[int, Reach]) ->
     """Fetch stored readings within each device's reach, one frame a class."""
     frames = []
     for class_id, members in sorted(marks.by_class(fleet, list(reach)).items()):
-        after = {d: reach[d].after_us for d in members}
-        last = max(reach[d].until_us for d in members)
-        until = None if last >= _FAR else last + 1
-        frame = readings.fetch(cursor, fleet, class_id, after, until)
-        limit = np.full(len(fleet), _FAR, dtype=np.int64)
-        limit[members] = [reach[d].until_us for d in members]
-        frames.append(frame.take(frame.time_us <= limit[frame.device]))
+        spans = {d: _span(cursor, fleet, d, reach[d]) for d in members}
+        frames.append(readings.months(cursor, fleet, class_id, spans))
     return [frame for frame in frames if len(frame)]
+
+
+def _span(cursor: Cursor[TupleRow], fleet: Fleet, device: int, reach: Reach) -> tuple[int, int]:
+    """Half-open span of a reach, no longer than what is stored where it has no end."""
+    since, until = reach.after_us + 1, reach.until_us + 1
+    if reach.after_us > FROM_START and reach.until_us < _FAR:
+        return since, until
+    first, last = readings.ends(cursor, fleet.devices[device]) or (since, since)
+    return max(since, first), min(until, last + 1)
 
 
 def load_serials(conn: Connection[TupleRow], devices: Sequence[str]) -> dict[str, str | None]:

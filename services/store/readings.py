@@ -22,7 +22,7 @@ from services.store.cold import Asked
 from services.store.stamps import FAR_US, stamp, us_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from psycopg import Cursor
     from psycopg.rows import TupleRow
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from services.store.binary_copy import Field
 
 _TEMP = "incoming_{class_id}"
+# what the server gathers before it sends: a second's readings of eight days are 100 MB
+_RUN_US = 8 * 86_400_000_000
 
 
 def channels(class_id: str) -> list[str]:
@@ -181,6 +183,55 @@ def fetch(
     stored = _select(cursor, class_id, query, arguments)
     until = FAR_US if until_us is None else until_us
     asked = [Asked(fleet.devices[d].id, d, us + 1, until) for d, us in after_us.items()]
+    return cold.with_archived(cursor, stored, asked)
+
+
+def months(
+    cursor: Cursor[TupleRow], fleet: Fleet, class_id: str, spans: Mapping[int, tuple[int, int]]
+) -> Frame:
+    """
+    Readings of a few devices over a long time, whether stored or archived.
+
+    Parameters
+    ----------
+    spans : mapping of int to (int, int)
+        Fleet index to the half-open span that is wanted. [us UTC]
+
+    Returns
+    -------
+    Frame
+        Sorted by device index and time.
+    """
+    runs = [
+        (d, begin, min(begin + _RUN_US, until))
+        for d, (since, until) in sorted(spans.items())
+        for begin in range(since, until, _RUN_US)
+    ]
+    device = np.array([d for d, _, _ in runs], dtype=np.int32)
+    absent = {name: _absent(c.kind) for name, c in classes.load()[class_id].channels.items()}
+    arrays = (
+        f"CASE WHEN count({n}) > 0 THEN array_agg(coalesce({n}, {null})) END"
+        for n, (_, null) in absent.items()
+    )
+    found = column_copy.fetch_runs(
+        cursor,
+        "SELECT d.number, r.* FROM unnest(%s::int[], %s::text[], %s::timestamptz[],"
+        " %s::timestamptz[]) AS d (number, id, since, until) CROSS JOIN LATERAL"
+        f" (SELECT array_agg(time) AS times, {', '.join(arrays)} FROM (SELECT * FROM"
+        f" reading_{class_id} WHERE device_id = d.id AND time >= d.since AND time < d.until"
+        " ORDER BY time) ordered) r WHERE r.times IS NOT NULL",
+        (
+            list(range(len(runs))),
+            fleet.ids(device),
+            [stamp(begin) for _, begin, _ in runs],
+            [stamp(end) for _, _, end in runs],
+        ),
+        {"time": "timestamptz"} | {name: kind for name, (kind, _) in absent.items()},
+    )
+    time_us = found.columns.pop("time")
+    nobody = np.zeros(len(time_us), dtype=np.int32)
+    stored = Frame(class_id, device[found.run], time_us, nobody, found.columns)
+    asked = [Asked(fleet.devices[d].id, d, *span) for d, span in spans.items()]
     return cold.with_archived(cursor, stored, asked)
 
 

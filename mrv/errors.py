@@ -5,6 +5,7 @@ TonneError
 `-- InputError
     `-- MrvError
         |-- CanonicalError         a value has no canonical bytes, or bytes are not canonical data
+        |   `-- PackFormatError    a pack is whole, and of another version's form
         |-- SignatureError         a key, proof or signed note is malformed or does not verify
         |-- LogError               a Merkle proof, checkpoint or receipt does not hold
         |-- EnrolmentError         a key is not enrolled, enrolled twice, or in the wrong role
@@ -26,6 +27,23 @@ class MrvError(InputError):
 
 class CanonicalError(MrvError):
     """A value has no canonical bytes, or bytes cannot be read as canonical data."""
+
+
+class PackFormatError(CanonicalError):
+    """
+    An evidence pack is of a form that another version writes.
+
+    Parameters
+    ----------
+    what : str
+        Which form, and of which version.
+    remedy : str
+        How it is verified nevertheless.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.remedy = remedy
 
 
 class SignatureError(MrvError):

@@ -54,6 +54,7 @@ DIAGRAM = "diagram.svg"
 DOCUMENTS = (PLAN, FACTORS, KEYS, DIGESTS, SEALS, DIAGRAM, GUIDE, MANIFEST)
 FINDINGS, SAMPLING = "findings.json", "sampling.json"
 FORMAT = 2
+README = "README.txt"  # only in packs of tonne 0.1.0
 INTERVALS, DEAD_LETTERS = "intervals", "dead_letters"
 # What no manifest can hold: itself, and what comes after it.
 UNLISTED = (MANIFEST, MANIFEST_RECEIPT, RECEIPT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mrv import canonical
-from mrv.errors import CanonicalError, EnrolmentError, LogError, SignatureError
+from mrv.errors import CanonicalError, EnrolmentError, LogError, PackFormatError, SignatureError
 from mrv.keyfile import read_keyring
 from mrv.keys import EnrolledKey, multikey_of
 from mrv.log.cosignature import cosignatures
@@ -20,9 +20,12 @@ from mrv.statement.opinion import REJECTING
 from mrv.statement.status import counts
 from mrv.verify.pack import (
     DOCUMENTS,
+    FORMAT,
+    GUIDE,
     INTERVALS,
     KEYS,
     MANIFEST,
+    README,
     STATEMENT,
     UNLISTED,
 )
@@ -40,6 +43,7 @@ def form(subject: Subject) -> str:
     for name, why in sorted(subject.pack.damaged.items()):
         raise CanonicalError(f"{name} cannot be read: {why}")
     if not subject.pack.bare:
+        _of_this_version(subject)
         missing = [name for name in DOCUMENTS if name not in subject.pack.files]
         if subject.pack.intervals is None:
             missing.append(f"{INTERVALS}.parquet")
@@ -52,6 +56,28 @@ def form(subject: Subject) -> str:
         raise CanonicalError(f"statement {title!r} has the id {subject.statement.get('id')!r}")
     _signed_in_order(subject)
     return f"{title}, {subject.state}"
+
+
+def _of_this_version(subject: Subject) -> None:
+    """Refuse a pack that is as another version writes it, and say which."""
+    pack, written = subject.pack, subject.claims.get("codeVersion")
+    if README in pack.hashes and not {MANIFEST, GUIDE} & pack.files.keys():
+        raise PackFormatError(
+            f"the pack is of the form of tonne 0.1.0 ({README}, no {MANIFEST}), closed by"
+            f" {written}: its digests are by UTC day and its account has fewer parts",
+            "verify it with tonne 0.1.0, or ask the operator to close the period again in the"
+            f" present form (`tonne statement supersede {subject.claims.get('statement')}`)",
+        )
+    if MANIFEST not in pack.files:
+        return
+    found = canonical.parse_object(pack.files[MANIFEST]).get("format")
+    if found != FORMAT and type(found) is int:
+        raise PackFormatError(
+            f"the pack has format {found}, written by {written}; this version reads {FORMAT}",
+            "get a newer tonne"
+            if found > FORMAT
+            else "verify it with the version that wrote it, or ask for it to be exported again",
+        )
 
 
 def _exactly_listed(subject: Subject) -> None:

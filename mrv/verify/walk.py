@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import InputError
+from mrv.errors import PackFormatError
 from mrv.verify import figures, files, people, raised, sealed
 from mrv.verify.pack import KEYS
 from mrv.verify.report import Report, StepResult
@@ -82,6 +83,8 @@ def _take(number: int, step: Step, subject: Subject) -> StepResult:
         return StepResult(number, step.name, "ok", step.run(subject))
     except NotApplicableError as why:
         return StepResult(number, step.name, "not applicable", str(why))
+    except PackFormatError as error:
+        return StepResult(number, step.name, "failed", str(error), error.remedy)
     except InputError as error:
         return StepResult(number, step.name, "failed", str(error), step.remedy)
     except _MALFORMED as error:

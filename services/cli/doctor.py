@@ -13,6 +13,7 @@ import psycopg
 
 from services.cli.doctor_archive import storage
 from services.cli.doctor_kafka import topics
+from services.cli.doctor_seals import seals
 from services.cli.errors import Exit
 from services.cli.finding import Finding
 from services.cli.reach import greet_broker, greet_kafka
@@ -130,9 +131,12 @@ def _database(url: str | None) -> Iterator[Finding]:
         with psycopg.connect(url, connect_timeout=5) as connection:
             yield _version(connection)
             yield _timescaledb(connection)
-            yield _schema(connection)
+            schema = _schema(connection)
+            yield schema
             yield _clocks(connection)
             yield from storage(connection)
+            if schema.state == "ok":
+                yield seals(connection)
     except psycopg.Error as error:
         fix = "check TONNE_DATABASE_URL, or run `tonne local up`"
         yield Finding("database", "wrong", str(error).strip(), fix)

@@ -12,7 +12,7 @@ from services.flow import Plan
 from services.issuer import records
 from services.issuer.changes import compare, sealed_leaves
 from services.issuer.close import snapshot
-from services.issuer.days import PROMISED_US, Job, ended, parts_of
+from services.issuer.days import Job, ended, overdue, parts_of
 from services.issuer.seal import noted_days, underived
 from services.issuer.standing import standing
 from services.store import log, registry, seals
@@ -128,8 +128,7 @@ def lateness(walk: Walk) -> str:
     known = seals.latest(walk.conn)
     walk.breaks += [
         f"{job} ended more than 36 hours ago and is not sealed"
-        for job in walk.ended
-        if job.to_us <= walk.now_us - PROMISED_US and (job.project, job.day) not in known
+        for job in overdue(walk.ended, known, walk.now_us)
     ]
     return "36 hours after a day's end"
 

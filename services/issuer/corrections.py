@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from ingest.errors import InputError
 from mrv import canonical
 from mrv.digest import DayLeaf
+from mrv.statement.device_days import readings_digest
 from mrv.statement.plan import read_plan
 from mrv.verify.sealed import readings_root
-from services.issuer.close import close_period
+from services.issuer.close import close_period, snapshot
+from services.issuer.collect import evidence_of
 from services.store import log, statements
 
 if TYPE_CHECKING:
@@ -84,7 +86,14 @@ def _changed(conn: Connection[TupleRow]) -> Iterator[Stored]:
 
 def _other_readings(conn: Connection[TupleRow], stored: Stored, indices: list[int]) -> bool:
     detail = statements.detail(conn, stored.id)
-    project = read_plan(detail["plan"]).project
+    plan = read_plan(detail["plan"])
     leaves = [DayLeaf.from_json(leaf) for leaf in detail["leaves"]["readings"]]
-    bodies = (canonical.parse_object(log.at(conn, index)[0].body) for index in indices)
-    return any(readings_root(project, leaves, body) != body["readings"]["root"] for body in bodies)
+    bodies = [canonical.parse_object(log.at(conn, index)[0].body) for index in indices]
+    if all(readings_root(plan.project, leaves, b) == b["readings"]["root"] for b in bodies):
+        return False
+    subject = canonical.parse_object(stored.body)["credentialSubject"]
+    with snapshot(conn):
+        frames = evidence_of(conn, plan.fleet(), subject, whole=True)
+    # leaves that tonne 0.1.0 made are of UTC's days, and no seal is: they are made again
+    again = readings_digest(plan.fleet(), frames, "UTC").root
+    return bool(again != subject["digests"]["readings"])

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 from ingest import classes
 from ingest.errors import InputError
 from mrv import canonical
+from mrv.keyfile import write_keyring
+from mrv.keys import EnrolledKey
 from mrv.log.entries import EVIDENCE
 from mrv.verify import Pack, Table
 from mrv.verify.pack import (
@@ -25,7 +27,9 @@ from mrv.verify.pack import (
     DOCUMENTS,
     FINDINGS,
     INTERVALS,
+    KEYS,
     MANIFEST_RECEIPT,
+    README,
     RECEIPT,
     SAMPLING,
     STATEMENT,
@@ -38,7 +42,7 @@ from services.issuer.evidence import READINGS
 from services.issuer.evidence import files as case_files
 from services.issuer.life import Documents, documents
 from services.issuer.reuse import fitting
-from services.store import evidence, log, statements
+from services.store import enrolled, evidence, log, statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +116,21 @@ def _documents(
     logged = log.receipt(conn, statement, EVIDENCE)
     if logged is not None:
         found[MANIFEST_RECEIPT] = logged.encode()
-    return found
+    return found if logged is not None else found | _as_first_released(conn, have)
+
+
+def _as_first_released(conn: Connection[TupleRow], have: Documents) -> dict[str, bytes]:
+    """What tonne 0.1.0 added to a pack: it issued this statement, without a manifest in the log."""
+    subject = have.statement["credentialSubject"]
+    text = (
+        f"Evidence of statement {subject['statement']}, closed by {subject['codeVersion']}.\n"
+        "Its digests are by UTC day: verify it with tonne 0.1.0 (`tonne verify PACK`).\n"
+        "A statement that supersedes it has a pack that later versions verify.\n"
+    )
+    logs = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
+    # that version's keys had no times of validity, and it takes none
+    keys = [EnrolledKey(key.name, key.role, key.multikey) for key in (*have.signers, *logs[:1])]
+    return {KEYS: write_keyring(keys), README: text.encode()}
 
 
 def read_pack(path: Path) -> Pack:

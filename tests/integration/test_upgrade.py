@@ -8,8 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from mrv.verify import verify
 from services.issuer import life
 from services.issuer.audit import audit
+from services.issuer.pack import export, read_pack
 from services.store.migrate import load, migrate
 from services.store.pool import connect
 from tests.services.archive import shelved
@@ -75,9 +77,54 @@ def test_a_released_database_comes_to_this_version(release, empty_database_url, 
     (tmp_path / "keys/tonne-log.json").chmod(0o600)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         who = {"log": life.log_signer(conn, tmp_path, "tonne-log")}
-    logged.seal_now(url, who)
+    assert logged.seal_now(url, who).corrections == []
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = audit(conn, logged.NOW, (head,))
         assert found.first_break is None, found.to_json()
     shelved.archive(url, tmp_path / "archive")
     assert shelved.underived(url) == []
+
+
+@pytest.fixture
+def upgraded(release, empty_database_url, tmp_path):
+    """URL of a released database that came to this version, its log's signer and its statement."""
+    url = empty_database_url
+    _as_released(url, release)
+    migrate(url)
+    shutil.copytree(release / "keys", tmp_path / "keys")
+    (tmp_path / "keys/tonne-log.json").chmod(0o600)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        (name,) = conn.execute("SELECT id FROM statement").fetchone()
+        return url, {"log": life.log_signer(conn, tmp_path, "tonne-log")}, name
+
+
+def test_only_changed_readings_draft_a_correction(upgraded):
+    """Every statement of a release would be called wrong on the day of the update."""
+    url, who, name = upgraded
+    assert logged.seal_now(url, who).corrections == []
+    assert logged.seal_now(url, who, recheck=True).corrections == []
+    late = plant.us("2026-03-02T10:07:00+07:00")
+    plant.send(url, "inv-1", [late], active_power_w=[100.0])
+    (told,) = logged.seal_now(url, who).corrections
+    assert told.startswith(f"readings of {name} changed: {name[:-1]}2 is the draft")
+    assert logged.seal_now(url, who, recheck=True).corrections == []
+
+
+def test_a_pack_of_a_release_is_refused_by_its_version(upgraded, tmp_path):
+    """An auditor would take a pack of an old form for a forged one, or look for who cut it."""
+    url, _, name = upgraded
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        folder = export(conn, name, tmp_path / "pack")
+    report = verify(read_pack(folder))
+    failure = report.failure
+    assert failure is not None
+    assert failure.number == 1
+    assert "of the form of tonne 0.1.0" in failure.detail
+    assert f"tonne statement supersede {name}" in failure.remedy
+    # as that version wrote it, and checked it
+    there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    assert there == {
+        "README.txt", "digests.json", "factors.json", "intervals.parquet", "keys.json",
+        "plan.json", "readings/pv_inverter.parquet", "receipt.txt", "statement.json",
+        "verification.json",
+    }  # fmt: skip

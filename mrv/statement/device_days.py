@@ -18,16 +18,26 @@ from ingest.model import NULL
 from mrv.calendar import days
 from mrv.digest import DayKey, cut_leaf, day_leaf, digest_leaves
 from mrv.rows import Rows, column_bytes
-from mrv.statement.evidence import FIELDS, TABLE
+from mrv.statement.evidence import FIELDS, TABLE, blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
     from numpy.typing import NDArray
 
     from ingest.model import Fleet, Frame, Int32, Int64, IntervalRows
     from mrv.digest import DayLeaf, Digest
+
+
+def readings_digest(fleet: Fleet, frames: Iterable[Frame], timezone: str) -> Digest:
+    """Digest of readings by device and local day; all channels of each row."""
+    return digest_leaves(
+        leaf
+        for frame in frames
+        for block in blocks(frame)
+        for leaf in reading_leaves(fleet, block, timezone)
+    )
 
 
 def intervals_digest(fleet: Fleet, rows: IntervalRows, timezone: str) -> Digest:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from urllib.parse import parse_qsl, urlsplit
 
 import kubernetes_validate
 import pytest
 
 from services.vault.place import Place
-from tests.deploy.files import DEPLOY, PINNED, VERSION, accept, read, unknown_settings
+from tests.deploy.files import DEPLOY, PINNED, ROOT, VERSION, accept, read, unknown_settings
 
 FOLDER = DEPLOY / "kubernetes"
 FOLDERS = sorted(path.parent for path in FOLDER.glob("*/kustomization.yaml"))
@@ -18,11 +19,14 @@ OBJECTS = [
     if path.name != "kustomization.yaml"
     for document in read(path)
 ]
-PODS = [p for p in OBJECTS if {"template", "jobTemplate"} & p.values[0].get("spec", {}).keys()]
+PODS = [
+    p for p in OBJECTS if {"template", "jobTemplate"} & p.values[0].get("spec", {}).keys()
+    and p.values[0]["metadata"]["name"] != "mosquitto"
+]  # fmt: skip
 LASTING = [p for p in PODS if p.values[0]["kind"] not in {"Job", "CronJob"}]
 MOVING = [p for p in LASTING if p.values[0]["metadata"]["name"] != "tonne-api"]
 SECRETS = {
-    "tonne-owner": {"database_url"}, "tonne-pipeline": {"database_url", "mqtt_url"},
+    "tonne-owner": {"database_url"}, "tonne-pipeline": {"database_url"},
     "tonne-service": {"database_url"}, "tonne-archivist": {"database_url"},
     "tonne-bucket": {"credentials"},
 }  # fmt: skip
@@ -31,6 +35,7 @@ CLAIMS = {
     for p in OBJECTS
     if p.values[0]["kind"] == "PersistentVolumeClaim"
 }
+MQTT = "/run/secrets/mqtt"
 objects = pytest.mark.parametrize("manifest", OBJECTS)
 pods = pytest.mark.parametrize("manifest", PODS)
 
@@ -112,12 +117,77 @@ def test_secrets_are_files_that_are_told_of(manifest):
         # what is neither made by hand nor gone with its pod is asked for here
         if "persistentVolumeClaim" in volume:
             assert volume["persistentVolumeClaim"]["claimName"] in CLAIMS
-    for name in [name for name, volume in volumes.items() if "secret" in volume]:
+    made = [n for n, volume in volumes.items() if "secret" in volume and mounts[n] != MQTT]
+    for name in made:
         secret = volumes[name]["secret"]
         files |= {f"{mounts[name]}/{item['path']}" for item in secret["items"]}
         assert {item["key"] for item in secret["items"]} <= SECRETS[secret["secretName"]]
     told = {e["value"] for e in container(manifest).get("env", []) if e["name"].endswith("_FILE")}
-    assert told == files
+    assert {name for name in told if not name.startswith(MQTT)} == files
+
+
+@pytest.mark.parametrize(("file", "name"), [("kafka/bridge", "$(POD_NAME)"), ("site/run", "tonne")])
+def test_each_process_shows_an_identity_of_its_own(file, name):
+    """The broker takes the client id from it: two of one name throw each other out for ever."""
+    manifest = next(d for d in read(FOLDER / f"{file}.yaml") if "template" in d.get("spec", {}))
+    environment = [(e["name"], e.get("value")) for e in container(manifest)["env"]]
+    names = [key for key, _ in environment]
+    told = dict(environment)
+    assert told["TONNE_MQTT_CA_FILE"] == f"{MQTT}/ca.crt"
+    assert told["TONNE_MQTT_CERT_FILE"] == f"{MQTT}/{name}.crt"
+    assert told["TONNE_MQTT_KEY_FILE"] == f"{MQTT}/{name}.key"
+    if name != "tonne":  # Kubernetes puts in only what stands before
+        assert names.index("POD_NAME") < names.index("TONNE_MQTT_CERT_FILE")
+        assert manifest["metadata"]["name"] == "tonne-bridge"  # tonne-bridge-0 is a service's name
+    volumes = {v["name"]: v for v in manifest["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["mqtt"]["secret"]["secretName"] == "tonne-mqtt"
+
+
+def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else():
+    """A file kept by hand would fall behind what the registry says, or check no SUBSCRIBE."""
+    by_kind = {document["kind"]: document for document in read(FOLDER / "broker/mosquitto.yaml")}
+    spec = by_kind["StatefulSet"]["spec"]["template"]["spec"]
+    (broker,), (first,) = spec["containers"], spec["initContainers"]
+    (place,) = [mount["mountPath"] for mount in broker["volumeMounts"]]
+    assert broker["workingDir"] == place
+    assert broker["command"][-2:] == ["-c", "mosquitto.conf"]
+    assert {m["name"] for m in first["volumeMounts"]} == {"made", "data"}
+    assert [v["secret"]["secretName"] for v in spec["volumes"]] == ["tonne-broker"]
+    page = (ROOT / "docs/kafka.md").read_text()
+    (made,) = [line for line in page.splitlines() if line.startswith("tonne broker config")]
+    assert f"--for {place} " in made
+    assert all(PINNED.match(one["image"]) for one in (broker, first))
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    for one in (broker, first):
+        assert one["securityContext"]["readOnlyRootFilesystem"] is True
+    ports = [p["containerPort"] for p in broker["ports"]]
+    ports += [p["port"] for p in by_kind["Service"]["spec"]["ports"]]
+    ports += [
+        p["port"] for rule in by_kind["NetworkPolicy"]["spec"]["ingress"] for p in rule["ports"]
+    ]
+    assert set(ports) == {8883}
+    out = read(FOLDER / "base/network.yaml")[0]["spec"]["egress"]
+    assert 1883 not in {port["port"] for rule in out for port in rule["ports"]}
+
+
+def test_a_restart_keeps_what_the_broker_was_told(tmp_path):
+    """A device that was revoked since the first start would be let in again."""
+    by_kind = {document["kind"]: document for document in read(FOLDER / "broker/mosquitto.yaml")}
+    (first,) = by_kind["StatefulSet"]["spec"]["template"]["spec"]["initContainers"]
+    made, data = tmp_path / "made", tmp_path / "data"
+    made.mkdir()
+    data.mkdir()
+    (script,) = first["args"]
+    script = script.replace("/made", str(made)).replace("/var/lib/mosquitto", str(data))
+    for words in ("old", "new"):
+        for name in ("dynamic-security.json", "ca.crl", "mosquitto.conf"):
+            (made / name).write_text(words)
+        subprocess.run([*first["command"], script], check=True)
+        found = {path.name: path.read_text() for path in data.iterdir()}
+        assert found == {
+            "dynamic-security.json": "old", "ca.crl": words, "mosquitto.conf": words,
+        }  # fmt: skip
+    assert {path.stat().st_mode & 0o077 for path in data.iterdir()} == {0}
 
 
 @pods

@@ -181,7 +181,10 @@ def listening_ports(pid):
     """Ports on which a process listens."""
     inodes = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
-        target = str(link.readlink())
+        try:
+            target = str(link.readlink())
+        except FileNotFoundError:  # closed meanwhile
+            continue
         if target.startswith("socket:"):
             inodes.add(target[8:-1])
     table = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]

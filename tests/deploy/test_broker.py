@@ -1,0 +1,197 @@
+"""The broker of the compose files, started by their own commands."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+import yaml
+
+from ingest.mqtt.tls import Tls
+from services.identity.mosquitto import PLUGIN
+from services.local.account import own_folder, service_account
+from services.local.packages import MOSQUITTO, require
+from tests.deploy.files import DEPLOY, read
+from tests.running import free_port
+from tests.security.brokers import listening_ports, speaks_plain
+from tests.security.probe import Probe
+
+FILES = {
+    name: read(DEPLOY / name)[0]["services"] for name in ("compose.yaml", "compose.kafka.yaml")
+}
+SERVICES = {"compose.yaml": ["tonne"], "compose.kafka.yaml": ["tonne-bridge-0", "tonne-bridge-1"]}
+ROW = {
+    "site": "s",
+    "class": "pv_inverter",
+    "profile": "generic",
+    "installed": "2025-01-01T00:00:00Z",
+}
+SITE = {"id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6, "timezone": "UTC"}
+file = pytest.mark.parametrize("file", FILES)
+
+
+def _option(command, name):
+    return command[command.index(name) + 1]
+
+
+def _volumes(service):
+    """Mounted names by the place where they are."""
+    pairs = (volume.split(":")[:2] for volume in service.get("volumes", []))
+    return {place: name for name, place in pairs}
+
+
+@file
+def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else(file):
+    """A file kept by hand would fall behind what the registry says, or check no SUBSCRIBE."""
+    made, broker = FILES[file]["broker"], FILES[file]["mosquitto"]
+    into = _option(made["command"], "--into")
+    assert broker["working_dir"] == into
+    assert _volumes(broker) == {into: _volumes(made)[into]}
+    assert broker["command"][-2:] == ["-c", "mosquitto.conf"]
+    assert broker["user"] == made["user"]  # what is secret is its owner's alone
+    assert broker["depends_on"] == {"broker": {"condition": "service_completed_successfully"}}
+    assert "secrets" not in broker
+    assert broker["ulimits"]["nofile"] > 20_000
+    for path in DEPLOY.rglob("*"):
+        if path.suffix in {".conf", ".yaml"} and path.is_file():
+            assert "acl_file" not in path.read_text(), path
+
+
+@file
+def test_each_process_shows_an_identity_of_its_own(file):
+    """The broker takes the client id from it: two of one name throw each other out for ever."""
+    made = FILES[file]["broker"]
+    handed = _option(made["command"], "--services-into")
+    shown = []
+    for name, service in FILES[file].items():
+        told = service.get("environment", {})
+        if "TONNE_MQTT_URL" not in told:
+            continue
+        assert told["TONNE_MQTT_URL"] == "mqtts://mosquitto:8883"
+        assert _option(made["command"], "--host") == "mosquitto"
+        folder = told["TONNE_MQTT_CERT_FILE"].removesuffix("/client.crt")
+        assert told["TONNE_MQTT_CA_FILE"] == f"{folder}/ca.crt"
+        assert told["TONNE_MQTT_KEY_FILE"] == f"{folder}/client.key"
+        if name != "cli":
+            place, own = folder.rsplit("/", 1)
+            assert place == handed
+            assert _volumes(service)[handed] == _volumes(made)[handed]
+            shown.append(own)
+    assert sorted(shown) == SERVICES[file]
+
+
+@contextmanager
+def _serving(folder, service):
+    """Run mosquitto as a compose file says, in its folder."""
+    program, *words = service["command"]
+    assert program == str(MOSQUITTO)
+    account = service_account("mosquitto")
+    own_folder(folder, account)
+    with (folder.parent / "mosquitto.out").open("wb") as out:
+        process = subprocess.Popen(
+            [program, *words], cwd=folder, stdout=out, stderr=out,
+            user=account and account.uid, group=account and account.gid,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _await(port, log):
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail(log.read_text())
+
+
+@pytest.mark.integration
+@file
+def test_it_starts_and_no_device_speaks_or_listens_as_another(file, database_url, tmp_path):
+    """The deployment would be less safe than what was tested."""
+    require()
+    port = free_port()
+    home, into, handed = (tmp_path / name for name in ("home", "broker", "services"))
+    services = FILES[file]
+    words = services["broker"]["command"]
+    for there, here in {
+        "0.0.0.0:8883": f"127.0.0.1:{port}",
+        "mosquitto": "localhost", "${MQTT_HOST:-localhost}": "127.0.0.1",
+        _option(words, "--plugin"): PLUGIN.format(arch=os.uname().machine),
+        _option(words, "--into"): str(into), _option(words, "--services-into"): str(handed),
+    }.items():  # fmt: skip
+        kept = words[:3]  # the word mosquitto is a command there, and a host after it
+        words = [*kept, *(here if word == there else word for word in words[3:])]
+    environment = os.environ | {"TONNE_HOME": str(home), "TONNE_DATABASE_URL": database_url}
+
+    def tonne(*given):
+        done = subprocess.run(
+            [sys.executable, "-m", "services.cli", *given],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{shlex.join(given)}: {done.stdout}{done.stderr}"
+
+    devices = [{"id": name, **ROW} for name in ("inv-1", "inv-2")]
+    (tmp_path / "sites.yaml").write_text(yaml.safe_dump({"sites": [SITE], "devices": devices}))
+    tonne("registry", "import", str(tmp_path / "sites.yaml"))
+    tonne(*words)  # at the first start nobody is enrolled
+    with _serving(into, services["mosquitto"]):
+        _await(port, tmp_path / "mosquitto.out")
+        # a device that is enrolled later is let in at once, as by the service `cli`
+        own = home / "identity/services/tonne"
+        environment |= {
+            "TONNE_MQTT_URL": f"mqtts://127.0.0.1:{port}",
+            "TONNE_MQTT_CA_FILE": str(own / "ca.crt"),
+            "TONNE_MQTT_CERT_FILE": str(own / "client.crt"),
+            "TONNE_MQTT_KEY_FILE": str(own / "client.key"),
+        }
+        tonne("registry", "issue-credentials", "inv-1")
+        _look(port, home, handed / SERVICES[file][0], ["inv-1"])
+    tonne("registry", "issue-credentials", "inv-2", "--no-apply")
+    tonne(*words)  # the next start knows them all
+    with _serving(into, services["mosquitto"]) as process:
+        _await(port, tmp_path / "mosquitto.out")
+        assert listening_ports(process.pid) == {port}
+        assert not speaks_plain(port)
+        _look(port, home, handed / SERVICES[file][0], ["inv-1", "inv-2"])
+
+
+def _look(port, home, service, names):
+    """Every device is heard in its own name and refused in another's; Sparkplug too."""
+    pipeline = Probe(port, Tls.of(service).context(), service.name)
+    assert pipeline.open()
+    assert pipeline.subscribe("$share/tonne/tonne/v1/+/telemetry")
+    assert pipeline.subscribe("spBv1.0/+/NDATA/+")
+    for name in names:
+        tls = Tls.of(home / "identity/devices" / name).context()
+        other = "inv-2" if name == "inv-1" else "inv-1"
+        for topic, allowed in (
+            (f"tonne/v1/{name}/telemetry", True), (f"tonne/v1/{other}/telemetry", False),
+            (f"spBv1.0/g/NDATA/{name}", True), (f"spBv1.0/g/NDATA/{other}", False),
+        ):  # fmt: skip
+            device = Probe(port, tls, name)
+            assert device.open()
+            assert device.publish(topic, name.encode()) == allowed, topic
+            device.close()
+        for topic in (f"tonne/v1/{other}/receipt", "tonne/v1/+/telemetry", "$share/g/#"):
+            device = Probe(port, tls, name)
+            assert device.open()
+            assert not device.subscribe(topic), topic
+            device.close()
+    true = {
+        topic.format(name)
+        for name in names
+        for topic in ("tonne/v1/{}/telemetry", "spBv1.0/g/NDATA/{}")
+    }
+    assert {topic for topic, _ in pipeline.wait_for(len(true))} == true
+    pipeline.close()

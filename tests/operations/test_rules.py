@@ -6,11 +6,9 @@ import re
 import subprocess
 from pathlib import Path
 
-import click
 import pytest
 import yaml
 
-from services.cli.main import main
 from services.local import packages
 from tests.operations.rules import ROOT, RULES, alerts, every
 
@@ -96,18 +94,6 @@ def test_an_alert_says_what_how_bad_and_what_to_do(rule):
     assert ROOT / page == RUNBOOKS
     assert f"\n### {rule['alert']}\n" in RUNBOOKS.read_text()
     assert anchor == rule["alert"].lower()
-
-
-def test_runbooks_name_commands_that_exist():
-    """A runbook that is read at night with a command that is refused costs the night."""
-    named = re.findall(r"`tonne ([a-z-]+(?: [a-z-]+)?)", RUNBOOKS.read_text())
-    assert len(named) > 15
-    for words in named:
-        name, *rest = words.split()
-        command = main.get_command(click.Context(main), name)
-        assert command is not None, words
-        if isinstance(command, click.Group) and rest:
-            assert rest[0] in command.list_commands(click.Context(command)), words
 
 
 def test_recording_rules_are_named_by_level_metric_and_operation():

@@ -1,0 +1,93 @@
+"""What README and docs name: links, make's targets, commands with their options, settings."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from services.cli.main import main
+from tests.deploy.files import KNOWN
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    path.relative_to(ROOT)
+    for path in sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("mrv/*.md")])
+]
+pages = pytest.mark.parametrize("page", PAGES, ids=str)
+
+
+def _text(page: Path) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def _anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
+@pages
+def test_links_lead_somewhere(page: Path) -> None:
+    """Whoever looks for help at night ends at a page that was moved."""
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", _text(page)):
+        if re.match(r"(https?|mailto):", target):
+            continue
+        found = ROOT / page.parent / target if target else ROOT / page
+        assert found.exists(), f"{page}: {target}"
+        if anchor and found.suffix == ".md":
+            assert anchor in _anchors(found.read_text(encoding="utf-8")), f"{target}#{anchor}"
+
+
+@pages
+def test_commands_are_taken(page: Path) -> None:
+    """An operator types what a page says and is told that there is no such option."""
+    for line in _commands(_text(page)):
+        _accepted(line)
+
+
+def _commands(text: str) -> list[str]:
+    fences = re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL)
+    blocks = [block for language, block in fences if language in {"", "sh", "bash", "console"}]
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    found = [span.removeprefix("tonne ") for span in spans if span.startswith("tonne ")]
+    for block in blocks:
+        joined = block.replace("\\\n", " ")
+        found += re.findall(r"^\s*(?:\$ )?(?:\.venv/bin/)?tonne (.+)$", joined, re.MULTILINE)
+    return [re.split(r"\s+#|\s[|>&]", line)[0] for line in found]
+
+
+def _accepted(line: str) -> None:
+    """Walk down the groups, then look for each option; `a|b` stands for either."""
+    words, command, context = shlex.split(line), main, click.Context(main)
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name, *words = words
+        for one in name.split("|"):
+            found = command.get_command(context, one)
+            assert found is not None, f"tonne {line}: no command {one}"
+        command = found
+    known = {"--help"}.union(*(p.opts + p.secondary_opts for p in command.params))
+    for word in re.findall(r"--[a-z-]+[a-z]", " ".join(words)):
+        assert word in known, f"tonne {line}: no option {word}"
+
+
+@pages
+def test_targets_and_settings_exist(page: Path) -> None:
+    """A setting that no process knows stops every process at its start."""
+    text = _text(page)
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets
+    named = set(re.findall(r"\bTONNE_[A-Z][A-Z_]*[A-Z]\b(?!_?\*)", text))
+    assert named <= KNOWN
+
+
+def test_something_is_looked_at() -> None:
+    """Patterns that no longer match would pass every page."""
+    lines = [line for page in PAGES for line in _commands(_text(page))]
+    assert len(lines) > 150
+    with pytest.raises(AssertionError, match="no option --acept"):
+        _accepted("log seal --acept x")
+    with pytest.raises(AssertionError, match="no command sael"):
+        _accepted("log seal|sael")

@@ -19,7 +19,8 @@ _USUAL = f"""
 SELECT q.device_id, q.day, q.time, q.energy_kwh, (
     SELECT avg(b.value) * 0.001 FROM day_quantity b
     WHERE b.device_id = q.device_id AND b.quantity = 'energy_import'
-      AND b.day IN (SELECT q.day - 7 * k FROM generate_series(1, 8) AS k) AND b.measured_us > 0.95 * 86400e6
+      AND b.day BETWEEN q.day - 56 AND q.day - 7 AND (q.day - b.day) % 7 = 0
+      AND b.timezone = q.timezone AND b.measured_us > 0.95 * 86400e6
 ) AS usual_kwh
 FROM v_day_energy_kwh q
 WHERE q.quantity = 'energy_import' AND $__timeFilter(q.time)

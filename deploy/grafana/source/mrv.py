@@ -44,10 +44,13 @@ SELECT extract(epoch FROM now() - max(appended)) AS age_s FROM log_entry
             ]),
             ("Coverage", [
                 series("Measured share by day", f"""
+WITH member AS MATERIALIZED (
+    SELECT device_id, project_id, lower(during) AS since, upper(during) AS until FROM project_device WHERE {_MINE}
+)
 SELECT q.time, m.project_id AS metric,
        avg(least(1, q.measured_us / (1e6 * extract(epoch FROM least(now(), (q.day + 1)::timestamp AT TIME ZONE q.timezone) - q.time)))) AS share
-FROM v_day_quantity q JOIN project_device m ON m.device_id = q.device_id AND lower(m.during) <= q.time AND q.time < upper(m.during)
-WHERE $__timeFilter(q.time) AND m.{_MINE} GROUP BY 1, 2 ORDER BY 1
+FROM v_day_quantity q JOIN member m ON m.device_id = q.device_id AND m.since <= q.time AND q.time < m.until
+WHERE $__timeFilter(q.time) GROUP BY 1, 2 ORDER BY 1
 """, "percentunit", "Share of each local day for which the projects' meters have measured quarter hours, devices that"
                        " sent nothing all day left out; today as far as it has come.", steps=_COVERED, broken_ms=50 * 3_600_000, fill=0),
                 bars("Avoided by day", f"""

@@ -58,11 +58,7 @@ YEAR = Size(365, 15, 80, 30, 30, 40, 8, 6, 4, 2)  # 200 devices
 
 def fill(url: str, folder: Path, size: Size = Size()) -> datetime:
     """Fill a migrated database; returns the end of the data, the last whole quarter hour."""
-    file = folder / "fleet.yaml"
-    file.write_text(yaml.safe_dump(registry(size), sort_keys=False, allow_unicode=True))
-    with connect(url) as conn:
-        planned = import_registry(conn, read_files([file]), author="test")
-        assert not planned.refused, [r.messages for r in planned.results]
+    register(url, folder, size)
     now = datetime.now(UTC)
     end = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
     with psycopg.connect(url, autocommit=True) as conn:
@@ -78,6 +74,15 @@ def fill(url: str, folder: Path, size: Size = Size()) -> datetime:
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         refresh_days(conn)
     return end
+
+
+def register(url: str, folder: Path, size: Size) -> None:
+    """Import the fleet, its sites and projects, by the command's own way."""
+    file = folder / "fleet.yaml"
+    file.write_text(yaml.safe_dump(registry(size), sort_keys=False, allow_unicode=True))
+    with connect(url) as conn:
+        planned = import_registry(conn, read_files([file]), author="test")
+        assert not planned.refused, [r.messages for r in planned.results]
 
 
 def registry(size: Size) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import psycopg
 import pytest
@@ -14,10 +14,11 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.__main__ import FOLDER, files
+from services.store.gauges import refresh_days
 from services.store.pool import connect
 from tests.fix_timescale import _fresh
 from tests.grafana import city
-from tests.grafana.fill import TURNED, Size
+from tests.grafana.fill import TURNED, Size, register
 from tests.grafana.macros import boards, expand, panels, targets
 
 BOARDS = boards()
@@ -29,6 +30,15 @@ SOURCES = {
 }
 # nothing stands there as long as nothing is wrong in the made-up city
 MAY_BE_EMPTY: set[str] = set()
+# what the registry alone says: targets, places, certificates, and how many are silent
+REGISTERED = {
+    "tonne-air: Stations not heard", "tonne-fleet: Gateways", "tonne-fleet: Gateways dark",
+    "tonne-fleet: Late", "tonne-fleet: Offline", "tonne-fleet: Online",
+    "tonne-mrv: Calibrations due", "tonne-mrv: Calibrations to see to",
+    "tonne-overview: Devices not heard",
+    "tonne-overview: Programme by action", "tonne-overview: Sites",
+    "tonne-overview: What is wrong now", "tonne-pv: Not heard",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -175,8 +185,32 @@ def test_an_empty_city_shows_no_data(board, database_url):
                 if "rawSql" not in target:
                     continue
                 _, rows = city.ask(conn, board, target["rawSql"], datetime.now(UTC))
-                measured = [v for row in rows for v in row if v is not None]
-                assert panel["type"] != "stat" or not measured, panel["title"]
+                assert _figures(rows) == [], panel["title"]
+
+
+@pytest.mark.integration
+def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(database_url, tmp_path):
+    """A meter that never spoke would read 0 kWh, a day without stations would be a clean one."""
+    register(database_url, tmp_path, Size())
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        refresh_days(conn)
+    found = {}
+    with connect(database_url, role="tonne_grafana", autocommit=True) as conn:
+        for board in BOARDS:
+            for panel in panels(board):
+                for target in panel["targets"]:
+                    if "rawSql" in target:
+                        _, rows = city.ask(conn, board, target["rawSql"], datetime.now(UTC))
+                        found[f"{board['uid']}: {panel['title']}"] = _figures(rows)
+    assert {where for where, figures in found.items() if figures} == REGISTERED
+    assert {where for where, figures in found.items() if 0 in figures} == {
+        "tonne-fleet: Online", "tonne-fleet: Late",
+    }  # fmt: skip
+
+
+def _figures(rows):
+    """What is neither missing nor a name or a time."""
+    return [v for row in rows for v in row if v is not None and not isinstance(v, (str, date))]
 
 
 @pytest.mark.integration

@@ -80,7 +80,7 @@ SELECT day::text AS day, max(kw) AS peak_kw FROM (
 ) q GROUP BY day ORDER BY day
 """, "kwatt", "The demand that a capacity tariff bills."),
                 table("Utilisation and faults", f"""
-SELECT h.device_id, h.site, h.state, u.energy_kwh, u.utilisation, u.busy, h.flags_last_day AS flags, h.last_reading
+SELECT h.device_id, h.site, h.state, u.energy_kwh, u.utilisation, u.busy, CASE WHEN h.last_reading > now() - INTERVAL '1 day' THEN h.flags_last_day END AS flags, h.last_reading
 FROM v_device_health h
 LEFT JOIN (
     SELECT i.device_id, sum(i.value) * 0.001 AS energy_kwh,

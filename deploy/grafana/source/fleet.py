@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 
 
-def _count(state: str) -> str:
+# of a device that was not heard nobody knows whether anything would have been flagged
+_FLAGS = "CASE WHEN last_reading > now() - INTERVAL '1 day' THEN flags_last_day END"
+
+
+def _count(state: str, of: str = "*") -> str:
     return f"""
-SELECT count(*) FILTER (WHERE {state}) AS devices FROM v_device_health WHERE {_HERE} HAVING count(*) > 0
+SELECT count(*) FILTER (WHERE {state}) AS devices FROM v_device_health WHERE {_HERE} HAVING count({of}) > 0
 """
 
 
@@ -31,9 +35,9 @@ def dashboard() -> model.Dashboard:
                 stat("Gateways dark", f"""
 SELECT count(*) FILTER (WHERE state = 'dark') AS gateways FROM v_gateway_health WHERE {_HERE} HAVING count(*) > 0
 """, "short", "Gateways behind which everything is silent: one cause for many devices.", steps=((None, GREEN), (1, RED))),
-                stat("Clocks off", _count("clock <> 'good'"), "short", "Devices whose clock is ahead, behind or drifting (docs/quality.md).", steps=((None, GREEN), (1, ORANGE))),
+                stat("Clocks off", _count("clock <> 'good'", "clock"), "short", "Devices whose clock is ahead, behind or drifting (docs/quality.md).", steps=((None, GREEN), (1, ORANGE))),
                 stat("Flags in a day", f"""
-SELECT sum(flags_last_day) AS flags FROM v_device_health WHERE {_HERE}
+SELECT sum({_FLAGS}) AS flags FROM v_device_health WHERE {_HERE}
 """, "short", "Readings of the last 24 hours that a quality test marked.", steps=((None, GREEN), (100, YELLOW))),
             ]),
             ("Silent", [
@@ -80,7 +84,7 @@ GROUP BY 1, 2, 3 ORDER BY letters DESC LIMIT 50
             ]),
             ("All", [
                 table("Devices", f"""
-SELECT device_id, site, class, gateway, state, last_reading, silent_s, clock, flags_last_day FROM v_device_health
+SELECT device_id, site, class, gateway, state, last_reading, silent_s, clock, {_FLAGS} AS flags_last_day FROM v_device_health
 WHERE {_HERE} ORDER BY (state = 'online'), last_reading NULLS FIRST LIMIT 500
 """, "The first 500, silent ones on top.", units={"silent_s": "s"}, span=24, height=12),
             ]),

@@ -4,19 +4,21 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 import psycopg
 
+from ingest.mqtt.tls import Tls
 from services.cli.doctor_archive import storage
+from services.cli.doctor_broker import broker
 from services.cli.doctor_kafka import topics
 from services.cli.doctor_seals import seals
 from services.cli.errors import Exit
 from services.cli.finding import Finding
-from services.cli.reach import greet_broker, greet_kafka
+from services.cli.reach import greet_kafka
 from services.clock import now_us
 from services.intake.clocks import apart_us
 from services.local import packages
@@ -33,9 +35,13 @@ _CLOCKS_APART_US = 5_000_000  # the database's own `now()` against ours
 
 
 @click.command()
+@click.option(
+    "--identity", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Look at the broker as whoever was handed this folder.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def doctor(context: click.Context, *, as_json: bool) -> None:
+def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> None:
     """
     Look at everything tonne needs; say what is missing and the fix.
 
@@ -45,8 +51,9 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
     Example:
       tonne doctor
       tonne doctor --json
+      tonne doctor --identity /etc/tonne/gw-1
     """
-    findings = list(_examine(Settings()))
+    findings = list(_examine(Settings(), identity))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -58,15 +65,17 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
         context.exit(Exit.FALSE)
 
 
-def _examine(settings: Settings) -> Iterator[Finding]:
+def _examine(settings: Settings, identity: Path | None) -> Iterator[Finding]:
     yield _python()
     yield _disk(settings.home)
     yield _clock()
     yield _packages()
     yield _local(settings.home)
     yield from _database(settings.database_url)
-    yield _server("MQTT broker", "mqtt_url", settings.mqtt_url, greet_broker, needed=True)
-    kafka = _server("Kafka", "kafka_url", settings.kafka_url, greet_kafka, needed=False)
+    yield from broker(
+        settings.mqtt_url, settings.mqtt_tls if identity is None else Tls.of(identity)
+    )
+    kafka = _kafka(settings.kafka_url)
     yield kafka
     if settings.kafka_url is not None and kafka.state == "ok":
         yield from topics(settings.kafka_url, settings.database_url)
@@ -184,15 +193,11 @@ def _clocks(connection: psycopg.Connection) -> Finding:
     return Finding("database clock", "wrong", found, "synchronise the clocks of both machines")
 
 
-def _server(
-    what: str, field: str, url: str | None, greet: Callable[[str], str | None], *, needed: bool
-) -> Finding:
-    state = "wrong" if needed else "missing"
-    variable = f"TONNE_{field.upper()}"
+def _kafka(url: str | None) -> Finding:
+    fix = "set TONNE_KAFKA_URL, or run `tonne local up`"
     if url is None:
-        fix = f"set {variable}, or run `tonne local up`"
-        return Finding(what, state, "no URL is known", fix)
-    trouble = greet(url)
+        return Finding("Kafka", "missing", "no URL is known", fix)
+    trouble = greet_kafka(url)
     if trouble is None:
-        return Finding(what, "ok", "answers")
-    return Finding(what, "wrong", trouble, f"check {variable}, or run `tonne local up`")
+        return Finding("Kafka", "ok", "answers")
+    return Finding("Kafka", "wrong", trouble, fix.replace("set", "check"))

@@ -1,9 +1,9 @@
 """Whether a broker answers at a URL, without a client library's retries."""
 
 import socket
-import ssl
 from urllib.parse import urlsplit
 
+from ingest.mqtt.tls import Tls
 from services.local.mosquitto import greets
 from services.settings import kafka_servers
 
@@ -11,14 +11,20 @@ _PORTS = {"mqtt": 1_883, "mqtts": 8_883}
 _TIMEOUT_S = 5.0
 
 
-def greet_broker(url: str) -> str | None:
-    """Say what is wrong with the MQTT broker at `url`, or None when it answers."""
+def greet_broker(url: str, tls: Tls) -> str | None:
+    """
+    Say what is wrong with the MQTT broker at `url`, or None when it answers.
+
+    Raises
+    ------
+    InputError
+        When a file of `tls` cannot be used.
+    """
     parts = urlsplit(url)
     try:
         with _connect(url) as plain:
             if parts.scheme == "mqtts":
-                context = ssl.create_default_context()
-                with context.wrap_socket(plain, server_hostname=parts.hostname) as secure:
+                with tls.context().wrap_socket(plain, server_hostname=parts.hostname) as secure:
                     answered = greets(secure)
             else:
                 answered = greets(plain)

@@ -9,17 +9,21 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
 from rich.status import Status
 
+from ingest.mqtt.tls import Tls
+from services.cli.operator import identity_folder
 from services.cli.simulate_times import Duration, Speed, Start
 from services.clock import now_us
 from services.settings import Settings
 from services.simulator.faults import parse_faults
 from services.simulator.fleet import leave_out, read_fleet
 from services.simulator.flow import fleet_sources, outgoing
+from services.simulator.identities import Identities
 from services.simulator.model import SimulatorError, Source
 from services.simulator.recording import read_recording
 from services.simulator.replay import RISING, Replayed
@@ -52,6 +56,7 @@ class _Options:
     receipts: bool
     wait: int
     mqtt_url: str | None
+    identities: Path | None
     sparkplug: str | None
     as_json: bool
 
@@ -82,6 +87,10 @@ class _Options:
 )
 @click.option("--wait", type=Duration(), default="60s", help="For the last receipts.")
 @click.option("--mqtt-url", help="Broker; TONNE_MQTT_URL or the local one when not given.")
+@click.option(
+    "--identities", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="What issue-credentials wrote; for mqtts:// TONNE_HOME/identity, if it is there.",
+)  # fmt: skip
 @click.option("--sparkplug", metavar="GROUP", help="Speak as Sparkplug B edge nodes of a group.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def simulate(**given: Any) -> None:
@@ -97,11 +106,13 @@ def simulate(**given: Any) -> None:
       tonne simulate --replay deploy/data/nrel_rsf2_inverter_15min.csv --device inv-001 --speed max
       tonne simulate --fleet fleet.yaml --faults duplicates=0.01,late,reset=1
       tonne simulate --fleet deploy/catalog/haiphong --sparkplug hai-phong
+      tonne simulate --fleet fleet.yaml --mqtt-url mqtts://mqtt.example.vn --identities handed
     """
     options = _Options(**given)
     faults = parse_faults(options.faults)
     sources, span_ms, endless = _sources(options)
-    url = options.mqtt_url or Settings().require("mqtt_url")
+    settings = Settings()
+    url = options.mqtt_url or settings.require("mqtt_url")
     if not url.startswith(("mqtt://", "mqtts://")):
         raise SimulatorError("--mqtt-url must be mqtt://host:port or mqtts://host:port")
     if options.sparkplug is not None and (
@@ -116,6 +127,8 @@ def simulate(**given: Any) -> None:
         wait_s=options.wait / 1e6,
         label=str(os.getpid()),
         sparkplug=options.sparkplug,
+        identities=_identities(options, settings, url),
+        trust=Tls(settings.mqtt_ca_file),
     )
     pace = Pace(options.speed, span_ms[0] * 1_000, None if endless else span_ms[1] * 1_000)
     messages = outgoing(sources, options.seed, faults, span_ms)
@@ -123,6 +136,18 @@ def simulate(**given: Any) -> None:
         sent = sender.run(messages, pace, watch=watch, stopped=lambda: bool(stopped))
     told = {} if endless or stopped else source_truth(sources, options.seed, faults, span_ms)
     _report(options, sent, told)
+
+
+def _identities(options: _Options, settings: Settings, url: str) -> Identities | None:
+    """What each principal shows: as told, or what is at hand where the broker may ask."""
+    if not url.startswith("mqtts://"):
+        if options.identities is not None:
+            raise SimulatorError("--identities is for mqtts://, where a broker asks who one is")
+        return None
+    if options.identities is not None:
+        return Identities(options.identities)
+    held = identity_folder(settings).path / "devices"
+    return Identities(held) if held.is_dir() and not urlsplit(url).username else None
 
 
 def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], bool]:

@@ -18,7 +18,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.errors import ServerError
+from ingest.mqtt.tls import Tls
 from services.simulator.client import Client
+from services.simulator.identities import Identity
 from services.simulator.outbox import Entry
 from services.simulator.sparkplug import EdgeNode
 
@@ -46,6 +48,8 @@ class Connection:
         Whose status it tells; none for a shared connection.
     receipt_topic : str or None
         Where receipts come; none when another connection hears them.
+    identity : Identity, optional
+        What it shows a broker that asks; whom it trusts there.
     edge : EdgeNode, optional
         Speaks Sparkplug in place of tonne's own topics.
     """
@@ -59,9 +63,10 @@ class Connection:
         receipt_topic: str | None,
         on_receipt: Callable[[bytes], None],
         on_published: Callable[[Entry, float], None],
+        identity: Identity | None = None,
         edge: EdgeNode | None = None,
     ) -> None:
-        self._edge = edge
+        self._edge, self._identity = edge, identity or Identity(Tls())
         self._url, self._principal, self._receipt_topic = urlsplit(url), principal, receipt_topic
         self._on_receipt, self._on_published = on_receipt, on_published
         self._queue: deque[Entry] = deque()
@@ -78,11 +83,13 @@ class Connection:
         client = Client(client_id)
         client.max_inflight_messages_set(0)  # the window here follows the broker's own
         client.connect_timeout = _CONNECT_TIMEOUT_S
-        if self._url.username:
+        if self._identity.username:
+            client.username_pw_set(self._identity.username, self._identity.password)
+        elif self._url.username:
             password = unquote(self._url.password) if self._url.password else None
             client.username_pw_set(unquote(self._url.username), password)
         if self._url.scheme == "mqtts":
-            client.tls_set()
+            client.tls_set_context(self._identity.tls.context())
         if self._principal:
             client.will_set(self._status_topic, b'{"state":"offline"}', qos=1)
         client.on_connect = self._connected
@@ -246,6 +253,8 @@ class Connection:
         self._on_receipt(bytes(message.payload))
 
     def _disconnected(self, client: mqtt.Client, *_rest: Any) -> None:
+        if not self._ever and self._refused is None:
+            self._refused = "it hangs up before it answers; is our identity of its authority?"
         self.breaks += self._ready
         self._ready = False
         self._queue.extendleft(reversed(self._in_flight.values()))

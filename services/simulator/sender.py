@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ingest.mqtt.tls import Tls
 from services.simulator.connection import Connection
+from services.simulator.identities import MOST, Identities, Identity
 from services.simulator.model import Device, Outgoing, SimulatorError
 from services.simulator.outbox import Outbox
 from services.simulator.sparkplug import EdgeNode
@@ -85,11 +87,15 @@ class Sender:
         How long to wait at the end for the last receipts. [s]
     sparkplug : str, optional
         Group as whose edge nodes the principals speak, without receipts.
+    identities : Identities, optional
+        What each principal shows the broker; then none shares a connection.
+    trust : Tls, optional
+        Whom to trust by `mqtts://` where nobody shows anything.
 
     Raises
     ------
     SimulatorError
-        When there are fewer connections than edge nodes.
+        When there are fewer connections than edge nodes, or than identities.
     """
 
     def __init__(
@@ -102,13 +108,22 @@ class Sender:
         wait_s: float,
         label: str,
         sparkplug: str | None = None,
+        identities: Identities | None = None,
+        trust: Tls | None = None,
     ) -> None:
         receipts = receipts and sparkplug is None
         self._outbox = Outbox(receipts=receipts)
         self._wait_s = wait_s
         self._links: list[Connection] = []
         principals = list(dict.fromkeys(device.principal for device in fleet))
+        if identities is not None:
+            connections = max(connections, min(len(principals), MOST))
         shared = len(principals) > connections
+        if shared and identities is not None:
+            raise SimulatorError(
+                f"{len(principals)} principals need a connection each, and {MOST} are the most:"
+                " split the fleet, or leave some out by --without"
+            )
         if shared and sparkplug is not None:
             raise SimulatorError(
                 f"--sparkplug needs a connection an edge node, {len(principals)} of them;"
@@ -124,6 +139,9 @@ class Sender:
                     receipt_topic=heard if receipts and not (shared and k) else None,
                     on_receipt=self._outbox.receipt,
                     on_published=self._outbox.published,
+                    identity=Identity(trust or Tls())
+                    if identities is None
+                    else identities.of(name),
                     edge=None if sparkplug is None else _edge(sparkplug, name, fleet),
                 )
             )

@@ -1,0 +1,155 @@
+"""Simulated devices and the doctor at a broker that asks who one is."""
+
+import json
+import os
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from services.identity.authority import Authority
+from services.identity.files import write
+from tests.running import Pipeline
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+SITE = {"id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6, "timezone": "UTC"}
+ROW = {"site": "s", "class": "pv_inverter", "profile": "generic", "rated_power_w": 50_000,
+       "installed": "2025-01-01T00:00:00Z"}  # fmt: skip
+FLEET = {"sites": [SITE], "devices": [
+    {"id": "gw", **ROW}, {"id": "inv-1", **ROW}, {"id": "inv-2", **ROW, "gateway": "gw"},
+]}  # fmt: skip
+SPAN = ("--start", "2026-03-01T02:00:00Z", "--duration", "30m", "--cadence", "60s")
+
+
+class Secure(Pipeline):
+    """Servers of which the broker asks everybody who they are."""
+
+    secure = True
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory):
+    """A secured pipeline with a fleet that is enrolled."""
+    found = Secure(tmp_path_factory.mktemp("identities"))
+    found.register(FLEET)
+    found.tonne("registry", "issue-credentials", "--all")
+    yield found
+    found.close()
+
+
+def _run(secure, *words, **more):
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli", *words],
+        env=secure.environment | more, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def _simulate(secure, *words, **more):
+    return _run(
+        secure,
+        "simulate",
+        "--fleet",
+        str(secure.home / "registry.yaml"),
+        *SPAN,
+        "--speed",
+        "max",
+        *words,
+        **more,
+    )
+
+
+def _stored(secure):
+    with psycopg.connect(secure.urls.database_url) as conn:
+        return dict(
+            conn.execute(
+                "SELECT device_id, count(*) FROM reading_pv_inverter GROUP BY device_id"
+            ).fetchall()
+        )
+
+
+def test_every_principal_shows_its_own_identity(secure, tmp_path):
+    """A rehearsal of a secured installation would need a broker that is open to all."""
+    log = tmp_path / "run.log"
+    with secure.running(log):
+        secure.receiving_since(log)
+        done = _simulate(secure, "--json")
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["unreceipted"], told["refused"]) == (0, 0, 0), done.stderr
+        assert _stored(secure) == {"gw": 30, "inv-1": 30, "inv-2": 30}
+        # by the folder that was carried to another machine, without the settings of this one
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        handed = str(secure.home / "identity" / "devices")
+        done = _simulate(
+            secure, "--json", "--mqtt-url", secure.urls.mqtt_url, "--identities", handed,
+            TONNE_HOME=str(elsewhere),
+        )  # fmt: skip
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["unreceipted"], told["refused"]) == (0, 0, 0), done.stderr
+        assert _stored(secure) == {"gw": 30, "inv-1": 30, "inv-2": 30}  # the same once more
+    with psycopg.connect(secure.urls.database_url) as conn:
+        assert conn.execute("SELECT count(*) FROM dead_letter").fetchone() == (0,)
+
+
+def test_who_was_handed_nothing_is_named(secure, tmp_path):
+    """A fleet of which half is refused in silence looks like one that is switched off."""
+    done = _simulate(secure, "--identities", str(tmp_path))
+    assert done.returncode == 2
+    assert "'gw' was handed no credential" in done.stderr
+    assert "issue-credentials gw" in done.stderr
+    done = _simulate(secure, "--mqtt-url", "mqtt://127.0.0.1:1", "--identities", str(tmp_path))
+    assert done.returncode == 2
+    assert "--identities is for mqtts://" in done.stderr
+
+
+def test_a_stranger_is_turned_away(secure, tmp_path):
+    """An identity of another fleet would be taken for ours."""
+    authority = Authority.open(tmp_path / "rogue")
+    ours = (secure.home / "identity" / "ca.crt").read_bytes()
+    for name in ("gw", "inv-1"):
+        made = authority.issue(name, 10)
+        for file, content in (("client.crt", made.certificate), ("client.key", made.key),
+                              ("ca.crt", ours)):  # fmt: skip
+            write(tmp_path / "handed" / name / file, content)
+    done = _simulate(secure, "--identities", str(tmp_path / "handed"), "--wait", "2s")
+    assert done.returncode == 3
+    assert "is our identity of its authority?" in done.stderr
+
+
+def _doctor(secure, *words, **more):
+    done = _run(secure, "doctor", "--json", *words, **more)
+    return {one["what"]: one for one in json.loads(done.stdout)}
+
+
+def test_the_doctor_shows_the_identity_that_is_in_use(secure, tmp_path):
+    """A healthy broker would be called ill, or an ill identity healthy."""
+    log = tmp_path / "run.log"
+    with secure.running(log) as running:
+        secure.receiving_since(log)
+        found = _doctor(secure)
+        assert found["MQTT broker"]["state"] == "ok"
+        assert found["MQTT broker"]["found"] == "answers by TLS"
+        assert found["MQTT identity"]["state"] == "ok"
+        assert found["MQTT identity"]["found"].startswith("tonne, until ")
+        found = _doctor(secure, "--identity", str(secure.home / "identity" / "devices" / "inv-1"))
+        assert (found["MQTT broker"]["state"], found["MQTT identity"]["found"][:6]) == (
+            "ok", "inv-1,",
+        )  # fmt: skip
+        # to look takes nobody over: the pipeline is on the same connection still
+        assert running.poll() is None
+        assert "lost" not in log.read_text()
+    nobody = tmp_path / "nobody"
+    nobody.mkdir()
+    (nobody / "ca.crt").write_bytes((secure.home / "identity" / "ca.crt").read_bytes())
+    found = _doctor(secure, "--identity", str(nobody))["MQTT broker"]
+    assert found["state"] == "wrong"
+    assert "TONNE_MQTT_CERT_FILE" in found["fix"]
+    authority = Authority.open(tmp_path / "own")
+    made = authority.issue("tonne", 10)
+    for file, content in (("client.crt", made.certificate), ("client.key", made.key)):
+        write(nobody / file, content)
+    found = _doctor(secure, "--identity", str(nobody))
+    assert found["MQTT broker"]["state"] == "wrong"  # of a stranger's authority
+    assert found["MQTT identity"]["state"] == "wrong"  # and it ends within the month
+    assert os.environ.get("TONNE_MQTT_URL") is None

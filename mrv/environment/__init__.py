@@ -3,14 +3,14 @@ Indicators from what stations send: hourly values, and the indices and days that
 
 Values are a pure function of stored readings and the registry.  An hour counts
 where three quarters of it are covered; a reading covers the time to the next
-one, at most 15 minutes.  An index or a day follows from hourly values alone.
+one, at most 15 minutes (of a field an hour).  An index or a day follows from hourly values alone.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mrv.environment import air, noise, surface, water
+from mrv.environment import air, field, noise, surface, water
 from mrv.environment.hours import hourly
 from mrv.environment.kinds import CLASSES, KIND_INDEX, KINDS, Values
 
@@ -51,6 +51,8 @@ def of_days(
             rows += noise.of_day(device, values, day)
         elif device.class_id == "water_station":
             rows += surface.of_day(device, values, day)
+        elif device.class_id == "water_tube":
+            rows += field.of_day(values, day)
         else:
             rows += water.of_day(device, values, day, flows.get(day.begin_us))
     return rows

@@ -2,8 +2,9 @@
 Hourly values of stations from their readings, in columns.
 
 A mean is that of the hour's readings.  A reading covers the time to the next one,
-at most 15 minutes, so the last one before an hour may cover its beginning; an hour
-counts where three quarters of it are covered.  Kept to three decimals.
+at most 15 minutes (an hour of a field's water, which a tube tells hour by hour), so
+the last one before an hour may cover its beginning; an hour counts where three
+quarters of it are covered.  Kept to three decimals.
 """
 
 from __future__ import annotations
@@ -24,9 +25,15 @@ if TYPE_CHECKING:
 
     from ingest.model import Device, Float64, Frame, Int32, Int64
 
-COVERS_US = 900_000_000
+_COVERS_US = 900_000_000
+_SLOW_US = {"water_tube": HOUR_US}
 NEEDED_US = HOUR_US * 3 // 4
 PLACES = 3
+
+
+def covers_us(class_id: str) -> int:
+    """How long a reading of a class stands for at most. [us]"""
+    return _SLOW_US.get(class_id, _COVERS_US)
 
 
 class _Hours(NamedTuple):
@@ -49,7 +56,7 @@ def hourly(devices: Sequence[Device], frame: Frame) -> Values:
         The fleet; `frame.device` are its indices.
     frame : Frame
         Readings in order of device and time; of an hour that is wanted all of
-        them, and of the 15 minutes before it.
+        them, and of the time before it that `covers_us` says.
 
     Returns
     -------
@@ -61,7 +68,7 @@ def hourly(devices: Sequence[Device], frame: Frame) -> Values:
     for channel, kind in MEANS[frame.class_id].items():
         values: Float64 = frame.columns[channel].astype(np.float64)
         held = np.isfinite(values)
-        hours = _complete(frame.device[held], frame.time_us[held], start_us[held])
+        hours = _complete(frame, held, start_us)
         mean = _means(values[held], hours)
         parts.append(_values(kind, hours, mean))
     if frame.class_id == "noise_station":
@@ -80,13 +87,14 @@ def starts(devices: Sequence[Device], device: Int32, time_us: Int64) -> Int64:
     return out
 
 
-def _complete(device: Int32, time_us: Int64, start_us: Int64) -> _Hours:
-    """Find the hours of which three quarters are covered."""
+def _complete(frame: Frame, held: NDArray[np.bool_], start_us: Int64) -> _Hours:
+    """Find the hours of which the readings that hold a value cover three quarters."""
+    device, time_us, start_us = frame.device[held], frame.time_us[held], start_us[held]
     n = len(time_us)
     if not n:
         none = np.empty(0, dtype=np.intp)
         return _Hours(device, start_us, np.empty(0), none, none)
-    following = time_us + COVERS_US
+    following = time_us + covers_us(frame.class_id)
     same = device[1:] == device[:-1]
     following[:-1][same] = np.minimum(following[:-1], time_us[1:])[same]
     new = np.ones(n, dtype=np.bool_)
@@ -116,7 +124,7 @@ def _means(values: Float64, hours: _Hours) -> Float64:
 def _levels(frame: Frame, start_us: Int64) -> list[Values]:
     values = frame.columns["laeq_dba"]
     held = np.isfinite(values)
-    hours = _complete(frame.device[held], frame.time_us[held], start_us[held])
+    hours = _complete(frame, held, start_us)
     levels = values[held].tolist()
     found = [noise.of_hour(levels[b:e]) for b, e in zip(hours.begin, hours.end, strict=True)]
     return [

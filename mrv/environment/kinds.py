@@ -68,6 +68,7 @@ MEANS: Mapping[str, Mapping[str, str]] = {
         "ph": "ph_1h",
         "temperature_c": "temperature_1h_c",
     },
+    "water_tube": {"level_cm": "level_1h_cm"},
 }
 CLASSES = tuple(MEANS)
 
@@ -93,6 +94,9 @@ KINDS: tuple[Kind, ...] = (
     *(Kind(_hour_of(x), "hour", "mg/L") for x in SURFACE[:-1] if x not in _WATER),
     Kind(_hour_of(SURFACE[-1]), "hour", "MPN/100mL"),
     Kind("vn-wqi", "day", "1"),
+    Kind("level_1h_cm", "hour", "cm"),
+    *(Kind(f"level_24h_{x}_cm", "day", "cm") for x in ("min", "max")),
+    Kind("awd", "day", "1"),
 )  # fmt: skip
 KIND_INDEX: Mapping[str, int] = {kind.name: i for i, kind in enumerate(KINDS)}
 

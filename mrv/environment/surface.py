@@ -35,7 +35,8 @@ def of_day(device: Device, values: Hourly, day: Day) -> list[Row]:
     }
     if not found:
         return []
-    given: dict[str, Any] = {x: found[x] for x in ("ph", "temperature_c") if x in found}
+    plain = ("ph", "temperature_c", "do_mg_l", "coliform_mpn_100ml")
+    given: dict[str, Any] = {x: found[x] for x in plain if x in found}
     given["measured_mg_l"] = {
         x.removesuffix(_LIMITED): max(found[x], 0.0)
         for x in SURFACE

@@ -118,6 +118,14 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "document": {"type": ["VerifiableCredential", "EmissionReductionStatement"]},
         "verification": {"type": ["VerifiableCredential", "VerificationStatement"]},
     },
+    "SystemField": {
+        "device": "vb-tube-1",
+        "system": "green-agriculture",
+        "days": 31,
+        "dry_days": 5,
+        "dry_downs": 3,
+        "lowest_cm": -18.0,
+    },
     "SystemIndicator": {
         "device": "nck-air-1",
         "system": "air-and-noise",

@@ -115,6 +115,11 @@ def _systems_text(document: dict[str, Any]) -> str:
         if s["reason"]:
             lines.append(f"  {s['system']}: tCO2 null, {s['reason']}")
         lines += [f"  {s['system']}: {_days(i)}" for i in s["indicators"]]
+        lines += [
+            f"  {s['system']}: {f['device']}, {f['dry_downs']} dry-downs in {f['days']} days,"
+            f" {f['dry_days']} of them dry, lowest {f['lowest_cm']} cm"
+            for f in s["fields"]
+        ]
         if s["registry"]:
             assets = ", ".join(f"{n} {k}" for k, n in s["registry"]["assets"].items())
             lines.append(f"  {s['system']}: {assets or 'no asset'}")

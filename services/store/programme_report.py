@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from mrv import systems
+from mrv.environment import field
 from mrv.transfer import TransferClass, transferable
 from services.store import parks, sewers
 from services.store.json_text import exact
@@ -62,6 +63,16 @@ WHERE v.indicator = ANY(%(kinds)s) AND d.attributes ? 'system'
   AND v.{_OF_YEAR.replace("AND start", "AND v.start")}
 GROUP BY 1, 2, 3 ORDER BY 2, 1, 3
 """
+_FIELDS = f"""
+SELECT d.id, d.attributes ->> 'system', low.value, high.value
+FROM indicator_value low
+JOIN indicator_value high ON high.device_id = low.device_id AND high.start = low.start
+    AND high.indicator = '{field.HIGHEST}'
+JOIN device d ON d.id = low.device_id JOIN site s ON s.id = d.site
+WHERE low.indicator = '{field.LOWEST}' AND d.attributes ? 'system'
+  AND low.{_OF_YEAR.replace("AND start", "AND low.start")}
+ORDER BY d.id, low.start
+"""
 # What a day of each kind of station comes to.
 DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
 
@@ -79,13 +90,18 @@ def report_document(conn: Connection[TupleRow], year: int | None) -> dict[str, A
     year = progress["year"] or datetime.now(UTC).year
     projects = _projects(conn, year)
     indicators = _indicators(conn, year)
+    fields = _fields(conn, year)
     devices = _devices(conn)
     begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     return {
         **progress,
         "year": year,
         "systems": [
-            _system(conn, one, projects, indicators, devices) for one in systems.load().values()
+            {
+                **_system(conn, one, projects, indicators, devices),
+                "fields": [f for f in fields if f["system"] == one.id],
+            }
+            for one in systems.load().values()
         ],
         "without_system": [p for p in projects if p["system"] is None],
         "parks": [parks.balance(conn, park, begin, end) for park in parks.park_ids(conn)],
@@ -187,6 +203,17 @@ def _indicators(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
             "lowest": lowest,
         }
         for device, system, indicator, days, exceeded, judged, mean, highest, lowest in rows
+    ]
+
+
+def _fields(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
+    """How often each field was drained and flooded again, by the days of its water tube."""
+    days: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for device, system, low, high in conn.execute(_FIELDS, {"year": year}):
+        days.setdefault((device, system), []).append((low, high))
+    return [
+        {"device": device, "system": system, **field.season(found)._asdict()}
+        for (device, system), found in days.items()
     ]
 
 

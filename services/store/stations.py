@@ -18,7 +18,7 @@ from mrv import environment
 from mrv.environment import CLASSES, Values
 from mrv.environment.air import DAY_REACH_HOURS, REACH_HOURS
 from mrv.environment.clock import day_of
-from mrv.environment.hours import COVERS_US, starts
+from mrv.environment.hours import covers_us, starts
 from mrv.environment.water import Flow
 from services.store import indicator_rows, readings
 from services.store.indicator_rows import Span, of_spans
@@ -118,7 +118,8 @@ def _hours(cursor: Cursor[TupleRow], fleet: Fleet, spans: Sequence[Span]) -> Val
     """Hourly values of whole hours; the readings before each span cover its beginning."""
     parts = []
     for class_id, members in by_class(fleet, sorted({s.device for s in spans})).items():
-        wanted = [s._replace(from_us=s.from_us - COVERS_US) for s in spans if s.device in members]
+        before = covers_us(class_id)
+        wanted = [s._replace(from_us=s.from_us - before) for s in spans if s.device in members]
         frame = readings.within(cursor, class_id, *of_spans(fleet, wanted))
         parts.append(environment.hourly(fleet.devices, frame))
     return Values.concat(parts)

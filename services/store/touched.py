@@ -11,7 +11,7 @@ from ingest.model import HOUR_US
 from mrv.environment import CLASSES
 from mrv.environment.air import DAY_REACH_HOURS
 from mrv.environment.clock import day_of
-from mrv.environment.hours import COVERS_US, NEEDED_US, starts
+from mrv.environment.hours import NEEDED_US, covers_us, starts
 from services.store.indicator_rows import Span
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Touched:
         if frame.class_id not in CLASSES or not len(frame):
             return
         devices = self._fleet.devices
-        for time_us in (frame.time_us, frame.time_us + COVERS_US - 1):
+        for time_us in (frame.time_us, frame.time_us + covers_us(frame.class_id) - 1):
             hour = starts(devices, frame.device, time_us)
             pairs = np.unique(np.stack([frame.device.astype(np.int64), hour]), axis=1)
             for device, start in pairs.T.tolist():
@@ -85,7 +85,8 @@ class Touched:
         size = 0
         for device in sorted(self._hours.keys() | self._days.keys()):
             newest = self._newest.get(device, int(self._last_us[device]))
-            hours = sorted(h for h in self._hours.get(device, ()) if _may_count(h, newest))
+            covers = covers_us(self._fleet.devices[device].class_id)
+            hours = sorted(h for h in self._hours.get(device, ()) if _may_count(h, newest, covers))
             spans += _runs(device, hours)
             of_hours = _days_of(self._fleet, device, hours)
             every = self._days.get(device, set()) | of_hours
@@ -100,9 +101,9 @@ class Touched:
             yield spans, days
 
 
-def _may_count(start_us: int, newest_us: int) -> bool:
+def _may_count(start_us: int, newest_us: int, covers: int) -> bool:
     """Whether three quarters of an hour can be covered; before, it has no value to change."""
-    return newest_us - start_us >= NEEDED_US - COVERS_US
+    return newest_us - start_us >= NEEDED_US - covers
 
 
 def _may_be_known(day: Day, newest_us: int) -> bool:

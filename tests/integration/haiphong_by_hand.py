@@ -261,3 +261,19 @@ def wqi_of_day(mean: dict[str, float]) -> int:
     first = between(mean["ph"], (5.5, 6, 8.5, 9), (50, 100, 100, 50))
     fourth = sum(four) / len(four)
     return math.floor(first / 100 * (fourth**2 * fifth) ** (1 / 3) + 0.5)
+
+
+def dry_downs(name: str, days: list[dict[str, list[float]]]) -> dict[str, object]:
+    """Falls of a field's water to 15 cm below ground that ended under water, read off in hours."""
+    levels = [level for hours in days for level in hours["level_cm"]]
+    ended, fallen, seen = 0, False, False
+    for level in levels:
+        if level >= 0:
+            ended += fallen
+            fallen, seen = False, True
+        fallen = fallen or (seen and level <= -15)
+    dry = [min(hours["level_cm"]) <= -15 for hours in days]
+    return {
+        "device": name, "system": "green-agriculture", "days": len(days), "dry_days": sum(dry),
+        "dry_downs": ended, "lowest_cm": min(levels),
+    }  # fmt: skip

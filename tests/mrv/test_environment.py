@@ -14,7 +14,7 @@ from ingest import classes
 from ingest.model import NULL, Device, Frame
 from mrv import environment
 from mrv.calendar import midnight_us
-from mrv.environment import KINDS, Values
+from mrv.environment import KINDS, Values, field
 from mrv.environment.clock import day_of, hour_starts
 from mrv.environment.kinds import Row
 from mrv.environment.water import Flow
@@ -334,6 +334,102 @@ def test_a_plant_is_judged_by_the_standard_of_the_registry(rules, cod, grade, sa
         assert says in row.detail["reason"]
     else:
         assert row.detail["exceeded"] == says
+
+
+CANAL_TABLE = """
+id = "qcvn-08-2023"
+source = "the test, no standard"
+certainty = "M"
+[[limit]]
+parameter = "cod"
+water = "river"
+class = "B"
+value = "15"
+unit = "mg/L"
+[[limit]]
+parameter = "do_mg_l"
+water = "river"
+class = "B"
+value = "60"
+lowest = "5"
+unit = "mg/L"
+"""
+RIVER = {"standard": "qcvn-08-2023", "water": "river", "class": "B"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "cod", "oxygen", "grade", "says"),
+    [
+        (RIVER, 10.0, 6.0, "not judged", "could not be read"),
+        (RIVER | {"table": CANAL_TABLE}, 15.0, 5.0, "within", []),
+        (RIVER | {"table": CANAL_TABLE}, 15.1, 4.9, "exceeded", ["cod", "do_mg_l"]),
+        (RIVER | {"table": CANAL_TABLE, "class": "C"}, 10.0, 6.0, "not judged", "limits nothing"),
+        (RIVER | {"table": CANAL_TABLE, "class": "E"}, 10.0, 6.0, "not judged", "class"),
+        (RIVER | {"table": CANAL_TABLE.replace("08", "14")}, 1.0, 6.0, "not judged", "needs those"),
+    ],
+)
+def test_a_canal_is_judged_by_a_table_that_somebody_has_and_by_none_else(
+    rules, cod, oxygen, grade, says
+):
+    """A restored canal would be called clean by limits that nobody has read."""
+    canal = Device("canal", "s", "water_station", timezone=HANOI, limits=rules)
+    hours = {"cod_1h_mg_l": [cod] * 24, "do_1h_mg_l": [oxygen] * 24, "no3_n_1h_mg_l": [99.0] * 24}
+    row = of_day(canal, known(**hours, temperature_1h_c=[25.0] * 24))["limits"]
+    assert row.grade == grade
+    if grade == "not judged":
+        assert says in row.detail["reason"]
+    else:
+        assert row.detail["exceeded"] == says
+
+
+FIELD = Device("field", "s", "water_tube", timezone=HANOI)
+
+
+def test_a_field_speaks_hour_by_hour():
+    """A tube that tells its level once an hour would never have a value."""
+    at = minutes(*(60 * h for h in range(24)))
+    levels = [5.0 - h for h in range(24)]
+    found = hours(FIELD, at, level_cm=levels)
+    assert found["level_1h_cm", at[3]] == (2.0, 1.0)
+    assert len(found) == 24
+    late = hours(FIELD, minutes(0, 20, 110), level_cm=[1.0, 3.0, 9.0])
+    # 20 covers to 80: forty minutes of its hour and twenty of the next
+    assert late["level_1h_cm", DAY.begin_us] == (2.0, 1.0)
+    assert ("level_1h_cm", DAY.begin_us + HOUR_US) not in late
+
+
+@pytest.mark.parametrize(
+    ("levels", "state"),
+    [([5.0] * 24, "wet"), ([-3.0] * 24, "falling"), ([-15.0] + [5.0] * 23, "dry"),
+     ([-14.9] * 24, "falling"), ([5.0] * 17, None)],
+)  # fmt: skip
+def test_a_day_of_a_field_says_how_far_its_water_fell(levels, state):
+    """A farmer would not know whether the field was dried far enough."""
+    rows = of_day(FIELD, known(level_1h_cm=levels))
+    if state is None:
+        assert rows == {}
+        return
+    assert rows["awd"].grade == state
+    assert rows["awd"].value == (state == "dry")
+    assert (rows["level_24h_min_cm"].value, rows["level_24h_max_cm"].value) == (
+        min(levels), max(levels),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("days", "season"),
+    [
+        ([], (0, 0, 0, None)),
+        ([(-20, -18)] * 3, (3, 3, 0, -20)),  # fallow: never seen under water
+        ([(2, 5), (-16, -10), (-18, -16), (1, 5)], (4, 2, 1, -18)),
+        ([(2, 5), (-16, 5), (-16, 5), (3, 5)], (4, 2, 2, -16)),
+        ([(2, 5), (-14, -3), (1, 5)], (3, 0, 0, -14)),
+        ([(2, 5), (-16, -10)], (2, 1, 0, -16)),  # not flooded again yet
+    ],
+)
+def test_a_dry_down_counts_once_the_field_is_flooded_again(days, season):
+    """A dry field would count as one that is wetted and dried in turn."""
+    assert tuple(field.season(days)) == season
 
 
 def test_the_kinds_are_named_once_and_carry_their_unit():

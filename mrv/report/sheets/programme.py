@@ -26,6 +26,7 @@ _SHEETS: dict[str, tuple[int, ...]] = {
     "Actions": (10, 30, 10, 16, 12, 16, 14),
     "Measured by action": (10, 30, 10, 10, 16, 16, 16),
     "Indicators": (22, 22, 20, 10, 12, 14, 12, 12, 12),
+    "Fields": (22, 22, 12, 12, 12, 14),
     "Parks": (18, 22, 10, 16, 16, 16, 16, 8),
 }
 _NOT_ADDED = "The city's account (modelled) and the projects' (measured) are never added."
@@ -44,6 +45,7 @@ def workbook(document: Mapping[str, Any], language: str = "en") -> bytes:
     _projects(sheets["Projects"], name, document)
     _actions(sheets["Actions"], sheets["Measured by action"], name, document["actions"])
     _indicators(sheets["Indicators"], name, document["systems"])
+    _fields(sheets["Fields"], name, document["systems"])
     _parks(sheets["Parks"], name, document["parks"])
     book.close()
     return out.getvalue()
@@ -135,6 +137,18 @@ def _indicators(sheet: Grid, name: str, systems: Sequence[Mapping[str, Any]]) ->
             (one["days"], "whole"), (one["days_judged"], "whole"), (one["days_exceeded"], "whole"),
             (_number(one["mean"]), "plain"), (_number(one["highest"]), "plain"),
             (_number(one["lowest"]), "plain"),
+        ])  # fmt: skip
+
+
+def _fields(sheet: Grid, name: str, systems: Sequence[Mapping[str, Any]]) -> None:
+    sheet.title(name, "Rice fields: falls to 15 cm below ground after which they were flooded.")
+    sheet.head(FIRST - 1, ("System", "Water tube", "Days", "Days dry", "Dry-downs",
+                           "Lowest [cm]"), frozen=True)  # fmt: skip
+    for row, one in enumerate((f for s in systems for f in s["fields"]), FIRST):
+        sheet.row(row, [
+            (one["system"], "text"), (one["device"], "text"), (one["days"], "whole"),
+            (one["dry_days"], "whole"), (one["dry_downs"], "whole"),
+            (_number(one["lowest_cm"]), "plain"),
         ])  # fmt: skip
 
 

@@ -100,6 +100,17 @@ class SystemIndicator(Shape):
     lowest: float | None
 
 
+class SystemField(Shape):
+    """A rice field's year by its water tube; a dry-down counts once it is flooded again."""
+
+    device: str
+    system: str
+    days: int
+    dry_days: int
+    dry_downs: int
+    lowest_cm: float | None
+
+
 class SystemReport(Shape):
     """A system of the programme; `tCO2` null: nothing counts it, or nothing was measured."""
 
@@ -114,6 +125,7 @@ class SystemReport(Shape):
     issued_credits_t: int | None
     projects: list[SystemProject]
     indicators: list[SystemIndicator]
+    fields: list[SystemField]
     registry: dict[str, Any] | None
 
 

@@ -32,6 +32,7 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
     listed = [p for s in found["systems"] for p in s["projects"]] + found["without_system"]
     return render(
         ask, language, "programme.html", found=found, projects=listed,
+        fields=[one for s in found["systems"] for one in s["fields"]],
         stations=[one for s in found["systems"] for one in s["indicators"]], rounded=rounded,
     )  # fmt: skip
 

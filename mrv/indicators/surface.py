@@ -1,0 +1,83 @@
+"""
+Surface water against its limits.
+
+QCVN 08:2023/BTNMT judges rivers (canals among them) and lakes by classes A to D
+[M].  Its table could not be read when this was written, and none is assumed:
+whoever has it gives it as a TOML.  Oxygen is the one substance of which there may
+be too little: its limit's `lowest` says so.  What a table does not limit is not
+judged.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from mrv.errors import IndicatorError
+from mrv.limits.judge import judge
+from mrv.model import Indicator
+from mrv.specs import ChoiceSpec, DateSpec, ParameterSpec, RecordSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mrv.inputs import Inputs
+    from mrv.limits import Table
+
+_UNSCALED = ("ph", "do_mg_l", "coliform_mpn_100ml")
+_SUBSTANCES = ("bod5", "cod", "toc", "tss", "tn", "tp", "nh4_n", "no3_n", "no2_n", "po4_p")
+
+
+def surface(inputs: Inputs, table: Table) -> Mapping[str, Any]:
+    """Limits of the water's kind and class, as the table gives them. [mg/L]."""
+    select = {"water": inputs["water"], "class": inputs["class"]}
+    given = {name: inputs[name] for name in _UNSCALED if name in inputs}
+    scaled, unscaled = (
+        {name: value for name, value in of.items() if table.limit(name, select) is not None}
+        for of in (inputs["measured_mg_l"], given)
+    )
+    if not scaled and not unscaled:
+        raise IndicatorError(
+            f"{table.id} limits nothing of what was measured in a {select['water']} of class"
+            f" {select['class']}"
+        )
+    return judge(table, scaled, unscaled, Fraction(1), select)
+
+
+def _given(unit: str, meaning: str, maximum: str) -> ParameterSpec:
+    return ParameterSpec(
+        unit=unit,
+        meaning=meaning,
+        required=False,
+        maximum=maximum,
+        source="analyser or laboratory",
+        certainty="[M]",
+    )
+
+
+INDICATORS = (
+    Indicator(
+        id="qcvn-08-2023",
+        title="Surface water against its limits",
+        reference="QCVN 08:2023/BTNMT",
+        notes=__doc__.strip(),
+        configured=True,
+        inputs={
+            "water": ChoiceSpec("kind of the water", ("river", "lake"), "QCVN 08:2023/BTNMT"),
+            "class": ChoiceSpec(
+                "class that the water is to be of, by the province's plan",
+                ("A", "B", "C", "D"),
+                "QCVN 08:2023/BTNMT",
+            ),
+            "measured_mg_l": RecordSpec(
+                "concentrations of a day or a sample",
+                {name: _given("mg/L", name, "1000000") for name in _SUBSTANCES},
+            ),
+            "ph": _given("1", "pH", "14"),
+            "do_mg_l": _given("mg/L", "oxygen in solution", "60"),
+            "coliform_mpn_100ml": _given("MPN/100 mL", "coliform", "1000000000"),
+            "on": DateSpec("day of the sample", "station", required=False),
+        },
+        compute=surface,
+    ),
+)

@@ -26,7 +26,12 @@ def chapter(text: str) -> Block:
 
 def paragraph(text: str, *, small: bool = False) -> Block:
     """Write running text."""
-    return {"kind": "p", "text": text, "small": small}
+    return {"kind": "p", "text": text, "small": small, "leads": False}
+
+
+def note(text: str) -> Block:
+    """Write what there is to know of the table that follows, on the same page."""
+    return {**paragraph(text, small=True), "leads": True}
 
 
 def banner(text: str, tone: str) -> Block:

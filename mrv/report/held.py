@@ -9,7 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from mrv.report.blocks import chapter, paragraph, table
+from mrv.report.blocks import chapter, note, paragraph, table
 from mrv.report.phrases import DASH, SHOWN, holds, what, witness
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _cross_checks(subject: Mapping[str, Any], words: Words) -> Iterator[Block]:
     if not found:
         yield paragraph(words["page.no_checks"], small=True)
         return
-    yield paragraph(words["checks_note"], small=True)
+    yield note(words["checks_note"])
     heads = [
         (words["witness"], "l", 1.3), (words["device"], "l", 1.2), (words["compared"], "r", 0),
         (words["metered"], "r", 1.0), (words["witnessed"], "r", 1.0),
@@ -103,7 +103,7 @@ def _materiality(
     subject: Mapping[str, Any], opinion: Mapping[str, Any] | None, words: Words
 ) -> Iterator[Block]:
     """Set what is doubted beside what is material: by the checks, by the verifier's findings."""
-    yield paragraph(words["materiality.note"], small=True)
+    yield note(words["materiality.note"])
     heads = [
         (words["materiality.by"], "l", 1.6), (words["materiality.net"], "r", 1.0),
         (words["materiality.absolute"], "r", 1.0), (words["materiality.share"], "r", 1.0),

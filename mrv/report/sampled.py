@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from mrv.report.blocks import chapter, pairs, paragraph, table
+from mrv.report.blocks import chapter, note, pairs, paragraph, table
 from mrv.report.phrases import DASH, SHOWN
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def sampled(document: Mapping[str, Any] | None, words: Words) -> Iterator[Block]
     if document is None:
         yield paragraph(words["page.no_sample"], small=True)
         return
-    yield paragraph(words["sampling_note"], small=True)
+    yield note(words["sampling_note"])
     yield pairs(drawn_rows(document, words))
     heads = [
         (words["day"], "l", 0), (words["device"], "l", 1.3), (words["role"], "l", 0.9),

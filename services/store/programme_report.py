@@ -74,6 +74,7 @@ WHERE low.indicator = '{field.LOWEST}' AND d.attributes ? 'system'
 ORDER BY d.id, low.start
 """
 # What a day of each kind of station comes to.
+_LIMITED = ("qcvn-05-2023", "limits")
 DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
 
 
@@ -197,7 +198,7 @@ def _indicators(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
             "days": days,
             # a day that could not be judged is not within its limits
             "days_judged": judged,
-            "days_exceeded": exceeded if indicator in ("qcvn-05-2023", "limits") else None,
+            "days_exceeded": exceeded if judged and indicator in _LIMITED else None,
             "mean": None if mean is None else round(mean, 1),
             "highest": highest,
             "lowest": lowest,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mrv.report.blocks import banner, chapter, pairs, paragraph, part, table
+from mrv.report.blocks import banner, chapter, note, pairs, paragraph, part, table
 from mrv.report.held import designed
 from mrv.report.opinion import state
 from mrv.report.phrases import span_of_days
@@ -73,7 +73,7 @@ def _figures(facts: Facts, words: Words) -> Block:
 def account(facts: Facts, words: Words) -> Iterator[Block]:
     """Show both sides before and after deductions, and the credits of each year."""
     yield part(words["page.account"])
-    yield paragraph(words["page.account_note"], small=True)
+    yield note(words["page.account_note"])
     heads = [("", "l", 1.6), *((words[f"page.{side}"], "r", 1.0) for side in _SIDES)]
     subject = facts.subject
     yield table(words, heads, [

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mrv.report.blocks import chapter, paragraph, part, table
 from mrv.report.phrases import DASH, SHOWN, certainty, quantity, role, yes_no
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mrv.report.blocks import Block
     from mrv.report.facts import Facts
@@ -83,11 +83,16 @@ def _fixed(facts: Facts, words: Words) -> Iterator[Block]:
     yield table(words, heads, [
         [
             words["whole_project"] if one["device"] is None else one["device"],
-            one["symbol"] or one["parameter"], one["meaning"], words.number(one["value"]),
+            one["symbol"] or one["parameter"], one["meaning"], _fixed_value(one, words),
             one["unit"], one["source"],
         ]
         for one in found
     ])  # fmt: skip
+
+
+def _fixed_value(one: Mapping[str, Any], words: Words) -> str:
+    """A calendar year is no amount: nothing stands between its digits."""
+    return str(one["value"]) if one["unit"] == "year" else words.number(one["value"])
 
 
 def _factors(facts: Facts, words: Words) -> Block:

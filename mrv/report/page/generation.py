@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import days
-from mrv.report.blocks import chapter, paragraph
+from mrv.report.blocks import chapter
 from mrv.report.page.spans import MOST_DAYS, by_day, by_month, quantities
 from mrv.report.phrases import quantity, role
 
@@ -45,8 +45,6 @@ def generation(facts: Facts, words: Words) -> Iterator[Block]:
             continue
         daily = len({day.day for day in mine}) <= MOST_DAYS
         yield _bars(facts, words, places[0], (by_day if daily else by_month)(mine), daily=daily)
-        if _expected_wh(facts, places[0]) is None:
-            yield paragraph(words["page.no_expected"], small=True)
 
 
 def _expected_wh(facts: Facts, place: int) -> Fraction | None:
@@ -72,10 +70,13 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
     every = -(-len(spans) // (_DAY_LABELS if daily else _MONTH_LABELS))
     shape = "page.by_day" if daily else "page.by_month"
     name = f"{quantity(one, words)} ({role(one, words)})"
+    caption = f"{name}, {words[shape]}"
+    if yearly is None:
+        caption = words.filled("page.caption", caption, words["page.no_expected"])
     return {
         "kind": "bars",
         "supplement": words["page.figure"],
-        "caption": f"{name}, {words[shape]}",
+        "caption": caption,
         "alt": _described(name, spans, unit, size, words),
         "unit": unit,
         "ticks": ticks,

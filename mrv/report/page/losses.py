@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us, local_text
-from mrv.report.blocks import MOST_ROWS, chapter, paragraph, table
+from mrv.report.blocks import MOST_ROWS, chapter, note, paragraph, table
 from mrv.report.phrases import DASH, SHOWN, kind, reason, rule
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
     if not found:
         yield paragraph(words["page.no_gaps"])
         return
-    yield paragraph(words["page.gap_note"], small=True)
+    yield note(words["page.gap_note"])
     listed = list(found)
     if len(listed) > MOST_ROWS:
         listed.sort(key=lambda one: Fraction(one["time_s"]), reverse=True)

@@ -28,12 +28,13 @@ _STYLES: dict[str, dict[str, Any]] = {
     "said": {},
     "head": {"bold": True, "bg_color": "#DDEBF7", "text_wrap": True, "valign": "vcenter", **_EDGE},
     # a quote prefix keeps a name such as =cmd a text when somebody edits the cell
-    "text": {"text_wrap": True, "quote_prefix": True, "indent": 1, **_EDGE},
+    "text": {"text_wrap": True, "quote_prefix": True, "align": "left", "indent": 1, **_EDGE},
     "missing": {"italic": True, "font_color": "#9C5700", "bg_color": "#FFF2CC", **_EDGE},
     "year": {"num_format": "0", **_EDGE},
     "whole": {"num_format": "#,##0", **_EDGE},
     "six": {"num_format": "#,##0.000000", **_EDGE},
-    "plain": {"num_format": "0.######", **_EDGE},
+    # not 0.######, which a spreadsheet shows with a bare point behind a whole number
+    "plain": {"num_format": "General", **_EDGE},
     "share": {"num_format": "0.00%", **_EDGE},
     "hours": {"num_format": "0.00", **_EDGE},
     "result": {"num_format": "#,##0", "bold": True, "bg_color": "#E2EFDA", **_EDGE},

@@ -77,10 +77,11 @@ def _live(
     A spreadsheet rounds halves up and the statement half to even: where that parts
     them, or the cells hold less than the statement knew, its figure stands alone.
     """
+    style = "six" if places == _PLACES else "plain"
     if half_up(exact, places) == Fraction(said):
-        sheet.formula(*at, f"=ROUND({formula},{places})", Fraction(said), "plain")
+        sheet.formula(*at, f"=ROUND({formula},{places})", Fraction(said), style)
     else:
-        sheet.number(*at, said, "plain")
+        sheet.number(*at, said, style)
 
 
 @dataclass(frozen=True)
@@ -154,11 +155,11 @@ def _compared(
     begin, end = facts.span_us
     hours = Fraction(end - begin, _HOUR_US)
     sheet.row(row, [
-        (other.basis, "text"), (what(said, words), "text"), (other.value, "plain"),
+        (other.basis, "text"), (what(said, words), "text"), (other.value, "six"),
         (other.hours, "plain"), (hours, "plain"),
     ])  # fmt: skip
     if other.cell is not None and other.value is not None:
-        sheet.formula(row, 2, f"={other.cell}", other.value, "plain")
+        sheet.formula(row, 2, f"={other.cell}", other.value, "six")
     value, there, here, pro_rata, actual = (sheet.cell(row, c) for c in (2, 3, 4, 5, 6))
     exact = (other.value or Fraction(0)) * hours / other.hours
     _live(sheet, (row, 5), f"{value}*{here}/{there}", exact, said["expected"], _PLACES)
@@ -175,7 +176,7 @@ def _compared(
 
 def _actual(sheet: Grid, row: int, said: Mapping[str, Any], facts: Facts, cells: Cells) -> None:
     if said["what"] == "reduction [t]":
-        sheet.formula(row, 6, f"={cells.reduction}", Fraction(said["actual"]), "plain")
+        sheet.formula(row, 6, f"={cells.reduction}", Fraction(said["actual"]), "six")
         return
     parameters = facts.parameters
     metered = sum(

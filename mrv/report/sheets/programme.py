@@ -88,7 +88,7 @@ def _projects(sheet: Grid, name: str, document: Mapping[str, Any]) -> None:
         sheet.row(row, [
             (one["project"], "text"), (one["name"], "text"), (one["system"] or "-", "text"),
             (one["action"] or "-", "text"), (one["methodology"], "text"),
-            (_number(one["expected_t_per_year"]), "plain"), (expected, "six"), (measured, "six"),
+            (_number(one["expected_t_per_year"]), "six"), (expected, "six"), (measured, "six"),
         ])  # fmt: skip
         if expected and measured is not None:
             ratio = f"={sheet.cell(row, 7)}/{sheet.cell(row, 6)}"
@@ -116,12 +116,12 @@ def _actions(city: Grid, projects: Grid, name: str, actions: Sequence[Mapping[st
         ]  # fmt: skip
         model, own = one["city_model"], one["projects"]
         city.row(row, [
-            *head, (_number(model["target_t_per_year"]), "plain"), (model["target_year"], "year"),
-            (_number(model["reported_t"]), "plain"),
+            *head, (_number(model["target_t_per_year"]), "whole"), (model["target_year"], "year"),
+            (_number(model["reported_t"]), "whole"),
             (_number(model["reported_percent_of_target"]), "plain"),
         ])  # fmt: skip
         projects.row(row, [
-            *head, (own["count"], "whole"), (_number(own["expected_t_per_year"]), "plain"),
+            *head, (own["count"], "whole"), (_number(own["expected_t_per_year"]), "six"),
             (_number(own["monitored_t"]), "six"), (own["issued_credits_t"], "whole"),
         ])  # fmt: skip
 
@@ -163,9 +163,9 @@ def _parks(sheet: Grid, name: str, parks: Sequence[Mapping[str, Any]]) -> None:
             for of, sums in balance.items():
                 sheet.row(row, [
                     (park["park"], "text"), (member, "text"), (of, "text"),
-                    (_number(sums["made"]), "plain"),
-                    (_number(sums.get("got", sums.get("drawn"))), "plain"),
-                    (_number(sums.get("given", sums.get("released"))), "plain"),
-                    (_number(sums.get("exchanged", "0")), "plain"), (sums["unit"], "text"),
+                    (_number(sums["made"]), "six"),
+                    (_number(sums.get("got", sums.get("drawn"))), "six"),
+                    (_number(sums.get("given", sums.get("released"))), "six"),
+                    (_number(sums.get("exchanged", "0")), "six"), (sums["unit"], "text"),
                 ])  # fmt: skip
                 row += 1

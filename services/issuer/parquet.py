@@ -91,7 +91,6 @@ class ReadingsFile:
         said = pa.field("flags", pa.string())
         self._whole = self._schema.append(said) if archived else self._schema
         with _opened(path, self._whole) as file:
-            self.rows: int = file.metadata.num_rows
             self._groups: int = file.num_row_groups
 
     def __iter__(self) -> Iterator[Table]:

@@ -39,7 +39,8 @@ def _closed_pack(url, folder):
     pack = read_pack(folder / "pack")
     report = verify(pack)
     assert report.ok, report.failure
-    return closed, sum(file.rows for file in pack.readings.values())
+    tables = (table for found in pack.readings.values() for table in found)
+    return closed, sum(len(table.time_us) for table in tables)
 
 
 def _steady(begin, end, minutes=10, rate=600):

@@ -44,11 +44,6 @@ class Readings:
 
     files: list[ReadingsFile] = field(default_factory=list)
 
-    @property
-    def rows(self) -> int:
-        """How many rows the files hold."""
-        return sum(file.rows for file in self.files)
-
     def __iter__(self) -> Iterator[Table]:
         """Read them again."""
         if len(self.files) == 1:

@@ -73,7 +73,13 @@ def test_a_statement_is_served_byte_for_byte_and_only_once(served):
     assert served.ask(f"{path}/verification.json").content == canonical.encode(have.verification)
     whole = served.ask(path).json()
     assert (whole["document"], whole["verification"]) == (have.statement, have.verification)
-    assert [e["state"] for e in whole["events"]] == ["draft", "submitted", "verified", "issued"]
+    assert [e["state"] for e in whole["events"]] == [
+        "draft",
+        "submitted",
+        "under_verification",
+        "verified",
+        "issued",
+    ]
     again = served.ask(f"{path}.json", headers={"If-None-Match": found.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert served.ask(f"{path}/status").json()["state"] == "issued"

@@ -164,6 +164,9 @@ def summary(told: list[Told]) -> dict[str, float]:
     took = np.array([s for one in told for s in one.receipt_s])
     for name, part in (("p50", 50), ("p99", 99), ("max", 100)):
         found[f"receipt_{name}_ms"] = float(np.percentile(took, part)) * 1000 if len(took) else 0.0
+    if len(took):
+        at = np.array([s for one in told for s in one.receipt_at_s])
+        found["receipt_slowest_at_s"] = float(at[took.argmax()])
     return found
 
 
@@ -213,7 +216,9 @@ def _tell(figures: dict[str, float]) -> None:
     )
     print(
         "receipts after {receipt_p50_ms:.0f} ms in the median, {receipt_p99_ms:.0f} ms of 99 %,"
-        " {receipt_max_ms:.0f} ms at most".format(**figures)
+        " {receipt_max_ms:.0f} ms at most, {receipt_slowest_at_s:.0f} s after the beginning".format(
+            **figures
+        )
     )
 
 

@@ -10,7 +10,7 @@ import click
 
 from ingest.errors import InputError
 from services.edge import config as configuration
-from services.edge.outbox import summary
+from services.edge.summary import summary
 from services.logs import get_logger
 
 

@@ -8,21 +8,20 @@ that an outbox that was copied to another machine can free nothing of the other'
 
 from __future__ import annotations
 
-import fcntl
 import secrets
 import sqlite3
 import threading
 import time
-import uuid
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 from ingest.errors import InputError
 from services.edge.moment import Moment
-from services.edge.room import Room, is_none
+from services.edge.owner import lock, machine
+from services.edge.room import Room, is_none, take_away
 from services.edge.salvage import PAGE, readable
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ class Outbox:
         self._adopt = adopt
         self.set_aside: Path | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(path)
+        self._lock = lock(path)
         self._dropping = 0
         self._db = self._open()
         self._check_machine()
@@ -155,7 +154,7 @@ class Outbox:
 
     def _check_machine(self) -> None:
         made_on = self.fact("machine")
-        here = _machine()
+        here = machine()
         if made_on is not None and made_on != here and not self._adopt:
             self.close()
             raise InputError(
@@ -217,24 +216,7 @@ class Outbox:
     def _make_room(self) -> None:
         """Carry out the policy; what goes is counted."""
         with self._transaction():
-            (count,) = self._db.execute("SELECT count(*) FROM message").fetchone()
-            part = max(count // (2 if self._when_full == "thin" else 10), 1)
-            oldest = "SELECT seq FROM message ORDER BY seq LIMIT ?"
-            if self._when_full == "thin":
-                # every second of each device, so that none falls silent
-                chosen = (
-                    "SELECT seq FROM (SELECT seq, row_number() OVER (PARTITION BY device ORDER BY"
-                    f" seq) AS n FROM message WHERE seq IN ({oldest})) WHERE n % 2 = 0"
-                )
-            else:
-                chosen = oldest
-            gone = self._db.execute(
-                f"DELETE FROM message WHERE seq IN ({chosen})", (part,)
-            ).rowcount
-            if gone == 0:
-                gone = self._db.execute(
-                    f"DELETE FROM message WHERE seq IN ({oldest})", (max(part // 10, 1),)
-                ).rowcount
+            gone = take_away(self._db, thin=self._when_full == "thin")
             self._note(self._db, "dropped", str(gone + int(self.fact("dropped") or 0)))
         self._dropping += gone
 
@@ -330,50 +312,3 @@ class Outbox:
             with suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             raise
-
-
-def summary(path: Path) -> dict[str, object]:
-    """
-    Return what waits in an outbox, read only, also while a gateway runs on it.
-
-    Raises
-    ------
-    InputError
-        When there is none, or it cannot be read.
-    """
-    if not path.exists():
-        raise InputError(f"{path}: there is no outbox; `tonne edge CONFIG` makes it")
-    try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10) as db:
-            waiting = db.execute(
-                "SELECT device, count(*), min(wall_ms) FROM message GROUP BY device ORDER BY device"
-            ).fetchall()
-            refused = db.execute(
-                "SELECT at_ms, source, reason FROM refused ORDER BY seq DESC LIMIT 20"
-            ).fetchall()
-            facts = dict(db.execute("SELECT name, value FROM fact"))
-    except sqlite3.Error as error:
-        raise InputError(f"{path} cannot be read as an outbox: {error}") from error
-    return {
-        "waiting": [dict(zip(("device", "messages", "since_ms"), w, strict=True)) for w in waiting],
-        "dropped": int(facts.get("dropped", 0)),
-        "lost": int(facts.get("lost", 0)),
-        "rescued": facts.get("rescued"),
-        "refused": [dict(zip(("at_ms", "source", "reason"), r, strict=True)) for r in refused],
-    }
-
-
-def _lock(path: Path) -> TextIO:
-    file = path.with_name(path.name + ".lock").open("w", encoding="ascii")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise InputError(f"{path} is in use by another `tonne edge`; stop it first") from None
-    return file
-
-
-def _machine() -> str:
-    with suppress(OSError):
-        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
-    return f"{uuid.getnode():012x}"

@@ -79,3 +79,26 @@ class Room:
 def is_none(error: sqlite3.OperationalError) -> bool:
     """Whether SQLite failed for want of room."""
     return "full" in str(error) or "disk I/O" in str(error)
+
+
+def take_away(db: sqlite3.Connection, *, thin: bool) -> int:
+    """
+    Remove messages to make room; return how many.
+
+    `thin` takes every second of the older half of each device, so that none falls
+    silent; else the oldest tenth goes.
+    """
+    (count,) = db.execute("SELECT count(*) FROM message").fetchone()
+    part = max(count // (2 if thin else 10), 1)
+    oldest = "SELECT seq FROM message ORDER BY seq LIMIT ?"
+    if not thin:
+        return db.execute(f"DELETE FROM message WHERE seq IN ({oldest})", (part,)).rowcount
+    seconds = (
+        "SELECT seq FROM (SELECT seq, row_number() OVER (PARTITION BY device ORDER BY seq) AS n"
+        f" FROM message WHERE seq IN ({oldest})) WHERE n % 2 = 0"
+    )
+    gone = db.execute(f"DELETE FROM message WHERE seq IN ({seconds})", (part,)).rowcount
+    if gone == 0:  # one message a device is left of that half
+        part = max(part // 10, 1)
+        gone = db.execute(f"DELETE FROM message WHERE seq IN ({oldest})", (part,)).rowcount
+    return gone

@@ -115,10 +115,19 @@ def _await(port, log):
     pytest.fail(log.read_text())
 
 
+def test_both_files_configure_the_broker_alike():
+    """What is tried below with one of them must hold for the other."""
+    one, other = (FILES[name]["broker"]["command"] for name in SERVICES)
+    more = [word for name in SERVICES["compose.kafka.yaml"] for word in ("--service", name)]
+    at = other.index("--service")
+    assert other[at : at + len(more)] == more
+    assert [*other[:at], *other[at + len(more) :]] == one
+
+
 @pytest.mark.integration
-@file
-def test_it_starts_and_no_device_speaks_or_listens_as_another(file, database_url, tmp_path):
+def test_it_starts_and_no_device_speaks_or_listens_as_another(database_url, tmp_path):
     """The deployment would be less safe than what was tested."""
+    file = "compose.kafka.yaml"
     require()
     port = free_port()
     home, into, handed = (tmp_path / name for name in ("home", "broker", "services"))

@@ -8,7 +8,8 @@ from contextlib import suppress
 import paho.mqtt.client as mqtt
 import pytest
 
-from services.edge.outbox import FullError, Outbox, Record, summary
+from services.edge.outbox import FullError, Outbox, Record
+from services.edge.summary import summary
 from services.local.mosquitto import Mosquitto
 from tests.services.edge.plant import Edge, meter, one, recorded, rows, until, waiting
 

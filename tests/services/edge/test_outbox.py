@@ -11,7 +11,8 @@ import pytest
 
 from ingest.errors import InputError
 from services.edge.moment import Clock, Moment
-from services.edge.outbox import FullError, Outbox, Record, summary
+from services.edge.outbox import FullError, Outbox, Record
+from services.edge.summary import summary
 
 MB = 1 << 20
 
@@ -130,7 +131,7 @@ def test_an_outbox_of_another_machine_is_refused_until_it_is_adopted(path, monke
     outbox = Outbox(path, 8 * MB, "thin")
     outbox.put([_record(1)])
     outbox.close()
-    monkeypatch.setattr("services.edge.outbox._machine", lambda: "elsewhere")
+    monkeypatch.setattr("services.edge.outbox.machine", lambda: "elsewhere")
     with pytest.raises(InputError, match="another machine"):
         Outbox(path, 8 * MB, "thin")
     adopted = Outbox(path, 8 * MB, "thin", adopt=True)

@@ -239,6 +239,35 @@ def test_a_change_of_the_registry_alone_adds_no_day_up_again(database_url, tmp_p
         assert gauges.refresh_days(conn) == 0
 
 
+def test_a_late_reading_writes_its_own_days_alone(database_url, tmp_path):
+    """The month of now would be written anew every five minutes, for every device."""
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, minutes=15)
+    written = (
+        "SELECT device_id, quantity, day::text, xmin::text FROM day_quantity UNION ALL"
+        " SELECT device_id, project_id, day::text, xmin::text FROM day_emission UNION ALL"
+        " SELECT device_id, 'pv', day::text, xmin::text FROM day_pv"
+    )
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("SELECT tonne_refresh_days()")
+        before = set(conn.execute(written).fetchall())
+        times, energy, _ = plant.sunny("2026-03-04", "2026-03-05", 15)
+        plant.send(database_url, "inv-1", times, energy_export_wh=energy + 10_000_000)
+        conn.execute("SELECT pg_stat_force_next_flush()")
+        conn.execute("SELECT pg_sleep(1.2)")
+        assert conn.execute("SELECT tonne_refresh_days()").fetchone()[0] > 0
+        fresh = set(conn.execute(written).fetchall()) - before
+        assert {row[0] for row in fresh} == {"inv-1"}
+        assert {row[2] for row in fresh} <= {"2026-03-03", "2026-03-04", "2026-03-05"}
+        # a day whose quarter hours are gone is gone
+        conn.execute("DELETE FROM interval_quantity WHERE device_id = 'inv-2'")
+        conn.execute("SELECT pg_stat_force_next_flush()")
+        conn.execute("SELECT pg_sleep(1.2)")
+        conn.execute("SELECT tonne_refresh_days()")
+        left = conn.execute("SELECT DISTINCT device_id FROM day_quantity").fetchall()
+        assert left == [("inv-1",)]
+
+
 def test_sunshine_of_archived_days_stays(database_url, tmp_path):
     """Once a plant's readings left for the archive, its past would have no performance ratio."""
     plant.register(database_url, tmp_path)

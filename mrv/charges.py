@@ -25,11 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GapCharge:
-    """A gap, what was put in for it, and the most that could have been. [base units]"""
+    """
+    A gap, what was put in for it, and the most that could have been. [base units]
+
+    `at_most` is by what the device is seen to do; `bound` is beyond doubt, for what
+    costs the project too.
+    """
 
     gap: Gap
     substituted: Fraction
     at_most: Fraction | None
+    bound: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,10 @@ def charge_gap(gap: Gap, needs: RoleNeeds, rate: Fraction | None) -> GapCharge:
     at_most = None if rate is None else rate * gap.time_us / HOUR_US
     if needs.side == "project" and at_most is not None:
         return GapCharge(gap, at_most, None)
-    return GapCharge(gap, Fraction(0), at_most)
+    if needs.costs is None:
+        return GapCharge(gap, Fraction(0), at_most)
+    bound = max(rate or Fraction(0), Fraction(needs.costs)) * gap.time_us / HOUR_US
+    return GapCharge(gap, Fraction(0), at_most, bound)
 
 
 def charge_error(span: Uncovered, part: Service) -> list[ErrorCharge]:

@@ -6,6 +6,7 @@ Six decimals, each rounded against the claimant.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,11 @@ from mrv.outcome import Coverage, Deduction, DeviceOutcome, GapOutcome
 from mrv.rounding import decimal_text, share_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from mrv.charges import GapCharge
     from mrv.inputs import Inputs
-    from mrv.model import Factors, Methodology
+    from mrv.model import Factors, Methodology, Reductions
     from mrv.monitored import Monitored
     from mrv.rounding import Mode
 
@@ -41,13 +42,21 @@ class Pricing:
         self._methodology = methodology
         self._parameters = parameters
         self._factors = factors
-        self._known: dict[tuple[Any, ...], Fraction] = {}
+        self._known: dict[tuple[Any, ...], Reductions] = {}
 
     def rate(self, one: Monitored, year: int) -> Fraction:
         """Emissions of a base unit on the device's side. [tCO2e]."""
+        unit = self._unit(one, year)
+        return unit.baseline_t if one.needs.side == "baseline" else unit.project_t
+
+    def cost(self, one: Monitored, year: int) -> Fraction:
+        """What a base unit emits beyond what it avoids, where it stands on both sides. [tCO2e]."""
+        return max(Fraction(0), -self._unit(one, year).reduction_t)
+
+    def _unit(self, one: Monitored, year: int) -> Reductions:
         question = (one.bound.role, tuple(sorted(one.params.items())), year)
         if question not in self._known:
-            unit = unit_reductions(
+            self._known[question] = unit_reductions(
                 self._methodology,
                 one.bound.role,
                 one.params,
@@ -55,8 +64,6 @@ class Pricing:
                 self._factors,
                 year,
             )
-            side = unit.baseline_t if one.needs.side == "baseline" else unit.project_t
-            self._known[question] = side
         return self._known[question]
 
 
@@ -120,12 +127,22 @@ def _coverage(one: Monitored, period_us: int) -> Coverage:
     )
 
 
-def gap_outcomes(one: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
-    """Gaps of a device, each with its rule and cost; a gap over New Year comes as two."""
+def gap_outcomes(one: Monitored, pricing: Pricing, most: Collection[int]) -> Iterator[GapOutcome]:
+    """
+    Gaps of a device, each with its rule and cost; a gap over New Year comes as two.
+
+    Parameters
+    ----------
+    most : collection of int
+        Years for which what was lost of what costs too counts at its most.
+    """
     for part in one.parts:
-        rate = pricing.rate(one, part.year)
         for charge in part.gaps:
-            yield _gap_outcome(one, charge, rate)
+            if one.needs.costs is not None and part.year in most:
+                bound = replace(charge, substituted=charge.bound, at_most=None)
+                yield _gap_outcome(one, bound, pricing.cost(one, part.year))
+            else:
+                yield _gap_outcome(one, charge, pricing.rate(one, part.year))
 
 
 def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction) -> GapOutcome:

@@ -96,7 +96,7 @@ class Monitored:
         """Most that a year may have been where what is measured costs too. [base units]"""
         if self.needs.costs is None:
             return self.counted(part)
-        lost = sum((g.at_most or Fraction(0) for g in part.gaps), start=Fraction(0))
+        lost = sum((g.bound for g in part.gaps), start=Fraction(0))
         return part.metered + part.deducted + lost
 
     def activity(self, part: YearPart, view: View) -> Activity:
@@ -137,8 +137,6 @@ def monitor(
     last = max(first, last)
     whole = service(rows[0], first, last, device.id)
     rate = highest_rate(device, needs.quantity, whole)
-    if needs.costs is not None:
-        rate = max(rate or Fraction(0), Fraction(needs.costs)) or None
     bare = uncovered(calibrations, needs.quantity, project.timezone, first, last)
     own = OwnUse.of(device, needs, service(rows[1], first, last, device.id)) if needs.less else None
     parts = tuple(

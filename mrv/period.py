@@ -110,6 +110,7 @@ def close(
     )
     _, before = worse_of(methodology, ledger, [gross])
     inputs, net = worse_of(methodology, ledger, views)
+    most = {year for year, one in views[-1].items() if inputs[year] is one}
     total = _sum(net)
     balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
     pricing = Pricing(methodology, parameters, ledger)
@@ -129,7 +130,7 @@ def close(
         covered_share=covered_share(monitored),
         vintages=credited,
         devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in monitored),
-        gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
+        gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing, most)),
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
         parameters=parameter_uses(methodology, parameters, monitored),

@@ -97,6 +97,9 @@ def test_a_lost_hour_of_wood_is_charged_as_if_the_bridge_had_never_stood_still()
     assert less.net.reduction.ug < whole.net.reduction.ug < 0
     (gap,) = less.gaps
     assert "whichever leaves less" in gap.rule
+    lost_t = (whole.net.reduction.ug * (1 - HOUR / plant.DAY) - less.net.reduction.ug) / UG_PER_T
+    assert (gap.substituted, gap.forgone_at_most_t) == ("1000000000.000000", None)
+    assert float(gap.cost_t) == pytest.approx(lost_t, abs=2e-6)
     # 1,000 t an hour in place of 4, at what a tonne of the day leaves
     charged = less.net.reduction.ug / whole.net.reduction.ug
     assert charged == pytest.approx((plant.DAY - HOUR + 1000) / plant.DAY)
@@ -110,6 +113,10 @@ def test_a_lost_hour_of_food_is_counted_as_nothing():
     assert 0 < less.net.reduction.ug < whole.net.reduction.ug
     share = less.net.reduction.ug / whole.net.reduction.ug
     assert share == pytest.approx((plant.DAY - HOUR) / plant.DAY)
+    (gap,) = less.gaps
+    # what it may have gained is told by what the bridge is seen to weigh: 4 t in the hour
+    assert (gap.substituted, gap.cost_t) == ("0.000000", "0.000000")
+    assert 1 < float(gap.forgone_at_most_t) < 2
 
 
 loads = st.lists(st.integers(0, 100 * T), min_size=2, max_size=plant.DAY)

@@ -42,6 +42,5 @@ def _archive(conn: Connection[TupleRow]) -> Finding:
         "SELECT count(*), coalesce(sum(bytes), 0), max(day) FROM archive_part"
     ).fetchone()
     files, size, last = row or (0, 0, None)
-    return Finding(
-        "archive", "ok", f"{found.place.url}: {files} files, {size / 2**20:.1f} MiB, until {last}"
-    )
+    held = f"{files} files, {size / 2**20:.1f} MiB, until {last}" if files else "nothing in it yet"
+    return Finding("archive", "ok", f"{found.place.url}: {held}")

@@ -13,12 +13,23 @@ import pytest
 from ingest.mqtt.tls import Tls
 from services.identity.folder import IdentityFolder
 from tests.security.probe import Probe
-from tests.services.edge.plant import GATEWAY, OTHER, Edge, meter, one, rows, until, waiting
+from tests.services.edge.plant import (
+    DEVICES,
+    GATEWAY,
+    OTHER,
+    Edge,
+    meter,
+    one,
+    registry,
+    rows,
+    until,
+    waiting,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 DAYS = 10 if float(os.environ.get("FAULT_ROUNDS", "0.1")) >= 1 else 3
 MINUTES = 1 if DAYS == 10 else 15
-DEVICES = [f"away-{k}" for k in range(5)]
+AWAY = [f"away-{k}" for k in range(5)]
 DAY_S = 86_400
 FAKETIME = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
 
@@ -36,7 +47,7 @@ def test_days_without_network_arrive_once_it_is_back(pipeline, tmp_path, capsys)
     """A storm takes the line for days; what the plant produced meanwhile must be claimed."""
     since = datetime(2026, 3, 1, tzinfo=UTC)
     sources, sent = [], {}
-    for device in DEVICES:
+    for device in AWAY:
         folder = tmp_path / device
         folder.mkdir()
         sent[device] = _export(folder, device, since)
@@ -47,7 +58,7 @@ def test_days_without_network_arrive_once_it_is_back(pipeline, tmp_path, capsys)
     broker.stop()
     try:
         with edge.running():
-            until(lambda: all((tmp_path / d / "done" / f"{d}.csv").exists() for d in DEVICES),
+            until(lambda: all((tmp_path / d / "done" / f"{d}.csv").exists() for d in AWAY),
                   what=edge.log.read_text)  # fmt: skip
             backlog = waiting(edge)
             assert backlog == sum(map(len, sent.values()))
@@ -66,7 +77,7 @@ def test_days_without_network_arrive_once_it_is_back(pipeline, tmp_path, capsys)
         letters = "SELECT count(*) FROM dead_letter WHERE device_id = %s"
         assert one(pipeline, letters, device) == (0,)
     with capsys.disabled():
-        print(f"\n  {DAYS} days of {len(DEVICES)} devices: {backlog} arrived, each once")  # noqa: T201
+        print(f"\n  {DAYS} days of {len(AWAY)} devices: {backlog} arrived, each once")  # noqa: T201
 
 
 @pytest.fixture
@@ -173,6 +184,10 @@ def test_two_gateways_that_claim_one_device(pipeline, plant, tmp_path):
         ).fetchall()
     assert refused == [("not_your_device", OTHER)]
     assert waiting(wrong) > 0
+    # where the newcomer is right the registry says so, and nobody is told of it any more
+    moved = [{**d, "gateway": OTHER} if d["id"] == "meter-2" else d for d in DEVICES]
+    pipeline.register(registry(*moved))
+    assert _claims(pipeline) == []
 
 
 def test_the_registry_takes_one_gateway_a_device(pipeline, tmp_path):

@@ -1,0 +1,100 @@
+"""CSV files as programs in a plant write them: whole or not at all, with the line that is wrong."""
+
+import json
+import os
+import threading
+import time
+
+import msgspec
+import pytest
+
+from services.edge.config import CsvFolder
+from services.edge.csv_folder import Folder
+from services.edge.moment import Clock
+from services.edge.outbox import Outbox
+from services.edge.recorder import Recorder
+from services.edge.summary import summary
+from services.logs import get_logger
+from tests.services.edge.plant import until
+
+GOOD = "Thời gian;Chỉ số;Thiết bị\n2026-01-01 00:00;1234,5;c-1\n2026-01-01 00:15;1235,5;c-2\n"
+ROWS = [("c-1", "2026-01-01T00:00:00+07:00", 1234.5), ("c-2", "2026-01-01T00:15:00+07:00", 1235.5)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A watched folder, and the outbox behind it."""
+    drop, path = tmp_path / "drop", tmp_path / "outbox.db"
+    drop.mkdir()
+    outbox, stopping = Outbox(path, 64 << 20, "thin"), threading.Event()
+    source = CsvFolder(
+        folder=str(drop), columns={"Chỉ số": "energy_import_kwh"}, time_column="Thời gian",
+        timezone="Asia/Ho_Chi_Minh", device_column="Thiết bị", every_s=0.05,
+    )  # fmt: skip
+    watching = Folder(source, Recorder(outbox, Clock(), get_logger("edge")), stopping)
+    watching.start()
+    yield drop, outbox
+    stopping.set()
+    watching.join(10)
+    outbox.close()
+
+
+def _put(drop, data):
+    """Write a file that has rested already."""
+    path = drop / "export.csv"
+    path.write_bytes(data)
+    os.utime(path, (time.time() - 60,) * 2)
+    until(lambda: not path.exists(), 10)
+
+
+def _held(outbox):
+    found = [w for name in outbox.devices() for w in outbox.after(0, name, 100)]
+    bodies = [(w.device, msgspec.json.decode(w.body)) for w in found]
+    return [(name, body["ts"], body["values"]["energy_import_kwh"]) for name, body in bodies]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        GOOD.encode(),
+        b"\xef\xbb\xbf" + GOOD.encode(),
+        GOOD.replace("\n", "\r\n").encode(),
+        GOOD.replace(";", "\t").encode(),
+        GOOD.replace(",", ".").replace(";", ",").encode(),
+    ],
+    ids=["semicolons", "byte order mark", "windows", "tabs", "commas"],
+)
+def test_a_file_is_read_as_its_program_meant_it(folder, data):
+    """A comma that is taken for a thousand would be a thousand times the energy."""
+    drop, outbox = folder
+    _put(drop, data)
+    assert _held(outbox) == ROWS
+    assert (drop / "done" / "export.csv").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (GOOD.encode("utf-16"), "line 1 is not UTF-8"),
+        (GOOD.encode().replace(b"1235", b"\xd5\xe0"), "line 3 is not UTF-8"),
+        (GOOD.replace("1235,5", "1.235,5").encode(), "line 3, Chỉ số: '1.235,5' is no number"),
+        (GOOD.replace("1235,5", "nan").encode(), "line 3, Chỉ số: 'nan' is no measurement"),
+        (GOOD.replace("c-2", "c/2").encode(), "line 3: 'c/2' is no device id"),
+        (GOOD.replace("Chỉ số", "Chi so").encode(), "line 1: no column 'Chỉ số'"),
+        (
+            GOOD.replace("2026-01-01 00:15", "01/01/2026").encode(),
+            "line 3: '01/01/2026' is no time",
+        ),
+        (GOOD.encode()[:-20], "line 3"),
+    ],
+)
+def test_one_bad_row_and_nothing_of_the_file_is_taken(folder, data, told):
+    """Half a file would be sent again whole once it is mended, and nobody knew what had counted."""
+    drop, outbox = folder
+    _put(drop, data)
+    until((drop / "refused" / "export.csv.txt").exists, 10)
+    assert told in (drop / "refused" / "export.csv.txt").read_text("utf-8")
+    assert (drop / "refused" / "export.csv").read_bytes() == data
+    assert _held(outbox) == []
+    (refused,) = summary(outbox.path)["refused"]
+    assert told in json.dumps(refused, ensure_ascii=False)

@@ -64,6 +64,7 @@ class Deployed(Prometheus):
     def __init__(self, home: Path, at: dict[str, str]) -> None:
         super().__init__(home)
         self._at = at
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def command(self, port: int) -> list[str]:
         """Write the configuration."""
@@ -87,6 +88,10 @@ class Deployed(Prometheus):
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}"
         with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
             return json.load(answer)["data"]
+
+    def stop_worker(self) -> None:
+        """End the worker, as a crash would."""
+        self.processes["worker"].kill()
 
     def up(self) -> dict[str, str]:
         """Value of `up` by job."""
@@ -146,7 +151,7 @@ def scraped(database_url, mqtt_url, kafka_url, folder) -> Iterator[Deployed]:
     }  # fmt: skip
     cli = [sys.executable, "-m", "services.cli"]
     subprocess.run([*cli, "topics", "apply", "--partitions", "2"], env=environment, check=True)
-    prometheus, processes = Deployed(folder, at), []
+    prometheus = Deployed(folder, at)
     with ExitStack() as stack:
         for name, words in COMMANDS.items():
             log = stack.enter_context((folder / f"{name}.log").open("wb"))
@@ -155,8 +160,8 @@ def scraped(database_url, mqtt_url, kafka_url, folder) -> Iterator[Deployed]:
                 env=environment | {BINDS.get(name, "TONNE_METRICS_BIND"): at[f"tonne-{name}"]},
             )  # fmt: skip
             stack.callback(process.wait, 60)
-            processes.append(process)
-        stack.callback(lambda: [process.terminate() for process in processes])
+            prometheus.processes[name] = process
+        stack.callback(lambda: [one.terminate() for one in prometheus.processes.values()])
         prometheus.start()
         stack.callback(prometheus.stop)
         yield prometheus
@@ -189,6 +194,12 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
     assert {name for name in others if not name.startswith("tonne_log_seal")} == set()
     for one in scraped.ask("series", **{"match[]": '{job=~"tonne-.*"}'}):
         assert not [v for v in one.values() if DEVICE in v or v in {"inv-2", "ch-1", "bus-1"}], one
+
+    scraped.stop_worker()
+    _wait(lambda: scraped.up()["tonne-worker"] == "0", logs)
+    # its partitions' lag is gone with it, not kept at its last value
+    lag = 'tonne_stream_offset_lag{job="tonne-worker"}'
+    _wait(lambda: not scraped.ask("query", query=lag)["result"], logs)
 
 
 def _documented() -> dict[str, set[str]]:

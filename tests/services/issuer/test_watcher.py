@@ -299,3 +299,27 @@ def test_sunshine_of_archived_days_stays(database_url, tmp_path):
         conn.execute("SELECT pg_sleep(1.2)")
         assert conn.execute("SELECT tonne_refresh_days()").fetchone()[0] > 0
         assert conn.execute(sunny).fetchall()[: len(known)] == known
+
+
+def test_silence_costs_by_whole_local_days(database_url, tmp_path):
+    """The evening in which a meter fell silent would stand for a day, and silence look cheaper."""
+    text = plant.REGISTRY.replace("timezone: Asia/Ho_Chi_Minh", "timezone: America/Denver")
+    plant.register(database_url, tmp_path, text)
+    begin = plant.us("2026-02-01T00:00:00-07:00")
+    # whole days, and the last until eight in the evening, when it is the next day by UTC
+    times = [begin + k * 900_000_000 for k in range(4 * (24 * 4 + 20) + 1)]
+    plant.send(
+        database_url, "inv-1", times, energy_export_wh=[k * 10_000 for k in range(len(times))]
+    )
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("SELECT tonne_see_devices()")
+        conn.execute("SELECT tonne_refresh_days()")
+        (found,) = conn.execute(
+            "SELECT avoided_t_per_day FROM v_silence_cost WHERE device_id = 'inv-1'"
+        ).fetchone()
+        (wanted,) = conn.execute(
+            "SELECT (sum(reduction_ug) / 28 / 1e12)::float FROM day_emission"
+            " WHERE device_id = 'inv-1' AND day < '2026-02-05'"
+        ).fetchone()
+    assert wanted > 0
+    assert found == pytest.approx(wanted)

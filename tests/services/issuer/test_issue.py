@@ -1,8 +1,10 @@
 """Issuing under concurrency: a period is claimed once, the log stays dense."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import psycopg
 import pytest
 from psycopg import errors
 
@@ -11,7 +13,7 @@ from mrv.errors import StatementStateError
 from mrv.statement.credentials import Finding
 from services.issuer import keys, life
 from services.issuer.close import close_period
-from services.store import enrolled, statements
+from services.store import enrolled, log, statements
 from services.store.pool import connect
 from tests.services.issuer import plant
 
@@ -103,6 +105,32 @@ def test_the_database_itself_lets_one_claim_through(database_url, overlapping):
             assert sum(pool.map(claim, overlapping)) == 1
             with _connect(database_url) as conn:
                 assert conn.execute("DELETE FROM claim").rowcount == 1
+
+
+def test_who_is_chosen_to_end_a_deadlock_tries_again(database_url, signers):
+    """A statement would stay verified because somebody else's transaction was in its way."""
+    name = _verified(database_url, signers, "2026-03-01", "2026-03-02")
+    other = _verified(database_url, signers, "2026-03-01", "2026-03-03")
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url) as conn:
+        conn.execute("SET deadlock_timeout = '60s'")  # so that it is the other one that is chosen
+        statements.claim(conn, statements.find(conn, other))
+        issuing = pool.submit(_issue, database_url, signers[2], name)
+        _until_waiting(database_url)
+        log.lock(conn)  # which whoever issues has, and waits for this claim
+        conn.rollback()
+        assert issuing.result(timeout=60) == 0
+
+
+def _until_waiting(url):
+    with psycopg.connect(url, autocommit=True) as conn:
+        for _ in range(1_000):
+            if conn.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock'"
+            ).fetchone() == (1,):
+                return
+            time.sleep(0.02)
+    raise TimeoutError("nobody waits for a lock")
 
 
 def test_neighbouring_periods_are_all_issued_and_the_log_is_dense(database_url, signers):

@@ -58,7 +58,7 @@ class Marks(NamedTuple):
     first: np.ndarray
 
 
-def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray) -> np.ndarray:
+def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray | None) -> np.ndarray:
     """
     MEASURED up to one hour, the longest cadence at which a register is monitored.
 
@@ -67,7 +67,8 @@ def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray) -> np.ndarray:
     """
     measured = to_us - from_us <= MEASURED_SPAN_US
     kind = np.where(measured, np.uint8(MEASURED), np.uint8(ESTIMATED))
-    kind[unknown] = UNKNOWN
+    if unknown is not None:
+        kind[unknown] = UNKNOWN
     return kind
 
 

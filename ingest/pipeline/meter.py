@@ -151,7 +151,10 @@ def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> 
     return Rows(device[held], time_us[held], value[held])
 
 
-def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> list[Any]:
+def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:
+    held = [part for part in parts if len(part.device)]
+    if len(held) == 1:
+        return held[0]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 

@@ -103,10 +103,9 @@ def trace(
     opens = np.zeros(len(rows.device), dtype=np.bool_)
     opens[head] = new
     marks = Marks(rows.device, whose, rows.time_us, rows.value, changed, opens)
-    step = np.flatnonzero(good & ~opens)
-    none = np.zeros(len(step), dtype=np.bool_)
+    step = _places(good & ~opens)
     steps = _steps(
-        rows.device[step], column.quantity, read_us[step], rows.time_us[step], rise[step], none
+        rows.device[step], column.quantity, read_us[step], rows.time_us[step], rise[step], None
     )
     away = np.zeros(len(head), dtype=np.bool_)
     ends = Ends(first, rows.value[tail], rows.time_us[tail], changed[tail], away)
@@ -115,6 +114,14 @@ def trace(
         out.marks = Marks(*(values[good] for values in marks))
         _read_others(bounds, column, rows, head, fine_device, start, out)
     return out
+
+
+def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
+    """Where rows are kept; a slice, which copies nothing, where they follow one another."""
+    places = np.flatnonzero(kept)
+    if len(places) and places[-1] - places[0] + 1 == len(places):
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
 
 
 def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int64, Int64]:
@@ -146,7 +153,7 @@ def _steps(
     from_us: Int64,
     to_us: Int64,
     value: Int64,
-    unknown: NDArray[np.bool_],
+    unknown: NDArray[np.bool_] | None,
 ) -> Steps:
     kind = intervals.kind_of(from_us, to_us, unknown)
     whose: Int16 = np.full(len(device), quantity, dtype=np.int16)

@@ -73,13 +73,16 @@ class Table:
         Which of them.
     time_us : int64 array, n
     columns : mapping of str to array, n
-        As the pipeline holds them.
+        As the pipeline holds them; `quantity` is an index of `quantities`.
+    quantities : tuple of str
+        Names of quantities, for intervals.
     """
 
     names: tuple[str, ...]
     device: Int32
     time_us: Int64
     columns: Mapping[str, NDArray[Any]]
+    quantities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +148,14 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
     table = pack.intervals
     if table is None:
         raise CanonicalError("the pack has no intervals; get it again")
-    names = table.columns["quantity"].tolist()
-    unknown = sorted(set(names) - set(QUANTITY_INDEX))
+    unknown = sorted(set(table.quantities) - set(QUANTITY_INDEX))
     if unknown:
         raise CanonicalError(f"intervals hold the unknown quantity {unknown[0]!r}")
+    numbers = np.array([QUANTITY_INDEX[name] for name in table.quantities], dtype=np.int16)
+    quantity = table.columns["quantity"]
     return IntervalRows(
         _indices(table, fleet, INTERVALS),
-        np.array([QUANTITY_INDEX[name] for name in names], dtype=np.int16),
+        numbers[quantity] if len(numbers) else quantity.astype(np.int16),
         table.time_us,
         *(table.columns[name] for name in FIELDS),
     )
@@ -185,9 +189,10 @@ def _in_order(
     device, time_us = rows
     if not len(device):
         return last
-    before = np.append(np.int32(last[0]), device[:-1])
-    earlier = np.append(np.int64(last[1]), time_us[:-1])
-    wrong = (device < before) | ((device == before) & (time_us <= earlier))
+    wrong = np.empty(len(device), dtype=np.bool_)
+    wrong[0] = (int(device[0]), int(time_us[0])) <= last
+    wrong[1:] = device[1:] <= device[:-1]
+    wrong[1:] &= (device[1:] < device[:-1]) | (time_us[1:] <= time_us[:-1])
     if wrong.any():
         k = int(np.flatnonzero(wrong)[0])
         raise CanonicalError(

@@ -101,7 +101,8 @@ class ReadingsFile:
         for group in range(self._groups):
             # a year of days is a year of files: none stays open while others are read
             with _opened(self._path, self._whole) as file, _legible():
-                table = file.read_row_group(group)
+                # on this thread: handing columns out costs more than reading them
+                table = file.read_row_group(group, use_threads=False)
             if kept is not None:
                 table = pa.concat_tables([kept, table]).unify_dictionaries()
             begin = _last_device(table["device"])
@@ -152,8 +153,13 @@ def _opened(source: Path | BinaryIO, schema: Any) -> Iterator[Any]:
     """Open a file whose columns and row groups are as they are written here."""
     from pyarrow import parquet  # noqa: PLC0415
 
-    with _legible():
-        file = parquet.ParquetFile(source, read_dictionary=["device"])
+    words = [name for name in ("device", "quantity") if name in schema.names]
+    try:
+        with _legible():
+            file = parquet.ParquetFile(source, read_dictionary=words)
+    except KeyError as error:
+        lacking = error.args[0].decode()
+        raise InputError(f"its columns lack {lacking!r}; expected {schema.names}") from error
     with file:
         found = file.schema.to_arrow_schema()
         if not _fits(found, schema):
@@ -198,25 +204,19 @@ def _table(table: Any, schema: Any, time: str) -> Table:
     if any(table[f.name].null_count for f in schema if not f.nullable):
         raise InputError("a row has no device, time or value")
     held = set(table.column_names)
+    names, device = _coded(table["device"])
     columns = {
-        f.name: _column(table[f.name]) if f.name in held else nothing(f.type, len(table))
+        f.name: channel(table[f.name]) if f.name in held else nothing(f.type, len(table))
         for f in schema
-        if f.name not in {"device", time}
+        if f.name not in {"device", "quantity", time}
     }
-    coded = table["device"].combine_chunks()
-    return Table(
-        tuple(coded.dictionary.to_pylist()),
-        coded.indices.to_numpy(),
-        table[time].cast(pa.int64()).to_numpy(),
-        columns,
-    )
+    quantities: tuple[str, ...] = ()
+    if "quantity" in held:
+        quantities, columns["quantity"] = _coded(table["quantity"])
+    return Table(names, device, table[time].cast(pa.int64()).to_numpy(), columns, quantities)
 
 
-def _column(column: Any) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
-
-    if pa.types.is_string(column.type):
-        coded = column.combine_chunks().dictionary_encode()
-        words = np.array(coded.dictionary.to_pylist(), dtype=object)
-        return words[coded.indices.to_numpy()]
-    return channel(column)
+def _coded(column: Any) -> tuple[tuple[str, ...], Any]:
+    """Words of a column, and which of them each row has; no text for each row."""
+    coded = column.combine_chunks()
+    return tuple(coded.dictionary.to_pylist()), coded.indices.to_numpy()

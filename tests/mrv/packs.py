@@ -154,10 +154,10 @@ def pack(files=None, made=None):
         ]
         for f in made.frames
     }
-    names = np.array([q.name for q in classes.QUANTITIES], dtype=object)
+    names = tuple(q.name for q in classes.QUANTITIES)
     columns = {name: getattr(made.rows, name).copy() for name in FIELDS}
-    columns["quantity"] = names[made.rows.quantity]
-    intervals = Table(ids, made.rows.device, made.rows.start_us.copy(), columns)
+    columns["quantity"] = made.rows.quantity
+    intervals = Table(ids, made.rows.device, made.rows.start_us.copy(), columns, names)
     files = documents(made) if files is None else files
     return Pack(files, readings, intervals, {}, hashes_of(files))
 

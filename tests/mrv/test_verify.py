@@ -128,7 +128,7 @@ def test_a_changed_interval_names_its_device_day(column):
     """Intervals could be raised while the readings stay."""
     table = WHOLE.intervals
     values = table.columns[column].copy()
-    values[50] = "energy_import" if column == "quantity" else values[50] + 1
+    values[50] = table.quantities.index("energy_import") if column == "quantity" else values[50] + 1
     other = replace(table, columns={**table.columns, column: values})
     failure = _failure(replace(WHOLE, intervals=other))
     assert (failure.number, failure.name) == (9, "intervals")

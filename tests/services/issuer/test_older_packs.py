@@ -49,3 +49,5 @@ def test_a_pack_without_its_times_is_refused(written):
     """A file of another kind would be read as one without readings."""
     with pytest.raises(InputError, match="its columns are"):
         ReadingsFile(written("time"), "energy_meter")
+    with pytest.raises(InputError, match="lack 'device'"):
+        ReadingsFile(written("device"), "energy_meter")

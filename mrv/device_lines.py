@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mrv.charges import GapCharge
     from mrv.inputs import Inputs
     from mrv.model import Factors, Methodology, Reductions
-    from mrv.monitored import Monitored
+    from mrv.monitored import Monitored, YearPart
     from mrv.rounding import Mode
 
 _PLACES = 6
@@ -67,11 +67,17 @@ class Pricing:
         return self._known[question]
 
 
-def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -> DeviceOutcome:
-    """One device's monitored parameter, deductions, emissions and coverage."""
+def device_outcome(
+    one: Monitored, pricing: Pricing, from_us: int, to_us: int, most: Collection[int]
+) -> DeviceOutcome:
+    """One device's monitored parameter, deductions, emissions and coverage; `most` as of gaps."""
     zero = Fraction(0)
     mode = _mode(one)
-    tonnes = sum((one.counted(p) * pricing.rate(one, p.year) for p in one.parts), start=zero)
+    counted = [one.most(p) if p.year in most else one.counted(p) for p in one.parts]
+    tonnes = sum(
+        (value * pricing.rate(one, p.year) for value, p in zip(counted, one.parts, strict=True)),
+        start=zero,
+    )
     whole = one.service
     return DeviceOutcome(
         device=one.device.id,
@@ -87,17 +93,35 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         metered=sum(p.metered for p in one.parts),
         outside_service=whole.outside,
         deducted=decimal_text(
-            sum((p.deducted + p.own + p.above for p in one.parts), start=zero), _PLACES, "up"
+            sum((_deducted(one, p, most) + p.own + p.above for p in one.parts), start=zero),
+            _PLACES,
+            "up",
         ),
         substituted=decimal_text(
-            sum((p.substituted for p in one.parts), start=zero), _PLACES, "up"
+            sum((_substituted(one, p, most) for p in one.parts), start=zero), _PLACES, "up"
         ),
-        counted=decimal_text(sum((one.counted(p) for p in one.parts), start=zero), _PLACES, mode),
+        counted=decimal_text(sum(counted, start=zero), _PLACES, mode),
         emissions_t=decimal_text(tonnes, _PLACES, mode),
         certificates=tuple(c.certificate for c in one.calibrations),
         replacements=sum(from_us <= r.at_us < to_us for r in one.device.replacements),
         coverage=_coverage(one, to_us - from_us),
     )
+
+
+def _deducted(one: Monitored, part: YearPart, most: Collection[int]) -> Fraction:
+    """Unattested error of a year; below zero where it is added, since less would have earned."""
+    return -part.deducted if _costs(one, part, most) else part.deducted
+
+
+def _substituted(one: Monitored, part: YearPart, most: Collection[int]) -> Fraction:
+    if _costs(one, part, most):
+        return sum((charge.bound for charge in part.gaps), start=Fraction(0))
+    return part.substituted
+
+
+def _costs(one: Monitored, part: YearPart, most: Collection[int]) -> bool:
+    """Whether what may have been lost of a year counts at its most."""
+    return one.needs.costs is not None and part.year in most
 
 
 def _mode(one: Monitored) -> Mode:
@@ -138,7 +162,7 @@ def gap_outcomes(one: Monitored, pricing: Pricing, most: Collection[int]) -> Ite
     """
     for part in one.parts:
         for charge in part.gaps:
-            if one.needs.costs is not None and part.year in most:
+            if _costs(one, part, most):
                 bound = replace(charge, substituted=charge.bound, at_most=None)
                 yield _gap_outcome(one, bound, pricing.cost(one, part.year))
             else:
@@ -160,12 +184,19 @@ def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction) -> GapOutcom
     )
 
 
-def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    """What late or absent calibrations, own use, and output above the design cost."""
+def deductions(one: Monitored, pricing: Pricing, most: Collection[int]) -> Iterator[Deduction]:
+    """
+    What late or absent calibrations, own use, and output above the design cost.
+
+    `most` as of gaps: there a quantity below zero is one that was added.
+    """
     yield from _own_use(one, pricing)
     yield from _above_design(one, pricing)
     for part in one.parts:
+        added = _costs(one, part, most)
+        rate = pricing.cost(one, part.year) if added else pricing.rate(one, part.year)
         for charge in part.errors:
+            quantity = -charge.quantity if added else charge.quantity
             yield Deduction(
                 device=one.device.id,
                 start_us=charge.span.first * INTERVAL_US,
@@ -173,8 +204,8 @@ def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
                 kind=CALIBRATION,
                 reason=charge.span.reason,
                 percent=decimal_text(charge.span.percent, _PLACES, "up"),
-                quantity=decimal_text(charge.quantity, _PLACES, "up"),
-                cost_t=decimal_text(charge.quantity * pricing.rate(one, part.year), _PLACES, "up"),
+                quantity=decimal_text(quantity, _PLACES, "up"),
+                cost_t=decimal_text(charge.quantity * rate, _PLACES, "up"),
             )
 
 

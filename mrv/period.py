@@ -129,9 +129,9 @@ def close(
         credit_t=sum(v.credit_t for v in credited),
         covered_share=covered_share(monitored),
         vintages=credited,
-        devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in monitored),
+        devices=tuple(device_outcome(m, pricing, from_us, to_us, most) for m in monitored),
         gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing, most)),
-        deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
+        deductions=tuple(d for m in monitored for d in deductions(m, pricing, most)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
         parameters=parameter_uses(methodology, parameters, monitored),
         applicability=(

@@ -188,7 +188,8 @@ class Facts:
     def counted(self, line: Line) -> Fraction:
         """What of a line goes into the equation. [base unit]"""
         if self.parameters[line.parameter]["side"] == "baseline":
-            return line.metered - self.deducted(line)
+            # what costs too may have been put in, and its error added
+            return line.metered - self.deducted(line) + self.substituted(line)
         return line.metered + self.deducted(line) + self.substituted(line)
 
     def _sum(self, what: str, key: str, places: tuple[int, ...]) -> Fraction:

@@ -99,10 +99,26 @@ def test_a_lost_hour_of_wood_is_charged_as_if_the_bridge_had_never_stood_still()
     assert "whichever leaves less" in gap.rule
     lost_t = (whole.net.reduction.ug * (1 - HOUR / plant.DAY) - less.net.reduction.ug) / UG_PER_T
     assert (gap.substituted, gap.forgone_at_most_t) == ("1000000000.000000", None)
+    weighed = next(d for d in less.devices if d.device == "weigh")
+    assert weighed.counted == f"{(plant.DAY - HOUR + 1000) * T}.000000"
     assert float(gap.cost_t) == pytest.approx(lost_t, abs=2e-6)
     # 1,000 t an hour in place of 4, at what a tonne of the day leaves
     charged = less.net.reduction.ug / whole.net.reduction.ug
     assert charged == pytest.approx((plant.DAY - HOUR + 1000) / plant.DAY)
+
+
+def test_an_error_of_the_bridge_is_added_where_less_would_earn():
+    """The statement would say that wood was taken off, and count it as if it had been added."""
+    papers = {"weigh": [Calibration(date(2024, 1, 1), date(2025, 1, 1), "C", None, 3)]}
+    day = _rows("weigh", mass=[T] * plant.DAY)
+    found = {k: _closed(_wood(k), day, papers) for k in ("wood", "food")}
+    error = plant.DAY * T * 3 // 100
+    for kind, sign in (("wood", -1), ("food", 1)):
+        weighed = next(d for d in found[kind].devices if d.device == "weigh")
+        (taken,) = [d for d in found[kind].deductions if d.device == "weigh"]
+        assert Fraction(taken.quantity) == Fraction(weighed.deducted) == sign * error
+        assert Fraction(weighed.counted) == plant.DAY * T - sign * error
+        assert Fraction(taken.cost_t) > 0
 
 
 def test_a_lost_hour_of_food_is_counted_as_nothing():

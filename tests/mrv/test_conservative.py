@@ -141,7 +141,7 @@ def _scaled(inputs, path, share):
 
 
 @pytest.mark.parametrize(("method", "inputs", "path", "side"), list(_cases()))
-@settings(max_examples=10)
+@settings(deadline=None, max_examples=10)
 @given(share=st.fractions(0, 1, max_denominator=100))
 def test_what_is_not_shown_earns_nothing(method, inputs, path, side, share):
     """A project would earn by losing the records of its output, or by adding to its use."""
@@ -153,7 +153,7 @@ def test_what_is_not_shown_earns_nothing(method, inputs, path, side, share):
 
 
 @pytest.mark.parametrize(("method", "inputs", "path", "side"), _fixed())
-@settings(max_examples=5)
+@settings(deadline=None, max_examples=5)
 @given(share=st.fractions(Fraction(1, 100), 1, max_denominator=100))
 def test_what_is_fixed_ex_ante_counts_the_way_its_side_says(method, inputs, path, side, share):
     """A factor upside down, or a cap turned around, would pay for a worse baseline."""
@@ -164,7 +164,7 @@ def test_what_is_fixed_ex_ante_counts_the_way_its_side_says(method, inputs, path
 
 
 @pytest.mark.parametrize("name", ["ams-ii-d", "ams-ii-d-cupola"])
-@settings(max_examples=25)
+@settings(deadline=None, max_examples=25)
 @given(output=st.fractions(0, 10**6))
 def test_output_above_history_earns_nothing(name, output):
     """A foundry that doubles its output would be credited for castings nobody made before."""
@@ -175,7 +175,7 @@ def test_output_above_history_earns_nothing(name, output):
     assert found.reduction_t <= most.reduction_t
 
 
-@settings(max_examples=25)
+@settings(deadline=None, max_examples=25)
 @given(gas=st.fractions(0, 10**6), flow=st.fractions(0, 10**6), power=st.fractions(0, 10**3))
 def test_no_more_methane_is_credited_than_was_burnt(gas, flow, power):
     """A lagoon on paper would be credited for gas that no flare saw."""

@@ -143,7 +143,7 @@ def _quantity(
     sheet.formula(row, 6, _sum_of(gaps, line.gaps, SUBSTITUTED), facts.substituted(line), "six")
     metered, deducted, substituted = (sheet.cell(row, c) for c in (METERED, 5, 6))
     baseline = one["side"] == "baseline"
-    net = f"{metered}-{deducted}" if baseline else f"{metered}+{deducted}+{substituted}"
+    net = f"{metered}{'-' if baseline else '+'}{deducted}+{substituted}"
     sheet.formula(row, COUNTED, f"=ROUND({net},6)", facts.counted(line), "six")
 
 

@@ -46,10 +46,12 @@ class Picked(NamedTuple):
 def sewers(ask: View, language: Language, bbox: Window = None, asset: Chosen = None) -> Response:
     """Show the network's map; of a chosen asset its condition and what was seen and done."""
     signed_in(ask, "the sewer network")
+    said = window(bbox)
     with ask.reading() as conn:
         picked = None if not asset else _picked(conn, asset.strip())
-        box = _window(ask, conn, bbox, picked)
-        picture = None if box is None else _picture(conn, box)
+        around = None if picked is None else sewer_map.around_asset(picked.asset)
+        box = around if said is None else sewer_map.fitted(said) if _loose(said) else said
+        picture = _whole(ask, conn) if box is None else _picture(conn, box)
     return render(
         ask, language, "sewers.html", picked=picked, drawn=picture,
         size=(sewer_map.WIDTH, sewer_map.HEIGHT), whole=_summary(ask),
@@ -65,16 +67,15 @@ def _picked(conn: Connection[TupleRow], id_: str) -> Picked:
     return Picked(one, [row for row in known if row[0] != "kind"], events)
 
 
-def _window(
-    ask: Asked, conn: Connection[TupleRow], bbox: str | None, picked: Picked | None
-) -> sewer_map.Box | None:
-    said = window(bbox)
-    if said is not None:
-        return sewer_map.fitted(said) if _loose(said) else said
-    if picked is not None:
-        return sewer_map.around_asset(picked.asset)
-    whole = ask.request.app.state.memory.get("sewer extent", lambda: stored.extent(conn))
-    return None if whole is None else sewer_map.fitted(whole)
+def _whole(ask: Asked, conn: Connection[TupleRow]) -> sewer_map.Drawn | None:
+    """Draw all there is, which everybody looks at first, once in a while; None: no asset."""
+
+    def find() -> sewer_map.Drawn | None:
+        extent = stored.extent(conn)
+        return None if extent is None else _picture(conn, sewer_map.fitted(extent))
+
+    found: sewer_map.Drawn | None = ask.request.app.state.memory.get("sewers", find)
+    return found
 
 
 def _loose(box: sewer_map.Box) -> bool:

@@ -29,7 +29,7 @@ def issued(timescale, migrated_template, tmp_path_factory):
         plant.fill_pv(url, minutes=15)
         who = logged.signers(url, folder / "home")
         logged.seal_now(url, who)
-        name = logged.issue(url, who)
+        name = logged.issue(url, who, sample=True)
         with connect(url, role="tonne_mrv", autocommit=True) as conn:
             pack = export(conn, name, folder / "pack")
         yield url, name, pack
@@ -58,6 +58,8 @@ def test_database_and_pack_give_the_same_report(issued):
         ours = facts_of(conn, name)
     theirs = facts_of_pack(read_pack(pack), read_keyring((pack / "keys.json").read_bytes()))
     assert (ours.state, ours.log_index) == (theirs.state, theirs.log_index) == ("issued", 9)
+    assert ours.sampling == theirs.sampling
+    assert ours.sampling is not None
     for wanted in MEDIA_TYPES:
         assert make(ours, wanted, "vi") == make(theirs, wanted, "vi")
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
 
 STILL_S = 120.0
 
@@ -24,6 +28,13 @@ class Pulse:
     def beat(self, part: str) -> None:
         """Say that a part moves; safe from any thread."""
         self._beats[part] = time.monotonic()
+
+    def rest(self, part: str, pause_s: float, stopping: threading.Event) -> None:
+        """Wait between two rounds of work, or until told to stop; that is no standstill."""
+        end_s = time.monotonic() + pause_s
+        while not stopping.is_set() and (left_s := end_s - time.monotonic()) > 0:
+            self.beat(part)
+            stopping.wait(min(left_s, self._still_s / 4))
 
     def trouble(self) -> str | None:
         """Say which part does not move, or None when all do."""

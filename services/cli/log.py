@@ -90,7 +90,9 @@ def _seal_on(log_key: str, every_s: int) -> None:
     bind = metrics_bind(settings)
     with metrics.serve(bind):
         told.info("metrics", bind=bind or "off")
-        Sealer(database_url(), settings.home, log_key, every_s, metrics, told).run()
+        Sealer(
+            database_url(), settings.home, log_key, every_s, metrics, told, pulse=metrics.pulse
+        ).run()
 
 
 def _show_sealed(report: Report, *, as_json: bool) -> None:

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from services.metrics import Metrics
+    from services.pulse import Pulse
 
 EVERY_S = 3_600
 # a pipeline that starts has better things to do first
 _FIRST_S = 600
 LOG_KEY = "tonne-log"
+PULSE = "sealing"
 
 
 class Sealer:
@@ -45,6 +47,8 @@ class Sealer:
         Its name.
     every_s : float
         Pause between two rounds. [s]
+    pulse : Pulse, optional
+        Of a process that does nothing else: it moves as long as rounds end, well or not.
     """
 
     def __init__(
@@ -55,9 +59,11 @@ class Sealer:
         every_s: float,
         metrics: Metrics,
         log: FilteringBoundLogger,
+        *,
+        pulse: Pulse | None = None,
     ) -> None:
         self._url, self._home, self._key, self._every_s = url, home, key, every_s
-        self._metrics, self._log = metrics, log
+        self._metrics, self._log, self._pulse = metrics, log, pulse
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._later, name="sealer", daemon=True)
 
@@ -79,7 +85,10 @@ class Sealer:
         """Seal now, and then from time to time, until stopped."""
         while not self._stopping.is_set():
             self.once()
-            self._stopping.wait(self._every_s)
+            if self._pulse is not None:
+                self._pulse.rest(PULSE, self._every_s, self._stopping)
+            else:
+                self._stopping.wait(self._every_s)
 
     def once(self) -> None:
         """Seal what is due; what prevents it is logged and counted."""

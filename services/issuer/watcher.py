@@ -168,14 +168,10 @@ class Watcher:
     def _repeat(self, work: Callable[[], None], pause_s: float) -> None:
         while not self._stopping.is_set():
             work()
-            self._wait(pause_s, beating=work == self.look)
-
-    def _wait(self, pause_s: float, *, beating: bool) -> None:
-        end_s = time.monotonic() + pause_s
-        while not self._stopping.is_set() and (left_s := end_s - time.monotonic()) > 0:
-            if beating and self._pulse is not None:
-                self._pulse.beat(PULSE)
-            self._stopping.wait(min(left_s, LOOK_S))
+            if self._pulse is not None and work == self.look:
+                self._pulse.rest(PULSE, pause_s, self._stopping)
+            else:
+                self._stopping.wait(pause_s)
 
     def _warn(self, event: str, error: Exception) -> None:
         if not self._stopping.is_set():

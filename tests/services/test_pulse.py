@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -40,6 +41,17 @@ def test_health_follows_what_moves():
         assert status == 503
         assert told.startswith("storing: nothing for")
         assert "tonne_build_info" in ask(bind, "/metrics")[1]
+
+
+def test_a_part_that_rests_is_well():
+    """A sealer that waits for the next hour would be ended every few minutes."""
+    pulse, stopping = Pulse(still_s=1), threading.Event()
+    pulse.rest("sealing", 1.5, stopping)
+    assert pulse.trouble() is None
+    stopping.set()
+    began = time.monotonic()
+    pulse.rest("sealing", 60, stopping)
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.integration

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from ingest.errors import InputError, ServerError
 from services.archive import home
 from services.cli.finding import Finding
+from services.clock import now_us
+from services.settings import Settings
 from services.store import archived, columnstore
 
 if TYPE_CHECKING:
@@ -29,6 +31,21 @@ def storage(conn: Connection[TupleRow]) -> Iterator[Finding]:
     yield _archive(conn)
 
 
+_FIX = "see what `tonne archive run` says, and that it runs once a day"
+_DAY_US = 86_400_000_000
+# a run a day, and one that failed
+_PATIENCE_DAYS = 3
+
+
+def _late(conn: Connection[TupleRow]) -> str:
+    """Say which days should have been archived some nights ago; '' for none."""
+    keep = Settings().archive_days + _PATIENCE_DAYS
+    count, oldest = archived.waiting(conn, now_us() - keep * _DAY_US)
+    if not count:
+        return ""
+    return f"{count} sealed days wait for longer than {keep} days, since {oldest}"
+
+
 def _archive(conn: Connection[TupleRow]) -> Finding:
     with conn.cursor() as cursor:
         if archived.home(cursor) is None:
@@ -38,6 +55,9 @@ def _archive(conn: Connection[TupleRow]) -> Finding:
         found = home.find(conn)
     except (InputError, ServerError) as error:
         return Finding("archive", "wrong", str(error), "`tonne archive verify` tells more")
+    late = _late(conn)
+    if late:
+        return Finding("archive", "wrong", f"{found.place.url}: {late}", _FIX)
     row = conn.execute(
         "SELECT count(*), coalesce(sum(bytes), 0), max(day) FROM archive_part"
     ).fetchone()

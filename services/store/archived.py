@@ -176,6 +176,18 @@ def done(conn: Connection[TupleRow]) -> set[tuple[str, date, int]]:
     return {(project, day, int(index)) for project, day, index in rows}
 
 
+def waiting(conn: Connection[TupleRow], before_us: int) -> tuple[int, date | None]:
+    """How many sealed days that ended before a time are not in the archive, and the oldest."""
+    row = conn.execute(
+        "SELECT count(*), min(s.day) FROM (SELECT DISTINCT ON (project_id, day) project_id, day,"
+        " index, to_time FROM data_seal ORDER BY project_id, day, sequence DESC) s"
+        " WHERE s.to_time <= %s AND NOT EXISTS (SELECT FROM archive_day a"
+        " WHERE (a.project_id, a.day, a.seal_index) = (s.project_id, s.day, s.index))",
+        [stamp(before_us)],
+    ).fetchone()
+    return (int(row[0]), row[1]) if row else (0, None)
+
+
 def add_day(conn: Connection[TupleRow], day: Day) -> None:
     """Note that all that a seal says of a day is in the archive."""
     conn.execute(

@@ -5,8 +5,11 @@ import time
 from mrv.digest import DayLeaf
 from services.archive import rounds
 from services.archive.pace import Pace, batches
+from services.cli.doctor_archive import storage
 from services.logs import get_logger
+from services.store.pool import connect
 from tests.services.archive import shelved
+from tests.services.issuer import plant
 
 
 def _leaves(*rows):
@@ -44,3 +47,15 @@ def test_a_round_that_fails_is_finished_by_the_next(sealed_url, tmp_path):
     file.unlink()
     assert rounds.once(sealed_url, str(place), shelved.LATER, log, rows_per_s=100_000)
     assert (sum(before) > 0, shelved.hot(sealed_url)) == (True, [0, 0, 0])
+
+
+def test_doctor_tells_of_days_that_should_be_archived(sealed_url, tmp_path, monkeypatch):
+    """The disk would be full before anybody heard that archiving had stopped months ago."""
+    monkeypatch.setenv("TONNE_ARCHIVE_DAYS", "7")
+    found = {}
+    for state, before in (("late", plant.us("2026-03-03")), ("whole", shelved.LATER)):
+        shelved.archive(sealed_url, tmp_path / "archive", before)
+        with connect(sealed_url) as conn:
+            found[state] = list(storage(conn))[-1]
+    assert (found["late"].state, found["whole"].state) == ("wrong", "ok")
+    assert "2 sealed days wait for longer than 10 days, since 2026-03-03" in found["late"].found

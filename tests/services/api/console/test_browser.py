@@ -32,6 +32,17 @@ def sign_in(tab, served, who="auditor"):
     tab.get_by_role("button", name="Sign out").wait_for()
 
 
+def serious(tab):
+    """Return what axe finds of a page that would shut somebody out."""
+    tab.evaluate((FOLDER / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
+    found = tab.evaluate("axe.run({resultTypes: ['violations']})")
+    return [
+        (one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"])
+        for one in found["violations"]
+        if one["impact"] in {"serious", "critical"}
+    ]
+
+
 def verdict(tab):
     """Wait for the check to end; return what it says, and the class of each step."""
     found = tab.locator("#verdict.ok, #verdict.failed")
@@ -126,21 +137,13 @@ def test_a_spoiled_document_is_named_in_the_browser(tab, served, pack, tmp_path)
 def test_pages_can_be_used_by_everybody(browser, served, scheme):
     """Somebody who sees little, or uses the keyboard, would be shut out."""
     installed()
-    axe = (FOLDER / "node_modules/axe-core/axe.min.js").read_text("utf-8")
     # the page's policy lets no other script in: the tool comes in beside it
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)
     tab = context.new_page()
     sign_in(tab, served)
     for path in (*PAGES, *OWN):
         tab.goto(served.url + path.format("vi", issued=served.issued))
-        tab.evaluate(axe)
-        found = tab.evaluate("axe.run({resultTypes: ['violations']})")
-        serious = [
-            (one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"])
-            for one in found["violations"]
-            if one["impact"] in {"serious", "critical"}
-        ]
-        assert not serious, (path, serious)
+        assert not serious(tab), path
     context.close()
 
 

@@ -16,8 +16,8 @@ from services.sewers.files import read
 from services.store import sewers
 from services.store.pool import connect
 from services.store.registry_import import import_registry
-from tests.fix_node import FOLDER, installed
-from tests.services.api.console.test_browser import sign_in
+from tests.fix_node import installed
+from tests.services.api.console.test_browser import serious, sign_in
 from tests.services.api.console.test_pages import foreign_parts, get, session
 
 CATALOG = Path(__file__).parents[4] / "deploy" / "catalog" / "haiphong"
@@ -144,7 +144,6 @@ def test_the_map_moves_without_a_new_page(tab, city):
 def test_pages_can_be_used_by_everybody(browser, city, scheme):
     """Somebody who sees little, uses the keyboard or a phone would be shut out."""
     installed()
-    axe = (FOLDER / "node_modules/axe-core/axe.min.js").read_text("utf-8")
     context = browser.new_context(
         color_scheme=scheme, bypass_csp=True, viewport={"width": 375, "height": 700}
     )
@@ -153,14 +152,7 @@ def test_pages_can_be_used_by_everybody(browser, city, scheme):
     for path in PAGES:
         tab.goto(city.url + path.format("vi"))
         assert tab.evaluate("document.documentElement.scrollWidth") <= 375, path
-        tab.evaluate(axe)
-        found = tab.evaluate("axe.run({resultTypes: ['violations']})")
-        serious = [
-            (one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"])
-            for one in found["violations"]
-            if one["impact"] in {"serious", "critical"}
-        ]
-        assert not serious, (path, serious)
+        assert not serious(tab), path
     context.close()
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # more than the log is allowed to grow to between two checkpoints
 _BALLAST_BYTES = 6 << 20
+_LEAST_BYTES = 1 << 20  # on a small disk a part of it has to do
 
 
 class Room:
@@ -38,35 +39,56 @@ class Room:
         self._db, self._folder, self._most_pages = db, path.parent, most_pages
         self._ballast = path.with_name(path.name + ".ballast")
         self._tight = False
-        if not self._hold_ballast():
-            self.tighten()
+        before = db.execute("SELECT 1 FROM fact WHERE name = 'tight'").fetchone()
+        if before is not None:
+            self._pin()  # it was full when we stopped, and what is free was the ballast
+            self.look()
+        elif not self._hold_ballast(_BALLAST_BYTES):
+            self._hold_ballast(self._free_bytes() // 2)
 
     def tighten(self) -> None:
-        """Let the file grow no more, and give the ballast up, if it is the disk that is full."""
-        if not self._tight and self._free_bytes() > _BALLAST_BYTES:
+        """
+        Make room without losing a message, as far as that goes.
+
+        First what the log holds twice; if that is not enough, and it is the disk that is
+        full, the file grows no more, and the ballast is given up for good.
+        """
+        if not self._tight and self._free_bytes() >= _LEAST_BYTES:
             return  # the file has reached its own limit; the disk has room
+        size = self._ballast.stat().st_size if self._ballast.exists() else 0
         self._ballast.unlink(missing_ok=True)
-        if not self._tight:
-            (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-            self._db.execute(f"PRAGMA max_page_count = {pages}")
-            self._tight = True
         with suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self._tight or (self._free_bytes() >= size + _LEAST_BYTES and self._allocate(size)):
+            return
+        self._pin()
+        with suppress(sqlite3.Error):
+            self._db.execute("INSERT OR REPLACE INTO fact VALUES ('tight', '1')")
+
+    def _pin(self) -> None:
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        self._db.execute(f"PRAGMA max_page_count = {pages}")
+        self._tight = True
 
     def look(self) -> None:
         """Let the file grow again, once the disk has room."""
-        if self._tight and self._hold_ballast():
+        if self._tight and self._hold_ballast(_BALLAST_BYTES):
             self._db.execute(f"PRAGMA max_page_count = {self._most_pages}")
+            self._db.execute("DELETE FROM fact WHERE name = 'tight'")
             self._tight = False
 
-    def _hold_ballast(self) -> bool:
+    def _hold_ballast(self, size: int) -> bool:
         if self._ballast.exists():
             return True
-        if self._free_bytes() < 2 * _BALLAST_BYTES:
+        enough = size >= _LEAST_BYTES and self._free_bytes() >= 2 * size
+        return enough and self._allocate(size)
+
+    def _allocate(self, size: int) -> bool:
+        if not size:
             return False
         try:
             with self._ballast.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, _BALLAST_BYTES)
+                os.posix_fallocate(file.fileno(), 0, size)
         except OSError:
             self._ballast.unlink(missing_ok=True)
             return False

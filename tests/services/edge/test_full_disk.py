@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -56,7 +56,7 @@ def disk(tmp_path):
 
 
 def _record(k):
-    return Record(f"d{k % 2}", {"values": {"k": k}, "fill": "x" * 800})
+    return Record(f"d{k % 2}", {"values": {"k": k}, "fill": "x" * 4_000})
 
 
 def _held(outbox):
@@ -99,9 +99,28 @@ def test_a_full_disk_follows_the_policy_and_goes_on_after(disk, policy):
     assert _held(again) == before
     assert again.set_aside is None
     disk.clear()
-    assert sum(again.put([_record(k)]) for k in range(3_000, 8_000)) == 0
-    assert _held(again) == [*before, *range(3_000, 8_000)]
+    assert sum(again.put([_record(k)]) for k in range(3_000, 4_000)) == 0
+    assert _held(again) == [*before, *range(3_000, 4_000)]
     again.close()
+
+
+@pytest.mark.parametrize("policy", ["thin", "oldest"])
+def test_a_small_disk_is_used_to_its_end(disk, policy):
+    """A gateway that starts with ten megabytes would keep an hour where there is room for days."""
+    file = os.open(disk.path / "somebody-elses.log", os.O_WRONLY | os.O_CREAT)
+    os.posix_fallocate(file, 0, 14 * MB)
+    os.close(file)
+    with closing(Outbox(disk.path / "outbox.db", 64 * MB, policy)) as outbox:
+        taken = dropped = 0
+        with suppress(FullError):
+            while not dropped and taken < 4_000:
+                dropped += outbox.put([_record(taken)])
+                taken += 1
+        assert taken > 600  # of about four kilobytes
+        assert len(_held(outbox)) == taken - dropped
+        disk.clear()
+        assert outbox.put([_record(k) for k in range(10_000, 11_000)]) == 0
+        assert _held(outbox)[-1_000:] == [*range(10_000, 11_000)]
 
 
 @pytest.mark.integration

@@ -208,6 +208,8 @@ def months(
         for begin in range(since, until, _RUN_US)
     ]
     device = np.array([d for d, _, _ in runs], dtype=np.int32)
+    # rows lie as they came, those of an hour together: all devices of a time, then the next
+    order = sorted(range(len(runs)), key=lambda k: runs[k][1])
     absent = {name: _absent(c.kind) for name, c in classes.load()[class_id].channels.items()}
     arrays = (
         f"CASE WHEN count({n}) > 0 THEN array_agg(coalesce({n}, {null})) END"
@@ -221,10 +223,10 @@ def months(
         f" reading_{class_id} WHERE device_id = d.id AND time >= d.since AND time < d.until"
         " ORDER BY time) ordered) r WHERE r.times IS NOT NULL",
         (
-            list(range(len(runs))),
-            fleet.ids(device),
-            [stamp(begin) for _, begin, _ in runs],
-            [stamp(end) for _, _, end in runs],
+            order,
+            fleet.ids(device[order]),
+            [stamp(runs[k][1]) for k in order],
+            [stamp(runs[k][2]) for k in order],
         ),
         {"time": "timestamptz"} | {name: kind for name, (kind, _) in absent.items()},
     )

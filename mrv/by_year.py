@@ -7,13 +7,13 @@ Factors and vintages go by calendar years, and so do the limits of small project
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingest.model import INTERVAL_US
 from mrv.bindings import common, costed
-from mrv.calendar import year_us
+from mrv.calendar import month_us, parts, year_us
 from mrv.methodologies import implausible
-from mrv.model import GAINING, PERIOD, Activity
+from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity
 from mrv.outcome import Finding
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def parts_of_years(
     project: Project,
     methodology: Methodology,
     fleet: Fleet,
-    edges: Sequence[tuple[int, int, int]],
-) -> dict[int, Activity]:
+    period_us: tuple[int, int],
+) -> dict[int, list[Activity]]:
     """
     How much of each calendar year the period is, for what goes by time alone.
 
@@ -40,12 +40,15 @@ def parts_of_years(
     if not methodology.timed:
         return {}
     gains = [(a * INTERVAL_US, b * INTERVAL_US) for a, b in costed(project, methodology, fleet)]
-    result = {}
-    for year, begin, end in edges:
+    result: dict[int, list[Activity]] = {}
+    for year, month, begin, end in parts(*period_us, project.timezone, monthly=methodology.monthly):
         whole = year_us(year, project.timezone)
         gaining = sum(last - first for first, last in common([(begin, end)], gains))
-        params = {GAINING: Fraction(gaining, whole)}
-        result[year] = Activity(PERIOD, params, Fraction(end - begin, whole))
+        params: dict[str, Any] = {GAINING: Fraction(gaining, whole)}
+        if month is not None:
+            length = Fraction(month_us(year, month, project.timezone), whole)
+            params |= {MONTH: month, LENGTH: length}
+        result.setdefault(year, []).append(Activity(PERIOD, params, Fraction(end - begin, whole)))
     return result
 
 
@@ -54,11 +57,11 @@ def inputs_by_year(
     parameters: Inputs,
     factors: Factors,
     monitored: Sequence[Monitored],
-    parts: Mapping[int, Activity],
+    periods: Mapping[int, Sequence[Activity]],
     view: View,
 ) -> dict[int, Inputs]:
     """What the methodology is given of each local calendar year."""
-    activities = {year: [part] for year, part in parts.items()}
+    activities = {year: list(some) for year, some in periods.items()}
     for one in monitored:
         for part in one.parts:
             activities.setdefault(part.year, []).append(one.activity(part, view))

@@ -97,6 +97,37 @@ def years(from_us: int, to_us: int, timezone: str) -> list[tuple[int, int, int]]
     return result
 
 
+def months(from_us: int, to_us: int, timezone: str) -> list[tuple[int, int, int, int]]:
+    """Local months within [from_us, to_us), cut at its edges: (year, month, from_us, to_us)."""
+    result: list[tuple[int, int, int, int]] = []
+    begin = from_us
+    while begin < to_us:
+        day = local_date(begin, timezone)
+        end = min(midnight_us(_next_month(day.year, day.month), timezone), to_us)
+        result.append((day.year, day.month, begin, end))
+        begin = end
+    return result
+
+
+def parts(
+    from_us: int, to_us: int, timezone: str, *, monthly: bool
+) -> list[tuple[int, int | None, int, int]]:
+    """Local years, or months, within [from_us, to_us): (year, month or None, from_us, to_us)."""
+    if monthly:
+        return list(months(from_us, to_us, timezone))
+    return [(year, None, begin, end) for year, begin, end in years(from_us, to_us, timezone)]
+
+
+def month_us(year: int, month: int, timezone: str) -> int:
+    """Length of a local month. [us]."""
+    end = midnight_us(_next_month(year, month), timezone)
+    return end - midnight_us(date(year, month, 1), timezone)
+
+
+def _next_month(year: int, month: int) -> date:
+    return date(year + month // 12, month % 12 + 1, 1)
+
+
 def year_us(year: int, timezone: str) -> int:
     """Length of a local calendar year. [us]."""
     return midnight_us(date(year + 1, 1, 1), timezone) - midnight_us(date(year, 1, 1), timezone)

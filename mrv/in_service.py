@@ -76,7 +76,12 @@ def monitor_all(
             spans = common([served], gaining) or [(period[1], period[1])]
         for span, edges in zip(spans, _windows(spans, period), strict=True):
             own = [_between(rows_, edges) for rows_ in read_rows]
-            result.append(monitor(project, one, device, needs, params, papers, own, span))
+            result.append(
+                monitor(
+                    project, one, device, needs, params, papers, own, span,
+                    monthly=methodology.monthly,
+                )
+            )  # fmt: skip
     return result
 
 

@@ -28,6 +28,10 @@ Side = Literal["baseline", "project"]
 PERIOD = "period"
 # Its parameter: the part of the year in which everything that costs is metered. [1]
 GAINING = "gaining"
+# Its parameter, and that of every role, where a methodology goes by months: which one. [1-12]
+MONTH = "month"
+# Its parameter there: the part of the year that the month is. [1]
+LENGTH = "length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +205,8 @@ class Methodology:
     which is how a slip of a unit shows; `conditions` are the applicability
     conditions that inputs alone can break.  Without `roles` no device delivers
     its quantities: it is evaluated, not accounted live.  `timed` asks for an activity
-    of the role `PERIOD` beside the devices' when a period closes.  `rules` say what is
+    of the role `PERIOD` beside the devices' when a period closes; `monthly` asks for all
+    of them by local months, each with its `MONTH`.  `rules` say what is
     conservative about it and what caps it, `uses` how the kinds of its factors
     begin.  `notes` is the file's own text: where
     each equation and default comes from, and how certain it is.
@@ -224,6 +229,7 @@ class Methodology:
     rules: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     timed: bool = False
+    monthly: bool = False
 
     @property
     def version(self) -> str:

@@ -11,17 +11,17 @@ the worse of the two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from ingest.model import INTERVAL_US
-from mrv.calendar import years
+from mrv import calendar
 from mrv.calibration import uncovered
 from mrv.charges import OwnUse, charge_error, charge_gap, highest_rate
 from mrv.coverage import Served, gaps, service
 from mrv.errors import PeriodError
-from mrv.model import Activity
+from mrv.model import MONTH, Activity
 from mrv.project import service_intervals
 from mrv.rounding import exact_sum
 
@@ -46,6 +46,7 @@ class YearPart:
     """
     A device's local calendar year within the period. [base units]
 
+    `month` says which part of the year it is where the methodology goes by months.
     `own` is what the device's `less` comes to, with its gaps and errors; `above` is
     its part of what lies above the design, which is not credited.
     """
@@ -56,6 +57,7 @@ class YearPart:
     errors: tuple[ErrorCharge, ...]
     own: Fraction = Fraction(0)
     above: Fraction = Fraction(0)
+    month: int | None = None
 
     @property
     def substituted(self) -> Fraction:
@@ -102,7 +104,8 @@ class Monitored:
     def activity(self, part: YearPart, view: View) -> Activity:
         """Return what the methodology is told of a year."""
         told = {"gross": lambda _: Fraction(part.metered), "net": self.counted, "most": self.most}
-        return Activity(self.bound.role, self.params, told[view](part))
+        params = self.params if part.month is None else {**self.params, MONTH: part.month}
+        return Activity(self.bound.role, params, told[view](part))
 
 
 def monitor(
@@ -114,6 +117,8 @@ def monitor(
     calibrations: Sequence[Calibration],
     rows: Sequence[IntervalRows],
     period: tuple[int, int],
+    *,
+    monthly: bool = False,
 ) -> Monitored:
     """
     Work out one device's part of a period.
@@ -125,6 +130,8 @@ def monitor(
         quantities.
     period : tuple of int
         Interval numbers since the epoch, half-open.
+    monthly : bool
+        Its parts are local months and not years.
 
     Raises
     ------
@@ -140,8 +147,11 @@ def monitor(
     bare = uncovered(calibrations, needs.quantity, project.timezone, first, last)
     own = OwnUse.of(device, needs, service(rows[1], first, last, device.id)) if needs.less else None
     parts = tuple(
-        _year_part(year, whole.cut(a, b), bare, needs, rate, device, own and own.cut(a, b))
-        for year, a, b in _edges(first, last, project.timezone)
+        replace(
+            _year_part(year, whole.cut(a, b), bare, needs, rate, device, own and own.cut(a, b)),
+            month=month,
+        )
+        for year, month, a, b in _edges(first, last, project.timezone, monthly=monthly)
     )
     served = Served.of(whole)
     nets = own is None or own.metered
@@ -150,9 +160,11 @@ def monitor(
     )
 
 
-def _edges(first: int, last: int, timezone: str) -> list[tuple[int, int, int]]:
-    edges = years(first * INTERVAL_US, last * INTERVAL_US, timezone)
-    return [(year, a // INTERVAL_US, b // INTERVAL_US) for year, a, b in edges]
+def _edges(
+    first: int, last: int, timezone: str, *, monthly: bool
+) -> list[tuple[int, int | None, int, int]]:
+    edges = calendar.parts(first * INTERVAL_US, last * INTERVAL_US, timezone, monthly=monthly)
+    return [(year, month, a // INTERVAL_US, b // INTERVAL_US) for year, month, a, b in edges]
 
 
 def _year_part(

@@ -104,7 +104,7 @@ def close(
         edges,
         project.timezone,
     )
-    parts = parts_of_years(project, methodology, fleet, edges)
+    parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
     gross, *views = (
         inputs_by_year(methodology, parameters, ledger, monitored, parts, view) for view in VIEWS
     )

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mrv.equations import composting, electricity
 from mrv.equations.reductions import reduction
+from mrv.methodologies._live import (
+    FUEL_ROLE,
+    G_PER_T,
+    LEAKAGE_YEARLY,
+    LOSSES_LIVE,
+    POWER_ROLE,
+    diesel_l,
+    grid,
+    losses,
+    part_of_year,
+    power_mwh,
+    warming,
+    yearly,
+)
 from mrv.methodologies._shared import (
     DIESEL,
     EF_GRID,
@@ -19,14 +33,15 @@ from mrv.methodologies._shared import (
     diesel,
 )
 from mrv.methodologies._waste import DEGRADABLE, MOST_YEARS, SITE
-from mrv.model import Reductions
+from mrv.model import Check, Reductions, RoleNeeds
 from mrv.specs import ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from mrv.inputs import Inputs
-    from mrv.model import Factors
+    from mrv.model import Activity, Candidate, Factors
     from mrv.specs import Spec
 
 CONDITIONS = (TYPE_III,)
@@ -129,3 +144,72 @@ def less_project(baseline: Fraction, inputs: Inputs, factors: Factors) -> Reduct
     project = gases + power + fuel + inputs["other_project_t"]
     leakage = inputs["leakage_t"]
     return Reductions(baseline, project, leakage, reduction(baseline, project, leakage))
+
+
+def waste_is_sorted(candidate: Candidate) -> str | None:
+    """Hold monitoring: the waste is sorted, and no more than all of it decays. [M]."""
+    together = sum(candidate.parameters[key] for key in SHARES)
+    if 0 < together <= 1:
+        return None
+    return f"the shares of the waste sum to {float(together):g}; give those of the sorted samples"
+
+
+def metered(
+    waste_t: Fraction,
+    activities: Sequence[Activity],
+    parameters: Inputs,
+    factors: Factors,
+    year: int,
+) -> dict[str, Any]:
+    """What both forms are given beside the waste's decay: site, electricity, diesel, leakage."""
+    part = part_of_year(activities)
+    return {
+        "compost_input_t": waste_t,
+        "power_mwh": power_mwh(activities),
+        "diesel_l": diesel_l(activities),
+        "ef_grid_t_per_mwh": grid(factors, year),
+        "tdl": losses(parameters, factors, year),
+        "phi": parameters["phi"],
+        "f_captured": parameters["f_captured"],
+        "mcf": parameters["mcf"],
+        "climate": "tropical-wet",  # Hai Phong
+        **warming(parameters, factors, year, "ch4", "n2o"),
+        "other_project_t": parameters["other_project_t_per_year"] * part,
+        "leakage_t": parameters["leakage_t_per_year"] * part,
+    }
+
+
+FIRST_YEAR = ParameterSpec(
+    unit="year",
+    meaning="calendar year in which the first waste came",
+    minimum="1990",
+    maximum="2100",
+    integer=True,
+    source="weighbridge",
+    symbol="x = 1",
+    side="baseline",
+)
+ROLES = {
+    "waste": RoleNeeds(
+        ("weighbridge",),
+        "mass",
+        "baseline",
+        symbol="W_j,x",
+        source="weighbridge of the composting plant",
+        # a lorry of 50 t every three minutes: more than any bridge weighs
+        costs=1_000 * G_PER_T,
+    ),
+    "power": POWER_ROLE,
+    "fuel": FUEL_ROLE,
+}
+FIXED = {
+    "first_year": FIRST_YEAR,
+    **SHARES,
+    **EARLIER,
+    **{key: spec for key, spec in SITE.items() if isinstance(spec, ParameterSpec)},
+    "tdl": LOSSES_LIVE,
+    "gwp_n2o": GWP_N2O,
+    "other_project_t_per_year": yearly(OTHER),
+    "leakage_t_per_year": LEAKAGE_YEARLY,
+}
+SORTED = (Check("TOOL04 monitoring: the waste is sorted", waste_is_sorted, True),)

@@ -14,44 +14,20 @@ from typing import TYPE_CHECKING
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import _composting
-from mrv.methodologies._live import (
-    FUEL_ROLE,
-    G_PER_T,
-    LEAKAGE_YEARLY,
-    LOSSES_LIVE,
-    POWER_ROLE,
-    diesel_l,
-    gaining_part_of_year,
-    grid,
-    losses,
-    part_of_year,
-    power_mwh,
-    total,
-    warming,
-    yearly,
-)
-from mrv.methodologies._shared import GWP_N2O, NOTHING
+from mrv.methodologies._live import G_PER_T, gaining_part_of_year, total
+from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_YEAR, DECAY, SITE, methane
-from mrv.model import Check, Methodology, RoleNeeds
-from mrv.specs import ParameterSpec
+from mrv.model import Methodology
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mrv.inputs import Inputs
-    from mrv.model import Activity, Candidate, Factors, Reductions
+    from mrv.model import Activity, Factors, Reductions
 
 ID = "ams-iii-f"
 VERSION = "12.0"
 ADDITIVE = False
-
-
-def waste_is_sorted(candidate: Candidate) -> str | None:
-    """Hold monitoring: the waste is sorted, and no more than all of it decays. [M]."""
-    together = sum(candidate.parameters[key] for key in _composting.SHARES)
-    if 0 < together <= 1:
-        return None
-    return f"the shares of the waste sum to {float(together):g}; give those of the sorted samples"
 
 
 def inputs_of(
@@ -63,25 +39,14 @@ def inputs_of(
     Of what earlier waste would give off in this year the period takes its part; what
     came in this year counts as the yearly form has it.
     """
-    waste, part = total(activities, "waste") / G_PER_T, part_of_year(activities)
+    waste = total(activities, "waste") / G_PER_T
     number = max(1, year - parameters["first_year"] + 1)
     gaining = gaining_part_of_year(activities)
     earlier = (parameters.get(f"waste_t_year_{x}", NOTHING) * gaining for x in range(1, number))
     return {
         "year": number,
         "waste_t_by_year": [_composting.by_kind(w, parameters) for w in (*earlier, waste)],
-        "compost_input_t": waste,
-        "power_mwh": power_mwh(activities),
-        "diesel_l": diesel_l(activities),
-        "ef_grid_t_per_mwh": grid(factors, year),
-        "tdl": losses(parameters, factors, year),
-        "phi": parameters["phi"],
-        "f_captured": parameters["f_captured"],
-        "mcf": parameters["mcf"],
-        "climate": "tropical-wet",  # Hai Phong
-        **warming(parameters, factors, year, "ch4", "n2o"),
-        "other_project_t": parameters["other_project_t_per_year"] * part,
-        "leakage_t": parameters["leakage_t_per_year"] * part,
+        **_composting.metered(waste, activities, parameters, factors, year),
     }
 
 
@@ -109,17 +74,6 @@ def plausible(inputs: Inputs) -> None:
         )
 
 
-_FIRST_YEAR = ParameterSpec(
-    unit="year",
-    meaning="calendar year in which the first waste came",
-    minimum="1990",
-    maximum="2100",
-    integer=True,
-    source="weighbridge",
-    symbol="x = 1",
-    side="baseline",
-)
-
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -127,36 +81,15 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.F version 12.0, TOOL04 v8 equation 1, TOOL13 v2",
     notes=__doc__.strip(),
     additive=ADDITIVE,
-    roles={
-        "waste": RoleNeeds(
-            ("weighbridge",),
-            "mass",
-            "baseline",
-            symbol="W_j,x",
-            source="weighbridge of the composting plant",
-            # a lorry of 50 t every three minutes: more than any bridge weighs
-            costs=1_000 * G_PER_T,
-        ),
-        "power": POWER_ROLE,
-        "fuel": FUEL_ROLE,
-    },
-    parameters={
-        "first_year": _FIRST_YEAR,
-        **_composting.SHARES,
-        **_composting.EARLIER,
-        **{key: spec for key, spec in SITE.items() if isinstance(spec, ParameterSpec)},
-        "tdl": LOSSES_LIVE,
-        "gwp_n2o": GWP_N2O,
-        "other_project_t_per_year": yearly(_composting.OTHER),
-        "leakage_t_per_year": LEAKAGE_YEARLY,
-    },
+    roles=_composting.ROLES,
+    parameters=_composting.FIXED,
     inputs={
         "year": _composting.YEAR,
         "waste_t_by_year": BY_YEAR,
         **SITE,
         **_composting.PROJECT,
     },
-    applicability=(Check("TOOL04 monitoring: the waste is sorted", waste_is_sorted, True),),
+    applicability=_composting.SORTED,
     inputs_of=inputs_of,
     timed=True,
     reductions=reductions,

@@ -8,23 +8,59 @@ form: the waste of December has hardly begun to decay.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import _composting
+from mrv.methodologies._live import G_PER_T
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_MONTH, DECAY, SITE, methane
-from mrv.model import Methodology
+from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Methodology
+from mrv.specs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mrv.inputs import Inputs
-    from mrv.model import Factors, Reductions
+    from mrv.model import Activity, Factors, Reductions
 
 ID = "ams-iii-f-monthly"
 VERSION = "12.0"
 ADDITIVE = False
 
 _MONTHS = 12
+
+
+def inputs_of(
+    activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
+) -> Inputs:
+    """
+    Waste [g] to [t] by the month in which it came, and by what it is made of.
+
+    Waste of earlier years is taken to have come in their January, when more of it is
+    gone by now.  An interval knows no month, and counts as one of December.
+    """
+    number = max(1, year - parameters["first_year"] + 1)
+    tonnes = [NOTHING] * (number * _MONTHS)
+    for x in range(1, number):
+        tonnes[(x - 1) * _MONTHS] = parameters.get(f"waste_t_year_{x}", NOTHING)
+    covered = [NOTHING] * _MONTHS
+    for one in activities:
+        if one.role == "waste":
+            tonnes[one.params.get(MONTH, _MONTHS) - 1 - _MONTHS] += one.value / G_PER_T
+        elif one.role == PERIOD and MONTH not in one.params:  # a whole year
+            covered = [part + one.params[GAINING] for part in covered]
+        elif one.role == PERIOD:
+            covered[one.params[MONTH] - 1] += one.params[GAINING] / one.params[LENGTH]
+    return {
+        "year": number,
+        "waste_t_by_month": [_composting.by_kind(t, parameters) for t in tonnes],
+        "month_parts": [{"part": part} for part in covered],
+        **_composting.metered(
+            sum(tonnes[-_MONTHS:], start=NOTHING), activities, parameters, factors, year
+        ),
+    }
 
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
@@ -37,15 +73,28 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
          + FC * NCV * EF + PE_other
     ER = BE - PE - LE
     """
-    waste, last = inputs["waste_t_by_month"], inputs["year"] * _MONTHS
+    waste, before = inputs["waste_t_by_month"], (inputs["year"] - 1) * _MONTHS
+    covered = [one["part"] for one in inputs.get("month_parts", [])] or [Fraction(1)] * _MONTHS
     baseline = sum(
         (
-            methane(waste[:month], inputs, factors, steps=_MONTHS)
-            for month in range(last - _MONTHS + 1, last + 1)
+            _of_month(waste[: before + at], part, inputs, factors)
+            for at, part in enumerate(covered, 1)
         ),
         start=NOTHING,
     )
     return _composting.less_project(baseline, inputs, factors)
+
+
+def _of_month(
+    waste: Sequence[Mapping[str, Fraction]], part: Fraction, inputs: Inputs, factors: Factors
+) -> Fraction:
+    """Emissions of the last month of a series: its own waste's, and a part of the earlier's."""
+    if part == 1:
+        return methane(waste, inputs, factors, steps=_MONTHS)
+    own = methane(waste[-1:], inputs, factors, steps=_MONTHS)
+    if not part:
+        return own
+    return own + part * (methane(waste, inputs, factors, steps=_MONTHS) - own)
 
 
 def plausible(inputs: Inputs) -> None:
@@ -56,7 +105,27 @@ def plausible(inputs: Inputs) -> None:
             f"waste_t_by_month holds {given} months and year = {inputs['year']} needs {needed};"
             " give every month up to its end, zeros where nothing came"
         )
+    parts = len(inputs.get("month_parts", ()))
+    if parts not in {0, _MONTHS}:
+        raise MethodologyError(
+            f"month_parts holds {parts} months; give all {_MONTHS} of the year, or leave it out"
+        )
 
+
+_PARTS = ListSpec(
+    "how much of each of the twelve months of that year is asked for; all of it where left out",
+    {
+        "part": ParameterSpec(
+            unit="1",
+            meaning="part of the month for which earlier waste counts",
+            maximum="1",
+            source="calendar",
+            symbol="m",
+            side="baseline",
+        )
+    },
+    required=False,
+)
 
 METHODOLOGY = Methodology(
     id=ID,
@@ -65,12 +134,19 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.F version 12.0, TOOL04 v8 equation 2, TOOL13 v2",
     notes=__doc__.strip(),
     additive=ADDITIVE,
+    roles=_composting.ROLES,
+    parameters=_composting.FIXED,
     inputs={
         "year": _composting.YEAR,
         "waste_t_by_month": BY_MONTH,
+        "month_parts": _PARTS,
         **SITE,
         **_composting.PROJECT,
     },
+    applicability=_composting.SORTED,
+    inputs_of=inputs_of,
+    timed=True,
+    monthly=True,
     reductions=reductions,
     uses=(*DECAY, "tool13.", "diesel."),
     plausible=plausible,

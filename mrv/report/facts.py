@@ -14,6 +14,7 @@ from mrv.report.day_sums import Day, day_sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from ingest.model import IntervalRows
     from mrv.model import Factors, Methodology
@@ -32,10 +33,15 @@ def _year_named(entry: Mapping[str, Any]) -> int | None:
     return int(found[1] or found[2]) if found else None
 
 
+# year, month (0 for none), place of the parameter
+_Key = tuple[int, int, int]
+
+
 @dataclass(frozen=True)
 class Line:
     """
-    A device in its role in one local calendar year: a row of the calculation.
+    A device in its role in one local calendar year, or month where the methodology goes
+    by months: a row of the calculation.
 
     Attributes
     ----------
@@ -49,6 +55,7 @@ class Line:
 
     parameter: int
     year: int
+    month: int | None
     first: int
     last: int
     metered: int
@@ -145,36 +152,41 @@ class Facts:
     @cached_property
     def lines(self) -> list[Line]:
         """Rows of the calculation, by local calendar year and monitored parameter."""
-        found: dict[tuple[int, int], list[int]] = {}
+        found: dict[_Key, list[int]] = {}
         for place, day in enumerate(self.days):
-            found.setdefault((day.day.year, day.parameter), []).append(place)
+            found.setdefault((*self._when(day.day), day.parameter), []).append(place)
         deductions, gaps = (self._by_line(self.subject[n]) for n in ("deductions", "gaps"))
         return [
             Line(
                 parameter,
                 year,
+                month or None,
                 places[0],
                 places[-1] + 1,
                 sum(self.days[i].value or 0 for i in places),
-                tuple(deductions.get((year, parameter), ())),
-                tuple(gaps.get((year, parameter), ())),
+                tuple(deductions.get((year, month, parameter), ())),
+                tuple(gaps.get((year, month, parameter), ())),
             )
-            for (year, parameter), places in sorted(found.items())
+            for (year, month, parameter), places in sorted(found.items())
         ]
 
-    def _by_line(self, entries: list[Mapping[str, Any]]) -> dict[tuple[int, int], list[int]]:
-        """Places of gaps or deductions by year and parameter; each is of one year."""
+    def _when(self, day: date) -> tuple[int, int]:
+        """Year and month of a line; no month where the methodology goes by years."""
+        return day.year, day.month if self.methodology.monthly else 0
+
+    def _by_line(self, entries: list[Mapping[str, Any]]) -> dict[_Key, list[int]]:
+        """Places of gaps or deductions by year, month and parameter; each is of one line."""
         serving: dict[str, list[tuple[int, int, int]]] = {}
         for place, one in enumerate(self.parameters):
             begin, end = (instant_us(one[edge], "UTC") for edge in _EDGES)
             serving.setdefault(one["device"], []).append((place, begin, end))
-        found: dict[tuple[int, int], list[int]] = {}
+        found: dict[_Key, list[int]] = {}
         for place, entry in enumerate(entries):
             begin = instant_us(entry["from"], "UTC")
-            year = _year_named(entry) or local_date(begin, self.timezone).year
+            year, month = self._when(local_date(begin, self.timezone))
             whose = [p for p, first, last in serving[entry["device"]] if first <= begin < last]
             for parameter in whose[:1]:
-                found.setdefault((year, parameter), []).append(place)
+                found.setdefault((_year_named(entry) or year, month, parameter), []).append(place)
         return found
 
     def deducted(self, line: Line) -> Fraction:

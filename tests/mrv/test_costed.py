@@ -94,12 +94,12 @@ def test_a_base_load_counts_from_the_first_day_of_its_meter():
     method, begin = find("ams-ii-e"), FROM + HALF_US
     fleet = Fleet([Device("m-1", "s", "energy_meter", installed_us=FROM)])
     building = _bus(ProjectDevice("m-1", "power", from_us=begin))
-    (part,) = parts_of_years(building, method, fleet, [(2026, FROM, FROM + DAY_US)]).values()
+    (part,) = parts_of_years(building, method, fleet, (FROM, FROM + DAY_US))[2026]
     assert part.value == Fraction(1, 365)
     assert part.params == {GAINING: Fraction(1, 730)}
-    (earlier,) = parts_of_years(building, method, fleet, [(2026, FROM, begin)]).values()
+    (earlier,) = parts_of_years(building, method, fleet, (FROM, begin))[2026]
     assert earlier.params == {GAINING: 0}
-    assert parts_of_years(BUS, find("ams-iii-c"), FLEET, [(2026, FROM, begin)]) == {}
+    assert parts_of_years(BUS, find("ams-iii-c"), FLEET, (FROM, begin)) == {}
 
 
 def test_a_year_that_no_project_has_is_named():

@@ -1,6 +1,7 @@
 """Registry files: read exactly, held against every rule, written back unchanged."""
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import RegistryError
+from mrv import methodologies
+from services.registry import needs
 from services.registry.document import to_yaml
 from services.registry.entries import Registry
 from services.registry.files import Incoming, read_files
@@ -100,13 +103,18 @@ def test_a_wrong_row_names_place_key_and_remedy(load, change, message):
     assert "registry.yaml:" in said
 
 
+def test_a_methodology_of_documents_alone_is_refused(load, monkeypatch):
+    """A project on invoices would be imported, and nothing of it ever be counted."""
+    bare = replace(methodologies.find("jcm-vn-am007"), roles={}, applicability=())
+    monkeypatch.setattr(needs, "find", lambda *_: bare)
+    planned = load(BASE + PROJECT)
+    assert planned.refused
+    assert "no device class delivers what jcm-vn-am007 monitors" in _messages(planned)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            ('jcm-vn-am007\n    version: "1.0"', 'ams-iii-f-monthly\n    version: "12.0"'),
-            "no device class delivers what ams-iii-f-monthly",
-        ),
         (("jcm-vn-am007", "jcm-vn-am999"), "methodology 'jcm-vn-am999' is unknown"),
         (('"1.0"', '"2.0"'), "jcm-vn-am007 has no version '2.0'; known versions: 1.0"),
         (("case: 1", "case: 4"), "case = 4 must be one of 1, 2, 3"),

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.acceptance import parameters_of
 from mrv.by_year import parts_of_years
-from mrv.calendar import years
 from mrv.inputs import read
 from mrv.methodologies import unit_reductions
-from mrv.model import Activity
+from mrv.model import MONTH, Activity
 from mrv.report.phrases import role
 from mrv.report.sheets.grid import FIRST
 from mrv.report.sheets.lists import QUANTITY, SUBSTITUTED, VALUE
@@ -78,9 +77,9 @@ class Reckoning:
     def _by_time(self, year: int) -> list[Activity]:
         """The period's part of a calendar year, where the methodology counts by time too."""
         facts = self.facts
-        edges = [e for e in years(*facts.span_us, facts.timezone) if e[0] == year]
-        plan, methodology = facts.plan, facts.methodology
-        return list(parts_of_years(plan.project, methodology, plan.fleet(), edges).values())
+        plan = facts.plan
+        found = parts_of_years(plan.project, facts.methodology, plan.fleet(), facts.span_us)
+        return found.get(year, [])
 
     @cached_property
     def own(self) -> Any:
@@ -100,7 +99,9 @@ class Reckoning:
         for line in facts.lines:
             if line.year == year:
                 one = facts.parameters[line.parameter]
-                params = self._params(one)
+                params = dict(self._params(one))
+                if line.month is not None:
+                    params[MONTH] = line.month
                 activities.append(Activity(one["role"], params, facts.counted(line)))
         return dict(facts.methodology.inputs_of(activities, self.own, facts.factors, year))
 

@@ -11,7 +11,7 @@ from ingest.model import NULL, Device, Fleet, Frame
 from mrv import factors
 from mrv.calendar import period_us
 from mrv.monitoring import Version
-from mrv.project import Calibration, CheckMeter
+from mrv.project import Calibration, CheckMeter, ProjectDevice
 from mrv.report import Facts
 from mrv.statement.body import Label, compose
 from mrv.statement.case import Case
@@ -112,6 +112,32 @@ def bus_case():
         frame(fleet, "bus-1", "odometer_m", way, times),
     ]
     return _case(plan, frames, begin_us, end_us)
+
+
+def compost_case():
+    """Two days of a composting plant, over the end of a month."""
+    devices = (
+        Device("fuel", "s", "fuel_meter", installed_us=FROM),
+        Device("power", "s", "energy_meter", rated_power_w=50_000, installed_us=FROM),
+        Device("weigh", "s", "weighbridge", installed_us=FROM),
+    )
+    fleet, roles = Fleet(devices), {"weigh": "waste", "power": "power", "fuel": "fuel"}
+    project = replace(
+        PV, id="compost", methodology="ams-iii-f-monthly", version="12.0", expected={},
+        parameters={"first_year": 2025, "share_food": Decimal("0.8"), "share_wood": Decimal("0.1"),
+                    "waste_t_year_1": 500, "phi": Decimal("0.85"), "f_captured": 0, "mcf": 1,
+                    "leakage_t_per_year": 5},
+        devices=tuple(ProjectDevice(name, role) for name, role in roles.items()),
+    )  # fmt: skip
+    begin_us, end_us = period_us(date(2026, 1, 31), date(2026, 2, 2), ZONE)
+    times = np.arange(begin_us - 900_000_000, end_us + 1_800_000_000, 900_000_000, dtype=np.int64)
+    registers = {"fuel": ("fuel_total_ml", 3_000), "power": ("energy_import_wh", 5_000),
+                 "weigh": ("net_total_g", 700_000)}  # fmt: skip
+    frames = [
+        frame(fleet, name, register, np.arange(len(times)) * step, times)
+        for name, (register, step) in registers.items()
+    ]
+    return _case(MonitoringPlan(project, devices, {}, {}), frames, begin_us, end_us)
 
 
 def _case(plan, frames, begin_us, end_us):

@@ -11,7 +11,9 @@ from openpyxl import load_workbook
 
 from mrv.errors import ReportError
 from mrv.report.sheets import workbook
+from mrv.report.sheets.calculation import Reckoning
 from mrv.report.words import LANGUAGES, Words
+from mrv.rounding import to_integer
 from tests.mrv.report import office, sample
 
 SHEETS = [
@@ -296,3 +298,16 @@ def test_what_is_over_the_whole_service_is_taken_off_its_year():
     ]
     found = {(one.year, one.parameter): one.deductions for one in facts.lines}
     assert (found[2026, 1], found[2027, 1]) == ((0,), (1,))
+
+
+def test_inputs_by_month_are_those_of_the_account():
+    """An auditor who puts the workbook's inputs into the equation would get other tonnes."""
+    case = sample.compost_case()
+    facts = sample.draft(case)
+    assert {line.month for line in facts.lines} == {1, 2}
+    inputs = Reckoning(facts).inputs(2026)
+    found = facts.methodology.reductions(inputs, facts.factors)
+    net = case.result.net
+    assert to_integer(found.baseline_t * 10**12, "down") == net.baseline.ug
+    assert to_integer(found.project_t * 10**12, "up") == net.project.ug
+    assert opened(workbook(facts, Words("en"))).sheetnames == SHEETS

@@ -110,17 +110,26 @@ def archiving(pipeline: Pipeline) -> Iterator[tuple[subprocess.Popen[bytes], int
          "--pace", str(PACE)], env=pipeline.environment,
     )  # fmt: skip
     try:
-        time.sleep(3)  # its start is not its work
-        with psycopg.connect(pipeline.urls.database_url) as conn:
-            ((server,),) = conn.execute(
-                "SELECT pid FROM pg_stat_activity WHERE application_name = 'tonne archive'"
-            ).fetchall()
-        yield process, server
+        yield process, _server_of(pipeline)
         if process.poll() is not None:
             raise AssertionError(f"the archiver ended with {process.returncode} before ingest did")
     finally:
         process.kill()
         process.wait(30)
+
+
+def _server_of(pipeline: Pipeline, patience_s: float = 60) -> int:
+    """Process of the database that works for the archiver, once it is past its start."""
+    end = time.monotonic() + patience_s
+    with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
+        while time.monotonic() < end:
+            row = conn.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = 'tonne archive'"
+            ).fetchone()
+            if row is not None:
+                return int(row[0])
+            time.sleep(0.2)
+    raise TimeoutError("the archiver did not connect")
 
 
 def registry() -> dict:

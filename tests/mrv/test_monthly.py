@@ -72,6 +72,13 @@ def test_earlier_years_count_as_their_january():
     assert both - alone == pytest.approx(sum(_given_off(1000, 12 + m) for m in range(12)))
 
 
+def test_a_whole_year_is_twelve_whole_months():
+    """A plan would be held against a year in which earlier waste lies still."""
+    loads = [one for one in _year() if one.role == "waste"]
+    whole = Activity(PERIOD, {GAINING: Fraction(1)}, Fraction(1))
+    assert _baseline([whole, *loads]) == _baseline(_year())
+
+
 def test_an_interval_counts_as_one_of_december():
     """Dashboards would promise what a load gives off until the end of the year."""
     fixed = read(METHOD.parameters, FIXED, "p")

@@ -140,4 +140,4 @@ def test_list_names_all_of_them():
         assert one["title"] in plain.stdout
     kinds = {one["id"]: one["kind"] for one in data}
     assert kinds["jcm-vn-am007"] == "methodology, live"
-    assert (kinds["tool07"], kinds["ams-iii-f-monthly"]) == ("factor", "methodology")
+    assert (kinds["tool07"], kinds["ams-iii-f-monthly"]) == ("factor", "methodology, live")

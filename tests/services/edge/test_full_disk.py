@@ -131,7 +131,7 @@ def test_a_gateway_on_a_full_disk_tells_what_it_lost_and_keeps_what_it_can(
     local = Mosquitto(tmp_path / "local")
     local.start()
     listened = {"kind": "mqtt", "url": local.url, "topics": ["plant/{device}/json"]}
-    edge = Edge(tmp_path, pipeline, [meter(plant, 0.05, "full-1"), listened], when_full="oldest")
+    edge = Edge(tmp_path, pipeline, [meter(plant, 0.01, "full-1"), listened], when_full="oldest")
     config = edge.config.read_text().replace(str(edge.outbox), str(disk.path / "outbox.db"))
     edge.config.write_text(config)
     edge.outbox = disk.path / "outbox.db"

@@ -8,13 +8,11 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
+from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors, methodologies
 from mrv.account import account
 from mrv.bindings import compile_bindings
@@ -190,22 +188,7 @@ def test_no_more_methane_is_credited_than_was_burnt(gas, flow, power):
 def _rows(name, values):
     """Interval rows of a project's devices, all with the same values one after another."""
     _, metered = LIVE[name]
-    table = [
-        (FLEET.by_id[device], QUANTITY_INDEX[quantity], plant.FROM + at * INTERVAL_US, value)
-        for device, quantity in metered
-        for at, value in enumerate(values)
-    ]
-    device, quantity, start, value = np.array(table, dtype=np.int64).reshape(-1, 4).T
-    nothing = np.zeros(len(table), dtype=np.int64)
-    return IntervalRows(
-        device.astype(np.int32),
-        quantity.astype(np.int16),
-        start,
-        value,
-        nothing + INTERVAL_US,
-        nothing,
-        nothing,
-    )
+    return plant.laid_out(FLEET, dict.fromkeys(metered, values))
 
 
 def _closed(name, values, certificates):

@@ -25,7 +25,10 @@ def greet_broker(url: str, tls: Tls) -> str | None:
         with _connect(url) as plain:
             if parts.scheme == "mqtts":
                 with tls.context().wrap_socket(plain, server_hostname=parts.hostname) as secure:
-                    answered = greets(secure)
+                    try:
+                        answered = greets(secure)
+                    except OSError:  # by TLS 1.3 a client learns of it only now
+                        return f"{_place(url)}: it hangs up once we have shown who we are"
             else:
                 answered = greets(plain)
     except OSError as error:

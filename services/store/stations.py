@@ -18,7 +18,7 @@ from mrv import environment
 from mrv.environment import CLASSES, Values
 from mrv.environment.air import DAY_REACH_HOURS, REACH_HOURS
 from mrv.environment.clock import day_of
-from mrv.environment.hours import covers_us, starts
+from mrv.environment.hours import NEEDED_US, covers_us, starts
 from mrv.environment.water import Flow
 from services.store import indicator_rows, readings
 from services.store.indicator_rows import Span, of_spans
@@ -121,8 +121,19 @@ def _hours(cursor: Cursor[TupleRow], fleet: Fleet, spans: Sequence[Span]) -> Val
         before = covers_us(class_id)
         wanted = [s._replace(from_us=s.from_us - before) for s in spans if s.device in members]
         frame = readings.within(cursor, class_id, *of_spans(fleet, wanted))
-        parts.append(environment.hourly(fleet.devices, frame))
+        found = environment.hourly(fleet.devices, frame)
+        # what covers a span's beginning may be a whole hour itself, known by a part of its past
+        parts.append(_inside(found, spans) if before >= NEEDED_US else found)
     return Values.concat(parts)
+
+
+def _inside(values: Values, spans: Sequence[Span]) -> Values:
+    """Values whose hours lie within spans."""
+    kept = np.zeros(len(values), dtype=np.bool_)
+    for span in spans:
+        begun = (values.start_us >= span.from_us) & (values.start_us < span.to_us)
+        kept |= begun & (values.device == span.device)
+    return values.take(kept)
 
 
 def _windows(spans: Sequence[Span], days: Mapping[int, set[Day]]) -> list[Span]:

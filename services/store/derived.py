@@ -13,7 +13,7 @@ import numpy as np
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import NULL, IntervalRows
-from services.store import column_copy
+from services.store import column_copy, weeks
 from services.store.binary_copy import Int8, Text, Time, Words, encode
 from services.store.stamps import stamp
 
@@ -158,26 +158,20 @@ def intervals_of(
     types |= dict.fromkeys(INTERVAL_COLUMNS[3 : None if marks else -_MARKS], "int8")
     held = [_epoch(c) if c in _MARK_TIMES else f"coalesce(i.{c}, ({NULL}))" for c in types]
     arrays = ", ".join(f"array_agg({c})" for c in ["q.number", "i.start", *held[2:]])
+    runs = weeks.cut(fleet, {fleet.by_id[name]: (from_us, to_us) for name in device_ids})
     # a device at a time by its key: joined at once, whole chunks would be read for a few devices
     found = column_copy.fetch_runs(
         cursor,
-        f"SELECT d.index, r.* FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
-        f" CROSS JOIN LATERAL (SELECT {arrays} FROM"
-        " (SELECT * FROM interval_quantity WHERE device_id = d.id AND start >= %s AND start < %s"
+        f"SELECT d.number, r.* FROM {weeks.SELECTED} AS d {weeks.NAMED}"
+        f" CROSS JOIN LATERAL (SELECT {arrays} FROM (SELECT * FROM interval_quantity"
+        " WHERE device_id = d.id AND start >= d.since AND start < d.until"
         " ORDER BY quantity, start) i"
         " JOIN unnest(%s::text[], %s::smallint[]) AS q (name, number) ON q.name = i.quantity"
         ") r (number) WHERE r.number IS NOT NULL",
-        (
-            device_ids,
-            [fleet.by_id[d] for d in device_ids],
-            stamp(from_us),
-            stamp(to_us),
-            list(QUANTITY_INDEX),
-            list(QUANTITY_INDEX.values()),
-        ),
+        (*runs.arguments, list(QUANTITY_INDEX), list(QUANTITY_INDEX.values())),
         types,
     )
-    rows = IntervalRows(found.run, *found.columns.values())
+    rows = IntervalRows(runs.device[found.run], *found.columns.values())
     return rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ingest import classes
 from ingest.model import NULL, Frame
-from services.store import archived, cold, column_copy
+from services.store import archived, cold, column_copy, weeks
 from services.store.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
 from services.store.cold import Asked
 from services.store.stamps import FAR_US, stamp, us_of
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from services.store.binary_copy import Field
 
 _TEMP = "incoming_{class_id}"
-# what the server gathers before it sends: a second's readings of eight days are 100 MB
-_RUN_US = 8 * 86_400_000_000
 
 
 def channels(class_id: str) -> list[str]:
@@ -202,14 +200,7 @@ def months(
     Frame
         Sorted by device index and time.
     """
-    runs = [
-        (d, begin, min(begin + _RUN_US, until))
-        for d, (since, until) in sorted(spans.items())
-        for begin in range(since, until, _RUN_US)
-    ]
-    device = np.array([d for d, _, _ in runs], dtype=np.int32)
-    # rows lie as they came, those of an hour together: all devices of a time, then the next
-    order = sorted(range(len(runs)), key=lambda k: runs[k][1])
+    runs = weeks.cut(fleet, spans)
     absent = {name: _absent(c.kind) for name, c in classes.load()[class_id].channels.items()}
     arrays = (
         f"CASE WHEN count({n}) > 0 THEN array_agg(coalesce({n}, {null})) END"
@@ -217,22 +208,16 @@ def months(
     )
     found = column_copy.fetch_runs(
         cursor,
-        "SELECT d.number, r.* FROM unnest(%s::int[], %s::text[], %s::timestamptz[],"
-        " %s::timestamptz[]) AS d (number, id, since, until) CROSS JOIN LATERAL"
+        f"SELECT d.number, r.* FROM {weeks.SELECTED} AS d {weeks.NAMED} CROSS JOIN LATERAL"
         f" (SELECT array_agg(time) AS times, {', '.join(arrays)} FROM (SELECT * FROM"
         f" reading_{class_id} WHERE device_id = d.id AND time >= d.since AND time < d.until"
         " ORDER BY time) ordered) r WHERE r.times IS NOT NULL",
-        (
-            order,
-            fleet.ids(device[order]),
-            [stamp(runs[k][1]) for k in order],
-            [stamp(runs[k][2]) for k in order],
-        ),
+        runs.arguments,
         {"time": "timestamptz"} | {name: kind for name, (kind, _) in absent.items()},
     )
     time_us = found.columns.pop("time")
     nobody = np.zeros(len(time_us), dtype=np.int32)
-    stored = Frame(class_id, device[found.run], time_us, nobody, found.columns)
+    stored = Frame(class_id, runs.device[found.run], time_us, nobody, found.columns)
     asked = [Asked(fleet.devices[d].id, d, *span) for d, span in spans.items()]
     return cold.with_archived(cursor, stored, asked)
 

@@ -112,7 +112,8 @@ def test_who_is_chosen_to_end_a_deadlock_tries_again(database_url, signers):
     name = _verified(database_url, signers, "2026-03-01", "2026-03-02")
     other = _verified(database_url, signers, "2026-03-01", "2026-03-03")
     with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url) as conn:
-        conn.execute("SET deadlock_timeout = '60s'")  # so that it is the other one that is chosen
+        # so that it is the other one that is chosen, and nobody waits for ever if it is not
+        conn.execute("SET deadlock_timeout = '60s'; SET lock_timeout = '20s'")
         statements.claim(conn, statements.find(conn, other))
         issuing = pool.submit(_issue, database_url, signers[2], name)
         _until_waiting(database_url)

@@ -153,7 +153,7 @@ class Secured:
         if self.kind == "mosquitto":
             self.server.take_up_revocations()
             self.reread = True
-            written.apply(self.folder, rest, self.server.url)
+            written.apply(self.folder, lambda _: rest, self.server.url, sparkplug=False)
         else:
             self.server.ctl("delete_user", name)
 

@@ -127,6 +127,8 @@ class Probe:
             self.client.disconnect()
             self.client.loop(0.05)
             self.drop()
+        # paho gives its pair of sockets back when it is collected, they may be first
+        self.client._reset_sockets()
 
     def _until(self, done: Any, seconds: float = PATIENCE_S) -> None:
         end = time.monotonic() + seconds

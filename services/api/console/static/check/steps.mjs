@@ -83,7 +83,10 @@ async function taken(run, subject) {
 function form(subject) {
   const { files } = subject;
   if (!files.has("statement.json")) throw new CheckError("there is no statement.json");
-  if (isPack(files)) exactlyListed(files);
+  if (isPack(files)) {
+    ofThisVersion(files);
+    exactlyListed(files);
+  }
   subject.statement = parseObject(files.get("statement.json"), "statement.json");
   subject.verification = read(files, "verification.json");
   subject.receipt = files.has("receipt.txt") ? fromUtf8(files.get("receipt.txt"), "receipt.txt") : null;
@@ -99,6 +102,15 @@ function form(subject) {
 }
 
 const isPack = (files) => [...files.keys()].some((name) => !PUBLIC.includes(name));
+
+/** A pack of another version's form is told so, before its parts are found wanting. */
+function ofThisVersion(files) {
+  if (!files.has("manifest.json")) return;
+  const found = parseObject(files.get("manifest.json"), "manifest.json").format;
+  if (found !== FORMAT && Number.isInteger(found)) {
+    throw new CheckError(`the pack has format ${found}; this page reads ${FORMAT}`);
+  }
+}
 
 function exactlyListed(files) {
   const missing = DOCUMENTS.filter((name) => !files.has(name));

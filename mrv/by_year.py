@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ingest.model import Fleet
     from mrv.inputs import Inputs
     from mrv.model import Factors, Methodology, Reductions
-    from mrv.monitored import Monitored, View
+    from mrv.monitored import Monitored
     from mrv.project import Project
 
 
@@ -58,36 +58,18 @@ def inputs_by_year(
     factors: Factors,
     monitored: Sequence[Monitored],
     periods: Mapping[int, Sequence[Activity]],
-    view: View,
+    *,
+    gross: bool,
 ) -> dict[int, Inputs]:
     """What the methodology is given of each local calendar year."""
     activities = {year: list(some) for year, some in periods.items()}
     for one in monitored:
         for part in one.parts:
-            activities.setdefault(part.year, []).append(one.activity(part, view))
+            activities.setdefault(part.year, []).append(one.activity(part, gross=gross))
     return {
         year: methodology.inputs_of(activities[year], parameters, factors, year)
         for year in sorted(activities)
     }
-
-
-def worse_of(
-    methodology: Methodology, factors: Factors, views: Sequence[Mapping[int, Inputs]]
-) -> tuple[dict[int, Inputs], dict[int, Reductions]]:
-    """
-    Each year as the view that leaves less has it: its inputs, and what they come to.
-
-    A quantity that stands on both sides, such as waste whose composting emits, may
-    cost more than it gains: to lose its records must not be worth anything.
-    """
-    inputs: dict[int, Inputs] = {}
-    net: dict[int, Reductions] = {}
-    for view in views:
-        for year, one in view.items():
-            found = methodology.reductions(one, factors)
-            if year not in net or found.reduction_t < net[year].reduction_t:
-                inputs[year], net[year] = one, found
-    return inputs, net
 
 
 def conditions_hold(

@@ -6,7 +6,6 @@ Six decimals, each rounded against the claimant.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from mrv.outcome import Coverage, Deduction, DeviceOutcome, GapOutcome
 from mrv.rounding import decimal_text, share_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from mrv.charges import GapCharge
     from mrv.inputs import Inputs
@@ -67,17 +66,11 @@ class Pricing:
         return self._known[question]
 
 
-def device_outcome(
-    one: Monitored, pricing: Pricing, from_us: int, to_us: int, most: Collection[int]
-) -> DeviceOutcome:
-    """One device's monitored parameter, deductions, emissions and coverage; `most` as of gaps."""
+def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -> DeviceOutcome:
+    """One device's monitored parameter, deductions, emissions and coverage."""
     zero = Fraction(0)
     mode = _mode(one)
-    counted = [one.most(p) if p.year in most else one.counted(p) for p in one.parts]
-    tonnes = sum(
-        (value * pricing.rate(one, p.year) for value, p in zip(counted, one.parts, strict=True)),
-        start=zero,
-    )
+    tonnes = sum((one.counted(p) * pricing.rate(one, p.year) for p in one.parts), start=zero)
     whole = one.service
     return DeviceOutcome(
         device=one.device.id,
@@ -93,35 +86,17 @@ def device_outcome(
         metered=sum(p.metered for p in one.parts),
         outside_service=whole.outside,
         deducted=decimal_text(
-            sum((_deducted(one, p, most) + p.own + p.above for p in one.parts), start=zero),
-            _PLACES,
-            "up",
+            sum((p.deducted + p.own + p.above for p in one.parts), start=zero), _PLACES, "up"
         ),
         substituted=decimal_text(
-            sum((_substituted(one, p, most) for p in one.parts), start=zero), _PLACES, "up"
+            sum((p.substituted for p in one.parts), start=zero), _PLACES, "up"
         ),
-        counted=decimal_text(sum(counted, start=zero), _PLACES, mode),
+        counted=decimal_text(sum((one.counted(p) for p in one.parts), start=zero), _PLACES, mode),
         emissions_t=decimal_text(tonnes, _PLACES, mode),
         certificates=tuple(c.certificate for c in one.calibrations),
         replacements=sum(from_us <= r.at_us < to_us for r in one.device.replacements),
         coverage=_coverage(one, to_us - from_us),
     )
-
-
-def _deducted(one: Monitored, part: YearPart, most: Collection[int]) -> Fraction:
-    """Unattested error of a year; below zero where it is added, since less would have earned."""
-    return -part.deducted if _costs(one, part, most) else part.deducted
-
-
-def _substituted(one: Monitored, part: YearPart, most: Collection[int]) -> Fraction:
-    if _costs(one, part, most):
-        return sum((charge.bound for charge in part.gaps), start=Fraction(0))
-    return part.substituted
-
-
-def _costs(one: Monitored, part: YearPart, most: Collection[int]) -> bool:
-    """Whether what may have been lost of a year counts at its most."""
-    return one.needs.costs is not None and part.year in most
 
 
 def _mode(one: Monitored) -> Mode:
@@ -151,26 +126,22 @@ def _coverage(one: Monitored, period_us: int) -> Coverage:
     )
 
 
-def gap_outcomes(one: Monitored, pricing: Pricing, most: Collection[int]) -> Iterator[GapOutcome]:
-    """
-    Gaps of a device, each with its rule and cost; a gap over New Year comes as two.
-
-    Parameters
-    ----------
-    most : collection of int
-        Years for which what was lost of what costs too counts at its most.
-    """
+def gap_outcomes(one: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
+    """Gaps of a device, each with its rule and cost; a gap over New Year comes as two."""
     for part in one.parts:
+        rate = _price(one, part, pricing)
         for charge in part.gaps:
-            if _costs(one, part, most):
-                bound = replace(charge, substituted=charge.bound, at_most=None)
-                yield _gap_outcome(one, bound, pricing.cost(one, part.year))
-            else:
-                yield _gap_outcome(one, charge, pricing.rate(one, part.year))
+            yield _gap_outcome(one, charge, rate, at_most=part.at_most)
 
 
-def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction) -> GapOutcome:
-    forgone = None if charge.at_most is None else charge.at_most * rate
+def _price(one: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
+    """What a base unit that was put in, taken off or added costs. [tCO2e]"""
+    return pricing.cost(one, part.year) if part.at_most else pricing.rate(one, part.year)
+
+
+def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction, *, at_most: bool) -> GapOutcome:
+    forgone = None if at_most or charge.at_most is None else charge.at_most * rate
+    substituted = charge.bound if at_most else charge.substituted
     return GapOutcome(
         device=one.device.id,
         start_us=charge.gap.start_us,
@@ -178,25 +149,24 @@ def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction) -> GapOutcom
         kind=charge.gap.kind,
         time_us=charge.gap.time_us,
         rule=_RULES[one.needs.side] if one.needs.costs is None else _BOTH,
-        substituted=decimal_text(charge.substituted, _PLACES, "up"),
-        cost_t=decimal_text(charge.substituted * rate, _PLACES, "up"),
+        substituted=decimal_text(substituted, _PLACES, "up"),
+        cost_t=decimal_text(substituted * rate, _PLACES, "up"),
         forgone_at_most_t=None if forgone is None else decimal_text(forgone, _PLACES, "up"),
     )
 
 
-def deductions(one: Monitored, pricing: Pricing, most: Collection[int]) -> Iterator[Deduction]:
+def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     """
     What late or absent calibrations, own use, and output above the design cost.
 
-    `most` as of gaps: there a quantity below zero is one that was added.
+    A quantity below zero is one that was added.
     """
     yield from _own_use(one, pricing)
     yield from _above_design(one, pricing)
     for part in one.parts:
-        added = _costs(one, part, most)
-        rate = pricing.cost(one, part.year) if added else pricing.rate(one, part.year)
+        rate = _price(one, part, pricing)
         for charge in part.errors:
-            quantity = -charge.quantity if added else charge.quantity
+            quantity = -charge.quantity if part.at_most else charge.quantity
             yield Deduction(
                 device=one.device.id,
                 start_us=charge.span.first * INTERVAL_US,

@@ -5,15 +5,15 @@ Conservative on either side.  Baseline: what is unknown or missing counts zero,
 and an unattested meter error is taken off.  Project: unknown or missing time
 counts at the device's highest plausible rate, and the error is added.  What a
 plant's own meter imports is taken off its output by the rules of the project side.
-Where one quantity stands on both sides, as waste that is composted, the period takes
-the worse of the two.
+Where one quantity stands on both sides, as waste that is composted, each part takes
+the worse of the two (mrv/both_sides.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ingest.model import INTERVAL_US
 from mrv import calendar
@@ -36,11 +36,6 @@ if TYPE_CHECKING:
     from mrv.project import Calibration, Project, ProjectDevice
 
 
-# before what gaps cost; after it; and with the most that may have been lost, where that costs
-View = Literal["gross", "net", "most"]
-VIEWS: tuple[View, ...] = ("gross", "net", "most")
-
-
 @dataclass(frozen=True, slots=True)
 class YearPart:
     """
@@ -48,7 +43,8 @@ class YearPart:
 
     `month` says which part of the year it is where the methodology goes by months.
     `own` is what the device's `less` comes to, with its gaps and errors; `above` is
-    its part of what lies above the design, which is not credited.
+    its part of what lies above the design, which is not credited.  `at_most` says
+    that what was lost counts at its most, since less would leave more.
     """
 
     year: int
@@ -58,16 +54,20 @@ class YearPart:
     own: Fraction = Fraction(0)
     above: Fraction = Fraction(0)
     month: int | None = None
+    at_most: bool = False
 
     @property
     def substituted(self) -> Fraction:
         """What was put in for gaps."""
+        if self.at_most:
+            return sum((g.bound for g in self.gaps), start=Fraction(0))
         return sum((g.substituted for g in self.gaps), start=Fraction(0))
 
     @property
     def deducted(self) -> Fraction:
-        """What unattested meter errors come to."""
-        return sum((e.quantity for e in self.errors), start=Fraction(0))
+        """What unattested meter errors come to; below zero where they are added."""
+        error = sum((e.quantity for e in self.errors), start=Fraction(0))
+        return -error if self.at_most else error
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +91,16 @@ class Monitored:
     def counted(self, part: YearPart) -> Fraction:
         """Quantity of a year after deductions and substitutions. [base units]"""
         if self.needs.side == "baseline":
+            if part.at_most:
+                return part.metered - part.deducted + part.substituted
             return part.metered - part.deducted - part.own - part.above
         return part.metered + part.deducted + part.substituted
 
-    def most(self, part: YearPart) -> Fraction:
-        """Most that a year may have been where what is measured costs too. [base units]"""
-        if self.needs.costs is None:
-            return self.counted(part)
-        lost = sum((g.bound for g in part.gaps), start=Fraction(0))
-        return part.metered + part.deducted + lost
-
-    def activity(self, part: YearPart, view: View) -> Activity:
-        """Return what the methodology is told of a year."""
-        told = {"gross": lambda _: Fraction(part.metered), "net": self.counted, "most": self.most}
+    def activity(self, part: YearPart, *, gross: bool) -> Activity:
+        """Return what the methodology is told, before (gross) or after what gaps cost."""
         params = self.params if part.month is None else {**self.params, MONTH: part.month}
-        return Activity(self.bound.role, params, told[view](part))
+        value = Fraction(part.metered) if gross else self.counted(part)
+        return Activity(self.bound.role, params, value)
 
 
 def monitor(

@@ -14,7 +14,8 @@ import numpy as np
 
 from ingest.model import INTERVAL_US
 from mrv.acceptance import accepted, condition, parameters_of
-from mrv.by_year import conditions_hold, inputs_by_year, parts_of_years, worse_of
+from mrv.both_sides import worst
+from mrv.by_year import conditions_hold, inputs_by_year, parts_of_years
 from mrv.calendar import local_date, years
 from mrv.crosscheck import Rows, cross_checks
 from mrv.design import capped
@@ -25,7 +26,6 @@ from mrv.in_service import monitor_all
 from mrv.inputs import exact
 from mrv.methodologies import find
 from mrv.model import Candidate, CandidateDevice, Reductions
-from mrv.monitored import VIEWS
 from mrv.outcome import PeriodResult
 from mrv.presentation import (
     comparisons,
@@ -105,12 +105,17 @@ def close(
         project.timezone,
     )
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
-    gross, *views = (
-        inputs_by_year(methodology, parameters, ledger, monitored, parts, view) for view in VIEWS
-    )
-    _, before = worse_of(methodology, ledger, [gross])
-    inputs, net = worse_of(methodology, ledger, views)
-    most = {year for year, one in views[-1].items() if inputs[year] is one}
+
+    def told(some: Sequence[Monitored], *, gross: bool = False) -> dict[int, Inputs]:
+        return inputs_by_year(methodology, parameters, ledger, some, parts, gross=gross)
+
+    def account(of: Mapping[int, Inputs]) -> dict[int, Reductions]:
+        return {year: methodology.reductions(one, ledger) for year, one in of.items()}
+
+    gross = account(told(monitored, gross=True))
+    monitored = worst(monitored, lambda some: account(told(some)))
+    inputs = told(monitored)
+    net = account(inputs)
     total = _sum(net)
     balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
     pricing = Pricing(methodology, parameters, ledger)
@@ -122,16 +127,16 @@ def close(
         timezone=project.timezone,
         from_us=from_us,
         to_us=to_us,
-        gross=totals(_sum(before)),
+        gross=totals(_sum(gross)),
         net=totals(total),
         carried_ug=carried_ug,
         carry_ug=min(0, balance_ug),
         credit_t=sum(v.credit_t for v in credited),
         covered_share=covered_share(monitored),
         vintages=credited,
-        devices=tuple(device_outcome(m, pricing, from_us, to_us, most) for m in monitored),
-        gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing, most)),
-        deductions=tuple(d for m in monitored for d in deductions(m, pricing, most)),
+        devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in monitored),
+        gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
+        deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
         parameters=parameter_uses(methodology, parameters, monitored),
         applicability=(

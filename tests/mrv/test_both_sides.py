@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.by_year import worse_of
-from mrv.methodologies import load
 from mrv.period import close
 from mrv.project import Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
@@ -180,18 +178,3 @@ def test_losing_the_gas_meter_never_raises_the_reduction(flow, gas, gone):
         for biogas in ([gas * m3] * 10, some)
     )
     assert less.net.reduction.ug <= whole.net.reduction.ug
-
-
-def test_each_year_is_the_worse_of_its_views():
-    """A good year would be taken with the view that suits a bad one."""
-    method = load()["ams-ii-d"]
-    fixed = {"production_hist_t": Fraction(100), "sec_baseline_mwh_per_t": Fraction(1),
-             "leakage_t": Fraction(0), "ef_grid_t_per_mwh": Fraction(1)}  # fmt: skip
-
-    def view(*used):
-        return {2026 + at: {**fixed, "production_t": Fraction(100), "energy_mwh": Fraction(mwh)}
-                for at, mwh in enumerate(used)}  # fmt: skip
-
-    inputs, net = worse_of(method, BOOK, [view(10, 20), view(20, 10)])
-    assert {year: one["energy_mwh"] for year, one in inputs.items()} == {2026: 20, 2027: 20}
-    assert [one.reduction_t for one in net.values()] == [80, 80]

@@ -124,3 +124,27 @@ def test_months_of_a_year_with_a_shorter_day():
     assert found[0][3] == calendar.midnight_us(date(2026, 4, 1), zone)
     assert calendar.month_us(2026, 3, zone) == (31 * 24 - 1) * 3_600_000_000
     assert calendar.month_us(2026, 12, zone) == 31 * 24 * 3_600_000_000
+
+
+def test_a_gap_that_costs_hides_none_that_earns():
+    """A lost quarter hour of January would pay for unplugging the weighbridge all December."""
+    begin, end = calendar.period_us(date(2026, 1, 1), date(2027, 1, 1), plant.ZONE)
+    count = (end - begin) // INTERVAL_US
+    idle = [0] * count
+    sure = {d.id: (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),)
+            for d in FLEET.devices}  # fmt: skip
+
+    def closed(lost):
+        loads = [None if at in lost else T for at in range(count)]
+        rows = plant.laid_out(FLEET, {("weigh", "mass"): loads, ("power", "energy_import"): idle,
+                                      ("fuel", "flow"): idle})  # fmt: skip
+        return close(replace(PROJECT, parameters=FIXED), FLEET, sure, rows, begin, end, BOOK)
+
+    winter, december = {0}, set(range(count - 10 * plant.DAY, count))
+    # food of December costs more in its year than it gives off
+    cost = 0.002 * 28 + 0.0002 * 265
+    assert _given_off(1, 0) < cost < sum(_given_off(1, later) for later in range(12))
+    one, both = closed(winter), closed(winter | december)
+    assert both.net.reduction.ug < one.net.reduction.ug
+    first, last = both.gaps
+    assert (first.substituted, last.substituted) == ("0.000000", f"{10 * 24 * 1000 * T}.000000")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from mrv.calendar import instant_us
 from mrv.statement.credentials import Finding
 from services.clock import now_us
 from services.issuer import life
@@ -15,7 +16,7 @@ from services.issuer.seal import seal
 from services.store.gauges import refresh_days
 from services.store.pool import connect
 from services.store.rebuild import rebuild
-from tests.grafana.fill import fill
+from tests.grafana.fill import fill, zone
 from tests.grafana.macros import choices, expand, span
 from tests.services.issuer import logged, plant
 
@@ -36,7 +37,7 @@ def make(url: str, home: Path, size: Size) -> datetime:
     names = []
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         for begin, until in spans:
-            at = plant.us(str(begin)), plant.us(str(until))
+            at = instant_us(str(begin), zone(end)), instant_us(str(until), zone(end))
             names.append(close_period(conn, "rooftop-pv", *at, "test").statement)
         life.submit(conn, names[0], who["operator"])
         life.verify(conn, names[0], who["verifier"], Finding("unmodified", "reasonable", "5"))

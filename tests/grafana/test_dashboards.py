@@ -191,7 +191,7 @@ def test_an_empty_city_shows_no_data(board, database_url):
 @pytest.mark.integration
 def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(database_url, tmp_path):
     """A meter that never spoke would read 0 kWh, a day without stations would be a clean one."""
-    register(database_url, tmp_path, Size())
+    register(database_url, tmp_path, Size(), datetime.now(UTC))
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         refresh_days(conn)
     found = {}

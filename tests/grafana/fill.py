@@ -357,7 +357,7 @@ STATEMENTS: tuple[Any, ...] = (
     """
     INSERT INTO quality_flag SELECT d.id, t, 'active_power_w', (ARRAY['spike', 'flat_line', 'gross_range'])
         [1 + abs(hashtext(d.id || t::text)) %% 3]
-    FROM device d, generate_series(%(begin)s, %(end)s, INTERVAL '5 hours') AS t WHERE d.class = 'pv_inverter'
+    FROM device d, generate_series(%(begin)s, %(end)s, INTERVAL '5 hours') AS t WHERE d.class = 'ev_charger'
     """,
     """
     INSERT INTO clock_lag SELECT d.id, t::date, CASE d.id WHEN 'inv-1' THEN -90000000 ELSE 400000 END

@@ -9,7 +9,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import INTERVAL_US
 from mrv.methodologies import unit_reductions
 from mrv.outcome import Coverage, Deduction, DeviceOutcome, GapOutcome
@@ -77,7 +76,7 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         role=one.bound.role,
         side=one.needs.side,
         quantity=one.needs.quantity,
-        unit=QUANTITIES[QUANTITY_INDEX[one.needs.quantity]].unit,
+        unit=one.needs.unit,
         symbol=one.needs.symbol,
         source=one.needs.source,
         option="C",

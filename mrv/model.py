@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.errors import MethodologyError
 
 if TYPE_CHECKING:
@@ -104,6 +105,11 @@ class RoleNeeds:
     def quantities(self) -> tuple[str, ...]:
         """All that the role reads of a device."""
         return (self.quantity, self.less) if self.less else (self.quantity,)
+
+    @property
+    def unit(self) -> str:
+        """Base unit of the quantity."""
+        return QUANTITIES[QUANTITY_INDEX[self.quantity]].unit
 
 
 @dataclass(frozen=True, slots=True)

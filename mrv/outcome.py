@@ -185,6 +185,7 @@ class Comparison:
     What was expected, pro rata of the period's length, and what came.
 
     `basis` is `design`, a year of 365 days, or the statement of another period.
+    `roles` are those whose energy it is, where the project meters other energy too.
     """
 
     basis: str
@@ -192,6 +193,7 @@ class Comparison:
     expected: str
     actual: str
     difference_percent: str | None
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

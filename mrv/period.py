@@ -18,7 +18,7 @@ from mrv.both_sides import worst
 from mrv.by_year import conditions_hold, inputs_by_year, parts_of_years
 from mrv.calendar import local_date, years
 from mrv.crosscheck import Rows, cross_checks
-from mrv.design import capped
+from mrv.design import capped, check_energy
 from mrv.device_lines import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.errors import PeriodError
 from mrv.factors.ledger import Ledger
@@ -93,6 +93,7 @@ def close(
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
     methodology = find(project.methodology, project.version)
+    check_energy(methodology, besides.energy)
     where = f"project {project.id}: parameters"
     names = accepted(project.parameters, where)
     parameters = parameters_of(methodology, project.parameters, where)
@@ -144,9 +145,7 @@ def close(
             *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
         ),
-        comparisons=comparisons(
-            project.expected, monitored, total, to_us - from_us, besides.earlier
-        ),
+        comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),
         cross_checks=tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing)),
     )
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import INTERVAL_US
 from mrv.acceptance import is_accepted
 from mrv.inputs import exact
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from mrv.inputs import Inputs
     from mrv.model import Candidate, Check, Factor, Methodology, Reductions
     from mrv.monitored import Monitored
-    from mrv.project import Earlier
+    from mrv.project import Besides
     from mrv.rounding import Mode
     from mrv.specs import ParameterSpec
 
@@ -47,6 +46,7 @@ _YEAR_US = 365 * 86_400_000_000
 _KWH = 1000
 # What a comparison rests on, if not on a statement of another period.
 DESIGN = "design"
+ENERGY = "energy [kWh]"
 # As registry files name it, in the order of the comparisons.
 _DESIGN = ("energy_kwh_per_year", "reduction_t_per_year")
 
@@ -141,34 +141,39 @@ def comparisons(
     monitored: Sequence[Monitored],
     net: Reductions,
     period_us: int,
-    earlier: Sequence[Earlier] = (),
+    besides: Besides,
 ) -> tuple[Comparison, ...]:
     """What the project design and other periods let expect for so long, beside what came."""
+    roles = besides.energy
     energy = sum(
         p.metered
         for m in monitored
         for p in m.parts
-        if QUANTITIES[QUANTITY_INDEX[m.needs.quantity]].unit == "Wh"
+        if m.needs.unit == "Wh" and (not roles or m.bound.role in roles)
     )
-    actual = {"energy [kWh]": Fraction(energy, _KWH), "reduction [t]": net.reduction_t}
+    actual = {ENERGY: Fraction(energy, _KWH), "reduction [t]": net.reduction_t}
     design = dict(zip(_DESIGN, actual, strict=True))
     found = [
-        _comparison(DESIGN, what, exact(expected[key], key) * period_us / _YEAR_US, actual[what])
+        _comparison(
+            DESIGN, what, exact(expected[key], key) * period_us / _YEAR_US, actual[what], roles
+        )
         for key, what in design.items()
         if expected.get(key) is not None
     ]
-    for one in earlier:
+    for one in besides.earlier:
         share = Fraction(period_us, one.to_us - one.from_us)
         before = dict(zip(actual, (Fraction(one.energy_wh, _KWH), one.reduction_t), strict=True))
         found += [
-            _comparison(one.statement, what, before[what] * share, value)
+            _comparison(one.statement, what, before[what] * share, value, roles)
             for what, value in actual.items()
-            if energy or one.energy_wh or what != "energy [kWh]"
+            if energy or one.energy_wh or what != ENERGY
         ]
     return tuple(found)
 
 
-def _comparison(basis: str, what: str, expected: Fraction, actual: Fraction) -> Comparison:
+def _comparison(
+    basis: str, what: str, expected: Fraction, actual: Fraction, roles: tuple[str, ...]
+) -> Comparison:
     difference = (actual - expected) / abs(expected) * 100 if expected else None
     return Comparison(
         basis,
@@ -176,6 +181,7 @@ def _comparison(basis: str, what: str, expected: Fraction, actual: Fraction) -> 
         decimal_text(expected, _PLACES, "half_even"),
         decimal_text(actual, _PLACES, "down"),
         None if difference is None else decimal_text(difference, 2, "half_even"),
+        roles if what == ENERGY else (),
     )
 
 

@@ -95,7 +95,8 @@ class Earlier:
     """
     What another statement of the project says, for comparison.
 
-    `energy_wh` is what its meters of energy metered, `reduction_t` its reduction.
+    `energy_wh` is what its meters of energy metered, or those of the roles that are
+    compared (`Besides.energy`); `reduction_t` is its reduction.
     """
 
     statement: str
@@ -107,11 +108,17 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Besides:
-    """What a period is held against beside its own readings."""
+    """
+    What a period is held against beside its own readings.
+
+    `energy` names the roles whose energy a design and other periods are compared with;
+    where it is empty, it is that of all meters of energy.
+    """
 
     meters: tuple[CheckMeter, ...] = ()
     invoices: tuple[Invoice, ...] = ()
     earlier: tuple[Earlier, ...] = ()
+    energy: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

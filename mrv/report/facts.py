@@ -130,6 +130,14 @@ class Facts:
         return found
 
     @property
+    def compared(self) -> list[Mapping[str, Any]]:
+        """Monitored parameters whose energy is held against the design's and other periods'."""
+        roles = self.plan.energy
+        return [
+            p for p in self.parameters if p["unit"] == "Wh" and (not roles or p["role"] in roles)
+        ]
+
+    @property
     def findings(self) -> Sequence[Mapping[str, Any]]:
         """Findings and remarks: what the verifier signed, before that what is raised so far."""
         if self.verification is None:

@@ -68,9 +68,11 @@ def _by_pattern(text: str, patterns: Sequence[tuple[str, re.Pattern[str]]], word
 
 
 def what(comparison: Mapping[str, Any], words: Words) -> str:
-    """What a comparison with the design is of."""
+    """What a comparison with the design is of, and of which roles where not of all."""
     said = str(comparison["what"])
-    return words[_WHAT[said]] if said in _WHAT else said
+    text = words[_WHAT[said]] if said in _WHAT else said
+    roles = [role({"role": one}, words) for one in comparison.get("roles", ())]
+    return f"{text}: {', '.join(roles)}" if roles else text
 
 
 def witness(check: Mapping[str, Any], words: Words) -> str:

@@ -1,8 +1,8 @@
 """
 What a plan extract holds beside the registry's devices, as JSON and back.
 
-Check meters, versions of the project's monitoring plan, invoices, and the figures
-of other statements.
+Check meters, versions of the project's monitoring plan, invoices, the figures of
+other statements, and whose energy is compared with theirs and the design's.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def besides_out(plan: MonitoringPlan) -> dict[str, Any]:
         "invoices": [invoice_out(invoice) for invoice in plan.invoices],
         "earlier": [dict(one) for one in plan.earlier],
         "corrected": None if plan.corrected is None else dict(plan.corrected),
+        "energyRoles": list(plan.energy),
     }
 
 
@@ -48,6 +49,7 @@ def besides_in(record: Mapping[str, Any]) -> dict[str, Any]:
         "invoices": tuple(map(invoice_in, record.get("invoices", ()))),
         "earlier": tuple(record.get("earlier", ())),
         "corrected": record.get("corrected"),
+        "energy": tuple(record.get("energyRoles", ())),
     }
 
 

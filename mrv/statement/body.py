@@ -169,6 +169,8 @@ def _comparison(one: Comparison) -> dict[str, Any]:
         "expected": one.expected,
         "actual": one.actual,
         "difference_percent": one.difference_percent,
+        # absent where it is all energy that is metered, as in statements from before it was said
+        **({"roles": list(one.roles)} if one.roles else {}),
     }
 
 

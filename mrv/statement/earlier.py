@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from mrv.rounding import UG_PER_T, exact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
-def figures(body: Mapping[str, Any], *, by_device: bool = False) -> dict[str, Any]:
+def figures(
+    body: Mapping[str, Any], *, energy: Collection[str] = (), by_device: bool = False
+) -> dict[str, Any]:
     """
     Return the figures of a statement.
 
@@ -25,16 +27,19 @@ def figures(body: Mapping[str, Any], *, by_device: bool = False) -> dict[str, An
     ----------
     body : mapping
         The statement, signed or not.
+    energy : collection of str
+        Roles whose energy counts; that of all where it is empty.
     by_device : bool
         With what each device metered, factors and digests, for a correction.
     """
     said = body["credentialSubject"]
     parameters = said["monitoredParameters"]
+    meters = [p for p in parameters if p["unit"] == "Wh" and (not energy or p["role"] in energy)]
     found = {
         "statement": said["statement"],
         "from": said["monitoringPeriod"]["from"],
         "to": said["monitoringPeriod"]["to"],
-        "energy_Wh": str(sum(int(p["metered"]) for p in parameters if p["unit"] == "Wh")),
+        "energy_Wh": str(sum(int(p["metered"]) for p in meters)),
         "reduction_ug": said["emissions"]["reduction"]["ug"],
         "credited_t": said["credited"]["t"],
         "coverage": said["coverage"],

@@ -55,6 +55,8 @@ class MonitoringPlan:
         `mrv.statement.earlier.figures` of the period before and of a year before.
     corrected : mapping or None
         `mrv.statement.earlier.figures` of the statement that this one replaces.
+    energy : tuple of str
+        Roles that the design's energy is of (`mrv.design.energy_roles`).
     """
 
     project: Project
@@ -68,10 +70,13 @@ class MonitoringPlan:
     invoices: tuple[Invoice, ...] = ()
     earlier: tuple[Mapping[str, Any], ...] = ()
     corrected: Mapping[str, Any] | None = None
+    energy: tuple[str, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
-        return Besides(self.checks, self.invoices, tuple(map(earlier_in, self.earlier)))
+        return Besides(
+            self.checks, self.invoices, tuple(map(earlier_in, self.earlier)), self.energy
+        )
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""

@@ -16,8 +16,10 @@ import numpy as np
 from ingest.model import Frame, IntervalRows
 from mrv import canonical
 from mrv.calendar import instant_us, local_date, midnight_us, utc_text
+from mrv.design import energy_roles
 from mrv.errors import PeriodError
 from mrv.factors.records import book_of
+from mrv.methodologies import find
 from mrv.monitoring import in_force
 from mrv.project import Project
 from mrv.statement import evidence
@@ -100,6 +102,7 @@ def plan_of(
         carried = _body(before)["credentialSubject"]["carried"]["out_ug"]
     days = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
     fields = {name: getattr(project, name) for name in Project.__slots__}
+    energy = energy_roles(find(project.methodology, project.version), project.devices)
     plan = MonitoringPlan(
         project=Project(**{**fields, "devices": bound}),
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
@@ -110,7 +113,8 @@ def plan_of(
         checks=checks,
         versions=_versions(conn, project_id, *days),
         invoices=invoices.touching(conn, project_id, from_us, to_us),
-        earlier=_earlier(conn, project, from_us, to_us, before),
+        earlier=_earlier(conn, project, (from_us, to_us), before, energy),
+        energy=energy,
     )
     return correcting(conn, plan, supersedes)
 
@@ -136,23 +140,23 @@ def _versions(
 def _earlier(
     conn: Connection[TupleRow],
     project: Project,
-    from_us: int,
-    to_us: int,
+    period_us: tuple[int, int],
     before: Stored | None,
+    energy: tuple[str, ...],
 ) -> tuple[dict[str, Any], ...]:
     """Figures of the issued period before, and of the same days a year before."""
     found = [before]
     try:
         edges = [
             midnight_us(day.replace(year=day.year - 1), project.timezone)
-            for day in (local_date(us, project.timezone) for us in (from_us, to_us))
+            for day in (local_date(us, project.timezone) for us in period_us)
         ]
     except ValueError:  # 29 February has no day a year before
         edges = []
     if edges:
         found.append(statements.claimed_exactly(conn, project.id, *edges))
     return tuple(
-        figures(_body(one))
+        figures(_body(one), energy=energy)
         for i, one in enumerate(found)
         if one is not None and one not in found[:i]
     )

@@ -49,7 +49,7 @@ def generation(facts: Facts, words: Words) -> Iterator[Block]:
 
 def _expected_wh(facts: Facts, place: int) -> Fraction | None:
     """Energy that the design expects in a year, if it is said of this quantity alone. [Wh]"""
-    energies = {k for k, v in quantities(facts).items() if facts.parameters[v[0]]["unit"] == "Wh"}
+    energies = {(p["parameter"], p["role"]) for p in facts.compared}
     one = facts.parameters[place]
     said = facts.plan.project.expected.get("energy_kwh_per_year")
     if said is None or energies != {(one["parameter"], one["role"])}:

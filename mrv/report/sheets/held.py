@@ -94,7 +94,7 @@ class Cells:
     reduction : str
         The period's reduction, on the report's sheet. [t CO2e]
     energies : str
-        Formula of all energy that was metered, on the calculation's sheet. [Wh]
+        Formula of the energy that is compared, on the calculation's sheet. [Wh]
     expected : mapping of str to str
         What the design expects of a year, on the plan's sheet, by its key.
     """
@@ -180,7 +180,7 @@ def _actual(sheet: Grid, row: int, said: Mapping[str, Any], facts: Facts, cells:
         return
     parameters = facts.parameters
     metered = sum(
-        line.metered for line in facts.lines if parameters[line.parameter]["unit"] == "Wh"
+        line.metered for line in facts.lines if parameters[line.parameter] in facts.compared
     )
     _live(sheet, (row, 6), f"({cells.energies})/1000", Fraction(metered, 1000), said["actual"],
           _PLACES)  # fmt: skip

@@ -101,7 +101,7 @@ def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> held.Cells:
     energies = [
         reckoned.cell(row, METERED)
         for row, line in enumerate(facts.lines, FIRST)
-        if facts.parameters[line.parameter]["unit"] == "Wh"
+        if facts.parameters[line.parameter] in facts.compared
     ]
     total = Layout(facts, monitored.FIRST_COLUMN).total
     return held.Cells(

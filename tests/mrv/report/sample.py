@@ -10,6 +10,8 @@ from ingest import classes
 from ingest.model import NULL, Device, Fleet, Frame
 from mrv import factors
 from mrv.calendar import period_us
+from mrv.design import energy_roles
+from mrv.methodologies import find
 from mrv.monitoring import Version
 from mrv.project import Calibration, CheckMeter, ProjectDevice
 from mrv.report import Facts
@@ -138,6 +140,34 @@ def compost_case():
         for name, (register, step) in registers.items()
     ]
     return _case(MonitoringPlan(project, devices, {}, {}), frames, begin_us, end_us)
+
+
+def waste_heat_case():
+    """A day of a turbine, and of what its plant draws from the grid meanwhile."""
+    devices = (
+        Device("fuel", "s", "fuel_meter", installed_us=FROM),
+        Device("grid", "s", "energy_meter", rated_power_w=50_000, installed_us=FROM),
+        Device("turbine", "s", "waste_heat_turbine", rated_power_w=2 * 10**6, installed_us=FROM),
+    )
+    fleet, roles = Fleet(devices), {"turbine": "turbine", "grid": "auxiliary", "fuel": "fuel"}
+    project = replace(
+        PV, id="whr", methodology="acm0012", version="6.0",
+        expected={"energy_kwh_per_year": 8_760_000, "reduction_t_per_year": 5_000},
+        parameters={"f_cap": 1, "f_wcm": 1, "steam_kj_per_kg": 2776,
+                    "ef_grid_t_per_mwh": Decimal("0.6592"), "tdl": Decimal("0.0615")},
+        devices=tuple(ProjectDevice(name, role) for name, role in roles.items()),
+    )  # fmt: skip
+    begin_us, end_us = period_us(date(2026, 2, 1), date(2026, 2, 2), ZONE)
+    times = np.arange(begin_us - 900_000_000, end_us + 1_800_000_000, 900_000_000, dtype=np.int64)
+    registers = {"fuel": ("fuel_total_ml", 3_000), "grid": ("energy_import_wh", 5_000),
+                 "turbine": ("energy_export_wh", 300_000)}  # fmt: skip
+    frames = [
+        frame(fleet, name, register, np.arange(len(times)) * step, times)
+        for name, (register, step) in registers.items()
+    ]
+    plan = MonitoringPlan(project, devices, {}, {}, energy=energy_roles(find("acm0012"),
+                          project.devices))  # fmt: skip
+    return _case(plan, frames, begin_us, end_us)
 
 
 def _case(plan, frames, begin_us, end_us):

@@ -160,3 +160,56 @@ def test_late_readings_open_the_correction_by_themselves(database_url, tmp_path)
         (drafted,) = statements.events(conn, f"{name[:-1]}2")
     assert states == {name: "issued", f"{name[:-1]}2": "draft"}
     assert (drafted.actor, drafted.reason[:8]) == ("tonne log seal", "evidence")
+
+
+WASTE_HEAT = """
+devices:
+  - {id: turbine, site: hp, class: waste_heat_turbine, profile: generic, rated_power_w: 2000000,
+     installed: 2026-01-01T00:00:00+07:00}
+  - {id: grid, site: hp, class: energy_meter, profile: generic, rated_power_w: 50000,
+     installed: 2026-01-01T00:00:00+07:00}
+  - {id: start-up, site: hp, class: fuel_meter, profile: generic,
+     installed: 2026-01-01T00:00:00+07:00}
+projects:
+  - id: whr
+    name: Waste heat
+    methodology: acm0012
+    version: "6.0"
+    crediting_period: {from: 2026-01-01, to: 2036-01-01}
+    devices:
+      - {device: turbine, role: turbine}
+      - {device: grid, role: auxiliary}
+      - {device: start-up, role: fuel}
+    parameters: {f_cap: 1, f_wcm: 1, steam_kj_per_kg: 2776, ef_grid_t_per_mwh: 0.6592, tdl: 0.0615}
+    expected: {energy_kwh_per_year: 8760000}
+"""
+
+
+def test_a_plants_own_use_is_not_held_against_its_design(database_url, tmp_path):
+    """A plant short of its design would pass for one above it, in signed statements and packs."""
+    plant.register(database_url, tmp_path)
+    plant.register(database_url, tmp_path, WASTE_HEAT)
+    times = range(plant.us("2026-03-01"), plant.us("2026-03-03") + 1, 15 * plant.MINUTE_US)
+    for device, column, step in (
+        ("turbine", "energy_export_wh", 300_000), ("grid", "energy_import_wh", 5_000),
+        ("start-up", "fuel_total_ml", 3_000),
+    ):  # fmt: skip
+        steps = [step * i for i in range(len(times))]
+        plant.send(database_url, device, list(times), **{column: steps})
+    who, days = logged.signers(database_url, tmp_path), ("2026-03-01", "2026-03-02", "2026-03-03")
+    first = logged.issue(database_url, who, *days[:2], project="whr")
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        closed, again = (
+            close_period(conn, "whr", *map(plant.us, days[1:]), "test") for _ in range(2)
+        )
+        folder = export(conn, first, tmp_path / "pack")
+    assert again.statement == closed.statement
+    subject = closed.document["credentialSubject"]
+    design, other = subject["comparisons"][0], subject["otherPeriods"][0]
+    assert (design["roles"], design["actual"], design["expected"]) == (
+        ["turbine"], "28800.000000", "24000.000000",
+    )  # fmt: skip
+    assert (other["statement"], other["expected"], other["roles"]) == (
+        first, "28800.000000", ["turbine"],
+    )  # fmt: skip
+    assert verify(read_pack(folder)).ok

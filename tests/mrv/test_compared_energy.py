@@ -1,0 +1,90 @@
+"""Whose energy a statement holds against the design's."""
+
+from dataclasses import replace
+
+import pytest
+
+from mrv.design import energy_roles
+from mrv.errors import PeriodError
+from mrv.methodologies import find
+from mrv.project import ProjectDevice
+from mrv.report.sheets import workbook
+from mrv.report.words import Words
+from mrv.statement.body import Label, compose
+from mrv.statement.case import Case
+from mrv.statement.earlier import figures
+from mrv.statement.plan import read_plan
+from tests.mrv.report import sample
+from tests.mrv.report.test_workbook import opened, row_of
+
+LABEL = Label(1, "tonne 0")
+
+
+@pytest.fixture(scope="module")
+def plant():
+    """Return the evidence of a plant that makes 28.8 MWh in a day and draws 0.48."""
+    return sample.waste_heat_case()
+
+
+def _energy(case):
+    return compose(case, LABEL)["credentialSubject"]["comparisons"][0]
+
+
+def _with(case, plan):
+    return Case(plan, case.frames, case.rows, case.from_us, case.to_us, case.factors)
+
+
+def test_what_a_plant_draws_is_not_what_it_made(plant):
+    """A plant short of its design would pass for one above it, by drawing from the grid."""
+    found = _energy(plant)
+    assert found["roles"] == ["turbine"]
+    assert (found["expected"], found["actual"]) == ("24000.000000", "28800.000000")
+    assert found["difference_percent"] == "20.00"
+
+
+def test_a_pack_from_before_verifies(plant):
+    """Every pack of such a plant that was issued before would be called false."""
+    written = plant.plan.to_json()
+    assert written.pop("energyRoles") == ["turbine"]
+    before = _with(plant, read_plan(written))
+    found = _energy(before)
+    assert "roles" not in found
+    assert found["actual"] == "29280.000000"
+    assert before.plan.to_json() == written
+
+
+def test_a_plan_cannot_choose(plant):
+    """An operator would hold whatever meter fits best against the design."""
+    with pytest.raises(PeriodError, match=r"auxiliary.*acm0012 it is that of turbine"):
+        compose(_with(plant, replace(plant.plan, energy=("auxiliary",))), LABEL)
+
+
+def test_other_periods_are_compared_by_the_same_meters(plant):
+    """A period before would seem to have made what it drew."""
+    body = compose(plant, LABEL)
+    assert figures(body, energy=plant.plan.energy)["energy_Wh"] == "28800000"
+    assert figures(body)["energy_Wh"] == "29280000"
+
+
+@pytest.mark.parametrize(
+    ("method", "roles", "expected"),
+    [("jcm-vn-am007", ["generation"], ()), ("am0020", ["volume", "power"], ()),
+     ("ams-iii-c", ["vehicle", "charging"], ()), ("acm0012", ["turbine", "fuel"], ()),
+     ("acm0012", ["turbine", "auxiliary"], ("turbine",))],
+)  # fmt: skip
+def test_only_plants_that_meter_both_say_which(method, roles, expected):
+    """Statements of all others would change their bytes for nothing."""
+    bound = [ProjectDevice(role, role) for role in roles]
+    assert energy_roles(find(method), bound) == expected
+
+
+def test_the_workbook_adds_the_same_meters_and_names_them(plant):
+    """The reader of the workbook would find another figure than the statement's."""
+    book = workbook(sample.draft(plant), Words("en"))
+    sheet = opened(book)["Comparisons"]
+    row = row_of(sheet, "project design, a year of 365 days")
+    values = [cell.value for cell in sheet[row]]
+    assert values[1] == "Energy [kWh]: turbine"
+    assert (values[6], values[7], values[9]) == (28_800, 20, "yes")
+    formula = opened(book, values=False)["Comparisons"].cell(row, 7).value
+    assert formula.count("Calculation") == 1

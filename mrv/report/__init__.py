@@ -1,12 +1,12 @@
 """
-Reports for people: a statement and its verification as workbook and as PDF.
+Reports for people: a statement and its verification as workbook and as PDF, and a programme.
 
 A report says nothing that the signed documents and their evidence do not say.
 The same documents give the same bytes, whoever makes it and whenever.
 """
 
 from mrv.report.facts import Facts
-from mrv.report.made import MEDIA_TYPES, Format, make
+from mrv.report.made import MEDIA_TYPES, Format, make, make_programme
 from mrv.report.words import LANGUAGES
 
-__all__ = ["LANGUAGES", "MEDIA_TYPES", "Facts", "Format", "make"]
+__all__ = ["LANGUAGES", "MEDIA_TYPES", "Facts", "Format", "make", "make_programme"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mrv.errors import ReportError
 from mrv.report.words import Words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mrv.report.facts import Facts
 
 Format = Literal["pdf", "xlsx"]
@@ -29,12 +31,27 @@ def make(facts: Facts, wanted: Format, language: str) -> bytes:
         If the language is unknown, the report does not fit its format, or the
         libraries that write it are not installed.
     """
+    return _written(*_MAKERS[wanted], facts, language)
+
+
+def make_programme(document: Mapping[str, Any], language: str) -> bytes:
+    """
+    Return the workbook of a programme report, the same bytes each time.
+
+    Raises
+    ------
+    ReportError
+        As `make` does.
+    """
+    return _written("mrv.report.sheets.programme", "workbook", document, language)
+
+
+def _written(module: str, name: str, of: object, language: str) -> bytes:
     words = Words(language)
-    module, name = _MAKERS[wanted]
     try:
         # the typesetter and the spreadsheet's writer are loaded by whoever makes a report
         maker = getattr(import_module(module), name)
-        found: bytes = maker(facts, words)
+        found: bytes = maker(of, words)
     except ModuleNotFoundError as error:
         raise ReportError(
             f"reports need {error.name}, which is not installed: pip install 'tonne[report]'"

@@ -242,6 +242,17 @@ class Client:
         more = {} if year is None else {"year": year}
         return self._get("/programme", shapes.Programme, **more)
 
+    def programme_report(self, year: int | None = None) -> shapes.ProgrammeReport:
+        """Return the programme system by system."""
+        more = {} if year is None else {"year": year}
+        return self._get("/programme/report", shapes.ProgrammeReport, **more)
+
+    def programme_workbook(self, year: int | None = None, language: str = "en") -> bytes:
+        """Return the same as a workbook, in one of the languages of reports."""
+        more = {} if year is None else {"year": year}
+        path = "/programme/report.xlsx"
+        return self._ask("GET", path, params={"lang": language, **more}).content
+
     def dead_letters(self, reason: str | None = None) -> Iterator[shapes.Letter]:
         """List refused messages, newest first."""
         more = {} if reason is None else {"reason": reason}

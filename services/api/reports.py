@@ -44,7 +44,7 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
         406 where it is in no language that the caller accepts; 409 where a statement
         that is not verified has other readings by now.
     """
-    spoken = lang or language(ask.request.headers.get("accept-language"), LANGUAGES)
+    spoken = spoken_language(ask, lang)
     with ask.api.writes.connection() as conn:
         tag = _edition(conn, stored, wanted, spoken)
         file = kept.made(
@@ -58,6 +58,18 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
         "Content-Language": spoken,
         "Vary": "Authorization, Accept, Accept-Language",
     })  # fmt: skip
+
+
+def spoken_language(ask: Asked, lang: str | None) -> str:
+    """
+    Return the language of a report: as asked, else as the caller accepts.
+
+    Raises
+    ------
+    ProblemError
+        406 where it is in no language that the caller accepts.
+    """
+    return lang or language(ask.request.headers.get("accept-language"), LANGUAGES)
 
 
 def _edition(conn: Connection[TupleRow], stored: Stored, wanted: Format, spoken: str) -> str:

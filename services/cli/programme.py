@@ -9,7 +9,10 @@ from typing import Any
 
 import click
 
+from ingest.errors import InputError
+from mrv.report import LANGUAGES, make_programme
 from services.cli.database import database_url
+from services.cli.report import write_whole
 from services.store import parks
 from services.store.pool import connect
 from services.store.programme_report import report_document
@@ -57,8 +60,10 @@ def progress(year: int | None, *, as_json: bool) -> None:
     "--year", type=click.IntRange(1990, 2200), help="The last one with figures if absent."
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A .xlsx to write.")
+@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True,
+              help="Language of the workbook; names of the registry stay.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def report(year: int | None, out: Path | None, *, as_json: bool) -> None:
+def report(year: int | None, out: Path | None, language: str, *, as_json: bool) -> None:
     """
     Show every system: devices, expected against measured, issued, transferable, provisional.
 
@@ -68,14 +73,14 @@ def report(year: int | None, out: Path | None, *, as_json: bool) -> None:
     \b
     Example:
       tonne programme report --year 2026
-      tonne programme report --out programme.xlsx
+      tonne programme report --lang vi --out programme.xlsx
     """
+    if out is not None and out.suffix.lower() != ".xlsx":
+        raise InputError(f"--out {out} is a workbook; let its name end in .xlsx")
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
         document = report_document(conn, year)
     if out is not None:
-        from mrv.report.sheets.programme import workbook  # noqa: PLC0415 - of the extra `report`
-
-        out.write_bytes(workbook(document))
+        write_whole(out, make_programme(document, language))
     if as_json:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:

@@ -52,7 +52,7 @@ def report(
     except VerificationError as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
-    _write(out, make(facts, wanted, language))
+    write_whole(out, make(facts, wanted, language))
     click.echo(f"{out}: {facts.name}, {facts.state}")
 
 
@@ -77,8 +77,15 @@ def _facts(what: str, keys_file: Path | None) -> Facts:
         return facts_of(conn, what)
 
 
-def _write(out: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+def write_whole(out: Path, data: bytes) -> None:
+    """
+    Write a file whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written there.
+    """
     try:
         with NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}-", delete=False) as file:
             file.write(data)

@@ -32,6 +32,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "missing": {"italic": True, "font_color": "#9C5700", "bg_color": "#FFF2CC", **_EDGE},
     "year": {"num_format": "0", **_EDGE},
     "whole": {"num_format": "#,##0", **_EDGE},
+    "three": {"num_format": "#,##0.000", **_EDGE},
     "six": {"num_format": "#,##0.000000", **_EDGE},
     # not 0.######, which a spreadsheet shows with a bare point behind a whole number
     "plain": {"num_format": "General", **_EDGE},

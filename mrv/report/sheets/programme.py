@@ -14,39 +14,76 @@ from typing import TYPE_CHECKING, Any
 
 from xlsxwriter import Workbook
 
+from mrv.report.legible import legible
+from mrv.report.phrases import DASH
 from mrv.report.sheets.grid import FIRST, Grid, Styles
-from mrv.report.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from mrv.report.sheets.grid import Value
+    from mrv.report.words import Words
 
 _SHEETS: dict[str, tuple[int, ...]] = {
     "Systems": (24, 46, 12, 10, 10, 16, 16, 12, 60),
     "Projects": (24, 46, 24, 10, 22, 16, 16, 16, 12, 12, 16, 60),
     "Actions": (10, 30, 10, 16, 12, 16, 14),
     "Measured by action": (10, 30, 10, 10, 16, 16, 16),
-    "Indicators": (22, 22, 20, 10, 12, 14, 12, 12, 12),
-    "Fields": (22, 22, 12, 12, 12, 14),
-    "Parks": (18, 22, 10, 16, 16, 16, 16, 8),
+    "Indicators": (30, 22, 40, 10, 12, 14, 12, 12, 12),
+    "Fields": (30, 22, 12, 12, 12, 14),
+    "Parks": (22, 26, 14, 16, 20, 20, 16, 8),
 }
-_NOT_ADDED = "The city's account (modelled) and the projects' (measured) are never added."
+_HEADS = {
+    "Systems": ("system", "title", "kind", "devices", "heard", "expected_so_far", "measured_t",
+                "issued_t", "why_none"),
+    "Projects": ("project", "name", "system", "action", "methodology", "expected_t",
+                 "expected_so_far", "measured_t", "of_expected", "issued_t", "transferable_t",
+                 "why_provisional"),
+    "Actions": ("action", "name", "part_of", "target_t", "target_year", "reported_t",
+                "of_target"),
+    "Measured by action": ("action", "name", "part_of", "projects", "expected_t", "measured_t",
+                           "issued_t"),
+    "Indicators": ("system", "station", "indicator", "days", "judged", "exceeded", "mean",
+                   "highest", "lowest"),
+    "Fields": ("system", "tube", "days", "dry_days", "dry_downs", "lowest_cm"),
+    "Parks": ("park", "member", "of", "made", "got", "given", "exchanged", "unit"),
+}  # fmt: skip
+_NOTES = {
+    "Systems": ("systems_note",), "Projects": ("projects_note",),
+    "Actions": ("city_note", "never_added"),
+    "Measured by action": ("measured_note", "never_added"),
+    "Indicators": ("indicators_note",), "Fields": ("fields_note",), "Parks": ("parks_note",),
+}  # fmt: skip
 
 
-def workbook(document: Mapping[str, Any], language: str = "en") -> bytes:
-    """Return the workbook of a programme report, the same bytes each time."""
+def workbook(document: Mapping[str, Any], words: Words) -> bytes:
+    """
+    Return the workbook of a programme report, the same bytes each time.
+
+    Parameters
+    ----------
+    document : mapping
+        As `tonne programme report --json` prints it.
+    words : Words
+        The reader's language; names of the registry stay as they are.
+    """
     out = BytesIO()
     book = Workbook(out, {"in_memory": True})
-    name = f"{document['programme']}, {document['year']}"
+    name = legible(f"{document['programme']}, {document['year']}", 200)
     created = datetime(document["year"], 1, 1, tzinfo=UTC)
     book.set_properties({"title": name, "author": "tonne", "created": created})
-    styles, words = Styles(book), Words(language)
+    styles = Styles(book)
     sheets = {n: Grid(book, styles, words, n, widths, name) for n, widths in _SHEETS.items()}
-    _systems(sheets["Systems"], name, document["systems"])
-    _projects(sheets["Projects"], name, document)
-    _actions(sheets["Actions"], sheets["Measured by action"], name, document["actions"])
-    _indicators(sheets["Indicators"], name, document["systems"])
-    _fields(sheets["Fields"], name, document["systems"])
-    _parks(sheets["Parks"], name, document["parks"])
+    for n, sheet in sheets.items():
+        sheet.title(name, " ".join(words[f"programme.{note}"] for note in _NOTES[n]))
+        heads = [words.get(f"programme.{one}", "") or words[one] for one in _HEADS[n]]
+        sheet.head(FIRST - 1, heads, frozen=True)
+    _systems(sheets["Systems"], document["systems"], words)
+    _projects(sheets["Projects"], document, words)
+    _actions(sheets["Actions"], sheets["Measured by action"], document["actions"])
+    _indicators(sheets["Indicators"], document["systems"], words)
+    _fields(sheets["Fields"], document["systems"], words)
+    _parks(sheets["Parks"], document["parks"], words)
     book.close()
     return out.getvalue()
 
@@ -55,40 +92,48 @@ def _number(value: str | float | None) -> Fraction | None:
     return None if value is None else Fraction(str(value))
 
 
-def _systems(sheet: Grid, name: str, systems: Sequence[Mapping[str, Any]]) -> None:
-    sheet.title(name, "Progress by system; measured tonnes before issuance are provisional.")
-    sheet.head(FIRST - 1, ("System", "Title", "Kind", "Devices", "Heard", "Expected so far [t]",
-                           "Measured [t]", "Issued [t]", "Why there are no tonnes"),
-               frozen=True)  # fmt: skip
+def _stated(value: str | int | None, style: str) -> tuple[Value, str]:
+    """Return a cell of what somebody states or not: not stated is not missing."""
+    return (None, "text") if value is None else (_number(value), style)
+
+
+def _system(identifier: str | None, title: str, words: Words) -> str:
+    return title if identifier is None else words.get(f"system.{identifier}", title)
+
+
+def _systems(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) -> None:
     row = FIRST
     for one in systems:
-        sheet.row(row, [
-            (one["system"], "text"), (one["title"], "text"), (one["kind"], "text"),
-            (one["devices"], "whole"), (one["devices_heard"], "whole"),
+        tonnes: list[Any] = [
             (_number(one["expected_t"]), "six"), (_number(one["tCO2"]), "six"),
-            (one["issued_credits_t"], "whole"), (one["reason"] or "-", "text"),
+            (one["issued_credits_t"], "whole"),
+        ]  # fmt: skip
+        if one["kind"] != "carbon":  # has none, which is not the same as a missing figure
+            tonnes = [(DASH, "text")] * len(tonnes)
+        reason = one["reason"] and words.get(f"no_tonnes.{one['system']}", one["reason"])
+        sheet.row(row, [
+            (one["system"], "text"), (_system(one["system"], one["title"], words), "text"),
+            (words[f"programme.kind.{one['kind']}"], "text"), (one["devices"], "whole"),
+            (one["devices_heard"], "whole"), *tonnes, (reason or DASH, "text"),
         ])  # fmt: skip
         row += 1
     measured = sum((Fraction(s["tCO2"]) for s in systems if s["tCO2"]), start=Fraction(0))
     issued = sum(s["issued_credits_t"] or 0 for s in systems)
-    sheet.text(row, 1, "All systems", "head")
+    sheet.text(row, 1, words["programme.total"], "head")
     sheet.formula(row, 6, f"=SUM({sheet.span(FIRST, row, 6)})", measured, "six")
     sheet.formula(row, 7, f"=SUM({sheet.span(FIRST, row, 7)})", issued, "whole")
 
 
-def _projects(sheet: Grid, name: str, document: Mapping[str, Any]) -> None:
-    sheet.title(name, "Expected against measured, pro rata of the time measured; Decree 112/2026.")
-    sheet.head(FIRST - 1, ("Project", "Name", "System", "Action", "Methodology",
-                           "Expected [t a year]", "Expected so far [t]", "Measured [t]",
-                           "Measured", "Issued [t]", "Transferable [t]", "Provisional because"),
-               frozen=True)  # fmt: skip
+def _projects(sheet: Grid, document: Mapping[str, Any], words: Words) -> None:
+    titles = {one["system"]: one["title"] for one in document["systems"]}
     listed = [p for s in document["systems"] for p in s["projects"]] + document["without_system"]
     for row, one in enumerate(listed, FIRST):
         expected, measured = _number(one["expected_t_so_far"]), _number(one["monitored_t"])
         sheet.row(row, [
-            (one["project"], "text"), (one["name"], "text"), (one["system"] or "-", "text"),
-            (one["action"] or "-", "text"), (one["methodology"], "text"),
-            (_number(one["expected_t_per_year"]), "six"), (expected, "six"), (measured, "six"),
+            (one["project"], "text"), (one["name"], "text"),
+            (_system(one["system"], titles.get(one["system"], DASH), words), "text"),
+            (one["action"] or DASH, "text"), (one["methodology"], "text"),
+            _stated(one["expected_t_per_year"], "six"), (expected, "six"), (measured, "six"),
         ])  # fmt: skip
         if expected and measured is not None:
             ratio = f"={sheet.cell(row, 7)}/{sheet.cell(row, 6)}"
@@ -96,76 +141,73 @@ def _projects(sheet: Grid, name: str, document: Mapping[str, Any]) -> None:
         else:
             sheet.missing(row, 8)
         moved = one["transferable_t"]
+        why = [words.get(f"provisional.{text[:7]}", text) for text in one["provisional"]]
         sheet.row(row, [
             (one["issued_credits_t"], "whole"),
-            (moved, "whole" if isinstance(moved, int) else "text"),
-            ("; ".join(one["provisional"]) or "-", "text"),
+            (moved, "whole") if isinstance(moved, int)
+            else (words["programme.not_determined"], "text"),
+            ("; ".join(why) or DASH, "text"),
         ], 9)  # fmt: skip
 
 
-def _actions(city: Grid, projects: Grid, name: str, actions: Sequence[Mapping[str, Any]]) -> None:
-    city.title(name, f"The city's account: modelled against business as usual. {_NOT_ADDED}")
-    projects.title(name, f"The projects' account: measured. {_NOT_ADDED} Nor an action and parts.")
-    city.head(FIRST - 1, ("Action", "Name", "Part of", "Target [t a year]", "Target year",
-                          "Reported [t]", "Of target [%]"), frozen=True)  # fmt: skip
-    projects.head(FIRST - 1, ("Action", "Name", "Part of", "Projects", "Expected [t a year]",
-                              "Measured [t]", "Issued [t]"), frozen=True)  # fmt: skip
+def _actions(city: Grid, projects: Grid, actions: Sequence[Mapping[str, Any]]) -> None:
     for row, one in enumerate(actions, FIRST):
         head: list[Any] = [
-            (one["action"], "text"), (one["name"], "text"), (one["part_of"] or "-", "text")
+            (one["action"], "text"), (one["name"], "text"), (one["part_of"] or DASH, "text")
         ]  # fmt: skip
         model, own = one["city_model"], one["projects"]
         city.row(row, [
-            *head, (_number(model["target_t_per_year"]), "whole"), (model["target_year"], "year"),
-            (_number(model["reported_t"]), "whole"),
-            (_number(model["reported_percent_of_target"]), "plain"),
+            *head, _stated(model["target_t_per_year"], "whole"),
+            _stated(model["target_year"], "year"), _stated(model["reported_t"], "whole"),
+            _stated(model["reported_percent_of_target"], "plain"),
         ])  # fmt: skip
         projects.row(row, [
-            *head, (own["count"], "whole"), (_number(own["expected_t_per_year"]), "six"),
+            *head, (own["count"], "whole"), _stated(own["expected_t_per_year"], "six"),
             (_number(own["monitored_t"]), "six"), (own["issued_credits_t"], "whole"),
         ])  # fmt: skip
 
 
-def _indicators(sheet: Grid, name: str, systems: Sequence[Mapping[str, Any]]) -> None:
-    sheet.title(name, "Days of air, noise and water; they are never carbon.")
-    sheet.head(FIRST - 1, ("System", "Station", "Indicator", "Days", "Judged", "Days exceeded",
-                           "Mean", "Highest", "Lowest"), frozen=True)  # fmt: skip
-    listed = [i for s in systems for i in s["indicators"]]
-    for row, one in enumerate(listed, FIRST):
+def _indicators(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) -> None:
+    listed = [(s, i) for s in systems for i in s["indicators"]]
+    for row, (of, one) in enumerate(listed, FIRST):
+        indicator = one["indicator"]
         sheet.row(row, [
-            (one["system"], "text"), (one["device"], "text"), (one["indicator"], "text"),
-            (one["days"], "whole"), (one["days_judged"], "whole"), (one["days_exceeded"], "whole"),
-            (_number(one["mean"]), "plain"), (_number(one["highest"]), "plain"),
-            (_number(one["lowest"]), "plain"),
+            (_system(of["system"], of["title"], words), "text"), (one["device"], "text"),
+            (words.get(f"indicator.{indicator}", indicator), "text"),
+            (one["days"], "whole"), (one["days_judged"], "whole"),
+            _exceeded(one),
+            *((_number(one[n]), "plain") for n in ("mean", "highest", "lowest")),
         ])  # fmt: skip
 
 
-def _fields(sheet: Grid, name: str, systems: Sequence[Mapping[str, Any]]) -> None:
-    sheet.title(name, "Rice fields: falls to 15 cm below ground after which they were flooded.")
-    sheet.head(FIRST - 1, ("System", "Water tube", "Days", "Days dry", "Dry-downs",
-                           "Lowest [cm]"), frozen=True)  # fmt: skip
-    for row, one in enumerate((f for s in systems for f in s["fields"]), FIRST):
+def _exceeded(one: Mapping[str, Any]) -> tuple[Value, str]:
+    """Return the cell of days above a limit; an index has none that it could exceed."""
+    if one["days_exceeded"] is None and one["days_judged"]:
+        return DASH, "text"
+    return one["days_exceeded"], "whole"
+
+
+def _fields(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) -> None:
+    for row, (of, one) in enumerate(((s, f) for s in systems for f in s["fields"]), FIRST):
         sheet.row(row, [
-            (one["system"], "text"), (one["device"], "text"), (one["days"], "whole"),
-            (one["dry_days"], "whole"), (one["dry_downs"], "whole"),
+            (_system(of["system"], of["title"], words), "text"), (one["device"], "text"),
+            (one["days"], "whole"), (one["dry_days"], "whole"), (one["dry_downs"], "whole"),
             (_number(one["lowest_cm"]), "plain"),
         ])  # fmt: skip
 
 
-def _parks(sheet: Grid, name: str, parks: Sequence[Mapping[str, Any]]) -> None:
-    sheet.title(name, "What members drew, made, exchanged and gave back.")
-    sheet.head(FIRST - 1, ("Park", "Member", "Of", "Made", "Got or drawn", "Given or released",
-                           "Exchanged", "Unit"), frozen=True)  # fmt: skip
+def _parks(sheet: Grid, parks: Sequence[Mapping[str, Any]], words: Words) -> None:
     row = FIRST
     for park in parks:
-        whole: list[tuple[str, Mapping[str, Any]]] = [("the park", park["park_balance"])]
-        for member, balance in [*((m["site"], m["balance"]) for m in park["members"]), *whole]:
+        balances = [(m["name"], m["balance"]) for m in park["members"]]
+        for member, balance in [*balances, (words["programme.whole_park"], park["park_balance"])]:
             for of, sums in balance.items():
+                got, given = ("drawn", "released") if "drawn" in sums else ("got", "given")
                 sheet.row(row, [
-                    (park["park"], "text"), (member, "text"), (of, "text"),
-                    (_number(sums["made"]), "six"),
-                    (_number(sums.get("got", sums.get("drawn"))), "six"),
-                    (_number(sums.get("given", sums.get("released"))), "six"),
-                    (_number(sums.get("exchanged", "0")), "six"), (sums["unit"], "text"),
+                    (park["park"], "text"), (member, "text"), (words[f"flow.{of}"], "text"),
+                    *((_number(sums[side]), "three") for side in ("made", got, given)),
+                    # only the park as a whole exchanges within itself
+                    (_number(sums["exchanged"]), "three") if got == "drawn" else (DASH, "text"),
+                    (sums["unit"], "text"),
                 ])  # fmt: skip
                 row += 1

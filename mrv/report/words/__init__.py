@@ -93,6 +93,15 @@ def number(text: str, language: str) -> str:
 
 
 @cache
+def names(language: str) -> Mapping[str, str]:
+    """Return the names that reports and the console's pages have in common."""
+    return _read(f"names/{language}.toml")
+
+
+@cache
 def _load(language: str) -> Mapping[str, str]:
-    text = resources.files(__name__).joinpath(f"{language}.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return {**names(language), **_read(f"{language}.toml")}
+
+
+def _read(file: str) -> Mapping[str, str]:
+    return tomllib.loads(resources.files(__name__).joinpath(file).read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from mrv.report.words import LANGUAGES, number
+from mrv.report.words import LANGUAGES, names, number
 from services.api.negotiation import language
 from services.api.problems import ProblemError
 
@@ -38,9 +38,9 @@ class Words:
 
 @cache
 def texts(of: str) -> Mapping[str, str]:
-    """Return every text of a language by its key."""
+    """Return every text of a language by its key, names that reports use too among them."""
     file = resources.files("services.api.console").joinpath(f"words/{of}.toml")
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+    return {**names(of), **tomllib.loads(file.read_text(encoding="utf-8"))}
 
 
 def preferred(header: str) -> str:

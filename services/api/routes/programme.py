@@ -9,9 +9,11 @@ import msgspec
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
+from mrv.report import MEDIA_TYPES, make_programme
 from services.api import shapes
 from services.api.asking import Reader
 from services.api.problems import ProblemError
+from services.api.reports import Lang, spoken_language
 from services.store import parks
 from services.store.programme_report import report_document
 from services.store.progress import progress_document
@@ -35,13 +37,12 @@ def programme(ask: Reader, year: Annotated[int | None, Query(ge=1990, le=2200)] 
 
 
 Year = Annotated[int | None, Query(ge=1990, le=2200)]
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 class Workbook(Response):
     """A workbook for people."""
 
-    media_type = _XLSX
+    media_type = MEDIA_TYPES["xlsx"]
 
 
 @router.get("/programme/report", response_model=shapes.ProgrammeReport)
@@ -55,18 +56,21 @@ def report(ask: Reader, year: Year = None) -> Response:
 
 
 @router.get("/programme/report.xlsx", response_class=Workbook)
-def report_workbook(ask: Reader, year: Year = None) -> Response:
-    """Return the same as a workbook."""
-    return report_file(_report(ask, year))
+def report_workbook(ask: Reader, year: Year = None, lang: Lang = None) -> Response:
+    """Return the same as a workbook; names of the registry stay as they are."""
+    spoken = spoken_language(ask, lang)
+    return report_file(_report(ask, year), spoken)
 
 
-def report_file(document: Mapping[str, Any]) -> Workbook:
+def report_file(document: Mapping[str, Any], language: str) -> Workbook:
     """Return a programme report as a workbook to be saved."""
-    from mrv.report.sheets.programme import workbook  # noqa: PLC0415 - of the extra `report`
-
-    name = f"programme-{document['year']}.xlsx"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Workbook(workbook(document), headers=headers)
+    name = f"programme-{document['year']}.{language}.xlsx"
+    return Workbook(make_programme(document, language), headers={
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Language": language,
+        "Vary": "Authorization, Accept-Language",
+    })  # fmt: skip
 
 
 @router.get("/parks/{park}", response_model=shapes.Park)

@@ -30,8 +30,7 @@ UG_PER_T = 10**12
 # of all that is stored of stations, what tells most at a glance
 _CHOSEN = {
     "vn-aqi-hourly", "vn-aqi-daily", "qcvn-05-2023", "pm2_5_24h_ug_m3", "lden_dba", "leq_night_dba",
-    "qcvn-26-2010", "cod_24h_mg_l", "cod_load_kg_d", "qcvn-40-2011", "qcvn-14-2008", "vn-wqi",
-    "vn-wqi-daily",
+    "limits", "cod_24h_mg_l", "cod_load_kg_d", "vn-wqi",
 }  # fmt: skip
 
 

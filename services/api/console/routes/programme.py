@@ -38,9 +38,9 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
 
 
 @router.get("/console/{language}/programme/report.xlsx", response_class=Workbook)
-def workbook(ask: View, language: Language, year: Year = None) -> Response:  # noqa: ARG001 - its address says it
-    """Give the same as a workbook."""
-    return report_file(_report(ask, year))
+def workbook(ask: View, language: Language, year: Year = None) -> Response:
+    """Give the same as a workbook, in the language of the page."""
+    return report_file(_report(ask, year), language)
 
 
 @router.get("/console/{language}/parks/{park}")

@@ -6,10 +6,14 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from openpyxl import load_workbook
 
-from mrv.report.words import LANGUAGES
+from mrv.report import make_programme
+from mrv.report.words import LANGUAGES, Words
+from services.api.client import Client
 from services.api.console import sewer_map
+from services.cli.main import main
 from services.registry.files import read_files
 from services.sewers.assets import Asset
 from services.sewers.files import read
@@ -70,6 +74,62 @@ def test_the_programme_is_that_of_the_api(city):
     file = get(city, "/console/en/programme/report.xlsx?year=2026", cookies).content
     titles = [c.value for c in load_workbook(BytesIO(file))["Systems"]["B"]]
     assert {one["title"] for one in said["systems"]} <= set(titles)
+
+
+def texts_of(workbook):
+    """Every text that a reader meets in a workbook."""
+    sheets = load_workbook(BytesIO(workbook)).worksheets
+    return {c.value for s in sheets for row in s.iter_rows() for c in row if c.data_type == "s"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_workbook_speaks_the_readers_language(city, language, tmp_path, monkeypatch):
+    """The city would get what it asked for in Vietnamese in English."""
+    path, english = "/v1/programme/report.xlsx", Words("en").all
+    answer = city.ask(path, "auditor", params={"year": 2026, "lang": language})
+    assert answer.headers["content-language"] == language
+    assert f'filename="programme-2026.{language}.xlsx"' in answer.headers["content-disposition"]
+    found, own = texts_of(answer.content), Words(language).all
+    assert {own["programme.why_none"], own["system.wind"], own["no_tonnes.tay-nam-canal"]} <= found
+    if language != "en":
+        meant = {english[k] for k in own if k.startswith(("programme.", "system.", "no_tonnes."))}
+        assert found & (meant - set(own.values())) == set()
+    accepted = {"Accept-Language": f"{language}-XX, fr;q=0.9"}
+    by_header = city.ask(path, "auditor", params={"year": 2026}, headers=accepted)
+    page = f"/console/{language}/programme/report.xlsx?year=2026"
+    by_console = get(city, page, session(city, "auditor"))
+    with Client(city.url, city.tokens["auditor"]) as client:
+        by_client = client.programme_workbook(2026, language)
+    monkeypatch.setenv("TONNE_DATABASE_URL", city.database_url)
+    out = tmp_path / "programme.xlsx"
+    told = ["programme", "report", "--year", "2026", "--lang", language, "--out", str(out)]
+    assert CliRunner().invoke(main, told).exit_code == 0
+    copies = (by_header.content, by_console.content, by_client, out.read_bytes())
+    assert all(one == answer.content for one in copies)
+
+
+def test_a_workbook_in_no_language_of_the_reader_is_refused(city):
+    """Somebody who reads neither would get a file that says nothing about it."""
+    path = "/v1/programme/report.xlsx"
+    assert city.ask(path, "auditor", headers={"Accept-Language": "fr"}).status_code == 406
+    assert city.ask(path, "auditor", params={"lang": "fr"}).status_code == 422
+
+
+def test_what_is_not_stated_is_told_from_what_is_missing_and_from_nothing(city):
+    """A target that nobody set would look like a meter that fell silent, and both like zero."""
+    said = city.ask("/v1/programme/report", "auditor", params={"year": 2026}).json()
+    wind = next(one for one in said["systems"] if one["system"] == "wind")
+    assert wind["projects"][0]["monitored_t"] is None
+    book = load_workbook(BytesIO(make_programme(said, "en")))
+    rows = {r[0].value: [c.value for c in r] for r in book["Systems"].iter_rows(min_row=5)}
+    assert rows["wind"][5:8] == ["missing", "missing", 0]
+    assert rows["air-and-noise"][5:8] == ["\N{EN DASH}"] * 3
+    city_account = [[c.value for c in r] for r in book["Actions"].iter_rows(min_row=5)]
+    assert [row[3:] for row in city_account if row[0] == "1"] == [
+        [1_477_000, "not stated", "not stated", "not stated"]
+    ]
+    parks = [[c.value for c in r] for r in book["Parks"].iter_rows(min_row=5)]
+    assert {row[6] for row in parks if row[1] != "the whole park"} == {"\N{EN DASH}"}
 
 
 def test_a_park_shows_who_gives_what_to_whom(city):

@@ -1,18 +1,24 @@
 """The words of the pages."""
 
 import re
+import tomllib
+from importlib import resources
 from pathlib import Path
 
 import jinja2
 import pytest
 
+from mrv import systems
+from mrv.environment.kinds import KINDS
 from mrv.report.words import LANGUAGES
 from services.api.console import assets, page
 from services.api.console.drawing import HEIGHT, WIDTH, sites_map
 from services.api.console.land import within
 from services.api.console.memory import Memory
+from services.api.console.routes import overview
 from services.api.console.words import Words, preferred, texts
 from services.store.console import Site
+from services.store.programme_report import DAILY
 
 TEMPLATES = Path(page.__file__).parent / "templates"
 _USED = re.compile(r"""\bt\("([a-z_. ']+?)"[),]""")
@@ -121,3 +127,20 @@ def test_answers_are_kept_and_questions_without_one_leave_nothing():
         memory.get(("b", number), list)
     assert len(memory._kept) <= 256
     assert len(memory._asking) == 64
+
+
+def test_every_system_indicator_and_grade_has_a_name():
+    """A citizen would read `leq_night_dba` and `Kem`, or a system's name in another language."""
+    said = texts("en")
+    for one in systems.load().values():
+        assert said[f"system.{one.id}"] == one.title
+        assert (one.reason is None) == (f"no_tonnes.{one.id}" not in said)
+    shown = {*overview._CHOSEN, *DAILY}
+    assert {f"indicator.{name}" for name in shown} <= said.keys()
+    assert shown <= {kind.name for kind in KINDS}
+    bands = [b["name"] for file in ("vn_aqi", "vn_wqi") for b in _limits(file)["band"]]
+    assert {f"grade.{name}" for name in (*bands, "within", "exceeded", "not judged")} <= said.keys()
+
+
+def _limits(file):
+    return tomllib.loads((resources.files("mrv") / f"limits/{file}.toml").read_text("utf-8"))

@@ -144,7 +144,11 @@ def _table(panel: dict[str, Any], names: list[str], rows: list[Any]) -> str:
         o["matcher"]["options"]: {p["id"]: p["value"] for p in o["properties"]}
         for o in panel["fieldConfig"]["overrides"]
     }
-    head = "".join(f"<th>{escape(units.get(n, {}).get('displayName', n))}</th>" for n in names)
+    head = "".join(
+        f"<th style='min-width:{units.get(n, {}).get('custom.minWidth', 150) - 14}px'>"
+        f"{escape(units.get(n, {}).get('displayName', n))}</th>"
+        for n in names
+    )
     lines = []
     for row in rows[:60]:
         cells = (

@@ -79,8 +79,8 @@ FROM v_indicator_day WHERE indicator IN ('pm2_5_24h_ug_m3', 'pm10_24h_ug_m3') AN
 """, "conμgm3", "Mean of the local day. Dashed: the daily limit of PM2.5, 50 ug/m3, and of PM10, 100 ug/m3 (QCVN 05:2023).",
                        steps=((None, "transparent"), (50, "orange"), (100, RED)), broken_ms=50 * 3_600_000, fill=0),
                 table("Exceedances", f"""
-SELECT v.day, v.device_id, v.site, d.class, v.detail ->> 'standard' AS standard,
-       (SELECT string_agg(e, ', ') FROM jsonb_array_elements_text(v.detail -> 'exceeded') AS x (e)) AS exceeded
+SELECT v.day::text AS day, v.device_id, (SELECT string_agg(e, ', ') FROM jsonb_array_elements_text(v.detail -> 'exceeded') AS x (e)) AS exceeded,
+       v.detail ->> 'standard' AS standard, v.site, d.class
 FROM v_indicator_day v JOIN device d ON d.id = v.device_id
 WHERE v.grade = 'exceeded' AND d.class IN ('air_station', 'noise_station') AND $__timeFilter(v.time) AND v.{_HERE}
 ORDER BY v.day DESC, v.device_id LIMIT 200

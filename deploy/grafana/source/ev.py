@@ -80,7 +80,8 @@ SELECT day::text AS day, max(kw) AS peak_kw FROM (
 ) q GROUP BY day ORDER BY day
 """, "kwatt", "The demand that a capacity tariff bills."),
                 table("Utilisation and faults", f"""
-SELECT h.device_id, h.site, h.state, u.energy_kwh, u.utilisation, u.busy, CASE WHEN h.last_reading > now() - INTERVAL '1 day' THEN h.flags_last_day END AS flags, h.last_reading
+SELECT h.device_id, h.state, u.utilisation, u.busy, u.energy_kwh, CASE WHEN h.last_reading > now() - INTERVAL '1 day' THEN h.flags_last_day END AS flags,
+       h.site, h.last_reading
 FROM v_device_health h
 LEFT JOIN (
     SELECT i.device_id, sum(i.value) * 0.001 AS energy_kwh,
@@ -89,7 +90,7 @@ LEFT JOIN (
     GROUP BY i.device_id
 ) u ON u.device_id = h.device_id
 WHERE h.{_MINE} ORDER BY (h.state <> 'online') DESC, u.utilisation
-""", "utilisation: energy over rated power and time. busy: share of quarter hours in which it charged. flags:"
+""", "Utilisation: energy over rated power and time. Busy: share of quarter hours in which it charged. Flags:"
                       " readings marked as unusual in the last day. Silent chargers first.",
                       units={"energy_kwh": "kwatth", "utilisation": "percentunit", "busy": "percentunit"},
                       decimals={"utilisation": 1, "busy": 1, "energy_kwh": 0},
@@ -115,7 +116,7 @@ JOIN (SELECT day, sum(distance_km) AS km FROM v_day_distance_km WHERE $__timeFil
       GROUP BY day) k USING (day) ORDER BY day
 """, "suffix: kWh/km", "Whole days: what is charged at night is driven by day. Look at the trend."),
                 table("Vehicles", f"""
-SELECT h.device_id, h.site, h.state, k.km, k.km_per_day, e.avoided_t, h.last_reading
+SELECT h.device_id, h.state, k.km, e.avoided_t, k.km_per_day, h.site, h.last_reading
 FROM v_device_health h
 LEFT JOIN (SELECT device_id, sum(distance_km) AS km, avg(distance_km) AS km_per_day FROM v_day_distance_km
            WHERE $__timeFilter(time) GROUP BY device_id) k ON k.device_id = h.device_id

@@ -77,7 +77,7 @@ ORDER BY start
             ]),
             ("Meters", [
                 table("Furthest above usual first", f"""
-SELECT h.device_id, h.site, h.state, u.energy_kwh, u.usual_kwh, u.energy_kwh / nullif(u.usual_kwh, 0) - 1 AS change, h.last_reading
+SELECT h.device_id, u.energy_kwh / nullif(u.usual_kwh, 0) - 1 AS change, h.state, u.energy_kwh, u.usual_kwh, h.site, h.last_reading
 FROM v_device_health h
 LEFT JOIN (SELECT device_id, sum(energy_kwh) AS energy_kwh, sum(usual_kwh) AS usual_kwh
            FROM ({_USUAL}) x WHERE usual_kwh IS NOT NULL GROUP BY device_id) u ON u.device_id = h.device_id

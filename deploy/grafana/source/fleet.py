@@ -42,15 +42,15 @@ SELECT sum({_FLAGS}) AS flags FROM v_device_health WHERE {_HERE}
             ]),
             ("Silent", [
                 table("Gateways", f"""
-SELECT gateway, site, state, devices, last_heard, silent_s FROM v_gateway_health WHERE {_HERE}
+SELECT gateway, state, silent_s, devices, site, last_heard FROM v_gateway_health WHERE {_HERE}
 ORDER BY (state = 'dark') DESC, last_heard NULLS FIRST LIMIT 100
 """, "Look here first: a dark gateway explains every device behind it.", units={"silent_s": "s"}, span=10),
                 table("Silent devices and what they cost", f"""
-SELECT device_id, site, class, gateway, gateway_state, last_reading, silent_s, avoided_t_per_day, cost_t
+SELECT device_id, cost_t, silent_s, gateway_state, site, class, gateway, last_reading, avoided_t_per_day
 FROM v_silence_cost WHERE {_HERE} AND device_id NOT IN (SELECT gateway FROM v_gateway_health)
 ORDER BY (gateway_state IS NOT DISTINCT FROM 'dark'), cost_t DESC NULLS LAST, last_reading NULLS LAST LIMIT 200
 """, "Devices that are silent by themselves first, the dearest on top; those behind a dark gateway last."
-                      " cost_t: tonnes not counted so far, by the mean of four weeks.",
+                      " Cost: tonnes not counted so far, by the mean of four weeks.",
                       units={"silent_s": "s", "avoided_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
                       decimals={"avoided_t_per_day": 3, "cost_t": 3}, span=14),
             ]),
@@ -67,24 +67,24 @@ FROM (
 ) days GROUP BY day ORDER BY day
 """, "short", "Readings marked as unusual, by local day and test (docs/quality.md). Flags change no quantity."),
                 table("Most flagged", f"""
-SELECT f.device_id, d.site, f.channel, f.test, count(*) AS readings, max(f.time) AS last
+SELECT f.device_id, f.test, count(*) AS readings, f.channel, d.site, max(f.time) AS last
 FROM quality_flag f JOIN device d ON d.id = f.device_id
-WHERE $__timeFilter(f.time) AND d.{_HERE} GROUP BY 1, 2, 3, 4 ORDER BY readings DESC LIMIT 50
+WHERE $__timeFilter(f.time) AND d.{_HERE} GROUP BY f.device_id, f.test, f.channel, d.site ORDER BY readings DESC LIMIT 50
 """, "Device, channel and test with the most flags in range."),
                 table("Clocks", f"""
-SELECT device_id, site, class, clock, clock_offset_s, clock_drift_s_per_day FROM v_device_health
+SELECT device_id, clock, clock_offset_s, clock_drift_s_per_day, site, class FROM v_device_health
 WHERE clock <> 'good' AND {_HERE} ORDER BY abs(clock_offset_s) DESC LIMIT 100
 """, "Ahead is above zero. A reading more than five minutes ahead is refused.",
                       units={"clock_offset_s": "s", "clock_drift_s_per_day": "suffix: s/d"}, decimals={"clock_drift_s_per_day": 1}),
                 table("Refused messages", """
-SELECT l.reason, l.device_id, left(l.principal, 80) AS principal, count(*) AS letters, max(l.received) AS last
+SELECT l.reason, count(*) AS letters, l.device_id, left(l.principal, 80) AS principal, max(l.received) AS last
 FROM dead_letter l WHERE $__timeFilter(l.received)
-GROUP BY 1, 2, 3 ORDER BY letters DESC LIMIT 50
+GROUP BY 1, 3, 4 ORDER BY letters DESC LIMIT 50
 """, "Dead letters received in range: `tonne deadletter show` reads one, `replay` stores what can be after the cause is gone."),
             ]),
             ("All", [
                 table("Devices", f"""
-SELECT device_id, site, class, gateway, state, last_reading, silent_s, clock, {_FLAGS} AS flags_last_day FROM v_device_health
+SELECT device_id, state, silent_s, last_reading, site, class, gateway, clock, {_FLAGS} AS flags_last_day FROM v_device_health
 WHERE {_HERE} ORDER BY (state = 'online'), last_reading NULLS FIRST LIMIT 500
 """, "The first 500, silent ones on top.", units={"silent_s": "s"}, span=24, height=12),
             ]),

@@ -58,12 +58,12 @@ SELECT day::text AS day, sum(avoided_t) AS avoided_t FROM v_day_avoided_t
 WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
 """, "suffix: t", "Metered reduction by local day, before a period's deductions."),
                 table("Gaps and deductions, dearest first", f"""
-SELECT statement_id, device_id, kind, from_time, to_time, rule, cost_t FROM v_statement_gap
+SELECT device_id, cost_t, kind, from_time, to_time, rule, statement_id FROM v_statement_gap
 WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST, from_time LIMIT 200
 """, "Of each statement that is not superseded: what was missing, by which rule it was filled, and what that cost.",
                       units={"cost_t": "suffix: t"}, decimals={"cost_t": 4}),
                 table("Silent now", f"""
-SELECT project_id, device_id, gateway_state, last_reading, silent_s, avoided_t_per_day, cost_t FROM v_silence_cost
+SELECT device_id, cost_t, silent_s, project_id, gateway_state, last_reading, avoided_t_per_day FROM v_silence_cost
 WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST LIMIT 100
 """, "What becomes a gap unless the devices send what they kept: cost so far by the mean of four weeks.",
                       units={"silent_s": "s", "avoided_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
@@ -71,9 +71,10 @@ WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST LIMIT 100
             ]),
             ("Statements", [
                 table("Statements", f"""
-SELECT statement_id, left(project, 60) AS project, local_from, local_to, state, since, credit_t, reduction_t, coverage, actor
+SELECT statement_id, state, credit_t, reduction_t, coverage, since, left(project, 60) AS project,
+       local_from::text AS local_from, local_to::text AS local_to, actor
 FROM v_statement_state WHERE {_MINE} ORDER BY since DESC LIMIT 200
-""", "The last 200, newest step first. credit_t: whole tonnes, rounded down; reduction_t before rounding.",
+""", "The last 200, newest step first. Credit: whole tonnes, rounded down; reduction: before rounding.",
                       units={"credit_t": "suffix: t", "reduction_t": "suffix: t", "coverage": "percentunit"},
                       decimals={"reduction_t": 3, "coverage": 1}, steps={"coverage": _COVERED}, span=24),
                 table("By state", f"""
@@ -82,7 +83,7 @@ WHERE {_MINE} GROUP BY state ORDER BY array_position(ARRAY['draft', 'submitted',
     'issued', 'superseded', 'rejected', 'revoked'], state)
 """, "How many wait in each state, since when, and for how many tonnes.", units={"credit_t": "suffix: t"}, span=8),
                 table("Calibrations due", f"""
-SELECT project_id, device_id, site, role, state, valid_until, days_left FROM v_calibration_due
+SELECT device_id, state, days_left, valid_until::text AS valid_until, project_id, role, site FROM v_calibration_due
 WHERE state <> 'valid' AND {_MINE} ORDER BY days_left NULLS FIRST, device_id LIMIT 200
 """, "From the day a certificate runs out, the meter's largest permissible error is taken off.",
                       units={"days_left": "d"}, steps={"days_left": ((None, RED), (0, ORANGE), (60, GREEN))}, span=16),
@@ -92,7 +93,7 @@ WHERE state <> 'valid' AND {_MINE} ORDER BY days_left NULLS FIRST, device_id LIM
 SELECT kind, count(*) AS entries, max(appended) AS last FROM log_entry GROUP BY kind ORDER BY last DESC
 """, "What the transparency log holds; `tonne log audit` walks it, and an alert tells when it does not hold.", span=12),
                 table("Last sealed day", """
-SELECT p.id AS project_id, max(s.day) AS last_sealed_day, (now() AT TIME ZONE p.timezone)::date - max(s.day) AS days_ago
+SELECT p.id AS project_id, max(s.day)::text AS last_sealed_day, (now() AT TIME ZONE p.timezone)::date - max(s.day) AS days_ago
 FROM project p LEFT JOIN data_seal s ON s.project_id = p.id WHERE p.id = ANY(ARRAY[${project:sqlstring}]::text[])
 GROUP BY p.id ORDER BY last_sealed_day NULLS FIRST
 """, "The last day under a seal of each project; a day is due 24 hours after its end.",

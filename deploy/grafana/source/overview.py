@@ -62,7 +62,7 @@ SELECT sum(this_year_t) AS avoided_t FROM v_programme_now WHERE action NOT LIKE 
             ]),
             ("What is wrong, and what it costs", [
                 table("What is wrong now", """
-SELECT what, place, things, since, cost_t FROM (
+SELECT what, cost_t, place, since, things FROM (
     SELECT 1 AS rank, 'gateway dark' AS what, g.gateway || ' (' || g.site || ')' AS place, g.devices AS things,
            g.last_heard AS since, (SELECT sum(c.cost_t) FROM v_silence_cost c WHERE c.gateway = g.gateway) AS cost_t
     FROM v_gateway_health g WHERE g.state = 'dark' AND g.site = ANY(ARRAY[${site:sqlstring}]::text[])
@@ -72,9 +72,10 @@ SELECT what, place, things, since, cost_t FROM (
       AND device_id NOT IN (SELECT gateway FROM v_gateway_health)
     GROUP BY class, site
     UNION ALL
-    SELECT 3, 'calibration ' || state, project_id, count(*), min(valid_until)::timestamptz, NULL
-    FROM v_calibration_due WHERE state IN ('expired', 'missing') AND site = ANY(ARRAY[${site:sqlstring}]::text[])
-    GROUP BY state, project_id
+    SELECT 3, 'calibration ' || c.state, c.project_id, count(*), min((c.valid_until + 1)::timestamp AT TIME ZONE p.timezone), NULL
+    FROM v_calibration_due c JOIN project p ON p.id = c.project_id
+    WHERE c.state IN ('expired', 'missing') AND c.site = ANY(ARRAY[${site:sqlstring}]::text[])
+    GROUP BY c.state, c.project_id
     UNION ALL
     SELECT 4, 'limit exceeded: ' || (detail ->> 'standard'), device_id || ' (' || site || ')',
            jsonb_array_length(detail -> 'exceeded'), time, NULL
@@ -82,7 +83,7 @@ SELECT what, place, things, since, cost_t FROM (
     WHERE grade = 'exceeded' AND time > now() - INTERVAL '2 days' AND site = ANY(ARRAY[${site:sqlstring}]::text[])
 ) wrong ORDER BY cost_t DESC NULLS LAST, rank, place
 """, "Dark gateways (one row each, not one a device), silent devices, calibrations that ran out and"
-                      " limits exceeded on the last days. cost_t: tonnes not counted so far, from what the"
+                      " limits exceeded on the last days. Cost: tonnes not counted so far, from what the"
                       " silent devices avoided on average over four weeks.",
                       units={"cost_t": "suffix: t"}, decimals={"cost_t": 2}, span=16, height=10),
                 site_map("Sites", """
@@ -95,15 +96,15 @@ WHERE s.id = ANY(ARRAY[${site:sqlstring}]::text[]) GROUP BY s.id, s.name, s.lati
             ]),
             ("Against the targets of AIM-LCS", [
                 table("Programme by action", """
-SELECT action, name, target_t_per_year, expected_t_per_year, this_year_t, monitored_t, issued_t,
-       this_year_t / nullif(target_t_per_year, 0) AS share_of_target
+SELECT name, this_year_t, target_t_per_year, this_year_t / nullif(target_t_per_year, 0) AS share_of_target,
+       issued_t, monitored_t, expected_t_per_year, action
 FROM v_programme_now ORDER BY position
 """, "The city's modelled target beside what the projects metered this year and in all, and what was issued."
                       " Accounts that are never added: an action holds its parts' projects (1 holds 1-03).",
                       units={"target_t_per_year": "suffix: t", "expected_t_per_year": "suffix: t",
                              "this_year_t": "suffix: t", "monitored_t": "suffix: t", "issued_t": "suffix: t",
                              "share_of_target": "percentunit"},
-                      decimals={"share_of_target": 3, "this_year_t": 1, "monitored_t": 1}, span=24, height=7),
+                      decimals={"share_of_target": 4, "this_year_t": 1, "monitored_t": 1}, span=24, height=7),
                 bars("Avoided by local day", """
 SELECT day::text AS day,
        sum(avoided_t) FILTER (WHERE a.top = '1') AS green_industry,

@@ -47,6 +47,7 @@ Steps = tuple[tuple[float | None, str], ...]
 PLAIN: Steps = ((None, "blue"),)
 NONE_IS_GOOD: Steps = ((None, GREEN), (1, RED))
 _HOUR_MS = 3_600_000
+_FIGURE_PX = 80  # a column is 150 wide at least, too much for a figure on a phone
 
 
 class Sql(Builder[Dataquery], Dataquery):
@@ -188,7 +189,7 @@ def table(
     height: int = 8, links: Mapping[str, str] | None = None, steps: Mapping[str, Steps] | None = None,
     decimals: Mapping[str, int] | None = None,
 ) -> tables.Panel:  # fmt: skip
-    """Rows as they come; words that name a state are coloured."""
+    """Rows as they come, words that name a state coloured: name and verdict first, for a phone shows three columns."""
     panel = _targets(_frame(tables.Panel(), title, about, "none", span, height), sql, "table")
     panel.mappings(colored(STATES)).filterable(True).show_header(True)
     panel.thresholds(thresholds(((None, GREY),)))
@@ -210,7 +211,7 @@ def _column(
 ) -> list[model.DynamicConfigValue]:  # fmt: skip
     found = []
     if name in (units or {}):
-        found.append(_set("unit", (units or {})[name]))
+        found += [_set("unit", (units or {})[name]), _set("custom.minWidth", _FIGURE_PX)]
     if name in (decimals or {}):
         found.append(_set("decimals", (decimals or {})[name]))
     if name in (links or {}):

@@ -120,8 +120,8 @@ WITH recent AS (
 ), typical AS (
     SELECT site, percentile_cont(0.5) WITHIN GROUP (ORDER BY yield_h) AS yield_h FROM recent GROUP BY site
 )
-SELECT h.device_id, h.site, h.state, h.last_reading, r.energy_kwh, r.yield_h, r.performance_ratio,
-       r.yield_h / nullif(t.yield_h, 0) - 1 AS against_site
+SELECT h.device_id, r.yield_h / nullif(t.yield_h, 0) - 1 AS against_site, r.performance_ratio, h.state,
+       r.yield_h, r.energy_kwh, h.site, h.last_reading
 FROM v_device_health h
 LEFT JOIN recent r ON r.device_id = h.device_id
 LEFT JOIN typical t ON t.site = h.site

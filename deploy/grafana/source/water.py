@@ -43,8 +43,8 @@ SELECT time, device_id AS metric, value FROM v_indicator_day
 WHERE indicator = 'limits' AND $__timeFilter(time) AND {_MINE} ORDER BY time
 """, "Number of limits exceeded by each plant on each local day.", steps=((None, GREEN), (1, RED)), height=6),
                 table("Exceedances", f"""
-SELECT day, device_id, site, detail ->> 'standard' AS standard,
-       (SELECT string_agg(e, ', ') FROM jsonb_array_elements_text(detail -> 'exceeded') AS x (e)) AS exceeded
+SELECT day::text AS day, device_id, (SELECT string_agg(e, ', ') FROM jsonb_array_elements_text(detail -> 'exceeded') AS x (e)) AS exceeded,
+       detail ->> 'standard' AS standard, site
 FROM v_indicator_day WHERE grade = 'exceeded' AND indicator = 'limits' AND $__timeFilter(time) AND {_MINE}
 ORDER BY day DESC, device_id LIMIT 200
 """, "Newest first, with the substances over their limit.", span=10),
@@ -85,7 +85,7 @@ FROM v_indicator_hour WHERE indicator IN ('do_1h_mg_l', 'nh4_n_1h_mg_l') AND $__
 """, "suffix: mg/L", "Hourly means at the stations. Fish need four mg/L of oxygen; ammonium comes with sewage.",
                        broken_ms=2 * 3_600_000, fill=0, span=14),
                 table("Stations", """
-SELECT h.device_id, h.site, h.state, w.value AS vn_wqi, w.day, w.grade, h.last_reading FROM v_device_health h
+SELECT h.device_id, w.value AS vn_wqi, h.state, w.day::text AS day, w.grade, h.site, h.last_reading FROM v_device_health h
 LEFT JOIN LATERAL (SELECT v.value, v.day, v.grade FROM v_indicator_day v
     WHERE v.device_id = h.device_id AND v.indicator = 'vn-wqi' AND v.time > now() - INTERVAL '30 days'
     ORDER BY v.time DESC LIMIT 1) w ON true

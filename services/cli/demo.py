@@ -34,6 +34,11 @@ REGISTRY = Path("deploy/catalog/haiphong")
 RECORDING = Path("deploy/data/nrel_rsf2_inverter_15min.csv")
 REPLAYED = "nrel-rsf2-inv2"
 FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
+# what both the month and the live devices are: the catalog, but for what is replayed
+FLEET = (
+    *("--fleet", str(REGISTRY), "--without", REPLAYED),
+    *("--cadence", "15m", "--seed", "1"),
+)
 FLEET_FROM = "2026-01-01T00:00:00+07:00"
 # project, first local day, first local day after
 PERIODS = (
@@ -41,6 +46,7 @@ PERIODS = (
     ("nck-pv", "2026-01-01", "2026-02-01"),
     ("cat-ba-ebus", "2026-01-01", "2026-02-01"),
 )
+_LOOK_S = 5.0
 KEYS = {"operator": "demo-operator", "verifier": "demo-verifier"}
 
 
@@ -92,12 +98,12 @@ class Stage:
         return json.loads(self.tonne(*words, "--json", shown=shown))
 
     @contextmanager
-    def running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
-        """`tonne run` or `tonne api`, its log in the demo's folder, stopped cleanly at the end."""
-        click.secho(f"$ tonne {name} &", bold=True)
-        with (self.packs / f"{name}.log").open("wb") as log:
+    def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Command in the background, its log in the demo's folder, stopped cleanly at the end."""
+        click.secho(f"$ tonne {' '.join(words)} &", bold=True)
+        with (self.packs / f"{words[0]}.log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 (our own interpreter and words)
-                [sys.executable, "-m", "services.cli", name],
+                [sys.executable, "-m", "services.cli", *words],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
@@ -144,9 +150,8 @@ def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
     commands = (
         ("simulate", "--replay", str(RECORDING), "--device", REPLAYED, "--speed", "max"),
         (
-            "simulate", "--fleet", str(REGISTRY), "--without", REPLAYED, "--start", FLEET_FROM,
-            "--duration", "31d", "--cadence", "15m", "--speed", "max", "--seed", "1",
-            "--faults", FAULTS,
+            "simulate", *FLEET, "--start", FLEET_FROM,
+            "--duration", "31d", "--speed", "max", "--faults", FAULTS,
         ),
     )  # fmt: skip
     for words in commands:
@@ -249,9 +254,21 @@ def summary(stage: Stage, figures: list[dict[str, Any]]) -> None:
 
 
 def stay(stage: Stage) -> None:
-    """Keep the servers and the pipeline up until Ctrl-C."""
-    click.echo(f"The pipeline stays up; TONNE_HOME={stage.home}. Ctrl-C ends it.")
+    """
+    Keep the servers and the pipeline up until Ctrl-C, with devices that go on speaking.
+
+    They show gauges alone.  A register that came back after the months since the
+    simulated one would stand for every quarter hour between: rows in millions.
+    """
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    stop.wait()
+    with stage.running("simulate", *FLEET, "--today", "--gauges-only", "--wait", "5s") as live:
+        click.echo(
+            "The catalog's devices go on speaking, and the pipeline stays up;"
+            f" TONNE_HOME={stage.home}. Ctrl-C ends it."
+        )
+        while not stop.wait(_LOOK_S):
+            if live.poll() is not None:
+                click.echo(f"the devices fell silent; see {stage.packs / 'simulate.log'}", err=True)
+                stop.wait()

@@ -28,6 +28,7 @@ from services.simulator.model import SimulatorError, Source
 from services.simulator.recording import read_recording
 from services.simulator.replay import RISING, Replayed
 from services.simulator.sender import Pace, Sender, Sent
+from services.simulator.today import gauges_only, todays_sources
 from services.simulator.truth import DeviceTruth, source_truth
 
 _DAY_MS = 86_400_000
@@ -47,6 +48,8 @@ class _Options:
     time_column: str | None
     timezone: str | None
     start: int | None
+    today: bool
+    gauges_only: bool
     duration: int | None
     speed: float
     cadence: int | None
@@ -71,6 +74,8 @@ class _Options:
 @click.option("--time-column", help="Column of the times; the first when not given.")
 @click.option("--timezone", help="Zone of times without offset, such as America/Denver.")
 @click.option("--start", type=Start(), help="First reading; a replay is moved there.")
+@click.option("--today", is_flag=True, help="What was said since midnight first, then real time.")
+@click.option("--gauges-only", is_flag=True, help="Leave out registers: power, but no counters.")
 @click.option("--duration", type=Duration(), help="Simulated time: 90s, 15m, 2h, 1d.")
 @click.option("--speed", type=Speed(), default="1", help="Times real time, or max.")
 @click.option(
@@ -105,12 +110,15 @@ def simulate(**given: Any) -> None:
       tonne simulate --fleet deploy/catalog/demo-fleet.yaml --duration 1d --speed max
       tonne simulate --replay deploy/data/nrel_rsf2_inverter_15min.csv --device inv-001 --speed max
       tonne simulate --fleet fleet.yaml --faults duplicates=0.01,late,reset=1
+      tonne simulate --fleet deploy/catalog/haiphong --today --cadence 15m
       tonne simulate --fleet deploy/catalog/haiphong --sparkplug hai-phong
       tonne simulate --fleet fleet.yaml --mqtt-url mqtts://mqtt.example.vn --identities handed
     """
     options = _Options(**given)
     faults = parse_faults(options.faults)
-    sources, span_ms, endless = _sources(options)
+    sources, span_ms, began_us, endless = _sources(options)
+    if options.gauges_only:
+        sources = gauges_only(sources)
     settings = Settings()
     url = options.mqtt_url or settings.require("mqtt_url")
     if not url.startswith(("mqtt://", "mqtts://")):
@@ -130,7 +138,7 @@ def simulate(**given: Any) -> None:
         identities=_identities(options, settings, url),
         trust=Tls(settings.mqtt_ca_file),
     )
-    pace = Pace(options.speed, span_ms[0] * 1_000, None if endless else span_ms[1] * 1_000)
+    pace = Pace(options.speed, began_us, None if endless else span_ms[1] * 1_000)
     messages = outgoing(sources, options.seed, faults, span_ms)
     with _stop_on_signal() as stopped, _watching() as watch:
         sent = sender.run(messages, pace, watch=watch, stopped=lambda: bool(stopped))
@@ -150,22 +158,31 @@ def _identities(options: _Options, settings: Settings, url: str) -> Identities |
     return Identities(held) if held.is_dir() and not urlsplit(url).username else None
 
 
-def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], bool]:
-    """Sources, their span [ms], and whether they go on for ever."""
+def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int, bool]:
+    """Sources, their span [ms], when they begin to send [us], and whether they go on for ever."""
     if (options.fleet is None) == (options.replay is None):
         raise SimulatorError("give either --fleet FILE or --replay FILE.csv --device ID")
+    if options.today and (options.fleet is None or options.start is not None or options.speed != 1):
+        raise SimulatorError(
+            "--today is a fleet's, up to now and then in real time:"
+            " leave out --replay, --start and --speed"
+        )
     if options.fleet is None:
         replayed = _replayed(options)
-        return [replayed], replayed.span_ms, False
+        return [replayed], replayed.span_ms, replayed.span_ms[0] * 1_000, False
     cadence_s = options.cadence // 1_000_000 if options.cadence else None
     fleet = leave_out(read_fleet(options.fleet, cadence_s), options.without)
     duration = options.duration
+    if options.today:
+        now = now_us()
+        sources, start_ms = todays_sources(fleet, now, duration, options.seed)
+        return sources, (start_ms, (now + (duration or 0)) // 1_000), now, duration is None
     # As if it had been running: what is not sent in real time ends now, not in the future.
     past = duration if duration and options.speed != 1 else 0
     start = options.start if options.start is not None else now_us() - past
     sources = fleet_sources(fleet, start, duration, options.seed)
     end_ms = start // 1_000 + (duration // 1_000 if duration else _DAY_MS)
-    return sources, (start // 1_000, end_ms), duration is None
+    return sources, (start // 1_000, end_ms), start // 1_000 * 1_000, duration is None
 
 
 def _replayed(options: _Options) -> Replayed:

@@ -179,7 +179,8 @@ class Sender:
                 break
             for entry in self._outbox.overdue(now):
                 self._link[entry.message.device_id].queue(entry)
-            self._exchange(now)
+            due_s = began + pace.due_s(waiting) - now if waiting else 0.0
+            self._exchange(now, due_s)
             if now - tended >= _TEND_S:
                 tended = now
                 self._tend()
@@ -204,8 +205,8 @@ class Sender:
             self.sent.count(message)
         return None, False
 
-    def _exchange(self, now_s: float) -> None:
-        """Read and write what the sockets allow, waiting a little when there is nothing."""
+    def _exchange(self, now_s: float, due_s: float) -> None:
+        """Read and write what the sockets allow, waiting when there is nothing."""
         for link in self._links:
             link.write()
         found = ((link.descriptor, link) for link in self._links)
@@ -214,16 +215,18 @@ class Sender:
         if not open_links:
             time.sleep(_POLL_S)
         else:
-            readable, _, _ = select.select(list(open_links), writers, [], self._pause())
+            readable, _, _ = select.select(list(open_links), writers, [], self._pause(due_s))
             for number in readable:
                 open_links[number].read()
         if len(open_links) < len(self._links):
             for link in self._links:
                 link.open(now_s)
 
-    def _pause(self) -> float:
-        """Wait for the network alone when all is sent, else only glance at it."""
-        return _POLL_S if all(link.idle for link in self._links) else _POLL_S / 10
+    def _pause(self, due_s: float) -> float:
+        """Wait for the network until a message is due when all is sent, else only glance at it."""
+        if all(link.idle for link in self._links):
+            return min(max(due_s, _POLL_S), _TEND_S)
+        return _POLL_S / 10
 
     def _tend(self) -> None:
         for link in self._links:

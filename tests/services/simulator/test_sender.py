@@ -178,6 +178,9 @@ def test_command_reports_the_register(mqtt_url, store):
         (["--fleet", DEMO_FLEET, "--start", "2026-01-01"], 2, "offset"),
         (["--fleet", DEMO_FLEET, "--duration", "5"], 2, "duration"),
         (["--fleet", DEMO_FLEET, "--speed", "-1"], 2, "speed"),
+        (["--fleet", DEMO_FLEET, "--today", "--speed", "2"], 2, "leave out"),
+        (["--fleet", DEMO_FLEET, "--today", "--start", "2026-01-01T00:00:00Z"], 2, "leave out"),
+        (["--replay", "x.csv", "--device", "a", "--today"], 2, "leave out"),
         (["--fleet", DEMO_FLEET, "--mqtt-url", "mqtt://127.0.0.1:1"], 3, "1"),
     ],
 )
@@ -206,3 +209,26 @@ def test_without_a_duration_it_goes_on_until_it_is_told(mqtt_url, store, tmp_pat
     assert told["unreceipted"] == 0
     assert told["messages"] == len(there.readings) >= 6
     assert abs(told["last_ts_us"] / 1e6 - time.time()) < 60
+
+
+def test_today_comes_at_once_and_the_rest_in_time(mqtt_url, store, tmp_path):
+    """A device of the demo would be silent until its next reading, an hour at worst."""
+    there = store()
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("fleet: [{class: noise_station, count: 2, cadence_s: 60}]")
+    began = time.time()
+    ran = CliRunner().invoke(
+        main,
+        [
+            *["simulate", "--fleet", str(fleet), "--today", "--duration", "1s", "--json"],
+            *["--mqtt-url", mqtt_url],
+        ],
+    )
+    assert ran.exit_code == 0, ran.output
+    told = json.loads(ran.stdout)
+    assert told["unreceipted"] == 0
+    assert told["messages"] == len(there.readings)
+    first, last = told["first_ts_us"] / 1e6, told["last_ts_us"] / 1e6
+    assert (first + 7 * 3_600) % 86_400 == 0
+    assert began - 60 <= last <= time.time()
+    assert told["messages"] in {2 * n for n in (round((last - first) / 60) + k for k in (0, 1))}

@@ -103,6 +103,8 @@ def compile_bindings(projects: Iterable[Project], fleet: Fleet, factors: Factors
     """
     Compile the projects of a registry version for `mrv.account.account`.
 
+    A project whose baseline goes by time has no rates: its tonnes are those of its periods.
+
     Parameters
     ----------
     projects : iterable of Project
@@ -177,6 +179,8 @@ def _of_project(
         params = read(needs.params, bound.params, where)
         if bound.device not in fleet.by_id:
             raise MethodologyError(f"{where} is not in the registry; import it first")
+        if methodology.by_time:
+            continue
         index = fleet.by_id[bound.device]
         base = (index * len(QUANTITY_INDEX) + QUANTITY_INDEX[needs.quantity]) << _SHIFT
         served = [service_intervals(project, bound, fleet.devices[index], needs.side)]

@@ -212,7 +212,9 @@ class Methodology:
     conditions that inputs alone can break.  Without `roles` no device delivers
     its quantities: it is evaluated, not accounted live.  `timed` asks for an activity
     of the role `PERIOD` beside the devices' when a period closes; `monthly` asks for all
-    of them by local months, each with its `MONTH`.  `rules` say what is
+    of them by local months, each with its `MONTH`.  `by_time` says that most of what the
+    baseline gains goes by time alone: its intervals would show the project's side without
+    it, a loss that is none, so they have no emissions.  `rules` say what is
     conservative about it and what caps it, `uses` how the kinds of its factors
     begin.  `notes` is the file's own text: where
     each equation and default comes from, and how certain it is.
@@ -236,6 +238,7 @@ class Methodology:
     uses: tuple[str, ...] = ()
     timed: bool = False
     monthly: bool = False
+    by_time: bool = False
 
     @property
     def version(self) -> str:

@@ -236,6 +236,7 @@ METHODOLOGY = Methodology(
     },
     inputs_of=inputs_of,
     timed=True,
+    by_time=True,
     reductions=reductions,
     plausible=plausible,
     conditions=(
@@ -246,5 +247,6 @@ METHODOLOGY = Methodology(
     rules=(
         "The lower end of the 95 % interval of the baseline counts, not its mean.",
         "A wider scatter of the months before the project lowers the reduction.",
+        "The base load goes by time: live intervals have no tonnes, only periods do.",
     ),
 )

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.model import INTERVAL_US, IntervalRows
+from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors, methodologies
 from mrv.account import account
 from mrv.bindings import compile_bindings
 from mrv.errors import MethodologyError
+from mrv.period import close
 from mrv.project import ProjectDevice
 from mrv.rounding import LIMIT, UG_PER_T
 from tests.mrv import plant
@@ -149,3 +150,24 @@ def test_a_project_that_cannot_be_counted_is_refused(change, says):
     """Its devices would run for months before anybody saw that they earn nothing."""
     with pytest.raises(MethodologyError, match=says):
         compile_bindings([replace(plant.PV, **change)], plant.FLEET, BOOK)
+
+
+def test_a_building_has_no_live_figure_rather_than_a_loss():
+    """Its quarter hours know no base load: each would show all that it draws as a loss."""
+    fleet = Fleet([
+        Device("m-1", "s", "energy_meter", rated_power_w=10**6, installed_us=plant.FROM),
+        Device("sky", "s", "weather_station", installed_us=plant.FROM),
+    ])  # fmt: skip
+    building = replace(
+        plant.BUS, id="building", methodology="ams-ii-e", version="11.0",
+        parameters={"intercept_mwh": 1450, "slope_mwh_per_cdd": 0.62,
+                    "ef_grid_t_per_mwh": 0.6592},
+        devices=(ProjectDevice("m-1", "power"), ProjectDevice("sky", "weather")),
+    )  # fmt: skip
+    rows = plant.laid_out(fleet, {("m-1", "energy_import"): [1000] * plant.DAY})
+    assert len(account(rows, compile_bindings([building], fleet, BOOK))) == 0
+    wrong = replace(building, devices=(ProjectDevice("m-1", "nothing"),))
+    with pytest.raises(MethodologyError, match="nothing"):
+        compile_bindings([wrong], fleet, BOOK)
+    day = (plant.FROM, plant.FROM + plant.DAY * INTERVAL_US)
+    assert close(building, fleet, {}, rows, *day, BOOK).net.baseline.ug > 0

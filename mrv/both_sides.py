@@ -5,6 +5,9 @@ A quantity such as waste whose composting emits may cost more than it gains.  Ea
 part of it that lost something is asked by itself whether nothing or the most leaves
 less, so that a loss that gains never hides one that costs; then each year is the
 lowest of nothing for all, the most for those, and the most for all.
+
+While a role that costs has no device bound, the baseline gains nothing, and so nothing
+of both sides is counted: for what costs more than it gains that would be a gift.
 """
 
 from __future__ import annotations
@@ -12,13 +15,82 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ingest.model import INTERVAL_US
+from mrv.acceptance import parameters_of
+from mrv.bindings import common, costed
+from mrv.calendar import local_date, utc_text
+from mrv.errors import PeriodError
+from mrv.inputs import read
+from mrv.methodologies import find, unit_reductions
+from mrv.project import service_intervals
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from mrv.model import Reductions
+    from ingest.model import Fleet
+    from mrv.bindings import Span
+    from mrv.model import Factors, Methodology, Reductions
     from mrv.monitored import Monitored, YearPart
+    from mrv.project import Project, ProjectDevice
 
 Place = tuple[int, int]
+
+
+def check_costed(
+    project: Project, fleet: Fleet, period_us: tuple[int, int], factors: Factors
+) -> None:
+    """
+    Refuse a period in which what costs more than it gains runs without all of its meters.
+
+    Statements from before this was asked are still verified as they were closed.
+
+    Raises
+    ------
+    PeriodError
+        Names the device, the time and the roles that nobody had.
+    """
+    methodology = find(project.methodology, project.version)
+    gaining = costed(project, methodology, fleet)
+    period = (period_us[0] // INTERVAL_US, period_us[1] // INTERVAL_US)
+    for bound in project.devices:
+        needs = methodology.roles.get(bound.role)
+        if needs is None or needs.costs is None or bound.device not in fleet.by_id:
+            continue
+        device = fleet.devices[fleet.by_id[bound.device]]
+        for span in common([service_intervals(project, bound, device, needs.side)], [period]):
+            free = _first_free(span, common([span], gaining))
+            if free is not None and _costs(project, methodology, bound, free, factors):
+                raise PeriodError(_told(methodology, bound, free))
+
+
+def _first_free(span: Span, taken: Sequence[Span]) -> int | None:
+    """Return the first interval of a span that no other covers; `taken` lie in it, in order."""
+    at = span[0]
+    for begin, end in taken:
+        if begin > at:
+            break
+        at = end
+    return at if at < span[1] else None
+
+
+def _costs(
+    project: Project, methodology: Methodology, bound: ProjectDevice, free: int, factors: Factors
+) -> bool:
+    where = f"project {project.id}"
+    parameters = parameters_of(methodology, project.parameters, where)
+    params = read(methodology.roles[bound.role].params, bound.params, where)
+    year = local_date(free * INTERVAL_US, project.timezone).year
+    unit = unit_reductions(methodology, bound.role, params, parameters, factors, year)
+    return unit.reduction_t < 0
+
+
+def _told(methodology: Methodology, bound: ProjectDevice, free: int) -> str:
+    wanted = [r for r, n in methodology.roles.items() if n.side == "project" and n.required]
+    return (
+        f"device {bound.device} serves at {utc_text(free * INTERVAL_US)} while one of the roles"
+        f" {', '.join(wanted)} has no device; what it counts emits all the same, more than it"
+        " avoids: bind the meters of that time too (what they did not measure is charged)"
+    )
 
 
 def worst(

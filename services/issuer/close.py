@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.pq import TransactionStatus
 
 from mrv import canonical
+from mrv.both_sides import check_costed
 from mrv.calendar import days, local_date
 from mrv.period import check_edges
 from mrv.statement.body import Label, compose
@@ -96,6 +97,7 @@ def close_period(
         last = statements.latest(conn, project, from_us, to_us)
         label = _label(last, supersedes, reason)
         case = collect(conn, project, from_us, to_us, label.supersedes)
+        check_costed(case.plan.project, case.fleet, (from_us, to_us), case.factors)
         if last is not None and last.state in _COUNTS:
             document = compose(case, label)
             if canonical.encode(document) == last.body:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
+from mrv.both_sides import check_costed
+from mrv.errors import PeriodError
 from mrv.period import close
 from mrv.project import Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
@@ -178,3 +180,36 @@ def test_losing_the_gas_meter_never_raises_the_reduction(flow, gas, gone):
         for biogas in ([gas * m3] * 10, some)
     )
     assert less.net.reduction.ug <= whole.net.reduction.ug
+
+
+def _without(begin, end):
+    """Wood whose power meter is away for some intervals of a day."""
+    away = [plant.FROM + edge * INTERVAL_US for edge in (begin, end)]
+    meters = (ProjectDevice("power", "power", to_us=away[0]),
+              ProjectDevice("power", "power", from_us=away[1]))  # fmt: skip
+    return (ProjectDevice("weigh", "waste"), ProjectDevice("fuel", "fuel"), *meters)
+
+
+def test_wood_is_not_composted_for_nothing_while_no_meter_of_its_power_is_bound():
+    """A plant of wood would unbind its power meter, and owe nothing for what it composts."""
+    day = (plant.FROM, plant.FROM + DAY_US)
+    for begin, end in ((0, 8), (40, 48), (90, plant.DAY)):
+        bare = replace(_wood("wood"), devices=_without(begin, end))
+        with pytest.raises(PeriodError, match=r"weigh serves at .* roles power, fuel has no"):
+            check_costed(bare, FLEET, day, BOOK)
+    at = "2026-01-01T03:00:00Z"  # 10:00 in Hai Phong
+    with pytest.raises(PeriodError, match=at):
+        check_costed(replace(_wood("wood"), devices=_without(40, 48)), FLEET, day, BOOK)
+    later = (plant.FROM + 48 * INTERVAL_US, plant.FROM + DAY_US)
+    check_costed(replace(_wood("wood"), devices=_without(40, 48)), FLEET, later, BOOK)
+
+
+def test_a_plant_with_its_meters_and_one_that_gains_close():
+    """Every plant whose meter was swapped would be refused."""
+    day = (plant.FROM, plant.FROM + DAY_US)
+    check_costed(_wood("wood"), FLEET, day, BOOK)
+    check_costed(replace(_wood("wood"), devices=_without(40, 40)), FLEET, day, BOOK)
+    # food earns: without its meters it earns nothing, which is enough
+    check_costed(replace(_wood("food"), devices=_without(40, 48)), FLEET, day, BOOK)
+    check_costed(plant.PV, plant.FLEET, day, BOOK)
+    check_costed(DIGESTER, FLEET, day, BOOK)

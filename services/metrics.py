@@ -7,7 +7,7 @@ units and suffixes throughout, and never a device id in a label.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
 from platform import python_version
 from typing import Any
@@ -154,39 +154,46 @@ class Metrics:
             registry=self.registry,
         )
 
-    @contextmanager
-    def serve(self, bind: str) -> Iterator[None]:
-        """
-        Answer scrapes at `bind` while the block runs, and `/healthz`: 200 while work goes on.
+    def serve(self, bind: str) -> AbstractContextManager[None]:
+        """Answer scrapes at `bind` while the block runs, as `serving` does."""
+        return serving(self.registry, self.pulse, bind)
 
-        Parameters
-        ----------
-        bind : str
-            `host:port`; empty serves nothing.
 
-        Raises
-        ------
-        ServerError
-            When the address cannot be bound.
-        """
-        if not bind:
-            yield
-            return
-        host, port = split_bind(bind)
-        try:
-            server, thread = start_http_server(port, addr=host, registry=self.registry)
-        except OSError as error:
-            raise ServerError(
-                f"metrics cannot listen on {bind}: {error.strerror or error}; "
-                "set TONNE_METRICS_BIND to a free address, or to nothing to switch them off"
-            ) from error
-        server.set_app(_with_health(server.get_app(), self.pulse))
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join(timeout=5)
+@contextmanager
+def serving(registry: CollectorRegistry, pulse: Pulse, bind: str) -> Iterator[None]:
+    """
+    Answer scrapes at `bind` while the block runs, and `/healthz`: 200 while work goes on.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry
+    pulse : Pulse
+    bind : str
+        `host:port`; empty serves nothing.
+
+    Raises
+    ------
+    ServerError
+        When the address cannot be bound.
+    """
+    if not bind:
+        yield
+        return
+    host, port = split_bind(bind)
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry)
+    except OSError as error:
+        raise ServerError(
+            f"metrics cannot listen on {bind}: {error.strerror or error}; "
+            "set TONNE_METRICS_BIND to a free address, or to nothing to switch them off"
+        ) from error
+    server.set_app(_with_health(server.get_app(), pulse))
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)
 
 
 def _with_health(scraped: Any, pulse: Pulse) -> Callable[[Any, Any], Iterable[bytes]]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from ingest.errors import InputError
+from services.cli.metrics_bind import metrics_bind
 from services.edge import config as configuration
 from services.edge.summary import summary
 from services.logs import get_logger
+from services.settings import Settings
 
 
 @click.command()
@@ -25,7 +28,7 @@ def edge(config: Path, *, check: bool, status: bool, adopt: bool) -> None:
 
     Polls Modbus TCP and RTU and SunSpec, listens to a local MQTT broker, watches a
     folder of CSV files.  What is recorded is on disk; it survives power cuts and
-    days without network.
+    days without network.  Metrics are served at TONNE_METRICS_BIND.
 
     \b
     Example:
@@ -48,5 +51,7 @@ def edge(config: Path, *, check: bool, status: bool, adopt: bool) -> None:
     gateway = Gateway(found, log, adopt=adopt)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: gateway.stop())
-    gateway.run()
+    with ExitStack() as stack:
+        gateway.scraped(metrics_bind(Settings()), stack)
+        gateway.run()
     log.info("stopped")

@@ -76,7 +76,12 @@ class LocalMqtt(msgspec.Struct, forbid_unknown_fields=True, tag="mqtt", tag_fiel
 
 
 class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field="kind"):
-    """A folder that another program writes CSV files into."""
+    """
+    A folder that another program writes CSV files into.
+
+    `last_newline` false says that it ends no file with a newline, so that a last line
+    without one is whole.
+    """
 
     folder: str
     columns: dict[str, str]
@@ -85,6 +90,7 @@ class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field
     device: str | None = None
     device_column: str | None = None
     every_s: float = 5
+    last_newline: bool = True
 
 
 Polled = ModbusTcp | ModbusRtu | SunSpecTcp | SunSpecRtu

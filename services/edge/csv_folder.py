@@ -1,34 +1,36 @@
 """
 A folder that another program writes CSV files into.
 
-A file is taken once it has rested, whole or not at all, and then moved to `done`, or
-to `refused` with a note beside it.  Rows have their own times; one without an offset
-needs the folder's time zone.
+A file is taken once it has rested and nobody has it open to write, whole or not at all,
+and then moved to `done`, or to `refused` with a note beside it.  A last line that no
+newline ends may be a number cut short, and a cut number is a smaller one: the file waits
+longer, and then that line is set aside, unless the program is known to write so.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import errno
+import fcntl
+import signal
 import threading
 import time
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
-from services.edge.outbox import Record
-from services.registry.fields import ID
+from services.edge import csv_rows
 
 if TYPE_CHECKING:
     from services.edge.config import CsvFolder
     from services.edge.recorder import Recorder
 
 _REST_S = 2.0
-_MOST_BYTES = 64 << 20
+UNENDED_S = 60.0
 _AT_ONCE = 5_000
-_DELIMITERS = ",;\t"
+_ASIDE = (
+    "no newline ends this line, so it may have been cut: the lines before it were taken.  If it is "
+    "whole, end it with a newline and put this file back; if your program never ends its last "
+    "line, set `last_newline: false` for the folder"
+)
 
 
 class Folder(threading.Thread):
@@ -51,108 +53,83 @@ class Folder(threading.Thread):
 
     def _look(self) -> None:
         for path in sorted(self._path.glob("*.csv")):
-            if self._rests(path):
+            if self._rests(path) and not _open_to_write(path):
                 self._take(path)
 
     def _rests(self, path: Path) -> bool:
-        """Whether nobody has written to it for a while."""
+        """Whether nobody has written to it for a while; longer where its last line goes on."""
         found = path.stat()
         now = (found.st_size, found.st_mtime)
-        still = self._sizes.get(path.name) == now and time.time() - found.st_mtime > _REST_S
+        same = self._sizes.get(path.name) == now
         self._sizes[path.name] = now
-        return still
+        rested_s = time.time() - found.st_mtime
+        return same and rested_s > _REST_S and (rested_s > UNENDED_S or _ended(path))
 
     def _take(self, path: Path) -> None:
         self._sizes.pop(path.name, None)
         try:
-            records = self._records(path)
+            text, rest = csv_rows.decoded(path.read_bytes()), ""
+            if self._source.last_newline:
+                text, rest = csv_rows.parted(text)
+            records = csv_rows.records(text, self._source)
         except ValueError as error:
             self._refuse(path, str(error))
             return
         for at in range(0, len(records), _AT_ONCE):
             if not self._recorder.put(path.name, records[at : at + _AT_ONCE], again=True):
                 return  # taken again later: what was recorded twice is stored once
+        if rest:
+            self._set_aside(path, text.partition("\n")[0], rest)
         self._move(path, "done")
+
+    def _set_aside(self, path: Path, head: str, rest: str) -> None:
+        """Keep a last line that may be cut, below the header that it needs to be read again."""
+        aside = self._free(path.with_stem(f"{path.stem}.last-line"), "refused")
+        self._recorder.refuse(str(path), f"{_ASIDE}: {rest!r}", rest.encode())
+        aside.write_text(f"{head}\n{rest}", encoding="utf-8", newline="")
+        self._note(aside, _ASIDE)
 
     def _refuse(self, path: Path, reason: str) -> None:
         self._recorder.refuse(str(path), reason, path.read_bytes()[:65_536])
-        moved = self._move(path, "refused")
-        moved.with_suffix(".csv.txt").write_text(reason + "\n", encoding="utf-8")
+        self._note(self._move(path, "refused"), reason)
+
+    @staticmethod
+    def _note(path: Path, reason: str) -> None:
+        path.with_suffix(".csv.txt").write_text(reason + "\n", encoding="utf-8")
 
     def _move(self, path: Path, to: str) -> Path:
-        folder = self._path / to
-        folder.mkdir(exist_ok=True)
-        target = folder / path.name
-        if target.exists():
-            target = folder / f"{path.stem}.{time.time_ns()}.csv"
+        target = self._free(path, to)
         path.replace(target)
         return target
 
-    def _records(self, path: Path) -> list[Record]:
-        """
-        Return a file's rows.
+    def _free(self, path: Path, to: str) -> Path:
+        """Return a name in a folder beside that no file has."""
+        folder = self._path / to
+        folder.mkdir(exist_ok=True)
+        target = folder / path.name
+        return folder / f"{path.stem}.{time.time_ns()}.csv" if target.exists() else target
 
-        Raises
-        ------
-        ValueError
-            Naming the line, the column and the value.
-        """
-        data = path.read_bytes()
-        if len(data) > _MOST_BYTES:
-            raise ValueError(f"has {len(data)} bytes; split it into files below 64 MiB")
+
+def _ended(path: Path) -> bool:
+    """Whether a newline ends its last line."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 1, 0))
+        return file.read(1) == b"\n"
+
+
+def _open_to_write(path: Path) -> bool:
+    """
+    Whether a program has it open to write; what it wrote after the move nobody would read.
+
+    A lease for readers is refused where somebody writes.  Where it is another user's file
+    and we may not ask, or the file system knows no leases, resting has to do.
+    """
+    with path.open("rb") as file:
         try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = data[: error.start].count(b"\n") + 1
-            raise ValueError(f"line {line} is not UTF-8; save the file as UTF-8") from None
-        head = text.partition("\n")[0]
-        delimiter = max(_DELIMITERS, key=head.count)
-        rows = csv.DictReader(io.StringIO(text), delimiter=delimiter)
-        self._check_header(rows.fieldnames or ())
-        comma = delimiter != ","
-        return [self._record(row, rows.line_num, comma=comma) for row in rows]
-
-    def _check_header(self, names: object) -> None:
-        wanted = [self._source.time_column, *self._source.columns]
-        wanted += [self._source.device_column] if self._source.device_column else []
-        missing = [name for name in wanted if name not in list(names)]  # type: ignore[call-overload]
-        if missing:
-            raise ValueError(f"line 1: no column {', '.join(map(repr, missing))}")
-
-    def _record(self, row: dict[str, str | None], line: int, *, comma: bool) -> Record:
-        source = self._source
-        device = source.device or (row.get(source.device_column or "") or "").strip()
-        if not ID.match(device):
-            raise ValueError(f"line {line}: {device!r} is no device id")
-        values = {
-            channel: _number(row[column], line, column, comma=comma)
-            for column, channel in source.columns.items()
-            if (row[column] or "").strip()
-        }
-        ts = self._time((row[source.time_column] or "").strip(), line)
-        return Record(device, {"ts": ts, "values": values})
-
-    def _time(self, text: str, line: int) -> str:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError(
-                f"line {line}: {text!r} is no time; write 2026-01-31T12:00:00+07:00"
-            ) from None
-        if moment.tzinfo is None:
-            if self._source.timezone is None:
-                raise ValueError(f"line {line}: {text!r} has no offset; set the source's timezone")
-            moment = moment.replace(tzinfo=ZoneInfo(self._source.timezone))
-        return moment.isoformat()
-
-
-def _number(text: str | None, line: int, column: str, *, comma: bool) -> float:
-    """Read a number; with semicolons between cells, a comma is a decimal one."""
-    plain = (text or "").strip()
-    try:
-        number = Decimal(plain.replace(",", ".") if comma and plain.count(",") == 1 else plain)
-    except InvalidOperation:
-        raise ValueError(f"line {line}, {column}: {plain!r} is no number") from None
-    if not number.is_finite():
-        raise ValueError(f"line {line}, {column}: {plain!r} is no measurement")
-    return float(number)
+            # SIGIO, which whoever opens it meanwhile would send us, ends a process
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except OSError as error:
+            return error.errno == errno.EAGAIN
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False

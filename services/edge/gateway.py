@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.edge.config import CsvFolder, LocalMqtt
 from services.edge.csv_folder import Folder
@@ -18,8 +19,13 @@ from services.edge.moment import Clock
 from services.edge.outbox import Outbox
 from services.edge.poller import pollers
 from services.edge.recorder import Recorder
+from services.edge.told import Told, registry
+from services.metrics import serving
+from services.pulse import Pulse
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from structlog.typing import FilteringBoundLogger
 
     from services.edge.config import Config
@@ -41,7 +47,7 @@ class Gateway:
     """
 
     def __init__(self, config: Config, log: FilteringBoundLogger, *, adopt: bool = False) -> None:
-        self._log, self._stopping = log, threading.Event()
+        self._log, self._stopping, self._pulse = log, threading.Event(), Pulse()
         self._outbox = Outbox(
             Path(config.outbox), config.limit_mb << 20, config.when_full, adopt=adopt
         )
@@ -60,6 +66,20 @@ class Gateway:
             elif isinstance(source, CsvFolder):
                 self._threads.append(Folder(source, self._recorder, self._stopping))
 
+    def scraped(self, bind: str, stack: ExitStack) -> None:
+        """
+        Answer scrapes at `bind` for as long as `stack` stands; empty answers none.
+
+        Where nobody can listen there it goes on without: what is not recorded is gone.
+        """
+        told = Told(self._outbox, self._recorder, self._link)
+        try:
+            stack.enter_context(serving(registry(told), self._pulse, bind))
+        except ServerError as error:
+            self._log.error("no metrics", error=str(error))
+        else:
+            self._log.info("metrics", bind=bind or "off")
+
     def stop(self) -> None:
         """Ask to leave; safe in a signal handler."""
         self._stopping.set()
@@ -77,6 +97,7 @@ class Gateway:
         word_s = time.monotonic() + _WORD_S
         try:
             while not self._stopping.is_set():
+                self._pulse.beat("forwarding")
                 self._step()
                 if time.monotonic() > word_s:
                     word_s += _WORD_S

@@ -87,7 +87,7 @@ class Link:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "localhost", parts.port or PORTS[parts.scheme]
         self._windows: dict[str, _Window] = {}
-        self._ready = self._timed = False
+        self._ready = self._timed = self._heard_time = False
         self._ask_s = self._connect_s = 0.0
         self._ahead_ms = 0
         self._back_off_s = _RECONNECT_S[0]
@@ -120,6 +120,11 @@ class Link:
     def up(self) -> bool:
         """Whether tonne answers."""
         return self._ready and self._timed
+
+    @property
+    def clock_ahead_s(self) -> float | None:
+        """How far this clock is ahead of tonne's, once tonne has told its own. [s]"""
+        return self._ahead_ms / 1000 if self._heard_time else None
 
     def step(self, wait_s: float) -> None:
         """Do what is due, and wait for the network a little."""
@@ -201,7 +206,7 @@ class Link:
             self._take_receipt(receipt.device, ids)
 
     def _take_time(self, now_ms: int) -> None:
-        self._ahead_ms = self._clock.told(now_ms)
+        self._ahead_ms, self._heard_time = self._clock.told(now_ms), True
         if self._timed:
             return
         wrong = abs(self._ahead_ms) > TRUSTED_MS

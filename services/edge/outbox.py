@@ -96,7 +96,7 @@ class Outbox:
     def __init__(
         self, path: Path, limit_bytes: int, when_full: WhenFull, *, adopt: bool = False
     ) -> None:
-        self.path, self._limit, self._when_full = path, limit_bytes, when_full
+        self.path, self.limit_bytes, self._when_full = path, limit_bytes, when_full
         self._mutex = threading.RLock()
         self._run = secrets.token_hex(4)
         self._adopt = adopt
@@ -132,7 +132,7 @@ class Outbox:
 
     @property
     def _most_pages(self) -> int:
-        return max(self._limit // PAGE, 64)
+        return max(self.limit_bytes // PAGE, 64)
 
     def _rescue(self, verdict: str) -> sqlite3.Connection:
         """Begin anew with all that can still be read of a file that was cut or spoilt."""
@@ -204,7 +204,8 @@ class Outbox:
 
     def _insert(self, records: Sequence[Record]) -> None:
         for record in records:
-            moment = record.moment or (None, None, None)
+            # without a boot the body has its own time, and this is when it was recorded
+            moment = record.moment or (time.time_ns() // 1_000_000, None, None)
             cursor = self._db.execute(
                 "INSERT INTO message (id, device, content_type, body, wall_ms, uptime_ms, boot)"
                 " VALUES ('', ?, ?, ?, ?, ?, ?)",

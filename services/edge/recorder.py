@@ -29,8 +29,14 @@ class Recorder:
         self.clock = clock
         self._faults: dict[str, str] = {}
         self._mutex = threading.Lock()
-        self.recorded = self.lost = 0
+        self.recorded = self.refused = self.dropped = self.lost = 0
         self._unnoted = 0
+
+    @property
+    def faults(self) -> int:
+        """How many sources have a fault that is not over."""
+        with self._mutex:
+            return len(self._faults)
 
     def put(self, source: str, records: Sequence[Record], *, again: bool = False) -> bool:
         """Record; whether it is on disk.  `again` says that the source keeps what is not."""
@@ -45,6 +51,7 @@ class Recorder:
         self.well("outbox")
         self._note_lost()
         if dropped:
+            self.dropped += dropped
             self._log.warning("the outbox is full: older messages went", messages=dropped)
         self.well(source)
         return True
@@ -68,6 +75,7 @@ class Recorder:
 
     def refuse(self, source: str, reason: str, body: bytes) -> None:
         """Keep what cannot be forwarded, with its reason."""
+        self.refused += 1
         self._outbox.refuse(source, reason, body, self.clock.now().wall_ms)
         self.fault(source, reason)
 

@@ -3,12 +3,56 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from services.edge.moment import Moment
+
+
+class Held(NamedTuple):
+    """
+    What waits in an outbox, how much of its file that takes, and how long the oldest has waited.
+
+    `oldest_s` is 0 where nothing waits, and None where nobody noted when it was recorded.
+    """
+
+    messages: int
+    used_bytes: int
+    oldest_s: float | None
+
+
+def held(path: Path, now: Moment) -> Held:
+    """
+    Return how much waits and for how long; a reader of its own, which holds up no writer.
+
+    Raises
+    ------
+    sqlite3.Error
+        When the outbox cannot be read now.
+    """
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as db:
+        (messages,) = db.execute("SELECT count(*) FROM message").fetchone()
+        oldest = db.execute(
+            "SELECT wall_ms, uptime_ms, boot FROM message ORDER BY seq LIMIT 1"
+        ).fetchone()
+        pages, free, size = (
+            db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+    return Held(messages, (pages - free) * size, 0.0 if oldest is None else _age_s(oldest, now))
+
+
+def _age_s(recorded: tuple[int | None, int | None, str | None], now: Moment) -> float | None:
+    """Tell by the uptime of this boot, where it is; a clock that was set would make years of it."""
+    wall_ms, uptime_ms, boot = recorded
+    if boot == now.boot and uptime_ms is not None:
+        return max(now.uptime_ms - uptime_ms, 0) / 1000
+    return None if wall_ms is None else max(now.wall_ms - wall_ms, 0) / 1000
 
 
 def summary(path: Path) -> dict[str, object]:

@@ -32,7 +32,7 @@ def _run(*words):
 
 def test_prometheus_takes_its_configuration_and_rules():
     """A typo would leave the city without any alert, and Prometheus without a start."""
-    assert len(CONFIGS) == 3
+    assert len(CONFIGS) == 4
     for config in CONFIGS:
         _run(PROMTOOL, "check", "config", config)
     _run(PROMTOOL, "check", "rules", "--lint-fatal", *RULES)

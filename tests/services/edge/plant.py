@@ -12,10 +12,12 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from contextlib import closing, contextmanager
 
 import psycopg
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -139,7 +141,8 @@ class Edge:
         self.outbox = folder / "outbox.db"
         self.config = folder / "edge.yaml"
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")}
-        self._environment |= environment or {}
+        self.metrics = f"127.0.0.1:{free_port()}"
+        self._environment |= {"TONNE_METRICS_BIND": self.metrics} | (environment or {})
         document = {
             "gateway": GATEWAY, "broker": pipeline.urls.mqtt_url, "identity": pipeline.identity,
             "outbox": str(self.outbox), "sources": sources, **more,
@@ -182,6 +185,16 @@ class Edge:
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:  # noqa: PTH123
             (line,) = [one for one in file if one.startswith("VmHWM")]
         return int(line.split()[1]) / 1024
+
+    def scrape(self):
+        """What it tells Prometheus, by name; None while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=5) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return None
+        found = text_string_to_metric_families(text)
+        return {one.name: one.value for family in found for one in family.samples}
 
     def words(self):
         """What its log says; pymodbus writes lines of its own between."""

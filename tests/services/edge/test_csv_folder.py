@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from services.edge.config import CsvFolder
-from services.edge.csv_folder import Folder
+from services.edge.csv_folder import UNENDED_S, Folder
 from services.edge.moment import Clock
 from services.edge.outbox import Outbox
 from services.edge.recorder import Recorder
@@ -22,14 +22,15 @@ ROWS = [("c-1", "2026-01-01T00:00:00+07:00", 1234.5), ("c-2", "2026-01-01T00:15:
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A watched folder, and the outbox behind it."""
+def folder(tmp_path, request):
+    """A watched folder, and the outbox behind it; what a test asks of it in its parameters."""
     drop, path = tmp_path / "drop", tmp_path / "outbox.db"
     drop.mkdir()
     outbox, stopping = Outbox(path, 64 << 20, "thin"), threading.Event()
     source = CsvFolder(
         folder=str(drop), columns={"Chỉ số": "energy_import_kwh"}, time_column="Thời gian",
         timezone="Asia/Ho_Chi_Minh", device_column="Thiết bị", every_s=0.05,
+        **getattr(request, "param", {}),
     )  # fmt: skip
     watching = Folder(source, Recorder(outbox, Clock(), get_logger("edge")), stopping)
     watching.start()
@@ -43,7 +44,7 @@ def _put(drop, data):
     """Write a file that has rested already."""
     path = drop / "export.csv"
     path.write_bytes(data)
-    os.utime(path, (time.time() - 60,) * 2)
+    os.utime(path, (time.time() - UNENDED_S - 1,) * 2)
     until(lambda: not path.exists(), 10)
 
 
@@ -85,7 +86,14 @@ def test_a_file_is_read_as_its_program_meant_it(folder, data):
             GOOD.replace("2026-01-01 00:15", "01/01/2026").encode(),
             "line 3: '01/01/2026' is no time",
         ),
-        (GOOD.encode()[:-20], "line 3"),
+        (GOOD.replace(";c-2", "").encode(), "line 3 has 2 cells and the header 3"),
+        (GOOD.replace(";", ",").encode(), "line 2 has 4 cells and the header 3; is it cut, or"),
+        (GOOD.replace("1235,5", "1.235").encode(), "'1.235' has a '.' and line 2 the other mark"),
+        (GOOD.replace("Thiết bị", "Chỉ số").encode(), "line 1: no column 'Thiết bị'"),
+        (GOOD.replace("Thiết", "Chỉ số;Thiết").encode(), "line 1: two columns 'Chỉ số'"),
+        (GOOD.replace("1235,5", "1e999").encode(), "'1e999' is no measurement"),
+        (GOOD.replace("c-1\n", "c-1\r").encode(), "line 2: new-line character"),
+        (b"", "line 1: no column 'Th"),
     ],
 )
 def test_one_bad_row_and_nothing_of_the_file_is_taken(folder, data, told):
@@ -98,3 +106,60 @@ def test_one_bad_row_and_nothing_of_the_file_is_taken(folder, data, told):
     assert _held(outbox) == []
     (refused,) = summary(outbox.path)["refused"]
     assert told in json.dumps(refused, ensure_ascii=False)
+
+
+def test_a_number_that_was_cut_short_is_not_taken(folder):
+    """1235,5 cut inside is 12: a register that fell, and then the energy of a reset."""
+    drop, outbox = folder
+    cut = GOOD.encode()[: GOOD.encode().rindex(b"35,5")]
+    _put(drop, cut)
+    aside = drop / "refused" / "export.last-line.csv"
+    assert _held(outbox) == ROWS[:1]
+    assert (drop / "done" / "export.csv").read_bytes() == cut
+    assert "no newline ends this line" in aside.with_suffix(".csv.txt").read_text("utf-8")
+    assert summary(outbox.path)["refused"][0]["reason"].endswith("'2026-01-01 00:15;12'")
+    # its technician looks, mends the line and puts it back
+    _put(drop, aside.read_bytes() + b"35,5;c-2\n")
+    assert _held(outbox) == ROWS
+
+
+@pytest.mark.parametrize("folder", [{"last_newline": False}], indirect=True)
+def test_a_program_that_ends_no_line_loses_none(folder):
+    """Each of its files would leave its last reading behind."""
+    drop, outbox = folder
+    _put(drop, GOOD.rstrip().encode())
+    assert _held(outbox) == ROWS
+    assert not (drop / "refused").exists()
+
+
+def test_a_file_is_left_to_whoever_still_writes_it(folder):
+    """What a program writes after the move would be in `done`, and nobody would read it."""
+    drop, outbox = folder
+    path, other = drop / "export.csv", drop / "other.csv"
+    with path.open("wb") as writing:
+        writing.write(GOOD.encode()[:-5] + b"\n")
+        writing.flush()
+        os.utime(path, (time.time() - UNENDED_S - 1,) * 2)
+        other.write_bytes(GOOD.encode())
+        os.utime(other, (time.time() - UNENDED_S - 1,) * 2)
+        until(lambda: not other.exists(), 10)  # which comes after it in the folder
+        assert path.exists()
+    assert _held(outbox) == ROWS
+    path.unlink()
+
+
+def test_a_line_without_its_end_waits(folder):
+    """A program that is in the middle of a line would be taken at half a number."""
+    drop, outbox = folder
+    path, other = drop / "export.csv", drop / "other.csv"
+    path.write_bytes(GOOD.encode()[:-6])
+    other.write_bytes(GOOD.encode())
+    for each in (path, other):
+        os.utime(each, (time.time() - UNENDED_S / 2,) * 2)
+    until(lambda: not other.exists(), 10)
+    assert path.exists()
+    with path.open("ab") as writing:
+        writing.write(GOOD.encode()[-6:])
+    os.utime(path, (time.time() - UNENDED_S / 2,) * 2)
+    until(lambda: not path.exists(), 10)
+    assert _held(outbox) == sorted(2 * ROWS)

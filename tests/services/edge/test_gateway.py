@@ -3,8 +3,11 @@
 import json
 import os
 import random
+import re
+import socket
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -66,6 +69,8 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
                                    ("energy_meter", "c-1")):  # fmt: skip
                 until(lambda c=class_, d=device: rows(pipeline, c, d), what=edge.log.read_text)
             until((drop / "refused" / "bad.csv.txt").exists)
+            until(lambda: edge.scrape()["tonne_edge_outbox_messages"] == 0, what=edge.scrape)
+            told = edge.scrape()
             memory = edge.memory_mb
             client.disconnect()
             client.loop_stop()
@@ -86,9 +91,55 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
     assert any("no JSON" in reason for reason in refused)
     assert state == "online"
     assert firmware.startswith("tonne-edge ")
+    assert told["tonne_edge_link_up"] == 1
+    assert told["tonne_edge_outbox_oldest_seconds"] == 0
+    assert told["tonne_edge_refused_messages_total"] == len(edge.status()["refused"])
+    assert told["tonne_edge_recorded_messages_total"] == told["tonne_edge_receipted_messages_total"]
+    assert set(_documented()) <= set(told)
     assert memory < 80
     with capsys.disabled():
         print(f"\n  tonne edge with all four sources: {memory:.0f} MB at most")  # noqa: T201
+
+
+def _documented():
+    """Metrics of the table in docs/edge.md."""
+    text = (Path(__file__).parents[3] / "docs/edge.md").read_text()
+    return re.findall(r"^\| `(tonne_[a-z_]+)`", text, re.MULTILINE)
+
+
+def test_what_waits_can_be_watched(pipeline, plant, tmp_path):
+    """An outbox fills for weeks before anybody who watches the fleet sees that it does."""
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    source = {"kind": "csv", "folder": str(drop), "device": "c-1", "timezone": "UTC",
+              "columns": {"kwh": "energy_import_kwh"}, "every_s": 0.2}  # fmt: skip
+    edge = Edge(tmp_path, pipeline, [source])
+    with edge.running():
+        until(edge.scrape, what=edge.log.read_text)
+        assert edge.scrape()["tonne_edge_outbox_messages"] == 0
+        (drop / "a.csv").write_text("time,kwh\n2026-02-01,5\n2026-02-02,6\n")
+        (drop / "b.csv").write_text("time,kwh\n2026-02-01,5,5\n")
+        until(lambda: edge.scrape()["tonne_edge_recorded_messages_total"] == 2, what=edge.scrape)
+        until(lambda: edge.scrape()["tonne_edge_refused_messages_total"] == 1, what=edge.scrape)
+        # nobody answers: that a file's rows have times of their own says nothing of the waiting
+        until(lambda: edge.scrape()["tonne_edge_outbox_oldest_seconds"] > 1, what=edge.scrape)
+        told = edge.scrape()
+    assert told["tonne_edge_outbox_oldest_seconds"] < 600
+    assert (told["tonne_edge_outbox_messages"], told["tonne_edge_link_up"]) == (2, 0)
+    assert 0 < told["tonne_edge_outbox_bytes"] <= told["tonne_edge_outbox_limit_bytes"]
+    with edge.running(), pipeline.running(tmp_path / "run.log"):
+        until(lambda: (edge.scrape() or {}).get("tonne_edge_receipted_messages_total") == 2,
+              what=edge.log.read_text)  # fmt: skip
+
+
+def test_a_gateway_records_though_nobody_can_scrape_it(pipeline, plant, tmp_path):
+    """A port that another program took would cost a plant's readings."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        edge = Edge(tmp_path, pipeline, [meter(plant)], {"TONNE_METRICS_BIND": bind})
+        with edge.running():
+            until(lambda: recorded(edge) > 2, what=edge.log.read_text)
+    assert bind in edge.log.read_text()
 
 
 def test_nothing_recorded_is_lost_or_doubled_by_kills(pipeline, plant, tmp_path, capsys):

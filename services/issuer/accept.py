@@ -21,7 +21,7 @@ from mrv.verify.figures import first_difference
 from services.issuer import steps
 from services.issuer.close import snapshot
 from services.issuer.collect import collect
-from services.issuer.evidence import files
+from services.issuer.evidence import by_name, files
 from services.issuer.reuse import fitting
 from services.store import evidence, findings, statements
 from services.store import sampling as store_sampling
@@ -146,7 +146,9 @@ def verification(
         if wanted == "verified":
             # kept now: readings that come later must not change what was verified
             case = recompute(conn, have.stored)
-            evidence.keep(conn, name, files(case, fitting(conn, case)))
+            reused = fitting(conn, case)
+            parts = {file: one.part for file, one in by_name(reused).items()}
+            evidence.keep(conn, name, files(case, reused), parts)
         steps.take(conn, name, wanted, holder, document, principal)
     return wanted
 

@@ -1,7 +1,7 @@
 """
 A case's evidence as the files of a pack, the same bytes each time.
 
-Whole days that are archived come as the archive's own files.
+Whole days that are archived come as the archive's own files, under the archive's names.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
     Parameters
     ----------
     reused : sequence of Reused
-        Files of the archive that the pack takes as they are.
+        Files of the archive that the pack takes as they are, so that nothing of them is
+        written here.
     """
     found = {
         PLAN: canonical.legible(case.plan.to_json()),
@@ -39,8 +40,6 @@ def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
         DIGESTS: canonical.legible(case.leaves()),
         DIAGRAM: diagram(case.plan).encode(),
     }
-    for one in reused:
-        found[f"{READINGS}/{one.part.class_id}/{one.part.path.rpartition('/')[2]}"] = one.data
     for every in case.frames:
         frame = without(every, case.fleet, reused)
         if not len(frame):
@@ -52,3 +51,10 @@ def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
     parquet.write_intervals(out, case.fleet, case.rows)
     found[f"{INTERVALS}.parquet"] = out.getvalue()
     return found
+
+
+def by_name(reused: Sequence[Reused]) -> dict[str, Reused]:
+    """Name files of the archive as a pack does."""
+    return {
+        f"{READINGS}/{one.part.class_id}/{one.part.path.rpartition('/')[2]}": one for one in reused
+    }

@@ -38,7 +38,7 @@ from mrv.verify.pack import (
 from services.issuer import bundle, merged, parquet
 from services.issuer.close import snapshot
 from services.issuer.collect import recollect
-from services.issuer.evidence import READINGS
+from services.issuer.evidence import READINGS, by_name
 from services.issuer.evidence import files as case_files
 from services.issuer.life import Documents, documents
 from services.issuer.reuse import fitting
@@ -99,7 +99,9 @@ def _collected(conn: Connection[TupleRow], have: Documents, statement: str) -> d
     """Evidence of a statement that is not verified yet: from the database as it is."""
     body = canonical.parse_object(have.stored.body)
     case = recollect(conn, body, statements.detail(conn, statement))
-    return case_files(case, fitting(conn, case))
+    reused = fitting(conn, case)
+    archived = {name: one.data for name, one in by_name(reused).items()}
+    return case_files(case, reused) | archived
 
 
 def _documents(

@@ -81,14 +81,15 @@ def _evidence(
     conn: Connection[TupleRow], stored: Stored, have: Documents, manifest: dict[str, Any] | None
 ) -> Iterator[str]:
     """What was kept of a statement's pack is what its manifest in the log says."""
-    kept = evidence.kept(conn, stored.id)
+    kept = evidence.digests(conn, stored.id)
     if manifest is None:
         yield f"statement {stored.id}: the log holds no manifest of its evidence"
         return
     signed = {STATEMENT: have.statement, VERIFICATION: have.verification}
-    there = {**{name: canonical.encode(value) for name, value in signed.items()}, **kept}
-    own = manifest_of({name: canonical.sha256_hex(data) for name, data in there.items()})
-    if own != kept.get(MANIFEST) or canonical.sha256_hex(own) != manifest["manifestSha256"]:
+    own = manifest_of(
+        {n: canonical.sha256_hex(canonical.encode(value)) for n, value in signed.items()} | kept
+    )
+    if not canonical.sha256_hex(own) == manifest["manifestSha256"] == kept.get(MANIFEST):
         yield f"statement {stored.id}: its evidence is not the one whose manifest is in the log"
 
 

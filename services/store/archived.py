@@ -98,6 +98,14 @@ def of_day(conn: Connection[TupleRow], project: str, day: date) -> list[Part]:
     return [_part(row) for row in rows]
 
 
+def at(cursor: Cursor[TupleRow], paths: Sequence[str]) -> list[Part]:
+    """Parts by their files' names, in the order they were made."""
+    cursor.execute(
+        f"SELECT {_PART} FROM archive_part p WHERE p.path = ANY(%s) ORDER BY p.id", [list(paths)]
+    )
+    return [_part(row) for row in cursor.fetchall()]
+
+
 def every(conn: Connection[TupleRow]) -> list[Part]:
     """All parts, in the order they were made."""
     return [_part(row) for row in conn.execute(f"SELECT {_PART} FROM archive_part p ORDER BY p.id")]

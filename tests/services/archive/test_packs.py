@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from mrv import canonical
 from mrv.verify import verify
+from services.archive import check
 from services.issuer.audit import audit
 from services.issuer.close import close_period
 from services.issuer.pack import export, read_pack
@@ -172,3 +174,58 @@ def test_a_damaged_archive_gives_no_pack(sealed_url, place, tmp_path):
     with pytest.raises(DamagedError, match="2026-03-02_hp_pv"):
         _export(sealed_url, name, tmp_path / "pack")
     assert not (tmp_path / "pack").exists()
+
+
+def _kept(url):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return conn.execute(
+            "SELECT statement_id, name, length(content), archived FROM statement_evidence"
+            " WHERE name LIKE 'readings/pv_inverter/%' ORDER BY name"
+        ).fetchall()
+
+
+def test_archived_days_are_not_kept_twice(sealed_url, folder, place):
+    """Every verified month would bring its readings back into the database, for good."""
+    rows = _kept(sealed_url)
+    assert [name for _, name, _, _ in rows] == [
+        file.relative_to(folder).as_posix() for file in _days(folder)
+    ]
+    assert all(size is None and (place / path).is_file() for _, _, size, path in rows)
+
+
+def test_a_file_that_is_gone_later_is_named_and_comes_back(sealed_url, folder, place, tmp_path):
+    """An issued statement's pack would come out without a day, or not once the day is back."""
+    name, _, _, path = _kept(sealed_url)[1]
+    data = (place / path).read_bytes()
+    (place / path).unlink()
+    with pytest.raises(DamagedError, match="2026-03-02_hp_pv"):
+        _export(sealed_url, name, tmp_path / "again")
+    with connect(sealed_url, role="tonne_archive", autocommit=True) as conn:
+        assert any(path in one for one in check.check(conn).breaks)
+    (place / path).write_bytes(data)
+    again = _export(sealed_url, name, tmp_path / "again")
+    assert {f.relative_to(again): f.read_bytes() for f in again.rglob("*") if f.is_file()} == {
+        f.relative_to(folder): f.read_bytes() for f in folder.rglob("*") if f.is_file()
+    }
+
+
+def test_a_kept_file_that_became_another_is_found(sealed_url, folder):
+    """Somebody could point an issued statement at the readings of another day."""
+    name, file, _, path = _kept(sealed_url)[1]
+    other = _kept(sealed_url)[2][3]
+    change = "UPDATE statement_evidence SET archived = %s WHERE statement_id = %s AND name = %s"
+    with psycopg.connect(sealed_url, autocommit=True) as conn:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            conn.execute(
+                "INSERT INTO statement_evidence (statement_id, name, content, archived)"
+                " VALUES (%s, 'x', 'x', %s)",
+                [name, path],
+            )
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute(change, [other, name, file])
+        conn.execute("SET session_replication_role = replica")
+        conn.execute(change, [other, name, file])
+    with connect(sealed_url, role="tonne_mrv", autocommit=True) as conn:
+        found = audit(conn, logged.NOW, ()).first_break
+    assert found is not None
+    assert "evidence is not the one" in found

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from mrv import canonical, period
 from mrv.calendar import local_date, midnight_us, utc_text
+from mrv.errors import PeriodError
 from mrv.factors.records import records_of
 from mrv.statement import evidence
 from mrv.statement.device_days import intervals_digest
+from mrv.statement.risen import undercounted, windows
 from mrv.statement.scan import Reach, Scanned, scan
 
 if TYPE_CHECKING:
@@ -75,8 +77,9 @@ class Case:
     def _scanned(self) -> Scanned:
         plan = self.plan
         pairs = evidence.monitored(plan.project, self.fleet, plan.checks) if self.recheck else None
-        zone = self.plan.project.timezone
-        return scan(self.fleet, self.frames, self.from_us, self.to_us, zone, pairs)
+        period, zone = (self.from_us, self.to_us), plan.project.timezone
+        looked = windows(plan.project, self.fleet, *period)
+        return scan(self.fleet, self.frames, *period, zone, pairs, looked)
 
     @property
     def readings(self) -> Digest:
@@ -89,6 +92,19 @@ class Case:
         if self._scanned.rows is None:
             raise ValueError("this case was not made to be metered again; pass recheck=True")
         return self._scanned.rows
+
+    def check_counted(self) -> None:
+        """
+        Hold what is counted on the project's side against the registers themselves.
+
+        Raises
+        ------
+        PeriodError
+            If less is counted than they rose by; names device, figures and remedy.
+        """
+        found = list(undercounted(self._scanned.risen, self.result.devices))
+        if found:
+            raise PeriodError("; ".join(found))
 
     @cached_property
     def intervals(self) -> Digest:

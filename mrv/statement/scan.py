@@ -19,12 +19,14 @@ from mrv.digest import digest_leaves
 from mrv.errors import CanonicalError
 from mrv.statement import evidence
 from mrv.statement.device_days import reading_leaves
+from mrv.statement.risen import rises
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ingest.model import Fleet, Frame
     from mrv.digest import DayLeaf, Digest
+    from mrv.statement.risen import Window
 
 
 class Reach(NamedTuple):
@@ -37,11 +39,17 @@ class Reach(NamedTuple):
 
 
 class Scanned(NamedTuple):
-    """Digest of the readings, each device's reach, and the interval rows if asked for."""
+    """
+    What one pass over the readings told.
+
+    Their digest, each device's reach, the interval rows if asked for, and the least
+    that registers rose by in their windows.
+    """
 
     readings: Digest
     reaches: list[Reach]
     rows: IntervalRows | None
+    risen: list[tuple[Window, int]]
 
 
 def scan(
@@ -51,6 +59,7 @@ def scan(
     to_us: int,
     timezone: str,
     pairs: set[tuple[int, int]] | None,
+    windows: Mapping[int, Iterable[Window]],
 ) -> Scanned:
     """
     Go once through the readings.
@@ -65,6 +74,8 @@ def scan(
         Zone whose days the digests are by.
     pairs : set of (int, int), optional
         Device and quantity to meter again.
+    windows : mapping
+        As `mrv.statement.risen.windows` gives them.
 
     Raises
     ------
@@ -74,16 +85,18 @@ def scan(
     leaves: list[DayLeaf] = []
     rows: list[IntervalRows] = []
     reaches = [Reach(0, None, None, 0)] * len(fleet)
+    risen: list[tuple[Window, int]] = []
     bounds = Bounds(fleet)
     for frame in frames:
         for block in evidence.blocks(frame):
             leaves.extend(reading_leaves(fleet, block, timezone))
             _reach(block, from_us, to_us, reaches, fleet)
+            risen.extend(rises(block, fleet, windows))
             if pairs is not None:
                 metered = meter(bounds, MeterState(len(fleet)), [block]).rows
                 rows.append(evidence.select(metered, pairs, from_us, to_us))
     again = None if pairs is None else evidence.in_order(IntervalRows.concat(rows))
-    return Scanned(digest_leaves(leaves), reaches, again)
+    return Scanned(digest_leaves(leaves), reaches, again, risen)
 
 
 def _reach(block: Frame, from_us: int, to_us: int, reaches: list[Reach], fleet: Fleet) -> None:

@@ -113,6 +113,7 @@ def account(subject: Subject) -> str:
     where = first_difference(again, said)
     if where is not None:
         raise PeriodError(f"the statement and its evidence differ at {where}")
+    subject.case.check_counted()
     return f"{claims['credited']['t']} t credited, computed again"
 
 

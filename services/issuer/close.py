@@ -98,6 +98,7 @@ def close_period(
         label = _label(last, supersedes, reason)
         case = collect(conn, project, from_us, to_us, label.supersedes)
         check_costed(case.plan.project, case.fleet, (from_us, to_us), case.factors)
+        case.check_counted()
         if last is not None and last.state in _COUNTS:
             document = compose(case, label)
             if canonical.encode(document) == last.body:

@@ -67,6 +67,17 @@ def test_periods_that_cannot_be(drafted, begin, end, word):
     assert word in _refused(url, PeriodError, close_period, "pv", *span, "test")
 
 
+def test_a_charger_registered_too_small_closes_nothing(database_url, tmp_path):
+    """Kilowatts typed as watts in the registry would raise what the buses are credited."""
+    text = plant.REGISTRY.replace("rated_power_w: 60000", "rated_power_w: 60")
+    plant.register(database_url, tmp_path, text)
+    plant.fill_buses(database_url)
+    span = plant.us("2026-03-02"), plant.us("2026-03-03")
+    said = _refused(database_url, PeriodError, close_period, "bus", *span, "test")
+    assert "ch-1 counts" in said
+    assert "rated_power_w" in said
+
+
 def test_time_before_a_device_was_installed_earns_nothing(database_url, tmp_path):
     """A meter's life before the project would be claimed with it."""
     text = plant.REGISTRY.replace("installed: 2026-01-01", "installed: 2026-03-02", 1)

@@ -183,6 +183,7 @@ class StreamCommitter:
 
     def _sweep(self, connection: Connection[TupleRow]) -> None:
         """Decide on messages of edge nodes that have waited too long."""
+        self._registered.look(connection)
         now = now_us()
         for name in self._nodes.waiting(connection, now):
             position = self._positions.get(partition_of(name, self._partitions))
@@ -192,7 +193,13 @@ class StreamCommitter:
                 self._commit(connection, position, position.offset, found, turn)
 
     def _join(self, connection: Connection[TupleRow]) -> None:
-        self._partitions = share(connection, Source(self._topic, self._partitions))
+        self._agree(share(connection, Source(self._topic, self._partitions)))
+
+    def _agree(self, partitions: int) -> None:
+        """Take up the number of partitions; whose a device is follows from it."""
+        if partitions != self._partitions:
+            self._partitions = partitions
+            self._registered.forget()
 
     def _lost(self) -> None:
         """Trust nothing remembered: while we had no connection, others may have written."""
@@ -217,11 +224,8 @@ class StreamCommitter:
     def _look_again(self, connection: Connection[TupleRow]) -> None:
         self._positions = {k: offsets.reread(connection, p) for k, p in self._positions.items()}
         self._nodes.forget()
-        now = source.grow(connection, Source(self._topic, self._partitions))
-        if now != self._partitions:
-            self._partitions = now
-            self._registered.forget()
-        elif self._registered.ready:
+        self._agree(source.grow(connection, Source(self._topic, self._partitions)))
+        if self._registered.ready:
             self._registered.held.store.state.forget()
         self._unsure = False
 

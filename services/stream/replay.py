@@ -139,8 +139,7 @@ class Replayer:
     ) -> None:
         self._registered.look(connection)
         while not self._stored(connection, partition, records):
-            self._partitions = source.grow(connection, Source(self._topic, self._partitions))
-            self._registered.forget()
+            self._agree(source.grow(connection, Source(self._topic, self._partitions)))
             self._registered.look(connection)
 
     def _stored(
@@ -189,7 +188,13 @@ class Replayer:
         return True
 
     def _join(self, connection: Connection[TupleRow]) -> None:
-        self._partitions = share(connection, Source(self._topic, self._partitions))
+        self._agree(share(connection, Source(self._topic, self._partitions)))
+
+    def _agree(self, partitions: int) -> None:
+        """Take up the number of partitions; whose a device is follows from it."""
+        if partitions != self._partitions:
+            self._partitions = partitions
+            self._registered.forget()
 
     def _take_up(self, connection: Connection[TupleRow]) -> Version:
         plan = load_plan(connection, self._factors)

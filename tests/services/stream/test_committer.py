@@ -27,6 +27,7 @@ from services.store.source import Source
 from services.stream.committer import StreamCommitter
 from services.stream.following import MissingError
 from services.stream.records import Record
+from services.stream.replay import Replayer
 from tests.integration import stored
 
 pytestmark = pytest.mark.integration
@@ -115,6 +116,14 @@ def letters(database_url):
 def offset(database_url):
     with psycopg.connect(database_url) as connection:
         return connection.execute('SELECT "offset" FROM stream_offset').fetchone()[0]
+
+
+def visits(database_url, partition):
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(
+            "SELECT visits FROM stream_offset WHERE partition = %s", [partition]
+        )
+        return found.fetchone()[0]
 
 
 def test_records_that_cannot_be_read_do_not_stop_the_partition(database_url, committer):
@@ -244,3 +253,59 @@ def test_two_partitions_may_hold_one_device(database_url, committer, register, s
             stored.check(connection, plan)
     assert min(at.values()) > 5
     assert minutes(database_url, device) == list(range(60))
+
+
+def test_a_worker_that_was_cut_off_hears_that_partitions_were_added(
+    database_url, committer, register
+):
+    """It would store a device that moved as its own, by marks its new partition left behind."""
+    device, home = moved(1, 2)
+    register("m-1", device)
+    fleet = Fleet([Device(device, "roof", "energy_meter")])
+    old, new = committer(1), committer(2)
+    old.take_over({0: 0}, 1)
+    old.store(0, [record(0, [0], device, fleet)])
+    _cut_off(database_url)
+    new.take_over({home: 0}, 2)  # the number grows while the other has no connection
+    new.store(home, [record(0, [10], device, fleet)])
+    old.store(0, [record(1, [20], device, fleet)])
+    new.store(home, [record(1, [30], device, fleet, base=60)])  # a register that starts anew
+    old.store(0, [record(2, [40], device, fleet, base=60)])
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        stored.check(connection, Plan.of(registry.load_fleet(connection), [], factors.load()))
+    assert minutes(database_url, device) == [0, 10, 20, 30, 40]
+
+
+def _cut_off(database_url):
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name LIKE 'tonne worker%' AND datname = current_database()"
+        )
+
+
+def test_a_replay_that_was_cut_off_hears_that_partitions_were_added(
+    database_url, committer, register
+):
+    """It would tell the wrong worker of what it stored; the right one would write over it."""
+    device, home = moved(1, 2)
+    register("m-1", device)
+    fleet = Fleet([Device(device, "roof", "energy_meter")])
+    old, new = committer(1), committer(2)
+    old.take_over({0: 0}, 1)
+    old.store(0, [record(0, [0], device, fleet)])
+    replayer = Replayer(database_url, Source(TOPIC, 1), get_logger("test"), threading.Event())
+    replayer.store(0, [record(0, [0], device, fleet)])
+    _cut_off(database_url)
+    new.take_over({home: 0}, 2)
+    new.store(home, [record(0, [30], device, fleet)])
+    before = visits(database_url, home)
+    replayer.store(0, [record(1, [31], device, fleet)])  # lost from a backup, say
+    replayer.close()
+    assert visits(database_url, home) == before + 1
+    new.store(home, [record(1, [50], device, fleet)])
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        stored.check(connection, Plan.of(registry.load_fleet(connection), [], factors.load()))
+    assert minutes(database_url, device) == [0, 30, 31, 50]

@@ -42,6 +42,9 @@ MODULUS_SHARE = 100
 
 INF = float("inf")
 KNOWN, UNKNOWN = 0, 1
+# what a register may do besides rising
+EVENTS = ("jitter", "catch_up", "rollover", "glitch", "reset", "impossible", "replacement")
+JITTER, CATCH_UP, ROLLOVER, GLITCH, RESET, IMPOSSIBLE, REPLACEMENT = EVENTS
 AWAY = (NULL, NULL, NULL)
 
 
@@ -148,7 +151,7 @@ class Reader:
         rise = value - mark.value
         if -self.meter.tolerance <= rise <= self.meter.allowance(time_us - mark.read_us):
             if rise < 0:
-                self.events.append("jitter")
+                self.events.append(JITTER)
             self._step(mark, mark.read_us, time_us, max(rise, 0), max(value, mark.value))
             return True
         if 0 < rise <= self.meter.allowance(time_us - mark.changed_us):
@@ -158,7 +161,7 @@ class Reader:
             wrap(self.meter, mark.value, value, time_us - mark.changed_us) if allow_wrap else None
         )
         if wrapped is not None:
-            self.events.append("rollover")
+            self.events.append(ROLLOVER)
             self._step(mark, mark.read_us, time_us, wrapped, value)
             return True
         return False
@@ -171,7 +174,7 @@ class Reader:
 
     def _catch_up(self, mark: Mark, time_us: int, value: int, rise: int) -> None:
         """Spread a rise over the standstill in which the register made it."""
-        self.events.append("catch_up")
+        self.events.append(CATCH_UP)
         earliest = max(mark.changed_us, time_us - SPREAD_US)
         kept = len(self.steps)
         floor = self.steps_at if self.away is not None else 0
@@ -187,7 +190,7 @@ class Reader:
     def _depart(self, time_us: int, value: int) -> None:
         mark = self.mark
         assert mark is not None  # noqa: S101 (read() set it)
-        self.events.append("impossible" if value > mark.value else "reset")
+        self.events.append(IMPOSSIBLE if value > mark.value else RESET)
         self.since_us, self.steps_at = time_us, len(self.steps)
         self.hold_off_us = HOLD_OFF_HIGH_US if value > mark.value else HOLD_OFF_LOW_US
         self.steps.append(Step(mark.read_us, time_us, 0, UNKNOWN))
@@ -199,7 +202,7 @@ class Reader:
         rise = value - mark.value
         if not -self.meter.tolerance <= rise <= self.meter.allowance(time_us - mark.changed_us):
             return False
-        self.events.append("glitch")
+        self.events.append(GLITCH)
         del self.steps[self.steps_at :]
         self.away = None
         return self._follow(mark, time_us, value, allow_wrap=False)
@@ -224,7 +227,7 @@ class Reader:
             self.steps.append(
                 Step(mark.read_us, swap.at_us, rise if known else 0, KNOWN if known else UNKNOWN)
             )
-            self.events.append("replacement")
+            self.events.append(REPLACEMENT)
             self.mark = Mark(swap.first, swap.at_us, swap.at_us)
 
 

@@ -24,6 +24,7 @@ from prometheus_client import (
 )
 
 from ingest.errors import ServerError
+from ingest.pipeline import EVENTS
 from services.pulse import Pulse
 from services.settings import split_bind
 
@@ -89,6 +90,8 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        for kind in EVENTS:  # a counter that begins at 40 has not risen, for Prometheus
+            self.counter_events.labels(kind)
         self.quality_flags = Counter(
             "tonne_quality_flags",
             "Readings marked as unusual, by test",
@@ -109,7 +112,7 @@ class Metrics:
 
         self.offset_lag = Gauge(
             "tonne_stream_offset_lag",
-            "Records of a Kafka partition that are not stored yet, as the worker last saw it",
+            "Records of a Kafka partition that are not stored yet, by the worker that has it",
             ["partition"],
             registry=self.registry,
         )

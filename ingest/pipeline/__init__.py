@@ -11,9 +11,10 @@ from ingest.pipeline.bounds import Bounds
 from ingest.pipeline.meter import FROM_START, Metered, meter
 from ingest.pipeline.state import MeterState
 from ingest.rates import MAX_GAP_US as POWER_GAP_US
-from ingest.registers import SPREAD_US
+from ingest.registers import EVENTS, SPREAD_US
 
 __all__ = [
+    "EVENTS",
     "FROM_START",
     "POWER_GAP_US",
     "SPREAD_US",

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from services.metrics import Metrics
     from services.settings import Settings
     from services.stream.storing import Storing
 
@@ -31,7 +30,7 @@ LINGER_S = 0.05
 
 
 def build_app(
-    settings: Settings, topic: str, storing: Storing, metrics: Metrics, *,
+    settings: Settings, topic: str, storing: Storing, *,
     group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None,
 ) -> faust.App:  # fmt: skip
     """
@@ -60,7 +59,6 @@ def build_app(
         async for events in stream.noack_take(RECORDS, within=LINGER_S):
             for partition, records in _by_partition(events).items():
                 await storing.store(partition, records)
-                _note_lag(app, topic, partition, records, metrics)
             for event in events:
                 await stream.ack(event)
             yield
@@ -99,12 +97,3 @@ def _by_partition(events: Sequence[Any]) -> dict[int, list[Record]]:
         message = event.message
         found.setdefault(message.partition, []).append(Record(message.offset, message.value or b""))
     return found
-
-
-def _note_lag(
-    app: faust.App, topic: str, partition: int, records: Sequence[Record], metrics: Metrics
-) -> None:
-    end = app.consumer.highwater(faust.types.TP(topic, partition))
-    if end is not None:
-        lag = max(0, end - records[-1].offset - 1)
-        metrics.offset_lag.labels(str(partition)).set(lag)

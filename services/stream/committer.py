@@ -344,7 +344,7 @@ class StreamCommitter:
         return partition_of(gateway or device_id, self._partitions) in self._positions
 
     def positions(self) -> dict[int, int]:
-        """Return the next record to store of each partition that is ours."""
+        """Return the next record to store of each partition that is ours; safe from any thread."""
         return {p.partition: p.offset for p in self._positions.values()}
 
     def close(self) -> None:

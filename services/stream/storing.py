@@ -44,6 +44,10 @@ class Storing:
         """Return the next record to store of each partition that is ours."""
         return await self._do(self._committer.positions)
 
+    def known(self) -> Mapping[int, int]:
+        """Return the positions without waiting for what is being stored."""
+        return self._committer.positions()
+
     async def _do(self, work: Callable[[], _T]) -> _T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)

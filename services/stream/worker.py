@@ -23,6 +23,7 @@ from services.stream.app import GROUP, SESSION_S, build_app
 from services.stream.committer import StreamCommitter
 from services.stream.dead_topic import DeadTopic
 from services.stream.following import MissingError
+from services.stream.lag import Lag
 from services.stream.progress import Progress
 from services.stream.storing import Storing
 
@@ -70,9 +71,8 @@ async def work(
     )  # fmt: skip
     await asyncio.to_thread(committer.open)
     storing = Storing(committer)
-    app = build_app(
-        settings, topic, storing, metrics, group=group, session_s=session_s, instance=instance
-    )
+    app = build_app(settings, topic, storing, group=group, session_s=session_s, instance=instance)
+    telling = asyncio.ensure_future(Lag(app, topic, storing, metrics).watch())
     leave = asyncio.Event()
 
     def stop() -> None:
@@ -88,6 +88,7 @@ async def work(
         await _until(leave, storing, app, Progress(app, topic, storing, metrics.pulse))
     finally:
         stopping.set()
+        telling.cancel()
         await _end(app, storing, log)
         spoiled.close()
     _raise(storing)

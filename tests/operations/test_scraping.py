@@ -10,10 +10,11 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as mqtt
+import psycopg
 import pytest
 import yaml
 
@@ -65,6 +66,7 @@ class Deployed(Prometheus):
         super().__init__(home)
         self._at = at
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.environment: dict[str, str] = {}
 
     def command(self, port: int) -> list[str]:
         """Write the configuration."""
@@ -93,6 +95,21 @@ class Deployed(Prometheus):
         """End the worker, as a crash would."""
         self.processes["worker"].kill()
 
+    @contextmanager
+    def second_worker(self) -> Iterator[None]:
+        """Run another worker beside the first, for a while."""
+        first = self.processes["worker"]
+        with (self.folder / "second.log").open("wb") as log:
+            other = subprocess.Popen(
+                first.args, stdout=log, stderr=log,
+                env=self.environment | {"TONNE_METRICS_BIND": ""},
+            )  # fmt: skip
+            try:
+                yield
+            finally:
+                other.terminate()
+                other.wait(60)
+
     def up(self) -> dict[str, str]:
         """Value of `up` by job."""
         found = self.ask("query", query='up{job=~"tonne-.*"}')["result"]
@@ -108,8 +125,8 @@ class Deployed(Prometheus):
         return found
 
 
-def _wait(true: Any, told: Any) -> None:
-    end = time.monotonic() + PATIENCE_S
+def _wait(true: Any, told: Any, patience_s: float = PATIENCE_S) -> None:
+    end = time.monotonic() + patience_s
     while not true():
         assert time.monotonic() < end, told()
         time.sleep(0.2)
@@ -152,6 +169,7 @@ def scraped(database_url, mqtt_url, kafka_url, folder) -> Iterator[Deployed]:
     cli = [sys.executable, "-m", "services.cli"]
     subprocess.run([*cli, "topics", "apply", "--partitions", "2"], env=environment, check=True)
     prometheus = Deployed(folder, at)
+    prometheus.environment = environment
     with ExitStack() as stack:
         for name, words in COMMANDS.items():
             log = stack.enter_context((folder / f"{name}.log").open("wb"))
@@ -195,11 +213,28 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
     for one in scraped.ask("series", **{"match[]": '{job=~"tonne-.*"}'}):
         assert not [v for v in one.values() if DEVICE in v or v in {"inv-2", "ch-1", "bus-1"}], one
 
+    # a worker that waits for the database says how far behind it is, meanwhile too
+    behind = "sum(tonne_stream_offset_lag) > 0"
+    with psycopg.connect(database_url) as conn:
+        conn.execute("LOCK TABLE reading_pv_inverter IN SHARE MODE")
+        _publish(mqtt_url)
+        _wait(lambda: scraped.ask("query", query=behind)["result"], logs)
+    _wait(lambda: not scraped.ask("query", query=behind)["result"], logs)
+    # and nothing of a partition that went to another
+    with scraped.second_worker():
+        _wait(lambda: _partitions(scraped) == 1, logs, 180)  # a group takes its time
+
     scraped.stop_worker()
     _wait(lambda: scraped.up()["tonne-worker"] == "0", logs)
     # its partitions' lag is gone with it, not kept at its last value
     lag = 'tonne_stream_offset_lag{job="tonne-worker"}'
     _wait(lambda: not scraped.ask("query", query=lag)["result"], logs)
+
+
+def _partitions(scraped: Deployed) -> int:
+    """How many partitions the first worker speaks of."""
+    found = scraped.ask("query", query='count(tonne_stream_offset_lag{job="tonne-worker"})')
+    return int(found["result"][0]["value"][1]) if found["result"] else 0
 
 
 def _documented() -> dict[str, set[str]]:

@@ -55,7 +55,7 @@ def dashboard() -> model.Dashboard:
                 prom("Age of readings when received", {
                     "half": "histogram_quantile(0.5, sum by (le) (rate(tonne_ingest_event_lag_seconds_bucket[5m])))",
                     "99 %": "histogram_quantile(0.99, sum by (le) (rate(tonne_ingest_event_lag_seconds_bucket[5m])))",
-                }, "s", "Device time to receipt. Devices that send what they kept raise it; that is no fault."),
+                }, "s", "Device time to receipt. Devices that send what they kept raise it; that is no fault. A week stands for a week or more."),
                 prom("Not acknowledged", {"{{instance}}": "tonne_ingest_unacked_messages"}, "short",
                      "Messages received and not yet acknowledged upstream, by process."),
                 prom("Kafka records not stored", {"partition {{partition}}": "sum by (partition) (tonne_stream_offset_lag)"}, "short",

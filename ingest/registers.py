@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ingest.model import NULL
+from ingest.model import INTERVAL_US, NULL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,7 +181,7 @@ class Reader:
         while kept > floor and self.steps[kept - 1].from_us >= earliest:
             kept -= 1
         from_us = self.steps[kept].from_us if kept < len(self.steps) else mark.read_us
-        if kept == 0 and from_us > earliest:
+        if kept == 0 and from_us > earliest and not _one_interval(earliest, time_us):
             self.rewrites_us = min(earliest, self.rewrites_us or earliest)
         del self.steps[kept:]
         self.spread_from_us = min(from_us, self.spread_from_us or from_us)
@@ -229,6 +229,17 @@ class Reader:
             )
             self.events.append(REPLACEMENT)
             self.mark = Mark(swap.first, swap.at_us, swap.at_us)
+
+
+def _one_interval(from_us: int, to_us: int) -> bool:
+    """
+    Whether a standstill and the rise that ends it lie in one interval.
+
+    Then it is all one how the rise is spread: the interval's sum and what was measured of
+    it are the same, and nothing that is stored has to be made again.  Meters that count
+    whole kilowatt-hours and are read every few seconds catch up with each of them.
+    """
+    return from_us // INTERVAL_US == (to_us - 1) // INTERVAL_US
 
 
 def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:

@@ -2,8 +2,9 @@
 Topics of a broker on the plant's own network.
 
 Its clients may be anything that speaks JSON.  An object with `ts` goes on as it is;
-one without is taken for values of now.  Acknowledged once it is in the outbox, over a
-session that the broker keeps while the gateway is off.
+one without is taken for values of now, which is why nothing retained is taken: that may
+be of last week, and comes anew with each connection.  Acknowledged once it is in the
+outbox, over a session that the broker keeps while the gateway is off.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
@@ -84,7 +86,8 @@ class Listener(threading.Thread):
             self._recorder.fault(self._source.url, str(reason))
             return
         filters = ["/".join("+" if w == "{device}" else w for w in t) for t in self._topics]
-        client.subscribe([(one, 1) for one in filters])
+        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        client.subscribe([(one, options) for one in filters])
         self._recorder.well(self._source.url)
 
     def _heard(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:

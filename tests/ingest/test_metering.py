@@ -158,6 +158,32 @@ def test_reset_marks_its_interval_suspect():
     assert rows.unknown_us.tolist() == [INTERVAL_US, 0]
 
 
+def test_a_catch_up_within_a_quarter_hour_rewrites_nothing():
+    """
+    Every device that counts whole kilowatt-hours would be made again with each of them.
+
+    Ten thousand that are read every ten seconds then waited a quarter of a minute for
+    their receipts.
+    """
+    at = [T0_US + k * MINUTE_US for k in range(30)]
+    values = [5_000 * (k // 4) for k in range(30)]  # 5 kWh at once, and 2 a minute at most
+    fleet_ = fleet(1)
+    bounds, state = Bounds(fleet_), MeterState(1)
+    stored: dict = {}
+    rewritten = []
+    for moment, value in zip(at, values, strict=True):
+        found = meter(bounds, state, [frame([0], [moment], [value])])
+        if found.rewrites:
+            rewritten.append(moment)
+            break
+        stored.update(table(found.rows))
+        found.apply(state)
+    # from minute 12 to 16 it stood still across the grid
+    assert rewritten == [T0_US + 16 * MINUTE_US]
+    before = whole(fleet_, frame([0] * 16, at[:16], values[:16]))
+    assert stored == table(before)
+
+
 def test_catch_up_is_spread_over_the_standstill():
     """Energy that a frozen register held back must not fall into one interval."""
     _, rows = energy([5_000, 5_000, 5_000, 95_000])

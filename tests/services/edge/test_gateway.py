@@ -5,6 +5,7 @@ import os
 import random
 import re
 import socket
+import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,6 +100,32 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
     assert memory < 80
     with capsys.disabled():
         print(f"\n  tonne edge with all four sources: {memory:.0f} MB at most")  # noqa: T201
+
+
+def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
+    """A publisher that died last week would go on feeding power, anew with each connection."""
+    local = Mosquitto(tmp_path / "local")
+    local.start()
+    source = {"kind": "mqtt", "url": local.url, "topics": ["plant/{device}/json"]}
+    edge = Edge(tmp_path, pipeline, [source])
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    try:
+        client.connect("127.0.0.1", local.port)
+        client.loop_start()
+        client.publish("plant/q-1/json", b'{"active_power_kw": 9}', 1, True).wait_for_publish(10)
+
+        def speak():
+            client.publish("plant/q-1/json", b'{"active_power_kw": 3}', 1).wait_for_publish(10)
+            return recorded(edge) > 1
+
+        with edge.running():
+            until(speak, what=edge.log.read_text)
+    finally:
+        client.loop_stop()
+        local.stop()
+    with sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True) as db:
+        bodies = {body for (body,) in db.execute("SELECT body FROM message")}
+    assert bodies == {b'{"values":{"active_power_kw":3}}'}
 
 
 def _documented():

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from ingest.model import Device, Fleet
+from services.store.health import devices
 from services.store.pool import connect
 from services.store.statuses import Said, keep
 from tests.services.stored_power import commit
@@ -103,6 +104,16 @@ def test_a_will_counts_at_once_and_the_next_reading_takes_it_back(conn):
     assert _health(conn)["d"] == ("online", False)
     assert _say(conn, "d", b'{"state":"online","firmware":"1.4.2"}') == []
     assert conn.execute("SELECT firmware FROM v_device_health").fetchone() == ("1.4.2",)
+
+
+def test_a_gateway_that_measures_tells_its_own_clock(conn):
+    """Its readings are right, for it corrects them: who would set a clock that is a day off?"""
+    for name in ("gw", "plain"):
+        _device(conn, name)
+        conn.execute("INSERT INTO clock_lag VALUES (%s, current_date, 2000000)", [name])
+    _say(conn, "gw", b'{"state":"online","clock_ahead_s":86400.5}')
+    found = {row["device"]: row["clock_offset_s"] for row in devices(conn)}
+    assert found == {"gw": 86_400.5, "plain": -2.0}
 
 
 @pytest.mark.parametrize("payload", [b"", b"offline", b'{"state":"dead"}', b"\xff", b"[1]"])

@@ -3,7 +3,8 @@
 #
 #   base-backup.sh postgresql://postgres@db /srv/backup [KEEP]
 #
-# Run it once a day.  KEEP base backups stay (7), with the write-ahead log since the
+# Run it once a day, as the account that runs the server: what another leaves there, root
+# too, the server cannot write beside.  KEEP base backups stay (7), with the write-ahead log since the
 # oldest of them, so that any moment since then can be restored.
 set -eu
 url=$1 to=$2 keep=${3:-7}
@@ -17,6 +18,20 @@ rm -rf "$to"/base/.writing-*
 sync
 mv "$to/base/.writing-$name" "$to/base/$name"
 echo "base backup $to/base/$name, checked"
+
+# without the write-ahead log no moment can be restored, and old backups must not go
+mode=$("$bin/psql" -X -At -c 'SHOW archive_mode' "$url")
+first=$(sed -n 's/.*file \([0-9A-F]*\)).*/\1/p' "$to/base/$name/backup_label" | head -n 1)
+left=${WAL_WAIT_S:-90}
+until [ "$mode" = off ] || [ -e "$to/wal/$first" ]; do
+    if [ "$left" -le 0 ]; then
+        echo "base-backup: the write-ahead log does not arrive: $to/wal has no $first;" \
+            "look at archive_command, at pg_stat_archiver and at who owns $to" >&2
+        exit 1
+    fi
+    left=$((left - 1))
+    sleep 1
+done
 
 old=$(ls -1 "$to/base" | head -n "-$keep")
 for each in $old; do

@@ -139,6 +139,20 @@ def test_what_was_published_is_there_after_a_restore(servers, backup, tmp_path):
     assert (kept.breaks, kept.rows) == ([], sum(before))
 
 
+def test_a_backup_whose_log_does_not_arrive_says_so(servers, backup):
+    """Nightly backups would look fine for years, and restore no moment but their own."""
+    server = servers("mute")
+    _archiving(server, backup)
+    (backup / "scripts/keep-wal.sh").write_text("exit 1\n")
+    words = (server.url, str(backup / "kept"), "1")
+    done = subprocess.run(
+        ["sh", backup / "scripts/base-backup.sh", *words],
+        capture_output=True, text=True, check=False, env={**os.environ, "WAL_WAIT_S": "0"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"{backup}/kept/wal has no 0000" in done.stderr
+
+
 def test_another_servers_log_is_refused(backup, tmp_path):
     """Two servers that write to one backup would leave a log that restores neither."""
     segment = tmp_path / "segment"

@@ -66,7 +66,15 @@ def _commands(text: str) -> list[str]:
 
 
 def _accepted(line: str) -> None:
-    """Walk down the groups, then look for each option; `a|b` stands for either."""
+    """Look for each option of a command."""
+    command, words = _command(line)
+    known = {"--help"}.union(*(p.opts + p.secondary_opts for p in command.params))
+    for word in re.findall(r"--[a-z-]+[a-z]", " ".join(words)):
+        assert word in known, f"tonne {line}: no option {word}"
+
+
+def _command(line: str) -> tuple[click.Command, list[str]]:
+    """Walk down the groups to the command, and the words after it; `a|b` stands for either."""
     words, command, context = shlex.split(line), main, click.Context(main)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         name, *words = words
@@ -74,9 +82,20 @@ def _accepted(line: str) -> None:
             found = command.get_command(context, one)
             assert found is not None, f"tonne {line}: no command {one}"
         command = found
-    known = {"--help"}.union(*(p.opts + p.secondary_opts for p in command.params))
-    for word in re.findall(r"--[a-z-]+[a-z]", " ".join(words)):
-        assert word in known, f"tonne {line}: no option {word}"
+    return command, words
+
+
+def test_the_table_of_systems_says_whole_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A city officer copies the command beside a system and is told what is missing."""
+    monkeypatch.chdir(ROOT)
+    text = _text(Path("docs/haiphong.md"))
+    day = re.search(r'^DAY="(.*?)"', text, re.MULTILINE)
+    assert day is not None
+    lines = _commands(text.replace("$DAY", day[1]))
+    assert sum("intervals" in line for line in lines) > 15
+    for line in lines:
+        command, words = _command(line)
+        command.make_context(command.name, words)
 
 
 @pages

@@ -2,7 +2,8 @@
 What a plan extract holds beside the registry's devices, as JSON and back.
 
 Check meters, versions of the project's monitoring plan, invoices, the figures of
-other statements, and whose energy is compared with theirs and the design's.
+other statements, whose energy is compared with theirs and the design's, and the time
+between them that nobody claimed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ def besides_out(plan: MonitoringPlan) -> dict[str, Any]:
         "earlier": [dict(one) for one in plan.earlier],
         "corrected": None if plan.corrected is None else dict(plan.corrected),
         "energyRoles": list(plan.energy),
+        "unclaimed": [
+            {"from": utc_text(begin), "to": utc_text(end)} for begin, end in plan.unclaimed
+        ],
     }
 
 
@@ -50,6 +54,9 @@ def besides_in(record: Mapping[str, Any]) -> dict[str, Any]:
         "earlier": tuple(record.get("earlier", ())),
         "corrected": record.get("corrected"),
         "energy": tuple(record.get("energyRoles", ())),
+        "unclaimed": tuple(
+            (_time(span["from"]), _time(span["to"])) for span in record.get("unclaimed", ())
+        ),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ingest import classes, profiles
-from mrv.calendar import local_date
+from mrv.calendar import local_date, utc_text
 from mrv.monitoring import Meter, departures, imprecise
 from mrv.outcome import Finding
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mrv.statement.plan import MonitoringPlan
 
 CLAUSE = "tonne: a monitoring plan that meets the methodology is in force in the whole period"
+CONSECUTIVE = "tonne: monitoring periods follow one another"
 _SHOWN = 5
 
 
@@ -49,6 +50,19 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
     found += [f"version {v.name}: {text}" for v in plan.versions for text in _departs(plan, v)]
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return Finding(CLAUSE, not found, "; ".join(found[:_SHOWN]) + more)
+
+
+def consecutive(plan: MonitoringPlan) -> Iterator[Finding]:
+    """Name the time that was left out between statements: nothing of it is carried over."""
+    spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in plan.unclaimed]
+    if spans:
+        more = f", and {len(spans) - _SHOWN} more" if len(spans) > _SHOWN else ""
+        yield Finding(
+            CONSECUTIVE,
+            False,
+            f"no issued statement covers {', '.join(spans[:_SHOWN])}{more}: what that time emitted"
+            " more than it avoided would not be taken off; close and issue it too",
+        )
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[str]:

@@ -46,7 +46,7 @@ class MonitoringPlan:
     carried_ug : int
         What earlier periods left below zero, 0 or negative. [ug CO2e]
     carried_from : str or None
-        The statement that left it.
+        The statement that left it, or several with commas.
     checks : tuple of CheckMeter
     versions : tuple of Version
         Of the project's own monitoring plan, in force within the period.
@@ -57,6 +57,9 @@ class MonitoringPlan:
         `mrv.statement.earlier.figures` of the statement that this one replaces.
     energy : tuple of str
         Roles that the design's energy is of (`mrv.design.energy_roles`).
+    unclaimed : tuple of (int, int)
+        Spans before the period that no issued statement covers, though an earlier time
+        has one. [us UTC]
     """
 
     project: Project
@@ -71,6 +74,7 @@ class MonitoringPlan:
     earlier: tuple[Mapping[str, Any], ...] = ()
     corrected: Mapping[str, Any] | None = None
     energy: tuple[str, ...] = ()
+    unclaimed: tuple[tuple[int, int], ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""

@@ -26,7 +26,7 @@ from mrv.statement import evidence
 from mrv.statement.case import Case
 from mrv.statement.earlier import figures
 from mrv.statement.plan import MonitoringPlan, read_plan
-from services.store import invoices, monitoring, periods, registry, statements
+from services.store import carried, invoices, monitoring, periods, registry, statements
 from services.store.derived import intervals_of
 from services.store.factors import load_book
 from services.store.periods import Reach
@@ -97,9 +97,7 @@ def plan_of(
     ids = sorted(mains | {c.check for c in checks})
     fleet = registry.load_fleet(conn)
     before = statements.claimed_before(conn, project_id, from_us)
-    carried = "0"
-    if before is not None:
-        carried = _body(before)["credentialSubject"]["carried"]["out_ug"]
+    left = carried.owed(conn, project_id, from_us, to_us)
     days = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
     fields = {name: getattr(project, name) for name in Project.__slots__}
     energy = energy_roles(find(project.methodology, project.version), project.devices)
@@ -108,13 +106,14 @@ def plan_of(
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
         serials=periods.load_serials(conn, ids),
         calibrations=registry.load_calibrations(conn, ids),
-        carried_ug=int(carried),
-        carried_from=None if before is None or carried == "0" else before.id,
+        carried_ug=left.ug,
+        carried_from=left.statements,
         checks=checks,
         versions=_versions(conn, project_id, *days),
         invoices=invoices.touching(conn, project_id, from_us, to_us),
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
+        unclaimed=tuple(carried.unclaimed(conn, project_id, from_us)),
     )
     return correcting(conn, plan, supersedes)
 

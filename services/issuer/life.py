@@ -31,7 +31,7 @@ from services.issuer import accept, bundle, keys
 from services.issuer.accept import unmet_conditions
 from services.issuer.close import snapshot
 from services.issuer.steps import Documents, Signer, documents, may_sign, records
-from services.store import enrolled, evidence, log, registry, statements
+from services.store import carried, enrolled, evidence, log, registry, statements
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,6 +200,7 @@ def _issue(
         old = have.stored.supersedes
         if old is not None:
             check_step(old, statements.find(conn, old).state, "superseded")
+        _nothing_more_owed(conn, have)
         statements.claim(conn, have.stored)
         statements.step(conn, statement, "issued", actor, multikey=multikey)
         entry = issued_entry(have.statement, have.verification)
@@ -210,6 +211,18 @@ def _issue(
             log.append(conn, "superseded", old, superseded_entry(old, statement))
         log.sign_head(conn, log_signer.holder.name, log_signer.key)
     return index
+
+
+def _nothing_more_owed(conn: Connection[TupleRow], have: Documents) -> None:
+    """Refuse a statement that was closed before another one left less than nothing to it."""
+    stored = have.stored
+    took = int(have.statement["credentialSubject"]["carried"]["in_ug"])
+    left = carried.owed(conn, stored.project, stored.from_us, stored.to_us)
+    if left.ug < took:
+        raise StatementStateError(
+            f"statement {stored.id} takes over {took} ug, and issued {left.statements} leave"
+            f" {left.ug} ug by now: close its period again, so that it is taken off"
+        )
 
 
 def _seal_pack(conn: Connection[TupleRow], have: Documents, statement: str) -> None:

@@ -1,0 +1,106 @@
+"""What a period leaves below zero is taken off, in whatever order periods are issued."""
+
+import numpy as np
+import pytest
+
+from mrv.errors import StatementStateError
+from mrv.statement.conformity import CONSECUTIVE
+from mrv.statement.credentials import Finding
+from mrv.verify import verify
+from services.issuer import life
+from services.issuer.close import close_period
+from services.issuer.pack import export, read_pack
+from services.store.pool import connect
+from tests.services.issuer import logged, plant
+
+pytestmark = pytest.mark.integration
+DAYS = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"]
+
+
+@pytest.fixture
+def buses(database_url, tmp_path):
+    """Four days of charging; on the second the bus stands still, which costs."""
+    plant.register(database_url, tmp_path)
+    times = np.arange(plant.us(DAYS[0]), plant.us(DAYS[4]) + 1, 10 * plant.MINUTE_US)
+    hour = (times + 7 * 3_600_000_000) // 3_600_000_000
+    standing = (times >= plant.us(DAYS[1])) & (times < plant.us(DAYS[2]))
+    charge = np.cumsum(np.where(hour % 24 < 5, 8_000, 0))
+    way = np.cumsum(np.where((hour % 24 >= 6) & ~standing, 10_000, 0))
+    plant.send(database_url, "ch-1", times, energy_import_wh=charge)
+    plant.send(database_url, "bus-1", times, odometer_m=way)
+    return database_url, logged.signers(database_url, tmp_path)
+
+
+def _connect(url):
+    return connect(url, role="tonne_mrv", autocommit=True)
+
+
+def _close(url, day):
+    with _connect(url) as conn:
+        closed = close_period(conn, "bus", plant.us(DAYS[day]), plant.us(DAYS[day + 1]), "test")
+    return closed.document["credentialSubject"]
+
+
+def _verified(url, who, day):
+    name = _close(url, day)["statement"]
+    with _connect(url) as conn:
+        life.submit(conn, name, who["operator"])
+        life.verify(conn, name, who["verifier"], Finding("unmodified", "reasonable", "5"))
+    return name
+
+
+def _issue(url, who, day):
+    name = _verified(url, who, day)
+    with _connect(url) as conn:
+        life.issue(conn, name, who["log"], "test")
+    return name
+
+
+def _left_out(subject):
+    return [f["detail"] for f in subject["applicability"] if f["clause"] == CONSECUTIVE]
+
+
+def test_a_bad_day_that_is_issued_last_is_still_taken_off(buses):
+    """An operator would issue what cost something after what earned, and owe nothing."""
+    url, who = buses
+    _issue(url, who, 0)
+    _issue(url, who, 2)
+    bad = _issue(url, who, 1)
+    lost = _close(url, 1)["carried"]
+    assert int(lost["out_ug"]) < 0
+    after = _close(url, 3)["carried"]
+    assert (after["from"], after["in_ug"]) == (bad, lost["out_ug"])
+    _issue(url, who, 3)
+    # taken once: neither its own closing nor the day before it changes
+    assert _close(url, 3)["carried"] == after
+    assert _close(url, 1)["carried"] == lost
+
+
+def test_a_statement_is_not_issued_past_what_is_owed_by_then(buses):
+    """A draft from before the bad day was issued would be credited in full."""
+    url, who = buses
+    early = _verified(url, who, 2)
+    bad = _issue(url, who, 1)
+    with _connect(url) as conn, pytest.raises(StatementStateError, match="close its period again"):
+        life.issue(conn, early, who["log"], "test")
+    assert _close(url, 2)["carried"]["from"] == bad
+    _issue(url, who, 2)
+    assert _close(url, 3)["carried"]["in_ug"] == "0"
+
+
+def test_a_statement_says_what_time_was_left_out(buses, tmp_path):
+    """A bad month would never be closed, or be revoked, and nobody would ask for it."""
+    url, who = buses
+    first = _issue(url, who, 0)
+    (detail,) = _left_out(_close(url, 2))
+    assert "no issued statement covers 2026-03-01T17:00:00Z to 2026-03-02T17:00:00Z" in detail
+    bad = _issue(url, who, 1)
+    assert _left_out(_close(url, 2)) == []
+    with _connect(url) as conn:
+        for name in (bad, first):
+            life.revoke(conn, name, who["log"], "test", "a meter was wrong")
+    (detail,) = _left_out(_close(url, 2))
+    assert "2026-02-28T17:00:00Z to 2026-03-02T17:00:00Z" in detail
+    name = _issue(url, who, 2)
+    with _connect(url) as conn:
+        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).ok

@@ -3,14 +3,14 @@ NGSI entities in JSON, as FIWARE's context brokers publish them.
 
 Key-values, NGSI-v2 and NGSI-LD normalized, alone, in an array or as `data` of a
 notification.  The time is the end of the observation: `dateObservedTo`, the end
-of an interval in `dateObserved`, `observationDateTime` or `TimeInstant`.
-Attributes that are numbers are channels; text and structure describe the
-entity and are passed over.
+of an interval in `dateObserved`, `observationDateTime` or `TimeInstant`; where an
+entity has none of them, `observedAt` of each attribute.  Attributes that are
+numbers are channels; text and structure describe the entity and are passed over.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,7 @@ from ingest.errors import PayloadError
 from ingest.reading import Stated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 CONTENT_TYPES = ("application/ld+json", "application/ngsi+json")
 _CODEC = "ngsi"
@@ -49,31 +49,65 @@ def decode(payload: bytes) -> Sequence[Stated]:
     if isinstance(found, dict) and isinstance(found.get("data"), list):
         found = found["data"]
     entities = found if isinstance(found, list) else [found]
-    return [_reading(i, entity) for i, entity in enumerate(entities)]
+    return [reading for i, entity in enumerate(entities) for reading in _readings(i, entity)]
 
 
-def _reading(i: int, entity: Any) -> Stated:
+class _Attribute(NamedTuple):
+    """What one attribute says: its number, None where it has none, with unit and time."""
+
+    name: str
+    value: float | None
+    unit: str | None = None
+    at: str | None = None
+
+
+def _readings(i: int, entity: Any) -> Iterator[Stated]:
+    """Yield the entity's reading, or one a time where only its attributes tell theirs."""
     if not isinstance(entity, dict) or not isinstance(entity.get("type"), str):
         raise PayloadError("wrong_shape", f"{_CODEC}: entity {i} is no object with a type")
-    values: dict[str, float | None] = {}
-    units: list[str | None] = []
-    for name, attribute in entity.items():
-        value, unit = _attribute(attribute)
-        if value is not None:
-            values[name] = value
-            units.append(unit)
-    return Stated(_time(i, entity), values, None, tuple(units))
+    whole = _time(entity)
+    found = [_attribute(name, attribute) for name, attribute in entity.items()]
+    refused: list[tuple[str, str]] = []
+    times: dict[str, list[_Attribute]] = {} if whole is None else {whole: []}
+    for one in found:
+        at = one.at if whole is None else whole
+        if one.value is None:
+            continue
+        if at is None:
+            refused.append(("time_missing", f"{_CODEC}: {one.name} has no observedAt"))
+        else:
+            times.setdefault(at, []).append(one)
+    if not times:
+        raise PayloadError(
+            "time_missing",
+            f"{_CODEC}: entity {i} has none of {', '.join(_TIMES)}, nor its attributes observedAt",
+        )
+    for at, those in times.items():
+        yield Stated(
+            at, {one.name: one.value for one in those}, None, tuple(one.unit for one in those),
+            tuple(refused),
+        )  # fmt: skip
+        refused = []
 
 
-def _attribute(attribute: Any) -> tuple[float | None, str | None]:
-    """Value and unit of an attribute; None where it is no number."""
+def _attribute(name: str, attribute: Any) -> _Attribute:
+    if isinstance(attribute, list):
+        attribute = _instance(attribute)
     if not isinstance(attribute, dict):
-        return _number(attribute), None
+        return _Attribute(name, _number(attribute))
     code = attribute.get("unitCode")
     if code is None and isinstance(attribute.get("metadata"), dict):
         code = _plain(attribute["metadata"].get("unitCode"))
-    unit = _UNITS.get(code, code) if isinstance(code, str) else None
-    return _number(attribute.get("value")), unit
+    # whatever it is, it is not the profile's unit unless we know so
+    unit = None if code is None else _UNITS.get(str(code), str(code))
+    value, at = attribute.get("value"), attribute.get("observedAt")
+    return _Attribute(name, _number(value), unit, at if isinstance(at, str) else None)
+
+
+def _instance(attributes: list[Any]) -> Any:
+    """Return the one of several instances that is the default: it has no `datasetId`."""
+    plain = [one for one in attributes if isinstance(one, dict) and "datasetId" not in one]
+    return plain[0] if len(plain) == 1 else None
 
 
 def _number(value: Any) -> float | None:
@@ -90,9 +124,10 @@ def _plain(attribute: Any) -> Any:
     return attribute
 
 
-def _time(i: int, entity: dict[str, Any]) -> str:
+def _time(entity: dict[str, Any]) -> str | None:
+    """Return the entity's own time, where it has one."""
     for name in _TIMES:
         text = _plain(entity.get(name))
         if isinstance(text, str) and text:
             return text.rsplit("/", 1)[-1]
-    raise PayloadError("time_missing", f"{_CODEC}: entity {i} has none of {', '.join(_TIMES)}")
+    return None

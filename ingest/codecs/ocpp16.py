@@ -80,16 +80,15 @@ def _moments(found: _Body, action: str | None) -> Iterator[ocpp.Moment]:
     if edge is not None:
         if found.timestamp is None:
             raise PayloadError("time_missing", f"{_CODEC}: a transaction's register has no time")
-        context = "Transaction.Begin" if found.meterStop is None else "Transaction.End"
-        yield found.timestamp, [_register(edge, context)]
+        yield found.timestamp, [_register(edge)]
     for value in values or ():
         yield value.timestamp, _samples(value.sampledValue)
 
 
-def _register(value: int, context: str) -> ocpp.Sample | PayloadError:
+def _register(value: int) -> ocpp.Sample | PayloadError:
     if abs(value) >= _MAX_WHOLE:
         return PayloadError("not_finite", f"{_CODEC}: register {str(value)[:20]} is no register")
-    return ocpp.Sample(float(value), "Wh", None, context, None, None)
+    return ocpp.Sample(float(value), "Wh", None, ocpp.EDGE, None, None)
 
 
 def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | ocpp.Signed | PayloadError]:

@@ -29,6 +29,9 @@ MEASURAND = "Energy.Active.Import.Register"
 _OUTLET = "Outlet"
 _UNITS = {"Percent": "%", "Celsius": "Cel", "Celcius": "Cel", "Fahrenheit": "degF"}
 _PREFERRED = ("Sample.Clock", "Sample.Periodic", "Transaction.End", "Transaction.Begin")
+# the register that a transaction's call itself tells, in whole Wh: samples beside it say more
+EDGE = "transaction"
+_THOUSANDS = {"kWh": 1_000, "kW": 1_000}
 
 
 class Sample(msgspec.Struct, gc=False, frozen=True):
@@ -53,10 +56,18 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
             return _UNITS.get(self.unit, self.unit)
         return "Wh" if (self.measurand or MEASURAND).startswith("Energy.Active.") else None
 
+    def says_as(self, other: Sample) -> bool:
+        """Whether it is the same amount, be it in thousands."""
+        mine, others = (s.value * _THOUSANDS.get(s.wire_unit or "", 1) for s in (self, other))
+        units = {(s.wire_unit or "").removeprefix("k") for s in (self, other)}
+        return len(units) == 1 and math.isclose(mine, others, rel_tol=1e-12)
+
     @property
     def rank(self) -> int:
         """Lower is preferred."""
         context = self.context or "Sample.Periodic"
+        if context == EDGE:
+            return len(_PREFERRED) + 1
         return _PREFERRED.index(context) if context in _PREFERRED else len(_PREFERRED)
 
 
@@ -155,7 +166,7 @@ def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
     PayloadError
         `time_invalid`.
     """
-    times: dict[int, tuple[dict[str, Sample], list[tuple[str, str]]]] = {}
+    times: dict[int, tuple[dict[str, list[Sample]], list[tuple[str, str]]]] = {}
     for timestamp, samples in values:
         chosen, refused = times.setdefault(time_us(timestamp), ({}, []))
         for sample in samples:
@@ -165,22 +176,35 @@ def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
                 refused.append(sample.note(timestamp))
             else:
                 _choose(chosen, sample)
-    return [
-        Stated(
-            wire_time(us),
-            {name: sample.value for name, sample in chosen.items()},
-            message,
-            tuple(sample.wire_unit for sample in chosen.values()),
-            tuple(refused),
-        )
-        for us, (chosen, refused) in times.items()
-    ]
+    return [_stated(us, *held, message) for us, held in times.items()]
 
 
-def _choose(chosen: dict[str, Sample], sample: Sample) -> None:
-    before = chosen.get(sample.channel)
-    if before is None or sample.rank < before.rank:
-        chosen[sample.channel] = sample
+def _stated(
+    us: int,
+    chosen: dict[str, list[Sample]],
+    refused: list[tuple[str, str]],
+    message: str | None,
+) -> Stated:
+    """Return a moment's reading; a channel of which it has two values equally good goes."""
+    agreed = {}
+    for name, samples in chosen.items():
+        if all(sample.says_as(samples[0]) for sample in samples):
+            agreed[name] = samples[0]
+        else:
+            told = " and ".join(f"{s.value} {s.wire_unit or ''}".strip() for s in samples[:2])
+            refused.append(("channel_twice", f"{name} is {told} at one time; neither is taken"))
+    units = tuple(sample.wire_unit for sample in agreed.values())
+    values: dict[str, float | None] = {name: sample.value for name, sample in agreed.items()}
+    return Stated(wire_time(us), values, message, units, tuple(refused))
+
+
+def _choose(chosen: dict[str, list[Sample]], sample: Sample) -> None:
+    """Keep what is preferred, all of it."""
+    before = chosen.setdefault(sample.channel, [])
+    if before and sample.rank < before[0].rank:
+        before.clear()
+    if not before or sample.rank == before[0].rank:
+        before.append(sample)
 
 
 def finite(value: float, channel: str, codec: str) -> float:

@@ -27,8 +27,10 @@ _END = 0xFFFF
 _HEAD = 2
 _ABSENT = {
     "int16": -0x8000, "sunssf": -0x8000, "uint16": 0xFFFF, "enum16": 0xFFFF,
-    "uint32": 0xFFFFFFFF, "acc32": 0, "uint64": 0xFFFFFFFFFFFFFFFF,
+    "uint32": 0xFFFFFFFF, "uint64": 0xFFFFFFFFFFFFFFFF,
 }  # fmt: skip
+# an accumulator's word for "not implemented" is 0; some say it as a uint32 would
+_ABSENT_ACC = (0, 0xFFFFFFFF)
 _MAX_SCALE = 10
 
 
@@ -149,6 +151,8 @@ def _points(
     for point in model.points:
         raw = number(data, at + point.offset, point.kind, word_order)
         if raw is None or raw == _ABSENT.get(point.kind):
+            continue
+        if point.kind == "acc32" and raw in _ABSENT_ACC:
             continue
         if point.scale is None:
             yield Value(point.name, float(raw), point.unit)

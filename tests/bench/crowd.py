@@ -146,7 +146,7 @@ class Crowd:
             while (now := time.monotonic()) < due:
                 self._hear(min(due - now, 0.02))
             one, k = self._all[n % count], n // count
-            self._say(one, k, now)
+            self._say(one, k, now, n % count)
             if n in forge_at:
                 self._forge(one, task.others[n % count])
             if n % 32 == 0:
@@ -162,12 +162,11 @@ class Crowd:
         ):
             self._hear(0.05)
 
-    def _say(self, one: Principal, k: int, now: float) -> None:
+    def _say(self, one: Principal, k: int, now: float, phase: int) -> None:
         one.waiting[k] = now
         self.told.sent += 1
-        self._send(
-            one, publishing(one.topic, 1 + k % 60_000, reading(k, time.time_ns() // 1_000_000))
-        )
+        said = reading(k, time.time_ns() // 1_000_000, phase % 10)
+        self._send(one, publishing(one.topic, 1 + k % 60_000, said))
 
     def _forge(self, one: Principal, other: str) -> None:
         self.told.forged += 1

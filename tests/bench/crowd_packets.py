@@ -65,15 +65,20 @@ class Principal:
             yield kind, body
 
 
-def reading(k: int, ts: int) -> bytes:
-    """Twelve channels, as an inverter sends them."""
+def reading(k: int, ts: int, phase: int = 0) -> bytes:
+    """
+    Twelve channels, as an inverter sends them that counts whole kilowatt-hours.
+
+    Its register rises with each tenth reading; `phase` says with which, for those of a
+    fleet do not all rise at one moment.
+    """
     kw = 20 + k % 60
     return (
         b'{"ts":%d,"id":%d,"values":{"energy_export_kwh":%d.125,"energy_import_kwh":10.5,'
         b'"active_power_kw":%d.125,"irradiance_w_m2":801.5,"module_temperature_c":45.25,'
         b'"dc_power_kw":%d.5,"dc_voltage_v":712.5,"dc_current_a":61.25,"voltage_v":401.5,'
         b'"frequency_hz":50.01,"inverter_temperature_c":51.5,"state":4}}'
-        % (ts, k, 1_000 + k // 10, kw, kw + 1)
+        % (ts, k, 1_000 + (k + phase) // 10, kw, kw + 1)
     )
 
 

@@ -52,7 +52,7 @@ def test_only_numbers_are_channels():
         ({"value": 1, "unitCode": "GP"}, "mg/m3"),
         ({"value": 1, "metadata": {"unitCode": {"type": "Text", "value": "CEL"}}}, "Cel"),
         ({"value": 1, "unitCode": "XYZ"}, "XYZ"),
-        ({"value": 1, "unitCode": 5}, None),
+        ({"value": 1, "unitCode": 61}, "61"),
         (1, None),
     ],
 )
@@ -60,6 +60,31 @@ def test_a_unit_code_is_a_unit(attribute, unit):
     """Milligrams would be stored as micrograms."""
     (reading,) = _read({"type": "X", "dateObserved": T, "a": attribute})
     assert reading.units == (unit,)
+
+
+def test_attributes_may_each_tell_their_time():
+    """NGSI-LD brokers that keep no time of the entity would have all of it refused."""
+    later = "2026-01-01T00:15:00Z"
+    first, second = _read(
+        {
+            "type": "X", "a": {"value": 1, "observedAt": T}, "b": {"value": 2, "observedAt": later},
+            "c": {"value": 3, "observedAt": T, "unitCode": "GP"}, "d": {"value": 4},
+        }
+    )  # fmt: skip
+    assert (first.ts, first.values, first.units) == (T, {"a": 1.0, "c": 3.0}, (None, "mg/m3"))
+    assert (second.ts, second.values) == (later, {"b": 2.0})
+    assert [reason for reason, _ in first.refused] == ["time_missing"]
+    assert second.refused == ()
+    # the entity's own time counts, where it has one
+    (reading,) = _read({"type": "X", "dateObserved": T, "b": {"value": 2, "observedAt": later}})
+    assert reading.ts == T
+
+
+def test_of_several_instances_the_default_counts():
+    """The reading of another sensor, or of none, would be stored."""
+    main, other = {"value": 1}, {"value": 2, "datasetId": "urn:x"}
+    (reading,) = _read({"type": "X", "dateObserved": T, "a": [other, main], "b": [other]})
+    assert reading.values == {"a": 1.0}
 
 
 @pytest.mark.parametrize(

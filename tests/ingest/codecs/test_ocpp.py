@@ -163,6 +163,33 @@ def test_a_signed_value_is_noted_as_it_came():
     }  # fmt: skip
 
 
+def test_two_registers_of_one_moment_are_none():
+    """Which of two meters a charger meant is a guess, and the higher one is a tonne too many."""
+    for samples in (
+        ({"value": "500"}, {"value": "900"}),
+        ({"value": "500"}, {"value": "500", "unit": "kWh"}),
+        ({"value": "1", "context": "Trigger"}, {"value": "2", "context": "Other"}),
+    ):
+        (reading,) = _read(ocpp16, _body(*samples, {"value": "7", "measurand": "SoC"}))
+        assert list(reading.values) == ["SoC"]
+        assert [reason for reason, _ in reading.refused] == ["channel_twice"]
+    for samples in (
+        ({"value": "500"}, {"value": "500", "unit": "Wh"}),
+        ({"value": "1234", "unit": "Wh"}, {"value": "1.234", "unit": "kWh"}),
+    ):
+        (reading,) = _read(ocpp16, _body(*samples))
+        assert (len(reading.values), reading.refused) == (1, ())
+
+
+def test_a_sample_says_more_than_the_whole_watt_hours_of_its_call():
+    """Each session's end would be refused for the half watt-hour that the call rounds away."""
+    data = [{"timestamp": T, "sampledValue": [
+        {"value": "1.0004", "unit": "kWh", "context": "Transaction.End"}]}]  # fmt: skip
+    body = {"meterStop": 1000, "timestamp": T, "transactionId": 1, "transactionData": data}
+    (reading,) = _read(ocpp16, [2, "1", "StopTransaction", body])
+    assert (_said(reading), reading.refused) == ({REGISTER: (1.0004, "kWh")}, ())
+
+
 @pytest.mark.parametrize("action", ["StartTransaction", "StopTransaction"])
 def test_a_transaction_without_its_register_or_time_is_refused(action):
     """A session's energy would be lost without a word, or stored at no time."""

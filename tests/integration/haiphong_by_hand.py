@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 Rose = Callable[[str, str], float]
 
@@ -224,6 +225,11 @@ WQI = {
     "po4_p_mg_l": (0.1, 0.2, 0.3, 0.5, 4),
     "coliform_mpn_100ml": (2500, 5000, 7500, 10_000, 10_000),
 }
+# Noise by QCVN 26:2010 (section 18.3): day from six to nine in the evening, and night [dBA]
+NOISE = {"nck-noise-1": (70, 55), "hp-noise-1": (55, 45)}
+# Domestic wastewater by QCVN 14:2008, column B with K 1.0 (section 18.5)
+DOMESTIC = {"bod5_mg_l": 50, "tss_mg_l": 100, "nh4_n_mg_l": 10}
+DOMESTIC_PH = (5, 9)
 DO = (20, 50, 75, 88, 112, 125, 150, 200)
 DO_Q = (25, 50, 75, 100, 100, 75, 50, 25)
 
@@ -276,4 +282,41 @@ def dry_downs(name: str, days: list[dict[str, list[float]]]) -> dict[str, object
     return {
         "device": name, "system": "green-agriculture", "days": len(days), "dry_days": sum(dry),
         "dry_downs": ended, "lowest_cm": min(levels),
+    }  # fmt: skip
+
+
+def leq(levels: list[float]) -> float:
+    """Energy mean of sound levels. [dBA]"""
+    return 10 * math.log10(sum(10 ** (x / 10) for x in levels) / len(levels))
+
+
+def too_loud(name: str, hours: list[list[float]]) -> int:
+    """How many of day and night of one calendar day are above the limit of their place."""
+    means = [leq(levels) for levels in hours]
+    day, night = means[6:21], means[:6] + means[21:]
+    return sum(leq(part) > most for part, most in zip((day, night), NOISE[name], strict=True))
+
+
+def discharged(mean: dict[str, float]) -> int:
+    """How many limits of domestic wastewater a day's means exceed."""
+    low, high = DOMESTIC_PH
+    over = sum(mean[channel] > most for channel, most in DOMESTIC.items())
+    return over + (not low <= mean["ph"] <= high)
+
+
+def sewers(features: list[dict[str, Any]]) -> dict[str, object]:
+    """What a network counts, and which of its pipes run uphill or end nowhere."""
+    told = {one["id"]: one["properties"] for one in features}
+    pipes = {name: one for name, one in told.items() if one["kind"] == "pipe"}
+    nodes = told.keys() - pipes.keys()
+    return {
+        "assets": {kind: sum(o["kind"] == kind for o in told.values())
+                   for kind in {o["kind"] for o in told.values()}},
+        "with_sensor": sum("sensor" in one for one in told.values()),
+        "in_poor_condition": sum(one.get("condition", 0) >= 4 for one in told.values()),
+        "wrong": [
+            name for name, one in pipes.items()
+            if not {one["from_node"], one["to_node"]} <= nodes
+            or (one["level_m"] < one["level_to_m"] and not one.get("pressurised"))
+        ],
     }  # fmt: skip

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from services.cli.main import main
+from services.settings import Settings
 from tests.deploy.files import KNOWN
 
 ROOT = Path(__file__).parents[1]
@@ -106,6 +107,12 @@ def test_targets_and_settings_exist(page: Path) -> None:
     assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets
     named = set(re.findall(r"\bTONNE_[A-Z][A-Z_]*[A-Z]\b(?!_?\*)", text))
     assert named <= KNOWN | SWITCHES
+
+
+def test_every_setting_is_told_of() -> None:
+    """Whoever deploys finds out about a setting from the source, or not at all."""
+    told = set().union(*(re.findall(r"\bTONNE_[A-Z_]+[A-Z]\b", _text(page)) for page in PAGES))
+    assert {f"TONNE_{name.upper()}" for name in Settings.model_fields} - told == set()
 
 
 def test_something_is_looked_at() -> None:

@@ -14,10 +14,12 @@ import pytest
 
 from services.local.packages import POSTGRES_BIN
 from tests.bench import load
+from tests.integration.kafka_path import ends
 from tests.running import Pipeline
 
 pytestmark = pytest.mark.integration
 DEVICES, BATCH = 100, 1_000
+TOPIC, PARTITIONS = "tonne-parcels", 3
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def pipeline(tmp_path):
     found = Pipeline(tmp_path)
     found.stack.up(kafka=True)
     found.register(load.registry(DEVICES))
-    found.tonne("topics", "apply", "--partitions", "3")
+    found.tonne("topics", "apply", "--partitions", str(PARTITIONS))
     yield found
     found.close()
 
@@ -64,6 +66,11 @@ def wait_for_rows(pipeline, rows, log):
     return stored(pipeline)
 
 
+def in_kafka(pipeline):
+    """How many records Kafka holds."""
+    return sum(ends(pipeline.stack.kafka.url, TOPIC, PARTITIONS).values())
+
+
 def execute(program, *words):
     done = subprocess.run(
         [str(POSTGRES_BIN / program), *words], capture_output=True, text=True, check=False
@@ -71,20 +78,25 @@ def execute(program, *words):
     assert done.returncode == 0, done.stderr
 
 
-def restore(url, dump):
-    """Lose the database, and bring the backup back."""
-    admin = url.rsplit("/", 1)[0] + "/postgres"
-    execute("psql", admin, "-c", "DROP DATABASE tonne WITH (FORCE)", "-c", "CREATE DATABASE tonne")
+def restore(url, dump, meanwhile):
+    """Lose the database, and bring the backup back under its name once it is whole."""
+    server = url.rsplit("/", 1)[0]
+    admin, restored = f"{server}/postgres", f"{server}/restored"
+    execute(
+        "psql", admin, "-c", "DROP DATABASE tonne WITH (FORCE)", "-c", "CREATE DATABASE restored"
+    )
     before = ["CREATE EXTENSION timescaledb", "SELECT timescaledb_pre_restore()"]
-    execute("psql", url, "-c", before[0], "-c", before[1])
-    execute("pg_restore", "-d", url, dump)
+    execute("psql", restored, "-c", before[0], "-c", before[1])
+    meanwhile()
+    execute("pg_restore", "-d", restored, dump)
+    execute("psql", admin, "-c", "ALTER DATABASE restored RENAME TO tonne")
     execute("psql", url, "-c", "SELECT timescaledb_post_restore()")
 
 
 def test_a_restored_backup_catches_up_by_itself(pipeline):
     """All that came after the backup would be lost, though Kafka still has every record of it."""
     url, dump = pipeline.urls.database_url, str(pipeline.home / "tonne.dump")
-    messages = load.messages(DEVICES, 4 * BATCH // DEVICES)
+    messages = load.messages(DEVICES, 5 * BATCH // DEVICES)
     publisher = load.Publisher(pipeline.stack.mosquitto.port)
     worker = ("worker", "--instance", "worker-0", "--session", "6")
     with running(pipeline, "bridge") as bridge:
@@ -96,12 +108,25 @@ def test_a_restored_backup_catches_up_by_itself(pipeline):
             execute("pg_dump", "-Fc", "-f", dump, url)
             publisher.send(list(islice(messages, BATCH)))
             before = wait_for_rows(pipeline, 2 * BATCH, log)
-        restore(url, dump)
+
+        def meanwhile():
+            """Devices go on, and the bridge takes what they send by the registry that it has."""
+            held, end = in_kafka(pipeline), time.monotonic() + 60
+            while "database lost" not in bridge.read_text():
+                assert time.monotonic() < end, bridge.read_text()
+                time.sleep(0.1)
+            publisher.send(list(islice(messages, BATCH)))
+            while in_kafka(pipeline) == held:
+                assert time.monotonic() < end, bridge.read_text()
+                time.sleep(0.1)
+
+        restore(url, dump, meanwhile)
         assert stored(pipeline)[0] == BATCH
         with running(pipeline, *worker) as log:
-            assert wait_for_rows(pipeline, 2 * BATCH, log) == before
+            after = wait_for_rows(pipeline, 3 * BATCH, log)
+            assert after[-1] == before[-1]  # nothing was refused for want of a registry
             publisher.send(list(islice(messages, BATCH)))
-            wait_for_rows(pipeline, 3 * BATCH, log)
+            wait_for_rows(pipeline, 4 * BATCH, log)
     publisher.close()
     span = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z")
     assert "0 rows differ" in pipeline.tonne("rebuild", "--check", *span)

@@ -54,3 +54,8 @@ def load() -> Mapping[str, System]:
             methodology(identifier)
         found[one.id] = one
     return MappingProxyType(found)
+
+
+def goes_by_time(identifier: str) -> bool:
+    """Whether a methodology's baseline goes by time, so that no interval has tonnes."""
+    return methodology(identifier).by_time

@@ -166,7 +166,7 @@ def _project(row: Sequence[Any]) -> dict[str, Any]:
         "issued_credits_t": issued,
         "transferable_t": "not determined" if moved.credit_t is None else moved.credit_t,
         "transfer_basis": moved.basis,
-        "provisional": _provisional(monitored, credit, rests),
+        "provisional": _provisional(method.split(" ")[0], monitored, credit, rests),
     }
 
 
@@ -177,10 +177,12 @@ def _percent(part: Decimal | None, whole: str | None) -> str | None:
 
 
 def _provisional(
-    monitored: Decimal | None, credit: Decimal | None, rests: bool | None
+    method: str, monitored: Decimal | None, credit: Decimal | None, rests: bool | None
 ) -> list[str]:
     """Why a project's figures of the year may still change."""
     found = []
+    if systems.goes_by_time(method):
+        found.append("no live figure: the base load goes by time; statements alone count it")
     if monitored is not None and credit is None:
         found.append("nothing of this year is issued: live figures, before base loads, gaps, caps")
     if rests:

@@ -52,7 +52,7 @@ def check_fields(proof: Mapping[str, Any], purpose: str) -> None:
     for field, value in wanted.items():
         if proof[field] != value:
             raise SignatureError(f"proof {field} is {proof[field]!r}; only {value!r} is accepted")
-    _check_created(proof["created"])
+    time_of(proof["created"], "proof created")
 
 
 def signature_of(proof: Mapping[str, Any]) -> bytes:
@@ -69,12 +69,20 @@ def signature_of(proof: Mapping[str, Any]) -> bytes:
     return signature
 
 
-def _check_created(created: object) -> None:
+def time_of(text: object, name: str) -> datetime:
+    """
+    Read a time of a signed document.
+
+    Raises
+    ------
+    SignatureError
+        If it is no RFC 3339 time with an offset.
+    """
     try:
-        if not isinstance(created, str) or not _DATE_TIME.fullmatch(created):
+        if not isinstance(text, str) or not _DATE_TIME.fullmatch(text):
             raise ValueError  # noqa: TRY301  # both ways of being wrong get one message
-        datetime.fromisoformat(created)
+        return datetime.fromisoformat(text)
     except ValueError as error:
         raise SignatureError(
-            f"proof created is {created!r}; it must be a time like 2026-01-01T00:00:00Z"
+            f"{name} is {text!r}; it must be a time like 2026-01-01T00:00:00Z"
         ) from error

@@ -190,7 +190,7 @@ def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Eve
         what=said["event"],
         text=said["text"],
         effect_t=None if effect is None else decimal(effect, "effect_t"),
-        by=by["name"] if isinstance(by, dict) else "",
+        by=str(by.get("name", "")) if isinstance(by, dict) else "",
         at=str(document.get("validFrom")),
         sha256=canonical.sha256_hex(canonical.encode(document)),
     )
@@ -233,6 +233,23 @@ def _check_order(before: Sequence[Record], known: Record | None, event: Event) -
         raise StatementStateError(f"{name} has no answer yet; the operator answers, then close it")
     if event.number != (1 if known is None else len(known.events) + 1):
         raise StatementStateError(f"event {event.number} of {name} is not its next one")
+
+
+def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]:
+    """
+    Read findings as a pack's `findings.json` lists their events; proofs are the caller's to check.
+
+    Raises
+    ------
+    CanonicalError
+        If it is no list of events of this statement.
+    StatementStateError
+        If one does not follow.
+    """
+    listed = canonical.parse(data)
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise CanonicalError("findings.json is not a list of events; get it again")
+    return fold(read_event(one, statement) for one in listed)
 
 
 def fold(events: Iterable[Event]) -> tuple[Record, ...]:

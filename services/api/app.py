@@ -27,6 +27,7 @@ from services.api.measures import Measures
 from services.api.routes import (
     administration,
     evidence,
+    findings,
     health,
     invoices,
     keyring,
@@ -38,6 +39,7 @@ from services.api.routes import (
     sampling,
     series,
     sewers,
+    signatures,
     statements,
     writes,
 )
@@ -77,11 +79,16 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the operator decides: where the home is, how often one may ask, who signs tokens."""
+    """
+    What the operator decides: where the home is, how often one may ask, who signs tokens.
+
+    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS.
+    """
 
     home: Path
     rate_per_s: float
     oidc: Tokens | None = None
+    strict: bool = False
 
 
 def make_app(
@@ -104,7 +111,7 @@ def make_app(
         with reads, pooled:
             with reads.connection() as conn:
                 cursors = Cursors(api_records.cursor_secret(conn))
-            app.state.api = Api(reads, pooled, cursors, choices.oidc, choices.home)
+            app.state.api = Api(reads, pooled, cursors, choices.oidc, choices.home, choices.strict)
             yield
 
     app = FastAPI(
@@ -123,7 +130,7 @@ def make_app(
     v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
     for part in (
         administration, registry, series, statements, evidence, writes, log, keyring, programme,
-        letters, reference, sewers, invoices, sampling,
+        letters, reference, sewers, invoices, sampling, findings, signatures,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)

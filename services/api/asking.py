@@ -35,13 +35,18 @@ _V1 = "/v1"  # a route within a router may know its path without it
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What the routes share: pools by role, page marks, the identity provider, the home."""
+    """
+    What the routes share: pools by role, page marks, the identity provider, the home.
+
+    `strict` refuses statements that rest on a factor which nobody accepted by name.
+    """
 
     reads: ConnectionPool[Connection[TupleRow]]
     writes: ConnectionPool[Connection[TupleRow]]
     cursors: Cursors
     oidc: Tokens | None
     home: Path
+    strict: bool
 
 
 class Asked:
@@ -177,4 +182,5 @@ READERS = ("operator", "verifier", "auditor", "admin")
 Reader = Annotated[Asked, Depends(_asked(*READERS))]
 Operator = Annotated[Asked, Depends(_asked("operator"))]
 Verifier = Annotated[Asked, Depends(_asked("verifier"))]
+Party = Annotated[Asked, Depends(_asked("operator", "verifier"))]
 Admin = Annotated[Asked, Depends(_asked("admin"))]

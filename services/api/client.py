@@ -141,10 +141,48 @@ class Client:
         signed : bytes
             As `tonne statement sample PACK --key N --out FILE` writes it.
         """
-        path = f"/statements/{statement}/sampling"
-        headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
-        answer = self._ask("POST", path, content=signed, headers=headers)
-        return shapes.Sampled.model_validate_json(answer.content)
+        return self._hand_in(f"/statements/{statement}/sampling", signed, shapes.Sampled)
+
+    def findings(self, statement: str) -> shapes.Findings:
+        """Return a statement's findings as their events left them."""
+        return self._get(f"/statements/{statement}/findings", shapes.Findings)
+
+    def finding_events(self, statement: str) -> bytes:
+        """Return the signed events of all findings, as a pack's `findings.json`."""
+        return self._ask("GET", f"/statements/{statement}/findings.json").content
+
+    def take_finding(self, statement: str, signed: bytes) -> shapes.TakenEvent:
+        """
+        Hand in an event of a finding that was signed with its holder's own key.
+
+        Parameters
+        ----------
+        signed : bytes
+            As `tonne statement finding add|answer|close PACK --out FILE` writes it.
+        """
+        return self._hand_in(f"/statements/{statement}/findings", signed, shapes.TakenEvent)
+
+    def submit(self, statement: str, signature: bytes) -> shapes.Submitted:
+        """
+        Hand in an operator's signature over a draft.
+
+        Parameters
+        ----------
+        signature : bytes
+            As `tonne statement submit DRAFT --out FILE` writes it.
+        """
+        return self._hand_in(f"/statements/{statement}/submission", signature, shapes.Submitted)
+
+    def verify(self, statement: str, signed: bytes) -> shapes.Judged:
+        """
+        Hand in a verifier's opinion; the server computes everything again first.
+
+        Parameters
+        ----------
+        signed : bytes
+            As `tonne statement verify PACK --out FILE` writes it.
+        """
+        return self._hand_in(f"/statements/{statement}/verification", signed, shapes.Judged)
 
     def invoices(self, project: str | None = None) -> Iterator[shapes.Invoice]:
         """List invoices by id, with those that another one corrects."""
@@ -278,6 +316,12 @@ class Client:
     def _post(self, path: str, shape: type[_S], body: object) -> _S:
         named = {"Idempotency-Key": str(uuid4())}
         return shape.model_validate_json(self._ask("POST", path, json=body, headers=named).content)
+
+    def _hand_in(self, path: str, signed: bytes, shape: type[_S]) -> _S:
+        """Send what was signed byte for byte, once, whatever happens on the line."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
+        answer = self._ask("POST", path, content=signed, headers=headers)
+        return shape.model_validate_json(answer.content)
 
     def _list(self, path: str, shape: type[_S], **query: Any) -> Iterator[_S]:
         while True:

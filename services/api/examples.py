@@ -48,6 +48,13 @@ _INVOICE: dict[str, Any] = {
     "devices": ["inv-001"], "quantity": "energy_export", "from": "2026-01-01", "to": "2026-02-01",
     "tolerance_percent": "2", "sha256": "9f86d081" * 8, "corrects": None,
 }  # fmt: skip
+_SIGNED: dict[str, Any] = {
+    "@context": ["https://www.w3.org/ns/credentials/v2"],
+    "issuer": {"id": "did:key:z6Mk", "name": "Green Verify Ltd"},
+    "validFrom": "2026-02-03T08:00:00Z",
+    "relatedResource": [{"id": f"urn:tonne:{_STATEMENT}", "digestSRI": "sha256-jU3N"}],
+    "proof": {"type": "DataIntegrityProof", "cryptosuite": "eddsa-jcs-2022"},
+}
 _PARK_MEMBER = "nck-steel"
 _OF_SCHEMAS: dict[str, dict[str, Any]] = {
     "Action": {"name": "Green Industry", "action": "1"},
@@ -84,13 +91,40 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "byRisk": "8",
     },
     "SamplingList": {
-        "@context": ["https://www.w3.org/ns/credentials/v2"],
+        **_SIGNED,
         "id": f"urn:tonne:{_STATEMENT}:sampling",
         "type": ["VerifiableCredential", "SamplingList"],
-        "issuer": {"id": "did:key:z6Mk", "name": "Green Verify Ltd"},
-        "validFrom": "2026-02-03T08:00:00Z",
-        "relatedResource": [{"id": f"urn:tonne:{_STATEMENT}", "digestSRI": "sha256-jU3N"}],
-        "proof": {"type": "DataIntegrityProof", "cryptosuite": "eddsa-jcs-2022"},
+    },
+    "Finding": {"finding": "CAR-1", "kind": "CAR", "state": "open", "effect_t": "0.003"},
+    "FindingEvent": {
+        **_SIGNED,
+        "id": f"urn:tonne:{_STATEMENT}:finding:CAR-1:1",
+        "type": ["VerifiableCredential", "FindingEvent"],
+    },
+    "FindingSaid": {
+        "id": f"urn:tonne:{_STATEMENT}",
+        "finding": "CAR-1",
+        "text": "certificate VMI-098 expired on 2026-01-20",
+        "effect_t": "0.003",
+    },
+    "FindingStep": {
+        "by": "green-verify",
+        "text": "certificate VMI-098 expired on 2026-01-20",
+        "sha256": "9f86d081" * 8,
+    },
+    "OpinionSaid": {
+        "id": f"urn:tonne:{_STATEMENT}",
+        "materiality_percent": "5",
+        "misstatements": {"net_t": "0", "absolute_t": "0"},
+        "findings": [],
+        "procedure": "the whole account computed again from raw readings",
+    },
+    "Signature": {"issuer": {"id": "did:key:z6Mk", "name": "plant"}, "proof": _SIGNED["proof"]},
+    "Submitted": {"unmet": []},
+    "Verification": {
+        **_SIGNED,
+        "id": f"urn:tonne:{_STATEMENT}:verification",
+        "type": ["VerifiableCredential", "VerificationStatement"],
     },
     "Key": {"id": "4m2k9x0qpz1c", "name": "Third-party entity"},
     "Letter": {"reason": "time_ahead"},

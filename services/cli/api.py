@@ -52,7 +52,10 @@ def _serve() -> None:
     with _database():
         pass  # a database that is away or without schema is said at once
     log = get_logger("api")
-    choices = Choices(settings.home.absolute(), settings.api_rate_per_s, _oidc(settings))
+    choices = Choices(
+        settings.home.absolute(), settings.api_rate_per_s, _oidc(settings),
+        strict=settings.require_accepted_factors,
+    )  # fmt: skip
     app = make_app(database_url(), choices, Metrics(), log)
     log.info("serving", bind=settings.api_bind)
     serve(app, settings.api_bind)

@@ -78,7 +78,10 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
         with _database() as conn:
             enrolled.enroll(conn, made)
     except (ServerError, SettingsError):
-        return f"not enrolled, no database; later: tonne keys enroll {made.name}"
+        return (
+            f"not enrolled, no database; later: tonne keys enroll {made.name}, or hand the file"
+            f" of `tonne keys public {made.name} --out FILE` to whoever has one"
+        )
     except EnrolmentError:
         # a key that can never count is not kept
         (home / "keys" / f"{made.name}.json").unlink()
@@ -209,7 +212,27 @@ def export(names: tuple[str, ...], out: Path | None) -> None:
         raise InputError(
             f"no key of {', '.join(sorted(missing))} is enrolled; see `tonne keys list`"
         )
-    data = write_keyring(found)
+    _write(write_keyring(found), out)
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+def public(name: str, out: Path | None) -> None:
+    """
+    Write the public part of a key that was made here, without any database.
+
+    Whoever keeps the database enrols it: `tonne keys enroll FILE`. Tell them its text
+    by another way too (telephone, a printed page), so that they can compare.
+
+    \b
+    Example:
+      tonne keys public auditor --out auditor-public.json
+    """
+    _write(write_keyring(_own(name)), out)
+
+
+def _write(data: bytes, out: Path | None) -> None:
     if out is None:
         click.echo(data.decode(), nl=False)
     else:

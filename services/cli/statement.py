@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -11,14 +12,16 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from ingest.errors import InputError
+from mrv import canonical
 from mrv.errors import VerificationError
 from mrv.statement.credentials import Finding
 from mrv.statement.opinion import Assurance, Opinion, opinion_word
+from services.cli import apart
 from services.cli.database import database_url
 from services.cli.errors import Exit
 from services.cli.findings import finding
 from services.cli.period import show_closed
-from services.cli.report import report
+from services.cli.report import report, write_whole
 from services.cli.sampling import sample
 from services.issuer import close, keys, life
 from services.settings import Settings
@@ -26,13 +29,16 @@ from services.store import statements
 from services.store.pool import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _key = click.option("--key", "key_name", required=True, metavar="N", help="Signer's key, by name.")
+_what = click.argument("what", metavar="ID|PACK")
+_out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
+                    help="Sign a file or PACK apart into this file, to be handed in.")  # fmt: skip
 _HUNDRED = 100
 
 
@@ -120,9 +126,10 @@ def show(id_: str, *, as_json: bool) -> None:
 
 
 @statement.command()
-@click.argument("id_", metavar="ID")
+@_what
 @_key
-def submit(id_: str, key_name: str) -> None:
+@_out
+def submit(what: str, key_name: str, out: Path | None) -> None:
     """
     Sign a draft as its operator.
 
@@ -130,20 +137,32 @@ def submit(id_: str, key_name: str) -> None:
     TONNE_REQUIRE_ACCEPTED_FACTORS=true a statement that rests on a factor from
     memory which its project does not accept by name is refused.
 
+    With --out, and a draft's file or PACK in place of an ID, issuer and proof are
+    signed into a file where the key is, without any database; the API takes them. A
+    pack is verified first.
+
     \b
     Example:
       tonne statement submit TN-nck-pv-20260101-20260201-1 --key plant
+      tonne statement submit draft.json --key plant --out signature.json
     """
+    if out is not None:
+        with failing():
+            document, unmet = apart.signature(what, key_name)
+        write_whole(out, canonical.encode(document))
+        _warn(unmet)
+        click.echo(f"{out}: signature of {document['issuer']['name']}, to be handed in")
+        return
     signer = _signer(key_name)
     strict = Settings().require_accepted_factors
     with _database() as conn:
-        unmet = life.submit(conn, id_, signer, strict=strict)
+        unmet = life.submit(conn, what, signer, strict=strict)
     _warn(unmet)
-    click.echo(f"{id_} is submitted, signed by {signer.holder.name}")
+    click.echo(f"{what} is submitted, signed by {signer.holder.name}")
 
 
 @statement.command()
-@click.argument("id_", metavar="ID")
+@_what
 @_key
 @click.option("--opinion", type=click.Choice(get_args(Opinion)), default="unqualified",
               show_default=True, help="adverse and disclaimer reject the statement; "
@@ -154,13 +173,15 @@ def submit(id_: str, key_name: str) -> None:
               help="Largest error that would not change the opinion.")  # fmt: skip
 @click.option("--finding", "findings", multiple=True,
               help="A remark beside `statement finding`; may be repeated.")  # fmt: skip
+@_out
 def verify(
-    id_: str,
+    what: str,
     key_name: str,
     opinion: Opinion,
     assurance: Assurance,
     materiality: str,
     findings: tuple[str, ...],
+    out: Path | None,
 ) -> None:
     """
     Compute a submitted statement again from raw readings, and sign the opinion.
@@ -169,19 +190,27 @@ def verify(
     opinion is unqualified while a CAR or a CL is open, or while misstatements that
     findings quantify reach --materiality of the reduction, net or absolute.
 
+    With --out, and a PACK in place of an ID, that is verified where the key is,
+    without any database, and the opinion signed into a file; the API takes it, and
+    computes everything again.
+
     \b
     Example:
       tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor
+      tonne statement verify pack/ --key auditor --out verification.json
     """
     conclusion = Finding(opinion, assurance, _percent(materiality), findings)
+    said = f"opinion {opinion_word(opinion)}, signed by"
+    if out is not None:
+        with failing():
+            document = apart.opinion(what, key_name, conclusion)
+        write_whole(out, canonical.encode(document))
+        click.echo(f"{out}: {said} {document['issuer']['name']}, to be handed in")
+        return
     signer = _signer(key_name)
-    with _database() as conn:
-        try:
-            state = life.verify(conn, id_, signer, conclusion)
-        except VerificationError as error:
-            click.echo(f"tonne: {error}", err=True)
-            click.get_current_context().exit(Exit.FALSE)
-    click.echo(f"{id_} is {state}, opinion {opinion_word(opinion)}, signed by {signer.holder.name}")
+    with _database() as conn, failing():
+        state = life.verify(conn, what, signer, conclusion)
+    click.echo(f"{what} is {state}, {said} {signer.holder.name}")
 
 
 def _percent(text: str) -> str:
@@ -312,6 +341,16 @@ def _warn(unmet: Iterable[str]) -> None:
     """Say again, where it is signed, what the statement says does not hold."""
     for one in unmet:
         click.echo(f"warning: not met: {one}", err=True)
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """End with 1 where what is checked is false."""
+    try:
+        yield
+    except VerificationError as error:
+        click.echo(f"tonne: {error}", err=True)
+        click.get_current_context().exit(Exit.FALSE)
 
 
 def _signer(name: str) -> life.Signer:

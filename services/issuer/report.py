@@ -16,7 +16,7 @@ from mrv.factors.records import book_of
 from mrv.log.receipt import parse_receipt
 from mrv.report import Facts
 from mrv.signing import verify_proof
-from mrv.statement.findings import fold, read_event
+from mrv.statement.findings import read_events
 from mrv.statement.opinion import REJECTING
 from mrv.statement.plan import read_plan
 from mrv.verify.pack import FACTORS, FINDINGS, INTERVALS, PLAN, SAMPLING, STATEMENT, Pack, rows_of
@@ -152,8 +152,7 @@ def _raised(pack: Pack) -> tuple[dict[str, Any], ...]:
     if data is None:
         return ()
     statement = canonical.parse_object(pack.files[STATEMENT])
-    events = [read_event(document, statement) for document in canonical.parse(data)]
-    return tuple(one.to_json() for one in fold(events))
+    return tuple(one.to_json() for one in read_events(data, statement))
 
 
 def _book(data: bytes) -> Factors:

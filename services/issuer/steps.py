@@ -8,14 +8,16 @@ of the stored body, by an enrolled key of the right role.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg import errors
 
 from mrv import canonical
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError
-from mrv.signing import verify_proof
+from mrv.proof_form import time_of
+from mrv.signing import proofs_of, verify_proof
+from mrv.statement.body import TYPES
 from mrv.statement.credentials import issuer
 from mrv.statement.findings import Event, fold, read_event
 from mrv.statement.life import check_role
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from mrv.statement.findings import Record
     from mrv.statement.life import State
     from services.store.statements import Stored
+
+
+# how far another machine's clock may be ahead, as for readings
+_AHEAD = timedelta(minutes=5)
 
 
 class Signer(NamedTuple):
@@ -102,17 +108,30 @@ def signer_of(
     Raises
     ------
     SignatureError, EnrolmentError
-        If the proof does not hold, its key has another role or has ended, or the
-        document names another issuer.
+        If the proof does not hold, its key has another role or has ended, the
+        document names another issuer, or it says a time that has not come.
     """
     found = verify_proof(document, [one.key for one in enrolled.load(conn)])
-    may_sign(conn, found, role, statement)
+    _check_times(document, may_sign(conn, found, role, statement))
     if document.get("issuer") != issuer(found):
         raise EnrolmentError(
             f"{document.get('id')} is signed by {found.name!r}, who is not its issuer;"
             f" name {issuer(found)} as the issuer and sign again"
         )
     return found
+
+
+def _check_times(document: Mapping[str, Any], now: datetime) -> None:
+    """Refuse what says that it is of a time to come; SignatureError."""
+    said = {"proof created": proofs_of(document)[0]["created"]}
+    if document.get("type") != list(TYPES):  # a statement's validFrom is its period's end
+        said["validFrom"] = document.get("validFrom")
+    for name, text in said.items():
+        if time_of(text, name) > now + _AHEAD:
+            raise SignatureError(
+                f"{document.get('id')}: {name} is {text}, and it is {now:%Y-%m-%dT%H:%M:%SZ};"
+                " set the signer's clock and sign again"
+            )
 
 
 def take(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from mrv import canonical
@@ -12,7 +12,7 @@ from services.api import shapes
 from services.api.asking import Ask, Verifier
 from services.api.problems import ProblemError
 from services.api.routes.statements import StatementId, conditional, own, visible
-from services.api.routes.writes import Named
+from services.api.routes.writes import Body, Named
 from services.issuer import accept
 from services.store import sampling as stored
 
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["life of a statement"])
 _CREATED = 201
-
-
-async def _bytes(request: Request) -> bytes:
-    """Return the body as it came: what was signed is those bytes' meaning, and no copy's."""
-    return await request.body()
 
 
 @router.get(
@@ -51,7 +46,7 @@ def take_sampling(
     ask: Verifier,
     statement: StatementId,
     said: shapes.SamplingList,
-    body: Annotated[bytes, Depends(_bytes)],
+    body: Body,
     named: Named = None,
 ) -> Response:
     """

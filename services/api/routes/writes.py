@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
 from services.api import shapes
@@ -32,6 +32,14 @@ Named = Annotated[
         pattern="^[!-~]{1,200}$",
     ),
 ]
+
+
+async def _bytes(request: Request) -> bytes:
+    """Return the body as it came: what was signed is those bytes' meaning, and no copy's."""
+    return await request.body()
+
+
+Body = Annotated[bytes, Depends(_bytes)]
 
 
 @router.post(

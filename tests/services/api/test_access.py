@@ -37,6 +37,12 @@ MATRIX = {
     ("POST", "/v1/statements/{statement}/supersede"): OPERATOR | {"rival": 404},
     ("GET", "/v1/statements/{statement}/sampling.json"): OPEN,
     ("POST", "/v1/statements/{statement}/sampling"): VERIFIER | {"elsewhere": 404},
+    ("GET", "/v1/statements/{statement}/findings"): OPEN,
+    ("GET", "/v1/statements/{statement}/findings.json"): OPEN,
+    # an event that raises; `test_handed_in` has the operator answer
+    ("POST", "/v1/statements/{statement}/findings"): VERIFIER | {"rival": 404, "elsewhere": 404},
+    ("POST", "/v1/statements/{statement}/submission"): OPERATOR | {"rival": 404},
+    ("POST", "/v1/statements/{statement}/verification"): VERIFIER | {"elsewhere": 404},
     ("GET", "/v1/invoices"): READ,
     ("GET", "/v1/invoices/{invoice}"): READ | {"stranger": 404},
     ("POST", "/v1/projects/{project}/invoices"): OPERATOR | {"rival": 404},
@@ -60,7 +66,29 @@ QUERIES = {
     "/v1/log/proof/inclusion": {"index": 0},
     "/v1/log/proof/consistency": {"first": 1},
 }
+SIGNED = {
+    "@context": ["x"],
+    "id": "x",
+    "type": ["x"],
+    "issuer": {},
+    "validFrom": "x",
+    "proof": {},
+    "relatedResource": [],
+}
+EVENT = {"id": "x", "finding": "CAR-1", "event": "raised", "text": "x", "effect_t": None}
+OPINION = {
+    "id": "x",
+    "opinion": "adverse",
+    "levelOfAssurance": "limited",
+    "materiality_percent": "5",
+    "misstatements": {},
+    "findings": [],
+    "procedure": "x",
+}
 BODIES = {
+    "/v1/statements/{statement}/findings": {**SIGNED, "credentialSubject": EVENT},
+    "/v1/statements/{statement}/verification": {**SIGNED, "credentialSubject": OPINION},
+    "/v1/statements/{statement}/submission": {"issuer": {}, "proof": {}},
     "/v1/projects/{project}/periods": {"from": "2020-01-01", "to": "2020-01-02"},
     "/v1/statements/{statement}/supersede": {"reason": "a test"},
     "/v1/projects/{project}/invoices": {
@@ -78,13 +106,7 @@ BODIES = {
         ]
     },
     "/v1/statements/{statement}/sampling": {
-        "@context": ["x"],
-        "id": "x",
-        "type": ["x"],
-        "issuer": {},
-        "validFrom": "x",
-        "proof": {},
-        "relatedResource": [],
+        **SIGNED,
         "credentialSubject": {
             "id": "x",
             "draw": "z1",

@@ -30,7 +30,8 @@ CHECKS = [
     response_headers_conformance, response_schema_conformance, negative_data_rejection,
 ]  # fmt: skip
 ADMIN = ("/v1/keys", "/v1/audit")
-WRITES = ("/periods", "/issue", "/supersede", "/invoices")
+WRITES = ("/periods", "/issue", "/supersede", "/invoices", "/submission")
+VERIFIES = ("/sampling", "/findings", "/verification")
 
 
 @pytest.mark.timeout(300 + _A_CASE_S * 40 * CASES)
@@ -78,7 +79,7 @@ def _whose(path):
         return "admin"
     if path.endswith(WRITES):
         return "operator"
-    if path.endswith("/sampling"):
+    if path.endswith(VERIFIES):
         return "verifier"
     return None if path.startswith("/v1/log") else "auditor"
 

@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, SignatureError
 from mrv.keyfile import read_keyring, write_keyring
 from mrv.keys import EnrolledKey, SigningKey
 from mrv.signing import create_proof, verify_proof
+from services.cli.main import main
 from services.issuer import keys
 from services.store import enrolled
 from services.store.pool import connect
@@ -34,6 +36,19 @@ def test_a_key_is_never_overwritten(tmp_path):
     with pytest.raises(InputError, match="not overwritten"):
         keys.create(tmp_path, "plant", "verifier")
     assert (tmp_path / "keys" / "plant.json").read_bytes() == before
+
+
+def test_a_public_part_needs_no_database(tmp_path, monkeypatch):
+    """A verifier could hand over a key only by way of somebody else's database."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    monkeypatch.delenv("TONNE_DATABASE_URL", raising=False)
+    made = keys.create(tmp_path, "auditor", "verifier")
+    out = tmp_path / "auditor-public.json"
+    told = CliRunner().invoke(main, ["keys", "public", "auditor", "--out", str(out)])
+    assert told.exit_code == 0, told.output
+    assert read_keyring(out.read_bytes()) == (made,)
+    assert "secret" not in out.read_text()
+    assert CliRunner().invoke(main, ["keys", "public", "nobody"]).exit_code == 2
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", ".x", "x" * 65, "log+1"])

@@ -1,0 +1,78 @@
+"""Findings of a verification: read by whoever sees the statement, taken as they were signed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from mrv import canonical
+from mrv.statement.findings import SIGNED_BY
+from services.api import shapes
+from services.api.asking import Ask, Party
+from services.api.principals import refuse
+from services.api.routes.statements import StatementId, conditional, own, visible
+from services.api.routes.writes import Body, Named
+from services.issuer import accept, steps
+from services.store import findings as stored
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+router = APIRouter(tags=["life of a statement"])
+_CREATED = 201
+
+
+@router.get("/statements/{statement}/findings", response_model=shapes.Findings)
+def findings(ask: Ask, statement: StatementId) -> Response:
+    """Return what the verifier found, what was answered and how it was closed."""
+    with ask.reading() as conn:
+        found = visible(conn, ask.who, statement)
+        records = steps.records(conn, steps.documents(conn, statement))
+    body = {"statement": statement, "findings": [one.to_json() for one in records]}
+    return conditional(ask, msgspec.json.encode(body), "application/json", found.state)
+
+
+@router.get(
+    "/statements/{statement}/findings.json",
+    responses={200: {"content": {"application/json": {}}}},
+    response_class=Response,
+)
+def signed_events(ask: Ask, statement: StatementId) -> Response:
+    """Return the signed events of all findings, first to last, as a pack's `findings.json`."""
+    with ask.reading() as conn:
+        found = visible(conn, ask.who, statement)
+        listed = [canonical.parse_object(one) for one in stored.documents(conn, statement)]
+    return conditional(ask, canonical.legible(listed), "application/json", found.state)
+
+
+@router.post(
+    "/statements/{statement}/findings", status_code=_CREATED, response_model=shapes.TakenEvent
+)
+def take_event(
+    ask: Party, statement: StatementId, said: shapes.FindingEvent, body: Body, named: Named = None
+) -> Response:
+    """
+    Take a signed event: raised or closed by the verifier, answered by the operator.
+
+    The first one puts the statement under verification.
+    """
+    del named  # read by `write`, declared for OpenAPI
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        own(ask, conn, statement)
+        role = SIGNED_BY[said.subject.event]
+        if ask.who.role != role:
+            refuse(ask.who, (role,))
+        # what counts is what was signed: the body itself, and no copy of it
+        event = accept.finding(conn, statement, canonical.parse_object(body), ask.who.id)
+        records = steps.records(conn, steps.documents(conn, statement))
+        now = next(one for one in records if one.name == event.finding)
+        return _CREATED, {
+            "statement": statement, "state": "under_verification", "finding": now.to_json(),
+        }  # fmt: skip
+
+    return ask.write(body.decode(), work)

@@ -83,7 +83,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     -------
     Decoded
         Rows that hold no known channel are refused, as are registers that are
-        negative or beyond 2**53 base units.
+        negative or beyond 2**53 base units; what stands beside those stays.
     """
     out = Decoded([], [], codecs=[PLAIN] * len(payloads))
     buckets: dict[Key, Bucket] = {}
@@ -234,12 +234,20 @@ def _absent(kind: str, bucket: Bucket) -> Column:
 
 
 def _refuse_registers(frame: Frame, out: Decoded) -> Frame:
-    """A register below zero or beyond 2**53 is no reading: the row goes, its bytes stay."""
+    """A register below zero or beyond 2**53 is none; a row that holds nothing else goes."""
     bad = np.zeros(len(frame), dtype=np.bool_)
     for channel in classes.load()[frame.class_id].registers:
-        wrong = frame.columns[channel.name] == UNUSABLE
+        values = frame.columns[channel.name]
+        wrong = values == UNUSABLE
+        if not wrong.any():
+            continue
         for row in np.flatnonzero(wrong):
             detail = f"{channel.name} is negative or beyond 2**53 {channel.unit}"
             out.rejected.append(Rejected(int(frame.message[row]), "out_of_range", detail))
+            frame.flags.setdefault(int(row), {})[channel.name] = "out_of_range"
         bad |= wrong
-    return frame.take(~bad) if bad.any() else frame
+        frame.columns[channel.name] = np.where(wrong, NULL, values)
+    if not bad.any():
+        return frame
+    held = [v != NULL if v.dtype == np.int64 else ~np.isnan(v) for v in frame.columns.values()]
+    return frame.take(~bad | np.any(held, axis=0))

@@ -203,6 +203,17 @@ def test_a_bad_gauge_leaves_the_register_beside_it():
     assert [r.reason for r in found.rejected] == ["out_of_range"]
 
 
+def test_a_bad_register_leaves_what_stands_beside_it():
+    """A meter whose export register is broken would lose its import too."""
+    found = judge(text(energy_export_kwh=-1, energy_import_kwh=12.5, active_power_kw=3))
+    frame = found.frames[0]
+    assert frame.columns["energy_export_wh"].tolist() == [NULL]
+    assert frame.columns["energy_import_wh"].tolist() == [12_500]
+    assert frame.columns["active_power_w"].tolist() == [3_000]
+    assert frame.flags == {0: {"energy_export_wh": "out_of_range"}}
+    assert [r.reason for r in found.rejected] == ["out_of_range"]
+
+
 def test_unknown_channels_are_counted_and_the_rest_is_taken():
     """A firmware update that adds a channel must not stop the old ones."""
     found = judge(*[text(active_power_kw=1, brand_new=2)] * 3)

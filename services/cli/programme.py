@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def _systems_text(document: dict[str, Any]) -> str:
     rows = [
         (
             s["system"], s["title"], str(s["devices"]), str(s["devices_heard"]),
-            *(_tonnes(s[k]) for k in ("expected_t", "tCO2", "issued_credits_t")),
+            *(shown_tonnes(s[k]) for k in ("expected_t", "tCO2", "issued_credits_t")),
         )
         for s in document["systems"]
     ]  # fmt: skip
@@ -133,6 +134,11 @@ def _systems_text(document: dict[str, Any]) -> str:
             for p in s["projects"]
             for why in p["provisional"]
         ]
+    lines += [
+        f"  {p['project']}: of no system, measured {shown_tonnes(p['monitored_t'])} t,"
+        f" issued {p['issued_credits_t']} t"
+        for p in document["without_system"]
+    ]
     lines += [f"  park {one['park']}: see `tonne programme park`" for one in document["parks"]]
     return "\n".join(lines)
 
@@ -156,7 +162,7 @@ def _park_text(found: dict[str, Any]) -> str:
         sides = ("drawn", "made", "exchanged", "released")
         said = ", ".join(f"{side} {b[side] or '-'}" for side in sides)
         lines.append(f"{of}: {said} {b['unit']}")
-    return "\n".join([*lines, f"monitored: {_tonnes(found['monitored_t'])} tCO2e"])
+    return "\n".join([*lines, f"monitored: {shown_tonnes(found['monitored_t'])} tCO2e"])
 
 
 def _text(document: dict[str, Any]) -> str:
@@ -165,11 +171,11 @@ def _text(document: dict[str, Any]) -> str:
     rows = [
         (
             a["action"], a["name"],
-            *(_tonnes(a["city_model"][k]) for k in ("target_t_per_year", "reported_t")),
+            *(shown_tonnes(a["city_model"][k]) for k in ("target_t_per_year", "reported_t")),
             str(a["projects"]["count"]),
-            *(_tonnes(a["projects"][k]) for k in ("expected_t_per_year", "monitored_t")),
+            *(shown_tonnes(a["projects"][k]) for k in ("expected_t_per_year", "monitored_t")),
             a["projects"]["monitored_percent_of_target"] or "-",
-            _tonnes(a["projects"]["issued_credits_t"]),
+            shown_tonnes(a["projects"]["issued_credits_t"]),
         )
         for a in document["actions"]
     ]  # fmt: skip
@@ -188,8 +194,12 @@ def _text(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _tonnes(value: str | int | None) -> str:
-    return "-" if value is None else f"{float(value):,.3f}".rstrip("0").rstrip(".")
+def shown_tonnes(value: str | int | None) -> str:
+    """Tonnes to the kilogram, rounded down as everywhere; at most three digits are shown."""
+    if value is None:
+        return "-"
+    whole = Decimal(value).quantize(Decimal("0.001"), ROUND_FLOOR)
+    return f"{whole:,f}".rstrip("0").rstrip(".")
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

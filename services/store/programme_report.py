@@ -94,15 +94,15 @@ def report_document(conn: Connection[TupleRow], year: int | None) -> dict[str, A
     fields = _fields(conn, year)
     devices = _devices(conn)
     begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    found = [_system(conn, one, projects, indicators, devices) for one in systems.load().values()]
     return {
         **progress,
         "year": year,
+        # a city shows the systems that it has, not those of another
         "systems": [
-            {
-                **_system(conn, one, projects, indicators, devices),
-                "fields": [f for f in fields if f["system"] == one.id],
-            }
-            for one in systems.load().values()
+            {**one, "fields": [f for f in fields if f["system"] == one["system"]]}
+            for one in found
+            if one["devices"] or one["projects"] or (one["registry"] or {}).get("assets")
         ],
         "without_system": [p for p in projects if p["system"] is None],
         "parks": [parks.balance(conn, park, begin, end) for park in parks.park_ids(conn)],

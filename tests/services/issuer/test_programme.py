@@ -1,6 +1,7 @@
 """`tonne programme progress` over a real plant: two accounts, never added."""
 
 import json
+import math
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 from mrv.statement.credentials import Finding
 from services.cli.main import main
+from services.cli.programme import shown_tonnes
 from services.issuer import keys, life
 from services.issuer.close import close_period
 from services.registry.document import to_yaml
@@ -91,6 +93,31 @@ def test_two_accounts_by_action(database_url, tmp_path, tonne):
     assert actions["1_03"]["projects"]["count"] == 0
     assert actions["4"]["projects"]["issued_credits_t"] is None
     assert "never added" in document["accounts"]
+
+
+def test_another_city_sees_what_it_has(database_url, tmp_path, tonne):
+    """Da Nang would report Cat Ba's systems, and its own projects not."""
+    plant.register(database_url, tmp_path, TEXT.replace("{CLASS}", SET))
+    plant.fill_pv(database_url)
+    told = json.loads(tonne("programme", "report", "--year", "2026", "--json").output)
+    assert told["systems"] == []
+    measured = {p["project"]: p["monitored_t"] for p in told["without_system"]}
+    assert measured.keys() == {"pv", "bus"}
+    assert measured["bus"] is None
+    text = tonne("programme", "report", "--year", "2026").output
+    down = math.floor(Decimal(measured["pv"]) * 1000) / Decimal(1000)
+    assert f"pv: of no system, measured {down} t, issued 0 t" in text
+    assert "bus: of no system, measured - t" in text
+    assert "Cat Ba" not in text
+
+
+@pytest.mark.parametrize(
+    ("tonnes", "shown"),
+    [("4.416673", "4.416"), ("-0.0001", "-0.001"), ("1477000", "1,477,000"), (None, "-"), (0, "0")],
+)
+def test_what_is_shown_is_rounded_down(tonnes, shown):
+    """A report would show a kilogram that nobody avoided."""
+    assert shown_tonnes(tonnes) == shown
 
 
 def test_the_share_that_may_go_abroad(database_url, tmp_path, tonne):

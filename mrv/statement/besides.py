@@ -2,8 +2,8 @@
 What a plan extract holds beside the registry's devices, as JSON and back.
 
 Check meters, versions of the project's monitoring plan, invoices, the figures of
-other statements, whose energy is compared with theirs and the design's, and the time
-between them that nobody claimed.
+other statements, whose energy is compared with theirs and the design's, the time
+between them that nobody claimed, and what was fixed and changed since.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def besides_out(plan: MonitoringPlan) -> dict[str, Any]:
         "unclaimed": [
             {"from": utc_text(begin), "to": utc_text(end)} for begin, end in plan.unclaimed
         ],
+        "changedParameters": list(plan.changed),
     }
 
 
@@ -57,6 +58,7 @@ def besides_in(record: Mapping[str, Any]) -> dict[str, Any]:
         "unclaimed": tuple(
             (_time(span["from"]), _time(span["to"])) for span in record.get("unclaimed", ())
         ),
+        "changed": tuple(map(str, record.get("changedParameters", ()))),
     }
 
 

@@ -18,7 +18,7 @@ from mrv.methodologies import find
 from mrv.monitoring import version_out
 from mrv.presentation import DESIGN
 from mrv.statement.case import identifier
-from mrv.statement.conformity import condition, consecutive, planned
+from mrv.statement.conformity import condition, planned, since_before
 from mrv.statement.earlier import difference, figures
 from mrv.statement.plan import calibration_out
 from mrv.statement.status import status_entry
@@ -131,7 +131,7 @@ def _subject(case: Case, label: Label, name: str) -> dict[str, Any]:
             for f in (
                 *result.applicability,
                 condition(case.plan, result),
-                *consecutive(case.plan),
+                *since_before(case.plan),
             )
         ],
         "comparisons": [_comparison(c) for c in result.comparisons if c.basis == DESIGN],

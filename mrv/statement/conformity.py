@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CLAUSE = "tonne: a monitoring plan that meets the methodology is in force in the whole period"
 CONSECUTIVE = "tonne: monitoring periods follow one another"
+FIXED = "tonne: what was fixed ex ante stays as it was issued with"
 _SHOWN = 5
 
 
@@ -52,8 +53,10 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
     return Finding(CLAUSE, not found, "; ".join(found[:_SHOWN]) + more)
 
 
-def consecutive(plan: MonitoringPlan) -> Iterator[Finding]:
-    """Name the time that was left out between statements: nothing of it is carried over."""
+def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
+    """Name time that was left out since earlier statements, and what was fixed and changed."""
+    if plan.changed:
+        yield Finding(FIXED, False, "; ".join(plan.changed))
     spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in plan.unclaimed]
     if spans:
         more = f", and {len(spans) - _SHOWN} more" if len(spans) > _SHOWN else ""

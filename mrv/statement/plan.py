@@ -60,6 +60,8 @@ class MonitoringPlan:
     unclaimed : tuple of (int, int)
         Spans before the period that no issued statement covers, though an earlier time
         has one. [us UTC]
+    changed : tuple of str
+        What was fixed ex ante and is another value than in the statement before.
     """
 
     project: Project
@@ -75,6 +77,7 @@ class MonitoringPlan:
     corrected: Mapping[str, Any] | None = None
     energy: tuple[str, ...] = ()
     unclaimed: tuple[tuple[int, int], ...] = ()
+    changed: tuple[str, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""

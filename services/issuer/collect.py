@@ -25,6 +25,7 @@ from mrv.project import Project
 from mrv.statement import evidence
 from mrv.statement.case import Case
 from mrv.statement.earlier import figures
+from mrv.statement.fixed import changed
 from mrv.statement.plan import MonitoringPlan, read_plan
 from services.store import carried, invoices, monitoring, periods, registry, statements
 from services.store.derived import intervals_of
@@ -101,8 +102,9 @@ def plan_of(
     days = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
     fields = {name: getattr(project, name) for name in Project.__slots__}
     energy = energy_roles(find(project.methodology, project.version), project.devices)
+    now = Project(**{**fields, "devices": bound})
     plan = MonitoringPlan(
-        project=Project(**{**fields, "devices": bound}),
+        project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
         serials=periods.load_serials(conn, ids),
         calibrations=registry.load_calibrations(conn, ids),
@@ -114,6 +116,7 @@ def plan_of(
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, project_id, from_us)),
+        changed=() if before is None else changed(_body(before), now),
     )
     return correcting(conn, plan, supersedes)
 

@@ -1,16 +1,20 @@
 """What a period leaves below zero is taken off, in whatever order periods are issued."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mrv.errors import StatementStateError
-from mrv.statement.conformity import CONSECUTIVE
+from mrv.statement.conformity import CONSECUTIVE, FIXED
 from mrv.statement.credentials import Finding
+from mrv.statement.fixed import changed
 from mrv.verify import verify
 from services.issuer import life
 from services.issuer.close import close_period
 from services.issuer.pack import export, read_pack
 from services.store.pool import connect
+from tests.mrv.plant import PV
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration
@@ -104,3 +108,35 @@ def test_a_statement_says_what_time_was_left_out(buses, tmp_path):
     name = _issue(url, who, 2)
     with _connect(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).ok
+
+
+def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
+    """Buses would be credited for diesel that they never burnt, from one month to the next."""
+    url, who = buses
+    first = _issue(url, who, 0)
+    same = _close(url, 1)
+    assert not [f for f in same["applicability"] if f["clause"] == FIXED]
+    thirsty = plant.REGISTRY.replace("sfc_l_per_100km: 34.0", "sfc_l_per_100km: 44.5")
+    plant.register(url, tmp_path, thirsty)
+    subject = _close(url, 1)
+    (found,) = (f for f in subject["applicability"] if f["clause"] == FIXED)
+    assert not found["holds"]
+    assert found["detail"] == f"sfc_l_per_100km was 34 in {first} and is 44.5"
+    name = _issue(url, who, 1)
+    with _connect(url) as conn:
+        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).ok
+    # said once: the next one is as the last
+    assert not [f for f in _close(url, 2)["applicability"] if f["clause"] == FIXED]
+
+
+def test_what_a_role_fixed_is_held_too():
+    """A plant in the mountains would become one on diesel, at another factor."""
+    fixed = [{"device": "inv-1", "parameter": "case", "value": "1"},
+             {"device": "inv-2", "parameter": "case", "value": "3"}]  # fmt: skip
+    before = {"credentialSubject": {"statement": "TN-pv-1", "fixedParameters": fixed}}
+    assert changed(before, PV) == ()
+    first, second = PV.devices
+    swapped = replace(PV, devices=(replace(first, params={"case": 3}), second))
+    assert changed(before, swapped) == ("case of inv-1 was 1 in TN-pv-1 and is 3",)
+    new = replace(PV, devices=(replace(first, device="inv-9", params={"case": 3}), second))
+    assert changed(before, new) == ()

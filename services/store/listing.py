@@ -91,6 +91,8 @@ def statements(
     project: str | None,
     after: tuple[str, str] | None,
     limit: int,
+    *,
+    newest: bool = False,
 ) -> list[tuple[Stored, str]]:
     """
     Return statements in the order of their making, with the time of it.
@@ -101,14 +103,17 @@ def statements(
     ----------
     after : tuple of (str, str), optional
         Time and id of the last one already seen.
+    newest : bool
+        The last ones first.
     """
+    way = "DESC" if newest else "ASC"
     rows = conn.execute(
         f"SELECT * FROM ({select_statements(', s.created::text')}) found (id, project, begin_us,"
         " end_us, sequence, credit_t, body, supersedes, state, created)"
         " WHERE (%(scope)s::text[] IS NULL OR project = ANY(%(scope)s) OR state = ANY(%(public)s))"
         " AND (%(project)s::text IS NULL OR project = %(project)s)"
         " AND (%(at)s::timestamptz IS NULL OR (created::timestamptz, id) > (%(at)s, %(id)s))"
-        " ORDER BY created::timestamptz, id LIMIT %(limit)s",
+        f" ORDER BY created::timestamptz {way}, id {way} LIMIT %(limit)s",
         {
             "scope": _listed(scope), "public": list(PUBLIC_STATES), "project": project,
             "limit": limit, "at": after and after[0], "id": after and after[1],

@@ -1,5 +1,6 @@
 """A statement's life over the API: keys stay with their holders, files go back and forth."""
 
+import html
 import json
 import shutil
 import zipfile
@@ -9,12 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from mrv import canonical
+from mrv.report.words import LANGUAGES
 from mrv.statement.findings import sign_event
 from services.api.client import Client, RefusedError
+from services.api.console.words import Words, texts
 from services.cli.main import main
 from services.issuer import keys
 from services.issuer.close import close_period
 from services.store.pool import connect
+from tests.services.api.console.test_pages import get, session
 from tests.services.issuer import plant
 
 _HOUR_US = 3_600_000_000
@@ -35,7 +39,7 @@ def holder(served, tmp_path, monkeypatch):
 
 
 # two hours of their own for each draft: a period that is closed again is the same statement
-_HOURS = iter(range(0, 24, 2))
+_HOURS = iter(range(0, 48, 2))
 
 
 def drafted(served):
@@ -124,6 +128,30 @@ def test_from_draft_to_issued_with_keys_that_never_leave_their_holders(served, h
     told = CliRunner().invoke(main, ["verify", str(holder_sees)])
     assert told.exit_code == 0, told.output
     assert "1 findings, 0 of them open" in told.output
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_statements_page_shows_what_was_found(served, holder, name, tmp_path, language):
+    """A page would fail, or hide what the verifier doubts until it is too late to ask."""
+    out, words = tmp_path / "e", texts(language)
+    with Client(served.url, served.tokens["verifier"]) as client:
+        pack = unpacked(client, name, tmp_path / "pack")
+        client.take_finding(name, say(holder, pack, out, "add", pack, "--kind", "OBS",
+                                      "--effect", "-0.25", "--key", "the-verifier"))  # fmt: skip
+        page = f"/console/{language}/statements/{name}"
+        assert "OBS-1" not in get(served, page).text
+        own = session(served, "scoped")
+        text = html.unescape(get(served, page, own).text)
+        effect = words["finding.effect"].format(tonnes=Words(language).number("-0.25"))
+        for wanted in ("OBS-1", words["finding.open"], effect, "on two lines: ống đo"):
+            assert wanted in text, wanted
+        pack = unpacked(client, name, tmp_path / "again")
+        holder("verify", pack, "--key", "the-verifier", "--opinion", "qualified", "--out", out,
+               "--finding", "a remark beside")  # fmt: skip
+        assert client.verify(name, out.read_bytes()).state == "verified"
+    text = html.unescape(get(served, page, own).text)
+    assert text.count("OBS-1") == 1
+    assert "a remark beside" in text
 
 
 def test_who_may_hand_in_what(served, holder, name, tmp_path):

@@ -25,6 +25,7 @@ from services.api.reports import report
 from services.api.routes.evidence import packed, send_pack
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
+from services.issuer.steps import documents, records
 from services.store import console, listing, log, readings, registry, sampling, statements
 from services.store.stamps import stamp
 
@@ -46,8 +47,8 @@ DayPath = Annotated[date, Path()]
 def every(ask: View, language: Language) -> Response:
     """List statements, newest first."""
     with ask.reading() as conn:
-        rows = listing.statements(conn, ask.who.projects, None, None, _MOST)
-    found = [_line(stored) for stored, _ in reversed(rows)]
+        rows = listing.statements(conn, ask.who.projects, None, None, _MOST, newest=True)
+    found = [_line(stored) for stored, _ in rows]
     return render(ask, language, "statements.html", found=found)
 
 
@@ -60,6 +61,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         entry = log.receipt(conn, statement)
         successor = statements.successor(conn, statement)
         sample = sampling.document(conn, statement)
+        findings = [one.to_json() for one in records(conn, documents(conn, statement))]
     said = canonical.parse_object(stored.body)["credentialSubject"]
     opinion = _opinion(steps)
     return render(
@@ -70,6 +72,8 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         said=said,
         steps=steps,
         opinion=opinion,
+        findings=findings,
+        remarks=_remarks(opinion),
         index=entry and entry.split("\n")[1].removeprefix("index "),
         successor=successor,
         days=_days(said),
@@ -77,6 +81,12 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
     )
+
+
+def _remarks(opinion: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return what an opinion remarks beside the findings that were raised and closed."""
+    said = [] if opinion is None else opinion["credentialSubject"]["findings"]
+    return [one for one in said if "finding" not in one]
 
 
 @router.get("/console/{language}/statements/{statement}/check")

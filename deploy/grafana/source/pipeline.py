@@ -59,7 +59,7 @@ def dashboard() -> model.Dashboard:
                 prom("Not acknowledged", {"{{instance}}": "tonne_ingest_unacked_messages"}, "short",
                      "Messages received and not yet acknowledged upstream, by process."),
                 prom("Kafka records not stored", {"partition {{partition}}": "sum by (partition) (tonne_stream_offset_lag)"}, "short",
-                     "As each worker last saw it; nothing where there is no Kafka."),
+                     "By the worker that has the partition, which asks Kafka every five seconds; nothing where there is no Kafka."),
             ]),
             ("Account", [
                 prom("Devices by state", {"{{state}}": "sum by (state) (max by (state, class) (tonne_fleet_devices))"}, "short",

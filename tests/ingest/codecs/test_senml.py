@@ -294,3 +294,18 @@ def test_any_pack_is_read_or_refused_alike_in_both_encodings(pack):
             found.append(None)
     if None not in found:
         assert found[0] == found[1]
+
+
+def test_two_values_of_one_time_are_none():
+    """Which of two registers is the meter's is a guess; the same one said twice is none."""
+    t, name = 1_767_225_600, "energy_import_kwh"
+    first, second = ({"n": name, "u": "kWh", "v": v, "t": t} for v in (5, 6))
+    power = {"n": "active_power_kw", "u": "W", "v": 3, "t": t}
+    for pack in ([first, second, power], [first, power, second, first]):
+        found = read(json.dumps(pack), device_class="energy_meter",
+                     content_type="application/senml+json")  # fmt: skip
+        assert [row.keys() for row in rows(found)] == [{"time_us", "active_power_w"}]
+        assert set(reasons(found)) == {"channel_twice"}
+    found = read(json.dumps([first, first]), device_class="energy_meter",
+                 content_type="application/senml+json")  # fmt: skip
+    assert (rows(found)[0]["energy_import_wh"], reasons(found)) == (5_000, [])

@@ -74,6 +74,11 @@ def render(ask: Asked, language: str, template: str, status: int = 200, **values
     return HTMLResponse(text, status, _HEADERS)
 
 
+def plain(text: str | None) -> str | None:
+    """Return decimal text without zeros at its end: a whole number of Wh is whole."""
+    return text.rstrip("0").rstrip(".") if text and "." in text else text
+
+
 def language_of(request: Request) -> str:
     """Return the language of an address, or else the one that the browser prefers."""
     found = _IN_PATH.match(request.url.path)
@@ -125,6 +130,7 @@ def _environment() -> jinja2.Environment:
     )
     made.globals["asset"] = assets.address
     made.filters["legible"] = legible
+    made.filters["plain"] = plain
     return made
 
 

@@ -8,6 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from services.api.console import live
 from services.api.console.page import Language, render
 from services.api.console.session import View, signed_in
+from services.api.console.words import texts
 from services.api.problems import ProblemError
 
 router = APIRouter(include_in_schema=False)
@@ -19,7 +20,9 @@ def page(ask: View, language: Language) -> Response:
     signed_in(ask, "devices as they speak")
     with ask.reading() as conn:
         rows = live.snapshot(conn, ask.who)
-    return render(ask, language, "live.html", rows=rows)
+    told = ("class.", "channel.")
+    names = {key: text for key, text in texts(language).items() if key.startswith(told)}
+    return render(ask, language, "live.html", rows=rows, names=names)
 
 
 @router.get("/console/{language}/live/events")

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 router = APIRouter(include_in_schema=False)
 _MOST = 500
 _US_PER_MINUTE = 60_000_000
+UNITS = {one.name: one.unit for one in classes.QUANTITIES}
 _AROUND_US = 15 * _US_PER_MINUTE
 DayPath = Annotated[date, Path()]
 
@@ -115,7 +116,7 @@ def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) 
         }
     return render(
         ask, language, "day.html", stored=stored, said=said, day=day, tonnes=tonnes,
-        found={name: _sum(found, _quantities(said, name)) for name, found in rows.items()},
+        found={name: _sums(found, _quantities(said, name)) for name, found in rows.items()},
     )  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def device_day(
     return render(
         ask, language, "device_day.html", stored=stored, said=said, day=day, device=device,
         rows=[row for row in rows if row[1] in wanted], columns=columns, readings=shown,
-        tonnes=tonnes,
+        units=UNITS,
     )  # fmt: skip
 
 
@@ -229,18 +230,31 @@ def _quantities(said: dict[str, Any], device: str) -> set[str]:
     return {p["parameter"] for p in said["monitoredParameters"] if p["device"] == device}
 
 
-def _sum(rows: list[Any], wanted: set[str]) -> dict[str, Any] | None:
-    """Return a day's value, measured time and avoided emissions; None where nothing is known."""
+def _sums(rows: list[Any], wanted: set[str]) -> dict[str, Any]:
+    """
+    Return a day's value and times by quantity, and what the device avoided.
+
+    An interval's emissions are the device's, whichever of its quantities it stands beside:
+    they are added once.  None where nothing is known.
+    """
     found = [row for row in rows if row[1] in wanted]
-    if not found:
-        return None
-    avoided = [row[6] for row in found if row[6] is not None]
+    avoided = {row[0]: row[6] for row in found if row[6] is not None}
     return {
-        "quantity": ", ".join(sorted(wanted)),
-        "value": sum(row[2] for row in found),
-        "measured_h": f"{sum(row[3] for row in found) / 3_600_000_000:.2f}",
-        "estimated_h": f"{sum(row[4] for row in found) / 3_600_000_000:.2f}",
-        "reduction_ug": sum(avoided) if avoided else None,
+        "lines": [
+            _line_of(name, [row for row in found if row[1] == name])
+            for name in sorted({row[1] for row in found})
+        ],
+        "reduction_ug": sum(avoided.values()) if avoided else None,
+    }
+
+
+def _line_of(quantity: str, rows: list[Any]) -> dict[str, Any]:
+    return {
+        "quantity": quantity,
+        "unit": UNITS[quantity],
+        "value": sum(row[2] for row in rows),
+        "measured_h": f"{sum(row[3] for row in rows) / 3_600_000_000:.2f}",
+        "estimated_h": f"{sum(row[4] for row in rows) / 3_600_000_000:.2f}",
     }
 
 

@@ -2,6 +2,7 @@
 const table = document.getElementById("live");
 const line = document.getElementById("line");
 const states = JSON.parse(table.dataset.states);
+const names = JSON.parse(table.dataset.names);
 const rows = new Map([...table.tBodies[0].rows].map((row) => [row.dataset.device, row]));
 
 function cell(row, index, text) {
@@ -25,11 +26,11 @@ function show(one) {
   const row = rows.get(one.device) ?? made(one.device);
   cell(row, 0, one.device);
   cell(row, 1, one.site);
-  cell(row, 2, one.class);
+  cell(row, 2, names[`class.${one.class}`] ?? one.class);
   const state = row.cells[3].firstElementChild;
   state.className = `state ${one.state}`;
   state.textContent = states[one.state] ?? one.state;
-  cell(row, 4, one.channel);
+  cell(row, 4, names[`channel.${one.channel}`] ?? one.channel);
   cell(row, 5, one.value ?? table.dataset.missing);
   cell(row, 6, one.unit);
   cell(row, 7, one.at ? one.at.slice(0, 19).replace("T", " ") : "");

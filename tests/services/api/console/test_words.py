@@ -8,14 +8,16 @@ from pathlib import Path
 import jinja2
 import pytest
 
+from ingest import classes
 from mrv import systems
 from mrv.environment.kinds import KINDS
 from mrv.report.words import LANGUAGES
-from services.api.console import assets, page
+from services.api.console import assets, live, page
 from services.api.console.drawing import HEIGHT, WIDTH, sites_map
 from services.api.console.land import within
 from services.api.console.memory import Memory
 from services.api.console.routes import overview
+from services.api.console.routes.statements import _sums
 from services.api.console.words import Words, preferred, texts
 from services.store.console import Site
 from services.store.programme_report import DAILY
@@ -140,6 +142,31 @@ def test_every_system_indicator_and_grade_has_a_name():
     assert shown <= {kind.name for kind in KINDS}
     bands = [b["name"] for file in ("vn_aqi", "vn_wqi") for b in _limits(file)["band"]]
     assert {f"grade.{name}" for name in (*bands, "within", "exceeded", "not judged")} <= said.keys()
+
+
+def test_what_the_live_view_shows_has_a_name():
+    """An operator would read `nh4_n_in_mg_l` of a `waterworks` in every language."""
+    said = texts("en")
+    for class_id, channel in live.shown().items():
+        assert {f"class.{class_id}", f"channel.{channel}"} <= said.keys()
+    assert {f"quantity.{one.name}" for one in classes.QUANTITIES} <= said.keys()
+
+
+def test_an_interval_of_two_quantities_avoids_its_tonnes_once():
+    """A device that delivers and draws would seem to avoid twice what it did."""
+    rows = [("t1", q, v, 60, 0, 0, 700) for q, v in (("energy_export", 10), ("energy_import", 3))]
+    found = _sums([*rows, ("t2", "energy_export", 5, 60, 0, 0, 30)], {r[1] for r in rows})
+    assert found["reduction_ug"] == 730
+    assert [(one["quantity"], one["value"], one["unit"]) for one in found["lines"]] == [
+        ("energy_export", 15, "Wh"), ("energy_import", 3, "Wh"),
+    ]  # fmt: skip
+    assert _sums([], {"energy_export"}) == {"lines": [], "reduction_ug": None}
+    assert [page.plain(x) for x in ("10.500000", "7.000", "100", None)] == [
+        "10.5",
+        "7",
+        "100",
+        None,
+    ]
 
 
 def _limits(file):

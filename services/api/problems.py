@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from ingest.errors import InputError, RegistryError, ServerError
 from mrv.errors import EnrolmentError, StatementStateError, VerificationError
+from services.vault.errors import DamagedError, VaultError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,10 +74,16 @@ def problem(
     )
 
 
+_DAMAGED = (
+    "a file of the archive is missing or changed, and nothing is made from it until it was"
+    " brought back; whoever runs this finds its name in the log"
+)
 _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
     ((StatementStateError, VerificationError), HTTPStatus.CONFLICT),
     (EnrolmentError, HTTPStatus.FORBIDDEN),
     (RegistryError, HTTPStatus.NOT_FOUND),
+    # nothing that the caller asked wrongly
+    (DamagedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
     ((ServerError, PoolTimeout, psycopg.OperationalError), HTTPStatus.SERVICE_UNAVAILABLE),
 )
@@ -118,9 +125,13 @@ def install(
         status = status_of(error)
         if status is None:
             return _defect(error)
+        if isinstance(error, DamagedError):
+            log.error("archive damaged", error=str(error))
+            return problem(status, _DAMAGED)
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
-            log.warning("database away", error=" ".join(str(error).split())[:300])
-            return problem(status, "the database is away; try again", {"Retry-After": "5"})
+            what = "archive" if isinstance(error, VaultError) else "database"
+            log.warning("server away", server=what, error=" ".join(str(error).split())[:300])
+            return problem(status, f"the {what} is away; try again", {"Retry-After": "5"})
         headers = error.headers if isinstance(error, ProblemError) else None
         return problem(status, str(error), headers)
 

@@ -52,7 +52,7 @@ def _proof(now: Run, chunk: Chunk) -> str:
             archived.parts(cursor, chunk.class_id, every, chunk.from_us, chunk.to_us)
         )
     if not found:
-        return "nothing of it is archived yet"
+        return "nothing of it is archived yet: days are once they are sealed, by `tonne log seal`"
     for one in found:
         for leaves in batches(one.leaves.values()):
             some = [leaf.device for leaf in leaves]

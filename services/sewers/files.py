@@ -1,7 +1,8 @@
 """
 Assets and events from CSV and GeoJSON, each with its file and line.
 
-CSV: `lon` and `lat` for a node, `path` ("lon lat;lon lat") for a pipe.  GeoJSON: a
+CSV: `lon` and `lat` for a node, `path` ("lon lat;lon lat") for a pipe; one without lies
+straight between its nodes, where these stand in the same files.  GeoJSON: a
 FeatureCollection of Points and LineStrings (RFC 7946, longitude first).  A CSV with the
 columns `asset` and `what` holds events.
 """
@@ -31,13 +32,18 @@ _EVENT = ("asset", "day", "what", "kind", "condition", "note")
 
 @dataclass(slots=True)
 class Network:
-    """What files hold: assets by id, where each stands, events, and what is wrong."""
+    """
+    What files hold: assets by id, where each stands, events, and what is wrong.
+
+    `straight` are pipes without corners and their places, until all nodes are known.
+    """
 
     assets: dict[str, Asset] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     event_places: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    straight: list[tuple[dict[str, Any], str]] = field(default_factory=list)
 
 
 def read(paths: Sequence[Path]) -> Network:
@@ -58,7 +64,16 @@ def read(paths: Sequence[Path]) -> Network:
             _geojson(text, str(path), network)
         else:
             raise RegistryError(f"{path}: name it .csv or .geojson, so that its format is known")
+    for cells, place in network.straight:
+        _add(network, cells, _between_nodes(network, cells), place)
     return network
+
+
+def _between_nodes(network: Network, cells: dict[str, Any]) -> list[tuple[float, float]]:
+    """Ends of a pipe as its nodes lie; none where one of them is not there."""
+    ends = [network.assets.get(cells.get(key) or "") for key in ("from_node", "to_node")]
+    path = [end.path[0] for end in ends if end is not None and end.kind != "pipe"]
+    return path if len(path) == len(ends) else []
 
 
 def _text(path: Path) -> str:
@@ -81,8 +96,13 @@ def _csv(text: str, name: str, network: Network) -> None:
     try:
         for row in table:
             place = f"{name}:{table.line_num}"
-            if events:
+            if None in row:
+                text_ = "has more cells than the header; mend its commas"
+                network.problems.append(Problem(place, str(row.get("id") or "?"), text_, True))
+            elif events:
                 _add_event(network, row, place)
+            elif row.get("kind") == "pipe" and not row.get("path"):
+                network.straight.append((row, place))
             else:
                 _add(network, row, _path(row), place)
     except csv.Error as error:

@@ -51,13 +51,14 @@ class Cells:
         if value is None or value == "":
             return None
         try:
-            found = float(value)
+            found = float("" if isinstance(value, bool) else value)
         except (TypeError, ValueError):
             self.problems.append(f"{key} = {value!r} is no number")
             return None
-        if not low <= found <= high:
-            self.problems.append(f"{key} = {found:g} is not from {low:g} to {high:g}")
-        return found
+        if low <= found <= high:
+            return found
+        self.problems.append(f"{key} = {found:g} is not from {low:g} to {high:g}")
+        return None
 
     def whole(self, key: str, low: int, high: int) -> int | None:
         """Return a whole number within bounds."""
@@ -117,7 +118,9 @@ def asset(
 def _bent(path: list[tuple[float, float]], *, pipe: bool) -> list[str]:
     needed = 2 if pipe else 1
     if len(path) < needed or (not pipe and len(path) > 1):
-        what = "a pipe needs its corners, two at least" if pipe else "a node is one point"
+        what = "a node is one point"
+        if pipe:
+            what = "a pipe needs its corners, two at least, or both its nodes in the same files"
         return [f"{len(path)} points: {what}"]
     off = [p for p in path if not (-180 <= p[0] <= 180 and -90 <= p[1] <= 90)]  # noqa: PLR2004
     return [f"{off[0]} is no longitude and latitude in degrees"] if off else []

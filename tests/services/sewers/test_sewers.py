@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from services.cli.main import main
 from services.sewers.checks import check
 from services.sewers.files import read
+from services.sewers.rows import asset
 
 CATALOG = Path(__file__).parents[3] / "deploy" / "catalog" / "haiphong" / "sewers"
 HEAD = "id,kind,from_node,to_node,lon,lat,path,level_m,level_to_m,pressurised\n"
@@ -56,6 +57,13 @@ def test_a_right_network_has_no_problem(tmp_path):
         (NODES + FIRST + SECOND.replace("106.62 20.80", "106.63 20.80"), 6, "is not at O1", False),
         (NODES + FIRST + SECOND.replace("P2,pipe", "P2,tube"), 6, "must be one of pipe", True),
         (NODES + FIRST + SECOND.replace("1.5,1.1", "x,1.1"), 6, "level_m = 'x' is no number", True),
+        (
+            NODES + FIRST + SECOND.replace("1.5,1.1", "nan,1.1"),
+            6,
+            "level_m = nan is not from",
+            True,
+        ),
+        (NODES + FIRST + SECOND.strip() + ",7\n", 6, "more cells than the header", True),
         (NODES + FIRST + SECOND.replace(";106.62 20.80", ""), 6, "two at least", True),
     ],
 )
@@ -63,6 +71,30 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path, body, line, says, stops)
     """A survey's slip would send water uphill on the map, and nobody would see it."""
     found = [p for p in _told(tmp_path, body) if says in p.text]
     assert [(p.place.rsplit(":", 1)[1], p.stops) for p in found] == [(str(line), stops)]
+
+
+def test_a_pipe_without_corners_lies_straight_between_its_nodes(tmp_path):
+    """Most cities' tables of pipes have two nodes and no corners; each had to be drawn again."""
+    file = tmp_path / "net.csv"
+    bare = FIRST.replace("106.60 20.80;106.61 20.80", "")
+    file.write_text(HEAD + bare + SECOND + NODES, encoding="utf-8")
+    network = read([file])
+    assert not network.problems
+    assert list(check(network.assets, network.places)) == []
+    assert network.assets["P1"].path == ((106.60, 20.80), (106.61, 20.80))
+    assert network.places["P1"].endswith(":2")
+    file.write_text(HEAD + bare.replace("M2", "M7") + NODES, encoding="utf-8")
+    (problem,) = read([file]).problems
+    assert "both its nodes in the same files" in problem.text
+
+
+@pytest.mark.parametrize(("cell", "value"), [("year", "nan"), ("year", "inf"), ("level_m", True)])
+def test_what_is_no_number_is_named(cell, value):
+    """One such cell among 100,000 assets would end the import in a traceback."""
+    cells = {"id": "M1", "kind": "manhole", cell: value}
+    made, wrong = asset(cells, [(106.6, 20.8)], "net.csv:2")
+    assert made is None
+    assert [p.text.split(" ")[0] for p in wrong] == [cell]
 
 
 def test_water_under_pressure_may_rise(tmp_path):

@@ -46,6 +46,11 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
             f"{where}: ghi_kwh_per_m2 has {len(known)} numbers; give 12, January first, or the"
             " year's one"
         )
+    if known is not None and not any(known):
+        raise MethodologyError(
+            f"{where}: ghi_kwh_per_m2 = 0 all year: no sun shines there; leave it out if it is not"
+            " known, and the ceiling alone is told"
+        )
     roof = Roof(*(float(inputs[k]) for k in ("latitude", "longitude", "tilt", "azimuth")))
     sky = year(roof, _plant(inputs, peak, rated), [float(g) for g in known] if known else None)
     ideal = Plant(0.0, _IDEAL_INVERTER, 0.0, 1.0, _COLD_C)

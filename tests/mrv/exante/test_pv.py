@@ -117,6 +117,8 @@ def test_every_assumption_is_shown_with_its_source():
     [
         ({"rated_kw": None}, "rated_kw = null must be a number"),
         ({"ghi_kwh_per_m2": [100, 100]}, "has 2 numbers; give 12"),
+        ({"ghi_kwh_per_m2": [0]}, "ghi_kwh_per_m2 = 0 all year"),
+        ({"ghi_kwh_per_m2": [0] * 12}, "ghi_kwh_per_m2 = 0 all year"),
         ({"tilt": 91}, "tilt = 91 must not be more than 90"),
         ({"case": 4}, "case = 4 must be one of 1, 2, 3"),
         ({"lattitude": 1}, "unknown key 'lattitude'"),

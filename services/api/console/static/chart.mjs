@@ -1,4 +1,8 @@
 /* Tables as charts: what is drawn is what stands in the table, and the table stays. */
+const DAY_S = 86_400;
+// as the page writes them: 1/3 is a day in March to some and in January to others
+const day = (at) => new Date(at * 1000).toISOString().slice("2026-".length, "2026-01-31".length);
+const number = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 6 });
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function series(table, columns) {
@@ -28,10 +32,13 @@ function draw(figure) {
     height: 260,
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
     scales: { x: { range: (_, low, high) => [low - 43_200, high + 43_200] }, y: { range: (_, low, high) => [Math.min(low ?? 0, 0), Math.max(high ?? 0, 0) * 1.08 || 1] } },
-    axes: [axis, { ...axis, size: 64 }],
+    axes: [
+      { ...axis, incrs: [1, 2, 7, 14, 31].map((days) => days * DAY_S), values: (_, at) => at.map(day) },
+      { ...axis, size: 64, values: (_, found) => found.map((one) => number.format(one)) },
+    ],
     series: [
       { label: heads[0], value: "{YYYY}-{MM}-{DD}" },
-      ...columns.map((column, i) => ({ label: heads[column], ...looks[i % looks.length] })),
+      ...columns.map((column, i) => ({ label: heads[column], value: (_, one) => (one === null || one === undefined ? "\u2013" : number.format(one)), ...looks[i % looks.length] })),
     ],
   };
   return new uPlot(options, series(table, columns), figure);

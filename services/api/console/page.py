@@ -8,6 +8,7 @@ files alone, so that a hostile name in the registry stays a name.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 
 from mrv.report.legible import legible
 from mrv.report.words import LANGUAGES
+from mrv.rounding import decimal_text
 from services.api.console import assets
 from services.api.console.words import Words, preferred
 from services.api.problems import ProblemError
@@ -79,6 +81,11 @@ def plain(text: str | None) -> str | None:
     return text.rstrip("0").rstrip(".") if text and "." in text else text
 
 
+def percent(share: str) -> str:
+    """Return a share as a percentage with two places, rounded down, as reports print it."""
+    return decimal_text(Fraction(share) * 100, 2, "down")
+
+
 def language_of(request: Request) -> str:
     """Return the language of an address, or else the one that the browser prefers."""
     found = _IN_PATH.match(request.url.path)
@@ -131,6 +138,7 @@ def _environment() -> jinja2.Environment:
     made.globals["asset"] = assets.address
     made.filters["legible"] = legible
     made.filters["plain"] = plain
+    made.filters["percent"] = percent
     return made
 
 

@@ -161,6 +161,9 @@ def test_an_interval_of_two_quantities_avoids_its_tonnes_once():
         ("energy_export", 15, "Wh"), ("energy_import", 3, "Wh"),
     ]  # fmt: skip
     assert _sums([], {"energy_export"}) == {"lines": [], "reduction_ug": None}
+    assert [page.percent(x) for x in ("0.998655", "0.999999", "1", "0")] == [
+        "99.86", "99.99", "100.00", "0.00",
+    ]  # fmt: skip
     assert [page.plain(x) for x in ("10.500000", "7.000", "100", None)] == [
         "10.5",
         "7",

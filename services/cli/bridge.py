@@ -49,6 +49,8 @@ def bridge(topic: str, client_id: str, share: str | None, batch: int) -> None:
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: running.stop())
-    with metrics.serve(metrics_bind(settings)):
+    bind = metrics_bind(settings)
+    with metrics.serve(bind):
+        log.info("metrics", bind=bind or "off")
         running.run()
     log.info("stopped")

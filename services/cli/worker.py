@@ -89,7 +89,9 @@ def worker(
         return
     metrics = Metrics()
     work = load("services.stream.worker", "work")
-    with metrics.serve(metrics_bind(settings)):
+    bind = metrics_bind(settings)
+    with metrics.serve(bind):
+        log.info("metrics", bind=bind or "off")
         asyncio.run(
             work(
                 settings, topic, metrics, log, group=group, session_s=session_s,

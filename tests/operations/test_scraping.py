@@ -64,7 +64,7 @@ class Deployed(Prometheus):
 
     def __init__(self, home: Path, at: dict[str, str]) -> None:
         super().__init__(home)
-        self._at = at
+        self.at = at
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment: dict[str, str] = {}
 
@@ -75,7 +75,7 @@ class Deployed(Prometheus):
         document["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
         del document["alerting"]
         document["scrape_configs"] = [
-            job | {"static_configs": [{"targets": [self._at[job["job_name"]]]}]}
+            job | {"static_configs": [{"targets": [self.at[job["job_name"]]]}]}
             for job in document["scrape_configs"]
             if job["job_name"].startswith("tonne-")
         ]
@@ -201,6 +201,9 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-03"), "test")
 
+    for name in ("bridge", "worker", "watch"):  # who starts two on a machine has to find both
+        assert _told_at(scraped, name) in (folder / f"{name}.log").read_text(), name
+
     wanted = _documented()
     assert {name: wanted[name] for name in PUBLIC} == PUBLIC
     _wait(lambda: wanted.keys() <= scraped.series().keys(),
@@ -229,6 +232,11 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
     # its partitions' lag is gone with it, not kept at its last value
     lag = 'tonne_stream_offset_lag{job="tonne-worker"}'
     _wait(lambda: not scraped.ask("query", query=lag)["result"], logs)
+
+
+def _told_at(scraped: Deployed, name: str) -> str:
+    """Where a process is scraped, as its log says it."""
+    return f'"bind": "{scraped.at[f"tonne-{name}"]}"'
 
 
 def _partitions(scraped: Deployed) -> int:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _REST_S = 2.0
 UNENDED_S = 60.0
+# a file system that refuses every lease must not keep its files from us for ever
+HELD_S = 3_600.0
 _AT_ONCE = 5_000
 _ASIDE = (
     "no newline ends this line, so it may have been cut: the lines before it were taken.  If it is "
@@ -53,17 +55,22 @@ class Folder(threading.Thread):
 
     def _look(self) -> None:
         for path in sorted(self._path.glob("*.csv")):
-            if self._rests(path) and not _open_to_write(path):
+            if self._rests(path):
                 self._take(path)
 
     def _rests(self, path: Path) -> bool:
-        """Whether nobody has written to it for a while; longer where its last line goes on."""
+        """Whether nobody has written to it for a while, nor seems about to."""
         found = path.stat()
         now = (found.st_size, found.st_mtime)
         same = self._sizes.get(path.name) == now
         self._sizes[path.name] = now
         rested_s = time.time() - found.st_mtime
-        return same and rested_s > _REST_S and (rested_s > UNENDED_S or _ended(path))
+        return (
+            same
+            and rested_s > _REST_S
+            and (rested_s > UNENDED_S or _ended(path))
+            and (rested_s > HELD_S or not _open_to_write(path))
+        )
 
     def _take(self, path: Path) -> None:
         self._sizes.pop(path.name, None)

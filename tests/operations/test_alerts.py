@@ -240,6 +240,8 @@ def test_every_name_in_rules_and_dashboards_exists(city: City) -> None:
     city.something("tonne_log_audit_breaks")
     exprs = [rule["expr"] for rule in every()] + [t.query for t in targets("prometheus")]
     wanted = set().union(*map(metrics_of, exprs)) - {"ALERTS"}
+    # a gateway is not of the city; its own test holds rules against what it tells
+    wanted = {name for name in wanted if not name.startswith("tonne_edge_")}
     assert len(wanted) > 20
     # what rules record, and what the first answer of the API counts, comes a round later
     end = time.monotonic() + PATIENCE_S

@@ -14,10 +14,42 @@ from dotenv import dotenv_values
 from ingest.errors import InputError
 
 PREFIX = "TONNE_"
+METRICS_BIND = "127.0.0.1:9464"
 
 
 class SettingsError(InputError):
     """A setting is unknown, contradictory or malformed."""
+
+
+def split_bind(bind: str) -> tuple[str, int]:
+    """
+    Host and port of `host:port` or `[v6]:port`.
+
+    Raises
+    ------
+    SettingsError
+        When `bind` has another form.
+    """
+    host, colon, port = bind.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004
+        raise SettingsError(f"address {bind!r} is not host:port, such as 127.0.0.1:9464")
+    return host.strip("[]"), int(port)
+
+
+def one_setting(environ: Mapping[str, str], dotenv: Path, field: str) -> str | None:
+    """
+    One `TONNE_*` value, for a process with no room for all of them; None where it is not set.
+
+    Parameters
+    ----------
+    environ : mapping
+    dotenv : Path
+        A `.env` file, which may be absent; the environment wins over it.
+    field : str
+        As in the settings, `metrics_bind`.
+    """
+    name = PREFIX + field.upper()
+    return environ[name] if name in environ else dotenv_values(dotenv).get(name)
 
 
 def read_environment(

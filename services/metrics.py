@@ -6,11 +6,9 @@ There is no global registry: two pipelines in one test do not add up.  Base
 units and suffixes throughout, and never a device id in a label.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from platform import python_version
-from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,13 +18,11 @@ from prometheus_client import (
     Info,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 
-from ingest.errors import ServerError
 from ingest.pipeline import EVENTS
 from services.pulse import Pulse
-from services.settings import split_bind
+from services.scraping import serving
 
 # a second series beside each counter, which no rule reads
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -160,55 +156,3 @@ class Metrics:
     def serve(self, bind: str) -> AbstractContextManager[None]:
         """Answer scrapes at `bind` while the block runs, as `serving` does."""
         return serving(self.registry, self.pulse, bind)
-
-
-@contextmanager
-def serving(registry: CollectorRegistry, pulse: Pulse, bind: str) -> Iterator[None]:
-    """
-    Answer scrapes at `bind` while the block runs, and `/healthz`: 200 while work goes on.
-
-    Parameters
-    ----------
-    registry : CollectorRegistry
-    pulse : Pulse
-    bind : str
-        `host:port`; empty serves nothing.
-
-    Raises
-    ------
-    ServerError
-        When the address cannot be bound.
-    """
-    if not bind:
-        yield
-        return
-    host, port = split_bind(bind)
-    try:
-        server, thread = start_http_server(port, addr=host, registry=registry)
-    except OSError as error:
-        raise ServerError(
-            f"metrics cannot listen on {bind}: {error.strerror or error}; "
-            "set TONNE_METRICS_BIND to a free address, or to nothing to switch them off"
-        ) from error
-    server.set_app(_with_health(server.get_app(), pulse))
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=5)
-
-
-def _with_health(scraped: Any, pulse: Pulse) -> Callable[[Any, Any], Iterable[bytes]]:
-    """Return a WSGI application that answers `/healthz` itself."""
-
-    def answer(environ: Any, start_response: Any) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != "/healthz":
-            found: Iterable[bytes] = scraped(environ, start_response)
-            return found
-        trouble = pulse.trouble()
-        status = "503 Service Unavailable" if trouble else "200 OK"
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{trouble or 'ok'}\n".encode()]
-
-    return answer

@@ -18,7 +18,13 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ingest.mqtt.tls import Tls
-from services.environment import PREFIX, SettingsError, read_environment
+from services.environment import (
+    METRICS_BIND,
+    PREFIX,
+    SettingsError,
+    read_environment,
+    split_bind,
+)
 
 __all__ = [
     "LOCAL_STATE",
@@ -38,21 +44,6 @@ SCHEMES = {
     "kafka_url": ("kafka",),
 }
 _KAFKA_PORT = 9_092
-
-
-def split_bind(bind: str) -> tuple[str, int]:
-    """
-    Host and port of `host:port` or `[v6]:port`.
-
-    Raises
-    ------
-    SettingsError
-        When `bind` has another form.
-    """
-    host, colon, port = bind.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004
-        raise SettingsError(f"address {bind!r} is not host:port, such as 127.0.0.1:9464")
-    return host.strip("[]"), int(port)
 
 
 def kafka_servers(url: str) -> list[tuple[str, int]]:
@@ -158,7 +149,7 @@ class Settings(BaseSettings):
     mqtt_cert_file: Path | None = None
     mqtt_key_file: Path | None = None
     api_bind: str = "127.0.0.1:8080"
-    metrics_bind: str = "127.0.0.1:9464"
+    metrics_bind: str = METRICS_BIND
     sparkplug_host_id: str | None = None
     sparkplug_reorder_s: float = Field(default=5.0, ge=0.1, le=300)
     sparkplug_rebirth_s: float = Field(default=30.0, ge=1, le=3600)

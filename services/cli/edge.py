@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,11 +11,11 @@ from pathlib import Path
 import click
 
 from ingest.errors import InputError
-from services.cli.metrics_bind import metrics_bind
 from services.edge import config as configuration
 from services.edge.summary import summary
+from services.environment import METRICS_BIND, one_setting, split_bind
+from services.local.ports import LOOPBACK, choose
 from services.logs import get_logger
-from services.settings import Settings
 
 
 @click.command()
@@ -52,6 +53,15 @@ def edge(config: Path, *, check: bool, status: bool, adopt: bool) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: gateway.stop())
     with ExitStack() as stack:
-        gateway.scraped(metrics_bind(Settings()), stack)
+        gateway.scraped(_metrics_bind(), stack)
         gateway.run()
     log.info("stopped")
+
+
+def _metrics_bind() -> str:
+    """Return where it answers Prometheus, as `services.cli.metrics_bind` does for the others."""
+    told = one_setting(os.environ, Path(".env"), "metrics_bind")
+    if told is None:
+        return f"{LOOPBACK}:{choose(split_bind(METRICS_BIND)[1])}"
+    split_bind(told or METRICS_BIND)
+    return told

@@ -20,8 +20,8 @@ from services.edge.outbox import Outbox
 from services.edge.poller import pollers
 from services.edge.recorder import Recorder
 from services.edge.told import Told, registry
-from services.metrics import serving
 from services.pulse import Pulse
+from services.scraping import serving
 
 if TYPE_CHECKING:
     from contextlib import ExitStack

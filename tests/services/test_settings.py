@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from services.environment import one_setting
 from services.settings import Settings, SettingsError, kafka_servers, split_bind
 
 
@@ -136,3 +137,12 @@ def test_addresses():
     """Also version 6 addresses can be listened on."""
     assert split_bind("[::1]:80") == ("::1", 80)
     assert split_bind("0.0.0.0:9464") == ("0.0.0.0", 9464)  # noqa: S104 - text only
+
+
+def test_one_setting_is_found_where_all_are(tmp_path):
+    """A gateway would answer Prometheus elsewhere than it was told."""
+    file = tmp_path / ".env"
+    assert one_setting({}, file, "metrics_bind") is None
+    file.write_text("TONNE_METRICS_BIND=0.0.0.0:1\nOTHER=2\n")
+    assert one_setting({}, file, "metrics_bind") == "0.0.0.0:1"
+    assert one_setting({"TONNE_METRICS_BIND": ""}, file, "metrics_bind") == ""

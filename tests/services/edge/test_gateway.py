@@ -6,6 +6,8 @@ import random
 import re
 import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,6 +129,13 @@ def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
     with sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True) as db:
         bodies = {body for (body,) in db.execute("SELECT body FROM message")}
     assert bodies == {b'{"values":{"active_power_kw":3}}'}
+
+
+def test_a_gateway_loads_nothing_of_the_pipeline():
+    """Its 80 MB would be gone before it records anything: once one import brought 25."""
+    told = "import sys, services.cli.edge, services.edge.gateway; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert not {"numpy", "pydantic", "google.protobuf", "cbor2"} & set(done.stdout.split())
 
 
 def _documented():

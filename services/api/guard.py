@@ -83,7 +83,7 @@ class Guard:
             await send(message)
 
         try:
-            await self._serve(scope, receive, sending)
+            await self._serve(_as_get(scope), receive, sending)
         finally:
             self._measures.count(scope, status, time.perf_counter() - began_s)
 
@@ -93,6 +93,10 @@ class Guard:
         if wait_s:
             again = {"Retry-After": str(math.ceil(wait_s))}
             await problem(429, "too many requests; slow down", again)(scope, receive, send)
+            return
+        if sum(name == b"authorization" for name, _ in scope["headers"]) > 1:
+            # which of them counts is not the same for everyone on the way here
+            await problem(400, "give one Authorization header, not several")(scope, receive, send)
             return
         declared = headers.get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > LARGEST_BODY:
@@ -108,6 +112,17 @@ class Guard:
             await _too_large()(scope, receive, send)
         else:
             await self._app(scope, _replay(body, receive), send)
+
+
+def _as_get(scope: Scope) -> Scope:
+    """
+    Answer HEAD as GET, whose body the server leaves out; a stream of events never ends.
+
+    What comes back is for the routes alone: the server's own scope stays as it is.
+    """
+    if scope["method"] != "HEAD" or scope["path"].endswith("/events"):
+        return scope
+    return {**scope, "method": "GET"}
 
 
 def _callers(scope: Scope, headers: dict[bytes, bytes]) -> list[bytes]:

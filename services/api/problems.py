@@ -116,10 +116,7 @@ def install(
 
     def judged(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
-            allowed = _allowed(request) if error.status_code == _NOT_ALLOWED else {}
-            return problem(
-                error.status_code, str(error.detail), {**(error.headers or {}), **allowed}
-            )
+            return _of_the_framework(request, error)
         if isinstance(error, RequestValidationError):
             return _invalid(error)
         status = status_of(error)
@@ -147,7 +144,20 @@ def install(
         app.add_exception_handler(kind, known)
 
 
-def _allowed(request: Request) -> dict[str, str]:
+def _of_the_framework(request: Request, error: HTTPException) -> Response:
+    """Say what there is instead, where the router knows the address or the method not."""
+    headers = dict(error.headers or {})
+    if error.status_code == _NOT_ALLOWED:
+        ways = _allowed(request)
+        said = f"{request.method} is not for this address; it takes: {ways or 'GET'}"
+        return problem(error.status_code, said, {**headers, **({"Allow": ways} if ways else {})})
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        said = "there is nothing at this address; /v1/openapi.json names what there is"
+        return problem(error.status_code, said, headers)
+    return problem(error.status_code, str(error.detail), headers)
+
+
+def _allowed(request: Request) -> str:
     """Name every method that the address has; the router knows those of one route only."""
     methods = {
         method.upper()
@@ -155,7 +165,9 @@ def _allowed(request: Request) -> dict[str, str]:
         if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)), request.url.path)
         for method in operations
     }
-    return {"Allow": ", ".join(sorted(methods))}
+    if "GET" in methods:
+        methods.add("HEAD")
+    return ", ".join(sorted(methods))
 
 
 def _invalid(error: RequestValidationError) -> Response:

@@ -156,7 +156,28 @@ def test_what_is_not_there_is_said_plainly(served, method, path, status):
     is_problem(found, status)
     assert "set-cookie" not in found.headers
     if status == 405:
-        assert "GET" in found.headers["allow"]
+        assert "GET, HEAD" in found.headers["allow"]
+        assert "GET" in found.json()["detail"]
+
+
+def test_of_two_tokens_neither_is_taken(served):
+    """A proxy might judge the one, and this server let the other one in."""
+    given = [("Authorization", f"Bearer {served.tokens[who]}") for who in ("auditor", "revoked")]
+    for headers in (given, given[::-1], [given[0], given[0]]):
+        is_problem(httpx.get(f"{served.url}/v1/me", headers=headers), 400)
+
+
+@pytest.mark.parametrize("suffix", ["", ".json", ".pdf", "/evidence", "/status"])
+def test_head_says_what_get_would(served, suffix):
+    """A download tool asks for size and edition first, and would be told that it may not."""
+    path = f"/v1/statements/{served.issued}{suffix}"
+    whole, head = served.ask(path, "auditor"), served.ask(path, "auditor", "HEAD")
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("etag", "content-length", "content-type"):
+        assert head.headers[name] == whole.headers[name], name
+    assert served.ask("/v1/statements/TN-none", "auditor", "HEAD").status_code == 404
+    events = f"{served.url}/console/en/live/events"
+    assert httpx.head(events, timeout=10).status_code == 405
 
 
 @pytest.mark.parametrize("name", ["", "a" * 201, "line\nbreak", "nul\x00", 7, None])

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import signal
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ingest.errors import InputError, ServerError
@@ -73,6 +74,7 @@ async def work(
     storing = Storing(committer)
     app = build_app(settings, topic, storing, group=group, session_s=session_s, instance=instance)
     telling = asyncio.ensure_future(Lag(app, topic, storing, metrics).watch())
+    telling.add_done_callback(partial(_noted, storing))
     leave = asyncio.Event()
 
     def stop() -> None:
@@ -112,6 +114,12 @@ async def _started(app: faust.App, leave: asyncio.Event, storing: Storing, group
             " stored stands in the database"
         )
     return starting in done
+
+
+def _noted(storing: Storing, ended: asyncio.Future[None]) -> None:
+    """A lag that is told no more would silence the alert that looks at it."""
+    if not ended.cancelled() and (error := ended.exception()) is not None:
+        storing.fail(error)
 
 
 def _enough(topic: str, partitions: int, workers: int) -> None:

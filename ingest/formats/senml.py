@@ -69,23 +69,20 @@ class _Pack:
 class _Draft:
     """What is known of one time."""
 
-    __slots__ = ("refused", "time_us", "twice", "units", "values")
+    __slots__ = ("refused", "time_us", "units", "values")
 
     def __init__(self, time_us: int) -> None:
         self.time_us = time_us
         self.values: dict[str, float | None] = {}
         self.units: dict[str, str | None] = {}
         self.refused: list[tuple[str, str]] = []
-        self.twice: set[str] = set()
 
     def add(self, name: str, unit: str | None, value: float) -> None:
         if name in self.values and unit != self.units[name]:
             name = f"{name}#{unit}"  # one thing may be told in several units: RFC 8428, 5.1.3
-        if name in self.values or name in self.twice:
-            if self.values.get(name) != value:
-                self.twice.add(name)
-                self.values.pop(name, None)
-                self.units.pop(name, None)
+        if name in self.values:
+            if self.values[name] != value:
+                self.values[name] = None  # which of them is meant is a guess
                 self.refuse("channel_twice", f"{name!r:.80} stands twice at one time; send it once")
         elif not isfinite(value):
             self.refuse("not_finite", f"{name!r:.80} is {value}; leave the record out")
@@ -131,7 +128,7 @@ def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
             # nearly every record: a value at the base time
             here = here or pack.at(pack.time)
             name, value = prefix + record.n, offset + value
-            if name in here.values or not isfinite(value) or name in here.twice:
+            if name in here.values or not isfinite(value):
                 here.add(name, record.u or unit, value)
             else:
                 here.values[name] = value

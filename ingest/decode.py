@@ -83,7 +83,8 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     -------
     Decoded
         Rows that hold no known channel are refused, as are registers that are
-        negative or beyond 2**53 base units; what stands beside those stays.
+        negative or beyond 2**53 base units; what stands beside those stays.  Rows
+        without any value are no readings.
     """
     out = Decoded([], [], codecs=[PLAIN] * len(payloads))
     buckets: dict[Key, Bucket] = {}
@@ -234,8 +235,7 @@ def _absent(kind: str, bucket: Bucket) -> Column:
 
 
 def _refuse_registers(frame: Frame, out: Decoded) -> Frame:
-    """A register below zero or beyond 2**53 is none; a row that holds nothing else goes."""
-    bad = np.zeros(len(frame), dtype=np.bool_)
+    """A register below zero or beyond 2**53 is none."""
     for channel in classes.load()[frame.class_id].registers:
         values = frame.columns[channel.name]
         wrong = values == UNUSABLE
@@ -245,9 +245,22 @@ def _refuse_registers(frame: Frame, out: Decoded) -> Frame:
             detail = f"{channel.name} is negative or beyond 2**53 {channel.unit}"
             out.rejected.append(Rejected(int(frame.message[row]), "out_of_range", detail))
             frame.flags.setdefault(int(row), {})[channel.name] = "out_of_range"
-        bad |= wrong
         frame.columns[channel.name] = np.where(wrong, NULL, values)
-    if not bad.any():
-        return frame
-    held = [v != NULL if v.dtype == np.int64 else ~np.isnan(v) for v in frame.columns.values()]
-    return frame.take(~bad | np.any(held, axis=0))
+    return _drop_empty(frame, out)
+
+
+def _drop_empty(frame: Frame, out: Decoded) -> Frame:
+    """A row without any value is no reading: its device would seem to measure."""
+    held = np.zeros(len(frame), dtype=np.bool_)
+    for values in frame.columns.values():
+        held |= values != NULL if values.dtype == np.int64 else ~np.isnan(values)
+        if held.all():
+            return frame
+    told = {one.message for one in out.rejected}
+    for k in frame.message[~held].tolist():
+        # that a metric is null Sparkplug tells in so many words, and then of nothing else
+        if k not in told and out.codecs[k] != SPARKPLUG:
+            out.rejected.append(
+                Rejected(k, "value_missing", "every value is null; leave out what is not measured")
+            )
+    return frame.take(held)

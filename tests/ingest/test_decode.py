@@ -214,6 +214,13 @@ def test_a_bad_register_leaves_what_stands_beside_it():
     assert [r.reason for r in found.rejected] == ["out_of_range"]
 
 
+def test_a_reading_of_nulls_is_none():
+    """A dead meter that goes on sending nulls would be online, and its day complete."""
+    found = judge(text(energy_export_kwh=None, active_power_kw=None), text(active_power_kw=1))
+    assert [len(frame) for frame in found.frames] == [1]
+    assert [(r.message, r.reason) for r in found.rejected] == [(0, "value_missing")]
+
+
 def test_unknown_channels_are_counted_and_the_rest_is_taken():
     """A firmware update that adds a channel must not stop the old ones."""
     found = judge(*[text(active_power_kw=1, brand_new=2)] * 3)

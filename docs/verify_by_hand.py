@@ -117,9 +117,9 @@ def main(pack):
             raise SystemExit(f"{device['id']}: more energy is claimed than its register rose by")
         factor = value[f"jcm-vn-am007-case-{bound['params']['case']}"]
         tonnes += energy * factor / 10**6
-        print(f"{device['id']:<20} {float(energy) / 1000:>16.3f} kWh at {float(factor)} t/MWh")
+        print(f"{device['id']:<20} {int(energy) / 1000:>16.3f} kWh at {float(factor)} t/MWh")
     credited = max(0, tonnes.numerator // tonnes.denominator)
-    print(f"{float(tonnes):.6f} t, {credited} credited; the statement says"
+    print(f"{int(tonnes * 10**6) / 10**6:.6f} t, {credited} credited; the statement says"
           f" {claims['credited']['t']}")  # fmt: skip
     ug = int(tonnes * 10**12) - int(plan["carried"]["ug"])
     if credited != int(claims["credited"]["t"]) or ug != int(

@@ -1,6 +1,7 @@
 """A second, independent way to the tonnes: docs/verify_by_hand.py, held to the first."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,9 @@ def test_both_ways_come_to_the_same_tonnes(folder):
     """An auditor would have to trust our own program about our own tonnes."""
     done = _by_hand(folder)
     assert done.returncode == 0, done.stderr
+    said = json.loads(read_pack(folder).files["statement.json"])["credentialSubject"]
+    # rounded down like the statement, not to the nearest
+    assert f"\n{said['emissions']['reduction']['t']} t," in done.stdout
     assert "C-2" in str(read_pack(folder).files["statement.json"])
     report = verify(read_pack(folder))
     assert report.ok, report.failure

@@ -75,11 +75,12 @@ def rises(
     wanted : mapping
         As `windows` gives it.
     """
-    for index, mine in wanted.items():
-        begin, end = np.searchsorted(block.device, [index, index + 1])
-        device = fleet.devices[index]
-        if begin == end or device.class_id != block.class_id:
-            continue
+    if not wanted:
+        return
+    heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
+    for begin, end in pairwise([*heads, len(block)]):
+        index = int(block.device[begin])
+        device, mine = fleet.devices[index], wanted.get(index, ())
         for channel in classes.load()[device.class_id].registers:
             value: Any = block.columns[channel.name][begin:end]
             swaps = [r.at_us for r in device.replacements if r.channel == channel.name]
@@ -90,18 +91,32 @@ def rises(
 
 def _least(value: Int64, time_us: Int64, window: Window, swaps: Iterable[int]) -> int:
     """Sum over the meters that were there one after another, each by its own register."""
-    inside = (time_us >= window.begin_us) & (time_us < window.end_us) & (value != NULL)
-    held, at = value[inside], time_us[inside]
+    known = value != NULL
+    held, at = value[known], time_us[known]
     edges = [0, *np.searchsorted(at, sorted(swaps)).tolist(), len(held)]
-    return sum(_of_one(held[a:b]) for a, b in pairwise(edges))
+    begin, end = np.searchsorted(at, [window.begin_us, window.end_us]).tolist()
+    return sum(
+        _of_one(held[a:b], max(begin - a, 0), min(max(end - a, 0), b - a))
+        for a, b in pairwise(edges)
+    )
 
 
-def _of_one(value: Int64) -> int:
-    """Rise since a register first moved: what it caught up then may be of the time before."""
-    moved = np.flatnonzero(value[1:] != value[:-1])
-    value = value[moved[0] + 1 :] if len(moved) else value[:0]
-    few = min(_AGREE, len(value) // 2)
-    return max(0, int(value[-few:].min() - value[:few].max())) if few else 0
+def _of_one(value: Int64, begin: int, end: int) -> int:
+    """
+    Rise of a meter's register within readings [begin, end), as far as it is beyond doubt.
+
+    What was caught up at its first move may be of the time before.  A register that was
+    once higher, or is lower thereafter, may have been at fault between.
+    """
+    if end - begin < 2 * _AGREE:
+        return 0
+    moved = np.flatnonzero(value[begin + 1 : end] != value[begin : end - 1])
+    first = begin + 1 + int(moved[0]) if len(moved) else end
+    if end - first < 2 * _AGREE:
+        return 0
+    low = value[: first + _AGREE].max()
+    high = value[end - _AGREE :].min()
+    return max(0, int(high) - int(low))
 
 
 def undercounted(

@@ -1,6 +1,7 @@
 """The project's side is never charged with less than its registers show to have been used."""
 
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,10 +20,15 @@ KWH = 1000
 QUARTER_US = 900_000_000
 
 
-@pytest.fixture(scope="module")
+@cache
+def _buses():
+    return sample.bus_case()
+
+
+@pytest.fixture
 def buses():
     """Return three days of a bus and its charger of 60 kW, which draws 48."""
-    return sample.bus_case()
+    return _buses()
 
 
 def _case(case, register=None, **charger):
@@ -90,6 +96,18 @@ def test_one_glitch_says_nothing(buses):
             _case(buses, spoilt).check_counted()
 
 
+@pytest.mark.parametrize("wrong", [0, 10**9])
+@pytest.mark.parametrize("edge", ["from_us", "to_us"])
+@pytest.mark.parametrize("offset", [-4, -2, 0])
+def test_a_fault_of_half_an_hour_over_midnight_says_nothing(buses, wrong, edge, offset):
+    """A meter that restarts as the month ends would stop its statement."""
+    register, times = _register(buses), buses.frames[0].time_us
+    at = int(np.searchsorted(times, getattr(buses, edge)))
+    spoilt = register.copy()
+    spoilt[max(at + offset, 0) : at + offset + 4] = wrong
+    _case(buses, spoilt).check_counted()
+
+
 def test_what_a_standstill_before_the_period_caught_up_is_not_of_the_period(buses):
     """A charger whose display froze over midnight would stop the statement."""
     register, times = _register(buses), buses.frames[0].time_us
@@ -99,15 +117,16 @@ def test_what_a_standstill_before_the_period_caught_up_is_not_of_the_period(buse
     _case(buses, frozen).check_counted()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     steps=st.lists(st.integers(0, 15 * KWH), min_size=40, max_size=40),
     kept=st.lists(st.booleans(), min_size=40, max_size=40),
     reset=st.integers(-40, 39),
     frozen=st.tuples(st.integers(0, 39), st.integers(0, 12)),
 )
-def test_what_a_charger_can_do_is_never_refused(buses, steps, kept, reset, frozen):
+def test_what_a_charger_can_do_is_never_refused(steps, kept, reset, frozen):
     """Lost readings, a reset or a frozen display would stop an honest statement."""
+    buses = _buses()
     made = np.cumsum(steps)
     if reset >= 0:
         made[reset:] -= made[reset]
@@ -117,6 +136,14 @@ def test_what_a_charger_can_do_is_never_refused(buses, steps, kept, reset, froze
     charger = sample.frame(buses.fleet, "ch-1", "energy_import_wh", held, times)
     end = buses.from_us + 32 * QUARTER_US
     sample._case(buses.plan, [charger, buses.frames[1]], buses.from_us, end).check_counted()
+
+
+@pytest.mark.parametrize("kept", [slice(0, 6), slice(-6, None), slice(0, 0), slice(0, 9)])
+def test_a_charger_that_said_little_is_charged_by_its_gaps(buses, kept):
+    """A meter that was heard before or after the period alone would end in a traceback."""
+    few = buses.frames[0].take(np.arange(len(buses.frames[0]))[kept])
+    frames = [f for f in (few, buses.frames[1]) if len(f)]
+    sample._case(buses.plan, frames, buses.from_us, buses.to_us).check_counted()
 
 
 def test_only_the_projects_side_is_looked_at(buses):

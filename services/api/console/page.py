@@ -110,7 +110,9 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
             here="",
             in_language={},
             root=f"/console/{words.language}",
-            title=HTTPStatus(refused.status_code).phrase,
+            title=words.or_as_is(
+                f"error.{refused.status_code}", HTTPStatus(refused.status_code).phrase
+            ),
             detail=detail,
         )
     )

@@ -21,6 +21,7 @@ from services.api.console.routes import (
     sign_in,
     statements,
 )
+from services.api.console.words import texts
 from services.issuer.report import facts_of
 from services.store import api_keys
 from services.store.pool import connect
@@ -103,6 +104,17 @@ def test_every_page_is_in_this_test(served):
         seen = any(re.fullmatch(pattern, path) for path in known)
         other = ("/", "/console", "/console/", "/console/{language}/live/events")
         assert seen or route.path in other or route.methods == {"POST"}, route.path
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_refusal_is_in_the_readers_language(served, language):
+    """Who follows a link to what needs a key would read English words of the protocol."""
+    words = texts(language)
+    for path, status in (("programme", 401), ("statements/TN-none", 404), ("nothing", 404)):
+        answer = get(served, f"/console/{language}/{path}")
+        assert answer.status_code == status
+        assert f"<h1>{words[f'error.{status}']}</h1>" in html.unescape(answer.text)
+        assert f'href="/console/{language}/sign-in"' in answer.text
 
 
 def test_who_sees_what(served):

@@ -159,12 +159,14 @@ class Check:
     One applicability condition: `test` returns None, or what does not hold.
 
     `refuses` says that the project is none of the methodology's while it does not;
-    else it can be mended as the project goes, as a missing certificate can.
+    else it can be mended as the project goes, as a missing certificate can.  `quiet`:
+    a statement names it only where it does not hold.
     """
 
     clause: str
     test: Callable[[Candidate], str | None]
     refuses: bool = False
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

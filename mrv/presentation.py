@@ -187,5 +187,9 @@ def _comparison(
 
 def findings(checks: Sequence[Check], candidate: Candidate) -> tuple[Finding, ...]:
     """Put the methodology's applicability conditions to a project."""
-    found = [(check.clause, check.test(candidate)) for check in checks]
-    return tuple(Finding(clause, detail is None, detail or "") for clause, detail in found)
+    found = [(check, check.test(candidate)) for check in checks]
+    return tuple(
+        Finding(check.clause, detail is None, detail or "")
+        for check, detail in found
+        if detail is not None or not check.quiet
+    )

@@ -127,3 +127,14 @@ def one_of(candidate: Candidate, roles: Iterable[str]) -> str | None:
     if any(d.role in wanted for d in candidate.devices):
         return None
     return f"no device has any of the roles {', '.join(wanted)}; nothing would be counted"
+
+
+def import_is_metered(candidate: Candidate) -> str | None:
+    """Hold monitoring: net electricity is export less import. [M]."""
+    blind = [d.id for d in candidate.devices if not d.nets]
+    if not blind:
+        return None
+    return (
+        f"no import of {', '.join(blind)} is metered; net electricity is export less import: let"
+        " the meter publish energy_import_kwh too"
+    )

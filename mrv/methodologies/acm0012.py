@@ -22,6 +22,7 @@ from mrv.methodologies._live import (
     WH_PER_MWH,
     diesel_l,
     grid,
+    import_is_metered,
     losses,
     one_of,
     total,
@@ -247,6 +248,8 @@ METHODOLOGY = Methodology(
     applicability=(
         Check("ACM0012 monitoring: power or steam is metered", something_is_recovered, True),
         Check("ACM0012 heat: enthalpy of the feedwater", feedwater_is_known, True),
+        # quiet, since statements from before it was asked stay as they are
+        Check("ACM0012 monitoring: import of the generator", import_is_metered, quiet=True),
     ),
     inputs_of=inputs_of,
     reductions=reductions,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from mrv.equations.electricity import beyond_history, displaced
 from mrv.equations.reductions import reduction
+from mrv.methodologies._live import import_is_metered
 from mrv.methodologies._shared import EF_GRID, NOTHING
 from mrv.model import Check, Condition, Methodology, Reductions, RoleNeeds
 from mrv.specs import ParameterSpec
@@ -51,17 +52,6 @@ def meters_are_certified(candidate: Candidate) -> str | None:
     """Hold monitoring: net electricity to the grid is metered, with a certificate. [M]."""
     bare = [d.id for d in candidate.devices if d.certificates == 0]
     return f"no calibration certificate for {', '.join(bare)}" if bare else None
-
-
-def import_is_metered(candidate: Candidate) -> str | None:
-    """Hold monitoring: net electricity is export less import. [M]."""
-    blind = [d.id for d in candidate.devices if not d.nets]
-    if not blind:
-        return None
-    return (
-        f"no import of {', '.join(blind)} is metered; net electricity is export less import: let"
-        " the meter publish energy_import_kwh too"
-    )
 
 
 def within_capacity(candidate: Candidate) -> str | None:

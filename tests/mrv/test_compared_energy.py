@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mrv.design import energy_roles
@@ -88,3 +89,22 @@ def test_the_workbook_adds_the_same_meters_and_names_them(plant):
     assert (values[6], values[7], values[9]) == (28_800, 20, "yes")
     formula = opened(book, values=False)["Comparisons"].cell(row, 7).value
     assert formula.count("Calculation") == 1
+
+
+def test_a_turbine_that_tells_no_import_is_named_and_one_that_does_adds_nothing(plant):
+    """Who unplugs the import register would be charged for none of it, and nobody told."""
+
+    def unmet(case):
+        said = compose(case, LABEL)["credentialSubject"]["applicability"]
+        return [f for f in said if "import of the generator" in f["clause"]]
+
+    (found,) = unmet(plant)
+    assert not found["holds"]
+    assert "no import of turbine is metered" in found["detail"]
+    frames = []
+    for one in plant.frames:
+        columns = dict(one.columns)
+        if one.class_id == "waste_heat_turbine":
+            columns["energy_import_wh"] = np.arange(len(one), dtype=np.int64) * 10
+        frames.append(replace(one, columns=columns))
+    assert unmet(sample._case(plant.plan, frames, plant.from_us, plant.to_us)) == []

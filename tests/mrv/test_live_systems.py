@@ -162,8 +162,8 @@ def _tested(name, roles=(), **parameters):
 def test_a_live_project_that_nothing_can_be_counted_for_is_named():
     """A plant would run for a year with fans and fuel metered, and nothing that earns."""
     assert _tested("ams-iii-aj", ["pet"]) == [None]
-    assert _tested("acm0012", ["turbine"], feedwater_kj_per_kg=0) == [None, None]
-    assert _tested("acm0012", ["steam"], feedwater_kj_per_kg=420) == [None, None]
+    assert _tested("acm0012", ["turbine"], feedwater_kj_per_kg=0) == [None] * 3
+    assert _tested("acm0012", ["steam"], feedwater_kj_per_kg=420) == [None] * 3
     fans, cold = (_tested("acm0012", [r], feedwater_kj_per_kg=0) for r in ("fuel", "steam"))
     assert "turbine, steam; nothing would be counted" in fans[0]
     assert "give its enthalpy, 420 for water of 100 Cel" in cold[1]

@@ -32,6 +32,7 @@ DEVICES = (
     {"id": "q-1", "class": "pv_inverter"},
     {"id": "q-2", "class": "pv_inverter"},
     {"id": "c-1", "class": "energy_meter"},
+    {"id": "watched-1", "class": "energy_meter"},
     {"id": "rtu-1", "class": "energy_meter", "profile": "eastron-sdm630"},
     {"id": "rtu-2", "class": "pv_inverter", "profile": "sunspec-103", "rated_power_w": 10_000},
     {"id": "clock-1", "class": "energy_meter", "profile": "eastron-sdm630"},
@@ -141,8 +142,7 @@ class Edge:
         self.outbox = folder / "outbox.db"
         self.config = folder / "edge.yaml"
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")}
-        self.metrics = f"127.0.0.1:{free_port()}"
-        self._environment |= {"TONNE_METRICS_BIND": self.metrics} | (environment or {})
+        self._environment |= environment or {}
         document = {
             "gateway": GATEWAY, "broker": pipeline.urls.mqtt_url, "identity": pipeline.identity,
             "outbox": str(self.outbox), "sources": sources, **more,
@@ -188,13 +188,26 @@ class Edge:
 
     def scrape(self):
         """What it tells Prometheus, by name; None while it does not answer."""
+        binds = [word["bind"] for word in self.words() if word["event"] == "metrics"]
+        if not binds:
+            return None
         try:
-            with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{binds[-1]}/metrics", timeout=5) as answer:
                 text = answer.read().decode()
         except OSError:
             return None
         found = text_string_to_metric_families(text)
         return {one.name: one.value for family in found for one in family.samples}
+
+    def scraped(self):
+        """What it tells Prometheus, its outbox among it, once it answers."""
+        found = {}
+        until(lambda: found.update(self.scrape() or {}) or "tonne_edge_outbox_messages" in found)
+        return found
+
+    def told(self, name):
+        """One of its figures; None while it is not told."""
+        return (self.scrape() or {}).get(f"tonne_edge_{name}")
 
     def words(self):
         """What its log says; pymodbus writes lines of its own between."""

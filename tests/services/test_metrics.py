@@ -2,7 +2,6 @@
 
 import io
 import json
-import socket
 from secrets import token_hex
 from urllib.request import urlopen
 
@@ -12,6 +11,7 @@ from ingest.errors import ServerError
 from services.clock import now_us
 from services.logs import get_logger
 from services.metrics import Metrics
+from tests.running import free_port
 
 NAMES = {
     "tonne_ingest_messages_total",
@@ -35,18 +35,12 @@ def _log_in(secret):
     raise RuntimeError(len(secret))
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_names_are_the_public_ones():
     """Dashboards and alerts break in silence when a series changes its name."""
     metrics = Metrics()
     metrics.messages.labels(codec="json", result="stored").inc()
     metrics.fleet_devices.labels("online", "pv_inverter").set(3)
-    bind = f"127.0.0.1:{_free_port()}"
+    bind = f"127.0.0.1:{free_port()}"
     with metrics.serve(bind), urlopen(f"http://{bind}/metrics") as answer:
         text = answer.read().decode()
     assert {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")} >= NAMES
@@ -63,7 +57,7 @@ def test_two_pipelines_do_not_add_up():
 
 def test_a_busy_port_is_named_and_the_port_is_free_afterwards():
     """Two processes with the same setting must not end in a traceback."""
-    bind = f"127.0.0.1:{_free_port()}"
+    bind = f"127.0.0.1:{free_port()}"
     with Metrics().serve(bind), pytest.raises(ServerError, match=f"{bind}.*TONNE_METRICS_BIND"):
         Metrics().serve(bind).__enter__()
     with Metrics().serve(bind):

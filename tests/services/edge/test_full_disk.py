@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 from contextlib import closing, suppress
 
@@ -135,6 +136,7 @@ def test_a_gateway_on_a_full_disk_tells_what_it_lost_and_keeps_what_it_can(
     config = edge.config.read_text().replace(str(edge.outbox), str(disk.path / "outbox.db"))
     edge.config.write_text(config)
     edge.outbox = disk.path / "outbox.db"
+    _watch(edge.outbox)
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
     client.connect("127.0.0.1", local.port)
     client.loop_start()
@@ -171,9 +173,26 @@ def test_a_gateway_on_a_full_disk_tells_what_it_lost_and_keeps_what_it_can(
     assert lost > 0
     assert rest.status()["lost"] == lost
     assert rest.status()["dropped"] == 0
-    stored = len(rows(pipeline, "energy_meter", "full-1")) + len(_listened(pipeline))
-    assert stored == recorded(rest)
+    assert len(rows(pipeline, "energy_meter", "full-1")) == len(_seen(rest.outbox, "full-1"))
+    # of the other the outbox may hold some twice: its broker sends again what it was not told of
+    assert len(_listened(pipeline)) == 5
     assert one(pipeline, "SELECT count(*) FROM dead_letter WHERE device_id = 'full-1'") == (0,)
+
+
+def _watch(path):
+    """Let an outbox keep of when each of its messages was, also of those that are gone."""
+    Outbox(path, 64 * MB, "oldest").close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE seen (device, ms, PRIMARY KEY (device, ms)) WITHOUT ROWID")
+        db.execute(
+            "CREATE TRIGGER see AFTER INSERT ON message BEGIN"
+            " INSERT OR IGNORE INTO seen VALUES (new.device, new.wall_ms); END"
+        )
+
+
+def _seen(path, device):
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT ms FROM seen WHERE device = ?", [device]).fetchall()
 
 
 def _listened(pipeline):

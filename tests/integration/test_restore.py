@@ -14,7 +14,7 @@ import pytest
 
 from services.local.packages import POSTGRES_BIN
 from tests.bench import load
-from tests.integration.kafka_path import ends
+from tests.integration.kafka_path import ends, wait_until
 from tests.running import Pipeline
 
 pytestmark = pytest.mark.integration
@@ -111,14 +111,10 @@ def test_a_restored_backup_catches_up_by_itself(pipeline):
 
         def meanwhile():
             """Devices go on, and the bridge takes what they send by the registry that it has."""
-            held, end = in_kafka(pipeline), time.monotonic() + 60
-            while "database lost" not in bridge.read_text():
-                assert time.monotonic() < end, bridge.read_text()
-                time.sleep(0.1)
+            held = in_kafka(pipeline)
+            wait_until(lambda: "database lost" in bridge.read_text(), 60, bridge.read_text)
             publisher.send(list(islice(messages, BATCH)))
-            while in_kafka(pipeline) == held:
-                assert time.monotonic() < end, bridge.read_text()
-                time.sleep(0.1)
+            wait_until(lambda: in_kafka(pipeline) != held, 60, bridge.read_text)
 
         restore(url, dump, meanwhile)
         assert stored(pipeline)[0] == BATCH

@@ -132,13 +132,8 @@ def compost_case():
         devices=tuple(ProjectDevice(name, role) for name, role in roles.items()),
     )  # fmt: skip
     begin_us, end_us = period_us(date(2026, 1, 31), date(2026, 2, 2), ZONE)
-    times = np.arange(begin_us - 900_000_000, end_us + 1_800_000_000, 900_000_000, dtype=np.int64)
-    registers = {"fuel": ("fuel_total_ml", 3_000), "power": ("energy_import_wh", 5_000),
-                 "weigh": ("net_total_g", 700_000)}  # fmt: skip
-    frames = [
-        frame(fleet, name, register, np.arange(len(times)) * step, times)
-        for name, (register, step) in registers.items()
-    ]
+    frames = _steady(fleet, begin_us, end_us, fuel=("fuel_total_ml", 3_000),
+                     power=("energy_import_wh", 5_000), weigh=("net_total_g", 700_000))  # fmt: skip
     return _case(MonitoringPlan(project, devices, {}, {}), frames, begin_us, end_us)
 
 
@@ -158,16 +153,22 @@ def waste_heat_case():
         devices=tuple(ProjectDevice(name, role) for name, role in roles.items()),
     )  # fmt: skip
     begin_us, end_us = period_us(date(2026, 2, 1), date(2026, 2, 2), ZONE)
-    times = np.arange(begin_us - 900_000_000, end_us + 1_800_000_000, 900_000_000, dtype=np.int64)
-    registers = {"fuel": ("fuel_total_ml", 3_000), "grid": ("energy_import_wh", 5_000),
-                 "turbine": ("energy_export_wh", 300_000)}  # fmt: skip
-    frames = [
-        frame(fleet, name, register, np.arange(len(times)) * step, times)
-        for name, (register, step) in registers.items()
-    ]
+    frames = _steady(
+        fleet, begin_us, end_us, fuel=("fuel_total_ml", 3_000), grid=("energy_import_wh", 5_000),
+        turbine=("energy_export_wh", 300_000),
+    )  # fmt: skip
     plan = MonitoringPlan(project, devices, {}, {}, energy=energy_roles(find("acm0012"),
                           project.devices))  # fmt: skip
     return _case(plan, frames, begin_us, end_us)
+
+
+def _steady(fleet, begin_us, end_us, **registers):
+    """Registers that rise by the same step each quarter hour, from one before to one after."""
+    times = np.arange(begin_us - 900_000_000, end_us + 1_800_000_000, 900_000_000, dtype=np.int64)
+    return [
+        frame(fleet, name, register, np.arange(len(times)) * step, times)
+        for name, (register, step) in registers.items()
+    ]
 
 
 def _case(plan, frames, begin_us, end_us):

@@ -255,16 +255,22 @@ def test_two_partitions_may_hold_one_device(database_url, committer, register, s
     assert minutes(database_url, device) == list(range(60))
 
 
-def test_a_worker_that_was_cut_off_hears_that_partitions_were_added(
-    database_url, committer, register
-):
-    """It would store a device that moved as its own, by marks its new partition left behind."""
+def one_stored(committer, register):
+    """A device that a second partition will move; one worker has stored of it, one is to come."""
     device, home = moved(1, 2)
     register("m-1", device)
     fleet = Fleet([Device(device, "roof", "energy_meter")])
     old, new = committer(1), committer(2)
     old.take_over({0: 0}, 1)
     old.store(0, [record(0, [0], device, fleet)])
+    return device, home, fleet, old, new
+
+
+def test_a_worker_that_was_cut_off_hears_that_partitions_were_added(
+    database_url, committer, register
+):
+    """It would store a device that moved as its own, by marks its new partition left behind."""
+    device, home, fleet, old, new = one_stored(committer, register)
     _cut_off(database_url)
     new.take_over({home: 0}, 2)  # the number grows while the other has no connection
     new.store(home, [record(0, [10], device, fleet)])
@@ -289,12 +295,7 @@ def test_a_replay_that_was_cut_off_hears_that_partitions_were_added(
     database_url, committer, register
 ):
     """It would tell the wrong worker of what it stored; the right one would write over it."""
-    device, home = moved(1, 2)
-    register("m-1", device)
-    fleet = Fleet([Device(device, "roof", "energy_meter")])
-    old, new = committer(1), committer(2)
-    old.take_over({0: 0}, 1)
-    old.store(0, [record(0, [0], device, fleet)])
+    device, home, fleet, _, new = one_stored(committer, register)
     replayer = Replayer(database_url, Source(TOPIC, 1), get_logger("test"), threading.Event())
     replayer.store(0, [record(0, [0], device, fleet)])
     _cut_off(database_url)

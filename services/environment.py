@@ -15,6 +15,7 @@ from ingest.errors import InputError
 
 PREFIX = "TONNE_"
 METRICS_BIND = "127.0.0.1:9464"
+_LAST_PORT = 65_535
 
 
 class SettingsError(InputError):
@@ -31,7 +32,7 @@ def split_bind(bind: str) -> tuple[str, int]:
         When `bind` has another form.
     """
     host, colon, port = bind.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004
+    if not colon or not host or not port.isdecimal() or int(port) > _LAST_PORT:
         raise SettingsError(f"address {bind!r} is not host:port, such as 127.0.0.1:9464")
     return host.strip("[]"), int(port)
 

@@ -26,14 +26,14 @@ def manifest(subject: Subject) -> str:
         raise CanonicalError(f"{', '.join(changed)}: not the files that the manifest lists")
     if data != manifest_of(pack.hashes):
         raise CanonicalError(f"{MANIFEST} is not in the form that tonne writes")
-    if pack.files[GUIDE] != guide(subject.statement):
+    if pack.files[GUIDE] != guide(subject.claims):
         raise CanonicalError(f"{GUIDE} is not the page that tonne writes for this statement")
     if subject.receipt is None:
         return f"{len(listed)} files; the manifest enters the log when the statement is issued"
     receipt = pack.files.get(MANIFEST_RECEIPT)
     if receipt is None:
         raise LogError(f"the pack has no {MANIFEST_RECEIPT}; ask the log for it")
-    entry = evidence_entry(subject.claims["statement"], data)
+    entry = evidence_entry(subject.claims.statement, data)
     verify_receipt(receipt.decode(), entry, log_key(subject.ring))
     return f"{len(listed)} files, all in the log"
 

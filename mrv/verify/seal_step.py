@@ -31,8 +31,8 @@ def seals(subject: Subject) -> str:
     record = canonical.parse_object(subject.pack.files[SEALS])
     if record.keys() != {"days", "head"} or not isinstance(record["days"], list):
         raise CanonicalError("seals.json must hold days and head, and nothing else")
-    period = subject.claims["monitoringPeriod"]
-    first, last = (instant_us(period[edge], "UTC") for edge in ("from", "to"))
+    period = subject.claims.monitoring_period
+    first, last = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
     project = subject.plan.project
     whole = {
         day.isoformat()

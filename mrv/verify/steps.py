@@ -99,7 +99,7 @@ def _take(number: int, step: Step, subject: Subject) -> StepResult:
 
 def _or_unknown(subject: Subject) -> str:
     try:
-        return str(subject.claims.get("statement"))
+        return str(subject.stated.get("statement"))
     except InputError:
         return "unknown"
 

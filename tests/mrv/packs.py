@@ -11,6 +11,8 @@ from ingest import classes
 from ingest.model import INTERVAL_US, NULL, Frame
 from mrv import factors
 from mrv.calendar import days, utc_text
+from mrv.documents.form import read
+from mrv.documents.statement import Statement
 from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.entries import Day, data_entry, evidence_entry
 from mrv.log.merkle import inclusion_proof
@@ -98,7 +100,7 @@ def documents(made=None):
         "sampling.json": canonical.encode(
             sign_sampling(signed, made, Size(), SIGNERS["verifier"], HOLDERS["verifier"], NOW)
         ),
-        "VERIFY.md": guide(signed),
+        "VERIFY.md": guide(read(Statement, signed, "signed").credential_subject),
     }
     return logged(made, files, signed, opinion)
 

@@ -13,7 +13,7 @@ class Issuer(Form):
 
 
 class Proof(Form):
-    """A Data Integrity proof (W3C, cryptosuite eddsa-jcs-2022); its signature is not judged here."""
+    """A Data Integrity proof (W3C, eddsa-jcs-2022), whose signature is not judged here."""
 
     type: str
     cryptosuite: str

@@ -74,9 +74,7 @@ class _FormType(msgspec.StructMeta):
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
-class Form(
-    Struct, metaclass=_FormType, frozen=True, forbid_unknown_fields=True, rename=_wire_name
-):
+class Form(Struct, metaclass=_FormType, frozen=True, forbid_unknown_fields=True, rename=_wire_name):
     """Base of all types here: unchangeable, by name, and with no field beside its own."""
 
 

@@ -9,10 +9,22 @@ Fields that may be `UNSET` came after tonne 0.1.0's first statements, in which t
 absent; none of them changes what the others mean.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from mrv.documents.credential import Credential, Issuer, Proof
-from mrv.documents.form import UNSET, Form, Hex, LocalTime, Number, Time, UnsetType, Whole, field
+from mrv.documents.form import (
+    UNSET,
+    Form,
+    Hex,
+    LocalTime,
+    Number,
+    Time,
+    UnsetType,
+    Whole,
+    field,
+    read,
+)
 
 Side = Literal["baseline", "project"]
 
@@ -111,8 +123,13 @@ class FactorUsed(Form):
     certainty: str
     verified: bool
     provisional: bool
-    accepted_by_project: bool | None | UnsetType = UNSET
+    accepted_by_project: bool | UnsetType | None = UNSET
     sha256: Hex
+
+    @property
+    def accepted(self) -> bool | None:
+        """`accepted_by_project`, None where a statement does not say it."""
+        return None if self.accepted_by_project is UNSET else self.accepted_by_project
 
 
 class FixedParameter(Form):
@@ -126,7 +143,7 @@ class FixedParameter(Form):
     meaning: str
     source: str
     certainty: str
-    monitoring_option: str | None | UnsetType = UNSET
+    monitoring_option: str | UnsetType | None = UNSET
 
 
 class PlanVersion(Form):
@@ -223,7 +240,7 @@ class MonitoredParameter(Form):
     emissions_t: Number
     meter: Meter
     calibrations: tuple[CalibrationShown, ...]
-    plan: Planned | None | UnsetType = UNSET
+    plan: Planned | UnsetType | None = UNSET
     readings: ReadingsReach
     coverage: CoverageShown
 
@@ -272,7 +289,7 @@ class Comparison(Form):
     what: str
     expected: Number
     actual: Number
-    difference_percent: Number | None | UnsetType = UNSET
+    difference_percent: Number | UnsetType | None = UNSET
     roles: tuple[str, ...] | UnsetType = UNSET
 
 
@@ -408,3 +425,15 @@ class Statement(Credential):
     credential_status: StatusEntry | UnsetType = UNSET
     issuer: Issuer | UnsetType = UNSET
     proof: Proof | tuple[Proof, ...] | UnsetType = UNSET
+
+
+def claims_of(document: Mapping[str, Any], name: str = "the statement") -> Claims:
+    """
+    Return what a statement says, signed or not, from its JSON.
+
+    Raises
+    ------
+    CanonicalError
+        Naming the path of the first field that is missing, unknown or of another type.
+    """
+    return read(Statement, document, name).credential_subject

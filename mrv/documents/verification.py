@@ -36,7 +36,7 @@ class FindingShown(Form):
     text: str | UnsetType = UNSET
     finding: FindingName | UnsetType = UNSET
     state: State | UnsetType = UNSET
-    effect_t: Number | None | UnsetType = UNSET
+    effect_t: Number | UnsetType | None = UNSET
     events: tuple[EventShown, ...] | UnsetType = UNSET
 
     def __post_init__(self) -> None:

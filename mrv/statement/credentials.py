@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrv.documents.form import read, write
-from mrv.documents.statement import Statement
+from mrv.documents.statement import claims_of
 from mrv.documents.verification import Assurance, Conclusion, FindingShown, Opinion, Verification
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
@@ -143,7 +143,7 @@ def issued_entry(statement: Mapping[str, Any], verification: Mapping[str, Any]) 
     return canonical.encode(
         {
             "event": "issued",
-            "statement": read(Statement, statement, "the statement").credential_subject.statement,
+            "statement": claims_of(statement).statement,
             "statementSha256": canonical.sha256_hex(canonical.encode(statement)),
             "verificationSha256": canonical.sha256_hex(canonical.encode(verification)),
         }

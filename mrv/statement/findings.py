@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.documents.finding import MOST_CHARACTERS, FindingEvent, FindingSaid, Kind, State, What
 from mrv.documents.form import read, write
-from mrv.documents.statement import Statement
+from mrv.documents.statement import claims_of
 from mrv.documents.verification import EventShown, FindingShown
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.rounding import exact_text
@@ -183,9 +183,7 @@ def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Eve
     return _event(document, found.credential_subject, statement)
 
 
-def _event(
-    document: Mapping[str, Any], said: FindingSaid, statement: Mapping[str, Any]
-) -> Event:
+def _event(document: Mapping[str, Any], said: FindingSaid, statement: Mapping[str, Any]) -> Event:
     """Return the event of a document, signed or about to be."""
     named = related(statement["id"], canonical.encode(statement))
     if said.id != statement["id"] or document["relatedResource"] != [named]:
@@ -193,7 +191,7 @@ def _event(
     number = str(document["id"]).rpartition(":")[2]
     if document["id"] != f"{statement['id']}:finding:{said.finding}:{number}":
         raise CanonicalError(f"{document['id']!r} is not named as its finding")
-    claims = read(Statement, statement, "the statement").credential_subject
+    claims = claims_of(statement)
     return Event(
         statement=claims.statement,
         finding=said.finding,

@@ -10,8 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from mrv.documents.form import read
-from mrv.documents.statement import Statement
+from mrv.documents.statement import claims_of
 from mrv.documents.verification import Assurance, Opinion
 from mrv.errors import StatementStateError
 from mrv.statement.findings import BLOCKING
@@ -45,7 +44,7 @@ def materiality(
 ) -> Materiality:
     """Add up the effects that findings leave standing in a statement."""
     effects = [one.effect_t for one in records if one.effect_t is not None]
-    said = read(Statement, statement, "the statement").credential_subject
+    said = claims_of(statement)
     return Materiality(
         decimal(percent, "materiality"),
         sum(effects, start=Fraction(0)),

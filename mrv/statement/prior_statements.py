@@ -41,9 +41,7 @@ def figures(
         With what each device metered, factors and digests, for a correction.
     """
     meters = [
-        p
-        for p in said.monitored_parameters
-        if p.unit == "Wh" and (not energy or p.role in energy)
+        p for p in said.monitored_parameters if p.unit == "Wh" and (not energy or p.role in energy)
     ]
     return StatementFigures(
         statement=said.statement,
@@ -54,9 +52,7 @@ def figures(
         credited_t=said.credited.t,
         coverage=said.coverage,
         devices=_by_device(said) if by_device else UNSET,
-        factors=tuple(f"{f.id} = {f.value} {f.unit}" for f in said.factors)
-        if by_device
-        else UNSET,
+        factors=tuple(f"{f.id} = {f.value} {f.unit}" for f in said.factors) if by_device else UNSET,
         digests=said.digests if by_device else UNSET,
     )
 

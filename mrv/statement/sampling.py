@@ -167,7 +167,9 @@ def _draw(
     """Draw without putting back; listed by device and day."""
     numbers = _numbers(seed)
     left = list(population)
-    drawn: list[tuple[Drawn, Unit]] = [("at random", left.pop(next(numbers) % len(left))) for _ in range(first)]
+    drawn: list[tuple[Drawn, Unit]] = [
+        ("at random", left.pop(next(numbers) % len(left))) for _ in range(first)
+    ]
     for _ in range(second):
         at = next(numbers) % sum(one.weight for one in left)
         place = 0

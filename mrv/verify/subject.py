@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us
 from mrv.documents.form import read
-from mrv.documents.statement import Claims, Statement
+from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import Conclusion, Verification
 from mrv.errors import CanonicalError
 from mrv.factors.records import book_of
@@ -87,7 +87,7 @@ class Subject:
     @cached_property
     def claims(self) -> Claims:
         """What the statement says; CanonicalError with the path of what is not in its form."""
-        return read(Statement, self.statement, STATEMENT).credential_subject
+        return claims_of(self.statement, STATEMENT)
 
     @cached_property
     def conclusion(self) -> Conclusion | None:

@@ -126,9 +126,9 @@ def _documents(
 
 def _as_first_released(conn: Connection[TupleRow], have: Documents) -> dict[str, bytes]:
     """What tonne 0.1.0 added to a pack: it issued this statement, without a manifest in the log."""
-    subject = have.statement["credentialSubject"]
+    said = have.claims
     text = (
-        f"Evidence of statement {subject['statement']}, closed by {subject['codeVersion']}.\n"
+        f"Evidence of statement {said.statement}, closed by {said.code_version}.\n"
         "Its digests are by UTC day: verify it with tonne 0.1.0 (`tonne verify PACK`).\n"
         "A statement that supersedes it has a pack that later versions verify.\n"
     )

@@ -11,6 +11,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from mrv import verify
+from mrv.documents.form import read, read_bytes
+from mrv.documents.sampling_list import SamplingList
+from mrv.documents.statement import Statement
+from mrv.documents.verification import Verification
 from mrv.errors import CanonicalError, VerificationError
 from mrv.factors.records import book_of
 from mrv.log.receipt import parse_receipt
@@ -20,7 +24,17 @@ from mrv.signatures.data_integrity import verify_proof
 from mrv.statement.findings import read_events
 from mrv.statement.opinion import REJECTING
 from mrv.statement.plan_extract import read_plan
-from mrv.verify.pack import FACTORS, FINDINGS, INTERVALS, PLAN, SAMPLING, STATEMENT, Pack, rows_of
+from mrv.verify.pack import (
+    FACTORS,
+    FINDINGS,
+    INTERVALS,
+    PLAN,
+    SAMPLING,
+    STATEMENT,
+    VERIFICATION,
+    Pack,
+    rows_of,
+)
 from mrv.verify.subject import Subject
 from services.issuer import parquet
 from services.issuer.close import snapshot
@@ -31,13 +45,14 @@ from services.store.statements import evidence, sampling, statements
 from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
     from ingest.model import IntervalRows
+    from mrv.documents.verification import FindingShown
     from mrv.model import Factors
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.plan_extract import MonitoringPlan
@@ -66,20 +81,20 @@ def facts_of(conn: Connection[TupleRow], statement: str) -> Facts:
         receipt = log.receipt(conn, statement)
         plan, rows, factors = _evidence(conn, statement, have.stored.body)
         return Facts(
-            statement=have.statement,
-            verification=have.verification,
+            statement=read(Statement, have.statement, statement),
+            verification=_verification(have.verification),
             plan=plan,
             rows=rows,
             factors=factors,
             state=have.stored.state,
-            raised=tuple(one.to_json() for one in records(conn, have)),
+            raised=tuple(one.shown() for one in records(conn, have)),
             log_index=None if receipt is None else parse_receipt(receipt).index,
             superseded_by=statements.successor(conn, statement),
             sampling=sample_of(conn, statement),
         )
 
 
-def sample_of(conn: Connection[TupleRow], statement: str) -> dict[str, Any] | None:
+def sample_of(conn: Connection[TupleRow], statement: str) -> SamplingList | None:
     """
     Return the verifier's signed list, if one was drawn.
 
@@ -93,7 +108,11 @@ def sample_of(conn: Connection[TupleRow], statement: str) -> dict[str, Any] | No
         return None
     found = canonical.parse_object(data)
     verify_proof(found, [one.key for one in enrolled.load(conn)])
-    return found
+    return read(SamplingList, found, SAMPLING)
+
+
+def _verification(document: Mapping[str, Any] | None) -> Verification | None:
+    return None if document is None else read(Verification, document, VERIFICATION)
 
 
 def _evidence(
@@ -130,32 +149,33 @@ def facts_of_pack(pack: Pack, trusted: Iterable[EnrolledKey] = ()) -> Facts:
         raise VerificationError(f"step {bad.number}, {bad.name}", bad.detail, bad.remedy)
     subject = Subject(pack)
     return Facts(
-        statement=subject.statement,
-        verification=subject.verification,
+        statement=read(Statement, subject.statement, STATEMENT),
+        verification=_verification(subject.verification),
         plan=subject.plan,
         rows=rows_of(pack, subject.fleet),
         factors=_book(pack.files[FACTORS]),
         state=_state(subject),
         raised=_raised(pack),
         log_index=None if subject.receipt is None else parse_receipt(subject.receipt).index,
-        sampling=canonical.parse_object(pack.files[SAMPLING]) if SAMPLING in pack.files else None,
+        sampling=read_bytes(SamplingList, pack.files[SAMPLING], SAMPLING)
+        if SAMPLING in pack.files
+        else None,
     )
 
 
 def _state(subject: Subject) -> str:
     """How far a pack's documents carry it; that it was superseded since stands nowhere in it."""
-    opinion = subject.verification
-    if opinion is not None and opinion["credentialSubject"]["opinion"] in REJECTING:
+    if subject.conclusion is not None and subject.conclusion.opinion in REJECTING:
         return "rejected"
     return subject.state
 
 
-def _raised(pack: Pack) -> tuple[dict[str, Any], ...]:
+def _raised(pack: Pack) -> tuple[FindingShown, ...]:
     data = pack.files.get(FINDINGS)
     if data is None:
         return ()
     statement = canonical.parse_object(pack.files[STATEMENT])
-    return tuple(one.to_json() for one in read_events(data, statement))
+    return tuple(one.shown() for one in read_events(data, statement))
 
 
 def _book(data: bytes) -> Factors:

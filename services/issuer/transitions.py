@@ -221,7 +221,7 @@ def _issue(
 def _nothing_more_owed(conn: Connection[TupleRow], have: Documents) -> None:
     """Refuse a statement that was closed before another one left less than nothing to it."""
     stored = have.stored
-    took = int(have.statement["credentialSubject"]["carried"]["in_ug"])
+    took = int(have.claims.carried.in_ug)
     left = carried.owed(conn, stored.project, stored.from_us, stored.to_us)
     if left.ug < took:
         raise StatementStateError(

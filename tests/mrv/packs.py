@@ -11,8 +11,7 @@ from ingest import classes
 from ingest.model import INTERVAL_US, NULL, Frame
 from mrv import factors
 from mrv.calendar import days, utc_text
-from mrv.documents.form import read
-from mrv.documents.statement import Statement
+from mrv.documents.statement import claims_of
 from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.entries import Day, data_entry, evidence_entry
 from mrv.log.merkle import inclusion_proof
@@ -100,7 +99,7 @@ def documents(made=None):
         "sampling.json": canonical.encode(
             sign_sampling(signed, made, Size(), SIGNERS["verifier"], HOLDERS["verifier"], NOW)
         ),
-        "VERIFY.md": guide(read(Statement, signed, "signed").credential_subject),
+        "VERIFY.md": guide(claims_of(signed)),
     }
     return logged(made, files, signed, opinion)
 

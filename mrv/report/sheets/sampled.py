@@ -28,11 +28,11 @@ def sample(sheet: Grid, facts: Facts, words: Words) -> None:
         sheet.text(head, 0, name, "head")
         sheet.text(head, 1, value)
     sheet.head(head + 2, [words[name] for name in _NAMES])
-    for row, one in enumerate(document["credentialSubject"]["items"], head + 3):
+    for row, one in enumerate(document.credential_subject.items, head + 3):
         sheet.row(row, [
-            (one["day"], "text"), (one["device"], "text"),
-            (words.get(f"role.{one['role']}", one["role"]), "text"),
-            (drawn(one, words), "text"), (one["weight"], "whole"),
-            (risks(one, words) or DASH, "text"), (one["metered"], "whole"),
-            (one["unit"], "text"), ("", "text"),
+            (one.day, "text"), (one.device, "text"),
+            (words.get(f"role.{one.role}", one.role), "text"),
+            (drawn(one, words), "text"), (one.weight, "whole"),
+            (risks(one, words) or DASH, "text"), (one.metered, "whole"),
+            (one.unit, "text"), ("", "text"),
         ])  # fmt: skip

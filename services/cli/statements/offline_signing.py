@@ -140,4 +140,4 @@ def _signer(key_name: str, role: Role, statement: str) -> tuple[SigningKey, Enro
 
 
 def _name(subject: Subject) -> str:
-    return str(subject.claims.get("statement"))
+    return subject.claims.statement

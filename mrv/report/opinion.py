@@ -38,7 +38,7 @@ def opinion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]
 
 def signer_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield who prepared and who verified, when, and with which key."""
-    statement, opinion = facts.statement, facts.verification
+    statement, opinion = facts.stated, facts.opinion
     proof = first_proof(statement.proof)
     yield words["preparer"], statement.issuer.name if statement.issuer else None
     yield words["signed_at"], proof.created if proof else None
@@ -52,10 +52,10 @@ def signer_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
 
 def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield opinion, assurance, materiality and what was done."""
-    if facts.verification is None:
+    if facts.opinion is None:
         yield words["opinion"], words["not_verified"]
         return
-    said = facts.verification.credential_subject
+    said = facts.opinion.credential_subject
     yield words["opinion"], words.get(f"opinion.{said.opinion}", said.opinion)
     level = said.level_of_assurance
     yield words["assurance"], words.get(f"assurance.{level}", level)
@@ -93,8 +93,8 @@ def open_findings(facts: Facts) -> tuple[int, int]:
 
 def evidence_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield the digests that name the evidence, the place in the log, and the program."""
-    if facts.verification is not None:
-        for related in facts.verification.related_resource:
+    if facts.opinion is not None:
+        for related in facts.opinion.related_resource:
             yield words["digest_of_statement"], related.digest_sri
     for name, digest in write(facts.subject.digests).items():
         yield words.get(f"digest.{name}", name), digest

@@ -6,21 +6,23 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us, local_date
-from mrv.documents.statement import Deduction
+from mrv.documents.form import read
+from mrv.documents.sampling_list import SamplingList
+from mrv.documents.statement import Deduction, Statement
+from mrv.documents.verification import Verification
 from mrv.methodologies import find
 from mrv.report.day_sums import Day, day_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from ingest.model import IntervalRows
-    from mrv.documents.sampling_list import SamplingList
-    from mrv.documents.statement import Claims, Gap, MonitoredParameter, Statement
-    from mrv.documents.verification import FindingShown, Verification
+    from mrv.documents.statement import Claims, Gap, MonitoredParameter
+    from mrv.documents.verification import FindingShown
     from mrv.model import Factors, Methodology
     from mrv.statement.plan_extract import MonitoringPlan
 
@@ -71,9 +73,9 @@ class Facts:
 
     Attributes
     ----------
-    statement : Statement
+    statement : mapping
         The credential; signed, but for a draft.
-    verification : Verification or None
+    verification : mapping or None
         The verifier's credential.
     plan : MonitoringPlan
     rows : IntervalRows
@@ -87,12 +89,12 @@ class Facts:
     log_index : int or None
         Where the log holds it.
     superseded_by : str or None
-    sampling : SamplingList or None
+    sampling : mapping or None
         The verifier's signed list of device-days, if one was drawn.
     """
 
-    statement: Statement
-    verification: Verification | None
+    statement: Mapping[str, Any]
+    verification: Mapping[str, Any] | None
     plan: MonitoringPlan
     rows: IntervalRows
     factors: Factors
@@ -100,12 +102,29 @@ class Facts:
     raised: tuple[FindingShown, ...] = ()
     log_index: int | None = None
     superseded_by: str | None = None
-    sampling: SamplingList | None = None
+    sampling: Mapping[str, Any] | None = None
+
+    @cached_property
+    def stated(self) -> Statement:
+        """The statement, typed; what is attached is the document itself."""
+        return read(Statement, self.statement, "the statement")
+
+    @cached_property
+    def opinion(self) -> Verification | None:
+        """The verifier's credential, typed."""
+        document = self.verification
+        return None if document is None else read(Verification, document, "the verification")
+
+    @cached_property
+    def sample(self) -> SamplingList | None:
+        """The verifier's list, typed."""
+        document = self.sampling
+        return None if document is None else read(SamplingList, document, "the sampling list")
 
     @property
     def subject(self) -> Claims:
         """What the statement says."""
-        return self.statement.credential_subject
+        return self.stated.credential_subject
 
     @property
     def name(self) -> str:
@@ -138,9 +157,9 @@ class Facts:
     @property
     def findings(self) -> tuple[FindingShown, ...]:
         """Findings and remarks: what the verifier signed, before that what is raised so far."""
-        if self.verification is None:
+        if self.opinion is None:
             return self.raised
-        return self.verification.credential_subject.shown
+        return self.opinion.credential_subject.shown
 
     @cached_property
     def methodology(self) -> Methodology:

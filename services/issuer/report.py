@@ -11,10 +11,6 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from mrv import verify
-from mrv.documents.form import read, read_bytes
-from mrv.documents.sampling_list import SamplingList
-from mrv.documents.statement import Statement
-from mrv.documents.verification import Verification
 from mrv.errors import CanonicalError, VerificationError
 from mrv.factors.records import book_of
 from mrv.log.receipt import parse_receipt
@@ -31,7 +27,6 @@ from mrv.verify.pack import (
     PLAN,
     SAMPLING,
     STATEMENT,
-    VERIFICATION,
     Pack,
     rows_of,
 )
@@ -45,7 +40,7 @@ from services.store.statements import evidence, sampling, statements
 from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import Any
 
     from psycopg import Connection
@@ -81,8 +76,8 @@ def facts_of(conn: Connection[TupleRow], statement: str) -> Facts:
         receipt = log.receipt(conn, statement)
         plan, rows, factors = _evidence(conn, statement, have.stored.body)
         return Facts(
-            statement=read(Statement, have.statement, statement),
-            verification=_verification(have.verification),
+            statement=have.statement,
+            verification=have.verification,
             plan=plan,
             rows=rows,
             factors=factors,
@@ -94,7 +89,7 @@ def facts_of(conn: Connection[TupleRow], statement: str) -> Facts:
         )
 
 
-def sample_of(conn: Connection[TupleRow], statement: str) -> SamplingList | None:
+def sample_of(conn: Connection[TupleRow], statement: str) -> dict[str, Any] | None:
     """
     Return the verifier's signed list, if one was drawn.
 
@@ -108,11 +103,7 @@ def sample_of(conn: Connection[TupleRow], statement: str) -> SamplingList | None
         return None
     found = canonical.parse_object(data)
     verify_proof(found, [one.key for one in enrolled.load(conn)])
-    return read(SamplingList, found, SAMPLING)
-
-
-def _verification(document: Mapping[str, Any] | None) -> Verification | None:
-    return None if document is None else read(Verification, document, VERIFICATION)
+    return found
 
 
 def _evidence(
@@ -149,17 +140,15 @@ def facts_of_pack(pack: Pack, trusted: Iterable[EnrolledKey] = ()) -> Facts:
         raise VerificationError(f"step {bad.number}, {bad.name}", bad.detail, bad.remedy)
     subject = Subject(pack)
     return Facts(
-        statement=read(Statement, subject.statement, STATEMENT),
-        verification=_verification(subject.verification),
+        statement=subject.statement,
+        verification=subject.verification,
         plan=subject.plan,
         rows=rows_of(pack, subject.fleet),
         factors=_book(pack.files[FACTORS]),
         state=_state(subject),
         raised=_raised(pack),
         log_index=None if subject.receipt is None else parse_receipt(subject.receipt).index,
-        sampling=read_bytes(SamplingList, pack.files[SAMPLING], SAMPLING)
-        if SAMPLING in pack.files
-        else None,
+        sampling=canonical.parse_object(pack.files[SAMPLING]) if SAMPLING in pack.files else None,
     )
 
 

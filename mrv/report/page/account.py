@@ -31,7 +31,7 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
     yield banner(state(facts, words), _TONES.get(facts.state, "warn"))
     if facts.state == "draft":
         yield paragraph(words["page.not_signed"])
-    elif facts.verification is None:
+    elif facts.opinion is None:
         yield paragraph(words["page.not_verified"])
     yield _figures(facts, words)
     subject = facts.subject
@@ -55,7 +55,7 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
 
 def _figures(facts: Facts, words: Words) -> Block:
     subject = facts.subject
-    opinion = facts.verification
+    opinion = facts.opinion
     said = None if opinion is None else opinion.credential_subject.opinion
     items = (
         (words["page.credited"], words.number(subject.credited.t), words["page.tonnes"],

@@ -67,7 +67,7 @@ def page(facts: Facts, words: Words) -> bytes:
 
 def _said(facts: Facts, words: Words, when: datetime) -> dict[str, Any]:
     blocks = chain.from_iterable(part(facts, words) for part in _PARTS)
-    title = words["page.title_statement" if facts.verification is None else "page.title"]
+    title = words["page.title_statement" if facts.opinion is None else "page.title"]
     name = facts.subject.project.name
     found: dict[str, Any] = {
         "title": title,
@@ -116,7 +116,7 @@ def _attached(facts: Facts, words: Words) -> list[dict[str, str]]:
 
 def _when(facts: Facts) -> datetime:
     """When the last of its documents was signed; of a draft, its period's end."""
-    signed = facts.verification or facts.statement
+    signed = facts.opinion or facts.stated
     proof = first_proof(signed.proof)
     said = proof.created if proof else signed.valid_from
     return datetime.fromtimestamp(instant_us(said, "UTC") / 1e6, UTC)

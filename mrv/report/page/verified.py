@@ -29,7 +29,7 @@ _GOOD = {"unqualified": "good", "qualified": "warn"}
 def verified(facts: Facts, words: Words) -> Iterator[Block]:
     """Report what the verifier concluded and from what."""
     yield part(words["page.verification"])
-    if facts.verification is None:
+    if facts.opinion is None:
         yield banner(words["page.not_verified"], "bad")
     yield chapter(words["page.general"])
     subject = facts.subject
@@ -46,12 +46,12 @@ def verified(facts: Facts, words: Words) -> Iterator[Block]:
     yield _overview(facts, words)
     yield chapter(words["page.findings"])
     yield from _findings(facts, words)
-    yield from sampled(facts.sampling, words)
+    yield from sampled(facts.sample, words)
 
 
 def _conclusion(facts: Facts, words: Words) -> Iterator[Block]:
-    if facts.verification is not None:
-        said = facts.verification.credential_subject
+    if facts.opinion is not None:
+        said = facts.opinion.credential_subject
         level = words.get(f"assurance.{said.level_of_assurance}", said.level_of_assurance)
         text = words.filled(f"page.text_{said.opinion}", level)
         yield banner(text, _GOOD.get(said.opinion, "bad"))
@@ -64,7 +64,7 @@ def _overview(facts: Facts, words: Words) -> Block:
     whole = [one for one in facts.parameters if one.coverage.calibrated_share == "1.000000"]
     asked, left = open_findings(facts)
     rows = [
-        (words["check.computed"], None if facts.verification is None
+        (words["check.computed"], None if facts.opinion is None
          else words["check.computed_text"]),
         (words["check.calibration"],
          words.filled("check.calibration_text", len(whole), len(facts.parameters))),
@@ -100,7 +100,7 @@ def _findings(facts: Facts, words: Words) -> Iterator[Block]:
 
 def checked(facts: Facts, words: Words) -> Iterator[Block]:
     """List what the figures were held against."""
-    opinion = facts.verification
+    opinion = facts.opinion
     yield from held(facts.subject, opinion.credential_subject if opinion else None, words)
 
 

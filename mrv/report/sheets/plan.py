@@ -64,8 +64,8 @@ def structure(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write who is responsible for what, as far as documents name anybody."""
     sheet.title(words["structure"], words["structure_note"])
     sheet.head(FIRST - 1, [words[n] for n in ("responsible", "role_of_person", "named_by")])
-    opinion = facts.verification
-    issuer = facts.statement.issuer or None
+    opinion = facts.opinion
+    issuer = facts.stated.issuer or None
     signed = words["structure.by_proof"]
     rows = (
         (issuer.name if issuer else None, words["structure.operator"], signed if issuer else None),

@@ -19,7 +19,7 @@ _NAMES = ("day", "device", "role", "drawn", "weight", "risk", "metered", "unit",
 def sample(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write how the list was drawn, and each device-day of it."""
     sheet.title(words["sampling"], words["sampling_note"])
-    document = facts.sampling
+    document = facts.sample
     if document is None:
         sheet.text(FIRST, 0, words["page.no_sample"], "said")
         return

@@ -113,5 +113,5 @@ def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> held.Cells:
 
 def _created(facts: Facts) -> datetime:
     """The period's end: a moment that every copy of the report has in common."""
-    end = instant_us(facts.statement.valid_from, "UTC")
+    end = instant_us(facts.stated.valid_from, "UTC")
     return datetime.fromtimestamp(end / 1e6, UTC).replace(tzinfo=None)

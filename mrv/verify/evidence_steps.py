@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mrv.calendar import instant_us
 from mrv.errors import CanonicalError, FactorError, PeriodError
 from mrv.factors.records import book_of, departures, unpublished
+from mrv.packs.pack import DIAGRAM, check_order
 from mrv.rounding import UG_PER_T
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import differences, digest_leaves
@@ -15,7 +16,6 @@ from mrv.statement.compose import compose, label_of
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import same
-from mrv.verify.pack import DIAGRAM, check_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
+from mrv.packs.pack import FINDINGS, SAMPLING
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import verify_proof
 from mrv.statement.credential_parts import issuer
@@ -14,7 +15,6 @@ from mrv.statement.findings import SIGNED_BY, fold, read_event
 from mrv.statement.opinion import check_opinion, materiality
 from mrv.statement.sampling import check_sampling
 from mrv.statement.states import check_other
-from mrv.verify.pack import FINDINGS, SAMPLING
 from mrv.verify.subject import NotApplicableError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from mrv.errors import CanonicalError, LogError
 from mrv.log.entries import evidence_entry
 from mrv.log.receipt import verify_receipt
+from mrv.packs.pack import GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
 from mrv.signatures import canonical
-from mrv.verify.pack import GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
 from mrv.verify.signature_steps import log_key
 from mrv.verify.verify_md import guide
 

@@ -9,10 +9,10 @@ from mrv.errors import CanonicalError, LogError
 from mrv.log.checkpoint import decode_hash, verify_checkpoint
 from mrv.log.entries import DATA
 from mrv.log.merkle import verify_inclusion
+from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, digest_leaves
 from mrv.signatures.merkle_tree import leaf_hash
-from mrv.verify.pack import SEALS
 from mrv.verify.signature_steps import log_key
 from mrv.verify.subject import NotApplicableError
 

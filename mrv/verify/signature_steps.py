@@ -8,6 +8,17 @@ from mrv.errors import CanonicalError, EnrolmentError, LogError, PackFormatError
 from mrv.log.cosignature import cosignatures
 from mrv.log.note import NoteKey
 from mrv.log.receipt import parse_receipt, verify_receipt
+from mrv.packs.pack import (
+    DOCUMENTS,
+    FORMAT,
+    GUIDE,
+    INTERVALS,
+    KEYS,
+    MANIFEST,
+    README,
+    STATEMENT,
+    UNLISTED,
+)
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, verify_proof
 from mrv.signatures.keyfile import read_keyring
@@ -19,17 +30,6 @@ from mrv.statement.credentials import issued_entry
 from mrv.statement.opinion import REJECTING
 from mrv.statement.states import check_other
 from mrv.statement.status import counts
-from mrv.verify.pack import (
-    DOCUMENTS,
-    FORMAT,
-    GUIDE,
-    INTERVALS,
-    KEYS,
-    MANIFEST,
-    README,
-    STATEMENT,
-    UNLISTED,
-)
 from mrv.verify.subject import NotApplicableError
 
 if TYPE_CHECKING:

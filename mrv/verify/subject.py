@@ -12,28 +12,28 @@ from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import Conclusion, Verification
 from mrv.errors import CanonicalError
 from mrv.factors.records import book_of
-from mrv.signatures import canonical
-from mrv.signatures.day_digests import DayLeaf
-from mrv.statement.evidence_case import Case
-from mrv.statement.plan_extract import read_plan
-from mrv.verify.pack import (
+from mrv.packs.pack import (
     DIGESTS,
     FACTORS,
     PLAN,
     RECEIPT,
     STATEMENT,
     VERIFICATION,
-    Readings,
+    PackReadings,
     rows_of,
 )
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
+from mrv.statement.evidence_case import Case
+from mrv.statement.plan_extract import read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ingest.model import Fleet
+    from mrv.packs.pack import Pack
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.plan_extract import MonitoringPlan
-    from mrv.verify.pack import Pack
 
 
 class NotApplicableError(Exception):
@@ -139,7 +139,7 @@ class Subject:
         period = self.claims.monitoring_period
         return Case(
             plan=self.plan,
-            frames=Readings(self.pack, self.fleet),
+            frames=PackReadings(self.pack, self.fleet),
             rows=rows_of(self.pack, self.fleet),
             from_us=instant_us(period.from_, "UTC"),
             to_us=instant_us(period.to, "UTC"),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.errors import InputError
 from mrv.calendar import instant_us
+from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
 from mrv.signatures import canonical
-from mrv.verify.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
 from services.issuer.transitions import documents
 from services.store.statements import evidence, statements
 

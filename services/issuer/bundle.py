@@ -17,11 +17,8 @@ from mrv.errors import StatementStateError
 from mrv.log.checkpoint import Checkpoint
 from mrv.log.merkle import inclusion_proof
 from mrv.log.note import signature_lines
-from mrv.signatures import canonical
-from mrv.signatures.day_digests import DayLeaf
-from mrv.signatures.keyfile import write_keyring
-from mrv.statement.plan_extract import read_plan
-from mrv.verify.pack import (
+from mrv.packs import tables
+from mrv.packs.pack import (
     DEAD_LETTERS,
     DIGESTS,
     FINDINGS,
@@ -35,9 +32,12 @@ from mrv.verify.pack import (
     VERIFICATION,
     manifest_of,
 )
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
+from mrv.signatures.keyfile import write_keyring
+from mrv.statement.plan_extract import read_plan
 from mrv.verify.seal_step import readings_root
 from mrv.verify.verify_md import guide
-from services.issuer import parquet
 from services.store.messages import dead_letter_query as dead_letters
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import findings, sampling
@@ -133,7 +133,7 @@ def _letters(conn: Connection[TupleRow], papers: Papers, plan: MonitoringPlan) -
     begin, end = _period(papers)
     ids = {d.id for d in plan.devices} | {d.gateway for d in plan.devices if d.gateway}
     out = BytesIO()
-    parquet.write_letters(out, dead_letters.of_period(conn, sorted(ids), begin, end))
+    tables.write_letters(out, dead_letters.of_period(conn, sorted(ids), begin, end))
     return out.getvalue()
 
 

@@ -14,13 +14,8 @@ from mrv import verify
 from mrv.errors import CanonicalError, VerificationError
 from mrv.factors.records import book_of
 from mrv.log.receipt import parse_receipt
-from mrv.report import Facts
-from mrv.signatures import canonical
-from mrv.signatures.data_integrity import verify_proof
-from mrv.statement.findings import read_events
-from mrv.statement.opinion import REJECTING
-from mrv.statement.plan_extract import read_plan
-from mrv.verify.pack import (
+from mrv.packs import tables
+from mrv.packs.pack import (
     FACTORS,
     FINDINGS,
     INTERVALS,
@@ -30,8 +25,13 @@ from mrv.verify.pack import (
     Pack,
     rows_of,
 )
+from mrv.report import Facts
+from mrv.signatures import canonical
+from mrv.signatures.data_integrity import verify_proof
+from mrv.statement.findings import read_events
+from mrv.statement.opinion import REJECTING
+from mrv.statement.plan_extract import read_plan
 from mrv.verify.subject import Subject
-from services.issuer import parquet
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect
 from services.issuer.documents import documents, records
@@ -115,7 +115,7 @@ def _evidence(
         case = recollect(conn, canonical.parse_object(body), statements.detail(conn, statement))
         return case.plan, case.rows, case.factors
     plan = read_plan(canonical.parse_object(kept[PLAN]))
-    table = parquet.read_intervals(BytesIO(kept[_TABLE]))
+    table = tables.read_intervals(BytesIO(kept[_TABLE]))
     return plan, rows_of(Pack({}, intervals=table), plan.fleet()), _book(kept[FACTORS])
 
 

@@ -16,6 +16,7 @@ from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.entries import Day, data_entry, evidence_entry
 from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import make_receipt
+from mrv.packs.pack import manifest_of
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import digest_leaves
 from mrv.signatures.keyfile import write_keyring
@@ -29,7 +30,6 @@ from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.verify import Pack, Table
-from mrv.verify.pack import manifest_of
 from mrv.verify.verify_md import guide
 from tests.mrv.plant import CERTIFICATES, FLEET, FROM, PV
 

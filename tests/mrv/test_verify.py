@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mrv.documents.statement import claims_of
+from mrv.packs.pack import manifest_of
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.statement.credentials import sign_statement
 from mrv.statement.status import sign_list
 from mrv.verify import Pack, verify
-from mrv.verify.pack import manifest_of
 from mrv.verify.verify_md import guide
 from tests.mrv import packs
 

@@ -83,8 +83,8 @@ def sample(
 
 
 def _offline(pack: Path, key_name: str | None, size: Size) -> dict[str, Any]:
+    from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
     from mrv.verify.subject import Subject  # noqa: PLC0415
-    from services.issuer.pack import read_pack  # noqa: PLC0415 - loads the Parquet reader
 
     if key_name is None:
         raise InputError(f"{pack} is a pack: give the verifier's key with --key to draw from it")

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from mrv.errors import StatementStateError
+from mrv.packs.reader import read_pack
 from mrv.statement.conformity import CONSECUTIVE, FIXED
 from mrv.statement.credentials import Finding
 from mrv.statement.fixed_parameters import changed
 from mrv.verify import verify
 from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.mrv.plant import PV
 from tests.services.issuer import logged, plant

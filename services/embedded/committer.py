@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.model import Fleet
-    from ingest.pipeline import Admitted
+    from ingest.pipeline.admit import Admitted
     from services.intake.sparkplug import SparkplugNodes
     from services.metrics import Metrics
     from services.store.messages.dead_letter_write import Letters

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ingest.decode import SPARKPLUG
-from ingest.pipeline import Admitted, admit
+from ingest.pipeline.admit import Admitted, admit
 from services.settle import Plan
 from services.store.registry import load as registry
 from services.store.registry.factors import load_published

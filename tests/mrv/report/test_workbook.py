@@ -218,8 +218,15 @@ def test_an_earlier_period_is_compared_live(facts):
     one = sample.draft(sample.pv_case())
     document = one.statement["credentialSubject"]
     begin, end = (document["monitoringPeriod"][edge] for edge in ("from", "to"))
-    there = StatementFigures(statement="TN-pv-0", from_=begin, to=end, energy_wh="1000000",
-                             reduction_ug="2000000000000", credited_t="2", coverage="1.000000")  # fmt: skip
+    there = StatementFigures(
+        statement="TN-pv-0",
+        from_=begin,
+        to=end,
+        energy_wh="1000000",
+        reduction_ug="2000000000000",
+        credited_t="2",
+        coverage="1.000000",
+    )
     plan = replace(one.plan, earlier=(there,))
     energy = Decimal(document["comparisons"][0]["actual"])
     said = {"statement": "TN-pv-0", "what": "energy [kWh]", "expected": "1000.000000",

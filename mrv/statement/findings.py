@@ -141,6 +141,11 @@ def sign_event(
         effect as decimal text. [t CO2e]
     """
     what, name, text, effect = event
+    if not 0 < len(text.strip()) <= MOST_CHARACTERS:
+        raise CanonicalError(
+            f"the text of a finding has 1 to {MOST_CHARACTERS} characters, this one has"
+            f" {len(text.strip())}; say what was found, and refer to documents for more"
+        )
     if what == "raised":
         name = next_name(name, before)
     known = next((one for one in before if one.name == name), None)

@@ -10,6 +10,7 @@ from ingest.pipeline import FROM_START
 from ingest.pipeline.meter_state import NEVER
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
+from services.processing.rejudge import rejudge
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import quality_lookback as watched
 from services.store.timeseries.device_clocks import Clocks
@@ -100,7 +101,7 @@ class Quality:
     def _again(
         self, cursor: Cursor[TupleRow], changed: Mapping[int, int], live: Watched | None
     ) -> Stored:
-        again = flags.remake(cursor, self._plan, self._ids, self._scratch, changed, live)
+        again = rejudge(cursor, self._plan, self._ids, self._scratch, changed, live)
         out = Stored(+again.added)
         out.after(lambda: again.remember(self._live, self._scratch))
         return out

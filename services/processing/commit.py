@@ -130,7 +130,7 @@ class Store:
     def remember(self, written: Written) -> Committed:
         """Go on from what was committed; return what it did."""
         written.settled.metered.apply(self.state)
-        written.flagged.remember()
+        self._quality.remember(written.flagged)
         self._seen.remember(written.heard)
         if written.remade is not None:
             written.remade.remember(self.state, self._scratch)
@@ -193,7 +193,7 @@ class Store:
     def remember_answered(self, answered: Answered) -> int:
         """Go on from rows made again, once committed; return of how many devices."""
         answered.remade.remember(self.state, self._scratch)
-        answered.flagged.remember()
+        self._quality.remember(answered.flagged)
         return answered.devices
 
     def _load(self, cursor: Cursor[TupleRow], frames: Sequence[Frame]) -> None:

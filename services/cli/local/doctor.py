@@ -25,7 +25,7 @@ from services.local import packages
 from services.local.kafka import binary
 from services.local.stack import LocalStack
 from services.settings import Settings
-from services.store.postgres.migrate import load
+from services.store.postgres.migrate import load, what_lacks
 
 _PYTHON = (3, 11)
 _TIMESCALEDB = (2, 15)
@@ -182,7 +182,8 @@ def _schema(connection: psycopg.Connection) -> Finding:
     if applied > known:
         fix = "install the version of tonne that migrated this database, or a newer one"
         return Finding("schema", "wrong", found, fix)
-    return Finding("schema", "ok", found)
+    lacks = what_lacks(connection)
+    return Finding("schema", *(("wrong", lacks, "tonne migrate") if lacks else ("ok", found)))
 
 
 def _clocks(connection: psycopg.Connection) -> Finding:

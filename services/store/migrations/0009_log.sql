@@ -1,12 +1,24 @@
--- The log grows beyond statements: daily seals of the data, and digests of what
--- the statements rest on.  The leaves under an entry's roots stand beside it, so
--- that an audit can name the row.
+-- The transparency log (RFC 6962): statements, daily seals of the data, and digests of what
+-- the statements rest on.
 SET LOCAL ROLE tonne_owner;
 
-ALTER TABLE enrolled_key DROP CONSTRAINT enrolled_key_role_check;
-ALTER TABLE enrolled_key ADD CONSTRAINT enrolled_key_role_check
-    CHECK (role IN ('operator', 'verifier', 'log', 'witness'));
+CREATE TABLE log_entry (
+    index        bigint PRIMARY KEY CHECK (index >= 0),
+    kind         text NOT NULL,
+    statement_id text COLLATE "C" REFERENCES statement,
+    body         bytea NOT NULL,
+    leaf         bytea NOT NULL CHECK (length(leaf) = 32),
+    appended     timestamptz NOT NULL DEFAULT now()
+);
 
+CREATE TABLE log_checkpoint (
+    size   bigint PRIMARY KEY CHECK (size > 0),
+    root   bytea NOT NULL CHECK (length(root) = 32),
+    note   text NOT NULL,
+    signed timestamptz NOT NULL DEFAULT now()
+);
+
+-- The leaves under an entry's roots, so that an audit can name the row.
 CREATE TABLE log_detail (
     index   bigint PRIMARY KEY REFERENCES log_entry,
     content bytea NOT NULL
@@ -44,14 +56,17 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['log_detail', 'log_cosignature', 'data_seal'] LOOP
+    FOREACH name IN ARRAY ARRAY['log_entry', 'log_checkpoint', 'log_detail', 'log_cosignature',
+                                'data_seal'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION tonne_append_only()', name);
         EXECUTE format('CREATE TRIGGER no_truncate BEFORE TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION tonne_append_only()', name);
     END LOOP;
 END $$;
 
-GRANT SELECT ON log_detail, log_cosignature, data_seal, late_day TO tonne_mrv, tonne_api, tonne_grafana;
-GRANT INSERT ON log_detail, log_cosignature, data_seal TO tonne_mrv;
+GRANT SELECT ON log_entry, log_checkpoint, log_detail, log_cosignature, data_seal, late_day
+    TO tonne_mrv, tonne_api, tonne_grafana;
+GRANT SELECT ON log_entry, log_detail, data_seal, late_day TO tonne_archive;
+GRANT INSERT ON log_entry, log_checkpoint, log_detail, log_cosignature, data_seal TO tonne_mrv;
 GRANT SELECT ON data_seal TO tonne_ingest;
 GRANT SELECT, INSERT, UPDATE ON late_day TO tonne_ingest;
 GRANT DELETE ON late_day TO tonne_mrv;

@@ -25,8 +25,16 @@ CREATE TABLE api_audit (
     status    integer NOT NULL,
     request   text NOT NULL
 );
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON api_audit FOR EACH ROW EXECUTE FUNCTION tonne_append_only();
-CREATE TRIGGER no_truncate BEFORE TRUNCATE ON api_audit FOR EACH STATEMENT EXECUTE FUNCTION tonne_append_only();
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['api_audit'] LOOP
+        EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION tonne_append_only()', name);
+        EXECUTE format('CREATE TRIGGER no_truncate BEFORE TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION tonne_append_only()', name);
+    END LOOP;
+END $$;
 
 -- The answer to a request that named itself, to be given again when it is repeated.
 CREATE TABLE api_answer (
@@ -51,5 +59,5 @@ GRANT SELECT, INSERT ON api_key, api_audit, api_answer TO tonne_api;
 GRANT UPDATE (revoked) ON api_key TO tonne_api;
 GRANT DELETE ON api_answer TO tonne_api;
 GRANT SELECT ON api_cursor_secret TO tonne_api;
--- what statements rest on, for evidence packs
-GRANT SELECT ON api_audit TO tonne_grafana;
+-- the sealer seals it with all other append-only tables
+GRANT SELECT ON api_audit TO tonne_mrv, tonne_grafana;

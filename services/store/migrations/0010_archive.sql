@@ -1,19 +1,7 @@
--- Readings that moved to an archive of Parquet files.  What is where stands here;
--- the files hold the rows.  A chunk goes by one function alone, which the archive's
--- role may call and which looks for itself whether everything in it is archived as
--- the log sealed it.  For all other roles raw rows stay append-only.
-DO $$
-BEGIN
-    BEGIN
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tonne_archive') THEN
-            CREATE ROLE tonne_archive NOLOGIN;
-        END IF;
-    EXCEPTION WHEN duplicate_object OR unique_violation THEN
-        NULL;  -- another database of this cluster made it at this moment
-    END;
-END $$;
-GRANT USAGE ON SCHEMA public TO tonne_archive;
-
+-- Readings that moved to an archive of Parquet files.  The tables say what is where; the
+-- files hold the rows.  A chunk goes by one function alone, which the archive's role may
+-- call and which looks for itself whether everything in it is archived as the log sealed it.
+-- For all other roles raw rows stay append-only.
 SET LOCAL ROLE tonne_owner;
 
 -- The one place where this database's archive is.
@@ -91,28 +79,37 @@ CREATE TABLE archive_hold (
     login     text NOT NULL DEFAULT session_user
 );
 
+-- What a statement rests on, as the verifier saw it: late readings may still come, and its pack must
+-- stay what it was.  What lies in the archive is referred to: its file is there for good, under the
+-- digest that archive_part has and the pack's manifest in the log repeats.
+CREATE TABLE statement_evidence (
+    statement_id text COLLATE "C" NOT NULL REFERENCES statement,
+    name         text COLLATE "C" NOT NULL,
+    content      bytea STORAGE EXTERNAL,  -- Parquet is compressed already
+    archived     text COLLATE "C" REFERENCES archive_part (path),
+    PRIMARY KEY (statement_id, name),
+    CONSTRAINT kept_here_or_archived CHECK (num_nonnulls(content, archived) = 1)
+);
+COMMENT ON COLUMN statement_evidence.archived IS 'path of the archived file that is this file of the pack, as it is';
+
 DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['archive_place', 'archive_part', 'archive_day', 'archive_drop', 'archive_hold'] LOOP
+    FOREACH name IN ARRAY ARRAY['archive_place', 'archive_part', 'archive_day', 'archive_drop',
+                                'archive_hold', 'statement_evidence'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION tonne_append_only()', name);
         EXECUTE format('CREATE TRIGGER no_truncate BEFORE TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION tonne_append_only()', name);
-    END LOOP;
-    -- it reads what it moves, and the registry; it writes what it moved
-    FOR name IN SELECT hypertable_name FROM timescaledb_information.hypertables
-                WHERE hypertable_schema = 'public' AND hypertable_name LIKE 'reading\_%' LOOP
-        EXECUTE format('GRANT SELECT ON %I TO tonne_archive', name);
     END LOOP;
 END $$;
 
 GRANT SELECT ON archive_place, archive_part, archive_day, archive_reach, archive_drop, archive_hold
     TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana, tonne_archive;
-GRANT SELECT ON site, device, device_replacement, device_quality, topic_template, registry_version, data_seal,
-    late_day, log_entry, log_detail TO tonne_archive;
 GRANT INSERT ON archive_place, archive_part, archive_day TO tonne_archive;
 GRANT INSERT, UPDATE ON archive_reach TO tonne_archive;
 GRANT INSERT ON archive_hold TO tonne_ingest;
+GRANT SELECT ON statement_evidence TO tonne_mrv, tonne_api;
+GRANT INSERT ON statement_evidence TO tonne_mrv;
 
 -- Drop one chunk of a class's readings.  Returns '' when it is gone, else what
 -- stands in the way for now: `readers`, `late`, `held`, `sealed again`, or which

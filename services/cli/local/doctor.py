@@ -36,9 +36,10 @@ _CLOCKS_APART_US = 5_000_000  # the database's own `now()` against ours
 
 @click.command()
 @click.option(
-    "--identity", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    "--identity",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Look at the broker as whoever was handed this folder.",
-)  # fmt: skip
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> None:

@@ -68,9 +68,10 @@ class Reckoning:
     def _params(self, one: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the plan says of a device in its role, as the methodology takes it."""
         bound = next(
-            d for d in self.facts.plan.project.devices
+            d
+            for d in self.facts.plan.project.devices
             if (d.device, d.role) == (one["device"], one["role"])
-        )  # fmt: skip
+        )
         needs = self.facts.methodology.roles[one["role"]]
         return read(needs.params, bound.params, f"device {one['device']}")
 

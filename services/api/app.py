@@ -17,7 +17,7 @@ from services.api.console import assets as console_assets
 from services.api.console import render as page
 from services.api.console.answer_cache import Memory
 from services.api.console.live import Live
-from services.api.console.routes import live, overview, projects, sign_in
+from services.api.console.routes import live, overview, projects, reference, sign_in
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
@@ -36,7 +36,6 @@ from services.api.routes import (
     letters,
     log,
     programme,
-    reference,
     registry,
     sampling,
     series,

@@ -73,7 +73,7 @@ def general(sheet: Grid, facts: Facts, words: Words) -> None:
         (words["methodology"], f"{method.id} {method.version}: {method.title}"),
         (words["period"], f"{period(subject)} ({words['half_open']}; {zone})"),
         (words["statement"], f"{facts.name} ({state(facts, words)})"),
-    )  # fmt: skip
+    )
     for row, (name, value) in enumerate(rows, 2):
         sheet.text(row, 0, name, "head")
         sheet.text(row, 1, value, "said")

@@ -57,8 +57,7 @@ def days(sheet: Grid, facts: Facts, words: Words) -> None:
 
 def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write each gap, its rule and its cost."""
-    names = ("device", "from", "to", "kind", "time_h", "rule", "substituted", "cost_t",
-             "forgone_t")  # fmt: skip
+    names = ("device", "from", "to", "kind", "time_h", "rule", "substituted", "cost_t", "forgone_t")
     listed(sheet, words, "gaps", names, [
         [
             (one.device, "text"),
@@ -107,9 +106,10 @@ def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
             one = entries[place]
             begin, end = (instant_us(edge, "UTC") for edge in (one.from_, one.to))
             inside = [
-                i for i in range(line.first, line.last)
+                i
+                for i in range(line.first, line.last)
                 if begin <= facts.days[i].from_us and facts.days[i].to_us <= end
-            ]  # fmt: skip
+            ]
             total = sum(facts.days[i].value or 0 for i in inside)
             exact = Fraction(one.percent) / 100 * total
             if inside and abs(exact - Fraction(one.quantity)) <= Fraction(1, 10**6):

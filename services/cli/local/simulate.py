@@ -93,9 +93,10 @@ class _Options:
 @click.option("--wait", type=Duration(), default="60s", help="For the last receipts.")
 @click.option("--mqtt-url", help="Broker; TONNE_MQTT_URL or the local one when not given.")
 @click.option(
-    "--identities", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    "--identities",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="What issue-credentials wrote; for mqtts:// TONNE_HOME/identity, if it is there.",
-)  # fmt: skip
+)
 @click.option("--sparkplug", metavar="GROUP", help="Speak as Sparkplug B edge nodes of a group.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def simulate(**given: Any) -> None:

@@ -43,9 +43,10 @@ def broker() -> None:
 @click.argument("kind", type=click.Choice(["mosquitto", "rabbitmq"]))
 @click.option("--listen", default="0.0.0.0:8883", show_default=True, help="By certificate.")
 @click.option(
-    "--password-port", type=click.IntRange(1, 65_535),
+    "--password-port",
+    type=click.IntRange(1, 65_535),
     help="mosquitto: a port for user name and password, by TLS. rabbitmq: allow them on --listen.",
-)  # fmt: skip
+)
 @click.option(
     "--host", "hosts", multiple=True,
     help="Name or address by which devices find it; repeat. This machine's name by default.",
@@ -65,9 +66,10 @@ def broker() -> None:
     "--into", type=click.Path(path_type=Path), help="Copy what the broker reads there too."
 )
 @click.option(
-    "--services-into", type=click.Path(path_type=Path),
+    "--services-into",
+    type=click.Path(path_type=Path),
     help="Copy what `tonne` and each --service are handed there, by name.",
-)  # fmt: skip
+)
 def config(
     kind: Literal["mosquitto", "rabbitmq"],
     listen: str,

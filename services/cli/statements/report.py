@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("what", metavar="ID|PACK")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
-              help="File to write.")  # fmt: skip
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
+)
 @click.option("--format", "format_", type=click.Choice(get_args(Format)),
               help="By the ending of --out where absent.")  # fmt: skip
 @click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ingest.pipeline import admit as decoding
 from ingest.decode import SPARKPLUG
+from ingest.pipeline import admit as decoding
 from services.intake.sparkplug import of_nodes
 
 if TYPE_CHECKING:

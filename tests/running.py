@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -20,13 +19,8 @@ import yaml
 
 from ingest.mqtt.session import Session
 from ingest.mqtt.topics import SUBSCRIPTIONS
-from services.local.ports import choose
 from services.local.stack import LocalStack
-
-
-def free_port() -> int:
-    """Return a port at random: the usual one is what every other run tries too."""
-    return choose(random.randrange(21_000, 31_000))  # noqa: S311 - nothing secret
+from tests.ports import SERVERS, free_port, give_ports
 
 
 def open_session(mqtt_url: str, client_id: str) -> None:
@@ -47,7 +41,7 @@ class Pipeline:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.stack = LocalStack(home)
+        self.stack = LocalStack(give_ports(home, *SERVERS))
         self.urls = self.stack.up(kafka=False, secure=self.secure)
         self.metrics = f"127.0.0.1:{free_port()}"
         self.environment = {

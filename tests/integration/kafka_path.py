@@ -38,7 +38,7 @@ from services.simulator.flow import messages
 from services.store.pool import connect
 from services.store.registry_import import import_registry
 from services.store.statements import latest
-from tests.running import free_port
+from tests.ports import free_port
 
 CATALOG = Path(__file__).parents[2] / "deploy/catalog/demo.yaml"
 START_US = 1_772_323_200_000_000  # 2026-03-01T00:00:00Z

@@ -21,7 +21,7 @@ from tests.integration.kafka_path import put, wait_until
 from tests.running import open_session
 
 from .fleet import Fleet, check
-from .test_kills import figures, report, start
+from .killing import figures, report, start
 from .workers import PARTITIONS, SESSION_S, TOPIC, Workers
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(7_200)]

@@ -94,7 +94,7 @@ class Pipeline:
                     entry = json.loads(line)
                     if entry.get("event") == "receiving":
                         return datetime.fromisoformat(entry["timestamp"]).timestamp()
-            time.sleep(0.02)
+            time.sleep(0.05)
         raise TimeoutError(log.read_text())
 
     def counted(self, name: str) -> float:
@@ -106,13 +106,15 @@ class Pipeline:
             return sum(float(value) for value in found)
         return 0.0
 
-    def wait_for(self, name: str, least: float, patience_s: float = 120) -> float:
-        """Wall-clock time at which a metric reached a value."""
+    def wait_for(
+        self, name: str, least: float, patience_s: float = 120, *, pause_s: float = 0.1
+    ) -> float:
+        """Wall-clock time at which a metric reached a value, asked for every `pause_s`."""
         end = time.monotonic() + patience_s
         while time.monotonic() < end:
             if self.counted(name) >= least:
                 return time.time()
-            time.sleep(0.02)
+            time.sleep(pause_s)
         raise TimeoutError(f"{name} is {self.counted(name)}, not {least}")
 
     def close(self) -> None:

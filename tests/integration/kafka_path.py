@@ -147,13 +147,15 @@ async def _ended(servers: list[str], wanted: list[TopicPartition]) -> dict[Topic
         await consumer.stop()
 
 
-def wait_until(true: Callable[[], bool], patience_s: float, told: Callable[[], str]) -> None:
-    """Wait, or say what did not come."""
+def wait_until(
+    true: Callable[[], bool], patience_s: float, told: Callable[[], str], pause_s: float = 0.02
+) -> None:
+    """Wait, looking every `pause_s`, or say what did not come."""
     end = time.monotonic() + patience_s
     while not true():
         if time.monotonic() > end:
             raise TimeoutError(told())
-        time.sleep(0.02)
+        time.sleep(pause_s)
 
 
 def put(kafka_url: str, topic: str, records: list[tuple[int, bytes]]) -> None:

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "tests.fix_timescale",
@@ -34,6 +35,12 @@ LONGEST = (
 )
 # what runs beside one busy process on each core, for tests mostly wait for servers
 WAITING = 4
+
+# how long an example takes depends on what else runs, and says nothing of what is tested
+settings.register_profile(
+    "tests", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,9 +1,15 @@
 # One command each; `make help` lists them.  ARGS goes to the program behind a target:
 #   make demo ARGS=--once      make test ARGS="tests/mrv -k am007"
+#   make test ARGS="-n 0"      all tests in one process; what is named runs in one anyway
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage lint mutants bench fuzz dashboards pages schemas clean
+.PHONY: help setup demo test soak coverage lint mutants bench fuzz dashboards pages schemas clean
 
 BIN := .venv/bin
+# hundreds of processes are started; without compiled modules on disk each compiles them anew
+unexport PYTHONDONTWRITEBYTECODE
+ROUNDS ?= 6
+FAULTS := tests/faults tests/operations/test_alerts.py tests/services/edge/test_outage.py \
+	tests/services/edge/test_gateway.py
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 12
@@ -17,6 +23,10 @@ demo: setup ## From meter to verified tonne, in .tonne; ARGS=--once ends by itse
 test: lint ## Lint, then all tests against real servers; ARGS go to pytest
 	@sh deploy/test_packages.sh
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: setup ## Tests of faults, many kills each: an hour or more; ROUNDS=17, ARGS go to pytest
+	@sh deploy/test_packages.sh
+	FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -n 0 -v --capture=no $(or $(ARGS),$(FAULTS))
 
 coverage: setup ## All tests with branch coverage; ARGS go to pytest
 	@sh deploy/test_packages.sh

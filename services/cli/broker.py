@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ingest.addresses import server_of
 from ingest.errors import InputError
+from ingest.mqtt.names import PORTS
 from services.cli.database import database_url
 from services.cli.operator import identity_folder
 from services.enrolment import broker as brokers
@@ -147,6 +149,8 @@ def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
       tonne broker apply
     """
     settings = Settings()
+    if url:
+        _check(url)
     done = _applied(settings, url or settings.require("mqtt_url"), sparkplug=sparkplug)
     if as_json:
         click.echo(json.dumps(done._asdict(), indent=2))
@@ -166,6 +170,13 @@ def tell_broker(settings: Settings) -> None:
         )
         return
     _show(_applied(settings, url, sparkplug=False))
+
+
+def _check(url: str) -> None:
+    try:
+        server_of(url, {"mqtts": PORTS["mqtts"]})
+    except ValueError as error:
+        raise InputError(f"--url {error}") from None
 
 
 def _applied(settings: Settings, url: str, *, sparkplug: bool) -> Applied:

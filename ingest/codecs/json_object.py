@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ingest.errors import PayloadError
+from ingest.json_faults import told
 from ingest.reading import Reading, Stated
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _explain_json(text: str) -> PayloadError | None:
     except PayloadError as found:
         return found
     except (ValueError, RecursionError) as wrong:
-        return PayloadError("malformed_json", f"json: {wrong}")
+        return PayloadError("malformed_json", f"json: {told(wrong)}")
     return None
 
 

@@ -121,9 +121,16 @@ class Receiver:
         ServerError
             When a server cannot be reached at start, or refuses us later.
         """
-        self._sink.open()
-        self._listen()
-        self._session.connect()
+        with contextlib.closing(self._bell), contextlib.closing(self._sink):
+            self._sink.open()
+            self._listen()
+            self._session.connect()
+            self._receive_and_store()
+        if self._failure is not None:
+            raise self._failure
+
+    def _receive_and_store(self) -> None:
+        """Receive here, and store in a thread, until told to stop."""
         self._log.info("receiving", client_id=self._session.client_id, batch=self._batch)
         worker = threading.Thread(target=self._work, name="sink", daemon=True)
         worker.start()
@@ -134,11 +141,8 @@ class Receiver:
             self._stopping.set()
             self._give(None)
             worker.join(timeout=_DRAIN_S)
-            self._sink.close()
             if not self._session.close(self._bell.descriptor):
                 self._log.warning("the broker may send again what is stored; nothing is lost")
-        if self._failure is not None:
-            raise self._failure
 
     def _receive(self) -> None:
         retry_s = 0.0

@@ -6,11 +6,11 @@ stored interval or of nothing at all, and comes to the same rows: that is
 tested, and `tonne rebuild --check` asks it of a live database.
 """
 
+from ingest.model import POWER_GAP_US
 from ingest.pipeline.admit import Admitted, admit
-from ingest.pipeline.bounds import Bounds
-from ingest.pipeline.meter import FROM_START, Metered, meter
-from ingest.pipeline.state import MeterState
-from ingest.rates import MAX_GAP_US as POWER_GAP_US
+from ingest.pipeline.meter import Metered, meter
+from ingest.pipeline.meter_state import FROM_START, MeterState
+from ingest.pipeline.register_bounds import Bounds
 from ingest.registers import EVENTS, SPREAD_US
 
 __all__ = [

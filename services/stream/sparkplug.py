@@ -50,7 +50,7 @@ def _read(turn: Turn, parcel: Parcel, fleet: Fleet) -> Parcel:
     given = turn.read(fleet, parcel, left)
     admitted = admit(
         fleet, Router(fleet).route, parcel.topics, parcel.payloads, parcel.content_types,
-        parcel.received_us, lambda _: given,
+        parcel.received_us, given,
     )  # fmt: skip
     parcel.frames = admitted.frames
     parcel.rejected += admitted.rejected + turn.outcome.rejected

@@ -6,8 +6,8 @@ import urllib.request
 import pytest
 
 from ingest.errors import ServerError
-from services.cli import demo_listening
-from services.cli.demo import LISTENS, Stage
+from services.cli.local import demo_listening
+from services.cli.local.demo import LISTENS, Stage
 from services.local.ports import LOOPBACK, choose
 from services.local.stack import LocalStack
 

@@ -8,7 +8,7 @@ from ingest.addresses import server_of
 from ingest.mqtt.names import PORTS
 from services.environment import one_setting
 from services.settings import Settings, SettingsError, kafka_servers, split_bind
-from services.store.pool import shown
+from services.store.postgres.pool import shown
 
 
 @pytest.fixture(autouse=True)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from mrv.calendar import days
 from mrv.report.blocks import chapter
 from mrv.report.page.spans import MOST_DAYS, by_day, by_month, quantities
-from mrv.report.phrases import quantity, role
+from mrv.report.translations import quantity, role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date
 
     from mrv.report.blocks import Block
-    from mrv.report.facts import Facts
     from mrv.report.page.spans import Span
+    from mrv.report.report_data import Facts
     from mrv.report.words import Words
 
 _YEAR_US = 365 * 86_400_000_000
@@ -90,11 +90,12 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
             for i, (span, wanted) in enumerate(zip(spans, expected, strict=True))
         ],
         "legend": [
-            ["whole", words["page.measured"]], ["part", words["page.incomplete"]],
+            ["whole", words["page.measured"]],
+            ["part", words["page.incomplete"]],
             ["none", words["page.no_data"]],
             *([] if yearly is None else [["line", words["page.expected_line"]]]),
         ],
-    }  # fmt: skip
+    }
 
 
 def _lengths_us(facts: Facts, spans: Sequence[Span]) -> list[int]:
@@ -125,8 +126,9 @@ def _ticks(most: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]
 def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
     """Say in words what the bars show, for whoever does not see them."""
     known = "; ".join(
-        f"{s.name}: {words['page.no_data']}" if s.value is None
+        f"{s.name}: {words['page.no_data']}"
+        if s.value is None
         else f"{s.name}: {words.number(words.plain(Fraction(s.value, size), 3))} {unit}"
         for s in spans
-    )  # fmt: skip
+    )
     return f"{name}. {known}"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from mrv.calendar import instant_us, local_text
 from mrv.errors import ReportError
 from mrv.report.opinion import finding_rows, opinion_rows
-from mrv.report.phrases import DASH, certainty, kind, quantity, reason, rule, yes_no
 from mrv.report.sheets.grid import FIRST, MOST_ROWS
+from mrv.report.translations import DASH, certainty, kind, quantity, reason, rule, yes_no
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 
@@ -56,8 +56,7 @@ def days(sheet: Grid, facts: Facts, words: Words) -> None:
 
 def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write each gap, its rule and its cost."""
-    names = ("device", "from", "to", "kind", "time_h", "rule", "substituted", "cost_t",
-             "forgone_t")  # fmt: skip
+    names = ("device", "from", "to", "kind", "time_h", "rule", "substituted", "cost_t", "forgone_t")
     listed(sheet, words, "gaps", names, [
         [
             (one["device"], "text"),
@@ -106,9 +105,10 @@ def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
             one = entries[place]
             begin, end = (instant_us(one[edge], "UTC") for edge in ("from", "to"))
             inside = [
-                i for i in range(line.first, line.last)
+                i
+                for i in range(line.first, line.last)
                 if begin <= facts.days[i].from_us and facts.days[i].to_us <= end
-            ]  # fmt: skip
+            ]
             total = sum(facts.days[i].value or 0 for i in inside)
             exact = Fraction(one["percent"]) / 100 * total
             if inside and abs(exact - Fraction(one["quantity"])) <= Fraction(1, 10**6):

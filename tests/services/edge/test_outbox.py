@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import InputError
-from services.edge.moment import Clock, Moment
+from services.edge.corrected_clock import Clock, Moment
 from services.edge.outbox import FullError, Outbox, Record
-from services.edge.summary import held as held_in
-from services.edge.summary import summary
+from services.edge.outbox_status import held as held_in
+from services.edge.outbox_status import summary
 
 MB = 1 << 20
 

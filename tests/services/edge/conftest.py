@@ -1,5 +1,7 @@
 """A secured pipeline and a plant, one of each for all tests of the gateway."""
 
+import gc
+
 import pytest
 
 from tests.fix_timescale import copy_cluster
@@ -16,6 +18,13 @@ def pipeline(tmp_path_factory, migrated_cluster):
     found.enrol()
     yield found
     found.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_open():
+    """What a test left open is told by that test, not by whichever the collector meets."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="package")

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
     finally:
         client.loop_stop()
         local.stop()
-    with sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True) as db:
+    with closing(sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True)) as db:
         bodies = {body for (body,) in db.execute("SELECT body FROM message")}
     assert bodies == {b'{"values":{"active_power_kw":3}}'}
 
@@ -249,7 +250,8 @@ def test_a_device_that_is_not_its_own_holds_up_no_other(pipeline, plant, tmp_pat
     [
         ({"sources": []}, "sources: is empty"),
         ({"gateway": "a/b"}, "is no id"),
-        ({"broker": "http://x"}, "is not mqtts://"),
+        ({"broker": "http://x"}, "broker: begins with 'http'; write mqtt://host:port or mqtts://"),
+        ({"broker": "mqtts://h:0"}, "broker: names no port from 1 to 65535 in 'h:0'"),
         ({"identity": None}, "identity: is missing"),
         ({"limit": 5}, "unknown field `limit`"),
         ({"sources": [{"kind": "modbus-tcp", "device": "a", "host": "h", "class": "pv_inverter",

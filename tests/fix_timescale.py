@@ -113,7 +113,8 @@ def _once(factory, name, make):
 
 
 def _make_cluster(home):
-    from services.store.migrate import migrate  # noqa: PLC0415 - tests of servers need no store
+    # tests of servers need no store
+    from services.store.postgres.migrate import migrate  # noqa: PLC0415
 
     packages.require()
     server = Quick(give_ports(home, Postgres.name))

@@ -40,7 +40,7 @@ if [ -z "$python" ] || ! can_make_environments "$python"; then
 fi
 
 stamp=.venv/.prepared
-wanted=$(cat requirements.lock pyproject.toml deploy/setup.sh | sha256sum)
+wanted=$(cat requirements-dev.lock pyproject.toml deploy/setup.sh | sha256sum)
 if [ ! -x .venv/bin/tonne ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     say "preparing .venv with $("$python" --version)"
     rm -f "$stamp"
@@ -48,7 +48,7 @@ if [ ! -x .venv/bin/tonne ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; t
     .venv/bin/python -c 'import pip' 2>/dev/null || rm -rf .venv
     [ -d .venv ] || "$python" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-        --require-hashes --only-binary :all: -r requirements.lock
+        --require-hashes --only-binary :all: -r requirements-dev.lock
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --no-deps --no-build-isolation --editable .
     printf '%s\n' "$wanted" >"$stamp"

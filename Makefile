@@ -19,7 +19,7 @@ tools: # .venv with what tests and linters need
 	@sh deploy/setup.sh dev
 
 demo: ## From meter to verified tonne, in .tonne; ARGS=--once ends by itself
-	@sh deploy/setup.sh api report simulate
+	@sh deploy/setup.sh api report
 	@$(BIN)/tonne demo $(ARGS)
 
 test: lint ## Lint, then all tests against real servers; ARGS go to pytest

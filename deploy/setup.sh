@@ -207,7 +207,7 @@ if ! prepared; then
     case $words in # megabytes to download and on disk, on Linux; tests/deploy/test_setup.py looks
     *dev*) download=400 size=1600 ;;
     *all*) download=230 size=800 ;;
-    *) download=150 size=600 ;;
+    *) download=120 size=500 ;;
     esac
     say "Python $version ($python), $why"
     check_folders

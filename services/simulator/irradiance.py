@@ -83,7 +83,8 @@ def plane(tilt: float, azimuth: float, sun: Sun, dni: Floats, ghi: Floats, dhi: 
     beam = np.maximum(dni * np.cos(np.radians(angle)), 0)
     sky = dhi * (1 + np.cos(slope)) * 0.5
     ground = ghi * _ALBEDO * (1 - np.cos(slope)) * 0.5
-    return beam + (sky + ground)
+    total: Floats = beam + (sky + ground)
+    return total
 
 
 def _extra(day_of_year: Floats) -> Floats:

@@ -60,7 +60,8 @@ def sky(
 def _day_of_year(unix_s: Floats) -> Floats:
     """1 to 366, by UTC."""
     day = unix_s.astype("datetime64[s]").astype("datetime64[D]")
-    return (day - day.astype("datetime64[Y]")).astype(np.float64) + 1
+    since: Floats = (day - day.astype("datetime64[Y]")).astype(np.float64)
+    return since + 1
 
 
 def _clearness(

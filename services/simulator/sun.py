@@ -136,13 +136,15 @@ def _sidereal(day: Floats) -> Floats:
 def _ascension(apparent: Floats, tilt: Floats, beta: Floats) -> Floats:
     """Right ascension of the sun, from the earth's centre; equation 30. [deg]"""
     upper = np.sin(apparent) * np.cos(tilt) - np.tan(beta) * np.sin(tilt)
-    return np.degrees(np.arctan2(upper, np.cos(apparent))) % 360
+    ascension: Floats = np.degrees(np.arctan2(upper, np.cos(apparent))) % 360
+    return ascension
 
 
 def _declination(apparent: Floats, tilt: Floats, beta: Floats) -> Floats:
     """Declination of the sun, from the earth's centre; equation 31. [deg]"""
     sine = np.sin(beta) * np.cos(tilt) + np.cos(beta) * np.sin(tilt) * np.sin(apparent)
-    return np.degrees(np.arcsin(sine))
+    declination: Floats = np.degrees(np.arcsin(sine))
+    return declination
 
 
 def _seen_from(latitude: float, hour: Floats, declination: Floats, parallax: Floats) -> Sun:

@@ -137,7 +137,7 @@ explain() { # one line for what stopped an installation: what and why, and the r
  set HTTPS_PROXY to one that lets package downloads through, or unset it" ;;
     *"onnection refused"* | *"name resolution"* | *"Name or service"* | *"dns error"* | *unreachable* | \
         *"timed out"* | *"error sending request"* | *"client error (Connect)"* | *"NewConnectionError"* | \
-        *"Retrying"*)
+        *"Retrying"* | *"from versions: none"*)
         why="the package index cannot be reached; check the network, or set HTTPS_PROXY or\
  PIP_INDEX_URL to what leads to it" ;;
     *"ermission denied"* | *"ead-only file system"*)

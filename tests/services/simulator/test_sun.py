@@ -10,7 +10,9 @@ from services.simulator.pvwatts import ac_w, dc_w, module_c
 from services.simulator.sun import position
 
 PLACES = [(20.85, 106.68), (0.0, 0.0), (-33.9, 151.2), (66.6, 25.7), (33.88, -130.9)]
-SPANS = [("2022-01-02", "15min"), ("2026-01-01", "1h"), ("2026-06-21", "5min"), ("2040-12-31", "1h")]
+SPANS = [
+    ("2022-01-02", "15min"), ("2026-01-01", "1h"), ("2026-06-21", "5min"), ("2040-12-31", "1h"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("place", PLACES)

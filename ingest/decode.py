@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from ingest import classes, columns, encodings, lines, profiles
+from ingest import classes, columns, profiles
+from ingest import codec_detection as encodings
+from ingest import line_buckets as lines
 from ingest.codecs import json_object, senml_json, sparkplug_b
 from ingest.columns import UNUSABLE, Bucket, Rejected, convert
 from ingest.errors import PayloadError
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ingest.columns import Key
-    from ingest.formats.line import Given
+    from ingest.formats.row_reading import Given
     from ingest.model import Column, Device, Fleet
     from ingest.reading import Names
 

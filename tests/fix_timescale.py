@@ -31,7 +31,8 @@ def timescale(tmp_path_factory):
 @pytest.fixture(scope="session")
 def migrated_template(timescale):
     """Return the name of a database that holds the schema, for copying."""
-    from services.store.migrate import migrate  # noqa: PLC0415 - tests of servers need no store
+    # tests of servers need no store
+    from services.store.postgres.migrate import migrate  # noqa: PLC0415
 
     _execute(timescale, f"CREATE DATABASE {_TEMPLATE}")
     migrate(_named(timescale.url, _TEMPLATE))

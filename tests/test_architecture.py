@@ -34,7 +34,7 @@ def test_imports_go_one_way():
         ("ingest/codecs/json_object.py", "import ingest.pipeline"),
         ("mrv/model.py", "import psycopg"),
         ("mrv/model.py", "import services.clock"),
-        ("mrv/canonical.py", "import mrv.equations"),
+        ("mrv/signatures/canonical.py", "import mrv.equations"),
         ("services/settings.py", "import services.metrics"),
         ("services/local/stack.py", "import services.store"),
         ("services/clock.py", "import services.store"),

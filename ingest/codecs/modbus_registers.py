@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ingest.errors import PayloadError
-from ingest.formats.document import messages
-from ingest.formats.words import Order, Words, unpack
+from ingest.formats.json_document import messages
+from ingest.formats.register_words import Order, Words, unpack
 from ingest.reading import Block, Registers
 
 if TYPE_CHECKING:

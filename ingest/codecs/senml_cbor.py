@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import cbor2
 
 from ingest.errors import PayloadError
-from ingest.formats import senml_layout
+from ingest.formats import senml_cbor_fast as senml_layout
 from ingest.formats.senml import Number, Record, resolve
-from ingest.formats.senml_learned import row
+from ingest.formats.senml_json_fast import row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ingest.errors import PayloadError
-from ingest.formats import senml_learned
-from ingest.formats.document import utf8
+from ingest.formats import senml_json_fast as senml_learned
+from ingest.formats.json_document import utf8
 from ingest.formats.senml import Record, resolve
 
 if TYPE_CHECKING:

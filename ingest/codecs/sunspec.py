@@ -14,8 +14,8 @@ import msgspec
 
 from ingest.errors import PayloadError
 from ingest.formats import sunspec
-from ingest.formats.document import messages
-from ingest.formats.words import Order, Words, unpack
+from ingest.formats.json_document import messages
+from ingest.formats.register_words import Order, Words, unpack
 from ingest.reading import Stated
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ingest.errors import PayloadError
-from ingest.formats.document import utf8
+from ingest.formats.json_document import utf8
 from ingest.reading import SIGNED_VALUE, Stated, time_us, wire_time
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ tested, and `tonne rebuild --check` asks it of a live database.
 """
 
 from ingest.pipeline.admit import Admitted, admit
-from ingest.pipeline.bounds import Bounds
 from ingest.pipeline.meter import FROM_START, Metered, meter
-from ingest.pipeline.state import MeterState
+from ingest.pipeline.meter_state import MeterState
+from ingest.pipeline.register_bounds import Bounds
 from ingest.rates import MAX_GAP_US as POWER_GAP_US
 from ingest.registers import EVENTS, SPREAD_US
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.classes import Channel
-    from ingest.formats.line import Given
+    from ingest.formats.row_reading import Given
     from ingest.model import Fleet, Float64, Frame
     from ingest.reading import Reading
 

@@ -11,8 +11,8 @@ from ingest.intervals import ESTIMATED, Steps
 
 if TYPE_CHECKING:
     from ingest.model import Float64, Int32, Int64
-    from ingest.pipeline.bounds import RegisterColumn
-    from ingest.pipeline.state import Register
+    from ingest.pipeline.meter_state import Register
+    from ingest.pipeline.register_bounds import RegisterColumn
 
 
 class Power(NamedTuple):

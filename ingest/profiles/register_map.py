@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ingest.errors import ProfileError
-from ingest.formats.words import SIZES, WORD, number
+from ingest.formats.register_words import SIZES, WORD, number
 from ingest.reading import Stated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ingest.formats.words import Order
+    from ingest.formats.register_words import Order
     from ingest.profiles import Profile
     from ingest.reading import Block, Registers
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.errors import IndicatorError
 from mrv.model import Indicator
+from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 from mrv.rounding import half_up
-from mrv.specs import ChoiceSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mrv.inputs import Inputs
     from mrv.limits import Table
+    from mrv.parameters.inputs import Inputs
 
 _PLACES = 4
 _FEWEST_GROUPS = 3

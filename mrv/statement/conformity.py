@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ingest import classes, profiles
+from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
-from mrv.monitoring import Meter, departures, imprecise
-from mrv.outcome import Finding
+from mrv.registry.monitoring_plan import Meter, departures, imprecise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mrv.monitoring import Version
-    from mrv.outcome import PeriodResult
-    from mrv.project import Calibration
-    from mrv.statement.plan import MonitoringPlan
+    from mrv.accounting.period_result import PeriodResult
+    from mrv.registry.monitoring_plan import Version
+    from mrv.registry.project import Calibration
+    from mrv.statement.plan_extract import MonitoringPlan
 
 CLAUSE = "tonne: a monitoring plan that meets the methodology is in force in the whole period"
 CONSECUTIVE = "tonne: monitoring periods follow one another"

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from mrv import canonical
 from mrv.errors import CanonicalError
-from mrv.multibase import sha256_multibase
-from mrv.signing import create_proof
-from mrv.statement.body import CONTEXT
+from mrv.signatures import canonical
+from mrv.signatures.data_integrity import create_proof
+from mrv.signatures.multibase import sha256_multibase
+from mrv.statement.compose import CONTEXT
 from mrv.statement.opinion import (
     Assurance,
     Opinion,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from mrv.keys import EnrolledKey, SigningKey
+    from mrv.signatures.keys import EnrolledKey, SigningKey
     from mrv.statement.findings import Record
 
 VERIFICATION = ("VerifiableCredential", "VerificationStatement")

@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Literal
 
-from mrv import canonical
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.rounding import exact_text
-from mrv.signing import create_proof
-from mrv.statement.body import CONTEXT
+from mrv.signatures import canonical
+from mrv.signatures.data_integrity import create_proof
+from mrv.statement.compose import CONTEXT
 from mrv.statement.credentials import issuer, related
 from mrv.statement.opinion import BLOCKING, decimal
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from fractions import Fraction
 
-    from mrv.keys import EnrolledKey, Role, SigningKey
+    from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 
 Kind = Literal["CAR", "CL", "OBS", "FAR"]
 What = Literal["raised", "answered", "closed"]

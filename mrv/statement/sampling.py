@@ -30,21 +30,21 @@ from itertools import count
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
-from mrv import canonical
-from mrv.ed25519 import verifies
 from mrv.errors import CanonicalError, SignatureError
-from mrv.multibase import decode_base58, encode_base58
-from mrv.signing import create_proof
-from mrv.statement.body import CONTEXT
+from mrv.signatures import canonical
+from mrv.signatures.data_integrity import create_proof
+from mrv.signatures.ed25519 import verifies
+from mrv.signatures.multibase import decode_base58, encode_base58
+from mrv.statement.compose import CONTEXT
 from mrv.statement.credentials import issuer, related
-from mrv.statement.units import Unit, units
+from mrv.statement.sampling_units import Unit, units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from mrv.keys import EnrolledKey, SigningKey
-    from mrv.statement.case import Case
+    from mrv.signatures.keys import EnrolledKey, SigningKey
+    from mrv.statement.evidence_case import Case
 
 TYPES = ("VerifiableCredential", "SamplingList")
 _DOMAIN = b"tonne sampling v1\n"

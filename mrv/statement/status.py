@@ -17,15 +17,15 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from mrv import canonical
 from mrv.errors import CanonicalError, StatementStateError
-from mrv.signing import create_proof
+from mrv.signatures import canonical
+from mrv.signatures.data_integrity import create_proof
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from mrv.keys import EnrolledKey, SigningKey
+    from mrv.signatures.keys import EnrolledKey, SigningKey
 
 CONTEXT = ("https://www.w3.org/ns/credentials/v2",)
 TYPES = ("VerifiableCredential", "BitstringStatusListCredential")

@@ -8,6 +8,6 @@ same functions that made it.
 
 from mrv.verify.pack import Pack, Table
 from mrv.verify.report import Report, StepResult
-from mrv.verify.walk import verify
+from mrv.verify.steps import verify
 
 __all__ = ["Pack", "Report", "StepResult", "Table", "verify"]

@@ -31,8 +31,8 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import Frame, IntervalRows
 from mrv.calendar import utc_text
-from mrv.canonical import legible
 from mrv.errors import CanonicalError
+from mrv.signatures.canonical import legible
 from mrv.statement.evidence import FIELDS
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mrv import canonical
 from mrv.calendar import instant_us
-from mrv.digest import DayLeaf
 from mrv.errors import CanonicalError
 from mrv.factors.records import book_of
-from mrv.statement.case import Case
-from mrv.statement.plan import read_plan
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
+from mrv.statement.evidence_case import Case
+from mrv.statement.plan_extract import read_plan
 from mrv.verify.pack import (
     DIGESTS,
     FACTORS,
@@ -26,8 +26,8 @@ from mrv.verify.pack import (
 
 if TYPE_CHECKING:
     from ingest.model import Fleet
-    from mrv.keys import EnrolledKey
-    from mrv.statement.plan import MonitoringPlan
+    from mrv.signatures.keys import EnrolledKey
+    from mrv.statement.plan_extract import MonitoringPlan
     from mrv.verify.pack import Pack
 
 

@@ -15,16 +15,16 @@ from aiokafka.errors import KafkaError
 
 from ingest.mqtt.topics import Router, device_of, principal_of
 from ingest.wire import Parcel, encode, sort
-from services.intake.clocks import require_same_time
-from services.intake.counts import Ignored, Statuses, count_lag, count_messages
+from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_messages
+from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.patience import Patience
 from services.intake.producer import MAX_RECORD, Outgoing, Producer
-from services.intake.registered import CHECK_S, Registered, admit_inbox
+from services.intake.registry_watch import CHECK_S, Registered, admit_inbox
+from services.intake.retry import Patience
 from services.intake.sink import Done
 from services.intake.sparkplug import REBIRTH_S, claimed
 from services.intake.topics import partitions
-from services.store import registry
+from services.store.registry import load as registry
 
 if TYPE_CHECKING:
     import threading
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ingest.mqtt.inbox import Inbox
     from ingest.pipeline import Admitted
     from services.metrics import Metrics
-    from services.store.statuses import Said
+    from services.store.messages.principal_status import Said
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,10 +37,8 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
         return Exit.INTERRUPTED, "interrupted"
     if lacking := _explain_missing(error):
         return Exit.INPUT, lacking
-    if isinstance(error, InputError):
-        return Exit.INPUT, str(error)
-    if isinstance(error, ServerError):
-        return Exit.SERVER, str(error)
+    if isinstance(error, InputError | ServerError):
+        return Exit.INPUT if isinstance(error, InputError) else Exit.SERVER, str(error)
     if isinstance(error, psycopg.Error):
         return _explain_database(error)
     if isinstance(error, ConnectionError | TimeoutError):

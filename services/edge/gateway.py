@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.edge.config import CsvFolder, LocalMqtt
+from services.edge.corrected_clock import Clock
 from services.edge.csv_folder import Folder
-from services.edge.link import Link
 from services.edge.local_mqtt import Listener
-from services.edge.moment import Clock
+from services.edge.metrics import Told, registry
 from services.edge.outbox import Outbox
 from services.edge.poller import pollers
 from services.edge.recorder import Recorder
-from services.edge.told import Told, registry
+from services.edge.uplink import Link
 from services.pulse import Pulse
 from services.scraping import serving
 

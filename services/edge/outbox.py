@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from ingest.errors import InputError
-from services.edge.moment import Moment
-from services.edge.owner import lock, machine
-from services.edge.room import Room, is_none, take_away
-from services.edge.salvage import PAGE, readable
+from services.edge.corrected_clock import Moment
+from services.edge.disk_reserve import Room, is_none, take_away
+from services.edge.outbox_lock import lock, machine
+from services.edge.outbox_recovery import PAGE, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -15,21 +15,15 @@ from ingest.mqtt.inbox import Inbox
 from ingest.mqtt.topics import Router
 from mrv import factors
 from services.clock import now_us
-from services.intake.clocks import require_same_time
-from services.intake.counts import (
-    Ignored,
-    Statuses,
-    count_commit,
-    count_lag,
-    count_messages,
-)
+from services.intake.batch_metrics import Ignored, Statuses, count_commit, count_lag, count_messages
+from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.registered import CHECK_S, Registered, admit_inbox, load_plan
+from services.intake.registry_watch import CHECK_S, Registered, admit_inbox, load_plan
 from services.intake.sink import Done
 from services.intake.sparkplug import Turn
-from services.intake.writers import alone
-from services.store.commit import Store
-from services.store.seen import see
+from services.intake.writer_lock import alone
+from services.processing.commit import Store
+from services.store.timeseries.last_seen import see
 
 if TYPE_CHECKING:
     import threading
@@ -42,8 +36,8 @@ if TYPE_CHECKING:
     from ingest.pipeline import Admitted
     from services.intake.sparkplug import SparkplugNodes
     from services.metrics import Metrics
-    from services.store.letters import Letters
-    from services.store.statuses import Said
+    from services.store.messages.dead_letter_write import Letters
+    from services.store.messages.principal_status import Said
 
 
 @dataclass(frozen=True, slots=True)

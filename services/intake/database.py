@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 
 from ingest.errors import ServerError
-from services.intake.patience import Patience, line
-from services.store.pool import connect
+from services.intake.retry import Patience, line
+from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
     import threading
@@ -45,7 +45,7 @@ class Database:
         Server settings of the connection, such as `statement_timeout = '5min'`.
     join : callable, optional
         What each new connection does to be a writer beside others, or alone: see
-        `services.intake.writers`.  Raising leaves no connection.
+        `services.intake.writer_lock`.  Raising leaves no connection.
     opened : callable, optional
         Called with each new connection: what was known before may be out of date.
     """

@@ -19,11 +19,11 @@ from ingest.errors import ServerError
 from ingest.mqtt.session import HostState, Session
 from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
 from services.clock import now_us
-from services.intake.bell import Bell
-from services.intake.patience import GaveUpError
 from services.intake.receipts import Receipts, greetings
-from services.intake.registered import CHECK_S
-from services.intake.statuses import part_statuses
+from services.intake.registry_watch import CHECK_S
+from services.intake.retry import GaveUpError
+from services.intake.status_messages import part_statuses
+from services.intake.wakeup_pipe import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ingest.mqtt.tls import Tls
     from services.intake.sink import Done, Sink
     from services.metrics import Metrics
-    from services.store.statuses import Said
+    from services.store.messages.principal_status import Said
 
 BATCH = 10_000
 IN_FLIGHT = 2

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
     from ingest.reading import Reading
-    from services.store.statuses import Said
+    from services.store.messages.principal_status import Said
 
 
 @dataclass(frozen=True, slots=True)

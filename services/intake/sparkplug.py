@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from ingest.pipeline import Admitted, admit
 from ingest.sparkplug import Host, Node, Outcome, Rules, command, rebirth
-from services.store import sparkplug as stored
-from services.store.letters import Letters
+from services.store.messages import sparkplug_nodes as stored
+from services.store.messages.dead_letter_write import Letters
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
 
-    from ingest.formats.line import Given
+    from ingest.formats.row_reading import Given
     from ingest.model import Fleet
     from ingest.mqtt.topics import Router
     from services.settings import Settings

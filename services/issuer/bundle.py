@@ -11,16 +11,15 @@ from base64 import b64encode
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mrv import canonical
 from mrv.calendar import days, instant_us
-from mrv.digest import DayLeaf
 from mrv.errors import StatementStateError
-from mrv.keyfile import write_keyring
 from mrv.log.checkpoint import Checkpoint
 from mrv.log.merkle import inclusion_proof
 from mrv.log.note import signature_lines
-from mrv.statement.plan import read_plan
-from mrv.verify.guide import guide
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
+from mrv.signatures.keyfile import write_keyring
+from mrv.statement.plan_extract import read_plan
 from mrv.verify.pack import (
     DEAD_LETTERS,
     DIGESTS,
@@ -35,9 +34,14 @@ from mrv.verify.pack import (
     VERIFICATION,
     manifest_of,
 )
-from mrv.verify.sealed import readings_root
+from mrv.verify.seal_step import readings_root
+from mrv.verify.verify_md import guide
 from services.issuer import parquet
-from services.store import dead_letters, enrolled, findings, log, sampling, seals
+from services.store.messages import dead_letter_query as dead_letters
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import findings, sampling
+from services.store.statements import sealed_days as seals
+from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +49,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from mrv.keys import EnrolledKey
-    from mrv.statement.plan import MonitoringPlan
+    from mrv.signatures.keys import EnrolledKey
+    from mrv.statement.plan_extract import MonitoringPlan
 
 
 class Papers(NamedTuple):

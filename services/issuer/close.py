@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.pq import TransactionStatus
 
-from mrv import canonical
-from mrv.both_sides import check_costed
+from mrv.accounting.conservative_range import check_costed
+from mrv.accounting.period import check_edges
 from mrv.calendar import days, local_date
-from mrv.period import check_edges
-from mrv.statement.body import Label, compose
-from mrv.statement.life import check_step
-from services.issuer.collect import collect, correcting
-from services.store import archived, registry, statements
+from mrv.signatures import canonical
+from mrv.statement.compose import Label, compose
+from mrv.statement.states import check_step
+from services.issuer.collect_evidence import collect, correcting
+from services.store.archive import catalog as archived
+from services.store.registry import load as registry
+from services.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from mrv.outcome import PeriodResult
-    from mrv.statement.case import Case
-    from services.store.statements import Stored
+    from mrv.accounting.period_result import PeriodResult
+    from mrv.statement.evidence_case import Case
+    from services.store.statements.statements import Stored
 
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
 CAME_LATER = "evidence that came or changed after issue"
@@ -89,7 +91,7 @@ def close_period(
     Raises
     ------
     PeriodError, RegistryError, MethodologyError, FactorError
-        As `collect` and `mrv.period.close` raise.
+        As `collect` and `mrv.accounting.period.close` raise.
     """
     check_edges(registry.load_project(conn, project), from_us, to_us)
     # before the snapshot, so that it sees what the one before us wrote

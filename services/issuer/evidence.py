@@ -9,17 +9,17 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from mrv import canonical
+from mrv.signatures import canonical
 from mrv.statement.diagram import diagram
 from mrv.verify.pack import DIAGRAM, DIGESTS, FACTORS, INTERVALS, PLAN
 from services.issuer import parquet
-from services.issuer.reuse import without
+from services.issuer.archived_parts import without
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.statement.case import Case
-    from services.issuer.reuse import Reused
+    from mrv.statement.evidence_case import Case
+    from services.issuer.archived_parts import Reused
 
 READINGS = "readings"
 

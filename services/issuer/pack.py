@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from ingest import classes
 from ingest.errors import InputError
-from mrv import canonical
-from mrv.keyfile import write_keyring
-from mrv.keys import EnrolledKey
 from mrv.log.entries import EVIDENCE
+from mrv.signatures import canonical
+from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import EnrolledKey
 from mrv.verify import Pack, Table
 from mrv.verify.pack import (
     DEAD_LETTERS,
@@ -35,14 +35,17 @@ from mrv.verify.pack import (
     STATEMENT,
     VERIFICATION,
 )
-from services.issuer import bundle, merged, parquet
+from services.issuer import bundle, parquet
+from services.issuer import merged_readings as merged
+from services.issuer.archived_parts import fitting
 from services.issuer.close import snapshot
-from services.issuer.collect import recollect
+from services.issuer.collect_evidence import recollect
 from services.issuer.evidence import READINGS, by_name
 from services.issuer.evidence import files as case_files
-from services.issuer.life import Documents, documents
-from services.issuer.reuse import fitting
-from services.store import enrolled, evidence, log, statements
+from services.issuer.transitions import Documents, documents
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import evidence, statements
+from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,22 +10,25 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from mrv import canonical, verify
+from mrv import verify
 from mrv.errors import CanonicalError, VerificationError
 from mrv.factors.records import book_of
 from mrv.log.receipt import parse_receipt
 from mrv.report import Facts
-from mrv.signing import verify_proof
+from mrv.signatures import canonical
+from mrv.signatures.data_integrity import verify_proof
 from mrv.statement.findings import read_events
 from mrv.statement.opinion import REJECTING
-from mrv.statement.plan import read_plan
+from mrv.statement.plan_extract import read_plan
 from mrv.verify.pack import FACTORS, FINDINGS, INTERVALS, PLAN, SAMPLING, STATEMENT, Pack, rows_of
 from mrv.verify.subject import Subject
 from services.issuer import parquet
 from services.issuer.close import snapshot
-from services.issuer.collect import recollect
-from services.issuer.steps import documents, records
-from services.store import enrolled, evidence, log, sampling, statements
+from services.issuer.collect_evidence import recollect
+from services.issuer.documents import documents, records
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import evidence, sampling, statements
+from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,9 +38,9 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from ingest.model import IntervalRows
-    from mrv.keys import EnrolledKey
     from mrv.model import Factors
-    from mrv.statement.plan import MonitoringPlan
+    from mrv.signatures.keys import EnrolledKey
+    from mrv.statement.plan_extract import MonitoringPlan
 
 _TABLE = f"{INTERVALS}.parquet"
 

@@ -23,23 +23,24 @@ from ingest.sparkplug import Rules
 from ingest.wire import Parcel, partition_of
 from mrv import factors
 from services.clock import now_us
-from services.intake.clocks import require_same_time
-from services.intake.counts import count_commit, count_messages
+from services.intake.batch_metrics import count_commit, count_messages
+from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.patience import line
-from services.intake.registered import Registered, load_plan
+from services.intake.registry_watch import Registered, load_plan
+from services.intake.retry import line
 from services.intake.sparkplug import SparkplugNodes, Turn
-from services.intake.writers import share
-from services.store import offsets, source
-from services.store.commit import Store
-from services.store.offsets import VisitedError
-from services.store.seen import see
-from services.store.source import Source
-from services.stream.following import Following, begin
-from services.stream.homes import Homes
+from services.intake.writer_lock import share
+from services.processing.commit import Store
+from services.store.stream import offsets
+from services.store.stream import topic_source as source
+from services.store.stream.offsets import VisitedError
+from services.store.stream.topic_source import Source
+from services.store.timeseries.last_seen import see
+from services.stream.partition_map import Homes
 from services.stream.records import Spoiled, portions
+from services.stream.registry_version import Version, joined, read_all
+from services.stream.sequence import Following, begin
 from services.stream.sparkplug import swept
-from services.stream.versions import Version, joined, read_all
 
 if TYPE_CHECKING:
     import threading
@@ -51,9 +52,9 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet
     from services.metrics import Metrics
-    from services.store.commit import Committed
-    from services.store.letters import Letters
-    from services.store.offsets import Position
+    from services.processing.commit import Committed
+    from services.store.messages.dead_letter_write import Letters
+    from services.store.stream.offsets import Position
     from services.stream.records import Record
 
 # A worker that was paused inside a transaction must not hold its partition for ever.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from services.pulse import Pulse
-    from services.stream.storing import Storing
+    from services.stream.commit_thread import Storing
 
 ASK_S = 10.0
 

@@ -21,20 +21,21 @@ import psycopg
 from ingest.sparkplug import Rules
 from mrv import factors
 from services.intake.database import Database
-from services.intake.patience import line
-from services.intake.registered import Registered, load_plan
+from services.intake.registry_watch import Registered, load_plan
+from services.intake.retry import line
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.topics import partitions as count_partitions
-from services.intake.writers import share
-from services.store import offsets, source
-from services.store.commit import Store
-from services.store.source import Source
+from services.intake.writer_lock import share
+from services.processing.commit import Store
+from services.store.stream import offsets
+from services.store.stream import topic_source as source
+from services.store.stream.topic_source import Source
 from services.stream.committer import LIMITS
-from services.stream.homes import Homes
-from services.stream.past import Since, past
+from services.stream.partition_map import Homes
+from services.stream.record_range import Since, past
 from services.stream.records import portions
+from services.stream.registry_version import Version, joined, read_all
 from services.stream.sparkplug import MISSING
-from services.stream.versions import Version, joined, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

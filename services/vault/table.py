@@ -24,7 +24,7 @@ from services.vault.errors import DamagedError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from mrv.digest import DayLeaf
+    from mrv.signatures.day_digests import DayLeaf
     from services.vault.part import Part
     from services.vault.place import Place
 

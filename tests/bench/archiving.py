@@ -26,9 +26,9 @@ import numpy as np
 import psycopg
 
 from ingest.model import Frame
-from services.store import readings
-from services.store.binary_copy import Words
-from services.store.pool import connect
+from services.store.postgres.binary_copy import Words
+from services.store.postgres.pool import connect
+from services.store.timeseries import readings
 from tests.bench import load, simulated_days
 from tests.bench.simulated_days import DAY_US
 from tests.running import Pipeline

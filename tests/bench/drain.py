@@ -10,8 +10,8 @@ import psycopg
 
 from ingest import classes
 from ingest.model import Device, Fleet, Frame
-from services.store.binary_copy import Words
-from services.store.readings import copy_new
+from services.store.postgres.binary_copy import Words
+from services.store.timeseries.readings import copy_new
 from tests.bench import load
 from tests.running import Pipeline
 

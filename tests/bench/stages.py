@@ -23,10 +23,10 @@ from ingest.pipeline import admit
 from ingest.wire import Parcel, decode, encode, join, sort
 from mrv import factors
 from services.clock import now_us
-from services.flow import Plan
-from services.intake.registered import load_plan
+from services.intake.registry_watch import load_plan
 from services.intake.topics import Topic, apply, bootstrap
-from services.store.pool import connect
+from services.settle import Plan
+from services.store.postgres.pool import connect
 from tests.bench import load, stages_store
 from tests.bench.load import Messages
 from tests.bench.spent import Meter, cpu_s

@@ -26,8 +26,8 @@ from services.issuer.pack import export, read_pack
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import fleet_sources
 from services.simulator.model import Block, Device
-from services.store.letters import Letters
-from services.store.pool import connect
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
 from tests.running import Pipeline
 from tests.services.issuer.plant import store_of
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from aiokafka.errors import KafkaError
 
-from services.store import offsets
-from services.store.pool import connect
+from services.store.postgres.pool import connect
+from services.store.stream import offsets
 from tests.integration.kafka_path import ends, wait_until
 from tests.running import Pipeline
 

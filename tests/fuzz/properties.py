@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ingest import classes, encodings, profiles
+from ingest import classes, profiles
+from ingest import codec_detection as encodings
 from ingest.decode import decode
 from ingest.errors import PayloadError
 from ingest.model import NULL, Device, Fleet

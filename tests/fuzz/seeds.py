@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cbor2
 
-from ingest import encodings
+from ingest import codec_detection as encodings
 from tests.bench.codecs import KINDS
 from tests.fuzz import sparkplug
 

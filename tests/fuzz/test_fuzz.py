@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest import encodings
+from ingest import codec_detection as encodings
 from tests.fuzz import properties, seeds
 from tests.fuzz.__main__ import fuzz
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import classes, encodings
+from ingest import classes
+from ingest import codec_detection as encodings
 from ingest.decode import MAX_PAYLOAD
 from ingest.model import NULL, Device, Fleet
 from ingest.mqtt.topics import Router

@@ -35,9 +35,9 @@ from services.registry.files import read_files
 from services.simulator.faults import Faults
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
-from services.store.pool import connect
-from services.store.registry_import import import_registry
-from services.store.statements import latest
+from services.store.postgres.pool import connect
+from services.store.registry.import_ import import_registry
+from services.store.statements.statements import latest
 from tests.running import free_port
 
 CATALOG = Path(__file__).parents[2] / "deploy/catalog/demo.yaml"

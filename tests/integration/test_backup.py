@@ -12,13 +12,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from services.archive import check
+from services.archive import verify as check
 from services.issuer.audit import audit
 from services.local.account import service_account
 from services.local.postgres import Postgres
-from services.store import log
-from services.store.migrate import migrate
-from services.store.pool import connect
+from services.store.postgres.migrate import migrate
+from services.store.postgres.pool import connect
+from services.store.statements import transparency_log as log
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
 

@@ -15,12 +15,12 @@ from ingest.mqtt.topics import Router, device_of
 from ingest.pipeline import admit
 from ingest.wire import Parcel, encode, sort
 from services.clock import now_us
-from services.intake import writers
+from services.intake import writer_lock as writers
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.store import registry
-from services.store.pool import connect
-from services.store.source import Source
+from services.store.postgres.pool import connect
+from services.store.registry import load as registry
+from services.store.stream.topic_source import Source
 from services.stream.committer import StreamCommitter
 from services.stream.records import Record
 from tests.fix_timescale import _fresh

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 
 from mrv.verify import verify
-from services.issuer import life
+from services.issuer import transitions as life
 from services.issuer.audit import audit
 from services.issuer.pack import export, read_pack
-from services.store.migrate import load, migrate
-from services.store.pool import connect
+from services.store.postgres.migrate import load, migrate
+from services.store.postgres.pool import connect
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
 

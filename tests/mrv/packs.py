@@ -9,26 +9,27 @@ import numpy as np
 
 from ingest import classes
 from ingest.model import INTERVAL_US, NULL, Frame
-from mrv import canonical, factors
+from mrv import factors
 from mrv.calendar import days, utc_text
-from mrv.digest import digest_leaves
-from mrv.keyfile import write_keyring
-from mrv.keys import EnrolledKey, SigningKey
 from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.entries import Day, data_entry, evidence_entry
 from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import make_receipt
-from mrv.statement.body import Label, compose
-from mrv.statement.case import Case
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import digest_leaves
+from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import EnrolledKey, SigningKey
+from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from mrv.statement.compose import Label, compose
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import FIELDS, monitored, remeter
-from mrv.statement.plan import MonitoringPlan
+from mrv.statement.evidence_case import Case
+from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.sampling import Size, sign_sampling
-from mrv.tree import leaf_hash, root_hash
 from mrv.verify import Pack, Table
-from mrv.verify.guide import guide
 from mrv.verify.pack import manifest_of
+from mrv.verify.verify_md import guide
 from tests.mrv.plant import CERTIFICATES, FLEET, FROM, PV
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)

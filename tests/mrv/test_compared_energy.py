@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrv.design import energy_roles
+from mrv.accounting.design_cap import energy_roles
 from mrv.errors import PeriodError
 from mrv.methodologies import find
-from mrv.project import ProjectDevice
+from mrv.registry.project import ProjectDevice
 from mrv.report.sheets import workbook
 from mrv.report.words import Words
-from mrv.statement.body import Label, compose
-from mrv.statement.case import Case
-from mrv.statement.earlier import figures
-from mrv.statement.plan import read_plan
+from mrv.statement.compose import Label, compose
+from mrv.statement.evidence_case import Case
+from mrv.statement.plan_extract import read_plan
+from mrv.statement.prior_statements import figures
 from tests.mrv.report import sample
 from tests.mrv.report.test_workbook import opened, row_of
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ingest.model import NULL, Replacement
 from mrv.errors import PeriodError
-from mrv.statement.body import Label, compose
-from mrv.statement.risen import rises, windows
-from mrv.verify.figures import account
+from mrv.statement.compose import Label, compose
+from mrv.statement.register_check import rises, windows
+from mrv.verify.evidence_steps import account
 from tests.mrv.report import sample
 
 KWH = 1000

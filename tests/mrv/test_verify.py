@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrv import canonical
-from mrv.keyfile import write_keyring
-from mrv.keys import EnrolledKey, SigningKey
+from mrv.signatures import canonical
+from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.statement.credentials import sign_statement
 from mrv.statement.status import sign_list
 from mrv.verify import Pack, verify
-from mrv.verify.guide import guide
 from mrv.verify.pack import manifest_of
+from mrv.verify.verify_md import guide
 from tests.mrv import packs
 
 WHOLE = packs.pack()

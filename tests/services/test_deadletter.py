@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from services.cli.legible import legible
+from services.cli.data.payload_dump import dump, partial
+from services.cli.data.payload_text import legible
 from services.cli.main import main
-from services.cli.partial import dump, partial
 
 PAYLOAD = b'{"ts": \xff\x00 broken'
 

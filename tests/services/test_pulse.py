@@ -10,10 +10,10 @@ import urllib.request
 import pytest
 
 from ingest.errors import InputError
-from services.intake import clocks
+from services.intake import clock_check as clocks
 from services.metrics import Metrics
 from services.pulse import Pulse
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.running import free_port
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mrv.report.blocks import banner, chapter, note, pairs, paragraph, part, table
-from mrv.report.held import designed
+from mrv.report.comparison_blocks import designed
 from mrv.report.opinion import state
-from mrv.report.phrases import span_of_days
+from mrv.report.translations import span_of_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrv.report.blocks import Block
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.words import Words
 
 _TONES = {

@@ -6,13 +6,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mrv.report.blocks import chapter, paragraph, part, table
-from mrv.report.phrases import DASH, SHOWN, certainty, quantity, role, yes_no
+from mrv.report.translations import DASH, SHOWN, certainty, quantity, role, yes_no
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mrv.report.blocks import Block
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.words import Words
 
 

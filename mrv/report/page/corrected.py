@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mrv.report.blocks import chapter, pairs, table
-from mrv.report.phrases import DASH
+from mrv.report.translations import DASH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrv.report.blocks import Block
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.words import Words
 
 

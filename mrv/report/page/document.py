@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typst
 
-from mrv import canonical
 from mrv.calendar import instant_us
 from mrv.errors import ReportError
-from mrv.report.legible import legible, printable
 from mrv.report.opinion import state
 from mrv.report.page.account import account, summary
 from mrv.report.page.basis import basis
@@ -22,9 +20,11 @@ from mrv.report.page.corrected import corrected
 from mrv.report.page.generation import generation
 from mrv.report.page.losses import deductions, gaps
 from mrv.report.page.verified import checked, evidence, verified
+from mrv.report.printable_text import legible, printable
+from mrv.signatures import canonical
 
 if TYPE_CHECKING:
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.words import Words
 
 # PDF/A-3a: what is attached is allowed, every letter has its Unicode, and the parts are tagged

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us, local_text
 from mrv.report.blocks import MOST_ROWS, chapter, note, paragraph, table
-from mrv.report.phrases import DASH, SHOWN, kind, reason, rule
+from mrv.report.translations import DASH, SHOWN, kind, reason, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
     from mrv.report.blocks import Block
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.words import Words
 
 _MINUTES = len("2026-01-01T00:00")

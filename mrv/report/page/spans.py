@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from mrv.report.day_sums import Day
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
 
 # daily bars stay legible up to here; of longer periods a bar is a month
 MOST_DAYS = 62

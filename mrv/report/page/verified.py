@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mrv.report.blocks import banner, chapter, pairs, paragraph, part, table
-from mrv.report.held import held
+from mrv.report.comparison_blocks import held
 from mrv.report.opinion import (
     conclusion_rows,
     evidence_rows,
@@ -13,14 +13,14 @@ from mrv.report.opinion import (
     open_findings,
     signer_rows,
 )
-from mrv.report.phrases import DASH, span_of_days
-from mrv.report.sampled import sampled
+from mrv.report.sampling_block import sampled
+from mrv.report.translations import DASH, span_of_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrv.report.blocks import Block
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.words import Words
 
 _GOOD = {"unqualified": "good", "qualified": "warn"}

@@ -14,19 +14,19 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mrv.acceptance import parameters_of
-from mrv.by_year import parts_of_years
-from mrv.inputs import read
+from mrv.accounting.calendar_years import parts_of_years
+from mrv.accounting.factor_acceptance import parameters_of
 from mrv.methodologies import unit_reductions
 from mrv.model import MONTH, Activity
-from mrv.report.phrases import role
+from mrv.parameters.inputs import read
 from mrv.report.sheets.grid import FIRST
 from mrv.report.sheets.lists import QUANTITY, SUBSTITUTED, VALUE
+from mrv.report.translations import role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from mrv.report.facts import Facts, Line
+    from mrv.report.report_data import Facts, Line
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 

@@ -7,17 +7,17 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us
-from mrv.report.phrases import DASH, detail, what, witness
 from mrv.report.sheets.grid import FIRST
 from mrv.report.sheets.lists import edges, listed
 from mrv.report.sheets.material import HOLDS, materiality
 from mrv.report.sheets.table_3 import equal
+from mrv.report.translations import DASH, detail, what, witness
 from mrv.rounding import half_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us, local_text
 from mrv.report.opinion import state
-from mrv.report.phrases import DASH, SHOWN, period, quantity, role
 from mrv.report.sheets.grid import FIRST
+from mrv.report.translations import DASH, SHOWN, period, quantity, role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid, Value
     from mrv.report.words import Words
 

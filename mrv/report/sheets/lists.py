@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from mrv.calendar import instant_us, local_text
 from mrv.errors import ReportError
 from mrv.report.opinion import finding_rows, opinion_rows
-from mrv.report.phrases import DASH, certainty, kind, quantity, reason, rule, yes_no
 from mrv.report.sheets.grid import FIRST, MOST_ROWS
+from mrv.report.translations import DASH, certainty, kind, quantity, reason, rule, yes_no
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from mrv.report.phrases import DASH
 from mrv.report.sheets.grid import FIRST
 from mrv.report.sheets.table_3 import equal
+from mrv.report.translations import DASH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mrv.report.phrases import SHOWN, span_of_days
 from mrv.report.sheets.calculation import COUNTED
 from mrv.report.sheets.grid import FIRST
 from mrv.report.sheets.layout import (
@@ -17,9 +16,10 @@ from mrv.report.sheets.layout import (
     monitored_cells,
 )
 from mrv.report.sheets.table_3 import equal, sides, table_3
+from mrv.report.translations import SHOWN, span_of_days
 
 if TYPE_CHECKING:
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.sheets.calculation import Reckoning
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words

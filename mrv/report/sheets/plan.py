@@ -16,7 +16,7 @@ from mrv.report.sheets.layout import (
 )
 
 if TYPE_CHECKING:
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 

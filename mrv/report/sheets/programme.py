@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from xlsxwriter import Workbook
 
-from mrv.report.legible import legible
-from mrv.report.phrases import DASH
+from mrv.report.printable_text import legible
 from mrv.report.sheets.grid import FIRST, Grid, Styles
+from mrv.report.translations import DASH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

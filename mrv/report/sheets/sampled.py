@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mrv.report.phrases import DASH
-from mrv.report.sampled import drawn, drawn_rows, risks
+from mrv.report.sampling_block import drawn, drawn_rows, risks
 from mrv.report.sheets.grid import FIRST
+from mrv.report.translations import DASH
 
 if TYPE_CHECKING:
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
 

@@ -11,7 +11,7 @@ from mrv.report.sheets.grid import FIRST
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.sheets.calculation import Reckoning
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xlsxwriter import Workbook
 
 from mrv.calendar import instant_us
-from mrv.report.legible import legible
+from mrv.report.printable_text import legible
 from mrv.report.sheets import held, lists, monitored, plan
 from mrv.report.sheets.calculation import METERED, Rates, Reckoning, calculation
 from mrv.report.sheets.grid import FIRST, Grid, Styles
@@ -20,7 +20,7 @@ from mrv.report.sheets.sampled import sample
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.words import Words
 
 _WIDTHS: dict[str, tuple[int, ...]] = {

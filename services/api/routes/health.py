@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from services.api.problems import ProblemError
-from services.store import migrate
+from services.store.postgres import migrate
 
 router = APIRouter(include_in_schema=False)
 

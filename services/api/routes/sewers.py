@@ -8,12 +8,12 @@ import msgspec
 from fastapi import APIRouter, Path, Query
 from starlette.responses import JSONResponse, Response
 
-from services.api import shapes
-from services.api.asking import Reader
+from services.api import schemas as shapes
 from services.api.problems import ProblemError
+from services.api.request_context import Reader
 from services.api.routes.registry import unknown
 from services.sewers.geojson import collection, feature, grid
-from services.store import sewers as stored
+from services.store.registry import sewers as stored
 
 
 class GeoJson(JSONResponse):

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
-from services.api import shapes
-from services.api.asking import Operator
+from services.api import schemas as shapes
+from services.api.request_context import Operator
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, own
 from services.api.times import span_us
-from services.issuer import close, life
-from services.store import series
+from services.issuer import close
+from services.issuer import transitions as life
+from services.store.timeseries import queries as series
 
 if TYPE_CHECKING:
     from psycopg import Connection

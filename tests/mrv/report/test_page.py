@@ -9,10 +9,10 @@ from io import BytesIO
 import pytest
 from pypdf import PdfReader
 
-from mrv import canonical
 from mrv.report.page import page
 from mrv.report.words import LANGUAGES, Words
-from mrv.statement.earlier import difference, figures
+from mrv.signatures import canonical
+from mrv.statement.prior_statements import difference, figures
 from tests.mrv.report import office, sample
 
 MARGIN_PT = 18 / 25.4 * 72

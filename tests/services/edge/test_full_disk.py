@@ -10,7 +10,7 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from services.edge.outbox import FullError, Outbox, Record
-from services.edge.summary import summary
+from services.edge.outbox_status import summary
 from services.local.mosquitto import Mosquitto
 from tests.services.edge.plant import Edge, meter, one, recorded, rows, until, waiting
 

@@ -131,7 +131,7 @@ def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
 
 def test_a_gateway_loads_nothing_of_the_pipeline():
     """Its 80 MB would be gone before it records anything: once one import brought 25."""
-    told = "import sys, services.cli.edge, services.edge.gateway; print(*sys.modules)"
+    told = "import sys, services.cli.pipeline.edge, services.edge.gateway; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert not {"numpy", "pydantic", "google.protobuf", "cbor2"} & set(done.stdout.split())
 

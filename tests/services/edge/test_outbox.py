@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from ingest.errors import InputError
-from services.edge.moment import Clock, Moment
+from services.edge.corrected_clock import Clock, Moment
 from services.edge.outbox import FullError, Outbox, Record
-from services.edge.summary import summary
+from services.edge.outbox_status import summary
 
 MB = 1 << 20
 

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from mrv.verify import verify
 from services.issuer.pack import export, read_pack
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration

@@ -8,12 +8,12 @@ import pytest
 from mrv.errors import StatementStateError
 from mrv.statement.conformity import CONSECUTIVE, FIXED
 from mrv.statement.credentials import Finding
-from mrv.statement.fixed import changed
+from mrv.statement.fixed_parameters import changed
 from mrv.verify import verify
-from services.issuer import life
+from services.issuer import transitions as life
 from services.issuer.close import close_period
 from services.issuer.pack import export, read_pack
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.mrv.plant import PV
 from tests.services.issuer import logged, plant
 

@@ -9,9 +9,9 @@ from mrv.errors import PeriodError
 from mrv.statement import evidence
 from mrv.verify import verify
 from services.issuer.close import close_period, snapshot
-from services.issuer.collect import collect
+from services.issuer.collect_evidence import collect
 from services.issuer.pack import export, read_pack
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration

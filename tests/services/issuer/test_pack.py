@@ -10,7 +10,7 @@ from ingest.errors import InputError
 from mrv.verify import verify
 from services.issuer.close import close_period
 from services.issuer.pack import export, read_pack
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration

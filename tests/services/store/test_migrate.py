@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from ingest.errors import ServerError
-from services.store.migrate import Migration, SchemaError, load, migrate
-from services.store.prerequisites import PrerequisiteError, check_versions
+from services.store.postgres.migrate import Migration, SchemaError, load, migrate
+from services.store.postgres.prerequisites import PrerequisiteError, check_versions
 
 
 def _everything(url):

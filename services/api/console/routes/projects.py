@@ -11,18 +11,19 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from ingest.classes import QUANTITIES
-from mrv import canonical
 from mrv.calendar import local_date
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
+from mrv.signatures import canonical
 from mrv.statement.evidence import monitored
-from services.api.console.drawing import month_calendar
-from services.api.console.page import Language, render
+from services.api.console.maps.plots import month_calendar
+from services.api.console.render import Language, render
 from services.api.console.routes.overview import tonnes
 from services.api.console.session import View
 from services.api.problems import ProblemError
 from services.api.routes.registry import IdPath, unknown
-from services.store import console, listing, registry
+from services.store.registry import load as registry
+from services.store.views import console, listing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.api.asking import Asked
-    from services.store.console import CoverageDay, EmissionDay, ProjectSums
+    from services.api.request_context import Asked
+    from services.store.views.console import CoverageDay, EmissionDay, ProjectSums
 
 router = APIRouter(include_in_schema=False)
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")

@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from ingest import classes
 from ingest.model import NULL
-from mrv import canonical
 from mrv.calendar import days, instant_us, period_us, utc_text
-from mrv.report.held import designed, held
-from mrv.report.sampled import sampled
+from mrv.report.comparison_blocks import designed, held
+from mrv.report.sampling_block import sampled
 from mrv.report.words import Words as ReportWords
-from services.api.console.page import Language, render
+from mrv.signatures import canonical
+from services.api.console.render import Language, render
 from services.api.console.routes.overview import tonnes
 from services.api.console.session import View
 from services.api.problems import ProblemError
@@ -25,16 +25,20 @@ from services.api.reports import report
 from services.api.routes.evidence import packed, send_pack
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
-from services.issuer.steps import documents, records
-from services.store import console, listing, log, readings, registry, sampling, statements
-from services.store.stamps import stamp
+from services.issuer.documents import documents, records
+from services.store.postgres.timestamps import stamp
+from services.store.registry import load as registry
+from services.store.statements import sampling, statements
+from services.store.statements import transparency_log as log
+from services.store.timeseries import readings
+from services.store.views import console, listing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mrv.report.blocks import Block
-    from services.api.asking import Asked
-    from services.store.statements import Event, Stored
+    from services.api.request_context import Asked
+    from services.store.statements.statements import Event, Stored
 
 router = APIRouter(include_in_schema=False)
 _MOST = 500

@@ -27,7 +27,6 @@ def shipped(name: str = "") -> Path:
     for root in (_WHEEL, _CHECKOUT):
         if (root / name).exists():
             # short where it can be: commands are shown to people
-            here = Path.cwd()
-            found = root / name
+            here, found = Path.cwd(), root / name
             return found.relative_to(here) if found.is_relative_to(here) else found
     raise FileNotFoundError(f"{name} is not in {_CHECKOUT} nor in {_WHEEL}: install tonne again")

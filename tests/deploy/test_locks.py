@@ -83,6 +83,7 @@ def test_development_only_adds():
     assert not product.keys() & {"pytest", "mypy", "ruff", "hypothesis", "uv", "hatchling"}
 
 
+@pytest.mark.timeout(900)  # it looks at each file: 400 MB where none is kept
 def test_the_interpreter_s_own_pip_takes_the_lock(tmp_path):
     """Whoever has nothing but Python 3.11 and its pip of 2023 could not install tonne."""
     venv = tmp_path / "venv"

@@ -1,6 +1,6 @@
 # ruff: noqa: INP001 - a script, run by hand
 """
-Make services/api/console/land.npz: the outline of land, for the console's map.
+Make services/api/console/maps/coastline.npz: the outline of land, for the console's map.
 
 From Natural Earth's 1:10m land (public domain), as the npm package world-atlas 2.0.2 (ISC)
 holds it in land-10m.json:
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-OUT = Path("services/api/console/land.npz")
+OUT = Path("services/api/console/maps/coastline.npz")
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NULL: int = int(np.iinfo(np.int64).min)
 INTERVAL_US: int = 900_000_000
 HOUR_US: int = 3_600_000_000
+POWER_GAP_US: int = 900_000_000  # between two readings of power that make an energy, at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ not fit that is told apart here, never guessed:
   nothing; if not, it was reset, and the step into it is unknown.
 
 What an unknown step costs is not decided here: it depends on the side of the
-account, and mrv/coverage knows it.
+account, and mrv/accounting/coverage knows it.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from datetime import date
     from fractions import Fraction
 
-    from mrv.inputs import Inputs, ParameterSpec, Spec
     from mrv.limits import Table
+    from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
 
 # Which way an error of the factor would hurt: a factor for electricity that the
 # project keeps from being generated is chosen low, one for electricity that it

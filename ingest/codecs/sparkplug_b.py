@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from ingest.errors import PayloadError
-from ingest.formats import sparkplug_b_pb2, sparkplug_form
-from ingest.formats.line import Line
+from ingest.formats import sparkplug_b_pb2
+from ingest.formats import sparkplug_fast as sparkplug_form
+from ingest.formats.row_reading import Line
 from ingest.formats.sparkplug_birth import Birth, Tag
 from ingest.formats.sparkplug_values import is_number, name_of, number
 

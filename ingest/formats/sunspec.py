@@ -17,7 +17,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from ingest.errors import PayloadError
-from ingest.formats.words import WORD, Order, number
+from ingest.formats.register_words import WORD, Order, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

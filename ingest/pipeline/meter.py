@@ -17,10 +17,10 @@ import numpy as np
 from ingest.intervals import Marks, Steps, heads, share
 from ingest.model import NULL, IntervalRows
 from ingest.pipeline import power
+from ingest.pipeline.meter_state import FROM_START, NEVER
 from ingest.pipeline.power import Power
-from ingest.pipeline.state import NEVER
-from ingest.pipeline.trace import Column as Rows
-from ingest.pipeline.trace import Ends, trace
+from ingest.pipeline.register_steps import Column as Rows
+from ingest.pipeline.register_steps import Ends, trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.model import Frame, Int32, Int64
-    from ingest.pipeline.bounds import Bounds, RegisterColumn
-    from ingest.pipeline.state import MeterState, Register
-
-FROM_START = -(2**62)
+    from ingest.pipeline.meter_state import MeterState, Register
+    from ingest.pipeline.register_bounds import Bounds, RegisterColumn
 
 
 @dataclass(slots=True)

@@ -8,11 +8,12 @@ import numpy as np
 
 from ingest import rates
 from ingest.intervals import ESTIMATED, Steps
+from ingest.model import POWER_GAP_US
 
 if TYPE_CHECKING:
     from ingest.model import Float64, Int32, Int64
-    from ingest.pipeline.bounds import RegisterColumn
-    from ingest.pipeline.state import Register
+    from ingest.pipeline.meter_state import Register
+    from ingest.pipeline.register_bounds import RegisterColumn
 
 
 class Power(NamedTuple):
@@ -36,7 +37,7 @@ def steps(column: RegisterColumn, rows: Power, start: Register | None) -> Steps:
     from_us[1:], from_w[1:] = rows.time_us[:-1], rows.power_w[:-1]
     first = rows.device[head]
     if start is None:
-        from_us[head], from_w[head] = rows.time_us[head] - rates.MAX_GAP_US - 1, 0.0
+        from_us[head], from_w[head] = rows.time_us[head] - POWER_GAP_US - 1, 0.0
     else:
         from_us[head], from_w[head] = start.power_us[first], start.power_w[first]
     energy, counts = rates.energy_steps(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ingest.codecs import sparkplug_b
 from ingest.columns import Rejected
 from ingest.errors import PayloadError
-from ingest.formats.line import Given
+from ingest.formats.row_reading import Given
 from ingest.sparkplug.node import SEQ, Held, Node
 from ingest.sparkplug.topic import Topic, parse
 

@@ -8,7 +8,7 @@ registry than the bridge.
 """
 
 from ingest.wire.envelope import SCHEMA, WireError
-from ingest.wire.parcel import Parcel, join, partition_of, sort
+from ingest.wire.record_batch import Parcel, join, partition_of, sort
 from ingest.wire.tables import decode, encode
 
 __all__ = ["SCHEMA", "Parcel", "WireError", "decode", "encode", "join", "partition_of", "sort"]

@@ -17,7 +17,7 @@ from ingest import classes
 from ingest.decode import Rejected
 from ingest.model import NULL, Frame
 from ingest.wire.envelope import WireError, seal, unseal
-from ingest.wire.parcel import Parcel
+from ingest.wire.record_batch import Parcel
 
 if TYPE_CHECKING:
     from ingest.model import Column, Fleet

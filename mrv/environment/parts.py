@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mrv import indicators, limits
 from mrv.environment.kinds import Row
 from mrv.errors import IndicatorError, MethodologyError
-from mrv.specs import RecordSpec
+from mrv.parameters.specs import RecordSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

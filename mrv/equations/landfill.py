@@ -11,7 +11,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mrv.irrational import exponential
+from mrv.decimal_functions import exponential
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

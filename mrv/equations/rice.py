@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from mrv.irrational import power
+from mrv.decimal_functions import power
 
 _KG_PER_T = 1000
 _N2O_PER_N = Fraction(44, 28)

@@ -12,13 +12,13 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mrv import systems
 from mrv.errors import MethodologyError
 from mrv.exante import ev_bus, planned, pv
 from mrv.exante.model import assumptions
-from mrv.inputs import read
 from mrv.methodologies import filled
 from mrv.methodologies import load as methodologies
+from mrv.parameters.inputs import read
+from mrv.registry import programme_systems as systems
 
 if TYPE_CHECKING:
     from mrv.exante.model import Estimate, Outcome

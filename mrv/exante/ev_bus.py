@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from mrv.exante.model import Estimate, Flag, Outcome
 from mrv.methodologies import evaluate, find
-from mrv.specs import ParameterSpec
+from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mrv.inputs import Inputs
     from mrv.model import Factors
-    from mrv.specs import Spec
+    from mrv.parameters.inputs import Inputs
+    from mrv.parameters.specs import Spec
 
 METHOD = "ams-iii-c"
 _OF_METHOD = (

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from mrv.specs import ChoiceSpec, ParameterSpec
+from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Factors, Reductions
-    from mrv.specs import Spec
+    from mrv.parameters.inputs import Inputs
+    from mrv.parameters.specs import Spec
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from mrv.exante.model import Estimate, Outcome
 from mrv.methodologies import compute
 
 if TYPE_CHECKING:
-    from mrv.inputs import Inputs
     from mrv.model import Factors, Methodology
+    from mrv.parameters.inputs import Inputs
 
 
 def of(methodology: Methodology) -> Estimate:

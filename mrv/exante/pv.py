@@ -23,8 +23,8 @@ from mrv.methodologies import evaluate, find
 
 if TYPE_CHECKING:
     from mrv.exante.model import Flag
-    from mrv.inputs import Inputs
     from mrv.model import Factors, Reductions
+    from mrv.parameters.inputs import Inputs
 
 METHOD = "jcm-vn-am007"
 _KWH_PER_MWH = 1000

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrv.exante.sun import Year
-    from mrv.inputs import Inputs
     from mrv.model import Reductions
+    from mrv.parameters.inputs import Inputs
 
 
 def plan(

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mrv.methodologies import find
-from mrv.specs import ChoiceSpec, NumbersSpec, ParameterSpec, RecordSpec
+from mrv.parameters.specs import ChoiceSpec, NumbersSpec, ParameterSpec, RecordSpec
 
 if TYPE_CHECKING:
-    from mrv.specs import Spec
+    from mrv.parameters.specs import Spec
 
 _PVWATTS = "PVWatts version 5, NREL"
 

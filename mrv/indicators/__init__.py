@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrv import limits
 from mrv.errors import IndicatorError
-from mrv.inputs import read
+from mrv.parameters.inputs import read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mrv.model import Indicator
-from mrv.specs import ParameterSpec, RecordSpec
+from mrv.parameters.specs import ParameterSpec, RecordSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mrv.inputs import Inputs
     from mrv.limits import Table
+    from mrv.parameters.inputs import Inputs
 
 _G_PER_KG = 1000
 _SUBSTANCES = ("cod", "bod5", "tss", "tn", "tp", "nh4_n")

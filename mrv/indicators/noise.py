@@ -18,15 +18,15 @@ import numpy as np
 
 from mrv.errors import IndicatorError
 from mrv.model import Indicator
+from mrv.parameters.specs import ChoiceSpec, NumbersSpec, ParameterSpec
 from mrv.rounding import half_up
-from mrv.specs import ChoiceSpec, NumbersSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from mrv.inputs import Inputs
     from mrv.limits import Table
-    from mrv.specs import Spec
+    from mrv.parameters.inputs import Inputs
+    from mrv.parameters.specs import Spec
 
 _PLACES = 3
 _LEVELS = (Fraction(10), Fraction(90))

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.errors import IndicatorError
 from mrv.model import Indicator
-from mrv.specs import DateSpec, ParameterSpec, RecordSpec
+from mrv.parameters.specs import DateSpec, ParameterSpec, RecordSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mrv.inputs import Inputs
     from mrv.limits import Table
+    from mrv.parameters.inputs import Inputs
 
 _MEANS = ("1h", "8h", "24h", "year")
 _SUBSTANCES = (

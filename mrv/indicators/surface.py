@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from mrv.errors import IndicatorError
 from mrv.limits.judge import judge
 from mrv.model import Indicator
-from mrv.specs import ChoiceSpec, DateSpec, ParameterSpec, RecordSpec
+from mrv.parameters.specs import ChoiceSpec, DateSpec, ParameterSpec, RecordSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mrv.inputs import Inputs
     from mrv.limits import Table
+    from mrv.parameters.inputs import Inputs
 
 _UNSCALED = ("ph", "do_mg_l", "coliform_mpn_100ml")
 _SUBSTANCES = ("bod5", "cod", "toc", "tss", "tn", "tp", "nh4_n", "no3_n", "no2_n", "po4_p")

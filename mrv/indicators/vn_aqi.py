@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.errors import IndicatorError
 from mrv.model import Indicator
+from mrv.parameters.specs import NumbersSpec, ParameterSpec, RecordSpec
 from mrv.rounding import half_up
-from mrv.specs import NumbersSpec, ParameterSpec, RecordSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mrv.inputs import Inputs
     from mrv.limits import Table
+    from mrv.parameters.inputs import Inputs
 
 _NEEDED_OF_THREE = 2
 _DUST = ("pm2_5", "pm10")

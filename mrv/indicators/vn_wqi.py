@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.errors import IndicatorError
 from mrv.model import Indicator
+from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 from mrv.rounding import half_up
-from mrv.specs import ChoiceSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mrv.inputs import Inputs
     from mrv.limits import Table
+    from mrv.parameters.inputs import Inputs
 
 _PLACES = 4
 _FEWEST_GROUPS = 3
@@ -31,9 +31,7 @@ _METALS = ("as", "cd", "pb", "cr6", "cu", "zn", "hg")
 _ORGANIC = ("bod5", "cod", "toc", "nh4_n", "no3_n", "no2_n", "po4_p")
 _MICROBES = ("coliform", "e_coli")
 # mg/L that water of a temperature holds at most, as a polynomial in Cel.
-_DO_SATURATED = tuple(
-    Fraction(c) for c in ("14.652", "-0.41022", "0.0079910", "-0.000077774")
-)  # fmt: skip
+_DO_SATURATED = tuple(Fraction(c) for c in ("14.652", "-0.41022", "0.0079910", "-0.000077774"))
 
 
 def index(inputs: Inputs, table: Table) -> Mapping[str, Any]:

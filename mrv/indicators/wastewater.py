@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from mrv.errors import IndicatorError
 from mrv.limits.judge import judge
 from mrv.model import Indicator
-from mrv.specs import ChoiceSpec, DateSpec, ParameterSpec, RecordSpec
+from mrv.parameters.specs import ChoiceSpec, DateSpec, ParameterSpec, RecordSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mrv.inputs import Inputs
     from mrv.limits import Table
+    from mrv.parameters.inputs import Inputs
 
 _NEW_PLANTS = date(2025, 9, 1)
 _ALL_PLANTS = date(2032, 1, 1)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from mrv.errors import CanonicalError, LogError
-from mrv.keys import SigningKey
 from mrv.log.note import NoteKey, sign_note, verify_note
-from mrv.multibase import decode_base64, encode_base64
-from mrv.tree import HASH_BYTES
+from mrv.signatures.keys import SigningKey
+from mrv.signatures.merkle_tree import HASH_BYTES
+from mrv.signatures.multibase import decode_base64, encode_base64
 
 # 63 bits hold any tree; the digits are ASCII, without leading zeros.
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")

@@ -15,14 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mrv import ed25519
-from mrv.canonical import sha256
 from mrv.errors import SignatureError
 from mrv.log.note import DASH, NoteKey, signature_lines
-from mrv.multibase import encode_base64
+from mrv.signatures import ed25519
+from mrv.signatures.canonical import sha256
+from mrv.signatures.multibase import encode_base64
 
 if TYPE_CHECKING:
-    from mrv.keys import SigningKey
+    from mrv.signatures.keys import SigningKey
 
 _TYPE = b"\x04"  # signature type of a timestamped Ed25519 cosignature
 _ID_BYTES, _TIME_BYTES = 4, 8

@@ -2,7 +2,7 @@
 Entries of the log beside issued statements: sealed days, and digests of tables.
 
     data        a project's local day: Merkle roots over the device-days of its
-                readings, intervals and emissions (see mrv/digest)
+                readings, intervals and emissions (see mrv/signatures/day_digests)
     registry, plan, calibration, keys, claims
                 digests of what the tables of that kind hold, whenever it changed
     records     rows that append-only tables got since the entry before
@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mrv import canonical
 from mrv.errors import LogError
-from mrv.tree import leaf_hash, root_hash
+from mrv.signatures import canonical
+from mrv.signatures.merkle_tree import leaf_hash, root_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from mrv.digest import DayLeaf, Digest
+    from mrv.signatures.day_digests import DayLeaf, Digest
 
 DATA, RECORDS, FACTORS, EVIDENCE = "data", "records", "factors", "evidence"
 PARTS = ("readings", "intervals", "emissions")

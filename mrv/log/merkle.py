@@ -11,7 +11,7 @@ asking for such a proof is an error.
 from collections.abc import Sequence
 
 from mrv.errors import LogError
-from mrv.tree import HASH_BYTES, node_hash, root_hash
+from mrv.signatures.merkle_tree import HASH_BYTES, node_hash, root_hash
 
 
 def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:

@@ -11,11 +11,11 @@ over, because others may countersign.  A line of a known key must verify.
 
 from dataclasses import dataclass
 
-from mrv import ed25519
-from mrv.canonical import sha256
 from mrv.errors import CanonicalError, SignatureError
-from mrv.keys import SigningKey
-from mrv.multibase import decode_base64, encode_base64
+from mrv.signatures import ed25519
+from mrv.signatures.canonical import sha256
+from mrv.signatures.keys import SigningKey
+from mrv.signatures.multibase import decode_base64, encode_base64
 
 _ED25519 = b"\x01"  # signature type of the note format
 DASH = "\N{EM DASH} "

@@ -19,8 +19,8 @@ from mrv.errors import LogError
 from mrv.log.checkpoint import Checkpoint, decode_hash, verify_checkpoint
 from mrv.log.merkle import verify_inclusion
 from mrv.log.note import NoteKey
-from mrv.multibase import encode_base64
-from mrv.tree import leaf_hash
+from mrv.signatures.merkle_tree import leaf_hash
+from mrv.signatures.multibase import encode_base64
 
 HEADER = "c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from mrv.errors import LogError
 from mrv.log.checkpoint import Checkpoint, decode_hash, verify_checkpoint
 from mrv.log.merkle import verify_consistency
-from mrv.multibase import encode_base64
+from mrv.signatures.multibase import encode_base64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

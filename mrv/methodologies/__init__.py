@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
-from mrv.inputs import read
 from mrv.model import Activity, Methodology
-from mrv.specs import ParameterSpec
+from mrv.parameters.inputs import read
+from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mrv.inputs import Inputs
     from mrv.model import Factors, Reductions
-    from mrv.specs import Spec
+    from mrv.parameters.inputs import Inputs
+    from mrv.parameters.specs import Spec
 
 # Kinds of factors of the grid: what it emits, and the low references for what is avoided.
 GRID = "grid.vn"

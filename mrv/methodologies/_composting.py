@@ -34,15 +34,15 @@ from mrv.methodologies._shared import (
 )
 from mrv.methodologies._waste import DEGRADABLE, MOST_YEARS, SITE
 from mrv.model import Check, Reductions, RoleNeeds
-from mrv.specs import ParameterSpec
+from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Candidate, Factors
-    from mrv.specs import Spec
+    from mrv.parameters.inputs import Inputs
+    from mrv.parameters.specs import Spec
 
 CONDITIONS = (TYPE_III,)
 RULES = (

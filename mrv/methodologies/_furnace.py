@@ -13,7 +13,7 @@ from mrv.model import RoleNeeds
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
+    from mrv.parameters.inputs import Inputs
 
 METERED = "energy_mwh"
 PRODUCTION_ROLE = RoleNeeds(

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Candidate, Factors
-    from mrv.specs import ParameterSpec
+    from mrv.parameters.inputs import Inputs
+    from mrv.parameters.specs import ParameterSpec
 
 WH_PER_MWH = 10**6
 G_PER_T = 10**6

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from mrv.equations import fuels
 from mrv.model import Condition
-from mrv.specs import ChoiceSpec, ParameterSpec
+from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 
 if TYPE_CHECKING:
-    from mrv.inputs import Inputs
     from mrv.model import Direction, Factors, Reductions
+    from mrv.parameters.inputs import Inputs
 
 NOTHING = Fraction(0)
 FUELS = ("anthracite", "bituminous", "coke", "diesel", "fuel_oil", "gasoline", "lignite", "lpg",

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from mrv.equations import landfill
 from mrv.methodologies._shared import GWP_CH4, NOTHING
-from mrv.specs import ChoiceSpec, ListSpec, ParameterSpec
+from mrv.parameters.specs import ChoiceSpec, ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Factors
-    from mrv.specs import Spec
+    from mrv.parameters.inputs import Inputs
+    from mrv.parameters.specs import Spec
 
 DEGRADABLE = ("food", "garden", "paper", "textile", "wood")
 MOST_YEARS = 100

@@ -37,14 +37,14 @@ from mrv.methodologies._shared import (
     diesel,
 )
 from mrv.model import Check, Methodology, Reductions, RoleNeeds
-from mrv.specs import ChoiceSpec, ParameterSpec
+from mrv.parameters.specs import ChoiceSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Candidate, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "acm0012"
 VERSION = "6.0"

@@ -19,13 +19,13 @@ from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, ML_PER_M3, POWER_ROLE, power_mwh, total
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
 from mrv.model import Methodology, Reductions, RoleNeeds
-from mrv.specs import ParameterSpec
+from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "am0020"
 VERSION = "2.0"

@@ -18,14 +18,14 @@ from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, SECONDS_PER_HOUR, or_published
 from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, TYPE_II
 from mrv.model import Methodology, Reductions, RoleNeeds
-from mrv.specs import ListSpec, ParameterSpec
+from mrv.parameters.specs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "ams-ii-c"
 VERSION = "15.0"

@@ -31,14 +31,14 @@ from mrv.methodologies._shared import (
     TYPE_II,
 )
 from mrv.model import Methodology, Reductions
-from mrv.specs import ParameterSpec
+from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "ams-ii-d"
 VERSION = "13.0"

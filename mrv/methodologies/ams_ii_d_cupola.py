@@ -38,13 +38,13 @@ from mrv.methodologies._shared import (
     burnt,
 )
 from mrv.model import Condition, Methodology, Reductions
-from mrv.specs import ParameterSpec
+from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "ams-ii-d-cupola"
 VERSION = "13.0"

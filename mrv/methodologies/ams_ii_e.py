@@ -29,13 +29,13 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, TYPE_II
 from mrv.model import Condition, Methodology, Reductions, RoleNeeds
-from mrv.specs import ListSpec, ParameterSpec
+from mrv.parameters.specs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "ams-ii-e"
 VERSION = "11.0"

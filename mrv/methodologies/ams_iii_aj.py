@@ -27,14 +27,14 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
 from mrv.model import Check, Methodology, Reductions
-from mrv.specs import ParameterSpec, RecordSpec
+from mrv.parameters.specs import ParameterSpec, RecordSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Candidate, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-aj"
 VERSION = "7.0"

@@ -26,13 +26,13 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
 from mrv.model import Methodology, Reductions
-from mrv.specs import MapSpec, ParameterSpec
+from mrv.parameters.specs import MapSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-ba"
 VERSION = "3.0"

@@ -20,15 +20,15 @@ from mrv.equations.electricity import consumed
 from mrv.equations.reductions import reduction
 from mrv.equations.transport import baseline_factor, by_distance, fossil, specific_consumption
 from mrv.errors import MethodologyError
-from mrv.inputs import ParameterSpec
 from mrv.methodologies._shared import DIESEL, LEAKAGE, diesel
 from mrv.model import Check, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Candidate, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-c"
 VERSION = "16.0"

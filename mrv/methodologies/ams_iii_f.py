@@ -22,8 +22,8 @@ from mrv.model import Methodology
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Factors, Reductions
+    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-f"
 VERSION = "12.0"

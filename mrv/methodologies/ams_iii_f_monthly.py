@@ -17,13 +17,13 @@ from mrv.methodologies._live import G_PER_T
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_MONTH, DECAY, SITE, methane
 from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Methodology
-from mrv.specs import ListSpec, ParameterSpec
+from mrv.parameters.specs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Factors, Reductions
+    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-f-monthly"
 VERSION = "12.0"

@@ -31,14 +31,14 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
 from mrv.model import Methodology, Reductions, RoleNeeds
-from mrv.specs import ParameterSpec
+from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-h"
 VERSION = "19.0"

@@ -43,13 +43,13 @@ from mrv.methodologies._shared import (
     diesel,
 )
 from mrv.model import Check, Methodology, Reductions, RoleNeeds
-from mrv.specs import MapSpec, ParameterSpec
+from mrv.parameters.specs import MapSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Candidate, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "ams-iii-u"
 VERSION = "2.0"

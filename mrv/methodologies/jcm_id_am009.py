@@ -19,14 +19,14 @@ from mrv.equations.reductions import reduction
 from mrv.methodologies._live import POWER_ROLE, grid, one_of, power_mwh
 from mrv.methodologies._shared import EF_GRID, FUEL, FUELS, NOTHING, POWER, burnt
 from mrv.model import Check, Condition, Methodology, Reductions, RoleNeeds
-from mrv.specs import ParameterSpec
+from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Candidate, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "jcm-id-am009"
 VERSION = "1.0"

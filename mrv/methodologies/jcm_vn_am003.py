@@ -16,13 +16,13 @@ from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
 from mrv.model import Check, Methodology, Reductions, RoleNeeds
-from mrv.specs import ParameterSpec
+from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Candidate, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "jcm-vn-am003"
 VERSION = "1.0"

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.inputs import ListSpec, ParameterSpec
 from mrv.model import Check, Methodology, Reductions, RoleNeeds
+from mrv.parameters.inputs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Candidate, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "jcm-vn-am007"
 VERSION = "1.0"

@@ -17,13 +17,13 @@ from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, FUEL_ROLE, POWER_ROLE, diesel_l, power_mwh, total
 from mrv.methodologies._shared import DIESEL, EF_GRID, NOTHING, POWER, TYPE_III, diesel
 from mrv.model import Methodology, Reductions, RoleNeeds
-from mrv.specs import MapSpec, ParameterSpec
+from mrv.parameters.specs import MapSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrv.inputs import Inputs
     from mrv.model import Activity, Factors
+    from mrv.parameters.inputs import Inputs
 
 ID = "pv-panel-recycling"
 VERSION = "0.1"

@@ -5,8 +5,8 @@ A report says nothing that the signed documents and their evidence do not say.
 The same documents give the same bytes, whoever makes it and whenever.
 """
 
-from mrv.report.facts import Facts
-from mrv.report.made import MEDIA_TYPES, Format, make, make_programme
+from mrv.report.render import MEDIA_TYPES, Format, make, make_programme
+from mrv.report.report_data import Facts
 from mrv.report.words import LANGUAGES
 
 __all__ = ["LANGUAGES", "MEDIA_TYPES", "Facts", "Format", "make", "make_programme"]

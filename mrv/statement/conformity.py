@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingest import classes, profiles
+from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
-from mrv.monitoring import Meter, departures, imprecise
-from mrv.outcome import Finding
+from mrv.documents.statement import Planned
+from mrv.registry.monitoring_plan import Meter, departures, imprecise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mrv.monitoring import Version
-    from mrv.outcome import PeriodResult
-    from mrv.project import Calibration
-    from mrv.statement.plan import MonitoringPlan
+    from mrv.accounting.period_result import PeriodResult
+    from mrv.registry.monitoring_plan import Version
+    from mrv.registry.project import Calibration
+    from mrv.statement.plan_extract import MonitoringPlan
 
 CLAUSE = "tonne: a monitoring plan that meets the methodology is in force in the whole period"
 CONSECUTIVE = "tonne: monitoring periods follow one another"
@@ -23,20 +24,20 @@ FIXED = "tonne: what was fixed ex ante stays as it was issued with"
 _SHOWN = 5
 
 
-def planned(plan: MonitoringPlan, role: str, device: str) -> dict[str, Any] | None:
+def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
     """What the newest version in force says of a device in a role."""
     line = plan.versions[-1].line(role, device) if plan.versions else None
     if line is None:
         return None
-    return {
-        "version": plan.versions[-1].name,
-        "channel": line.channel,
-        "option": line.option,
-        "frequency": line.frequency,
-        "accuracyClass": line.accuracy_class,
-        "qaQc": line.qa_qc,
-        "responsible": line.responsible,
-    }
+    return Planned(
+        version=plan.versions[-1].name,
+        channel=line.channel,
+        option=line.option,
+        frequency=line.frequency,
+        accuracy_class=line.accuracy_class,
+        qa_qc=line.qa_qc,
+        responsible=line.responsible,
+    )
 
 
 def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:

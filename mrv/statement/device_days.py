@@ -16,8 +16,8 @@ import numpy as np
 from ingest.classes import QUANTITIES
 from ingest.model import NULL
 from mrv.calendar import days
-from mrv.digest import DayKey, cut_leaf, day_leaf, digest_leaves
-from mrv.rows import Rows, column_bytes
+from mrv.signatures.day_digests import DayKey, cut_leaf, day_leaf, digest_leaves
+from mrv.signatures.row_bytes import Rows, column_bytes
 from mrv.statement.evidence import FIELDS, TABLE, blocks
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.model import Fleet, Frame, Int32, Int64, IntervalRows
-    from mrv.digest import DayLeaf, Digest
+    from mrv.signatures.day_digests import DayLeaf, Digest
 
 
 def readings_digest(fleet: Fleet, frames: Iterable[Frame], timezone: str) -> Digest:

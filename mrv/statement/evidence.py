@@ -23,7 +23,7 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import Frame, IntervalRows
 from ingest.pipeline import Bounds, MeterState, meter
-from mrv.bindings import role_needs
+from mrv.accounting.device_bindings import role_needs
 from mrv.methodologies import find
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.model import Fleet
-    from mrv.project import CheckMeter, Project
+    from mrv.registry.project import CheckMeter, Project
 
 BLOCK_ROWS = 65_536
 TABLE = "interval_quantity"

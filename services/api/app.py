@@ -11,21 +11,23 @@ import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
 from psycopg_pool import ConnectionPool
 
-from services.api import examples, problems, shapes
-from services.api.asking import Api
+from services.api import examples, problems
+from services.api import schemas as shapes
 from services.api.console import assets as console_assets
-from services.api.console import page
+from services.api.console import render as page
+from services.api.console.answer_cache import Memory
 from services.api.console.live import Live
-from services.api.console.memory import Memory
-from services.api.console.routes import live, overview, projects, sign_in
+from services.api.console.routes import live, overview, projects, reference, sign_in
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
 from services.api.cursors import Cursors
 from services.api.guard import Guard, Rates
-from services.api.measures import Measures
+from services.api.metrics import Measures
+from services.api.request_context import Api
 from services.api.routes import (
     administration,
+    document_schemas,
     evidence,
     findings,
     health,
@@ -34,7 +36,6 @@ from services.api.routes import (
     letters,
     log,
     programme,
-    reference,
     registry,
     sampling,
     series,
@@ -43,8 +44,8 @@ from services.api.routes import (
     statements,
     writes,
 )
-from services.store import api_records
-from services.store.pool import session_settings
+from services.store.api import audit_and_idempotency as api_records
+from services.store.postgres.pool import session_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -129,8 +130,9 @@ def make_app(
     app.include_router(health.router)
     v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
     for part in (
-        administration, registry, series, statements, evidence, writes, log, keyring, programme,
-        letters, reference, sewers, invoices, sampling, findings, signatures,
+        administration, registry, series, statements, evidence, writes, log, keyring,
+        document_schemas, programme, letters, reference, sewers, invoices, sampling, findings,
+        signatures,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)

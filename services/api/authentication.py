@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.api.principals import CHALLENGE, Principal
 from services.api.problems import ProblemError
-from services.store import api_keys
+from services.store.api import api_keys
 
 if TYPE_CHECKING:
     from psycopg import Connection

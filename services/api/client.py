@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 
 from ingest.errors import InputError, ServerError
-from services.api import shapes
+from services.api import schemas as shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,7 +18,7 @@ from services.api.problems import problem
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from services.api.measures import Measures
+    from services.api.metrics import Measures
 
 LARGEST_BODY = 1_048_576
 BODY_S = 15.0

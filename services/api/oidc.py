@@ -15,7 +15,7 @@ from jwt import PyJWKClient
 
 from services.api.principals import Principal
 from services.api.problems import ProblemError
-from services.store.api_keys import ApiRole
+from services.store.api.api_keys import ApiRole
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 _KEYS_FOR_S = 300

@@ -11,7 +11,7 @@ from starlette.responses import Response
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from services.api.asking import Asked
+    from services.api.request_context import Asked
 
 MOST = 1_000
 Limit = Annotated[int, Query(ge=1, le=MOST, description="Most items of the page.")]

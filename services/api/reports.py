@@ -9,12 +9,13 @@ from fastapi import Query
 
 from mrv.errors import PeriodError
 from mrv.report import LANGUAGES, MEDIA_TYPES, make
-from services.api import kept
+from services.api import file_cache as kept
 from services.api.negotiation import language
 from services.api.problems import ProblemError
 from services.issuer.report import facts_of
-from services.store import findings, log, sampling, statements
-from services.store.listing import PUBLIC_STATES
+from services.store.statements import findings, sampling, statements
+from services.store.statements import transparency_log as log
+from services.store.views.listing import PUBLIC_STATES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from mrv.report import Format
-    from services.api.asking import Asked
-    from services.store.statements import Stored
+    from services.api.request_context import Asked
+    from services.store.statements.statements import Stored
 
 Lang = Annotated[
     Literal["en", "vi", "ja"] | None,

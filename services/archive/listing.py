@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.calendar import utc_text
-from services.store import archived
+from services.store.archive import catalog as archived
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.archive.check import Wanted
+    from services.archive.verify import Wanted
 
 
 class Month(NamedTuple):

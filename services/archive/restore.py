@@ -11,9 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.archive import home
-from services.store import archived, cold, registry
-from services.store.cold import Asked
+from services.archive import location as home
+from services.store.archive import archived_readings as cold
+from services.store.archive import catalog as archived
+from services.store.archive.archived_readings import Asked
+from services.store.registry import load as registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.archive.check import Wanted
+    from services.archive.verify import Wanted
     from services.vault.part import Part
 
 

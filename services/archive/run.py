@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
 from mrv.calendar import utc_text
-from services.archive import home
-from services.archive.day import archive_day
-from services.archive.drop import drop
-from services.archive.pace import Pace
-from services.archive.work import Report, Run
-from services.store import archived, registry, seals
+from services.archive import location as home
+from services.archive.archive_day import archive_day
+from services.archive.context import Report, Run
+from services.archive.drop_chunks import drop
+from services.archive.throttle import Pace
+from services.store.archive import catalog as archived
+from services.store.registry import load as registry
+from services.store.statements import sealed_days as seals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from ingest.errors import InputError
-from services.cli.database import database_url
+from services.cli.options.database_url import database_url
 from services.settings import Settings
-from services.store import api_keys
-from services.store.api_keys import ApiRole
-from services.store.pool import connect
+from services.store.api import api_keys
+from services.store.api.api_keys import ApiRole
+from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
     from services.api.oidc import Tokens
-    from services.store.api_keys import ApiKey
+    from services.store.api.api_keys import ApiKey
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -57,8 +57,7 @@ def _serve() -> None:
         strict=settings.require_accepted_factors,
     )  # fmt: skip
     app = make_app(database_url(), choices, Metrics(), log)
-    log.info("serving", bind=settings.api_bind)
-    serve(app, settings.api_bind)
+    serve(app, settings.api_bind, lambda: log.info("serving", bind=settings.api_bind))
     log.info("stopped")
 
 

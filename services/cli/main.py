@@ -14,48 +14,48 @@ from services.cli.errors import explain
 
 
 class Entry(NamedTuple):
-    """Where a command lives, and what it does in one line."""
+    """Where a command lives, below `services.cli`, and what it does in one line."""
 
     where: str
     does: str
 
 
 COMMANDS = {
-    "demo": Entry("services.cli.demo:demo", "The whole road, from meter to verified tonne."),
-    "local": Entry("services.cli.local:local", "Start and stop local servers."),
-    "doctor": Entry("services.cli.doctor:doctor", "What is missing or misconfigured, and the fix."),
-    "migrate": Entry("services.cli.migrate:migrate", "Bring the database schema up to date."),
-    "registry": Entry("services.cli.registry:registry", "Sites, devices and projects."),
-    "sewer": Entry("services.cli.sewer:sewer", "Sewers: pipes, manholes, their history."),
-    "devices": Entry("services.cli.devices:devices", "Who is heard, who knocks, what arrives."),
-    "broker": Entry("services.cli.broker:broker", "A broker that knows who is who."),
-    "plan": Entry("services.cli.plan:plan", "A project's monitoring plan and its diagram."),
-    "invoice": Entry("services.cli.invoice:invoice", "Documents that meters are held against."),
-    "run": Entry("services.cli.run:run", "The pipeline: MQTT to TimescaleDB."),
-    "topics": Entry("services.cli.topics:topics", "The Kafka topic of bridges and workers."),
-    "edge": Entry("services.cli.edge:edge", "A gateway in the field: records and forwards."),
-    "bridge": Entry("services.cli.bridge:bridge", "Past one machine: MQTT to Kafka."),
-    "worker": Entry("services.cli.worker:worker", "Past one machine: Kafka to TimescaleDB."),
-    "watch": Entry("services.cli.watch:watch", "Gauges and audits of the database, for alerts."),
-    "api": Entry("services.cli.api:api", "The REST API for auditors, and its keys."),
-    "simulate": Entry("services.cli.simulate:simulate", "Field devices, made up or replayed."),
-    "intervals": Entry("services.cli.intervals:intervals", "Stored quantities and emissions."),
-    "indicators": Entry("services.cli.indicators:indicators", "Stored air, noise and water."),
-    "quality": Entry("services.cli.quality:quality", "What is unusual in stored readings."),
-    "evaluate": Entry("services.cli.evaluate:evaluate", "One methodology on given inputs."),
-    "estimate": Entry("services.cli.estimate:estimate", "A planned system, before its meters."),
-    "indicator": Entry("services.cli.indicator:indicator", "Air, water and noise: no carbon."),
-    "factors": Entry("services.cli.factors:factors", "Published factors, and what they change."),
-    "programme": Entry("services.cli.programme:programme", "Targets and progress by action."),
-    "period": Entry("services.cli.period:period", "Close a monitoring period."),
-    "statement": Entry("services.cli.statement:statement", "The life of a statement."),
-    "verify": Entry("services.cli.verify:verify", "Check a statement or evidence pack, offline."),
-    "log": Entry("services.cli.log:log", "Seal what was measured, and audit the seals."),
-    "keys": Entry("services.cli.keys:keys", "Signing keys of operator and verifier."),
-    "rebuild": Entry("services.cli.rebuild:rebuild", "Derived rows again from raw readings."),
-    "archive": Entry("services.cli.archive:archive", "Sealed days to Parquet files, and back."),
-    "signed": Entry("services.cli.signed:signed", "What meters signed, as evidence."),
-    "deadletter": Entry("services.cli.deadletter:deadletter", "What was refused, and why."),
+    "demo": Entry("local.demo:demo", "The whole road, from meter to verified tonne."),
+    "local": Entry("local.servers:local", "Start and stop local servers."),
+    "doctor": Entry("local.doctor:doctor", "What is missing or misconfigured, and the fix."),
+    "migrate": Entry("data.migrate:migrate", "Bring the database schema up to date."),
+    "registry": Entry("registry.registry:registry", "Sites, devices and projects."),
+    "sewer": Entry("registry.sewer:sewer", "Sewers: pipes, manholes, their history."),
+    "devices": Entry("registry.devices:devices", "Who is heard, who knocks, what arrives."),
+    "broker": Entry("pipeline.broker:broker", "A broker that knows who is who."),
+    "plan": Entry("registry.plan:plan", "A project's monitoring plan and its diagram."),
+    "invoice": Entry("registry.invoice:invoice", "Documents that meters are held against."),
+    "run": Entry("pipeline.run:run", "The pipeline: MQTT to TimescaleDB."),
+    "topics": Entry("pipeline.topics:topics", "The Kafka topic of bridges and workers."),
+    "edge": Entry("pipeline.edge:edge", "A gateway in the field: records and forwards."),
+    "bridge": Entry("pipeline.bridge:bridge", "Past one machine: MQTT to Kafka."),
+    "worker": Entry("pipeline.worker:worker", "Past one machine: Kafka to TimescaleDB."),
+    "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
+    "api": Entry("api:api", "The REST API for auditors, and its keys."),
+    "simulate": Entry("local.simulate:simulate", "Field devices, made up or replayed."),
+    "intervals": Entry("data.intervals:intervals", "Stored quantities and emissions."),
+    "indicators": Entry("data.indicators:indicators", "Stored air, noise and water."),
+    "quality": Entry("data.quality:quality", "What is unusual in stored readings."),
+    "evaluate": Entry("calculate.evaluate:evaluate", "One methodology on given inputs."),
+    "estimate": Entry("calculate.estimate:estimate", "A planned system, before its meters."),
+    "indicator": Entry("calculate.indicator:indicator", "Air, water and noise: no carbon."),
+    "factors": Entry("registry.factors:factors", "Published factors, and what they change."),
+    "programme": Entry("registry.programme:programme", "Targets and progress by action."),
+    "period": Entry("statements.period:period", "Close a monitoring period."),
+    "statement": Entry("statements.statement:statement", "The life of a statement."),
+    "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
+    "log": Entry("statements.log:log", "Seal what was measured, and audit the seals."),
+    "keys": Entry("statements.keys:keys", "Signing keys of operator and verifier."),
+    "rebuild": Entry("data.rebuild:rebuild", "Derived rows again from raw readings."),
+    "archive": Entry("data.archive:archive", "Sealed days to Parquet files, and back."),
+    "signed": Entry("statements.signed:signed", "What meters signed, as evidence."),
+    "deadletter": Entry("data.dead_letters:deadletter", "What was refused, and why."),
 }
 
 
@@ -73,7 +73,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].where.partition(":")
-        command = getattr(import_module(module), name)
+        command = getattr(import_module(f"services.cli.{module}"), name)
         if not isinstance(command, click.Command):
             raise TypeError(f"{COMMANDS[cmd_name].where} is no click command")
         return command

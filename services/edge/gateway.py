@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.edge.config import CsvFolder, LocalMqtt
+from services.edge.corrected_clock import Clock
 from services.edge.csv_folder import Folder
-from services.edge.link import Link
 from services.edge.local_mqtt import Listener
-from services.edge.moment import Clock
+from services.edge.metrics import Told, registry
 from services.edge.outbox import Outbox
 from services.edge.poller import pollers
 from services.edge.recorder import Recorder
-from services.edge.told import Told, registry
+from services.edge.uplink import Link
 from services.pulse import Pulse
 from services.scraping import serving
 
@@ -89,8 +89,9 @@ class Gateway:
         if self._outbox.set_aside is not None:
             self._log.error(
                 "the outbox was spoilt: what could be read goes on, the rest is set aside",
-                rescued=self._outbox.count(), file=str(self._outbox.set_aside),
-            )  # fmt: skip
+                rescued=self._outbox.count(),
+                file=str(self._outbox.set_aside),
+            )
         self._log.info("recording", sources=len(self._threads), waiting=self._outbox.count())
         for thread in self._threads:
             thread.start()

@@ -14,7 +14,7 @@ from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 from ingest import profiles
-from ingest.formats.words import SIZES
+from ingest.formats.register_words import SIZES
 from services.edge.config import ModbusRtu, ModbusTcp, SunSpecRtu, SunSpecTcp
 
 if TYPE_CHECKING:

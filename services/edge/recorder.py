@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from services.edge.moment import Clock
+    from services.edge.corrected_clock import Clock
     from services.edge.outbox import Outbox, Record
 
 

@@ -9,8 +9,8 @@ from services.identity import mosquitto, principals, rabbitmq
 from services.identity.control import Control, differences
 from services.identity.files import PUBLIC, SECRET, make_folder, write
 from services.identity.folder import PASSWORD
-from services.store import credentials
-from services.store.registry_rows import load_registry
+from services.store.registry import credentials
+from services.store.registry.entries_from_rows import load_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ingest.errors import RegistryError
 from services.identity.principals import is_ours
-from services.store import credentials
+from services.store.registry import credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from services.identity.authority import Authority
     from services.identity.folder import IdentityFolder
     from services.registry.entries import Device
-    from services.store.credentials import Credential, Kind
+    from services.store.registry.credentials import Credential, Kind
 
 DAYS = 1_825
 # one that ends within this time is issued anew without being asked for

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Device, Fleet
     from ingest.reading import Reading
-    from services.store.statuses import Said
+    from services.store.messages.principal_status import Said
 
 GATHER_S = 0.5
 _LISTED = 1_000

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mrv import canonical
 from mrv.log.checkpoint import verify_checkpoint
 from mrv.log.cosignature import cosignatures
 from mrv.log.entries import DATA, RECORDS
 from mrv.log.note import NoteKey, signature_lines
-from mrv.tree import leaf_hash, root_hash
-from services.store import enrolled, log
-from services.store.row_hashes import STATES
+from mrv.signatures import canonical
+from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from services.store.postgres.row_hashes import STATES
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
-    from mrv.keys import EnrolledKey
+    from mrv.signatures.keys import EnrolledKey
     from services.issuer.audit_walk import Walk
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from mrv import canonical
 from mrv.calendar import instant_us
 from mrv.log.entries import DATA
-from services.flow import Plan
-from services.issuer import records
+from mrv.signatures import canonical
+from services.issuer import table_digests as records
+from services.issuer.audit_statements import standing
 from services.issuer.changes import compare, sealed_leaves
 from services.issuer.close import snapshot
-from services.issuer.days import Job, ended, overdue, parts_of
 from services.issuer.seal import noted_days, underived
-from services.issuer.standing import standing
-from services.store import log, registry, seals
-from services.store.factors import load_book
-from services.store.row_hashes import STATES, hashes, tables
+from services.issuer.sealed_day_contents import Job, ended, overdue, parts_of
+from services.settle import Plan
+from services.store.postgres.row_hashes import STATES, hashes, tables
+from services.store.registry import load as registry
+from services.store.registry.factors import load_book
+from services.store.statements import sealed_days as seals
+from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.issuer.days import Job
-    from services.store.log import Entry
+    from services.issuer.sealed_day_contents import Job
+    from services.store.statements.transparency_log import Entry
 
 
 @dataclass

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mrv import canonical
-from mrv.digest import DayLeaf, differences, digest_leaves
 from mrv.errors import LogError
 from mrv.log.entries import PARTS
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf, differences, digest_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from mrv.digest import Difference, Digest
+    from mrv.signatures.day_digests import Difference, Digest
 
 
 class Changes(NamedTuple):

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.pq import TransactionStatus
 
-from mrv import canonical
-from mrv.both_sides import check_costed
+from mrv.accounting.conservative_range import check_costed
+from mrv.accounting.period import check_edges
 from mrv.calendar import days, local_date
-from mrv.period import check_edges
-from mrv.statement.body import Label, compose
-from mrv.statement.life import check_step
-from services.issuer.collect import collect, correcting
-from services.store import archived, registry, statements
+from mrv.documents.statement import claims_of
+from mrv.signatures import canonical
+from mrv.statement.compose import Label, compose
+from mrv.statement.states import check_step
+from services.issuer.collect_evidence import collect, correcting
+from services.store.archive import catalog as archived
+from services.store.registry import load as registry
+from services.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +28,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from mrv.outcome import PeriodResult
-    from mrv.statement.case import Case
-    from services.store.statements import Stored
+    from mrv.accounting.period_result import PeriodResult
+    from mrv.statement.evidence_case import Case
+    from services.store.statements.statements import Stored
 
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
 CAME_LATER = "evidence that came or changed after issue"
@@ -89,7 +92,7 @@ def close_period(
     Raises
     ------
     PeriodError, RegistryError, MethodologyError, FactorError
-        As `collect` and `mrv.period.close` raise.
+        As `collect` and `mrv.accounting.period.close` raise.
     """
     check_edges(registry.load_project(conn, project), from_us, to_us)
     # before the snapshot, so that it sees what the one before us wrote
@@ -110,7 +113,7 @@ def close_period(
             case = replace(case, plan=correcting(conn, case.plan, supersedes))
         sequence = 1 if last is None else last.sequence + 1
         document = compose(case, Label(sequence, CODE_VERSION, supersedes, reason))
-        statement = document["credentialSubject"]["statement"]
+        statement = claims_of(document).statement
         statements.insert(conn, case.result, _local(case), document, _detail(case))
         statements.step(conn, statement, "draft", actor, reason=reason)
     return Closed(statement, "draft", document, case.result, new=True)
@@ -120,9 +123,9 @@ def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> L
     """Label of a period's last statement, unless another one is to be replaced."""
     if last is None:
         return Label(1, CODE_VERSION, supersedes, reason)
-    said = canonical.parse_object(last.body)["credentialSubject"]["supersedes"]
+    said = last.claims.supersedes
     if supersedes is None and said is not None:
-        supersedes, reason = said["statement"], said["reason"]
+        supersedes, reason = said.statement, said.reason
     return Label(last.sequence, CODE_VERSION, supersedes, reason)
 
 

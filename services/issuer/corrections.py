@@ -11,14 +11,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import InputError
-from mrv import canonical
-from mrv.digest import DayLeaf
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
 from mrv.statement.device_days import readings_digest
-from mrv.statement.plan import read_plan
-from mrv.verify.sealed import readings_root
+from mrv.statement.plan_extract import read_plan
+from mrv.verify.seal_step import readings_root
 from services.issuer.close import close_period, snapshot
-from services.issuer.collect import evidence_of
-from services.store import log, statements
+from services.issuer.collect_evidence import evidence_of
+from services.store.statements import statements
+from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.store.statements import Stored
+    from services.store.statements.statements import Stored
 
 ACTOR = "tonne log seal"
 
@@ -91,9 +92,9 @@ def _other_readings(conn: Connection[TupleRow], stored: Stored, indices: list[in
     bodies = [canonical.parse_object(log.at(conn, index)[0].body) for index in indices]
     if all(readings_root(plan.project, leaves, b) == b["readings"]["root"] for b in bodies):
         return False
-    subject = canonical.parse_object(stored.body)["credentialSubject"]
+    said = stored.claims
     with snapshot(conn):
-        frames = evidence_of(conn, plan.fleet(), subject, whole=True)
+        frames = evidence_of(conn, plan.fleet(), said, whole=True)
     # leaves that tonne 0.1.0 made are of UTC's days, and no seal is: they are made again
     again = readings_digest(plan.fleet(), frames, "UTC").root
-    return bool(again != subject["digests"]["readings"])
+    return bool(again != said.digests.readings)

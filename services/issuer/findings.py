@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.errors import StatementStateError
 from mrv.statement.findings import SIGNED_BY, sign_event
-from services.issuer import steps
+from services.issuer import documents as steps
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
     from mrv.statement.findings import What
-    from services.issuer.steps import Signer
+    from services.issuer.documents import Signer
 
 
 def sign(

@@ -11,13 +11,13 @@ import re
 from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
-from mrv.keyfile import read_secret, write_secret
-from mrv.keys import EnrolledKey, SigningKey
+from mrv.signatures.keyfile import read_secret, write_secret
+from mrv.signatures.keys import EnrolledKey, SigningKey
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mrv.keys import Role
+    from mrv.signatures.keys import Role
 
 # Also the name of a file, and of a log in its signed heads.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us
 from mrv.methodologies import find
-from mrv.monitoring import frequency_of
+from mrv.registry.monitoring_plan import frequency_of
 from mrv.statement.conformity import meter
 from mrv.statement.diagram import diagram
 from services.clock import now_us
-from services.issuer.collect import plan_of
+from services.issuer.collect_evidence import plan_of
 from services.registry.document import document, dump
-from services.store import registry
-from services.store.registry_rows import load_registry
+from services.store.registry import load as registry
+from services.store.registry.entries_from_rows import load_registry
 
 if TYPE_CHECKING:
     from psycopg import Connection

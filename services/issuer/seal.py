@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from mrv import canonical
 from mrv.log.entries import DATA, data_entry
-from services.flow import Plan
-from services.issuer import records
+from mrv.signatures import canonical
+from services.issuer import table_digests as records
 from services.issuer.changes import compare, detail_of, sealed_leaves
 from services.issuer.close import snapshot
 from services.issuer.corrections import open_corrections
-from services.issuer.days import PROMISED_US, SETTLE_US, Job, ended, parts_of
-from services.store import log, registry, seals
-from services.store.factors import load_book
-from services.store.rebuild import rebuild
+from services.issuer.sealed_day_contents import PROMISED_US, SETTLE_US, Job, ended, parts_of
+from services.processing.rebuild import rebuild
+from services.settle import Plan
+from services.store.registry import load as registry
+from services.store.registry.factors import load_book
+from services.store.statements import sealed_days as seals
+from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,10 +34,10 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
-    from mrv.digest import Digest
+    from mrv.signatures.day_digests import Digest
     from services.issuer.changes import Changes
-    from services.issuer.life import Signer
-    from services.store.seals import LateDay, Seal
+    from services.issuer.transitions import Signer
+    from services.store.statements.sealed_days import LateDay, Seal
 
 _AT_ONCE = 50
 

@@ -14,9 +14,9 @@ import psycopg
 
 from ingest.errors import InputError, ServerError
 from services.clock import now_us
-from services.issuer import life
+from services.issuer import transitions as life
 from services.issuer.seal import seal
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,13 +19,14 @@ import psycopg
 
 from ingest.errors import TonneError
 from services.clock import now_us
-from services.flow import Plan
 from services.issuer.audit import audit
-from services.issuer.looked import Looked
-from services.store import gauges, registry
-from services.store.factors import load_book
-from services.store.pool import connect
-from services.store.rebuild import rebuild
+from services.issuer.watch_metrics import Looked
+from services.processing.rebuild import rebuild
+from services.settle import Plan
+from services.store.postgres.pool import connect
+from services.store.registry import load as registry
+from services.store.registry.factors import load_book
+from services.store.views import fleet_metrics as gauges
 
 if TYPE_CHECKING:
     from collections.abc import Callable

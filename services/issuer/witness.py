@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError
-from mrv.keyfile import read_keyring
 from mrv.log.checkpoint import Checkpoint, verify_checkpoint
 from mrv.log.cosignature import cosign, cosignatures
 from mrv.log.note import NoteKey, signature_lines
 from mrv.log.witness import check_request, parse_request
-from services.store import enrolled, log
+from mrv.signatures.keyfile import read_keyring
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.issuer.life import Signer
+    from services.issuer.transitions import Signer
 
 
 def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: int) -> str:

@@ -23,8 +23,8 @@ from services.registry.entries import (
 from services.registry.located import NUMBER
 
 if TYPE_CHECKING:
-    from mrv.project import Calibration
-    from mrv.transfer import TransferClass
+    from mrv.registry.article6_transfer import TransferClass
+    from mrv.registry.project import Calibration
     from services.registry.entries import ProjectDevice, Quality, Registry, Replacement
 
 

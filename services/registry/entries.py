@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
-    from mrv.monitoring import Version
-    from mrv.project import Calibration
-    from mrv.transfer import TransferClass
+    from mrv.registry.article6_transfer import TransferClass
+    from mrv.registry.monitoring_plan import Version
+    from mrv.registry.project import Calibration
 
 Key = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
@@ -113,7 +113,7 @@ class Project:
     """
     A project; its local dates are those of the first device's site, half-open.
 
-    `system` is that of `mrv/systems.toml` which it makes real.  `monitoring`
+    `system` is that of `mrv/registry/programme_systems.toml` which it makes real.  `monitoring`
     holds the versions of its monitoring plan; None says that the file does not speak
     of it.
     """

@@ -19,7 +19,7 @@ from ingest.units import factor
 from mrv.calendar import period_us
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
-from mrv.project import Invoice
+from mrv.registry.project import Invoice
 from services.registry.fields import MAX_WHOLE, Row
 from services.registry.files import read_document
 from services.registry.parse import YEARS
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from mrv.project import Project
+    from mrv.registry.project import Project
 
 TOLERANCE_PERCENT = 2
 _KEYS = ("id", "project", "issuer", "number", "issued", "devices", "quantity", "from", "to",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mrv.monitoring import Line, Version, departures, imprecise
+from mrv.registry.monitoring_plan import Line, Version, departures, imprecise
 from mrv.statement.conformity import meter
 from services.registry.finding import Finding
 

@@ -7,20 +7,20 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ingest import classes, profiles
-from mrv.acceptance import KEY, accepted, parameters_of, unaccepted
+from mrv.accounting.factor_acceptance import KEY, accepted, parameters_of, unaccepted
 from mrv.errors import FactorError, MethodologyError
 from mrv.factors.ledger import Ledger
-from mrv.inputs import read
 from mrv.methodologies import DIRECTION, find, implausible, low_reference, unit_reductions
 from mrv.model import GAINING, PERIOD, Activity, Candidate, CandidateDevice
+from mrv.parameters.inputs import read
 from services.registry.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mrv.factors import FactorBook
-    from mrv.inputs import Inputs
     from mrv.model import Check, Methodology, RoleNeeds
+    from mrv.parameters.inputs import Inputs
     from services.registry.entries import Device, Project, ProjectDevice
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
-from mrv.project import Calibration
-from mrv.transfer import TransferClass
+from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.project import Calibration
 from services.registry import limits, monitoring, wire
 from services.registry.entries import (
     CHECK_PERCENT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from mrv import systems
+from mrv.registry import programme_systems as systems
 from services.registry.finding import Finding
 
 if TYPE_CHECKING:

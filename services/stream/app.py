@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from services.settings import Settings
-    from services.stream.storing import Storing
+    from services.stream.commit_thread import Storing
 
 GROUP = "tonne-worker"
 SESSION_S = 30.0

@@ -19,7 +19,7 @@ from services.stream.progress import ASK_S
 
 if TYPE_CHECKING:
     from services.metrics import Metrics
-    from services.stream.storing import Storing
+    from services.stream.commit_thread import Storing
 
 EVERY_S = 5.0
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from services.stream.committer import PULSE
+from services.intake.retry import PULSE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from services.pulse import Pulse
-    from services.stream.storing import Storing
+    from services.stream.commit_thread import Storing
 
 ASK_S = 10.0
 

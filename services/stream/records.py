@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ingest.codec_detection import UNREAD
 from ingest.decode import Rejected
-from ingest.encodings import UNREAD
 from ingest.wire import Parcel, WireError, decode
 from services.clock import now_us
 

@@ -11,16 +11,16 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mrv import canonical
 from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
+from mrv.signatures import canonical
 from services.vault.errors import DamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from mrv.digest import DayLeaf
+    from mrv.signatures.day_digests import DayLeaf
 
 FORMAT = "tonne-archive-1"
 MARKER = "tonne-archive.json"

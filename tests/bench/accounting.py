@@ -13,11 +13,11 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.account import account
-from mrv.bindings import compile_bindings
+from mrv.accounting.account import account
+from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.period import close
 from mrv.calendar import midnight_us
-from mrv.period import close
-from mrv.project import Calibration, Project, ProjectDevice
+from mrv.registry.project import Calibration, Project, ProjectDevice
 from tests.running import Pipeline
 
 ZONE = "Asia/Ho_Chi_Minh"

@@ -7,13 +7,13 @@ import time
 
 import psycopg
 
-from services.flow import Plan
 from services.issuer.close import close_period
-from services.store import registry
-from services.store.commit import Store
-from services.store.factors import load_book
-from services.store.letters import Letters
-from services.store.pool import connect
+from services.processing.commit import Store
+from services.settle import Plan
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
+from services.store.registry import load as registry
+from services.store.registry.factors import load_book
 from tests.bench import month
 from tests.bench.stages_store import database
 from tests.running import Pipeline

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import cbor2
 
 from ingest.decode import decode
-from ingest.formats.line import Given
+from ingest.formats.row_reading import Given
 from ingest.model import Device, Fleet
 from ingest.mqtt.topics import Router
 from ingest.sparkplug import Host, Node, Outcome, Rules

@@ -20,8 +20,8 @@ from statistics import median
 from typing import Any
 
 from services.local.postgres import Postgres
-from services.store.migrate import migrate
-from services.store.pool import connect
+from services.store.postgres.migrate import migrate
+from services.store.postgres.pool import connect
 from tests.grafana import city
 from tests.grafana.fill import YEAR, fill
 from tests.grafana.macros import boards, panels

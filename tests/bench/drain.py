@@ -10,8 +10,8 @@ import psycopg
 
 from ingest import classes
 from ingest.model import Device, Fleet, Frame
-from services.store.binary_copy import Words
-from services.store.readings import copy_new
+from services.store.postgres.binary_copy import Words
+from services.store.timeseries.readings import copy_new
 from tests.bench import load
 from tests.running import Pipeline
 
@@ -27,7 +27,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     log = pipeline.home / "run.log"
     with pipeline.running(log):
         began = pipeline.receiving_since(log)
-        ended = pipeline.wait_for("tonne_ingest_messages_total", TOTAL)
+        ended = pipeline.wait_for("tonne_ingest_messages_total", TOTAL, pause_s=0.02)
     check(pipeline.urls.database_url)
     rate = TOTAL / (ended - began)
     print(f"drained {TOTAL} messages of 12 channels in {ended - began:.2f} s: {rate:,.0f}/s,")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import psycopg
 
-from services.api.console import sewer_map
+from services.api.console.maps import sewers as sewer_map
 from services.sewers.checks import check
 from services.sewers.files import read
-from services.store import sewers
+from services.store.registry import sewers
 from tests.running import Pipeline
 
 _SIDE = 224  # nodes a side: 50,176 of them, and about as many pipes

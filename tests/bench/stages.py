@@ -19,14 +19,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from ingest.decode import decode as decode_payloads
 from ingest.mqtt.session import Session
 from ingest.mqtt.topics import SUBSCRIPTIONS, Router
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, decode, encode, join, sort
 from mrv import factors
 from services.clock import now_us
-from services.flow import Plan
-from services.intake.registered import load_plan
+from services.intake.registry_watch import load_plan
 from services.intake.topics import Topic, apply, bootstrap
-from services.store.pool import connect
+from services.settle import Plan
+from services.store.postgres.pool import connect
 from tests.bench import load, stages_store
 from tests.bench.load import Messages
 from tests.bench.spent import Meter, cpu_s

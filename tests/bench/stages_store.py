@@ -15,17 +15,18 @@ import psycopg
 import yaml
 
 from ingest.mqtt.topics import Router
-from ingest.pipeline import Admitted, MeterState, admit
+from ingest.pipeline import MeterState
+from ingest.pipeline.admit import Admitted, admit
 from mrv import factors
 from services.clock import now_us
-from services.flow import Plan, settle
-from services.intake.registered import load_plan
+from services.intake.registry_watch import load_plan
+from services.processing.commit import Store
 from services.registry.files import read_files
-from services.store.commit import Store
-from services.store.letters import Letters
-from services.store.migrate import migrate
-from services.store.pool import connect
-from services.store.registry_import import import_registry
+from services.settle import Plan, settle
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.migrate import migrate
+from services.store.postgres.pool import connect
+from services.store.registry.import_ import import_registry
 from tests.bench import load
 from tests.bench.load import Messages
 from tests.bench.spent import Meter, cpu_s

@@ -5,19 +5,19 @@ from __future__ import annotations
 import shutil
 import time
 
-from mrv import canonical
-from mrv.statement.body import Label, compose
-from mrv.statement.case import Case
+from mrv.packs.reader import read_pack
+from mrv.signatures import canonical
+from mrv.statement.compose import Label, compose
 from mrv.statement.evidence import monitored, remeter
+from mrv.statement.evidence_case import Case
 from mrv.verify import verify
 from services.issuer import bundle
 from services.issuer.close import CODE_VERSION
-from services.issuer.collect import plan_of
+from services.issuer.collect_evidence import plan_of
 from services.issuer.evidence import files as case_files
-from services.issuer.pack import read_pack
-from services.store.factors import load_book
-from services.store.pool import connect
-from services.store.registry_rows import load_registry
+from services.store.postgres.pool import connect
+from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.factors import load_book
 from tests.bench import month
 from tests.bench.stages_store import database
 from tests.running import Pipeline

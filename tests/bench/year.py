@@ -20,14 +20,15 @@ import numpy as np
 from ingest import classes, profiles, units
 from ingest.model import NULL, Frame
 from mrv.calendar import period_us
+from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import fleet_sources
 from services.simulator.model import Block, Device
-from services.store.letters import Letters
-from services.store.pool import connect
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
 from tests.running import Pipeline
 from tests.services.issuer.plant import store_of
 

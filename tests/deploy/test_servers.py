@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from services.local.packages import POSTGRES_BIN
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.deploy.files import DEPLOY
 
 pytestmark = pytest.mark.integration

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import psycopg
 
 from mrv import factors
-from services.flow import Plan
+from services.settle import Plan
 from services.simulator.model import Device, Outgoing
 from services.simulator.sender import Pace, Sender, Sent
-from services.store import registry
+from services.store.registry import load as registry
 from tests.bench.load import RATED_W
 from tests.integration import field, stored
 from tests.running import Pipeline

@@ -10,12 +10,12 @@ import psycopg
 from mrv.calendar import instant_us
 from mrv.statement.credentials import Finding
 from services.clock import now_us
-from services.issuer import life
+from services.issuer import transitions as life
 from services.issuer.close import close_period
 from services.issuer.seal import seal
-from services.store.gauges import refresh_days
-from services.store.pool import connect
-from services.store.rebuild import rebuild
+from services.processing.rebuild import rebuild
+from services.store.postgres.pool import connect
+from services.store.views.fleet_metrics import refresh_days
 from tests.grafana.fill import fill, zone
 from tests.grafana.macros import choices, expand, span
 from tests.services.issuer import logged, plant

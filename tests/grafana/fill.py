@@ -19,9 +19,9 @@ import psycopg
 import yaml
 
 from services.registry.files import read_files
-from services.store.gauges import refresh_days
-from services.store.pool import connect
-from services.store.registry_import import import_registry
+from services.store.postgres.pool import connect
+from services.store.registry.import_ import import_registry
+from services.store.views.fleet_metrics import refresh_days
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.grafana import city
 from tests.grafana.macros import boards, span
 

@@ -14,8 +14,8 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.__main__ import FOLDER, files
-from services.store.gauges import refresh_days
-from services.store.pool import connect
+from services.store.postgres.pool import connect
+from services.store.views.fleet_metrics import refresh_days
 from tests.fix_timescale import _fresh
 from tests.grafana import city
 from tests.grafana.fill import TURNED, Size, register

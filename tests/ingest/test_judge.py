@@ -12,10 +12,10 @@ from ingest import classes
 from ingest.errors import ProfileError
 from ingest.limits import Limits
 from ingest.model import NULL, Device, Fleet, Frame, QualityLimits
-from ingest.pipeline.checks import Checks
 from ingest.pipeline.flags import CHANNELS, TESTS
-from ingest.pipeline.judge import judge as judge_frames
-from ingest.pipeline.watched import Watched
+from ingest.pipeline.quality_limits import Checks
+from ingest.pipeline.quality_state import Watched
+from ingest.pipeline.quality_tests import judge as judge_frames
 
 OUTLIERS = Path("tests/data/inverter_7539_outliers.csv")
 SERF = Path("deploy/data/nrel_serf_east_1min.csv")

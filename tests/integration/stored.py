@@ -8,11 +8,14 @@ from ingest import classes
 from ingest.model import IntervalRows
 from ingest.pipeline import FROM_START, MeterState, meter
 from ingest.pipeline.flags import Flags
-from ingest.pipeline.judge import judge
-from ingest.pipeline.watched import Watched
-from mrv.account import account
-from services.flow import Plan
-from services.store import derived, flags, marks, readings
+from ingest.pipeline.quality_state import Watched
+from ingest.pipeline.quality_tests import judge
+from mrv.accounting.account import account
+from services.settle import Plan
+from services.store.timeseries import interval_rows as derived
+from services.store.timeseries import quality_flags as flags
+from services.store.timeseries import readings
+from services.store.timeseries import register_checkpoints as marks
 
 _EMISSION = (
     "SELECT project_id, device_id, (extract(epoch FROM start) * 1000000)::bigint, baseline_ug,"

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from ingest.model import Device, Fleet, QualityLimits, Replacement
 from mrv import factors
-from mrv.project import Project, ProjectDevice
-from services.flow import Plan
-from services.store.commit import Store
-from services.store.letters import Letters
+from mrv.registry.project import Project, ProjectDevice
+from services.processing.commit import Store
+from services.settle import Plan
+from services.store.messages.dead_letter_write import Letters
 from tests.ingest.metering import MINUTE_US, T0_US
 
 from . import stored

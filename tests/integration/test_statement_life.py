@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from services.cli.main import main
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration

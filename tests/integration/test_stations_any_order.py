@@ -17,11 +17,13 @@ from ingest.pipeline import FROM_START, MeterState, meter
 from mrv import environment, factors
 from mrv.environment import KINDS, Values
 from mrv.environment.clock import day_of
-from services.flow import Plan
-from services.store import marks, readings, stations
-from services.store.commit import Store
-from services.store.letters import Letters
-from services.store.rebuild import rebuild
+from services.processing import station_indicators as stations
+from services.processing.commit import Store
+from services.processing.rebuild import rebuild
+from services.settle import Plan
+from services.store.messages.dead_letter_write import Letters
+from services.store.timeseries import readings
+from services.store.timeseries import register_checkpoints as marks
 
 pytestmark = pytest.mark.integration
 _examples = count()

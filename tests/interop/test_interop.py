@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mrv.errors import SignatureError
-from mrv.signing import create_proof, verify_proof
+from mrv.signatures.data_integrity import create_proof, verify_proof
 from tests.mrv import packs
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "eddsa-jcs-2022"

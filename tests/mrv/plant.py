@@ -8,7 +8,7 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv.calendar import period_us
-from mrv.project import Calibration, Project, ProjectDevice
+from mrv.registry.project import Calibration, Project, ProjectDevice
 
 ZONE = "Asia/Ho_Chi_Minh"
 FROM, TO = period_us(date(2026, 1, 1), date(2036, 1, 1), ZONE)

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from mrv import acceptance, factors
-from mrv.bindings import compile_bindings
+from mrv import factors
+from mrv.accounting import factor_acceptance as acceptance
+from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.period import close
 from mrv.errors import MethodologyError
-from mrv.period import close
 from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, full
 
 DAY_US = DAY * 900_000_000

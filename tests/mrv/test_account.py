@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors, methodologies
-from mrv.account import account
-from mrv.bindings import compile_bindings
+from mrv.accounting.account import account
+from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.period import close
 from mrv.errors import MethodologyError
-from mrv.period import close
-from mrv.project import ProjectDevice
+from mrv.registry.project import ProjectDevice
 from mrv.rounding import LIMIT, UG_PER_T
 from tests.mrv import plant
 

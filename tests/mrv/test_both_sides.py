@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.both_sides import check_costed
+from mrv.accounting.conservative_range import check_costed
+from mrv.accounting.period import close
 from mrv.errors import PeriodError
-from mrv.period import close
-from mrv.project import Calibration, ProjectDevice
+from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
 from tests.mrv import plant
 

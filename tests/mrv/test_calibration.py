@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_US
 from mrv.calendar import midnight_us
-from mrv.calibration import error_percent, uncovered
 from mrv.errors import MethodologyError, PeriodError
-from mrv.project import Calibration
+from mrv.registry.calibration import error_percent, uncovered
+from mrv.registry.project import Calibration
 
 UTC = "Etc/UTC"
 DAY = 96

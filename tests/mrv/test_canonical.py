@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv import canonical
 from mrv.errors import CanonicalError
+from mrv.signatures import canonical
 
 JCS = Path(__file__).parents[1] / "vectors" / "jcs"
 NAMES = sorted(path.stem for path in (JCS / "input").iterdir())

@@ -8,8 +8,8 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
-from mrv.period import close
-from mrv.project import Calibration, ProjectDevice
+from mrv.accounting.period import close
+from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
 from tests.mrv import plant
 

@@ -5,16 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrv.design import energy_roles
+from mrv.accounting.design_cap import energy_roles
+from mrv.documents.statement import claims_of
 from mrv.errors import PeriodError
 from mrv.methodologies import find
-from mrv.project import ProjectDevice
+from mrv.registry.project import ProjectDevice
 from mrv.report.sheets import workbook
 from mrv.report.words import Words
-from mrv.statement.body import Label, compose
-from mrv.statement.case import Case
-from mrv.statement.earlier import figures
-from mrv.statement.plan import read_plan
+from mrv.statement.compose import Label, compose
+from mrv.statement.evidence_case import Case
+from mrv.statement.plan_extract import read_plan
+from mrv.statement.prior_statements import figures
 from tests.mrv.report import sample
 from tests.mrv.report.test_workbook import opened, row_of
 
@@ -63,8 +64,8 @@ def test_a_plan_cannot_choose(plant):
 def test_other_periods_are_compared_by_the_same_meters(plant):
     """A period before would seem to have made what it drew."""
     body = compose(plant, LABEL)
-    assert figures(body, energy=plant.plan.energy)["energy_Wh"] == "28800000"
-    assert figures(body)["energy_Wh"] == "29280000"
+    assert figures(claims_of(body), energy=plant.plan.energy).energy_wh == "28800000"
+    assert figures(claims_of(body)).energy_wh == "29280000"
 
 
 @pytest.mark.parametrize(

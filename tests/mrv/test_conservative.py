@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors, methodologies
-from mrv.account import account
-from mrv.bindings import compile_bindings
-from mrv.inputs import read
-from mrv.period import close
-from mrv.project import Calibration, ProjectDevice
-from mrv.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
+from mrv.accounting.account import account
+from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.period import close
+from mrv.parameters.inputs import read
+from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
+from mrv.registry.project import Calibration, ProjectDevice
 from tests.mrv import plant
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -7,13 +7,13 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.account import account
-from mrv.bindings import compile_bindings, costed
-from mrv.by_year import parts_of_years
+from mrv.accounting.account import account
+from mrv.accounting.calendar_years import parts_of_years
+from mrv.accounting.device_bindings import compile_bindings, costed
+from mrv.accounting.period import close
 from mrv.methodologies import find
 from mrv.model import GAINING
-from mrv.period import close
-from mrv.project import ProjectDevice
+from mrv.registry.project import ProjectDevice
 from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, full
 
 DAY_US = DAY * INTERVAL_US

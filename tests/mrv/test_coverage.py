@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US
-from mrv.coverage import gaps, service
+from mrv.accounting.coverage import gaps, service
 from mrv.errors import PeriodError
 from tests.mrv import plant
 

@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
-from mrv import factors, period
-from mrv.project import Besides, CheckMeter, Earlier, Invoice
+from mrv import factors
+from mrv.accounting import period
+from mrv.registry.project import Besides, CheckMeter, Earlier, Invoice
 from tests.mrv.plant import BUS, CERTIFICATES, DAY, FLEET, FROM, PV, full
 
 CHECKED = Fleet([*FLEET.devices, Device("check-1", "s", "energy_meter", installed_us=FROM)])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv.digest import DayKey, DayLeaf, Digest, day_leaf, differences, digest_leaves
 from mrv.errors import CanonicalError
-from mrv.rows import column_bytes
+from mrv.signatures.day_digests import DayKey, DayLeaf, Digest, day_leaf, differences, digest_leaves
+from mrv.signatures.row_bytes import column_bytes
 
 
 def _rows(*energy: int) -> bytes:

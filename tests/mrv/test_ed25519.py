@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mrv import ed25519
 from mrv.errors import SignatureError
-from mrv.keys import SigningKey
+from mrv.signatures import ed25519
+from mrv.signatures.keys import SigningKey
 
 VECTORS = json.loads(
     (Path(__file__).parents[1] / "vectors/ed25519/ed25519vectors.json").read_bytes()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mrv import keyfile
 from mrv.errors import EnrolmentError, SignatureError
-from mrv.keys import (
+from mrv.signatures import keyfile
+from mrv.signatures.keys import (
     EnrolledKey,
     SigningKey,
     decode_multikey,
@@ -16,7 +16,7 @@ from mrv.keys import (
     multikey_of,
     verification_method,
 )
-from mrv.multibase import encode_base58
+from mrv.signatures.multibase import encode_base58
 
 PAIR = json.loads((Path(__file__).parents[1] / "vectors/eddsa-jcs-2022/keyPair.json").read_bytes())
 

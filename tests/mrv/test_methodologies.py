@@ -15,11 +15,11 @@ from mrv import factors, methodologies
 from mrv.equations import electricity, reductions
 from mrv.errors import MethodologyError
 from mrv.factors.ledger import Ledger
-from mrv.inputs import read
 from mrv.methodologies import tools
 from mrv.model import Activity, Candidate, CandidateDevice, Tool
+from mrv.parameters.inputs import read
+from mrv.parameters.specs import ChoiceSpec, ListSpec, MapSpec, ParameterSpec, RecordSpec
 from mrv.rounding import decimal_text, floor_credit
-from mrv.specs import ChoiceSpec, ListSpec, MapSpec, ParameterSpec, RecordSpec
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 # Worked examples of these stand in test_worked_examples.

@@ -9,10 +9,10 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import calendar, factors, methodologies
-from mrv.inputs import read
+from mrv.accounting.period import close
 from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity
-from mrv.period import close
-from mrv.project import Calibration, ProjectDevice
+from mrv.parameters.inputs import read
+from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
 from tests.mrv import plant
 

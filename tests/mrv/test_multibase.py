@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrv.errors import CanonicalError
-from mrv.multibase import (
+from mrv.signatures.multibase import (
     decode_base58,
     decode_base64,
     encode_base58,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.period import close
-from mrv.project import ProjectDevice
+from mrv.accounting.period import close
+from mrv.registry.project import ProjectDevice
 from mrv.statement.evidence import monitored
 from tests.mrv.plant import CERTIFICATES, DAY, FLEET, FROM, PV, full
 

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
-from mrv import acceptance, factors
-from mrv.account import account
-from mrv.bindings import compile_bindings
+from mrv import factors
+from mrv.accounting import factor_acceptance as acceptance
+from mrv.accounting.account import account
+from mrv.accounting.device_bindings import compile_bindings
+from mrv.accounting.period import close
 from mrv.calendar import period_us
 from mrv.errors import PeriodError
-from mrv.period import close
-from mrv.project import Calibration, ProjectDevice
+from mrv.registry.project import Calibration, ProjectDevice
 from tests.mrv import plant
 
 BOOK = factors.load()

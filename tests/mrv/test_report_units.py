@@ -6,7 +6,7 @@ from ingest.classes import QUANTITIES
 from mrv import methodologies
 from mrv.report import LANGUAGES
 from mrv.report.page.generation import _SCALES
-from mrv.report.phrases import SHOWN
+from mrv.report.translations import SHOWN
 from mrv.report.words import Words
 
 

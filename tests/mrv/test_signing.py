@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from mrv import canonical, signing
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
-from mrv.keys import EnrolledKey, SigningKey, multikey_of
-from mrv.multibase import decode_base58
+from mrv.signatures import canonical
+from mrv.signatures import data_integrity as signing
+from mrv.signatures.keys import EnrolledKey, SigningKey, multikey_of
+from mrv.signatures.multibase import decode_base58
 
 OFFICIAL = Path(__file__).parents[1] / "vectors" / "eddsa-jcs-2022"
 SETS = json.loads((OFFICIAL / "set-and-chain.json").read_bytes())

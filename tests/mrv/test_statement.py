@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv import canonical, factors
+from mrv import factors
 from mrv.errors import CanonicalError, EnrolmentError, FactorError, StatementStateError
 from mrv.factors.records import book_of, from_record, records_of, to_record
 from mrv.rounding import UG_PER_T
-from mrv.statement.body import Label, compose
-from mrv.statement.case import identifier
+from mrv.signatures import canonical
+from mrv.statement.compose import Label, compose
 from mrv.statement.evidence import monitored, remeter, same
-from mrv.statement.life import check_other, check_role, check_step
-from mrv.statement.plan import MonitoringPlan, read_plan
+from mrv.statement.evidence_case import identifier
+from mrv.statement.plan_extract import MonitoringPlan, read_plan
+from mrv.statement.states import check_other, check_role, check_step
 from tests.mrv import packs
 from tests.mrv.plant import BUS, CERTIFICATES, FLEET, ZONE, us
 
@@ -97,7 +98,7 @@ def test_a_plan_reads_back_as_it_was_written():
     project = replace(BUS, parameters={**odd, "yes": True, "year": 2025})
     written = canonical.encode(MonitoringPlan(project, ()).to_json())
     assert read_plan(canonical.parse_object(written)).project.parameters == project.parameters
-    with pytest.raises(CanonicalError, match="monitoring plan"):
+    with pytest.raises(CanonicalError, match=r"plan.json .* `id` - at `\$.project`"):
         read_plan({"project": {}})
 
 

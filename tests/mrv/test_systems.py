@@ -5,7 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from mrv import indicators, systems
+from mrv import indicators
+from mrv.registry import programme_systems as systems
 from services.cli.main import main
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv.transfer import NOT_DETERMINED, TransferClass, rules, transferable
+from mrv.registry.article6_transfer import NOT_DETERMINED, TransferClass, rules, transferable
 
 
 def test_the_dossiers_example():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrv.errors import LogError
-from mrv.tree import EMPTY_ROOT, CompactRange, leaf_hash, node_hash, root_hash
+from mrv.signatures.merkle_tree import EMPTY_ROOT, CompactRange, leaf_hash, node_hash, root_hash
 
 MERKLE = Path(__file__).parents[1] / "vectors" / "merkle"
 # Entries of the reference tree that Certificate Transparency implementations share.

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mrv import factors, methodologies
-from mrv.inputs import read
 from mrv.methodologies import tools
 from mrv.methodologies.ams_ii_d_cupola import COKE_MWH_PER_T
+from mrv.parameters.inputs import read
 from mrv.rounding import floor_credit
 
 GOLDEN = Path(__file__).parents[1] / "golden"

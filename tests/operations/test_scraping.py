@@ -21,9 +21,9 @@ import yaml
 from services.issuer.close import close_period
 from services.local import packages
 from services.local.prometheus import Prometheus
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.operations.rules import ROOT, RULES
-from tests.running import free_port
+from tests.ports import free_port
 from tests.services.issuer import plant
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ import numpy as np
 from ingest import classes
 from ingest.model import NULL, Frame
 from mrv import factors
-from services.flow import Plan
-from services.store.commit import Store
-from services.store.letters import Letters
-from services.store.pool import connect
-from services.store.registry import load_fleet, load_projects
+from services.processing.commit import Store
+from services.settle import Plan
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
+from services.store.registry.load import load_fleet, load_projects
 
 
 def commit(database_url, device, times_us, power, received_us=None):

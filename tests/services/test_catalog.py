@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mrv import systems
+from mrv.registry import programme_systems as systems
 from services.registry.entries import Registry
 from services.registry.files import read_files
 from services.registry.plan import plan

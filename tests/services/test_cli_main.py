@@ -56,7 +56,7 @@ def test_a_database_that_is_away_exits_3(monkeypatch):
     def needy():
         psycopg.connect("postgresql://nobody@127.0.0.1:1/none", connect_timeout=2)
 
-    monkeypatch.setattr("services.cli.doctor.doctor", needy)
+    monkeypatch.setattr("services.cli.local.doctor.doctor", needy)
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 3
     assert "tonne local up" in result.stderr

@@ -2,7 +2,7 @@
 
 import socket
 
-from services.cli.metrics_bind import metrics_bind
+from services.cli.pipeline.metrics_bind import metrics_bind
 from services.settings import Settings
 
 

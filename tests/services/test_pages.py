@@ -6,7 +6,7 @@ import pytest
 
 from mrv import methodologies
 from mrv.methodologies import tools
-from services.cli import pages
+from services.cli.calculate import methodology_docs as pages
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,11 +10,11 @@ import urllib.request
 import pytest
 
 from ingest.errors import InputError
-from services.intake import clocks
+from services.intake import clock_check as clocks
 from services.metrics import Metrics
 from services.pulse import Pulse
-from services.store.pool import connect
-from tests.running import free_port
+from services.store.postgres.pool import connect
+from tests.ports import free_port
 
 
 def ask(bind, path):

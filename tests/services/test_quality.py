@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from services.cli.main import main
 from services.registry.files import read_files
-from services.store.pool import connect
-from services.store.registry_import import import_registry
+from services.store.postgres.pool import connect
+from services.store.registry.import_ import import_registry
 from tests.services.stored_power import commit
 
 REGISTRY = """

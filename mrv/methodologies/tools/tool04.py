@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_YEAR, DECAY, DEGRADABLE, MOST_YEARS, SITE, methane
 from mrv.model import Tool
-from mrv.specs import ParameterSpec
+from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Factors
+    from mrv.parameters.inputs import Inputs
 
 _EMPTY = dict.fromkeys(DEGRADABLE, NOTHING)
 

@@ -17,14 +17,14 @@ from mrv.equations.electricity import displaced
 from mrv.errors import MethodologyError
 from mrv.methodologies._shared import FUEL, FUELS, NOTHING, burnt
 from mrv.model import Tool
-from mrv.specs import ChoiceSpec, ListSpec, ParameterSpec
+from mrv.parameters.specs import ChoiceSpec, ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
 
-    from mrv.inputs import Inputs
     from mrv.model import Factors
+    from mrv.parameters.inputs import Inputs
 
 
 def compute(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:

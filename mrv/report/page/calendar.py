@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mrv.report.blocks import Block
-    from mrv.report.facts import Facts
     from mrv.report.page.spans import Span
+    from mrv.report.report_data import Facts
     from mrv.report.words import Words
 
 _DAYS, _MONTHS = 31, 12

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from mrv.report.day_sums import Day
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
 
 # daily bars stay legible up to here; of longer periods a bar is a month
 MOST_DAYS = 62
@@ -69,5 +69,5 @@ def quantities(facts: Facts) -> dict[tuple[str, str], list[int]]:
     """Monitored parameters that are one quantity in one role, in the statement's order."""
     found: dict[tuple[str, str], list[int]] = {}
     for place, one in enumerate(facts.parameters):
-        found.setdefault((one["parameter"], one["role"]), []).append(place)
+        found.setdefault((one.parameter, one.role), []).append(place)
     return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from xlsxwriter.utility import xl_rowcol_to_cell
 
-from mrv.report.legible import legible
+from mrv.report.printable_text import legible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

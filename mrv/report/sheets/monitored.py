@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mrv.report.phrases import SHOWN, span_of_days
 from mrv.report.sheets.calculation import COUNTED
 from mrv.report.sheets.grid import FIRST
 from mrv.report.sheets.layout import (
@@ -17,9 +16,10 @@ from mrv.report.sheets.layout import (
     monitored_cells,
 )
 from mrv.report.sheets.table_3 import equal, sides, table_3
+from mrv.report.translations import SHOWN, span_of_days
 
 if TYPE_CHECKING:
-    from mrv.report.facts import Facts
+    from mrv.report.report_data import Facts
     from mrv.report.sheets.calculation import Reckoning
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
@@ -51,12 +51,12 @@ def _value(
 ) -> None:
     """Column (d) from the calculation, beside what the statement says."""
     one = facts.parameters[place]
-    size = SHOWN[one["unit"]][1]
+    size = SHOWN[one.unit][1]
     rows = [i for i, line in enumerate(facts.lines) if line.parameter == place]
     cells = "+".join(calculation.cell(FIRST + i, COUNTED) for i in rows) or "0"
     counted = sum((facts.counted(facts.lines[i]) for i in rows), start=Fraction(0))
     sheet.formula(row, _VALUE, f"=ROUND({cells},6)/{size}", counted / size, "plain")
-    said = Fraction(one["counted"])
+    said = Fraction(one.counted)
     sheet.number(row, _SAID, said / size, "plain")
     cells_ = (sheet.cell(row, _VALUE), sheet.cell(row, _SAID))
     equal(sheet, (row, _CHECK), cells_, words, holds=counted == said)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from xlsxwriter import Workbook
 
-from mrv.report.legible import legible
-from mrv.report.phrases import DASH
+from mrv.report.printable_text import legible
 from mrv.report.sheets.grid import FIRST, Grid, Styles
+from mrv.report.translations import DASH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,9 +105,10 @@ def _systems(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) ->
     row = FIRST
     for one in systems:
         tonnes: list[Any] = [
-            (_number(one["expected_t"]), "six"), (_number(one["tCO2"]), "six"),
+            (_number(one["expected_t"]), "six"),
+            (_number(one["tCO2"]), "six"),
             (one["issued_credits_t"], "whole"),
-        ]  # fmt: skip
+        ]
         if one["kind"] != "carbon":  # has none, which is not the same as a missing figure
             tonnes = [(DASH, "text")] * len(tonnes)
         reason = one["reason"] and words.get(f"no_tonnes.{one['system']}", one["reason"])

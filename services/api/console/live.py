@@ -16,7 +16,7 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from ingest import classes
-from services.store import console
+from services.store.views import console
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from services.api.principals import Principal
-    from services.store.console import Newest
+    from services.store.views.console import Newest
 
 EVERY_S = 2.0
 _TIMES = 20

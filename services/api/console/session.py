@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from services.api.asking import Api, Asked
 from services.api.principals import PUBLIC, Principal
 from services.api.problems import ProblemError
-from services.store import api_keys
+from services.api.request_context import Api, Asked
+from services.store.api import api_keys
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from services.store.api_keys import ApiKey
+    from services.store.api.api_keys import ApiKey
 
 COOKIE = "tonne_session"
 LASTS_S = 12 * 3600

@@ -9,11 +9,12 @@ import msgspec
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from services.api import shapes
-from services.api.asking import Admin, Reader
+from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, page
 from services.api.problems import ProblemError
-from services.store import api_keys, api_records
+from services.api.request_context import Admin, Reader
+from services.store.api import api_keys
+from services.store.api import audit_and_idempotency as api_records
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from services.api import kept
-from services.api.asking import Reader
+from services.api import file_cache as kept
+from services.api.request_context import Reader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, visible
 from services.issuer.pack import export
-from services.store import log
+from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.api.asking import Asked
-    from services.store.statements import Stored
+    from services.api.request_context import Asked
+    from services.store.statements.statements import Stored
 
 router = APIRouter(tags=["statements"])
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name

@@ -8,15 +8,16 @@ import msgspec
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from mrv import canonical
+from mrv.signatures import canonical
 from mrv.statement.findings import SIGNED_BY
-from services.api import shapes
-from services.api.asking import Ask, Party
+from services.api import schemas as shapes
 from services.api.principals import refuse
+from services.api.request_context import Ask, Party
 from services.api.routes.statements import StatementId, conditional, own, visible
 from services.api.routes.writes import Body, Named
-from services.issuer import accept, steps
-from services.store import findings as stored
+from services.issuer import documents as steps
+from services.issuer import external_signatures as accept
+from services.store.statements import findings as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -9,15 +9,15 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
-from services.api import shapes
-from services.api.asking import Operator, Reader
+from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, page
 from services.api.problems import ProblemError
+from services.api.request_context import Operator, Reader
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.writes import Named
 from services.registry.fields import Row
 from services.registry.located import Plain, Table
-from services.store import invoices as stored
+from services.store.registry import invoices as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -6,9 +6,9 @@ import msgspec
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from services.api import shapes
-from services.api.asking import Ask
-from services.store import enrolled
+from services.api import schemas as shapes
+from services.api.request_context import Ask
+from services.store.registry import signing_keys as enrolled
 
 router = APIRouter(tags=["log"])
 

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from services.api import shapes
-from services.api.asking import Reader
+from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, page
-from services.store import listing
+from services.api.request_context import Reader
+from services.store.views import listing
 
 router = APIRouter(tags=["dead letters"])
 

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from mrv.log.merkle import consistency_proof, inclusion_proof
-from mrv.tree import root_hash
-from services.api import shapes
-from services.api.asking import Ask
+from mrv.signatures.merkle_tree import root_hash
+from services.api import schemas as shapes
 from services.api.problems import ProblemError
-from services.store import log
+from services.api.request_context import Ask
+from services.store.statements import transparency_log as log
 
 router = APIRouter(prefix="/log", tags=["log"])
 _LARGEST = 2**62

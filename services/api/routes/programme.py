@@ -10,13 +10,13 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from mrv.report import MEDIA_TYPES, make_programme
-from services.api import shapes
-from services.api.asking import Reader
+from services.api import schemas as shapes
 from services.api.problems import ProblemError
 from services.api.reports import Lang, spoken_language
-from services.store import parks
-from services.store.programme_report import report_document
-from services.store.progress import progress_document
+from services.api.request_context import Reader
+from services.store.views import parks
+from services.store.views.programme_progress import progress_document
+from services.store.views.programme_report import report_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,11 +9,11 @@ import msgspec
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from services.api import shapes
-from services.api.asking import Reader
+from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, page
 from services.api.problems import ProblemError
-from services.store import listing
+from services.api.request_context import Reader
+from services.store.views import listing
 
 router = APIRouter(tags=["registry"])
 IdPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from mrv import canonical
-from services.api import shapes
-from services.api.asking import Ask, Verifier
+from mrv.signatures import canonical
+from services.api import schemas as shapes
 from services.api.problems import ProblemError
+from services.api.request_context import Ask, Verifier
 from services.api.routes.statements import StatementId, conditional, own, visible
 from services.api.routes.writes import Body, Named
-from services.issuer import accept
-from services.store import sampling as stored
+from services.issuer import external_signatures as accept
+from services.store.statements import sampling as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from mrv.calendar import instant_us
-from services.api import shapes
-from services.api.asking import Reader
+from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, page
+from services.api.request_context import Reader
 from services.api.routes.registry import unknown
 from services.api.times import From, To, span_us
-from services.store import listing, series
+from services.store.timeseries import queries as series
+from services.store.views import listing
 
 router = APIRouter(tags=["series"])
 Name = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")]

@@ -8,12 +8,12 @@ import msgspec
 from fastapi import APIRouter, Path, Query
 from starlette.responses import JSONResponse, Response
 
-from services.api import shapes
-from services.api.asking import Reader
+from services.api import schemas as shapes
 from services.api.problems import ProblemError
+from services.api.request_context import Reader
 from services.api.routes.registry import unknown
 from services.sewers.geojson import collection, feature, grid
-from services.store import sewers as stored
+from services.store.registry import sewers as stored
 
 
 class GeoJson(JSONResponse):
@@ -39,10 +39,11 @@ After = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]*$")]
 Sides = Annotated[
     int | None,
     Query(
-        ge=2, le=64,
+        ge=2,
+        le=64,
         description="Where a window holds more than `limit`: so many cells a side, counted.",
     ),
-]  # fmt: skip
+]
 AssetPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from mrv import canonical
-from services.api import shapes
-from services.api.asking import Operator, Verifier
+from mrv.signatures import canonical
+from services.api import schemas as shapes
+from services.api.request_context import Operator, Verifier
 from services.api.routes.statements import StatementId, own
 from services.api.routes.writes import Body, Named
-from services.issuer import accept
-from services.store import statements
+from services.issuer import external_signatures as accept
+from services.store.statements import statements
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -11,24 +11,26 @@ from starlette.responses import Response
 
 from mrv.calendar import utc_text
 from mrv.report import MEDIA_TYPES
-from services.api import shapes
-from services.api.asking import READERS, Ask, Asked, Reader
-from services.api.kept import has_already
+from services.api import schemas as shapes
+from services.api.file_cache import has_already
 from services.api.negotiation import media_type
 from services.api.paging import Cursor, Limit, page
 from services.api.principals import refuse
 from services.api.problems import ProblemError
 from services.api.reports import Lang, report
+from services.api.request_context import READERS, Ask, Asked, Reader
 from services.api.routes.registry import unknown
-from services.store import listing, log, statements
-from services.store.listing import PUBLIC_STATES
+from services.store.statements import statements
+from services.store.statements import transparency_log as log
+from services.store.views import listing
+from services.store.views.listing import PUBLIC_STATES
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
     from services.api.principals import Principal
-    from services.store.statements import Event, Stored
+    from services.store.statements.statements import Event, Stored
 
 router = APIRouter(tags=["statements"])
 StatementId = Annotated[

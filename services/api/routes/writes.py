@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
-from services.api import shapes
-from services.api.asking import Operator
+from mrv.documents.statement import claims_of
+from services.api import schemas as shapes
+from services.api.request_context import Operator
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, own
 from services.api.times import span_us
-from services.issuer import close, life
-from services.store import series
+from services.issuer import close
+from services.issuer import transitions as life
+from services.store.timeseries import queries as series
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -97,11 +99,11 @@ def supersede(
 
 
 def _closed(found: Closed) -> tuple[int, Any]:
-    subject = found.document["credentialSubject"]
+    said = claims_of(found.document)
     return (_CREATED if found.new else _DONE), {
         "statement": found.statement,
         "state": found.state,
         "new": found.new,
-        "reduction_t": subject["emissions"]["reduction"]["t"],
+        "reduction_t": said.emissions.reduction.t,
         "credit_t": found.result.credit_t,
     }

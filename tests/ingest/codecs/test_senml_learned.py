@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ingest.codecs import senml_cbor, senml_json
 from ingest.errors import PayloadError
-from ingest.formats import senml_layout
+from ingest.formats import senml_cbor_fast as senml_layout
 from ingest.formats.senml import Record, resolve
 from ingest.reading import Row
 from tests.ingest.reading_messages import RECEIVED_US, read, rows

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ingest.codecs import sparkplug_b
 from ingest.errors import PayloadError
 from ingest.formats import sparkplug_b_pb2 as pb
-from ingest.formats import sparkplug_form
+from ingest.formats import sparkplug_fast as sparkplug_form
 from ingest.formats.sparkplug_values import number
 from tests.sparkplug_edge import (
     BOOLEAN,

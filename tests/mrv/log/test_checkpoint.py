@@ -3,10 +3,10 @@
 import pytest
 
 from mrv.errors import LogError, SignatureError
-from mrv.keys import SigningKey
 from mrv.log.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from mrv.log.note import NoteKey, sign_note
-from mrv.tree import EMPTY_ROOT, leaf_hash
+from mrv.signatures.keys import SigningKey
+from mrv.signatures.merkle_tree import EMPTY_ROOT, leaf_hash
 
 KEY = SigningKey(bytes(range(32)))
 LOG = NoteKey("tonne.example/log", KEY.public)

@@ -16,7 +16,7 @@ from mrv.log.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from mrv.tree import leaf_hash, root_hash
+from mrv.signatures.merkle_tree import leaf_hash, root_hash
 
 MERKLE = Path(__file__).parents[2] / "vectors" / "merkle"
 INCLUSION = sorted((MERKLE / "inclusion").rglob("*.json"))

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mrv.errors import SignatureError
-from mrv.keys import SigningKey
 from mrv.log.note import NoteKey, parse_vkey, sign_note, verify_note
-from mrv.multibase import decode_base64
+from mrv.signatures.keys import SigningKey
+from mrv.signatures.multibase import decode_base64
 
 NOTES = json.loads((Path(__file__).parents[2] / "vectors/notes/notes.json").read_bytes())
 # Key of golang.org/x/mod's example, which is public and signs nothing else.

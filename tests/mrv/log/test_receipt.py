@@ -3,13 +3,13 @@
 import pytest
 
 from mrv.errors import LogError, SignatureError
-from mrv.keys import SigningKey
 from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.merkle import inclusion_proof
 from mrv.log.note import NoteKey
 from mrv.log.receipt import HEADER, Receipt, make_receipt, parse_receipt, verify_receipt
-from mrv.multibase import encode_base64
-from mrv.tree import leaf_hash, root_hash
+from mrv.signatures.keys import SigningKey
+from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from mrv.signatures.multibase import encode_base64
 
 KEY = SigningKey(bytes(range(32)))
 LOG = NoteKey("tonne.example/log", KEY.public)

@@ -9,18 +9,18 @@ import numpy as np
 from ingest import classes
 from ingest.model import NULL, Device, Fleet, Frame
 from mrv import factors
+from mrv.accounting.design_cap import energy_roles
 from mrv.calendar import period_us
-from mrv.design import energy_roles
 from mrv.methodologies import find
-from mrv.monitoring import Version
-from mrv.project import Calibration, CheckMeter, ProjectDevice
+from mrv.registry.monitoring_plan import Version
+from mrv.registry.project import Calibration, CheckMeter, ProjectDevice
 from mrv.report import Facts
-from mrv.statement.body import Label, compose
-from mrv.statement.case import Case
+from mrv.statement.compose import Label, compose
 from mrv.statement.credentials import Finding, sign_statement, sign_verification
 from mrv.statement.evidence import monitored, remeter
+from mrv.statement.evidence_case import Case
 from mrv.statement.findings import add, read_event, sign_event
-from mrv.statement.plan import MonitoringPlan
+from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.sampling import Size, sign_sampling
 from tests.mrv.packs import HOLDERS, SIGNERS
 from tests.mrv.plant import BUS, FLEET, FROM, PV, ZONE

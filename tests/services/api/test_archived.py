@@ -9,8 +9,9 @@ from fastapi import FastAPI
 
 from mrv.statement.credentials import Finding
 from services.api import problems
-from services.issuer import keys, life
-from services.store.pool import connect
+from services.issuer import keys
+from services.issuer import transitions as life
+from services.store.postgres.pool import connect
 from services.vault.errors import VaultError
 from tests.services.api.test_bad_requests import is_problem
 from tests.services.archive import shelved

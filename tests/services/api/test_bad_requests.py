@@ -10,8 +10,8 @@ import pytest
 
 from services.api import guard
 from services.api.guard import Rates
-from services.store import api_keys
-from services.store.pool import connect
+from services.store.api import api_keys
+from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 
 SPAN = {"from": "2026-03-02", "to": "2026-03-03"}

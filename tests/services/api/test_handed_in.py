@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 
-from mrv import canonical
 from mrv.report.words import LANGUAGES
+from mrv.signatures import canonical
 from mrv.statement.findings import sign_event
 from services.api.client import Client, RefusedError
-from services.api.console.words import Words, texts
+from services.api.console.translations import Words, texts
 from services.cli.main import main
 from services.issuer import keys
 from services.issuer.close import close_period
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.api.console.test_pages import get, session
 from tests.services.issuer import plant
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from services.api import shapes
+from services.api import schemas as shapes
 from services.api.client import Client, RefusedError
 
 MARCH = {

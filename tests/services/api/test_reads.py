@@ -9,12 +9,12 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from mrv import canonical
 from mrv.log.merkle import verify_consistency, verify_inclusion
+from mrv.signatures import canonical
 from services.cli.main import main
-from services.issuer import life
-from services.store import series
-from services.store.pool import connect
+from services.issuer import transitions as life
+from services.store.postgres.pool import connect
+from services.store.timeseries import queries as series
 from tests.services.issuer import plant
 
 DAY = {"from": "2026-03-02", "to": "2026-03-03"}

@@ -7,13 +7,14 @@ import zipfile
 import psycopg
 import pytest
 
-from mrv.canonical import parse_object
 from mrv.log.receipt import verify_receipt
+from mrv.signatures.canonical import parse_object
 from mrv.statement.credentials import Finding, issued_entry
-from mrv.verify.people import log_key
-from services.issuer import keys, life
+from mrv.verify.signature_steps import log_key
+from services.issuer import keys
+from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration

@@ -11,7 +11,7 @@ from services.api.client import Client
 from services.api.negotiation import language, media_type
 from services.api.problems import ProblemError
 from services.issuer.report import facts_of
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.api.test_bad_requests import is_problem
 
 OFFERED = ("application/json", "application/vc", "application/pdf")

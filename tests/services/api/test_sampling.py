@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mrv import canonical
+from mrv.signatures import canonical
 from mrv.statement.sampling import Size, sign_sampling
 from services.api.client import Client, RefusedError
-from services.issuer import accept, life, steps
+from services.issuer import documents as steps
+from services.issuer import external_signatures as accept
+from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from services.sewers.files import read
-from services.store import sewers
+from services.store.registry import sewers
 
 CATALOG = Path(__file__).parents[3] / "deploy" / "catalog" / "haiphong" / "sewers"
 

@@ -2,8 +2,8 @@
 
 import threading
 
-from services.issuer import life
-from services.store.pool import connect
+from services.issuer import transitions as life
+from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 
 PERIOD = {"from": "2026-03-01", "to": "2026-03-02"}

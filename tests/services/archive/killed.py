@@ -11,10 +11,13 @@ import signal
 import sys
 from collections.abc import Callable
 
-from services.archive import day, home, restore
-from services.archive.check import Wanted
-from services.store import archived, cold
-from services.store.pool import connect
+from services.archive import archive_day as day
+from services.archive import location as home
+from services.archive import restore
+from services.archive.verify import Wanted
+from services.store.archive import archived_readings as cold
+from services.store.archive import catalog as archived
+from services.store.postgres.pool import connect
 from services.vault import place as places
 from services.vault.place import Place
 from tests.services.archive import shelved

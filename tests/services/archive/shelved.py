@@ -3,9 +3,9 @@
 import numpy as np
 
 from services.archive import run as runs
-from services.store.letters import Letters
-from services.store.pool import connect
-from services.store.rebuild import rebuild
+from services.processing.rebuild import rebuild
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 
 LATER = plant.us("2026-03-06T12:00:00+07:00")

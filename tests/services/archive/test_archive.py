@@ -7,11 +7,11 @@ import psycopg
 import pytest
 
 from ingest import classes
-from services.archive import check
+from services.archive import verify as check
 from services.issuer.audit import audit
 from services.issuer.close import close_period
 from services.issuer.pack import export
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
 

@@ -3,10 +3,11 @@
 import pytest
 
 from ingest.errors import InputError
-from services.archive import check, restore
+from services.archive import restore
+from services.archive import verify as check
 from services.archive.run import _alone
 from services.issuer.close import close_period
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from services.vault.errors import DamagedError
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from services.archive import check, restore
-from services.archive.check import Wanted
-from services.store.pool import connect
+from services.archive import restore
+from services.archive import verify as check
+from services.archive.verify import Wanted
+from services.store.postgres.pool import connect
 from tests.services.archive import killed, shelved
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]

@@ -2,12 +2,12 @@
 
 import time
 
-from mrv.digest import DayLeaf
-from services.archive import rounds
-from services.archive.pace import Pace, batches
-from services.cli.doctor_archive import storage
+from mrv.signatures.day_digests import DayLeaf
+from services.archive import scheduler as rounds
+from services.archive.throttle import Pace, batches
+from services.cli.local.doctor_archive import storage
 from services.logs import get_logger
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.archive import shelved
 from tests.services.issuer import plant
 

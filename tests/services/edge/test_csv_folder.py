@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from services.edge.config import CsvFolder
+from services.edge.corrected_clock import Clock
 from services.edge.csv_folder import HELD_S, UNENDED_S, Folder
-from services.edge.moment import Clock
 from services.edge.outbox import Outbox
+from services.edge.outbox_status import summary
 from services.edge.recorder import Recorder
-from services.edge.summary import summary
 from services.logs import get_logger
 from tests.services.edge.plant import until
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from ingest.errors import ServerError
-from services.intake import writers
+from services.intake import writer_lock as writers
 from services.intake.database import Database
 from services.logs import get_logger
 

@@ -14,8 +14,8 @@ from services.embedded.runner import Runner
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.registry.files import read_files
-from services.store.pool import connect
-from services.store.registry_import import import_registry
+from services.store.postgres.pool import connect
+from services.store.registry.import_ import import_registry
 
 REGISTRY = """
 sites:

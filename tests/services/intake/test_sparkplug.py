@@ -9,7 +9,7 @@ from ingest.model import Device, Fleet
 from ingest.mqtt.inbox import Inbox
 from ingest.sparkplug import Rules
 from services.intake.sparkplug import SparkplugNodes, Turn
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.sparkplug_edge import T0_MS, EdgeNode
 
 E = "energy_export_kwh"

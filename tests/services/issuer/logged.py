@@ -2,11 +2,12 @@
 
 from mrv.statement.credentials import Finding
 from mrv.statement.sampling import Size
-from services.issuer import keys, life
+from services.issuer import keys
+from services.issuer import transitions as life
 from services.issuer.close import close_period
 from services.issuer.seal import seal
-from services.store import enrolled
-from services.store.pool import connect
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
 from tests.services.issuer import plant
 
 NOW = plant.us("2026-03-05T12:00:00+07:00")

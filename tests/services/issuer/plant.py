@@ -6,13 +6,13 @@ from ingest import classes
 from ingest.model import NULL, Frame
 from mrv import factors
 from mrv.calendar import instant_us
-from services.flow import Plan
+from services.processing.commit import Store
 from services.registry.files import read_files
-from services.store import registry
-from services.store.commit import Store
-from services.store.letters import Letters
-from services.store.pool import connect
-from services.store.registry_import import import_registry
+from services.settle import Plan
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
+from services.store.registry import load as registry
+from services.store.registry.import_ import import_registry
 
 ZONE = "Asia/Ho_Chi_Minh"
 MINUTE_US = 60_000_000

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import psycopg
 
-from services.store.row_hashes import WRITTEN
+from services.store.postgres.row_hashes import WRITTEN
 
 # A value that is not the one there, by type.
 OTHER = {

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from mrv.packs.reader import read_pack
 from mrv.verify import verify
-from services.issuer.pack import export, read_pack
-from services.store.pool import connect
+from services.issuer.pack import export
+from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration

@@ -6,25 +6,30 @@ from datetime import UTC, datetime
 import pytest
 from psycopg import errors
 
-from mrv import canonical
 from mrv.errors import (
     CanonicalError,
     EnrolmentError,
     SignatureError,
     StatementStateError,
 )
-from mrv.keyfile import read_keyring
+from mrv.packs.reader import read_pack
+from mrv.signatures import canonical
+from mrv.signatures.keyfile import read_keyring
 from mrv.statement.credentials import Finding, sign_verification
 from mrv.statement.findings import sign_event
 from mrv.verify import verify
-from mrv.verify.raised import findings
+from mrv.verify.findings_steps import findings
 from mrv.verify.subject import Subject
-from services.issuer import accept, keys, life, steps
+from services.issuer import documents as steps
+from services.issuer import external_signatures as accept
+from services.issuer import keys
+from services.issuer import transitions as life
 from services.issuer.close import close_period
 from services.issuer.findings import sign
-from services.issuer.pack import export, read_pack
-from services.store import enrolled, statements
-from services.store.pool import connect
+from services.issuer.pack import export
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import statements
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration

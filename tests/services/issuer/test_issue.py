@@ -11,10 +11,13 @@ from psycopg import errors
 from ingest.model import INTERVAL_US
 from mrv.errors import StatementStateError
 from mrv.statement.credentials import Finding
-from services.issuer import keys, life
+from services.issuer import keys
+from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.store import enrolled, log, statements
-from services.store.pool import connect
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import statements
+from services.store.statements import transparency_log as log
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration

@@ -7,13 +7,13 @@ from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, SignatureError
-from mrv.keyfile import read_keyring, write_keyring
-from mrv.keys import EnrolledKey, SigningKey
-from mrv.signing import create_proof, verify_proof
+from mrv.signatures.data_integrity import create_proof, verify_proof
+from mrv.signatures.keyfile import read_keyring, write_keyring
+from mrv.signatures.keys import EnrolledKey, SigningKey
 from services.cli.main import main
 from services.issuer import keys
-from services.store import enrolled
-from services.store.pool import connect
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
 
 
 def test_the_secret_is_readable_by_its_owner_alone(tmp_path):

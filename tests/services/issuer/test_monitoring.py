@@ -7,13 +7,13 @@ from datetime import date
 import pytest
 from click.testing import CliRunner
 
-from mrv.monitoring import Line, Version, in_force
-from mrv.project import CheckMeter, ProjectDevice
+from mrv.registry.monitoring_plan import Line, Version, in_force
+from mrv.registry.project import CheckMeter, ProjectDevice
 from mrv.statement.diagram import diagram
-from mrv.statement.plan import MonitoringPlan
+from mrv.statement.plan_extract import MonitoringPlan
 from services.cli.main import main
 from services.issuer.close import close_period
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.mrv.plant import BUS, CERTIFICATES, FLEET, PV
 from tests.services.issuer import plant
 

@@ -7,15 +7,17 @@ from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, PeriodError
-from mrv.keys import SigningKey
+from mrv.packs.reader import read_pack
+from mrv.signatures.keys import SigningKey
 from mrv.statement.credentials import Finding
 from mrv.verify import verify
 from services.cli.main import main
-from services.issuer import keys, life
+from services.issuer import keys
+from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
-from services.store import enrolled
-from services.store.pool import connect
+from services.issuer.pack import export
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration

@@ -8,10 +8,12 @@ from click.testing import CliRunner
 
 from mrv.statement.credentials import Finding
 from services.cli.main import main
-from services.issuer import keys, life
+from services.issuer import keys
+from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.store import enrolled, statements
-from services.store.pool import connect
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import statements
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration

@@ -5,16 +5,19 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from mrv import canonical
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError
+from mrv.packs.reader import read_pack
+from mrv.signatures import canonical
 from mrv.statement.sampling import Size, check_sampling
 from mrv.verify import verify
 from mrv.verify.subject import Subject
 from services.cli.main import main
-from services.issuer import accept, keys, life
+from services.issuer import external_signatures as accept
+from services.issuer import keys
+from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
-from services.store.pool import connect
+from services.issuer.pack import export
+from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from services.issuer.audit import audit
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration

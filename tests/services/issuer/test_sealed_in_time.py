@@ -6,12 +6,12 @@ import pytest
 from click.testing import CliRunner
 from structlog import get_logger
 
-from services.cli import doctor_seals
+from services.cli.local import doctor_seals
 from services.cli.main import main
 from services.issuer import sealer
-from services.issuer.days import HOUR_US, PROMISED_US, SETTLE_US
+from services.issuer.sealed_day_contents import HOUR_US, PROMISED_US, SETTLE_US
 from services.metrics import Metrics
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration

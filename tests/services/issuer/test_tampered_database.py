@@ -14,12 +14,14 @@ import pytest
 from ingest import classes
 from mrv.log.cosignature import cosign
 from mrv.statement.sampling import Size
-from services.issuer import accept, findings, keys, life, witness
+from services.issuer import external_signatures as accept
+from services.issuer import findings, keys, witness
+from services.issuer import transitions as life
 from services.issuer.audit import audit
 from services.issuer.close import close_period
-from services.store import log
-from services.store.pool import connect
-from services.store.row_hashes import UNSEALED, tables
+from services.store.postgres.pool import connect
+from services.store.postgres.row_hashes import UNSEALED, tables
+from services.store.statements import transparency_log as log
 from tests.services.issuer import logged, plant
 from tests.services.issuer.spoil import spoil
 
@@ -214,8 +216,8 @@ def test_no_table_is_forgotten(url):
     assert unknown == (), (
         f"{', '.join(unknown)}: no seal covers them. Does a statement rest on one? Then give it an"
         " `append_only` trigger, let tonne_mrv SELECT it and name the column of its time in"
-        " services/store/row_hashes.WRITTEN; or, if imports change it, name it in STATES. Does"
-        " none? Then name it in UNSEALED with the reason"
+        " services/store/postgres/row_hashes.WRITTEN; or, if imports change it, name it in STATES."
+        " Does none? Then name it in UNSEALED with the reason"
     )
 
 

@@ -14,14 +14,17 @@ import pytest
 from pyarrow import parquet
 
 from ingest.errors import InputError
-from mrv.keyfile import read_keyring
+from mrv.packs.reader import read_pack
+from mrv.signatures.keyfile import read_keyring
 from mrv.statement.credentials import Finding
 from mrv.statement.sampling import Size
 from mrv.verify import verify
-from services.issuer import accept, findings, life
+from services.issuer import external_signatures as accept
+from services.issuer import findings
+from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
-from services.store.pool import connect
+from services.issuer.pack import export
+from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
 from tests.services.issuer import logged, plant
 

@@ -8,8 +8,8 @@ import pytest
 from services.issuer.watcher import Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.store import gauges
-from services.store.pool import connect
+from services.store.postgres.pool import connect
+from services.store.views import fleet_metrics as gauges
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration

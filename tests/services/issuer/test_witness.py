@@ -4,20 +4,21 @@ import pytest
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, LogError, SignatureError
-from mrv.keyfile import write_keyring
-from mrv.keys import EnrolledKey, SigningKey
 from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.cosignature import cosign, cosignatures
 from mrv.log.merkle import consistency_proof
 from mrv.log.note import NoteKey
 from mrv.log.witness import make_request
-from mrv.tree import leaf_hash, root_hash
-from services.issuer import keys, life, witness
+from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import EnrolledKey, SigningKey
+from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from services.issuer import keys, witness
+from services.issuer import transitions as life
 from services.issuer.sealer import Sealer
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.store import log
-from services.store.pool import connect
+from services.store.postgres.pool import connect
+from services.store.statements import transparency_log as log
 from tests.services.issuer import logged, plant
 
 LOG = SigningKey(bytes([7]) * 32)

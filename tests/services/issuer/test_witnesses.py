@@ -6,13 +6,14 @@ from decimal import Decimal
 import pytest
 from click.testing import CliRunner
 
-from mrv import canonical
+from mrv.packs.reader import read_pack
+from mrv.signatures import canonical
 from mrv.verify import verify
 from services.cli.main import main
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
-from services.store import statements
-from services.store.pool import connect
+from services.issuer.pack import export
+from services.store.postgres.pool import connect
+from services.store.statements import statements
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration

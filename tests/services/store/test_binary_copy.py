@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.model import NULL
-from services.store.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
+from services.store.postgres.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
 
 pytestmark = pytest.mark.integration
 NAMES = ["", "a", "inv-001", "Nhà máy", "x" * 64]

@@ -7,10 +7,10 @@ import pytest
 
 from ingest.model import Device, Fleet, Replacement
 from mrv import factors
-from services.flow import Plan
-from services.store import registry
-from services.store.commit import Store
-from services.store.letters import Letters
+from services.processing.commit import Store
+from services.settle import Plan
+from services.store.messages.dead_letter_write import Letters
+from services.store.registry import load as registry
 from tests.ingest.metering import MINUTE_US, T0_US
 from tests.integration import stored
 from tests.integration.deliveries import Reading, frame

@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from ingest.model import Device, Fleet
-from services.store.health import devices
-from services.store.pool import connect
-from services.store.statuses import Said, keep
+from services.store.messages.principal_status import Said, keep
+from services.store.postgres.pool import connect
+from services.store.views.device_health import devices
 from tests.services.stored_power import commit
 
 S = 1_000_000

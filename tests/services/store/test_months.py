@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from services.store import readings, registry
-from services.store.pool import connect
+from services.store.postgres.pool import connect
+from services.store.registry import load as registry
+from services.store.timeseries import readings
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from services.store import offsets
-from services.store.offsets import FencedError
+from services.store.stream import offsets
+from services.store.stream.offsets import FencedError
 
 pytestmark = pytest.mark.integration
 TOPIC = "t"

@@ -5,17 +5,17 @@ import psycopg
 import pytest
 
 from mrv import factors
-from services.flow import Plan
+from services.processing.commit import Store
+from services.processing.rebuild import rebuild
 from services.registry.document import to_yaml
 from services.registry.entries import Registry
 from services.registry.files import read_files
 from services.registry.plan import plan
-from services.store.commit import Store
-from services.store.pool import connect
-from services.store.rebuild import rebuild
-from services.store.registry import load_fleet, load_projects
-from services.store.registry_import import import_registry
-from services.store.registry_rows import load_registry
+from services.settle import Plan
+from services.store.postgres.pool import connect
+from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.import_ import import_registry
+from services.store.registry.load import load_fleet, load_projects
 from tests.services.stored_power import commit
 
 BASE = """

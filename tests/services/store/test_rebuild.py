@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from services.store.pool import connect
-from services.store.rebuild import rebuild
+from services.processing.rebuild import rebuild
+from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration

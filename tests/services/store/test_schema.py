@@ -8,7 +8,7 @@ import pytest
 from psycopg import errors
 
 from ingest import classes
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 _KIND = {"register": "bigint", "gauge": "double precision"}

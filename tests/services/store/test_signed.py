@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 
 from ingest.model import Device, Fleet
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from mrv import factors
 from services.cli.main import main
-from services.flow import Plan
-from services.store.commit import Store
-from services.store.letters import Letters
+from services.processing.commit import Store
+from services.settle import Plan
+from services.store.messages.dead_letter_write import Letters
 
 pytestmark = pytest.mark.integration
 TOPIC = "tonne/v1/c1/telemetry"

@@ -11,23 +11,23 @@ from prometheus_client import CollectorRegistry
 
 from ingest.model import Device, Fleet
 from ingest.mqtt.topics import Router
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, encode, partition_of
 from mrv import factors
 from services.clock import now_us
-from services.flow import Plan
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.registry.files import read_files
-from services.store import registry
-from services.store.offsets import FencedError
-from services.store.pool import connect
-from services.store.registry_import import import_registry
-from services.store.source import Source
-from services.stream.committer import StreamCommitter
-from services.stream.following import MissingError
+from services.settle import Plan
+from services.store.postgres.pool import connect
+from services.store.registry import load as registry
+from services.store.registry.import_ import import_registry
+from services.store.stream.offsets import FencedError
+from services.store.stream.topic_source import Source
+from services.stream.chain import StreamChain
 from services.stream.records import Record
 from services.stream.replay import Replayer
+from services.stream.sequence import MissingError
 from tests.integration import stored
 
 pytestmark = pytest.mark.integration
@@ -43,6 +43,12 @@ DEVICE = (
 FLEET = Fleet([Device("m-1", "roof", "energy_meter"), Device("m-2", "roof", "energy_meter")])
 START_MS = 1_772_323_200_000
 TOPIC = "parcels"
+
+
+class DeadTopic(list):
+    """Keeps what a worker puts into the dead-letter topic."""
+
+    keep = list.extend
 
 
 @pytest.fixture
@@ -66,9 +72,9 @@ def committer(database_url, register):
     made = []
 
     def another(partitions=1, topic=TOPIC):
-        spoiled = []
-        one = StreamCommitter(
-            database_url, Source(topic, partitions), spoiled.extend, Metrics(CollectorRegistry()),
+        spoiled = DeadTopic()
+        one = StreamChain(
+            database_url, Source(topic, partitions), spoiled, Metrics(CollectorRegistry()),
             get_logger("test"), threading.Event(),
         )  # fmt: skip
         one.spoiled = spoiled
@@ -168,7 +174,7 @@ def test_records_that_come_before_their_turn_wait_for_it(database_url, committer
     worker.store(0, sent)
     assert minutes(database_url) == [0, 2, 3, 4, 5]
     worker.store(0, [record(9, [9])])
-    monkeypatch.setattr("services.stream.following.AHEAD_S", 0.0)
+    monkeypatch.setattr("services.stream.sequence.AHEAD_S", 0.0)
     with pytest.raises(MissingError, match="record 6 of partition 0"):
         worker.store(0, [record(9, [9])])
     assert worker.take_over({0: 8}, 1) == {0: 8}  # what Kafka no longer has cannot come

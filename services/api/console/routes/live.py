@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from services.api.console import live
-from services.api.console.page import Language, render
+from services.api.console.render import Language, render
 from services.api.console.session import View, signed_in
-from services.api.console.words import texts
+from services.api.console.translations import texts
 from services.api.problems import ProblemError
 
 router = APIRouter(include_in_schema=False)

@@ -9,21 +9,21 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from ingest.errors import RegistryError
-from mrv import systems
+from mrv.registry import programme_systems as systems
 from mrv.rounding import decimal_text
-from services.api.console.drawing import HEIGHT, WIDTH, sites_map
-from services.api.console.page import Language, language_of, render
+from services.api.console.maps.plots import HEIGHT, WIDTH, sites_map
+from services.api.console.render import Language, language_of, render
 from services.api.console.session import View
-from services.store import console
-from services.store.progress import progress_document
+from services.store.views import console
+from services.store.views.programme_progress import progress_document
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from mrv.systems import System
-    from services.api.asking import Asked
-    from services.store.console import ProjectSums, SystemSums
+    from mrv.registry.programme_systems import System
+    from services.api.request_context import Asked
+    from services.store.views.console import ProjectSums, SystemSums
 
 router = APIRouter(include_in_schema=False)
 UG_PER_T = 10**12

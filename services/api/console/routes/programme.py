@@ -9,17 +9,17 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from ingest.errors import RegistryError
-from services.api.console.page import Language, render
+from services.api.console.render import Language, render
 from services.api.console.routes.overview import rounded
 from services.api.console.session import View, signed_in
 from services.api.problems import ProblemError
 from services.api.routes.programme import Workbook, report_file
 from services.api.routes.registry import IdPath, unknown
-from services.store import parks
-from services.store.programme_report import report_document
+from services.store.views import parks
+from services.store.views.programme_report import report_document
 
 if TYPE_CHECKING:
-    from services.api.asking import Asked
+    from services.api.request_context import Asked
 
 router = APIRouter(include_in_schema=False)
 Year = Annotated[int | None, Query(ge=1990, le=2200)]

@@ -11,18 +11,18 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from ingest.classes import QUANTITIES
-from mrv import canonical
 from mrv.calendar import local_date
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored
-from services.api.console.drawing import month_calendar
-from services.api.console.page import Language, render
+from services.api.console.maps.plots import month_calendar
+from services.api.console.render import Language, render
 from services.api.console.routes.overview import tonnes
 from services.api.console.session import View
 from services.api.problems import ProblemError
 from services.api.routes.registry import IdPath, unknown
-from services.store import console, listing, registry
+from services.store.registry import load as registry
+from services.store.views import console, listing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.api.asking import Asked
-    from services.store.console import CoverageDay, EmissionDay, ProjectSums
+    from mrv.documents.statement import Gap
+    from services.api.request_context import Asked
+    from services.store.statements.statements import Stored
+    from services.store.views.console import CoverageDay, EmissionDay, ProjectSums
 
 router = APIRouter(include_in_schema=False)
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
@@ -169,14 +171,14 @@ def _local(at: datetime | None, timezone: str) -> date | None:
     return None if at is None else local_date(int(at.timestamp()) * 1_000_000, timezone)
 
 
-def _gaps(statements: list[Any]) -> list[dict[str, Any]]:
+def _gaps(statements: list[Stored]) -> list[Gap]:
     """Return the costliest gaps of the newest statement."""
     if not statements:
         return []
-    gaps = canonical.parse_object(statements[-1].body)["credentialSubject"]["gaps"]
+    gaps = statements[-1].claims.gaps
     return sorted(gaps, key=_cost, reverse=True)[:_MOST_GAPS]
 
 
-def _cost(gap: dict[str, Any]) -> Fraction:
+def _cost(gap: Gap) -> Fraction:
     """What a gap costs, or what was at most forgone by it. [t CO2e]"""
-    return max(Fraction(gap[key] or "0") for key in ("cost_t", "forgoneAtMost_t"))
+    return max(Fraction(gap.cost_t), Fraction(gap.forgone_at_most_t or "0"))

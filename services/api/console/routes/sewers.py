@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from services.api.console import sewer_map
-from services.api.console.page import Language, render
+from services.api.console.maps import sewers as sewer_map
+from services.api.console.render import Language, render
 from services.api.console.session import View, signed_in
 from services.api.routes.registry import unknown
 from services.api.routes.sewers import Window, window
 from services.sewers.geojson import properties
-from services.store import sewers as stored
+from services.store.registry import sewers as stored
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from services.api.asking import Asked
+    from services.api.request_context import Asked
     from services.sewers.assets import Asset, Event
 
 router = APIRouter(include_in_schema=False)

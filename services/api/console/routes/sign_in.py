@@ -8,11 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from services.api.asking import Asked
-from services.api.console.page import Language, render
+from services.api.console.render import Language, render
 from services.api.console.session import View, close_session, open_session, principal
 from services.api.problems import ProblemError
-from services.store import api_keys
+from services.api.request_context import Asked
+from services.store.api import api_keys
 
 router = APIRouter(include_in_schema=False)
 _FIELDS = 4

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mrv import canonical
+from mrv.signatures import canonical
 from services.issuer.pack import export
-from services.store.pool import connect
+from services.store.postgres.pool import connect
 from tests.fix_node import FOLDER, installed
 from tests.services.issuer import plant
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mrv import canonical
-from mrv.keyfile import write_keyring
+from mrv.signatures import canonical
+from mrv.signatures.keyfile import write_keyring
 from mrv.statement.status import sign_list
 from mrv.verify import verify
 from tests.fix_node import _tool

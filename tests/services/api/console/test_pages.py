@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from mrv.report.held import designed, held
-from mrv.report.sampled import sampled
+from mrv.report.comparison_blocks import designed, held
+from mrv.report.sampling_block import sampled
 from mrv.report.words import LANGUAGES
 from mrv.report.words import Words as ReportWords
-from services.api.console.page import POLICY
+from services.api.console.render import POLICY
 from services.api.console.routes import (
     live,
     overview,
@@ -21,10 +21,10 @@ from services.api.console.routes import (
     sign_in,
     statements,
 )
-from services.api.console.words import texts
+from services.api.console.translations import texts
 from services.issuer.report import facts_of
-from services.store import api_keys
-from services.store.pool import connect
+from services.store.api import api_keys
+from services.store.postgres.pool import connect
 
 DAY = "2026-03-02"
 

@@ -9,18 +9,19 @@ import jinja2
 import pytest
 
 from ingest import classes
-from mrv import systems
 from mrv.environment.kinds import KINDS
+from mrv.registry import programme_systems as systems
 from mrv.report.words import LANGUAGES
-from services.api.console import assets, live, page
-from services.api.console.drawing import HEIGHT, WIDTH, sites_map
-from services.api.console.land import within
-from services.api.console.memory import Memory
+from services.api.console import assets, live
+from services.api.console import render as page
+from services.api.console.answer_cache import Memory
+from services.api.console.maps.coastline import within
+from services.api.console.maps.plots import HEIGHT, WIDTH, sites_map
 from services.api.console.routes import overview
 from services.api.console.routes.statements import _sums
-from services.api.console.words import Words, preferred, texts
-from services.store.console import Site
-from services.store.programme_report import DAILY
+from services.api.console.translations import Words, preferred, texts
+from services.store.views.console import Site
+from services.store.views.programme_report import DAILY
 
 TEMPLATES = Path(page.__file__).parent / "templates"
 _USED = re.compile(r"""\bt\("([a-z_. ']+?)"[),]""")

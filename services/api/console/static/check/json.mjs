@@ -1,6 +1,6 @@
 /*
  * Canonical JSON: one value, one byte string (RFC 8785), and a reader that refuses
- * what readers may read differently (as mrv/canonical.py): repeated keys, numbers
+ * what readers may read differently (as mrv/signatures/canonical.py): repeated keys, numbers
  * with a fraction, integers that a double rounds, halves of surrogate pairs.
  */
 import { CheckError, fromUtf8, short, utf8 } from "./text.mjs";

@@ -1,5 +1,5 @@
 /*
- * Ed25519 keys that mean one thing, and who holds them (as mrv/ed25519.py, mrv/keys.py).
+ * Ed25519 keys that mean one thing, and who holds them (as mrv/signatures/ed25519.py, mrv/signatures/keys.py).
  *
  * A key of small order would let one signature fit many messages, so a key is looked
  * at before it counts: canonical encoding, on the curve, of the prime order L.

@@ -1,6 +1,6 @@
 /*
  * The steps of `tonne verify` that need no readings, in their order and by their names
- * (mrv/verify/walk.py); the first that fails ends the walk.
+ * (mrv/verify/steps.py); the first that fails ends the walk.
  *
  * What a browser leaves to `tonne verify` and to docs/verify_by_hand.py: everything that
  * computes the tonnes again from the readings.

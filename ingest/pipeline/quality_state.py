@@ -1,0 +1,143 @@
+"""
+What the quality tests remember of each device: the last readings, and running standstills.
+
+Everything here can be made again from stored readings (`services/store/timeseries/quality_lookback`
+does); it is kept only so that a batch in order needs no query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest import classes
+from ingest.limits import UNIT_LEVELS
+from ingest.pipeline.flags import TIME
+from ingest.pipeline.meter_state import NEVER
+
+if TYPE_CHECKING:
+    from ingest.classes import Channel
+    from ingest.model import Float64, Int32, Int64
+    from ingest.pipeline.quality_limits import Checks
+
+_HOUR_US = 3_600_000_000
+NEAR_US = _HOUR_US  # neighbours farther apart than this are none
+FLAT_GAP_US = 6 * _HOUR_US
+UNIT_GAP_US = 24 * _HOUR_US
+
+
+class RunKey(NamedTuple):
+    """A run that is watched: its channel, and what for (`flat`, or a level of the peaks)."""
+
+    class_id: str
+    channel: str
+    what: str
+
+
+@dataclass(slots=True)
+class Pair:
+    """The last two values of a channel (or times of a device), by fleet index."""
+
+    time_us: Int64
+    value: Float64
+    before_us: Int64
+    before: Float64
+
+
+@dataclass(slots=True)
+class Standing:
+    """A run as it stood, by fleet index: value, last reading, begin."""
+
+    value: Float64
+    last_us: Int64
+    start_us: Int64
+
+
+class Watch(NamedTuple):
+    """A run of a channel: its key, how long a silence it survives, and how long matters."""
+
+    key: RunKey
+    gap_us: int
+    longest_us: int
+
+
+def pairs_of(checks: Checks, class_id: str) -> list[str]:
+    """Channels of a class whose last two values matter."""
+    found = [TIME] if checks.of(class_id, TIME) is not None else []
+    for name in classes.load()[class_id].channels:
+        limits = checks.of(class_id, name)
+        if limits is not None and not (np.isnan(limits.spike) & np.isnan(limits.rate)).all():
+            found.append(name)
+    return found
+
+
+def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
+    """Runs of a channel that matter to some device of the fleet."""
+    limits = checks.of(class_id, channel.name)
+    if limits is None:
+        return []
+    found = []
+    if not np.isnan(limits.flat_us).all() and _can_stand(channel):
+        longest = int(np.nanmax(limits.flat_us))
+        found.append(Watch(RunKey(class_id, channel.name, "flat"), FLAT_GAP_US, longest))
+    if channel.kind == "gauge" and not np.isnan(limits.peak).all():
+        for k, level in enumerate(UNIT_LEVELS):
+            key = RunKey(class_id, channel.name, str(k))
+            found.append(Watch(key, UNIT_GAP_US, level.longest_us))
+    return found
+
+
+def _can_stand(channel: Channel) -> bool:
+    """Whether a register's device says when it works: else standing still is nothing."""
+    return channel.kind == "gauge" or channel.power is not None
+
+
+class Watched:
+    """State of a fleet's quality tests; true for the devices that `MeterState` calls loaded."""
+
+    def __init__(self, devices: int) -> None:
+        self._devices = devices
+        self.pairs: dict[tuple[str, str], Pair] = {}
+        self.runs: dict[RunKey, Standing] = {}
+
+    def pair(self, class_id: str, channel: str) -> Pair:
+        """Last two values of a channel."""
+        key = (class_id, channel)
+        if key not in self.pairs:
+            n = self._devices
+            self.pairs[key] = Pair(_never(n), np.full(n, np.nan), _never(n), np.full(n, np.nan))
+        return self.pairs[key]
+
+    def run(self, key: RunKey) -> Standing:
+        """A run's state."""
+        if key not in self.runs:
+            n = self._devices
+            self.runs[key] = Standing(np.full(n, np.nan), _never(n), _never(n))
+        return self.runs[key]
+
+    def reset(self, devices: Int32) -> None:
+        """Make the state of devices that of devices never heard of."""
+        held: list[Pair | Standing] = [*self.pairs.values(), *self.runs.values()]
+        for one in held:
+            for field in fields(one):
+                array = getattr(one, field.name)
+                array[devices] = NEVER if array.dtype == np.int64 else np.nan
+
+    def copy(self, other: Watched, devices: Int32) -> None:
+        """Take some devices' state over from another."""
+        self.reset(devices)
+        for (class_id, channel), pair in other.pairs.items():
+            _copy(pair, self.pair(class_id, channel), devices)
+        for key, run in other.runs.items():
+            _copy(run, self.run(key), devices)
+
+
+def _copy(source: Pair | Standing, target: Pair | Standing, devices: Int32) -> None:
+    for field in fields(source):
+        getattr(target, field.name)[devices] = getattr(source, field.name)[devices]
+
+
+def _never(n: int) -> Int64:
+    return np.full(n, NEVER, dtype=np.int64)

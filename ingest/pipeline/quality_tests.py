@@ -1,0 +1,245 @@
+"""
+Judge readings by the limits of class, profile and device: what is unusual, not what cannot be.
+
+One form for all: a live batch goes on from what is remembered, late readings
+from what is stored before them, a rebuild from nothing; all come to the same
+flags, whatever the order and the cuts.  Flags are advice to people.  They are
+rows of their own beside the readings and change no quantity: what a register's
+step is worth is judged by `meter`, with bounds that no limit here can move.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest import classes
+from ingest.limits import UNIT_LEVELS
+from ingest.model import NULL
+from ingest.pipeline.channel_series import Series, heads
+from ingest.pipeline.flags import TIME, Flags
+from ingest.pipeline.quality_limits import AT_WORK, PHASES_FLOOR, PHASES_LEAST_W
+from ingest.pipeline.quality_state import Standing, pairs_of, runs_of
+from ingest.quality import (
+    flat_line,
+    gross_range,
+    night_generation,
+    rate_of_change,
+    runs,
+    spike,
+    sum_check,
+    time_gap,
+    unit_scale,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from ingest.classes import Channel
+    from ingest.model import Column, Float64, Frame, Int32
+    from ingest.pipeline.quality_limits import Checks, Thresholds
+    from ingest.pipeline.quality_state import Pair, Watch, Watched
+
+    Mask = NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Judged:
+    """Flags that readings make, and the state after."""
+
+    flags: Flags
+    pairs: list[tuple[Pair, Series, NDArray[np.intp]]] = field(default_factory=list)
+    runs: list[tuple[Standing, Int32, Standing]] = field(default_factory=list)
+
+    def apply(self) -> None:
+        """Remember the batch, once its flags are committed."""
+        for pair, series, tail in self.pairs:
+            device = series.device[tail]
+            pair.time_us[device], pair.value[device] = series.time_us[tail], series.value[tail]
+            pair.before_us[device] = series.time_us[tail - 1]
+            pair.before[device] = series.value[tail - 1]
+        for run, device, after in self.runs:
+            run.value[device], run.last_us[device] = after.value, after.last_us
+            run.start_us[device] = after.start_us
+
+
+def judge(checks: Checks, watched: Watched, frames: Sequence[Frame]) -> Judged:
+    """
+    Flags that readings make, for themselves and for the reading before each.
+
+    Parameters
+    ----------
+    checks : Checks
+    watched : Watched
+        State to go on from; not changed until `Judged.apply`.
+    frames : sequence of Frame
+        One a class; times unique a device, and later than what is remembered.
+    """
+    out = Judged(Flags.concat([]))
+    parts: list[Flags] = []
+    for frame in frames:
+        order = np.lexsort((frame.time_us, frame.device))
+        device, time_us = frame.device[order], frame.time_us[order]
+        limits = checks.version(device, time_us)
+        times = Series(device, time_us, limits, heads(device), np.zeros(len(order)))
+        one = _Judge(checks, watched, frame.class_id, out)
+        parts.extend(one.times(times))
+        columns = {name: values[order] for name, values in frame.columns.items()}
+        for channel in classes.load()[frame.class_id].channels.values():
+            thresholds = checks.of(frame.class_id, channel.name)
+            if thresholds is not None:
+                parts.extend(one.channel(channel, thresholds, times, columns))
+    out.flags = Flags.concat([part for part in parts if len(part)]).once()
+    return out
+
+
+class _Judge:
+    """The tests of one class, on one batch."""
+
+    def __init__(self, checks: Checks, watched: Watched, class_id: str, out: Judged) -> None:
+        self._checks = checks
+        self._watched = watched
+        self._class = class_id
+        self._out = out
+        self._pairs = set(pairs_of(checks, class_id))
+
+    def times(self, times: Series) -> Iterator[Flags]:
+        """Gaps between readings."""
+        thresholds = self._checks.of(self._class, TIME)
+        if thresholds is None or not len(times):
+            return
+        whole, _ = self._with_last(TIME, times)
+        marks = time_gap.marks(whole.device, whole.time_us, thresholds.gap_us[whole.limits])
+        marks[1:] &= whole.time_us[:-1] > runs.NEVER  # nothing came before a first reading
+        rows = np.flatnonzero(marks)
+        if len(rows) and _any(thresholds.sleep_us):
+            marks[rows] = ~self._asleep(whole, rows, thresholds.sleep_us)
+        yield _flags(TIME, "time_gap", whole, marks)
+
+    def _asleep(self, whole: Series, rows: NDArray[np.intp], sleep_us: Float64) -> Mask:
+        """Which readings came after a night: the sun was down half way from the one before."""
+        device, since_us = whole.device[rows], whole.time_us[rows - 1]
+        step_us = whole.time_us[rows] - since_us
+        place = self._checks.latitude[device], self._checks.longitude[device]
+        height = night_generation.elevation_deg(since_us + step_us // 2, *place)
+        with np.errstate(invalid="ignore"):
+            return np.asarray((height < 0) & (step_us <= sleep_us[whole.limits[rows]]))
+
+    def channel(
+        self, channel: Channel, thresholds: Thresholds, times: Series, columns: dict[str, Column]
+    ) -> Iterator[Flags]:
+        """Every test of a channel."""
+        values = columns[channel.name]
+        held = values != NULL if values.dtype == np.int64 else ~np.isnan(values)
+        if channel.kind == "register":
+            held &= self._at_work(channel, times, columns)
+        if not held.any():
+            return
+        found = times.of(values.astype(np.float64))
+        series = found if held.all() else found.take(held)
+        if channel.kind == "gauge":
+            yield from self._alone(channel.name, thresholds, series)
+            if channel.phases:
+                yield from self._phases(channel, thresholds, found, columns)
+        if channel.name in self._pairs:
+            yield from self._neighbours(channel.name, thresholds, series)
+        for watch in runs_of(self._checks, self._class, channel):
+            yield self._run(watch, channel, thresholds, series)
+
+    def _at_work(self, channel: Channel, times: Series, columns: dict[str, Column]) -> Mask:
+        """Where a device surely works: its register has to rise then."""
+        if channel.power is None:
+            return np.zeros(len(times), dtype=np.bool_)
+        with np.errstate(invalid="ignore"):
+            power = columns[channel.power] * channel.direction
+            return np.asarray(power > AT_WORK * self._checks.rated[times.device])
+
+    def _alone(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
+        """Tests that need no other reading."""
+        low, high = thresholds.low[series.limits], thresholds.high[series.limits]
+        yield _flags(name, "gross_range", series, gross_range.outside(series.value, low, high))
+        if _any(thresholds.night):
+            marks = night_generation.marks(
+                series.value,
+                series.time_us,
+                thresholds.night[series.limits],
+                self._checks.latitude[series.device],
+                self._checks.longitude[series.device],
+            )
+            yield _flags(name, "night_generation", series, marks)
+
+    def _phases(
+        self, channel: Channel, thresholds: Thresholds, series: Series, columns: dict[str, Column]
+    ) -> Iterator[Flags]:
+        total = sum(columns[name] for name in channel.phases)
+        share = thresholds.share[series.limits]
+        floor = np.fmax(PHASES_FLOOR * self._checks.rated[series.device], PHASES_LEAST_W)
+        parts = np.asarray(total, dtype=np.float64)
+        marks = sum_check.marks(series.value, parts, share, floor)
+        yield _flags(channel.name, "phase_sum", series, marks)
+
+    def _neighbours(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
+        whole, new = self._with_last(name, series)
+        columns = whole.device, whole.time_us, whole.value
+        if _any(thresholds.spike):
+            marks = spike.marks(*columns, thresholds.spike[whole.limits])
+            yield _flags(name, "spike", whole, marks)
+        if _any(thresholds.rate):
+            marks = rate_of_change.marks(*columns, thresholds.rate[whole.limits])
+            yield _flags(name, "rate_of_change", whole, marks & new)
+
+    def _with_last(self, name: str, series: Series) -> tuple[Series, Mask]:
+        """Series with each device's last two values before it, and which rows are new."""
+        pair = self._watched.pair(self._class, name)
+        device = series.device[series.head]
+        earlier = tuple(
+            Series(
+                device, time_us[device], self._checks.version(device, time_us[device]),
+                series.head, value[device],
+            )
+            for time_us, value in ((pair.before_us, pair.before), (pair.time_us, pair.value))
+        )  # fmt: skip
+        whole, new = series.after(earlier)
+        self._out.pairs.append((pair, whole, whole.tails()))
+        return whole, new
+
+    def _run(self, watch: Watch, channel: Channel, limits: Thresholds, series: Series) -> Flags:
+        standing = self._watched.run(watch.key)
+        value, level = series.value, None
+        if watch.key.what != "flat":
+            level = UNIT_LEVELS[int(watch.key.what)]
+            value = unit_scale.below(series.value, limits.peak[series.limits], level)
+        device = series.device[series.head]
+        last_us = standing.last_us[device]
+        before = runs.Run(
+            standing.value[device],
+            last_us,
+            standing.start_us[device],
+            self._checks.version(device, last_us),
+        )
+        now = runs.Values(series.head, series.time_us, value, series.limits)
+        since_us = runs.starts(now, watch.gap_us, before)
+        tail = series.tails()
+        after = Standing(value[tail], series.time_us[tail], since_us[tail])
+        self._out.runs.append((standing, series.device[tail], after))
+        columns = series.value, series.time_us, since_us
+        if level is not None:
+            marks = unit_scale.marks(*columns, limits.peak[series.limits], level)
+            return _flags(channel.name, "unit_scale", series, marks)
+        test = "flat_line" if channel.kind == "gauge" else "frozen_register"
+        floor = limits.floor[series.limits]
+        marks = flat_line.marks(*columns, limits.flat_us[series.limits], floor)
+        return _flags(channel.name, test, series, marks)
+
+
+def _flags(channel: str, test: str, series: Series, marks: Mask) -> Flags:
+    rows = np.flatnonzero(marks)
+    return Flags.of(channel, test, series.device[rows], series.time_us[rows])
+
+
+def _any(limits: Float64) -> bool:
+    return not np.isnan(limits).all()

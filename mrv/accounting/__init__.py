@@ -1,0 +1,1 @@
+"""From interval quantities to the account of a monitoring period: baseline, project, leakage."""

@@ -1,0 +1,147 @@
+"""
+What stands on both sides of the account: the worse of what may have been lost.
+
+A quantity such as waste whose composting emits may cost more than it gains.  Each
+part of it that lost something is asked by itself whether nothing or the most leaves
+less, so that a loss that gains never hides one that costs; then each year is the
+lowest of nothing for all, the most for those, and the most for all.
+
+While a role that costs has no device bound, the baseline gains nothing, and so nothing
+of both sides is counted: for what costs more than it gains that would be a gift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.device_bindings import common, costed
+from mrv.accounting.factor_acceptance import parameters_of
+from mrv.calendar import local_date, utc_text
+from mrv.errors import PeriodError
+from mrv.methodologies import find, unit_reductions
+from mrv.parameters.inputs import read
+from mrv.registry.project import service_intervals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from ingest.model import Fleet
+    from mrv.accounting.device_bindings import Span
+    from mrv.accounting.device_period import Monitored, YearPart
+    from mrv.model import Factors, Methodology, Reductions
+    from mrv.registry.project import Project, ProjectDevice
+
+Place = tuple[int, int]
+
+
+def check_costed(
+    project: Project, fleet: Fleet, period_us: tuple[int, int], factors: Factors
+) -> None:
+    """
+    Refuse a period in which what costs more than it gains runs without all of its meters.
+
+    Statements from before this was asked are still verified as they were closed.
+
+    Raises
+    ------
+    PeriodError
+        Names the device, the time and the roles that nobody had.
+    """
+    methodology = find(project.methodology, project.version)
+    gaining = costed(project, methodology, fleet)
+    period = (period_us[0] // INTERVAL_US, period_us[1] // INTERVAL_US)
+    for bound in project.devices:
+        needs = methodology.roles.get(bound.role)
+        if needs is None or needs.costs is None or bound.device not in fleet.by_id:
+            continue
+        device = fleet.devices[fleet.by_id[bound.device]]
+        for span in common([service_intervals(project, bound, device, needs.side)], [period]):
+            free = _first_free(span, common([span], gaining))
+            if free is not None and _costs(project, methodology, bound, free, factors):
+                raise PeriodError(_told(methodology, bound, free))
+
+
+def _first_free(span: Span, taken: Sequence[Span]) -> int | None:
+    """Return the first interval of a span that no other covers; `taken` lie in it, in order."""
+    at = span[0]
+    for begin, end in taken:
+        if begin > at:
+            break
+        at = end
+    return at if at < span[1] else None
+
+
+def _costs(
+    project: Project, methodology: Methodology, bound: ProjectDevice, free: int, factors: Factors
+) -> bool:
+    where = f"project {project.id}"
+    parameters = parameters_of(methodology, project.parameters, where)
+    params = read(methodology.roles[bound.role].params, bound.params, where)
+    year = local_date(free * INTERVAL_US, project.timezone).year
+    unit = unit_reductions(methodology, bound.role, params, parameters, factors, year)
+    return unit.reduction_t < 0
+
+
+def _told(methodology: Methodology, bound: ProjectDevice, free: int) -> str:
+    wanted = [r for r, n in methodology.roles.items() if n.side == "project" and n.required]
+    return (
+        f"device {bound.device} serves at {utc_text(free * INTERVAL_US)} while one of the roles"
+        f" {', '.join(wanted)} has no device; what it counts emits all the same, more than it"
+        " avoids: bind the meters of that time too (what they did not measure is charged)"
+    )
+
+
+def worst(
+    monitored: Sequence[Monitored],
+    account: Callable[[Sequence[Monitored]], Mapping[int, Reductions]],
+) -> list[Monitored]:
+    """
+    Return the devices, with `at_most` set in the parts where that leaves less.
+
+    Parameters
+    ----------
+    monitored : sequence of Monitored
+    account : callable
+        What devices come to, by local calendar year.
+    """
+    years = {
+        (k, j): part.year
+        for k, one in enumerate(monitored)
+        if one.needs.costs is not None
+        for j, part in enumerate(one.parts)
+        if part.gaps or part.errors
+    }
+    if not years:
+        return list(monitored)
+    nothing = account(monitored)
+    dear = [
+        place
+        for place, year in years.items()
+        if account(_at_most(monitored, [place]))[year].reduction_t < nothing[year].reduction_t
+    ]
+    chosen: dict[int, Collection[Place]] = dict.fromkeys(nothing, ())
+    least = {year: found.reduction_t for year, found in nothing.items()}
+    for places in (dear, list(years)):
+        for year, found in account(_at_most(monitored, places)).items():
+            if found.reduction_t < least[year]:
+                least[year] = found.reduction_t
+                chosen[year] = [place for place in places if years[place] == year]
+    return _at_most(monitored, [place for some in chosen.values() for place in some])
+
+
+def _at_most(monitored: Sequence[Monitored], places: Collection[Place]) -> list[Monitored]:
+    """Count at its most what was lost of some parts, each by its device and its place in it."""
+    wanted = set(places)
+    held = {k for k, _ in wanted}
+    return [
+        one if k not in held else replace(one, parts=_marked(one.parts, k, wanted))
+        for k, one in enumerate(monitored)
+    ]
+
+
+def _marked(parts: Sequence[YearPart], k: int, wanted: Collection[Place]) -> tuple[YearPart, ...]:
+    return tuple(
+        replace(part, at_most=True) if (k, j) in wanted else part for j, part in enumerate(parts)
+    )

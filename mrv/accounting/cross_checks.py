@@ -1,0 +1,222 @@
+"""
+What the meters say, held against a second witness: a check meter, an invoice.
+
+Nothing is taken off here.  Where the two differ by more than they may, the
+statement says by how much the reduction would be too high if the other one were
+right, and the verifier asks.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from ingest.model import INTERVAL_US
+from mrv.accounting.period_result import CrossCheck
+from mrv.parameters.inputs import exact
+from mrv.rounding import decimal_text, exact_sum, exact_text, share_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ingest.model import Fleet, Int64, IntervalRows
+    from mrv.accounting.device_period import Monitored
+    from mrv.accounting.device_results import Pricing
+    from mrv.registry.project import Besides, CheckMeter, Invoice
+
+_PLACES = 6
+METER, INVOICE = "check meter", "invoice"
+_DIFFER = "they differ by more than they may; find the reason, and correct or explain it"
+
+
+class _Known(NamedTuple):
+    """Intervals of a meter of which all time is known: their numbers and values."""
+
+    number: Int64
+    value: Int64
+
+    def within(self, first: int, last: int) -> _Known:
+        kept = (self.number >= first) & (self.number < last)
+        return _Known(self.number[kept], self.value[kept])
+
+
+class Rows:
+    """The rows of a period, looked up by device and quantity; sorted when first asked."""
+
+    def __init__(self, rows: IntervalRows, fleet: Fleet) -> None:
+        self._rows, self._fleet = rows, fleet
+
+    @cached_property
+    def _sorted(self) -> tuple[Int64, IntervalRows]:
+        rows = self._rows
+        whole = rows.measured_us + rows.estimated_us == INTERVAL_US
+        rows = rows.take(np.flatnonzero(whole))
+        rows = rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
+        return _key(rows.device.astype(np.int64), rows.quantity), rows
+
+    def known(self, device: str, quantity: str) -> _Known:
+        """Intervals of a device of which no time is unknown or missing, in order."""
+        keys, rows = self._sorted
+        key = _key(self._fleet.by_id.get(device, -1), QUANTITY_INDEX[quantity])
+        begin, end = np.searchsorted(keys, [key, key + 1])
+        return _Known(rows.start_us[begin:end] // INTERVAL_US, rows.value[begin:end])
+
+
+def _key(device: Any, quantity: Any) -> Any:
+    return device * len(QUANTITY_INDEX) + quantity
+
+
+class _Bench(NamedTuple):
+    """What all checks of a period share: rows, prices, its edges, its years in intervals."""
+
+    rows: Rows
+    pricing: Pricing
+    period_us: tuple[int, int]
+    years: Sequence[tuple[int, int, int]]
+
+    def effect(self, one: Monitored, number: Int64, value: Int64) -> Fraction:
+        """By how much a quantity of a device raises the reduction. [t CO2e]."""
+        total = Fraction(0)
+        for year, begin_us, end_us in self.years:
+            begin, end = np.searchsorted(number, [begin_us // INTERVAL_US, end_us // INTERVAL_US])
+            if begin < end:
+                total += exact_sum(value[begin:end]) * self.pricing.rate(one, year)
+        return total if one.needs.side == "baseline" else -total
+
+
+def cross_checks(
+    monitored: Sequence[Monitored],
+    besides: Besides,
+    rows: Rows,
+    years: Sequence[tuple[int, int, int]],
+    pricing: Pricing,
+) -> Iterator[CrossCheck]:
+    """
+    Hold the meters of a period against check meters and invoices.
+
+    Parameters
+    ----------
+    monitored : sequence of Monitored
+        What counts, by device.
+    rows : Rows
+        Of main and check meters.
+    years : sequence of (year, begin, end)
+        Local calendar years of the period. [us UTC]
+    """
+    bench = _Bench(rows, pricing, (years[0][1], years[-1][2]), years)
+    for meter in sorted(besides.meters, key=lambda m: (m.main, m.check)):
+        for one in monitored:
+            if one.device.id == meter.main:
+                yield _by_meter(one, meter, bench)
+    for invoice in sorted(besides.invoices, key=lambda i: (i.from_us, i.id)):
+        yield _by_invoice(invoice, monitored, bench)
+
+
+def _by_meter(one: Monitored, meter: CheckMeter, bench: _Bench) -> CrossCheck:
+    quantity = one.needs.quantity
+    first, last = one.service.first, one.service.first + one.service.intervals
+    main = bench.rows.known(meter.main, quantity).within(first, last)
+    check = bench.rows.known(meter.check, quantity)
+    number, ours, theirs = np.intersect1d(main.number, check.number, return_indices=True)
+    difference = main.value[ours] - check.value[theirs]
+    return _made(
+        kind=METER,
+        against=meter.check,
+        devices=(meter.main,),
+        quantity=quantity,
+        span=(first * INTERVAL_US, last * INTERVAL_US),
+        compared=(len(ours), last - first),
+        sums=(exact_sum(main.value[ours]), exact_sum(check.value[theirs])),
+        percent=exact(meter.percent, "check_percent"),
+        effect=bench.effect(one, number, difference),
+        detail="" if len(ours) else "no quarter hour is known of both",
+    )
+
+
+def _by_invoice(invoice: Invoice, monitored: Sequence[Monitored], bench: _Bench) -> CrossCheck:
+    of = [m for m in monitored if _bills(invoice, m)]
+    first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
+    ours, known, effect = 0, 0, Fraction(0)
+    for one in of:
+        begin, end = one.service.first, one.service.first + one.service.intervals
+        rows = bench.rows.known(one.device.id, invoice.quantity)
+        held = rows.within(max(first, begin), min(last, end))
+        ours += exact_sum(held.value)
+        known += len(held.number)
+        effect += bench.effect(one, *held)
+    if ours:
+        # the difference costs what the metered quantity does, years in their shares
+        effect = effect * (ours - invoice.value) / ours
+    return _made(
+        kind=INVOICE,
+        against=f"{invoice.id}: {invoice.issuer}, {invoice.number}",
+        devices=invoice.devices,
+        quantity=invoice.quantity,
+        span=(invoice.from_us, invoice.to_us),
+        compared=(known, (last - first) * len(invoice.devices)),
+        sums=(ours, invoice.value),
+        percent=exact(invoice.percent, "tolerance_percent"),
+        effect=effect,
+        detail=_incomparable(invoice, of, bench.period_us),
+    )
+
+
+def _bills(invoice: Invoice, one: Monitored) -> bool:
+    return one.device.id in invoice.devices and one.needs.quantity == invoice.quantity
+
+
+def _incomparable(invoice: Invoice, of: Sequence[Monitored], period_us: tuple[int, int]) -> str:
+    """Why an invoice is about something else than the period's meters; empty if it is not."""
+    if invoice.from_us < period_us[0] or invoice.to_us > period_us[1]:
+        return "reaches beyond the period; a period that holds all of it can be compared"
+    absent = sorted(set(invoice.devices) - {m.device.id for m in of})
+    if absent:
+        return f"no {invoice.quantity} of {', '.join(absent)} counts in this period"
+    first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
+    partly = [
+        m.device.id
+        for m in of
+        if m.service.first > first or m.service.first + m.service.intervals < last
+    ]
+    return f"{', '.join(partly)} did not serve the project all that time" if partly else ""
+
+
+def _made(
+    *,
+    kind: str,
+    against: str,
+    devices: tuple[str, ...],
+    quantity: str,
+    span: tuple[int, int],
+    compared: tuple[int, int],
+    sums: tuple[int, int],
+    percent: Fraction,
+    effect: Fraction,
+    detail: str,
+) -> CrossCheck:
+    ours, theirs = sums
+    off = abs(ours - theirs) * 100
+    holds = None if detail else off <= percent * abs(theirs)
+    return CrossCheck(
+        kind=kind,
+        against=against,
+        devices=devices,
+        quantity=quantity,
+        unit=QUANTITIES[QUANTITY_INDEX[quantity]].unit,
+        from_us=span[0],
+        to_us=span[1],
+        coverage=share_text(*compared),
+        ours=str(ours),
+        theirs=str(theirs),
+        difference_percent=decimal_text(Fraction((ours - theirs) * 100, theirs), 4, "half_even")
+        if theirs
+        else None,
+        tolerance_percent=exact_text(percent),
+        effect_t=decimal_text(effect, _PLACES, "up"),
+        holds=holds,
+        detail=detail or ("" if holds else _DIFFER),
+    )

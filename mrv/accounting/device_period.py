@@ -1,0 +1,186 @@
+"""
+One device's monitored quantity in a period, and what its gaps and meter cost.
+
+Conservative on either side.  Baseline: what is unknown or missing counts zero,
+and an unattested meter error is taken off.  Project: unknown or missing time
+counts at the device's highest plausible rate, and the error is added.  What a
+plant's own meter imports is taken off its output by the rules of the project side.
+Where one quantity stands on both sides, as waste that is composted, each part takes
+the worse of the two (mrv/accounting/conservative_range.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from ingest.model import INTERVAL_US
+from mrv import calendar
+from mrv.accounting.coverage import Served, gaps, service
+from mrv.accounting.gap_deductions import OwnUse, charge_error, charge_gap, highest_rate
+from mrv.errors import PeriodError
+from mrv.model import MONTH, Activity
+from mrv.registry.calibration import uncovered
+from mrv.registry.project import service_intervals
+from mrv.rounding import exact_sum
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ingest.model import Device, IntervalRows
+    from mrv.accounting.coverage import Service
+    from mrv.accounting.gap_deductions import ErrorCharge, GapCharge
+    from mrv.model import RoleNeeds
+    from mrv.registry.calibration import Uncovered
+    from mrv.registry.project import Calibration, Project, ProjectDevice
+
+
+@dataclass(frozen=True, slots=True)
+class YearPart:
+    """
+    A device's local calendar year within the period. [base units]
+
+    `month` says which part of the year it is where the methodology goes by months.
+    `own` is what the device's `less` comes to, with its gaps and errors; `above` is
+    its part of what lies above the design, which is not credited.  `at_most` says
+    that what was lost counts at its most, since less would leave more.
+    """
+
+    year: int
+    metered: int
+    gaps: tuple[GapCharge, ...]
+    errors: tuple[ErrorCharge, ...]
+    own: Fraction = Fraction(0)
+    above: Fraction = Fraction(0)
+    month: int | None = None
+    at_most: bool = False
+
+    @property
+    def substituted(self) -> Fraction:
+        """What was put in for gaps."""
+        if self.at_most:
+            return sum((g.bound for g in self.gaps), start=Fraction(0))
+        return sum((g.substituted for g in self.gaps), start=Fraction(0))
+
+    @property
+    def deducted(self) -> Fraction:
+        """What unattested meter errors come to; below zero where they are added."""
+        error = sum((e.quantity for e in self.errors), start=Fraction(0))
+        return -error if self.at_most else error
+
+
+@dataclass(frozen=True, slots=True)
+class Monitored:
+    """
+    A device in its role, its time in service, its certificates and its years.
+
+    `nets` is false where its role takes something off and the period has no row of it.
+    """
+
+    bound: ProjectDevice
+    device: Device
+    needs: RoleNeeds
+    params: Mapping[str, Any]
+    calibrations: tuple[Calibration, ...]
+    service: Served
+    uncovered: tuple[Uncovered, ...]
+    parts: tuple[YearPart, ...]
+    nets: bool = True
+
+    def counted(self, part: YearPart) -> Fraction:
+        """Quantity of a year after deductions and substitutions. [base units]"""
+        if self.needs.side == "baseline":
+            if part.at_most:
+                return part.metered - part.deducted + part.substituted
+            return part.metered - part.deducted - part.own - part.above
+        return part.metered + part.deducted + part.substituted
+
+    def activity(self, part: YearPart, *, gross: bool) -> Activity:
+        """Return what the methodology is told, before (gross) or after what gaps cost."""
+        params = self.params if part.month is None else {**self.params, MONTH: part.month}
+        value = Fraction(part.metered) if gross else self.counted(part)
+        return Activity(self.bound.role, params, value)
+
+
+def monitor(
+    project: Project,
+    bound: ProjectDevice,
+    device: Device,
+    needs: RoleNeeds,
+    params: Mapping[str, Any],
+    calibrations: Sequence[Calibration],
+    rows: Sequence[IntervalRows],
+    period: tuple[int, int],
+    *,
+    monthly: bool = False,
+) -> Monitored:
+    """
+    Work out one device's part of a period.
+
+    Parameters
+    ----------
+    rows : sequence of IntervalRows
+        Of this device within the period, in any order: one for each of the role's
+        quantities.
+    period : tuple of int
+        Interval numbers since the epoch, half-open.
+    monthly : bool
+        Its parts are local months and not years.
+
+    Raises
+    ------
+    PeriodError
+        If its rows are inconsistent, or a gap on the project side has no
+        highest rate to be charged at.
+    """
+    first, last = service_intervals(project, bound, device, needs.side)
+    first, last = max(first, period[0]), min(last, period[1])
+    last = max(first, last)
+    whole = service(rows[0], first, last, device.id)
+    rate = highest_rate(device, needs.quantity, whole)
+    bare = uncovered(calibrations, needs.quantity, project.timezone, first, last)
+    own = OwnUse.of(device, needs, service(rows[1], first, last, device.id)) if needs.less else None
+    parts = tuple(
+        replace(
+            _year_part(year, whole.cut(a, b), bare, needs, rate, device, own and own.cut(a, b)),
+            month=month,
+        )
+        for year, month, a, b in _edges(first, last, project.timezone, monthly=monthly)
+    )
+    served = Served.of(whole)
+    nets = own is None or own.metered
+    return Monitored(
+        bound, device, needs, params, tuple(calibrations), served, tuple(bare), parts, nets
+    )
+
+
+def _edges(
+    first: int, last: int, timezone: str, *, monthly: bool
+) -> list[tuple[int, int | None, int, int]]:
+    edges = calendar.parts(first * INTERVAL_US, last * INTERVAL_US, timezone, monthly=monthly)
+    return [(year, month, a // INTERVAL_US, b // INTERVAL_US) for year, month, a, b in edges]
+
+
+def _year_part(
+    year: int,
+    part: Service,
+    bare: Sequence[Uncovered],
+    needs: RoleNeeds,
+    rate: Fraction | None,
+    device: Device,
+    own: OwnUse | None,
+) -> YearPart:
+    found = gaps(part)
+    if needs.side == "project" and found and rate is None:
+        raise PeriodError(
+            f"device {device.id}: no reading from {found[0].start_us} us on, and no rated power to"
+            " charge the gap at; give its rated_power_w in the registry"
+        )
+    return YearPart(
+        year,
+        exact_sum(part.value),
+        tuple(charge_gap(gap, needs, rate) for gap in found),
+        tuple(charge for span in bare for charge in charge_error(span, part)),
+        Fraction(0) if own is None else own.total(bare),
+    )

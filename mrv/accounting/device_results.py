@@ -1,0 +1,210 @@
+"""
+A statement's lines about one device: what was monitored, gaps, deductions.
+
+Six decimals, each rounded against the claimant.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, GapOutcome
+from mrv.methodologies import unit_reductions
+from mrv.rounding import decimal_text, share_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.accounting.device_period import Monitored, YearPart
+    from mrv.accounting.gap_deductions import GapCharge
+    from mrv.model import Factors, Methodology, Reductions
+    from mrv.parameters.inputs import Inputs
+    from mrv.rounding import Mode
+
+_PLACES = 6
+CALIBRATION = "calibration"
+_RULES = {
+    "baseline": "baseline side: counted as zero",
+    "project": "project side: charged at the highest plausible rate",
+}
+
+_BOTH = "both sides: counted as zero, or at the highest plausible rate; whichever leaves less"
+
+
+class Pricing:
+    """Tonnes of a quantity, by the period's methodology at one base unit."""
+
+    def __init__(self, methodology: Methodology, parameters: Inputs, factors: Factors) -> None:
+        self._methodology = methodology
+        self._parameters = parameters
+        self._factors = factors
+        self._known: dict[tuple[Any, ...], Reductions] = {}
+
+    def rate(self, one: Monitored, year: int) -> Fraction:
+        """Emissions of a base unit on the device's side. [tCO2e]."""
+        unit = self._unit(one, year)
+        return unit.baseline_t if one.needs.side == "baseline" else unit.project_t
+
+    def cost(self, one: Monitored, year: int) -> Fraction:
+        """What a base unit emits beyond what it avoids, where it stands on both sides. [tCO2e]."""
+        return max(Fraction(0), -self._unit(one, year).reduction_t)
+
+    def _unit(self, one: Monitored, year: int) -> Reductions:
+        question = (one.bound.role, tuple(sorted(one.params.items())), year)
+        if question not in self._known:
+            self._known[question] = unit_reductions(
+                self._methodology,
+                one.bound.role,
+                one.params,
+                self._parameters,
+                self._factors,
+                year,
+            )
+        return self._known[question]
+
+
+def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -> DeviceOutcome:
+    """One device's monitored parameter, deductions, emissions and coverage."""
+    zero = Fraction(0)
+    mode = _mode(one)
+    tonnes = sum((one.counted(p) * pricing.rate(one, p.year) for p in one.parts), start=zero)
+    whole = one.service
+    return DeviceOutcome(
+        device=one.device.id,
+        role=one.bound.role,
+        side=one.needs.side,
+        quantity=one.needs.quantity,
+        unit=one.needs.unit,
+        symbol=one.needs.symbol,
+        source=one.needs.source,
+        option="C",
+        from_us=whole.first * INTERVAL_US,
+        to_us=(whole.first + whole.intervals) * INTERVAL_US,
+        metered=sum(p.metered for p in one.parts),
+        outside_service=whole.outside,
+        deducted=decimal_text(
+            sum((p.deducted + p.own + p.above for p in one.parts), start=zero), _PLACES, "up"
+        ),
+        substituted=decimal_text(
+            sum((p.substituted for p in one.parts), start=zero), _PLACES, "up"
+        ),
+        counted=decimal_text(sum((one.counted(p) for p in one.parts), start=zero), _PLACES, mode),
+        emissions_t=decimal_text(tonnes, _PLACES, mode),
+        certificates=tuple(c.certificate for c in one.calibrations),
+        replacements=sum(from_us <= r.at_us < to_us for r in one.device.replacements),
+        coverage=_coverage(one, to_us - from_us),
+    )
+
+
+def _mode(one: Monitored) -> Mode:
+    return "down" if one.needs.side == "baseline" else "up"
+
+
+def _coverage(one: Monitored, period_us: int) -> Coverage:
+    whole = one.service
+    installed = whole.intervals * INTERVAL_US
+    calibrated = installed - sum(s.last - s.first for s in one.uncovered) * INTERVAL_US
+    measured, estimated = whole.measured_us, whole.estimated_us
+    unknown, missing = whole.unknown_us, whole.missing_us
+    return Coverage(
+        period_us=period_us,
+        installed_us=installed,
+        measured_us=measured,
+        estimated_us=estimated,
+        unknown_us=unknown,
+        missing_us=missing,
+        calibrated_us=calibrated,
+        installed_share=share_text(installed, period_us),
+        measured_share=share_text(measured, installed),
+        estimated_share=share_text(estimated, installed),
+        unknown_share=share_text(unknown, installed),
+        missing_share=share_text(missing, installed),
+        calibrated_share=share_text(calibrated, installed),
+    )
+
+
+def gap_outcomes(one: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
+    """Gaps of a device, each with its rule and cost; a gap over New Year comes as two."""
+    for part in one.parts:
+        rate = _price(one, part, pricing)
+        for charge in part.gaps:
+            yield _gap_outcome(one, charge, rate, at_most=part.at_most)
+
+
+def _price(one: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
+    """What a base unit that was put in, taken off or added costs. [tCO2e]"""
+    return pricing.cost(one, part.year) if part.at_most else pricing.rate(one, part.year)
+
+
+def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction, *, at_most: bool) -> GapOutcome:
+    forgone = None if at_most or charge.at_most is None else charge.at_most * rate
+    substituted = charge.bound if at_most else charge.substituted
+    return GapOutcome(
+        device=one.device.id,
+        start_us=charge.gap.start_us,
+        end_us=charge.gap.end_us,
+        kind=charge.gap.kind,
+        time_us=charge.gap.time_us,
+        rule=_RULES[one.needs.side] if one.needs.costs is None else _BOTH,
+        substituted=decimal_text(substituted, _PLACES, "up"),
+        cost_t=decimal_text(substituted * rate, _PLACES, "up"),
+        forgone_at_most_t=None if forgone is None else decimal_text(forgone, _PLACES, "up"),
+    )
+
+
+def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+    """
+    What late or absent calibrations, own use, and output above the design cost.
+
+    A quantity below zero is one that was added.
+    """
+    yield from _own_use(one, pricing)
+    yield from _above_design(one, pricing)
+    for part in one.parts:
+        rate = _price(one, part, pricing)
+        for charge in part.errors:
+            quantity = -charge.quantity if part.at_most else charge.quantity
+            yield Deduction(
+                device=one.device.id,
+                start_us=charge.span.first * INTERVAL_US,
+                end_us=charge.span.last * INTERVAL_US,
+                kind=CALIBRATION,
+                reason=charge.span.reason,
+                percent=decimal_text(charge.span.percent, _PLACES, "up"),
+                quantity=decimal_text(quantity, _PLACES, "up"),
+                cost_t=decimal_text(charge.quantity * rate, _PLACES, "up"),
+            )
+
+
+def _own_use(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+    for part in one.parts:
+        if part.own:
+            share = part.own / part.metered * 100 if part.metered else Fraction(100)
+            reason = f"{one.needs.less} of the same meter in {part.year}, with its gaps"
+            yield _whole(one, "own use", reason, share, part.own, pricing.rate(one, part.year))
+
+
+def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+    for part in one.parts:
+        if part.above:
+            share = part.above / (part.metered - part.deducted - part.own) * 100
+            reason = f"above the design of {part.year}: {one.needs.cap and one.needs.cap[0]}"
+            yield _whole(one, "design", reason, share, part.above, pricing.rate(one, part.year))
+
+
+def _whole(
+    one: Monitored, kind: str, reason: str, percent: Fraction, quantity: Fraction, rate: Fraction
+) -> Deduction:
+    """One deduction over all of the device's service."""
+    return Deduction(
+        device=one.device.id,
+        start_us=one.service.first * INTERVAL_US,
+        end_us=(one.service.first + one.service.intervals) * INTERVAL_US,
+        kind=kind,
+        reason=reason,
+        percent=decimal_text(percent, _PLACES, "up"),
+        quantity=decimal_text(quantity, _PLACES, "up"),
+        cost_t=decimal_text(quantity * rate, _PLACES, "up"),
+    )

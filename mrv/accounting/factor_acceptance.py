@@ -1,0 +1,75 @@
+"""
+Factors from memory: a project says by name which of them it accepts.
+
+A factor of certainty [M] was never compared with the text that it is said to
+stand in.  `parameters.accept_factors` of a project lists the ids of those that it
+takes nevertheless.  A statement says of each such factor whether it did, and holds
+the condition `CLAUSE` unmet where it did not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mrv.accounting.period_result import Finding
+from mrv.errors import MethodologyError
+from mrv.parameters.inputs import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mrv.model import Factor, Methodology
+    from mrv.parameters.inputs import Inputs
+
+KEY = "accept_factors"
+FROM_MEMORY = "M"
+REMEDY = (
+    "compare the value with its text and correct `certainty` in its TOML, or name the factor in"
+    f" parameters.{KEY} of the project, and close again"
+)
+CLAUSE = "tonne: a factor from memory counts only where the project accepts it by name"
+
+
+def accepted(parameters: Mapping[str, Any], where: str) -> frozenset[str]:
+    """
+    Return ids of the factors that a project accepts.
+
+    Raises
+    ------
+    MethodologyError
+        If they are no list of texts.
+    """
+    names = parameters.get(KEY, [])
+    if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+        raise MethodologyError(
+            f"{where}: {KEY} = {names!r} must be a list of factor ids, such as"
+            " [jcm-vn-am007-case-1]"
+        )
+    return frozenset(names)
+
+
+def parameters_of(methodology: Methodology, parameters: Mapping[str, Any], where: str) -> Inputs:
+    """Read the methodology's own parameters; raises MethodologyError as `inputs.read`."""
+    own = {key: value for key, value in parameters.items() if key != KEY}
+    return read(methodology.parameters, own, where)
+
+
+def is_accepted(factor: Factor, names: frozenset[str]) -> bool | None:
+    """Whether a factor from memory is accepted; None for one that needs no acceptance."""
+    return factor.id in names if factor.certainty == FROM_MEMORY else None
+
+
+def condition(factors: Iterable[Factor], names: frozenset[str]) -> Finding | None:
+    """Say whether the factors from memory are accepted; None where there is none."""
+    used = list(factors)
+    missing = sorted({f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)})
+    if missing:
+        return Finding(CLAUSE, False, f"{', '.join(missing)}: {REMEDY}")
+    if any(is_accepted(factor, names) for factor in used):
+        return Finding(CLAUSE, True, "")
+    return None
+
+
+def unaccepted(factors: Iterable[Factor], names: frozenset[str]) -> list[Factor]:
+    """Return the factors from memory that a project does not accept."""
+    return [factor for factor in factors if is_accepted(factor, names) is False]

@@ -1,0 +1,109 @@
+"""
+What gaps, unattested meter errors and a plant's own use come to, in base units.
+
+Each by the rule of its side of the account; `mrv.accounting.device_period` puts them together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ingest import classes
+from ingest.model import HOUR_US, INTERVAL_US
+from mrv.rounding import exact_sum
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.model import Device
+    from mrv.accounting.coverage import Gap, Service
+    from mrv.model import RoleNeeds
+    from mrv.registry.calibration import Uncovered
+
+
+@dataclass(frozen=True, slots=True)
+class GapCharge:
+    """
+    A gap, what was put in for it, and the most that could have been. [base units]
+
+    `at_most` is by what the device is seen to do; `bound` is beyond doubt, for what
+    costs the project too.
+    """
+
+    gap: Gap
+    substituted: Fraction
+    at_most: Fraction | None
+    bound: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCharge:
+    """What an unattested meter error comes to in a stretch of time. [base units]"""
+
+    span: Uncovered
+    quantity: Fraction
+
+
+def highest_rate(device: Device, quantity: str, whole: Service) -> Fraction | None:
+    """
+    Highest plausible rate of a device's quantity. [base units/h]
+
+    The rated power, or the class's own limit; where neither is known, the
+    largest interval of the period; None where there is no interval either.
+    """
+    for channel in classes.load()[device.class_id].registers:
+        limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
+        if channel.quantity == quantity and isinstance(limit, int) and limit > 0:
+            return Fraction(limit)
+    largest = int(whole.value.max(initial=0))
+    return Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
+
+
+def charge_gap(gap: Gap, needs: RoleNeeds, rate: Fraction | None) -> GapCharge:
+    """Nothing on the baseline side, the highest rate on the project's."""
+    at_most = None if rate is None else rate * gap.time_us / HOUR_US
+    if needs.side == "project" and at_most is not None:
+        return GapCharge(gap, at_most, None)
+    if needs.costs is None:
+        return GapCharge(gap, Fraction(0), at_most)
+    bound = max(rate or Fraction(0), Fraction(needs.costs)) * gap.time_us / HOUR_US
+    return GapCharge(gap, Fraction(0), at_most, bound)
+
+
+def charge_error(span: Uncovered, part: Service) -> list[ErrorCharge]:
+    """What a span without certificate costs within a part; nothing where they do not meet."""
+    first, last = max(span.first, part.first), min(span.last, part.first + len(part))
+    if first >= last:
+        return []
+    quantity = span.percent / 100 * exact_sum(part.cut(first, last).value)
+    return [ErrorCharge(type(span)(first, last, span.percent, span.reason), quantity)]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnUse:
+    """What a device's role takes off: its intervals, and what a gap of them costs."""
+
+    service: Service
+    rate: Fraction | None
+    metered: bool
+
+    @staticmethod
+    def of(device: Device, needs: RoleNeeds, whole: Service) -> OwnUse:
+        """See how it was metered: where a meter never tells it, there is no gap to charge."""
+        known = exact_sum(whole.missing_us) < len(whole) * INTERVAL_US
+        return OwnUse(whole, highest_rate(device, needs.less, whole), known)
+
+    def cut(self, first: int, last: int) -> OwnUse:
+        """Return the part within intervals [first, last)."""
+        return OwnUse(self.service.cut(first, last), self.rate, self.metered)
+
+    def total(self, bare: Sequence[Uncovered]) -> Fraction:
+        """All that counts: metered, the errors of its meter, gaps at the highest rate."""
+        if not self.metered:
+            return Fraction(0)
+        lost = exact_sum(self.service.unknown_us) + exact_sum(self.service.missing_us)
+        errors = (charge.quantity for span in bare for charge in charge_error(span, self.service))
+        substituted = (self.rate or Fraction(0)) * lost / HOUR_US
+        return exact_sum(self.service.value) + substituted + sum(errors, start=Fraction(0))

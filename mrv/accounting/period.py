@@ -1,0 +1,201 @@
+"""
+A monitoring period, closed: exact sums, what gaps cost, whole tonnes.
+
+The methodology is applied to each local calendar year's sums, in fractions;
+nothing is rounded before the credit, which rounds down.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.calendar_years import conditions_hold, inputs_by_year, parts_of_years
+from mrv.accounting.conservative_range import worst
+from mrv.accounting.cross_checks import Rows, cross_checks
+from mrv.accounting.design_cap import capped, check_energy
+from mrv.accounting.device_results import Pricing, deductions, device_outcome, gap_outcomes
+from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
+from mrv.accounting.period_result import PeriodResult
+from mrv.accounting.project_devices import monitor_all
+from mrv.accounting.rounded_figures import (
+    comparisons,
+    covered_share,
+    factor_use,
+    findings,
+    parameter_uses,
+    totals,
+    vintages,
+)
+from mrv.calendar import local_date, years
+from mrv.errors import PeriodError
+from mrv.factors.ledger import Ledger
+from mrv.methodologies import find
+from mrv.model import Candidate, CandidateDevice, Reductions
+from mrv.parameters.inputs import exact
+from mrv.registry.project import Besides
+from mrv.rounding import UG_PER_T, to_integer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ingest.model import Fleet, IntervalRows
+    from mrv.accounting.device_period import Monitored
+    from mrv.model import Factors
+    from mrv.parameters.inputs import Inputs
+    from mrv.registry.project import Calibration, Project
+
+
+def close(
+    project: Project,
+    fleet: Fleet,
+    calibrations: Mapping[str, Sequence[Calibration]],
+    rows: IntervalRows,
+    from_us: int,
+    to_us: int,
+    factors: Factors,
+    carried_ug: int = 0,
+    besides: Besides | None = None,
+) -> PeriodResult:
+    """
+    Close a monitoring period.
+
+    Parameters
+    ----------
+    project : Project
+    fleet : Fleet
+        Holds the project's devices; its indices are those of `rows`.
+    calibrations : mapping of device id to sequence of Calibration
+    rows : IntervalRows
+        Of the project's devices within the period, each interval once, in any
+        order; other quantities and devices are passed over.
+    from_us, to_us : int
+        Half-open, on the 15-minute grid, within the crediting period. [us UTC]
+    factors : Factors
+        `mrv.factors.load()`.
+    carried_ug : int
+        What earlier periods left below zero (`PeriodResult.carry_ug`), 0 or
+        negative. [ug CO2e]
+    besides : Besides, optional
+        Check meters, invoices and other periods to hold it against.
+
+    Raises
+    ------
+    PeriodError
+        Names the edge, the device or the interval that does not allow it.
+    MethodologyError, FactorError
+        As the methodology's parameters and factors give rise to.
+    """
+    check_edges(project, from_us, to_us)
+    _check_rows(rows, from_us, to_us)
+    besides = besides or Besides()
+    methodology = find(project.methodology, project.version)
+    check_energy(methodology, besides.energy)
+    where = f"project {project.id}: parameters"
+    names = accepted(project.parameters, where)
+    parameters = parameters_of(methodology, project.parameters, where)
+    ledger = Ledger(factors)
+    edges = years(from_us, to_us, project.timezone)
+    monitored = capped(
+        monitor_all(project, methodology, fleet, calibrations, rows, (from_us, to_us)),
+        parameters,
+        edges,
+        project.timezone,
+    )
+    parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
+
+    def told(some: Sequence[Monitored], *, gross: bool = False) -> dict[int, Inputs]:
+        return inputs_by_year(methodology, parameters, ledger, some, parts, gross=gross)
+
+    def account(of: Mapping[int, Inputs]) -> dict[int, Reductions]:
+        return {year: methodology.reductions(one, ledger) for year, one in of.items()}
+
+    gross = account(told(monitored, gross=True))
+    monitored = worst(monitored, lambda some: account(told(some)))
+    inputs = told(monitored)
+    net = account(inputs)
+    total = _sum(net)
+    balance_ug = to_integer(total.reduction_t * UG_PER_T + carried_ug, "down")
+    pricing = Pricing(methodology, parameters, ledger)
+    credited = vintages(net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
+    return PeriodResult(
+        project=project.id,
+        methodology=methodology.id,
+        version=project.version,
+        timezone=project.timezone,
+        from_us=from_us,
+        to_us=to_us,
+        gross=totals(_sum(gross)),
+        net=totals(total),
+        carried_ug=carried_ug,
+        carry_ug=min(0, balance_ug),
+        credit_t=sum(v.credit_t for v in credited),
+        covered_share=covered_share(monitored),
+        vintages=credited,
+        devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in monitored),
+        gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
+        deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
+        factors=tuple(factor_use(f, names) for f in ledger.used()),
+        parameters=parameter_uses(methodology, parameters, monitored),
+        applicability=(
+            *findings(methodology.applicability, _candidate(project, parameters, monitored)),
+            *conditions_hold(methodology, inputs, net),
+            *filter(None, [condition(ledger.used(), names)]),
+        ),
+        comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),
+        cross_checks=tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing)),
+    )
+
+
+def check_edges(project: Project, from_us: int, to_us: int) -> None:
+    """Refuse a period off the grid, empty, or outside of the crediting period; PeriodError."""
+    for name, edge in (("from", from_us), ("to", to_us)):
+        if edge % INTERVAL_US:
+            raise PeriodError(
+                f"{name} = {edge} us is inside an interval; choose a quarter of an hour"
+            )
+    if from_us >= to_us:
+        raise PeriodError(f"the period from {from_us} to {to_us} us is empty; `to` must be later")
+    if from_us < project.from_us or to_us > project.to_us:
+        raise PeriodError(
+            f"the period from {from_us} to {to_us} us leaves the crediting period of project"
+            f" {project.id}, {project.from_us} to {project.to_us} us; close only what lies within"
+        )
+
+
+def _check_rows(rows: IntervalRows, from_us: int, to_us: int) -> None:
+    start = rows.start_us
+    wrong = np.flatnonzero((start % INTERVAL_US != 0) | (start < from_us) | (start >= to_us))
+    if len(wrong):
+        raise PeriodError(
+            f"an interval starts at {int(start[wrong[0]])} us, off the 15-minute grid or outside of"
+            f" the period {from_us} to {to_us} us; give only whole intervals of the period"
+        )
+
+
+def _sum(by_year: Mapping[int, Reductions]) -> Reductions:
+    zero = Fraction(0)
+    baseline = sum((r.baseline_t for r in by_year.values()), start=zero)
+    project = sum((r.project_t for r in by_year.values()), start=zero)
+    leakage = sum((r.leakage_t for r in by_year.values()), start=zero)
+    # a cap or a deduction of the methodology stands in its reduction, not in the sides
+    reduced = sum((r.reduction_t for r in by_year.values()), start=zero)
+    return Reductions(baseline, project, leakage, reduced)
+
+
+def _candidate(project: Project, parameters: Inputs, monitored: Sequence[Monitored]) -> Candidate:
+    expected = project.expected.get("reduction_t_per_year")
+    return Candidate(
+        parameters=parameters,
+        devices=tuple(
+            CandidateDevice(
+                m.device.id, m.bound.role, m.device.class_id, len(m.calibrations), m.nets
+            )
+            for m in monitored
+        ),
+        first_year=local_date(project.from_us, project.timezone).year,
+        reduction_t_per_year=None if expected is None else exact(expected, "reduction_t_per_year"),
+    )

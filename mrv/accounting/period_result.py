@@ -1,0 +1,261 @@
+"""
+What a closed monitoring period says: plain text and whole numbers.
+
+Everything here goes into a statement as it stands (`dataclasses.asdict`).
+Tonnes are decimal text with six places, each rounded against the claimant:
+baseline and reduction down, project and leakage up.  The credit comes from the
+exact reduction, not from these texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mrv.model import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """An amount of CO2e, as text in tonnes and as whole micrograms."""
+
+    t: str
+    ug: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Both sides of the account and what is left."""
+
+    baseline: Amount
+    project: Amount
+    leakage: Amount
+    reduction: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """A device's time in the period; shares are of its time in service, six places, down."""
+
+    period_us: int
+    installed_us: int
+    measured_us: int
+    estimated_us: int
+    unknown_us: int
+    missing_us: int
+    calibrated_us: int
+    installed_share: str
+    measured_share: str
+    estimated_share: str
+    unknown_share: str
+    missing_share: str
+    calibrated_share: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOutcome:
+    """
+    One device's monitored parameter. [base unit]
+
+    `counted` = `metered` less `deducted` on the baseline side, and plus
+    `deducted` plus `substituted` on the project side; `outside_service` was
+    metered while the device was not installed or not in this project.
+    """
+
+    device: str
+    role: str
+    side: Side
+    quantity: str
+    unit: str
+    symbol: str
+    source: str
+    option: str
+    from_us: int
+    to_us: int
+    metered: int
+    outside_service: int
+    deducted: str
+    substituted: str
+    counted: str
+    emissions_t: str
+    certificates: tuple[str, ...]
+    replacements: int
+    coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class GapOutcome:
+    """
+    A gap and what it cost.
+
+    `cost_t` is what was charged for it; `forgone_at_most_t` is what a gap on the
+    baseline side could have earned at the device's highest rate, None where that
+    is not known or the gap is on the project side.
+    """
+
+    device: str
+    start_us: int
+    end_us: int
+    kind: str
+    time_us: int
+    rule: str
+    substituted: str
+    cost_t: str
+    forgone_at_most_t: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deduction:
+    """What a late or absent calibration cost."""
+
+    device: str
+    start_us: int
+    end_us: int
+    kind: str
+    reason: str
+    percent: str
+    quantity: str
+    cost_t: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactorUse:
+    """
+    A factor that the figures rest on.
+
+    `provisional`: its year has no official value yet.  `accepted`: the project
+    accepts by name a factor that is from memory; None for any other factor.
+    """
+
+    id: str
+    kind: str
+    value: str
+    unit: str
+    direction: str
+    valid_from: str | None
+    valid_to: str | None
+    source: str
+    certainty: str
+    verified: bool
+    provisional: bool
+    accepted: bool | None
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterUse:
+    """
+    A parameter that was fixed ex ante; `device` None: of the whole project.
+
+    `option` is the JCM monitoring option that its value was taken by, empty for
+    a choice of the project design.
+
+    `certainty` is that of what the methodology's file says of it, not of its value.
+    """
+
+    device: str | None
+    name: str
+    symbol: str
+    value: str
+    unit: str
+    meaning: str
+    source: str
+    certainty: str
+    option: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vintage:
+    """A local calendar year's part: its reduction, and the whole tonnes credited to it."""
+
+    year: int
+    reduction_t: str
+    credit_t: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An applicability condition of the methodology, and what of it does not hold."""
+
+    clause: str
+    holds: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """
+    What was expected, pro rata of the period's length, and what came.
+
+    `basis` is `design`, a year of 365 days, or the statement of another period.
+    `roles` are those whose energy it is, where the project meters other energy too.
+    """
+
+    basis: str
+    what: str
+    expected: str
+    actual: str
+    difference_percent: str | None
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CrossCheck:
+    """
+    What meters say, held against another witness of the same energy. [base unit]
+
+    `ours` and `theirs` are of the time that both witness, `coverage` its share of
+    the span.  `effect_t` is by how much the reduction would be too high if the other
+    one were right, negative where too low.  `holds` is None where nothing could be
+    compared; `detail` says why.
+    """
+
+    kind: str
+    against: str
+    devices: tuple[str, ...]
+    quantity: str
+    unit: str
+    from_us: int
+    to_us: int
+    coverage: str
+    ours: str
+    theirs: str
+    difference_percent: str | None
+    tolerance_percent: str
+    effect_t: str
+    holds: bool | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodResult:
+    """
+    A closed monitoring period.
+
+    `gross` is before deductions and substitutions, `net` after them.
+    `carried_ug` came from earlier periods with a negative reduction, `carry_ug`
+    goes to the next; both are 0 or negative.  `credit_t` is whole tonnes.
+    """
+
+    project: str
+    methodology: str
+    version: str
+    timezone: str
+    from_us: int
+    to_us: int
+    gross: Totals
+    net: Totals
+    carried_ug: int
+    carry_ug: int
+    credit_t: int
+    covered_share: str
+    vintages: tuple[Vintage, ...]
+    devices: tuple[DeviceOutcome, ...]
+    gaps: tuple[GapOutcome, ...]
+    deductions: tuple[Deduction, ...]
+    factors: tuple[FactorUse, ...]
+    parameters: tuple[ParameterUse, ...]
+    applicability: tuple[Finding, ...]
+    comparisons: tuple[Comparison, ...]
+    cross_checks: tuple[CrossCheck, ...]

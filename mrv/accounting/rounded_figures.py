@@ -1,0 +1,195 @@
+"""
+Exact figures of a period as a statement shows them.
+
+Six decimals, each rounded against the claimant; the exact figure stays where
+the credit is computed.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.factor_acceptance import is_accepted
+from mrv.accounting.period_result import (
+    Amount,
+    Comparison,
+    FactorUse,
+    Finding,
+    ParameterUse,
+    Totals,
+    Vintage,
+)
+from mrv.parameters.inputs import exact
+from mrv.rounding import (
+    UG_PER_T,
+    decimal_text,
+    exact_text,
+    floor_credit,
+    share_text,
+    to_integer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mrv.accounting.device_period import Monitored
+    from mrv.model import Candidate, Check, Factor, Methodology, Reductions
+    from mrv.parameters.inputs import Inputs
+    from mrv.parameters.specs import ParameterSpec
+    from mrv.registry.project import Besides
+    from mrv.rounding import Mode
+
+_PLACES = 6
+_YEAR_US = 365 * 86_400_000_000
+_KWH = 1000
+# What a comparison rests on, if not on a statement of another period.
+DESIGN = "design"
+ENERGY = "energy [kWh]"
+# As registry files name it, in the order of the comparisons.
+_DESIGN = ("energy_kwh_per_year", "reduction_t_per_year")
+
+
+def amount(tonnes: Fraction, mode: Mode) -> Amount:
+    """Tonnes as text and whole micrograms, rounded once each."""
+    return Amount(decimal_text(tonnes, _PLACES, mode), to_integer(tonnes * UG_PER_T, mode))
+
+
+def totals(exact_t: Reductions) -> Totals:
+    """Round both sides of the account against the claimant."""
+    return Totals(
+        baseline=amount(exact_t.baseline_t, "down"),
+        project=amount(exact_t.project_t, "up"),
+        leakage=amount(exact_t.leakage_t, "up"),
+        reduction=amount(exact_t.reduction_t, "down"),
+    )
+
+
+def vintages(net: Mapping[int, Reductions], balance_t: Fraction) -> tuple[Vintage, ...]:
+    """
+    Whole tonnes by calendar year, never more than the whole period's balance.
+
+    Each year rounds down for itself; a year below zero takes from the others.
+    """
+    left = floor_credit(balance_t)
+    result = []
+    for year, one in net.items():
+        credit = min(floor_credit(one.reduction_t), left)
+        left -= credit
+        result.append(Vintage(year, decimal_text(one.reduction_t, _PLACES, "down"), credit))
+    return tuple(result)
+
+
+def covered_share(monitored: Sequence[Monitored]) -> str:
+    """Measured or estimated part of all devices' time in service."""
+    installed = sum(m.service.intervals for m in monitored) * INTERVAL_US
+    lost = sum(m.service.unknown_us + m.service.missing_us for m in monitored)
+    return share_text(installed - lost, installed)
+
+
+def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
+    """A factor as a statement lists it; `names` are those that the project accepts."""
+    begin, end = factor.valid_from, factor.valid_to
+    return FactorUse(
+        id=factor.id,
+        kind=factor.kind,
+        value=factor.text,
+        unit=factor.unit,
+        direction=factor.direction,
+        valid_from=None if begin is None else begin.isoformat(),
+        valid_to=None if end is None else end.isoformat(),
+        source=factor.source,
+        certainty=factor.certainty,
+        verified=factor.verified,
+        provisional=factor.provisional,
+        accepted=is_accepted(factor, names),
+        sha256=factor.sha256,
+    )
+
+
+def parameter_uses(
+    methodology: Methodology, parameters: Inputs, monitored: Sequence[Monitored]
+) -> tuple[ParameterUse, ...]:
+    """Parameters of the project, then those of each device in its role."""
+    own = _uses(None, methodology.parameters, parameters)
+    return (*own, *(u for m in monitored for u in _uses(m.device.id, m.needs.params, m.params)))
+
+
+def _uses(
+    device: str | None, specs: Mapping[str, ParameterSpec], values: Mapping[str, Any]
+) -> list[ParameterUse]:
+    return [
+        ParameterUse(
+            device=device,
+            name=name,
+            symbol=spec.symbol,
+            value=exact_text(Fraction(values[name])),
+            unit=spec.unit,
+            meaning=spec.meaning,
+            source=spec.source,
+            certainty=spec.certainty.strip("[]"),
+            option=spec.option,
+        )
+        for name, spec in specs.items()
+        if name in values
+    ]
+
+
+def comparisons(
+    expected: Mapping[str, Any],
+    monitored: Sequence[Monitored],
+    net: Reductions,
+    period_us: int,
+    besides: Besides,
+) -> tuple[Comparison, ...]:
+    """What the project design and other periods let expect for so long, beside what came."""
+    roles = besides.energy
+    energy = sum(
+        p.metered
+        for m in monitored
+        for p in m.parts
+        if m.needs.unit == "Wh" and (not roles or m.bound.role in roles)
+    )
+    actual = {ENERGY: Fraction(energy, _KWH), "reduction [t]": net.reduction_t}
+    design = dict(zip(_DESIGN, actual, strict=True))
+    found = [
+        _comparison(
+            DESIGN, what, exact(expected[key], key) * period_us / _YEAR_US, actual[what], roles
+        )
+        for key, what in design.items()
+        if expected.get(key) is not None
+    ]
+    for one in besides.earlier:
+        share = Fraction(period_us, one.to_us - one.from_us)
+        before = dict(zip(actual, (Fraction(one.energy_wh, _KWH), one.reduction_t), strict=True))
+        found += [
+            _comparison(one.statement, what, before[what] * share, value, roles)
+            for what, value in actual.items()
+            if energy or one.energy_wh or what != ENERGY
+        ]
+    return tuple(found)
+
+
+def _comparison(
+    basis: str, what: str, expected: Fraction, actual: Fraction, roles: tuple[str, ...]
+) -> Comparison:
+    difference = (actual - expected) / abs(expected) * 100 if expected else None
+    return Comparison(
+        basis,
+        what,
+        decimal_text(expected, _PLACES, "half_even"),
+        decimal_text(actual, _PLACES, "down"),
+        None if difference is None else decimal_text(difference, 2, "half_even"),
+        roles if what == ENERGY else (),
+    )
+
+
+def findings(checks: Sequence[Check], candidate: Candidate) -> tuple[Finding, ...]:
+    """Put the methodology's applicability conditions to a project."""
+    found = [(check, check.test(candidate)) for check in checks]
+    return tuple(
+        Finding(check.clause, detail is None, detail or "")
+        for check, detail in found
+        if detail is not None or not check.quiet
+    )

@@ -1,0 +1,1 @@
+"""Parameters of methodologies and indicators: their specifications, and reading them from JSON."""

@@ -1,0 +1,218 @@
+"""
+What a methodology is given: named numbers with unit and bounds, read exactly.
+
+A number arrives as JSON or YAML wrote it and becomes a `Fraction`; a bound
+catches the usual slip of a unit (a loss of 6.15 where 0.0615 is meant).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from mrv.errors import MethodologyError
+from mrv.parameters.specs import (
+    AnySpec,
+    ChoiceSpec,
+    DateSpec,
+    ListSpec,
+    MapSpec,
+    NumbersSpec,
+    ParameterSpec,
+    RecordSpec,
+    Spec,
+)
+
+# No quantity of this field comes near; a longer exponent would only cost memory.
+_DIGITS = 30
+
+
+__all__ = [
+    "ChoiceSpec",
+    "DateSpec",
+    "Inputs",
+    "ListSpec",
+    "MapSpec",
+    "NumbersSpec",
+    "ParameterSpec",
+    "RecordSpec",
+    "Spec",
+    "exact",
+    "read",
+]
+
+Inputs = Mapping[str, Any]
+
+
+def read(spec: Spec | Mapping[str, ParameterSpec], given: object, where: str) -> dict[str, Any]:
+    """
+    Check a mapping against its specification and make its numbers exact.
+
+    Parameters
+    ----------
+    spec : mapping of key to specification
+    given : object
+        What JSON or YAML held: numbers as int, Decimal, Fraction or float (a
+        float counts as its shortest decimal text).
+    where : str
+        Where it stands, for the error: a file, or `projects[nck-pv].parameters`.
+
+    Returns
+    -------
+    dict
+        `Fraction` a number, `int` where the specification asks for whole
+        numbers, `date` a date, text a choice, lists and dicts of these.  Absent
+        optional keys without a default stay absent.
+
+    Raises
+    ------
+    MethodologyError
+        Names the key, its value and what to change.
+    """
+    if not isinstance(given, Mapping):
+        raise MethodologyError(f"{where}: {_shown(given)} must be an object with {_names(spec)}")
+    for key in given:
+        if key not in spec:
+            raise MethodologyError(f"{where}: unknown key {key!r}; known keys: {_names(spec)}")
+    result: dict[str, Any] = {}
+    for key, one in spec.items():
+        if key in given:
+            result[key] = _read_one(one, given[key], key, where)
+        elif isinstance(one, ParameterSpec | ChoiceSpec) and one.default is not None:
+            text = one.default
+            result[key] = (
+                text
+                if isinstance(one, ChoiceSpec)
+                else _read_number(one, Decimal(text), f"{where}: {key}")
+            )
+        elif one.required:
+            unit = f" [{one.unit}]" if isinstance(one, ParameterSpec) else ""
+            raise MethodologyError(f"{where}: {key!r} is missing; give {one.meaning}{unit}")
+    return result
+
+
+def _read_one(spec: AnySpec, given: object, key: str, where: str) -> Any:
+    name = f"{where}: {key}"
+    result: Any
+    match spec:
+        case ParameterSpec():
+            result = _read_number(spec, given, name)
+        case ListSpec():
+            rows = _list(given, name, f"object with {_names(spec.fields)}")
+            result = [read(spec.fields, row, f"{name}[{i}]") for i, row in enumerate(rows)]
+        case NumbersSpec():
+            result = _read_numbers(spec, given, name)
+        case RecordSpec():
+            result = read(spec.fields, given, name)
+        case MapSpec():
+            result = _read_map(spec, given, name)
+        case ChoiceSpec():
+            result = _read_choice(spec, given, name)
+        case _:
+            result = _read_date(spec, given, name)
+    return result
+
+
+def _list(given: object, name: str, of: str) -> list[Any]:
+    if not isinstance(given, list) or not given:
+        raise MethodologyError(f"{name} = {_shown(given)} must be a list of at least one {of}")
+    return given
+
+
+def _read_numbers(spec: NumbersSpec, given: object, name: str) -> list[Fraction | int | None]:
+    numbers = _list(given, name, f"number [{spec.item.unit}]")
+    shortest, longest = spec.length
+    if not shortest <= len(numbers) <= longest:
+        raise MethodologyError(
+            f"{name} has {len(numbers)} numbers and must have {shortest} to {longest}:"
+            f" {spec.meaning}"
+        )
+    return [
+        None if one is None and spec.gaps else _read_number(spec.item, one, f"{name}[{i}]")
+        for i, one in enumerate(numbers)
+    ]
+
+
+def _read_map(spec: MapSpec, given: object, name: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(given, Mapping) or not given:
+        raise MethodologyError(
+            f"{name} = {_shown(given)} must be an object with at least one name, each with"
+            f" {_names(spec.fields)}: {spec.meaning}"
+        )
+    return {key: read(spec.fields, one, f"{name}.{key}") for key, one in given.items()}
+
+
+def _read_choice(spec: ChoiceSpec, given: object, name: str) -> str:
+    if given not in spec.choices:
+        known = ", ".join(spec.choices)
+        raise MethodologyError(f"{name} = {_shown(given)} must be one of {known}: {spec.meaning}")
+    return str(given)
+
+
+def _read_date(spec: DateSpec, given: object, name: str) -> date:
+    try:
+        return date.fromisoformat(given if isinstance(given, str) else "")
+    except ValueError:
+        raise MethodologyError(
+            f'{name} = {_shown(given)} must be a date such as "2026-01-31": {spec.meaning}'
+        ) from None
+
+
+def _read_number(spec: ParameterSpec, given: object, name: str) -> Fraction | int:
+    number = exact(given, name)
+    said = f"{name} = {_shown(given)}"
+    unit = f"{spec.meaning} [{spec.unit}]"
+    if spec.choices and number not in spec.choices:
+        raise MethodologyError(f"{said} must be one of {', '.join(map(str, spec.choices))}: {unit}")
+    if number < Fraction(spec.minimum):
+        raise MethodologyError(f"{said} must not be less than {spec.minimum}: {unit}")
+    if spec.maximum is not None and number > Fraction(spec.maximum):
+        raise MethodologyError(f"{said} must not be more than {spec.maximum}: {unit}")
+    if spec.below is not None and number >= Fraction(spec.below):
+        raise MethodologyError(f"{said} must be below {spec.below}: {unit}")
+    if spec.places is not None and (number * 10**spec.places).denominator != 1:
+        raise MethodologyError(f"{said} must not have more than {spec.places} decimals: {unit}")
+    if not (spec.integer or spec.choices):
+        return number
+    if number.denominator != 1:
+        raise MethodologyError(f"{said} must be a whole number: {unit}")
+    return number.numerator
+
+
+def exact(given: object, name: str) -> Fraction:
+    """
+    Turn a number as JSON, YAML or a factor file wrote it into a fraction.
+
+    Raises
+    ------
+    MethodologyError
+        If it is not a number (a string, a boolean, null), not finite, or out of
+        any plausible magnitude.
+    """
+    if isinstance(given, bool) or not isinstance(given, int | Decimal | float | Fraction):
+        raise MethodologyError(f"{name} = {_shown(given)} must be a number, written without quotes")
+    if isinstance(given, Fraction):
+        return given
+    number = Decimal(repr(given)) if isinstance(given, float) else Decimal(given)
+    if not number.is_finite():
+        raise MethodologyError(f"{name} = {number} must be a finite number")
+    lowest = number.as_tuple().exponent
+    if number.adjusted() > _DIGITS or (isinstance(lowest, int) and lowest < -_DIGITS):
+        raise MethodologyError(
+            f"{name} = {_shown(given)} has more than {_DIGITS} digits before or after the point"
+        )
+    return Fraction(number)
+
+
+def _names(spec: Mapping[str, Any]) -> str:
+    return ", ".join(spec)
+
+
+def _shown(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = str(value) if isinstance(value, Decimal | Fraction) else repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."  # noqa: PLR2004 - a line's worth

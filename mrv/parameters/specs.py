@@ -1,0 +1,113 @@
+"""
+What a methodology may ask for: numbers with unit and bounds, words, dates, lists of them.
+
+Data only; `mrv.parameters.inputs` reads by it, and the command line describes by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSpec:
+    """
+    One number that a methodology takes.
+
+    `minimum` and `maximum` are inclusive, `below` is exclusive; all are decimal
+    text in `unit`, and `places` is the most decimals that it may have.
+    `factor` names the kind and direction of the published number that stands in
+    where none is given; `published` the beginning of the kinds to choose from.
+    `option` is the JCM monitoring option (A public data, B transactions, C own
+    meters), empty where the number is fixed ex ante; `frequency` how often it is
+    taken; `side` where in the account it counts.  `certainty` of what is said
+    here: [R] read in the primary text, [T] in a transcription, [r] second-hand,
+    [B] back-solved, [M] from memory.
+    """
+
+    unit: str
+    meaning: str
+    required: bool = True
+    default: str | None = None
+    minimum: str = "0"
+    maximum: str | None = None
+    below: str | None = None
+    integer: bool = False
+    choices: tuple[int, ...] = ()
+    places: int | None = None
+    source: str = ""
+    certainty: str = "[M]"
+    symbol: str = ""
+    option: Literal["", "A", "B", "C"] = ""
+    frequency: str = ""
+    side: Literal["", "baseline", "project", "both"] = ""
+    factor: tuple[str, Literal["avoided", "consumed", "either"]] | None = None
+    published: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListSpec:
+    """A list of records with the same keys, such as one a PV system."""
+
+    meaning: str
+    fields: Mapping[str, ParameterSpec | ChoiceSpec]
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NumbersSpec:
+    """A list of numbers; where `gaps` is set, null stands for one that is missing."""
+
+    meaning: str
+    item: ParameterSpec
+    length: tuple[int, int]
+    gaps: bool = False
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSpec:
+    """An object with known keys, such as the tonnes of each polymer."""
+
+    meaning: str
+    fields: Spec
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MapSpec:
+    """An object whose keys the user chooses, each with a record of the same keys."""
+
+    meaning: str
+    fields: Mapping[str, ParameterSpec]
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceSpec:
+    """One of a few words."""
+
+    meaning: str
+    choices: tuple[str, ...]
+    source: str
+    default: str | None = None
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is None
+
+
+@dataclass(frozen=True, slots=True)
+class DateSpec:
+    """A local date, as text: 2026-01-31."""
+
+    meaning: str
+    source: str
+    required: bool = True
+
+
+AnySpec = ParameterSpec | ListSpec | NumbersSpec | RecordSpec | MapSpec | ChoiceSpec | DateSpec
+Spec = Mapping[str, AnySpec]

@@ -1,0 +1,1 @@
+"""What the registry says that an account needs: projects, calibrations, plans, systems."""

@@ -1,0 +1,131 @@
+"""
+What the figures were held against, as blocks: the design, other periods, witnesses, a threshold.
+
+The same blocks go on paper and into the console, so that both say the same.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.documents.form import UNSET
+from mrv.report.blocks import chapter, note, paragraph, table
+from mrv.report.translations import DASH, SHOWN, holds, what, witness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.documents.statement import Claims, Comparison, CrossCheck, Misstatements
+    from mrv.documents.verification import Conclusion
+    from mrv.report.blocks import Block
+    from mrv.report.words import Words
+
+
+def designed(subject: Claims, words: Words) -> Iterator[Block]:
+    """Hold what came against what the project design let expect of so long a period."""
+    yield chapter(words["page.comparisons"])
+    found = subject.comparisons
+    if not found:
+        yield paragraph(words["page.no_design"], small=True)
+        return
+    heads = [(words["page.what"], "l", 1.6), *_compared(words["page.expected"], words)]
+    yield table(words, heads, [[what(one, words), *_comparison(one, words)] for one in found])
+
+
+def held(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
+    """
+    List other periods, cross-checks and materiality.
+
+    A statement from before they were made has none of them.
+
+    Parameters
+    ----------
+    subject : Claims
+        Of the statement.
+    opinion : Conclusion or None
+        Of its verification, if there is one.
+    """
+    if subject.cross_checks is not UNSET:
+        yield chapter(words["page.other_periods"])
+        yield from _periods(subject, words)
+        yield chapter(words["checks"])
+        yield from _cross_checks(subject, words)
+        yield chapter(words["materiality.title"])
+        yield from _materiality(subject, opinion, words)
+
+
+def _periods(subject: Claims, words: Words) -> Iterator[Block]:
+    found = subject.other_periods or ()
+    if not found:
+        yield paragraph(words["page.no_other_periods"], small=True)
+        return
+    heads = [(words["statement"], "l", 2.0), (words["page.what"], "l", 1.2),
+             *_compared(words["page.pro_rata"], words)]  # fmt: skip
+    yield table(words, heads, [
+        [one.statement, what(one, words), *_comparison(one, words)] for one in found
+    ])  # fmt: skip
+
+
+def _compared(other: str, words: Words) -> list[tuple[str, str, float]]:
+    return [(other, "r", 1.0), (words["page.actual"], "r", 1.0), (words["difference"], "r", 0.8)]
+
+
+def _comparison(one: Comparison, words: Words) -> list[str | None]:
+    amounts = map(words.number, (one.expected, one.actual))
+    return [*amounts, _percent(one.difference_percent or None, words)]
+
+
+def _cross_checks(subject: Claims, words: Words) -> Iterator[Block]:
+    found = subject.cross_checks or ()
+    if not found:
+        yield paragraph(words["page.no_checks"], small=True)
+        return
+    yield note(words["checks_note"])
+    heads = [
+        (words["witness"], "l", 1.3), (words["device"], "l", 1.2), (words["compared"], "r", 0),
+        (words["metered"], "r", 1.0), (words["witnessed"], "r", 1.0),
+        (words["difference"], "r", 0.9), (words["tolerance"], "r", 0.9),
+        (words["effect_t"], "r", 0.9), (words["page.holds"], "l", 1.4),
+    ]  # fmt: skip
+    yield table(words, heads, [_check(one, words) for one in found])
+
+
+def _check(one: CrossCheck, words: Words) -> list[str | None]:
+    unit, size = SHOWN[one.unit]
+    amounts = (words.plain(Fraction(n) / size, 6) for n in (one.metered, one.witnessed))
+    return [
+        f"{witness(one, words)} {one.against}", ", ".join(one.devices),
+        words.percent(one.compared_share), *(f"{words.number(a)} {unit}" for a in amounts),
+        _percent(one.difference_percent, words), _percent(one.tolerance_percent, words),
+        words.number(one.effect_t), holds(one, words),
+    ]  # fmt: skip
+
+
+def _materiality(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
+    """Set what is doubted beside what is material: by the checks, by the verifier's findings."""
+    yield note(words["materiality.note"])
+    heads = [
+        (words["materiality.by"], "l", 1.6), (words["materiality.net"], "r", 1.0),
+        (words["materiality.absolute"], "r", 1.0), (words["materiality.share"], "r", 1.0),
+        (words["materiality"], "r", 1.0), (words["material"], "l", 0.7),
+    ]  # fmt: skip
+    rows = []
+    if subject.materiality:
+        rows.append(_misstated(words["materiality.checks"], subject.materiality, words))
+    if opinion is not None and opinion.misstatements:
+        rows.append(_misstated(words["materiality.findings"], opinion.misstatements, words))
+    yield table(words, heads, rows)
+
+
+def _misstated(by: str, said: Misstatements, words: Words) -> list[str | None]:
+    threshold = words.number(words.plain(Fraction(said.threshold_percent)))
+    return [
+        by, words.number(said.net_misstatement_t), words.number(said.absolute_misstatement_t),
+        _percent(said.absolute_share_percent, words), f"{threshold} %",
+        words["yes" if said.material else "no"],
+    ]  # fmt: skip
+
+
+def _percent(text: str | None, words: Words) -> str:
+    return DASH if text is None else f"{words.number(text)} %"

@@ -1,0 +1,59 @@
+"""A report in one of its formats."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from mrv.errors import ReportError
+from mrv.report.words import Words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mrv.report.report_data import Facts
+
+Format = Literal["pdf", "xlsx"]
+MEDIA_TYPES: dict[Format, str] = {
+    "pdf": "application/pdf",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_MAKERS = {"pdf": ("mrv.report.page", "page"), "xlsx": ("mrv.report.sheets", "workbook")}
+
+
+def make(facts: Facts, wanted: Format, language: str) -> bytes:
+    """
+    Return a report, the same bytes each time.
+
+    Raises
+    ------
+    ReportError
+        If the language is unknown, the report does not fit its format, or the
+        libraries that write it are not installed.
+    """
+    return _written(*_MAKERS[wanted], facts, language)
+
+
+def make_programme(document: Mapping[str, Any], language: str) -> bytes:
+    """
+    Return the workbook of a programme report, the same bytes each time.
+
+    Raises
+    ------
+    ReportError
+        As `make` does.
+    """
+    return _written("mrv.report.sheets.programme", "workbook", document, language)
+
+
+def _written(module: str, name: str, of: object, language: str) -> bytes:
+    words = Words(language)
+    try:
+        # the typesetter and the spreadsheet's writer are loaded by whoever makes a report
+        maker = getattr(import_module(module), name)
+        found: bytes = maker(of, words)
+    except ModuleNotFoundError as error:
+        raise ReportError(
+            f"reports need {error.name}, which is not installed: tonne's extra `report`"
+        ) from error
+    return found

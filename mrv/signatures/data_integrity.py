@@ -1,0 +1,208 @@
+"""
+Data Integrity proofs with cryptosuite eddsa-jcs-2022 (W3C vc-di-eddsa, section 3.3).
+
+    proof options  = proof without proofValue, with the document's @context
+    hash data      = SHA-256(JCS(proof options)) || SHA-256(JCS(document without proof))
+    proofValue     = z + base58btc of the Ed25519 signature of the hash data
+
+Each line is a function of its own, so that each can be held against the
+official vectors.  Verification never looks anything up: a proof counts only
+if one of the enrolled keys made it, and a set of proofs only if every proof in
+it holds and every signer asked for is among them.  Chains (`previousProof`)
+are refused: implementations do not agree on them today.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from mrv.errors import EnrolmentError, SignatureError
+from mrv.signatures import canonical, ed25519
+from mrv.signatures.keys import EnrolledKey, SigningKey, keyring, multikey_of
+from mrv.signatures.multibase import encode_base58
+from mrv.signatures.proof_form import CRYPTOSUITE, PROOF_TYPE, check_fields, signature_of
+
+ASSERTION = "assertionMethod"
+
+
+def create_proof(
+    document: Mapping[str, Any], key: SigningKey, created: datetime, purpose: str = ASSERTION
+) -> dict[str, Any]:
+    """
+    Sign a document.
+
+    Parameters
+    ----------
+    document : mapping
+        What is said; it holds no proof yet and no float.
+    key : SigningKey
+        Who says it.
+    created : datetime
+        When, with a time zone; written in UTC, whole seconds.
+    purpose : str
+        `proofPurpose`.
+
+    Returns
+    -------
+    dict
+        A copy of the document with its `proof`.
+
+    Raises
+    ------
+    SignatureError
+        If the document already has a proof or `created` has no time zone.
+    CanonicalError
+        If the document has no canonical form.
+    """
+    if "proof" in document:
+        raise SignatureError("document already has a proof; sign it without, or issue your own")
+    options = proof_options(document, key.verification_method, created, purpose)
+    signature = key.sign(hash_data(document, options))
+    return {**document, "proof": {**options, "proofValue": encode_base58(signature)}}
+
+
+def verify_proof(
+    document: Mapping[str, Any], trusted: Iterable[EnrolledKey], purpose: str = ASSERTION
+) -> EnrolledKey:
+    """
+    Tell which enrolled key signed a document with exactly one proof.
+
+    Parameters
+    ----------
+    document : mapping
+        The document with its `proof`, as `canonical.parse` read it.
+    trusted : iterable of EnrolledKey
+        Keys that count.
+    purpose : str
+        `proofPurpose` that the proof must have.
+
+    Raises
+    ------
+    SignatureError
+        If a field is wrong or missing or the signature is not of these bytes.
+    EnrolmentError
+        If the signer is not among the trusted keys.
+    """
+    proofs = proofs_of(document)
+    if len(proofs) != 1:
+        raise SignatureError(f"document has {len(proofs)} proofs where one is expected")
+    return _verify_one(document, proofs[0], keyring(trusted), purpose)
+
+
+def verify_proof_set(
+    document: Mapping[str, Any],
+    trusted: Iterable[EnrolledKey],
+    required: Collection[EnrolledKey],
+    purpose: str = ASSERTION,
+) -> tuple[EnrolledKey, ...]:
+    """
+    Tell which enrolled keys signed a document with a set of proofs.
+
+    Every proof must hold, also those that nobody asked for, and every key of
+    `required` must have made one.
+
+    Returns
+    -------
+    tuple of EnrolledKey
+        The signers, in the order of the proofs.
+
+    Raises
+    ------
+    SignatureError, EnrolmentError
+        As `verify_proof`; also if a required signer's proof is missing.
+    """
+    if not required:
+        raise EnrolmentError("no required signer was named; a set says nothing without one")
+    ring = keyring(trusted)
+    signers = tuple(_verify_one(document, proof, ring, purpose) for proof in proofs_of(document))
+    missing = [f"{key.name} ({key.role})" for key in required if key not in signers]
+    if missing:
+        raise SignatureError(f"no proof by {', '.join(missing)}; ask for that signature")
+    return signers
+
+
+def proof_options(
+    document: Mapping[str, Any], method: str, created: datetime, purpose: str = ASSERTION
+) -> dict[str, Any]:
+    """Proof without its value: the part of it that is signed."""
+    options: dict[str, Any] = {
+        "type": PROOF_TYPE,
+        "cryptosuite": CRYPTOSUITE,
+        "created": _utc_text(created),
+        "verificationMethod": method,
+        "proofPurpose": purpose,
+    }
+    if "@context" in document:
+        options["@context"] = document["@context"]
+    return options
+
+
+def canonical_document(document: Mapping[str, Any]) -> bytes:
+    """Canonical bytes of the document without its proof."""
+    return canonical.encode({key: value for key, value in document.items() if key != "proof"})
+
+
+def canonical_options(options: Mapping[str, Any]) -> bytes:
+    """Canonical bytes of the proof without its value."""
+    return canonical.encode({key: value for key, value in options.items() if key != "proofValue"})
+
+
+def hash_data(document: Mapping[str, Any], options: Mapping[str, Any]) -> bytes:
+    """The 64 bytes that are signed: hash of the options, then hash of the document."""
+    return canonical.sha256(canonical_options(options)) + canonical.sha256(
+        canonical_document(document)
+    )
+
+
+def proofs_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return a document's proofs: one object, or a list of them."""
+    found = document.get("proof")
+    proofs: list[Any] = found if isinstance(found, list) else [found]
+    if not proofs or not all(isinstance(proof, Mapping) for proof in proofs):
+        raise SignatureError("document has no proof, or one that is not an object; sign it")
+    return proofs
+
+
+def _verify_one(
+    document: Mapping[str, Any],
+    proof: Mapping[str, Any],
+    ring: Mapping[str, EnrolledKey],
+    purpose: str,
+) -> EnrolledKey:
+    check_fields(proof, purpose)
+    multikey = multikey_of(proof["verificationMethod"])
+    if multikey not in ring:
+        raise EnrolmentError(f"proof is by {multikey}, which is not enrolled; check who it is")
+    key = ring[multikey]
+    key.check_valid(proof["created"])
+    signature = signature_of(proof)
+    secured = _with_context_of(proof, document)
+    if not ed25519.verifies(key.public, signature, hash_data(secured, proof)):
+        raise SignatureError(
+            f"signature of {key.name!r} ({multikey}) is not of this document and proof; "
+            "one of them was changed after signing"
+        )
+    return key
+
+
+def _with_context_of(proof: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Document as it was signed: later @context entries may follow, none may precede or change."""
+    if "@context" not in proof:
+        return dict(document)
+    signed, found = _as_list(proof["@context"]), _as_list(document.get("@context"))
+    if found[: len(signed)] != signed:
+        raise SignatureError(
+            f"document @context {found!r} does not start with the proof's {signed!r}; "
+            "restore the document's own"
+        )
+    return {**document, "@context": proof["@context"]}
+
+
+def _as_list(context: object) -> list[Any]:
+    return context if isinstance(context, list) else [context]
+
+
+def _utc_text(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise SignatureError(f"created {moment.isoformat()} has no time zone; give it in UTC")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,203 @@
+"""
+Digest of what a statement rests on: one Merkle leaf for each device and day.
+
+The statement carries the root.  The evidence pack carries the leaves, so that
+a verifier whose root differs can name the device-day that was changed, and
+anyone can prove one device-day without showing the others.
+
+    leaf = RFC 6962 leaf hash of JCS {"day", "device", "rows", "sha256", "table"}
+
+where `sha256` is of the day's canonical bytes (see rows).  Leaves ascend by
+device, day and table, compared as UTF-8 bytes; the root is that of RFC 6962.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
+
+from mrv.errors import CanonicalError
+from mrv.signatures import canonical
+from mrv.signatures.canonical import MAX_SAFE_INTEGER
+from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from mrv.signatures.row_bytes import Rows, row_count
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class DayKey(NamedTuple):
+    """Which rows: of a device, of a local day, in a table."""
+
+    device: str
+    day: date
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayLeaf:
+    """
+    One device-day.
+
+    Parameters
+    ----------
+    device, day, table : str
+        Which rows; the day is a date of the project's zone, YYYY-MM-DD.
+    rows : int
+        How many.
+    sha256 : str
+        Of their canonical bytes, in hex.
+    """
+
+    device: str
+    day: str
+    table: str
+    rows: int
+    sha256: str
+
+    @property
+    def key(self) -> tuple[bytes, bytes, bytes]:
+        """What leaves are ordered by."""
+        return self.device.encode(), self.day.encode(), self.table.encode()
+
+    def hash(self) -> bytes:
+        """Leaf hash in the tree."""
+        if _PLAIN.fullmatch(self.device) and _PLAIN.fullmatch(self.table):
+            # what canonical.encode writes for such names, without walking the value
+            return leaf_hash(
+                f'{{"day":"{self.day}","device":"{self.device}","rows":{self.rows},'
+                f'"sha256":"{self.sha256}","table":"{self.table}"}}'.encode()
+            )
+        return leaf_hash(canonical.encode(self.to_json()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Leaf as it is hashed and as it stands in an evidence pack."""
+        return {
+            "device": self.device,
+            "day": self.day,
+            "table": self.table,
+            "rows": self.rows,
+            "sha256": self.sha256,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote; anything else is refused."""
+        wanted = {"device": str, "day": str, "table": str, "rows": int, "sha256": str}
+        if {name: type(value) for name, value in record.items()} != wanted:
+            raise CanonicalError(f"digest leaf {record!r} needs exactly {', '.join(wanted)}")
+        if not _SHA256.fullmatch(record["sha256"]):
+            raise CanonicalError(f"digest leaf has sha256 {record['sha256']!r}; 64 hex digits")
+        if not _DAY.fullmatch(record["day"]) or not 0 <= record["rows"] <= MAX_SAFE_INTEGER:
+            raise CanonicalError(f"digest leaf {record!r} needs a day YYYY-MM-DD and a row count")
+        return cls(**record)
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """
+    Root and leaves.
+
+    Parameters
+    ----------
+    root : str
+        Merkle root in hex; for no leaves, the hash of nothing.
+    leaves : tuple of DayLeaf
+        In their order.
+    """
+
+    root: str
+    leaves: tuple[DayLeaf, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A device-day that is not as it was, and how."""
+
+    device: str
+    day: str
+    table: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.table} of {self.device} on {self.day}: {self.what}"
+
+
+def day_leaf(key: DayKey, data: bytes) -> DayLeaf:
+    """
+    Leaf of a day's rows.
+
+    Parameters
+    ----------
+    key : DayKey
+        Which rows.
+    data : bytes
+        Their canonical bytes, of `rows.column_bytes`.
+    """
+    return DayLeaf(
+        key.device, key.day.isoformat(), key.table, row_count(data), canonical.sha256_hex(data)
+    )
+
+
+def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
+    """
+    Leaf of a range of rows that were read with others; the same as `day_leaf` of their bytes.
+
+    Parameters
+    ----------
+    key : DayKey
+        Which rows.
+    rows : Rows
+        In canonical order from `begin` to `end`.
+    """
+    hashed = hashlib.sha256()
+    for part in rows.cut(begin, end):
+        hashed.update(part)
+    return DayLeaf(key.device, key.day.isoformat(), key.table, end - begin, hashed.hexdigest())
+
+
+def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:
+    """Digest of leaves in any order; a device-day that comes twice is refused."""
+    ordered = tuple(sorted(leaves, key=lambda leaf: leaf.key))
+    for one, other in pairwise(ordered):
+        if one.key == other.key:
+            raise CanonicalError(
+                f"{one.table} of {one.device} on {one.day} is given twice; give its rows together"
+            )
+    return Digest(root_hash(leaf.hash() for leaf in ordered).hex(), ordered)
+
+
+def differences(expected: Iterable[DayLeaf], actual: Iterable[DayLeaf]) -> list[Difference]:
+    """
+    Device-days that differ, in the order of the leaves.
+
+    Parameters
+    ----------
+    expected : iterable of DayLeaf
+        What the statement fixed.
+    actual : iterable of DayLeaf
+        What was found.
+    """
+    was = {leaf.key: leaf for leaf in expected}
+    now = {leaf.key: leaf for leaf in actual}
+    found = []
+    for key in sorted(was.keys() | now.keys()):
+        what = _change(was.get(key), now.get(key))
+        if what:
+            leaf = was.get(key) or now[key]
+            found.append(Difference(leaf.device, leaf.day, leaf.table, what))
+    return found
+
+
+def _change(was: DayLeaf | None, now: DayLeaf | None) -> str:
+    if now is None:
+        return "rows are missing"
+    if was is None:
+        return f"{now.rows} rows were added"
+    if was.rows != now.rows:
+        return f"{was.rows} rows became {now.rows}"
+    return "" if was.sha256 == now.sha256 else f"values among its {was.rows} rows were changed"

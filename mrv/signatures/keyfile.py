@@ -1,0 +1,81 @@
+"""
+Key files: JSON bytes of a secret key, and of the keys that are trusted.
+
+    secret    {"name", "role", "publicKeyMultibase", "secretKeyMultibase"}
+    keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}
+
+Both parts of a pair stand in the secret's file, so that a mixed-up file is
+found when it is read and not when someone else fails to verify.  Opening files
+and guarding their permissions is the caller's business.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from mrv.errors import EnrolmentError, SignatureError
+from mrv.signatures import canonical
+from mrv.signatures.keys import EnrolledKey, SigningKey, keyring
+
+_SECRET = "secretKeyMultibase"  # noqa: S105  # the name of a field
+
+
+def write_secret(key: SigningKey, holder: EnrolledKey) -> bytes:
+    """Bytes of the key file of a signer; keep them from everyone else."""
+    _check_pair(key, holder)
+    return _write({**holder.to_json(), _SECRET: key.secret_multikey})
+
+
+def read_secret(data: bytes) -> tuple[SigningKey, EnrolledKey]:
+    """
+    Key and holder of a key file.
+
+    Raises
+    ------
+    SignatureError
+        If there is no secret in it, or it is not of the public key beside it.
+    EnrolmentError
+        If name, role or public key cannot be used.
+    """
+    record = canonical.parse_object(data)
+    if _SECRET not in record:
+        raise SignatureError(f"key file holds no {_SECRET}; give the signer's own key file")
+    key = SigningKey.from_multikey(record.pop(_SECRET))
+    holder = EnrolledKey.from_json(record)
+    _check_pair(key, holder)
+    return key, holder
+
+
+def write_keyring(keys: Iterable[EnrolledKey]) -> bytes:
+    """Bytes of a file of trusted public keys."""
+    return _write({"keys": [key.to_json() for key in keyring(keys).values()]})
+
+
+def read_keyring(data: bytes) -> tuple[EnrolledKey, ...]:
+    """
+    Trusted keys of a file.
+
+    Raises
+    ------
+    EnrolmentError
+        If the file has another form, a weak key, or a key twice.
+    """
+    record = canonical.parse_object(data)
+    listed = record.get("keys")
+    if record.keys() != {"keys"} or not isinstance(listed, list):
+        raise EnrolmentError('a keyring is {"keys": [...]} and nothing else; correct the file')
+    if not all(isinstance(item, dict) for item in listed):
+        raise EnrolmentError("a keyring lists keys as JSON objects; correct the file")
+    return tuple(keyring(EnrolledKey.from_json(item) for item in listed).values())
+
+
+def _check_pair(key: SigningKey, holder: EnrolledKey) -> None:
+    if key.public_multikey != holder.multikey:
+        raise SignatureError(
+            f"secret key of {holder.name!r} belongs to {key.public_multikey}, "
+            f"not to {holder.multikey} beside it; the file was mixed up"
+        )
+
+
+def _write(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,247 @@
+"""
+Keys of people: who signs, in which role, and how a key is written.
+
+A key travels as a Multikey (W3C Controlled Identifiers): multibase text of two
+bytes that name Ed25519 and whether it is secret, then 32 bytes.  Its holder is
+named by `did:key`, which is the key itself, so nothing is ever looked up.
+Only enrolled keys are trusted, and enrolling one checks it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal, Self, get_args
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from mrv.errors import CanonicalError, EnrolmentError, SignatureError
+from mrv.signatures import ed25519
+from mrv.signatures.multibase import decode_base58, encode_base58
+
+Role = Literal["operator", "verifier", "log", "witness"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+_PUBLIC = bytes.fromhex("ed01")
+_SECRET = bytes.fromhex("8026")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+class SigningKey:
+    """A secret Ed25519 key; printing it shows the public part only."""
+
+    __slots__ = ("_private", "public", "public_multikey")
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != ed25519.KEY_BYTES:
+            raise SignatureError(f"a secret key has 32 bytes, not {len(seed)}; copy it again")
+        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public = self._private.public_key().public_bytes_raw()
+        self.public_multikey = encode_multikey(self.public)
+
+    @classmethod
+    def generate(cls) -> Self:
+        """Make a new key from the operating system's randomness."""
+        return cls(Ed25519PrivateKey.generate().private_bytes_raw())
+
+    @classmethod
+    def from_multikey(cls, secret: str) -> Self:
+        """Read a secret Multikey (`z3u2...`)."""
+        return cls(_decode(secret, _SECRET, "a secret"))
+
+    @property
+    def secret_multikey(self) -> str:
+        """Secret Multikey: whoever reads it can sign."""
+        return encode_base58(_SECRET + self._private.private_bytes_raw())
+
+    @property
+    def verification_method(self) -> str:
+        """What a proof of this key names as its `verificationMethod`."""
+        return verification_method(self.public_multikey)
+
+    def sign(self, message: bytes) -> bytes:
+        """Ed25519 signature of the message, 64 bytes."""
+        return self._private.sign(message)
+
+    def __repr__(self) -> str:
+        return f"SigningKey(public_multikey={self.public_multikey!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledKey:
+    """
+    A public key that is trusted, for one role.
+
+    Parameters
+    ----------
+    name : str
+        Who holds it, for people to read.
+    role : 'operator', 'verifier', 'log' or 'witness'
+        What its signature counts for.
+    multikey : str
+        Public Multikey (`z6Mk...`); weak keys are refused.
+    valid_from, valid_until : str or None
+        RFC 3339 in UTC, whole seconds: what it signs counts from the one and before
+        the other.  Whether it is the same key does not depend on them.
+    """
+
+    name: str
+    role: Role
+    multikey: str
+    valid_from: str | None = field(default=None, compare=False)
+    valid_until: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise EnrolmentError("an enrolled key needs the name of its holder; give one")
+        if self.role not in ROLES:
+            raise EnrolmentError(
+                f"role {self.role!r} of key {self.name!r} is unknown; use one of {', '.join(ROLES)}"
+            )
+        decode_multikey(self.multikey)
+        for name, text in (("validFrom", self.valid_from), ("validUntil", self.valid_until)):
+            if text is not None and not _MOMENT.fullmatch(text):
+                raise EnrolmentError(
+                    f"{name} of key {self.name!r} is {text!r}; write it like 2026-01-01T00:00:00Z"
+                )
+
+    def check_valid(self, moment: str) -> None:
+        """
+        Refuse what was signed outside of the key's validity.
+
+        Parameters
+        ----------
+        moment : str
+            RFC 3339 in UTC, as a proof's `created`.
+
+        Raises
+        ------
+        EnrolmentError
+            Names the key, the time and the edge that it passes.
+        """
+        at = datetime.fromisoformat(moment)
+        if self.valid_from is not None and at < datetime.fromisoformat(self.valid_from):
+            edge = f"from {self.valid_from}"
+        elif self.valid_until is not None and at >= datetime.fromisoformat(self.valid_until):
+            edge = f"until {self.valid_until}"
+        else:
+            return
+        raise EnrolmentError(
+            f"signed at {moment} by key {self.name!r} ({self.multikey}), which counts {edge};"
+            " have it signed by a key that is valid"
+        )
+
+    @property
+    def public(self) -> bytes:
+        """The 32 bytes of the key."""
+        return decode_multikey(self.multikey)
+
+    @property
+    def did(self) -> str:
+        """Identifier of the holder, `did:key:z6Mk...`."""
+        return did_key(self.multikey)
+
+    def to_json(self) -> dict[str, str]:
+        """Key as it stands in a key file, a keyring and an evidence pack."""
+        times = {"validFrom": self.valid_from, "validUntil": self.valid_until}
+        record = {"name": self.name, "role": self.role, "publicKeyMultibase": self.multikey}
+        return record | {name: text for name, text in times.items() if text is not None}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote; unknown and missing keys are refused."""
+        wanted, may = {"name", "role", "publicKeyMultibase"}, {"validFrom", "validUntil"}
+        if not wanted <= record.keys() <= wanted | may:
+            raise EnrolmentError(
+                f"enrolled key has keys {sorted(record)}; it needs exactly {sorted(wanted)},"
+                f" and may have {sorted(may)}"
+            )
+        for name in record.keys() & {"name", *may}:
+            if not isinstance(record[name], str):
+                raise EnrolmentError(
+                    f"{name} of enrolled key is {record[name]!r}; write it as text"
+                )
+        times = (record.get("validFrom"), record.get("validUntil"))
+        return cls(record["name"], record["role"], record["publicKeyMultibase"], *times)
+
+
+def keyring(keys: Iterable[EnrolledKey]) -> dict[str, EnrolledKey]:
+    """
+    Trusted keys by their Multikey.
+
+    Raises
+    ------
+    EnrolmentError
+        If one key is enrolled twice: then preparer and verifier could be one person.
+    """
+    ring: dict[str, EnrolledKey] = {}
+    for key in keys:
+        other = ring.setdefault(key.multikey, key)
+        if other != key:
+            raise EnrolmentError(
+                f"key {key.multikey} is enrolled for {other.name!r} as {other.role} and for "
+                f"{key.name!r} as {key.role}; enrol a key once"
+            )
+    return ring
+
+
+def encode_multikey(public: bytes) -> str:
+    """Public Multikey of 32 bytes."""
+    return encode_base58(_PUBLIC + public)
+
+
+# The curve check costs milliseconds, and the same few keys verify everything.
+@lru_cache(maxsize=256)
+def decode_multikey(multikey: str) -> bytes:
+    """
+    Bytes of a public Multikey, refusing weak keys.
+
+    Raises
+    ------
+    SignatureError
+        If it is not an Ed25519 public Multikey or the key is weak.
+    """
+    public = _decode(multikey, _PUBLIC, "a public")
+    ed25519.check_public_key(public)
+    return public
+
+
+def did_key(multikey: str) -> str:
+    """`did:key` identifier of a public Multikey."""
+    return f"did:key:{multikey}"
+
+
+def verification_method(multikey: str) -> str:
+    """Name of the one key of a `did:key` identifier."""
+    return f"did:key:{multikey}#{multikey}"
+
+
+def multikey_of(method: object) -> str:
+    """
+    Public Multikey that a `verificationMethod` names.
+
+    Raises
+    ------
+    SignatureError
+        If it is not `did:key:KEY#KEY`; other methods would need a look-up on the network.
+    """
+    multikey = method.rpartition("#")[2] if isinstance(method, str) else ""
+    if not multikey or method != verification_method(multikey):
+        raise SignatureError(f"verificationMethod {method!r} is not did:key:KEY#KEY; sign with one")
+    return multikey
+
+
+def _decode(text: object, prefix: bytes, kind: str) -> bytes:
+    if not isinstance(text, str):
+        raise SignatureError(f"{kind} key is a {type(text).__name__}, not a Multikey text")
+    try:
+        raw = decode_base58(text)
+    except CanonicalError as error:
+        raise SignatureError(f"{kind} key cannot be read: it is not a Multikey") from error
+    if raw[:2] != prefix or len(raw) != 2 + ed25519.KEY_BYTES:
+        raise SignatureError(
+            f"not {kind} Ed25519 Multikey (it starts with bytes {prefix.hex()} "
+            f"and has 34 bytes, here {raw[:2].hex()} and {len(raw)}); copy it again"
+        )
+    return raw[2:]

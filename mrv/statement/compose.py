@@ -1,0 +1,358 @@
+"""
+The words of a statement: one function, for the operator who closes and whoever checks.
+
+A W3C Verifiable Credential (VC data model 2.0) without issuer and proof, which
+come with the signature.  No wall clock and no float stands in it: the same
+evidence gives the same bytes.  Quantities are decimal text in the unit that
+their name carries; times are RFC 3339; shares have six places, rounded down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mrv.accounting.rounded_figures import DESIGN
+from mrv.calendar import local_text, utc_text
+from mrv.documents import statement as wire
+from mrv.documents.form import UNSET, read, write
+from mrv.methodologies import find
+from mrv.registry.monitoring_plan import version_out
+from mrv.signatures import canonical
+from mrv.statement.conformity import condition, planned, since_before
+from mrv.statement.credential_parts import CONTEXT, URN
+from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
+from mrv.statement.evidence_case import identifier
+from mrv.statement.plan_extract import calibration_out
+from mrv.statement.prior_statements import difference, figures
+from mrv.statement.status import status_entry
+
+if TYPE_CHECKING:
+    from mrv.accounting.period_result import (
+        Amount,
+        Comparison,
+        Coverage,
+        Deduction,
+        DeviceOutcome,
+        FactorUse,
+        GapOutcome,
+        ParameterUse,
+        PeriodResult,
+        Totals,
+    )
+    from mrv.documents.plan import StatementFigures
+    from mrv.registry.monitoring_plan import Version
+    from mrv.statement.evidence_case import Case
+
+TYPES = ("VerifiableCredential", "EmissionReductionStatement")
+# Article 6 accounting uses the values of the fifth assessment report, over 100
+# years (decision 18/CMA.1).  The methodologies here count CO2 alone, whose
+# potential is 1 in every set.
+GWP = wire.WarmingPotentials(set="IPCC AR5 GWP-100", co2="1")
+_S = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What distinguishes statements of the same evidence: number, program, predecessor."""
+
+    sequence: int
+    code_version: str
+    supersedes: str | None = None
+    reason: str | None = None
+
+
+def label_of(said: wire.Claims) -> Label:
+    """Return the label that a statement was composed with."""
+    replaced = said.supersedes
+    if replaced is None:
+        return Label(said.sequence, said.code_version)
+    return Label(said.sequence, said.code_version, replaced.statement, replaced.reason)
+
+
+def compose(case: Case, label: Label) -> dict[str, Any]:
+    """
+    Write the statement of a case as the JSON that is signed.
+
+    Raises
+    ------
+    PeriodError, MethodologyError, FactorError
+        As `mrv.accounting.period.close` raises.
+    """
+    found = write(composed(case, label))
+    # a type does not look at what it is made of; whoever reads the statement does
+    read(wire.Statement, found, "the statement that was composed")
+    return found
+
+
+def composed(case: Case, label: Label) -> wire.Statement:
+    """Return the statement of a case, typed; raises as `compose`."""
+    result = case.result
+    name = identifier(result.project, result.from_us, result.to_us, result.timezone, label.sequence)
+    return wire.Statement(
+        context=CONTEXT,
+        id=f"{URN}{name}",
+        type=TYPES,
+        valid_from=utc_text(result.to_us),
+        credential_status=status_entry(result.project, name),
+        credential_subject=_with_difference(_claims(case, label, name), case.plan.corrected),
+    )
+
+
+def _claims(case: Case, label: Label, name: str) -> wire.Claims:
+    result, project = case.result, case.plan.project
+    return wire.Claims(
+        id=f"{URN}project:{project.id}",
+        statement=name,
+        sequence=label.sequence,
+        project=wire.ProjectNamed(
+            id=project.id,
+            name=project.name,
+            crediting_period=_period(project.from_us, project.to_us, project.timezone),
+            action=project.action,
+        ),
+        methodology=_methodology(result),
+        monitoring_period=_period(result.from_us, result.to_us, result.timezone),
+        emissions=_totals(result.net),
+        emissions_before_deductions=_totals(result.gross),
+        carried=wire.Carried(
+            from_=case.plan.carried_from,
+            in_ug=str(result.carried_ug),
+            out_ug=str(result.carry_ug),
+        ),
+        credited=_credited(result),
+        gwp=GWP,
+        factors=tuple(map(_factor, result.factors)),
+        fixed_parameters=tuple(map(_fixed, result.parameters)),
+        monitoring_plan=tuple(map(_version, case.plan.versions)),
+        monitored_parameters=tuple(_parameter(case, d) for d in result.devices),
+        coverage=result.covered_share,
+        gaps=tuple(map(_gap, result.gaps)),
+        deductions=tuple(map(_deduction, result.deductions)),
+        applicability=_conditions(case),
+        comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
+        other_periods=tuple(_of_period(c) for c in result.comparisons if c.basis != DESIGN),
+        cross_checks=tuple(cross_check_out(c, case) for c in result.cross_checks),
+        materiality=indicated(result).stated(),
+        digests=case.digests(),
+        code_version=label.code_version,
+        supersedes=None
+        if label.supersedes is None
+        else wire.Supersedes(statement=label.supersedes, reason=label.reason),
+    )
+
+
+def _with_difference(claims: wire.Claims, corrected: StatementFigures | None) -> wire.Claims:
+    """Say in a correction what it changes of the statement that it replaces."""
+    replaces = claims.supersedes
+    if replaces is None or corrected is None:
+        return claims
+    changes = difference(corrected, figures(claims, by_device=True))
+    return msgspec.structs.replace(
+        claims, supersedes=msgspec.structs.replace(replaces, difference=changes)
+    )
+
+
+def _conditions(case: Case) -> tuple[wire.Condition, ...]:
+    plan, result = case.plan, case.result
+    found = *result.applicability, condition(plan, result), *since_before(plan)
+    return tuple(wire.Condition(clause=f.clause, holds=f.holds, detail=f.detail) for f in found)
+
+
+def _credited(result: PeriodResult) -> wire.Credited:
+    return wire.Credited(
+        t=str(result.credit_t),
+        rounding="down",
+        vintages=tuple(
+            wire.Vintage(year=v.year, reduction_t=v.reduction_t, credited_t=str(v.credit_t))
+            for v in result.vintages
+        ),
+    )
+
+
+def _version(one: Version) -> wire.PlanVersion:
+    return wire.PlanVersion(
+        version=one.name,
+        from_=one.begins.isoformat(),
+        responsible=one.responsible,
+        sha256=canonical.sha256_hex(canonical.encode(version_out(one))),
+    )
+
+
+def _comparison(one: Comparison) -> wire.Comparison:
+    return wire.Comparison(
+        what=one.what,
+        expected=one.expected,
+        actual=one.actual,
+        difference_percent=one.difference_percent,
+        roles=one.roles or UNSET,
+    )
+
+
+def _of_period(one: Comparison) -> wire.PeriodComparison:
+    return wire.PeriodComparison(
+        statement=one.basis,
+        what=one.what,
+        expected=one.expected,
+        actual=one.actual,
+        difference_percent=one.difference_percent,
+        roles=one.roles or UNSET,
+    )
+
+
+def _methodology(result: PeriodResult) -> wire.MethodologyNamed:
+    methodology = find(result.methodology, result.version)
+    return wire.MethodologyNamed(
+        id=result.methodology,
+        version=result.version,
+        title=methodology.title,
+        reference=methodology.reference,
+    )
+
+
+def _period(from_us: int, to_us: int, timezone: str) -> wire.Period:
+    return wire.Period(
+        from_=utc_text(from_us),
+        to=utc_text(to_us),
+        local_from=local_text(from_us, timezone),
+        local_to=local_text(to_us, timezone),
+        timezone=timezone,
+    )
+
+
+def _amount(one: Amount) -> wire.Amount:
+    return wire.Amount(t=one.t, ug=str(one.ug))
+
+
+def _totals(one: Totals) -> wire.Totals:
+    return wire.Totals(
+        baseline=_amount(one.baseline),
+        project=_amount(one.project),
+        leakage=_amount(one.leakage),
+        reduction=_amount(one.reduction),
+    )
+
+
+def _factor(one: FactorUse) -> wire.FactorUsed:
+    return wire.FactorUsed(
+        id=one.id,
+        kind=one.kind,
+        value=one.value,
+        unit=one.unit,
+        direction=one.direction,
+        valid_from=one.valid_from,
+        valid_to=one.valid_to,
+        source=one.source,
+        certainty=one.certainty,
+        verified=one.verified,
+        provisional=one.provisional,
+        accepted_by_project=one.accepted,
+        sha256=one.sha256,
+    )
+
+
+def _fixed(one: ParameterUse) -> wire.FixedParameter:
+    return wire.FixedParameter(
+        device=one.device,
+        parameter=one.name,
+        symbol=one.symbol,
+        value=one.value,
+        unit=one.unit,
+        meaning=one.meaning,
+        source=one.source,
+        certainty=one.certainty,
+        monitoring_option=one.option or None,
+    )
+
+
+def _parameter(case: Case, one: DeviceOutcome) -> wire.MonitoredParameter:
+    index = case.fleet.by_id[one.device]
+    certificates = case.plan.calibrations.get(one.device, ())
+    return wire.MonitoredParameter(
+        device=one.device,
+        role=one.role,
+        side=one.side,
+        parameter=one.quantity,
+        symbol=one.symbol,
+        unit=one.unit,
+        source=one.source,
+        monitoring_option=one.option,
+        from_=utc_text(one.from_us),
+        to=utc_text(one.to_us),
+        metered=str(one.metered),
+        outside_service=str(one.outside_service),
+        deducted=one.deducted,
+        substituted=one.substituted,
+        counted=one.counted,
+        emissions_t=one.emissions_t,
+        meter=_meter(case, one),
+        calibrations=tuple(map(calibration_out, certificates)),
+        plan=planned(case.plan, one.role, one.device),
+        readings=readings_out(case.reaches[index]),
+        coverage=_coverage(one.coverage, one.side),
+    )
+
+
+def _meter(case: Case, one: DeviceOutcome) -> wire.Meter:
+    device = case.fleet.devices[case.fleet.by_id[one.device]]
+    certificates = case.plan.calibrations.get(one.device, ())
+    return wire.Meter(
+        class_=device.class_id,
+        profile=device.profile,
+        serial=case.plan.serials.get(one.device),
+        accuracy_class=certificates[-1].accuracy_class if certificates else None,
+        replacements=one.replacements,
+    )
+
+
+def _coverage(one: Coverage, side: str) -> wire.CoverageShown:
+    # on the project side all that is not known has something put in for it
+    substituted = one.unknown_us + one.missing_us if side == "project" else 0
+    return wire.CoverageShown(
+        installed_s=_seconds(one.installed_us),
+        measured_s=_seconds(one.measured_us),
+        estimated_s=_seconds(one.estimated_us),
+        unknown_s=_seconds(one.unknown_us),
+        missing_s=_seconds(one.missing_us),
+        substituted_s=_seconds(substituted),
+        calibrated_s=_seconds(one.calibrated_us),
+        installed_share=one.installed_share,
+        measured_share=one.measured_share,
+        estimated_share=one.estimated_share,
+        unknown_share=one.unknown_share,
+        missing_share=one.missing_share,
+        calibrated_share=one.calibrated_share,
+    )
+
+
+def _gap(one: GapOutcome) -> wire.Gap:
+    return wire.Gap(
+        device=one.device,
+        from_=utc_text(one.start_us),
+        to=utc_text(one.end_us),
+        kind=one.kind,
+        time_s=_seconds(one.time_us),
+        rule=one.rule,
+        substituted=one.substituted,
+        cost_t=one.cost_t,
+        forgone_at_most_t=one.forgone_at_most_t,
+    )
+
+
+def _deduction(one: Deduction) -> wire.Deduction:
+    return wire.Deduction(
+        device=one.device,
+        from_=utc_text(one.start_us),
+        to=utc_text(one.end_us),
+        reason=one.reason,
+        percent=one.percent,
+        quantity=one.quantity,
+        cost_t=one.cost_t,
+    )
+
+
+def _seconds(us: int) -> str:
+    whole, rest = divmod(us, _S)
+    return f"{whole}.{rest:06d}" if rest else str(whole)

@@ -1,0 +1,156 @@
+"""A period's whole evidence, and the figures that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mrv.accounting import period
+from mrv.calendar import local_date, midnight_us, utc_text
+from mrv.documents.statement import Digests
+from mrv.errors import PeriodError
+from mrv.factors.records import records_of
+from mrv.signatures import canonical
+from mrv.statement import evidence
+from mrv.statement.device_days import intervals_digest
+from mrv.statement.evidence_pass import Reach, Scanned, scan
+from mrv.statement.register_check import undercounted, windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ingest.model import Fleet, Frame, IntervalRows
+    from mrv.accounting.period_result import PeriodResult
+    from mrv.factors import FactorBook
+    from mrv.signatures.day_digests import DayLeaf, Digest
+    from mrv.statement.plan_extract import MonitoringPlan
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    What a statement rests on.
+
+    Attributes
+    ----------
+    plan : MonitoringPlan
+        Its devices' places are the fleet indices of `frames` and `rows`.
+    frames : iterable of Frame
+        All rows of a device in one frame; iterated once for the digests.
+    rows : IntervalRows
+        Of the period, as `evidence.select` gives them.
+    from_us, to_us : int
+        Half-open, on the grid. [us UTC]
+    factors : FactorBook
+    recheck : bool
+        Meter the readings again, in the pass that digests them.
+    """
+
+    plan: MonitoringPlan
+    frames: Iterable[Frame]
+    rows: IntervalRows
+    from_us: int
+    to_us: int
+    factors: FactorBook
+    recheck: bool = False
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        """Devices of the plan."""
+        return self.plan.fleet()
+
+    @cached_property
+    def result(self) -> PeriodResult:
+        """The closed period; raises as `mrv.accounting.period.close` does."""
+        return period.close(
+            self.plan.project,
+            self.fleet,
+            self.plan.calibrations,
+            self.rows,
+            self.from_us,
+            self.to_us,
+            self.factors,
+            self.plan.carried_ug,
+            self.plan.besides(),
+        )
+
+    @cached_property
+    def _scanned(self) -> Scanned:
+        plan = self.plan
+        pairs = evidence.monitored(plan.project, self.fleet, plan.checks) if self.recheck else None
+        period, zone = (self.from_us, self.to_us), plan.project.timezone
+        looked = windows(plan.project, self.fleet, *period)
+        return scan(self.fleet, self.frames, *period, zone, pairs, looked)
+
+    @property
+    def readings(self) -> Digest:
+        """Digest of the readings."""
+        return self._scanned.readings
+
+    @property
+    def metered(self) -> IntervalRows:
+        """Interval rows that the readings give; only of a case that is to `recheck`."""
+        if self._scanned.rows is None:
+            raise ValueError("this case was not made to be metered again; pass recheck=True")
+        return self._scanned.rows
+
+    def check_counted(self) -> None:
+        """
+        Hold what is counted on the project's side against the registers themselves.
+
+        Raises
+        ------
+        PeriodError
+            If less is counted than they rose by; names device, figures and remedy.
+        """
+        found = list(undercounted(self._scanned.risen, self.result.devices))
+        if found:
+            raise PeriodError("; ".join(found))
+
+    @cached_property
+    def intervals(self) -> Digest:
+        """Digest of the interval rows."""
+        return intervals_digest(self.fleet, self.rows, self.plan.project.timezone)
+
+    @property
+    def reaches(self) -> list[Reach]:
+        """How far each device's readings reach, by fleet index."""
+        return self._scanned.reaches
+
+    @cached_property
+    def factor_records(self) -> list[dict[str, Any]]:
+        """All factors of the kinds that the result used."""
+        return records_of({use.kind for use in self.result.factors}, self.factors)
+
+    def digests(self) -> Digests:
+        """Digests by which a statement names its evidence: roots and hashes in hex."""
+        return Digests(
+            readings=self.readings.root,
+            intervals=self.intervals.root,
+            plan=canonical.sha256_hex(canonical.encode(self.plan.to_json())),
+            factors=canonical.sha256_hex(canonical.encode(self.factor_records)),
+        )
+
+    def leaves(self) -> dict[str, list[dict[str, Any]]]:
+        """Ordered leaves under the two roots, as a pack carries them."""
+        found: dict[str, tuple[DayLeaf, ...]] = {
+            "readings": self.readings.leaves,
+            "intervals": self.intervals.leaves,
+        }
+        return {name: [leaf.to_json() for leaf in leaves] for name, leaves in found.items()}
+
+
+def identifier(project: str, from_us: int, to_us: int, timezone: str, sequence: int) -> str:
+    """
+    Name of a statement: `TN-<project>-<from>-<to>-<seq>`.
+
+    Local dates where the period is of whole local days, else UTC times.
+    """
+    first, last = local_date(from_us, timezone), local_date(to_us, timezone)
+    if (midnight_us(first, timezone), midnight_us(last, timezone)) == (from_us, to_us):
+        edges = [first.isoformat(), last.isoformat()]
+    else:
+        edges = [utc_text(us) for us in (from_us, to_us)]
+    short = "-".join(edge.replace("-", "").replace(":", "") for edge in edges)
+    return f"TN-{project}-{short}-{sequence}"

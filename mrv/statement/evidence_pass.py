@@ -1,0 +1,110 @@
+"""
+One pass over the readings of a period: digested, metered again, counted.
+
+A block of devices at a time goes through all that is asked of it while it is in
+the processor's cache, so that memory is bounded by the largest device and not
+by the file.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest.model import IntervalRows
+from ingest.pipeline import Bounds, MeterState, meter
+from mrv.errors import CanonicalError
+from mrv.signatures.day_digests import digest_leaves
+from mrv.statement import evidence
+from mrv.statement.device_days import reading_leaves
+from mrv.statement.register_check import rises
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ingest.model import Fleet, Frame
+    from mrv.signatures.day_digests import DayLeaf, Digest
+    from mrv.statement.register_check import Window
+
+
+class Reach(NamedTuple):
+    """Readings of a device: how many, first, last, and how many outside of the period."""
+
+    readings: int
+    first_us: int | None
+    last_us: int | None
+    outside: int
+
+
+class Scanned(NamedTuple):
+    """
+    What one pass over the readings told.
+
+    Their digest, each device's reach, the interval rows if asked for, and the least
+    that registers rose by in their windows.
+    """
+
+    readings: Digest
+    reaches: list[Reach]
+    rows: IntervalRows | None
+    risen: list[tuple[Window, int]]
+
+
+def scan(
+    fleet: Fleet,
+    frames: Iterable[Frame],
+    from_us: int,
+    to_us: int,
+    timezone: str,
+    pairs: set[tuple[int, int]] | None,
+    windows: Mapping[int, Iterable[Window]],
+) -> Scanned:
+    """
+    Go once through the readings.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+        All rows of a device in one frame.
+    from_us, to_us : int
+        The period, half-open. [us UTC]
+    timezone : str
+        Zone whose days the digests are by.
+    pairs : set of (int, int), optional
+        Device and quantity to meter again.
+    windows : mapping
+        As `mrv.statement.register_check.windows` gives them.
+
+    Raises
+    ------
+    CanonicalError
+        If the rows of a device stand in two frames.
+    """
+    leaves: list[DayLeaf] = []
+    rows: list[IntervalRows] = []
+    reaches = [Reach(0, None, None, 0)] * len(fleet)
+    risen: list[tuple[Window, int]] = []
+    bounds = Bounds(fleet)
+    for frame in frames:
+        for block in evidence.blocks(frame):
+            leaves.extend(reading_leaves(fleet, block, timezone))
+            _reach(block, from_us, to_us, reaches, fleet)
+            risen.extend(rises(block, fleet, windows))
+            if pairs is not None:
+                metered = meter(bounds, MeterState(len(fleet)), [block]).rows
+                rows.append(evidence.select(metered, pairs, from_us, to_us))
+    again = None if pairs is None else evidence.in_order(IntervalRows.concat(rows))
+    return Scanned(digest_leaves(leaves), reaches, again, risen)
+
+
+def _reach(block: Frame, from_us: int, to_us: int, reaches: list[Reach], fleet: Fleet) -> None:
+    heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
+    for begin, end in pairwise([*heads, len(block)]):
+        device, times = int(block.device[begin]), block.time_us[begin:end]
+        if reaches[device].readings:
+            raise CanonicalError(f"readings of {fleet.devices[device].id} stand in two places")
+        inside = np.searchsorted(times, [from_us, to_us])
+        outside = len(times) - int(inside[1] - inside[0])
+        reaches[device] = Reach(len(times), int(times[0]), int(times[-1]), outside)

@@ -1,0 +1,73 @@
+"""
+Parameters that a project fixed ex ante, held against what it issued with before.
+
+What a methodology monitors (option A, B or C) may be another value each period.  What
+the project design fixed may not: a baseline that rises after the fact is where tonnes
+come from nowhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.factor_acceptance import parameters_of
+from mrv.methodologies import find
+from mrv.parameters.inputs import read
+from mrv.rounding import exact_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mrv.documents.statement import Claims
+    from mrv.parameters.specs import ParameterSpec
+    from mrv.registry.project import Project
+
+# device, None of the whole project; parameter
+_Key = tuple[str | None, str]
+
+
+def changed(said: Claims, project: Project) -> tuple[str, ...]:
+    """
+    Say what of a project is another value than in a statement that it issued.
+
+    Parameters
+    ----------
+    said : Claims
+        Of the issued statement.
+    project : Project
+        As the registry has it now, with the devices of the period.
+    """
+    was: defaultdict[_Key, set[str]] = defaultdict(set)
+    for one in said.fixed_parameters or ():
+        was[one.device, one.parameter].add(one.value)
+    now: defaultdict[_Key, set[str]] = defaultdict(set)
+    for key, value in _fixed(project):
+        now[key].add(value)
+    return tuple(
+        f"{name}{'' if device is None else f' of {device}'} was {', '.join(sorted(was[key]))}"
+        f" in {said.statement} and is {', '.join(sorted(values))}"
+        for key, values in sorted(now.items(), key=lambda item: (item[0][0] or "", item[0][1]))
+        for device, name in [key]
+        if was[key] and values - was[key]
+    )
+
+
+def _fixed(project: Project) -> Iterator[tuple[_Key, str]]:
+    methodology = find(project.methodology, project.version)
+    own = parameters_of(methodology, project.parameters, f"project {project.id}: parameters")
+    yield from _values(None, methodology.parameters, own)
+    for bound in project.devices:
+        where = f"project {project.id}: device {bound.device}"
+        specs = role_needs(methodology, bound, where).params
+        yield from _values(bound.device, specs, read(specs, bound.params, where))
+
+
+def _values(
+    device: str | None, specs: Mapping[str, ParameterSpec], values: Mapping[str, Any]
+) -> Iterator[tuple[_Key, str]]:
+    for name, spec in specs.items():
+        if not spec.option and name in values:
+            yield (device, name), exact_text(Fraction(values[name]))

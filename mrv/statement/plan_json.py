@@ -1,0 +1,103 @@
+"""
+What a plan extract holds beside the registry's devices, as JSON and back.
+
+Check meters, invoices, the figures of other statements, and the time between them
+that nobody claimed.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from mrv.calendar import instant_us, utc_text
+from mrv.documents.form import read, write
+from mrv.documents.plan import CheckMeterNamed, InvoiceNamed, Span
+from mrv.registry.project import CheckMeter, Earlier, Invoice
+from mrv.rounding import UG_PER_T
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mrv.documents.plan import StatementFigures
+
+
+def check_meter_out(one: CheckMeter) -> CheckMeterNamed:
+    """Name a check meter."""
+    return CheckMeterNamed(meter=one.check, of=one.main, tolerance_percent=str(one.percent))
+
+
+def check_meter_in(one: CheckMeterNamed) -> CheckMeter:
+    """Read what `check_meter_out` wrote."""
+    return CheckMeter(one.of, one.meter, Decimal(one.tolerance_percent))
+
+
+def span_out(span: tuple[int, int]) -> Span:
+    """Write a half-open span. [us UTC]"""
+    return Span(from_=utc_text(span[0]), to=utc_text(span[1]))
+
+
+def span_in(one: Span) -> tuple[int, int]:
+    """Read what `span_out` wrote. [us UTC]"""
+    return _time(one.from_), _time(one.to)
+
+
+def earlier_in(one: StatementFigures) -> Earlier:
+    """Read the figures of another statement."""
+    return Earlier(
+        one.statement,
+        _time(one.from_),
+        _time(one.to),
+        int(one.energy_wh),
+        Fraction(int(one.reduction_ug), UG_PER_T),
+    )
+
+
+def invoice_named(one: Invoice) -> InvoiceNamed:
+    """Write an invoice as its type."""
+    return InvoiceNamed(
+        id=one.id,
+        issuer=one.issuer,
+        number=one.number,
+        issued=one.issued.isoformat(),
+        devices=one.devices,
+        quantity=one.quantity,
+        from_=utc_text(one.from_us),
+        to=utc_text(one.to_us),
+        value=str(one.value),
+        tolerance_percent=str(one.percent),
+        sha256=one.sha256,
+    )
+
+
+def invoice_of(one: InvoiceNamed) -> Invoice:
+    """Read what `invoice_named` wrote; ValueError for a day that is none."""
+    return Invoice(
+        id=one.id,
+        issuer=one.issuer,
+        number=one.number,
+        issued=date.fromisoformat(one.issued),
+        devices=one.devices,
+        quantity=one.quantity,
+        from_us=_time(one.from_),
+        to_us=_time(one.to),
+        value=int(one.value),
+        percent=Decimal(one.tolerance_percent),
+        sha256=one.sha256,
+    )
+
+
+def invoice_out(one: Invoice) -> dict[str, Any]:
+    """Write an invoice as canonical JSON can hold it."""
+    return write(invoice_named(one))
+
+
+def invoice_in(record: Mapping[str, Any]) -> Invoice:
+    """Read what `invoice_out` wrote; CanonicalError if it is something else."""
+    return invoice_of(read(InvoiceNamed, record, f"invoice {record.get('id')!r}"))
+
+
+def _time(text: str) -> int:
+    return instant_us(text, "UTC")

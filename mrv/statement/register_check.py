@@ -1,0 +1,137 @@
+"""
+What the registers on the project's side rose by, held against what was counted of them.
+
+A rise that a meter's limits do not allow is no step, and is charged at those limits.
+Where they are wrong (a charger of 60 kW that is registered with 60 W) the charge would
+be less than what the register shows to have been used.  So the rise itself is looked at,
+as little of it as is beyond doubt.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ingest import classes
+from ingest.model import INTERVAL_US, NULL
+from mrv.accounting.device_bindings import common, role_needs
+from mrv.calendar import utc_text
+from mrv.methodologies import find
+from mrv.registry.project import service_intervals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ingest.model import Fleet, Frame, Int64
+    from mrv.accounting.period_result import DeviceOutcome
+    from mrv.registry.project import Project
+
+# as many readings must agree on where a register stood, so that one glitch says nothing
+_AGREE = 3
+
+
+class Window(NamedTuple):
+    """A device in a role of the project's side, and when it serves within a period. [us UTC]"""
+
+    device: str
+    role: str
+    quantity: str
+    begin_us: int
+    end_us: int
+
+
+def windows(project: Project, fleet: Fleet, from_us: int, to_us: int) -> dict[int, list[Window]]:
+    """Return what is to be looked at, by fleet index."""
+    methodology = find(project.methodology, project.version)
+    period = (from_us // INTERVAL_US, to_us // INTERVAL_US)
+    found: dict[int, list[Window]] = {}
+    for bound in project.devices:
+        needs = role_needs(methodology, bound, f"device {bound.device}")
+        if needs.side != "project":
+            continue
+        index = fleet.by_id[bound.device]
+        served = service_intervals(project, bound, fleet.devices[index], needs.side)
+        for begin, end in common([served], [period]):
+            edges = begin * INTERVAL_US, end * INTERVAL_US
+            found.setdefault(index, []).append(
+                Window(bound.device, bound.role, needs.quantity, *edges)
+            )
+    return found
+
+
+def rises(
+    block: Frame, fleet: Fleet, wanted: Mapping[int, Iterable[Window]]
+) -> Iterator[tuple[Window, int]]:
+    """
+    Return the least that registers rose by in their windows. [base units]
+
+    Parameters
+    ----------
+    block : Frame
+        Whole devices, sorted by device and time.
+    wanted : mapping
+        As `windows` gives it.
+    """
+    if not wanted:
+        return
+    heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
+    for begin, end in pairwise([*heads, len(block)]):
+        index = int(block.device[begin])
+        device, mine = fleet.devices[index], wanted.get(index, ())
+        for channel in classes.load()[device.class_id].registers:
+            value: Any = block.columns[channel.name][begin:end]
+            swaps = [r.at_us for r in device.replacements if r.channel == channel.name]
+            for window in mine:
+                if channel.quantity == window.quantity:
+                    yield window, _least(value, block.time_us[begin:end], window, swaps)
+
+
+def _least(value: Int64, time_us: Int64, window: Window, swaps: Iterable[int]) -> int:
+    """Sum over the meters that were there one after another, each by its own register."""
+    known = value != NULL
+    held, at = value[known], time_us[known]
+    edges = [0, *np.searchsorted(at, sorted(swaps)).tolist(), len(held)]
+    begin, end = np.searchsorted(at, [window.begin_us, window.end_us]).tolist()
+    return sum(
+        _of_one(held[a:b], max(begin - a, 0), min(max(end - a, 0), b - a))
+        for a, b in pairwise(edges)
+    )
+
+
+def _of_one(value: Int64, begin: int, end: int) -> int:
+    """
+    Rise of a meter's register within readings [begin, end), as far as it is beyond doubt.
+
+    What was caught up at its first move may be of the time before.  A register that was
+    once higher, or is lower thereafter, may have been at fault between.
+    """
+    if end - begin < 2 * _AGREE:
+        return 0
+    moved = np.flatnonzero(value[begin + 1 : end] != value[begin : end - 1])
+    first = begin + 1 + int(moved[0]) if len(moved) else end
+    if end - first < 2 * _AGREE:
+        return 0
+    low = value[: first + _AGREE].max()
+    high = value[end - _AGREE :].min()
+    return max(0, int(high) - int(low))
+
+
+def undercounted(
+    found: Iterable[tuple[Window, int]], devices: Iterable[DeviceOutcome]
+) -> Iterator[str]:
+    """Say of which devices less is counted than their registers rose by."""
+    counted = {(d.device, d.role, d.from_us): d for d in devices}
+    for window, least in found:
+        one = counted[window.device, window.role, window.begin_us]
+        whole = one.metered + Fraction(one.substituted)
+        if whole < least:
+            yield (
+                f"device {one.device} counts {float(whole):,.0f} {one.unit} as {one.role} from"
+                f" {utc_text(window.begin_us)} to {utc_text(window.end_us)}, and its register rose"
+                f" by at least {least:,}: faster than its limits allow, which then charge too"
+                " little; correct its rated_power_w in the registry, or enter the meter's"
+                " replacement, rebuild its intervals and close again"
+            )

@@ -1,0 +1,144 @@
+"""Device-days of a period with what makes each worth looking at; see `mrv.statement.sampling`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest.classes import QUANTITY_INDEX
+from mrv.accounting.device_results import CALIBRATION
+from mrv.calendar import midnight_us
+from mrv.documents.sampling_list import SampledDay
+from mrv.rounding import exact_sum
+from mrv.statement.device_days import local_days
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date
+
+    from ingest.model import IntervalRows
+    from mrv.accounting.period_result import DeviceOutcome
+    from mrv.documents.sampling_list import Drawn
+    from mrv.statement.evidence_case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A device in a role on a local day, its metered quantity, its weight and the reasons."""
+
+    device: str
+    role: str
+    day: str
+    value: int
+    unit: str
+    weight: int
+    reasons: tuple[str, ...]
+
+    def drawn(self, how: Drawn) -> SampledDay:
+        """Return it as a sampling list shows it."""
+        return SampledDay(
+            device=self.device,
+            role=self.role,
+            day=self.day,
+            drawn=how,
+            weight=str(self.weight),
+            reasons=self.reasons,
+            metered=str(self.value),
+            unit=self.unit,
+        )
+
+
+class _Days(NamedTuple):
+    """Sums of a device's quantity by local day, in the order of the days."""
+
+    value: list[int]
+    known_us: list[int]
+    estimated_us: list[int]
+
+
+class _Period(NamedTuple):
+    """What all devices share: the days with their edges, and what is doubted or bare."""
+
+    dates: list[date]
+    edges: list[int]
+    doubted: frozenset[str]
+    bare: Mapping[str, list[tuple[int, int]]]
+
+
+def units(case: Case) -> list[Unit]:
+    """Return all device-days of a case, by device, role and day."""
+    period = _period(case)
+    sums = _sums(case.rows, period.edges)
+    none = [0] * len(period.dates)
+    of = [(one, sums.get(_key(case, one), _Days(none, none, none))) for one in case.result.devices]
+    largest = max((rate(one) * max(days.value) for one, days in of), default=Fraction(0))
+    found = [unit for one, days in of for unit in _of_device(case, one, days, period, largest)]
+    return sorted(found, key=lambda u: (u.device, u.role, u.day))
+
+
+def _period(case: Case) -> _Period:
+    zone = case.plan.project.timezone
+    begins, dates = local_days(case.from_us, case.to_us - 1, zone)
+    end = midnight_us(dates[-1] + timedelta(days=1), zone)
+    bare: dict[str, list[tuple[int, int]]] = {}
+    for charge in case.result.deductions:
+        if charge.kind == CALIBRATION:
+            bare.setdefault(charge.device, []).append((charge.start_us, charge.end_us))
+    doubted = {d for c in case.result.cross_checks if c.holds is False for d in c.devices}
+    return _Period(dates, [*begins.tolist(), end], frozenset(doubted), bare)
+
+
+def rate(one: DeviceOutcome) -> Fraction:
+    """Emissions of a metered base unit of a device. [t CO2e]."""
+    return Fraction(one.emissions_t) / one.metered if one.metered else Fraction(0)
+
+
+def _of_device(
+    case: Case, one: DeviceOutcome, days: _Days, period: _Period, largest: Fraction
+) -> Iterator[Unit]:
+    swaps = [r.at_us for r in case.fleet.devices[case.fleet.by_id[one.device]].replacements]
+    for place, day in enumerate(period.dates):
+        begin = max(period.edges[place], one.from_us)
+        end = min(period.edges[place + 1], one.to_us)
+        if begin >= end:
+            continue
+        value = days.value[place]
+        reasons = {
+            "unknown or missing": 8 * max(0, end - begin - days.known_us[place]) // (end - begin),
+            "estimated": 2 * bool(days.estimated_us[place]),
+            "no valid certificate": 4
+            * any(a < end and b > begin for a, b in period.bare.get(one.device, ())),
+            "meter replaced": 6 * any(begin <= at < end for at in swaps),
+            "another witness differs": 4 * (one.device in period.doubted),
+            "large": int(10 * value * rate(one) / largest) if largest else 0,
+        }
+        why = tuple(name for name, points in reasons.items() if points)
+        weight = 1 + sum(reasons.values())
+        yield Unit(one.device, one.role, day.isoformat(), value, one.unit, weight, why)
+
+
+def _key(case: Case, one: DeviceOutcome) -> tuple[int, int]:
+    return case.fleet.by_id[one.device], QUANTITY_INDEX[one.quantity]
+
+
+def _sums(rows: IntervalRows, edges: list[int]) -> dict[tuple[int, int], _Days]:
+    """Sum the rows of each device and quantity by day; rows come by device, quantity, start."""
+    count = len(edges) - 1
+    found = {}
+    key = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
+    heads = np.flatnonzero(np.append(True, key[1:] != key[:-1])).tolist() if len(key) else []
+    known = rows.measured_us + rows.estimated_us
+    for begin, end in pairwise([*heads, len(key)]):
+        cuts = begin + np.searchsorted(rows.start_us[begin:end], edges)
+        found[int(rows.device[begin]), int(rows.quantity[begin])] = _Days(
+            *(
+                [exact_sum(column[cuts[i] : cuts[i + 1]]) for i in range(count)]
+                for column in (rows.value, known, rows.estimated_us)
+            )
+        )
+    return found

@@ -1,0 +1,166 @@
+"""Steps about what was said: plan, factors, readings, intervals, the account."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from mrv.calendar import instant_us
+from mrv.errors import CanonicalError, FactorError, PeriodError
+from mrv.factors.records import book_of, departures, unpublished
+from mrv.packs.pack import DIAGRAM, check_order
+from mrv.rounding import UG_PER_T
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import differences, digest_leaves
+from mrv.statement.compose import compose, label_of
+from mrv.statement.device_days import intervals_digest
+from mrv.statement.diagram import diagram
+from mrv.statement.evidence import same
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrv.signatures.day_digests import Digest
+    from mrv.verify.subject import Subject
+
+_SHOWN = 3
+_WHOLE = re.compile(r"0|[1-9][0-9]*")
+_SIGNED_LATER = ("issuer", "proof")
+
+
+def plan_and_factors(subject: Subject) -> str:
+    """Plan and factors are the ones that the statement names, and the published ones."""
+    subject.needs_evidence()
+    _same_digest("plan", canonical.encode(subject.plan.to_json()), subject)
+    _same_digest(
+        "plan", canonical.encode(canonical.parse(subject.pack.files["plan.json"])), subject
+    )
+    book = list(book_of(subject.factor_records))
+    if subject.pack.files[DIAGRAM] != diagram(subject.plan).encode():
+        raise CanonicalError(f"{DIAGRAM} is not what plan.json gives when it is drawn")
+    _same_digest("factors", canonical.encode(subject.factor_records), subject)
+    other = departures(book)
+    if other:
+        raise FactorError("; ".join(other))
+    brought = unpublished(book)
+    doubt = f"; compare with their source, not published by tonne: {', '.join(brought)}"
+    return f"{len(subject.plan.devices)} devices, {len(book)} factors{doubt if brought else ''}"
+
+
+def _same_digest(name: str, data: bytes, subject: Subject) -> None:
+    found, said = canonical.sha256_hex(data), getattr(subject.claims.digests, name)
+    if found != said:
+        raise CanonicalError(f"{name}.json has the digest {found}, the statement names {said}")
+
+
+def readings(subject: Subject) -> str:
+    """Every device-day of readings is the one that was signed."""
+    subject.needs_evidence()
+    found = subject.case.readings
+    _same_leaves("readings", found, subject)
+    return f"{sum(leaf.rows for leaf in found.leaves)} readings of {len(found.leaves)} device-days"
+
+
+def intervals(subject: Subject) -> str:
+    """Every device-day of intervals is the one that was signed."""
+    subject.needs_evidence()
+    found = subject.case.intervals
+    _same_leaves("intervals", found, subject)
+    check_order(subject.case.rows, subject.fleet)
+    return f"{sum(leaf.rows for leaf in found.leaves)} intervals"
+
+
+def _same_leaves(name: str, found: Digest, subject: Subject) -> None:
+    said, signed = subject.leaves[name], getattr(subject.claims.digests, name)
+    if said == list(found.leaves) and found.root == signed:
+        return
+    _refuse(differences(said, found.leaves), "differs from digests.json")
+    root = digest_leaves(said).root
+    if root != signed or [leaf.key for leaf in said] != sorted(leaf.key for leaf in said):
+        raise CanonicalError(
+            f"the {name} leaves of digests.json have the root {root}, the statement names {signed}"
+        )
+
+
+def _refuse(found: Sequence[object], what: str) -> None:
+    if found:
+        shown = "; ".join(str(one) for one in found[:_SHOWN])
+        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise CanonicalError(f"evidence {what}: {shown}{more}")
+
+
+def metering(subject: Subject) -> str:
+    """Metering the raw readings again gives the intervals."""
+    subject.needs_evidence()
+    case = subject.case
+    rows = case.metered
+    if not same(case.rows, rows):
+        again = intervals_digest(subject.fleet, rows, subject.plan.project.timezone).leaves
+        _refuse(differences(case.intervals.leaves, again), "does not follow from the readings")
+    return f"{len(rows)} intervals metered again, all equal"
+
+
+def account(subject: Subject) -> str:
+    """The whole statement, composed again from the evidence, is the same to the last digit."""
+    subject.needs_evidence()
+    again = compose(subject.case, label_of(subject.claims))
+    said = {k: v for k, v in subject.statement.items() if k not in _SIGNED_LATER}
+    where = first_difference(again, said)
+    if where is not None:
+        raise PeriodError(f"the statement and its evidence differ at {where}")
+    subject.case.check_counted()
+    return f"{subject.claims.credited.t} t credited, computed again"
+
+
+def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
+    """Path of the first value that differs, with both values; None where all are equal."""
+    if type(expected) is type(found):
+        if isinstance(expected, dict):
+            for key in sorted({*expected, *found}):
+                inner = f"{path}.{key}" if path else key
+                one, other = expected.get(key, _ABSENT), found.get(key, _ABSENT)
+                if (where := first_difference(one, other, inner)) is not None:
+                    return where
+            return None
+        if isinstance(expected, list) and len(expected) == len(found):
+            for i, (one, other) in enumerate(zip(expected, found, strict=True)):
+                if (where := first_difference(one, other, f"{path}[{i}]")) is not None:
+                    return where
+            return None
+        if expected == found:
+            return None
+    return f"{path}: evidence gives {_short(expected)}, statement says {_short(found)}"
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+_ABSENT = _Absent()
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - a line's worth
+
+
+def claims(subject: Subject) -> str:
+    """The period lies within the crediting period, and no more is credited than was reduced."""
+    said = subject.claims
+    inner, outer = said.monitoring_period, said.project.crediting_period
+    begin, end, first, last = (
+        instant_us(edge, "UTC") for edge in (inner.from_, inner.to, outer.from_, outer.to)
+    )
+    if not first <= begin < end <= last:
+        raise PeriodError(
+            f"the period {inner.from_} to {inner.to} is not within the crediting period"
+            f" {outer.from_} to {outer.to}"
+        )
+    credited = said.credited.t
+    balance = int(said.emissions.reduction.ug) + int(said.carried.in_ug)
+    if not _WHOLE.fullmatch(credited) or int(credited) > max(0, balance // UG_PER_T):
+        raise PeriodError(f"{credited} t are credited, {balance} ug were reduced; rounding is down")
+    if said.supersedes and said.supersedes.statement == said.statement:
+        raise PeriodError(f"statement {said.statement} supersedes itself")
+    return f"{inner.local_from} to {inner.local_to}, {credited} whole tonnes"

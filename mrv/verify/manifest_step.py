@@ -1,0 +1,42 @@
+"""Whether a pack is whole: exactly the files of its manifest, and the manifest in the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mrv.errors import CanonicalError, LogError
+from mrv.log.entries import evidence_entry
+from mrv.log.receipt import verify_receipt
+from mrv.packs.pack import GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
+from mrv.signatures import canonical
+from mrv.verify.signature_steps import log_key
+from mrv.verify.verify_md import guide
+
+if TYPE_CHECKING:
+    from mrv.verify.subject import Subject
+
+
+def manifest(subject: Subject) -> str:
+    """Every file is the one that the manifest lists, and the log holds that manifest."""
+    subject.needs_evidence()
+    pack, data = subject.pack, subject.pack.files[MANIFEST]
+    listed: dict[str, Any] = canonical.parse_object(data)["files"]
+    changed = [name for name, digest in sorted(pack.hashes.items()) if _other(name, digest, listed)]
+    if changed:
+        raise CanonicalError(f"{', '.join(changed)}: not the files that the manifest lists")
+    if data != manifest_of(pack.hashes):
+        raise CanonicalError(f"{MANIFEST} is not in the form that tonne writes")
+    if pack.files[GUIDE] != guide(subject.claims):
+        raise CanonicalError(f"{GUIDE} is not the page that tonne writes for this statement")
+    if subject.receipt is None:
+        return f"{len(listed)} files; the manifest enters the log when the statement is issued"
+    receipt = pack.files.get(MANIFEST_RECEIPT)
+    if receipt is None:
+        raise LogError(f"the pack has no {MANIFEST_RECEIPT}; ask the log for it")
+    entry = evidence_entry(subject.claims.statement, data)
+    verify_receipt(receipt.decode(), entry, log_key(subject.ring))
+    return f"{len(listed)} files, all in the log"
+
+
+def _other(name: str, digest: str, listed: dict[str, Any]) -> bool:
+    return name not in UNLISTED and listed.get(name) != digest

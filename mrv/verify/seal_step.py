@@ -1,0 +1,77 @@
+"""The step about the days that the log sealed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mrv.calendar import days, instant_us
+from mrv.errors import CanonicalError, LogError
+from mrv.log.checkpoint import decode_hash, verify_checkpoint
+from mrv.log.entries import DATA
+from mrv.log.merkle import verify_inclusion
+from mrv.packs.pack import SEALS
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf, digest_leaves
+from mrv.signatures.merkle_tree import leaf_hash
+from mrv.verify.signature_steps import log_key
+from mrv.verify.subject import NotApplicableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mrv.registry.project import Project
+    from mrv.verify.subject import Subject
+
+
+def seals(subject: Subject) -> str:
+    """The log sealed the readings of the period's days, and they are these."""
+    subject.needs_evidence()
+    if subject.receipt is None:
+        raise NotApplicableError("not issued yet")
+    record = canonical.parse_object(subject.pack.files[SEALS])
+    if record.keys() != {"days", "head"} or not isinstance(record["days"], list):
+        raise CanonicalError("seals.json must hold days and head, and nothing else")
+    period = subject.claims.monitoring_period
+    first, last = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
+    project = subject.plan.project
+    whole = {
+        day.isoformat()
+        for day, begin, end in days(first, last, project.timezone)
+        if first <= begin and end <= last
+    }
+    if not record["days"]:
+        raise NotApplicableError("no day was sealed before the statement was issued")
+    head = verify_checkpoint(record["head"], log_key(subject.ring))
+    seen: set[str] = set()
+    for one in record["days"]:
+        _one(one, head.size, head.root, subject, project)
+        seen.add(one["entry"]["day"])
+    if len(seen) != len(record["days"]) or not seen <= whole:
+        raise LogError("seals.json holds a day twice, or one outside of the period")
+    return f"{len(seen)} of {len(whole)} days were sealed before the statement was issued"
+
+
+def _one(
+    one: Mapping[str, Any], size: int, root: bytes, subject: Subject, project: Project
+) -> None:
+    entry, proof = one["entry"], [decode_hash(line) for line in one["proof"]]
+    verify_inclusion(one["index"], size, leaf_hash(canonical.encode(entry)), proof, root)
+    if entry["event"] != DATA or entry["project"] != project.id:
+        raise LogError(f"entry {one['index']} of seals.json seals no day of this project")
+    if readings_root(project, subject.leaves["readings"], entry) != entry["readings"]["root"]:
+        raise LogError(
+            f"the readings of {entry['day']} are not those that the log sealed as entry"
+            f" {one['index']}"
+        )
+
+
+def readings_root(project: Project, leaves: Iterable[DayLeaf], entry: Mapping[str, Any]) -> str:
+    """Root over a sealed day's readings: of the devices that served the project on it."""
+    begin, end = (instant_us(entry[edge], "UTC") for edge in ("from", "to"))
+    serving = {
+        d.device
+        for d in project.devices
+        if d.from_us < end and (d.to_us is None or d.to_us > begin)
+    }
+    day = entry["day"]
+    return digest_leaves(x for x in leaves if x.day == day and x.device in serving).root

@@ -1,0 +1,121 @@
+"""The steps in their order, and how each comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.errors import InputError
+from mrv.errors import PackFormatError
+from mrv.packs.pack import KEYS
+from mrv.verify import evidence_steps as figures
+from mrv.verify import findings_steps as raised
+from mrv.verify import manifest_step as files
+from mrv.verify import seal_step as sealed
+from mrv.verify import signature_steps as people
+from mrv.verify.report import Report, StepResult
+from mrv.verify.subject import NotApplicableError, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from mrv.packs.pack import Pack
+    from mrv.signatures.keys import EnrolledKey
+
+
+class Step(NamedTuple):
+    """A step: what it is called, what it does, and what to do when it fails."""
+
+    name: str
+    run: Callable[[Subject], str]
+    remedy: str
+
+
+_AGAIN = "ask whoever gave you the pack for an unchanged copy"
+_SIGNER = "ask the signer for the document as it was signed"
+STEPS = (
+    Step("form", people.form, _AGAIN),
+    Step("keys and roles", people.keys, "compare the keys with those of the people themselves"),
+    Step("operator's proof", people.operator, _SIGNER),
+    Step("verifier's proof and digest", people.verifier, _SIGNER),
+    Step("log receipt", people.log, "ask the log for a receipt, or for its key"),
+    Step("status", people.status, "ask the operator for the statement that replaced it"),
+    Step("plan and factors", figures.plan_and_factors, _AGAIN),
+    Step("readings", figures.readings, f"look at that device-day; {_AGAIN}"),
+    Step("intervals", figures.intervals, f"look at that device-day; {_AGAIN}"),
+    Step("seals", sealed.seals, "ask the operator for `tonne log audit` of those days"),
+    Step("metering", figures.metering, "ask the operator how these intervals came about"),
+    Step("account", figures.account, "ask the operator to close the period again"),
+    Step("claims", figures.claims, "ask the operator to close the period again"),
+    Step("manifest", files.manifest, _AGAIN),
+    Step("findings", raised.findings, "ask verifier and operator for what they signed"),
+    Step("sampling", raised.sampling, "ask the verifier for the list as it was signed"),
+)
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+
+
+def verify(pack: Pack, trusted: Iterable[EnrolledKey] = (), status: bytes | None = None) -> Report:
+    """
+    Walk through all steps; the first that fails ends the walk.
+
+    Parameters
+    ----------
+    pack : Pack
+    trusted : iterable of EnrolledKey
+        Keys that the reader trusts.  Without any, the ones that came with the
+        pack are used, and the report says so.
+    status : bytes, optional
+        The project's status list: whether the statement still counts.
+    """
+    subject = Subject(pack, tuple(trusted), status=status)
+    steps = tuple(_walk(subject))
+    return Report(_or_unknown(subject), _state(subject), _keys(subject), steps)
+
+
+def _walk(subject: Subject) -> Iterator[StepResult]:
+    broken = False
+    for number, step in enumerate(STEPS, 1):
+        if broken:
+            yield StepResult(number, step.name, "not reached", "")
+            continue
+        result = _take(number, step, subject)
+        broken = result.outcome == "failed"
+        yield result
+
+
+def _take(number: int, step: Step, subject: Subject) -> StepResult:
+    try:
+        return StepResult(number, step.name, "ok", step.run(subject))
+    except NotApplicableError as why:
+        return StepResult(number, step.name, "not applicable", str(why))
+    except PackFormatError as error:
+        return StepResult(number, step.name, "failed", str(error), error.remedy)
+    except InputError as error:
+        return StepResult(number, step.name, "failed", str(error), step.remedy)
+    except _MALFORMED as error:
+        # a document of the right kind with a field that is not of its type
+        detail = f"a field is missing or malformed ({type(error).__name__}: {error})"
+        return StepResult(number, step.name, "failed", detail, step.remedy)
+
+
+def _or_unknown(subject: Subject) -> str:
+    try:
+        return str(subject.stated.get("statement"))
+    except InputError:
+        return "unknown"
+
+
+def _state(subject: Subject) -> str:
+    try:
+        return subject.state
+    except InputError:
+        return "unknown"
+
+
+def _keys(subject: Subject) -> str:
+    if subject.trusted:
+        return f"{len(subject.trusted)} keys that you trust"
+    source = "the pack itself" if KEYS in subject.pack.files else "the statement itself"
+    return (
+        f"keys taken from {source}: compare their fingerprints with what the people they name"
+        " have published, or give your own with --keys"
+    )

@@ -1,0 +1,51 @@
+"""
+Answers kept for a while, so that any number of readers cost the database one question.
+
+What took long to find is kept longer: a page that everybody may open cannot be used to
+keep the database busy.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+_T = TypeVar("_T")
+_LEAST_S = 10.0
+_TIMES = 20.0
+_MOST = 256
+_LOCKS = 64
+
+
+class Memory:
+    """Answers by question; those asked longest ago are forgotten."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
+        # questions share locks, so that those which nobody can answer leave none behind
+        self._asking = [threading.Lock() for _ in range(_LOCKS)]
+        self._lock = threading.Lock()
+
+    def get(self, question: Hashable, find: Callable[[], _T]) -> _T:
+        """Return the answer to a question, found now if it is not kept; one asks at a time."""
+        with self._asking[hash(question) % _LOCKS]:
+            until_s, answer = self._kept.get(question, (0.0, None))
+            if time.monotonic() < until_s:
+                return answer  # type: ignore[no-any-return]  # of the same question
+            began_s = time.monotonic()
+            found = find()
+            took_s = time.monotonic() - began_s
+            with self._lock:
+                self._kept[question] = (
+                    time.monotonic() + max(_LEAST_S, _TIMES * took_s),
+                    found,
+                )
+                self._kept.move_to_end(question)
+                while len(self._kept) > _MOST:
+                    self._kept.popitem(last=False)
+            return found

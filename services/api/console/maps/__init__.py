@@ -1,0 +1,1 @@
+"""The console's maps: projection, coastline, plots, sewers."""

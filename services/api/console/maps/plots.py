@@ -1,0 +1,164 @@
+"""What is drawn on the server: places on a map, and days of a calendar."""
+
+from __future__ import annotations
+
+import math
+from calendar import monthrange
+from datetime import date, timedelta
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from services.api.console.maps.coastline import within
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.store.views.console import CoverageDay, Site
+
+WIDTH, HEIGHT, EDGE = 640, 420, 46
+_LEAST_DEGREES = 0.04
+_FAR = 3.0
+_KM_A_DEGREE = 111.195
+_STEPS_KM = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+# bounds of the classes of a day, in parts of 1; the last is a whole day
+SHARES = (0.5, 0.8, 0.95, 0.999)
+_WEEK = 7
+
+
+class Spot(NamedTuple):
+    """A place on the map. [px]"""
+
+    number: int
+    site: Site
+    x: float
+    y: float
+
+
+class Map(NamedTuple):
+    """Places, the land's path, lines of the grid (position, text), scale bar (length, km)."""
+
+    spots: list[Spot]
+    elsewhere: list[Site]
+    land: str
+    meridians: list[tuple[float, str]]
+    parallels: list[tuple[float, str]]
+    bar_px: float
+    bar_km: float
+
+
+def sites_map(found: Sequence[Site]) -> Map:
+    """
+    Place sites on an equirectangular map, true to scale at their mean latitude.
+
+    Sites that would lie on each other are moved apart, least of all.  What lies far from
+    where most of them are is named as elsewhere: a city would shrink to a point beside it.
+    """
+    sites, elsewhere = _together(found)
+    middle = sum(one.latitude for one in sites) / len(sites)
+    shrink = max(math.cos(math.radians(middle)), 0.1)
+    east = [one.longitude * shrink for one in sites]
+    north = [one.latitude for one in sites]
+    wide = max(max(east) - min(east), _LEAST_DEGREES)
+    high = max(max(north) - min(north), _LEAST_DEGREES)
+    scale = min((WIDTH - 2 * EDGE) / wide, (HEIGHT - 2 * EDGE) / high)
+    left = (min(east) + max(east)) / 2 - WIDTH / 2 / scale
+    top = (min(north) + max(north)) / 2 + HEIGHT / 2 / scale
+    spots = [
+        Spot(i, one, (x - left) * scale, (top - y) * scale)
+        for i, (one, x, y) in enumerate(zip(sites, east, north, strict=True), 1)
+    ]
+    step = _grid_step(WIDTH / scale)
+    bar = max(km for km in _STEPS_KM if km / _KM_A_DEGREE * scale < WIDTH / 3 or km == _STEPS_KM[0])
+    meridians = _multiples(left / shrink, (left + WIDTH / scale) / shrink, step)
+    parallels = _multiples(top - HEIGHT / scale, top, step)
+    return Map(
+        _apart(spots),
+        elsewhere,
+        _outline(left, top, scale, shrink),
+        [((v * shrink - left) * scale, _degrees(v, "EW")) for v in meridians],
+        [((top - v) * scale, _degrees(v, "NS")) for v in parallels],
+        bar / _KM_A_DEGREE * scale,
+        bar,
+    )
+
+
+def _outline(left: float, top: float, scale: float, shrink: float) -> str:
+    """Return the path of the land within the map; corners closer than a pixel are left out."""
+    west, east = left / shrink, (left + WIDTH / scale) / shrink
+    path = []
+    for ring in within(west, top - HEIGHT / scale, east, top):
+        pixels = np.round(
+            np.stack([(ring[:, 0] * shrink - left) * scale, (top - ring[:, 1]) * scale], axis=1)
+        ).astype(int)
+        apart = np.any(pixels != np.roll(pixels, 1, axis=0), axis=1)
+        path.append("M" + "L".join(f"{x} {y}" for x, y in pixels[apart].tolist()) + "Z")
+    return "".join(one for one in path if one != "MZ")
+
+
+def _together(found: Sequence[Site]) -> tuple[list[Site], list[Site]]:
+    latitude, longitude = (
+        median(getattr(one, name) for one in found) for name in ("latitude", "longitude")
+    )
+    near = [
+        one
+        for one in found
+        if abs(one.latitude - latitude) <= _FAR and abs(one.longitude - longitude) <= _FAR
+    ]
+    sites = near or list(found)
+    return sites, [one for one in found if one not in sites]
+
+
+def _degrees(value: float, sides: str) -> str:
+    side = sides[value < 0] if value else ""
+    return f"{abs(value):g}\N{DEGREE SIGN}{side}"
+
+
+def _apart(spots: list[Spot], least: float = 22.0) -> list[Spot]:
+    """Move spots that lie on each other apart, around where they lie."""
+    placed: list[Spot] = []
+    for one in spots:
+        x, y = one.x, one.y
+        for turn in range(1, 60):
+            if all(math.hypot(x - o.x, y - o.y) >= least for o in placed):
+                break
+            angle, far = turn * 2.399963, least * math.sqrt(turn) * 0.6
+            x, y = one.x + far * math.cos(angle), one.y + far * math.sin(angle)
+        placed.append(one._replace(x=min(max(x, 12), WIDTH - 12), y=min(max(y, 12), HEIGHT - 12)))
+    return placed
+
+
+def _grid_step(degrees: float) -> float:
+    return next((s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if degrees / s <= 8), 20)  # noqa: PLR2004 - at most eight lines
+
+
+def _multiples(low: float, high: float, step: float) -> list[float]:
+    return [round(i * step, 6) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+class Cell(NamedTuple):
+    """A day: its class 0 to 4 and how much is measured in whole per cent; None where unknown."""
+
+    day: date
+    grade: int | None
+    percent: int | None
+
+
+def month_calendar(year: int, month: int, found: Sequence[CoverageDay]) -> list[list[Cell | None]]:
+    """Return the weeks of a month, Monday to Sunday; None for days of other months."""
+    held = {one.day: one for one in found}
+    first = date(year, month, 1)
+    days = [first + timedelta(days=i) for i in range(monthrange(year, month)[1])]
+    cells: list[Cell | None] = [None] * first.weekday() + [
+        _cell(day, held.get(day)) for day in days
+    ]
+    cells += [None] * (-len(cells) % _WEEK)
+    return [cells[i : i + _WEEK] for i in range(0, len(cells), _WEEK)]
+
+
+def _cell(day: date, found: CoverageDay | None) -> Cell:
+    if found is None or not found.serving_us:
+        return Cell(day, None, None)
+    share = min(found.measured_us / found.serving_us, 1.0)
+    return Cell(day, sum(share >= edge for edge in SHARES), int(share * 100))

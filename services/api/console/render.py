@@ -1,0 +1,149 @@
+"""
+A page: template, words, and the headers that keep it harmless.
+
+Every value is escaped by the templates; scripts and styles come from this server's own
+files alone, so that a hostile name in the registry stays a name.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any
+
+import jinja2
+from fastapi import Depends
+from starlette.responses import HTMLResponse, Response
+
+from mrv.report.printable_text import legible
+from mrv.report.words import LANGUAGES
+from mrv.rounding import decimal_text
+from services.api.console import assets
+from services.api.console.translations import Words, preferred
+from services.api.problems import ProblemError
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+    from services.api.request_context import Asked
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    # with none at all a browser would not say where a form comes from
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+    "Vary": "Cookie",
+}
+_MOST = 2_000
+_IN_PATH = re.compile(r"/console/(en|vi|ja)(/|$)")
+
+
+def _spoken(language: str) -> str:
+    """Return a page's language; there is none in others."""
+    if language not in LANGUAGES:
+        raise ProblemError(
+            404, f"no page is in {language[:20]!r}; there are {', '.join(LANGUAGES)}"
+        )
+    return language
+
+
+Language = Annotated[str, Depends(_spoken)]
+
+
+def render(ask: Asked, language: str, template: str, status: int = 200, **values: Any) -> Response:
+    """Return a page; `values` are what its template shows."""
+    words = Words(language)
+    path = ask.request.url.path
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            t=words,
+            who=ask.who,
+            here=path,
+            in_language={one: _moved(path, ask.request.url.query, one) for one in LANGUAGES},
+            root=f"/console/{language}",
+            **values,
+        )
+    )
+    return HTMLResponse(text, status, _HEADERS)
+
+
+def plain(text: str | None) -> str | None:
+    """Return decimal text without zeros at its end: a whole number of Wh is whole."""
+    return text.rstrip("0").rstrip(".") if text and "." in text else text
+
+
+def percent(share: str) -> str:
+    """Return a share as a percentage with two places, rounded down, as reports print it."""
+    return decimal_text(Fraction(share) * 100, 2, "down")
+
+
+def language_of(request: Request) -> str:
+    """Return the language of an address, or else the one that the browser prefers."""
+    found = _IN_PATH.match(request.url.path)
+    return found[1] if found else preferred(request.headers.get("accept-language", ""))
+
+
+def is_page(request: Request) -> bool:
+    """Whether an address is one of the console's pages, where errors are pages, too."""
+    path = request.url.path
+    return path == "/" or (path.startswith("/console") and not path.startswith("/console/assets"))
+
+
+def error_page(request: Request, refused: Response, detail: str) -> Response:
+    """Return a refusal as a page, with the refusal's status and headers."""
+    words = Words(language_of(request))
+    text = (
+        _environment()
+        .get_template("error.html")
+        .render(
+            t=words,
+            who=None,
+            here="",
+            in_language={},
+            root=f"/console/{words.language}",
+            title=words.or_as_is(
+                f"error.{refused.status_code}", HTTPStatus(refused.status_code).phrase
+            ),
+            detail=detail,
+        )
+    )
+    kept = {k: v for k, v in refused.headers.items() if k in {"retry-after", "allow"}}
+    return HTMLResponse(text, refused.status_code, {**_HEADERS, **kept})
+
+
+def _moved(path: str, query: str, language: str) -> str:
+    """Return the same page's address in another language."""
+    parts = path.split("/")
+    parts[2:3] = [language]
+    return "/".join(parts) + (f"?{query}" if query else "")
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("services.api.console"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    made.globals["asset"] = assets.address
+    made.filters["legible"] = legible
+    made.filters["plain"] = plain
+    made.filters["percent"] = percent
+    return made
+
+
+def _finalize(value: object) -> object:
+    """Write every text of the pages legibly, whatever the registry holds."""
+    return legible(value, _MOST) if type(value) is str else value

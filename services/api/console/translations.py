@@ -1,0 +1,52 @@
+"""The words of the pages, one TOML a language; names from the registry stay as they are."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from ingest import classes
+from mrv.report.words import LANGUAGES, names, number
+from services.api.negotiation import language
+from services.api.problems import ProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Words:
+    """Texts and numbers of one language."""
+
+    def __init__(self, of: str) -> None:
+        self.language = of
+        self._texts = texts(of)
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Return a text, with values in their places; KeyError where the language lacks it."""
+        text = self._texts[key]
+        return text.format(**values) if values else text
+
+    def or_as_is(self, key: str, text: str) -> str:
+        """Return a text, or what a document says itself."""
+        return self._texts.get(key, text)
+
+    def number(self, text: object) -> str:
+        """Write a whole number or decimal text in the language's form: the same digits."""
+        return number(str(text), self.language)
+
+
+@cache
+def texts(of: str) -> Mapping[str, str]:
+    """Return every text of a language by its key, also those of reports and device classes."""
+    file = resources.files("services.api.console").joinpath(f"words/{of}.toml")
+    return {**classes.names(of), **names(of), **tomllib.loads(file.read_text(encoding="utf-8"))}
+
+
+def preferred(header: str) -> str:
+    """Return the language that a browser prefers of those that there are, else English."""
+    try:
+        return language(header or None, LANGUAGES)
+    except ProblemError:
+        return LANGUAGES[0]

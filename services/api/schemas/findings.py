@@ -1,0 +1,121 @@
+"""Findings and what is signed elsewhere and handed in: events, opinions, signatures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from services.api.schemas.base import Line, Shape
+
+# a text of several lines; no database keeps a NUL
+Text = Annotated[str, Field(min_length=1, max_length=10_000, pattern=r"^[^\x00]+$")]
+Decimal = Annotated[str, Field(pattern=r"^-?[0-9]{1,18}(\.[0-9]{1,12})?$")]
+Time = Annotated[Line, Field(max_length=40)]
+_MOST = 10_000
+What = Literal["raised", "answered", "closed"]
+
+
+class FindingStep(Shape):
+    """One event of a finding; `sha256` is of the signed document's canonical bytes."""
+
+    event: What
+    by: str
+    at: str
+    text: str
+    sha256: str
+
+
+class Finding(Shape):
+    """A finding as its events left it; `effect_t` is by how much the reduction is too high."""
+
+    finding: str
+    kind: Literal["CAR", "CL", "OBS", "FAR"]
+    state: Literal["open", "answered", "closed"]
+    effect_t: str | None
+    events: list[FindingStep]
+
+
+class Findings(Shape):
+    """A statement's findings, in the order in which they were raised."""
+
+    statement: str
+    findings: list[Finding]
+
+
+class Signed(Shape):
+    """A credential as its holder signed it; only its form is told here, the proof is checked."""
+
+    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
+
+    context: list[Line] = Field(alias="@context", max_length=10)
+    id: Line = Field(max_length=300)
+    type: list[Line] = Field(max_length=10)
+    issuer: dict[str, Any]
+    valid_from: Time = Field(alias="validFrom")
+    related: list[dict[str, Any]] = Field(alias="relatedResource", max_length=10)
+    proof: dict[str, Any]
+
+
+class FindingSaid(Shape):
+    """What an event says; the number of a finding is the next of its kind."""
+
+    id: Line = Field(max_length=200)
+    finding: str = Field(pattern=r"^(CAR|CL|OBS|FAR)-[1-9][0-9]{0,3}$")
+    event: What
+    text: Text
+    effect_t: Decimal | None
+
+
+class FindingEvent(Signed):
+    """An event, as `tonne statement finding add|answer|close PACK --out FILE` signs it."""
+
+    subject: FindingSaid = Field(alias="credentialSubject")
+
+
+class TakenEvent(Shape):
+    """The finding whose event was taken, as it is now."""
+
+    statement: str
+    state: Literal["under_verification"]
+    finding: Finding
+
+
+class OpinionSaid(Shape):
+    """The opinion, and every finding as it stands."""
+
+    id: Line = Field(max_length=200)
+    opinion: Literal["unqualified", "qualified", "adverse", "disclaimer"]
+    assurance: Literal["reasonable", "limited"] = Field(alias="levelOfAssurance")
+    materiality_percent: Decimal
+    misstatements: dict[str, Any]
+    findings: list[dict[str, Any]] = Field(max_length=_MOST)
+    procedure: Text
+
+
+class Verification(Signed):
+    """The verifier's credential, as `tonne statement verify PACK --out FILE` signs it."""
+
+    subject: OpinionSaid = Field(alias="credentialSubject")
+
+
+class Judged(Shape):
+    """What the opinion made of the statement."""
+
+    statement: str
+    state: Literal["verified", "rejected"]
+
+
+class Signature(Shape):
+    """Issuer and proof over a draft, as `tonne statement submit DRAFT --out FILE` signs it."""
+
+    issuer: dict[str, Any]
+    proof: dict[str, Any]
+
+
+class Submitted(Shape):
+    """The submitted statement; `unmet` are conditions that it says do not hold."""
+
+    statement: str
+    state: Literal["submitted"]
+    unmet: list[str]

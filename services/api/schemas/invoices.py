@@ -1,0 +1,80 @@
+"""Documents of what was sold or bought (monitoring option B), as they come and as they are kept."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from services.api.schemas.base import Id, Line, Shape
+
+_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_Percent = Annotated[str, Field(pattern=r"^(100|[0-9]{1,2}(\.[0-9]{1,6})?)$")]
+_MOST = 1_000
+
+
+class NewInvoice(Shape):
+    """
+    An invoice to be kept.
+
+    Local days of the project, half-open; the amount is in kWh (km, m3, t) unless `unit`
+    says otherwise.  One that `corrects` another takes its place and says why.
+    """
+
+    id: Id
+    issuer: Line = Field(max_length=200)
+    number: Line = Field(max_length=200)
+    issued: date
+    devices: list[Id] = Field(min_length=1, max_length=1_000)
+    quantity: Id | None = None
+    begin: date = Field(alias="from")
+    end: date = Field(alias="to")
+    amount: str = Field(pattern=r"^[0-9]{1,15}(\.[0-9]{1,6})?$")
+    unit: Line | None = Field(default=None, max_length=20)
+    tolerance_percent: _Percent | None = None
+    sha256: _Sha256 | None = None
+    corrects: Id | None = None
+    reason: Line | None = Field(default=None, max_length=1_000)
+
+
+class Delivery(Shape):
+    """Invoices that are kept together, or not at all."""
+
+    invoices: list[NewInvoice] = Field(min_length=1, max_length=_MOST)
+
+
+class Delivered(Shape):
+    """What became of an invoice."""
+
+    id: str
+    result: Literal["created", "unchanged"]
+
+
+class Deliveries(Shape):
+    """What became of each, in the order in which they came."""
+
+    results: list[Delivered]
+
+
+class Invoice(Shape):
+    """A kept invoice; `corrected_by` names the one that takes its place."""
+
+    id: str
+    project: str
+    issuer: str
+    number: str
+    issued: date
+    devices: list[str]
+    quantity: str
+    begin: datetime = Field(alias="from")
+    end: datetime = Field(alias="to")
+    value: str
+    unit: str
+    tolerance_percent: str
+    sha256: str | None
+    corrects: str | None
+    reason: str | None
+    corrected_by: str | None
+    author: str
+    imported: datetime

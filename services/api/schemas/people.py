@@ -1,0 +1,78 @@
+"""Who asks, with which key, and what was asked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from services.api.schemas.base import Id, Line, Shape
+
+
+class PublicKey(Shape):
+    """A public key, whose it is and what its signature counts for."""
+
+    name: str = Field(examples=["demo-operator"])
+    role: Literal["operator", "verifier", "log", "witness"]
+    multikey: str = Field(
+        alias="publicKeyMultibase", examples=["z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX"]
+    )
+    valid_from: str | None = Field(default=None, alias="validFrom")
+    valid_until: str | None = Field(default=None, alias="validUntil")
+
+
+class Keyring(Shape):
+    """The keys that are enrolled."""
+
+    keys: list[PublicKey]
+
+
+class Me(Shape):
+    """Who asks, and what may be seen; `projects` null is everything."""
+
+    id: str = Field(examples=["key:4m2k9x0qpz1c"])
+    name: str = Field(examples=["Third-party entity"])
+    role: Literal["public", "operator", "verifier", "auditor", "admin"]
+    projects: list[str] | None
+
+
+class NewKey(Shape):
+    """An API key to be made; no `projects`: all of them."""
+
+    name: Line = Field(max_length=200, examples=["Third-party entity"])
+    role: Literal["operator", "verifier", "auditor", "admin"]
+    projects: list[Id] | None = Field(default=None, max_length=1_000)
+    expires: datetime | None = None
+
+
+class Key(Shape):
+    """An API key without its secret."""
+
+    id: str
+    name: str
+    role: Literal["operator", "verifier", "auditor", "admin"]
+    projects: list[str] | None
+    created: datetime
+    created_by: str
+    expires: datetime | None
+    revoked: datetime | None
+
+
+class MadeKey(Key):
+    """A key just made; the token is shown this once."""
+
+    token: str
+
+
+class AuditRow(Shape):
+    """A write or download; `request` is a digest of its query."""
+
+    id: int
+    at: datetime
+    principal: str
+    role: str
+    method: str
+    path: str
+    status: int
+    request: str

@@ -1,0 +1,169 @@
+"""The programme: two accounts, its systems, its parks."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import Field
+
+from services.api.schemas.base import Shape
+
+
+class CityModel(Shape):
+    """The city's account of an action, modelled. [t CO2e a year]"""
+
+    target_t_per_year: str | None
+    target_year: int | None
+    reported_t: str | None
+    reported_percent_of_target: str | None
+
+
+class Projects(Shape):
+    """The projects' account of an action, measured. [t CO2e]"""
+
+    count: int
+    expected_t_per_year: str | None
+    monitored_t: str | None
+    monitored_percent_of_target: str | None
+    issued_credits_t: int | None
+
+
+class Action(Shape):
+    """An action of the programme; `part_of` names the one whose figures hold these too."""
+
+    action: str
+    name: str
+    part_of: str | None
+    city_model: CityModel
+    projects: Projects
+
+
+class Transferable(Shape):
+    """What of a project's issued credits may go abroad, and by which clause."""
+
+    project: str
+    action: str | None
+    issued_credits_t: int
+    transferable_t: int | Literal["not determined"]
+    basis: str
+    condition: str | None
+
+
+class Transfer(Shape):
+    """The rules of a transfer abroad, and what they let go."""
+
+    rules: str
+    in_force: date
+    projects: list[Transferable]
+
+
+class Programme(Shape):
+    """Two accounts beside each other, never added."""
+
+    programme: str
+    year: int | None
+    accounts: str
+    actions: list[Action]
+    transfer: Transfer
+
+
+class SystemProject(Shape):
+    """A project of a system: expected against measured, and what may go abroad. [t CO2e]"""
+
+    project: str
+    name: str
+    system: str | None
+    action: str | None
+    methodology: str
+    expected_t_per_year: str | None
+    expected_t_so_far: str | None
+    monitored_t: str | None
+    measured_percent_of_expected: str | None
+    issued_credits_t: int
+    transferable_t: int | Literal["not determined"]
+    transfer_basis: str
+    provisional: list[str]
+
+
+class SystemIndicator(Shape):
+    """A station's year: how many days, and how many exceed their limits; never carbon."""
+
+    device: str
+    system: str
+    indicator: str
+    days: int
+    days_judged: int
+    days_exceeded: int | None
+    mean: float | None
+    highest: float | None
+    lowest: float | None
+
+
+class SystemField(Shape):
+    """A rice field's year by its water tube; a dry-down counts once it is flooded again."""
+
+    device: str
+    system: str
+    days: int
+    dry_days: int
+    dry_downs: int
+    lowest_cm: float | None
+
+
+class SystemReport(Shape):
+    """A system of the programme; `tCO2` null: nothing counts it, or nothing was measured."""
+
+    system: str
+    title: str
+    kind: Literal["carbon", "indicator", "registry"]
+    reason: str | None
+    devices: int
+    devices_heard: int
+    tCO2: str | None  # noqa: N815 - the unit's own spelling
+    expected_t: str | None
+    issued_credits_t: int | None
+    projects: list[SystemProject]
+    indicators: list[SystemIndicator]
+    fields: list[SystemField]
+    registry: dict[str, Any] | None
+
+
+class ParkMember(Shape):
+    """What a member made, got and gave, by what it is."""
+
+    site: str
+    name: str
+    balance: dict[str, dict[str, str | None]]
+
+
+class ParkFlow(Shape):
+    """What a device counted, from which member to which."""
+
+    device: str
+    of: Literal["energy", "heat", "water", "waste"]
+    begin: str = Field(alias="from")
+    end: str = Field(alias="to")
+    amount: str | None
+    unit: str
+    measured_share: str
+
+
+class Park(Shape):
+    """An eco-industrial park's balance in a half-open time; amounts as decimal text."""
+
+    park: str
+    begin: str = Field(alias="from")
+    end: str = Field(alias="to")
+    members: list[ParkMember]
+    park_balance: dict[str, dict[str, str | None]]
+    flows: list[ParkFlow]
+    monitored_t: str | None
+
+
+class ProgrammeReport(Programme):
+    """The two accounts, and every system."""
+
+    systems: list[SystemReport]
+    without_system: list[SystemProject]
+    parks: list[Park]

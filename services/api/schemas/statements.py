@@ -1,0 +1,80 @@
+"""Statements, their steps, and the periods they are about."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from services.api.schemas.base import Line, Shape, State
+
+
+class Statement(Shape):
+    """A statement in a list."""
+
+    statement: str = Field(examples=["TN-nck-pv-20260101-20260201-1"])
+    project: str
+    state: State
+    begin: datetime = Field(alias="from")
+    end: datetime = Field(alias="to")
+    credit_t: int
+    supersedes: str | None
+
+
+class Step(Shape):
+    """A step of a statement's life."""
+
+    state: State
+    at: datetime
+    by: str
+    reason: str | None
+
+
+class StatementDetail(Statement):
+    """A statement, its steps and its signed documents so far."""
+
+    events: list[Step]
+    document: dict[str, Any]
+    verification: dict[str, Any] | None
+
+
+class Status(Shape):
+    """Whether a statement counts now."""
+
+    statement: str
+    state: State
+    since: datetime
+    reason: str | None
+    superseded_by: str | None
+
+
+class ClosePeriod(Shape):
+    """Local dates of the project, or RFC 3339; half-open."""
+
+    begin: str = Field(alias="from", max_length=40, examples=["2026-01-01"])
+    end: str = Field(alias="to", max_length=40, examples=["2026-02-01"])
+
+
+class ClosedPeriod(Shape):
+    """The draft of a closed period; `new` unless the same was there."""
+
+    statement: str
+    state: State
+    new: bool
+    reduction_t: str = Field(examples=["10.836590"])
+    credit_t: int
+
+
+class Issued(Shape):
+    """An issued statement's place in the log."""
+
+    statement: str
+    state: State
+    log_index: int
+
+
+class Reason(Shape):
+    """Why a step is taken; it stands in the record."""
+
+    reason: Line = Field(max_length=2_000, examples=["late readings of inv-003"])

@@ -1,0 +1,145 @@
+"""
+Put what of a sealed day is not archived yet into files, and record them.
+
+A day's readings are read a few devices at a time and must be what the log sealed.
+They are written, read back, decoded and held against the same leaves; only then is
+the part recorded.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mrv.signatures import canonical
+from mrv.statement import evidence
+from services.archive.context import leaves_of, noted, read_day
+from services.archive.throttle import batches
+from services.issuer.changes import sealed_leaves
+from services.issuer.close import snapshot
+from services.store.archive import catalog as archived
+from services.store.statements import transparency_log as log
+from services.store.timeseries.readings import said_of
+from services.vault import part as parts
+from services.vault import table
+from services.vault.part import Day, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ingest.model import Fleet, Frame
+    from mrv.signatures.day_digests import DayLeaf
+    from services.archive.context import Run
+    from services.store.statements.sealed_days import Seal
+
+
+def archive_day(now: Run, seal: Seal) -> None:
+    """Archive what of a sealed day is not archived yet, and note when all of it is."""
+    entry, detail = log.at(now.conn, seal.entry)
+    body = canonical.parse_object(entry.body)
+    begin, end = (int(edge.timestamp() * 1e6) for edge in (seal.begin, seal.end))
+    day = Day(seal.project, seal.day, body["timezone"], begin, end, seal.entry)
+    have = {
+        (part.class_id, name): leaf
+        for part in archived.newest(archived.of_day(now.conn, seal.project, seal.day))
+        for name, leaf in part.leaves.items()
+    }
+    todo = [
+        leaf
+        for leaf in sealed_leaves(body, detail)["readings"]
+        if have.get((_class_of(leaf), leaf.device)) != leaf
+    ]
+    whole = True
+    for (class_id, site), some in groupby(sorted(todo, key=_by_file(now.fleet)), _file(now.fleet)):
+        whole &= _archive_part(now, day, class_id, site, list(some))
+    if whole:
+        archived.add_day(now.conn, day)
+        now.report.days += 1
+
+
+def _class_of(leaf: DayLeaf) -> str:
+    return leaf.table.removeprefix("reading_")
+
+
+def _file(fleet: Fleet) -> Callable[[DayLeaf], tuple[str, str]]:
+    """Class and site by which readings are filed."""
+
+    def of(leaf: DayLeaf) -> tuple[str, str]:
+        index = fleet.by_id.get(leaf.device)
+        return _class_of(leaf), "unknown" if index is None else fleet.devices[index].site
+
+    return of
+
+
+def _by_file(fleet: Fleet) -> Callable[[DayLeaf], tuple[str, str, str]]:
+    of = _file(fleet)
+    return lambda leaf: (*of(leaf), leaf.device)
+
+
+def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[DayLeaf]) -> bool:
+    """Make one file; whether its readings are what was sealed."""
+    writer = table.Writer(class_id)
+    ends: dict[str, tuple[int, int]] = {}
+    for some in batches(leaves):
+        # each device-day is held against its seal, so each batch may see a state of its own
+        with snapshot(now.conn), now.conn.cursor() as cursor:
+            names = [leaf.device for leaf in some if leaf.device in now.fleet.by_id]
+            frame = read_day(cursor, now.fleet, class_id, names, day)
+            found = {leaf.device: leaf for leaf in leaves_of(now.fleet, frame, day)}
+            wrong = [leaf for leaf in some if found.get(leaf.device) != leaf]
+            said = said_of(cursor, class_id, names, day.from_us, day.to_us)
+        if wrong:
+            _refuse(now, day, wrong)
+            return False
+        ends |= _write(writer, now.fleet, frame, said)
+        now.pace.did(len(frame))
+    data = writer.close()
+    made, manifest = parts.of(
+        now.archive.id, day, class_id, site, data, {leaf.device: leaf for leaf in leaves}
+    )
+    _keep(now, made, data, manifest)
+    archived.add(now.conn, made, ends)
+    now.report.parts += 1
+    now.report.rows += made.rows
+    now.report.bytes += made.bytes + len(manifest)
+    return True
+
+
+def _refuse(now: Run, day: Day, wrong: Sequence[DayLeaf]) -> None:
+    if noted(now.conn, {leaf.device for leaf in wrong}):
+        now.report.waiting.append(
+            f"{day.day} {day.project or 'without project'}: late readings wait for their seal;"
+            " `tonne log seal`"
+        )
+        return
+    now.report.refused.append(
+        f"{wrong[0].table} of {wrong[0].device} on {wrong[0].day} is not as it was sealed;"
+        " `tonne log audit` tells more"
+    )
+
+
+def _write(
+    writer: table.Writer, fleet: Fleet, frame: Frame, said: Mapping[tuple[str, int], str]
+) -> dict[str, tuple[int, int]]:
+    """Write devices in order of their ids; return the times of each one's first and last row."""
+    edges = np.flatnonzero(np.append(True, frame.device[1:] != frame.device[:-1]))
+    ends = {}
+    for begin, end in zip(edges.tolist(), [*edges[1:].tolist(), len(frame)], strict=True):
+        name = fleet.devices[frame.device[begin]].id
+        own = evidence.part(frame, begin, end)
+        times = own.time_us.tolist()
+        flags = {k: said[name, us] for k, us in enumerate(times) if (name, us) in said}
+        writer.add(name, own, flags if said else {})
+        ends[name] = times[0], times[-1]
+    return ends
+
+
+def _keep(now: Run, made: Part, data: bytes, manifest: bytes) -> None:
+    """Write a file and its manifest, read both back, and hold the rows against their seal."""
+    place = now.archive.place
+    place.keep(made.path, data)
+    place.keep(parts.manifest_path(made.path), manifest)
+    # the bytes that came back are those that were written; now what they say
+    table.read_bytes(made, data, f"archive {place.url}: {made.path}")

@@ -1,0 +1,81 @@
+"""What the steps of an archive run share: what they work on, and how they read a day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv.statement import evidence
+from mrv.statement.device_days import reading_leaves
+from services.store.statements import sealed_days as seals
+from services.store.timeseries import readings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet, Frame
+    from mrv.signatures.day_digests import DayLeaf
+    from services.archive.location import Archive
+    from services.archive.throttle import Pace
+    from services.vault.part import Day
+
+
+@dataclass
+class Report:
+    """
+    What a run did.
+
+    Attributes
+    ----------
+    days, parts, rows, bytes : int
+        Sealed days that are in the archive now, files made for them, and what those hold.
+    dropped : list of str
+        Chunks that left the database.
+    waiting : list of str
+        What could not be dropped yet, and why.
+    refused : list of str
+        Days that are not as they were sealed: left where they are.
+    """
+
+    days: int = 0
+    parts: int = 0
+    rows: int = 0
+    bytes: int = 0
+    dropped: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+class Run(NamedTuple):
+    """What the steps of a run share."""
+
+    conn: Connection[TupleRow]
+    archive: Archive
+    fleet: Fleet
+    pace: Pace
+    report: Report
+
+
+def noted(conn: Connection[TupleRow], devices: set[str]) -> bool:
+    """Whether late readings of some of these devices wait for their seal."""
+    return any(one.device in devices for one in seals.late_days(conn))
+
+
+def read_day(
+    cursor: Cursor[TupleRow], fleet: Fleet, class_id: str, names: Sequence[str], day: Day
+) -> Frame:
+    """Readings of some devices on a day, stored and archived, by device and time."""
+    after = {fleet.by_id[name]: day.from_us - 1 for name in names}
+    return readings.fetch(cursor, fleet, class_id, after, day.to_us)
+
+
+def leaves_of(fleet: Fleet, frame: Frame, day: Day) -> list[DayLeaf]:
+    """Leaves of a day's readings, as the log has them."""
+    return [
+        leaf
+        for block in evidence.blocks(frame)
+        for leaf in reading_leaves(fleet, block, day.timezone)
+    ]

@@ -1,0 +1,238 @@
+"""
+Hold the archive against the database and the log: every file, every manifest, every leaf.
+
+Nothing is believed because something else says it.  What a part's row says is
+held against the log's sealed leaves, the manifest against the row, the file
+against both, and what else lies in the folder is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.errors import InputError
+from mrv.signatures import canonical
+from services.archive import location as home
+from services.issuer.changes import sealed_leaves
+from services.store.archive import catalog as archived
+from services.store.postgres.timestamps import FAR_US
+from services.store.statements import sealed_days as seals
+from services.store.statements import transparency_log as log
+from services.vault import part as parts
+from services.vault import table
+from services.vault.errors import DamagedError
+from services.vault.part import MANIFEST, MARKER, PARQUET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.signatures.day_digests import DayLeaf
+    from services.archive.location import Archive
+    from services.vault.part import Part
+    from services.vault.place import Place
+
+
+class Wanted(NamedTuple):
+    """Which device-days to look at; empty names for all. [us UTC]"""
+
+    devices: frozenset[str] = frozenset()
+    from_us: int = -FAR_US
+    to_us: int = FAR_US
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is left out."""
+        return self == Wanted()
+
+    def takes(self, part: Part) -> bool:
+        """Whether any of a part is wanted."""
+        inside = part.day.from_us < self.to_us and part.day.to_us > self.from_us
+        return inside and (not self.devices or not self.devices.isdisjoint(part.leaves))
+
+    def of(self, found: Sequence[Part]) -> list[Part]:
+        """
+        Parts of which anything is wanted.
+
+        Raises
+        ------
+        InputError
+            If a device is named that no part holds.
+        """
+        strange = self.devices.difference(*(part.leaves for part in found))
+        if strange:
+            raise InputError(
+                f"device {min(strange)!r} has nothing in the archive;"
+                " `tonne archive list` shows what is there"
+            )
+        return [part for part in found if self.takes(part)]
+
+
+@dataclass
+class Report:
+    """
+    What a check found.
+
+    Attributes
+    ----------
+    parts, device_days, rows, bytes : int
+        What was read.
+    breaks : list of str
+        What is wrong.
+    notes : list of str
+        What is worth knowing.
+    """
+
+    parts: int = 0
+    device_days: int = 0
+    rows: int = 0
+    bytes: int = 0
+    breaks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def check(
+    conn: Connection[TupleRow],
+    url: str | None = None,
+    wanted: Wanted = Wanted(),  # noqa: B008 - a tuple, never changed
+    step: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """
+    Check the archive of a database.
+
+    Of some device-days only their rows are read and held against the log; of the
+    whole archive every byte, and what else lies beside it.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit, as `tonne_archive`.
+
+    Raises
+    ------
+    InputError
+        If there is no archive.
+    VaultError
+        If its place cannot be used.
+    """
+    report = Report()
+    try:
+        archive = home.find(conn, url)
+    except DamagedError as error:
+        report.breaks.append(str(error))
+        return report
+    found = archived.every(conn)
+    sealed = _Sealed(conn)
+    for part in wanted.of(found):
+        step(part.path)
+        _part(archive, part, wanted, sealed, report)
+    if wanted.everything:
+        _sealed_days(conn, found, report)
+        _strangers(archive.place, found, report)
+    return report
+
+
+class _Sealed:
+    """Leaves of sealed days, by their place in the log, one day at a time."""
+
+    def __init__(self, conn: Connection[TupleRow]) -> None:
+        self._conn = conn
+        self._at: tuple[int, Collection[DayLeaf]] = (-1, ())
+
+    def of(self, index: int) -> Collection[DayLeaf]:
+        """Leaves of readings under an entry."""
+        if self._at[0] != index:
+            entry, detail = log.at(self._conn, index)
+            body = canonical.parse_object(entry.body)
+            self._at = index, frozenset(sealed_leaves(body, detail)["readings"])
+        return self._at[1]
+
+
+def _part(archive: Archive, part: Part, wanted: Wanted, sealed: _Sealed, report: Report) -> None:
+    report.parts += 1
+    try:
+        leaves = sealed.of(part.day.seal)
+        for leaf in part.leaves.values():
+            if leaf not in leaves:
+                report.breaks.append(
+                    f"{part.path}: {leaf.device} on {leaf.day} is recorded with another digest"
+                    f" than entry {part.day.seal} of the log has"
+                )
+        if wanted.everything:
+            _whole(archive, part, report)
+        else:
+            names = wanted.devices or part.leaves.keys()
+            _count(table.read(archive.place, part, names), report)
+    except InputError as error:
+        report.breaks.append(str(error))
+
+
+def _whole(archive: Archive, part: Part, report: Report) -> None:
+    """Every byte of a file and of its manifest."""
+    place = archive.place
+    data = place.get(part.path)
+    report.bytes += len(data)
+    if hashlib.sha256(data).hexdigest() != part.sha256:
+        report.breaks.append(
+            f"{part.path} was changed: {len(data)} bytes with another SHA-256 than the"
+            f" {part.bytes} that were written"
+        )
+    _count(table.read_bytes(part, data, part.path), report)
+    manifest = place.get(parts.manifest_path(part.path))
+    report.bytes += len(manifest)
+    parts.check_manifest(archive.id, part, manifest)
+
+
+def _count(read: table.Stored, report: Report) -> None:
+    report.device_days += len(read.devices)
+    report.rows += len(read.frame)
+
+
+def _sealed_days(conn: Connection[TupleRow], found: Sequence[Part], report: Report) -> None:
+    """What is noted as wholly archived is recorded part by part."""
+    have: dict[tuple[str, str, str], DayLeaf] = {}
+    for part in found:
+        for leaf in part.leaves.values():
+            have[part.day.project, part.class_id, leaf.device + " " + leaf.day] = leaf
+    latest = seals.latest(conn)
+    for project, day, index in sorted(archived.done(conn)):
+        seal = latest.get((project, day))
+        if seal is None or seal.entry != index:
+            continue
+        entry, detail = log.at(conn, index)
+        for leaf in sealed_leaves(canonical.parse_object(entry.body), detail)["readings"]:
+            class_id = leaf.table.removeprefix("reading_")
+            if have.get((project, class_id, leaf.device + " " + leaf.day)) != leaf:
+                report.breaks.append(
+                    f"{leaf.device} on {leaf.day} is noted as archived, but no part holds it"
+                )
+
+
+def _strangers(place: Place, found: Sequence[Part], report: Report) -> None:
+    """Files that nothing knows of."""
+    known = {MARKER} | {p.path for p in found} | {parts.manifest_path(p.path) for p in found}
+    for name, size in sorted(place.names().items()):
+        if name in known:
+            continue
+        stem, digest = name.rsplit(".", 1)[0], ""
+        if name.endswith((PARQUET, MANIFEST)):
+            digest = stem.rpartition("_")[2]
+        if name.endswith(PARQUET) and _is_named(place, name, digest):
+            report.notes.append(
+                f"{name} ({size} bytes) is whole but not recorded: a run ended before that;"
+                " the next run uses it, or it may be removed"
+            )
+        elif name.endswith(MANIFEST) and f"{stem}{PARQUET}" in place.names():
+            report.notes.append(f"{name} is the manifest of a file that is not recorded")
+        else:
+            report.breaks.append(
+                f"{name} ({size} bytes) is no file of this archive; remove it, nothing reads it"
+            )
+
+
+def _is_named(place: Place, name: str, digest: str) -> bool:
+    return bool(digest) and hashlib.sha256(place.get(name)).hexdigest().startswith(digest)

@@ -1,0 +1,1 @@
+"""Commands that calculate without a database: evaluate, estimate, indicator."""

@@ -1,0 +1,143 @@
+"""`tonne estimate`: a planned system, before there is a meter; no database, no network."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mrv import exante, factors
+from mrv.errors import MethodologyError
+from mrv.rounding import floor_credit
+from services.cli.calculate import input_schema as schema
+from services.cli.calculate.json_input import name_of, read_json
+from services.cli.calculate.json_output import write_json
+from services.cli.errors import Exit
+
+if TYPE_CHECKING:
+    from mrv.exante.model import Outcome
+
+# Nine of ten years reach the mean less so many standard deviations.
+_P90 = Fraction("1.2816")
+_BELOW_ZERO = "the project would emit more than its baseline"
+
+
+@click.command()
+@click.argument("system", required=False)
+@click.argument("inputs", required=False, type=click.File("rb"))
+@click.option("--list", "listed", is_flag=True, help="List what can be estimated.")
+@click.option("--describe", is_flag=True, help="JSON Schema of the inputs: units, defaults.")
+@click.option("--expected", is_flag=True, help="Print the registry's `expected` alone, as YAML.")
+@click.option("--json", "compact", is_flag=True, help="One line of JSON, for programs.")
+def estimate(
+    system: str | None,
+    inputs: Any,
+    *,
+    listed: bool,
+    describe: bool,
+    expected: bool,
+    compact: bool,
+) -> None:
+    """
+    Estimate a year of a planned SYSTEM from INPUTS, a JSON file (- for standard input).
+
+    SYSTEM is pv, ev-bus or a methodology, whose equation is given the planned
+    activity. The result is no claim: put its `expected` into the project's
+    registry entry, and each statement shows it beside what was measured.
+
+    Ends with 1 where the plan declares what no plant can do; `flags` says what.
+
+    \b
+    Example:
+      tonne estimate --list
+      tonne estimate pv --describe
+      echo '{"latitude": 20.94, "longitude": 106.6, "rated_kw": 100,
+             "ghi_kwh_per_m2": [1380], "ghi_source": "map"}' | tonne estimate pv -
+    """
+    if listed:
+        click.echo(_listed(compact=compact))
+        return
+    if system is None:
+        raise click.UsageError("SYSTEM is missing: name one of `tonne estimate --list`")
+    one = exante.find(system)
+    if describe:
+        click.echo(json.dumps(schema.estimate(one), indent=None if compact else 2))
+        return
+    if inputs is None:
+        raise click.UsageError(
+            f"INPUTS is missing: give a JSON file with {', '.join(one.inputs)}, or --describe"
+        )
+    given = read_json(inputs, one.inputs, one.id)
+    found = exante.estimate(one, given, factors.load(), name_of(inputs))
+    _print(found, expected=expected, compact=compact)
+    if any(flag.severity == "impossible" for flag in found.flags):
+        click.get_current_context().exit(Exit.FALSE)
+
+
+def _print(found: Outcome, *, expected: bool, compact: bool) -> None:
+    if not expected:
+        click.echo(write_json(_document(found), compact=compact))
+        return
+    values = _expected(found)
+    if values is None:
+        raise MethodologyError(f"nothing to expect: {found.withheld or _BELOW_ZERO}")
+    inner = ", ".join(
+        f"{key}: {float(v) if key.startswith('red') else v}" for key, v in values.items()
+    )
+    click.echo(f"expected: {{{inner}}}")
+
+
+def _document(found: Outcome) -> dict[str, Any]:
+    result = found.reductions
+    return {
+        "method": found.method,
+        "energy_kwh_per_year": found.energy_kwh,
+        "baseline_t_per_year": None if result is None else result.baseline_t,
+        "project_t_per_year": None if result is None else result.project_t,
+        "leakage_t_per_year": None if result is None else result.leakage_t,
+        "reduction_t_per_year": None if result is None else result.reduction_t,
+        "credit_t_per_year": None if result is None else floor_credit(result.reduction_t),
+        **found.figures,
+        "uncertainty_percent": found.uncertainty_percent,
+        "energy_kwh_in_9_of_10_years": _p90(found),
+        "flags": [{"about": f.about, "severity": f.severity, "text": f.text} for f in found.flags],
+        "assumptions": [
+            {
+                "name": a.name,
+                "value": a.value,
+                "unit": a.unit,
+                "given": a.given,
+                "source": a.source,
+                "certainty": a.certainty,
+            }
+            for a in found.assumptions
+        ],
+        "expected": _expected(found),
+        "expected_withheld": found.withheld,
+    }
+
+
+def _p90(found: Outcome) -> int | None:
+    if found.energy_kwh is None or found.uncertainty_percent is None:
+        return None
+    return int(found.energy_kwh * (1 - _P90 * found.uncertainty_percent / 100))
+
+
+def _expected(found: Outcome) -> dict[str, Any] | None:
+    """What the registry's entry of the project takes; the mean, so that half the years miss it."""
+    result = found.reductions
+    if found.withheld is not None or result is None or result.reduction_t < 0:
+        return None
+    tonnes = Fraction(int(result.reduction_t * 10), 10)
+    energy = {} if found.energy_kwh is None else {"energy_kwh_per_year": found.energy_kwh}
+    return {**energy, "reduction_t_per_year": tonnes}
+
+
+def _listed(*, compact: bool) -> str:
+    rows = [(e.id, e.title) for e in exante.load().values()]
+    if compact:
+        return json.dumps([{"id": i, "title": title} for i, title in rows])
+    width = max(len(i) for i, _ in rows)
+    return "\n".join(f"{i:<{width}}  {title}" for i, title in rows)

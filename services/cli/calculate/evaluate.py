@@ -1,0 +1,161 @@
+"""`tonne evaluate`: one methodology or tool on given inputs, no database."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mrv import factors, methodologies
+from mrv.errors import MethodologyError
+from mrv.methodologies import tools
+from mrv.model import Methodology
+from mrv.parameters.inputs import read
+from mrv.registry import programme_systems as programme
+from mrv.rounding import floor_credit
+from services.cli.calculate import input_schema as schema
+from services.cli.calculate.json_input import name_of, read_json
+from services.cli.calculate.json_output import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.model import Reductions, Tool
+    from mrv.registry.programme_systems import System
+
+
+@click.command()
+@click.argument("methodology", required=False)
+@click.argument("inputs", required=False, type=click.File("rb"))
+@click.option("--list", "listed", is_flag=True, help="List methodologies and tools.")
+@click.option("--systems", is_flag=True, help="List the programme's systems and what counts them.")
+@click.option("--describe", is_flag=True, help="JSON Schema of the inputs: units, sources.")
+@click.option("--json", "compact", is_flag=True, help="One line of JSON, for programs.")
+def evaluate(
+    methodology: str | None,
+    inputs: Any,
+    *,
+    listed: bool,
+    systems: bool,
+    describe: bool,
+    compact: bool,
+) -> None:
+    """
+    Compute one methodology from INPUTS, a JSON file (- for standard input).
+
+    Prints tonnes with six decimals and the whole tonnes to credit, rounded
+    down. A negative reduction is shown as it is and credits 0. Tools (tool04,
+    tool07) print the factors that they work out. A system of the programme that
+    no methodology counts has no tonnes: null, with the reason.
+
+    \b
+    Example:
+      tonne evaluate --list
+      tonne evaluate --systems
+      tonne evaluate tay-nam-canal
+      tonne evaluate jcm-vn-am007@1.0 --describe
+      echo '{"systems": [{"case": 1, "eg_mwh": 120}]}' | tonne evaluate jcm-vn-am007 -
+    """
+    if listed:
+        click.echo(_listed(compact=compact))
+        return
+    if systems:
+        click.echo(_systems(compact=compact))
+        return
+    if methodology is None:
+        raise click.UsageError("METHODOLOGY is missing: name one of `tonne evaluate --list`")
+    methodology, version = _asked(methodology)
+    system = programme.load().get(methodology)
+    if system is not None and methodology not in methodologies.load():
+        click.echo(write_json(_of_system(system), compact=compact))
+        return
+    method = _find(methodology, version)
+    if describe:
+        click.echo(json.dumps(_described(method), indent=None if compact else 2))
+        return
+    if inputs is None:
+        raise click.UsageError(
+            f"INPUTS is missing: give a JSON file with {', '.join(method.inputs)}, or --describe"
+        )
+    click.echo(write_json(_computed(method, inputs), compact=compact))
+
+
+def _asked(said: str) -> tuple[str, str | None]:
+    """Split `id@version`."""
+    name, at, version = said.partition("@")
+    return name, version if at else None
+
+
+def _find(name: str, version: str | None) -> Methodology | Tool:
+    tool = tools.load().get(name)
+    if tool is None:
+        return methodologies.find(name, version)
+    if version not in (None, tool.version):
+        raise MethodologyError(
+            f"tool {name} has no version {version!r}; the known one is {tool.version}"
+        )
+    return tool
+
+
+def _of_system(system: System) -> dict[str, Any]:
+    """No tonnes, and why; MethodologyError where a methodology should be asked instead."""
+    if system.methods:
+        raise MethodologyError(
+            f"{system.id} is a system; evaluate one of its methodologies:"
+            f" {', '.join(system.methods)}"
+        )
+    nothing = dict.fromkeys(
+        ("baseline_t", "project_t", "leakage_t", "reduction_t", "credit_t"), None
+    )
+    return {"system": system.id, **nothing, "reason": f"no methodology: {system.reason}"}
+
+
+def _systems(*, compact: bool) -> str:
+    found = list(programme.load().values())
+    if compact:
+        keys = ("id", "title", "methods", "reason", "annex", "note")
+        return json.dumps([{key: getattr(one, key) for key in keys} for one in found])
+    width = max(len(one.id) for one in found)
+    return "\n".join(
+        f"{one.id:<{width}}  {', '.join(one.methods) or f'null: {one.reason}'}" for one in found
+    )
+
+
+def _described(method: Methodology | Tool) -> dict[str, Any]:
+    return schema.methodology(method) if isinstance(method, Methodology) else schema.tool(method)
+
+
+def _computed(method: Methodology | Tool, file: Any) -> dict[str, Any]:
+    given, name, book = read_json(file, method.inputs, method.id), name_of(file), factors.load()
+    if isinstance(method, Methodology):
+        return _reductions(methodologies.evaluate(method, given, book, name))
+    checked = methodologies.filled(method.inputs, read(method.inputs, given, name), book)
+    return dict(method.compute(checked, book))
+
+
+def _reductions(result: Reductions) -> dict[str, Any]:
+    return {
+        "baseline_t": result.baseline_t,
+        "project_t": result.project_t,
+        "leakage_t": result.leakage_t,
+        "reduction_t": result.reduction_t,
+        "credit_t": floor_credit(result.reduction_t),
+        **result.extra,
+    }
+
+
+def _listed(*, compact: bool) -> str:
+    found = sorted((m.id, m.version, m.title, kind) for kind, m in _all())
+    if compact:
+        keys = ("id", "version", "title", "kind")
+        return json.dumps([dict(zip(keys, one, strict=True)) for one in found])
+    width = max(len(identifier) for identifier, *_ in found)
+    return "\n".join(f"{i:<{width}}  {v:<5} {title} ({kind})" for i, v, title, kind in found)
+
+
+def _all() -> Iterator[tuple[str, Methodology | Tool]]:
+    for methodology in methodologies.load().values():
+        yield "methodology, live" if methodology.roles else "methodology", methodology
+    for tool in tools.load().values():
+        yield "factor", tool

@@ -1,0 +1,202 @@
+"""
+What a calculation asks for, as JSON Schema.
+
+Beside the schema's own words each number carries `unit`, `symbol`, `source`,
+`certainty` ([R] read, [T] transcribed, [r] second-hand, [B] back-solved, [M] from
+memory), where it is monitored `option` and `frequency`, and the published values
+to choose from.  A validator passes over words that it does not know.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from mrv import factors
+from mrv.parameters.specs import (
+    AnySpec,
+    ChoiceSpec,
+    ListSpec,
+    MapSpec,
+    NumbersSpec,
+    ParameterSpec,
+    RecordSpec,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from mrv.exante.model import Estimate
+    from mrv.model import Factor, Indicator, Methodology, Tool
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def methodology(method: Methodology) -> dict[str, Any]:
+    """Schema of a methodology's inputs, with all that its file declares under `methodology`."""
+    roles = {
+        role: {
+            "classes": list(needs.classes),
+            "quantity": needs.quantity,
+            "less": needs.less or None,
+            "side": needs.side,
+            "required": needs.required,
+            "symbol": needs.symbol,
+            "source": needs.source,
+            "option": "C",
+            "yearly_cap": None if needs.cap is None else needs.cap[0],
+            "params": _object(needs.params),
+        }
+        for role, needs in method.roles.items()
+    }
+    about = {
+        "id": method.id,
+        "factors": _used(method),
+        "versions": list(method.versions),
+        "reference": method.reference,
+        "additive": method.additive,
+        "live": bool(roles),
+        "roles": roles,
+        "parameters": _object(method.parameters),
+        "applicability": [
+            *(
+                f"{check.clause}{' (refused where it does not hold)' if check.refuses else ''}"
+                for check in method.applicability
+            ),
+            *(condition.clause for condition in method.conditions),
+        ],
+        "rules": list(method.rules),
+    }
+    return {**_document(method, method.version), "methodology": about}
+
+
+def tool(one: Tool) -> dict[str, Any]:
+    """Schema of a tool's inputs."""
+    about = {
+        "id": one.id,
+        "version": one.version,
+        "reference": one.reference,
+        "factors": _used(one),
+    }
+    return {**_document(one, one.version), "tool": about}
+
+
+def indicator(one: Indicator) -> dict[str, Any]:
+    """Schema of an indicator's inputs."""
+    about = {"id": one.id, "reference": one.reference}
+    return {**_document(one, ""), "indicator": about}
+
+
+def estimate(one: Estimate) -> dict[str, Any]:
+    """Schema of what an estimate of a planned system asks for."""
+    return {**_document(one, ""), "estimate": {"id": one.id, "reference": one.reference}}
+
+
+def _document(one: Methodology | Tool | Indicator | Estimate, version: str) -> dict[str, Any]:
+    return {
+        "$schema": _DRAFT,
+        "title": f"{one.id} {version}".rstrip() + f": {one.title}",
+        "description": one.notes,
+        **_object(one.inputs),
+    }
+
+
+def _object(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {key: _property(spec) for key, spec in fields.items()},
+        "required": [
+            key
+            for key, spec in fields.items()
+            if spec.required and getattr(spec, "default", None) is None
+        ],
+        "additionalProperties": False,
+    }
+
+
+def _property(spec: AnySpec) -> dict[str, Any]:
+    said: dict[str, Any]
+    match spec:
+        case ParameterSpec():
+            said = _number(spec)
+        case ListSpec():
+            said = {"type": "array", "minItems": 1, "items": _object(spec.fields)}
+        case NumbersSpec():
+            shortest, longest = spec.length
+            item = _number(spec.item)
+            if spec.gaps:
+                item = {**item, "type": [item["type"], "null"]}
+            said = {"type": "array", "minItems": shortest, "maxItems": longest, "items": item}
+        case RecordSpec():
+            said = _object(spec.fields)
+        case MapSpec():
+            said = {
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": _object(spec.fields),
+            }
+        case ChoiceSpec():
+            said = {"enum": list(spec.choices), "source": spec.source}
+            if spec.default is not None:
+                said["default"] = spec.default
+        case _:
+            said = {"type": "string", "format": "date", "source": spec.source}
+    return {"description": spec.meaning, **said}
+
+
+def _number(spec: ParameterSpec) -> dict[str, Any]:
+    texts = ("unit", "symbol", "source", "certainty", "option", "frequency", "side")
+    bounds = {"minimum": spec.minimum, "maximum": spec.maximum, "exclusiveMaximum": spec.below}
+    said: dict[str, Any] = {
+        "description": spec.meaning,
+        "type": "integer" if spec.integer or spec.choices else "number",
+        **{key: _plain(text) for key, text in bounds.items() if text is not None},
+        **{key: getattr(spec, key) for key in texts if getattr(spec, key)},
+    }
+    if spec.choices:
+        said["enum"] = list(spec.choices)
+    if spec.places is not None:
+        said["places"] = spec.places
+    if spec.default is not None:
+        said["default"] = _plain(spec.default)
+    if spec.factor is not None:
+        factor = factors.load().select(*spec.factor)
+        said |= {"default": _plain(factor.text), "default_factor": _factor(factor)}
+    if spec.published:
+        said["published"] = _begin_with(spec.published)
+    return said
+
+
+def _used(one: Methodology | Tool) -> list[dict[str, Any]]:
+    """Numbers that the equations take from the factor book, whatever the inputs."""
+    return _begin_with(*one.uses) if one.uses else []
+
+
+def _begin_with(*kinds: str) -> list[dict[str, Any]]:
+    return [_factor(factor) for factor in factors.load() if factor.kind.startswith(kinds)]
+
+
+def _factor(factor: Factor) -> dict[str, Any]:
+    return {
+        "id": factor.id,
+        "value": _plain(factor.text),
+        "unit": factor.unit,
+        "direction": factor.direction,
+        "valid_from": _day(factor.valid_from),
+        "valid_to": _day(factor.valid_to),
+        "source": factor.source,
+        "certainty": f"[{factor.certainty}]",
+        "verified": factor.verified,
+        "sha256": factor.sha256,
+    }
+
+
+def _day(one: date | None) -> str | None:
+    return None if one is None else one.isoformat()
+
+
+def _plain(text: str) -> int | float:
+    """Return a JSON number; no computation uses it."""
+    number = Decimal(text)
+    return int(number) if number == number.to_integral_value() else float(number)

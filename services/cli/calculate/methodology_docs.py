@@ -1,0 +1,242 @@
+"""
+Pages of the methodology library, written from its files so that they cannot drift.
+
+`python -m services.cli.calculate.methodology_docs` in the repository writes
+`docs/methodologies/` and the table of symbols in `mrv/NOMENCLATURE.md`.
+"""
+
+from __future__ import annotations
+
+from inspect import getdoc
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mrv import methodologies
+from mrv.methodologies import tools
+from mrv.model import Methodology
+from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
+from services.cli.calculate import input_schema as describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mrv.model import Tool
+
+_HEAD = ("input", "symbol", "unit", "what", "bounds", "default", "monitored", "side", "source")
+_FACTOR_HEAD = ("factor", "value", "unit", "for", "valid", "source", "checked against the text")
+_FOR = (
+    "`for`: the side that tonne itself takes the factor for. A value that a project gives, such"
+    " as an official combined margin for what it feeds into the grid, stands in its statement as"
+    " the project's own."
+)
+_BEGIN, _END = "<!-- symbols: begin, `make pages` -->", "<!-- symbols: end -->"
+_NOTE = "Written by `make pages` from the methodology's file; edit that file instead."
+
+
+def pages() -> dict[str, str]:
+    """Return name and text of every page."""
+    found = {f"{m.id}.md": _lined(_page(m)) for m in _all()}
+    return {"README.md": _lined(_index()), **found}
+
+
+def symbols(nomenclature: str) -> str:
+    """Return the nomenclature with its table of the library's symbols written anew."""
+    before, _, rest = nomenclature.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return f"{before}{_BEGIN}\n{_lined(_symbols())}{_END}{after}"
+
+
+def main() -> None:
+    """Write all pages below the current folder."""
+    folder = Path("docs/methodologies")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (folder / name).write_text(text, encoding="utf-8")
+    nomenclature = Path("mrv/NOMENCLATURE.md")
+    nomenclature.write_text(symbols(nomenclature.read_text("utf-8")), encoding="utf-8")
+
+
+def _all() -> list[Methodology | Tool]:
+    return [*methodologies.load().values(), *tools.load().values()]
+
+
+def _lined(lines: Iterator[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _index() -> Iterator[str]:
+    yield "# Methodology library\n"
+    yield f"{_NOTE}\n"
+    yield "`live`: meters feed it, and its reductions appear as they arrive. The others are"
+    yield "evaluated on figures from documents, with `tonne evaluate`.\n"
+    yield from _table(
+        ("id", "version", "title", "live", "additive"),
+        [(f"[{m.id}]({m.id}.md)", m.version, m.title, *_nature(m)) for m in _all()],
+    )
+
+
+def _nature(one: Methodology | Tool) -> tuple[str, str]:
+    if not isinstance(one, Methodology):
+        return "factor", ""
+    return "yes" if one.roles else "no", "yes" if one.additive else "no"
+
+
+def _page(one: Methodology | Tool) -> Iterator[str]:
+    compute = one.reductions if isinstance(one, Methodology) else one.compute
+    schema = describe.methodology(one) if isinstance(one, Methodology) else describe.tool(one)
+    yield f"# {one.id}: {one.title}\n"
+    yield f"{_NOTE}\n"
+    yield f"Version {one.version}. {one.reference}.\n"
+    yield f"{one.notes}\n"
+    yield "## Equation\n"
+    yield f"```\n{getdoc(compute) or ''}\n```\n"
+    yield "## Inputs\n"
+    yield from _table(_HEAD, list(_rows(schema, "")))
+    yield from _published(schema)
+    if isinstance(one, Methodology):
+        yield from _conditions(schema["methodology"])
+
+
+def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
+    yield "\n## Applicability and rules\n"
+    said = [*about["applicability"], *about["rules"]]
+    yield from (f"- {clause}" for clause in said or ["none beyond the bounds of the inputs"])
+    if not about["live"]:
+        return
+    yield "\n## In a project\n"
+    for role, needs in about["roles"].items():
+        classes = " or ".join(needs["classes"])
+        cap = f", at most `{needs['yearly_cap']}`" if needs["yearly_cap"] else ""
+        less = f" less {needs['less']}" if needs["less"] else ""
+        yield f"Role `{role}`: {needs['symbol']}, {needs['quantity']}{less} of {classes}:"
+        yield f"{needs['source']}, option {needs['option']}, {needs['side']} side{cap}.\n"
+        yield from _some("Of each device:", needs["params"])
+    yield from _some("Parameters of the project:", about["parameters"])
+
+
+def _some(title: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    rows = list(_rows(schema, ""))
+    if rows:
+        yield f"{title}\n"
+        yield from _table(_HEAD, rows)
+        yield ""
+
+
+def _rows(schema: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, ...]]:
+    for key, said in schema["properties"].items():
+        name = f"{prefix}{key}"
+        below = said.get("items", said.get("additionalProperties"))
+        if "properties" in said:
+            yield from _rows(said, f"{name}.")
+        elif isinstance(below, dict):
+            between = "[]." if said["type"] == "array" else ".NAME."
+            yield from _rows(below, f"{name}{between}")
+        else:
+            yield _row(name, said, required=key in schema["required"])
+
+
+def _row(name: str, said: Mapping[str, Any], *, required: bool) -> tuple[str, ...]:
+    default = said.get("default", "" if required else "absent")
+    monitored = f"{said['option']}, {said['frequency']}" if "option" in said else ""
+    source = f"{said['source']} {said.get('certainty', '')}".rstrip()
+    return (
+        f"`{name}`",
+        said.get("symbol", ""),
+        said.get("unit", ""),
+        said["description"],
+        _bounds(said),
+        str(default),
+        monitored,
+        said.get("side", ""),
+        source,
+    )
+
+
+def _bounds(said: Mapping[str, Any]) -> str:
+    if "enum" in said:
+        return ", ".join(map(str, said["enum"]))
+    if "exclusiveMaximum" in said:
+        return f"{said['minimum']} to below {said['exclusiveMaximum']}"
+    return f"{said['minimum']} to {said['maximum']}"
+
+
+def _published(schema: Mapping[str, Any]) -> Iterator[str]:
+    about = schema.get("methodology") or schema["tool"]
+    listed = {
+        "Factors that the equations use": about["factors"],
+        "Published values to choose from": _factors(schema),
+    }
+    told: set[str] = set()
+    for title, found in listed.items():
+        rows = {f["id"]: _factor_row(f) for f in found if f["id"] not in told}
+        told |= rows.keys()
+        if rows:
+            yield f"\n## {title}\n"
+            yield from _table(_FACTOR_HEAD, list(rows.values()))
+    if told:
+        yield f"\n{_FOR}"
+
+
+def _factor_row(factor: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"`{factor['id']}`",
+        str(factor["value"]),
+        factor["unit"],
+        factor["direction"],
+        _validity(factor),
+        f"{factor['source']} {factor['certainty']}",
+        "yes" if factor["verified"] else "no",
+    )
+
+
+def _validity(factor: Mapping[str, Any]) -> str:
+    """When a factor holds: its dates are local and half-open, and most have none."""
+    begin, end = factor["valid_from"], factor["valid_to"]
+    if begin is None and end is None:
+        return "until revised"
+    return f"{begin or ''} to {end or ''}".strip()
+
+
+def _factors(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield from node.get("published", [])
+        if "default_factor" in node:
+            yield node["default_factor"]
+        for key in ("properties", "items", "additionalProperties"):
+            yield from _factors(node.get(key))
+        if "type" not in node:
+            for below in node.values():
+                yield from _factors(below)
+
+
+def _symbols() -> Iterator[str]:
+    rows: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    for one in _all():
+        for key, spec in _numbers(one.inputs):
+            if spec.symbol:
+                names, ids = rows.setdefault((spec.symbol, spec.unit), ({}, {}))
+                names[f"`{key}`"] = None
+                ids[one.id] = None
+    yield from _table(
+        ("symbol", "our name", "unit", "where it stands"),
+        [(s, ", ".join(names), unit, ", ".join(ids)) for (s, unit), (names, ids) in rows.items()],
+    )
+
+
+def _numbers(fields: Mapping[str, Any]) -> Iterator[tuple[str, ParameterSpec]]:
+    for key, spec in fields.items():
+        if isinstance(spec, ParameterSpec):
+            yield key, spec
+        elif isinstance(spec, ListSpec | MapSpec | RecordSpec):
+            yield from _numbers(spec.fields)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+
+
+if __name__ == "__main__":
+    main()

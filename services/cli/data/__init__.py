@@ -1,0 +1,1 @@
+"""Commands of stored data: intervals, quality, rebuild, archive, dead letters, migrate."""

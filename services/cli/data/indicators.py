@@ -1,0 +1,60 @@
+"""`tonne indicators`: stored hours and days of air, noise and wastewater stations."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from services.cli.data.intervals import table
+from services.cli.options.database_url import database_url
+from services.cli.options.time_span import span_us
+from services.store.postgres.pool import connect
+from services.store.timeseries import queries as series
+
+
+@click.command()
+@click.option("--device", metavar="ID", help="Values of a station.")
+@click.option("--site", metavar="ID", help="Values of all stations of a site.")
+@click.option("--from", "begin", required=True, metavar="T", help="Begin, with.")
+@click.option("--to", "end", required=True, metavar="T", help="End, without.")
+@click.option("--period", type=click.Choice(["hour", "day"]), help="Only hours, or only days.")
+@click.option("--name", metavar="NAME", help="Only this value, such as vn-aqi-hourly.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, details with it.")
+def indicators(
+    device: str | None, site: str | None, begin: str, end: str, period: str | None,
+    name: str | None, *, as_json: bool,
+) -> None:  # fmt: skip
+    """
+    Print stored values of stations: hourly and daily, by the clock of their site.
+
+    T is RFC 3339 with its offset, or a local date of the site. An hour or a day
+    of which less than three quarters were measured has no value. None is carbon.
+
+    \b
+    Example:
+      tonne indicators --device air-1 --from 2026-01-01 --to 2026-01-02
+      tonne indicators --site port --from 2026-01-01 --to 2026-02-01 --name vn-aqi-daily
+    """
+    if (device is None) == (site is None):
+        raise click.UsageError("give --device ID or --site ID, one of them")
+    url = database_url()
+    with connect(url, role="tonne_mrv", name="tonne indicators", autocommit=True) as conn:
+        zone = (
+            series.site_timezone(conn, str(site))
+            if device is None
+            else series.device_timezone(conn, device)
+        )
+        span = span_us(begin, end, zone)
+        rows = series.indicators(conn, *span, zone, device=device, site=site)
+    kept = [r for r in rows if period in {None, r["period"]} and name in {None, r["indicator"]}]
+    click.echo(json.dumps(kept) if as_json else table([_shown(row) for row in kept]))
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a line without details; what there is no word for stays empty."""
+    line = {key: "" if value is None else value for key, value in row.items() if key != "detail"}
+    if row["covered"] is not None:
+        line["covered"] = f"{row['covered']:.2f}"
+    return line

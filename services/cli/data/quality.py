@@ -1,0 +1,123 @@
+"""`tonne quality`: what the tests say of a device's readings, and of its meter beside another."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.pipeline.meter_comparison import compare
+from services.cli.options.database_url import database_url
+from services.cli.options.time_span import span_us
+from services.store.postgres.pool import connect
+from services.store.registry.load import load_fleet
+from services.store.timeseries import device_quality as flagged
+from services.store.timeseries import queries as series
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from ingest.pipeline.meter_comparison import Difference
+    from services.store.timeseries.device_quality import Flagged
+
+_SHOWN = 20
+
+
+@click.command()
+@click.option("--device", required=True, metavar="ID")
+@click.option("--from", "begin", required=True, metavar="T", help="Begin, with.")
+@click.option("--to", "end", required=True, metavar="T", help="End, without.")
+@click.option(
+    "--against",
+    metavar="ID",
+    multiple=True,
+    help="The meters that it must agree with (repeat: their sum); else those of `check_of`.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 100),
+    help="Largest difference from them, percent; else `check_percent` of the registry.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def quality(
+    device: str,
+    begin: str,
+    end: str,
+    against: tuple[str, ...],
+    *,
+    tolerance: float | None,
+    as_json: bool,
+) -> None:
+    """
+    Tell what was flagged as readings came: range, spikes, rate, flat lines, gaps, nights, unit.
+
+    T is RFC 3339 with its offset, or a local date of the site. Flags change no
+    reading and no quantity. A meter that the registry calls the check meter of
+    another, or its main meter, is compared with it quarter hour by quarter hour.
+
+    \b
+    Example:
+      tonne quality --device inv-001 --from 2026-01-01 --to 2026-02-01
+      tonne quality --device main --against sub-1 --against sub-2 --from 2026-01-01 --to 2026-02-01
+    """
+    with connect(database_url(), role="tonne_mrv", name="tonne quality", autocommit=True) as conn:
+        begin_us, end_us = span_us(begin, end, series.device_timezone(conn, device))
+        fleet = load_fleet(conn)
+        held = fleet.devices[fleet.by_id[device]]
+        readings = flagged.count_readings(conn, held, begin_us, end_us)
+        found = flagged.flags_of(conn, held, begin_us, end_us)
+        clock = flagged.clock_of(conn, device)
+        others, percent = (against, 2.0) if against else flagged.beside(conn, device)
+        share = (percent if tolerance is None else tolerance) / 100
+        meters = (device, *others) if others else ()
+        measured = [_measured(conn, one, begin_us, end_us) for one in meters]
+    compared, apart = compare(held, measured[0], measured[1:], share) if others else (0, [])
+    if as_json:
+        click.echo(json.dumps([*(one._asdict() for one in found), *map(_apart, apart)]))
+        return
+    click.echo(f"{readings} readings of {device}" + (f"; clock {clock}" if clock else ""))
+    for line in _told(found):
+        click.echo(line)
+    if others:
+        click.echo(f"{compared} intervals compared with {' + '.join(others)}, {len(apart)} differ")
+    for difference in apart[:_SHOWN]:
+        click.echo(
+            f"{'sum_check':<16} {difference.quantity:<22} {difference.start}: "
+            f"{difference.whole} against {difference.parts}"
+        )
+
+
+def _measured(
+    conn: Connection[TupleRow], device: str, begin_us: int, end_us: int
+) -> dict[tuple[str, str], int]:
+    """Intervals of a device that were measured throughout; others say nothing of a meter."""
+    series.device_timezone(conn, device)  # a device that is not there is an error, not silence
+    return {
+        (row["start"], row["quantity"]): row["value"]
+        for row in series.quantities(conn, device, begin_us, end_us)
+        if row["measured_share"] == 1
+    }
+
+
+def _apart(difference: Difference) -> dict[str, Any]:
+    return {
+        "time": difference.start,
+        "channel": difference.quantity,
+        "test": "sum_check",
+        "value": difference.whole,
+        "others": difference.parts,
+    }
+
+
+def _told(found: list[Flagged]) -> list[str]:
+    """One line a test and channel, with the first times."""
+    times: dict[tuple[str, str], list[str]] = {}
+    for one in found:
+        times.setdefault((one.test, one.channel), []).append(one.time)
+    return [
+        f"{test:<16} {channel:<22} {len(at):>6}  {', '.join(at[:_SHOWN])}"
+        + (f" and {len(at) - _SHOWN} more" if len(at) > _SHOWN else "")
+        for (test, channel), at in sorted(times.items())
+    ]

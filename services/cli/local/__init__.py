@@ -1,0 +1,1 @@
+"""Commands of one machine: demo, local servers, simulate, doctor."""

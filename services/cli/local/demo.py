@@ -1,0 +1,293 @@
+"""
+`tonne demo`: the whole road, from a meter's message to a verified tonne.
+
+Every step is a command that a user could type, run in a folder of its own
+and shown before it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import InputError, ServerError
+from mrv.documents.form import read
+from mrv.documents.statement import Claims
+from services.api.client import Client
+from services.cli.local.demo_listening import Listens, begin, start
+from services.cli.local.demo_progress import Progress
+from services.settings import Settings
+from services.shipped import shipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+REGISTRY = shipped("catalog/haiphong")
+RECORDING = shipped("data/nrel_rsf2_inverter_15min.csv")
+REPLAYED = "nrel-rsf2-inv2"
+FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
+# what both the month and the live devices are: the catalog, but for what is replayed
+FLEET = (
+    *("--fleet", str(REGISTRY), "--without", REPLAYED),
+    *("--cadence", "15m", "--seed", "1"),
+)
+FLEET_FROM = "2026-01-01T00:00:00+07:00"
+# project, first local day, first local day after
+PERIODS = (
+    ("nrel-pv", "2022-01-02", "2022-01-07"),
+    ("nck-pv", "2026-01-01", "2026-02-01"),
+    ("cat-ba-ebus", "2026-01-01", "2026-02-01"),
+)
+_LOOK_S = 5.0
+LISTENS = {
+    "run": Listens("TONNE_METRICS_BIND", 9464, "metrics"),
+    "api": Listens("TONNE_API_BIND", 8080, "serving"),
+}
+KEYS = {"operator": "demo-operator", "verifier": "demo-verifier"}
+
+
+class Stage:
+    """A folder with servers, and commands run against them."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.packs = home / "demo"
+        self.listening: dict[str, str] = {}
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
+            "TONNE_HOME": str(home),
+        }
+
+    @property
+    def metrics(self) -> str:
+        """Where the pipeline answers Prometheus; `host:port`."""
+        return self.listening["run"]
+
+    @property
+    def api(self) -> str:
+        """Where the API is; `host:port`."""
+        return self.listening["api"]
+
+    def tonne(self, *words: str, shown: bool = True) -> str:
+        """
+        Run a command to its end.
+
+        Raises
+        ------
+        InputError
+            With the command's own words, if it does not end with 0.
+        """
+        process = self.start(*words, shown=shown)
+        out, err = process.communicate()
+        if process.returncode:
+            said = f"{out}{err}".strip()
+            raise InputError(f"`tonne {' '.join(words)}` ended with {process.returncode}: {said}")
+        return out
+
+    def start(self, *words: str, shown: bool = True) -> subprocess.Popen[str]:
+        """Start a command."""
+        if shown:
+            click.secho(f"$ tonne {' '.join(words)}", bold=True)
+        return subprocess.Popen(  # noqa: S603 (our own interpreter and words)
+            [sys.executable, "-m", "services.cli", *words],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def json(self, *words: str, shown: bool = True) -> Any:
+        """Run a command with --json and read what it prints."""
+        return json.loads(self.tonne(*words, "--json", shown=shown))
+
+    @contextmanager
+    def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Command in the background, its log in the demo's folder, stopped cleanly at the end."""
+        click.secho(f"$ tonne {' '.join(words)} &", bold=True)
+        argv, log = [sys.executable, "-m", "services.cli", *words], self.packs / f"{words[0]}.log"
+        if words[0] in LISTENS:
+            process, self.listening[words[0]] = begin(
+                argv, self._environment, LISTENS[words[0]], log
+            )
+        else:
+            process = start(argv, self._environment, log)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+@click.command(epilog="Example: tonne demo --once")
+@click.option("--once", is_flag=True, help="End when everything is verified, and stop the servers.")
+def demo(once: bool) -> None:
+    """
+    Replay a real inverter and simulate a fleet, then close, sign and verify.
+
+    What is replayed and simulated comes with tonne; it all stays in TONNE_HOME.
+    """
+    stage = Stage(Settings().home.absolute())
+    stage.packs.mkdir(parents=True, exist_ok=True)
+    click.echo(stage.tonne("local", "up"))
+    try:
+        click.echo(stage.tonne("migrate"))
+        click.echo(stage.tonne("registry", "import", str(REGISTRY)))
+        with stage.running("run") as process, stage.running("api") as api:
+            send(stage, process)
+            figures = [account(stage, *period) for period in PERIODS]
+            click.echo(stage.tonne("programme", "report", "--year", "2026"))
+            served(stage, api, figures)
+            summary(stage, figures)
+            if not once:
+                stay(stage)
+    finally:
+        click.echo(stage.tonne("local", "down"))
+
+
+def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
+    """Let the devices speak, and show what arrives."""
+    commands = (
+        ("simulate", "--replay", str(RECORDING), "--device", REPLAYED, "--speed", "max"),
+        (
+            "simulate", *FLEET, "--start", FLEET_FROM,
+            "--duration", "31d", "--speed", "max", "--faults", FAULTS,
+        ),
+    )  # fmt: skip
+    status = stage.json("local", "status", shown=False)
+    with closing(Progress(status, stage.metrics)) as progress:
+        for words in commands:
+            send_one(stage, words, pipeline, progress)
+
+
+def send_one(
+    stage: Stage, words: Sequence[str], pipeline: subprocess.Popen[bytes], progress: Progress
+) -> None:
+    """Let some devices speak to their end."""
+    with stage.start(*words) as sending:
+        while sending.poll() is None:
+            time.sleep(0.5)
+            progress.show()
+            if pipeline.poll() is not None:
+                sending.terminate()
+                raise ServerError(f"tonne run ended early; see {stage.packs / 'run.log'}")
+        progress.end()
+        out, err = sending.communicate()
+    if sending.returncode:
+        raise InputError(f"tonne simulate failed: {out}{err}")
+    click.echo(out.strip())
+
+
+def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
+    """
+    Close a period and bring its statement to issue, with two keys; verify the pack.
+
+    A statement that an earlier run issued stays what it is, and is verified again.
+    """
+    ensure_keys(stage)
+    click.secho(f"\n{project}, {first} to {end}", fg="green")
+    listed = stage.json("statement", "list", shown=False)
+    issued = [s["statement"] for s in listed if (s["project"], s["state"]) == (project, "issued")]
+    name = issued[-1] if issued else close_and_issue(stage, project, first, end)
+    pack = stage.packs / name
+    shutil.rmtree(pack, ignore_errors=True)
+    stage.tonne("statement", "export", name, "--out", str(pack))
+    click.echo(stage.tonne("verify", str(pack)))
+    shown = stage.json("statement", "show", name, shown=False)
+    return {"statement": name, "state": shown["state"], "pack": pack, **shown["document"]}
+
+
+def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
+    """Take a period's draft through the hands of operator and verifier."""
+    closed = stage.json("period", "close", project, "--from", first, "--to", end)
+    name: str = closed["statement"]
+    steps = {
+        "draft": ("submit", "--key", KEYS["operator"]),
+        "submitted": ("verify", "--key", KEYS["verifier"]),
+        "verified": ("issue",),
+    }
+    state = closed["state"]
+    while state in steps:
+        step, *signer = steps[state]
+        stage.tonne("statement", step, name, *signer)
+        state = stage.json("statement", "show", name, shown=False)["state"]
+    return name
+
+
+def ensure_keys(stage: Stage) -> None:
+    """Make the two keys where the folder does not hold them yet."""
+    for role, name in KEYS.items():
+        if not (stage.home / "keys" / f"{name}.json").exists():
+            stage.tonne("keys", "create", "--role", role, "--name", name)
+
+
+def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, Any]]) -> None:
+    """
+    Ask the API for each statement, as anybody may; it gives what is in the pack.
+
+    Raises
+    ------
+    ServerError, InputError
+        Where the API is not up, or gives anything else.
+    """
+    if api.poll() is not None:
+        raise ServerError(f"tonne api ended early; see {stage.packs / 'api.log'}")
+    with Client(f"http://{stage.api}") as client:
+        for one in figures:
+            name = one["statement"]
+            if client.document(name) != (one["pack"] / "statement.json").read_bytes():
+                raise InputError(f"the API gives another {name} than the pack holds")
+            click.echo(f"http://{stage.api}/v1/statements/{name} is {client.status(name).state}")
+
+
+def summary(stage: Stage, figures: list[dict[str, Any]]) -> None:
+    """Print the statements' figures and where everything is."""
+    click.secho("\nStatements", fg="green")
+    for one in figures:
+        click.echo(f"  {one['statement']}  {one['state']}")
+        said = read(Claims, one["credentialSubject"], one["statement"])
+        tonnes = said.emissions
+        click.echo(
+            f"    baseline {tonnes.baseline.t} t - project {tonnes.project.t} t"
+            f" - leakage {tonnes.leakage.t} t = {tonnes.reduction.t} tCO2e,"
+            f" credited {said.credited.t} t, coverage {said.coverage}"
+        )
+        click.echo(f"    {one['pack']}")
+    click.secho("Where to look", fg="green")
+    for name, url in stage.json("local", "status", shown=False).items():
+        if name.endswith("_url") and url:
+            click.echo(f"  {name:13} {url}")
+    click.echo(f"  {'metrics':13} http://{stage.metrics}/metrics")
+    click.echo(f"  {'console':13} http://{stage.api}/")
+    click.echo(f"  {'api':13} http://{stage.api}/v1/openapi.json")
+
+
+def stay(stage: Stage) -> None:
+    """
+    Keep the servers and the pipeline up until Ctrl-C, with devices that go on speaking.
+
+    They show gauges alone.  A register that came back after the months since the
+    simulated one would stand for every quarter hour between: rows in millions.
+    """
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    with stage.running("simulate", *FLEET, "--today", "--gauges-only", "--wait", "5s") as live:
+        click.echo(
+            "The catalog's devices go on speaking, and the pipeline stays up;"
+            f" TONNE_HOME={stage.home}. Ctrl-C ends it."
+        )
+        while not stop.wait(_LOOK_S):
+            if live.poll() is not None:
+                click.echo(f"the devices fell silent; see {stage.packs / 'simulate.log'}", err=True)
+                stop.wait()

@@ -1,0 +1,206 @@
+"""`tonne doctor`: what is missing or misconfigured, and the fix."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import psycopg
+
+from ingest.mqtt.tls import Tls
+from services.cli.errors import Exit
+from services.cli.local.broker_ping import greet_kafka
+from services.cli.local.doctor_archive import storage
+from services.cli.local.doctor_broker import broker
+from services.cli.local.doctor_finding import Finding
+from services.cli.local.doctor_kafka import topics
+from services.cli.local.doctor_seals import seals
+from services.clock import now_us
+from services.extras import command
+from services.intake.clock_check import apart_us
+from services.local import packages
+from services.local.kafka import binary
+from services.local.stack import LocalStack
+from services.settings import Settings
+from services.store.postgres.migrate import load, what_lacks
+
+_PYTHON = (3, 11)
+_TIMESCALEDB = (2, 15)
+_DISK_FREE_BYTES = 2 << 30
+_RELEASED_US = 1_767_225_600_000_000  # 2026-01-01: no clock that is right says earlier
+_CLOCKS_APART_US = 5_000_000  # the database's own `now()` against ours
+
+
+@click.command()
+@click.option(
+    "--identity",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Look at the broker as whoever was handed this folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> None:
+    """
+    Look at everything tonne needs; say what is missing and the fix.
+
+    Ends with 1 when something is wrong.
+
+    \b
+    Example:
+      tonne doctor
+      tonne doctor --json
+      tonne doctor --identity /etc/tonne/gw-1
+    """
+    findings = list(_examine(Settings(), identity))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.state:<8} {finding.what:<16} {finding.found}")
+            if finding.fix:
+                click.echo(f"{'':<8} {'':<16} fix: {finding.fix}")
+    if any(finding.state == "wrong" for finding in findings):
+        context.exit(Exit.FALSE)
+
+
+def _examine(settings: Settings, identity: Path | None) -> Iterator[Finding]:
+    yield _python()
+    yield _disk(settings.home)
+    yield _clock()
+    yield _packages()
+    yield _local(settings.home)
+    yield from _database(settings.database_url)
+    yield from broker(
+        settings.mqtt_url, settings.mqtt_tls if identity is None else Tls.of(identity)
+    )
+    kafka = _kafka(settings.kafka_url)
+    yield kafka
+    if settings.kafka_url is not None and kafka.state == "ok":
+        yield from topics(settings.kafka_url, settings.database_url)
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info >= _PYTHON:
+        return Finding("Python", "ok", found)
+    return Finding("Python", "wrong", found, "install Python 3.11 or newer and run `make setup`")
+
+
+def _disk(home: Path) -> Finding:
+    there = next(path for path in (home, *home.resolve().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    found = f"{free / 2**30:.1f} GiB free for {home}"
+    if free >= _DISK_FREE_BYTES:
+        return Finding("disk", "ok", found)
+    return Finding("disk", "wrong", found, "free at least 2 GiB: a full disk stops the database")
+
+
+def _clock() -> Finding:
+    if now_us() >= _RELEASED_US:
+        return Finding("clock", "ok", "after this release")
+    return Finding(
+        "clock",
+        "wrong",
+        "before 2026; readings would be refused as being in the future",
+        "switch time synchronisation on: timedatectl set-ntp true",
+    )
+
+
+def _packages() -> Finding:
+    names = packages.missing()
+    if names:
+        fix = f"as root: apt-get install {' '.join(names)}; not needed with servers elsewhere"
+        return Finding("local packages", "missing", f"not installed: {', '.join(names)}", fix)
+    if binary() is None:
+        fix = f"{command('local')}; only needed to try Kafka on this machine"
+        return Finding("local packages", "missing", "Kafka-compatible broker", fix)
+    return Finding(
+        "local packages", "ok", "PostgreSQL 17, TimescaleDB, mosquitto, Kafka-compatible"
+    )
+
+
+def _local(home: Path) -> Finding:
+    states = {name: server.state for name, server in LocalStack(home).status().servers.items()}
+    found = ", ".join(f"{name} {state}" for name, state in states.items())
+    if "up" in states.values():
+        return Finding("local servers", "ok", found)
+    return Finding(
+        "local servers", "missing", found, "`tonne local up`, unless servers are elsewhere"
+    )
+
+
+def _database(url: str | None) -> Iterator[Finding]:
+    if url is None:
+        fix = "set TONNE_DATABASE_URL, or run `tonne local up`"
+        yield Finding("database", "wrong", "no URL is known", fix)
+        return
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            yield _version(connection)
+            yield _timescaledb(connection)
+            schema = _schema(connection)
+            yield schema
+            yield _clocks(connection)
+            yield from storage(connection)
+            if schema.state == "ok":
+                yield seals(connection)
+    except psycopg.Error as error:
+        fix = "check TONNE_DATABASE_URL, or run `tonne local up`"
+        yield Finding("database", "wrong", str(error).strip(), fix)
+
+
+def _version(connection: psycopg.Connection) -> Finding:
+    major, minor = divmod(connection.info.server_version, 10_000)
+    return Finding("database", "ok", f"PostgreSQL {major}.{minor} at {connection.info.host}")
+
+
+def _timescaledb(connection: psycopg.Connection) -> Finding:
+    row = connection.execute(
+        "SELECT default_version, installed_version FROM pg_available_extensions "
+        "WHERE name = 'timescaledb'"
+    ).fetchone()
+    if row is None:
+        fix = "install TimescaleDB 2.15 or newer for this server and preload it"
+        return Finding("TimescaleDB", "wrong", "not available in this server", fix)
+    found = str(row[1] or row[0])
+    if tuple(map(int, re.findall(r"\d+", found)[:2])) < _TIMESCALEDB:
+        return Finding("TimescaleDB", "wrong", found, "upgrade it to 2.15 or newer")
+    return Finding("TimescaleDB", "ok", found if row[1] else f"{found}, not yet in this database")
+
+
+def _schema(connection: psycopg.Connection) -> Finding:
+    there = connection.execute("SELECT to_regclass('public.schema_migration')").fetchone()
+    if there == (None,):
+        return Finding("schema", "wrong", "not applied", "tonne migrate")
+    row = connection.execute("SELECT max(version) FROM public.schema_migration").fetchone()
+    applied, known = int(row[0] or 0) if row else 0, load()[-1].version
+    found = f"version {applied} of {known}"
+    if applied < known:
+        return Finding("schema", "wrong", found, "tonne migrate")
+    if applied > known:
+        fix = "install the version of tonne that migrated this database, or a newer one"
+        return Finding("schema", "wrong", found, fix)
+    lacks = what_lacks(connection)
+    return Finding("schema", *(("wrong", lacks, "tonne migrate") if lacks else ("ok", found)))
+
+
+def _clocks(connection: psycopg.Connection) -> Finding:
+    apart = apart_us(connection)
+    found = f"{apart / 1e6:.1f} s apart from ours"
+    if apart <= _CLOCKS_APART_US:
+        return Finding("database clock", "ok", found)
+    return Finding("database clock", "wrong", found, "synchronise the clocks of both machines")
+
+
+def _kafka(url: str | None) -> Finding:
+    fix = "set TONNE_KAFKA_URL, or run `tonne local up`"
+    if url is None:
+        return Finding("Kafka", "missing", "no URL is known", fix)
+    trouble = greet_kafka(url)
+    if trouble is None:
+        return Finding("Kafka", "ok", "answers")
+    return Finding("Kafka", "wrong", trouble, fix.replace("set", "check"))

@@ -1,0 +1,67 @@
+"""What `tonne doctor` says of the columnstore and of the archive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.errors import InputError, ServerError
+from services.archive import location as home
+from services.cli.local.doctor_finding import Finding
+from services.clock import now_us
+from services.settings import Settings
+from services.store.archive import catalog as archived
+from services.store.postgres import columnstore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+
+def storage(conn: Connection[TupleRow]) -> Iterator[Finding]:
+    """How readings are kept small: columnstore, archive; nothing before the schema is there."""
+    if conn.execute("SELECT to_regclass('public.archive_place')").fetchone() == (None,):
+        return
+    reason = columnstore.why_not(conn)
+    if reason:
+        yield Finding("columnstore", "missing", reason, "none needed: `tonne archive run`")
+    else:
+        after = columnstore.COMPRESS_AFTER
+        yield Finding("columnstore", "ok", f"readings are compressed after {after}")
+    yield _archive(conn)
+
+
+_FIX = "see what `tonne archive run` says, and that it runs once a day"
+_DAY_US = 86_400_000_000
+# a run a day, and one that failed
+_PATIENCE_DAYS = 3
+
+
+def _late(conn: Connection[TupleRow]) -> str:
+    """Say which days should have been archived some nights ago; '' for none."""
+    keep = Settings().archive_days + _PATIENCE_DAYS
+    count, oldest = archived.waiting(conn, now_us() - keep * _DAY_US)
+    if not count:
+        return ""
+    return f"{count} sealed days wait for longer than {keep} days, since {oldest}"
+
+
+def _archive(conn: Connection[TupleRow]) -> Finding:
+    with conn.cursor() as cursor:
+        if archived.home(cursor) is None:
+            fix = "set TONNE_ARCHIVE_URL, and run `tonne archive run` once a day"
+            return Finding("archive", "missing", "none: readings stay in the database", fix)
+    try:
+        found = home.find(conn)
+    except (InputError, ServerError) as error:
+        return Finding("archive", "wrong", str(error), "`tonne archive verify` tells more")
+    late = _late(conn)
+    if late:
+        return Finding("archive", "wrong", f"{found.place.url}: {late}", _FIX)
+    row = conn.execute(
+        "SELECT count(*), coalesce(sum(bytes), 0), max(day) FROM archive_part"
+    ).fetchone()
+    files, size, last = row or (0, 0, None)
+    held = f"{files} files, {size / 2**20:.1f} MiB, until {last}" if files else "nothing in it yet"
+    return Finding("archive", "ok", f"{found.place.url}: {held}")

@@ -1,0 +1,270 @@
+"""`tonne simulate`: field devices, made up or replayed, over real MQTT."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.status import Status
+
+from ingest.addresses import server_of
+from ingest.mqtt.names import PORTS
+from ingest.mqtt.tls import Tls
+from services.cli.local.simulate_times import Duration, Speed, Start
+from services.cli.options.admin_tls import identity_folder
+from services.clock import now_us
+from services.settings import Settings
+from services.simulator.faults import parse_faults
+from services.simulator.fleet import leave_out, read_fleet
+from services.simulator.flow import fleet_sources, outgoing
+from services.simulator.identities import Identities
+from services.simulator.model import SimulatorError, Source
+from services.simulator.recording import read_recording
+from services.simulator.replay import RISING, Replayed
+from services.simulator.sender import Pace, Sender, Sent
+from services.simulator.today import gauges_only, todays_sources
+from services.simulator.truth import DeviceTruth, source_truth
+
+_DAY_MS = 86_400_000
+_QUIET_S = 10.0  # without any receipt: somebody forgot to start the pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What the user asked for; times in microseconds."""
+
+    fleet: Path | None
+    without: tuple[str, ...]
+    replay: Path | None
+    device: str | None
+    column: str | None
+    unit: str | None
+    time_column: str | None
+    timezone: str | None
+    start: int | None
+    today: bool
+    gauges_only: bool
+    duration: int | None
+    speed: float
+    cadence: int | None
+    seed: int
+    faults: str
+    connections: int
+    receipts: bool
+    wait: int
+    mqtt_url: str | None
+    identities: Path | None
+    sparkplug: str | None
+    as_json: bool
+
+
+@click.command()
+@click.option("--fleet", type=click.Path(path_type=Path), help="Fleet or registry file (YAML).")
+@click.option("--without", multiple=True, metavar="ID", help="A device of the file to leave out.")
+@click.option("--replay", type=click.Path(path_type=Path), help="Recorded power data (CSV).")
+@click.option("--device", help="Id of the PV device that replays.")
+@click.option("--column", help="Power column of the recording.")
+@click.option("--unit", type=click.Choice(["W", "kW"]), help="Unit of that column.")
+@click.option("--time-column", help="Column of the times; the first when not given.")
+@click.option("--timezone", help="Zone of times without offset, such as America/Denver.")
+@click.option("--start", type=Start(), help="First reading; a replay is moved there.")
+@click.option("--today", is_flag=True, help="What was said since midnight first, then real time.")
+@click.option("--gauges-only", is_flag=True, help="Leave out registers: power, but no counters.")
+@click.option("--duration", type=Duration(), help="Simulated time: 90s, 15m, 2h, 1d.")
+@click.option("--speed", type=Speed(), default="1", help="Times real time, or max.")
+@click.option(
+    "--cadence", type=Duration(), help="Between readings, where a device's entry says none."
+)
+@click.option("--seed", type=int, default=0, help="Same seed, same readings.")
+@click.option("--faults", default="", help="duplicates=0.01,late,reset=1,... (shares).")
+@click.option("--connections", type=click.IntRange(1, 500), default=50, help="The most to open.")
+@click.option(
+    "--until-receipt/--no-receipts",
+    "receipts",
+    default=True,
+    help="Resend until tonne says it is durable, or trust the broker alone.",
+)
+@click.option("--wait", type=Duration(), default="60s", help="For the last receipts.")
+@click.option("--mqtt-url", help="Broker; TONNE_MQTT_URL or the local one when not given.")
+@click.option(
+    "--identities",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="What issue-credentials wrote; for mqtts:// TONNE_HOME/identity, if it is there.",
+)
+@click.option("--sparkplug", metavar="GROUP", help="Speak as Sparkplug B edge nodes of a group.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def simulate(**given: Any) -> None:
+    """
+    Send what field devices send, simulated or recorded.
+
+    Simulated devices follow the sun, the traffic and the working day; without
+    --duration they go on until Ctrl-C.
+
+    \b
+    Example:
+      tonne simulate --fleet deploy/catalog/demo-fleet.yaml --duration 1d --speed max
+      tonne simulate --replay deploy/data/nrel_rsf2_inverter_15min.csv --device inv-001 --speed max
+      tonne simulate --fleet fleet.yaml --faults duplicates=0.01,late,reset=1
+      tonne simulate --fleet deploy/catalog/haiphong --today --cadence 15m
+      tonne simulate --fleet deploy/catalog/haiphong --sparkplug hai-phong
+      tonne simulate --fleet fleet.yaml --mqtt-url mqtts://mqtt.example.vn --identities handed
+    """
+    options = _Options(**given)
+    faults = parse_faults(options.faults)
+    sources, span_ms, began_us, endless = _sources(options)
+    if options.gauges_only:
+        sources = gauges_only(sources)
+    settings = Settings()
+    url = options.mqtt_url or settings.require("mqtt_url")
+    try:
+        server_of(url, PORTS)
+    except ValueError as error:
+        raise SimulatorError(f"--mqtt-url {error}") from None
+    if options.sparkplug is not None and (
+        not options.sparkplug or set(options.sparkplug) & set("/+#")
+    ):
+        raise SimulatorError(f"--sparkplug {options.sparkplug!r}: a group without / + #")
+    sender = Sender(
+        url,
+        [source.device for source in sources],
+        connections=options.connections,
+        receipts=options.receipts,
+        wait_s=options.wait / 1e6,
+        label=str(os.getpid()),
+        sparkplug=options.sparkplug,
+        identities=_identities(options, settings, url),
+        trust=Tls(settings.mqtt_ca_file),
+    )
+    pace = Pace(options.speed, began_us, None if endless else span_ms[1] * 1_000)
+    messages = outgoing(sources, options.seed, faults, span_ms)
+    with _stop_on_signal() as stopped, _watching() as watch:
+        sent = sender.run(messages, pace, watch=watch, stopped=lambda: bool(stopped))
+    told = {} if endless or stopped else source_truth(sources, options.seed, faults, span_ms)
+    _report(options, sent, told)
+
+
+def _identities(options: _Options, settings: Settings, url: str) -> Identities | None:
+    """What each principal shows: as told, or what is at hand where the broker may ask."""
+    if not url.startswith("mqtts://"):
+        if options.identities is not None:
+            raise SimulatorError("--identities is for mqtts://, where a broker asks who one is")
+        return None
+    if options.identities is not None:
+        return Identities(options.identities)
+    held = identity_folder(settings).path / "devices"
+    return Identities(held) if held.is_dir() and not urlsplit(url).username else None
+
+
+def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int, bool]:
+    """Sources, their span [ms], when they begin to send [us], and whether they go on for ever."""
+    if (options.fleet is None) == (options.replay is None):
+        raise SimulatorError("give either --fleet FILE or --replay FILE.csv --device ID")
+    if options.today and (options.fleet is None or options.start is not None or options.speed != 1):
+        raise SimulatorError(
+            "--today is a fleet's, up to now and then in real time:"
+            " leave out --replay, --start and --speed"
+        )
+    if options.fleet is None:
+        replayed = _replayed(options)
+        return [replayed], replayed.span_ms, replayed.span_ms[0] * 1_000, False
+    cadence_s = options.cadence // 1_000_000 if options.cadence else None
+    fleet = leave_out(read_fleet(options.fleet, cadence_s), options.without)
+    duration = options.duration
+    if options.today:
+        now = now_us()
+        sources, start_ms = todays_sources(fleet, now, duration, options.seed)
+        return sources, (start_ms, (now + (duration or 0)) // 1_000), now, duration is None
+    # As if it had been running: what is not sent in real time ends now, not in the future.
+    past = duration if duration and options.speed != 1 else 0
+    start = options.start if options.start is not None else now_us() - past
+    sources = fleet_sources(fleet, start, duration, options.seed)
+    end_ms = start // 1_000 + (duration // 1_000 if duration else _DAY_MS)
+    return sources, (start // 1_000, end_ms), start // 1_000 * 1_000, duration is None
+
+
+def _replayed(options: _Options) -> Replayed:
+    if options.replay is None or not options.device:
+        raise SimulatorError("--replay needs --device ID, the device that sends the recording")
+    recording = read_recording(
+        options.replay,
+        column=options.column,
+        unit=options.unit,
+        time_column=options.time_column,
+        timezone=options.timezone,
+    )
+    start_ms = None if options.start is None else options.start // 1_000
+    duration_ms = options.duration // 1_000 if options.duration else None
+    return Replayed(recording, options.device, start_ms, duration_ms)
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them; the second one kills."""
+    caught: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _watching() -> Iterator[Callable[[Sent], None]]:
+    """Show a line of progress when a person watches, and say so when nobody listens."""
+    console = Console(stderr=True)
+    warned = False
+    with Status("connecting", console=console) if console.is_terminal else nullcontext() as status:
+
+        def watch(sent: Sent) -> None:
+            nonlocal warned
+            if status is not None:
+                status.update(_line(sent))
+            if sent.unreceipted and not sent.receipts and sent.seconds > _QUIET_S and not warned:
+                warned = True
+                console.print(
+                    "no receipt yet: is `tonne run` up?  Without it, send with --no-receipts",
+                    style="yellow",
+                )
+
+        yield watch
+
+
+def _line(sent: Sent) -> str:
+    rate = sent.messages / sent.seconds if sent.seconds else 0.0
+    return (
+        f"{sent.messages:,} messages ({rate:,.0f}/s), {sent.transmissions:,} transmissions, "
+        f"{sent.unreceipted:,} without receipt"
+    )
+
+
+def _report(options: _Options, sent: Sent, told: dict[str, DeviceTruth]) -> None:
+    """Print what went out, and for a replay what the register did."""
+    if options.as_json:
+        devices = {name: asdict(device) for name, device in told.items()}
+        print(json.dumps(asdict(sent) | {"devices": devices}, indent=2))
+        return
+    print(f"sent {_line(sent)} in {sent.seconds:.1f} s")
+    if sent.unreceipted:
+        print(f"{sent.unreceipted:,} messages have no receipt: not safe yet", file=sys.stderr)
+    if sent.refused:
+        print(f"the broker refused {sent.refused:,} messages", file=sys.stderr)
+    if options.replay is not None:
+        for device in told.values():
+            register = device.registers[RISING]
+            print(f"register from {register.first} Wh to {register.last} Wh")
+            print(f"register rise {register.rise} Wh")

@@ -1,0 +1,1 @@
+"""Commands of the pipeline: run, bridge, worker, edge, broker, watch."""

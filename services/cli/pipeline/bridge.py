@@ -1,0 +1,56 @@
+"""`tonne bridge`: MQTT to Kafka."""
+
+from __future__ import annotations
+
+import signal
+
+import click
+
+from services.cli.pipeline.kafka_options import load, topic_option
+from services.cli.pipeline.metrics_bind import metrics_bind
+from services.intake.receive import BATCH
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.settings import Settings
+
+
+@click.command(epilog="Example: tonne topics apply && tonne bridge")
+@topic_option
+@click.option(
+    "--client-id",
+    default="tonne-bridge",
+    show_default=True,
+    help="Names the durable session; each bridge its own.",
+)
+@click.option("--share", metavar="NAME", help="Split the messages with bridges of this name.")
+@click.option(
+    "--batch", type=click.IntRange(1, 20_000), default=BATCH, show_default=True,
+    help="Most messages sent at once.",
+)  # fmt: skip
+def bridge(topic: str, client_id: str, share: str | None, batch: int) -> None:
+    """Take readings from MQTT and put them into Kafka; acknowledge once it has them."""
+    if share is not None and (not share or set(share) & set("/+#")):
+        raise click.BadParameter("a name without / + #", param_hint="--share")
+    settings = Settings()
+    log, metrics = get_logger("bridge"), Metrics()
+    running = load("services.bridge.bridge", "Bridge")(
+        settings.require("database_url"),
+        settings.require("mqtt_url"),
+        settings.require("kafka_url"),
+        topic,
+        client_id,
+        metrics,
+        log,
+        batch,
+        share,
+        rebirth_s=settings.sparkplug_rebirth_s,
+        host_id=settings.sparkplug_host_id,
+        tls=settings.mqtt_tls,
+    )
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: running.stop())
+    bind = metrics_bind(settings)
+    with metrics.serve(bind):
+        log.info("metrics", bind=bind or "off")
+        running.run()
+    log.info("stopped")

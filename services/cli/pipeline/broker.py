@@ -1,0 +1,202 @@
+"""`tonne broker`: a broker's configuration, and changes told to one that runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from ingest.addresses import server_of
+from ingest.errors import InputError
+from ingest.mqtt.names import PORTS
+from services.cli.options.admin_tls import identity_folder
+from services.cli.options.database_url import database_url
+from services.enrolment import broker as brokers
+from services.identity.mosquitto import Listening
+from services.identity.principals import PIPELINE, is_ours
+from services.local.mosquitto import Mosquitto
+from services.settings import Settings, split_bind
+from services.store.postgres.pool import connect
+
+if TYPE_CHECKING:
+    from services.enrolment.broker import Applied
+
+_NAME = "tonne broker"
+_MANY = 200
+
+
+@click.group()
+def broker() -> None:
+    """
+    Set a broker up so that no device can speak for another.
+
+    \b
+    Example:
+      tonne broker config mosquitto --listen 0.0.0.0:8883 --host mqtt.example.vn
+      tonne broker apply
+    """
+
+
+@broker.command()
+@click.argument("kind", type=click.Choice(["mosquitto", "rabbitmq"]))
+@click.option("--listen", default="0.0.0.0:8883", show_default=True, help="By certificate.")
+@click.option(
+    "--password-port",
+    type=click.IntRange(1, 65_535),
+    help="mosquitto: a port for user name and password, by TLS. rabbitmq: allow them on --listen.",
+)
+@click.option(
+    "--host", "hosts", multiple=True,
+    help="Name or address by which devices find it; repeat. This machine's name by default.",
+)  # fmt: skip
+@click.option("--connections", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True)
+@click.option("--sparkplug", is_flag=True, help="Let principals speak Sparkplug B too.")
+@click.option(
+    "--for", "folder_there", type=click.Path(path_type=Path),
+    help="Where the files will be for the broker; where they are written by default.",
+)  # fmt: skip
+@click.option(
+    "--log", default="file mosquitto.log", show_default=True, help="mosquitto's log_dest."
+)
+@click.option("--plugin", help="mosquitto: its dynamic-security plugin, if not Debian's.")
+@click.option("--service", "services", multiple=True, metavar="NAME", help="One of ours; repeat.")
+@click.option(
+    "--into", type=click.Path(path_type=Path), help="Copy what the broker reads there too."
+)
+@click.option(
+    "--services-into",
+    type=click.Path(path_type=Path),
+    help="Copy what `tonne` and each --service are handed there, by name.",
+)
+def config(
+    kind: Literal["mosquitto", "rabbitmq"],
+    listen: str,
+    password_port: int | None,
+    hosts: tuple[str, ...],
+    connections: int,
+    *,
+    sparkplug: bool,
+    folder_there: Path | None,
+    log: str,
+    plugin: str | None,
+    services: tuple[str, ...],
+    into: Path | None,
+    services_into: Path | None,
+) -> None:
+    """
+    Write a broker's configuration into TONNE_HOME/identity/broker.
+
+    Everybody with a credential in use is in it.  Each option in the files says what
+    it is for.
+
+    \b
+    Example:
+      tonne broker config mosquitto --listen 0.0.0.0:8883 --host mqtt.example.vn
+      tonne broker config rabbitmq --host 10.0.0.5 --for /etc/rabbitmq/tonne
+    """
+    folder = identity_folder(Settings())
+    address, port = split_bind(listen)
+    data = "./" if folder_there is None else f"{folder_there}/"
+    at = Listening(
+        address, port, password_port, connections, sparkplug=sparkplug, data=data, log=log,
+        arch=os.uname().machine, plugin=plugin,
+    )  # fmt: skip
+    for name in services:
+        folder.ensure_service(ours(name))
+    names = list(hosts) or [socket.gethostname()]
+    with connect(database_url(), name=_NAME, autocommit=True) as conn:
+        everybody = brokers.known(conn, folder, sparkplug=sparkplug)
+    if kind == "mosquitto":
+        written = brokers.write_mosquitto(folder, everybody, at, names)
+        start = f"cd {written} && mosquitto -c mosquitto.conf"
+    else:
+        there = str(folder_there or (folder.path / "broker").resolve())
+        written = brokers.write_rabbitmq(folder, everybody, at, names, there)
+        start = (
+            f"RABBITMQ_CONFIG_FILE={there}/rabbitmq.conf "
+            f"RABBITMQ_ENABLED_PLUGINS_FILE={there}/enabled_plugins rabbitmq-server"
+        )
+    if into is not None:
+        written = brokers.carry(written, into)
+    if services_into is not None:
+        for name in (PIPELINE, *services):
+            brokers.carry(folder.service(name), services_into / name)
+    click.echo(f"{len(everybody)} principals in {written}; start it: {start}")
+
+
+def ours(name: str) -> str:
+    """Return a name that is kept for services, or say what such a name looks like."""
+    if not is_ours(name):
+        raise click.BadParameter(f"{name!r} must begin with tonne-; devices have other names")
+    return name
+
+
+@broker.command()
+@click.option("--url", help="mqtts://host:port; that of the settings by default.")
+@click.option("--sparkplug", is_flag=True, help="Let principals speak Sparkplug B too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
+    """
+    Tell a running mosquitto who may connect; who may no longer is cut off at once.
+
+    Thousands at once are quicker told by `tonne broker config` and a restart.
+    RabbitMQ is told by its own `rabbitmqctl`: see docs/security.md.
+
+    \b
+    Example:
+      tonne broker apply
+    """
+    settings = Settings()
+    if url:
+        _check(url)
+    done = _applied(settings, url or settings.require("mqtt_url"), sparkplug=sparkplug)
+    if as_json:
+        click.echo(json.dumps(done._asdict(), indent=2))
+        return
+    _show(done)
+
+
+def tell_broker(settings: Settings) -> None:
+    """Carry changes to the broker in use, if this machine may; say so if it may not."""
+    url = settings.mqtt_url
+    folder = identity_folder(settings)
+    if url is None or not url.startswith("mqtts://") or "tonne-admin" not in folder.services():
+        click.echo(
+            "no secured broker of ours is in use: carry the change there with `tonne broker"
+            " config` or `tonne broker apply`",
+            err=True,
+        )
+        return
+    _show(_applied(settings, url, sparkplug=False))
+
+
+def _check(url: str) -> None:
+    try:
+        server_of(url, {"mqtts": PORTS["mqtts"]})
+    except ValueError as error:
+        raise InputError(f"--url {error}") from None
+
+
+def _applied(settings: Settings, url: str, *, sparkplug: bool) -> Applied:
+    if not url.startswith("mqtts://"):
+        raise InputError(f"{url.partition('://')[0]}:// has no identities; give an mqtts:// URL")
+    folder = identity_folder(settings)
+    local = Mosquitto(settings.home)
+    own = local.pid is not None and local.secure and local.url == url
+    if own:
+        local.take_up_revocations()
+    with connect(database_url(), name=_NAME, autocommit=True) as conn:
+        return brokers.apply(
+            folder, lambda more: brokers.known(conn, folder, sparkplug=more), url,
+            sparkplug=sparkplug,
+        )  # fmt: skip
+
+
+def _show(done: Applied) -> None:
+    for what, names in (("let in", done.admitted), ("thrown out", done.thrown_out)):
+        told = ", ".join(names[:_MANY]) + (" and others" if len(names) > _MANY else "")
+        click.echo(f"broker: {len(names)} {what}" + (f": {told}" if names else ""))

@@ -1,0 +1,65 @@
+"""`tonne run`: the embedded pipeline."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import nullcontext
+
+import click
+
+from services.cli.pipeline.metrics_bind import metrics_bind
+from services.embedded.runner import Runner
+from services.intake.receive import BATCH
+from services.intake.sparkplug import sparkplug_nodes
+from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
+from services.issuer.watcher import Watcher
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.settings import Settings
+
+
+@click.command(epilog="Example: tonne local up && tonne migrate && tonne run")
+@click.option(
+    "--client-id", default="tonne-run", show_default=True, help="Names the durable session."
+)
+@click.option(
+    "--batch", type=click.IntRange(1, 20_000), default=BATCH, show_default=True,
+    help="Most messages a transaction.",
+)  # fmt: skip
+@click.option(
+    "--seal/--no-seal", default=True, show_default=True,
+    help="Seal days in the log from time to time, with the key in TONNE_HOME/keys.",
+)  # fmt: skip
+@click.option(
+    "--watch/--no-watch", default=True, show_default=True,
+    help="Count the fleet, statements and calibrations from time to time, for metrics.",
+)  # fmt: skip
+def run(client_id: str, batch: int, *, seal: bool, watch: bool) -> None:
+    """Take readings from MQTT, store them with their intervals and emissions."""
+    settings = Settings()
+    log, metrics = get_logger("run"), Metrics()
+    runner = Runner(
+        settings.require("database_url"),
+        settings.require("mqtt_url"),
+        client_id,
+        metrics,
+        log,
+        batch,
+        sparkplug_nodes(settings),
+        settings.sparkplug_host_id,
+        settings.mqtt_tls,
+    )
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: runner.stop())
+    bind = metrics_bind(settings)
+    with metrics.serve(bind):
+        log.info("metrics", bind=bind or "off")
+        sealer = Sealer(
+            settings.require("database_url"), settings.home, LOG_KEY, EVERY_S, metrics, log
+        )
+        watcher = (
+            Watcher(settings.require("database_url"), metrics, log) if watch else nullcontext()
+        )
+        with sealer if seal else nullcontext(), watcher:
+            runner.run()
+    log.info("stopped")

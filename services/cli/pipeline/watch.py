@@ -1,0 +1,51 @@
+"""`tonne watch`: what only the database knows, told to Prometheus."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import nullcontext
+
+import click
+
+from services.cli.pipeline.metrics_bind import metrics_bind
+from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
+from services.issuer.watcher import AUDIT_S, LOOK_S, Watcher
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.settings import Settings
+
+
+@click.command(epilog="Example: tonne watch --seal")
+@click.option(
+    "--every", type=click.FloatRange(1, 3600), default=LOOK_S, show_default=True,
+    metavar="SECONDS", help="Pause between two looks.",
+)  # fmt: skip
+@click.option(
+    "--audit", "audit_s", type=click.FloatRange(1, 604_800), default=AUDIT_S, show_default=True,
+    metavar="SECONDS", help="Pause between two audits of the log.",
+)  # fmt: skip
+@click.option(
+    "--seal/--no-seal", default=False, show_default=True,
+    help="Seal days in the log once an hour too, with the key in TONNE_HOME/keys.",
+)  # fmt: skip
+def watch(every: float, audit_s: float, *, seal: bool) -> None:
+    """
+    Count the fleet, statements and calibrations, add up days, audit the log.
+
+    `tonne run` counts and adds up by itself, but leaves audits to `tonne watch`: they
+    would take the core that it needs. One `tonne watch` is enough for a database; its
+    login needs tonne_mrv. Metrics are served at TONNE_METRICS_BIND.
+    """
+    settings = Settings()
+    log, metrics = get_logger("watch"), Metrics()
+    url = settings.require("database_url")
+    watcher = Watcher(url, metrics, log, every, audit_s, pulse=metrics.pulse)
+    sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: watcher.stop())
+    bind = metrics_bind(settings)
+    with metrics.serve(bind):
+        log.info("metrics", bind=bind or "off")
+        with watcher, sealer if seal else nullcontext():
+            watcher.wait()
+    log.info("stopped")

@@ -1,0 +1,137 @@
+"""`tonne worker`: Kafka to TimescaleDB, and what was stored once more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from services.cli.options.time_option import Moment
+from services.cli.pipeline.kafka_options import load, topic_option
+from services.cli.pipeline.metrics_bind import metrics_bind
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.settings import Settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@click.command(
+    epilog="Examples: tonne worker --instance worker-0;"
+    " tonne worker --from-time 2026-03-01T00:00:00+07:00"
+)
+@topic_option
+@click.option(
+    "--group",
+    default="tonne-worker",
+    show_default=True,
+    help="Consumer group; the same for all workers of a topic.",
+)
+@click.option(
+    "--session",
+    "session_s",
+    type=click.FloatRange(6, 300),
+    default=30,
+    show_default=True,
+    help="Seconds of silence after which a worker is thought dead.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True,
+    help="How many are to share the topic; refused where it has fewer partitions.",
+)  # fmt: skip
+@click.option("--instance", metavar="NAME", help="A name that stays over restarts of this worker.")
+@click.option(
+    "--from-offset", type=click.IntRange(0), metavar="N",
+    help="Store once more what was stored of each partition since record N, and end.",
+)  # fmt: skip
+@click.option(
+    "--from-time", type=Moment(), metavar="TIME",
+    help="The same since a time, by which Kafka had the record.",
+)  # fmt: skip
+@click.option(
+    "--partition", "partitions", type=click.IntRange(0), multiple=True, metavar="P",
+    help="With --from-..: only this partition; may be repeated.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="With --from-..: print JSON.")
+def worker(
+    topic: str,
+    group: str,
+    session_s: float,
+    workers: int,
+    instance: str | None,
+    from_offset: int | None,
+    from_time: datetime | None,
+    partitions: tuple[int, ...],
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Store what bridges put into Kafka, with intervals and emissions.
+
+    With --from-offset or --from-time: replay what was stored already, beside
+    workers that run.  What is there stays as it is; what is missing comes back.
+    """
+    settings = Settings()
+    log = get_logger("worker")
+    replaying = from_offset is not None or from_time is not None
+    if from_offset is not None and from_time is not None:
+        raise click.UsageError("--from-offset or --from-time, not both")
+    if (partitions or as_json) and not replaying:
+        raise click.UsageError("--partition and --json need --from-offset or --from-time")
+    if replaying:
+        time_ms = None if from_time is None else round(from_time.timestamp() * 1000)
+        _replay(settings, topic, (from_offset, time_ms, partitions or None), log, as_json=as_json)
+        return
+    metrics = Metrics()
+    work = load("services.stream.worker", "work")
+    bind = metrics_bind(settings)
+    with metrics.serve(bind):
+        log.info("metrics", bind=bind or "off")
+        asyncio.run(
+            work(
+                settings, topic, metrics, log, group=group, session_s=session_s,
+                instance=instance, workers=workers,
+            )
+        )  # fmt: skip
+    log.info("stopped")
+
+
+def _replay(settings: Settings, topic: str, since: Any, log: Any, *, as_json: bool) -> None:
+    replay = load("services.stream.replay", "replay")
+    make = load("services.stream.record_range", "Since")
+    seen = _Shown()
+    done = asyncio.run(replay(settings, topic, make(*since), log, seen))
+    seen.end()
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+        return
+    changed = ", ".join(f"{rows} in {table}" for table, rows in sorted(done.changed.items()))
+    click.echo(
+        f"{done.messages} messages in {done.records} records; changed: {changed or 'nothing'}"
+    )
+    if done.unstorable:
+        click.echo(f"left out: {done.unstorable} records that cannot be stored; see the log")
+
+
+class _Shown:
+    """A progress bar, where a person watches."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, done: int, of: int) -> None:
+        """Hear how far it is."""
+        if self._bar is None and sys.stderr.isatty():
+            self._bar = click.progressbar(length=of, label="records", file=sys.stderr)
+        if self._bar is not None:
+            self._bar.update(done - self._bar.pos)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._bar is not None:
+            self._bar.render_finish()

@@ -1,0 +1,1 @@
+"""Commands of the registry: sites, devices, projects, plans, factors."""

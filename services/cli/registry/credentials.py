@@ -1,0 +1,201 @@
+"""`tonne registry issue-credentials`, `revoke-credentials`, `credentials`."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from services.cli.options.admin_tls import identity_folder
+from services.cli.options.database_url import database_url
+from services.cli.pipeline.broker import ours, tell_broker
+from services.enrolment import issue as enrolment
+from services.settings import Settings
+from services.store.postgres.pool import connect
+from services.store.registry import credentials
+from services.store.registry.entries_from_rows import load_registry
+
+if TYPE_CHECKING:
+    from services.enrolment.issue import Result
+
+_NAME = "tonne registry"
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_author = click.option("--author", help="Who does it; the system's user by default.")
+_apply = click.option(
+    "--apply/--no-apply",
+    default=True,
+    show_default=True,
+    help="Tell the broker in use, where this machine holds the identity of tonne-admin.",
+)
+
+
+@click.command("issue-credentials")
+@click.argument("devices", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All devices that speak for themselves.")
+@click.option(
+    "--password", is_flag=True, help="A password, for what can hold no certificate; still by TLS."
+)
+@click.option(
+    "--days", type=click.IntRange(1, 7_300), default=enrolment.DAYS, show_default=True,
+    help="How long a certificate holds.",
+)  # fmt: skip
+@click.option("--renew", is_flag=True, help="A new one, though one is in use.")
+@_author
+@_apply
+@_json
+def issue_credentials(
+    devices: tuple[str, ...],
+    *,
+    every: bool,
+    password: bool,
+    days: int,
+    renew: bool,
+    author: str | None,
+    apply: bool,
+    as_json: bool,
+) -> None:
+    """
+    Give devices and gateways a certificate with its key, or a password.
+
+    What a device is handed is in TONNE_HOME/identity/devices/ID, for your eyes
+    alone: ca.crt, client.crt and client.key, or ca.crt and password.  Who has a
+    credential that lasts keeps it.  A renewed certificate's forerunner stays good
+    until `revoke-credentials --older`.
+
+    \b
+    Example:
+      tonne registry issue-credentials --all
+      tonne registry issue-credentials inv-001 inv-002 --days 730
+      tonne registry issue-credentials meter-7 --password
+    """
+    if bool(devices) == every:
+        raise click.UsageError("name devices, or --all")
+    settings = Settings()
+    folder = identity_folder(settings)
+    wish = enrolment.Wish("password" if password else "certificate", days, renew)
+    with connect(database_url(), name=_NAME, autocommit=True) as conn:
+        names = enrolment.principals(load_registry(conn).devices, devices, every=every)
+        with click.progressbar(
+            length=len(names), label="credentials", file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
+        ) as bar:  # fmt: skip
+            done = enrolment.issue(
+                conn, folder, names, wish, author or getpass.getuser(), lambda: bar.update(1)
+            )
+    _show(done, as_json=as_json)
+    if apply and any(one.result != "unchanged" for one in done):
+        tell_broker(settings)
+
+
+@click.command("issue-service")
+@click.argument("name")
+@_apply
+def issue_service(name: str, *, apply: bool) -> None:
+    """
+    Give a service of ours an identity, such as a second bridge; it begins with `tonne-`.
+
+    Nothing happens where it has one.
+
+    \b
+    Example:
+      tonne registry issue-service tonne-bridge-2
+    """
+    settings = Settings()
+    folder = identity_folder(settings)
+    folder.ensure_service(ours(name))
+    click.echo(f"{name}: {folder.service(name)}")
+    if apply:
+        tell_broker(settings)
+
+
+@click.command("revoke-credentials")
+@click.argument("devices", nargs=-1, required=True)
+@click.option("--reason", required=True, help="Why; kept on record.")
+@click.option("--older", is_flag=True, help="All but the one that was issued last.")
+@_author
+@_apply
+@_json
+def revoke_credentials(
+    devices: tuple[str, ...],
+    *,
+    reason: str,
+    older: bool,
+    author: str | None,
+    apply: bool,
+    as_json: bool,
+) -> None:
+    """
+    Take credentials back, and cut the connections that were made with them.
+
+    Ends with 3 where the broker in use cannot be told: until it is, an open
+    connection stays open.
+
+    \b
+    Example:
+      tonne registry revoke-credentials inv-001 --reason "stolen on 12 March"
+    """
+    settings = Settings()
+    with connect(database_url(), name=_NAME, autocommit=True) as conn:
+        done = enrolment.revoke(
+            conn, identity_folder(settings), devices, author or getpass.getuser(), reason,
+            older=older,
+        )  # fmt: skip
+    _show(done, as_json=as_json)
+    if apply:
+        tell_broker(settings)
+
+
+@click.command("credentials")
+@click.argument("devices", nargs=-1)
+@click.option("--expiring", type=int, metavar="DAYS", help="Those that end within so many days.")
+@_json
+def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: bool) -> None:
+    """
+    What is on record: issued, ending, revoked and why.
+
+    \b
+    Example:
+      tonne registry credentials --expiring 90
+    """
+    with connect(database_url(), name=_NAME, autocommit=True) as conn:
+        found = credentials.all_of(conn, devices)
+    if expiring is not None:
+        end = datetime.now(UTC) + timedelta(days=expiring)
+        found = [
+            c for c in found if c.revoked is None and c.expires is not None and c.expires < end
+        ]
+    if as_json:
+        click.echo(json.dumps([_plain(asdict(one)) for one in found], indent=2))
+        return
+    for one in found:
+        until = f"until {one.expires:%Y-%m-%d}" if one.expires else "without end"
+        state = f"revoked {one.revoked:%Y-%m-%d}: {one.reason}" if one.revoked else until
+        click.echo(f"{one.principal:<24} {one.kind:<11} since {one.issued:%Y-%m-%d} {state}")
+
+
+def _show(done: list[Result], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([_plain(asdict(one)) for one in done], indent=2))
+        return
+    for one in done:
+        until = f"until {one.expires:%Y-%m-%d}" if one.expires else ""
+        click.echo(f"{one.result:<9} {one.principal:<24} {one.kind or '':<11} {until}".rstrip())
+    counts = [
+        f"{sum(1 for o in done if o.result == w)} {w}"
+        for w in dict.fromkeys(o.result for o in done)
+    ]
+    where = {one.folder.parent for one in done if one.folder is not None}
+    click.echo(", ".join(counts) + "".join(f"; in {path}" for path in where))
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: value.astimezone(UTC).isoformat() if isinstance(value, datetime)
+        else value if value is None or isinstance(value, str | int) else str(value)
+        for key, value in row.items()
+    }  # fmt: skip

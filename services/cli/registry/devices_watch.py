@@ -1,0 +1,151 @@
+"""`tonne devices watch`: the commissioning check, live."""
+
+from __future__ import annotations
+
+import json
+import time
+from statistics import median
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from ingest import classes, profiles
+from ingest.errors import RegistryError
+from services.cli.errors import Exit
+from services.cli.options.database_url import database_url
+from services.store.postgres.pool import connect
+from services.store.registry.load import load_fleet
+from services.store.timeseries import recent_messages as arrivals
+
+if TYPE_CHECKING:
+    from ingest.model import Device
+    from services.store.timeseries.recent_messages import Arrival, Refusal
+
+_POLL_S = 1.0
+_FEW = 3
+
+
+@click.command()
+@click.argument("device")
+@click.option("--for", "seconds", type=click.FloatRange(0), help="End after so long; else Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
+    """
+    Show live what arrives of a device: values with their units, flags, refusals.
+
+    Tells what its profile knows and has not come.  With --for it ends with 1 where
+    nothing was stored.
+
+    \b
+    Example:
+      tonne devices watch inv-001
+      tonne devices watch inv-001 --for 60
+    """
+    with connect(database_url(), name="tonne devices", autocommit=True) as conn:
+        fleet = load_fleet(conn)
+        if device not in fleet.by_id:
+            raise RegistryError(
+                f"{device!r} is not registered; see `tonne devices knocks`, or"
+                " `tonne registry import` it"
+            )
+        held = fleet.devices[fleet.by_id[device]]
+        shown = _Shown(held, as_json=as_json)
+        after = arrivals.last_letter(conn)
+        shown.begin(arrivals.newest(conn, held))
+        end_s = None if seconds is None else time.monotonic() + seconds
+        while end_s is None or time.monotonic() < end_s:
+            shown.readings(arrivals.newest(conn, held))
+            for refusal in arrivals.refusals(conn, device, after):
+                after = refusal.id
+                shown.refusal(refusal)
+            time.sleep(_POLL_S)
+    shown.end()
+    if not shown.count:
+        click.get_current_context().exit(Exit.FALSE)
+
+
+class _Shown:
+    """What was told already, so that each reading is told once."""
+
+    def __init__(self, device: Device, *, as_json: bool) -> None:
+        self._device, self._as_json = device, as_json
+        self._zone = ZoneInfo(device.timezone)
+        self._units = {n: c.unit for n, c in classes.load()[device.class_id].channels.items()}
+        profile = profiles.load()[device.class_id, device.profile]
+        self._paths = {source.channel: source.path for source in profile.channels.values()}
+        self._told: set[object] = set()
+        self._times: list[float] = []
+        self._came: set[str] = set()
+        self.count = 0
+
+    def begin(self, before: list[Arrival]) -> None:
+        """Say who is watched, and when it was last heard."""
+        self._told = {one.time for one in before}
+        device = self._device
+        if self._as_json:
+            when = before[-1].time.isoformat() if before else None
+            click.echo(json.dumps({"watching": device.id, "last_reading": when}))
+            return
+        way = f" behind {device.gateway}" if device.gateway else ""
+        last = before[-1].time.astimezone(self._zone) if before else None
+        heard = f"last reading {last:%Y-%m-%d %H:%M:%S}" if last else "never heard"
+        click.echo(f"{device.id}: {device.class_id}, profile {device.profile}{way}; {heard}")
+
+    def readings(self, found: list[Arrival]) -> None:
+        """Tell the readings that are new."""
+        for one in found:
+            if one.time not in self._told:
+                self._told.add(one.time)
+                self.count += 1
+                self._reading(one)
+
+    def _reading(self, one: Arrival) -> None:
+        self._times.append(one.time.timestamp())
+        self._came |= one.values.keys()
+        if self._as_json:
+            told: dict[str, Any] = {
+                "time": one.time.isoformat(), "values": one.values,
+                "units": {n: self._units[n] for n in one.values}, "flags": one.flags,
+                "missing": self._missing(),
+            }  # fmt: skip
+            click.echo(json.dumps(told))
+            return
+        local = one.time.astimezone(self._zone)
+        age = time.time() - one.time.timestamp()
+        click.echo(f"{local:%Y-%m-%d %H:%M:%S %Z}  {age:.0f} s ago")
+        for name, value in one.values.items():
+            flags = f"   ! {', '.join(one.flags[name])}" if name in one.flags else ""
+            shown = f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
+            click.echo(f"    {name:<26} {shown:>18} {self._units[name]:<6}{flags}")
+        rest = {n: f for n, f in one.flags.items() if n not in one.values}
+        for name, tests in rest.items():
+            click.echo(f"    {name:<26} {'-':>18} {'':<6}   ! {', '.join(tests)}")
+
+    def refusal(self, one: Refusal) -> None:
+        """Tell a message that was refused."""
+        if self._as_json:
+            told = {"refused": one.reason, "detail": one.detail, "dead_letter": one.id}
+            click.echo(json.dumps(told))
+            return
+        local = one.received.astimezone(self._zone)
+        click.echo(f"{local:%Y-%m-%d %H:%M:%S %Z}  REFUSED {one.reason}: {one.detail}")
+
+    def _missing(self) -> list[str]:
+        return sorted(self._paths[n] for n in self._paths if n not in self._came)
+
+    def end(self) -> None:
+        """Say what has not come, and how often readings came."""
+        if self._as_json:
+            return
+        if not self.count:
+            click.echo("nothing was stored meanwhile; is it on, and does its topic name it?")
+            return
+        missing = self._missing()
+        click.echo(f"{self.count} readings; not seen: {', '.join(missing) or 'nothing'}")
+        gaps = [b - a for a, b in zip(self._times, self._times[1:], strict=False) if b > a]
+        if len(gaps) >= _FEW:
+            click.echo(
+                f"every {median(gaps):.0f} s; its registry row may say so: "
+                f"attributes: {{cadence_s: {median(gaps):.0f}}}"
+            )

@@ -1,0 +1,165 @@
+"""`tonne factors`: what a newer factor changes, and where the last year's goes on."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from services.cli.options.database_url import database_url
+from services.issuer.affected_statements import affected as statements_affected
+from services.issuer.close import close_period
+from services.processing.rebuild import AT_ONCE, rebuild
+from services.processing.stale_emissions import stale
+from services.settle import Plan
+from services.store.postgres.pool import connect
+from services.store.registry import load as registry
+from services.store.registry.factors import load_book
+
+if TYPE_CHECKING:
+    from mrv.factors import FactorBook
+    from services.issuer.affected_statements import Affected
+
+
+@click.group()
+def factors() -> None:
+    """
+    Follow published factors.
+
+    A year without an official value goes on with the last one, marked
+    provisional. When the official one is there, import it under `factors` in a
+    registry file (or install the version of tonne that has it).
+
+    \b
+    Example:
+      tonne registry import grid-2024.yaml
+      tonne factors affected
+      tonne factors affected --recompute
+    """
+
+
+@factors.command("list")
+@click.option("--kind", default="", metavar="BEGIN", help="Only kinds that begin so: grid.vn.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(kind: str, *, as_json: bool) -> None:
+    """
+    List all factors: those of tonne, then those that registry files brought.
+
+    \b
+    Example:
+      tonne factors list --kind grid.vn
+    """
+    with connect(database_url(), role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
+        book = load_book(conn)
+    rows = [
+        {
+            "id": f.id,
+            "kind": f.kind,
+            "value": f.text,
+            "unit": f.unit,
+            "direction": f.direction,
+            "from": None if f.valid_from is None else f.valid_from.isoformat(),
+            "to": None if f.valid_to is None else f.valid_to.isoformat(),
+            "certainty": f.certainty,
+            "verified": f.verified,
+            "source": f.source,
+        }
+        for f in book
+        if f.kind.startswith(kind)
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        click.echo(
+            f"{row['id']:<28} {row['value']:>10} {row['unit']:<12} [{row['certainty']}]"
+            f" {row['from'] or '':<10} {row['source']}"
+        )
+
+
+@factors.command()
+@click.option("--recompute", is_flag=True, help="Make live rows and drafts again.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def affected(*, recompute: bool, as_json: bool) -> None:
+    """
+    List statements whose factors would be others today.
+
+    Issued ones never change: they are listed for supersession. With --recompute
+    the live emission rows that rest on the older factors are made again from raw
+    readings, and periods whose statement is a draft are closed again; what is
+    submitted or verified waits for its operator.
+
+    \b
+    Example:
+      tonne factors affected --json
+      tonne factors affected --recompute
+    """
+    url, actor = database_url(), getpass.getuser()
+    with connect(url, role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
+        book = load_book(conn)
+        found = statements_affected(conn, book)
+    made = _recompute(url, book) if recompute else None
+    again: dict[str, str] = {}
+    if recompute:
+        with connect(url, role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
+            for one in found:
+                if one.statement.state == "draft":
+                    said = one.statement
+                    closed = close_period(conn, said.project, said.from_us, said.to_us, actor)
+                    again[said.id] = closed.statement
+    document = {
+        "statements": [_row(one, again) for one in found],
+        "emission_rows_made_again": made,
+    }
+    click.echo(json.dumps(document, indent=2) if as_json else _text(document))
+
+
+def _recompute(url: str, book: FactorBook) -> int:
+    """Make stale emission rows again; returns how many were others."""
+    made = 0
+    with connect(url, role="tonne_ingest", name="tonne factors", autocommit=True) as conn:
+        plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), book)
+        todo = stale(conn, plan)
+        for at in range(0, len(todo), AT_ONCE):
+            part = todo[at : at + AT_ONCE]
+            span = min(s.from_us for s in part), max(s.to_us for s in part)
+            done = rebuild(conn, plan, [s.device for s in part], *span, replace=True)
+            made += sum(one.table == "interval_emission" for one in done)
+    return made
+
+
+def _row(one: Affected, again: dict[str, str]) -> dict[str, Any]:
+    done = again.get(one.statement.id)
+    return {
+        "statement": one.statement.id,
+        "project": one.statement.project,
+        "state": one.statement.state,
+        "changes": [
+            {"kind": c.kind, "was": list(c.was), "now": list(c.now), "provisional": c.provisional}
+            for c in one.changes
+        ],
+        "closed_again_as": done,
+        "to_do": None if done else one.todo,
+    }
+
+
+def _text(document: dict[str, Any]) -> str:
+    lines = []
+    for one in document["statements"]:
+        lines.append(f"{one['statement']}  {one['state']}")
+        for c in one["changes"]:
+            before = "provisional " if c["provisional"] else ""
+            lines.append(f"  {c['kind']}: {before}{', '.join(c['was'])} -> {', '.join(c['now'])}")
+        lines.append(
+            f"  closed again as {one['closed_again_as']}"
+            if one["closed_again_as"]
+            else f"  to do: {one['to_do']}"
+        )
+    if not lines:
+        lines.append("no statement rests on a factor that would be another today")
+    made = document["emission_rows_made_again"]
+    if made is not None:
+        lines.append(f"{made} emission rows made again")
+    return "\n".join(lines)

@@ -1,0 +1,101 @@
+"""`tonne invoice`: documents of what was sold or bought, which meters are held against."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from mrv.calendar import local_date
+from mrv.statement.plan_json import invoice_out
+from services.cli.errors import Exit
+from services.cli.options.database_url import database_url
+from services.registry.invoices import Import, read
+from services.store.postgres.pool import connect
+from services.store.registry import invoices
+from services.store.registry.load import load_projects
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def invoice() -> None:
+    """
+    Keep invoices (monitoring option B), which a period's meters are held against.
+
+    \b
+    Example:
+      tonne invoice import march.csv
+      tonne invoice list --project nck-pv
+    """
+
+
+@invoice.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
+@click.option("--author", help="Who imports; the system's user where absent.")
+@_json
+def import_(files: tuple[Path, ...], author: str | None, *, dry_run: bool, as_json: bool) -> None:
+    """
+    Store invoices from YAML or CSV FILES, all or none; none is ever changed.
+
+    Columns: id, project, issuer, number, issued, devices (with spaces between), from,
+    to (half-open local days), amount (kWh unless `unit` says otherwise), quantity
+    (energy_export unless given), tolerance_percent (2), sha256 of the document. One
+    that is wrong is corrected by another: `corrects` its id, and `reason`.
+
+    \b
+    Example:
+      tonne invoice import march.csv --dry-run
+    """
+    with connect(database_url(), name="tonne invoice", autocommit=True) as conn:
+        rows = [row for path in files for row in read(path)]
+        found = invoices.deliver(conn, rows, author or getpass.getuser(), write=not dry_run)
+    _show(found, written=not dry_run and not found.refused, as_json=as_json)
+
+
+def _show(found: Import, *, written: bool, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found.results], indent=2))
+    else:
+        for one in found.results:
+            click.echo(f"{one.result:<9} {one.id}")
+            for message in one.messages:
+                click.echo(f"          {message}")
+        click.echo(f"{len(found.new)} new: {'stored' if written else 'nothing was written'}")
+    if found.refused:
+        click.get_current_context().exit(Exit.INPUT)
+
+
+@invoice.command("list")
+@click.option("--project", help="Only this project.")
+@click.option("--all", "corrected", is_flag=True, help="With those that another one corrects.")
+@_json
+def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
+    """
+    List stored invoices.
+
+    \b
+    Example:
+      tonne invoice list --project nck-pv
+    """
+    with connect(database_url(), name="tonne invoice", autocommit=True) as conn:
+        found = invoices.every(conn, project, corrected=corrected)
+        zones = {one.id: one.timezone for one in load_projects(conn)}
+    rows = [
+        {"project": name, **invoice_out(one), "corrects": corrects, "reason": reason}
+        for name, one, corrects, reason in found
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for name, one, *_ in found:
+        first, end = (local_date(us, zones[name]) for us in (one.from_us, one.to_us))
+        click.echo(
+            f"{one.id:<24} {name:<16} {first} to {end} {one.value:>14}"
+            f" {QUANTITIES[QUANTITY_INDEX[one.quantity]].unit} {one.quantity}"
+        )

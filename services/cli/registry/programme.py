@@ -1,0 +1,214 @@
+"""`tonne programme`: what the city set out to do, and how far its projects are."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import ROUND_FLOOR, Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ingest.errors import InputError
+from mrv.report import LANGUAGES, make_programme
+from services.cli.options.database_url import database_url
+from services.cli.statements.report import write_whole
+from services.store.postgres.pool import connect
+from services.store.views import parks
+from services.store.views.programme_progress import progress_document
+from services.store.views.programme_report import report_document
+
+
+@click.group()
+def programme() -> None:
+    """
+    Look at the programme as a whole.
+
+    \b
+    Example:
+      tonne programme progress --year 2026
+    """
+
+
+@programme.command()
+@click.option(
+    "--year", type=click.IntRange(1990, 2200), help="The last one with figures if absent."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def progress(year: int | None, *, as_json: bool) -> None:
+    """
+    Show targets and progress by action, and what may be transferred abroad.
+
+    Two accounts stand beside each other and are never added: the city's model
+    (targets, and what it reports), and the projects' measurements (monitored
+    tonnes, issued credits). The share that Decree 112/2026 lets go abroad is
+    worked out only where a project's `transfer` says its list and whether a
+    corresponding adjustment is made.
+
+    \b
+    Example:
+      tonne programme progress
+      tonne programme progress --year 2026 --json
+    """
+    with connect(database_url(), role="tonne_mrv", name="tonne programme", autocommit=True) as conn:
+        document = progress_document(conn, year)
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else _text(document))
+
+
+@programme.command()
+@click.option(
+    "--year", type=click.IntRange(1990, 2200), help="The last one with figures if absent."
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A .xlsx to write.")
+@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True,
+              help="Language of the workbook; names of the registry stay.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def report(year: int | None, out: Path | None, language: str, *, as_json: bool) -> None:
+    """
+    Show every system: devices, expected against measured, issued, transferable, provisional.
+
+    A system that no methodology counts has no tonnes but the reason, and its days of
+    indicators or its assets instead. The two accounts stand apart.
+
+    \b
+    Example:
+      tonne programme report --year 2026
+      tonne programme report --lang vi --out programme.xlsx
+    """
+    if out is not None and out.suffix.lower() != ".xlsx":
+        raise InputError(f"--out {out} is a workbook; let its name end in .xlsx")
+    with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
+        document = report_document(conn, year)
+    if out is not None:
+        write_whole(out, make_programme(document, language))
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        click.echo(_systems_text(document) + "\n\n" + _text(document))
+
+
+@programme.command()
+@click.argument("park")
+@click.option("--year", type=click.IntRange(1990, 2200), required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def park(park: str, year: int, *, as_json: bool) -> None:
+    """
+    Show an eco-industrial park's balance: energy, water, waste, heat, and who gave what to whom.
+
+    \b
+    Example:
+      tonne programme park nam-cau-kien --year 2026
+    """
+    span = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
+        found = parks.balance(conn, park, *span)
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else _park_text(found))
+
+
+def _systems_text(document: dict[str, Any]) -> str:
+    head = ("system", "title", "devices", "heard", "expected t", "measured t", "issued t")
+    rows = [
+        (
+            s["system"], s["title"], str(s["devices"]), str(s["devices_heard"]),
+            *(shown_tonnes(s[k]) for k in ("expected_t", "tCO2", "issued_credits_t")),
+        )
+        for s in document["systems"]
+    ]  # fmt: skip
+    lines = [f"{document['programme']}, {document['year']}: by system", ""]
+    lines += _table([head, *rows])
+    for s in document["systems"]:
+        if s["reason"]:
+            lines.append(f"  {s['system']}: tCO2 null, {s['reason']}")
+        lines += [f"  {s['system']}: {_days(i)}" for i in s["indicators"]]
+        lines += [
+            f"  {s['system']}: {f['device']}, {f['dry_downs']} dry-downs in {f['days']} days,"
+            f" {f['dry_days']} of them dry, lowest {f['lowest_cm']} cm"
+            for f in s["fields"]
+        ]
+        if s["registry"]:
+            assets = ", ".join(f"{n} {k}" for k, n in s["registry"]["assets"].items())
+            lines.append(f"  {s['system']}: {assets or 'no asset'}")
+        lines += [
+            f"  {p['project']}: provisional, {why}"
+            for p in s["projects"]
+            for why in p["provisional"]
+        ]
+    lines += [
+        f"  {p['project']}: of no system, measured {shown_tonnes(p['monitored_t'])} t,"
+        f" issued {p['issued_credits_t']} t"
+        for p in document["without_system"]
+    ]
+    lines += [f"  park {one['park']}: see `tonne programme park`" for one in document["parks"]]
+    return "\n".join(lines)
+
+
+def _days(one: dict[str, Any]) -> str:
+    over = "" if one["days_exceeded"] is None else f", {one['days_exceeded']} exceeded"
+    if one["days_judged"] < one["days"]:
+        over += f", {one['days'] - one['days_judged']} not judged"
+    return f"{one['device']} {one['indicator']}, {one['days']} days{over}, mean {one['mean']}"
+
+
+def _park_text(found: dict[str, Any]) -> str:
+    head = ("member", "of", "made", "got", "given", "unit")
+    rows = [
+        (m["site"], of, *(b[side] or "-" for side in ("made", "got", "given")), b["unit"])
+        for m in found["members"]
+        for of, b in m["balance"].items()
+    ]
+    lines = [f"{found['park']}, {found['from']} to {found['to']}", "", *_table([head, *rows]), ""]
+    for of, b in found["park_balance"].items():
+        sides = ("drawn", "made", "exchanged", "released")
+        said = ", ".join(f"{side} {b[side] or '-'}" for side in sides)
+        lines.append(f"{of}: {said} {b['unit']}")
+    return "\n".join([*lines, f"monitored: {shown_tonnes(found['monitored_t'])} tCO2e"])
+
+
+def _text(document: dict[str, Any]) -> str:
+    head = ("action", "name", "target t/y", "reported t", "projects", "expected t/y",
+            "monitored t", "% of target", "issued t")  # fmt: skip
+    rows = [
+        (
+            a["action"],
+            a["name"],
+            *(shown_tonnes(a["city_model"][k]) for k in ("target_t_per_year", "reported_t")),
+            str(a["projects"]["count"]),
+            *(shown_tonnes(a["projects"][k]) for k in ("expected_t_per_year", "monitored_t")),
+            a["projects"]["monitored_percent_of_target"] or "-",
+            shown_tonnes(a["projects"]["issued_credits_t"]),
+        )
+        for a in document["actions"]
+    ]
+    lines = [f"{document['programme']}, {document['year'] or 'no figures yet'}", ""]
+    lines += [*_table([head, *rows]), "", document["accounts"], ""]
+    moved = document["transfer"]
+    lines.append(f"Transfer abroad, {moved['rules']}, in force from {moved['in_force']}")
+    for one in moved["projects"]:
+        known = one["transferable_t"] != "not determined"
+        most = f"at most {one['transferable_t']} t transferable; " if known else "transferable "
+        lines.append(
+            f"  {one['project']}: {one['issued_credits_t']} t issued, {most}{one['basis']}"
+        )
+        if one["condition"]:
+            lines.append(f"    condition: {one['condition']}")
+    return "\n".join(lines)
+
+
+def shown_tonnes(value: str | int | None) -> str:
+    """Tonnes to the kilogram, rounded down as everywhere; at most three digits are shown."""
+    if value is None:
+        return "-"
+    whole = Decimal(value).quantize(Decimal("0.001"), ROUND_FLOOR)
+    return f"{whole:,f}".rstrip("0").rstrip(".")
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            text.ljust(width) if i < 2 else text.rjust(width)  # noqa: PLR2004 - two of words
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,134 @@
+"""`tonne registry`: sites, devices, projects and the programme."""
+
+import getpass
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from services.cli.errors import Exit
+from services.cli.options.database_url import database_url
+from services.cli.registry.credentials import (
+    credentials_,
+    issue_credentials,
+    issue_service,
+    revoke_credentials,
+)
+from services.cli.registry.sewer import import_folder
+from services.registry.document import to_yaml
+from services.registry.entries import Registry
+from services.registry.files import read_files
+from services.registry.plan import Plan, plan
+from services.store.postgres.pool import connect
+from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.import_ import check_registry, import_registry
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_strict = click.option("--strict", is_flag=True, help="Take warnings for errors.")
+
+
+@click.group()
+def registry() -> None:
+    """
+    Register sites, devices, projects and the programme; give devices their credentials.
+
+    \b
+    Example:
+      tonne registry import sites.yaml devices.csv --dry-run
+      tonne registry export > registry.yaml
+    """
+
+
+registry.add_command(issue_credentials)
+registry.add_command(issue_service)
+registry.add_command(revoke_credentials)
+registry.add_command(credentials_)
+
+
+@registry.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing.")
+@click.option("--author", help="Who imports; the system's user by default.")
+@_strict
+@_json
+def import_(
+    files: tuple[Path, ...], *, dry_run: bool, author: str | None, strict: bool, as_json: bool
+) -> None:
+    """
+    Import YAML files, CSV files of devices, or a folder of both; all rows or none.
+
+    What a folder's own folder `sewers` holds goes into the sewerage registry after it.
+
+    Rows that the files do not name stay as they are.  Importing a file again
+    changes nothing.  Ends with 2 when a row is refused.
+
+    \b
+    Example:
+      tonne registry import deploy/catalog/haiphong --dry-run
+    """
+    incoming = read_files(files)
+    with connect(database_url(), name="tonne registry") as conn:
+        who = author or getpass.getuser()
+        planned = import_registry(conn, incoming, author=who, strict=strict, dry_run=dry_run)
+        folders = [f / "sewers" for f in files if (f / "sewers").is_dir()]
+        told = []
+        if not (planned.refused or dry_run):
+            conn.commit()
+            told = [import_folder(conn, folder, who) for folder in folders]
+    done = "nothing was written" if planned.refused or dry_run else "the registry holds all rows"
+    _show(planned, done, as_json=as_json)
+    for line in filter(None, told):
+        click.echo(line, err=as_json)
+
+
+@registry.command()
+def export() -> None:
+    """
+    Print the whole registry as YAML that imports unchanged.
+
+    \b
+    Example:
+      tonne registry export > registry.yaml
+    """
+    with connect(database_url(), name="tonne registry") as conn:
+        click.echo(to_yaml(load_registry(conn)), nl=False)
+
+
+@registry.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@_strict
+@_json
+def check(files: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
+    """
+    Hold files, or else what is registered, against all rules.
+
+    Files and folders are read for themselves, without a database.  Ends with 2 when
+    a row breaks a rule; what only looks wrong is a warning, with its file and line.
+
+    \b
+    Example:
+      tonne registry check deploy/catalog/haiphong
+      tonne registry check --strict
+    """
+    if files:
+        _show(plan(Registry(), read_files(files), strict=strict), "checked", as_json=as_json)
+        return
+    with connect(database_url(), name="tonne registry") as conn:
+        found = check_registry(conn, strict=strict)
+    _show(found, "checked", as_json=as_json)
+
+
+def _show(plan: Plan, done: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([asdict(r) for r in plan.results], indent=2))
+    else:
+        for row in plan.results:
+            click.echo(f"{row.result:<9} {row.kind:<9} {row.id}")
+            for message in row.messages:
+                click.echo(f"          {message}")
+        found = [r.result for r in plan.results]
+        counts = [f"{found.count(w)} {w}" for w in ("created", "updated", "unchanged", "error")]
+        click.echo(f"{', '.join(counts)}: {done}")
+    if plan.refused:
+        click.get_current_context().exit(Exit.INPUT)

@@ -1,0 +1,198 @@
+"""`tonne sewer`: the sewerage registry."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import InputError
+from services.cli.errors import Exit
+from services.cli.options.database_url import database_url
+from services.sewers import geojson
+from services.sewers.checks import check as check_network
+from services.sewers.files import Network, read
+from services.store.postgres.pool import connect
+from services.store.registry import sewers as stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.sewers.assets import Problem
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_SHOWN = 200
+
+
+@click.group()
+def sewer() -> None:
+    """
+    Register sewers: pipes, manholes, pumping stations, outfalls, and their history.
+
+    \b
+    Example:
+      tonne sewer import deploy/catalog/haiphong/sewers/network.geojson
+      tonne sewer check
+    """
+
+
+@sewer.command("import")
+@click.argument("files", nargs=-1, required=True, type=_file)
+@click.option("--dry-run", is_flag=True, help="Say what is wrong, and write nothing.")
+@click.option("--author", help="Who imports; the system's user by default.")
+@_json
+def import_(files: tuple[Path, ...], *, dry_run: bool, author: str | None, as_json: bool) -> None:
+    """
+    Import CSV and GeoJSON; all rows or none.
+
+    A pipe whose ends are neither in the files nor in the registry is refused; water
+    that runs uphill and dead ends are warnings.  Importing again changes nothing.
+    Ends with 2 where a row is refused.
+
+    \b
+    Example:
+      tonne sewer import network.geojson inspections.csv --dry-run
+    """
+    network = read(files)
+    with connect(database_url(), name="tonne sewer", autocommit=True) as conn:
+        problems = [*network.problems, *_whole(conn, network)]
+        refused = any(p.stops for p in problems)
+        written = (0, 0)
+        if not (refused or dry_run):
+            assets = network.assets.values()
+            written = stored.write(conn, assets, network.events, author or getpass.getuser())
+    _tell(
+        problems,
+        {"assets": len(network.assets), "changed": written[0], "events": written[1]},
+        as_json=as_json,
+    )
+
+
+@sewer.command()
+@click.argument("files", nargs=-1, type=_file)
+@_json
+def check(files: tuple[Path, ...], *, as_json: bool) -> None:
+    """
+    Check files by themselves, or else the registered network.
+
+    Ends that are not there, water that runs uphill, dead ends, water that reaches no
+    outfall, pipes that end off or below their node, and what stands there twice; with
+    file and line.  Ends with 2 where an end is not there, with 1 where anything else is.
+
+    \b
+    Example:
+      tonne sewer check network.geojson
+    """
+    if files:
+        network = read(files)
+    else:
+        with connect(database_url(), role="tonne_api", name="tonne sewer", autocommit=True) as conn:
+            network = Network({a.id: a for a in stored.every(conn)})
+    problems = [*network.problems, *check_network(network.assets, network.places)]
+    _tell(problems, {"assets": len(network.assets)}, as_json=as_json)
+    if problems:
+        click.get_current_context().exit(Exit.FALSE)
+
+
+@sewer.command()
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path))
+def export(out: Path) -> None:
+    """
+    Write all assets to a .csv or .geojson file that imports unchanged.
+
+    \b
+    Example:
+      tonne sewer export --out network.geojson
+    """
+    with connect(database_url(), role="tonne_api", name="tonne sewer", autocommit=True) as conn:
+        assets = list(stored.every(conn))
+    if out.suffix == ".csv":
+        text = geojson.to_csv(assets)
+    elif out.suffix in (".geojson", ".json"):
+        features = ",\n".join(json.dumps(geojson.feature(a)) for a in assets)
+        text = f'{{"type": "FeatureCollection", "features": [\n{features}\n]}}\n'
+    else:
+        raise InputError(f"--out {out}: name it .csv or .geojson, so that its format is known")
+    out.write_text(text, encoding="utf-8")
+    click.echo(f"{len(assets)} assets in {out}")
+
+
+@sewer.command()
+@click.argument("asset")
+@_json
+def show(asset: str, *, as_json: bool) -> None:
+    """
+    Show an asset, what was seen of it and what was done.
+
+    \b
+    Example:
+      tonne sewer show P-012
+    """
+    with connect(database_url(), role="tonne_api", name="tonne sewer", autocommit=True) as conn:
+        found = stored.history(conn, asset)
+    if found is None:
+        raise InputError(f"asset {asset!r} is not registered; import it with `tonne sewer import`")
+    one, events = found
+    document: dict[str, Any] = {"id": one.id, **geojson.properties(one)}
+    document["history"] = [
+        {"day": e.day.isoformat(), "what": e.what, "kind": e.kind, "condition": e.condition,
+         "note": e.note} for e in events
+    ]  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    history = document.pop("history")
+    for key, value in document.items():
+        click.echo(f"{key:12} {value}")
+    for e in history:
+        state = f", condition {e['condition']}" if e["condition"] else ""
+        click.echo(f"  {e['day']}  {e['what']}: {e['kind']}{state}  {e['note']}".rstrip())
+
+
+def import_folder(conn: Connection[TupleRow], folder: Path, author: str) -> str | None:
+    """
+    Import a catalog's sewers, where it holds any; None where it does not.
+
+    Raises
+    ------
+    InputError
+        Where a row is refused; names the first with its file and line.
+    """
+    files = sorted(p for p in folder.glob("*") if p.suffix in (".csv", ".geojson"))
+    if not files:
+        return None
+    network = read(files)
+    problems = [*network.problems, *_whole(conn, network)]
+    for one in problems:
+        if one.stops:
+            raise InputError(f"{one.place}: {one.asset}: {one.text}")
+    changed, events = stored.write(conn, network.assets.values(), network.events, author)
+    return f"sewers: {len(network.assets)} assets, {changed} changed, {events} new in their history"
+
+
+def _whole(conn: Connection[TupleRow], network: Network) -> list[Problem]:
+    """Problems of the network as it would be, those of the files alone."""
+    assets = {a.id: a for a in stored.every(conn)} | network.assets
+    return [p for p in check_network(assets, network.places) if p.asset in network.assets]
+
+
+def _tell(problems: Iterable[Problem], done: dict[str, int], *, as_json: bool) -> None:
+    found = list(problems)
+    if as_json:
+        click.echo(json.dumps({**done, "problems": [p._asdict() for p in found]}, indent=2))
+    else:
+        for one in found[:_SHOWN]:
+            kind = "" if one.stops else "warning: "
+            click.echo(f"{kind}{one.place}: {one.asset}: {one.text}")
+        if len(found) > _SHOWN:
+            click.echo(f"... and {len(found) - _SHOWN} more; --json lists all")
+        click.echo(", ".join(f"{value} {key}" for key, value in done.items()))
+    if any(p.stops for p in found):
+        click.get_current_context().exit(Exit.INPUT)

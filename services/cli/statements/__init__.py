@@ -1,0 +1,1 @@
+"""Commands of statements: close, sign, verify, log, keys, reports."""

@@ -1,0 +1,185 @@
+"""`tonne statement finding`: what a verifier found, what was answered, how it was closed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from mrv.documents.finding import FindingEvent
+from mrv.documents.form import read
+from mrv.signatures import canonical
+from mrv.statement.findings import Kind
+from services.cli.options.database_url import database_url
+from services.cli.statements import offline_signing as apart
+from services.cli.statements.report import write_whole
+from services.issuer import documents as steps
+from services.issuer import external_signatures as accept
+from services.issuer import keys
+from services.issuer.findings import sign
+from services.settings import Settings
+from services.store.postgres.pool import connect
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.statement.findings import Record, What
+
+_id = click.argument("id_", metavar="ID")
+_what = click.argument("what", metavar="ID|PACK")
+_name = click.argument("name", metavar="FINDING")
+_key = click.option("--key", "key_name", required=True, metavar="N", help="Signer's key, by name.")
+_text = click.option("--text", required=True, help="In words.")
+_out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
+                    help="Sign a PACK apart into this file, to be handed in.")  # fmt: skip
+
+
+@click.group()
+def finding() -> None:
+    """
+    Raise, answer and close findings of a verification.
+
+    The verifier raises and closes, the operator answers; each event is signed and
+    stands in the verifier's credential and in the pack. While a CAR or a CL is open
+    no opinion can be unqualified.
+
+    With --out, and a folder (statement.json and, once something was found,
+    findings.json) in place of an ID, the event is signed into a file where the key
+    is, without any database; the API takes it, or `take`.
+
+    \b
+    Example:
+      tonne statement finding add TN-.. --kind CAR --key auditor --text "no certificate of inv-2"
+      tonne statement finding answer TN-.. CAR-1 --key plant --text "certificate C-7 imported"
+      tonne statement finding close TN-.. CAR-1 --key auditor --text "seen" --effect 0
+    """
+
+
+@finding.command()
+@_what
+@click.option("--kind", type=click.Choice(get_args(Kind)), required=True,
+              help="Corrective action, clarification, observation, forward action.")  # fmt: skip
+@_key
+@_text
+@click.option("--effect", metavar="T", help="By how many tonnes the reduction is too high for it; "
+              "negative where it is too low.")  # fmt: skip
+@_out
+def add(
+    what: str, kind: str, key_name: str, text: str, effect: str | None, out: Path | None
+) -> None:
+    """
+    Raise a finding, as the verifier; the first puts the statement under verification.
+
+    \b
+    Example:
+      tonne statement finding add TN-.. --kind CL --key auditor --text "which meter is main?"
+      tonne statement finding add pack/ --kind CL --key auditor --text ".." --out event.json
+    """
+    _say(what, key_name, ("raised", kind, text, effect), out)
+
+
+@finding.command()
+@_what
+@_name
+@_key
+@_text
+@_out
+def answer(what: str, name: str, key_name: str, text: str, out: Path | None) -> None:
+    """
+    Answer a finding, as the operator.
+
+    \b
+    Example:
+      tonne statement finding answer TN-.. CL-1 --key plant --text "the one with serial A1"
+    """
+    _say(what, key_name, ("answered", name, text, None), out)
+
+
+@finding.command()
+@_what
+@_name
+@_key
+@_text
+@click.option("--effect", metavar="T", help="What of its effect remains in the statement; "
+              "as it was where it is not given.")  # fmt: skip
+@_out
+def close(
+    what: str, name: str, key_name: str, text: str, effect: str | None, out: Path | None
+) -> None:
+    """
+    Close a finding, as the verifier.
+
+    \b
+    Example:
+      tonne statement finding close TN-.. CL-1 --key auditor --text "agreed" --effect 0
+    """
+    _say(what, key_name, ("closed", name, text, effect), out)
+
+
+@finding.command()
+@_id
+@click.option("--from", "signed", required=True, help="The event, as it was signed.",
+              type=click.Path(exists=True, dir_okay=False, path_type=Path))  # fmt: skip
+def take(id_: str, signed: Path) -> None:
+    """
+    Take an event that its holder signed on another machine.
+
+    \b
+    Example:
+      tonne statement finding take TN-nck-pv-20260101-20260201-1 --from event.json
+    """
+    with _database() as conn:
+        event = accept.finding(conn, id_, canonical.parse_object(signed.read_bytes()))
+    click.echo(f"{event.finding} of {id_} is {event.what}, signed by {event.by}")
+
+
+@finding.command("list")
+@_id
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(id_: str, *, as_json: bool) -> None:
+    """
+    List a statement's findings with their events.
+
+    \b
+    Example:
+      tonne statement finding list TN-nck-pv-20260101-20260201-1
+    """
+    with _database() as conn:
+        found = steps.records(conn, steps.documents(conn, id_))
+    if as_json:
+        click.echo(json.dumps([one.to_json() for one in found], indent=2, ensure_ascii=False))
+        return
+    for one in found:
+        click.echo("\n".join(_lines(one)))
+
+
+def _lines(one: Record) -> list[str]:
+    shown: dict[str, Any] = one.to_json()
+    effect = "" if shown["effect_t"] is None else f", {shown['effect_t']} t"
+    return [
+        f"{one.name}  {one.state}{effect}",
+        *(f"  {e.at}  {e.what} by {e.by}: {e.text}" for e in one.events),
+    ]
+
+
+def _say(
+    what: str, key_name: str, said: tuple[What, str, str, str | None], out: Path | None
+) -> None:
+    if out is not None:
+        document = apart.event(what, key_name, said)
+        write_whole(out, canonical.encode(document))
+        signed = read(FindingEvent, document, "the event")
+        name = signed.credential_subject.finding
+        click.echo(f"{out}: {name} {said[0]}, signed by {signed.issuer.name}")
+        return
+    signer = steps.Signer(*keys.load(Settings().home, key_name))
+    with _database() as conn:
+        event = accept.finding(conn, what, sign(conn, what, signer, said))
+    click.echo(f"{event.finding} of {what} is {event.what}, signed by {signer.holder.name}")
+
+
+def _database() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_mrv", name="tonne statement", autocommit=True)

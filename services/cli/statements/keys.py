@@ -1,0 +1,243 @@
+"""`tonne keys`: signing keys of operators and verifiers."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from ingest.errors import InputError, ServerError
+from mrv.calendar import instant_us
+from mrv.errors import EnrolmentError
+from mrv.signatures.keyfile import read_keyring, write_keyring
+from mrv.signatures.keys import Role
+from services.cli.options.database_url import database_url
+from services.clock import now_us
+from services.issuer import keys as key_files
+from services.settings import Settings, SettingsError
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.signatures.keys import EnrolledKey
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def keys() -> None:
+    """
+    Make, enrol and hand out signing keys (Ed25519).
+
+    \b
+    Example:
+      tonne keys create --role operator --name plant
+      tonne keys create --role verifier --name auditor
+      tonne keys export > trusted.json
+    """
+
+
+@keys.command()
+@click.option(
+    "--role", type=click.Choice(get_args(Role)), required=True, help="What it counts for."
+)
+@click.option("--name", required=True, help="Whose it is; also the name of its file.")
+@click.option("--no-enroll", is_flag=True, help="Do not tell the database.")
+@_json
+def create(role: Role, name: str, *, no_enroll: bool, as_json: bool) -> None:
+    """
+    Make a key; the secret goes to TONNE_HOME/keys, readable by you alone.
+
+    The public part is printed, and enrolled where the database can be reached.
+
+    \b
+    Example:
+      tonne keys create --role operator --name plant
+    """
+    home = Settings().home
+    made = key_files.create(home, name, role)
+    done = "not enrolled" if no_enroll else _try_enroll(home, made)
+    path = home / "keys" / f"{name}.json"
+    if as_json:
+        click.echo(
+            json.dumps({**made.to_json(), "file": str(path), "enrolled": done == "enrolled"})
+        )
+        return
+    click.echo(made.multikey)
+    click.echo(f"secret in {path}; {done}", err=True)
+
+
+def _try_enroll(home: Path, made: EnrolledKey) -> str:
+    try:
+        with _database() as conn:
+            enrolled.enroll(conn, made)
+    except (ServerError, SettingsError):
+        return (
+            f"not enrolled, no database; later: tonne keys enroll {made.name}, or hand the file"
+            f" of `tonne keys public {made.name} --out FILE` to whoever has one"
+        )
+    except EnrolmentError:
+        # a key that can never count is not kept
+        (home / "keys" / f"{made.name}.json").unlink()
+        raise
+    return "enrolled"
+
+
+@keys.command()
+@click.argument("who")
+def enroll(who: str) -> None:
+    """
+    Enrol a key: NAME of one made here, or a FILE of public keys from elsewhere.
+
+    \b
+    Example:
+      tonne keys enroll plant
+      tonne keys enroll auditor-public.json
+    """
+    path = Path(who)
+    public = read_keyring(path.read_bytes()) if path.is_file() else _own(who)
+    with _database() as conn, conn.transaction():
+        for key in public:
+            enrolled.enroll(conn, key)
+    for key in public:
+        click.echo(f"{key.role:<9} {key.name:<20} {key.multikey}")
+
+
+def _own(name: str) -> tuple[EnrolledKey, ...]:
+    return (key_files.load(Settings().home, name)[1],)
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--from", "since", metavar="T", help="RFC 3339; now where absent.")
+def revoke(name: str, since: str | None) -> None:
+    """
+    End the validity of NAME's keys: what they sign from then on does not count.
+
+    What was signed before keeps counting; export the keys anew for auditors.
+
+    \b
+    Example:
+      tonne keys revoke plant
+      tonne keys revoke plant --from 2026-03-01T00:00:00Z
+    """
+    at = datetime.fromtimestamp((now_us() if since is None else _moment(since)) / 1e6, UTC)
+    with _database() as conn:
+        ended = enrolled.revoke(conn, name, at)
+    for key in ended:
+        click.echo(f"{key.role:<9} {key.name:<20} {key.multikey}  until {at.isoformat()}")
+
+
+@keys.command()
+@click.argument("name")
+def rotate(name: str) -> None:
+    """
+    Replace NAME's key by a new one; the old one stays beside it, and ends now.
+
+    A log has one key for good: with another it would be another log.
+
+    \b
+    Example:
+      tonne keys rotate plant
+    """
+    home = Settings().home
+    _, holder = key_files.load(home, name)
+    if holder.role == "log":
+        raise InputError(f"{name!r} is the key of a log, which is known by it; start a new log")
+    at = datetime.fromtimestamp(now_us() // 1_000_000, UTC)
+    with _database() as conn:
+        enrolled.revoke(conn, name, at)
+        aside = key_files.retire(home, name, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        made = key_files.create(home, name, holder.role)
+        enrolled.enroll(conn, made)
+    click.echo(made.multikey)
+    click.echo(f"the old key ended at {at.isoformat()} and is kept in {aside}", err=True)
+
+
+def _moment(text: str) -> int:
+    return instant_us(text, "UTC")
+
+
+@keys.command("list")
+@_json
+def list_(*, as_json: bool) -> None:
+    """
+    List the enrolled keys, and which of them have their secret here.
+
+    \b
+    Example:
+      tonne keys list
+    """
+    here = set(key_files.names(Settings().home))
+    with _database() as conn:
+        found = enrolled.load(conn)
+    if as_json:
+        rows = [
+            {
+                **one.key.to_json(),
+                "validFrom": one.valid_from.isoformat(),
+                "validUntil": one.valid_until.isoformat() if one.valid_until else None,
+            }
+            for one in found
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for one in found:
+        where = f"until {one.key.valid_until}" if one.key.valid_until else ""
+        where = "secret here" if not where and one.key.name in here else where
+        click.echo(f"{one.key.role:<9} {one.key.name:<20} {one.key.multikey}  {where}".rstrip())
+
+
+@keys.command()
+@click.option("--name", "names", multiple=True, help="Only this holder; may be repeated.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+def export(names: tuple[str, ...], out: Path | None) -> None:
+    """
+    Write public keys as a file for `tonne verify --keys`.
+
+    \b
+    Example:
+      tonne keys export --out trusted.json
+    """
+    with _database() as conn:
+        found = [one.key for one in enrolled.load(conn) if not names or one.key.name in names]
+    missing = set(names) - {key.name for key in found}
+    if missing:
+        raise InputError(
+            f"no key of {', '.join(sorted(missing))} is enrolled; see `tonne keys list`"
+        )
+    _write(write_keyring(found), out)
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+def public(name: str, out: Path | None) -> None:
+    """
+    Write the public part of a key that was made here, without any database.
+
+    Whoever keeps the database enrols it: `tonne keys enroll FILE`. Tell them its text
+    by another way too (telephone, a printed page), so that they can compare.
+
+    \b
+    Example:
+      tonne keys public auditor --out auditor-public.json
+    """
+    _write(write_keyring(_own(name)), out)
+
+
+def _write(data: bytes, out: Path | None) -> None:
+    if out is None:
+        click.echo(data.decode(), nl=False)
+    else:
+        out.write_bytes(data)
+
+
+def _database() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_mrv", name="tonne keys", autocommit=True)

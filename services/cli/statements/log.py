@@ -1,0 +1,276 @@
+"""`tonne log`: the transparency log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import InputError
+from mrv.log.merkle import consistency_proof, inclusion_proof
+from mrv.log.receipt import make_receipt
+from mrv.log.witness import make_request
+from services.cli.errors import Exit
+from services.cli.options.database_url import database_url
+from services.cli.pipeline.metrics_bind import metrics_bind
+from services.clock import now_us
+from services.issuer import audit as audits
+from services.issuer import keys, witness
+from services.issuer import transitions as life
+from services.issuer.seal import seal as seal_once
+from services.issuer.sealer import Sealer
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.settings import Settings
+from services.store.postgres.pool import connect
+from services.store.statements import transparency_log as stored
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.issuer.seal import Report
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_log_key = click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
+                        help="Key that signs the log's heads; made the first time.")  # fmt: skip
+_SHOWN = 5
+
+
+@click.group()
+def log() -> None:
+    """
+    Seal what was measured, and prove that nothing under a seal was changed.
+
+    \b
+    Example:
+      tonne log seal
+      tonne log audit
+      tonne log checkpoint > head.txt
+    """
+
+
+@log.command()
+@_log_key
+@click.option("--recheck", is_flag=True, help="Compare all sealed days, not only late ones.")
+@click.option("--accept", metavar="REASON",
+              help="Seal what was changed by hand too; the reason stands in the log.")  # fmt: skip
+@click.option("--every", type=click.IntRange(10), metavar="SECONDS",
+              help="Go on until stopped; `tonne run` does that by itself.")  # fmt: skip
+@_json
+def seal(
+    log_key: str, accept: str | None, every: int | None, *, recheck: bool, as_json: bool
+) -> None:
+    """
+    Enter in the log what is due: days that ended a day ago, late readings, changes.
+
+    Days are sealed 24 hours after their end, and within 36. Ends with 1 where
+    something differs from its seal by hand: that is left as it is.
+
+    \b
+    Example:
+      tonne log seal
+      tonne log seal --accept "meter data corrected by hand, ticket 17"
+    """
+    if every is not None:
+        _seal_on(log_key, every)
+        return
+    with _database() as conn:
+        signer = life.log_signer(conn, Settings().home, log_key)
+        report = seal_once(conn, signer, now_us(), recheck=recheck, accept=accept)
+    _show_sealed(report, as_json=as_json)
+    click.get_current_context().exit(Exit.FALSE if report.refused else Exit.DONE)
+
+
+def _seal_on(log_key: str, every_s: int) -> None:
+    """Seal from time to time until the process ends; alerts look at its metrics."""
+    settings, metrics, told = Settings(), Metrics(), get_logger("sealer")
+    bind = metrics_bind(settings)
+    with metrics.serve(bind):
+        told.info("metrics", bind=bind or "off")
+        Sealer(
+            database_url(), settings.home, log_key, every_s, metrics, told, pulse=metrics.pulse
+        ).run()
+
+
+def _show_sealed(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(vars(report), indent=2))
+        return
+    click.echo(f"sealed {report.days} days, {report.again} again; entered"
+               f" {', '.join(report.entries) or 'nothing else'}")  # fmt: skip
+    for what in report.corrections:
+        click.echo(what)
+    for what in report.refused:
+        click.echo(f"NOT SEALED, changed by hand: {what}")
+
+
+@log.command()
+@click.option("--checkpoint", "held", type=_file, multiple=True,
+              help="A head that you kept: the log must lead to it. May be repeated.")  # fmt: skip
+@_json
+def audit(held: tuple[Path, ...], *, as_json: bool) -> None:
+    """
+    Walk the whole log and hold the database against it; name the first break.
+
+    \b
+    Example:
+      tonne log audit --checkpoint head-of-last-month.txt
+    """
+    notes = tuple(path.read_text(encoding="utf-8") for path in held)
+    with _database() as conn:
+        report = audits.audit(conn, now_us(), notes)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        _show_audit(report)
+    click.get_current_context().exit(Exit.DONE if report.first_break is None else Exit.FALSE)
+
+
+def _show_audit(report: audits.AuditReport) -> None:
+    for step in report.steps:
+        outcome = "BROKEN" if step.breaks else "ok"
+        click.echo(f"{step.number:>2}  {outcome:<7} {step.name}: {step.detail}")
+        shown = (*step.breaks, *(f"(note) {note}" for note in step.notes))
+        for what in shown[:_SHOWN]:
+            click.echo(f"            {what}")
+        if len(shown) > _SHOWN:
+            click.echo(f"            and {len(shown) - _SHOWN} more; --json lists all")
+    if report.first_break is None:
+        click.echo(f"log {report.origin} holds, {report.size} entries")
+    else:
+        click.echo(f"FIRST BREAK: {report.first_break}")
+
+
+@log.command()
+@click.option(
+    "--size", type=click.IntRange(1), help="The head over so many entries; else the last."
+)
+def checkpoint(size: int | None) -> None:
+    """
+    Print the signed head, with its witnesses' lines (c2sp.org/tlog-checkpoint).
+
+    Keep it: with it you can prove later that nothing was taken back.
+
+    \b
+    Example:
+      tonne log checkpoint > head.txt
+    """
+    with _database() as conn:
+        click.echo(_head(conn, size), nl=False)
+
+
+@log.command("list")
+@_json
+def list_(*, as_json: bool) -> None:
+    """
+    List the entries.
+
+    \b
+    Example:
+      tonne log list --json
+    """
+    with _database() as conn:
+        rows = [
+            {"index": e.index, "kind": e.kind, "at": e.appended.isoformat(),
+             "entry": json.loads(e.body)}
+            for e in stored.entries(conn)
+        ]  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        body: dict[str, Any] = row["entry"]
+        what = body.get("statement") or f"{body.get('project') or ''} {body.get('day', '')}".strip()
+        reason = f" ({body['reason']})" if body.get("reason") else ""
+        click.echo(f"{row['index']:>6}  {row['at'][:19]}  {row['kind']:<11} {what}{reason}")
+
+
+@log.command()
+@click.argument("what", metavar="STATEMENT|INDEX")
+def proof(what: str) -> None:
+    """
+    Print the proof that an entry is in the log (c2sp.org/tlog-proof).
+
+    \b
+    Example:
+      tonne log proof TN-nck-pv-20260101-20260201-1
+      tonne log proof 17
+    """
+    with _database() as conn:
+        if not what.isdecimal():
+            receipt = stored.receipt(conn, what)
+            if receipt is None:
+                raise InputError(f"{what!r} is not in the log; it is entered when it is issued")
+        else:
+            head, leaves = _head(conn, None), stored.leaves(conn)
+            receipt = make_receipt(int(what), inclusion_proof(int(what), leaves), head)
+    click.echo(receipt, nl=False)
+
+
+@log.command()
+@click.option("--since", type=click.IntRange(0), default=0, show_default=True,
+              help="Entries under the last head that the witness signed.")  # fmt: skip
+def request(since: int) -> None:
+    """
+    Print what a witness needs to sign the last head (c2sp.org/tlog-witness).
+
+    \b
+    Example:
+      tonne log request --since 12 > request.txt
+    """
+    with _database() as conn:
+        head, leaves = _head(conn, None), stored.leaves(conn)
+    steps = consistency_proof(since, leaves) if since else []
+    click.echo(make_request(since, steps, head), nl=False)
+
+
+@log.command()
+@click.argument("request_file", metavar="REQUEST", type=_file)
+@click.option("--key", "key_name", required=True, metavar="N", help="Your witness key, by name.")
+@click.option("--keys", "keys_file", required=True, type=_file,
+              help="Keyring with the log's key, as `tonne keys export` writes it.")  # fmt: skip
+def cosign(request_file: Path, key_name: str, keys_file: Path) -> None:
+    """
+    Countersign a log's head as a witness; no database is needed.
+
+    Refused unless the head leads on from the last one that you signed here.
+
+    \b
+    Example:
+      tonne log cosign request.txt --key auditor --keys trusted.json > signed.txt
+    """
+    home = Settings().home
+    signer = life.Signer(*keys.load(home, key_name))
+    text, ring = request_file.read_text(encoding="utf-8"), keys_file.read_bytes()
+    now_s = now_us() // 1_000_000
+    click.echo(witness.countersign(home, text, ring, signer, now_s), nl=False)
+
+
+@log.command()
+@click.argument("signed", type=_file)
+def receive(signed: Path) -> None:
+    """
+    Keep a head that a witness countersigned; receipts then carry its line.
+
+    \b
+    Example:
+      tonne log receive signed.txt
+    """
+    with _database() as conn:
+        names = witness.keep(conn, signed.read_text(encoding="utf-8"))
+    click.echo(f"kept the countersignature of {', '.join(names)}")
+
+
+def _head(conn: Connection[TupleRow], size: int | None) -> str:
+    found = stored.checkpoint(conn, size)
+    if found is None:
+        raise InputError("the log has no such head; `tonne log seal` makes the first")
+    return found
+
+
+def _database() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_mrv", name="tonne log", autocommit=True)

@@ -1,0 +1,143 @@
+"""
+Sign where the key is, apart from any database: a step of a statement as a file to hand in.
+
+`POST /v1/statements/ID/submission|findings|verification` of the API take these files.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import InputError
+from mrv.errors import VerificationError
+from mrv.packs.pack import FINDINGS
+from mrv.statement.credentials import sign_statement, sign_verification
+from mrv.statement.findings import SIGNED_BY, read_events, sign_event
+from mrv.statement.states import check_role
+from mrv.verify import verify
+from mrv.verify.subject import Subject
+from services.issuer import external_signatures as accept
+from services.issuer import keys
+from services.settings import Settings
+
+if TYPE_CHECKING:
+    from mrv.signatures.keys import EnrolledKey, Role, SigningKey
+    from mrv.statement.credentials import Finding
+    from mrv.statement.findings import Record, What
+    from mrv.verify import Pack
+
+
+def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
+    """
+    Sign a draft as its operator.
+
+    Returns
+    -------
+    dict
+        Issuer and proof alone: the draft stands at the server already.
+    list of str
+        Conditions that do not hold, as the draft says them.
+
+    Raises
+    ------
+    InputError
+        If it is no draft.
+    VerificationError
+        If a pack is given and a step of its verification fails.
+    """
+    subject = _subject(what)
+    name = _name(subject)
+    if subject.state != "draft":
+        raise InputError(f"{what}: {name} is {subject.state}, signed already; give a draft")
+    _walk(subject.pack)
+    key, holder = _signer(key_name, "operator", name)
+    accept.check_body(name, subject.statement, strict=Settings().require_accepted_factors)
+    signed = sign_statement(subject.statement, key, holder, datetime.now(UTC))
+    unmet = accept.unmet_conditions(subject.statement)
+    said = [f"{clause}: {detail}" for clause, detail in unmet.items()]
+    return {n: signed[n] for n in ("issuer", "proof")}, said
+
+
+def event(what: str, key_name: str, said: tuple[What, str, str, str | None]) -> dict[str, Any]:
+    """
+    Sign an event of a finding of a submitted statement.
+
+    Parameters
+    ----------
+    what : str
+        A folder with `statement.json` and, once something was found, `findings.json`.
+    said : tuple
+        As `mrv.statement.findings.sign_event` takes it.
+    """
+    subject = _submitted(what)
+    key, holder = _signer(key_name, SIGNED_BY[said[0]], _name(subject))
+    return sign_event(subject.statement, _records(subject), said, key, holder, datetime.now(UTC))
+
+
+def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
+    """
+    Verify a pack and sign the verifier's credential over its statement and findings.
+
+    Raises
+    ------
+    InputError
+        If it is no pack of a submitted statement.
+    VerificationError
+        Naming the first step that fails.
+    """
+    subject = _submitted(what)
+    if subject.pack.bare:
+        raise InputError(
+            f"{what} is a statement without its evidence; download the pack and give its folder"
+        )
+    _walk(subject.pack)
+    key, holder = _signer(key_name, "verifier", _name(subject))
+    return sign_verification(
+        subject.statement, conclusion, key, holder, datetime.now(UTC), _records(subject)
+    )
+
+
+def _subject(what: str) -> Subject:
+    if not Path(what).exists():
+        raise InputError(
+            f"there is no file or folder {what}: with --out a statement's file or pack is signed;"
+            " leave --out out to sign in the database"
+        )
+    from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
+
+    return Subject(read_pack(Path(what)))
+
+
+def _submitted(what: str) -> Subject:
+    subject = _subject(what)
+    if subject.state != "submitted":
+        raise InputError(
+            f"{what}: {_name(subject)} is {subject.state}; give a submitted statement's folder"
+        )
+    return subject
+
+
+def _records(subject: Subject) -> tuple[Record, ...]:
+    data = subject.pack.files.get(FINDINGS)
+    return () if data is None else read_events(data, subject.statement)
+
+
+def _walk(pack: Pack) -> None:
+    """Refuse to sign over evidence that does not hold; a file alone has none."""
+    failure = None if pack.bare else verify(pack).failure
+    if failure is not None:
+        raise VerificationError(
+            f"step {failure.number}, {failure.name}", failure.detail, failure.remedy
+        )
+
+
+def _signer(key_name: str, role: Role, statement: str) -> tuple[SigningKey, EnrolledKey]:
+    key, holder = keys.load(Settings().home, key_name)
+    check_role(holder, role, statement)
+    return key, holder
+
+
+def _name(subject: Subject) -> str:
+    return subject.claims.statement

@@ -1,0 +1,96 @@
+"""`tonne statement report`: workbook and PDF, from the database or from an evidence pack."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, cast, get_args
+
+import click
+
+from ingest.errors import InputError
+from mrv.errors import VerificationError
+from mrv.report import LANGUAGES, Format, make
+from mrv.signatures.keyfile import read_keyring
+from services.cli.errors import Exit
+from services.cli.options.database_url import database_url
+from services.store.postgres.pool import connect
+
+if TYPE_CHECKING:
+    from mrv.report import Facts
+
+
+@click.command()
+@click.argument("what", metavar="ID|PACK")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
+)
+@click.option("--format", "format_", type=click.Choice(get_args(Format)),
+              help="By the ending of --out where absent.")  # fmt: skip
+@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True,
+              help="Language of all words but those that were signed.")  # fmt: skip
+@click.option("--keys", "keys_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Public keys that you trust, where a pack is given.")  # fmt: skip
+def report(
+    what: str, out: Path, format_: Format | None, language: str, keys_file: Path | None
+) -> None:
+    """
+    Write a statement's report for people, the same bytes each time.
+
+    Give the statement's ID, or the folder of an evidence pack: then no server is
+    asked, and the pack is verified first. Ends with 1, and writes nothing, where a
+    step of that verification fails.
+
+    \b
+    Example:
+      tonne statement report TN-nck-pv-20260101-20260201-1 --lang ja --out report.pdf
+      tonne statement report pack --keys trusted.json --out report.xlsx
+    """
+    wanted = format_ or _format_of(out)
+    try:
+        facts = _facts(what, keys_file)
+    except VerificationError as error:
+        click.echo(f"tonne: {error}", err=True)
+        click.get_current_context().exit(Exit.FALSE)
+    write_whole(out, make(facts, wanted, language))
+    click.echo(f"{out}: {facts.name}, {facts.state}")
+
+
+def _format_of(out: Path) -> Format:
+    ending = out.suffix.removeprefix(".").lower()
+    if ending not in get_args(Format):
+        known = ", ".join(get_args(Format))
+        raise InputError(f"--out {out} ends in none of {known}; name one with --format")
+    return cast("Format", ending)
+
+
+def _facts(what: str, keys_file: Path | None) -> Facts:
+    from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
+    from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
+
+    if Path(what).exists():
+        trusted = () if keys_file is None else read_keyring(keys_file.read_bytes())
+        return facts_of_pack(read_pack(Path(what)), trusted)
+    if keys_file is not None:
+        raise InputError(f"--keys is for a pack, and there is no folder {what}; leave it out")
+    with connect(database_url(), role="tonne_mrv", name="tonne report", autocommit=True) as conn:
+        return facts_of(conn, what)
+
+
+def write_whole(out: Path, data: bytes) -> None:
+    """
+    Write a file whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written there.
+    """
+    try:
+        with NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}-", delete=False) as file:
+            file.write(data)
+        Path(file.name).chmod(0o644)
+        os.replace(file.name, out)  # noqa: PTH105 - within a folder, as one step
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error

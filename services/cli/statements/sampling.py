@@ -1,0 +1,124 @@
+"""`tonne statement sample`: which device-days a verifier looks at, drawn as nobody chooses."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import InputError
+from mrv.documents.form import read
+from mrv.documents.sampling_list import SamplingList
+from mrv.signatures import canonical
+from mrv.statement.sampling import Size, sign_sampling
+from mrv.statement.states import check_role
+from services.cli.options.database_url import database_url
+from services.issuer import external_signatures as accept
+from services.issuer import keys
+from services.issuer import transitions as life
+from services.settings import Settings
+from services.store.postgres.pool import connect
+from services.store.statements import sampling as stored
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_HOW_MANY = click.IntRange(min=0)
+
+
+@click.command()
+@click.argument("what", metavar="ID|PACK")
+@click.option("--key", "key_name", metavar="N", help="Verifier's key: draw, sign and keep.")
+@click.option("--random", "random_", type=_HOW_MANY, metavar="COUNT",
+              help="Device-days at random; the square root of all, if not given.")  # fmt: skip
+@click.option("--by-risk", type=_HOW_MANY, metavar="COUNT", help="Device-days by risk, likewise.")
+@click.option("--from", "signed", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Take a list that the verifier signed elsewhere.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Write the signed list to a file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the signed list.")
+def sample(
+    what: str,
+    key_name: str | None,
+    random_: int | None,
+    by_risk: int | None,
+    signed: Path | None,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Draw which device-days of a submitted statement the verifier looks at; once.
+
+    The seed comes from the statement's digest and the verifier's signature over it:
+    the operator cannot know it before, the verifier cannot draw again. Without a key
+    the list that was drawn is shown. With a PACK in place of an ID the verifier draws
+    on a machine of their own, without the database; the operator takes it by --from.
+
+    \b
+    Example:
+      tonne statement sample TN-nck-pv-20260101-20260201-1 --key auditor
+      tonne statement sample pack/ --key auditor --out sampling.json
+      tonne statement sample TN-nck-pv-20260101-20260201-1 --from sampling.json
+    """
+    size = Size(random_, by_risk)
+    if Path(what).exists():
+        document = _offline(Path(what), key_name, size)
+    elif signed is not None:
+        document = canonical.parse_object(signed.read_bytes())
+        with _database() as conn:
+            accept.sampling(conn, what, document)
+    elif key_name is not None:
+        signer = life.Signer(*keys.load(Settings().home, key_name))
+        with _database() as conn:
+            document = life.sample(conn, what, signer, size)
+    else:
+        document = _drawn(what)
+    if out is not None:
+        out.write_bytes(canonical.encode(document))
+    _show(document, as_json=as_json)
+
+
+def _offline(pack: Path, key_name: str | None, size: Size) -> dict[str, Any]:
+    from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
+    from mrv.verify.subject import Subject  # noqa: PLC0415
+
+    if key_name is None:
+        raise InputError(f"{pack} is a pack: give the verifier's key with --key to draw from it")
+    secret, holder = keys.load(Settings().home, key_name)
+    subject = Subject(read_pack(pack))
+    name = subject.claims.statement
+    if subject.pack.bare or subject.state == "draft":
+        raise InputError(f"{pack} is no evidence pack of a submitted statement; export {name} anew")
+    check_role(holder, "verifier", name)
+    return sign_sampling(subject.statement, subject.case, size, secret, holder, datetime.now(UTC))
+
+
+def _drawn(name: str) -> dict[str, Any]:
+    with _database() as conn:
+        found = stored.document(conn, name)
+    if found is None:
+        raise InputError(f"no sample of {name} was drawn; the verifier draws it with --key")
+    return canonical.parse_object(found)
+
+
+def _show(document: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    drawn = read(SamplingList, document, "the sample")
+    said = drawn.credential_subject
+    click.echo(
+        f"{said.random} of {said.population} device-days at random, {said.by_risk} by"
+        f" risk, drawn by {drawn.issuer.name}, seed {said.seed[:16]}"
+    )
+    for one in said.items:
+        why = f" ({', '.join(one.reasons)})" if one.reasons else ""
+        click.echo(f"  {one.day}  {one.device:<24} {one.drawn:<9} weight {one.weight:>2}{why}")
+
+
+def _database() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_mrv", name="tonne statement", autocommit=True)

@@ -1,0 +1,362 @@
+"""`tonne statement`: the life of a statement."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from ingest.errors import InputError
+from mrv.errors import VerificationError
+from mrv.signatures import canonical
+from mrv.statement.credentials import Finding
+from mrv.statement.opinion import Assurance, Opinion, opinion_word
+from services.cli.errors import Exit
+from services.cli.options.database_url import database_url
+from services.cli.statements import offline_signing as apart
+from services.cli.statements.findings import finding
+from services.cli.statements.period import show_closed
+from services.cli.statements.report import report, write_whole
+from services.cli.statements.sampling import sample
+from services.issuer import close, keys
+from services.issuer import transitions as life
+from services.settings import Settings
+from services.store.postgres.pool import connect
+from services.store.statements import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_key = click.option("--key", "key_name", required=True, metavar="N", help="Signer's key, by name.")
+_what = click.argument("what", metavar="ID|PACK")
+_out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
+                    help="Sign a file or PACK apart into this file, to be handed in.")  # fmt: skip
+_HUNDRED = 100
+
+
+@click.group()
+def statement() -> None:
+    """
+    Take a statement from draft to issued.
+
+    \b
+    Example:
+      tonne statement submit TN-nck-pv-20260101-20260201-1 --key plant
+      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor
+      tonne statement issue TN-nck-pv-20260101-20260201-1
+      tonne statement export TN-nck-pv-20260101-20260201-1 --out pack
+    """
+
+
+@statement.command("list")
+@click.option("--project", help="Only this project.")
+@_json
+def list_(project: str | None, *, as_json: bool) -> None:
+    """
+    List statements and their states.
+
+    \b
+    Example:
+      tonne statement list --project nck-pv
+    """
+    with _database() as conn:
+        found = statements.all_of(conn, project)
+    rows = [
+        {
+            "statement": one.id,
+            "project": one.project,
+            "state": one.state,
+            "credit_t": one.credit_t,
+            "supersedes": one.supersedes,
+        }
+        for one in found
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for one in found:
+        click.echo(f"{one.id:<44} {one.state:<11} {one.credit_t:>8} t")
+
+
+@statement.command()
+@click.argument("id_", metavar="ID")
+@_json
+def show(id_: str, *, as_json: bool) -> None:
+    """
+    Show a statement, its figures and its steps so far.
+
+    \b
+    Example:
+      tonne statement show TN-nck-pv-20260101-20260201-1 --json
+    """
+    with _database() as conn:
+        have = life.documents(conn, id_)
+        steps = statements.events(conn, id_)
+    events = [
+        {"state": e.state, "at": e.at.isoformat(), "by": e.actor, "reason": e.reason} for e in steps
+    ]
+    if as_json:
+        document: dict[str, Any] = {
+            "statement": have.stored.id,
+            "state": have.stored.state,
+            "credit_t": have.stored.credit_t,
+            "events": events,
+            "document": have.statement,
+            "verification": have.verification,
+        }
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    said = have.claims
+    period = said.monitoring_period
+    click.echo(f"{have.stored.id}  {have.stored.state}")
+    click.echo(f"  period     {period.local_from} to {period.local_to}")
+    click.echo(f"  reduction  {said.emissions.reduction.t} t")
+    click.echo(f"  credited   {said.credited.t} t, coverage {said.coverage}")
+    for event in events:
+        reason = f", {event['reason']}" if event["reason"] else ""
+        click.echo(f"  {event['at']}  {event['state']} by {event['by']}{reason}")
+
+
+@statement.command()
+@_what
+@_key
+@_out
+def submit(what: str, key_name: str, out: Path | None) -> None:
+    """
+    Sign a draft as its operator.
+
+    What the statement says does not hold is said again here. With
+    TONNE_REQUIRE_ACCEPTED_FACTORS=true a statement that rests on a factor from
+    memory which its project does not accept by name is refused.
+
+    With --out, and a draft's file or PACK in place of an ID, issuer and proof are
+    signed into a file where the key is, without any database; the API takes them. A
+    pack is verified first.
+
+    \b
+    Example:
+      tonne statement submit TN-nck-pv-20260101-20260201-1 --key plant
+      tonne statement submit draft.json --key plant --out signature.json
+    """
+    if out is not None:
+        with failing():
+            document, unmet = apart.signature(what, key_name)
+        write_whole(out, canonical.encode(document))
+        _warn(unmet)
+        click.echo(f"{out}: signature of {document['issuer']['name']}, to be handed in")
+        return
+    signer = _signer(key_name)
+    strict = Settings().require_accepted_factors
+    with _database() as conn:
+        unmet = life.submit(conn, what, signer, strict=strict)
+    _warn(unmet)
+    click.echo(f"{what} is submitted, signed by {signer.holder.name}")
+
+
+@statement.command()
+@_what
+@_key
+@click.option("--opinion", type=click.Choice(get_args(Opinion)), default="unqualified",
+              show_default=True, help="adverse and disclaimer reject the statement; "
+              "unmodified and modified mean the first two.")  # fmt: skip
+@click.option("--assurance", type=click.Choice(get_args(Assurance)), default="reasonable",
+              show_default=True, help="Level of assurance.")  # fmt: skip
+@click.option("--materiality", default="5", show_default=True, metavar="PERCENT",
+              help="Largest error that would not change the opinion.")  # fmt: skip
+@click.option("--finding", "findings", multiple=True,
+              help="A remark beside `statement finding`; may be repeated.")  # fmt: skip
+@_out
+def verify(
+    what: str,
+    key_name: str,
+    opinion: Opinion,
+    assurance: Assurance,
+    materiality: str,
+    findings: tuple[str, ...],
+    out: Path | None,
+) -> None:
+    """
+    Compute a submitted statement again from raw readings, and sign the opinion.
+
+    Ends with 1, and keeps nothing, where the database gives another statement. No
+    opinion is unqualified while a CAR or a CL is open, or while misstatements that
+    findings quantify reach --materiality of the reduction, net or absolute.
+
+    With --out, and a PACK in place of an ID, that is verified where the key is,
+    without any database, and the opinion signed into a file; the API takes it, and
+    computes everything again.
+
+    \b
+    Example:
+      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor
+      tonne statement verify pack/ --key auditor --out verification.json
+    """
+    conclusion = Finding(opinion, assurance, _percent(materiality), findings)
+    said = f"opinion {opinion_word(opinion)}, signed by"
+    if out is not None:
+        with failing():
+            document = apart.opinion(what, key_name, conclusion)
+        write_whole(out, canonical.encode(document))
+        click.echo(f"{out}: {said} {document['issuer']['name']}, to be handed in")
+        return
+    signer = _signer(key_name)
+    with _database() as conn, failing():
+        state = life.verify(conn, what, signer, conclusion)
+    click.echo(f"{what} is {state}, {said} {signer.holder.name}")
+
+
+def _percent(text: str) -> str:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or not 0 <= number <= _HUNDRED:
+        raise InputError(f"--materiality {text!r} must be a percentage from 0 to 100, such as 5")
+    return str(number)
+
+
+@statement.command()
+@click.argument("id_", metavar="ID")
+@click.option("--key", "key_name", metavar="N",
+              help="Operator's key of who issues; the system's user where absent.")  # fmt: skip
+@click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
+              help="Key that signs the log's heads; made the first time.")  # fmt: skip
+def issue(id_: str, key_name: str | None, log_key: str) -> None:
+    """
+    Issue a verified statement: claim its period and enter it in the log.
+
+    \b
+    Example:
+      tonne statement issue TN-nck-pv-20260101-20260201-1 --key plant
+    """
+    holder = None if key_name is None else _signer(key_name).holder
+    with _database() as conn:
+        signer = life.log_signer(conn, Settings().home, log_key)
+        index = life.issue(conn, id_, signer, holder or getpass.getuser())
+        unmet = life.unmet_conditions(life.documents(conn, id_).statement)
+    _warn(f"{clause}: {detail}" for clause, detail in unmet.items())
+    click.echo(f"{id_} is issued, entry {index} of log {signer.holder.name}")
+
+
+@statement.command()
+@click.argument("id_", metavar="ID")
+@click.option("--reason", required=True, help="Why it is replaced; stands in the new statement.")
+@_json
+def supersede(id_: str, reason: str, *, as_json: bool) -> None:
+    """
+    Close an issued statement's period again, as a draft that will replace it.
+
+    The issued one counts until the new one is issued.
+
+    \b
+    Example:
+      tonne statement supersede TN-nck-pv-20260101-20260201-1 --reason "late readings of inv-003"
+    """
+    with _database() as conn:
+        closed = close.supersede(conn, id_, getpass.getuser(), reason)
+    show_closed(closed, as_json=as_json)
+
+
+@statement.command()
+@click.argument("id_", metavar="ID")
+@click.option("--reason", required=True, help="Why it counts no more; stands in the log.")
+@click.option("--key", "key_name", metavar="N",
+              help="Operator's key of who revokes; the system's user where absent.")  # fmt: skip
+@click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
+              help="Key that signs the log's heads.")  # fmt: skip
+def revoke(id_: str, reason: str, key_name: str | None, log_key: str) -> None:
+    """
+    Revoke an issued statement for good: its period is free again, the log says why.
+
+    Publish the project's status list anew afterwards. To replace a statement by a
+    corrected one use `supersede`.
+
+    \b
+    Example:
+      tonne statement revoke TN-nck-pv-20260101-20260201-1 --reason "claimed elsewhere" --key plant
+    """
+    holder = None if key_name is None else _signer(key_name).holder
+    if not reason.strip():
+        raise InputError("--reason is empty; say why the statement counts no more")
+    with _database() as conn:
+        signer = life.log_signer(conn, Settings().home, log_key)
+        index = life.revoke(conn, id_, signer, holder or getpass.getuser(), reason)
+    click.echo(f"{id_} is revoked, entry {index} of log {signer.holder.name}")
+
+
+statement.add_command(finding)
+statement.add_command(report)
+statement.add_command(sample)
+
+
+@statement.command("status-list")
+@click.argument("project")
+@_key
+@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+def status_list(project: str, key_name: str, out: Path | None) -> None:
+    """
+    Sign which statements of PROJECT count no more (W3C Bitstring Status List).
+
+    Publish it anew after each supersession and revocation; `tonne verify --status` reads it.
+
+    \b
+    Example:
+      tonne statement status-list nck-pv --key plant --out status.json
+    """
+    with _database() as conn:
+        document = life.status_list(conn, project, _signer(key_name))
+    if out is None:
+        click.echo(document.decode())
+    else:
+        out.write_bytes(document)
+
+
+@statement.command()
+@click.argument("id_", metavar="ID")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+def export(id_: str, out: Path) -> None:
+    """
+    Write the evidence pack, for `tonne verify` and for people.
+
+    \b
+    Example:
+      tonne statement export TN-nck-pv-20260101-20260201-1 --out pack
+    """
+    from services.issuer.pack import export as write  # noqa: PLC0415 - loads the Parquet writer
+
+    with _database() as conn:
+        write(conn, id_, out)
+    click.echo(f"{out}: evidence of {id_}; check it with `tonne verify {out}`")
+
+
+def _warn(unmet: Iterable[str]) -> None:
+    """Say again, where it is signed, what the statement says does not hold."""
+    for one in unmet:
+        click.echo(f"warning: not met: {one}", err=True)
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """End with 1 where what is checked is false."""
+    try:
+        yield
+    except VerificationError as error:
+        click.echo(f"tonne: {error}", err=True)
+        click.get_current_context().exit(Exit.FALSE)
+
+
+def _signer(name: str) -> life.Signer:
+    return life.Signer(*keys.load(Settings().home, name))
+
+
+def _database() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_mrv", name="tonne statement", autocommit=True)

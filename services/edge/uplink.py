@@ -1,0 +1,282 @@
+"""
+To tonne's broker and back: messages out, receipts in, under the gateway's own name.
+
+Nothing is sent before tonne has said what time it is.  Each device has a window of
+its own; one that gets no receipts is asked with a single message, ever more rarely,
+and holds up no other.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from ingest.mqtt.names import PORTS, PREFIX, receipt_topic, status_topic
+from services.edge.corrected_clock import TRUSTED_MS
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from ingest.mqtt.tls import Tls
+    from services.edge.corrected_clock import Clock
+    from services.edge.outbox import Outbox, Waiting
+
+WINDOW = 100
+_ALL = 1_000
+FIRST_S, LONGEST_S = 3.0, 300.0
+_ASK_S = 10.0
+_KEEPALIVE_S = 30
+_RECONNECT_S = (1.0, 60.0)
+_TAKEN_OVER = 142
+
+
+class _Receipt(msgspec.Struct):
+    device: str = ""
+    ids: tuple[int | str, ...] = ()
+    now: int | None = None
+
+
+_decoder = msgspec.json.Decoder(_Receipt)
+
+
+@dataclass(slots=True)
+class _Window:
+    """What is on its way of one device: by id, when it was sent."""
+
+    sent: dict[str, tuple[int, float]] = field(default_factory=dict)
+    last_seq: int = 0
+    wait_s: float = FIRST_S
+    silent: int = 0
+    told: bool = False
+
+    def again(self) -> None:
+        """Begin at the oldest message once more."""
+        self.sent.clear()
+        self.last_seq = 0
+
+
+class Link:
+    """
+    The gateway's connection.
+
+    Parameters
+    ----------
+    gateway : str
+        Its principal.
+    url : str
+        `mqtts://host[:port]`; user and password where the broker asks.
+    tls : Tls
+    firmware : str
+        What its birth says it runs.
+    """
+
+    def __init__(
+        self, gateway: str, url: str, tls: Tls, outbox: Outbox, clock: Clock, firmware: str,
+        log: FilteringBoundLogger,
+    ) -> None:  # fmt: skip
+        self._gateway, self._outbox, self._clock, self._log = gateway, outbox, clock, log
+        self._firmware = firmware
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "localhost", parts.port or PORTS[parts.scheme]
+        self._windows: dict[str, _Window] = {}
+        self._ready = self._timed = self._heard_time = False
+        self._ask_s = self._connect_s = 0.0
+        self._ahead_ms = 0
+        self._back_off_s = _RECONNECT_S[0]
+        self._receipt_s = time.monotonic()
+        self.sent = self.freed = 0
+        self._client = self._new_client(tls if parts.scheme == "mqtts" else None)
+        if parts.username:
+            password = unquote(parts.password) if parts.password else None
+            self._client.username_pw_set(unquote(parts.username), password)
+
+    def _new_client(self, tls: Tls | None) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=self._gateway, protocol=mqtt.MQTTv5
+        )
+        if tls is not None:
+            client.tls_set_context(tls.context())
+        client.max_inflight_messages_set(0)
+        client.will_set(self._status, b'{"state":"offline"}', qos=1)
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_message = self._heard
+        client.on_disconnect = self._disconnected
+        return client
+
+    @property
+    def _status(self) -> str:
+        return status_topic(self._gateway)
+
+    @property
+    def up(self) -> bool:
+        """Whether tonne answers."""
+        return self._ready and self._timed
+
+    @property
+    def clock_ahead_s(self) -> float | None:
+        """How far this clock is ahead of tonne's, once tonne has told its own. [s]"""
+        return self._ahead_ms / 1000 if self._heard_time else None
+
+    def step(self, wait_s: float) -> None:
+        """Do what is due, and wait for the network a little."""
+        now_s = time.monotonic()
+        if self._client.socket() is None:
+            self._ready = self._timed = False
+            self._reconnect(now_s)
+            if self._client.socket() is None:
+                time.sleep(wait_s)
+                return
+        if self._ready and now_s >= self._ask_s and not self._timed:
+            self._ask_s = now_s + _ASK_S
+            self._say_online()
+        if self.up:
+            self._send(now_s)
+        self._client.loop(wait_s)
+
+    def close(self) -> None:
+        """Say goodbye; what waits stays in the outbox."""
+        if self._client.socket() is not None:
+            if self._ready:
+                self._client.publish(self._status, b'{"state":"offline"}', qos=1)
+                self._client.loop(0.2)
+            self._client.disconnect()
+            self._client.loop(0.1)
+
+    def _reconnect(self, now_s: float) -> None:
+        if now_s < self._connect_s:
+            return
+        self._connect_s = now_s + self._back_off_s
+        self._back_off_s = min(2 * self._back_off_s, _RECONNECT_S[1])
+        for window in self._windows.values():
+            window.again()
+        self._client.drop_out_messages()  # they are in the outbox
+        try:
+            self._client.connect(self._host, self._port, _KEEPALIVE_S, clean_start=True)
+        except (OSError, ValueError) as error:
+            self._log.warning("broker lost, trying again", error=str(error))
+
+    def _connected(self, client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
+        if reason.is_failure:
+            self._log.warning("the broker refuses us", reason=str(reason), gateway=self._gateway)
+            return
+        self._back_off_s = _RECONNECT_S[0]
+        client.subscribe(receipt_topic(self._gateway), qos=1)
+
+    def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._log.error("the broker keeps receipts from us", topic=receipt_topic(self._gateway))
+            return
+        self._ready, self._ask_s = True, 0.0
+
+    def _say_online(self) -> None:
+        said: dict[str, object] = {"state": "online", "firmware": self._firmware}
+        if self._timed:
+            said["clock_ahead_s"] = self._ahead_ms / 1000
+        self._client.publish(self._status, msgspec.json.encode(said), qos=1)
+
+    def _disconnected(self, _c: Any, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
+        self._ready = self._timed = False
+        if getattr(reason, "value", 0) == _TAKEN_OVER:
+            self._log.error(
+                "another client took our name at the broker: is this gateway's identity in use "
+                "on a second machine?",
+                gateway=self._gateway,
+            )
+            self._connect_s = time.monotonic() + _RECONNECT_S[1]
+
+    def _heard(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+        try:
+            receipt = _decoder.decode(message.payload)
+        except msgspec.MsgspecError:
+            self._log.warning("receipt cannot be read", bytes=len(message.payload))
+            return
+        if receipt.now is not None:
+            self._take_time(receipt.now)
+        ids = [one for one in receipt.ids if isinstance(one, str)]
+        if ids:
+            self._take_receipt(receipt.device, ids)
+
+    def _take_time(self, now_ms: int) -> None:
+        self._ahead_ms, self._heard_time = self._clock.told(now_ms), True
+        if self._timed:
+            return
+        wrong = abs(self._ahead_ms) > TRUSTED_MS
+        tell = self._log.warning if wrong else self._log.info
+        tell("tonne answers", waiting=self._outbox.count(), clock_ahead_s=self._ahead_ms / 1000)
+        self._timed = True
+        self._say_online()  # once more: tonne's operator learns how far off this clock is
+
+    def _take_receipt(self, device: str, ids: list[str]) -> None:
+        now_s = time.monotonic()
+        if now_s - self._receipt_s > FIRST_S * 10:
+            # all was silent, and is no longer: nobody has to wait for its turn
+            for window in self._windows.values():
+                window.wait_s = FIRST_S
+        self._receipt_s = now_s
+        self.freed += self._outbox.free(device, ids)
+        window = self._windows.setdefault(device, _Window())
+        for one in ids:
+            window.sent.pop(one, None)
+        window.wait_s, window.silent, window.told = FIRST_S, 0, False
+
+    def _send(self, now_s: float) -> None:
+        """Send what is due of each device, within its window and ours."""
+        budget = _ALL - sum(len(window.sent) for window in self._windows.values())
+        for device in self._outbox.devices():
+            window = self._windows.setdefault(device, _Window())
+            self._look_for_silence(device, window, now_s)
+            room = (1 if window.silent else WINDOW) - len(window.sent)
+            for waiting in self._outbox.after(window.last_seq, device, max(min(room, budget), 0)):
+                self._publish(waiting)
+                window.sent[waiting.id] = (waiting.seq, now_s)
+                window.last_seq = waiting.seq
+                budget -= 1
+
+    def _look_for_silence(self, device: str, window: _Window, now_s: float) -> None:
+        """Send again what got no receipt: at first all of it, later one message."""
+        if not window.sent:
+            return
+        oldest_s = min(at for _, at in window.sent.values())
+        if now_s - oldest_s < window.wait_s:
+            return
+        window.silent += 1
+        window.wait_s = min(window.wait_s * 2, LONGEST_S)
+        window.again()
+        if window.silent > 3 and not window.told:  # noqa: PLR2004
+            window.told = True
+            self._log.warning(
+                "no receipts for a device; does the registry put it behind this gateway?",
+                device=device,
+                gateway=self._gateway,
+            )
+
+    def _publish(self, waiting: Waiting) -> None:
+        gateway = self._gateway
+        own = waiting.device == gateway
+        topic = (
+            f"{PREFIX}{gateway}/telemetry"
+            if own
+            else f"{PREFIX}{gateway}/{waiting.device}/telemetry"
+        )
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if waiting.content_type:
+            properties.ContentType = waiting.content_type
+        self._client.publish(topic, self._payload(waiting), qos=1, properties=properties)
+        self.sent += 1
+
+    def _payload(self, waiting: Waiting) -> bytes:
+        """Put id and time into a message, as late as can be: the clock may be known by now."""
+        body: dict[str, Any] = msgspec.json.decode(waiting.body)
+        body["id"] = waiting.id
+        if waiting.moment is not None:
+            body["ts"] = self._clock.true_ms(waiting.moment)
+        return msgspec.json.encode(body)

@@ -1,0 +1,100 @@
+"""What a batch did, counted for Prometheus the same way by every process that does it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.reading import SIGNED_VALUE
+from services.store.messages.principal_status import keep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from ingest.decode import Rejected
+    from ingest.model import Fleet, Frame
+    from ingest.pipeline.admit import Admitted
+    from services.metrics import Metrics
+    from services.processing.batch import Committed
+    from services.store.messages.principal_status import Said
+
+
+def count_messages(
+    metrics: Metrics, codecs: Sequence[str], rejected: Iterable[Rejected], kept: str
+) -> None:
+    """Count messages by what read them: `refused`, or what became of the others."""
+    refused = {r.message for r in rejected if r.reason != SIGNED_VALUE}
+    for codec, count in Counter(codecs[k] for k in refused).items():
+        metrics.messages.labels(codec, "refused").inc(count)
+    others = Counter(codecs)
+    others.subtract(codecs[k] for k in refused)
+    for codec, count in others.items():
+        metrics.messages.labels(codec, kept).inc(count)
+
+
+def count_lag(metrics: Metrics, frames: Iterable[Frame], received_us: int) -> None:
+    """Note how old readings were when they were received."""
+    for frame in frames:
+        metrics.event_lag.observe((received_us - float(np.median(frame.time_us))) / 1e6)
+
+
+def count_commit(metrics: Metrics, committed: Committed) -> None:
+    """Count what a transaction wrote."""
+    for refusal in committed.rejected:
+        metrics.dead_letters.labels(refusal.reason).inc()
+    for event in committed.events:
+        metrics.counter_events.labels(event).inc()
+    for test, count in committed.flags.items():
+        metrics.quality_flags.labels(test).inc(count)
+    for table, rows in committed.rows.items():
+        metrics.commit_rows.labels(table).inc(rows)
+    metrics.late_readings.inc(committed.late)
+
+
+_TOLD = 1_000
+_SHOWN = 80
+
+
+class Ignored:
+    """Channels that nobody asked for, each told once; a device that invents names is cut short."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._told: set[tuple[str, str, str]] = set()
+
+    def tell(self, admitted: Admitted) -> None:
+        """Log the ones not told yet."""
+        for key in admitted.ignored.keys() - self._told:
+            if len(self._told) >= _TOLD:
+                return
+            self._told.add(key)
+            self._log.warning(
+                "channel ignored", device_class=key[0], profile=key[1], channel=key[2][:80]
+            )
+
+
+class Statuses:
+    """Keeps what principals say of themselves; what cannot be used is told once a principal."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._told: set[str] = set()
+
+    def keep(self, connection: Connection[TupleRow], fleet: Fleet, said: Iterable[Said]) -> None:
+        """Keep the last word of each registered principal."""
+        for one in keep(connection, fleet, said):
+            if one.principal in self._told or len(self._told) >= _TOLD:
+                continue
+            self._told.add(one.principal)
+            known = one.principal in fleet.by_id
+            self._log.warning(
+                "status ignored",
+                principal=one.principal[:_SHOWN],
+                why='not {"state": "online"} or "offline"' if known else "not in the registry",
+            )

@@ -1,0 +1,101 @@
+"""Work that waits for a server, tried again in place until it is done or we are stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
+    from types import TracebackType
+
+    from structlog.typing import FilteringBoundLogger
+
+    from services.pulse import Pulse
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
+PULSE = "storing"
+
+
+class GaveUpError(Exception):
+    """The process stops before a server came back; nothing was acknowledged."""
+
+
+class Patience:
+    """
+    How a process waits for one of its servers.
+
+    One try is a `with` block.  Where the server is lost inside, the block ends early
+    and what stands after it runs once the wait is over:
+
+        while True:
+            with patience:
+                return send(records)
+            # the server was lost; its answer may be lost and not what was asked
+
+    Parameters
+    ----------
+    what : str
+        The server, as a log names it.
+    errors : tuple of exception types
+        By these the server is known to be lost; all others are defects.
+    pulse : Pulse, optional
+        Beats while we wait: a server that is waited for is no standstill of ours.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        errors: tuple[type[Exception], ...],
+        log: FilteringBoundLogger,
+        stopping: threading.Event,
+        pulse: Pulse | None = None,
+    ) -> None:
+        self.what = what
+        self.errors = errors
+        self._log = log
+        self._stopping = stopping
+        self._pulse = pulse
+        self._wait_s = _FIRST_WAIT_S
+
+    def __enter__(self) -> None:
+        """Begin a try."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:  # fmt: skip
+        """
+        End a try; where the server was lost, wait and say that another is needed.
+
+        Raises
+        ------
+        GaveUpError
+            When the process is told to stop while the server is away.
+        """
+        if error is None:
+            self._wait_s = _FIRST_WAIT_S
+        if not isinstance(error, self.errors):
+            return False
+        self.wait(error)
+        return True
+
+    def wait(self, error: BaseException) -> None:
+        """
+        Wait after a loss, longer with each loss in a row.
+
+        Raises
+        ------
+        GaveUpError
+            When the process is told to stop while the server is away.
+        """
+        if self._pulse is not None:
+            self._pulse.beat(PULSE)
+        self._log.warning(f"{self.what} lost, holding", error=line(error), wait_s=self._wait_s)
+        if self._stopping.wait(self._wait_s):
+            raise GaveUpError from None
+        self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
+
+
+def line(error: BaseException) -> str:
+    """Return an error's text as one line of a log."""
+    return " ".join(f"{type(error).__name__} {error}".split())[:300]

@@ -1,0 +1,108 @@
+"""
+Who may write to a database beside whom.
+
+`tonne run` remembers where every register stands and must be alone.  Workers
+share: among them a device is one partition's to write, so they all must read
+one topic.  An advisory lock of the session says which of the two it is, and
+goes with the session, however that ends.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg import errors
+
+from ingest.errors import ServerError
+from services.store.stream import topic_source as source
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.store.stream.topic_source import Source
+
+_LOCK = int.from_bytes(b"one run")  # no other lock of ours may have this number
+PREDECESSOR_S = 10
+
+
+def alone(connection: Connection[TupleRow]) -> None:
+    """
+    Be the only writer; one that was killed may hold the lock for a moment more.
+
+    Raises
+    ------
+    ServerError
+        When another process writes to the database.
+    """
+    if not _wait(connection, "pg_advisory_lock"):
+        raise ServerError(
+            f"{_holder(connection)} to this database; stop it first, or let it go on alone"
+        )
+
+
+def share(connection: Connection[TupleRow], wanted: Source) -> int:
+    """
+    Write beside other workers of the same topic; return its number of partitions.
+
+    Raises
+    ------
+    ServerError
+        When `tonne run`, or workers of another topic, write to the database.
+    """
+    while True:
+        held = source.read(connection)
+        if held is None or held.topic != wanted.topic:
+            _become_source(connection, wanted)
+        if not _wait(connection, "pg_advisory_lock_shared"):
+            raise _refused(connection, wanted)
+        held = source.read(connection)
+        if held is not None and held.topic == wanted.topic:
+            return source.grow(connection, wanted)
+        connection.execute("SELECT pg_advisory_unlock_shared(%s)", [_LOCK])
+
+
+def _become_source(connection: Connection[TupleRow], wanted: Source) -> None:
+    """Turn to another topic while nobody writes."""
+    if not _wait(connection, "pg_advisory_lock"):
+        raise _refused(connection, wanted)
+    with connection.transaction():
+        held = source.read(connection)
+        if held is None or held.topic != wanted.topic:
+            source.choose(connection, wanted)
+    connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+
+
+def _wait(connection: Connection[TupleRow], function: str) -> bool:
+    connection.execute(f"SET lock_timeout = '{PREDECESSOR_S}s'")
+    try:
+        connection.execute(f"SELECT {function}(%s)".encode(), [_LOCK])
+    except errors.LockNotAvailable:
+        return False
+    finally:
+        if not connection.closed:
+            connection.execute("RESET lock_timeout")
+    return True
+
+
+def _refused(connection: Connection[TupleRow], wanted: Source) -> ServerError:
+    return ServerError(
+        f"{_holder(connection)} to this database; stop it before workers of {wanted.topic!r}"
+        " start: a device has one writer"
+    )
+
+
+def _holder(connection: Connection[TupleRow]) -> str:
+    """Say who writes; what they hold tells."""
+    row = connection.execute(
+        "SELECT bool_or(mode = 'ExclusiveLock') FROM pg_locks WHERE locktype = 'advisory'"
+        " AND granted AND (classid::bigint << 32) + objid::bigint = %s"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        [_LOCK],
+    ).fetchone()
+    if row is not None and row[0]:
+        return "another `tonne run` writes"
+    held = source.read(connection)
+    return (
+        "a `tonne worker` writes" if held is None else f"a `tonne worker` of {held.topic!r} writes"
+    )

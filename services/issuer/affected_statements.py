@@ -1,0 +1,104 @@
+"""
+Statements that a newer factor book touches.
+
+An issued one never changes: it is named, so that somebody supersedes it.  What is
+not issued yet may be closed again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.factor_acceptance import parameters_of
+from mrv.calendar import local_text
+from mrv.documents.form import write
+from mrv.factors.revision import changes, used_by
+from mrv.methodologies import find, unit_reductions
+from mrv.parameters.inputs import read
+from mrv.statement.plan_extract import read_plan
+from services.store.statements import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.factors.revision import Change
+    from mrv.model import Factors
+    from mrv.registry.project import Project
+    from services.store.statements.statements import Stored
+
+# What still counts, or may come to count.
+_LIVE = ("draft", "submitted", "under_verification", "verified", "issued")
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """A statement, the factors that would be others today, and what to do."""
+
+    statement: Stored
+    changes: tuple[Change, ...]
+    todo: str
+
+
+def affected(conn: Connection[TupleRow], book: Factors) -> list[Affected]:
+    """
+    Return statements whose account asks for other factors today.
+
+    Parameters
+    ----------
+    book : Factors
+        `services.store.registry.factors.load_book(conn)`.
+    """
+    return list(_affected(conn, book))
+
+
+def _affected(conn: Connection[TupleRow], book: Factors) -> Iterator[Affected]:
+    newest: dict[tuple[str, int, int], Stored] = {}
+    for one in statements.all_of(conn):
+        newest[one.project, one.from_us, one.to_us] = one
+    for one in statements.all_of(conn):
+        last = newest[one.project, one.from_us, one.to_us]
+        # an issued statement counts until its successor is issued too
+        if one.state not in _LIVE or (one.state != "issued" and one != last):
+            continue
+        plan = read_plan(statements.detail(conn, one.id)["plan"])
+        said = [write(factor) for factor in one.claims.factors]
+        span = one.from_us, one.to_us
+        now = used_by(_Asker(plan.project), span, plan.project.timezone, book)
+        found = tuple(changes(said, now))
+        if found:
+            yield Affected(one, found, _todo(one, plan.project.timezone))
+
+
+class _Asker:
+    """Computes one base unit of each of a project's devices, for the factors it takes."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._methodology = find(project.methodology, project.version)
+        where = f"project {project.id}: parameters"
+        self._parameters = parameters_of(self._methodology, project.parameters, where)
+
+    def __call__(self, factors: Factors, year: int) -> None:
+        for bound in self._project.devices:
+            where = f"project {self._project.id}: device {bound.device}"
+            needs = role_needs(self._methodology, bound, where)
+            unit_reductions(
+                self._methodology,
+                bound.role,
+                read(needs.params, bound.params, where),
+                self._parameters,
+                factors,
+                year,
+            )
+
+
+def _todo(one: Stored, timezone: str) -> str:
+    if one.state == "issued":
+        return f'tonne statement supersede {one.id} --reason "official factors"'
+    begin, end = (local_text(us, timezone) for us in (one.from_us, one.to_us))
+    return f"tonne period close {one.project} --from {begin} --to {end}"

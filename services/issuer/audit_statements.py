@@ -1,0 +1,139 @@
+"""Whether statements stand as the log says: documents, steps, claims, figures, evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import InputError
+from mrv.calendar import instant_us
+from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
+from mrv.signatures import canonical
+from services.issuer.transitions import documents
+from services.store.statements import evidence, statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.issuer.transitions import Documents
+    from services.store.statements.statements import Stored
+    from services.store.statements.transparency_log import Entry
+
+_STATES = ("issued", "superseded", "revoked")
+_LOGGED = (*_STATES, "evidence")
+
+
+def standing(conn: Connection[TupleRow], entries: Sequence[Entry]) -> Iterator[str]:
+    """Say what is not as the log has it, statement by statement."""
+    said: dict[str, dict[str, dict[str, Any]]] = {}
+    # version 0.1.0 entered no manifests; whatever else is entered comes from a later one
+    since = min((e.index for e in entries if e.kind not in _STATES), default=0)
+    without = {e.statement for e in entries if e.kind == "issued" and e.index < since}
+    for entry in entries:
+        if entry.kind in _LOGGED and entry.statement is not None:
+            body = canonical.parse_object(entry.body)
+            if entry.kind in said.setdefault(entry.statement, {}):
+                yield f"statement {entry.statement} is entered as {entry.kind} twice"
+            said[entry.statement][entry.kind] = body
+    stored = {one.id: one for one in statements.all_of(conn)}
+    for name in sorted(said.keys() - stored.keys()):
+        yield f"statement {name} is in the log and nowhere else"
+    for name, one in sorted(stored.items()):
+        try:
+            yield from _one(conn, one, said.get(name, {}), manifest=name not in without)
+        except InputError as error:
+            yield f"statement {name}: {error}"
+    yield from _claims(conn, said)
+
+
+def _one(
+    conn: Connection[TupleRow],
+    stored: Stored,
+    said: dict[str, dict[str, Any]],
+    *,
+    manifest: bool,
+) -> Iterator[str]:
+    have = documents(conn, stored.id)
+    issued = said.get("issued")
+    steps = [event.state for event in statements.events(conn, stored.id)]
+    for state in _STATES:
+        if (state in steps) != (state in said):
+            where = "in the log and not among" if state in said else "not in the log but among"
+            yield f"statement {stored.id}: {state} stands {where} its steps"
+    if steps[:1] != ["draft"]:
+        yield f"statement {stored.id}: its steps do not begin with draft"
+    yield from _figures(conn, stored)
+    if issued is None:
+        return
+    for key, document in (
+        ("statementSha256", have.statement),
+        ("verificationSha256", have.verification),
+    ):
+        if canonical.sha256_hex(canonical.encode(document)) != issued[key]:
+            yield f"statement {stored.id}: its document is not the one whose {key} is in the log"
+    if manifest or "evidence" in said:
+        yield from _evidence(conn, stored, have, said.get("evidence"))
+
+
+def _evidence(
+    conn: Connection[TupleRow], stored: Stored, have: Documents, manifest: dict[str, Any] | None
+) -> Iterator[str]:
+    """What was kept of a statement's pack is what its manifest in the log says."""
+    kept = evidence.digests(conn, stored.id)
+    if manifest is None:
+        yield f"statement {stored.id}: the log holds no manifest of its evidence"
+        return
+    signed = {STATEMENT: have.statement, VERIFICATION: have.verification}
+    own = manifest_of(
+        {n: canonical.sha256_hex(canonical.encode(value)) for n, value in signed.items()} | kept
+    )
+    if not canonical.sha256_hex(own) == manifest["manifestSha256"] == kept.get(MANIFEST):
+        yield f"statement {stored.id}: its evidence is not the one whose manifest is in the log"
+
+
+def _figures(conn: Connection[TupleRow], stored: Stored) -> Iterator[str]:
+    """Columns and the closed period repeat what the body says."""
+    said = stored.claims
+    period = said.monitoring_period
+    row = conn.execute(
+        "SELECT s.document = convert_from(s.body, 'UTF8')::jsonb, p.project_id,"
+        " p.period = s.period, p.baseline_ug::text, p.project_ug::text,"
+        " p.leakage_ug::text, p.reduction_ug::text, p.credit_t, p.coverage::text FROM statement s"
+        " LEFT JOIN monitoring_period p ON p.id = s.period_id WHERE s.id = %s",
+        [stored.id],
+    ).fetchone()
+    emissions = said.emissions
+    expected = (
+        True, said.project.id, True,
+        emissions.baseline.ug, emissions.project.ug, emissions.leakage.ug, emissions.reduction.ug,
+        int(said.credited.t), said.coverage,
+    )  # fmt: skip
+    if row != expected:
+        yield f"statement {stored.id}: its closed period or its document says {row}, not {expected}"
+    own = (stored.id, stored.project, stored.from_us, stored.to_us, stored.credit_t)
+    body = (
+        said.statement, said.project.id,
+        *(instant_us(edge, "UTC") for edge in (period.from_, period.to)),
+        int(said.credited.t),
+    )  # fmt: skip
+    if own != body:
+        yield f"statement {stored.id}: its columns say {own}, its body {body}"
+
+
+def _claims(
+    conn: Connection[TupleRow], said: dict[str, dict[str, dict[str, Any]]]
+) -> Iterator[str]:
+    """Exactly what is issued and neither superseded nor revoked claims its period."""
+    rows = conn.execute(
+        "SELECT c.statement_id, s.project_id = c.project_id AND s.period = c.period"
+        " FROM claim c LEFT JOIN statement s ON s.id = c.statement_id"
+    ).fetchall()
+    claimed = {name for name, _ in rows}
+    count = {name for name, events in said.items() if events.keys() & set(_STATES) == {"issued"}}
+    for name in sorted(claimed ^ count):
+        yield f"statement {name}: {'claims' if name in claimed else 'does not claim'} its period"
+    for name, same in rows:
+        if not same:
+            yield f"statement {name}: its claim is of another project or period"

@@ -1,0 +1,321 @@
+"""
+The evidence of a period, from the database, and the proof that it is enough.
+
+Stored intervals are what dashboards showed all along; here they are held
+against the raw readings.  A statement never rests on rows that do not follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.model import Frame, IntervalRows
+from mrv.accounting.design_cap import energy_roles
+from mrv.calendar import instant_us, local_date, midnight_us, utc_text
+from mrv.documents.statement import claims_of
+from mrv.errors import PeriodError
+from mrv.factors.records import book_of
+from mrv.methodologies import find
+from mrv.registry.monitoring_plan import in_force
+from mrv.registry.project import Project
+from mrv.statement import evidence
+from mrv.statement.evidence_case import Case
+from mrv.statement.fixed_parameters import changed
+from mrv.statement.plan_extract import MonitoringPlan, read_plan
+from mrv.statement.prior_statements import figures
+from services.store.registry import invoices
+from services.store.registry import load as registry
+from services.store.registry import monitoring_plans as monitoring
+from services.store.registry.factors import load_book
+from services.store.statements import carry_over as carried
+from services.store.statements import period_evidence as periods
+from services.store.statements import statements
+from services.store.statements.period_evidence import Reach
+from services.store.timeseries.interval_rows import intervals_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+    from typing import Any
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet
+    from mrv.documents.plan import StatementFigures
+    from mrv.documents.statement import Claims
+    from mrv.registry.monitoring_plan import Version
+    from services.store.statements.statements import Stored
+
+
+def collect(
+    conn: Connection[TupleRow],
+    project_id: str,
+    from_us: int,
+    to_us: int,
+    supersedes: str | None = None,
+) -> Case:
+    """
+    Collect a period's plan, readings and intervals.
+
+    Call it in a REPEATABLE READ transaction: the pipeline goes on meanwhile.
+
+    Parameters
+    ----------
+    supersedes : str, optional
+        The issued statement that this one is to replace.
+
+    Raises
+    ------
+    RegistryError
+        If the project is unknown.
+    PeriodError
+        If stored intervals do not follow from the readings; says what to run.
+    """
+    plan = plan_of(conn, project_id, from_us, to_us, supersedes)
+    fleet = plan.fleet()
+    pairs = evidence.monitored(plan.project, fleet, plan.checks)
+    with conn.cursor() as cursor:
+        ids = [d.id for d in fleet.devices]
+        stored = evidence.select(
+            intervals_of(cursor, fleet, from_us, to_us, ids, marks=False), pairs, from_us, to_us
+        )
+        frames = _enough(cursor, fleet, pairs, stored, from_us, to_us)
+    return Case(plan, frames, stored, from_us, to_us, load_book(conn))
+
+
+def plan_of(
+    conn: Connection[TupleRow],
+    project_id: str,
+    from_us: int,
+    to_us: int,
+    supersedes: str | None = None,
+) -> MonitoringPlan:
+    """Return what the registry says of a project in a period; RegistryError if it is unknown."""
+    project = registry.load_project(conn, project_id)
+    bound = tuple(
+        d for d in project.devices if d.from_us < to_us and (d.to_us is None or d.to_us > from_us)
+    )
+    mains = {d.device for d in bound}
+    checks = monitoring.load_checks(conn, mains)
+    ids = sorted(mains | {c.check for c in checks})
+    fleet = registry.load_fleet(conn)
+    before = statements.claimed_before(conn, project_id, from_us)
+    left = carried.owed(conn, project_id, from_us, to_us)
+    days = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
+    fields = {name: getattr(project, name) for name in Project.__slots__}
+    energy = energy_roles(find(project.methodology, project.version), project.devices)
+    now = Project(**{**fields, "devices": bound})
+    plan = MonitoringPlan(
+        project=now,
+        devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
+        serials=periods.load_serials(conn, ids),
+        calibrations=registry.load_calibrations(conn, ids),
+        carried_ug=left.ug,
+        carried_from=left.statements,
+        checks=checks,
+        versions=_versions(conn, project_id, *days),
+        invoices=invoices.touching(conn, project_id, from_us, to_us),
+        earlier=_earlier(conn, project, (from_us, to_us), before, energy),
+        energy=energy,
+        unclaimed=tuple(carried.unclaimed(conn, project_id, from_us)),
+        changed=() if before is None else changed(before.claims, now),
+    )
+    return correcting(conn, plan, supersedes)
+
+
+def correcting(
+    conn: Connection[TupleRow], plan: MonitoringPlan, supersedes: str | None
+) -> MonitoringPlan:
+    """Return the plan of a statement that replaces another one, or none."""
+    if supersedes is None:
+        return replace(plan, corrected=None)
+    return replace(
+        plan, corrected=figures(statements.find(conn, supersedes).claims, by_device=True)
+    )
+
+
+def _versions(
+    conn: Connection[TupleRow], project: str, first: date, last: date
+) -> tuple[Version, ...]:
+    every = monitoring.load_versions(conn).get(project, ())
+    return in_force(every, first, last + timedelta(days=1))
+
+
+def _earlier(
+    conn: Connection[TupleRow],
+    project: Project,
+    period_us: tuple[int, int],
+    before: Stored | None,
+    energy: tuple[str, ...],
+) -> tuple[StatementFigures, ...]:
+    """Figures of the issued period before, and of the same days a year before."""
+    found = [before]
+    try:
+        edges = [
+            midnight_us(day.replace(year=day.year - 1), project.timezone)
+            for day in (local_date(us, project.timezone) for us in period_us)
+        ]
+    except ValueError:  # 29 February has no day a year before
+        edges = []
+    if edges:
+        found.append(statements.claimed_exactly(conn, project.id, *edges))
+    return tuple(
+        figures(one.claims, energy=energy)
+        for i, one in enumerate(found)
+        if one is not None and one not in found[:i]
+    )
+
+
+def _enough(
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    pairs: set[tuple[int, int]],
+    stored: IntervalRows,
+    from_us: int,
+    to_us: int,
+) -> list[Frame]:
+    """Readings from which metering alone gives the stored rows, as few as will do."""
+    every = {d for d, _ in pairs}
+    todo = set(every)
+    frames: list[Frame] = []
+    again = IntervalRows.empty()
+    for reach in periods.reaches(cursor, fleet, pairs, from_us, to_us):
+        tried = periods.fetch(cursor, fleet, {d: reach[d] for d in todo})
+        again = evidence.remeter(fleet, tried, pairs, from_us, to_us)
+        if len(todo) == len(every) and evidence.same(stored, again):
+            return join(tried)
+        done = {d for d in todo if evidence.same(_of(stored, d), _of(again, d))}
+        frames += [f.take(np.isin(f.device, sorted(done))) for f in tried]
+        todo -= done
+        if not todo:
+            return join(frames)
+    raise PeriodError(_mismatch(fleet, min(todo), stored, again, from_us, to_us))
+
+
+def _of(rows: IntervalRows, device: int) -> IntervalRows:
+    """Rows of a device; `rows` come sorted by device."""
+    begin, end = np.searchsorted(rows.device, [device, device + 1])
+    return rows.take(np.arange(begin, end))
+
+
+def join(frames: Sequence[Frame]) -> list[Frame]:
+    """One frame a class, by device and time."""
+    joined = []
+    for class_id in sorted({f.class_id for f in frames if len(f)}):
+        parts = [f for f in frames if f.class_id == class_id]
+        if len(parts) == 1:
+            joined.append(evidence.ordered(parts[0]))
+            continue
+        frame = Frame(
+            class_id,
+            np.concatenate([f.device for f in parts]),
+            np.concatenate([f.time_us for f in parts]),
+            np.concatenate([f.message for f in parts]),
+            {n: np.concatenate([f.columns[n] for f in parts]) for n in parts[0].columns},
+        )
+        joined.append(evidence.ordered(frame))
+    return joined
+
+
+def _mismatch(
+    fleet: Fleet,
+    device: int,
+    stored: IntervalRows,
+    again: IntervalRows,
+    from_us: int,
+    to_us: int,
+) -> str:
+    one, other = (_facts(_of(rows, device)) for rows in (stored, again))
+    start = min(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    name = fleet.devices[device].id
+    return (
+        f"device {name}: the stored interval at {utc_text(start)} is"
+        f" {one.get(start, 'missing')}, its readings give {other.get(start, 'none')};"
+        f" run `tonne rebuild --from {utc_text(from_us)} --to {utc_text(to_us)} --device {name}`"
+        " and close again"
+    )
+
+
+def _facts(rows: IntervalRows) -> dict[int, str]:
+    columns = (rows.start_us, *(getattr(rows, name) for name in evidence.FIELDS))
+    return {
+        start: f"{value} (measured {m} us, estimated {e} us, unknown {u} us)"
+        for start, value, m, e, u in zip(*(c.tolist() for c in columns), strict=True)
+    }
+
+
+def recollect(
+    conn: Connection[TupleRow], body: Mapping[str, Any], detail: Mapping[str, Any]
+) -> Case:
+    """
+    Collect the evidence of a closed period again, for its pack.
+
+    Registry changes since then do not matter: the plan is the one that was kept,
+    and the statement says from which reading to which the evidence reaches.
+
+    Raises
+    ------
+    PeriodError
+        If readings came or changed since, so that it is not the same evidence.
+    """
+    said = claims_of(body)
+    plan = read_plan(detail["plan"])
+    fleet = plan.fleet()
+    frames = evidence_of(conn, fleet, said)
+    begin, end = _edges(said)
+    pairs = evidence.monitored(plan.project, fleet, plan.checks)
+    rows = evidence.remeter(fleet, frames, pairs, begin, end)
+    case = Case(plan, frames, rows, begin, end, book_of(detail["factors"]))
+    _refuse_other_evidence(case, said, detail)
+    return case
+
+
+def evidence_of(
+    conn: Connection[TupleRow], fleet: Fleet, claims: Claims, *, whole: bool = False
+) -> list[Frame]:
+    """
+    Readings, as they are stored now, from which to which a statement says its evidence goes.
+
+    With `whole`, all others of its period too, which it did not have.
+    """
+    said = [(p.device, p.readings) for p in claims.monitored_parameters]
+    said += [(c.against, c.readings) for c in claims.cross_checks or () if c.readings]
+    begin, end = _edges(claims)
+    reach = {}
+    for device, readings in said:
+        edges = [(begin, end - 1)] if whole else []
+        if readings.first is not None and readings.last is not None:
+            edges.append((instant_us(readings.first, "UTC"), instant_us(readings.last, "UTC")))
+        if edges:
+            first, last = (min(a for a, _ in edges), max(b for _, b in edges))
+            reach[fleet.by_id[device]] = Reach(first - 1, last)
+    with conn.cursor() as cursor:
+        return periods.fetch(cursor, fleet, reach)
+
+
+def _edges(claims: Claims) -> tuple[int, int]:
+    """Edges of the monitoring period, half-open. [us UTC]"""
+    period = claims.monitoring_period
+    return instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
+
+
+def _refuse_other_evidence(case: Case, claims: Claims, detail: Mapping[str, Any]) -> None:
+    if case.digests() == claims.digests:
+        return
+    said = detail["leaves"]
+    found = [
+        f"{leaf['table']} of {leaf['device']} on {leaf['day']}"
+        for name, leaves in case.leaves().items()
+        for leaf in leaves
+        if leaf not in said[name]
+    ]
+    raise PeriodError(
+        f"the evidence of statement {claims.statement} is not as it was closed"
+        f" ({'; '.join(found[:3]) or 'rows are missing'}); late readings came since:"
+        " close the period again, or supersede the statement"
+    )

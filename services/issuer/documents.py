@@ -1,0 +1,204 @@
+"""
+What every step of a statement's life rests on: its documents, proven again, and who signs.
+
+Every step checks again what the earlier ones left: that the signed document is
+of the stored body, by an enrolled key of the right role.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg import errors
+
+from mrv.documents.statement import claims_of
+from mrv.errors import EnrolmentError, SignatureError, StatementStateError
+from mrv.signatures import canonical
+from mrv.signatures.data_integrity import proofs_of, verify_proof
+from mrv.signatures.proof_form import time_of
+from mrv.statement.compose import TYPES
+from mrv.statement.credential_parts import issuer
+from mrv.statement.findings import Event, fold, read_event
+from mrv.statement.states import check_role
+from services.clock import now_us
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import findings, statements
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.documents.statement import Claims
+    from mrv.signatures.keys import EnrolledKey, Role, SigningKey
+    from mrv.statement.findings import Record
+    from mrv.statement.states import State
+    from services.store.statements.statements import Stored
+
+
+# how far another machine's clock may be ahead, as for readings
+_AHEAD = timedelta(minutes=5)
+
+
+class Signer(NamedTuple):
+    """A secret key and whose it is."""
+
+    key: SigningKey
+    holder: EnrolledKey
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """A statement's documents so far: as it was signed, and as it was verified."""
+
+    stored: Stored
+    statement: dict[str, Any]
+    verification: dict[str, Any] | None
+    signers: tuple[EnrolledKey, ...]
+
+    @property
+    def claims(self) -> Claims:
+        """What the statement says."""
+        return claims_of(self.statement, self.stored.id)
+
+
+def documents(conn: Connection[TupleRow], statement: str) -> Documents:
+    """
+    Return a statement's documents, their proofs checked against the enrolled keys.
+
+    Raises
+    ------
+    SignatureError, EnrolmentError
+        If a stored document is not of the stored body or not properly signed.
+    """
+    stored = statements.find(conn, statement)
+    body = canonical.parse_object(stored.body)
+    steps = statements.events(conn, statement)
+    held = {e.state: e.document for e in steps if e.document}
+    if "submitted" not in held:
+        return Documents(stored, body, None, ())
+    trusted = [one.key for one in enrolled.load(conn)]
+    signed = canonical.parse_object(held["submitted"])
+    check_body(statement, signed, body)
+    signers = [verify_proof(signed, trusted)]
+    opinion = held.get("verified") or held.get("rejected")
+    verification = None if opinion is None else canonical.parse_object(opinion)
+    if verification is not None:
+        signers.append(verify_proof(verification, trusted))
+    return Documents(stored, signed, verification, tuple(signers))
+
+
+def check_body(statement: str, signed: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    """Refuse a signed document that is not of the stored body; SignatureError."""
+    if {k: v for k, v in signed.items() if k not in ("issuer", "proof")} != body:
+        raise SignatureError(f"what was signed for {statement} is not its body; do not use it")
+
+
+def may_sign(
+    conn: Connection[TupleRow], holder: EnrolledKey, role: Role, statement: str
+) -> datetime:
+    """Refuse a key of the wrong role or without enrolment; return the time of signing."""
+    check_role(holder, role, statement)
+    now = datetime.fromtimestamp(now_us() / 1e6, UTC)
+    enrolled.require(conn, holder, now)
+    return now
+
+
+def signer_of(
+    conn: Connection[TupleRow], document: Mapping[str, Any], role: Role, statement: str
+) -> EnrolledKey:
+    """
+    Tell who signed a document that came from elsewhere; the key must be valid now.
+
+    Raises
+    ------
+    SignatureError, EnrolmentError
+        If the proof does not hold, its key has another role or has ended, the
+        document names another issuer, or it says a time that has not come.
+    """
+    found = verify_proof(document, [one.key for one in enrolled.load(conn)])
+    _check_times(document, may_sign(conn, found, role, statement))
+    if document.get("issuer") != issuer(found):
+        raise EnrolmentError(
+            f"{document.get('id')} is signed by {found.name!r}, who is not its issuer;"
+            f" name {issuer(found)} as the issuer and sign again"
+        )
+    return found
+
+
+def _check_times(document: Mapping[str, Any], now: datetime) -> None:
+    """Refuse what says that it is of a time to come; SignatureError."""
+    said = {"proof created": proofs_of(document)[0]["created"]}
+    if document.get("type") != list(TYPES):  # a statement's validFrom is its period's end
+        said["validFrom"] = document.get("validFrom")
+    for name, text in said.items():
+        if time_of(text, name) > now + _AHEAD:
+            raise SignatureError(
+                f"{document.get('id')}: {name} is {text}, and it is {now:%Y-%m-%dT%H:%M:%SZ};"
+                " set the signer's clock and sign again"
+            )
+
+
+def take(
+    conn: Connection[TupleRow],
+    statement: str,
+    state: State,
+    holder: EnrolledKey,
+    document: Mapping[str, Any] | None,
+    principal: str | None = None,
+) -> None:
+    """Record a step; StatementStateError where somebody took another one meanwhile."""
+    try:
+        statements.step(
+            conn,
+            statement,
+            state,
+            holder.name,
+            multikey=holder.multikey,
+            document=None if document is None else canonical.encode(document),
+            principal=principal,
+        )
+    except (errors.CheckViolation, errors.UniqueViolation) as error:
+        # somebody took the step between our look and our write
+        reason = " ".join(str(error).split())
+        raise StatementStateError(f"{reason}; `tonne statement show {statement}`") from error
+
+
+def check_principal(conn: Connection[TupleRow], statement: str, principal: str | None) -> None:
+    """Refuse an API principal who took a step as preparer; EnrolmentError."""
+    taken = {
+        e.principal
+        for e in statements.events(conn, statement)
+        if e.state in ("draft", "submitted") and e.principal
+    }
+    answered = findings.principals(conn, statement, "answered")
+    if principal is not None and principal in taken | answered:
+        raise EnrolmentError(
+            f"{principal} prepared statement {statement} and cannot verify it;"
+            " the verifier needs an API principal of its own"
+        )
+
+
+def records(conn: Connection[TupleRow], have: Documents) -> tuple[Record, ...]:
+    """
+    Return a statement's findings as their events left them, every proof checked.
+
+    Raises
+    ------
+    SignatureError, EnrolmentError, CanonicalError
+        If a stored event is not what its holder signed.
+    """
+    return fold(_events(conn, have))
+
+
+def _events(conn: Connection[TupleRow], have: Documents) -> list[Event]:
+    trusted = [one.key for one in enrolled.load(conn)]
+    found = []
+    for data in findings.documents(conn, have.stored.id):
+        document = canonical.parse_object(data)
+        verify_proof(document, trusted)
+        found.append(read_event(document, have.statement))
+    return found

@@ -1,0 +1,256 @@
+"""
+Documents that were signed elsewhere: what a holder's own machine signed is taken or refused.
+
+Private keys stay where they are.  Whoever signs here, with a key file beside the
+database, goes the same way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mrv.accounting import factor_acceptance as acceptance
+from mrv.documents.statement import claims_of
+from mrv.errors import CanonicalError, StatementStateError, VerificationError
+from mrv.signatures import canonical
+from mrv.statement.compose import compose, label_of
+from mrv.statement.credentials import conclusion_of, verification_body
+from mrv.statement.findings import SIGNED_BY, add, read_event
+from mrv.statement.opinion import REJECTING
+from mrv.statement.sampling import check_sampling
+from mrv.statement.states import check_other, check_role, check_step
+from mrv.verify.evidence_steps import first_difference
+from services.issuer import documents as steps
+from services.issuer.archived_parts import fitting
+from services.issuer.close import snapshot
+from services.issuer.collect_evidence import collect
+from services.issuer.evidence import by_name, files
+from services.store.statements import evidence, findings, statements
+from services.store.statements import sampling as store_sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.signatures.keys import EnrolledKey
+    from mrv.statement.evidence_case import Case
+    from mrv.statement.findings import Event
+    from mrv.statement.states import State
+    from services.issuer.documents import Documents
+    from services.store.statements.statements import Stored
+
+
+def statement(
+    conn: Connection[TupleRow],
+    name: str,
+    document: Mapping[str, Any],
+    *,
+    strict: bool = False,
+    principal: str | None = None,
+) -> list[str]:
+    """
+    Take a draft that its operator signed.
+
+    Parameters
+    ----------
+    document : mapping
+        The draft's body with `issuer` and `proof`.
+    strict : bool
+        Refuse a statement that rests on a factor from memory which its project
+        does not accept by name.
+    principal : str, optional
+        Who asked the API for it.
+
+    Returns
+    -------
+    list of str
+        Conditions that do not hold, as the statement says them.
+
+    Raises
+    ------
+    StatementStateError
+        If it is no draft, or `strict` does not let it pass.
+    SignatureError, EnrolmentError
+        If it is not of the draft's body, or not signed as an operator.
+    """
+    with conn.transaction():
+        stored = statements.find(conn, name)
+        check_step(name, stored.state, "submitted")
+        body = canonical.parse_object(stored.body)
+        check_body(name, body, strict=strict)
+        steps.check_body(name, document, body)
+        holder = steps.signer_of(conn, document, "operator", name)
+        steps.take(conn, name, "submitted", holder, document, principal)
+    return [f"{clause}: {detail}" for clause, detail in unmet_conditions(body).items()]
+
+
+def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
+    """Refuse, where it is asked for, what rests on a factor that nobody accepted."""
+    unmet = unmet_conditions(body)
+    if strict and acceptance.CLAUSE in unmet:
+        raise StatementStateError(
+            f"statement {name} may not be signed: {unmet[acceptance.CLAUSE]}"
+            " (TONNE_REQUIRE_ACCEPTED_FACTORS is set)"
+        )
+
+
+def unmet_conditions(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the conditions and cross-checks that a statement says do not hold, and why."""
+    said = claims_of(document)
+    unmet = {c.clause: c.detail for c in said.applicability if not c.holds}
+    return unmet | {
+        f"{c.kind} {c.against}": f"{c.difference_percent} % of"
+        f" {', '.join(c.devices)}, {c.tolerance_percent} % allowed; {c.effect_t} t"
+        for c in said.cross_checks or ()
+        if c.holds is False
+    }
+
+
+def verification(
+    conn: Connection[TupleRow],
+    name: str,
+    document: Mapping[str, Any],
+    principal: str | None = None,
+) -> State:
+    """
+    Take a verifier's credential, after everything was computed again from raw readings.
+
+    Returns
+    -------
+    str
+        The state it is in now, verified or rejected.
+
+    Raises
+    ------
+    VerificationError
+        If the database gives another statement; an adverse opinion may still be given.
+    StatementStateError
+        If a finding stands against the opinion, or it is not a statement's turn.
+    """
+    conclusion = conclusion_of(document)
+    wanted: State = "rejected" if conclusion.opinion in REJECTING else "verified"
+    with snapshot(conn):
+        have = steps.documents(conn, name)
+        check_step(name, have.stored.state, wanted)
+        holder = _verifier(conn, have, document, principal)
+        said = {k: v for k, v in document.items() if k != "proof"}
+        records = steps.records(conn, have)
+        when = str(document.get("validFrom"))
+        own = verification_body(have.statement, conclusion, holder, when, records)
+        where = first_difference(own, said)
+        if where is not None:
+            raise CanonicalError(
+                f"{document.get('id')!r} is not the verification of {name} with its"
+                f" {len(records)} findings: {where}; get both again and sign anew"
+            )
+        if wanted == "verified":
+            # kept now: readings that come later must not change what was verified
+            case = recompute(conn, have.stored)
+            reused = fitting(conn, case)
+            parts = {file: one.part for file, one in by_name(reused).items()}
+            evidence.keep(conn, name, files(case, reused), parts)
+        steps.take(conn, name, wanted, holder, document, principal)
+    return wanted
+
+
+def _verifier(
+    conn: Connection[TupleRow], have: Documents, document: Mapping[str, Any], principal: str | None
+) -> EnrolledKey:
+    """Who signed as verifier: of the right role, and neither by key nor by name the preparer."""
+    name = have.stored.id
+    check_role(have.signers[0], "operator", name)
+    holder = steps.signer_of(conn, document, "verifier", name)
+    check_other(have.signers[0], holder)
+    steps.check_principal(conn, name, principal)
+    return holder
+
+
+def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
+    """Collect a statement's case again; refuse if the statement does not follow from it."""
+    body = canonical.parse_object(stored.body)
+    label = label_of(claims_of(body, stored.id))
+    case = collect(conn, stored.project, stored.from_us, stored.to_us, stored.supersedes)
+    where = first_difference(compose(case, label), body)
+    if where is not None:
+        raise VerificationError(
+            f"recomputing {stored.id} from the database",
+            f"differs at {where}",
+            "have the operator close the period again, or sign an adverse opinion",
+        )
+    return case
+
+
+def finding(
+    conn: Connection[TupleRow],
+    name: str,
+    document: Mapping[str, Any],
+    principal: str | None = None,
+) -> Event:
+    """
+    Take an event of a finding; the first one puts the statement under verification.
+
+    Raises
+    ------
+    StatementStateError
+        If it does not follow, or the statement is not being verified.
+    SignatureError, EnrolmentError, CanonicalError
+        If it is not in the form of an event, or not signed by who may.
+    """
+    with conn.transaction():
+        have = steps.documents(conn, name)
+        if have.stored.state != "under_verification":
+            check_step(name, have.stored.state, "under_verification")
+        event = read_event(document, have.statement)
+        add(steps.records(conn, have), event)
+        role = SIGNED_BY[event.what]
+        if role == "verifier":
+            holder = _verifier(conn, have, document, principal)
+        else:
+            holder = steps.signer_of(conn, document, role, name)
+        if have.stored.state == "submitted":
+            steps.take(conn, name, "under_verification", holder, None, principal)
+        findings.insert(conn, event, holder, document, principal)
+    return event
+
+
+def sampling(
+    conn: Connection[TupleRow],
+    name: str,
+    document: Mapping[str, Any],
+    principal: str | None = None,
+    case: Case | None = None,
+) -> tuple[int, int, int]:
+    """
+    Take a verifier's sampling list; it puts the statement under verification.
+
+    Parameters
+    ----------
+    case : Case, optional
+        The statement's evidence, where it was just collected.
+
+    Returns
+    -------
+    tuple of int
+        How many device-days were drawn at random, by risk, and how many there are.
+
+    Raises
+    ------
+    StatementStateError
+        If a list was drawn before, or the statement is not being verified.
+    SignatureError, EnrolmentError, CanonicalError
+        If it is not what its seed draws, or not signed by a verifier.
+    """
+    with snapshot(conn):
+        have = steps.documents(conn, name)
+        if have.stored.state != "under_verification":
+            check_step(name, have.stored.state, "under_verification")
+        holder = _verifier(conn, have, document, principal)
+        found = check_sampling(
+            document, have.statement, case or recompute(conn, have.stored), holder
+        )
+        if have.stored.state == "submitted":
+            steps.take(conn, name, "under_verification", holder, None, principal)
+        store_sampling.insert(conn, name, holder, document, principal)
+    return found

@@ -1,0 +1,210 @@
+"""
+Digests in the log of all that statements rest on beside readings.
+
+Registry, plan and certificates change by imports alone, and each import is a
+new registry version: a change without one was made by hand, and is not entered
+as if it were right.  Append-only tables may only grow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv import factors
+from mrv.factors.records import to_record
+from mrv.log.entries import FACTORS, RECORDS, read_tables, tables_detail, tables_entry
+from mrv.signatures import canonical
+from services.issuer.close import CODE_VERSION, snapshot
+from services.store.messages.dead_letter_expiry import removed_of
+from services.store.postgres.row_hashes import IMPORTED, STATES, WRITTEN, hashes, older_than, tables
+from services.store.registry import load as registry
+from services.store.statements import transparency_log as log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.log.entries import RowHash
+    from services.issuer.transitions import Signer
+    from services.store.statements.transparency_log import Entry
+
+Rows = dict[str, dict[str, str]]
+
+
+class State(NamedTuple):
+    """Tables of a kind as they are, and as the log's last entry has them."""
+
+    now: dict[str, list[RowHash]]
+    last: Entry | None
+    sealed: Rows
+
+
+def state_of(conn: Connection[TupleRow], kind: str) -> State:
+    """
+    Compare tables of a kind.
+
+    Raises
+    ------
+    LogError
+        If what is kept beside the entry does not lead to its roots.
+    """
+    now = {name: hashes(conn, name) for name in STATES[kind]}
+    found = log.details(conn, kind)
+    if not found:
+        return State(now, None, {})
+    entry, detail = found[-1]
+    return State(now, entry, read_tables(canonical.parse_object(entry.body), detail or b"{}"))
+
+
+def changes(sealed: Mapping[str, Mapping[str, str]], now: Mapping[str, list[RowHash]]) -> list[str]:
+    """Rows that differ, in words."""
+    found = []
+    for name in sorted({*sealed, *now}):
+        was, is_ = sealed.get(name, {}), dict(now.get(name, []))
+        for key in sorted(was.keys() | is_.keys()):
+            if key not in is_:
+                found.append(f"{name} {key!r} is missing")
+            elif key not in was:
+                found.append(f"{name} {key!r} was added")
+            elif was[key] != is_[key]:
+                found.append(f"{name} {key!r} was changed")
+    return found
+
+
+def expected(conn: Connection[TupleRow], kind: str, last: Entry, what: str) -> bool:
+    """
+    Whether a change since the last entry is one that a command makes.
+
+    An import is a new registry version; enrolling a key adds a row of now, and
+    revoking one fills in its end.  The next seal enters them.
+    """
+    if kind in IMPORTED:
+        said = canonical.parse_object(last.body)["registryVersion"]
+        return registry.registry_version(conn) > int(said)
+    if kind != "keys":
+        return False
+    key = what.split("'")[1]
+    if what.endswith("was added"):
+        return not older_than(conn, "enrolled_key", "valid_from", last.appended, [key])
+    *_, detail = log.at(conn, last.index)
+    sealed = read_tables(canonical.parse_object(last.body), detail or b"{}")["enrolled_key"]
+    bare = dict(hashes(conn, "enrolled_key", without="valid_until"))
+    return what.endswith("was changed") and sealed.get(key) == bare.get(key)
+
+
+def records_of(conn: Connection[TupleRow]) -> Rows:
+    """All rows of append-only tables that the log has digested, but those expired by policy."""
+    found: Rows = {}
+    for entry, detail in log.details(conn, RECORDS):
+        for name, rows in read_tables(canonical.parse_object(entry.body), detail or b"{}").items():
+            found.setdefault(name, {}).update(rows)
+    _without_expired(conn, found)
+    return found
+
+
+def _without_expired(conn: Connection[TupleRow], found: Rows) -> None:
+    """Leave out dead letters that a removal names: that record stands in the log in their stead."""
+    gone = removed_of(conn, [int(key) for key in found.get("dead_letter", {})])
+    for name in ("dead_letter", "dead_letter_replay"):
+        kept = found.get(name, {})
+        for key in [key for key in kept if int(key.split(" ", 1)[0]) in gone]:
+            del kept[key]
+
+
+def lost(sealed: Rows, now: Mapping[str, list[RowHash]]) -> list[str]:
+    """Rows that the log digested and that are no more, or are others now."""
+    return [what for what in changes(sealed, now) if not what.endswith("was added")]
+
+
+def backdated(
+    conn: Connection[TupleRow], sealed: Rows, now: Mapping[str, list[RowHash]]
+) -> list[str]:
+    """Rows that the log did not digest although their own time is before its last digest."""
+    last = log.last(conn, RECORDS)
+    if last is None:
+        return []
+    found = []
+    for name, rows in now.items():
+        new = [key for key, _ in rows if key not in sealed.get(name, {})]
+        if new and name in WRITTEN:
+            older = older_than(conn, name, WRITTEN[name], last.appended, new)
+            found += [f"{name} {key!r} was added behind the seal" for key in older]
+    return found
+
+
+def append_changes(
+    conn: Connection[TupleRow],
+    signer: Signer,
+    done: list[str],
+    refused: list[str],
+    accept: str | None = None,
+) -> None:
+    """Enter what changed of registry, plan, certificates, keys, claims and factors."""
+    for kind in STATES:
+        with snapshot(conn):
+            state = state_of(conn, kind)
+            version = registry.registry_version(conn)
+        found = changes(state.sealed, state.now)
+        if state.last is not None and not found:
+            continue
+        said = {} if state.last is None else canonical.parse_object(state.last.body)
+        by_hand = kind in IMPORTED and said and said["registryVersion"] == version
+        if by_hand and accept is None:
+            refused += [f"{what}, and no import did that" for what in found]
+            continue
+        entry = tables_entry(kind, state.now, registryVersion=version, reason=accept)
+        _append(conn, signer, kind, entry, tables_detail(state.now))
+        done.append(kind)
+    entry = factors_entry()
+    last = log.last(conn, FACTORS)
+    if last is None or last.body != entry:
+        _append(conn, signer, FACTORS, entry, None)
+        done.append(FACTORS)
+
+
+def append_records(
+    conn: Connection[TupleRow],
+    signer: Signer,
+    done: list[str],
+    refused: list[str],
+    accept: str | None = None,
+) -> None:
+    """Enter the rows that append-only tables got."""
+    with snapshot(conn):
+        sealed = records_of(conn)
+        now = {name: hashes(conn, name) for name in tables(conn).records}
+    refused += lost(sealed, now)
+    new = {
+        name: [row for row in rows if row[0] not in sealed.get(name, {})]
+        for name, rows in now.items()
+    }
+    new = {name: rows for name, rows in new.items() if rows}
+    if new:
+        _append(
+            conn, signer, RECORDS, tables_entry(RECORDS, new, reason=accept), tables_detail(new)
+        )
+        done.append(RECORDS)
+
+
+def factors_entry() -> bytes:
+    """Entry of the factors that this version of the program publishes."""
+    listed = [to_record(factor) for factor in factors.load()]
+    return canonical.encode(
+        {
+            "event": FACTORS,
+            "codeVersion": CODE_VERSION,
+            "factors": str(len(listed)),
+            "sha256": canonical.sha256_hex(canonical.encode(listed)),
+        }
+    )
+
+
+def _append(
+    conn: Connection[TupleRow], signer: Signer, kind: str, entry: bytes, detail: bytes | None
+) -> None:
+    with conn.transaction():
+        log.lock(conn)
+        log.append(conn, kind, None, entry, detail)
+        log.sign_head(conn, signer.holder.name, signer.key)

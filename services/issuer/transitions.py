@@ -1,0 +1,334 @@
+"""
+The steps of a statement's life, each one transaction.
+
+Every step checks again what the earlier ones left: that the signed document is
+of the stored body, by an enrolled key of the right role.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from psycopg import errors
+
+from mrv.errors import EnrolmentError, SignatureError, StatementStateError
+from mrv.log.entries import EVIDENCE, evidence_entry
+from mrv.packs.pack import MANIFEST
+from mrv.signatures import canonical
+from mrv.statement.credentials import (
+    issued_entry,
+    revoked_entry,
+    sign_statement,
+    sign_verification,
+    superseded_entry,
+)
+from mrv.statement.opinion import REJECTING
+from mrv.statement.sampling import sign_sampling
+from mrv.statement.states import check_other, check_role, check_step
+from mrv.statement.status import sign_list
+from services.issuer import bundle, keys
+from services.issuer import external_signatures as accept
+from services.issuer.close import snapshot
+from services.issuer.documents import Documents, Signer, documents, may_sign, records
+from services.issuer.external_signatures import unmet_conditions
+from services.store.registry import load as registry
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import carry_over as carried
+from services.store.statements import evidence, statements
+from services.store.statements import transparency_log as log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.signatures.keys import EnrolledKey
+    from mrv.statement.credentials import Finding
+    from mrv.statement.sampling import Size
+    from mrv.statement.states import State
+
+__all__ = [
+    "Documents",
+    "Signer",
+    "documents",
+    "issue",
+    "log_signer",
+    "revoke",
+    "sample",
+    "status_list",
+    "submit",
+    "unmet_conditions",
+    "verify",
+]
+_ATTEMPTS = 20
+_PAUSE_S = 0.05
+
+
+def submit(
+    conn: Connection[TupleRow], statement: str, signer: Signer, *, strict: bool = False
+) -> list[str]:
+    """
+    Sign a draft as its operator.
+
+    Parameters
+    ----------
+    strict : bool
+        Refuse a statement that rests on a factor from memory which its project
+        does not accept by name.
+
+    Returns
+    -------
+    list of str
+        Conditions that do not hold, as the statement says them.
+
+    Raises
+    ------
+    StatementStateError
+        If it is no draft, or `strict` does not let it pass.
+    """
+    stored = statements.find(conn, statement)
+    check_step(statement, stored.state, "submitted")
+    now = may_sign(conn, signer.holder, "operator", statement)
+    body = canonical.parse_object(stored.body)
+    # said before anything is signed: a signature on such a draft must not even exist
+    accept.check_body(statement, body, strict=strict)
+    signed = sign_statement(body, *signer, now)
+    return accept.statement(conn, statement, signed, strict=strict)
+
+
+def verify(conn: Connection[TupleRow], statement: str, signer: Signer, finding: Finding) -> str:
+    """
+    Verify a submitted statement: sign the opinion, and compute everything again.
+
+    Returns
+    -------
+    str
+        The state it is in now, verified or rejected.
+
+    Raises
+    ------
+    VerificationError
+        If the database gives another statement; an adverse opinion may still be signed.
+    """
+    have = documents(conn, statement)
+    wanted: State = "rejected" if finding.opinion in REJECTING else "verified"
+    check_step(statement, have.stored.state, wanted)
+    now = may_sign(conn, signer.holder, "verifier", statement)
+    found = records(conn, have)
+    opinion = sign_verification(have.statement, finding, *signer, now, found)
+    return accept.verification(conn, statement, opinion)
+
+
+def sample(
+    conn: Connection[TupleRow], statement: str, signer: Signer, size: Size
+) -> dict[str, Any]:
+    """
+    Draw which device-days the verifier looks at, and sign the list.
+
+    Returns
+    -------
+    dict
+        The signed list.
+
+    Raises
+    ------
+    StatementStateError
+        If a list was drawn before, or the statement is not being verified.
+    """
+    have = documents(conn, statement)
+    if have.stored.state != "under_verification":
+        check_step(statement, have.stored.state, "under_verification")
+    now = may_sign(conn, signer.holder, "verifier", statement)
+    with snapshot(conn):
+        case = accept.recompute(conn, have.stored)
+        document = sign_sampling(have.statement, case, size, *signer, now)
+        accept.sampling(conn, statement, document, case=case)
+    return document
+
+
+def issue(
+    conn: Connection[TupleRow], statement: str, log_signer: Signer, by: EnrolledKey | str
+) -> int:
+    """
+    Issue a verified statement: claim its period, enter it in the log, sign the log's head.
+
+    Parameters
+    ----------
+    log_signer : Signer
+        Key of the log.
+    by : EnrolledKey or str
+        Who issues, for the record: an operator's key, or a name.
+
+    Returns
+    -------
+    int
+        Its place in the log.
+
+    Raises
+    ------
+    StatementStateError
+        If it is not verified, or another issued statement covers part of its period.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _issue(conn, statement, log_signer, by)
+        except errors.ExclusionViolation as error:
+            raise StatementStateError(_overlap(conn, statement)) from error
+        except (errors.DeadlockDetected, errors.SerializationFailure):
+            # two that want overlapping periods may each wait for the other:
+            # whoever comes second finds the claim of the first
+            time.sleep(_PAUSE_S * (attempt + 1))
+    raise StatementStateError(
+        f"statement {statement} could not be issued beside others that are being issued; try again"
+    )
+
+
+def _issue(
+    conn: Connection[TupleRow], statement: str, log_signer: Signer, by: EnrolledKey | str
+) -> int:
+    actor, multikey = (by, None) if isinstance(by, str) else (by.name, by.multikey)
+    with conn.transaction():
+        log.lock(conn)
+        have = documents(conn, statement)
+        check_step(statement, have.stored.state, "issued")
+        if have.verification is None:
+            raise SignatureError(f"the verification of {statement} is missing; do not issue it")
+        preparer, verifier = have.signers
+        check_role(preparer, "operator", statement)
+        check_role(verifier, "verifier", statement)
+        check_other(preparer, verifier)
+        may_sign(conn, log_signer.holder, "log", statement)
+        if not isinstance(by, str):
+            may_sign(conn, by, "operator", statement)
+        old = have.stored.supersedes
+        if old is not None:
+            check_step(old, statements.find(conn, old).state, "superseded")
+        _nothing_more_owed(conn, have)
+        statements.claim(conn, have.stored)
+        statements.step(conn, statement, "issued", actor, multikey=multikey)
+        entry = issued_entry(have.statement, have.verification)
+        index = log.append(conn, "issued", statement, entry)
+        _seal_pack(conn, have, statement)
+        if old is not None:
+            statements.step(conn, old, "superseded", actor, reason=f"by {statement}")
+            log.append(conn, "superseded", old, superseded_entry(old, statement))
+        log.sign_head(conn, log_signer.holder.name, log_signer.key)
+    return index
+
+
+def _nothing_more_owed(conn: Connection[TupleRow], have: Documents) -> None:
+    """Refuse a statement that was closed before another one left less than nothing to it."""
+    stored = have.stored
+    took = int(have.claims.carried.in_ug)
+    left = carried.owed(conn, stored.project, stored.from_us, stored.to_us)
+    if left.ug < took:
+        raise StatementStateError(
+            f"statement {stored.id} takes over {took} ug, and issued {left.statements} leave"
+            f" {left.ug} ug by now: close its period again, so that it is taken off"
+        )
+
+
+def _seal_pack(conn: Connection[TupleRow], have: Documents, statement: str) -> None:
+    """Complete the evidence that was kept, and enter its manifest: nothing is added later."""
+    papers = bundle.Papers(have.statement, have.verification, have.signers)
+    kept = evidence.kept(conn, statement)
+    whole = bundle.complete(conn, papers, kept, logged=True)
+    mine = {n: d for n, d in whole.items() if n not in kept and n not in bundle.SIGNED}
+    evidence.keep(conn, statement, mine)
+    entry = evidence_entry(statement, whole[MANIFEST])
+    log.append(conn, EVIDENCE, statement, entry)
+
+
+def _overlap(conn: Connection[TupleRow], statement: str) -> str:
+    stored = statements.find(conn, statement)
+    others = statements.claims_within(conn, stored.project, stored.from_us, stored.to_us)
+    return (
+        f"the period of {statement} overlaps that of issued {', '.join(others) or 'others'};"
+        " a tonne is claimed once: use `tonne statement supersede` to replace an issued one"
+    )
+
+
+def revoke(
+    conn: Connection[TupleRow],
+    statement: str,
+    log_signer: Signer,
+    by: EnrolledKey | str,
+    reason: str,
+) -> int:
+    """
+    Revoke an issued statement: its claim ends, and the log says why.
+
+    Parameters
+    ----------
+    log_signer : Signer
+        Key of the log.
+    by : EnrolledKey or str
+        Who revokes, for the record: an operator's key, or a name.
+    reason : str
+        Stands in the log, for everybody to read.
+
+    Returns
+    -------
+    int
+        Place of the revocation in the log.
+
+    Raises
+    ------
+    StatementStateError
+        If it is not issued.
+    """
+    actor, multikey = (by, None) if isinstance(by, str) else (by.name, by.multikey)
+    with conn.transaction():
+        log.lock(conn)
+        check_step(statement, statements.find(conn, statement).state, "revoked")
+        may_sign(conn, log_signer.holder, "log", statement)
+        if not isinstance(by, str):
+            may_sign(conn, by, "operator", statement)
+        statements.unclaim(conn, statement)
+        statements.step(conn, statement, "revoked", actor, multikey=multikey, reason=reason)
+        index = log.append(conn, "revoked", statement, revoked_entry(statement, reason))
+        log.sign_head(conn, log_signer.holder.name, log_signer.key)
+    return index
+
+
+def status_list(conn: Connection[TupleRow], project: str, signer: Signer) -> bytes:
+    """
+    Sign a project's status list: which of its statements count no more.
+
+    Raises
+    ------
+    EnrolmentError
+        If the key is not enrolled as operator's, now.
+    RegistryError
+        If there is no such project.
+    """
+    registry.load_project(conn, project)
+    now = may_sign(conn, signer.holder, "operator", f"list of {project}")
+    every = statements.all_of(conn, project)
+    ended = [one.id for one in every if one.state in ("superseded", "revoked")]
+    return canonical.encode(sign_list(project, [one.id for one in every], ended, *signer, now))
+
+
+def log_signer(conn: Connection[TupleRow], home: Path, name: str) -> Signer:
+    """
+    Return the key of the log; the first time, make and enrol it.
+
+    Raises
+    ------
+    EnrolmentError
+        If the log has a key already whose secret is not here.
+    """
+    holders = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
+    if not holders and name not in keys.names(home):
+        keys.create(home, name, "log")
+    signer = Signer(*keys.load(home, name))
+    if not holders:
+        enrolled.enroll(conn, signer.holder)
+    elif signer.holder not in holders:
+        raise EnrolmentError(
+            f"the log is signed by {holders[0].name!r} ({holders[0].multikey}), not by {name!r};"
+            " give the key file of that log with --log-key"
+        )
+    return signer

@@ -1,0 +1,115 @@
+"""
+What a look at the database tells Prometheus.
+
+Only a process that looks has these series.  While the database is away they are
+gone, all but `tonne_database_up`: a gauge that stays at its last value would show
+a fleet as online that nobody has heard of since.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import Counter
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from services.clock import now_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from services.issuer.audit import AuditReport
+    from services.metrics import Metrics
+    from services.store.views.fleet_metrics import Gauges
+
+_TEXTS = {
+    "tonne_database_up": "Whether the database answered the last look: 1 or 0",
+    "tonne_fleet_dark_devices": "Devices that are silent because their gateway is",
+    "tonne_last_reading_time_seconds": "Device time of the newest reading, seconds since 1970",
+    "tonne_log_audit_time_seconds": "When the last audit ended, seconds since 1970",
+}
+
+
+class Looked(Collector):
+    """The series of a process that watches the database."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._now: Gauges | None = None
+        self._values: dict[str, float] = {}
+        self._breaks: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
+        self._checked = Counter(
+            "tonne_rebuild_checked_devices",
+            "Devices whose derived rows were made again and compared",
+            registry=metrics.registry,
+        )
+        metrics.registry.register(self)
+
+    def saw(self, gauges: Gauges) -> None:
+        """Show what was found."""
+        self.lost()
+        for (state, class_), count in gauges.devices.items():
+            self._metrics.fleet_devices.labels(state, class_).set(count)
+        for project, ratio in gauges.coverage.items():
+            self._metrics.coverage_ratio.labels(project).set(ratio)
+        for state, count in gauges.statements.items():
+            # counted since the first statement ever, so that a restart takes nothing back
+            self._metrics.statements.labels(state).inc(count - self._counted.get(state, 0))
+        self._counted = dict(gauges.statements)
+        self._values["tonne_fleet_dark_devices"] = gauges.dark_devices
+        if gauges.last_reading_s is not None:
+            self._values["tonne_last_reading_time_seconds"] = gauges.last_reading_s
+        self._values["tonne_database_up"] = 1
+        self._now = gauges
+
+    def lost(self) -> None:
+        """Show that the database is down, and nothing of what was known before."""
+        self._metrics.fleet_devices.clear()
+        self._metrics.coverage_ratio.clear()
+        self._now = None
+        for name in ("tonne_fleet_dark_devices", "tonne_last_reading_time_seconds"):
+            self._values.pop(name, None)
+        self._values["tonne_database_up"] = 0
+
+    def audited(self, report: AuditReport) -> None:
+        """Show what an audit found; that stays until the next one."""
+        self._breaks = {step.name: len(step.breaks) for step in report.steps}
+        self._values["tonne_log_audit_time_seconds"] = now_us() / 1e6
+
+    def compared(self, devices: int, differences: int) -> None:
+        """Count devices that were rebuilt for comparison, and rows that differed."""
+        self._checked.inc(devices)
+        self._metrics.rebuild_mismatch.inc(differences)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give what is known now to whoever scrapes."""
+        for name, value in dict(self._values).items():
+            yield GaugeMetricFamily(name, _TEXTS[name], value)
+        yield _family(
+            "tonne_log_audit_breaks", "What the last audit of the log found broken, by its step",
+            ["step"], {(step,): count for step, count in self._breaks.items()},
+        )  # fmt: skip
+        now = self._now
+        states = {} if now is None else {(s,): now.gateways.get(s, 0) for s in ("online", "dark")}
+        yield _family(
+            "tonne_fleet_gateways", "Gateways that devices stand behind, by state",
+            ["state"], states,
+        )  # fmt: skip
+        yield _family(
+            "tonne_calibration_devices",
+            "Devices that serve a project, by their calibration: valid, expiring (within 60"
+            " days), expired or missing",
+            ["project", "state"],
+            {} if now is None else now.calibrations,
+        )
+
+
+def _family(
+    name: str, text: str, labels: list[str], values: Mapping[Any, float]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family

@@ -1,0 +1,1 @@
+"""From decoded frames to committed rows: commit, reprocess, rebuild, quality pass, indicators."""

@@ -1,0 +1,129 @@
+"""Which hours and days of stations a batch touched, and which of them can have a value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import HOUR_US
+from mrv.environment import CLASSES
+from mrv.environment.air import DAY_REACH_HOURS
+from mrv.environment.clock import day_of
+from mrv.environment.hours import NEEDED_US, covers_us, starts
+from services.store.timeseries.indicator_values import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ingest.model import Fleet, Frame, Int64, IntervalRows
+    from mrv.environment.clock import Day
+
+FLOW = QUANTITY_INDEX["flow"]
+PLANT = "wastewater_plant"
+_HOURS_AT_ONCE = 1_000
+
+
+class Touched:
+    """Hours and days of stations whose values may have changed."""
+
+    def __init__(self, fleet: Fleet, last_us: Int64) -> None:
+        self._fleet = fleet
+        self._last_us = last_us
+        self._newest: dict[int, int] = {}
+        self._hours: dict[int, set[int]] = {}
+        self._days: dict[int, set[Day]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._hours or self._days)
+
+    def readings(self, frame: Frame) -> None:
+        """Note readings that were stored."""
+        if frame.class_id not in CLASSES or not len(frame):
+            return
+        devices = self._fleet.devices
+        for time_us in (frame.time_us, frame.time_us + covers_us(frame.class_id) - 1):
+            hour = starts(devices, frame.device, time_us)
+            pairs = np.unique(np.stack([frame.device.astype(np.int64), hour]), axis=1)
+            for device, start in pairs.T.tolist():
+                self._hours.setdefault(device, set()).add(start)
+        for device in np.unique(frame.device).tolist():
+            newest = int(frame.time_us[frame.device == device].max())
+            before = self._newest.get(device, int(self._last_us[device]))
+            self._newest[device] = max(newest, before)
+
+    def flows(self, rows: IntervalRows) -> None:
+        """Note interval rows that were written."""
+        of = np.flatnonzero(rows.quantity == FLOW)
+        for device, start in zip(rows.device[of].tolist(), rows.start_us[of].tolist(), strict=True):
+            found = self._fleet.devices[device]
+            if found.class_id == PLANT:  # pumps and fuel meters count a flow too
+                self._days.setdefault(device, set()).add(day_of(start, found.timezone))
+
+    def flows_from(self, device: int, from_us: int) -> None:
+        """Note that all interval rows of a plant from a time on were made again."""
+        found = self._fleet.devices[device]
+        if found.class_id != PLANT:
+            return
+        newest = self._newest.get(device, int(self._last_us[device]))
+        day = day_of(from_us, found.timezone)
+        while day.begin_us <= newest:
+            self._days.setdefault(device, set()).add(day)
+            day = day_of(day.end_us, found.timezone)
+
+    def drop(self, devices: Iterable[int]) -> None:
+        """Forget stations that are made anew from all their readings."""
+        for device in devices:
+            self._hours.pop(device, None)
+            self._days.pop(device, None)
+
+    def portions(self) -> Iterator[tuple[list[Span], dict[int, set[Day]]]]:
+        """Runs of hours, and the days that they or flows belong to, not too many at once."""
+        spans: list[Span] = []
+        days: dict[int, set[Day]] = {}
+        size = 0
+        for device in sorted(self._hours.keys() | self._days.keys()):
+            newest = self._newest.get(device, int(self._last_us[device]))
+            covers = covers_us(self._fleet.devices[device].class_id)
+            hours = sorted(h for h in self._hours.get(device, ()) if _may_count(h, newest, covers))
+            spans += _runs(device, hours)
+            of_hours = _days_of(self._fleet, device, hours)
+            every = self._days.get(device, set()) | of_hours
+            found = {day for day in every if _may_be_known(day, newest)}
+            if found:
+                days[device] = found
+            size += len(hours) + len(found)
+            if size >= _HOURS_AT_ONCE:
+                yield spans, days
+                spans, days, size = [], {}, 0
+        if size:
+            yield spans, days
+
+
+def _may_count(start_us: int, newest_us: int, covers: int) -> bool:
+    """Whether three quarters of an hour can be covered; before, it has no value to change."""
+    return newest_us - start_us >= NEEDED_US - covers
+
+
+def _may_be_known(day: Day, newest_us: int) -> bool:
+    """Whether three quarters of a day can be known."""
+    return 4 * (newest_us - day.begin_us) >= 3 * (day.end_us - day.begin_us)
+
+
+def _runs(device: int, hours: Sequence[int]) -> list[Span]:
+    """Successive hours as one span each."""
+    out: list[Span] = []
+    for start in hours:
+        if out and start <= out[-1].to_us:
+            out[-1] = Span(device, out[-1].from_us, start + HOUR_US)
+        else:
+            out.append(Span(device, start, start + HOUR_US))
+    return out
+
+
+def _days_of(fleet: Fleet, device: int, hours: Iterable[int]) -> set[Day]:
+    """Days that follow from hours: their own, and for air those of the eight-hour means."""
+    found = fleet.devices[device]
+    reach = DAY_REACH_HOURS * HOUR_US if found.class_id == "air_station" else 0
+    return {day_of(at, found.timezone) for h in hours for at in {h, h + reach}}

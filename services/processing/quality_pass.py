@@ -1,0 +1,107 @@
+"""What the quality tests do in a transaction: flags and clocks stored, and remembered after it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ingest.pipeline import FROM_START
+from ingest.pipeline.meter_state import NEVER
+from ingest.pipeline.quality_state import Watched
+from ingest.pipeline.quality_tests import judge
+from services.processing.rejudge import rejudge
+from services.store.timeseries import quality_flags as flags
+from services.store.timeseries import quality_lookback as watched
+from services.store.timeseries.device_clocks import Clocks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Frame
+    from ingest.pipeline import MeterState
+    from ingest.pipeline.quality_tests import Judged
+    from services.processing.rejudge import Rejudged
+    from services.settle import Plan
+    from services.store.messages.dead_letter_write import Letters
+    from services.store.postgres.binary_copy import Words
+
+
+@dataclass(slots=True)
+class Stored:
+    """Flags that a transaction adds, by test, and what to remember once it is committed."""
+
+    flags: Counter[str] = field(default_factory=Counter)
+    again: Rejudged | None = None
+    judged: Judged | None = None
+    clocks: Sequence[tuple[int, int, int]] = ()
+
+
+class Quality:
+    """
+    State of the quality tests and of the clocks, for one registry version.
+
+    It is true for those devices that `MeterState` calls loaded: both are loaded,
+    forgotten and made again together.
+    """
+
+    def __init__(self, plan: Plan, ids: Words) -> None:
+        self._plan = plan
+        self._ids = ids
+        self._live = Watched(len(plan.fleet))
+        self._scratch = Watched(len(plan.fleet))
+        self._clocks = Clocks(plan.fleet)
+
+    def load(self, cursor: Cursor[TupleRow], state: MeterState, devices: Sequence[int]) -> None:
+        """Load what the tests go on from; `state` knows each device's newest reading."""
+        newest = zip(devices, state.last_us[list(devices)].tolist(), strict=True)
+        before = {d: us + 1 if us > NEVER else FROM_START for d, us in newest}
+        watched.load(cursor, self._plan.checks, self._live, before)
+
+    def store(
+        self,
+        cursor: Cursor[TupleRow],
+        new: Sequence[Frame],
+        changed: Mapping[int, int],
+        received: tuple[Sequence[Frame], Letters],
+    ) -> Stored:
+        """
+        Flag a batch's readings and note its clocks.
+
+        Parameters
+        ----------
+        new : sequence of Frame
+            Readings later than all that is stored of their devices.
+        changed : mapping of int to int
+            Devices with other readings: fleet index to the time from which. [us UTC]
+        received : (frames, messages)
+            All readings as they came, and when.
+        """
+        judged = judge(self._plan.checks, self._live, new)
+        flags.write(cursor, self._ids, judged.flags)
+        out = self._again(cursor, changed, self._live) if changed else Stored()
+        out.flags += flags.count(judged.flags)
+        out.judged = judged
+        out.clocks = self._clocks.observe(cursor, *received)
+        return out
+
+    def remember(self, stored: Stored) -> None:
+        """Go on from what was committed."""
+        if stored.again is not None:
+            stored.again.remember(self._live, self._scratch)
+        if stored.judged is not None:
+            stored.judged.apply()
+        self._clocks.remember(stored.clocks)
+
+    def remake(self, cursor: Cursor[TupleRow], changed: Mapping[int, int]) -> Stored:
+        """Judge again what is stored, each device's from an hour before its own time on."""
+        return self._again(cursor, changed, None)
+
+    def _again(
+        self, cursor: Cursor[TupleRow], changed: Mapping[int, int], live: Watched | None
+    ) -> Stored:
+        again = rejudge(cursor, self._plan, self._ids, self._scratch, changed, live)
+        return Stored(+again.added, again)

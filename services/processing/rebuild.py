@@ -1,0 +1,254 @@
+"""
+Derived rows again from raw readings: compare, and replace what differs.
+
+Each device's whole history is metered from nothing, through the pipeline's own
+functions, so that what is compared never rests on what is being checked.
+"""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from psycopg.pq import TransactionStatus
+
+from ingest.classes import QUANTITIES
+from ingest.model import INTERVAL_FIELDS, NULL, IntervalRows
+from ingest.pipeline import FROM_START, MeterState
+from ingest.pipeline.flags import CHANNELS, TESTS
+from ingest.pipeline.quality_state import Watched
+from mrv.calendar import utc_text
+from mrv.environment import KINDS
+from services.processing import rejudge
+from services.processing import reprocess as late
+from services.processing import station_indicators as stations
+from services.settle import Part
+from services.store.archive import catalog as archived
+from services.store.postgres.binary_copy import Words
+from services.store.postgres.timestamps import stamp
+from services.store.timeseries import indicator_values as indicator_rows
+from services.store.timeseries import interval_rows as derived
+from services.store.timeseries import quality_flags as flags
+from services.store.timeseries.interval_rows import BindingWords
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.pipeline.flags import Flags
+    from mrv.accounting.account import EmissionRows
+    from mrv.environment import Values
+    from services.settle import Plan
+
+AT_ONCE = 20
+Key = tuple[str, ...]
+
+
+class Difference(NamedTuple):
+    """A row that is not what its readings give; None where there is none."""
+
+    table: str
+    key: Key
+    stored: tuple[Any, ...] | None
+    computed: tuple[Any, ...] | None
+
+
+def rebuild(
+    conn: Connection[TupleRow],
+    plan: Plan,
+    devices: Sequence[int],
+    from_us: int,
+    to_us: int,
+    *,
+    replace: bool,
+) -> list[Difference]:
+    """
+    Compare the derived rows of some devices in [from, to), and replace them if asked to.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit, as `tonne_ingest`.
+    devices : sequence of int
+        Fleet indices, not too many at once: their readings are held in memory.
+    replace : bool
+        Write the computed rows where a device differs.  The pipeline waits meanwhile.
+    """
+    fresh = conn.info.transaction_status is TransactionStatus.IDLE
+    with conn.transaction(), conn.cursor() as cursor:
+        if replace:
+            # what a running pipeline writes comes before our look, or after our commit
+            cursor.execute(
+                "LOCK TABLE interval_quantity, interval_emission, indicator_value, quality_flag"
+                " IN SHARE ROW EXCLUSIVE MODE"
+            )
+        elif fresh:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        archived.guard(cursor)  # what is seen is not dropped meanwhile
+        computed = _computed(cursor, plan, devices, from_us, to_us)
+        found = list(_differences(cursor, plan, devices, computed, from_us, to_us))
+        if replace and found:
+            _replace(cursor, plan, devices, computed, from_us, to_us)
+    return found
+
+
+class _Computed(NamedTuple):
+    """What readings give: intervals with their emissions, values of stations, flags."""
+
+    part: Part
+    values: Values
+    flags: Flags
+
+
+def _computed(
+    cursor: Cursor[TupleRow], plan: Plan, devices: Sequence[int], from_us: int, to_us: int
+) -> _Computed:
+    scratch = MeterState(len(plan.fleet))
+    remade = late.remake(cursor, plan, scratch, dict.fromkeys(devices, FROM_START))
+    rows = IntervalRows.concat([metered.rows for _, metered in remade.parts])
+    inside = (rows.start_us >= from_us) & (rows.start_us < to_us)
+    values = stations.computed(cursor, plan.fleet, devices, rows)
+    within = (values.start_us >= from_us) & (values.start_us < to_us)
+    everything = dict.fromkeys(devices, FROM_START)
+    found, _ = rejudge.computed(cursor, plan, Watched(len(plan.fleet)), everything)
+    said = found.take((found.time_us >= from_us) & (found.time_us < to_us))
+    return _Computed(Part.of(plan, rows.take(inside)), values.take(within), said)
+
+
+def _differences(
+    cursor: Cursor[TupleRow],
+    plan: Plan,
+    devices: Sequence[int],
+    computed: _Computed,
+    from_us: int,
+    to_us: int,
+) -> Iterator[Difference]:
+    ids = plan.fleet.ids(list(devices))
+    stored_rows = derived.intervals_of(cursor, plan.fleet, from_us, to_us, ids)
+    part = computed.part
+    tables = (
+        ("interval_quantity", _of_rows(plan, stored_rows), _of_rows(plan, part.intervals)),
+        (
+            "interval_emission",
+            _stored_emissions(cursor, ids, from_us, to_us),
+            _of_emissions(plan, part.emissions),
+        ),
+        (
+            "indicator_value",
+            _stored_values(cursor, ids, from_us, to_us),
+            _of_values(plan, computed.values),
+        ),
+        (
+            "quality_flag",
+            _of_flags(plan, flags.stored(cursor, plan.fleet, devices, from_us, to_us)),
+            _of_flags(plan, computed.flags),
+        ),
+    )
+    for table, stored, wanted in tables:
+        for key in sorted(stored.keys() | wanted.keys()):
+            if stored.get(key) != wanted.get(key):
+                yield Difference(table, key, stored.get(key), wanted.get(key))
+
+
+def _of_rows(plan: Plan, rows: IntervalRows) -> dict[Key, tuple[Any, ...]]:
+    columns = [getattr(rows, name).tolist() for name in INTERVAL_FIELDS]
+    return {
+        (plan.fleet.devices[device].id, QUANTITIES[quantity].name, utc_text(start)): tuple(
+            None if v == NULL else v for v in values
+        )
+        for device, quantity, start, *values in zip(*columns, strict=True)
+    }
+
+
+def _of_emissions(plan: Plan, rows: EmissionRows) -> dict[Key, tuple[Any, ...]]:
+    projects, sources = plan.bindings.projects, plan.bindings.sources
+    figures = (rows.baseline_ug, rows.project_ug, rows.leakage_ug, rows.reduction_ug)
+    columns = (rows.project, rows.device, rows.start_us, rows.source, *figures)
+    return {
+        (projects[project], plan.fleet.devices[device].id, utc_text(start)): (
+            *values,
+            *sources[source],
+        )
+        for project, device, start, source, *values in zip(
+            *(c.tolist() for c in columns), strict=True
+        )
+    }
+
+
+def _of_flags(plan: Plan, found: Flags) -> dict[Key, tuple[Any, ...]]:
+    columns = (found.device, found.time_us, found.channel, found.test)
+    return {
+        (plan.fleet.devices[device].id, utc_text(us), CHANNELS[channel], TESTS[test]): ()
+        for device, us, channel, test in zip(*(c.tolist() for c in columns), strict=True)
+    }
+
+
+def _stored_emissions(
+    cursor: Cursor[TupleRow], ids: list[str], from_us: int, to_us: int
+) -> dict[Key, tuple[Any, ...]]:
+    cursor.execute(
+        "SELECT project_id, device_id, (extract(epoch FROM start) * 1000000)::bigint,"
+        " baseline_ug, project_ug, leakage_ug, reduction_ug, methodology, factor"
+        " FROM interval_emission WHERE device_id = ANY(%s) AND start >= %s AND start < %s",
+        (ids, stamp(from_us), stamp(to_us)),
+    )
+    return {
+        (project, device, utc_text(start)): tuple(values)
+        for project, device, start, *values in cursor.fetchall()
+    }
+
+
+def _of_values(plan: Plan, values: Values) -> dict[Key, tuple[Any, ...]]:
+    columns = (values.device, values.kind, values.start_us, values.value, values.covered)
+    return {
+        (plan.fleet.devices[device].id, KINDS[kind].name, utc_text(start)): (
+            KINDS[kind].period,
+            *(None if isnan(figure) else figure for figure in figures),
+            *indicator_rows.said_texts(values, i),
+        )
+        for i, (device, kind, start, *figures) in enumerate(
+            zip(*(c.tolist() for c in columns), strict=True)
+        )
+    }
+
+
+def _stored_values(
+    cursor: Cursor[TupleRow], ids: list[str], from_us: int, to_us: int
+) -> dict[Key, tuple[Any, ...]]:
+    cursor.execute(
+        "SELECT device_id, indicator, (extract(epoch FROM start) * 1000000)::bigint, period,"
+        " value, covered, grade, detail::text FROM indicator_value"
+        " WHERE device_id = ANY(%s) AND start >= %s AND start < %s",
+        (ids, stamp(from_us), stamp(to_us)),
+    )
+    return {
+        (device, indicator, utc_text(start)): (*rest, indicator_rows.canonical(detail))
+        for device, indicator, start, *rest, detail in cursor.fetchall()
+    }
+
+
+def _replace(
+    cursor: Cursor[TupleRow],
+    plan: Plan,
+    devices: Sequence[int],
+    computed: _Computed,
+    from_us: int,
+    to_us: int,
+) -> None:
+    """Write a range of derived rows anew; rows outside of it stay as they are."""
+    ids = Words.of([d.id for d in plan.fleet.devices])
+    part = computed.part
+    indicator_rows.clear(cursor, plan.fleet.ids(list(devices)), (from_us, to_us))
+    indicator_rows.write(cursor, ids, computed.values, ())
+    for table in ("interval_quantity", "interval_emission"):
+        cursor.execute(
+            f"DELETE FROM {table} WHERE device_id = ANY(%s) AND start >= %s AND start < %s",
+            (plan.fleet.ids(np.array(devices, dtype=np.int32)), stamp(from_us), stamp(to_us)),
+        )
+    flags.replace(cursor, plan.fleet, ids, devices, (from_us, to_us), computed.flags)
+    derived.write_intervals(cursor, ids, part.intervals, fresh=True)
+    words = BindingWords(plan.bindings)
+    derived.write_emissions(cursor, ids, words, part.emissions, fresh=True)

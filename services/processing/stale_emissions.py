@@ -1,0 +1,63 @@
+"""Emission rows that were made with other factors than those of today."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv.accounting.device_bindings import segments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.settle import Plan
+
+
+class Stale(NamedTuple):
+    """A device's rows in [from, to) that may rest on another factor. [us UTC]"""
+
+    device: int
+    from_us: int
+    to_us: int
+
+
+class _Stored(NamedTuple):
+    methodology: str
+    factors: str
+    first_us: int
+    last_us: int
+
+
+def stale(conn: Connection[TupleRow], plan: Plan) -> list[Stale]:
+    """
+    Find devices with emission rows whose factors are not those of the plan.
+
+    By the ids of the factors, which every row carries; a factor whose value was
+    corrected under its id is found by `tonne rebuild --check`.
+    """
+    rows = conn.execute(
+        "SELECT project_id, device_id, methodology, factor,"
+        " (extract(epoch FROM min(start)) * 1000000)::bigint,"
+        " (extract(epoch FROM max(start)) * 1000000)::bigint"
+        " FROM interval_emission GROUP BY project_id, device_id, methodology, factor"
+    )
+    stored: dict[tuple[str, str], list[_Stored]] = {}
+    for project, device, *rest in rows:
+        stored.setdefault((project, device), []).append(_Stored(*rest))
+    found: dict[int, list[int]] = {}
+    for project, device, begin, end, source in segments(plan.bindings):
+        key = plan.bindings.projects[project], plan.fleet.devices[device].id
+        for row in stored.get(key, ()):
+            if (row.methodology, row.factors) == source:
+                continue
+            first, last = max(begin, row.first_us), min(end, row.last_us + 1)
+            if first < last:
+                found.setdefault(device, []).extend((first, last))
+    return list(_spans(found.items()))
+
+
+def _spans(found: Iterable[tuple[int, list[int]]]) -> Iterable[Stale]:
+    for device, edges in sorted(found):
+        yield Stale(device, min(edges), max(edges))

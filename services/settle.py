@@ -1,0 +1,86 @@
+"""
+Settle: metered intervals and their emissions, pure, for every runner alike.
+
+A `Plan` is one registry version, compiled: the fleet, what bounds its
+registers, what is unusual for each device, and which counts for which project
+at which rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.pipeline import Bounds, Metered, meter
+from ingest.pipeline.quality_limits import Checks
+from mrv.accounting.account import EmissionRows, account
+from mrv.accounting.device_bindings import compile_bindings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ingest.model import Fleet, Frame, IntervalRows
+    from ingest.pipeline import MeterState
+    from mrv.accounting.device_bindings import Bindings
+    from mrv.model import Factors
+    from mrv.registry.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One registry version, compiled."""
+
+    fleet: Fleet
+    bounds: Bounds
+    bindings: Bindings
+    checks: Checks
+
+    @staticmethod
+    def of(fleet: Fleet, projects: Iterable[Project], factors: Factors) -> Plan:
+        """Compile a fleet and its projects."""
+        bindings = compile_bindings(projects, fleet, factors)
+        return Plan(fleet, Bounds(fleet), bindings, Checks(fleet))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Interval rows and the emissions that follow from them."""
+
+    intervals: IntervalRows
+    emissions: EmissionRows
+
+    @staticmethod
+    def of(plan: Plan, intervals: IntervalRows) -> Part:
+        """Account for interval rows."""
+        return Part(intervals, account(intervals, plan.bindings))
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a batch makes: rows that are new, rows that were open, and the state after."""
+
+    metered: Metered
+    fresh: Part
+    open: Part
+
+
+def settle(plan: Plan, state: MeterState, frames: Sequence[Frame]) -> Settled:
+    """
+    Meter frames from remembered marks and account for the intervals they touch.
+
+    Parameters
+    ----------
+    plan : Plan
+    state : MeterState
+        Marks to start from; not changed until `Settled.metered.apply`.
+    frames : sequence of Frame
+    """
+    metered = meter(plan.bounds, state, frames)
+    rows = metered.rows
+    was_open = np.zeros(len(rows), dtype=np.bool_)
+    for quantity, register in enumerate(state.registers):
+        of = np.flatnonzero(rows.quantity == quantity)
+        was_open[of] = rows.start_us[of] <= register.open_us[rows.device[of]]
+    return Settled(metered, Part.of(plan, rows.take(~was_open)), Part.of(plan, rows.take(was_open)))

@@ -1,0 +1,1 @@
+"""Tables of the API: keys, audit rows, idempotent answers."""

@@ -1,0 +1,1 @@
+"""Tables of the archive, and archived readings beside those of the database."""

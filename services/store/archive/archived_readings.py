@@ -1,0 +1,339 @@
+"""
+Archived readings beside stored ones: the one way by which both are read and added to.
+
+Whatever is read is read from the database first and then from the archive's
+parts.  A chunk is dropped only after its parts are recorded, so a row that
+moves between the two looks is seen twice and never not at all.  Where a device
+and time stand in both, the archived value comes first and the stored row fills
+what it lacks: that is how readings are merged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest.model import NULL, Frame
+from services.store.archive import catalog as archived
+from services.store.postgres.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
+from services.store.postgres.timestamps import FAR_US, stamp
+from services.vault import table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Column, Fleet
+    from services.store.postgres.binary_copy import Field
+    from services.vault.part import Part
+
+_DAY_US = 86_400_000_000
+
+
+class Asked(NamedTuple):
+    """Readings wanted: of a device, as a number in the frame, in [from, to). [us UTC]"""
+
+    id: str
+    number: int
+    from_us: int
+    to_us: int
+
+
+class Found(NamedTuple):
+    """Archived readings, and what arrival said of them by device id and time."""
+
+    frames: list[Frame]
+    flags: table.Flags
+
+
+def with_archived(cursor: Cursor[TupleRow], stored: Frame, asked: Sequence[Asked]) -> Frame:
+    """Stored readings and archived ones together, by device and time."""
+    found = fetch(cursor, stored.class_id, asked).frames
+    return overlay([*found, stored]) if found else stored
+
+
+def fetch(cursor: Cursor[TupleRow], class_id: str, asked: Sequence[Asked]) -> Found:
+    """
+    Archived readings of a class, each device-day held against its seal.
+
+    Raises
+    ------
+    DamagedError, VaultError
+        If a file that is needed is not what was sealed, or cannot be reached.
+    """
+    out = Found([], {})
+    if not asked:
+        return out
+    ids = sorted({one.id for one in asked})
+    span = min(one.from_us for one in asked), max(one.to_us for one in asked)
+    parts = archived.parts(cursor, class_id, ids, *span)
+    if not parts:
+        return out
+    place = archived.place_of(cursor)
+    for part in archived.newest(parts, frozenset(ids)):
+        inside = [one for one in asked if _touches(one, part)]
+        if inside:
+            read = table.read(place, part, {one.id for one in inside})
+            out.frames.append(_cut(read, inside))
+            out.flags.update(read.flags)
+    return out
+
+
+def _touches(one: Asked, part: Part) -> bool:
+    return one.id in part.leaves and one.from_us < part.day.to_us and one.to_us > part.day.from_us
+
+
+def _cut(read: table.Stored, asked: Sequence[Asked]) -> Frame:
+    """Rows that were asked for, under the numbers that the asker gives their devices."""
+    frame, number = read.frame, {name: k for k, name in enumerate(read.devices)}
+    kept = np.zeros(len(frame), dtype=np.bool_)
+    index = np.empty(len(read.devices), dtype=np.int32)
+    for one in asked:
+        own = frame.device == number[one.id]
+        kept |= own & (frame.time_us >= one.from_us) & (frame.time_us < one.to_us)
+        index[number[one.id]] = one.number
+    out = frame.take(kept)
+    out.device = index[out.device]
+    return out
+
+
+def overlay(frames: Sequence[Frame]) -> Frame:
+    """One frame by device and time; of rows of one device and time, the first value counts."""
+    device = np.concatenate([f.device for f in frames])
+    time_us = np.concatenate([f.time_us for f in frames])
+    order = np.lexsort((time_us, device))  # stable: earlier frames come first
+    device, time_us = device[order], time_us[order]
+    again = np.zeros(len(order), dtype=np.bool_)
+    again[1:] = (device[1:] == device[:-1]) & (time_us[1:] == time_us[:-1])
+    heads = np.flatnonzero(~again)
+    message = np.concatenate([f.message for f in frames])[order][heads]
+    columns = {
+        name: _first(np.concatenate([f.columns[name] for f in frames])[order], again, heads)
+        for name in frames[0].columns
+    }
+    return Frame(frames[0].class_id, device[heads], time_us[heads], message, columns)
+
+
+def _first(values: Column, again: NDArray[np.bool_], heads: NDArray[np.intp]) -> Column:
+    """First value of each run of rows that belong together."""
+    out = values[heads]
+    later = np.flatnonzero(again & ~_absent(values))
+    run = np.searchsorted(heads, later, side="right") - 1
+    lacking = _absent(out[run])
+    run, at = np.unique(run[lacking], return_index=True)
+    out[run] = values[later[lacking][at]]
+    return out
+
+
+def _absent(values: Column) -> NDArray[np.bool_]:
+    return values == NULL if values.dtype == np.int64 else np.isnan(values)
+
+
+class Split(NamedTuple):
+    """
+    Readings that arrived, held against archived ones of the same device and time.
+
+    `rows` of the frame are to be stored, as `frame` has them: with what the
+    archive holds beside what they fill.  `conflicts` contradict it.
+    """
+
+    frame: Frame
+    rows: NDArray[np.intp]
+    conflicts: list[int]
+
+
+def split(cursor: Cursor[TupleRow], ids: Sequence[str], frame: Frame) -> Split:
+    """
+    Tell what of late readings is new beside the archive.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        Device ids by the frame's numbers.
+    """
+    every = np.arange(len(frame))
+    held = _held(cursor, ids, frame)
+    if not len(held):
+        return Split(frame, every, [])
+    at = _places(held, frame)
+    met = np.flatnonzero(at >= 0)
+    differ, fill = np.zeros(len(met), dtype=np.bool_), np.zeros(len(met), dtype=np.bool_)
+    columns = {}
+    for name, values in frame.columns.items():
+        old, new = held.columns[name][at[met]], values[met]
+        none_old, none_new = _absent(old), _absent(new)
+        differ |= ~none_old & ~none_new & (old != new)
+        fill |= none_old & ~none_new
+        columns[name] = values.copy()
+        columns[name][met] = np.where(none_old, new, old)
+    same = met[~differ & ~fill]
+    rows = np.setdiff1d(every, np.concatenate([met[differ], same]))
+    whole = Frame(frame.class_id, frame.device, frame.time_us, frame.message, columns, frame.flags)
+    return Split(whole.take(rows), rows, met[differ].tolist())
+
+
+def _held(cursor: Cursor[TupleRow], ids: Sequence[str], frame: Frame) -> Frame:
+    """Archived rows around the times of a frame's rows."""
+    whose = np.unique(frame.device).tolist()
+    last = {name: us for name, (_, us) in archived.reach(cursor, [ids[d] for d in whose]).items()}
+    asked = []
+    for device in whose:
+        times = np.sort(frame.time_us[frame.device == device])
+        times = times[times <= last.get(ids[device], -FAR_US)]
+        # runs of neighbours: a day is read once, and a lone straggler reads no year
+        edges = np.flatnonzero(np.diff(times) > _DAY_US) + 1
+        asked += [
+            Asked(ids[device], device, int(run[0]), int(run[-1]) + 1)
+            for run in np.split(times, edges)
+            if len(run)
+        ]
+    found = fetch(cursor, frame.class_id, asked).frames if asked else []
+    return overlay(found) if found else frame.take(np.empty(0, dtype=np.intp))
+
+
+def _places(held: Frame, frame: Frame) -> NDArray[np.intp]:
+    """Row of `held` with the device and time of each row of `frame`; -1 for none."""
+    known, asked = _keys(held, frame)
+    at = np.searchsorted(known, asked)
+    at[at == len(known)] = 0
+    return np.where(known[at] == asked, at, -1)
+
+
+def _keys(held: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """One ascending number for each device and time of two frames; `held` comes in order."""
+    pairs = np.concatenate(
+        [np.stack([f.device.astype(np.int64), f.time_us], axis=1) for f in (held, frame)]
+    )
+    _, number = np.unique(pairs, axis=0, return_inverse=True)
+    number = number.reshape(-1)
+    return number[: len(held)], number[len(held) :]
+
+
+def two_back(cursor: Cursor[TupleRow], class_id: str, asked: Sequence[Asked]) -> list[Asked]:
+    """
+    Reach back, where fewer than two readings are stored before a span's end, to two archived days.
+
+    Spans that lie after all that is archived of their device are left out.
+    """
+    reach = archived.reach(cursor, [one.id for one in asked])
+    held = [one for one in asked if one.id in reach]
+    if not held:
+        return []
+    cursor.execute(
+        "SELECT d.id, (extract(epoch FROM coalesce(two.time, back.time)) * 1000000)::bigint"
+        " FROM unnest(%s::text[], %s::timestamptz[]) AS d (id, before)"
+        f" LEFT JOIN LATERAL (SELECT time FROM reading_{class_id} r WHERE r.device_id = d.id"
+        " AND r.time < d.before ORDER BY r.time DESC OFFSET 1 LIMIT 1) two ON true"
+        " LEFT JOIN LATERAL (SELECT min(t.from_time) AS time FROM (SELECT DISTINCT p.from_time"
+        " FROM archive_part p WHERE p.class_id = %s AND p.devices @> ARRAY[d.id]"
+        " AND p.from_time < d.before ORDER BY 1 DESC LIMIT 2) t WHERE two.time IS NULL) back"
+        " ON true",
+        ([one.id for one in held], [stamp(one.to_us) for one in held], class_id),
+    )
+    least = {name: us for name, us in cursor.fetchall() if us is not None}
+    wide = [one._replace(from_us=min(one.from_us, least.get(one.id, FAR_US))) for one in held]
+    return [one for one in wide if one.from_us <= reach[one.id][1]]
+
+
+def lonely(cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int]) -> list[int]:
+    """Devices with fewer than two stored readings: what came before is archived."""
+    found = []
+    for device in devices:
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT FROM reading_{fleet.devices[device].class_id}"
+            " WHERE device_id = %s LIMIT 2) r",
+            [fleet.devices[device].id],
+        )
+        row = cursor.fetchone()
+        if row is None or row[0] < 2:  # noqa: PLR2004
+            found.append(device)
+    return found
+
+
+def relation(cursor: Cursor[TupleRow], class_id: str, asked: Sequence[Asked]) -> str:
+    """
+    SQL by which a class's readings are asked, archived ones of some spans among them.
+
+    Call it in the transaction of the query: no chunk is dropped before that ends.
+    """
+    plain = f"reading_{class_id}"
+    if not asked or not archived.reach(cursor, [one.id for one in asked]):
+        return plain
+    archived.guard(cursor)
+    found = fetch(cursor, class_id, asked)
+    if not found.frames:
+        return plain
+    name = thaw(cursor, class_id, {one.number: one.id for one in asked}, found)
+    return f"(SELECT * FROM {plain} UNION ALL SELECT * FROM {name})"
+
+
+def thaw(cursor: Cursor[TupleRow], class_id: str, ids: Mapping[int, str], found: Found) -> str:
+    """
+    Put archived rows that are not stored into a table of this session; return its name.
+
+    Parameters
+    ----------
+    ids : mapping of int to str
+        Device ids by the frames' numbers.
+    """
+    name, frame = f"cold_{class_id}", overlay(found.frames)
+    cursor.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS {name} (LIKE reading_{class_id},"
+        f" PRIMARY KEY (device_id, time)); TRUNCATE {name}"
+    )
+    columns, fields = ["device_id", "time", *frame.columns], _fields(frame, ids)
+    if found.flags:
+        columns.append("flags")
+        keys = zip(frame.device.tolist(), frame.time_us.tolist(), strict=True)
+        said = [found.flags.get((ids[device], us)) for device, us in keys]
+        fields.append(Blob([None if s is None else s.encode() for s in said], version=b"\x01"))
+    with cursor.copy(f"COPY {name} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy:
+        copy.write(encode(fields, len(frame)))
+    cursor.execute(
+        f"DELETE FROM {name} c USING reading_{class_id} r"
+        f" WHERE r.device_id = c.device_id AND r.time = c.time; ANALYZE {name}"
+    )
+    return name
+
+
+def _fields(frame: Frame, ids: Mapping[int, str]) -> list[Field]:
+    numbers = np.array(sorted(ids), dtype=np.int32)
+    words = Words.of([ids[number] for number in numbers.tolist()])
+    fields: list[Field] = [Text(words, np.searchsorted(numbers, frame.device)), Time(frame.time_us)]
+    for values in frame.columns.values():
+        if values.dtype == np.int64:
+            fields.append(Int8(values))  # type: ignore[arg-type]
+        else:
+            fields.append(Float8(values))  # type: ignore[arg-type]
+    return fields
+
+
+def first(
+    cursor: Cursor[TupleRow], class_id: str, devices: Sequence[str], channel: str, from_us: int
+) -> dict[str, int]:
+    """Time of each device's first reading of a channel at or after a time, if any. [us UTC]"""
+    cursor.execute(
+        "SELECT d.id, (extract(epoch FROM r.time) * 1000000)::bigint FROM unnest(%s::text[])"
+        f" AS d (id) CROSS JOIN LATERAL (SELECT time FROM reading_{class_id}"
+        f" WHERE device_id = d.id AND time >= %s AND {channel} IS NOT NULL"
+        " ORDER BY time LIMIT 1) r",
+        (list(devices), stamp(from_us)),
+    )
+    best = {str(name): int(us) for name, us in cursor.fetchall()}
+    until = FAR_US if len(best) < len(devices) else max(best.values(), default=FAR_US)
+    parts = archived.parts(cursor, class_id, devices, from_us, until)
+    for part in sorted(archived.newest(parts, devices), key=lambda part: part.day.from_us):
+        later = [d for d in part.leaves if part.day.from_us < best.get(d, FAR_US)]
+        if not later:
+            continue
+        read = table.read(archived.place_of(cursor), part, later)
+        asked = [Asked(d, k, from_us, best.get(d, FAR_US)) for k, d in enumerate(later)]
+        found = _cut(read, asked)
+        held = ~_absent(found.columns[channel])
+        for k, us in zip(found.device[held].tolist(), found.time_us[held].tolist(), strict=True):
+            best[later[k]] = min(us, best.get(later[k], FAR_US))
+    return best

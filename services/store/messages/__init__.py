@@ -1,0 +1,1 @@
+"""Tables of what came over MQTT beside readings: dead letters, status, signed values."""

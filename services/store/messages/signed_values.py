@@ -1,0 +1,141 @@
+"""
+Values that their meter signed: kept as evidence, with the message that they stood in.
+
+They travel with the refusals of a batch, since both keep the message's bytes,
+and part from them here: what is signed was read, not refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ingest.mqtt.topics import device_of
+from ingest.reading import SIGNED_VALUE, time_us
+from services.store.postgres.timestamps import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.decode import Rejected
+    from ingest.model import Fleet
+    from services.store.messages.dead_letter_write import Letters
+
+_COLUMNS = (
+    "received, topic, device_id, time, channel, context, data, method, encoding, public_key, "
+    "payload, sha256"
+)
+
+
+class _Note(msgspec.Struct):
+    """What the codec noted of a signed value."""
+
+    ts: int | str
+    channel: str
+    context: str | None
+    data: str
+    method: str
+    encoding: str
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedValue:
+    """One signed value, without the message that it stood in."""
+
+    id: int
+    device: str | None
+    time: datetime
+    channel: str
+    context: str | None
+    data: str
+    method: str
+    encoding: str
+    public_key: str
+    topic: str
+    received: datetime
+    sha256: str
+
+
+def refusals(noted: Sequence[Rejected]) -> list[Rejected]:
+    """Return what was refused indeed."""
+    return [one for one in noted if one.reason != SIGNED_VALUE]
+
+
+def record(
+    cursor: Cursor[TupleRow], fleet: Fleet, noted: Sequence[Rejected], messages: Letters
+) -> int:
+    """
+    Keep the signed values of a batch; one that is kept already stays as it is.
+
+    Returns
+    -------
+    int
+        Rows written.
+    """
+    signed = [one for one in noted if one.reason == SIGNED_VALUE]
+    if not signed:
+        return 0
+    cursor.executemany(
+        f"INSERT INTO signed_value ({_COLUMNS}) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        [_row(fleet, one, messages) for one in signed],
+    )
+    return max(cursor.rowcount, 0)
+
+
+def _row(fleet: Fleet, one: Rejected, messages: Letters) -> tuple[object, ...]:
+    note = msgspec.json.decode(one.detail, type=_Note)
+    topic, payload = messages.topics[one.message], messages.payloads[one.message]
+    device = device_of(topic, fleet)
+    texts = (note.channel, note.context, note.data, note.method, note.encoding, note.public_key)
+    return (
+        stamp(messages.received(one.message)),
+        _clean(topic),
+        device if device in fleet.by_id else None,
+        stamp(time_us(note.ts)),
+        *(None if text is None else _clean(text) for text in texts),
+        payload,
+        hashlib.sha256(payload).digest(),
+    )
+
+
+def _clean(text: str) -> str:
+    """PostgreSQL text holds no NUL; the bytes themselves are in the payload."""
+    return text.replace("\0", "\ufffd")
+
+
+def find(
+    conn: Connection[TupleRow],
+    device: str | None,
+    begin: datetime | None,
+    end: datetime | None,
+    limit: int | None,
+) -> list[SignedValue]:
+    """Return signed values in order of time, of a device and a half-open span."""
+    rows = conn.execute(
+        "SELECT id, device_id, time, channel, context, data, method, encoding, public_key, topic, "
+        "received, encode(sha256, 'hex') FROM signed_value "
+        "WHERE (%(device)s::text IS NULL OR device_id = %(device)s) "
+        "AND time >= %(begin)s AND time < %(end)s ORDER BY time, id LIMIT %(limit)s",
+        {
+            "device": device,
+            "begin": begin or datetime.min.replace(tzinfo=UTC),
+            "end": end or datetime.max.replace(tzinfo=UTC),
+            "limit": limit,
+        },
+    )
+    return [SignedValue(*row) for row in rows]
+
+
+def message(conn: Connection[TupleRow], id_: int) -> bytes | None:
+    """Return the bytes of the message that a signed value stood in."""
+    row = conn.execute("SELECT payload FROM signed_value WHERE id = %s", [id_]).fetchone()
+    return None if row is None else bytes(row[0])

@@ -1,0 +1,147 @@
+"""
+Edge nodes in the database: read at start, written with the readings that follow from them.
+
+`claim` is how a rebirth is asked for once, whichever process noticed that one is
+needed: it names the nodes whose turn has come, and takes the turn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ingest.formats.sparkplug_birth import Birth, Tag
+from ingest.sparkplug import Held, Node
+from services.store.postgres.timestamps import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+_US = "(extract(epoch FROM {}) * 1000000)::bigint"
+_NODES = (
+    f"SELECT node, group_id, online, {_US.format('changed')}, bd_seq, next_seq, born_ms,"
+    f" certain_ms, {_US.format('gap_since')}, {_US.format('wanted')} FROM sparkplug_node"
+)
+_UPSERT = (
+    "INSERT INTO sparkplug_node (node, group_id, online, changed, bd_seq, next_seq, born_ms,"
+    " certain_ms, gap_since, wanted) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " ON CONFLICT (node) DO UPDATE SET (group_id, online, changed, bd_seq, next_seq, born_ms,"
+    " certain_ms, gap_since, wanted) = (EXCLUDED.group_id, EXCLUDED.online, EXCLUDED.changed,"
+    " EXCLUDED.bd_seq, EXCLUDED.next_seq, EXCLUDED.born_ms, EXCLUDED.certain_ms,"
+    " EXCLUDED.gap_since, EXCLUDED.wanted)"
+)
+_CLAIM = (
+    "UPDATE sparkplug_node SET rebirth_sent = clock_timestamp()"
+    " WHERE wanted > clock_timestamp() - INTERVAL '2 minutes' AND (rebirth_sent IS NULL"
+    " OR rebirth_sent < clock_timestamp() - make_interval(secs => %s))"
+    " RETURNING group_id, node"
+)
+
+
+def load(connection: Connection[TupleRow]) -> dict[str, Node]:
+    """Load all edge nodes with their births and what waits."""
+    nodes = {row[0]: Node(*row) for row in connection.execute(_NODES)}
+    births = connection.execute(
+        "SELECT node, device, born_ms, certain_ms, asked, tags::text FROM sparkplug_birth"
+        " ORDER BY node, device, born_ms"
+    )
+    for name, device, born_ms, certain_ms, asked, tags in births:
+        found = msgspec.json.decode(tags, type=list[tuple[str, int | None, int, str | None]])
+        birth = Birth(born_ms, tuple(Tag(*tag) for tag in found), asked, certain_ms)
+        nodes[name].births.setdefault(device, []).append(birth)
+        if certain_ms is None:
+            nodes[name].live[device] = birth
+    held = connection.execute(
+        f"SELECT node, id, topic, payload, {_US.format('received')}, seq, sent_ms"
+        " FROM sparkplug_held"
+        " ORDER BY received, id"
+    )
+    for name, *row in held:
+        nodes[name].held.append(Held(*row))
+    return nodes
+
+
+def write(cursor: Cursor[TupleRow], changed: Sequence[tuple[Node, Node]]) -> None:
+    """
+    Write nodes that changed.
+
+    Parameters
+    ----------
+    changed : sequence of (Node, Node)
+        Each as it was, and as it is now.
+    """
+    cursor.executemany(
+        _UPSERT,
+        [
+            (
+                n.name, _clean(n.group), n.online, stamp(n.changed_us), n.bd_seq, n.next_seq,
+                n.born_ms, n.certain_ms, _stamp(n.gap_us), _stamp(n.wanted_us),
+            )
+            for _, n in changed
+        ],
+    )  # fmt: skip
+    rewritten = [(n, device) for _, n in changed for device in sorted(n.rewritten)]
+    if rewritten:
+        _write_births(cursor, rewritten)
+    for before, after in changed:
+        if before.held or after.held:
+            _write_held(cursor, before, after)
+
+
+def _write_births(cursor: Cursor[TupleRow], rewritten: Iterable[tuple[Node, str]]) -> None:
+    for node, device in rewritten:
+        cursor.execute(
+            "DELETE FROM sparkplug_birth WHERE node = %s AND device = %s", (node.name, device)
+        )
+        cursor.executemany(
+            "INSERT INTO sparkplug_birth (node, device, born_ms, certain_ms, asked, tags)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            [
+                (node.name, device, b.born_ms, b.certain_ms, b.asked, _tags(b))
+                for b in node.births[device]
+            ],
+        )
+
+
+def _tags(birth: Birth) -> str:
+    rows = [
+        (_clean(t.name), t.alias, t.datatype, None if t.unit is None else _clean(t.unit))
+        for t in birth.tags
+    ]
+    return msgspec.json.encode(rows).decode()
+
+
+def _write_held(cursor: Cursor[TupleRow], before: Node, after: Node) -> None:
+    had, has = {one.id for one in before.held}, {one.id for one in after.held}
+    if gone := sorted(had - has):
+        cursor.execute("DELETE FROM sparkplug_held WHERE id = ANY(%s)", (gone,))
+    cursor.executemany(
+        "INSERT INTO sparkplug_held (id, node, received, topic, payload, seq, sent_ms)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
+        [
+            (
+                one.id, after.name, stamp(one.received_us), _clean(one.topic), one.payload,
+                one.seq, one.sent_ms,
+            )
+            for one in after.held
+            if one.id not in had
+        ],
+    )  # fmt: skip
+
+
+def claim(connection: Connection[TupleRow], at_most_every_s: float) -> list[tuple[str, str]]:
+    """Return group and name of the nodes that are to be asked for a rebirth now, by us."""
+    return list(connection.execute(_CLAIM, (at_most_every_s,)).fetchall())
+
+
+def _stamp(us: int | None) -> str | None:
+    return None if us is None else stamp(us)
+
+
+def _clean(text: str) -> str:
+    """PostgreSQL text holds no NUL."""
+    return text.replace("\0", "\ufffd")

@@ -1,0 +1,109 @@
+"""Who knocked unknown, and who spoke for a device that is another's: found in what was refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ingest.mqtt.topics import device_of
+from services.store.registry.load import load_fleet
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_NEWEST = 200_000  # letters looked through: a flood must not make the list a scan of all
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """
+    A device that the registry does not hold, and the principal that spoke for it.
+
+    `example` is the number of its newest dead letter; `refused` says why it is not
+    wanted, where somebody decided so.
+    """
+
+    device: str
+    principal: str
+    topic: str
+    messages: int
+    first: datetime
+    last: datetime
+    example: int
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A device of the registry, the principal that spoke for it, and `speaker` who may."""
+
+    device: str
+    principal: str
+    speaker: str
+    messages: int
+    first: datetime
+    last: datetime
+
+
+def knocks(conn: Connection[TupleRow], *, refused: bool = False) -> list[Knock]:
+    """Return who knocked and is not registered since, the newest first."""
+    fleet = load_fleet(conn)
+    decided = {
+        (principal, device): reason
+        for principal, device, reason in conn.execute(
+            "SELECT principal, device, reason FROM knock_refused"
+        )
+    }
+    found = []
+    for principal, topic, count, first, last, example in _refused_as(conn, "unknown_device"):
+        device = device_of(topic, fleet)
+        if device is None or device in fleet.by_id:
+            continue
+        why = decided.get((principal, device))
+        if (why is not None) == refused:
+            found.append(Knock(device, principal, topic, count, first, last, example, why))
+    return found
+
+
+def claims(conn: Connection[TupleRow]) -> list[Claim]:
+    """Return who spoke for a registered device that is not its own, the newest first."""
+    fleet = load_fleet(conn)
+    found: dict[tuple[str, str], Claim] = {}
+    for principal, topic, count, first, last, _ in _refused_as(conn, "not_your_device"):
+        device = device_of(topic, fleet)
+        if device is None or device not in fleet.by_id:
+            continue
+        speaker = fleet.devices[fleet.by_id[device]].gateway or device
+        if principal == speaker:
+            continue  # the registry was mended since
+        one = Claim(device, principal, speaker, count, first, last)
+        newer = found.get((principal, device), replace(one, messages=0))
+        found[principal, device] = replace(
+            newer, messages=newer.messages + count, first=min(newer.first, first)
+        )
+    return list(found.values())
+
+
+def _refused_as(conn: Connection[TupleRow], reason: str) -> list[TupleRow]:
+    """Principal, topic, count, first, last and newest letter of a reason, the newest first."""
+    return conn.execute(
+        "SELECT principal, topic, count(*), min(received), max(received), max(id) FROM ("
+        " SELECT principal, topic, received, id FROM dead_letter WHERE reason = %s"
+        " ORDER BY id DESC LIMIT %s) newest GROUP BY principal, topic ORDER BY max(id) DESC",
+        [reason, _NEWEST],
+    ).fetchall()
+
+
+def refuse(
+    conn: Connection[TupleRow], principal: str, device: str, author: str, reason: str
+) -> None:
+    """Note that a device is not wanted; it is listed no more."""
+    conn.execute(
+        "INSERT INTO knock_refused (principal, device, author, reason) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (principal, device) DO UPDATE SET refused = now(),"
+        " author = excluded.author, reason = excluded.reason",
+        [principal, device, author, reason],
+    )

@@ -1,0 +1,1 @@
+"""PostgreSQL itself: connections, migrations, COPY, timestamps, the columnstore."""

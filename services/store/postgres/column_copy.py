@@ -1,0 +1,162 @@
+"""
+Query results as columns: PostgreSQL's binary COPY read by numpy, no row ever in Python.
+
+`fetch` takes rows as they are: every expression must be of a fixed width and
+never NULL, so that all are of one length and the stream is an array.  The server
+sends each row in a message of its own, which costs more than the row; where many
+rows belong together, `fetch_runs` takes them as arrays, a message a run.
+
+Formats: as in `binary_copy`, and array_send of PostgreSQL's arrayfuncs.c: number of
+dimensions, whether there are NULLs, type, length, lower bound, then each element
+behind its own length.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ingest.model import NULL
+from services.store.postgres.binary_copy import EPOCH_2000_US, HEADER, TRAILER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Int32
+
+# PostgreSQL type -> how its binary form stands in the stream
+_TYPES = {"int2": ">i2", "int4": ">i4", "int8": ">i8", "float8": ">f8", "timestamptz": ">i8"}
+_NUMBER = struct.Struct(">hii")  # fields of the row, bytes of the first, the first: an int4
+_LENGTH = struct.Struct(">i")
+_ARRAY = struct.Struct(">iiiii")
+_NONE = {"int8": np.int64(NULL), "float8": np.float64("nan")}
+
+
+def fetch(
+    cursor: Cursor[TupleRow], query: str, arguments: Sequence[Any], types: Mapping[str, str]
+) -> dict[str, NDArray[Any]]:
+    """
+    Fetch what a query selects.
+
+    Parameters
+    ----------
+    query : str
+        A SELECT of exactly the columns of `types`, in their order.
+    types : mapping of column name to PostgreSQL type
+        int2, int4, int8, float8, or timestamptz, which becomes microseconds UTC.
+
+    Raises
+    ------
+    ValueError
+        If a column is NULL somewhere or of another type.
+    """
+    with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", arguments) as copy:
+        data = b"".join(bytes(block) for block in copy)
+    fields: list[Any] = [("", ">i2")]
+    for name, kind in types.items():
+        fields += [(f"{name} length", ">i4"), (name, _TYPES[kind])]
+    row = np.dtype([(name or "fields", form) for name, form in fields])
+    body = memoryview(data)[len(HEADER) : len(data) - len(TRAILER)]
+    if len(body) % row.itemsize:
+        raise ValueError(f"rows of {len(types)} columns do not fit: one is NULL or of another type")
+    rows = np.frombuffer(body, row)
+    return {name: _native(rows, name, kind, row) for name, kind in types.items()}
+
+
+def _native(rows: NDArray[Any], name: str, kind: str, row: np.dtype[Any]) -> NDArray[Any]:
+    if (rows[f"{name} length"] != row[name].itemsize).any():
+        raise ValueError(f"column {name} is NULL somewhere or not {kind}")
+    values = rows[name].astype(row[name].newbyteorder("="))
+    return values + EPOCH_2000_US if kind == "timestamptz" else values
+
+
+class Runs(NamedTuple):
+    """Rows that came in runs, run after run: the number of each row's run, and its columns."""
+
+    run: Int32
+    columns: dict[str, NDArray[Any]]
+
+
+def fetch_runs(
+    cursor: Cursor[TupleRow], query: str, arguments: Sequence[Any], types: Mapping[str, str]
+) -> Runs:
+    """
+    Fetch what a query selects in arrays, a run of rows at a time.
+
+    Parameters
+    ----------
+    query : str
+        A SELECT of a run's number (int4, each once) and one array for each of `types`, all
+        of one length.  An array holds no NULL; where a run has no value of a column at all,
+        NULL stands for the array, and costs nothing.
+    types : mapping of column name to PostgreSQL type
+        As for `fetch`, of the elements.  The first column always has its array.
+
+    Raises
+    ------
+    ValueError
+        If an array is of another type, length or dimension, or holds a NULL.
+    """
+    statement = f"COPY ({query}) TO STDOUT (FORMAT binary)"
+    with cursor.copy(statement, arguments) as copy:
+        runs = sorted(_runs(copy, types), key=lambda run: run[0])
+    lengths = [len(arrays[0]) for _, arrays in runs]
+    columns = {
+        name: _joined([arrays[k] for _, arrays in runs], lengths, kind)
+        for k, (name, kind) in enumerate(types.items())
+    }
+    numbers: Int32 = np.array([number for number, _ in runs], dtype=np.int32)
+    return Runs(np.repeat(numbers, lengths), columns)
+
+
+def _runs(copy: Any, types: Mapping[str, str]) -> Iterator[tuple[int, list[Any]]]:
+    """Run by run: its number and arrays; a message of the server's always holds one row."""
+    forms = {kind: np.dtype([("length", ">i4"), ("value", form)]) for kind, form in _TYPES.items()}
+    for message in copy:
+        row = memoryview(message)
+        if row[: len(HEADER)] == HEADER:
+            row = row[len(HEADER) :]
+        if row == TRAILER:
+            continue
+        fields, _, number = _NUMBER.unpack_from(row)
+        if fields != 1 + len(types):
+            raise ValueError(f"a run of {fields - 1} columns; expected {len(types)}")
+        at = _NUMBER.size
+        arrays: list[Any] = []
+        for name, kind in types.items():
+            (length,) = _LENGTH.unpack_from(row, at)
+            at += _LENGTH.size
+            field = None if length < 0 else row[at : at + length]
+            arrays.append(None if field is None else _elements(field, name, kind, forms[kind]))
+            at += max(length, 0)
+        if {len(array) for array in arrays if array is not None} != {len(arrays[0])}:
+            raise ValueError(f"arrays of run {number} are not of one length")
+        yield number, arrays
+
+
+def _elements(field: memoryview, name: str, kind: str, form: np.dtype[Any]) -> NDArray[Any]:
+    dimensions, nulls, _, length, _ = _ARRAY.unpack_from(field)
+    if dimensions != 1 or nulls or len(field) != _ARRAY.size + length * form.itemsize:
+        raise ValueError(f"column {name} is no array of {kind}, or holds a NULL")
+    values = np.frombuffer(field, form, offset=_ARRAY.size)["value"]
+    native = values.astype(form["value"].newbyteorder("="))
+    return native + EPOCH_2000_US if kind == "timestamptz" else native
+
+
+def _joined(parts: Sequence[Any], lengths: Sequence[int], kind: str) -> NDArray[Any]:
+    """Arrays of all runs; a column without any value costs one, whatever its length."""
+    if all(part is None for part in parts):
+        form = np.dtype(_TYPES[kind]).newbyteorder("=")
+        return np.broadcast_to(_NONE.get(kind, np.zeros((), form)), sum(lengths))
+    return np.concatenate(
+        [
+            np.full(length, _NONE[kind]) if part is None else part
+            for part, length in zip(parts, lengths, strict=True)
+        ]
+    )

@@ -1,0 +1,78 @@
+"""
+Connections to the database.
+
+One function, so that a wrong URL, a server that is down and a database without
+the schema all read the same, whichever command met them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from ingest.addresses import parts_of
+from ingest.errors import ServerError
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+CONNECT_TIMEOUT_S = 10
+
+
+def connect(
+    url: str, *, role: str | None = None, name: str = "tonne", autocommit: bool = False
+) -> Connection[TupleRow]:
+    """
+    Open a connection that thinks in UTC.
+
+    Parameters
+    ----------
+    url : str
+        `postgresql://user@host:port/database`.
+    role : str, optional
+        Group role to work as (`tonne_ingest`, `tonne_mrv`, ..): a login that
+        may do more still does no more than its process needs.
+    name : str
+        What `pg_stat_activity` shows.
+
+    Raises
+    ------
+    ServerError
+        When the server cannot be reached or refuses the login or role.
+    """
+    try:
+        return psycopg.connect(url, autocommit=autocommit, **session_settings(role, name))
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise ServerError(
+            f"database {shown(url)} cannot be used: {reason}; "
+            "check TONNE_DATABASE_URL, start a local server with `tonne local up`, "
+            "and make the schema with `tonne migrate`"
+        ) from error
+
+
+def session_settings(role: str | None, name: str) -> dict[str, Any]:
+    """
+    Return what every connection of ours asks for: UTC, a role, a name to be seen by.
+
+    No just-in-time compilation: it takes up to a second for a view over hypertables whose
+    rows take a tenth of that.
+    """
+    options = "-c timezone=UTC -c jit=off" + (f" -c role={role}" if role else "")
+    return {
+        "application_name": name,
+        "options": options,
+        "connect_timeout": CONNECT_TIMEOUT_S,
+    }
+
+
+def shown(url: str) -> str:
+    """Return the URL as it may be printed: hosts, ports and database, no login."""
+    try:
+        parts = parts_of(url)
+    except ValueError:
+        return "URL"
+    path = parts.rest.partition("?")[0].partition("#")[0]
+    return f"{','.join(parts.hosts) or 'local socket'}{path}"

@@ -1,0 +1,47 @@
+"""
+Long spans cut into runs that a server can gather, in the order in which rows lie.
+
+Rows lie as they came, those of an hour together: all devices of one week are
+asked for before the next, so that its pages are read once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from services.store.postgres.timestamps import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ingest.model import Fleet, Int32
+
+# what the server gathers before it sends: a second's readings of eight days are 100 MB
+_RUN_US = 8 * 86_400_000_000
+_LONGEST_US = 20 * 366 * 86_400_000_000
+# as `Weeks.arguments` gives them
+SELECTED = "unnest(%s::int[], %s::text[], %s::timestamptz[], %s::timestamptz[])"
+NAMED = "(number, id, since, until)"
+
+
+class Weeks(NamedTuple):
+    """Device of each run by its number, by device and time; and the arguments of `SELECTED`."""
+
+    device: Int32
+    arguments: tuple[list[int], list[str], list[str], list[str]]
+
+
+def cut(fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Weeks:
+    """Cut half-open spans of devices, by fleet index; one without an end stays whole. [us UTC]"""
+    runs = [
+        (device, begin, min(begin + step, until))
+        for device, (since, until) in sorted(spans.items())
+        for step in [_RUN_US if until - since <= _LONGEST_US else until - since]
+        for begin in range(since, until, step)
+    ]
+    device = np.array([d for d, _, _ in runs], dtype=np.int32)
+    order = sorted(range(len(runs)), key=lambda k: runs[k][1])
+    since, until = ([stamp(runs[k][edge]) for k in order] for edge in (1, 2))
+    return Weeks(device, (order, fleet.ids(device[order]), since, until))

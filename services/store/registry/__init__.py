@@ -1,0 +1,1 @@
+"""Tables of the registry: sites, devices, projects, plans, factors, credentials, keys."""

@@ -1,0 +1,180 @@
+"""The registry's rows as entries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from mrv.calendar import local_date
+from mrv.registry.article6_transfer import TransferClass
+from services.registry.entries import (
+    Action,
+    Area,
+    Device,
+    Entry,
+    Modules,
+    Programme,
+    Project,
+    ProjectDevice,
+    Published,
+    Quality,
+    Registry,
+    Replacement,
+    Reported,
+    Site,
+    Topic,
+)
+from services.store.postgres.jsonb import exact
+from services.store.registry.load import load_calibrations
+from services.store.registry.monitoring_plans import load_versions
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    Bound = tuple[str, str, dict[str, Any], int, int]
+
+
+def load_registry(conn: Connection[TupleRow]) -> Registry:
+    """Load everything that is registered."""
+    entries: list[Entry] = [Site(*row) for row in conn.execute("SELECT * FROM site ORDER BY id")]
+    entries += _devices(conn)
+    entries += [
+        Topic(*row)
+        for row in conn.execute("SELECT id, template, active FROM topic_template ORDER BY id")
+    ]
+    entries += [
+        Published(name, exact(record))
+        for name, record in conn.execute(
+            "SELECT id, record::text FROM published_factor ORDER BY id"
+        )
+    ]
+    entries += _projects(conn)
+    programme = conn.execute("SELECT name, target_kt, area FROM programme").fetchone()
+    if programme is not None:
+        name, target, area = programme
+        entries.append(Programme(name, _actions(conn), target, Area(**area) if area else None))
+    return Registry.of(entries)
+
+
+def _actions(conn: Connection[TupleRow]) -> tuple[Action, ...]:
+    reported: defaultdict[str, list[Reported]] = defaultdict(list)
+    for action, *row in conn.execute(
+        "SELECT action_id, year, kt, source FROM programme_reported ORDER BY action_id, year"
+    ):
+        reported[action].append(Reported(*row))
+    rows = conn.execute(
+        "SELECT id, name, target_kt, target_year FROM programme_action ORDER BY position"
+    )
+    return tuple(
+        Action(name, title, target, year, tuple(reported[name]))
+        for name, title, target, year in rows
+    )
+
+
+def _devices(conn: Connection[TupleRow]) -> list[Device]:
+    swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
+    for device, channel, at, last, first, reason in conn.execute(
+        "SELECT device_id, channel, at, last_value, first_value, reason "
+        "FROM device_replacement ORDER BY device_id, channel, at"
+    ):
+        swaps[device].append(Replacement(channel, at.astimezone(UTC), last, first, reason))
+    rows = conn.execute(
+        "SELECT id, site, class, profile, gateway, rated_power_w, installed, removed, serial, "
+        "attributes::text, check_of, check_percent FROM device ORDER BY id"
+    ).fetchall()
+    limits = _quality(conn)
+    certificates = load_calibrations(conn, [row[0] for row in rows])
+    return [
+        Device(
+            id=name,
+            site=site,
+            class_id=class_id,
+            profile=profile,
+            gateway=gateway,
+            rated_power_w=rated,
+            installed=installed.astimezone(UTC),
+            removed=removed.astimezone(UTC) if removed else None,
+            serial=serial,
+            attributes=exact(attributes),
+            calibrations=certificates[name],
+            replacements=tuple(swaps[name]),
+            quality=tuple(limits[name]),
+            check_of=check_of,
+            check_percent=percent,
+        )
+        for (
+            name, site, class_id, profile, gateway, rated, installed, removed, serial, attributes,
+            check_of, percent
+        ) in rows
+    ]  # fmt: skip
+
+
+def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
+    found: defaultdict[str, list[Quality]] = defaultdict(list)
+    for device, channel, begins, limits, reason in conn.execute(
+        "SELECT device_id, channel, begins, limits, reason FROM device_quality "
+        'ORDER BY device_id, channel COLLATE "C", begins'
+    ):
+        found[device].append(Quality(channel, begins.astimezone(UTC), limits, reason))
+    return found
+
+
+def _projects(conn: Connection[TupleRow]) -> list[Project]:
+    bound = _bound(conn)
+    plans = load_versions(conn)
+    return [
+        Project(
+            id=project,
+            name=name,
+            methodology=methodology,
+            version=version,
+            crediting_from=first,
+            crediting_to=end,
+            devices=tuple(_with_dates(*b, first, end, zone) for b in bound[project]),
+            parameters=exact(parameters),
+            expected=exact(expected),
+            modules=Modules(**exact(modules)) if modules else None,
+            action=action,
+            transfer=TransferClass(**exact(transfer)) if transfer else None,
+            system=system,
+            monitoring=plans.get(project, ()),
+        )
+        for (
+            project, name, methodology, version, zone, first, end, parameters, expected,
+            modules, action, transfer, system
+        ) in conn.execute(
+            "SELECT id, name, methodology, version, timezone, crediting_from, crediting_to, "
+            "parameters::text, expected::text, modules::text, action, "
+            "transfer::text, system FROM project ORDER BY id"
+        )
+    ]  # fmt: skip
+
+
+def _bound(conn: Connection[TupleRow]) -> defaultdict[str, list[Bound]]:
+    bound: defaultdict[str, list[Bound]] = defaultdict(list)
+    for project, device, role, params, begin, end in conn.execute(
+        "SELECT project_id, device_id, role, params::text, "
+        "(extract(epoch FROM lower(during)) * 1000000)::bigint, "
+        "(extract(epoch FROM upper(during)) * 1000000)::bigint "
+        "FROM project_device ORDER BY project_id, position"
+    ):
+        bound[project].append((device, role, exact(params), begin, end))
+    return bound
+
+
+def _with_dates(
+    device: str, role: str, params: dict[str, Any], begin: int, end: int,
+    first: date, last: date, zone: str,
+) -> ProjectDevice:  # fmt: skip
+    dates = _unless(first, begin, zone), _unless(last, end, zone)
+    return ProjectDevice(device, role, params, *dates)
+
+
+def _unless(edge: date, instant_us: int, zone: str) -> date | None:
+    """Return the local date of an instant, None where it is the project's own edge."""
+    day = local_date(instant_us, zone)
+    return None if day == edge else day

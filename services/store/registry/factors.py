@@ -1,0 +1,34 @@
+"""The factor book of a programme: what tonne publishes, and what its registry adds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv import factors
+from mrv.factors.records import factor_of
+from services.store.postgres.jsonb import exact
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.factors import FactorBook
+    from mrv.model import Factor
+
+
+def load_published(conn: Connection[TupleRow]) -> list[Factor]:
+    """Load the factors that registry files brought."""
+    rows = conn.execute("SELECT record::text FROM published_factor ORDER BY id")
+    return [factor_of(exact(record)) for (record,) in rows]
+
+
+def load_book(conn: Connection[TupleRow]) -> FactorBook:
+    """
+    Load the book that a programme's account uses.
+
+    Raises
+    ------
+    FactorError
+        If a factor of the registry is valid on a day of another of its kind.
+    """
+    return factors.load().with_more(load_published(conn))

@@ -1,0 +1,99 @@
+"""An import: read what is stored, plan, and write all of it or nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from ingest.errors import RegistryError
+from services.registry.document import document
+from services.registry.files import Incoming
+from services.registry.plan import Plan, plan
+from services.store.postgres.jsonb import jsonb
+from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.write import write_entries
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.registry.entries import Entry, Registry
+
+
+def import_registry(
+    conn: Connection[TupleRow],
+    incoming: Incoming,
+    *,
+    author: str,
+    strict: bool = False,
+    dry_run: bool = False,
+) -> Plan:
+    """
+    Carry files into the registry, whole or not at all.
+
+    Parameters
+    ----------
+    conn : Connection
+        Not in autocommit, and in no transaction.
+    incoming : Incoming
+        What `services.registry.files.read_files` returned.
+    author : str
+        Who imports; kept with the version and with meter swaps.
+    strict : bool
+        Warnings stand in the way too.
+    dry_run : bool
+        Everything but the writing.
+
+    Returns
+    -------
+    Plan
+        Nothing was written where it is `refused`.
+
+    Raises
+    ------
+    RegistryError
+        When the database refuses what the rules let pass.
+    """
+    with conn.transaction():
+        # one import at a time; readers go on
+        conn.execute("LOCK TABLE registry_version IN EXCLUSIVE MODE")
+        stored = load_registry(conn)
+        planned = plan(stored, incoming, strict=strict)
+        if planned.refused or dry_run or not planned.changes:
+            return planned
+        try:
+            with conn.transaction():
+                _write(conn, planned, stored, author)
+                conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        except psycopg.IntegrityError as error:
+            reason = " ".join(str(error).split())
+            raise RegistryError(
+                f"the database refuses the import: {reason}; mend the row"
+            ) from error
+    return planned
+
+
+def check_registry(conn: Connection[TupleRow], *, strict: bool = False) -> Plan:
+    """Hold the stored registry against every rule of this version."""
+    stored = load_registry(conn)
+    everything = Incoming(stored, dict.fromkeys(stored.entries, "registry"))
+    return plan(stored, everything, strict=strict)
+
+
+def _write(conn: Connection[TupleRow], planned: Plan, stored: Registry, author: str) -> None:
+    write_entries(conn, planned.changes, planned.merged, author)
+    changes = [_change(entry, stored) for entry in planned.changes]
+    conn.execute(
+        "INSERT INTO registry_version (author, changes) VALUES (%s, %s)", [author, jsonb(changes)]
+    )
+
+
+def _change(entry: Entry, stored: Registry) -> dict[str, Any]:
+    before = stored.entries.get((entry.kind, entry.id))
+    return {
+        "kind": entry.kind,
+        "id": entry.id,
+        "before": document(before) if before else None,
+        "after": document(entry),
+    }

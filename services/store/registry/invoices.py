@@ -1,0 +1,135 @@
+"""Invoices on their way into the store: all of a delivery or none, each document once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mrv.statement.plan_json import invoice_in, invoice_out
+from services.registry.invoices import plan
+from services.store.postgres.jsonb import jsonb
+from services.store.registry.load import load_projects
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.registry.project import Invoice
+    from services.registry.fields import Row
+    from services.registry.invoices import Import
+
+_COLUMNS = "i.id, i.project_id, i.document::text, i.corrects, i.reason, i.author, i.imported"
+_CORRECTED_BY = "(SELECT o.id FROM invoice o WHERE o.corrects = i.id)"
+
+
+def deliver(
+    conn: Connection[TupleRow], rows: Sequence[Row], author: str, *, write: bool = True
+) -> Import:
+    """
+    Store the invoices of a delivery, unless one of them is wrong.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit; deliveries wait for each other.
+    write : bool
+        False only says what would become of them.
+    """
+    with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('invoices', 0))")
+        projects = {project.id: project for project in load_projects(conn)}
+        stored = {
+            one.id: (project, one, corrects, reason)
+            for project, one, corrects, reason in every(conn, corrected=True)
+        }
+        found = plan(rows, projects, stored)
+        if write and not found.refused:
+            _insert(conn, [(e.project, e.invoice, e.corrects, e.reason) for e in found.new], author)
+    return found
+
+
+def _insert(
+    conn: Connection[TupleRow],
+    new: Sequence[tuple[str, Invoice, str | None, str | None]],
+    author: str,
+) -> None:
+    rows: list[tuple[Any, ...]] = [
+        (one.id, project, jsonb(invoice_out(one)), corrects, reason, author)
+        for project, one, corrects, reason in new
+    ]
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO invoice (id, project_id, document, corrects, reason, author)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+
+
+def touching(
+    conn: Connection[TupleRow], project: str, from_us: int, to_us: int
+) -> tuple[Invoice, ...]:
+    """Load a project's invoices that touch a period; one that was corrected counts no more."""
+    found = [one for _, one, *_ in every(conn, project)]
+    return tuple(one for one in found if one.from_us < to_us and one.to_us > from_us)
+
+
+def every(
+    conn: Connection[TupleRow], project: str | None = None, *, corrected: bool = False
+) -> list[tuple[str, Invoice, str | None, str | None]]:
+    """
+    Load invoices: project, document, which one it corrects, and why.
+
+    Parameters
+    ----------
+    corrected : bool
+        With those that another one corrects.
+    """
+    rows = conn.execute(
+        "SELECT project_id, document::text, corrects, reason FROM invoice i"
+        " WHERE (%(p)s::text IS NULL OR project_id = %(p)s)"
+        f" AND (%(c)s OR {_CORRECTED_BY} IS NULL) ORDER BY id",
+        {"p": project, "c": corrected},
+    )
+    return [(p, invoice_in(json.loads(text)), c, r) for p, text, c, r in rows]
+
+
+def listed(
+    conn: Connection[TupleRow],
+    scope: Sequence[str] | None,
+    project: str | None,
+    after: str,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Return invoices by id from the one after `after` on, as documents with what came of them."""
+    rows = conn.execute(
+        f"SELECT {_COLUMNS}, {_CORRECTED_BY} FROM invoice i WHERE i.id > %(after)s"
+        " AND (%(scope)s::text[] IS NULL OR i.project_id = ANY(%(scope)s))"
+        " AND (%(project)s::text IS NULL OR i.project_id = %(project)s)"
+        " ORDER BY i.id LIMIT %(limit)s",
+        {
+            "after": after, "scope": None if scope is None else list(scope), "project": project,
+            "limit": limit,
+        },
+    )  # fmt: skip
+    return [_shown(row) for row in rows]
+
+
+def one(conn: Connection[TupleRow], scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
+    """Return an invoice; None where it is not there or outside of the scope."""
+    row = conn.execute(
+        f"SELECT {_COLUMNS}, {_CORRECTED_BY} FROM invoice i WHERE i.id = %(id)s"
+        " AND (%(scope)s::text[] IS NULL OR i.project_id = ANY(%(scope)s))",
+        {"id": id_, "scope": None if scope is None else list(scope)},
+    ).fetchone()
+    return None if row is None else _shown(row)
+
+
+def _shown(row: TupleRow) -> dict[str, Any]:
+    id_, project, text, corrects, reason, author, imported, corrected_by = row
+    document = invoice_out(invoice_in(json.loads(text)))
+    return {
+        **document, "id": id_, "project": project, "corrects": corrects, "reason": reason,
+        "corrected_by": corrected_by, "author": author, "imported": imported,
+    }  # fmt: skip

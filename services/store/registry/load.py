@@ -1,0 +1,149 @@
+"""
+The registry as the pipeline and the account read it.
+
+The pipeline looks at `registry_version` now and then, and loads fleet and
+projects again when it has moved.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import RegistryError
+from ingest.model import Device, Fleet, QualityLimits, Replacement
+from mrv.registry.project import Calibration, Project, ProjectDevice
+from services.store.postgres.jsonb import exact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_US = "(extract(epoch FROM {}) * 1000000)::bigint"
+_DEVICES = (
+    "SELECT d.id, d.site, d.class, d.profile, d.gateway, d.rated_power_w, "
+    f"{_US.format('d.installed')}, {_US.format('d.removed')}, s.timezone, "
+    "coalesce(d.attributes -> 'limits', '{}')::text, s.latitude, s.longitude "
+    "FROM device d JOIN site s ON s.id = d.site ORDER BY d.id"
+)
+_SWAPS = (
+    f"SELECT device_id, channel, {_US.format('at')}, last_value, first_value "
+    "FROM device_replacement ORDER BY device_id, at, channel"
+)
+_QUALITY = (
+    f"SELECT device_id, channel, {_US.format('begins')}, limits "
+    "FROM device_quality ORDER BY device_id, channel, begins"
+)
+_PROJECTS = (
+    "SELECT id, name, methodology, version, timezone, "
+    f"{_US.format('lower(crediting)')}, {_US.format('upper(crediting)')}, "
+    "parameters::text, expected::text, action FROM project ORDER BY id"
+)
+_SERVICES = (
+    "SELECT project_id, device_id, role, params::text, "
+    f"{_US.format('lower(during)')}, {_US.format('upper(during)')} "
+    "FROM project_device ORDER BY project_id, position"
+)
+
+
+def registry_version(conn: Connection[TupleRow]) -> int:
+    """Return the number of the last import that changed something; 0 before the first."""
+    row = conn.execute("SELECT coalesce(max(version), 0) FROM registry_version").fetchone()
+    return int(row[0]) if row else 0
+
+
+def load_fleet(conn: Connection[TupleRow]) -> Fleet:
+    """
+    Load all devices with their meter swaps, and the fleet's own topics.
+
+    The version is read first: an import between the two reads is seen as a
+    newer version next time, and loaded again.
+    """
+    version = registry_version(conn)
+    swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
+    for device, channel, at_us, last, first in conn.execute(_SWAPS):
+        swaps[device].append(Replacement(channel, at_us, last, first))
+    quality: defaultdict[str, list[QualityLimits]] = defaultdict(list)
+    for device, channel, begins_us, limits in conn.execute(_QUALITY):
+        quality[device].append(QualityLimits(channel, begins_us, limits))
+    devices = [
+        Device(
+            name, site, class_id, profile, gateway, rated, begin, end, tuple(swaps[name]),
+            zone, _limits(text), tuple(quality[name]), (latitude, longitude),
+        )
+        for (
+            name, site, class_id, profile, gateway, rated, begin, end, zone, text,
+            latitude, longitude
+        ) in conn.execute(_DEVICES)
+    ]  # fmt: skip
+    topics = conn.execute("SELECT template FROM topic_template WHERE active ORDER BY id")
+    return Fleet(devices, version, [template for (template,) in topics])
+
+
+def _limits(text: str) -> dict[str, Any]:
+    """What `attributes.limits` holds; whatever else stands there names no standard."""
+    found = exact(text)
+    return found if isinstance(found, dict) else {}
+
+
+def load_projects(conn: Connection[TupleRow]) -> list[Project]:
+    """Load all projects with their devices, in the order of their ids."""
+    services: defaultdict[str, list[ProjectDevice]] = defaultdict(list)
+    for project, device, role, params, from_us, to_us in conn.execute(_SERVICES):
+        services[project].append(ProjectDevice(device, role, exact(params), from_us, to_us))
+    return [
+        Project(
+            name=title,
+            methodology=methodology,
+            version=version,
+            timezone=zone,
+            from_us=begin,
+            to_us=end,
+            parameters=exact(parameters),
+            expected=exact(expected),
+            action=action,
+            devices=tuple(services[project]),
+            id=project,
+        )
+        for (
+            project, title, methodology, version, zone, begin, end, parameters, expected, action
+        ) in conn.execute(_PROJECTS)
+    ]  # fmt: skip
+
+
+def load_project(conn: Connection[TupleRow], project_id: str) -> Project:
+    """
+    Load one project.
+
+    Raises
+    ------
+    RegistryError
+        When it is not registered.
+    """
+    projects = {p.id: p for p in load_projects(conn)}
+    if project_id not in projects:
+        known = ", ".join(projects) or "none"
+        raise RegistryError(
+            f"project {project_id!r} is not registered; known: {known}; "
+            "add it with `tonne registry import`"
+        )
+    return projects[project_id]
+
+
+def load_calibrations(
+    conn: Connection[TupleRow], devices: Sequence[str]
+) -> dict[str, tuple[Calibration, ...]]:
+    """Load the certificates of devices, oldest first; each device has an entry."""
+    found: dict[str, list[Calibration]] = {device: [] for device in devices}
+    rows = conn.execute(
+        "SELECT device_id, performed, valid_until, certificate, accuracy_class, max_error_percent "
+        "FROM calibration WHERE device_id = ANY(%s)",
+        [list(devices)],
+    )
+    for device, *row in rows:
+        found[device].append(Calibration(*row))
+    return {
+        d: tuple(sorted(c, key=lambda c: (c.performed, c.certificate))) for d, c in found.items()
+    }

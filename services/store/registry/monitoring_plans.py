@@ -1,0 +1,49 @@
+"""Monitoring plans and the check meters that main meters are held against."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from mrv.registry.monitoring_plan import Version, version_in, version_out
+from mrv.registry.project import CheckMeter
+from services.store.postgres.jsonb import jsonb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+
+def load_versions(conn: Connection[TupleRow]) -> dict[str, tuple[Version, ...]]:
+    """Load the versions of all projects' plans, in the order of their import."""
+    found: dict[str, tuple[Version, ...]] = {}
+    for project, text in conn.execute(
+        "SELECT project_id, document::text FROM monitoring_plan ORDER BY project_id, position"
+    ):
+        found[project] = (*found.get(project, ()), version_in(json.loads(text)))
+    return found
+
+
+def add_versions(
+    cursor: Cursor[TupleRow], project: str, versions: Sequence[Version], author: str
+) -> None:
+    """Store the versions of a project's plan that are not stored yet."""
+    cursor.executemany(
+        "INSERT INTO monitoring_plan (project_id, version, position, begins, document, author)"
+        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (project_id, version) DO NOTHING",
+        [
+            (project, one.name, place, one.begins, jsonb(version_out(one)), author)
+            for place, one in enumerate(versions)
+        ],
+    )
+
+
+def load_checks(conn: Connection[TupleRow], mains: Iterable[str]) -> tuple[CheckMeter, ...]:
+    """Load the check meters of devices, by id."""
+    rows = conn.execute(
+        "SELECT check_of, id, check_percent FROM device WHERE check_of = ANY(%s) ORDER BY id",
+        [list(mains)],
+    )
+    return tuple(CheckMeter(*row) for row in rows)

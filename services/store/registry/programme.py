@@ -1,0 +1,93 @@
+"""
+The programme's two accounts, as they are stored.
+
+The city's is modelled: targets and what its model reports.  The projects' is
+measured: monitored reductions and issued credits.  No query here adds them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mrv.registry.article6_transfer import TransferClass
+from services.store.postgres.jsonb import exact
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+
+@dataclass(frozen=True, slots=True)
+class ActionYear:
+    """
+    An action in a year: the city's account, then the projects'. [t CO2e]
+
+    `part_of` is the action whose figures hold these too.  None: nothing is known.
+    """
+
+    action: str
+    name: str
+    part_of: str | None
+    target_t: Decimal | None
+    target_year: int | None
+    city_reported_t: Decimal | None
+    projects: int
+    expected_t: Decimal | None
+    monitored_t: Decimal | None
+    issued_t: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectCredits:
+    """A project's issued whole tonnes, all vintages, and its class for a transfer abroad."""
+
+    project: str
+    action: str | None
+    issued_t: int
+    transfer: TransferClass
+
+
+def name_of(conn: Connection[TupleRow]) -> str | None:
+    """Return the programme's name, if one is registered."""
+    row = conn.execute("SELECT name FROM programme").fetchone()
+    return None if row is None else str(row[0])
+
+
+def last_year(conn: Connection[TupleRow]) -> int | None:
+    """Return the last year of which either account knows something."""
+    row = conn.execute("SELECT max(year) FROM v_programme_year").fetchone()
+    return None if row is None or row[0] is None else int(row[0])
+
+
+def actions(conn: Connection[TupleRow], year: int | None) -> list[ActionYear]:
+    """Return every action, in the programme's order, with its figures of a year."""
+    rows = conn.execute(
+        "SELECT p.action, p.name, p.part_of, p.target_t_per_year, p.target_year,"
+        " y.city_reported_t, p.projects, p.expected_t_per_year, y.monitored_t, y.issued_t"
+        " FROM v_programme_progress p"
+        " JOIN programme_action a ON a.id = p.action"
+        " LEFT JOIN v_programme_year y ON y.action = p.action AND y.year = %s"
+        " ORDER BY a.position",
+        [year],
+    )
+    return [ActionYear(*row) for row in rows]
+
+
+def credits_of(conn: Connection[TupleRow]) -> list[ProjectCredits]:
+    """Return every project with its issued tonnes that count; superseded ones do not."""
+    rows = conn.execute(
+        "SELECT p.id, p.action, coalesce(sum(s.credit_t), 0)::bigint, p.transfer::text"
+        " FROM project p"
+        " LEFT JOIN claim c ON c.project_id = p.id"
+        " LEFT JOIN statement s ON s.id = c.statement_id"
+        " GROUP BY p.id, p.action, p.transfer ORDER BY p.id"
+    )
+    return [
+        ProjectCredits(
+            project, action, issued, TransferClass(**exact(said)) if said else TransferClass()
+        )
+        for project, action, issued, said in rows
+    ]

@@ -1,0 +1,199 @@
+"""Changed entries to rows of the registry."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from mrv.calendar import period_us, utc_text
+from services.registry.entries import (
+    Device,
+    Entry,
+    Programme,
+    Project,
+    Published,
+    Registry,
+    Site,
+    Topic,
+)
+from services.registry.rules import during_us, timezone
+from services.store.postgres.jsonb import jsonb
+from services.store.registry import monitoring_plans as monitoring
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+
+def write_entries(
+    conn: Connection[TupleRow], changes: Iterable[Entry], merged: Registry, author: str
+) -> None:
+    """Write changed entries; constraints between them are checked at commit."""
+    changed = list(changes)
+    with conn.cursor() as cur:
+        _write_sites(cur, [e for e in changed if isinstance(e, Site)])
+        _write_devices(cur, [e for e in changed if isinstance(e, Device)], author)
+        _write_topics(cur, [e for e in changed if isinstance(e, Topic)])
+        _write_factors(cur, [e for e in changed if isinstance(e, Published)])
+        for entry in changed:
+            if isinstance(entry, Project):
+                _write_project(cur, entry, merged)
+                monitoring.add_versions(cur, entry.id, entry.monitoring or (), author)
+            elif isinstance(entry, Programme):
+                _write_programme(cur, entry)
+
+
+def _upsert(table: str, columns: str) -> str:
+    names = columns.split()
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
+        f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in names[1:])}"
+    )
+
+
+def _write_sites(cur: Cursor[TupleRow], sites: list[Site]) -> None:
+    rows = [(s.id, s.name, s.latitude, s.longitude, s.timezone, s.park) for s in sites]
+    cur.executemany(_upsert("site", "id name latitude longitude timezone park"), rows)
+
+
+def _write_topics(cur: Cursor[TupleRow], topics: list[Topic]) -> None:
+    rows = [(t.id, t.template, t.active) for t in topics]
+    cur.executemany(_upsert("topic_template", "id template active"), rows)
+
+
+def _write_factors(cur: Cursor[TupleRow], found: list[Published]) -> None:
+    rows = [(f.id, jsonb(f.record)) for f in found]
+    cur.executemany(_upsert("published_factor", "id record"), rows)
+
+
+def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+    columns = (
+        "id site class profile gateway rated_power_w installed removed serial attributes "
+        "check_of check_percent"
+    )
+    cur.executemany(
+        _upsert("device", columns),
+        [
+            (d.id, d.site, d.class_id, d.profile, d.gateway, d.rated_power_w, d.installed,
+             d.removed, d.serial, jsonb(d.attributes), d.check_of, d.check_percent)
+            for d in devices
+        ],
+    )  # fmt: skip
+    cur.execute("DELETE FROM calibration WHERE device_id = ANY(%s)", [[d.id for d in devices]])
+    cur.executemany(
+        "INSERT INTO calibration VALUES (%s, %s, %s, %s, %s, %s)",
+        [
+            (d.id, c.performed, c.valid_until, c.certificate, c.accuracy_class, c.max_error_percent)
+            for d in devices
+            for c in d.calibrations or ()
+        ],
+    )
+    _write_swaps(cur, devices, author)
+    _write_quality(cur, devices, author)
+
+
+def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+    """Write meter swaps; one that stays as it was keeps its author."""
+    rows: list[tuple[Any, ...]] = [
+        (d.id, r.channel, r.at, r.last, r.first, r.reason)
+        for d in devices
+        for r in d.replacements or ()
+    ]
+    same = (
+        "SELECT device_id, channel, at, last_value, first_value, reason FROM device_replacement "
+        "WHERE device_id = ANY(%s)"
+    )
+    before = {(*r[:2], r[2].astimezone(UTC), *r[3:]) for r in
+              cur.execute(same, [[d.id for d in devices]]).fetchall()}  # fmt: skip
+    cur.executemany(
+        "DELETE FROM device_replacement WHERE device_id = %s AND channel = %s AND at = %s",
+        [r[:3] for r in before - set(rows)],
+    )
+    cur.executemany(
+        "INSERT INTO device_replacement VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [(*r, author) for r in rows if r not in before],
+    )
+
+
+def _write_quality(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+    """Write limits of quality tests; those that stay as they were keep author and date."""
+    names = [d.id for d in devices]
+    same = "SELECT device_id, channel, begins, limits, reason FROM device_quality"
+    before = {
+        (device, channel, begins.astimezone(UTC)): (limits, reason)
+        for device, channel, begins, limits, reason in cur.execute(
+            f"{same} WHERE device_id = ANY(%s)", [names]
+        ).fetchall()
+    }
+    after = {
+        (d.id, q.channel, q.begins): (dict(q.limits), q.reason)
+        for d in devices
+        for q in d.quality or ()
+    }
+    cur.executemany(
+        "DELETE FROM device_quality WHERE device_id = %s AND channel = %s AND begins = %s",
+        [key for key, held in before.items() if after.get(key) != held],
+    )
+    cur.executemany(
+        "INSERT INTO device_quality (device_id, channel, begins, limits, reason, author)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        [
+            (*key, jsonb(limits), reason, author)
+            for key, (limits, reason) in after.items()
+            if before.get(key) != (limits, reason)
+        ],
+    )
+
+
+def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) -> None:
+    zone = timezone(project, merged) or "UTC"
+    crediting = _range(*period_us(project.crediting_from, project.crediting_to, zone))
+    modules = project.modules
+    cur.execute(
+        _upsert("project", "id name methodology version timezone crediting crediting_from "
+                "crediting_to parameters expected modules action transfer system"),
+        (project.id, project.name, project.methodology, project.version, zone, crediting,
+         project.crediting_from, project.crediting_to, jsonb(project.parameters),
+         jsonb(project.expected),
+         jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
+         project.action, jsonb(asdict(project.transfer)) if project.transfer else None,
+         project.system),
+    )  # fmt: skip
+    cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
+    cur.executemany(
+        "INSERT INTO project_device VALUES (%s, %s, %s, %s, %s, %s)",
+        [
+            (project.id, d.device, d.role, jsonb(d.params), i, _range(*during_us(project, d, zone)))
+            for i, d in enumerate(project.devices)
+        ],
+    )
+
+
+def _range(begin_us: int, end_us: int) -> str:
+    return f"[{utc_text(begin_us)},{utc_text(end_us)})"
+
+
+def _write_programme(cur: Cursor[TupleRow], programme: Programme) -> None:
+    cur.execute(
+        "INSERT INTO programme (name, target_kt, area) VALUES (%s, %s, %s) "
+        "ON CONFLICT (only_one) DO UPDATE SET name = excluded.name,"
+        " target_kt = excluded.target_kt, area = excluded.area",
+        [
+            programme.name,
+            programme.target_kt,
+            jsonb(asdict(programme.area)) if programme.area else None,
+        ],
+    )
+    cur.execute("DELETE FROM programme_action")
+    cur.executemany(
+        "INSERT INTO programme_action (id, name, target_kt, target_year, position)"
+        " VALUES (%s, %s, %s, %s, %s)",
+        [(a.id, a.name, a.target_kt, a.target_year, i) for i, a in enumerate(programme.actions)],
+    )
+    cur.executemany(
+        "INSERT INTO programme_reported (action_id, year, kt, source) VALUES (%s, %s, %s, %s)",
+        [(a.id, r.year, r.kt, r.source) for a in programme.actions for r in a.reported],
+    )

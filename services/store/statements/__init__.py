@@ -1,0 +1,1 @@
+"""Tables of statements, their evidence and findings, and of the transparency log."""

@@ -1,0 +1,108 @@
+"""
+What a period rests on, as it is stored: serials, the readings around its edges.
+
+How far the evidence of a device reaches beyond the period is tried from near
+to far (see mrv/statement/evidence); here are the places to try.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest import classes
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import HOUR_US, POWER_GAP_US
+from ingest.pipeline.meter_state import FROM_START
+from services.store.archive import archived_readings as cold
+from services.store.timeseries import readings
+from services.store.timeseries import register_checkpoints as marks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.classes import Channel
+    from ingest.model import Fleet, Frame
+
+_FAR = 2**62
+# Two hold-offs of a departed register, and the quarter hour that it ends in.
+_SETTLED_US = 3 * HOUR_US
+
+
+class Reach(NamedTuple):
+    """Readings of a device later than `after_us` and up to, with, `until_us`."""
+
+    after_us: int
+    until_us: int
+
+
+def reaches(
+    cursor: Cursor[TupleRow], fleet: Fleet, pairs: set[tuple[int, int]], from_us: int, to_us: int
+) -> list[dict[int, Reach]]:
+    """
+    Evidence to try for each device, nearest first; the last is its whole history.
+
+    Parameters
+    ----------
+    pairs : set of (int, int)
+        Device and quantity that count.
+    from_us, to_us : int
+        The period, half-open. [us UTC]
+    """
+    devices = sorted({d for d, _ in pairs})
+    begin = dict.fromkeys(devices, from_us - POWER_GAP_US - 1)
+    for mark in marks.last(cursor, fleet, start_before=dict.fromkeys(devices, from_us)):
+        if (mark.device, mark.quantity) in pairs:
+            begin[mark.device] = min(begin[mark.device], mark.changed_us - 1)
+    end = dict.fromkeys(devices, to_us)
+    for device, us in _first_from(cursor, fleet, pairs, to_us):
+        end[device] = max(end[device], us)
+    return [
+        {d: Reach(begin[d], end[d]) for d in devices},
+        {d: Reach(begin[d], to_us + _SETTLED_US) for d in devices},
+        {d: Reach(begin[d], _FAR) for d in devices},
+        {d: Reach(FROM_START, _FAR) for d in devices},
+    ]
+
+
+def _first_from(
+    cursor: Cursor[TupleRow], fleet: Fleet, pairs: set[tuple[int, int]], to_us: int
+) -> Iterator[tuple[int, int]]:
+    """Devices with the time of the first reading from the end on that ends a step, if any does."""
+    for class_id, members in sorted(marks.by_class(fleet, [d for d, _ in sorted(pairs)]).items()):
+        for channel in classes.load()[class_id].registers:
+            quantity = QUANTITY_INDEX[str(channel.quantity)]
+            todo = {fleet.devices[d].id: d for d in members if (d, quantity) in pairs}
+            for column in _columns(channel):
+                found = cold.first(cursor, class_id, list(todo), column, to_us) if todo else {}
+                yield from ((todo.pop(name), us) for name, us in found.items())
+
+
+def _columns(channel: Channel) -> list[str]:
+    return [channel.name] if channel.power is None else [channel.name, channel.power]
+
+
+def fetch(cursor: Cursor[TupleRow], fleet: Fleet, reach: Mapping[int, Reach]) -> list[Frame]:
+    """Fetch stored readings within each device's reach, one frame a class."""
+    frames = []
+    for class_id, members in sorted(marks.by_class(fleet, list(reach)).items()):
+        spans = {d: _span(cursor, fleet, d, reach[d]) for d in members}
+        frames.append(readings.months(cursor, fleet, class_id, spans))
+    return [frame for frame in frames if len(frame)]
+
+
+def _span(cursor: Cursor[TupleRow], fleet: Fleet, device: int, reach: Reach) -> tuple[int, int]:
+    """Half-open span of a reach, no longer than what is stored where it has no end."""
+    since, until = reach.after_us + 1, reach.until_us + 1
+    if reach.after_us > FROM_START and reach.until_us < _FAR:
+        return since, until
+    first, last = readings.ends(cursor, fleet.devices[device]) or (since, since)
+    return max(since, first), min(until, last + 1)
+
+
+def load_serials(conn: Connection[TupleRow], devices: Sequence[str]) -> dict[str, str | None]:
+    """Load the meters' serial numbers by device."""
+    rows = conn.execute("SELECT id, serial FROM device WHERE id = ANY(%s)", [list(devices)])
+    return dict(rows.fetchall())

@@ -1,0 +1,56 @@
+"""Sampling lists as they are stored: signed documents, one a statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg import errors
+
+from mrv.errors import StatementStateError
+from mrv.signatures import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.signatures.keys import EnrolledKey
+
+
+def insert(
+    conn: Connection[TupleRow],
+    statement: str,
+    holder: EnrolledKey,
+    document: Mapping[str, object],
+    principal: str | None,
+) -> None:
+    """
+    Keep a statement's list.
+
+    Raises
+    ------
+    StatementStateError
+        If there is one already, or the database finds that nobody may draw now.
+    """
+    try:
+        conn.execute(
+            "INSERT INTO statement_sampling (statement_id, actor, multikey, principal, document)"
+            " VALUES (%s, %s, %s, %s, %s)",
+            (statement, holder.name, holder.multikey, principal, canonical.encode(document)),
+        )
+    except errors.UniqueViolation as error:
+        raise StatementStateError(
+            f"the sample of {statement} is drawn already, and is drawn once;"
+            f" `tonne statement sample {statement}` shows it"
+        ) from error
+    except errors.CheckViolation as error:
+        raise StatementStateError(" ".join(str(error).split())) from error
+
+
+def document(conn: Connection[TupleRow], statement: str) -> bytes | None:
+    """Return a statement's signed list, if one was drawn."""
+    row = conn.execute(
+        "SELECT document FROM statement_sampling WHERE statement_id = %s", [statement]
+    ).fetchone()
+    return None if row is None else bytes(row[0])

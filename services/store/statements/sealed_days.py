@@ -1,0 +1,164 @@
+"""Sealed days as they are stored, and the days that got readings afterwards."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest import classes
+from services.store.archive import catalog as archived
+from services.store.postgres.timestamps import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet, Frame, Int64
+
+_DAY_US = 86_400_000_000
+# younger than the youngest day that is sealed, so certainly not under a seal
+YOUNG_US = _DAY_US
+_FIGURES = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
+
+
+class Seal(NamedTuple):
+    """The last seal of a day: which entry, its number among the day's seals, its edges."""
+
+    project: str
+    day: date
+    sequence: int
+    entry: int
+    begin: datetime
+    end: datetime
+
+
+def latest(conn: Connection[TupleRow]) -> dict[tuple[str, date], Seal]:
+    """Return the last seal of every sealed day, by project ('' for none) and day."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (project_id, day) project_id, day, sequence, index, from_time, to_time"
+        " FROM data_seal ORDER BY project_id, day, sequence DESC"
+    )
+    return {(row[0], row[1]): Seal(*row) for row in rows}
+
+
+def add(conn: Connection[TupleRow], seal: Seal) -> None:
+    """Note where a day's seal stands in the log."""
+    conn.execute(
+        "INSERT INTO data_seal (project_id, day, sequence, index, from_time, to_time)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        seal,
+    )
+
+
+def of_day(conn: Connection[TupleRow], project: str, day: date) -> list[int]:
+    """Return the places in the log of all seals of a day, first to last."""
+    rows = conn.execute(
+        "SELECT index FROM data_seal WHERE project_id = %s AND day = %s ORDER BY sequence",
+        (project, day),
+    )
+    return [int(index) for (index,) in rows]
+
+
+def first_us(cursor: Cursor[TupleRow], devices: Sequence[str]) -> int | None:
+    """Time of the oldest reading of some devices. [us UTC]"""
+    found = []
+    for class_id in classes.load():
+        cursor.execute(
+            "SELECT min((SELECT (extract(epoch FROM r.time) * 1000000)::bigint"
+            f" FROM reading_{class_id} r WHERE r.device_id = d.id ORDER BY r.time LIMIT 1))"
+            " FROM unnest(%s::text[]) d (id)",
+            [list(devices)],
+        )
+        found += [row[0] for row in cursor.fetchall() if row[0] is not None]
+    found += [first for first, _ in archived.reach(cursor, devices).values()]
+    return min(found, default=None)
+
+
+class Emissions(NamedTuple):
+    """Stored emissions of some devices, by device and start; texts as objects."""
+
+    device: NDArray[np.int32]
+    start_us: Int64
+    columns: dict[str, NDArray[np.generic]]
+
+
+def emissions_of(
+    cursor: Cursor[TupleRow], fleet: Fleet, ids: Sequence[str], from_us: int, to_us: int
+) -> Emissions:
+    """Stored emission rows whose start lies in [from, to)."""
+    texts = ("project_id", "methodology", "factor")
+    cursor.execute(
+        "SELECT device_id, (extract(epoch FROM start) * 1000000)::bigint,"
+        f" {', '.join((*_FIGURES, *texts))} FROM interval_emission"
+        " WHERE device_id = ANY(%s) AND start >= %s AND start < %s"
+        " ORDER BY device_id, start, project_id",
+        (list(ids), stamp(from_us), stamp(to_us)),
+    )
+    rows = cursor.fetchall()
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 9
+    return Emissions(
+        np.array([fleet.by_id[name] for name in columns[0]], dtype=np.int32),
+        np.array(columns[1], dtype=np.int64),
+        {n: np.array(c, dtype=np.int64) for n, c in zip(_FIGURES, columns[2:6], strict=True)}
+        | {n: np.array(c, dtype=object) for n, c in zip(texts, columns[6:], strict=True)},
+    )
+
+
+def note_late(cursor: Cursor[TupleRow], fleet: Fleet, frames: Sequence[Frame], now_us: int) -> None:
+    """
+    Note the sealed days into which a batch wrote readings.
+
+    A batch of the last day costs one comparison; an older one a look at how far
+    the seals reach.
+    """
+    if all(not len(f) or int(f.time_us.min()) >= now_us - YOUNG_US for f in frames):
+        return
+    cursor.execute("SELECT max(day) FROM data_seal")
+    row = cursor.fetchone()
+    if row is None or row[0] is None:
+        return
+    sealed = int(datetime(row[0].year, row[0].month, row[0].day, tzinfo=UTC).timestamp())
+    until_us = sealed * 1_000_000 + 2 * _DAY_US  # whatever the zone
+    days: set[tuple[int, int]] = set()
+    for frame in frames:
+        old = frame.time_us < until_us
+        key = frame.device[old].astype(np.int64) << 32 | frame.time_us[old] // _DAY_US
+        days |= {(k >> 32, k & 0xFFFFFFFF) for k in np.unique(key).tolist()}
+    pairs = sorted(days)
+    cursor.execute(
+        "INSERT INTO late_day (device_id, day) SELECT d.id, d.day"
+        " FROM unnest(%s::text[], %s::date[]) AS d (id, day)"
+        " ON CONFLICT (device_id, day) DO UPDATE SET noted = clock_timestamp()",
+        (
+            [fleet.devices[device].id for device, _ in pairs],
+            [datetime.fromtimestamp(day * 86_400, UTC).date() for _, day in pairs],
+        ),
+    )
+
+
+class LateDay(NamedTuple):
+    """A device's UTC day that was written into since it may have been sealed."""
+
+    device: str
+    day: date
+    noted: datetime
+
+
+def late_days(conn: Connection[TupleRow]) -> list[LateDay]:
+    """Return what `note_late` noted."""
+    rows = conn.execute("SELECT device_id, day, noted FROM late_day ORDER BY day, device_id")
+    return [LateDay(*row) for row in rows]
+
+
+def forget_late(conn: Connection[TupleRow], days: Sequence[LateDay]) -> None:
+    """Forget late days that were sealed again, unless they were written into meanwhile."""
+    conn.execute(
+        "DELETE FROM late_day l USING unnest(%s::text[], %s::date[], %s::timestamptz[])"
+        " AS d (id, day, noted) WHERE (l.device_id, l.day, l.noted) = (d.id, d.day, d.noted)",
+        tuple(map(list, zip(*days, strict=True))) if days else ([], [], []),
+    )

@@ -1,0 +1,277 @@
+"""Statements, their events and claims, as they are stored; rows are never changed."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import RegistryError
+from mrv.calendar import utc_text
+from mrv.documents.statement import claims_of
+from mrv.signatures import canonical
+from services.store.postgres.jsonb import exact, jsonb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date, datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.accounting.period_result import PeriodResult
+    from mrv.documents.statement import Claims
+
+_US = "(extract(epoch FROM {}) * 1000000)::bigint"
+
+
+def select_statements(more: str = "") -> str:
+    """Return the SELECT of a `Stored`, with more columns of `statement s` behind it."""
+    return (
+        f"SELECT s.id, s.project_id, {_US.format('lower(s.period)')},"
+        f" {_US.format('upper(s.period)')}, s.sequence, s.credit_t, s.body, s.supersedes,"
+        " (SELECT e.state FROM statement_event e WHERE e.statement_id = s.id"
+        f" ORDER BY e.sequence DESC LIMIT 1){more} FROM statement s"
+    )
+
+
+_SELECT = select_statements()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A statement and the state it is in; `body` is canonical bytes without issuer and proof."""
+
+    id: str
+    project: str
+    from_us: int
+    to_us: int
+    sequence: int
+    credit_t: int
+    body: bytes
+    supersedes: str | None
+    state: str
+
+    @property
+    def claims(self) -> Claims:
+        """What it says; CanonicalError if the stored body is not in its form."""
+        return claims_of(canonical.parse_object(self.body), self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A step of a statement's life."""
+
+    state: str
+    at: datetime
+    actor: str
+    multikey: str | None
+    reason: str | None
+    document: bytes | None
+    principal: str | None = None
+
+
+def find(conn: Connection[TupleRow], statement: str) -> Stored:
+    """
+    Return one statement.
+
+    Raises
+    ------
+    RegistryError
+        If there is none of that id.
+    """
+    found = seek(conn, statement)
+    if found is None:
+        raise RegistryError(
+            f"there is no statement {statement!r}; `tonne statement list` shows all"
+        )
+    return found
+
+
+def seek(conn: Connection[TupleRow], statement: str) -> Stored | None:
+    """Return one statement, if there is one of that id."""
+    row = conn.execute(f"{_SELECT} WHERE s.id = %s", [statement]).fetchone()
+    return None if row is None else Stored(*row)
+
+
+def successor(conn: Connection[TupleRow], statement: str) -> str | None:
+    """Return the issued statement that replaced one, if there is one."""
+    row = conn.execute(
+        "SELECT s.id FROM statement s JOIN claim c ON c.statement_id = s.id"
+        " WHERE s.supersedes = %s",
+        [statement],
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def all_of(conn: Connection[TupleRow], project: str | None = None) -> list[Stored]:
+    """Return the statements of a project, or all, in the order of their making."""
+    rows = conn.execute(
+        f"{_SELECT} WHERE %(p)s::text IS NULL OR s.project_id = %(p)s"
+        " ORDER BY s.created, s.project_id, s.period, s.sequence",
+        {"p": project},
+    )
+    return [Stored(*row) for row in rows.fetchall()]
+
+
+def latest(conn: Connection[TupleRow], project: str, from_us: int, to_us: int) -> Stored | None:
+    """Return the last statement of exactly that period, if there is one."""
+    row = conn.execute(
+        f"{_SELECT} WHERE s.project_id = %s AND s.period = %s ORDER BY s.sequence DESC LIMIT 1",
+        (project, _range(from_us, to_us)),
+    ).fetchone()
+    return None if row is None else Stored(*row)
+
+
+def detail(conn: Connection[TupleRow], statement: str) -> dict[str, Any]:
+    """Return what was kept when the statement's period was closed."""
+    row = conn.execute(
+        "SELECT p.detail::text FROM statement s JOIN monitoring_period p ON p.id = s.period_id"
+        " WHERE s.id = %s",
+        [statement],
+    ).fetchone()
+    found: dict[str, Any] = exact(row[0]) if row else {}
+    return found
+
+
+def events(conn: Connection[TupleRow], statement: str) -> list[Event]:
+    """Return the steps of a statement so far, first to last."""
+    rows = conn.execute(
+        "SELECT state, at, actor, multikey, reason, document, principal FROM statement_event"
+        " WHERE statement_id = %s ORDER BY sequence",
+        [statement],
+    )
+    return [Event(*row) for row in rows.fetchall()]
+
+
+@contextmanager
+def closing(conn: Connection[TupleRow], project: str) -> Iterator[None]:
+    """Let nobody else close a period of this project; `conn` is in autocommit."""
+    key = "hashtextextended('period:' || %s, 0)"
+    conn.execute(f"SELECT pg_advisory_lock({key})", [project])
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute(f"SELECT pg_advisory_unlock({key})", [project])
+
+
+def insert(
+    conn: Connection[TupleRow],
+    result: PeriodResult,
+    local: tuple[date, date],
+    document: Mapping[str, Any],
+    detail: Mapping[str, Any],
+) -> None:
+    """
+    Store a closed period and its draft statement.
+
+    Parameters
+    ----------
+    local : tuple of date
+        First local day, and the day after the last.
+    document : mapping
+        The statement's body.
+    detail : mapping
+        What makes its evidence again: `plan`, `factors`, `leaves`.
+    """
+    said = claims_of(document)
+    body = canonical.encode(document)
+    period = _range(result.from_us, result.to_us)
+    row = conn.execute(
+        "INSERT INTO monitoring_period (project_id, period, local_from, local_to, timezone,"
+        " baseline_ug, project_ug, leakage_ug, reduction_ug, credit_t, coverage, detail)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        (
+            result.project, period, *local, result.timezone, result.net.baseline.ug,
+            result.net.project.ug, result.net.leakage.ug, result.net.reduction.ug,
+            result.credit_t, result.covered_share, jsonb(detail),
+        ),
+    ).fetchone()  # fmt: skip
+    superseded = said.supersedes
+    conn.execute(
+        "INSERT INTO statement (id, project_id, period_id, period, sequence, credit_t, body,"
+        " sha256, document, supersedes) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            said.statement, result.project, row[0] if row else None, period,
+            said.sequence, result.credit_t, body, canonical.sha256(body), jsonb(document),
+            None if superseded is None else superseded.statement,
+        ),
+    )  # fmt: skip
+
+
+def step(
+    conn: Connection[TupleRow],
+    statement: str,
+    state: str,
+    actor: str,
+    *,
+    multikey: str | None = None,
+    reason: str | None = None,
+    document: bytes | None = None,
+    principal: str | None = None,
+) -> None:
+    """Record a step; the database refuses one that does not follow."""
+    conn.execute(
+        "INSERT INTO statement_event"
+        " (statement_id, state, actor, multikey, reason, document, principal)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (statement, state, actor, multikey, reason, document, principal),
+    )
+
+
+def unclaim(conn: Connection[TupleRow], statement: str) -> None:
+    """Let go of a revoked statement's period."""
+    conn.execute("DELETE FROM claim WHERE statement_id = %s", [statement])
+
+
+def claim(conn: Connection[TupleRow], stored: Stored) -> None:
+    """
+    Claim a statement's period; a superseded statement's claim goes first.
+
+    Raises
+    ------
+    psycopg.errors.ExclusionViolation
+        When another issued statement of the project covers part of it.
+    """
+    if stored.supersedes is not None:
+        conn.execute("DELETE FROM claim WHERE statement_id = %s", [stored.supersedes])
+    conn.execute(
+        "INSERT INTO claim (statement_id, project_id, period) VALUES (%s, %s, %s)",
+        (stored.id, stored.project, _range(stored.from_us, stored.to_us)),
+    )
+
+
+def claims_within(conn: Connection[TupleRow], project: str, from_us: int, to_us: int) -> list[str]:
+    """Return the issued statements of a project whose periods touch this one."""
+    rows = conn.execute(
+        "SELECT statement_id FROM claim WHERE project_id = %s AND period && %s ORDER BY period",
+        (project, _range(from_us, to_us)),
+    )
+    return [name for (name,) in rows.fetchall()]
+
+
+def claimed_before(conn: Connection[TupleRow], project: str, from_us: int) -> Stored | None:
+    """Return the issued statement of a project that ends last before a time."""
+    row = conn.execute(
+        f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id = %s"
+        " AND upper(c.period) <= %s ORDER BY upper(c.period) DESC LIMIT 1",
+        (project, utc_text(from_us)),
+    ).fetchone()
+    return None if row is None else Stored(*row)
+
+
+def claimed_exactly(
+    conn: Connection[TupleRow], project: str, from_us: int, to_us: int
+) -> Stored | None:
+    """Return the issued statement of a project that claims exactly that period."""
+    row = conn.execute(
+        f"{_SELECT} JOIN claim c ON c.statement_id = s.id"
+        " WHERE c.project_id = %s AND c.period = %s",
+        (project, _range(from_us, to_us)),
+    ).fetchone()
+    return None if row is None else Stored(*row)
+
+
+def _range(from_us: int, to_us: int) -> str:
+    return f"[{utc_text(from_us)},{utc_text(to_us)})"

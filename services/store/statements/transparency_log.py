@@ -1,0 +1,203 @@
+"""
+The transparency log as it is stored: entries one after another, signed heads.
+
+Appending takes a lock until the transaction ends, so that places are dense and
+no head is signed over an entry that was rolled back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest.errors import RegistryError
+from mrv.errors import LogError
+from mrv.log.checkpoint import Checkpoint, sign_checkpoint
+from mrv.log.merkle import inclusion_proof
+from mrv.log.receipt import make_receipt
+from mrv.signatures.merkle_tree import leaf_hash, root_hash
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.signatures.keys import SigningKey
+
+
+def lock(conn: Connection[TupleRow]) -> None:
+    """Let nobody else append until the transaction ends."""
+    conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('transparency log', 0))")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry as it is stored."""
+
+    index: int
+    kind: str
+    statement: str | None
+    body: bytes
+    leaf: bytes
+    appended: datetime
+
+
+def append(
+    conn: Connection[TupleRow],
+    kind: str,
+    statement: str | None,
+    entry: bytes,
+    detail: bytes | None = None,
+) -> int:
+    """
+    Append an entry, with what stands under its roots; return its place, from 0.
+
+    Call `lock` first, in the same transaction.
+    """
+    row = conn.execute(
+        "INSERT INTO log_entry (index, kind, statement_id, body, leaf)"
+        " SELECT coalesce(max(index) + 1, 0), %s, %s, %s, %s FROM log_entry RETURNING index",
+        (kind, statement, entry, leaf_hash(entry)),
+    ).fetchone()
+    if row is None:
+        raise RuntimeError("INSERT .. RETURNING returns its row")
+    index = int(row[0])
+    if detail is not None:
+        conn.execute("INSERT INTO log_detail (index, content) VALUES (%s, %s)", (index, detail))
+    return index
+
+
+def entries(conn: Connection[TupleRow]) -> list[Entry]:
+    """Return all entries, first to last."""
+    rows = conn.execute(
+        "SELECT index, kind, statement_id, body, leaf, appended FROM log_entry ORDER BY index"
+    )
+    return [Entry(*row) for row in rows]
+
+
+def entry(conn: Connection[TupleRow], index: int) -> Entry | None:
+    """Return the entry at a place, from 0."""
+    row = conn.execute(
+        "SELECT index, kind, statement_id, body, leaf, appended FROM log_entry WHERE index = %s",
+        [index],
+    ).fetchone()
+    return None if row is None else Entry(*row)
+
+
+def last(conn: Connection[TupleRow], kind: str) -> Entry | None:
+    """Return the last entry of a kind."""
+    row = conn.execute(
+        "SELECT index, kind, statement_id, body, leaf, appended FROM log_entry"
+        " WHERE kind = %s ORDER BY index DESC LIMIT 1",
+        [kind],
+    ).fetchone()
+    return None if row is None else Entry(*row)
+
+
+def details(conn: Connection[TupleRow], kind: str) -> list[tuple[Entry, bytes | None]]:
+    """Return the entries of a kind with what stands under their roots, first to last."""
+    rows = conn.execute(
+        "SELECT e.index, e.kind, e.statement_id, e.body, e.leaf, e.appended, d.content"
+        " FROM log_entry e LEFT JOIN log_detail d USING (index) WHERE e.kind = %s ORDER BY 1",
+        [kind],
+    )
+    return [(Entry(*row[:-1]), row[-1]) for row in rows]
+
+
+def at(conn: Connection[TupleRow], index: int) -> tuple[Entry, bytes | None]:
+    """Return an entry with what stands under its roots; LogError if there is none."""
+    row = conn.execute(
+        "SELECT e.index, e.kind, e.statement_id, e.body, e.leaf, e.appended, d.content"
+        " FROM log_entry e LEFT JOIN log_detail d USING (index) WHERE e.index = %s",
+        [index],
+    ).fetchone()
+    if row is None:
+        raise LogError(f"the log has no entry {index}; it was shortened, restore it")
+    return Entry(*row[:-1]), row[-1]
+
+
+def checkpoint(conn: Connection[TupleRow], size: int | None = None) -> str | None:
+    """Return the signed head, the last or that of a size, with its witnesses' lines."""
+    row = conn.execute(
+        "SELECT size, note FROM log_checkpoint WHERE size = coalesce(%s, size)"
+        " ORDER BY size DESC LIMIT 1",
+        [size],
+    ).fetchone()
+    return None if row is None else row[1] + "".join(_lines(conn, row[0]))
+
+
+def _lines(conn: Connection[TupleRow], size: int) -> list[str]:
+    rows = conn.execute(
+        "SELECT line FROM log_cosignature WHERE size = %s ORDER BY received, multikey", [size]
+    )
+    return [line for (line,) in rows]
+
+
+def add_cosignature(conn: Connection[TupleRow], size: int, multikey: str, line: str) -> None:
+    """Keep a witness's line under a head; the same witness again changes nothing."""
+    conn.execute(
+        "INSERT INTO log_cosignature (size, multikey, line) VALUES (%s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
+        (size, multikey, line),
+    )
+
+
+def sign_head(conn: Connection[TupleRow], origin: str, key: SigningKey) -> str:
+    """
+    Sign the log's present size and root, and keep the note.
+
+    Raises
+    ------
+    LogError
+        If entries under the last head are not the ones that it was signed over.
+    """
+    hashes = leaves(conn)
+    head = conn.execute(
+        "SELECT size, root FROM log_checkpoint ORDER BY size DESC LIMIT 1"
+    ).fetchone()
+    if head is not None and root_hash(hashes[: head[0]]) != bytes(head[1]):
+        raise LogError(
+            f"the first {head[0]} entries of the log are not those of its signed head:"
+            " it was rewritten; restore log_entry from a backup before anything is issued"
+        )
+    signed = Checkpoint(origin, len(hashes), root_hash(hashes))
+    note = sign_checkpoint(signed, key)
+    conn.execute(
+        "INSERT INTO log_checkpoint (size, root, note) VALUES (%s, %s, %s)",
+        (signed.size, signed.root, note),
+    )
+    return note
+
+
+def receipt(conn: Connection[TupleRow], statement: str, kind: str = "issued") -> str | None:
+    """
+    Return the receipt of a statement's issue, against the first head that holds it.
+
+    With kind `evidence`, that of the manifest of its pack.
+
+    The same text whenever it is asked for, but for witnesses' lines that come later; None
+    for a statement that is not in the log.
+    """
+    row = conn.execute(
+        "SELECT index FROM log_entry WHERE statement_id = %s AND kind = %s", (statement, kind)
+    ).fetchone()
+    if row is None:
+        return None
+    index = int(row[0])
+    head = conn.execute(
+        "SELECT size, note FROM log_checkpoint WHERE size > %s ORDER BY size LIMIT 1", [index]
+    ).fetchone()
+    if head is None:
+        raise RegistryError(
+            f"entry {index} of the log stands under no signed head; the log is damaged"
+        )
+    note = head[1] + "".join(_lines(conn, head[0]))
+    return make_receipt(index, inclusion_proof(index, leaves(conn)[: head[0]]), note)
+
+
+def leaves(conn: Connection[TupleRow]) -> list[bytes]:
+    """Return the hashes of all entries, first to last."""
+    """Return the leaf hashes of all entries, first to last."""
+    rows = conn.execute("SELECT leaf FROM log_entry ORDER BY index").fetchall()
+    return [bytes(leaf) for (leaf,) in rows]

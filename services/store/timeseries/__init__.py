@@ -1,0 +1,1 @@
+"""Tables of readings, intervals, register checkpoints, quality flags and indicator values."""

@@ -1,0 +1,95 @@
+"""
+Device clocks: the least time from a reading to its receipt, by day of receipt.
+
+A reading cannot arrive before it was made, so what the freshest of a day took
+is the clock's offset and the way there.  Buffered readings take longer and
+change no minimum, nor do repetitions or the order of arrival.  Within the hour
+it is kept to 0.1 s, beyond to the hour: a backlog of weeks that drains would
+else be a new minimum with each reading.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.model import HOUR_US
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet, Frame, Int32, Int64
+    from services.store.messages.dead_letter_write import Letters
+
+_DAY_US = 86_400_000_000
+_TENTH_US = 100_000
+_NONE = np.iinfo(np.int64).max
+
+
+class Clocks:
+    """What is stored already of each device's newest day of receipt, by fleet index."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._day = np.full(len(fleet), -1, dtype=np.int64)
+        self._least: Int64 = np.full(len(fleet), _NONE, dtype=np.int64)
+
+    def observe(
+        self, cursor: Cursor[TupleRow], frames: Sequence[Frame], messages: Letters
+    ) -> list[tuple[int, int, int]]:
+        """
+        Store what readings say of their devices' clocks, where it is new.
+
+        Returns
+        -------
+        list of (device, day, least)
+            For `remember`, once committed.
+        """
+        found: dict[tuple[int, int], int] = {}
+        for frame in frames:
+            device, day, least = _least(frame, messages)
+            new = (day != self._day[device]) | (least < self._least[device])
+            columns = (c[new].tolist() for c in (device, day, least))
+            for index, on, lag in zip(*columns, strict=True):
+                found[index, on] = min(lag, found.get((index, on), lag))
+        rows = [(index, on, lag) for (index, on), lag in sorted(found.items())]
+        if rows:
+            indices, days, lags = zip(*rows, strict=True)
+            cursor.execute(
+                "INSERT INTO clock_lag AS c (device_id, day, least_us)"
+                " SELECT d.id, date '1970-01-01' + d.day, d.least"
+                " FROM unnest(%s::text[], %s::int[], %s::bigint[]) AS d (id, day, least)"
+                " ON CONFLICT (device_id, day) DO UPDATE SET least_us = excluded.least_us"
+                " WHERE excluded.least_us < c.least_us",
+                (self._fleet.ids(indices), list(days), list(lags)),
+            )
+        return rows
+
+    def remember(self, rows: Sequence[tuple[int, int, int]]) -> None:
+        """Ask no more for what is committed."""
+        for device, day, least in rows:
+            if day > self._day[device]:
+                self._day[device], self._least[device] = day, least
+            elif day == self._day[device]:
+                self._least[device] = min(least, self._least[device])
+
+
+def _least(frame: Frame, messages: Letters) -> tuple[Int32, Int64, Int64]:
+    """Least lag of each device and day of receipt, as (devices, days, lags)."""
+    received = messages.received_us
+    if isinstance(received, int):
+        received_us: Int64 = np.full(len(frame), received, dtype=np.int64)
+    else:
+        received_us = np.asarray(received, dtype=np.int64)[frame.message]
+    lag = received_us - frame.time_us
+    lag -= lag % np.where(np.abs(lag) < HOUR_US, _TENTH_US, HOUR_US)
+    day = received_us // _DAY_US
+    order = np.lexsort((lag, day, frame.device))
+    device, day = frame.device[order], day[order]
+    new = np.ones(len(order), dtype=np.bool_)
+    new[1:] = (device[1:] != device[:-1]) | (day[1:] != day[:-1])
+    return device[new], day[new], lag[order][new]

@@ -1,0 +1,143 @@
+"""Stored values of stations: read as columns, written where they differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from mrv.environment import KIND_INDEX, KINDS, Values
+from services.store.postgres import column_copy
+from services.store.postgres.binary_copy import Blob, Float8, Text, Time, Words, encode
+from services.store.postgres.timestamps import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet
+    from services.store.postgres.binary_copy import Field
+
+_NAMES = Words.of([kind.name for kind in KINDS])
+_PERIODS = Words.of(["hour", "day"])
+_IS_DAY = np.array([kind.period == "day" for kind in KINDS])
+_KEY = ("device_id", "start", "indicator")
+_REST = ("period", "value", "covered", "grade", "detail")
+_ORDERED = msgspec.json.Encoder(order="sorted")
+_TEMP = "incoming_indicator_value"
+
+
+class Span(NamedTuple):
+    """A device and a half-open stretch of time. [us UTC]"""
+
+    device: int
+    from_us: int
+    to_us: int
+
+
+def hourly(cursor: Cursor[TupleRow], fleet: Fleet, spans: Sequence[Span]) -> Values:
+    """Hourly values of stations within spans that do not overlap; no grades or details."""
+    query = (
+        "SELECT d.index, k.kind, i.start, coalesce(i.value, 'NaN'), coalesce(i.covered, 'NaN')"
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+        " AS d (id, index, since, until)"
+        " JOIN indicator_value i ON i.device_id = d.id AND i.period = 'hour'"
+        " AND i.start >= d.since AND i.start < d.until"
+        " JOIN unnest(%s::text[], %s::smallint[]) AS k (name, kind) ON k.name = i.indicator"
+    )
+    names, numbers = list(KIND_INDEX), list(KIND_INDEX.values())
+    types = {
+        "device": "int4", "kind": "int2", "start": "timestamptz",
+        "value": "float8", "covered": "float8",
+    }  # fmt: skip
+    found = column_copy.fetch(cursor, query, (*of_spans(fleet, spans), names, numbers), types)
+    columns: list[Any] = list(found.values())
+    return Values(*columns)
+
+
+def of_spans(
+    fleet: Fleet, spans: Sequence[Span]
+) -> tuple[list[str], list[int], list[str], list[str]]:
+    """Spans as the arrays that a query unnests."""
+    return (
+        fleet.ids([s.device for s in spans]),
+        [s.device for s in spans],
+        [stamp(s.from_us) for s in spans],
+        [stamp(s.to_us) for s in spans],
+    )
+
+
+def write(
+    cursor: Cursor[TupleRow], ids: Words, values: Values, days: Sequence[tuple[str, int]]
+) -> None:
+    """
+    Store values; a row that is as it was is not touched.
+
+    Parameters
+    ----------
+    days : sequence of (device id, beginning)
+        Local days that are made anew: values of theirs that are not given go. [us UTC]
+    """
+    names = ", ".join((*_KEY, *_REST))
+    cursor.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS {_TEMP} (LIKE indicator_value) ON COMMIT DELETE ROWS"
+    )
+    with cursor.copy(f"COPY {_TEMP} ({names}) FROM STDIN (FORMAT binary)") as copy:
+        copy.write(_encoded(ids, values))
+    if days:
+        cursor.execute(
+            "DELETE FROM indicator_value t USING unnest(%s::text[], %s::timestamptz[])"
+            " AS d (id, start) WHERE t.device_id = d.id AND t.start = d.start"
+            f" AND t.period = 'day' AND NOT EXISTS (SELECT FROM {_TEMP} i WHERE"
+            f" {' AND '.join(f'i.{c} = t.{c}' for c in _KEY)})",
+            ([device for device, _ in days], [stamp(us) for _, us in days]),
+        )
+    old, new = (", ".join(f"{row}.{c}" for c in _REST) for row in ("t", "excluded"))
+    cursor.execute(
+        f"INSERT INTO indicator_value AS t ({names}) SELECT {names} FROM {_TEMP}"
+        f" ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET"
+        f" {', '.join(f'{c} = excluded.{c}' for c in _REST)}"
+        f" WHERE ({old}) IS DISTINCT FROM ({new}); DELETE FROM {_TEMP}"
+    )
+
+
+def _encoded(ids: Words, values: Values) -> bytes:
+    rows = range(len(values))
+    grades = [values.said.get(i, (None, None))[0] for i in rows]
+    details = [values.said.get(i, (None, None))[1] for i in rows]
+    fields: list[Field] = [
+        Text(ids, values.device),
+        Time(values.start_us),
+        Text(_NAMES, values.kind),
+        Text(_PERIODS, _IS_DAY[values.kind].astype(np.int64)),
+        Float8(values.value),
+        Float8(values.covered),
+        Blob([None if g is None else g.encode() for g in grades]),
+        Blob([None if d is None else _ORDERED.encode(d) for d in details], version=b"\x01"),
+    ]
+    return encode(fields, len(values))
+
+
+def said_texts(values: Values, row: int) -> tuple[str | None, str | None]:
+    """Grade and detail of a row, as texts to compare."""
+    grade, detail = values.said.get(row, (None, None))
+    return grade, None if detail is None else _ORDERED.encode(detail).decode()
+
+
+def canonical(detail: str | None) -> str | None:
+    """Stored detail as `said_texts` writes it, whatever order the database keeps."""
+    return None if detail is None else _ORDERED.encode(msgspec.json.decode(detail)).decode()
+
+
+def clear(
+    cursor: Cursor[TupleRow], ids: Sequence[str], span_us: tuple[int, int] | None = None
+) -> None:
+    """Delete all values of stations, or those that start in a half-open span. [us UTC]."""
+    begin, end = ("-infinity", "infinity") if span_us is None else map(stamp, span_us)
+    cursor.execute(
+        "DELETE FROM indicator_value WHERE device_id = ANY(%s) AND start >= %s AND start < %s",
+        (list(ids), begin, end),
+    )

@@ -1,0 +1,181 @@
+"""
+Derived rows: interval quantities and emissions, written as the pure core made them.
+
+Rows that no earlier batch can have made go in by COPY; the open intervals, one
+a register, are upserted.  A recomputed range is replaced whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from ingest.model import NULL, IntervalRows
+from services.store.postgres import column_copy
+from services.store.postgres import week_chunks as weeks
+from services.store.postgres.binary_copy import Int8, Text, Time, Words, encode
+from services.store.postgres.timestamps import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet
+    from mrv.accounting.account import EmissionRows
+    from mrv.accounting.device_bindings import Bindings
+    from services.store.postgres.binary_copy import Field
+
+QUANTITY_WORDS = Words.of([q.name for q in QUANTITIES])
+INTERVAL_COLUMNS = (
+    "device_id", "quantity", "start", "value", "measured_us", "estimated_us", "unknown_us",
+    "register_value", "register_read", "register_changed",
+)  # fmt: skip
+EMISSION_COLUMNS = (
+    "project_id", "device_id", "start", "baseline_ug", "project_ug", "leakage_ug",
+    "reduction_ug", "methodology", "factor",
+)  # fmt: skip
+_MARK_TIMES = ("register_read", "register_changed")
+_MARKS = 3
+_INTERVAL_KEY = 3
+_EMISSION_KEY = 3
+
+
+class BindingWords:
+    """A registry version's project, methodology and factor names, encoded once."""
+
+    def __init__(self, bindings: Bindings) -> None:
+        self.projects = Words.of(bindings.projects)
+        self.methodologies = Words.of([s.methodology for s in bindings.sources])
+        self.factors = Words.of([s.factors for s in bindings.sources])
+
+
+def write_intervals(
+    cursor: Cursor[TupleRow], ids: Words, rows: IntervalRows, *, fresh: bool
+) -> None:
+    """Store interval rows; `fresh` rows are known not to exist."""
+    if not len(rows):
+        return
+    fields: list[Field] = [
+        Text(ids, rows.device),
+        Text(QUANTITY_WORDS, rows.quantity),
+        Time(rows.start_us),
+        Int8(rows.value),
+        Int8(rows.measured_us),
+        Int8(rows.estimated_us),
+        Int8(rows.unknown_us),
+        Int8(rows.register),
+        Time(rows.read_us),
+        Time(rows.changed_us),
+    ]
+    data = encode(fields, len(rows))
+    _write(cursor, "interval_quantity", INTERVAL_COLUMNS, _INTERVAL_KEY, data, fresh=fresh)
+
+
+def write_emissions(
+    cursor: Cursor[TupleRow], ids: Words, words: BindingWords, rows: EmissionRows, *, fresh: bool
+) -> None:
+    """Store emission rows; `fresh` rows are known not to exist."""
+    if not len(rows):
+        return
+    fields: list[Field] = [
+        Text(words.projects, rows.project),
+        Text(ids, rows.device),
+        Time(rows.start_us),
+        Int8(rows.baseline_ug),
+        Int8(rows.project_ug),
+        Int8(rows.leakage_ug),
+        Int8(rows.reduction_ug),
+        Text(words.methodologies, rows.source),
+        Text(words.factors, rows.source),
+    ]
+    data = encode(fields, len(rows))
+    _write(cursor, "interval_emission", EMISSION_COLUMNS, _EMISSION_KEY, data, fresh=fresh)
+
+
+def _write(
+    cursor: Cursor[TupleRow],
+    table: str,
+    columns: tuple[str, ...],
+    key: int,
+    data: bytes,
+    *,
+    fresh: bool,
+) -> None:
+    names = ", ".join(columns)
+    target = table if fresh else f"incoming_{table}"
+    if not fresh:
+        cursor.execute(
+            f"CREATE TEMP TABLE IF NOT EXISTS {target} (LIKE {table}) ON COMMIT DELETE ROWS"
+        )
+    with cursor.copy(f"COPY {target} ({names}) FROM STDIN (FORMAT binary)") as copy:
+        copy.write(data)
+    if not fresh:
+        sets = ", ".join(f"{c} = excluded.{c}" for c in columns[key:])
+        cursor.execute(
+            f"INSERT INTO {table} ({names}) SELECT {names} FROM {target}"
+            f" ON CONFLICT ({', '.join(columns[:key])}) DO UPDATE SET {sets};"
+            f" DELETE FROM {target}"
+        )
+
+
+def clear(cursor: Cursor[TupleRow], fleet: Fleet, from_us: Mapping[int, int]) -> None:
+    """Delete these devices' derived rows from each one's own interval on."""
+    if not from_us:
+        return
+    arguments = (
+        fleet.ids(list(from_us)),
+        [stamp(us) for us in from_us.values()],
+        # said once more as one value: it spares the chunks before all of them
+        stamp(min(from_us.values())),
+    )
+    for table in ("interval_quantity", "interval_emission"):
+        cursor.execute(
+            f"DELETE FROM {table} t USING unnest(%s::text[], %s::timestamptz[]) AS d (id, start)"
+            " WHERE t.device_id = d.id AND t.start >= d.start AND t.start >= %s",
+            arguments,
+        )
+
+
+def intervals_of(
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    from_us: int,
+    to_us: int,
+    device_ids: list[str],
+    *,
+    marks: bool = True,
+) -> IntervalRows:
+    """
+    Stored interval rows of some devices whose start lies in [from, to), as columns.
+
+    Sorted by device, quantity and start; without `marks` it is left out where
+    registers stood.
+    """
+    types = {"quantity": "int2", "start": "timestamptz"}
+    types |= dict.fromkeys(INTERVAL_COLUMNS[3 : None if marks else -_MARKS], "int8")
+    held = [_epoch(c) if c in _MARK_TIMES else f"coalesce(i.{c}, ({NULL}))" for c in types]
+    arrays = ", ".join(f"array_agg({c})" for c in ["q.number", "i.start", *held[2:]])
+    runs = weeks.cut(fleet, {fleet.by_id[name]: (from_us, to_us) for name in device_ids})
+    # a device at a time by its key: joined at once, whole chunks would be read for a few devices
+    found = column_copy.fetch_runs(
+        cursor,
+        f"SELECT d.number, r.* FROM {weeks.SELECTED} AS d {weeks.NAMED}"
+        f" CROSS JOIN LATERAL (SELECT {arrays} FROM (SELECT * FROM interval_quantity"
+        " WHERE device_id = d.id AND start >= d.since AND start < d.until"
+        " ORDER BY quantity, start) i"
+        " JOIN unnest(%s::text[], %s::smallint[]) AS q (name, number) ON q.name = i.quantity"
+        ") r (number) WHERE r.number IS NOT NULL",
+        (*runs.arguments, list(QUANTITY_INDEX), list(QUANTITY_INDEX.values())),
+        types,
+    )
+    rows = IntervalRows(runs.device[found.run], *found.columns.values())
+    return rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
+
+
+def _epoch(column: str) -> str:
+    """SQL for a mark's time in microseconds UTC, `NULL` where there is no mark."""
+    return f"coalesce((extract(epoch FROM i.{column}) * 1000000)::bigint, ({NULL}))"

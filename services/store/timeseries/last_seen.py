@@ -1,0 +1,183 @@
+"""
+Who is heard: newest reading, last receipt, and the quarter hours of today with a reading.
+
+A device list of ten thousand may not look into as many histories, so each device
+has one row.  A new quarter hour, and a device's first word, are written with the
+readings that make them; the newest time follows within `EVERY_S`, since a row a
+reading would double what a batch writes.
+Times only grow and quarters are only added: order and repetition change nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ingest.model import INTERVAL_US
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet, Frame, Int64
+    from services.store.messages.dead_letter_write import Letters
+
+EVERY_S = 10.0
+QUARTERS = 100  # of a day that is an hour longer
+_NEVER = -1
+_WRITE = (
+    "INSERT INTO device_seen AS s (device_id, last_reading, received, day, quarters)"
+    " SELECT d.id, to_timestamp(d.last / 1e6), to_timestamp(d.received / 1e6), d.day, d.bits"
+    " FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::date[], %s::bit(100)[])"
+    " AS d (id, last, received, day, bits) ORDER BY d.id"
+    " ON CONFLICT (device_id) DO UPDATE SET"
+    " last_reading = greatest(s.last_reading, excluded.last_reading),"
+    " received = greatest(s.received, excluded.received), day = greatest(s.day, excluded.day),"
+    " quarters = CASE WHEN s.day = excluded.day THEN s.quarters | excluded.quarters"
+    " WHEN s.day > excluded.day THEN s.quarters ELSE excluded.quarters END"
+)
+
+
+class Written(NamedTuple):
+    """Devices written by a transaction, with the newest time of each; to be remembered after it."""
+
+    device: NDArray[np.intp]
+    last_us: Int64
+    whole: bool
+
+
+class Seen:
+    """What is known of each device of a fleet, and how much of it is stored."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        n = len(fleet)
+        self._fleet = fleet
+        self._last: Int64 = np.full(n, _NEVER, dtype=np.int64)
+        self._stored: Int64 = np.full(n, _NEVER, dtype=np.int64)
+        self._received: Int64 = np.zeros(n, dtype=np.int64)
+        self._quarters = np.zeros((n, QUARTERS), dtype=np.bool_)
+        self._days = _Days(fleet)
+        self._written_s = 0.0
+
+    def observe(
+        self, cursor: Cursor[TupleRow], frames: Sequence[Frame], messages: Letters
+    ) -> Written:
+        """
+        Take in a batch, and write what is new or long unwritten.
+
+        Returns
+        -------
+        Written
+            For `remember`, once committed.
+        """
+        fresh = np.zeros(len(self._fleet), dtype=np.bool_)
+        for frame in frames:
+            received = _received(frame, messages)
+            self._quarters[self._days.turn(int(received.max()))] = False
+            np.maximum.at(self._last, frame.device, frame.time_us)
+            np.maximum.at(self._received, frame.device, received)
+            fresh[self._add_quarters(frame)] = True
+        # a device's first word is written at once, whatever day it is of
+        fresh |= (self._stored == _NEVER) & (self._last != _NEVER)
+        whole = time.monotonic() - self._written_s > EVERY_S
+        if whole:
+            fresh |= self._last > self._stored
+        return self._write(cursor, np.flatnonzero(fresh), whole=whole)
+
+    def flush(self, connection: Connection[TupleRow]) -> None:
+        """Write what is not stored yet, while no batch comes."""
+        waiting = np.flatnonzero(self._last > self._stored)
+        if len(waiting) and time.monotonic() - self._written_s > EVERY_S:
+            with connection.transaction(), connection.cursor() as cursor:
+                written = self._write(cursor, waiting, whole=True)
+            self.remember(written)
+
+    def remember(self, written: Written) -> None:
+        """Take for stored what was committed."""
+        self._stored[written.device] = written.last_us
+        if written.whole:
+            self._written_s = time.monotonic()
+
+    def forget(self) -> None:
+        """Nothing of the last batch was stored: its quarter hours are written again."""
+        self._quarters[:] = False
+
+    def _add_quarters(self, frame: Frame) -> NDArray[np.int32]:
+        """Mark quarter hours of today; return the rows' devices that had not marked them yet."""
+        since = frame.time_us - self._days.midnight_us[frame.device]
+        quarter = since // INTERVAL_US
+        today = (since >= 0) & (frame.time_us < self._days.next_us[frame.device])
+        device, quarter = frame.device[today], quarter[today]
+        new = ~self._quarters[device, quarter]
+        self._quarters[device[new], quarter[new]] = True
+        marked: NDArray[np.int32] = device[new]
+        return marked
+
+    def _write(self, cursor: Cursor[TupleRow], device: NDArray[np.intp], *, whole: bool) -> Written:
+        if len(device):
+            text = np.where(self._quarters[device], "1", "0")
+            bits = text.view(f"<U{QUARTERS}").ravel().tolist()
+            rows = (
+                self._fleet.ids(device.tolist()), self._last[device].tolist(),
+                self._received[device].tolist(), self._days.dates(device), bits,
+            )  # fmt: skip
+            cursor.execute(_WRITE, rows)
+        return Written(device, self._last[device].copy(), whole)
+
+
+class _Days:
+    """The local day of each device's site: its midnight and the next. [us UTC]"""
+
+    def __init__(self, fleet: Fleet) -> None:
+        n = len(fleet)
+        self.midnight_us: Int64 = np.zeros(n, dtype=np.int64)
+        self.next_us: Int64 = np.zeros(n, dtype=np.int64)
+        zones: dict[str, list[int]] = {}
+        for index, device in enumerate(fleet.devices):
+            zones.setdefault(device.timezone, []).append(index)
+        self._zones = {name: np.array(found, dtype=np.intp) for name, found in zones.items()}
+        self._names = [device.timezone for device in fleet.devices]
+        self._ends: dict[str, int] = dict.fromkeys(zones, 0)
+        self._dates: dict[str, str] = dict.fromkeys(zones, "")
+
+    def turn(self, now_us: int) -> NDArray[np.intp]:
+        """Begin the day that it is at `now_us`; return the devices whose day changed."""
+        turned = [np.empty(0, dtype=np.intp)]
+        for name, members in self._zones.items():
+            if now_us < self._ends[name]:
+                continue
+            zone = ZoneInfo(name)
+            today = datetime.fromtimestamp(now_us / 1e6, zone).date()
+            begin, end = (_midnight_us(day, zone) for day in (today, today + timedelta(days=1)))
+            self.midnight_us[members], self.next_us[members] = begin, end
+            self._ends[name], self._dates[name] = end, today.isoformat()
+            turned.append(members)
+        return np.concatenate(turned)
+
+    def dates(self, device: NDArray[np.intp]) -> list[str]:
+        """Return each device's local date."""
+        return [self._dates[self._names[index]] for index in device.tolist()]
+
+
+def _midnight_us(day: object, zone: ZoneInfo) -> int:
+    moment = datetime.fromisoformat(f"{day}T00:00:00").replace(tzinfo=zone)
+    return int(moment.timestamp()) * 1_000_000
+
+
+def _received(frame: Frame, messages: Letters) -> Int64:
+    when = messages.received_us
+    if isinstance(when, int):
+        return np.full(len(frame), when, dtype=np.int64)
+    return np.asarray(when, dtype=np.int64)[frame.message]
+
+
+def see(connection: Connection[TupleRow]) -> None:
+    """Bring the newest times up to what is stored, as after a crash."""
+    connection.execute("SELECT tonne_see_devices()")

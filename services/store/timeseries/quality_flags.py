@@ -1,0 +1,100 @@
+"""Flags of readings: derived rows, written as the pure core made them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.pipeline.flags import CHANNEL_INDEX, CHANNELS, TEST_INDEX, TESTS, Flags
+from services.store.postgres.binary_copy import Text, Time, Words, encode
+from services.store.postgres.timestamps import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet
+
+_CHANNEL_WORDS = Words.of(CHANNELS)
+_TEST_WORDS = Words.of(TESTS)
+_COLUMNS = "device_id, time, channel, test"
+
+
+def count(flags: Flags) -> Counter[str]:
+    """Flags by test."""
+    found = np.bincount(flags.test, minlength=len(TESTS)).tolist()
+    return Counter({test: n for test, n in zip(TESTS, found, strict=True) if n})
+
+
+def write(cursor: Cursor[TupleRow], ids: Words, flags: Flags) -> None:
+    """Store flags that are known to be new."""
+    if not len(flags):
+        return
+    data = encode(
+        [
+            Text(ids, flags.device),
+            Time(flags.time_us),
+            Text(_CHANNEL_WORDS, flags.channel),
+            Text(_TEST_WORDS, flags.test),
+        ],
+        len(flags),
+    )
+    with cursor.copy(f"COPY quality_flag ({_COLUMNS}) FROM STDIN (FORMAT binary)") as copy:
+        copy.write(data)
+
+
+def clear(cursor: Cursor[TupleRow], fleet: Fleet, begins: Mapping[int, int]) -> Counter[str]:
+    """Delete these devices' flags from each one's own time on; return how many by test."""
+    if not begins:
+        return Counter()
+    cursor.execute(
+        "DELETE FROM quality_flag f USING unnest(%s::text[], %s::timestamptz[]) AS d (id, begins)"
+        " WHERE f.device_id = d.id AND f.time >= d.begins AND f.time >= %s RETURNING f.test",
+        (
+            fleet.ids(list(begins)),
+            [stamp(us) for us in begins.values()],
+            # said once more as one value: it spares the chunks before all of them
+            stamp(min(begins.values())),
+        ),
+    )
+    return Counter(test for (test,) in cursor.fetchall())
+
+
+def replace(
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    ids: Words,
+    devices: Sequence[int],
+    span_us: tuple[int, int],
+    flags: Flags,
+) -> None:
+    """Write the flags of some devices' readings in a half-open span anew."""
+    cursor.execute(
+        "DELETE FROM quality_flag WHERE device_id = ANY(%s) AND time >= %s AND time < %s",
+        (fleet.ids(list(devices)), *map(stamp, span_us)),
+    )
+    write(cursor, ids, flags)
+
+
+def stored(
+    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int], from_us: int, to_us: int
+) -> Flags:
+    """Stored flags of some devices whose reading's time lies in [from, to)."""
+    cursor.execute(
+        "SELECT device_id, (extract(epoch FROM time) * 1000000)::bigint, channel, test"
+        " FROM quality_flag WHERE device_id = ANY(%s) AND time >= %s AND time < %s"
+        " ORDER BY device_id, time, channel, test",
+        (fleet.ids(list(devices)), stamp(from_us), stamp(to_us)),
+    )
+    rows = cursor.fetchall()
+    device, time_us, channel, test = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return Flags(
+        np.array([fleet.by_id[d] for d in device], dtype=np.int32),
+        np.array(time_us, dtype=np.int64),
+        np.array([CHANNEL_INDEX[c] for c in channel], dtype=np.int16),
+        np.array([TEST_INDEX[t] for t in test], dtype=np.int16),
+    )

@@ -1,0 +1,215 @@
+"""
+What the quality tests go on from, read from stored readings as of a time.
+
+Each look-up begins at the newest reading before that time and goes back no
+farther than a test can reach, so that a restart or a late reading costs a few
+index look-ups a channel, not a device's history.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest import classes
+from ingest.limits import UNIT_LEVELS
+from ingest.pipeline.flags import TIME
+from ingest.pipeline.meter_state import FROM_START, NEVER
+from ingest.pipeline.quality_limits import AT_WORK
+from ingest.pipeline.quality_state import NEAR_US, pairs_of, runs_of
+from services.store.archive import archived_readings as cold
+from services.store.archive.archived_readings import Asked
+from services.store.postgres.timestamps import stamp
+from services.store.timeseries import register_checkpoints as marks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.classes import Channel
+    from ingest.model import Float64
+    from ingest.pipeline.quality_limits import Checks
+    from ingest.pipeline.quality_state import Watch, Watched
+
+# a run mostly breaks at once, and is read back along the index until then; what is
+# sorted first is read whole
+_FOR_LOOKING_BACK = ("enable_sort", "enable_bitmapscan", "jit")
+_BACK_ALONG_THE_INDEX = "; ".join(f"SET LOCAL {name} = off" for name in _FOR_LOOKING_BACK)
+_AS_USUAL = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in _FOR_LOOKING_BACK)
+_US = "(extract(epoch FROM {}) * 1000000)::bigint"
+
+
+def load(
+    cursor: Cursor[TupleRow],
+    checks: Checks,
+    watched: Watched,
+    before_us: Mapping[int, int],
+    live: Watched | None = None,
+) -> None:
+    """
+    Make devices' state what it was after their last reading before a time.
+
+    Parameters
+    ----------
+    before_us : mapping of int to int
+        Fleet index to that time, without; FROM_START for a device as if never heard of.
+    live : Watched, optional
+        True state after these devices' last readings: what stood then and had begun
+        before that time need not be looked for.
+    """
+    watched.reset(np.array(list(before_us), dtype=np.int32))
+    heard = {d: us for d, us in before_us.items() if us > FROM_START}
+    if heard:
+        cursor.execute(_BACK_ALONG_THE_INDEX)
+    for class_id, members in marks.by_class(checks.fleet, list(before_us)).items():
+        known = [d for d in members if d in heard]
+        source = _source(cursor, checks, class_id, {d: heard[d] for d in known})
+        look = _Look(cursor, checks, watched, (class_id, source), known, heard)
+        for name in pairs_of(checks, class_id):
+            watched.pair(class_id, name)
+            look.pair(name)
+        for channel in classes.load()[class_id].channels.values():
+            for watch in runs_of(checks, class_id, channel):
+                watched.run(watch.key)
+                rest = look if live is None else look.without(live, watch)
+                rest.run(channel, watch)
+    if heard:
+        cursor.execute(_AS_USUAL)
+
+
+def _source(
+    cursor: Cursor[TupleRow], checks: Checks, class_id: str, before_us: Mapping[int, int]
+) -> str:
+    """SQL for a class's readings, archived ones among them as far back as any test looks."""
+    channels = classes.load()[class_id].channels.values()
+    reach = [w.longest_us + w.gap_us for c in channels for w in runs_of(checks, class_id, c)]
+    # a run is looked for from its last reading on, which may itself lie a gap back
+    back = max(2 * NEAR_US, 2 * max(reach, default=0))
+    asked = [Asked(checks.fleet.devices[d].id, d, us - back, us) for d, us in before_us.items()]
+    return cold.relation(cursor, class_id, cold.two_back(cursor, class_id, asked))
+
+
+class _Look:
+    """Look-ups for some devices of one class, and the SQL by which its readings are asked."""
+
+    def __init__(
+        self, cursor: Cursor[TupleRow], checks: Checks, watched: Watched, source: tuple[str, str],
+        members: list[int], before_us: Mapping[int, int],
+    ) -> None:  # fmt: skip
+        self._cursor = cursor
+        self._checks = checks
+        self._watched = watched
+        self._class, self._source = source
+        self._members = np.array(members, dtype=np.int32)
+        self._before = np.array([before_us[d] for d in members], dtype=np.int64)
+
+    def without(self, live: Watched, watch: Watch) -> _Look:
+        """
+        Take over the runs that began before and still stand; return the look-up of the rest.
+
+        A begin that was read from the store may be later than the true one, where the
+        run was too long already: such a one is true only where it is too long before, too.
+        """
+        now, then = live.run(watch.key), self._watched.run(watch.key)
+        members = self._members
+        start_us, last_us = now.start_us[members], now.last_us[members]
+        sure = last_us - start_us < watch.longest_us
+        sure |= self._before - start_us > watch.longest_us
+        same = (start_us < self._before) & (start_us > NEVER) & sure
+        held = members[same]
+        then.value[held] = now.value[held]
+        then.start_us[held] = start_us[same]
+        then.last_us[held] = np.minimum(last_us[same], self._before[same] - 1)
+        rest = [int(d) for d in members[~same]]
+        before = dict(zip(members.tolist(), self._before.tolist(), strict=True))
+        return _Look(
+            self._cursor, self._checks, self._watched, (self._class, self._source), rest, before
+        )
+
+    def pair(self, name: str) -> None:
+        """Last two values; of a channel only those that can still be neighbours."""
+        if not len(self._members):
+            return
+        if name == TIME:
+            value, held, back = "0", "true", "'-infinity'"
+        else:
+            value, held = f"r.{name}", f"r.{name} IS NOT NULL"
+            back = f"d.before - interval '{2 * NEAR_US} us'"
+        self._cursor.execute(
+            f"SELECT d.index, {_US.format('r.time')}, r.value"
+            " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, before)"
+            f" CROSS JOIN LATERAL (SELECT r.time, {value} AS value FROM {self._source} r"
+            f" WHERE r.device_id = d.id AND r.time < d.before AND r.time >= {back} AND {held}"
+            " ORDER BY r.time DESC LIMIT 2) r",
+            self._devices(),
+        )
+        pair = self._watched.pair(self._class, name)
+        seen: set[int] = set()
+        newest_first = sorted(self._cursor.fetchall(), key=lambda row: -row[1])
+        for index, time_us, number in newest_first:
+            if index in seen:
+                pair.before_us[index], pair.before[index] = time_us, number
+            else:
+                pair.time_us[index], pair.value[index] = time_us, number
+                seen.add(index)
+
+    def run(self, channel: Channel, watch: Watch) -> None:
+        """A run that the last value before stands in, back to where it is too long anyway."""
+        if not len(self._members):
+            return
+        least, key, held = self._terms(channel, watch)
+        gap = f"interval '{watch.gap_us} us'"
+        reach = f"interval '{watch.longest_us + watch.gap_us} us'"
+        of = f"FROM {self._source} r WHERE r.device_id = d.id AND {held}"
+        back = f"r.time <= last.time AND r.time >= greatest(d.since, last.time - {reach})"
+        self._cursor.execute(
+            f"SELECT d.index, {_US.format('last.time')}, last.key,"
+            f" {_US.format('coalesce(broken.begins, whole.begins)')}"
+            " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[],"
+            " %s::float8[]) AS d (id, index, before, since, least)"
+            f" CROSS JOIN LATERAL (SELECT r.time, {key} AS key {of} AND r.time < d.before"
+            f" AND r.time >= greatest(d.since, d.before - {gap})"
+            " ORDER BY r.time DESC LIMIT 1) last"
+            " LEFT JOIN LATERAL (SELECT begins FROM (SELECT r.time,"
+            f" {key} AS key, lag(r.time) OVER back AS begins, lag({key}) OVER back AS after"
+            f" {of} AND {back} WINDOW back AS (ORDER BY r.time DESC)) s"
+            f" WHERE s.after <> s.key OR s.begins - s.time > {gap}"
+            " ORDER BY s.time DESC LIMIT 1) broken ON true"
+            f" CROSS JOIN LATERAL (SELECT min(r.time) AS begins {of} AND {back}"
+            " AND broken.begins IS NULL) whole",
+            (*self._devices(), self._since(), least.tolist()),
+        )
+        standing = self._watched.run(watch.key)
+        for index, last_us, number, start_us in self._cursor.fetchall():
+            standing.value[index], standing.last_us[index] = number, last_us
+            standing.start_us[index] = start_us
+
+    def _terms(self, channel: Channel, watch: Watch) -> tuple[Float64, str, str]:
+        """Least value by device, and in SQL the run's value and which readings it looks at."""
+        name = f"r.{channel.name}"
+        if watch.key.what != "flat":
+            level = UNIT_LEVELS[int(watch.key.what)]
+            thresholds = self._checks.of(self._class, channel.name)
+            version = self._checks.version(self._members, self._before - 1)
+            peak = np.nan if thresholds is None else thresholds.peak[version]
+            # NaN is above all numbers in SQL, as no value reaches it in numpy
+            key = f"CASE WHEN {name} >= d.least THEN 0.0 ELSE 1.0 END"
+            return level.share * np.asarray(peak), key, f"{name} IS NOT NULL"
+        least: Float64 = AT_WORK * self._checks.rated[self._members]
+        held = f"{name} IS NOT NULL"
+        if channel.kind == "register":
+            held += f" AND r.{channel.power} * {channel.direction} > d.least"
+        return least, name, held
+
+    def _devices(self) -> tuple[list[str], list[int], list[str]]:
+        members = self._members.tolist()
+        before = [stamp(us) for us in self._before.tolist()]
+        return self._checks.fleet.ids(members), members, before
+
+    def _since(self) -> list[str]:
+        """When the limits began that hold before: other limits are another run."""
+        version = self._checks.version(self._members, self._before - 1)
+        return [stamp(us) for us in self._checks.begin_us[version].tolist()]

@@ -1,0 +1,151 @@
+"""Stored interval rows as people and programs read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ingest.classes import QUANTITIES
+from ingest.errors import RegistryError
+from ingest.model import INTERVAL_US, quality
+from mrv.calendar import local_text, utc_text
+from mrv.environment import KIND_INDEX, KINDS
+from services.store.postgres.timestamps import stamp
+from services.store.registry.load import load_project
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_UNITS = {q.name: q.unit for q in QUANTITIES}
+_START = "(extract(epoch FROM start) * 1000000)::bigint"
+
+
+def device_timezone(conn: Connection[TupleRow], device: str) -> str:
+    """
+    Return the time zone of a device's site.
+
+    Raises
+    ------
+    RegistryError
+        If the device is not registered.
+    """
+    row = conn.execute(
+        "SELECT s.timezone FROM device d JOIN site s ON s.id = d.site WHERE d.id = %s", [device]
+    ).fetchone()
+    if row is None:
+        raise RegistryError(
+            f"device {device!r} is not registered; `tonne registry export` lists what is"
+        )
+    return str(row[0])
+
+
+def site_timezone(conn: Connection[TupleRow], site: str) -> str:
+    """Return a site's time zone; RegistryError if it is not registered."""
+    row = conn.execute("SELECT timezone FROM site WHERE id = %s", [site]).fetchone()
+    if row is None:
+        raise RegistryError(
+            f"site {site!r} is not registered; `tonne registry export` lists what is"
+        )
+    return str(row[0])
+
+
+def project_timezone(conn: Connection[TupleRow], project: str) -> str:
+    """Return a project's time zone; RegistryError if it is not registered."""
+    return load_project(conn, project).timezone
+
+
+def quantities(
+    conn: Connection[TupleRow],
+    device: str,
+    from_us: int,
+    to_us: int,
+    after: tuple[str, str] | None = None,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """
+    Return a device's quantities on the grid whose start lies in [from, to).
+
+    Intervals without any covered time hold no value and are left out.
+
+    Parameters
+    ----------
+    after : tuple of (str, str), optional
+        Start and quantity of the last row already seen, to go on from there.
+    limit : int, optional
+        Most rows.
+    """
+    rows = conn.execute(
+        f"SELECT {_START}, quantity, value, measured_us, estimated_us, unknown_us"
+        " FROM interval_quantity WHERE device_id = %s AND start >= %s AND start < %s"
+        " AND measured_us + estimated_us + unknown_us > 0"
+        " AND (%s::timestamptz IS NULL OR (start, quantity) > (%s::timestamptz, %s))"
+        " ORDER BY start, quantity LIMIT %s",
+        (device, stamp(from_us), stamp(to_us), *_after(after), limit),
+    )
+    return [
+        {
+            "start": utc_text(start),
+            "quantity": quantity,
+            "value": value,
+            "unit": _UNITS[quantity],
+            "quality": quality(estimated_us, unknown_us),
+            "measured_share": measured_us / INTERVAL_US,
+        }
+        for start, quantity, value, measured_us, estimated_us, unknown_us in rows.fetchall()
+    ]
+
+
+def emissions(
+    conn: Connection[TupleRow], project: str, from_us: int, to_us: int, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """Return a project's emissions on the grid, exact sums over its devices. [ug CO2e]."""
+    names = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
+    sums = ", ".join(f"sum({name})" for name in names)
+    rows = conn.execute(
+        f"SELECT {_START}, {sums} FROM interval_emission"
+        " WHERE project_id = %s AND start >= %s AND start < %s GROUP BY start ORDER BY start"
+        " LIMIT %s",
+        (project, stamp(from_us), stamp(to_us), limit),
+    )
+    return [
+        {"start": utc_text(start), **{n: int(v) for n, v in zip(names, values, strict=True)}}
+        for start, *values in rows.fetchall()
+    ]
+
+
+def indicators(
+    conn: Connection[TupleRow],
+    from_us: int,
+    to_us: int,
+    timezone: str,
+    *,
+    device: str | None = None,
+    site: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return values of a station, or of a site's stations, that start in [from, to)."""
+    rows = conn.execute(
+        f"SELECT {_START.replace('start', 'v.start')}, v.device_id, v.indicator, v.period,"
+        " v.value, v.covered, v.grade, v.detail"
+        " FROM indicator_value v JOIN device d ON d.id = v.device_id"
+        " WHERE (v.device_id = %s OR d.site = %s) AND v.start >= %s AND v.start < %s"
+        " ORDER BY v.device_id, v.start, v.period DESC, v.indicator",
+        (device, site, stamp(from_us), stamp(to_us)),
+    )
+    return [
+        {
+            "start": local_text(start, timezone),
+            "device": name,
+            "period": period,
+            "indicator": indicator,
+            "value": value,
+            "unit": KINDS[KIND_INDEX[indicator]].unit,
+            "covered": covered,
+            "grade": grade,
+            "detail": detail,
+        }
+        for start, name, indicator, period, value, covered, grade, detail in rows.fetchall()
+    ]
+
+
+def _after(row: tuple[str, str] | None) -> tuple[str | None, str | None, str | None]:
+    return (None, None, None) if row is None else (row[0], *row)

@@ -1,0 +1,307 @@
+"""
+Raw readings: new rows by COPY, rows that may exist by merge.
+
+Same time and same values: ignored.  Same time and other channels: the empty
+ones are filled.  Same time and another value: the first stays, the other is
+reported, and becomes a dead letter.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from ingest import classes
+from ingest.model import NULL, Frame
+from services.store.archive import archived_readings as cold
+from services.store.archive import catalog as archived
+from services.store.archive.archived_readings import Asked
+from services.store.postgres import column_copy
+from services.store.postgres import week_chunks as weeks
+from services.store.postgres.binary_copy import Blob, Float8, Int8, Text, Time, Words, encode
+from services.store.postgres.timestamps import FAR_US, stamp, us_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Device, Fleet
+    from services.store.postgres.binary_copy import Field
+
+_TEMP = "incoming_{class_id}"
+
+
+def channels(class_id: str) -> list[str]:
+    """Channel columns of a class, in table order."""
+    return list(classes.load()[class_id].channels)
+
+
+def _fields(frame: Frame, ids: Words) -> list[Field]:
+    fields: list[Field] = [Text(ids, frame.device), Time(frame.time_us)]
+    for name in channels(frame.class_id):
+        values = frame.columns[name]
+        if values.dtype == np.int64:
+            fields.append(Int8(values))  # type: ignore[arg-type]
+        else:
+            fields.append(Float8(values))  # type: ignore[arg-type]
+    return fields
+
+
+def copy_new(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> None:
+    """
+    Store rows that are known to be new.
+
+    Raises
+    ------
+    psycopg.errors.UniqueViolation
+        If one is not: the caller merges instead.
+    """
+    columns = ["device_id", "time", *channels(frame.class_id)]
+    fields = _fields(frame, ids)
+    if frame.flags:
+        columns.append("flags")
+        rows = range(len(frame))
+        fields.append(Blob([_flags(frame, i) for i in rows], version=b"\x01"))
+    _copy(cursor, f"reading_{frame.class_id}", columns, encode(fields, len(frame)))
+
+
+def _flags(frame: Frame, row: int) -> bytes | None:
+    found = frame.flags.get(row)
+    return None if found is None else msgspec.json.encode(found)
+
+
+def _copy(cursor: Cursor[TupleRow], table: str, columns: Sequence[str], data: bytes) -> None:
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
+    with cursor.copy(statement) as copy:
+        copy.write(data)
+
+
+class Merged(NamedTuple):
+    """Row numbers of the frame that changed what is stored, and of those that contradict it."""
+
+    changed: list[int]
+    conflicts: list[int]
+
+
+def merge(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> Merged:
+    """
+    Store rows that may exist already, in arrival order.
+
+    Rows of one device and time go in one after another, so that the first to
+    arrive stays whatever the batch holds.
+    """
+    out = Merged([], [])
+    for rows in _ranks(frame):
+        part = _merge_unique(cursor, ids, frame.take(rows))
+        out.changed.extend(int(rows[i]) for i in part.changed)
+        out.conflicts.extend(int(rows[i]) for i in part.conflicts)
+    return out
+
+
+def _ranks(frame: Frame) -> list[np.ndarray]:
+    """Row numbers by how many earlier rows share their device and time."""
+    order = np.lexsort((np.arange(len(frame)), frame.time_us, frame.device))
+    device, time_us = frame.device[order], frame.time_us[order]
+    new = np.ones(len(order), dtype=np.bool_)
+    new[1:] = (device[1:] != device[:-1]) | (time_us[1:] != time_us[:-1])
+    heads = np.flatnonzero(new)
+    rank = np.arange(len(order)) - heads[np.cumsum(new) - 1]
+    return [np.sort(order[rank == k]) for k in range(int(rank.max(initial=-1)) + 1)]
+
+
+def _merge_unique(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> Merged:
+    names = channels(frame.class_id)
+    table, temp = f"reading_{frame.class_id}", _TEMP.format(class_id=frame.class_id)
+    cursor.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS {temp}"
+        f" (LIKE {table}, row bigint) ON COMMIT DELETE ROWS; DELETE FROM {temp}"
+    )
+    rows = np.arange(len(frame), dtype=np.int64)
+    fields = [
+        *_fields(frame, ids),
+        Blob([_flags(frame, i) for i in range(len(frame))], version=b"\x01"),
+        Int8(rows),
+    ]
+    _copy(cursor, temp, ["device_id", "time", *names, "flags", "row"], encode(fields, len(frame)))
+    differ = " OR ".join(f"t.{n} <> i.{n}" for n in names)
+    same = "t.device_id = i.device_id AND t.time = i.time"
+    cursor.execute(f"SELECT i.row FROM {temp} i JOIN {table} t ON {same} WHERE {differ}")
+    conflicts = [row for (row,) in cursor.fetchall()]
+    every = ["device_id", "time", *names, "flags"]
+    fills = " OR ".join(f"(t.{n} IS NULL AND excluded.{n} IS NOT NULL)" for n in names)
+    sets = ", ".join(f"{n} = coalesce(t.{n}, excluded.{n})" for n in names)
+    cursor.execute(
+        f"WITH stored AS (INSERT INTO {table} AS t ({', '.join(every)})"
+        f" SELECT {', '.join(every)} FROM {temp} WHERE row <> ALL(%s)"
+        f" ON CONFLICT (device_id, time) DO UPDATE SET {sets},"
+        f" flags = nullif(coalesce(excluded.flags, '{{}}') || coalesce(t.flags, '{{}}'), '{{}}')"
+        f" WHERE {fills} RETURNING device_id, time)"
+        f" SELECT row FROM {temp} JOIN stored USING (device_id, time)",
+        (conflicts,),
+    )
+    return Merged([row for (row,) in cursor.fetchall()], conflicts)
+
+
+def fetch(
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    class_id: str,
+    after_us: dict[int, int],
+    until_us: int | None = None,
+) -> Frame:
+    """
+    Readings of some devices, each from its own time on, whether stored or archived.
+
+    Parameters
+    ----------
+    after_us : dict of int to int
+        Fleet index to the time after which readings are wanted. [us UTC]
+    until_us : int or None
+        End of the span, exclusive; None for no end. [us UTC]
+
+    Returns
+    -------
+    Frame
+        Sorted by device id and time.
+    """
+    query = (
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, after)"
+        f" JOIN reading_{class_id} r ON r.device_id = d.id AND r.time > d.after"
+        # said once more as a constant: chunks before it are not even opened
+        f" AND r.time > {_stamp(min(after_us.values(), default=0))}"
+        + ("" if until_us is None else f" AND r.time < {_stamp(until_us)}")
+    )
+    arguments = (
+        fleet.ids(list(after_us)),
+        list(after_us),
+        [stamp(us) for us in after_us.values()],
+    )
+    stored = _select(cursor, class_id, query, arguments)
+    until = FAR_US if until_us is None else until_us
+    asked = [Asked(fleet.devices[d].id, d, us + 1, until) for d, us in after_us.items()]
+    return cold.with_archived(cursor, stored, asked)
+
+
+def months(
+    cursor: Cursor[TupleRow], fleet: Fleet, class_id: str, spans: Mapping[int, tuple[int, int]]
+) -> Frame:
+    """
+    Readings of a few devices over a long time, whether stored or archived.
+
+    Parameters
+    ----------
+    spans : mapping of int to (int, int)
+        Fleet index to the half-open span that is wanted. [us UTC]
+
+    Returns
+    -------
+    Frame
+        Sorted by device index and time.
+    """
+    runs = weeks.cut(fleet, spans)
+    absent = {name: _absent(c.kind) for name, c in classes.load()[class_id].channels.items()}
+    arrays = (
+        f"CASE WHEN count({n}) > 0 THEN array_agg(coalesce({n}, {null})) END"
+        for n, (_, null) in absent.items()
+    )
+    found = column_copy.fetch_runs(
+        cursor,
+        f"SELECT d.number, r.* FROM {weeks.SELECTED} AS d {weeks.NAMED} CROSS JOIN LATERAL"
+        f" (SELECT array_agg(time) AS times, {', '.join(arrays)} FROM (SELECT * FROM"
+        f" reading_{class_id} WHERE device_id = d.id AND time >= d.since AND time < d.until"
+        " ORDER BY time) ordered) r WHERE r.times IS NOT NULL",
+        runs.arguments,
+        {"time": "timestamptz"} | {name: kind for name, (kind, _) in absent.items()},
+    )
+    time_us = found.columns.pop("time")
+    nobody = np.zeros(len(time_us), dtype=np.int32)
+    stored = Frame(class_id, runs.device[found.run], time_us, nobody, found.columns)
+    asked = [Asked(fleet.devices[d].id, d, *span) for d, span in spans.items()]
+    return cold.with_archived(cursor, stored, asked)
+
+
+def within(
+    cursor: Cursor[TupleRow],
+    class_id: str,
+    ids: Sequence[str],
+    index: Sequence[int],
+    since: Sequence[str],
+    until: Sequence[str],
+) -> Frame:
+    """Readings within half-open spans, each of a device; sorted by device and time."""
+    query = (
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+        " AS d (id, index, since, until)"
+        f" JOIN reading_{class_id} r ON r.device_id = d.id"
+        " AND r.time >= d.since AND r.time < d.until"
+    )
+    stored = _select(cursor, class_id, query, (ids, index, since, until))
+    edges = [[us_of(text) for text in edge] for edge in (since, until)]
+    return cold.with_archived(cursor, stored, list(map(Asked, ids, index, *edges)))
+
+
+def said_of(
+    cursor: Cursor[TupleRow], class_id: str, ids: Sequence[str], from_us: int, to_us: int
+) -> dict[tuple[str, int], str]:
+    """What arrival said of stored and archived readings in [from, to), by device id and time."""
+    cursor.execute(
+        f"SELECT device_id, {_us('time')}, flags::text FROM reading_{class_id}"
+        " WHERE device_id = ANY(%s) AND time >= %s AND time < %s AND flags IS NOT NULL",
+        (list(ids), stamp(from_us), stamp(to_us)),
+    )
+    stored = {(name, int(us)): text for name, us, text in cursor.fetchall()}
+    asked = [Asked(name, k, from_us, to_us) for k, name in enumerate(ids)]
+    before = cold.fetch(cursor, class_id, asked).flags
+    both = {
+        key: json.dumps(json.loads(stored[key]) | json.loads(before[key]), sort_keys=True)
+        for key in stored.keys() & before.keys()
+    }
+    return before | stored | both
+
+
+def _select(cursor: Cursor[TupleRow], class_id: str, query: str, arguments: Sequence[Any]) -> Frame:
+    """Select `d.index` and the columns of readings `r`."""
+    found = classes.load()[class_id].channels
+    absent = {name: _absent(channel.kind) for name, channel in found.items()}
+    held = (f"coalesce(r.{name}, {null})" for name, (_, null) in absent.items())
+    columns = column_copy.fetch(
+        cursor,
+        f"SELECT d.index, r.time, {', '.join(held)}{query} ORDER BY d.index, r.time",
+        arguments,
+        {"device": "int4", "time": "timestamptz"} | {n: kind for n, (kind, _) in absent.items()},
+    )
+    device, time_us = columns.pop("device"), columns.pop("time")
+    return Frame(class_id, device, time_us, np.zeros(len(device), dtype=np.int32), columns)
+
+
+def _absent(kind: str) -> tuple[str, str]:
+    """Type of a channel, and how a value that is not there is written."""
+    return ("int8", f"({NULL})") if kind == "register" else ("float8", "'NaN'")
+
+
+def ends(cursor: Cursor[TupleRow], device: Device) -> tuple[int, int] | None:
+    """Times of a device's first and last stored reading; None where it has none. [us UTC]."""
+    first, last = (
+        f"(SELECT {_us('time')} FROM reading_{device.class_id} WHERE device_id = %s"
+        f" ORDER BY time {order} LIMIT 1)"
+        for order in ("ASC", "DESC")
+    )
+    cursor.execute(f"SELECT {first}, {last}", (device.id, device.id))
+    row = cursor.fetchone()
+    found = [] if row is None or row[0] is None else [(int(row[0]), int(row[1]))]
+    found += archived.reach(cursor, [device.id]).values()
+    return (min(a for a, _ in found), max(b for _, b in found)) if found else None
+
+
+def _us(expression: str) -> str:
+    """SQL for the microseconds UTC of a timestamptz, exact."""
+    return f"(extract(epoch FROM {expression}) * 1000000)::bigint"
+
+
+def _stamp(us: int) -> str:
+    return f"'{stamp(us)}'::timestamptz"

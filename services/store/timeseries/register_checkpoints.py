@@ -1,0 +1,199 @@
+"""
+Where metering can go on from: the marks stored beside interval rows.
+
+`load` makes a device's state what it was when its last batch was committed;
+`last` finds the marks from which late data is metered again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest import classes
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import POWER_GAP_US
+from ingest.pipeline.meter_state import NEVER
+from services.store.archive import archived_readings as cold
+from services.store.archive import catalog as archived
+from services.store.archive.archived_readings import Asked
+from services.store.postgres.timestamps import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet
+    from ingest.pipeline.meter_state import MeterState, Register
+
+_US = "(extract(epoch FROM {}) * 1000000)::bigint"
+
+
+class Checkpoint(NamedTuple):
+    """A stored mark of one register: the register, when read, when risen, and its interval."""
+
+    device: int
+    quantity: int
+    start_us: int
+    value: int
+    read_us: int
+    changed_us: int
+
+    def set(self, register: Register) -> None:
+        """Start a register's state from this mark."""
+        d = self.device
+        register.known[d], register.away[d] = True, False
+        register.value[d], register.read_us[d] = self.value, self.read_us
+        register.changed_us[d] = self.changed_us
+
+
+def load(cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
+    """Load the state of devices that the process has not met."""
+    reset(state, devices)
+    _load_newest(cursor, fleet, state, devices)
+    _load_open(cursor, fleet, state, devices)
+    for mark in _marks(cursor, fleet, dict.fromkeys(devices), "start"):
+        register = state.registers[mark.quantity]
+        mark.set(register)
+        # a newer reading that left no mark: the register is away, or was not in it
+        register.away[mark.device] = state.last_us[mark.device] > mark.read_us
+    _load_power(cursor, fleet, state, devices)
+    state.loaded[list(devices)] = True
+
+
+def last(
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    *,
+    read_before: Mapping[int, int] | None = None,
+    start_before: Mapping[int, int] | None = None,
+) -> list[Checkpoint]:
+    """
+    Return each register's last mark that was read, or whose interval starts, before a time.
+
+    Parameters
+    ----------
+    read_before, start_before : mapping of int to int
+        One of them: fleet index to a time. [us UTC]
+    """
+    column = "start" if read_before is None else "register_read"
+    before = start_before if read_before is None else read_before
+    return _marks(cursor, fleet, dict(before or {}), column)
+
+
+def reset(state: MeterState, devices: Sequence[int]) -> None:
+    """Make the state of devices that of devices never heard of."""
+    index = list(devices)
+    state.last_us[index] = NEVER
+    for register in state.registers:
+        register.known[index] = register.away[index] = False
+        for name in ("read_us", "changed_us", "open_us", "power_us"):
+            getattr(register, name)[index] = NEVER
+
+
+def _load_newest(
+    cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]
+) -> None:
+    for class_id, members in by_class(fleet, devices).items():
+        cursor.execute(
+            f"SELECT d.index, {_US.format('r.time')}"
+            " FROM unnest(%s::text[], %s::int[]) AS d (id, index) CROSS JOIN LATERAL"
+            f" (SELECT time FROM reading_{class_id} WHERE device_id = d.id"
+            " ORDER BY time DESC LIMIT 1) r",
+            (fleet.ids(members), members),
+        )
+        for index, time_us in cursor.fetchall():
+            state.last_us[index] = time_us
+    reach = archived.reach(cursor, fleet.ids(devices))
+    for index in devices:
+        _, last_us = reach.get(fleet.devices[index].id, (NEVER, NEVER))
+        state.last_us[index] = max(state.last_us[index], last_us)
+
+
+def _load_open(
+    cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]
+) -> None:
+    cursor.execute(
+        f"SELECT d.index, d.quantity, {_US.format('i.start')}, i.value, i.measured_us,"
+        " i.estimated_us, i.unknown_us"
+        " FROM unnest(%s::text[], %s::int[], %s::text[]) AS d (id, index, quantity)"
+        " CROSS JOIN LATERAL (SELECT * FROM interval_quantity WHERE device_id = d.id"
+        " AND quantity = d.quantity ORDER BY start DESC LIMIT 1) i",
+        _pairs(fleet, devices),
+    )
+    for index, quantity, start, value, measured, estimated, unknown in cursor.fetchall():
+        register = state.registers[QUANTITY_INDEX[quantity]]
+        register.open_us[index], register.open_value[index] = start, value
+        register.open_measured[index] = measured
+        register.open_estimated[index] = estimated
+        register.open_unknown[index] = unknown
+
+
+def _marks(
+    cursor: Cursor[TupleRow], fleet: Fleet, before_us: Mapping[int, int | None], column: str
+) -> list[Checkpoint]:
+    ids, index, quantity = _pairs(fleet, list(before_us))
+    times = [before_us[i] for i in index]
+    cursor.execute(
+        f"SELECT d.index, d.quantity, {_US.format('i.start')}, i.register_value,"
+        f" {_US.format('i.register_read')}, {_US.format('i.register_changed')}"
+        " FROM unnest(%s::text[], %s::int[], %s::text[], %s::timestamptz[])"
+        " AS d (id, index, quantity, before)"
+        " CROSS JOIN LATERAL (SELECT * FROM interval_quantity WHERE device_id = d.id"
+        f" AND quantity = d.quantity AND register_read IS NOT NULL AND {column} < d.before"
+        " AND start < d.before ORDER BY start DESC LIMIT 1) i",
+        (ids, index, quantity, ["infinity" if t is None else stamp(t) for t in times]),
+    )
+    return [Checkpoint(row[0], QUANTITY_INDEX[row[1]], *row[2:]) for row in cursor.fetchall()]
+
+
+def _load_power(
+    cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]
+) -> None:
+    for class_id, members in by_class(fleet, devices).items():
+        for channel in classes.load()[class_id].registers:
+            register = state.registers[QUANTITY_INDEX[str(channel.quantity)]]
+            unmetered = [i for i in members if not register.known[i] and state.last_us[i] > NEVER]
+            if channel.power is None or not unmetered:
+                continue
+            asked = [
+                Asked(fleet.devices[i].id, i, last - POWER_GAP_US, last + 1)
+                for i, last in zip(unmetered, state.last_us[unmetered].tolist(), strict=True)
+            ]
+            source = cold.relation(cursor, class_id, asked)
+            cursor.execute(
+                f"SELECT d.index, {_US.format('r.time')}, r.power"
+                " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, after)"
+                f" CROSS JOIN LATERAL (SELECT time, {channel.power} AS power"
+                f" FROM {source} s WHERE device_id = d.id AND time >= d.after"
+                f" AND {channel.power} IS NOT NULL ORDER BY time DESC LIMIT 1) r",
+                (
+                    fleet.ids(unmetered),
+                    unmetered,
+                    [stamp(int(state.last_us[i]) - POWER_GAP_US) for i in unmetered],
+                ),
+            )
+            for index, time_us, watts in cursor.fetchall():
+                register.power_us[index], register.power_w[index] = time_us, watts
+
+
+def by_class(fleet: Fleet, devices: Sequence[int]) -> dict[str, list[int]]:
+    """Fleet indices by device class."""
+    found: dict[str, list[int]] = {}
+    for index in devices:
+        found.setdefault(fleet.devices[index].class_id, []).append(int(index))
+    return found
+
+
+def _pairs(fleet: Fleet, devices: Sequence[int]) -> tuple[list[str], list[int], list[str]]:
+    """Every (device, quantity) that the devices' classes can have."""
+    ids: list[str] = []
+    index: list[int] = []
+    quantity: list[str] = []
+    for i in devices:
+        for channel in classes.load()[fleet.devices[i].class_id].registers:
+            ids.append(fleet.devices[i].id)
+            index.append(int(i))
+            quantity.append(str(channel.quantity))
+    return ids, index, quantity

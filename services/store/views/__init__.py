@@ -1,0 +1,1 @@
+"""Queries for people: console, lists, programme progress, device health."""

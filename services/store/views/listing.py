@@ -1,0 +1,162 @@
+"""The registry and its statements page by page, within what a caller may see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from services.store.statements.statements import Stored, select_statements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+
+PUBLIC_STATES = ("issued", "superseded", "revoked")
+_PROJECT = (
+    "id, name, methodology, version, timezone, crediting_from::text, crediting_to::text, action,"
+    " parameters::text, expected::text"
+)
+_SERVES = (
+    "(%(scope)s::text[] IS NULL OR EXISTS (SELECT FROM project_device p"
+    " WHERE p.device_id = d.id AND p.project_id = ANY(%(scope)s)))"
+)
+
+
+def projects(
+    conn: Connection[TupleRow], scope: Sequence[str] | None, after: str, limit: int
+) -> list[dict[str, Any]]:
+    """Return projects by id, from the one after `after` on."""
+    rows = conn.execute(
+        f"SELECT {_PROJECT} FROM project WHERE id > %(after)s"
+        " AND (%(scope)s::text[] IS NULL OR id = ANY(%(scope)s)) ORDER BY id LIMIT %(limit)s",
+        {"scope": _listed(scope), "after": after, "limit": limit},
+    )
+    return [_named(_PROJECT_NAMES, row) for row in rows.fetchall()]
+
+
+def project_devices(conn: Connection[TupleRow], project: str) -> list[dict[str, Any]]:
+    """Return what serves a project, in which role and when."""
+    rows = conn.execute(
+        "SELECT device_id, role, lower(during), upper(during) FROM project_device"
+        " WHERE project_id = %s ORDER BY position, lower(during)",
+        [project],
+    )
+    return [_named(("device", "role", "from", "to"), row) for row in rows.fetchall()]
+
+
+def devices(
+    conn: Connection[TupleRow], scope: Sequence[str] | None, after: str, limit: int
+) -> list[dict[str, Any]]:
+    """Return devices by id, from the one after `after` on."""
+    rows = conn.execute(
+        f"SELECT {', '.join(f'd.{name}' for name in _DEVICE_NAMES)} FROM device d"
+        f" WHERE d.id > %(after)s AND {_SERVES} ORDER BY d.id LIMIT %(limit)s",
+        {"scope": _listed(scope), "after": after, "limit": limit},
+    )
+    return [_named(_DEVICE_NAMES, row) for row in rows.fetchall()]
+
+
+def device(
+    conn: Connection[TupleRow], scope: Sequence[str] | None, id_: str
+) -> dict[str, Any] | None:
+    """Return a device with its calibrations and whether it is heard; None outside the scope."""
+    row = conn.execute(
+        f"SELECT {', '.join(f'd.{name}' for name in _DEVICE_NAMES)} FROM device d"
+        f" WHERE d.id = %(id)s AND {_SERVES}",
+        {"scope": _listed(scope), "id": id_},
+    ).fetchone()
+    if row is None:
+        return None
+    certificates = conn.execute(
+        "SELECT performed, valid_until, certificate, accuracy_class, max_error_percent::text"
+        " FROM calibration WHERE device_id = %s ORDER BY performed, certificate",
+        [id_],
+    )
+    health = conn.execute(
+        "SELECT state, last_reading FROM v_device_health WHERE device_id = %s", [id_]
+    ).fetchone()
+    return {
+        **_named(_DEVICE_NAMES, row),
+        "calibrations": [_named(_CALIBRATION_NAMES, one) for one in certificates.fetchall()],
+        "state": None if health is None else health[0],
+        "last_reading": None if health is None else health[1],
+    }
+
+
+def statements(
+    conn: Connection[TupleRow],
+    scope: Sequence[str] | None,
+    project: str | None,
+    after: tuple[str, str] | None,
+    limit: int,
+    *,
+    newest: bool = False,
+) -> list[tuple[Stored, str]]:
+    """
+    Return statements in the order of their making, with the time of it.
+
+    What is issued is public; drafts are seen within the scope alone.
+
+    Parameters
+    ----------
+    after : tuple of (str, str), optional
+        Time and id of the last one already seen.
+    newest : bool
+        The last ones first.
+    """
+    way = "DESC" if newest else "ASC"
+    rows = conn.execute(
+        f"SELECT * FROM ({select_statements(', s.created::text')}) found (id, project, begin_us,"
+        " end_us, sequence, credit_t, body, supersedes, state, created)"
+        " WHERE (%(scope)s::text[] IS NULL OR project = ANY(%(scope)s) OR state = ANY(%(public)s))"
+        " AND (%(project)s::text IS NULL OR project = %(project)s)"
+        " AND (%(at)s::timestamptz IS NULL OR (created::timestamptz, id) > (%(at)s, %(id)s))"
+        f" ORDER BY created::timestamptz {way}, id {way} LIMIT %(limit)s",
+        {
+            "scope": _listed(scope), "public": list(PUBLIC_STATES), "project": project,
+            "limit": limit, "at": after and after[0], "id": after and after[1],
+        },
+    )  # fmt: skip
+    return [(Stored(*row[:-1]), str(row[-1])) for row in rows.fetchall()]
+
+
+def letters(
+    conn: Connection[TupleRow],
+    scope: Sequence[str] | None,
+    before: int | None,
+    limit: int,
+    reason: str | None,
+) -> list[dict[str, Any]]:
+    """Return dead letters, newest first; those of no known device only without a scope."""
+    rows = conn.execute(
+        f"SELECT {', '.join(f'l.{name}' for name in _LETTER_NAMES)}, length(l.payload)"
+        " FROM dead_letter l LEFT JOIN device d ON d.id = l.device_id"
+        " WHERE (%(before)s::bigint IS NULL OR l.id < %(before)s)"
+        " AND (%(reason)s::text IS NULL OR l.reason = %(reason)s)"
+        f" AND {_SERVES} ORDER BY l.id DESC LIMIT %(limit)s",
+        {"scope": _listed(scope), "before": before, "reason": reason, "limit": limit},
+    )
+    return [_named((*_LETTER_NAMES, "size"), row) for row in rows.fetchall()]
+
+
+_PROJECT_NAMES = (
+    "id", "name", "methodology", "version", "timezone", "crediting_from", "crediting_to", "action",
+    "parameters", "expected",
+)  # fmt: skip
+_DEVICE_NAMES = (
+    "id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed", "serial",
+)  # fmt: skip
+_CALIBRATION_NAMES = (
+    "performed", "valid_until", "certificate", "accuracy_class", "max_error_percent",
+)  # fmt: skip
+_LETTER_NAMES = ("id", "received", "topic", "device_id", "reason", "detail", "content_type")
+
+
+def _named(names: Sequence[str], row: TupleRow) -> dict[str, Any]:
+    return dict(zip(names, row, strict=True))
+
+
+def _listed(scope: Sequence[str] | None) -> list[str] | None:
+    return None if scope is None else list(scope)

@@ -1,0 +1,108 @@
+"""
+The programme's progress as one document: two accounts beside each other, never added.
+
+The city's is modelled; the projects' is measured.  What may be transferred
+abroad is worked out from the second.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import RegistryError
+from mrv.registry.article6_transfer import rules, transferable
+from services.store.registry import programme as stored
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.store.registry.programme import ActionYear, ProjectCredits
+
+_ACCOUNTS = (
+    "target and reported are the city's account, modelled; monitored and issued are the"
+    " projects', measured. The two are never added, nor an action and its parts."
+)
+
+
+def progress_document(conn: Connection[TupleRow], year: int | None) -> dict[str, Any]:
+    """
+    Return every action's target and progress in a year, and what may go abroad.
+
+    Parameters
+    ----------
+    year : int, optional
+        The last one with figures where absent.
+
+    Returns
+    -------
+    dict
+        Tonnes as decimal text; None where nothing is known.
+
+    Raises
+    ------
+    RegistryError
+        If no programme is registered.
+    """
+    name = stored.name_of(conn)
+    if name is None:
+        raise RegistryError(
+            "no programme is registered; import one with `tonne registry import`, under the"
+            " key `programme`"
+        )
+    year = year or stored.last_year(conn)
+    return {
+        "programme": name,
+        "year": year,
+        "accounts": _ACCOUNTS,
+        "actions": [_action(one) for one in stored.actions(conn, year)],
+        "transfer": {
+            "rules": rules().title,
+            "in_force": rules().in_force.isoformat(),
+            "projects": [_credits(one) for one in stored.credits_of(conn)],
+        },
+    }
+
+
+def _action(one: ActionYear) -> dict[str, Any]:
+    return {
+        "action": one.action,
+        "name": one.name,
+        "part_of": one.part_of,
+        "city_model": {
+            "target_t_per_year": _decimal(one.target_t),
+            "target_year": one.target_year,
+            "reported_t": _decimal(one.city_reported_t),
+            "reported_percent_of_target": _percent(one.city_reported_t, one.target_t),
+        },
+        "projects": {
+            "count": one.projects,
+            "expected_t_per_year": _decimal(one.expected_t),
+            "monitored_t": _decimal(one.monitored_t),
+            "monitored_percent_of_target": _percent(one.monitored_t, one.target_t),
+            "issued_credits_t": None if one.issued_t is None else int(one.issued_t),
+        },
+    }
+
+
+def _credits(one: ProjectCredits) -> dict[str, Any]:
+    found = transferable(one.issued_t, one.transfer)
+    return {
+        "project": one.project,
+        "action": one.action,
+        "issued_credits_t": one.issued_t,
+        "transferable_t": "not determined" if found.credit_t is None else found.credit_t,
+        "basis": found.basis,
+        "condition": found.condition,
+    }
+
+
+def _decimal(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"
+
+
+def _percent(part: Decimal | None, whole: Decimal | None) -> str | None:
+    """Per cent with three decimals, as text."""
+    return f"{part / whole * 100:.3f}" if part is not None and whole else None

@@ -1,0 +1,230 @@
+"""
+The programme system by system: what was expected, what came, what may go abroad.
+
+Two accounts stand apart and are never added: the city's model by action, and the
+projects' measurements.  A system that no methodology counts has no tonnes: null, with
+the reason, and its days of indicators or its assets instead.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from mrv.environment import field
+from mrv.registry import programme_systems as systems
+from mrv.registry.article6_transfer import TransferClass, transferable
+from services.store.postgres.jsonb import exact
+from services.store.registry import sewers
+from services.store.views import parks
+from services.store.views.programme_progress import progress_document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_YEAR_S = 365 * 86_400
+_OF_YEAR = (
+    "start >= make_timestamptz(%(year)s, 1, 1, 0, 0, 0, timezone)"
+    " AND start < make_timestamptz(%(year)s + 1, 1, 1, 0, 0, 0, timezone)"
+)
+_PROJECTS = f"""
+WITH live AS (
+    SELECT project_id, sum(baseline_ug) AS baseline_ug, sum(project_ug) AS project_ug,
+           sum(reduction_ug) AS reduction_ug, min(start) AS first, max(start) AS last
+    FROM interval_emission JOIN project ON project.id = project_id
+    WHERE {_OF_YEAR} GROUP BY project_id
+), issued AS (
+    SELECT c.project_id, sum((v.vintage ->> 'credited_t')::numeric) AS credit_t,
+           bool_or(EXISTS (SELECT FROM jsonb_array_elements(
+               s.document #> '{{credentialSubject,factors}}') f WHERE (f ->> 'provisional')::boolean
+           )) AS provisional
+    FROM claim c JOIN statement s ON s.id = c.statement_id
+    CROSS JOIN LATERAL jsonb_array_elements(
+        s.document #> '{{credentialSubject,credited,vintages}}') AS v (vintage)
+    WHERE (v.vintage ->> 'year')::integer = %(year)s GROUP BY c.project_id
+)
+SELECT p.id, p.name, p.system, p.action, p.methodology || ' ' || p.version,
+       (p.expected ->> 'reduction_t_per_year')::numeric, live.reduction_ug * 0.000000000001,
+       extract(epoch FROM live.last - live.first) + 900, issued.credit_t, issued.provisional,
+       p.transfer::text
+FROM project p LEFT JOIN live ON live.project_id = p.id
+LEFT JOIN issued ON issued.project_id = p.id
+ORDER BY p.id
+"""
+_INDICATORS = f"""
+SELECT v.device_id, d.attributes ->> 'system', v.indicator, count(*),
+       count(*) FILTER (WHERE v.grade = 'exceeded'), count(v.value), avg(v.value),
+       max(v.value), min(v.value)
+FROM indicator_value v JOIN device d ON d.id = v.device_id JOIN site s ON s.id = d.site
+WHERE v.indicator = ANY(%(kinds)s) AND d.attributes ? 'system'
+  AND v.{_OF_YEAR.replace("AND start", "AND v.start")}
+GROUP BY 1, 2, 3 ORDER BY 2, 1, 3
+"""
+_FIELDS = f"""
+SELECT d.id, d.attributes ->> 'system', low.value, high.value
+FROM indicator_value low
+JOIN indicator_value high ON high.device_id = low.device_id AND high.start = low.start
+    AND high.indicator = '{field.HIGHEST}'
+JOIN device d ON d.id = low.device_id JOIN site s ON s.id = d.site
+WHERE low.indicator = '{field.LOWEST}' AND d.attributes ? 'system'
+  AND low.{_OF_YEAR.replace("AND start", "AND low.start")}
+ORDER BY d.id, low.start
+"""
+# What a day of each kind of station comes to.
+_LIMITED = ("qcvn-05-2023", "limits")
+DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
+
+
+def report_document(conn: Connection[TupleRow], year: int | None) -> dict[str, Any]:
+    """
+    Return progress by system and action in a year.
+
+    Raises
+    ------
+    RegistryError
+        If no programme is registered.
+    """
+    progress = progress_document(conn, year)
+    year = progress["year"] or datetime.now(UTC).year
+    projects = _projects(conn, year)
+    indicators = _indicators(conn, year)
+    fields = _fields(conn, year)
+    devices = _devices(conn)
+    begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    found = [_system(conn, one, projects, indicators, devices) for one in systems.load().values()]
+    return {
+        **progress,
+        "year": year,
+        # a city shows the systems that it has, not those of another
+        "systems": [
+            {**one, "fields": [f for f in fields if f["system"] == one["system"]]}
+            for one in found
+            if one["devices"] or one["projects"] or (one["registry"] or {}).get("assets")
+        ],
+        "without_system": [p for p in projects if p["system"] is None],
+        "parks": [parks.balance(conn, park, begin, end) for park in parks.park_ids(conn)],
+    }
+
+
+def _system(
+    conn: Connection[TupleRow],
+    one: systems.System,
+    projects: Sequence[dict[str, Any]],
+    indicators: Sequence[dict[str, Any]],
+    devices: dict[str, tuple[int, int]],
+) -> dict[str, Any]:
+    own = [p for p in projects if p["system"] == one.id]
+    count, heard = devices.get(one.id, (0, 0))
+    monitored = [Decimal(p["monitored_t"]) for p in own if p["monitored_t"] is not None]
+    return {
+        "system": one.id,
+        "title": one.title,
+        "kind": "carbon" if one.methods else "registry" if "registry" in one.id else "indicator",
+        "reason": one.reason,
+        "devices": count,
+        "devices_heard": heard,
+        # null where nothing counts it or nothing was measured, never 0
+        "tCO2": f"{sum(monitored):f}" if monitored else None,
+        "expected_t": _added(p["expected_t_so_far"] for p in own),
+        "issued_credits_t": sum(p["issued_credits_t"] for p in own) if one.methods else None,
+        "projects": own,
+        "indicators": [i for i in indicators if i["system"] == one.id],
+        "registry": sewers.summary(conn) if one.id == "sewerage-registry" else None,
+    }
+
+
+def _added(values: Any) -> str | None:
+    known = [Decimal(v) for v in values if v is not None]
+    return f"{sum(known):f}" if known else None
+
+
+def _projects(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
+    rows = conn.execute(_PROJECTS, {"year": year}).fetchall()
+    return [_project(row) for row in rows]
+
+
+def _project(row: Sequence[Any]) -> dict[str, Any]:
+    (name, title, system, action, method, yearly, monitored, seconds, credit, rests, said) = row
+    issued = int(credit or 0)
+    moved = transferable(issued, TransferClass(**exact(said)) if said else TransferClass())
+    so_far = None
+    if yearly is not None and seconds is not None:
+        so_far = f"{yearly * Decimal(seconds) / _YEAR_S:.3f}"
+    return {
+        "project": name,
+        "name": title,
+        "system": system,
+        "action": action,
+        "methodology": method,
+        "expected_t_per_year": None if yearly is None else f"{yearly:f}",
+        "expected_t_so_far": so_far,
+        "monitored_t": None if monitored is None else f"{monitored:f}",
+        "measured_percent_of_expected": _percent(monitored, so_far),
+        "issued_credits_t": issued,
+        "transferable_t": "not determined" if moved.credit_t is None else moved.credit_t,
+        "transfer_basis": moved.basis,
+        "provisional": _provisional(method.split(" ")[0], monitored, credit, rests),
+    }
+
+
+def _percent(part: Decimal | None, whole: str | None) -> str | None:
+    if part is None or whole is None or not Decimal(whole):
+        return None
+    return f"{part / Decimal(whole) * 100:.1f}"
+
+
+def _provisional(
+    method: str, monitored: Decimal | None, credit: Decimal | None, rests: bool | None
+) -> list[str]:
+    """Why a project's figures of the year may still change."""
+    found = []
+    if systems.goes_by_time(method):
+        found.append("no live figure: the base load goes by time; statements alone count it")
+    if monitored is not None and credit is None:
+        found.append("nothing of this year is issued: live figures, before base loads, gaps, caps")
+    if rests:
+        found.append("an issued statement rests on the last published factor of another year")
+    return found
+
+
+def _indicators(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
+    rows = conn.execute(_INDICATORS, {"year": year, "kinds": list(DAILY)}).fetchall()
+    return [
+        {
+            "device": device,
+            "system": system,
+            "indicator": indicator,
+            "days": days,
+            # a day that could not be judged is not within its limits
+            "days_judged": judged,
+            "days_exceeded": exceeded if judged and indicator in _LIMITED else None,
+            "mean": None if mean is None else round(mean, 1),
+            "highest": highest,
+            "lowest": lowest,
+        }
+        for device, system, indicator, days, exceeded, judged, mean, highest, lowest in rows
+    ]
+
+
+def _fields(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
+    """How often each field was drained and flooded again, by the days of its water tube."""
+    days: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for device, system, low, high in conn.execute(_FIELDS, {"year": year}):
+        days.setdefault((device, system), []).append((low, high))
+    return [
+        {"device": device, "system": system, **field.season(found)._asdict()}
+        for (device, system), found in days.items()
+    ]
+
+
+def _devices(conn: Connection[TupleRow]) -> dict[str, tuple[int, int]]:
+    rows = conn.execute(
+        "SELECT d.attributes ->> 'system', count(*), count(s.device_id) FROM device d"
+        " LEFT JOIN device_seen s ON s.device_id = d.id"
+        " WHERE d.attributes ? 'system' GROUP BY 1"
+    ).fetchall()
+    return {system: (count, heard) for system, count, heard in rows}

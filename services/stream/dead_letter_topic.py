@@ -1,0 +1,76 @@
+"""
+Records that cannot be stored, for the dead-letter topic.
+
+The table `dead_letter` keeps them as well, with their bytes; the topic is for
+those who watch Kafka.  It is written before the table, so a record may come
+twice: its key names partition and offset.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import KafkaError
+
+from services.intake.producer import MAX_RECORD, Outgoing, Producer
+from services.intake.retry import Patience
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from services.stream.records import Spoiled
+
+
+class DeadTopic:
+    """
+    Writes spoiled records into the dead-letter topic `name`.
+
+    Its broker is waited for like any server.
+    """
+
+    def __init__(
+        self,
+        kafka_url: str,
+        name: str,
+        log: FilteringBoundLogger,
+        stopping: threading.Event,
+    ) -> None:
+        self._producer = Producer(kafka_url, name, log)
+        self._patience = Patience("kafka", (KafkaError, OSError), log, stopping)
+
+    def keep(self, records: Sequence[Spoiled]) -> None:
+        """
+        Store records in the dead-letter topic, however long Kafka takes.
+
+        Raises
+        ------
+        GaveUpError
+            When the process is told to stop while Kafka is away.
+        """
+        outgoing = [_outgoing(record) for record in records]
+        while True:
+            with self._patience:
+                return self._producer.send(outgoing)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._producer.close()
+
+
+def _outgoing(record: Spoiled) -> Outgoing:
+    whole = len(record.value) <= MAX_RECORD
+    return Outgoing(
+        record.value if whole else b"",  # the table has it whole
+        key=f"{record.topic}:{record.partition}:{record.offset}".encode(),
+        headers=(
+            ("topic", record.topic.encode()),
+            ("partition", str(record.partition).encode()),
+            ("offset", str(record.offset).encode()),
+            ("bytes", str(len(record.value)).encode()),
+            ("reason", record.reason.encode()),
+            ("detail", record.detail.encode()),
+        ),
+    )

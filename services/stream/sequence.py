@@ -1,0 +1,86 @@
+"""Which record of a partition is next: none is left out, and none is stored twice."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ingest.errors import TonneError
+from services.store.stream import offsets
+from services.stream.records import in_sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from services.store.stream.offsets import Position
+    from services.stream.records import Record
+
+AHEAD_S = 30.0
+
+
+class MissingError(TonneError):
+    """Records come, but not the one that is next; nothing was left out."""
+
+
+class Following:
+    """
+    Takes what follows, and waits for what is missing.
+
+    Parameters
+    ----------
+    topic : str
+        Named where a record does not come.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._ahead_since_s: dict[int, float] = {}
+
+    def forget(self) -> None:
+        """Begin anew: partitions changed hands."""
+        self._ahead_since_s = {}
+
+    def of(self, position: Position, records: Sequence[Record]) -> list[Record]:
+        """
+        Return the records that are next, without a gap.
+
+        Those before are stored.  Those after may be left over from before partitions
+        changed hands: they come again in their turn, and taking them now would leave
+        out what is between.
+
+        Raises
+        ------
+        MissingError
+            When only later ones have come for a while.
+        """
+        todo, ahead = in_sequence(records, position.offset)
+        if todo or not ahead:
+            self._ahead_since_s.pop(position.partition, None)
+            return todo
+        since_s = self._ahead_since_s.setdefault(position.partition, time.monotonic())
+        if time.monotonic() - since_s > AHEAD_S:
+            raise MissingError(
+                f"record {position.offset} of partition {position.partition} of {self._topic!r}"
+                f" did not come, only later ones. Start this worker again: it asks Kafka for it"
+            )
+        return todo
+
+
+def begin(
+    connection: Connection[TupleRow], position: Position, first: int, log: FilteringBoundLogger
+) -> Position:
+    """Go on from where Kafka has records, and say which it no longer had."""
+    if first <= position.offset:
+        return position
+    log.error(
+        "records missing: Kafka no longer had them", partition=position.partition,
+        first=position.offset, count=first - position.offset,
+    )  # fmt: skip
+    with connection.transaction(), connection.cursor() as cursor:
+        offsets.advance(cursor, position, first)
+    return replace(position, offset=first)

@@ -1,7 +1,7 @@
 # One command each; `make help` lists them.  ARGS goes to the program behind a target:
 #   make demo ARGS=--once      make test ARGS="tests/mrv -k am007"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage lint mutants bench fuzz dashboards pages clean
+.PHONY: help setup demo test coverage lint mutants bench fuzz dashboards pages schemas clean
 
 BIN := .venv/bin
 
@@ -45,6 +45,9 @@ dashboards: setup ## Write deploy/grafana/dashboards from deploy/grafana/source
 
 pages: setup ## Write docs/methodologies and the table of symbols from the methodologies' files
 	@$(BIN)/python -m services.cli.calculate.methodology_docs
+
+schemas: setup ## Write docs/schemas from the types of the signed documents
+	@$(BIN)/python -m services.cli.calculate.document_schemas
 
 clean: ## Stop local servers, then remove .venv, .tonne and caches
 	@if [ -x $(BIN)/tonne ] && [ -d .tonne ]; then $(BIN)/tonne local down; fi

@@ -21,7 +21,7 @@ from ingest.codecs import json_object, senml_json, sparkplug_b
 from ingest.columns import UNUSABLE, Bucket, Rejected, convert
 from ingest.errors import PayloadError
 from ingest.model import NULL, Frame
-from ingest.profiles import register_map
+from ingest.profiles import register_blocks
 from ingest.reading import MAX_MS, Reading, Registers, Row, Stated, time_us
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _stated(
 ) -> tuple[Collection[float | None], Key]:
     """Values and bucket of a reading that says more than numbers; its refusals go to `out`."""
     if isinstance(reading, Registers):
-        reading = register_map.read(reading, profiles.load()[device.class_id, device.profile])
+        reading = register_blocks.read(reading, profiles.load()[device.class_id, device.profile])
     units: tuple[str | None, ...] = ()
     if isinstance(reading, Stated):
         units = reading.units

@@ -27,6 +27,7 @@ from services.api.metrics import Measures
 from services.api.request_context import Api
 from services.api.routes import (
     administration,
+    document_schemas,
     evidence,
     findings,
     health,
@@ -129,8 +130,9 @@ def make_app(
     app.include_router(health.router)
     v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
     for part in (
-        administration, registry, series, statements, evidence, writes, log, keyring, programme,
-        letters, reference, sewers, invoices, sampling, findings, signatures,
+        administration, registry, series, statements, evidence, writes, log, keyring,
+        document_schemas, programme, letters, reference, sewers, invoices, sampling, findings,
+        signatures,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)

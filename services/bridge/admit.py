@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ingest import pipeline
+from ingest.pipeline import admit as decoding
 
 if TYPE_CHECKING:
     from ingest.mqtt.inbox import Inbox
     from ingest.mqtt.topics import Router
-    from ingest.pipeline import Admitted
+    from ingest.pipeline.admit import Admitted
 
 
 def admit(router: Router, inbox: Inbox) -> Admitted:
     """Admit a batch by a registry version."""
-    return pipeline.admit(
+    return decoding.admit(
         router.fleet, router.route, inbox.topics, inbox.payloads, inbox.content_types,
         inbox.received_us,
     )  # fmt: skip

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
-    from ingest.pipeline import Admitted
+    from ingest.pipeline.admit import Admitted
     from services.metrics import Metrics
     from services.store.messages.principal_status import Said
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
-    from ingest.pipeline import Admitted
+    from ingest.pipeline.admit import Admitted
 
 
 def encode(fleet: Fleet, inbox: Inbox, admitted: Admitted, partitions: int) -> list[Outgoing]:

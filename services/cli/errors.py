@@ -1,21 +1,19 @@
-"""What a command's end says: 0 done, 1 the thing checked is false, 2 bad input, 3 no server."""
+"""What went wrong, as a person reads it, and the exit code that goes with it."""
 
-from enum import IntEnum
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
 
 import click
-import psycopg
 
 from ingest.errors import InputError, ServerError
+from services.cli.exit_codes import Exit
 
+if TYPE_CHECKING:
+    import psycopg
 
-class Exit(IntEnum):
-    """Exit codes of every command."""
-
-    DONE = 0
-    FALSE = 1
-    INPUT = 2
-    SERVER = 3
-    INTERRUPTED = 130  # as shells say it after Ctrl-C
+__all__ = ["Exit", "explain"]
 
 
 def explain(error: BaseException) -> tuple[Exit, str] | None:
@@ -38,7 +36,7 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
         return Exit.INPUT, str(error)
     if isinstance(error, ServerError):
         return Exit.SERVER, str(error)
-    if isinstance(error, psycopg.Error):
+    if "psycopg" in sys.modules and isinstance(error, sys.modules["psycopg"].Error):
         return _explain_database(error)
     if isinstance(error, ConnectionError | TimeoutError):
         return Exit.SERVER, (
@@ -50,10 +48,13 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
 
 
 def _explain_database(error: psycopg.Error) -> tuple[Exit, str] | None:
+    # here, since `tonne verify` runs without any driver
+    from psycopg import errors  # noqa: PLC0415
+
     reason = str(error).strip() or type(error).__name__
-    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return Exit.INPUT, f"the schema is missing or old: {reason}\nrun `tonne migrate`"
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, errors.OperationalError):
         return Exit.SERVER, (
             f"the database cannot be reached: {reason}\n"
             "check TONNE_DATABASE_URL, or run `tonne local up`; `tonne doctor` tells more"

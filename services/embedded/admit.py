@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ingest import pipeline
 from ingest.decode import SPARKPLUG
+from ingest.pipeline import admit as decoding
 from services.intake.sparkplug import of_nodes
 
 if TYPE_CHECKING:
     from ingest.mqtt.inbox import Inbox
     from ingest.mqtt.topics import Router
-    from ingest.pipeline import Admitted
+    from ingest.pipeline.admit import Admitted
     from services.intake.sparkplug import Turn
 
 
@@ -22,7 +22,7 @@ def admit(router: Router, inbox: Inbox, turn: Turn) -> Admitted:
     The same batch may come again, by a newer version.
     """
     given = turn.read_anew(router.fleet, inbox, of_nodes(inbox.topics))
-    admitted = pipeline.admit(
+    admitted = decoding.admit(
         router.fleet, router.route, inbox.topics, inbox.payloads, inbox.content_types,
         inbox.received_us, given,
     )  # fmt: skip

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.model import Fleet
-    from ingest.pipeline import Admitted
+    from ingest.pipeline.admit import Admitted
     from services.embedded.registry_version import Version
     from services.intake.sparkplug import SparkplugNodes
     from services.metrics import Metrics

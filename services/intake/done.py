@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
     from ingest.mqtt.topics import Router
-    from ingest.pipeline import Admitted
+    from ingest.pipeline.admit import Admitted
     from ingest.reading import Reading
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.pipeline import Admitted, admit
+from ingest.pipeline.admit import Admitted, admit
 from ingest.sparkplug import PREFIX, Host, Node, Outcome, Rules, command, rebirth
 from services.store.messages import sparkplug_nodes as stored
 from services.store.messages.dead_letter_write import Letters

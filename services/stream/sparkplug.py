@@ -14,7 +14,7 @@ import numpy as np
 
 from ingest.decode import SPARKPLUG
 from ingest.mqtt.topics import Router
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from ingest.wire import Parcel
 
 if TYPE_CHECKING:

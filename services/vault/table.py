@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ingest.model import Device, Fleet, Frame
+from mrv.packs.columns import channel, channel_arrays, nothing, reading_schema, time_array
 from mrv.statement.device_days import reading_leaves
-from services.vault.columns import channel, channel_arrays, nothing, reading_schema, time_array
 from services.vault.errors import DamagedError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.errors import ServerError
 from ingest.mqtt.topics import Router, device_of
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, encode, sort
 from services.clock import now_us
 from services.intake import writer_lock as writers

@@ -8,10 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer import transitions as life
 from services.issuer.audit import audit
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.migrate import BASE, SchemaError, load, migrate
 from services.store.postgres.pool import connect
 from tests.services.archive import shelved

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.errors import InputError, ServerError
+from mrv.documents.form import read
+from mrv.documents.statement import Claims
 from services.api.client import Client
 from services.cli.local.demo_listening import Listens, begin, start
 from services.cli.local.demo_progress import Progress
@@ -255,12 +257,12 @@ def summary(stage: Stage, figures: list[dict[str, Any]]) -> None:
     click.secho("\nStatements", fg="green")
     for one in figures:
         click.echo(f"  {one['statement']}  {one['state']}")
-        subject = one["credentialSubject"]
-        tonnes = {side: figures["t"] for side, figures in subject["emissions"].items()}
+        said = read(Claims, one["credentialSubject"], one["statement"])
+        tonnes = said.emissions
         click.echo(
-            f"    baseline {tonnes['baseline']} t - project {tonnes['project']} t"
-            f" - leakage {tonnes['leakage']} t = {tonnes['reduction']} tCO2e,"
-            f" credited {subject['credited']['t']} t, coverage {subject['coverage']}"
+            f"    baseline {tonnes.baseline.t} t - project {tonnes.project.t} t"
+            f" - leakage {tonnes.leakage.t} t = {tonnes.reduction.t} tCO2e,"
+            f" credited {said.credited.t} t, coverage {said.coverage}"
         )
         click.echo(f"    {one['pack']}")
     click.secho("Where to look", fg="green")

@@ -66,7 +66,7 @@ def _format_of(out: Path) -> Format:
 
 
 def _facts(what: str, keys_file: Path | None) -> Facts:
-    from services.issuer.pack import read_pack  # noqa: PLC0415 - loads the Parquet reader
+    from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
     from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
 
     if Path(what).exists():

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.model import Device, Fleet
 from ingest.mqtt.topics import Router
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, encode, partition_of
 from mrv import factors
 from services.clock import now_us

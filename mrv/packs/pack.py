@@ -55,7 +55,7 @@ DOCUMENTS = (PLAN, FACTORS, KEYS, DIGESTS, SEALS, DIAGRAM, GUIDE, MANIFEST)
 FINDINGS, SAMPLING = "findings.json", "sampling.json"
 FORMAT = 2
 README = "README.txt"  # only in packs of tonne 0.1.0
-INTERVALS, DEAD_LETTERS = "intervals", "dead_letters"
+READINGS, INTERVALS, DEAD_LETTERS = "readings", "intervals", "dead_letters"
 # What no manifest can hold: itself, and what comes after it.
 UNLISTED = (MANIFEST, MANIFEST_RECEIPT, RECEIPT)
 
@@ -115,7 +115,7 @@ class Pack:
         return not self.readings and self.intervals is None and set(self.files) <= {STATEMENT}
 
 
-class Readings:
+class PackReadings:
     """
     The readings of a pack as the pipeline takes them, a few devices at a time.
 

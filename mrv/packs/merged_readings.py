@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mrv.verify import Table
+from mrv.packs.pack import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from services.issuer.parquet import ReadingsFile
+    from mrv.packs.tables import ReadingsFile
 
 # as many rows are worked through at once as stay in the processor's cache
 _ROWS = 65_536

@@ -14,9 +14,9 @@ import numpy as np
 
 from ingest.classes import QUANTITIES
 from ingest.errors import InputError
+from mrv.packs.columns import channel, channel_arrays, nothing, reading_schema, time_array
+from mrv.packs.pack import Table
 from mrv.statement.evidence import FIELDS
-from mrv.verify import Table
-from services.vault.columns import channel, channel_arrays, nothing, reading_schema, time_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -24,6 +24,7 @@ from services.edge.modbus import Span, joined
 from services.edge.sunspec import MOST
 from services.local.mosquitto import Mosquitto
 from tests.operations.rules import alerts, metrics_of
+from tests.ports import give_ports
 from tests.services.edge.plant import GATEWAY, Edge, meter, one, recorded, rows, until, waiting
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_800)]
@@ -40,7 +41,7 @@ def _sunspec(plant):
 
 def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, tmp_path, capsys):
     """A plant would have to change its meters, or be left out."""
-    local = Mosquitto(tmp_path / "local")
+    local = Mosquitto(give_ports(tmp_path / "local", "mosquitto"))
     local.start()
     drop = tmp_path / "drop"
     drop.mkdir()
@@ -106,7 +107,7 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
 
 def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
     """A publisher that died last week would go on feeding power, anew with each connection."""
-    local = Mosquitto(tmp_path / "local")
+    local = Mosquitto(give_ports(tmp_path / "local", "mosquitto"))
     local.start()
     source = {"kind": "mqtt", "url": local.url, "topics": ["plant/{device}/json"]}
     edge = Edge(tmp_path, pipeline, [source])

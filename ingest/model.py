@@ -132,6 +132,10 @@ class Frame:
         )
 
 
+OTHER_FIELDS = ("other_value", "other_read_us", "other_count", "other_first")
+MARK_FIELDS = ("register", "read_us", "changed_us", *OTHER_FIELDS)
+
+
 def _none() -> Int64:
     return np.empty(0, dtype=np.int64)
 
@@ -148,8 +152,9 @@ class IntervalRows:
 
     `register`, `read_us` and `changed_us` are where the register last stood in
     the interval, when that was read and when it last rose; NULL where it was
-    not read or had departed and may return.  Metering can go on from any of
-    them as if it knew all that came before.
+    not read.  `other_*` are the line beside that one, which waits for readings
+    that confirm it or was left (`ingest.registers.Other`); NULL where there is
+    none.  Metering can go on from any of them as if it knew all that came before.
     """
 
     device: Int32
@@ -162,9 +167,13 @@ class IntervalRows:
     register: Int64 = field(default_factory=_none)
     read_us: Int64 = field(default_factory=_none)
     changed_us: Int64 = field(default_factory=_none)
+    other_value: Int64 = field(default_factory=_none)
+    other_read_us: Int64 = field(default_factory=_none)
+    other_count: Int64 = field(default_factory=_none)
+    other_first: Int64 = field(default_factory=_none)
 
     def __post_init__(self) -> None:
-        for name in ("register", "read_us", "changed_us"):
+        for name in MARK_FIELDS:
             if len(getattr(self, name)) != len(self.start_us):
                 setattr(self, name, np.full(len(self.start_us), NULL, dtype=np.int64))
 
@@ -201,9 +210,7 @@ INTERVAL_FIELDS = (
     "measured_us",
     "estimated_us",
     "unknown_us",
-    "register",
-    "read_us",
-    "changed_us",
+    *MARK_FIELDS,
 )
 
 

@@ -179,9 +179,7 @@ def _dark(steps: Steps, first: Int64, across: NDArray[np.intp], light: Light) ->
     return steps._replace(value=value, kind=kind)
 
 
-def _cut(
-    steps: Steps, first: Int64, across: NDArray[np.intp], light: Light | None
-) -> _Sums:
+def _cut(steps: Steps, first: Int64, across: NDArray[np.intp], light: Light | None) -> _Sums:
     """Cut steps at the grid: one row a piece."""
     count = (steps.to_us[across] - 1) // INTERVAL_US - first[across] + 1
     which = np.repeat(across, count)

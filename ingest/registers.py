@@ -402,9 +402,7 @@ class Reader:
 
     def _agrees(self, line: Other, time_us: int, value: int) -> bool:
         elapsed = time_us - line.read_us
-        most = (
-            self.meter.allowance(elapsed) if line.count > 0 else self.meter.at_once(elapsed)
-        )
+        most = self.meter.allowance(elapsed) if line.count > 0 else self.meter.at_once(elapsed)
         return -self.meter.tolerance <= value - line.value <= most
 
     def _agree(self, mark: Mark, line: Other, time_us: int, value: int) -> None:

@@ -20,9 +20,9 @@ from ingest.metering_v1.registers import UNKNOWN, Mark, Reader, clean
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ingest.model import Int16, Int32, Int64
     from ingest.metering_v1.meter_state import Register
     from ingest.metering_v1.register_bounds import Bounds, RegisterColumn
+    from ingest.model import Int16, Int32, Int64
 
 
 class Column(NamedTuple):

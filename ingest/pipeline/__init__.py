@@ -11,11 +11,14 @@ from ingest.pipeline.meter import FROM_START, Metered, meter
 from ingest.pipeline.meter_state import MeterState
 from ingest.pipeline.register_bounds import Bounds
 from ingest.rates import MAX_GAP_US as POWER_GAP_US
-from ingest.registers import EVENTS, SPREAD_US
+from ingest.registers import EVENTS, LOOK_BACK_US, SPREAD_US
+from ingest.registers import VERSION as METERING
 
 __all__ = [
     "EVENTS",
     "FROM_START",
+    "LOOK_BACK_US",
+    "METERING",
     "POWER_GAP_US",
     "SPREAD_US",
     "Admitted",

@@ -123,7 +123,16 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
                 metered = found.ends.device
                 out.rewrites.update(_newly_metered(state, register, metered))
                 watts = frame.columns[column.channel.power][order].astype(np.float64, copy=False)
-                _from_power(bounds, frame.class_id, column, Power(device, time_us, watts), register, metered, steps, out)
+                _from_power(
+                    bounds,
+                    frame.class_id,
+                    column,
+                    Power(device, time_us, watts),
+                    register,
+                    metered,
+                    steps,
+                    out,
+                )
     if steps:
         light = bounds.light if bounds.has_light else None
         rows_ = share(Steps(*_joined(steps)), Marks(*_joined(marks)), light)

@@ -162,7 +162,8 @@ def _clear_of(
     none = value == NULL
     kept = (count == 0) & (rows.time_us[tail] - since <= RETIRED_US)
     near = (value > start.value[first]) & (rows.value[tail] >= value - tolerance)
-    return none | (kept & ~near)
+    clear: NDArray[np.bool_] = none | (kept & ~near)
+    return clear
 
 
 def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
@@ -280,9 +281,7 @@ def _reader_marks(
     first[0] = not start.known[index]
     device: Int32 = np.full(n, index, dtype=np.int32)
     whose: Int16 = np.full(n, quantity, dtype=np.int16)
-    return Marks(
-        device, whose, times, table[:, 0], table[:, 1], table[:, 2], first, table[:, 3:]
-    )
+    return Marks(device, whose, times, table[:, 0], table[:, 1], table[:, 2], first, table[:, 3:])
 
 
 def _set_end(ends: Ends, k: int, reader: Reader) -> None:

@@ -103,6 +103,8 @@ def _subject(case: Case, label: Label, name: str) -> dict[str, Any]:
         },
         "methodology": _methodology(result),
         "monitoringPeriod": _period(result.from_us, result.to_us, result.timezone),
+        # the first version had no number
+        **({"metering": case.metering} if case.metering > 1 else {}),
         "emissions": _totals(result.net),
         "emissionsBeforeDeductions": _totals(result.gross),
         "carried": {

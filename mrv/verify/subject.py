@@ -11,6 +11,7 @@ from mrv.errors import CanonicalError
 from mrv.factors.records import book_of
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
+from mrv.statement import metering_versions
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import read_plan
 from mrv.verify.pack import (
@@ -128,6 +129,7 @@ class Subject:
             to_us=instant_us(period["to"], "UTC"),
             factors=book_of(self.factor_records),
             recheck=True,
+            metering=metering_versions.of_claims(self.claims),
         )
 
     def needs_evidence(self) -> None:

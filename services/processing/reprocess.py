@@ -136,11 +136,11 @@ def _begin(
     for mark in marks.last(cursor, plan.fleet, read_before=limited):
         # rows that hold a catch-up over the mark's standstill may lose it
         still = max(mark.changed_us, limited[mark.device] - SPREAD_US)
-        replaced[mark.device] = min(replaced[mark.device], _floor(min(mark.read_us, still)))
+        replaced[mark.device] = min(replaced[mark.device], _floor(min(mark.since_us, still)))
     after = {d: us - POWER_GAP_US - 1 for d, us in replaced.items()}
     for mark in marks.last(cursor, plan.fleet, start_before=replaced):
         mark.set(scratch.registers[mark.quantity])
-        after[mark.device] = min(after[mark.device], mark.read_us)
+        after[mark.device] = min(after[mark.device], mark.seen_us)
     return begins | {d: _Begin(after[d], replaced[d]) for d in limited}
 
 

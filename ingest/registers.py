@@ -34,7 +34,7 @@ LINE_GAP_US = 2 * HOUR_US
 # a catch-up is spread over the standstill, but over a day at the most
 SPREAD_US = 86_400_000_000
 # how far back a fall is held against where the register stood before
-LOOK_BACK_US = 86_400_000_000
+LOOK_BACK_US = 7 * 86_400_000_000
 # how long the line that was left is remembered after the new one settled
 RETIRED_US = 31 * 86_400_000_000
 CONFIRM_RISE, CONFIRM_LINE = 3, 4
@@ -59,7 +59,7 @@ WORTH = (
         "a single high reading looks the same until two more agree",
     ),
     (
-        "fall to where it stood within the day before",
+        "fall to where it stood within the week before",
         "what it rose by since then",
         "the readings above were too high, and nobody can say by whose fault",
     ),
@@ -153,6 +153,15 @@ class Mark:
         return Mark(self.value, self.read_us, self.changed_us)
 
 
+class Trail(NamedTuple):
+    """Where the register stood before a rise, and how many steps led there."""
+
+    value: int
+    read_us: int
+    changed_us: int
+    steps: int
+
+
 @dataclass(slots=True)
 class Other:
     """
@@ -183,15 +192,7 @@ class Other:
     line: list[Step] = field(default_factory=list)
     mark: Mark | None = None
     begin_us: int = 0
-
-
-class Trail(NamedTuple):
-    """Where the register stood before a rise, and how many steps led there."""
-
-    value: int
-    read_us: int
-    changed_us: int
-    steps: int
+    trail: list[Trail] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -215,6 +216,7 @@ class Reader:
     next_swap: int = 0
     trail: list[Trail] = field(default_factory=list)
     begin_us: int | None = None
+    behind: Other | None = None
 
     def __post_init__(self) -> None:
         """Remember from where on it is known what came before."""
@@ -329,7 +331,7 @@ class Reader:
             self._challenge(self.mark, time_us, value)
 
     def _stood_before(self, mark: Mark, time_us: int, value: int) -> Trail | None:
-        """Latest place of the day before the mark from which the register could be here."""
+        """Latest place of the week before the mark from which the register could be here."""
         since = mark.read_us - LOOK_BACK_US
         for at in reversed(self.trail):
             if at.read_us < since:
@@ -371,6 +373,7 @@ class Reader:
         """Begin a line that waits: its time is unknown until readings confirm it."""
         rise = value - mark.value
         explained = 0 < rise <= self.meter.allowance(time_us - mark.changed_us)
+        explained &= not self._astray(mark)
         if not explained:
             self.events.append(IMPOSSIBLE if rise > 0 else RESET)
         reset = value <= self.meter.allowance(time_us - mark.read_us)
@@ -378,7 +381,16 @@ class Reader:
         at = len(self.steps)
         self.steps.append(Step(mark.read_us, time_us, 0, UNKNOWN))
         stands = Mark(value, time_us, time_us)
+        if self.other is not None and self.other.count == 0:
+            self.behind = self.other
         self.other = Other(value, time_us, count, value, at, [], stands, time_us)
+
+    def _astray(self, mark: Mark) -> bool:
+        """Below a line that was left, or on one that leads nowhere: no large rise is explained."""
+        other = self.other
+        if other is None:
+            return False
+        return other.count == LOST or (other.count == 0 and other.value > mark.value)
 
     def _challenged(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Take a reading while another line waits."""
@@ -389,6 +401,10 @@ class Reader:
             self._follow(mark, time_us, value)
         elif self._agrees(line, time_us, value):
             self._agree(mark, line, time_us, value)
+        elif value < mark.value - self.meter.tolerance < line.first:
+            # the line above was none, and the register is lower than its own
+            self._drop(mark, line)
+            self._fall(mark, time_us, value)
         else:
             self._again(mark, line, time_us, value)
 
@@ -398,7 +414,7 @@ class Reader:
             self._rewrite(mark.read_us + 1)
         else:
             del self.steps[line.steps_at :]
-        self.other = None
+        self.other, self.behind = self.behind, None
 
     def _agrees(self, line: Other, time_us: int, value: int) -> bool:
         elapsed = time_us - line.read_us
@@ -408,6 +424,9 @@ class Reader:
     def _agree(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         risen = max(value - line.value, 0)
         self.steps.append(Step(line.read_us, time_us, 0, UNKNOWN))
+        if risen and line.mark is not None:
+            stood = Trail(line.value, line.read_us, line.mark.changed_us, len(line.line))
+            line.trail.append(stood)
         line.line.append(Step(line.read_us, time_us, risen, KNOWN))
         if line.count > 0:
             line.count += 1
@@ -438,9 +457,12 @@ class Reader:
             at = len(self.steps) - 1
         else:
             self.steps.append(Step(mark.read_us, line.begin_us, 0, UNKNOWN))
+            self.trail.clear()
+        base = len(self.steps)
+        self.trail += [t._replace(steps=t.steps + base) for t in line.trail]
         self.steps += line.line
         self.mark = Mark(line.value, time_us, line.mark.changed_us)
-        self.trail.clear()
+        self.behind = None
         self.other = Other(old.value, old.read_us, 0, time_us, at, replaced, old)
 
     def _again(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
@@ -474,7 +496,7 @@ class Reader:
                 Step(from_us, swap.at_us, rise if known else 0, KNOWN if known else UNKNOWN)
             )
             self.events.append(REPLACEMENT)
-            self.other = None
+            self.other = self.behind = None
             self.trail.clear()
             self.mark = Mark(swap.first, swap.at_us, swap.at_us)
 

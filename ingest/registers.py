@@ -40,6 +40,9 @@ RETIRED_US = 31 * 86_400_000_000
 CONFIRM_RISE, CONFIRM_LINE = 3, 4
 # the count of a line that no number of readings settles: a fall to neither zero nor the past
 LOST = -99
+# added to the count of a line that began below one that was left: no large rise from it is
+# explained by the time that passed
+ASTRAY = -10
 # inverters may run at 110 % of their rated power; a class's own highest rate has 20 % of room
 MARGIN_RATED, MARGIN = 1.1, 1.2
 
@@ -240,14 +243,9 @@ class Reader:
         self.marks.append((mark.value, mark.read_us, mark.changed_us, *beside))
 
     def _on_line(self, mark: Mark, time_us: int, value: int) -> None:
-        before, tolerance = mark.value, self.meter.tolerance
         left = self.other
         if left is not None and time_us - left.first > RETIRED_US:
             left = self.other = None
-        if self._rises(mark, time_us, value):
-            if left is not None and left.value > before and mark.value >= left.value - tolerance:
-                self.other = None
-            return
         if left is not None and self._is_back(mark, left, time_us, value):
             self._return(left, time_us, value)
         elif not self._follow(mark, time_us, value):
@@ -323,11 +321,12 @@ class Reader:
         taken = self.steps[before.steps :]
         del self.steps[before.steps :]
         self.trail = [t for t in self.trail if t.steps < before.steps]
-        self._leave(high, time_us, taken)
+        left = self.other
+        if left is None or left.value <= high.value or before.steps < left.steps_at:
+            self._leave(high, time_us, taken)
         self.mark = Mark(before.value, before.read_us, before.changed_us)
         if not self._follow(self.mark, time_us, value):
             # it could have risen so far, and nothing confirms it yet
-            self.other = None
             self._challenge(self.mark, time_us, value)
 
     def _stood_before(self, mark: Mark, time_us: int, value: int) -> Trail | None:
@@ -373,11 +372,14 @@ class Reader:
         """Begin a line that waits: its time is unknown until readings confirm it."""
         rise = value - mark.value
         explained = 0 < rise <= self.meter.allowance(time_us - mark.changed_us)
-        explained &= not self._astray(mark)
+        astray = self._astray(mark)
+        explained &= not astray
         if not explained:
             self.events.append(IMPOSSIBLE if rise > 0 else RESET)
-        reset = value <= self.meter.allowance(time_us - mark.read_us)
+        reset = value <= self.meter.allowance(time_us - self._seen_us())
         count = 1 if explained else -1 if rise > 0 or reset else LOST
+        if astray and count == -1:
+            count += ASTRAY
         at = len(self.steps)
         self.steps.append(Step(mark.read_us, time_us, 0, UNKNOWN))
         stands = Mark(value, time_us, time_us)
@@ -390,7 +392,7 @@ class Reader:
         other = self.other
         if other is None:
             return False
-        return other.count == LOST or (other.count == 0 and other.value > mark.value)
+        return other.count < ASTRAY or (other.count == 0 and other.value > mark.value)
 
     def _challenged(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Take a reading while another line waits."""
@@ -432,14 +434,16 @@ class Reader:
             line.count += 1
         elif line.count != LOST:
             near = time_us - line.read_us <= LINE_GAP_US
-            line.count = max(line.count - 1, -CONFIRM_LINE) if near else -1
+            base = ASTRAY if line.count < ASTRAY else 0
+            line.count = max(line.count - 1, base - CONFIRM_LINE) if near else base - 1
         line.read_us = time_us
         if risen:
             line.value += risen
             if line.mark is not None:
                 line.mark.changed_us = time_us
         if line.count >= CONFIRM_RISE or (
-            line.count == -CONFIRM_LINE and line.value - line.first > self.meter.tolerance
+            line.count in (-CONFIRM_LINE, ASTRAY - CONFIRM_LINE)
+            and line.value - line.first > self.meter.tolerance
         ):
             self._settle(mark, line, time_us)
 
@@ -457,7 +461,6 @@ class Reader:
             at = len(self.steps) - 1
         else:
             self.steps.append(Step(mark.read_us, line.begin_us, 0, UNKNOWN))
-            self.trail.clear()
         base = len(self.steps)
         self.trail += [t._replace(steps=t.steps + base) for t in line.trail]
         self.steps += line.line

@@ -37,16 +37,25 @@ class History:
     time_us: Ints
     register_wh: Ints
     truth_wh: int
+    event_us: int = 0
 
     def span(self, rng: np.random.Generator, longest: int) -> slice:
         """Some readings in a row, none of the last six."""
         length = int(rng.integers(1, longest + 1))
         begin = int(rng.integers(1, max(2, len(self.time_us) - length - 6)))
-        return slice(begin, min(begin + length, len(self.time_us) - 6))
+        event = int(np.searchsorted(self.time_us, self.event_us))
+        if begin <= event <= begin + length + 6:
+            begin = event + 1
+        end = min(begin + length, len(self.time_us) - 6)
+        return slice(min(begin, end - 1), end)
 
     def at(self, rng: np.random.Generator) -> int:
         """Place of one reading, none of the last six."""
-        return int(rng.integers(1, len(self.time_us) - 6))
+        return self.span(rng, 1).start
+
+    def happened(self, k: int) -> None:
+        """Note that something happened to the meter: no reading before it is false by then."""
+        self.event_us = int(self.time_us[k])
 
     def keep(self, kept: np.ndarray) -> None:
         """Lose readings."""
@@ -89,6 +98,7 @@ def high_run(h: History, rng: np.random.Generator) -> None:
 
 def reset(h: History, rng: np.random.Generator) -> None:
     k = h.at(rng)
+    h.happened(k)
     h.register_wh[k:] -= h.register_wh[k - 1]
 
 
@@ -100,6 +110,7 @@ def swap(h: History, rng: np.random.Generator) -> None:
     plant had worked meanwhile.  That is what serial numbers and replacements are for.
     """
     k = h.at(rng)
+    h.happened(k)
     before = int(h.register_wh[k - 1])
     above = before + 8 * 24 * RATED_W
     begin = int(rng.integers(above, above + 10_000_000))
@@ -113,11 +124,13 @@ def candidate_modulus(h: History, rng: np.random.Generator) -> None:
     k = h.at(rng)
     h.register_wh[:k] += 99_999_999 - int(rng.integers(0, 13_000_000)) - h.register_wh[k - 1]
     h.register_wh[:k] = np.maximum(h.register_wh[:k], 0)
+    h.happened(k)
     h.register_wh[k:] -= h.register_wh[k]
 
 
 def wrap(h: History, rng: np.random.Generator) -> None:
     k = h.at(rng)
+    h.happened(k)
     h.register_wh += 100_000_000 - h.register_wh[k]
     h.register_wh %= 100_000_000
 
@@ -137,6 +150,7 @@ def standstill(h: History, rng: np.random.Generator) -> None:
 def hang(h: History, rng: np.random.Generator) -> None:
     """A register that hangs, and never counts what was made meanwhile."""
     of = h.span(rng, 100)
+    h.happened(of.stop)
     lost = h.register_wh[of.stop - 1] - h.register_wh[of.start - 1]
     h.register_wh[of] = h.register_wh[of.start - 1]
     h.register_wh[of.stop :] -= lost
@@ -144,7 +158,8 @@ def hang(h: History, rng: np.random.Generator) -> None:
 
 def unit_wrong(h: History, rng: np.random.Generator) -> None:
     of = h.span(rng, 96)
-    h.register_wh[of] = h.register_wh[of] * 1_000 if rng.random() < 0.5 else h.register_wh[of] // 1_000
+    part = h.register_wh[of]
+    h.register_wh[of] = part * 1_000 if rng.random() < 0.5 else part // 1_000
 
 
 def replayed(h: History, rng: np.random.Generator) -> None:
@@ -190,7 +205,8 @@ def night_generation(h: History, rng: np.random.Generator) -> None:
     """A register that rises by night within the rating, then is as it was."""
     hour = (h.time_us // 3_600_000_000 + 7) % 24
     night = np.flatnonzero((hour >= 20) | (hour < 4))
-    night = night[night < len(hour) - 8]
+    event = int(np.searchsorted(h.time_us, h.event_us))
+    night = night[(night < len(hour) - 8) & ((night > event) | (night < event - 24))]
     if not len(night):
         return
     begin = int(rng.choice(night))
@@ -208,15 +224,25 @@ FAULTS: dict[str, Fault] = {
 }  # fmt: skip
 
 
+# what happens to the meter itself; everything else happens to what is read of it, and ends.
+# Where a reset hides that a reading was false, nothing tells it from one that was true.
+EVENTS = ("reset", "swap", "candidate_modulus", "wrap", "hang")
+
+
 def history(seed: int, faults: tuple[str, ...]) -> History:
     """The same history for the same seed and faults."""
     rng = np.random.default_rng(seed)
     minutes = int(rng.choice([15, 15, 15, 5, 30, 60]))
     made = honest(rng, int(rng.integers(2, 7)), minutes)
     made.time_us, made.register_wh = made.time_us.copy(), made.register_wh.copy()
-    for name in faults:
+    for name in sorted(faults, key=lambda name: name not in EVENTS):
         if len(made.time_us) > 20:
             FAULTS[name](made, rng)
+    # what is false ends before the last six readings, whatever its clock says
+    last = made.time_us[-6:].min()
+    kept = (made.time_us < last) & (np.arange(len(made.time_us)) < len(made.time_us) - 6)
+    kept[-6:] = True
+    made.keep(kept)
     order = np.argsort(made.time_us, kind="stable")
     time_us, first = np.unique(made.time_us[order], return_index=True)
     made.time_us, made.register_wh = time_us, made.register_wh[order][first]

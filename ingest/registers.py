@@ -413,7 +413,7 @@ class Reader:
     def _drop(self, mark: Mark, line: Other) -> None:
         """Take a waiting line back; its time is the old line's again."""
         if line.steps_at == NULL:
-            self._rewrite(mark.read_us + 1)
+            self._rewrite(mark.read_us)
         else:
             del self.steps[line.steps_at :]
         self.other, self.behind = self.behind, None
@@ -450,7 +450,7 @@ class Reader:
     def _settle(self, mark: Mark, line: Other, time_us: int) -> None:
         """Enough readings agree: the waiting line is the register's, and its steps count."""
         if line.steps_at == NULL or line.mark is None:
-            self._rewrite(mark.read_us + 1)
+            self._rewrite(mark.read_us)
             self.mark, self.other = Mark(line.value, line.read_us, line.read_us), None
             return
         old = mark.copy()

@@ -93,11 +93,14 @@ def test_stored_marks_carry_the_past(readings, skip):
     if len(marked) < 2:
         return
     key = marked[skip % (len(marked) - 1)]
-    _, _, _, _, value, read_us, changed_us = everything[key]
+    value, read_us, changed_us, *other = everything[key][4:]
     state = MeterState(1)
     register = state.registers[key[1]]
     register.known[0], register.value[0] = True, value
     register.read_us[0], register.changed_us[0] = read_us, changed_us
+    if other[0] != NULL:
+        register.other_value[0], register.other_read_us[0] = other[:2]
+        register.other_count[0], register.other_first[0] = other[2:]
     found = meter(Bounds(fleet_), state, [frame(*readings)])
     if found.rewrites:
         assert found.rewrites[0] <= read_us + 1

@@ -157,12 +157,13 @@ class Mark:
 
 
 class Trail(NamedTuple):
-    """Where the register stood before a rise, and how many steps led there."""
+    """Where the register stood before a rise: the steps up to there, and those spread since."""
 
     value: int
     read_us: int
     changed_us: int
     steps: int
+    replaced: tuple[Step, ...] = ()
 
 
 @dataclass(slots=True)
@@ -204,8 +205,8 @@ class Reader:
     Reads one register in time order; the exact, one-at-a-time form.
 
     `rewrites_us` tells from when steps before the first mark would change: what else
-    is found then is void.  `spread_from_us` is the earliest moment that a catch-up was
-    spread back to.
+    is found then is void.  `spread_from_us` is the earliest moment at which a step was
+    taken back or spread.
     """
 
     meter: Meter
@@ -291,14 +292,26 @@ class Reader:
         from_us = self.steps[kept].from_us if kept < len(self.steps) else mark.read_us
         if kept == 0 and from_us > earliest and not _one_interval(earliest, time_us):
             self._rewrite(earliest)
-        self.trail.append(Trail(mark.value, mark.read_us, mark.changed_us, len(self.steps)))
-        self.trail = [t if t.steps <= kept else t._replace(steps=kept) for t in self.trail]
         replaced = self.steps[kept:]
         del self.steps[kept:]
-        self.spread_from_us = min(from_us, self.spread_from_us or from_us)
+        stood = Trail(mark.value, mark.read_us, mark.changed_us, kept, tuple(replaced))
+        self.trail.append(stood)
+        self._change(from_us)
         mark.value, mark.read_us, mark.changed_us = value, time_us, time_us
         self.steps.append(Step(from_us, time_us, rise, KNOWN))
         return replaced
+
+    def _change(self, from_us: int) -> None:
+        """Note from when steps are other than they were."""
+        self.spread_from_us = min(from_us, self.spread_from_us or from_us)
+
+    def _take_back(self, kept: int) -> list[Step]:
+        """Take steps back and return them."""
+        taken = self.steps[kept:]
+        if taken:
+            self._change(taken[0].from_us)
+            del self.steps[kept:]
+        return taken
 
     def _rewrite(self, from_us: int) -> None:
         self.rewrites_us = from_us if self.rewrites_us is None else min(from_us, self.rewrites_us)
@@ -318,12 +331,12 @@ class Reader:
             return
         self.events.append(GLITCH)
         high = mark.copy()
-        taken = self.steps[before.steps :]
-        del self.steps[before.steps :]
+        taken = self._take_back(before.steps)
         self.trail = [t for t in self.trail if t.steps < before.steps]
         left = self.other
         if left is None or left.value <= high.value or before.steps < left.steps_at:
             self._leave(high, time_us, taken)
+        self.steps += before.replaced
         self.mark = Mark(before.value, before.read_us, before.changed_us)
         if not self._follow(self.mark, time_us, value):
             # it could have risen so far, and nothing confirms it yet
@@ -361,7 +374,7 @@ class Reader:
             self._rewrite(left.read_us - LOOK_BACK_US)
             self.mark = Mark(left.value, left.read_us, left.read_us)
         else:
-            del self.steps[left.steps_at :]
+            self._take_back(left.steps_at)
             self.steps += left.line
             self.mark = left.mark
         self.trail = [t for t in self.trail if t.steps < left.steps_at]
@@ -415,7 +428,7 @@ class Reader:
         if line.steps_at == NULL:
             self._rewrite(mark.read_us)
         else:
-            del self.steps[line.steps_at :]
+            self._take_back(line.steps_at)
         self.other, self.behind = self.behind, None
 
     def _agrees(self, line: Other, time_us: int, value: int) -> bool:
@@ -454,7 +467,7 @@ class Reader:
             self.mark, self.other = Mark(line.value, line.read_us, line.read_us), None
             return
         old = mark.copy()
-        del self.steps[line.steps_at :]
+        self._take_back(line.steps_at)
         at, replaced = line.steps_at, []
         if line.count > 0:
             replaced = self._catch_up(mark, line.begin_us, line.first, line.first - mark.value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
+from ingest.model import INTERVAL_US
 from ingest.pipeline import POWER_GAP_US
 from ingest.pipeline.meter_state import NEVER
 from services.store.archive import archived_readings as cold
@@ -97,6 +98,23 @@ def last(
     column = "start" if read_before is None else "register_read"
     before = start_before if read_before is None else read_before
     return _marks(cursor, fleet, dict(before or {}), column)
+
+
+def departed(cursor: Cursor[TupleRow], fleet: Fleet, from_us: Mapping[int, int]) -> dict[int, int]:
+    """
+    Return since when the registers of devices have another line beside theirs.
+
+    Only of devices that have one at any time after `from_us`. [us UTC]
+    """
+    since = [stamp(us - 1 - INTERVAL_US) for us in from_us.values()]
+    cursor.execute(
+        f"SELECT d.index, {_US.format('min(least(i.register_read, i.other_read))')}"
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, since)"
+        " JOIN interval_quantity i ON i.device_id = d.id AND i.start > d.since"
+        " AND i.other_read IS NOT NULL GROUP BY 1",
+        (fleet.ids(list(from_us)), list(from_us), since),
+    )
+    return dict(cursor.fetchall())
 
 
 def reset(state: MeterState, devices: Sequence[int]) -> None:

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 NULL: int = int(np.iinfo(np.int64).min)
 INTERVAL_US: int = 900_000_000
 HOUR_US: int = 3_600_000_000
+POWER_GAP_US: int = 900_000_000  # between two readings of power that make an energy, at most
+# version of the rules of metering, as rows and statements name it
+METERING: int = 2
+# how far back a fall of a register is held against where it stood before
+LOOK_BACK_US: int = 7 * 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)

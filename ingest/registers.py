@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ingest.model import INTERVAL_US, NULL
+from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ingest.model import Int64, Replacement
 
-VERSION = 2
 HOUR_US = 3_600_000_000
 # a rise is believed at once up to what the device makes in this time
 AT_ONCE_US = HOUR_US
@@ -33,8 +32,6 @@ AT_ONCE_US = HOUR_US
 LINE_GAP_US = 2 * HOUR_US
 # a catch-up is spread over the standstill, but over a day at the most
 SPREAD_US = 86_400_000_000
-# how far back a fall is held against where the register stood before
-LOOK_BACK_US = 7 * 86_400_000_000
 # how long the line that was left is remembered after the new one settled
 RETIRED_US = 31 * 86_400_000_000
 CONFIRM_RISE, CONFIRM_LINE = 3, 4

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ingest.model import Float64, Int32, Int64
 
 NEVER = -(2**62)
+FROM_START = NEVER  # of a device: from its first reading on
 
 
 @dataclass(slots=True)

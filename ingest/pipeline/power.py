@@ -8,6 +8,7 @@ import numpy as np
 
 from ingest import rates
 from ingest.intervals import ESTIMATED, UNKNOWN, Steps
+from ingest.model import POWER_GAP_US
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def steps(
     from_us[1:], from_w[1:] = rows.time_us[:-1], rows.power_w[:-1]
     first = rows.device[head]
     if start is None:
-        from_us[head], from_w[head] = rows.time_us[head] - rates.MAX_GAP_US - 1, 0.0
+        from_us[head], from_w[head] = rows.time_us[head] - POWER_GAP_US - 1, 0.0
     else:
         from_us[head], from_w[head] = start.power_us[first], start.power_w[first]
     energy, counts = rates.energy_steps(

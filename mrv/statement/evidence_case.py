@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.pipeline import METERING
 from mrv.accounting import period
 from mrv.calendar import local_date, midnight_us, utc_text
+from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
 from mrv.factors.records import records_of
 from mrv.signatures import canonical
@@ -126,14 +127,14 @@ class Case:
         """All factors of the kinds that the result used."""
         return records_of({use.kind for use in self.result.factors}, self.factors)
 
-    def digests(self) -> dict[str, str]:
+    def digests(self) -> Digests:
         """Digests by which a statement names its evidence: roots and hashes in hex."""
-        return {
-            "readings": self.readings.root,
-            "intervals": self.intervals.root,
-            "plan": canonical.sha256_hex(canonical.encode(self.plan.to_json())),
-            "factors": canonical.sha256_hex(canonical.encode(self.factor_records)),
-        }
+        return Digests(
+            readings=self.readings.root,
+            intervals=self.intervals.root,
+            plan=canonical.sha256_hex(canonical.encode(self.plan.to_json())),
+            factors=canonical.sha256_hex(canonical.encode(self.factor_records)),
+        )
 
     def leaves(self) -> dict[str, list[dict[str, Any]]]:
         """Ordered leaves under the two roots, as a pack carries them."""

@@ -8,26 +8,28 @@ signed by them can be computed again for ever.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingest import pipeline
 from ingest.metering_v1 import meter as first
 from ingest.metering_v1 import meter_state as first_state
 from ingest.metering_v1 import register_bounds as first_bounds
 from ingest.pipeline import METERING
+from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ingest.model import Fleet, Frame, IntervalRows
+    from mrv.documents.statement import Claims
 
     Meter = Callable[[Sequence[Frame]], IntervalRows]
 
 FIRST = 1
 
 
-def of_claims(claims: Mapping[str, Any]) -> int:
+def of_claims(claims: Claims) -> int:
     """
     Version of metering that a statement was made by.
 
@@ -36,13 +38,13 @@ def of_claims(claims: Mapping[str, Any]) -> int:
     CanonicalError
         If this tonne does not know it.
     """
-    version = claims.get("metering", FIRST)
-    if version not in (FIRST, METERING) or isinstance(version, bool):
+    version = FIRST if claims.metering is UNSET else claims.metering
+    if version not in (FIRST, METERING):
         raise CanonicalError(
             f"the statement was metered by version {version!r}, this tonne knows {FIRST} and"
             f" {METERING}; verify it with the tonne that made it, or a newer one"
         )
-    return int(version)
+    return version
 
 
 def meter_of(version: int, fleet: Fleet) -> Meter:

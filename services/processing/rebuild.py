@@ -21,6 +21,7 @@ from ingest.pipeline.quality_state import Watched
 from mrv.calendar import utc_text
 from mrv.environment import KINDS
 from mrv.statement.metering_versions import FIRST, meter_of
+from services.processing import rejudge
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
 from services.settle import Part
@@ -119,7 +120,7 @@ def _computed(
     values = stations.computed(cursor, plan.fleet, devices, rows)
     within = (values.start_us >= from_us) & (values.start_us < to_us)
     everything = dict.fromkeys(devices, FROM_START)
-    found, _ = flags.computed(cursor, plan, Watched(len(plan.fleet)), everything)
+    found, _ = rejudge.computed(cursor, plan, Watched(len(plan.fleet)), everything)
     said = found.take((found.time_us >= from_us) & (found.time_us < to_us))
     return _Computed(Part.of(plan, rows.take(inside)), values.take(within), said)
 

@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.model import INTERVAL_US, IntervalRows
-from ingest.pipeline import LOOK_BACK_US, POWER_GAP_US, SPREAD_US, MeterState, meter
-from ingest.pipeline.meter import FROM_START
+from ingest.pipeline import (
+    FROM_START,
+    LOOK_BACK_US,
+    POWER_GAP_US,
+    SPREAD_US,
+    MeterState,
+    meter,
+)
 from services.settle import Part
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import readings

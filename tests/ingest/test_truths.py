@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 
 import numpy as np
-import pytest
 
 from ingest.model import Device, Fleet
 from ingest.pipeline import Bounds, MeterState, meter
 
 from . import truths
-from .metering import MINUTE_US, T0_US, fleet, frame, whole
+from .metering import frame
 
 COUNT = int(os.environ.get("TONNE_TRUTHS", "1263"))
 SEED = int(os.environ.get("TONNE_SEED", "20260101"))

@@ -8,7 +8,7 @@ import click
 
 from services.cli.pipeline.kafka_options import load, topic_option
 from services.cli.pipeline.metrics_bind import metrics_bind
-from services.intake.receiver import BATCH
+from services.intake.receive import BATCH
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ingest.addresses import server_of
 from ingest.errors import InputError
+from ingest.mqtt.names import PORTS
 from services.cli.options.admin_tls import identity_folder
 from services.cli.options.database_url import database_url
 from services.enrolment import broker as brokers
@@ -43,9 +45,10 @@ def broker() -> None:
 @click.argument("kind", type=click.Choice(["mosquitto", "rabbitmq"]))
 @click.option("--listen", default="0.0.0.0:8883", show_default=True, help="By certificate.")
 @click.option(
-    "--password-port", type=click.IntRange(1, 65_535),
+    "--password-port",
+    type=click.IntRange(1, 65_535),
     help="mosquitto: a port for user name and password, by TLS. rabbitmq: allow them on --listen.",
-)  # fmt: skip
+)
 @click.option(
     "--host", "hosts", multiple=True,
     help="Name or address by which devices find it; repeat. This machine's name by default.",
@@ -65,9 +68,10 @@ def broker() -> None:
     "--into", type=click.Path(path_type=Path), help="Copy what the broker reads there too."
 )
 @click.option(
-    "--services-into", type=click.Path(path_type=Path),
+    "--services-into",
+    type=click.Path(path_type=Path),
     help="Copy what `tonne` and each --service are handed there, by name.",
-)  # fmt: skip
+)
 def config(
     kind: Literal["mosquitto", "rabbitmq"],
     listen: str,
@@ -147,6 +151,8 @@ def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
       tonne broker apply
     """
     settings = Settings()
+    if url:
+        _check(url)
     done = _applied(settings, url or settings.require("mqtt_url"), sparkplug=sparkplug)
     if as_json:
         click.echo(json.dumps(done._asdict(), indent=2))
@@ -166,6 +172,13 @@ def tell_broker(settings: Settings) -> None:
         )
         return
     _show(_applied(settings, url, sparkplug=False))
+
+
+def _check(url: str) -> None:
+    try:
+        server_of(url, {"mqtts": PORTS["mqtts"]})
+    except ValueError as error:
+        raise InputError(f"--url {error}") from None
 
 
 def _applied(settings: Settings, url: str, *, sparkplug: bool) -> Applied:

@@ -9,7 +9,7 @@ import click
 
 from services.cli.pipeline.metrics_bind import metrics_bind
 from services.embedded.runner import Runner
-from services.intake.receiver import BATCH
+from services.intake.receive import BATCH
 from services.intake.sparkplug import sparkplug_nodes
 from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
 from services.issuer.watcher import Watcher

@@ -12,11 +12,11 @@ from services.cli.options.database_url import database_url
 from services.issuer.affected_statements import affected as statements_affected
 from services.issuer.close import close_period
 from services.processing.rebuild import AT_ONCE, rebuild
+from services.processing.stale_emissions import stale
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
-from services.store.views.stale_emissions import stale
 
 if TYPE_CHECKING:
     from mrv.factors import FactorBook

@@ -170,7 +170,8 @@ def _text(document: dict[str, Any]) -> str:
             "monitored t", "% of target", "issued t")  # fmt: skip
     rows = [
         (
-            a["action"], a["name"],
+            a["action"],
+            a["name"],
             *(shown_tonnes(a["city_model"][k]) for k in ("target_t_per_year", "reported_t")),
             str(a["projects"]["count"]),
             *(shown_tonnes(a["projects"][k]) for k in ("expected_t_per_year", "monitored_t")),
@@ -178,7 +179,7 @@ def _text(document: dict[str, Any]) -> str:
             shown_tonnes(a["projects"]["issued_credits_t"]),
         )
         for a in document["actions"]
-    ]  # fmt: skip
+    ]
     lines = [f"{document['programme']}, {document['year'] or 'no figures yet'}", ""]
     lines += [*_table([head, *rows]), "", document["accounts"], ""]
     moved = document["transfer"]

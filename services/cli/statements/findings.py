@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from mrv.documents.finding import FindingEvent
+from mrv.documents.form import read
 from mrv.signatures import canonical
 from mrv.statement.findings import Kind
 from services.cli.options.database_url import database_url
@@ -169,8 +171,9 @@ def _say(
     if out is not None:
         document = apart.event(what, key_name, said)
         write_whole(out, canonical.encode(document))
-        subject = document["credentialSubject"]
-        click.echo(f"{out}: {subject['finding']} {said[0]}, signed by {document['issuer']['name']}")
+        signed = read(FindingEvent, document, "the event")
+        name = signed.credential_subject.finding
+        click.echo(f"{out}: {name} {said[0]}, signed by {signed.issuer.name}")
         return
     signer = steps.Signer(*keys.load(Settings().home, key_name))
     with _database() as conn:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("what", metavar="ID|PACK")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
-              help="File to write.")  # fmt: skip
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
+)
 @click.option("--format", "format_", type=click.Choice(get_args(Format)),
               help="By the ending of --out where absent.")  # fmt: skip
 @click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True,
@@ -65,7 +66,7 @@ def _format_of(out: Path) -> Format:
 
 
 def _facts(what: str, keys_file: Path | None) -> Facts:
-    from services.issuer.pack import read_pack  # noqa: PLC0415 - loads the Parquet reader
+    from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
     from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
 
     if Path(what).exists():

@@ -115,12 +115,12 @@ def show(id_: str, *, as_json: bool) -> None:
         }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    subject = have.statement["credentialSubject"]
+    said = have.claims
+    period = said.monitoring_period
     click.echo(f"{have.stored.id}  {have.stored.state}")
-    click.echo(f"  period     {subject['monitoringPeriod']['localFrom']} to "
-               f"{subject['monitoringPeriod']['localTo']}")  # fmt: skip
-    click.echo(f"  reduction  {subject['emissions']['reduction']['t']} t")
-    click.echo(f"  credited   {subject['credited']['t']} t, coverage {subject['coverage']}")
+    click.echo(f"  period     {period.local_from} to {period.local_to}")
+    click.echo(f"  reduction  {said.emissions.reduction.t} t")
+    click.echo(f"  credited   {said.credited.t} t, coverage {said.coverage}")
     for event in events:
         reason = f", {event['reason']}" if event["reason"] else ""
         click.echo(f"  {event['at']}  {event['state']} by {event['by']}{reason}")

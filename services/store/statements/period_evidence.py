@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US
-from ingest.pipeline import FROM_START, LOOK_BACK_US, POWER_GAP_US
+from ingest.model import HOUR_US, LOOK_BACK_US, POWER_GAP_US
+from ingest.pipeline.meter_state import FROM_START
 from services.store.archive import archived_readings as cold
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
-from ingest.model import NULL, IntervalRows
-from ingest.pipeline import METERING
+from ingest.model import METERING, NULL, IntervalRows
 from services.store.postgres import column_copy
 from services.store.postgres import week_chunks as weeks
 from services.store.postgres.binary_copy import Int2, Int8, Text, Time, Words, encode

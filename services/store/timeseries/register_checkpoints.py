@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US
-from ingest.pipeline import POWER_GAP_US
+from ingest.model import INTERVAL_US, POWER_GAP_US
 from ingest.pipeline.meter_state import NEVER
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
-    from ingest.pipeline import MeterState
-    from ingest.pipeline.meter_state import Register
+    from ingest.pipeline.meter_state import MeterState, Register
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 

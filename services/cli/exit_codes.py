@@ -1,0 +1,13 @@
+"""What a command's end says: 0 done, 1 the thing checked is false, 2 bad input, 3 no server."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    FALSE = 1
+    INPUT = 2
+    SERVER = 3
+    INTERRUPTED = 130  # as shells say it after Ctrl-C

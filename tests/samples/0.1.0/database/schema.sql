@@ -1,17 +1,54 @@
+--
+-- PostgreSQL database dump
+--
+
+-- Dumped from database version 17.12 (Debian 17.12-0+deb13u1)
+-- Dumped by pg_dump version 17.12 (Debian 17.12-0+deb13u1)
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+--
+-- Name: public; Type: SCHEMA; Schema: -; Owner: pg_database_owner
+--
 
 ALTER SCHEMA public OWNER TO pg_database_owner;
 
+--
+-- Name: SCHEMA public; Type: COMMENT; Schema: -; Owner: pg_database_owner
+--
+
 COMMENT ON SCHEMA public IS 'standard public schema';
+
+--
+-- Name: tonne_id; Type: DOMAIN; Schema: public; Owner: tonne_owner
+--
 
 CREATE DOMAIN public.tonne_id AS text COLLATE pg_catalog."C"
 	CONSTRAINT tonne_id_check CHECK ((VALUE ~ '^[A-Za-z0-9_-]{1,64}$'::text));
 
 ALTER DOMAIN public.tonne_id OWNER TO tonne_owner;
 
+--
+-- Name: tonne_period; Type: DOMAIN; Schema: public; Owner: tonne_owner
+--
+
 CREATE DOMAIN public.tonne_period AS tstzrange
 	CONSTRAINT tonne_period_check CHECK (((NOT isempty(VALUE)) AND (NOT lower_inf(VALUE)) AND (NOT upper_inf(VALUE)) AND lower_inc(VALUE) AND (NOT upper_inc(VALUE))));
 
 ALTER DOMAIN public.tonne_period OWNER TO tonne_owner;
+
+--
+-- Name: tonne_append_only(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
 
 CREATE FUNCTION public.tonne_append_only() RETURNS trigger
     LANGUAGE plpgsql
@@ -23,6 +60,10 @@ BEGIN
 END $$;
 
 ALTER FUNCTION public.tonne_append_only() OWNER TO tonne_owner;
+
+--
+-- Name: tonne_append_or_expire(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
 
 CREATE FUNCTION public.tonne_append_or_expire() RETURNS trigger
     LANGUAGE plpgsql
@@ -37,6 +78,10 @@ BEGIN
 END $$;
 
 ALTER FUNCTION public.tonne_append_or_expire() OWNER TO tonne_owner;
+
+--
+-- Name: tonne_drop_archived(text, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
 
 CREATE FUNCTION public.tonne_drop_archived(class text, begins timestamp with time zone, ends timestamp with time zone) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -110,6 +155,10 @@ END $_$;
 
 ALTER FUNCTION public.tonne_drop_archived(class text, begins timestamp with time zone, ends timestamp with time zone) OWNER TO tonne_owner;
 
+--
+-- Name: tonne_expire_dead_letters(timestamp with time zone, text); Type: FUNCTION; Schema: public; Owner: tonne_retention
+--
+
 CREATE FUNCTION public.tonne_expire_dead_letters(older_than timestamp with time zone, by_whom text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -140,6 +189,10 @@ END $$;
 
 ALTER FUNCTION public.tonne_expire_dead_letters(older_than timestamp with time zone, by_whom text) OWNER TO tonne_retention;
 
+--
+-- Name: tonne_fill_only(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
+
 CREATE FUNCTION public.tonne_fill_only() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -154,6 +207,10 @@ BEGIN
 END $$;
 
 ALTER FUNCTION public.tonne_fill_only() OWNER TO tonne_owner;
+
+--
+-- Name: tonne_finding_step(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
 
 CREATE FUNCTION public.tonne_finding_step() RETURNS trigger
     LANGUAGE plpgsql
@@ -187,6 +244,10 @@ BEGIN
 END $$;
 
 ALTER FUNCTION public.tonne_finding_step() OWNER TO tonne_owner;
+
+--
+-- Name: tonne_make_days(text, timestamp with time zone, timestamp with time zone, text[]); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
 
 CREATE FUNCTION public.tonne_make_days(relation text, begins timestamp with time zone, ends timestamp with time zone, chosen text[] DEFAULT NULL::text[]) RETURNS void
     LANGUAGE plpgsql
@@ -279,6 +340,10 @@ END $$;
 
 ALTER FUNCTION public.tonne_make_days(relation text, begins timestamp with time zone, ends timestamp with time zone, chosen text[]) OWNER TO tonne_owner;
 
+--
+-- Name: tonne_note_clocks(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
+
 CREATE FUNCTION public.tonne_note_clocks() RETURNS bigint
     LANGUAGE plpgsql
     AS $$
@@ -294,6 +359,10 @@ BEGIN
 END $$;
 
 ALTER FUNCTION public.tonne_note_clocks() OWNER TO tonne_owner;
+
+--
+-- Name: tonne_refresh_days(interval); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
 
 CREATE FUNCTION public.tonne_refresh_days(budget interval DEFAULT '00:01:00'::interval) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -343,6 +412,10 @@ END $$;
 
 ALTER FUNCTION public.tonne_refresh_days(budget interval) OWNER TO tonne_owner;
 
+--
+-- Name: tonne_request_remake(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
+
 CREATE FUNCTION public.tonne_request_remake() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public'
@@ -366,6 +439,10 @@ END $$;
 
 ALTER FUNCTION public.tonne_request_remake() OWNER TO tonne_owner;
 
+--
+-- Name: tonne_revoke_only(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
+
 CREATE FUNCTION public.tonne_revoke_only() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -379,6 +456,10 @@ BEGIN
 END $$;
 
 ALTER FUNCTION public.tonne_revoke_only() OWNER TO tonne_owner;
+
+--
+-- Name: tonne_sampling_step(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
 
 CREATE FUNCTION public.tonne_sampling_step() RETURNS trigger
     LANGUAGE plpgsql
@@ -405,6 +486,10 @@ BEGIN
 END $$;
 
 ALTER FUNCTION public.tonne_sampling_step() OWNER TO tonne_owner;
+
+--
+-- Name: tonne_see_devices(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
 
 CREATE FUNCTION public.tonne_see_devices() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -433,6 +518,10 @@ END $$;
 
 ALTER FUNCTION public.tonne_see_devices() OWNER TO tonne_owner;
 
+--
+-- Name: tonne_site_clock_changed(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
+
 CREATE FUNCTION public.tonne_site_clock_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public'
@@ -446,6 +535,10 @@ END $$;
 
 ALTER FUNCTION public.tonne_site_clock_changed() OWNER TO tonne_owner;
 
+--
+-- Name: tonne_site_moved(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
+
 CREATE FUNCTION public.tonne_site_moved() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public'
@@ -457,6 +550,10 @@ BEGIN
 END $$;
 
 ALTER FUNCTION public.tonne_site_moved() OWNER TO tonne_owner;
+
+--
+-- Name: tonne_statement_step(); Type: FUNCTION; Schema: public; Owner: tonne_owner
+--
 
 CREATE FUNCTION public.tonne_statement_step() RETURNS trigger
     LANGUAGE plpgsql
@@ -502,6 +599,14 @@ END $$;
 
 ALTER FUNCTION public.tonne_statement_step() OWNER TO tonne_owner;
 
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: indicator_value; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.indicator_value (
     device_id text NOT NULL COLLATE pg_catalog."C",
     indicator text NOT NULL COLLATE pg_catalog."C",
@@ -518,6 +623,10 @@ WITH (fillfactor='80');
 
 ALTER TABLE public.indicator_value OWNER TO tonne_owner;
 
+--
+-- Name: quality_flag; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.quality_flag (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -526,6 +635,10 @@ CREATE TABLE public.quality_flag (
 );
 
 ALTER TABLE public.quality_flag OWNER TO tonne_owner;
+
+--
+-- Name: reading_weighbridge; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_weighbridge (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -540,6 +653,10 @@ CREATE TABLE public.reading_weighbridge (
 
 ALTER TABLE public.reading_weighbridge OWNER TO tonne_owner;
 
+--
+-- Name: reading_compost_windrow; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_compost_windrow (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -551,6 +668,10 @@ CREATE TABLE public.reading_compost_windrow (
 );
 
 ALTER TABLE public.reading_compost_windrow OWNER TO tonne_owner;
+
+--
+-- Name: reading_waste_heat_turbine; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_waste_heat_turbine (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -565,6 +686,10 @@ CREATE TABLE public.reading_waste_heat_turbine (
 
 ALTER TABLE public.reading_waste_heat_turbine OWNER TO tonne_owner;
 
+--
+-- Name: reading_steam_meter; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_steam_meter (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -578,6 +703,10 @@ CREATE TABLE public.reading_steam_meter (
 
 ALTER TABLE public.reading_steam_meter OWNER TO tonne_owner;
 
+--
+-- Name: reading_recycling_line; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_recycling_line (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -590,6 +719,10 @@ CREATE TABLE public.reading_recycling_line (
 
 ALTER TABLE public.reading_recycling_line OWNER TO tonne_owner;
 
+--
+-- Name: reading_passenger_counter; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_passenger_counter (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -601,6 +734,10 @@ CREATE TABLE public.reading_passenger_counter (
 
 ALTER TABLE public.reading_passenger_counter OWNER TO tonne_owner;
 
+--
+-- Name: reading_fuel_meter; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_fuel_meter (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -610,6 +747,10 @@ CREATE TABLE public.reading_fuel_meter (
 );
 
 ALTER TABLE public.reading_fuel_meter OWNER TO tonne_owner;
+
+--
+-- Name: reading_chiller; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_chiller (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -623,6 +764,10 @@ CREATE TABLE public.reading_chiller (
 );
 
 ALTER TABLE public.reading_chiller OWNER TO tonne_owner;
+
+--
+-- Name: reading_pv_inverter; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_pv_inverter (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -644,6 +789,10 @@ CREATE TABLE public.reading_pv_inverter (
 
 ALTER TABLE public.reading_pv_inverter OWNER TO tonne_owner;
 
+--
+-- Name: reading_lamp_controller; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_lamp_controller (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -655,6 +804,10 @@ CREATE TABLE public.reading_lamp_controller (
 );
 
 ALTER TABLE public.reading_lamp_controller OWNER TO tonne_owner;
+
+--
+-- Name: reading_weather_station; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_weather_station (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -670,6 +823,10 @@ CREATE TABLE public.reading_weather_station (
 
 ALTER TABLE public.reading_weather_station OWNER TO tonne_owner;
 
+--
+-- Name: reading_wind_turbine; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_wind_turbine (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -683,6 +840,10 @@ CREATE TABLE public.reading_wind_turbine (
 );
 
 ALTER TABLE public.reading_wind_turbine OWNER TO tonne_owner;
+
+--
+-- Name: reading_waterworks; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_waterworks (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -698,6 +859,10 @@ CREATE TABLE public.reading_waterworks (
 
 ALTER TABLE public.reading_waterworks OWNER TO tonne_owner;
 
+--
+-- Name: reading_pump; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_pump (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -710,6 +875,10 @@ CREATE TABLE public.reading_pump (
 );
 
 ALTER TABLE public.reading_pump OWNER TO tonne_owner;
+
+--
+-- Name: reading_water_station; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_water_station (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -730,6 +899,10 @@ CREATE TABLE public.reading_water_station (
 
 ALTER TABLE public.reading_water_station OWNER TO tonne_owner;
 
+--
+-- Name: reading_furnace; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_furnace (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -742,6 +915,10 @@ CREATE TABLE public.reading_furnace (
 
 ALTER TABLE public.reading_furnace OWNER TO tonne_owner;
 
+--
+-- Name: reading_water_tube; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_water_tube (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -752,6 +929,10 @@ CREATE TABLE public.reading_water_tube (
 );
 
 ALTER TABLE public.reading_water_tube OWNER TO tonne_owner;
+
+--
+-- Name: reading_sewer_level; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_sewer_level (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -764,6 +945,10 @@ CREATE TABLE public.reading_sewer_level (
 );
 
 ALTER TABLE public.reading_sewer_level OWNER TO tonne_owner;
+
+--
+-- Name: reading_ev_charger; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_ev_charger (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -778,6 +963,10 @@ CREATE TABLE public.reading_ev_charger (
 
 ALTER TABLE public.reading_ev_charger OWNER TO tonne_owner;
 
+--
+-- Name: reading_vehicle; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_vehicle (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -788,6 +977,10 @@ CREATE TABLE public.reading_vehicle (
 );
 
 ALTER TABLE public.reading_vehicle OWNER TO tonne_owner;
+
+--
+-- Name: reading_energy_meter; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_energy_meter (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -804,6 +997,10 @@ CREATE TABLE public.reading_energy_meter (
 );
 
 ALTER TABLE public.reading_energy_meter OWNER TO tonne_owner;
+
+--
+-- Name: reading_air_station; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_air_station (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -822,6 +1019,10 @@ CREATE TABLE public.reading_air_station (
 
 ALTER TABLE public.reading_air_station OWNER TO tonne_owner;
 
+--
+-- Name: reading_noise_station; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.reading_noise_station (
     device_id text NOT NULL COLLATE pg_catalog."C",
     "time" timestamp with time zone NOT NULL,
@@ -831,6 +1032,10 @@ CREATE TABLE public.reading_noise_station (
 );
 
 ALTER TABLE public.reading_noise_station OWNER TO tonne_owner;
+
+--
+-- Name: reading_wastewater_plant; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.reading_wastewater_plant (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -853,6 +1058,10 @@ CREATE TABLE public.reading_wastewater_plant (
 
 ALTER TABLE public.reading_wastewater_plant OWNER TO tonne_owner;
 
+--
+-- Name: interval_quantity; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.interval_quantity (
     device_id text NOT NULL COLLATE pg_catalog."C",
     quantity text NOT NULL COLLATE pg_catalog."C",
@@ -869,6 +1078,10 @@ WITH (fillfactor='80');
 
 ALTER TABLE public.interval_quantity OWNER TO tonne_owner;
 
+--
+-- Name: interval_emission; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.interval_emission (
     project_id text NOT NULL COLLATE pg_catalog."C",
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -884,6 +1097,10 @@ WITH (fillfactor='80');
 
 ALTER TABLE public.interval_emission OWNER TO tonne_owner;
 
+--
+-- Name: api_answer; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.api_answer (
     principal text NOT NULL,
     key text NOT NULL,
@@ -895,6 +1112,10 @@ CREATE TABLE public.api_answer (
 );
 
 ALTER TABLE public.api_answer OWNER TO tonne_owner;
+
+--
+-- Name: api_audit; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.api_audit (
     id bigint NOT NULL,
@@ -909,6 +1130,10 @@ CREATE TABLE public.api_audit (
 
 ALTER TABLE public.api_audit OWNER TO tonne_owner;
 
+--
+-- Name: api_audit_id_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.api_audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.api_audit_id_seq
     START WITH 1
@@ -918,6 +1143,10 @@ ALTER TABLE public.api_audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+--
+-- Name: api_cursor_secret; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.api_cursor_secret (
     only_one boolean DEFAULT true NOT NULL,
     secret bytea NOT NULL,
@@ -926,6 +1155,10 @@ CREATE TABLE public.api_cursor_secret (
 );
 
 ALTER TABLE public.api_cursor_secret OWNER TO tonne_owner;
+
+--
+-- Name: api_key; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.api_key (
     id text NOT NULL COLLATE pg_catalog."C",
@@ -945,6 +1178,10 @@ CREATE TABLE public.api_key (
 
 ALTER TABLE public.api_key OWNER TO tonne_owner;
 
+--
+-- Name: archive_day; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.archive_day (
     project_id text NOT NULL COLLATE pg_catalog."C",
     day date NOT NULL,
@@ -953,6 +1190,10 @@ CREATE TABLE public.archive_day (
 );
 
 ALTER TABLE public.archive_day OWNER TO tonne_owner;
+
+--
+-- Name: archive_drop; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.archive_drop (
     id bigint NOT NULL,
@@ -966,6 +1207,10 @@ CREATE TABLE public.archive_drop (
 
 ALTER TABLE public.archive_drop OWNER TO tonne_owner;
 
+--
+-- Name: archive_drop_id_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.archive_drop ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.archive_drop_id_seq
     START WITH 1
@@ -974,6 +1219,10 @@ ALTER TABLE public.archive_drop ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MAXVALUE
     CACHE 1
 );
+
+--
+-- Name: archive_hold; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.archive_hold (
     id bigint NOT NULL,
@@ -988,6 +1237,10 @@ CREATE TABLE public.archive_hold (
 
 ALTER TABLE public.archive_hold OWNER TO tonne_owner;
 
+--
+-- Name: archive_hold_id_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.archive_hold ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.archive_hold_id_seq
     START WITH 1
@@ -996,6 +1249,10 @@ ALTER TABLE public.archive_hold ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MAXVALUE
     CACHE 1
 );
+
+--
+-- Name: archive_part; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.archive_part (
     id bigint NOT NULL,
@@ -1029,6 +1286,10 @@ CREATE TABLE public.archive_part (
 
 ALTER TABLE public.archive_part OWNER TO tonne_owner;
 
+--
+-- Name: archive_part_id_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.archive_part ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.archive_part_id_seq
     START WITH 1
@@ -1037,6 +1298,10 @@ ALTER TABLE public.archive_part ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MAXVALUE
     CACHE 1
 );
+
+--
+-- Name: archive_place; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.archive_place (
     id uuid NOT NULL,
@@ -1047,6 +1312,10 @@ CREATE TABLE public.archive_place (
 
 ALTER TABLE public.archive_place OWNER TO tonne_owner;
 
+--
+-- Name: archive_reach; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.archive_reach (
     device_id text NOT NULL COLLATE pg_catalog."C",
     class_id text NOT NULL COLLATE pg_catalog."C",
@@ -1055,6 +1324,10 @@ CREATE TABLE public.archive_reach (
 );
 
 ALTER TABLE public.archive_reach OWNER TO tonne_owner;
+
+--
+-- Name: calibration; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.calibration (
     device_id public.tonne_id NOT NULL,
@@ -1069,6 +1342,10 @@ CREATE TABLE public.calibration (
 
 ALTER TABLE public.calibration OWNER TO tonne_owner;
 
+--
+-- Name: claim; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.claim (
     statement_id text NOT NULL COLLATE pg_catalog."C",
     project_id public.tonne_id NOT NULL,
@@ -1076,6 +1353,10 @@ CREATE TABLE public.claim (
 );
 
 ALTER TABLE public.claim OWNER TO tonne_owner;
+
+--
+-- Name: clock_lag; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.clock_lag (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -1085,6 +1366,10 @@ CREATE TABLE public.clock_lag (
 WITH (fillfactor='80');
 
 ALTER TABLE public.clock_lag OWNER TO tonne_owner;
+
+--
+-- Name: credential; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.credential (
     id bigint NOT NULL,
@@ -1107,6 +1392,10 @@ CREATE TABLE public.credential (
 
 ALTER TABLE public.credential OWNER TO tonne_owner;
 
+--
+-- Name: credential_id_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.credential ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.credential_id_seq
     START WITH 1
@@ -1115,6 +1404,10 @@ ALTER TABLE public.credential ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+--
+-- Name: data_seal; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.data_seal (
     project_id text NOT NULL COLLATE pg_catalog."C",
@@ -1129,6 +1422,10 @@ CREATE TABLE public.data_seal (
 
 ALTER TABLE public.data_seal OWNER TO tonne_owner;
 
+--
+-- Name: day_clock; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.day_clock (
     kind text NOT NULL COLLATE pg_catalog."C",
     id text NOT NULL COLLATE pg_catalog."C",
@@ -1138,6 +1435,10 @@ CREATE TABLE public.day_clock (
 );
 
 ALTER TABLE public.day_clock OWNER TO tonne_owner;
+
+--
+-- Name: day_emission; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.day_emission (
     project_id text NOT NULL COLLATE pg_catalog."C",
@@ -1153,6 +1454,10 @@ CREATE TABLE public.day_emission (
 
 ALTER TABLE public.day_emission OWNER TO tonne_owner;
 
+--
+-- Name: day_made; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.day_made (
     chunk text NOT NULL COLLATE pg_catalog."C",
     writes bigint NOT NULL,
@@ -1161,6 +1466,10 @@ CREATE TABLE public.day_made (
 );
 
 ALTER TABLE public.day_made OWNER TO tonne_owner;
+
+--
+-- Name: day_pv; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.day_pv (
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -1173,6 +1482,10 @@ CREATE TABLE public.day_pv (
 
 ALTER TABLE public.day_pv OWNER TO tonne_owner;
 
+--
+-- Name: day_quantity; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.day_quantity (
     device_id text NOT NULL COLLATE pg_catalog."C",
     quantity text NOT NULL COLLATE pg_catalog."C",
@@ -1184,6 +1497,10 @@ CREATE TABLE public.day_quantity (
 );
 
 ALTER TABLE public.day_quantity OWNER TO tonne_owner;
+
+--
+-- Name: dead_letter; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.dead_letter (
     id bigint NOT NULL,
@@ -1201,6 +1518,10 @@ CREATE TABLE public.dead_letter (
 
 ALTER TABLE public.dead_letter OWNER TO tonne_owner;
 
+--
+-- Name: dead_letter_id_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.dead_letter ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.dead_letter_id_seq
     START WITH 1
@@ -1209,6 +1530,10 @@ ALTER TABLE public.dead_letter ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY 
     NO MAXVALUE
     CACHE 1
 );
+
+--
+-- Name: dead_letter_removal; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.dead_letter_removal (
     id bigint NOT NULL,
@@ -1226,6 +1551,10 @@ CREATE TABLE public.dead_letter_removal (
 
 ALTER TABLE public.dead_letter_removal OWNER TO tonne_owner;
 
+--
+-- Name: dead_letter_removal_id_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.dead_letter_removal ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.dead_letter_removal_id_seq
     START WITH 1
@@ -1235,6 +1564,10 @@ ALTER TABLE public.dead_letter_removal ALTER COLUMN id ADD GENERATED ALWAYS AS I
     CACHE 1
 );
 
+--
+-- Name: dead_letter_replay; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.dead_letter_replay (
     dead_letter_id bigint NOT NULL,
     replayed timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
@@ -1242,6 +1575,10 @@ CREATE TABLE public.dead_letter_replay (
 );
 
 ALTER TABLE public.dead_letter_replay OWNER TO tonne_owner;
+
+--
+-- Name: device; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.device (
     id public.tonne_id NOT NULL,
@@ -1265,6 +1602,10 @@ CREATE TABLE public.device (
 
 ALTER TABLE public.device OWNER TO tonne_owner;
 
+--
+-- Name: device_quality; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.device_quality (
     device_id public.tonne_id NOT NULL,
     channel text NOT NULL,
@@ -1276,6 +1617,10 @@ CREATE TABLE public.device_quality (
 );
 
 ALTER TABLE public.device_quality OWNER TO tonne_owner;
+
+--
+-- Name: device_replacement; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.device_replacement (
     device_id public.tonne_id NOT NULL,
@@ -1289,6 +1634,10 @@ CREATE TABLE public.device_replacement (
 
 ALTER TABLE public.device_replacement OWNER TO tonne_owner;
 
+--
+-- Name: device_seen; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.device_seen (
     device_id text NOT NULL COLLATE pg_catalog."C",
     last_reading timestamp with time zone NOT NULL,
@@ -1300,7 +1649,15 @@ WITH (fillfactor='60');
 
 ALTER TABLE public.device_seen OWNER TO tonne_owner;
 
+--
+-- Name: COLUMN device_seen.quarters; Type: COMMENT; Schema: public; Owner: tonne_owner
+--
+
 COMMENT ON COLUMN public.device_seen.quarters IS 'quarter hours of that local day with a reading; the longest day has 100';
+
+--
+-- Name: enrolled_key; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.enrolled_key (
     multikey text NOT NULL COLLATE pg_catalog."C",
@@ -1313,6 +1670,10 @@ CREATE TABLE public.enrolled_key (
 );
 
 ALTER TABLE public.enrolled_key OWNER TO tonne_owner;
+
+--
+-- Name: finding_event; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.finding_event (
     sequence bigint NOT NULL,
@@ -1334,6 +1695,10 @@ CREATE TABLE public.finding_event (
 
 ALTER TABLE public.finding_event OWNER TO tonne_owner;
 
+--
+-- Name: finding_event_sequence_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.finding_event ALTER COLUMN sequence ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.finding_event_sequence_seq
     START WITH 1
@@ -1342,6 +1707,10 @@ ALTER TABLE public.finding_event ALTER COLUMN sequence ADD GENERATED ALWAYS AS I
     NO MAXVALUE
     CACHE 1
 );
+
+--
+-- Name: invoice; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.invoice (
     id public.tonne_id NOT NULL,
@@ -1357,6 +1726,10 @@ CREATE TABLE public.invoice (
 
 ALTER TABLE public.invoice OWNER TO tonne_owner;
 
+--
+-- Name: knock_refused; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.knock_refused (
     principal text NOT NULL COLLATE pg_catalog."C",
     device text NOT NULL COLLATE pg_catalog."C",
@@ -1367,6 +1740,10 @@ CREATE TABLE public.knock_refused (
 
 ALTER TABLE public.knock_refused OWNER TO tonne_owner;
 
+--
+-- Name: late_day; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.late_day (
     device_id text NOT NULL COLLATE pg_catalog."C",
     day date NOT NULL,
@@ -1374,6 +1751,10 @@ CREATE TABLE public.late_day (
 );
 
 ALTER TABLE public.late_day OWNER TO tonne_owner;
+
+--
+-- Name: log_checkpoint; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.log_checkpoint (
     size bigint NOT NULL,
@@ -1386,6 +1767,10 @@ CREATE TABLE public.log_checkpoint (
 
 ALTER TABLE public.log_checkpoint OWNER TO tonne_owner;
 
+--
+-- Name: log_cosignature; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.log_cosignature (
     size bigint NOT NULL,
     multikey text NOT NULL COLLATE pg_catalog."C",
@@ -1395,12 +1780,20 @@ CREATE TABLE public.log_cosignature (
 
 ALTER TABLE public.log_cosignature OWNER TO tonne_owner;
 
+--
+-- Name: log_detail; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.log_detail (
     index bigint NOT NULL,
     content bytea NOT NULL
 );
 
 ALTER TABLE public.log_detail OWNER TO tonne_owner;
+
+--
+-- Name: log_entry; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.log_entry (
     index bigint NOT NULL,
@@ -1414,6 +1807,10 @@ CREATE TABLE public.log_entry (
 );
 
 ALTER TABLE public.log_entry OWNER TO tonne_owner;
+
+--
+-- Name: monitoring_period; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.monitoring_period (
     id bigint NOT NULL,
@@ -1436,6 +1833,10 @@ CREATE TABLE public.monitoring_period (
 
 ALTER TABLE public.monitoring_period OWNER TO tonne_owner;
 
+--
+-- Name: monitoring_period_id_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.monitoring_period ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.monitoring_period_id_seq
     START WITH 1
@@ -1444,6 +1845,10 @@ ALTER TABLE public.monitoring_period ALTER COLUMN id ADD GENERATED ALWAYS AS IDE
     NO MAXVALUE
     CACHE 1
 );
+
+--
+-- Name: monitoring_plan; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.monitoring_plan (
     project_id public.tonne_id NOT NULL,
@@ -1458,6 +1863,10 @@ CREATE TABLE public.monitoring_plan (
 
 ALTER TABLE public.monitoring_plan OWNER TO tonne_owner;
 
+--
+-- Name: principal_status; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.principal_status (
     principal text NOT NULL COLLATE pg_catalog."C",
     said text NOT NULL,
@@ -1469,6 +1878,10 @@ CREATE TABLE public.principal_status (
 
 ALTER TABLE public.principal_status OWNER TO tonne_owner;
 
+--
+-- Name: programme; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.programme (
     only_one boolean DEFAULT true NOT NULL,
     name text NOT NULL,
@@ -1479,6 +1892,10 @@ CREATE TABLE public.programme (
 );
 
 ALTER TABLE public.programme OWNER TO tonne_owner;
+
+--
+-- Name: programme_action; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.programme_action (
     id text NOT NULL,
@@ -1492,6 +1909,10 @@ CREATE TABLE public.programme_action (
 
 ALTER TABLE public.programme_action OWNER TO tonne_owner;
 
+--
+-- Name: programme_reported; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.programme_reported (
     action_id text NOT NULL,
     year integer NOT NULL,
@@ -1502,6 +1923,10 @@ CREATE TABLE public.programme_reported (
 );
 
 ALTER TABLE public.programme_reported OWNER TO tonne_owner;
+
+--
+-- Name: project; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.project (
     id public.tonne_id NOT NULL,
@@ -1522,6 +1947,10 @@ CREATE TABLE public.project (
 
 ALTER TABLE public.project OWNER TO tonne_owner;
 
+--
+-- Name: project_device; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.project_device (
     project_id public.tonne_id NOT NULL,
     device_id public.tonne_id NOT NULL,
@@ -1533,12 +1962,20 @@ CREATE TABLE public.project_device (
 
 ALTER TABLE public.project_device OWNER TO tonne_owner;
 
+--
+-- Name: published_factor; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.published_factor (
     id text NOT NULL COLLATE pg_catalog."C",
     record jsonb NOT NULL
 );
 
 ALTER TABLE public.published_factor OWNER TO tonne_owner;
+
+--
+-- Name: registry_version; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.registry_version (
     version bigint NOT NULL,
@@ -1549,6 +1986,10 @@ CREATE TABLE public.registry_version (
 
 ALTER TABLE public.registry_version OWNER TO tonne_owner;
 
+--
+-- Name: registry_version_version_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.registry_version ALTER COLUMN version ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.registry_version_version_seq
     START WITH 1
@@ -1558,12 +1999,20 @@ ALTER TABLE public.registry_version ALTER COLUMN version ADD GENERATED ALWAYS AS
     CACHE 1
 );
 
+--
+-- Name: remake_request; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.remake_request (
     device_id text NOT NULL COLLATE pg_catalog."C",
     requested timestamp with time zone DEFAULT now() NOT NULL
 );
 
 ALTER TABLE public.remake_request OWNER TO tonne_owner;
+
+--
+-- Name: schema_migration; Type: TABLE; Schema: public; Owner: tonne
+--
 
 CREATE TABLE public.schema_migration (
     version integer NOT NULL,
@@ -1573,6 +2022,10 @@ CREATE TABLE public.schema_migration (
 );
 
 ALTER TABLE public.schema_migration OWNER TO CURRENT_USER;
+
+--
+-- Name: sewer_asset; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.sewer_asset (
     id public.tonne_id NOT NULL,
@@ -1601,7 +2054,15 @@ CREATE TABLE public.sewer_asset (
 
 ALTER TABLE public.sewer_asset OWNER TO tonne_owner;
 
+--
+-- Name: COLUMN sewer_asset.condition; Type: COMMENT; Schema: public; Owner: tonne_owner
+--
+
 COMMENT ON COLUMN public.sewer_asset.condition IS '1 as new, 5 about to fail';
+
+--
+-- Name: sewer_event; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.sewer_event (
     asset_id public.tonne_id NOT NULL,
@@ -1617,6 +2078,10 @@ CREATE TABLE public.sewer_event (
 );
 
 ALTER TABLE public.sewer_event OWNER TO tonne_owner;
+
+--
+-- Name: signed_value; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.signed_value (
     id bigint NOT NULL,
@@ -1637,6 +2102,10 @@ CREATE TABLE public.signed_value (
 
 ALTER TABLE public.signed_value OWNER TO tonne_owner;
 
+--
+-- Name: signed_value_id_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.signed_value ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.signed_value_id_seq
     START WITH 1
@@ -1645,6 +2114,10 @@ ALTER TABLE public.signed_value ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MAXVALUE
     CACHE 1
 );
+
+--
+-- Name: site; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.site (
     id public.tonne_id NOT NULL,
@@ -1659,6 +2132,10 @@ CREATE TABLE public.site (
 
 ALTER TABLE public.site OWNER TO tonne_owner;
 
+--
+-- Name: sparkplug_birth; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.sparkplug_birth (
     node public.tonne_id NOT NULL,
     device text NOT NULL COLLATE pg_catalog."C",
@@ -1669,6 +2146,10 @@ CREATE TABLE public.sparkplug_birth (
 );
 
 ALTER TABLE public.sparkplug_birth OWNER TO tonne_owner;
+
+--
+-- Name: sparkplug_held; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.sparkplug_held (
     id text NOT NULL COLLATE pg_catalog."C",
@@ -1681,6 +2162,10 @@ CREATE TABLE public.sparkplug_held (
 );
 
 ALTER TABLE public.sparkplug_held OWNER TO tonne_owner;
+
+--
+-- Name: sparkplug_node; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.sparkplug_node (
     node public.tonne_id NOT NULL,
@@ -1699,7 +2184,15 @@ CREATE TABLE public.sparkplug_node (
 
 ALTER TABLE public.sparkplug_node OWNER TO tonne_owner;
 
+--
+-- Name: COLUMN sparkplug_node.wanted; Type: COMMENT; Schema: public; Owner: tonne_owner
+--
+
 COMMENT ON COLUMN public.sparkplug_node.wanted IS 'when a rebirth was last needed; empty once a birth came';
+
+--
+-- Name: statement; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.statement (
     id text NOT NULL COLLATE pg_catalog."C",
@@ -1719,6 +2212,10 @@ CREATE TABLE public.statement (
 
 ALTER TABLE public.statement OWNER TO tonne_owner;
 
+--
+-- Name: statement_event; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.statement_event (
     sequence bigint NOT NULL,
     statement_id text NOT NULL COLLATE pg_catalog."C",
@@ -1734,6 +2231,10 @@ CREATE TABLE public.statement_event (
 
 ALTER TABLE public.statement_event OWNER TO tonne_owner;
 
+--
+-- Name: statement_event_sequence_seq; Type: SEQUENCE; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE public.statement_event ALTER COLUMN sequence ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.statement_event_sequence_seq
     START WITH 1
@@ -1742,6 +2243,10 @@ ALTER TABLE public.statement_event ALTER COLUMN sequence ADD GENERATED ALWAYS AS
     NO MAXVALUE
     CACHE 1
 );
+
+--
+-- Name: statement_evidence; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.statement_evidence (
     statement_id text NOT NULL COLLATE pg_catalog."C",
@@ -1754,7 +2259,15 @@ ALTER TABLE ONLY public.statement_evidence ALTER COLUMN content SET STORAGE EXTE
 
 ALTER TABLE public.statement_evidence OWNER TO tonne_owner;
 
+--
+-- Name: COLUMN statement_evidence.archived; Type: COMMENT; Schema: public; Owner: tonne_owner
+--
+
 COMMENT ON COLUMN public.statement_evidence.archived IS 'path of the archived file that is this file of the pack, as it is';
+
+--
+-- Name: statement_sampling; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.statement_sampling (
     statement_id text NOT NULL COLLATE pg_catalog."C",
@@ -1767,6 +2280,10 @@ CREATE TABLE public.statement_sampling (
 
 ALTER TABLE public.statement_sampling OWNER TO tonne_owner;
 
+--
+-- Name: stream_offset; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.stream_offset (
     topic text NOT NULL COLLATE pg_catalog."C",
     partition integer NOT NULL,
@@ -1776,6 +2293,10 @@ CREATE TABLE public.stream_offset (
 );
 
 ALTER TABLE public.stream_offset OWNER TO tonne_owner;
+
+--
+-- Name: stream_source; Type: TABLE; Schema: public; Owner: tonne_owner
+--
 
 CREATE TABLE public.stream_source (
     single boolean DEFAULT true NOT NULL,
@@ -1787,6 +2308,10 @@ CREATE TABLE public.stream_source (
 
 ALTER TABLE public.stream_source OWNER TO tonne_owner;
 
+--
+-- Name: topic_template; Type: TABLE; Schema: public; Owner: tonne_owner
+--
+
 CREATE TABLE public.topic_template (
     id public.tonne_id NOT NULL,
     template text NOT NULL,
@@ -1794,6 +2319,10 @@ CREATE TABLE public.topic_template (
 );
 
 ALTER TABLE public.topic_template OWNER TO tonne_owner;
+
+--
+-- Name: v_avoided_t_day; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_avoided_t_day AS
  SELECT ((day)::timestamp without time zone AT TIME ZONE timezone) AS "time",
@@ -1817,6 +2346,10 @@ CREATE VIEW public.v_avoided_t_day AS
 
 ALTER VIEW public.v_avoided_t_day OWNER TO tonne_owner;
 
+--
+-- Name: v_avoided_t_interval; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_avoided_t_interval AS
  SELECT start AS "time",
     project_id,
@@ -1828,6 +2361,10 @@ CREATE VIEW public.v_avoided_t_interval AS
   GROUP BY start, project_id;
 
 ALTER VIEW public.v_avoided_t_interval OWNER TO tonne_owner;
+
+--
+-- Name: v_calibration_due; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_calibration_due AS
  SELECT project_id,
@@ -1858,6 +2395,10 @@ CREATE VIEW public.v_calibration_due AS
           WHERE ((m.during)::tstzrange @> now())) due;
 
 ALTER VIEW public.v_calibration_due OWNER TO tonne_owner;
+
+--
+-- Name: v_day_avoided_t; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_day_avoided_t AS
  SELECT e.begins AS "time",
@@ -1899,6 +2440,10 @@ UNION ALL
 
 ALTER VIEW public.v_day_avoided_t OWNER TO tonne_owner;
 
+--
+-- Name: v_day_quantity; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_day_quantity AS
  SELECT q.begins AS "time",
     q.day,
@@ -1938,6 +2483,10 @@ UNION ALL
 
 ALTER VIEW public.v_day_quantity OWNER TO tonne_owner;
 
+--
+-- Name: v_day_distance_km; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_day_distance_km AS
  SELECT "time",
     day,
@@ -1950,6 +2499,10 @@ CREATE VIEW public.v_day_distance_km AS
   WHERE (quantity = 'distance'::text);
 
 ALTER VIEW public.v_day_distance_km OWNER TO tonne_owner;
+
+--
+-- Name: v_day_energy_kwh; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_day_energy_kwh AS
  SELECT "time",
@@ -1965,6 +2518,10 @@ CREATE VIEW public.v_day_energy_kwh AS
   WHERE (quantity = ANY (ARRAY['energy_export'::text, 'energy_import'::text]));
 
 ALTER VIEW public.v_day_energy_kwh OWNER TO tonne_owner;
+
+--
+-- Name: v_day_pv; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_day_pv AS
  SELECT q."time",
@@ -1987,6 +2544,10 @@ CREATE VIEW public.v_day_pv AS
 
 ALTER VIEW public.v_day_pv OWNER TO tonne_owner;
 
+--
+-- Name: v_day_volume_m3; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_day_volume_m3 AS
  SELECT "time",
     day,
@@ -2000,6 +2561,10 @@ CREATE VIEW public.v_day_volume_m3 AS
   WHERE (quantity = ANY (ARRAY['flow'::text, 'biogas'::text]));
 
 ALTER VIEW public.v_day_volume_m3 OWNER TO tonne_owner;
+
+--
+-- Name: v_device_clock; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_device_clock AS
  SELECT d.id AS device_id,
@@ -2025,6 +2590,10 @@ CREATE VIEW public.v_device_clock AS
           WHERE ((l.device_id = (d.id)::text) AND (l.day > (newest.day - 14)))) drift);
 
 ALTER VIEW public.v_device_clock OWNER TO tonne_owner;
+
+--
+-- Name: v_device_own; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_device_own AS
  SELECT d.id AS device_id,
@@ -2065,6 +2634,10 @@ CREATE VIEW public.v_device_own AS
   WHERE ((d.removed IS NULL) OR (d.removed > now()));
 
 ALTER VIEW public.v_device_own OWNER TO tonne_owner;
+
+--
+-- Name: v_device_health; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_device_health AS
  WITH RECURSIVE own AS MATERIALIZED (
@@ -2156,7 +2729,15 @@ CREATE VIEW public.v_device_health AS
 
 ALTER VIEW public.v_device_health OWNER TO tonne_owner;
 
+--
+-- Name: COLUMN v_device_health.alarm; Type: COMMENT; Schema: public; Owner: tonne_owner
+--
+
 COMMENT ON COLUMN public.v_device_health.alarm IS 'not online, and not because its gateway is dark: one alarm a cause';
+
+--
+-- Name: v_energy_kwh_day; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_energy_kwh_day AS
  SELECT ((day)::timestamp without time zone AT TIME ZONE timezone) AS "time",
@@ -2184,6 +2765,10 @@ CREATE VIEW public.v_energy_kwh_day AS
 
 ALTER VIEW public.v_energy_kwh_day OWNER TO tonne_owner;
 
+--
+-- Name: v_energy_kwh_interval; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_energy_kwh_interval AS
  SELECT i.start AS "time",
     i.device_id,
@@ -2202,6 +2787,10 @@ CREATE VIEW public.v_energy_kwh_interval AS
   WHERE (i.quantity = ANY (ARRAY['energy_export'::text, 'energy_import'::text]));
 
 ALTER VIEW public.v_energy_kwh_interval OWNER TO tonne_owner;
+
+--
+-- Name: v_gateway_health; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_gateway_health AS
  WITH health AS MATERIALIZED (
@@ -2228,6 +2817,10 @@ CREATE VIEW public.v_gateway_health AS
 
 ALTER VIEW public.v_gateway_health OWNER TO tonne_owner;
 
+--
+-- Name: v_indicator_day; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_indicator_day AS
  SELECT v.start AS "time",
     ((v.start AT TIME ZONE s.timezone))::date AS day,
@@ -2245,6 +2838,10 @@ CREATE VIEW public.v_indicator_day AS
 
 ALTER VIEW public.v_indicator_day OWNER TO tonne_owner;
 
+--
+-- Name: v_indicator_hour; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_indicator_hour AS
  SELECT v.start AS "time",
     v.device_id,
@@ -2258,6 +2855,10 @@ CREATE VIEW public.v_indicator_hour AS
   WHERE (v.period = 'hour'::text);
 
 ALTER VIEW public.v_indicator_hour OWNER TO tonne_owner;
+
+--
+-- Name: v_meter_check_day; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_meter_check_day AS
  SELECT day,
@@ -2285,6 +2886,10 @@ CREATE VIEW public.v_meter_check_day AS
 
 ALTER VIEW public.v_meter_check_day OWNER TO tonne_owner;
 
+--
+-- Name: v_meter_check_hour; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_meter_check_hour AS
  SELECT date_trunc('hour'::text, a.start) AS "time",
     a.device_id,
@@ -2301,6 +2906,10 @@ CREATE VIEW public.v_meter_check_hour AS
   GROUP BY (date_trunc('hour'::text, a.start)), a.device_id, d.check_of, d.check_percent, a.quantity;
 
 ALTER VIEW public.v_meter_check_hour OWNER TO tonne_owner;
+
+--
+-- Name: v_power_kw; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_power_kw AS
  SELECT r."time",
@@ -2352,6 +2961,10 @@ CREATE VIEW public.v_power_kw AS
 
 ALTER VIEW public.v_power_kw OWNER TO tonne_owner;
 
+--
+-- Name: v_programme_member; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_programme_member AS
  SELECT a.id AS action,
     p.id AS project_id
@@ -2359,6 +2972,10 @@ CREATE VIEW public.v_programme_member AS
      JOIN public.project p ON (((p.action = a.id) OR starts_with(p.action, (a.id || '-'::text)))));
 
 ALTER VIEW public.v_programme_member OWNER TO tonne_owner;
+
+--
+-- Name: v_programme_now; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_programme_now AS
  WITH by_project AS (
@@ -2397,6 +3014,10 @@ CREATE VIEW public.v_programme_now AS
   GROUP BY a.id, a.name, a."position", a.target_kt, a.target_year;
 
 ALTER VIEW public.v_programme_now OWNER TO tonne_owner;
+
+--
+-- Name: v_programme_progress; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_programme_progress AS
  WITH monitored AS (
@@ -2443,6 +3064,10 @@ CREATE VIEW public.v_programme_progress AS
 
 ALTER VIEW public.v_programme_progress OWNER TO tonne_owner;
 
+--
+-- Name: v_programme_year; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_programme_year AS
  WITH monitored AS (
          SELECT m.action,
@@ -2486,6 +3111,10 @@ CREATE VIEW public.v_programme_year AS
 
 ALTER VIEW public.v_programme_year OWNER TO tonne_owner;
 
+--
+-- Name: v_quality_day; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_quality_day AS
  SELECT ((f."time" AT TIME ZONE s.timezone))::date AS day,
     f.device_id,
@@ -2500,6 +3129,10 @@ CREATE VIEW public.v_quality_day AS
   GROUP BY (((f."time" AT TIME ZONE s.timezone))::date), f.device_id, d.site, d.class, f.channel, f.test;
 
 ALTER VIEW public.v_quality_day OWNER TO tonne_owner;
+
+--
+-- Name: v_silence_cost; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_silence_cost AS
  SELECT h.device_id,
@@ -2526,6 +3159,10 @@ CREATE VIEW public.v_silence_cost AS
 
 ALTER VIEW public.v_silence_cost OWNER TO tonne_owner;
 
+--
+-- Name: v_sparkplug_device; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_sparkplug_device AS
  SELECT
         CASE
@@ -2545,6 +3182,10 @@ CREATE VIEW public.v_sparkplug_device AS
   GROUP BY n.node, n.group_id, n.online, n.changed, b.device;
 
 ALTER VIEW public.v_sparkplug_device OWNER TO tonne_owner;
+
+--
+-- Name: v_statement_gap; Type: VIEW; Schema: public; Owner: tonne_owner
+--
 
 CREATE VIEW public.v_statement_gap AS
  SELECT s.id AS statement_id,
@@ -2577,6 +3218,10 @@ UNION ALL
 
 ALTER VIEW public.v_statement_gap OWNER TO tonne_owner;
 
+--
+-- Name: v_statement_state; Type: VIEW; Schema: public; Owner: tonne_owner
+--
+
 CREATE VIEW public.v_statement_state AS
  SELECT s.id AS statement_id,
     s.project_id,
@@ -2602,722 +3247,1998 @@ CREATE VIEW public.v_statement_state AS
 
 ALTER VIEW public.v_statement_state OWNER TO tonne_owner;
 
+--
+-- Name: api_answer api_answer_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.api_answer
     ADD CONSTRAINT api_answer_pkey PRIMARY KEY (principal, key);
+
+--
+-- Name: api_audit api_audit_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.api_audit
     ADD CONSTRAINT api_audit_pkey PRIMARY KEY (id);
 
+--
+-- Name: api_cursor_secret api_cursor_secret_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.api_cursor_secret
     ADD CONSTRAINT api_cursor_secret_pkey PRIMARY KEY (only_one);
+
+--
+-- Name: api_key api_key_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_pkey PRIMARY KEY (id);
 
+--
+-- Name: archive_day archive_day_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.archive_day
     ADD CONSTRAINT archive_day_pkey PRIMARY KEY (project_id, day, seal_index);
+
+--
+-- Name: archive_drop archive_drop_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.archive_drop
     ADD CONSTRAINT archive_drop_pkey PRIMARY KEY (id);
 
+--
+-- Name: archive_hold archive_hold_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.archive_hold
     ADD CONSTRAINT archive_hold_pkey PRIMARY KEY (id);
+
+--
+-- Name: archive_part archive_part_path_key; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.archive_part
     ADD CONSTRAINT archive_part_path_key UNIQUE (path);
 
+--
+-- Name: archive_part archive_part_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.archive_part
     ADD CONSTRAINT archive_part_pkey PRIMARY KEY (id);
+
+--
+-- Name: archive_place archive_place_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.archive_place
     ADD CONSTRAINT archive_place_pkey PRIMARY KEY (id);
 
+--
+-- Name: archive_reach archive_reach_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.archive_reach
     ADD CONSTRAINT archive_reach_pkey PRIMARY KEY (device_id);
+
+--
+-- Name: calibration calibration_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.calibration
     ADD CONSTRAINT calibration_pkey PRIMARY KEY (device_id, performed, certificate);
 
+--
+-- Name: claim claim_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.claim
     ADD CONSTRAINT claim_pkey PRIMARY KEY (statement_id);
+
+--
+-- Name: clock_lag clock_lag_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.clock_lag
     ADD CONSTRAINT clock_lag_pkey PRIMARY KEY (device_id, day);
 
+--
+-- Name: credential credential_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.credential
     ADD CONSTRAINT credential_pkey PRIMARY KEY (id);
+
+--
+-- Name: credential credential_serial_key; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.credential
     ADD CONSTRAINT credential_serial_key UNIQUE (serial);
 
+--
+-- Name: data_seal data_seal_index_key; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.data_seal
     ADD CONSTRAINT data_seal_index_key UNIQUE (index);
+
+--
+-- Name: data_seal data_seal_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.data_seal
     ADD CONSTRAINT data_seal_pkey PRIMARY KEY (project_id, day, sequence);
 
+--
+-- Name: day_clock day_clock_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.day_clock
     ADD CONSTRAINT day_clock_pkey PRIMARY KEY (kind, id);
+
+--
+-- Name: day_emission day_emission_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.day_emission
     ADD CONSTRAINT day_emission_pkey PRIMARY KEY (project_id, day, device_id);
 
+--
+-- Name: day_made day_made_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.day_made
     ADD CONSTRAINT day_made_pkey PRIMARY KEY (chunk);
+
+--
+-- Name: day_pv day_pv_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.day_pv
     ADD CONSTRAINT day_pv_pkey PRIMARY KEY (device_id, day);
 
+--
+-- Name: day_quantity day_quantity_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.day_quantity
     ADD CONSTRAINT day_quantity_pkey PRIMARY KEY (device_id, quantity, day);
+
+--
+-- Name: dead_letter dead_letter_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.dead_letter
     ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (id);
 
+--
+-- Name: dead_letter_removal dead_letter_removal_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.dead_letter_removal
     ADD CONSTRAINT dead_letter_removal_pkey PRIMARY KEY (id);
+
+--
+-- Name: dead_letter_replay dead_letter_replay_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.dead_letter_replay
     ADD CONSTRAINT dead_letter_replay_pkey PRIMARY KEY (dead_letter_id, replayed);
 
+--
+-- Name: device device_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.device
     ADD CONSTRAINT device_pkey PRIMARY KEY (id);
+
+--
+-- Name: device_quality device_quality_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.device_quality
     ADD CONSTRAINT device_quality_pkey PRIMARY KEY (device_id, channel, begins);
 
+--
+-- Name: device_replacement device_replacement_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.device_replacement
     ADD CONSTRAINT device_replacement_pkey PRIMARY KEY (device_id, channel, at);
+
+--
+-- Name: device_seen device_seen_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.device_seen
     ADD CONSTRAINT device_seen_pkey PRIMARY KEY (device_id);
 
+--
+-- Name: project_device device_serves_one_project; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.project_device
     ADD CONSTRAINT device_serves_one_project EXCLUDE USING gist (device_id WITH =, during WITH &&) DEFERRABLE INITIALLY DEFERRED;
+
+--
+-- Name: enrolled_key enrolled_key_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.enrolled_key
     ADD CONSTRAINT enrolled_key_pkey PRIMARY KEY (multikey);
 
+--
+-- Name: finding_event finding_event_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.finding_event
     ADD CONSTRAINT finding_event_pkey PRIMARY KEY (sequence);
+
+--
+-- Name: finding_event finding_event_statement_id_finding_number_key; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.finding_event
     ADD CONSTRAINT finding_event_statement_id_finding_number_key UNIQUE (statement_id, finding, number);
 
+--
+-- Name: indicator_value indicator_value_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.indicator_value
     ADD CONSTRAINT indicator_value_pkey PRIMARY KEY (device_id, start, indicator);
+
+--
+-- Name: interval_emission interval_emission_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.interval_emission
     ADD CONSTRAINT interval_emission_pkey PRIMARY KEY (device_id, project_id, start);
 
+--
+-- Name: interval_quantity interval_quantity_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.interval_quantity
     ADD CONSTRAINT interval_quantity_pkey PRIMARY KEY (device_id, quantity, start);
+
+--
+-- Name: invoice invoice_corrects_key; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.invoice
     ADD CONSTRAINT invoice_corrects_key UNIQUE (corrects);
 
+--
+-- Name: invoice invoice_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.invoice
     ADD CONSTRAINT invoice_pkey PRIMARY KEY (id);
+
+--
+-- Name: knock_refused knock_refused_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.knock_refused
     ADD CONSTRAINT knock_refused_pkey PRIMARY KEY (principal, device);
 
+--
+-- Name: late_day late_day_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.late_day
     ADD CONSTRAINT late_day_pkey PRIMARY KEY (device_id, day);
+
+--
+-- Name: log_checkpoint log_checkpoint_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.log_checkpoint
     ADD CONSTRAINT log_checkpoint_pkey PRIMARY KEY (size);
 
+--
+-- Name: log_cosignature log_cosignature_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.log_cosignature
     ADD CONSTRAINT log_cosignature_pkey PRIMARY KEY (size, multikey);
+
+--
+-- Name: log_detail log_detail_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.log_detail
     ADD CONSTRAINT log_detail_pkey PRIMARY KEY (index);
 
+--
+-- Name: log_entry log_entry_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.log_entry
     ADD CONSTRAINT log_entry_pkey PRIMARY KEY (index);
+
+--
+-- Name: monitoring_period monitoring_period_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.monitoring_period
     ADD CONSTRAINT monitoring_period_pkey PRIMARY KEY (id);
 
+--
+-- Name: monitoring_plan monitoring_plan_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.monitoring_plan
     ADD CONSTRAINT monitoring_plan_pkey PRIMARY KEY (project_id, version);
+
+--
+-- Name: claim period_claimed_once; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.claim
     ADD CONSTRAINT period_claimed_once EXCLUDE USING gist (project_id WITH =, period WITH &&);
 
+--
+-- Name: principal_status principal_status_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.principal_status
     ADD CONSTRAINT principal_status_pkey PRIMARY KEY (principal);
+
+--
+-- Name: programme_action programme_action_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.programme_action
     ADD CONSTRAINT programme_action_pkey PRIMARY KEY (id);
 
+--
+-- Name: programme programme_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.programme
     ADD CONSTRAINT programme_pkey PRIMARY KEY (only_one);
+
+--
+-- Name: programme_reported programme_reported_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.programme_reported
     ADD CONSTRAINT programme_reported_pkey PRIMARY KEY (action_id, year);
 
+--
+-- Name: project_device project_device_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.project_device
     ADD CONSTRAINT project_device_pkey PRIMARY KEY (project_id, device_id, during);
+
+--
+-- Name: project project_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.project
     ADD CONSTRAINT project_pkey PRIMARY KEY (id);
 
+--
+-- Name: published_factor published_factor_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.published_factor
     ADD CONSTRAINT published_factor_pkey PRIMARY KEY (id);
+
+--
+-- Name: quality_flag quality_flag_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.quality_flag
     ADD CONSTRAINT quality_flag_pkey PRIMARY KEY (device_id, "time", channel, test);
 
+--
+-- Name: reading_air_station reading_air_station_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_air_station
     ADD CONSTRAINT reading_air_station_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_chiller reading_chiller_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_chiller
     ADD CONSTRAINT reading_chiller_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: reading_compost_windrow reading_compost_windrow_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_compost_windrow
     ADD CONSTRAINT reading_compost_windrow_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_energy_meter reading_energy_meter_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_energy_meter
     ADD CONSTRAINT reading_energy_meter_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: reading_ev_charger reading_ev_charger_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_ev_charger
     ADD CONSTRAINT reading_ev_charger_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_fuel_meter reading_fuel_meter_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_fuel_meter
     ADD CONSTRAINT reading_fuel_meter_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: reading_furnace reading_furnace_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_furnace
     ADD CONSTRAINT reading_furnace_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_lamp_controller reading_lamp_controller_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_lamp_controller
     ADD CONSTRAINT reading_lamp_controller_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: reading_noise_station reading_noise_station_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_noise_station
     ADD CONSTRAINT reading_noise_station_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_passenger_counter reading_passenger_counter_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_passenger_counter
     ADD CONSTRAINT reading_passenger_counter_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: reading_pump reading_pump_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_pump
     ADD CONSTRAINT reading_pump_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_pv_inverter reading_pv_inverter_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_pv_inverter
     ADD CONSTRAINT reading_pv_inverter_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: reading_recycling_line reading_recycling_line_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_recycling_line
     ADD CONSTRAINT reading_recycling_line_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_sewer_level reading_sewer_level_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_sewer_level
     ADD CONSTRAINT reading_sewer_level_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: reading_steam_meter reading_steam_meter_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_steam_meter
     ADD CONSTRAINT reading_steam_meter_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_vehicle reading_vehicle_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_vehicle
     ADD CONSTRAINT reading_vehicle_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: reading_waste_heat_turbine reading_waste_heat_turbine_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_waste_heat_turbine
     ADD CONSTRAINT reading_waste_heat_turbine_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_wastewater_plant reading_wastewater_plant_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_wastewater_plant
     ADD CONSTRAINT reading_wastewater_plant_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: reading_water_station reading_water_station_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_water_station
     ADD CONSTRAINT reading_water_station_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_water_tube reading_water_tube_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_water_tube
     ADD CONSTRAINT reading_water_tube_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: reading_waterworks reading_waterworks_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_waterworks
     ADD CONSTRAINT reading_waterworks_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_weather_station reading_weather_station_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_weather_station
     ADD CONSTRAINT reading_weather_station_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: reading_weighbridge reading_weighbridge_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.reading_weighbridge
     ADD CONSTRAINT reading_weighbridge_pkey PRIMARY KEY (device_id, "time");
+
+--
+-- Name: reading_wind_turbine reading_wind_turbine_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.reading_wind_turbine
     ADD CONSTRAINT reading_wind_turbine_pkey PRIMARY KEY (device_id, "time");
 
+--
+-- Name: registry_version registry_version_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.registry_version
     ADD CONSTRAINT registry_version_pkey PRIMARY KEY (version);
+
+--
+-- Name: remake_request remake_request_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.remake_request
     ADD CONSTRAINT remake_request_pkey PRIMARY KEY (device_id);
 
+--
+-- Name: schema_migration schema_migration_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne
+--
+
 ALTER TABLE ONLY public.schema_migration
     ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (version);
+
+--
+-- Name: sewer_asset sewer_asset_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.sewer_asset
     ADD CONSTRAINT sewer_asset_pkey PRIMARY KEY (id);
 
+--
+-- Name: sewer_event sewer_event_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.sewer_event
     ADD CONSTRAINT sewer_event_pkey PRIMARY KEY (asset_id, day, what, kind);
+
+--
+-- Name: signed_value signed_value_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.signed_value
     ADD CONSTRAINT signed_value_pkey PRIMARY KEY (id);
 
+--
+-- Name: site site_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.site
     ADD CONSTRAINT site_pkey PRIMARY KEY (id);
+
+--
+-- Name: sparkplug_birth sparkplug_birth_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.sparkplug_birth
     ADD CONSTRAINT sparkplug_birth_pkey PRIMARY KEY (node, device, born_ms);
 
+--
+-- Name: sparkplug_held sparkplug_held_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.sparkplug_held
     ADD CONSTRAINT sparkplug_held_pkey PRIMARY KEY (id);
+
+--
+-- Name: sparkplug_node sparkplug_node_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.sparkplug_node
     ADD CONSTRAINT sparkplug_node_pkey PRIMARY KEY (node);
 
+--
+-- Name: statement_event statement_event_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.statement_event
     ADD CONSTRAINT statement_event_pkey PRIMARY KEY (sequence);
+
+--
+-- Name: statement_event statement_event_statement_id_state_key; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.statement_event
     ADD CONSTRAINT statement_event_statement_id_state_key UNIQUE (statement_id, state);
 
+--
+-- Name: statement_evidence statement_evidence_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.statement_evidence
     ADD CONSTRAINT statement_evidence_pkey PRIMARY KEY (statement_id, name);
+
+--
+-- Name: statement statement_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.statement
     ADD CONSTRAINT statement_pkey PRIMARY KEY (id);
 
+--
+-- Name: statement_sampling statement_sampling_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.statement_sampling
     ADD CONSTRAINT statement_sampling_pkey PRIMARY KEY (statement_id);
+
+--
+-- Name: stream_offset stream_offset_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.stream_offset
     ADD CONSTRAINT stream_offset_pkey PRIMARY KEY (topic, partition);
 
+--
+-- Name: stream_source stream_source_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.stream_source
     ADD CONSTRAINT stream_source_pkey PRIMARY KEY (single);
+
+--
+-- Name: topic_template topic_template_pkey; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.topic_template
     ADD CONSTRAINT topic_template_pkey PRIMARY KEY (id);
 
+--
+-- Name: topic_template topic_template_template_key; Type: CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.topic_template
     ADD CONSTRAINT topic_template_template_key UNIQUE (template) DEFERRABLE INITIALLY DEFERRED;
 
+--
+-- Name: archive_part_by_day; Type: INDEX; Schema: public; Owner: tonne_owner
+--
+
 CREATE INDEX archive_part_by_day ON public.archive_part USING btree (project_id, day);
+
+--
+-- Name: archive_part_by_time; Type: INDEX; Schema: public; Owner: tonne_owner
+--
 
 CREATE INDEX archive_part_by_time ON public.archive_part USING btree (class_id, from_time);
 
+--
+-- Name: archive_place_only_one; Type: INDEX; Schema: public; Owner: tonne_owner
+--
+
 CREATE UNIQUE INDEX archive_place_only_one ON public.archive_place USING btree ((true));
+
+--
+-- Name: credential_principal; Type: INDEX; Schema: public; Owner: tonne_owner
+--
 
 CREATE INDEX credential_principal ON public.credential USING btree (principal);
 
+--
+-- Name: day_emission_begins; Type: INDEX; Schema: public; Owner: tonne_owner
+--
+
 CREATE INDEX day_emission_begins ON public.day_emission USING btree (begins);
+
+--
+-- Name: day_pv_day; Type: INDEX; Schema: public; Owner: tonne_owner
+--
 
 CREATE INDEX day_pv_day ON public.day_pv USING btree (day);
 
+--
+-- Name: day_quantity_begins; Type: INDEX; Schema: public; Owner: tonne_owner
+--
+
 CREATE INDEX day_quantity_begins ON public.day_quantity USING btree (begins, quantity);
+
+--
+-- Name: day_quantity_day; Type: INDEX; Schema: public; Owner: tonne_owner
+--
 
 CREATE INDEX day_quantity_day ON public.day_quantity USING btree (day);
 
+--
+-- Name: dead_letter_reason; Type: INDEX; Schema: public; Owner: tonne_owner
+--
+
 CREATE INDEX dead_letter_reason ON public.dead_letter USING btree (reason, id);
+
+--
+-- Name: dead_letter_received; Type: INDEX; Schema: public; Owner: tonne_owner
+--
 
 CREATE INDEX dead_letter_received ON public.dead_letter USING brin (received);
 
+--
+-- Name: dead_letter_sha256; Type: INDEX; Schema: public; Owner: tonne_owner
+--
+
 CREATE INDEX dead_letter_sha256 ON public.dead_letter USING btree (sha256);
+
+--
+-- Name: device_site; Type: INDEX; Schema: public; Owner: tonne_owner
+--
 
 CREATE INDEX device_site ON public.device USING btree (site);
 
+--
+-- Name: interval_emission_project; Type: INDEX; Schema: public; Owner: tonne_owner
+--
+
 CREATE INDEX interval_emission_project ON public.interval_emission USING btree (project_id, start);
+
+--
+-- Name: invoice_project; Type: INDEX; Schema: public; Owner: tonne_owner
+--
 
 CREATE INDEX invoice_project ON public.invoice USING btree (project_id);
 
+--
+-- Name: monitoring_period_project; Type: INDEX; Schema: public; Owner: tonne_owner
+--
+
 CREATE INDEX monitoring_period_project ON public.monitoring_period USING btree (project_id, local_from);
+
+--
+-- Name: sewer_asset_extent; Type: INDEX; Schema: public; Owner: tonne_owner
+--
 
 CREATE INDEX sewer_asset_extent ON public.sewer_asset USING gist (extent);
 
+--
+-- Name: sewer_asset_sensor; Type: INDEX; Schema: public; Owner: tonne_owner
+--
+
 CREATE INDEX sewer_asset_sensor ON public.sewer_asset USING btree (sensor) WHERE (sensor IS NOT NULL);
+
+--
+-- Name: signed_value_device; Type: INDEX; Schema: public; Owner: tonne_owner
+--
 
 CREATE INDEX signed_value_device ON public.signed_value USING btree (device_id, "time");
 
+--
+-- Name: signed_value_once; Type: INDEX; Schema: public; Owner: tonne_owner
+--
+
 CREATE UNIQUE INDEX signed_value_once ON public.signed_value USING btree (sha256, topic, "time", channel, COALESCE(context, ''::text));
+
+--
+-- Name: sparkplug_held_node; Type: INDEX; Schema: public; Owner: tonne_owner
+--
 
 CREATE INDEX sparkplug_held_node ON public.sparkplug_held USING btree (node);
 
+--
+-- Name: api_audit append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.api_audit FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: archive_day append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.archive_day FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: archive_drop append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.archive_drop FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: archive_hold append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.archive_hold FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: archive_part append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.archive_part FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: archive_place append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.archive_place FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: data_seal append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.data_seal FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: dead_letter append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.dead_letter FOR EACH ROW EXECUTE FUNCTION public.tonne_append_or_expire();
 
+--
+-- Name: dead_letter_removal append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.dead_letter_removal FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: dead_letter_replay append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.dead_letter_replay FOR EACH ROW EXECUTE FUNCTION public.tonne_append_or_expire();
 
+--
+-- Name: finding_event append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.finding_event FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: invoice append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.invoice FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: log_checkpoint append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.log_checkpoint FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: log_cosignature append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.log_cosignature FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: log_detail append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.log_detail FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: log_entry append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.log_entry FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: monitoring_period append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.monitoring_period FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: monitoring_plan append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.monitoring_plan FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: signed_value append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.signed_value FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: statement append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.statement FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: statement_event append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.statement_event FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: statement_evidence append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.statement_evidence FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: statement_sampling append_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON public.statement_sampling FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: site clock_changed; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER clock_changed AFTER UPDATE ON public.site FOR EACH ROW WHEN ((old.timezone IS DISTINCT FROM new.timezone)) EXECUTE FUNCTION public.tonne_site_clock_changed();
 
+--
+-- Name: reading_air_station fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_air_station FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_chiller fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_chiller FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: reading_compost_windrow fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_compost_windrow FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_energy_meter fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_energy_meter FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: reading_ev_charger fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_ev_charger FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_fuel_meter fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_fuel_meter FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: reading_furnace fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_furnace FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_lamp_controller fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_lamp_controller FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: reading_noise_station fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_noise_station FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_passenger_counter fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_passenger_counter FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: reading_pump fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_pump FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_pv_inverter fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_pv_inverter FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: reading_recycling_line fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_recycling_line FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_sewer_level fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_sewer_level FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: reading_steam_meter fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_steam_meter FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_vehicle fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_vehicle FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: reading_waste_heat_turbine fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_waste_heat_turbine FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_wastewater_plant fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_wastewater_plant FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: reading_water_station fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_water_station FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_water_tube fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_water_tube FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: reading_waterworks fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_waterworks FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_weather_station fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_weather_station FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: reading_weighbridge fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_weighbridge FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
+
+--
+-- Name: reading_wind_turbine fill_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER fill_only BEFORE UPDATE ON public.reading_wind_turbine FOR EACH ROW EXECUTE FUNCTION public.tonne_fill_only();
 
+--
+-- Name: credential no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.credential FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_air_station no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_air_station FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_chiller no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_chiller FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_compost_windrow no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_compost_windrow FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_energy_meter no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_energy_meter FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_ev_charger no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_ev_charger FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_fuel_meter no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_fuel_meter FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_furnace no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_furnace FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_lamp_controller no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_lamp_controller FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_noise_station no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_noise_station FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_passenger_counter no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_passenger_counter FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_pump no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_pump FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_pv_inverter no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_pv_inverter FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_recycling_line no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_recycling_line FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_sewer_level no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_sewer_level FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_steam_meter no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_steam_meter FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_vehicle no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_vehicle FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_waste_heat_turbine no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_waste_heat_turbine FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_wastewater_plant no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_wastewater_plant FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_water_station no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_water_station FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_water_tube no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_water_tube FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_waterworks no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_waterworks FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_weather_station no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_weather_station FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_weighbridge no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_weighbridge FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_wind_turbine no_delete; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_delete BEFORE DELETE ON public.reading_wind_turbine FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: api_audit no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.api_audit FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: archive_day no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.archive_day FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: archive_drop no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.archive_drop FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: archive_hold no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.archive_hold FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: archive_part no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.archive_part FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: archive_place no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.archive_place FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: credential no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.credential FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: data_seal no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.data_seal FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: dead_letter no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.dead_letter FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: dead_letter_removal no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.dead_letter_removal FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: dead_letter_replay no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.dead_letter_replay FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: finding_event no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.finding_event FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: invoice no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.invoice FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: log_checkpoint no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.log_checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: log_cosignature no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.log_cosignature FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: log_detail no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.log_detail FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: log_entry no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.log_entry FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: monitoring_period no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.monitoring_period FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: monitoring_plan no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.monitoring_plan FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_air_station no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_air_station FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_chiller no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_chiller FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_compost_windrow no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_compost_windrow FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_energy_meter no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_energy_meter FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_ev_charger no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_ev_charger FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_fuel_meter no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_fuel_meter FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_furnace no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_furnace FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_lamp_controller no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_lamp_controller FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_noise_station no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_noise_station FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_passenger_counter no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_passenger_counter FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_pump no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_pump FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_pv_inverter no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_pv_inverter FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_recycling_line no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_recycling_line FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_sewer_level no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_sewer_level FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_steam_meter no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_steam_meter FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_vehicle no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_vehicle FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_waste_heat_turbine no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_waste_heat_turbine FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_wastewater_plant no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_wastewater_plant FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_water_station no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_water_station FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_water_tube no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_water_tube FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_waterworks no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_waterworks FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_weather_station no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_weather_station FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: reading_weighbridge no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_weighbridge FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: reading_wind_turbine no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.reading_wind_turbine FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: sewer_event no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.sewer_event FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: signed_value no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.signed_value FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: statement no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.statement FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: statement_event no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.statement_event FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: statement_evidence no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.statement_evidence FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: statement_sampling no_truncate; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON public.statement_sampling FOR EACH STATEMENT EXECUTE FUNCTION public.tonne_append_only();
 
+--
+-- Name: sewer_event no_update; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER no_update BEFORE DELETE OR UPDATE ON public.sewer_event FOR EACH ROW EXECUTE FUNCTION public.tonne_append_only();
+
+--
+-- Name: device request_remake; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER request_remake AFTER UPDATE ON public.device FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION public.tonne_request_remake();
 
+--
+-- Name: device_quality request_remake; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER request_remake AFTER INSERT OR DELETE OR UPDATE ON public.device_quality FOR EACH ROW EXECUTE FUNCTION public.tonne_request_remake();
+
+--
+-- Name: device_replacement request_remake; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER request_remake AFTER INSERT OR DELETE OR UPDATE ON public.device_replacement FOR EACH ROW EXECUTE FUNCTION public.tonne_request_remake();
 
+--
+-- Name: project request_remake; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER request_remake AFTER UPDATE ON public.project FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION public.tonne_request_remake();
+
+--
+-- Name: project_device request_remake; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER request_remake AFTER INSERT OR DELETE OR UPDATE ON public.project_device FOR EACH ROW EXECUTE FUNCTION public.tonne_request_remake();
 
+--
+-- Name: site request_remake; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER request_remake AFTER UPDATE ON public.site FOR EACH ROW WHEN (((old.latitude IS DISTINCT FROM new.latitude) OR (old.longitude IS DISTINCT FROM new.longitude))) EXECUTE FUNCTION public.tonne_site_moved();
+
+--
+-- Name: credential revoke_only; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER revoke_only BEFORE UPDATE ON public.credential FOR EACH ROW EXECUTE FUNCTION public.tonne_revoke_only();
 
+--
+-- Name: finding_event step; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER step BEFORE INSERT ON public.finding_event FOR EACH ROW EXECUTE FUNCTION public.tonne_finding_step();
+
+--
+-- Name: statement_event step; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
 
 CREATE TRIGGER step BEFORE INSERT ON public.statement_event FOR EACH ROW EXECUTE FUNCTION public.tonne_statement_step();
 
+--
+-- Name: statement_sampling step; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
 CREATE TRIGGER step BEFORE INSERT ON public.statement_sampling FOR EACH ROW EXECUTE FUNCTION public.tonne_sampling_step();
+
+--
+-- Name: indicator_value ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: interval_emission ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: interval_quantity ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: quality_flag ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_air_station ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_chiller ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_compost_windrow ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_energy_meter ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_ev_charger ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_fuel_meter ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_furnace ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_lamp_controller ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_noise_station ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_passenger_counter ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_pump ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_pv_inverter ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_recycling_line ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_sewer_level ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_steam_meter ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_vehicle ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_waste_heat_turbine ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_wastewater_plant ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_water_station ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_water_tube ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_waterworks ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_weather_station ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_weighbridge ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: reading_wind_turbine ts_insert_blocker; Type: TRIGGER; Schema: public; Owner: tonne_owner
+--
+
+--
+-- Name: archive_day archive_day_seal_index_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.archive_day
     ADD CONSTRAINT archive_day_seal_index_fkey FOREIGN KEY (seal_index) REFERENCES public.log_entry(index);
 
+--
+-- Name: archive_part archive_part_seal_index_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.archive_part
     ADD CONSTRAINT archive_part_seal_index_fkey FOREIGN KEY (seal_index) REFERENCES public.log_entry(index);
+
+--
+-- Name: calibration calibration_device_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.calibration
     ADD CONSTRAINT calibration_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.device(id);
 
+--
+-- Name: claim claim_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.claim
     ADD CONSTRAINT claim_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.project(id);
+
+--
+-- Name: claim claim_statement_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.claim
     ADD CONSTRAINT claim_statement_id_fkey FOREIGN KEY (statement_id) REFERENCES public.statement(id);
 
+--
+-- Name: data_seal data_seal_index_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.data_seal
     ADD CONSTRAINT data_seal_index_fkey FOREIGN KEY (index) REFERENCES public.log_entry(index);
+
+--
+-- Name: dead_letter_replay dead_letter_replay_dead_letter_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.dead_letter_replay
     ADD CONSTRAINT dead_letter_replay_dead_letter_id_fkey FOREIGN KEY (dead_letter_id) REFERENCES public.dead_letter(id);
 
+--
+-- Name: device device_check_of_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.device
     ADD CONSTRAINT device_check_of_fkey FOREIGN KEY (check_of) REFERENCES public.device(id) DEFERRABLE INITIALLY DEFERRED;
+
+--
+-- Name: device device_gateway_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.device
     ADD CONSTRAINT device_gateway_fkey FOREIGN KEY (gateway) REFERENCES public.device(id) DEFERRABLE INITIALLY DEFERRED;
 
+--
+-- Name: device_quality device_quality_device_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.device_quality
     ADD CONSTRAINT device_quality_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.device(id);
+
+--
+-- Name: device_replacement device_replacement_device_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.device_replacement
     ADD CONSTRAINT device_replacement_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.device(id);
 
+--
+-- Name: device device_site_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.device
     ADD CONSTRAINT device_site_fkey FOREIGN KEY (site) REFERENCES public.site(id);
+
+--
+-- Name: finding_event finding_event_multikey_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.finding_event
     ADD CONSTRAINT finding_event_multikey_fkey FOREIGN KEY (multikey) REFERENCES public.enrolled_key(multikey);
 
+--
+-- Name: finding_event finding_event_statement_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.finding_event
     ADD CONSTRAINT finding_event_statement_id_fkey FOREIGN KEY (statement_id) REFERENCES public.statement(id);
+
+--
+-- Name: invoice invoice_corrects_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.invoice
     ADD CONSTRAINT invoice_corrects_fkey FOREIGN KEY (corrects) REFERENCES public.invoice(id);
 
+--
+-- Name: invoice invoice_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.invoice
     ADD CONSTRAINT invoice_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.project(id);
+
+--
+-- Name: log_cosignature log_cosignature_multikey_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.log_cosignature
     ADD CONSTRAINT log_cosignature_multikey_fkey FOREIGN KEY (multikey) REFERENCES public.enrolled_key(multikey);
 
+--
+-- Name: log_cosignature log_cosignature_size_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.log_cosignature
     ADD CONSTRAINT log_cosignature_size_fkey FOREIGN KEY (size) REFERENCES public.log_checkpoint(size);
+
+--
+-- Name: log_detail log_detail_index_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.log_detail
     ADD CONSTRAINT log_detail_index_fkey FOREIGN KEY (index) REFERENCES public.log_entry(index);
 
+--
+-- Name: log_entry log_entry_statement_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.log_entry
     ADD CONSTRAINT log_entry_statement_id_fkey FOREIGN KEY (statement_id) REFERENCES public.statement(id);
+
+--
+-- Name: monitoring_period monitoring_period_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.monitoring_period
     ADD CONSTRAINT monitoring_period_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.project(id);
 
+--
+-- Name: monitoring_plan monitoring_plan_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.monitoring_plan
     ADD CONSTRAINT monitoring_plan_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.project(id);
+
+--
+-- Name: programme_reported programme_reported_action_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.programme_reported
     ADD CONSTRAINT programme_reported_action_id_fkey FOREIGN KEY (action_id) REFERENCES public.programme_action(id) ON DELETE CASCADE;
 
+--
+-- Name: project_device project_device_device_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.project_device
     ADD CONSTRAINT project_device_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.device(id);
+
+--
+-- Name: project_device project_device_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.project_device
     ADD CONSTRAINT project_device_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.project(id);
 
+--
+-- Name: sewer_asset sewer_asset_sensor_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.sewer_asset
     ADD CONSTRAINT sewer_asset_sensor_fkey FOREIGN KEY (sensor) REFERENCES public.device(id);
+
+--
+-- Name: sewer_event sewer_event_asset_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.sewer_event
     ADD CONSTRAINT sewer_event_asset_id_fkey FOREIGN KEY (asset_id) REFERENCES public.sewer_asset(id);
 
+--
+-- Name: sparkplug_birth sparkplug_birth_node_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.sparkplug_birth
     ADD CONSTRAINT sparkplug_birth_node_fkey FOREIGN KEY (node) REFERENCES public.sparkplug_node(node);
+
+--
+-- Name: sparkplug_held sparkplug_held_node_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.sparkplug_held
     ADD CONSTRAINT sparkplug_held_node_fkey FOREIGN KEY (node) REFERENCES public.sparkplug_node(node);
 
+--
+-- Name: statement_event statement_event_multikey_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.statement_event
     ADD CONSTRAINT statement_event_multikey_fkey FOREIGN KEY (multikey) REFERENCES public.enrolled_key(multikey);
+
+--
+-- Name: statement_event statement_event_statement_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.statement_event
     ADD CONSTRAINT statement_event_statement_id_fkey FOREIGN KEY (statement_id) REFERENCES public.statement(id);
 
+--
+-- Name: statement_evidence statement_evidence_archived_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.statement_evidence
     ADD CONSTRAINT statement_evidence_archived_fkey FOREIGN KEY (archived) REFERENCES public.archive_part(path);
+
+--
+-- Name: statement_evidence statement_evidence_statement_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.statement_evidence
     ADD CONSTRAINT statement_evidence_statement_id_fkey FOREIGN KEY (statement_id) REFERENCES public.statement(id);
 
+--
+-- Name: statement statement_period_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.statement
     ADD CONSTRAINT statement_period_id_fkey FOREIGN KEY (period_id) REFERENCES public.monitoring_period(id);
+
+--
+-- Name: statement statement_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.statement
     ADD CONSTRAINT statement_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.project(id);
 
+--
+-- Name: statement_sampling statement_sampling_multikey_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.statement_sampling
     ADD CONSTRAINT statement_sampling_multikey_fkey FOREIGN KEY (multikey) REFERENCES public.enrolled_key(multikey);
+
+--
+-- Name: statement_sampling statement_sampling_statement_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
 
 ALTER TABLE ONLY public.statement_sampling
     ADD CONSTRAINT statement_sampling_statement_id_fkey FOREIGN KEY (statement_id) REFERENCES public.statement(id);
 
+--
+-- Name: statement statement_supersedes_fkey; Type: FK CONSTRAINT; Schema: public; Owner: tonne_owner
+--
+
 ALTER TABLE ONLY public.statement
     ADD CONSTRAINT statement_supersedes_fkey FOREIGN KEY (supersedes) REFERENCES public.statement(id);
+
+--
+-- Name: SCHEMA public; Type: ACL; Schema: -; Owner: pg_database_owner
+--
 
 GRANT ALL ON SCHEMA public TO tonne_owner;
 GRANT USAGE ON SCHEMA public TO tonne_ingest;
@@ -3327,32 +5248,68 @@ GRANT USAGE ON SCHEMA public TO tonne_grafana;
 GRANT USAGE ON SCHEMA public TO tonne_retention;
 GRANT USAGE ON SCHEMA public TO tonne_archive;
 
+--
+-- Name: FUNCTION tonne_drop_archived(class text, begins timestamp with time zone, ends timestamp with time zone); Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 REVOKE ALL ON FUNCTION public.tonne_drop_archived(class text, begins timestamp with time zone, ends timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.tonne_drop_archived(class text, begins timestamp with time zone, ends timestamp with time zone) TO tonne_archive;
+
+--
+-- Name: FUNCTION tonne_expire_dead_letters(older_than timestamp with time zone, by_whom text); Type: ACL; Schema: public; Owner: tonne_retention
+--
 
 REVOKE ALL ON FUNCTION public.tonne_expire_dead_letters(older_than timestamp with time zone, by_whom text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.tonne_expire_dead_letters(older_than timestamp with time zone, by_whom text) TO tonne_ingest;
 GRANT ALL ON FUNCTION public.tonne_expire_dead_letters(older_than timestamp with time zone, by_whom text) TO tonne_owner;
 
+--
+-- Name: FUNCTION tonne_make_days(relation text, begins timestamp with time zone, ends timestamp with time zone, chosen text[]); Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 REVOKE ALL ON FUNCTION public.tonne_make_days(relation text, begins timestamp with time zone, ends timestamp with time zone, chosen text[]) FROM PUBLIC;
 
+--
+-- Name: FUNCTION tonne_note_clocks(); Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 REVOKE ALL ON FUNCTION public.tonne_note_clocks() FROM PUBLIC;
+
+--
+-- Name: FUNCTION tonne_refresh_days(budget interval); Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 REVOKE ALL ON FUNCTION public.tonne_refresh_days(budget interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.tonne_refresh_days(budget interval) TO tonne_ingest;
 GRANT ALL ON FUNCTION public.tonne_refresh_days(budget interval) TO tonne_mrv;
 
+--
+-- Name: FUNCTION tonne_see_devices(); Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT ALL ON FUNCTION public.tonne_see_devices() TO tonne_ingest;
+
+--
+-- Name: TABLE indicator_value; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.indicator_value TO tonne_ingest;
 GRANT SELECT ON TABLE public.indicator_value TO tonne_mrv;
 GRANT SELECT ON TABLE public.indicator_value TO tonne_api;
 GRANT SELECT ON TABLE public.indicator_value TO tonne_grafana;
 
+--
+-- Name: TABLE quality_flag; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.quality_flag TO tonne_ingest;
 GRANT SELECT ON TABLE public.quality_flag TO tonne_mrv;
 GRANT SELECT ON TABLE public.quality_flag TO tonne_api;
 GRANT SELECT ON TABLE public.quality_flag TO tonne_grafana;
+
+--
+-- Name: TABLE reading_weighbridge; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_weighbridge TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_weighbridge TO tonne_mrv;
@@ -3360,40 +5317,72 @@ GRANT SELECT ON TABLE public.reading_weighbridge TO tonne_api;
 GRANT SELECT ON TABLE public.reading_weighbridge TO tonne_grafana;
 GRANT SELECT ON TABLE public.reading_weighbridge TO tonne_archive;
 
+--
+-- Name: TABLE reading_compost_windrow; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_compost_windrow TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_compost_windrow TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_compost_windrow TO tonne_api;
 GRANT SELECT ON TABLE public.reading_compost_windrow TO tonne_grafana;
+
+--
+-- Name: TABLE reading_waste_heat_turbine; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_waste_heat_turbine TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_waste_heat_turbine TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_waste_heat_turbine TO tonne_api;
 GRANT SELECT ON TABLE public.reading_waste_heat_turbine TO tonne_grafana;
 
+--
+-- Name: TABLE reading_steam_meter; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_steam_meter TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_steam_meter TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_steam_meter TO tonne_api;
 GRANT SELECT ON TABLE public.reading_steam_meter TO tonne_grafana;
+
+--
+-- Name: TABLE reading_recycling_line; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_recycling_line TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_recycling_line TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_recycling_line TO tonne_api;
 GRANT SELECT ON TABLE public.reading_recycling_line TO tonne_grafana;
 
+--
+-- Name: TABLE reading_passenger_counter; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_passenger_counter TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_passenger_counter TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_passenger_counter TO tonne_api;
 GRANT SELECT ON TABLE public.reading_passenger_counter TO tonne_grafana;
+
+--
+-- Name: TABLE reading_fuel_meter; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_fuel_meter TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_fuel_meter TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_fuel_meter TO tonne_api;
 GRANT SELECT ON TABLE public.reading_fuel_meter TO tonne_grafana;
 
+--
+-- Name: TABLE reading_chiller; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_chiller TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_chiller TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_chiller TO tonne_api;
 GRANT SELECT ON TABLE public.reading_chiller TO tonne_grafana;
+
+--
+-- Name: TABLE reading_pv_inverter; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_pv_inverter TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_pv_inverter TO tonne_mrv;
@@ -3401,50 +5390,90 @@ GRANT SELECT ON TABLE public.reading_pv_inverter TO tonne_api;
 GRANT SELECT ON TABLE public.reading_pv_inverter TO tonne_grafana;
 GRANT SELECT ON TABLE public.reading_pv_inverter TO tonne_archive;
 
+--
+-- Name: TABLE reading_lamp_controller; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_lamp_controller TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_lamp_controller TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_lamp_controller TO tonne_api;
 GRANT SELECT ON TABLE public.reading_lamp_controller TO tonne_grafana;
+
+--
+-- Name: TABLE reading_weather_station; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_weather_station TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_weather_station TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_weather_station TO tonne_api;
 GRANT SELECT ON TABLE public.reading_weather_station TO tonne_grafana;
 
+--
+-- Name: TABLE reading_wind_turbine; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_wind_turbine TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_wind_turbine TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_wind_turbine TO tonne_api;
 GRANT SELECT ON TABLE public.reading_wind_turbine TO tonne_grafana;
+
+--
+-- Name: TABLE reading_waterworks; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_waterworks TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_waterworks TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_waterworks TO tonne_api;
 GRANT SELECT ON TABLE public.reading_waterworks TO tonne_grafana;
 
+--
+-- Name: TABLE reading_pump; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_pump TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_pump TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_pump TO tonne_api;
 GRANT SELECT ON TABLE public.reading_pump TO tonne_grafana;
+
+--
+-- Name: TABLE reading_water_station; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_water_station TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_water_station TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_water_station TO tonne_api;
 GRANT SELECT ON TABLE public.reading_water_station TO tonne_grafana;
 
+--
+-- Name: TABLE reading_furnace; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_furnace TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_furnace TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_furnace TO tonne_api;
 GRANT SELECT ON TABLE public.reading_furnace TO tonne_grafana;
+
+--
+-- Name: TABLE reading_water_tube; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_water_tube TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_water_tube TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_water_tube TO tonne_api;
 GRANT SELECT ON TABLE public.reading_water_tube TO tonne_grafana;
 
+--
+-- Name: TABLE reading_sewer_level; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_sewer_level TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_sewer_level TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_sewer_level TO tonne_api;
 GRANT SELECT ON TABLE public.reading_sewer_level TO tonne_grafana;
+
+--
+-- Name: TABLE reading_ev_charger; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_ev_charger TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_ev_charger TO tonne_mrv;
@@ -3452,11 +5481,19 @@ GRANT SELECT ON TABLE public.reading_ev_charger TO tonne_api;
 GRANT SELECT ON TABLE public.reading_ev_charger TO tonne_grafana;
 GRANT SELECT ON TABLE public.reading_ev_charger TO tonne_archive;
 
+--
+-- Name: TABLE reading_vehicle; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_vehicle TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_vehicle TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_vehicle TO tonne_api;
 GRANT SELECT ON TABLE public.reading_vehicle TO tonne_grafana;
 GRANT SELECT ON TABLE public.reading_vehicle TO tonne_archive;
+
+--
+-- Name: TABLE reading_energy_meter; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_energy_meter TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_energy_meter TO tonne_mrv;
@@ -3464,11 +5501,19 @@ GRANT SELECT ON TABLE public.reading_energy_meter TO tonne_api;
 GRANT SELECT ON TABLE public.reading_energy_meter TO tonne_grafana;
 GRANT SELECT ON TABLE public.reading_energy_meter TO tonne_archive;
 
+--
+-- Name: TABLE reading_air_station; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_air_station TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_air_station TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_air_station TO tonne_api;
 GRANT SELECT ON TABLE public.reading_air_station TO tonne_grafana;
 GRANT SELECT ON TABLE public.reading_air_station TO tonne_archive;
+
+--
+-- Name: TABLE reading_noise_station; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_noise_station TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_noise_station TO tonne_mrv;
@@ -3476,33 +5521,69 @@ GRANT SELECT ON TABLE public.reading_noise_station TO tonne_api;
 GRANT SELECT ON TABLE public.reading_noise_station TO tonne_grafana;
 GRANT SELECT ON TABLE public.reading_noise_station TO tonne_archive;
 
+--
+-- Name: TABLE reading_wastewater_plant; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reading_wastewater_plant TO tonne_ingest;
 GRANT SELECT ON TABLE public.reading_wastewater_plant TO tonne_mrv;
 GRANT SELECT ON TABLE public.reading_wastewater_plant TO tonne_api;
 GRANT SELECT ON TABLE public.reading_wastewater_plant TO tonne_grafana;
 GRANT SELECT ON TABLE public.reading_wastewater_plant TO tonne_archive;
 
+--
+-- Name: TABLE interval_quantity; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.interval_quantity TO tonne_ingest;
 GRANT SELECT ON TABLE public.interval_quantity TO tonne_mrv;
 GRANT SELECT ON TABLE public.interval_quantity TO tonne_api;
 GRANT SELECT ON TABLE public.interval_quantity TO tonne_grafana;
+
+--
+-- Name: TABLE interval_emission; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.interval_emission TO tonne_ingest;
 GRANT SELECT ON TABLE public.interval_emission TO tonne_mrv;
 GRANT SELECT ON TABLE public.interval_emission TO tonne_api;
 GRANT SELECT ON TABLE public.interval_emission TO tonne_grafana;
 
+--
+-- Name: TABLE api_answer; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.api_answer TO tonne_api;
+
+--
+-- Name: TABLE api_audit; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT ON TABLE public.api_audit TO tonne_api;
 GRANT SELECT ON TABLE public.api_audit TO tonne_grafana;
 GRANT SELECT ON TABLE public.api_audit TO tonne_mrv;
 
+--
+-- Name: TABLE api_cursor_secret; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.api_cursor_secret TO tonne_api;
+
+--
+-- Name: TABLE api_key; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT ON TABLE public.api_key TO tonne_api;
 
+--
+-- Name: COLUMN api_key.revoked; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT UPDATE(revoked) ON TABLE public.api_key TO tonne_api;
+
+--
+-- Name: TABLE archive_day; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.archive_day TO tonne_ingest;
 GRANT SELECT ON TABLE public.archive_day TO tonne_mrv;
@@ -3510,11 +5591,19 @@ GRANT SELECT ON TABLE public.archive_day TO tonne_api;
 GRANT SELECT ON TABLE public.archive_day TO tonne_grafana;
 GRANT SELECT,INSERT ON TABLE public.archive_day TO tonne_archive;
 
+--
+-- Name: TABLE archive_drop; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.archive_drop TO tonne_ingest;
 GRANT SELECT ON TABLE public.archive_drop TO tonne_mrv;
 GRANT SELECT ON TABLE public.archive_drop TO tonne_api;
 GRANT SELECT ON TABLE public.archive_drop TO tonne_grafana;
 GRANT SELECT ON TABLE public.archive_drop TO tonne_archive;
+
+--
+-- Name: TABLE archive_hold; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT ON TABLE public.archive_hold TO tonne_ingest;
 GRANT SELECT ON TABLE public.archive_hold TO tonne_mrv;
@@ -3522,11 +5611,19 @@ GRANT SELECT ON TABLE public.archive_hold TO tonne_api;
 GRANT SELECT ON TABLE public.archive_hold TO tonne_grafana;
 GRANT SELECT ON TABLE public.archive_hold TO tonne_archive;
 
+--
+-- Name: TABLE archive_part; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.archive_part TO tonne_ingest;
 GRANT SELECT ON TABLE public.archive_part TO tonne_mrv;
 GRANT SELECT ON TABLE public.archive_part TO tonne_api;
 GRANT SELECT ON TABLE public.archive_part TO tonne_grafana;
 GRANT SELECT,INSERT ON TABLE public.archive_part TO tonne_archive;
+
+--
+-- Name: TABLE archive_place; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.archive_place TO tonne_ingest;
 GRANT SELECT ON TABLE public.archive_place TO tonne_mrv;
@@ -3534,29 +5631,53 @@ GRANT SELECT ON TABLE public.archive_place TO tonne_api;
 GRANT SELECT ON TABLE public.archive_place TO tonne_grafana;
 GRANT SELECT,INSERT ON TABLE public.archive_place TO tonne_archive;
 
+--
+-- Name: TABLE archive_reach; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.archive_reach TO tonne_ingest;
 GRANT SELECT ON TABLE public.archive_reach TO tonne_mrv;
 GRANT SELECT ON TABLE public.archive_reach TO tonne_api;
 GRANT SELECT ON TABLE public.archive_reach TO tonne_grafana;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.archive_reach TO tonne_archive;
 
+--
+-- Name: TABLE calibration; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.calibration TO tonne_ingest;
 GRANT SELECT ON TABLE public.calibration TO tonne_mrv;
 GRANT SELECT ON TABLE public.calibration TO tonne_api;
 GRANT SELECT ON TABLE public.calibration TO tonne_grafana;
 
+--
+-- Name: TABLE claim; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.claim TO tonne_mrv;
 GRANT SELECT ON TABLE public.claim TO tonne_api;
 GRANT SELECT ON TABLE public.claim TO tonne_grafana;
+
+--
+-- Name: TABLE clock_lag; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.clock_lag TO tonne_ingest;
 GRANT SELECT ON TABLE public.clock_lag TO tonne_mrv;
 GRANT SELECT ON TABLE public.clock_lag TO tonne_api;
 GRANT SELECT ON TABLE public.clock_lag TO tonne_grafana;
 
+--
+-- Name: TABLE credential; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.credential TO tonne_mrv;
 GRANT SELECT ON TABLE public.credential TO tonne_api;
 GRANT SELECT ON TABLE public.credential TO tonne_grafana;
+
+--
+-- Name: TABLE data_seal; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT ON TABLE public.data_seal TO tonne_mrv;
 GRANT SELECT ON TABLE public.data_seal TO tonne_api;
@@ -3564,25 +5685,49 @@ GRANT SELECT ON TABLE public.data_seal TO tonne_grafana;
 GRANT SELECT ON TABLE public.data_seal TO tonne_ingest;
 GRANT SELECT ON TABLE public.data_seal TO tonne_archive;
 
+--
+-- Name: TABLE day_clock; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.day_clock TO tonne_mrv;
 GRANT SELECT ON TABLE public.day_clock TO tonne_api;
 GRANT SELECT ON TABLE public.day_clock TO tonne_grafana;
+
+--
+-- Name: TABLE day_emission; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.day_emission TO tonne_mrv;
 GRANT SELECT ON TABLE public.day_emission TO tonne_api;
 GRANT SELECT ON TABLE public.day_emission TO tonne_grafana;
 
+--
+-- Name: TABLE day_made; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.day_made TO tonne_mrv;
 GRANT SELECT ON TABLE public.day_made TO tonne_api;
 GRANT SELECT ON TABLE public.day_made TO tonne_grafana;
+
+--
+-- Name: TABLE day_pv; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.day_pv TO tonne_mrv;
 GRANT SELECT ON TABLE public.day_pv TO tonne_api;
 GRANT SELECT ON TABLE public.day_pv TO tonne_grafana;
 
+--
+-- Name: TABLE day_quantity; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.day_quantity TO tonne_mrv;
 GRANT SELECT ON TABLE public.day_quantity TO tonne_api;
 GRANT SELECT ON TABLE public.day_quantity TO tonne_grafana;
+
+--
+-- Name: TABLE dead_letter; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT ON TABLE public.dead_letter TO tonne_ingest;
 GRANT SELECT ON TABLE public.dead_letter TO tonne_mrv;
@@ -3590,11 +5735,19 @@ GRANT SELECT ON TABLE public.dead_letter TO tonne_api;
 GRANT SELECT ON TABLE public.dead_letter TO tonne_grafana;
 GRANT SELECT,DELETE ON TABLE public.dead_letter TO tonne_retention;
 
+--
+-- Name: TABLE dead_letter_removal; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT ON TABLE public.dead_letter_removal TO tonne_retention;
 GRANT SELECT ON TABLE public.dead_letter_removal TO tonne_ingest;
 GRANT SELECT ON TABLE public.dead_letter_removal TO tonne_mrv;
 GRANT SELECT ON TABLE public.dead_letter_removal TO tonne_api;
 GRANT SELECT ON TABLE public.dead_letter_removal TO tonne_grafana;
+
+--
+-- Name: TABLE dead_letter_replay; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT ON TABLE public.dead_letter_replay TO tonne_ingest;
 GRANT SELECT ON TABLE public.dead_letter_replay TO tonne_mrv;
@@ -3602,11 +5755,19 @@ GRANT SELECT ON TABLE public.dead_letter_replay TO tonne_api;
 GRANT SELECT ON TABLE public.dead_letter_replay TO tonne_grafana;
 GRANT SELECT,DELETE ON TABLE public.dead_letter_replay TO tonne_retention;
 
+--
+-- Name: TABLE device; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.device TO tonne_ingest;
 GRANT SELECT ON TABLE public.device TO tonne_mrv;
 GRANT SELECT ON TABLE public.device TO tonne_api;
 GRANT SELECT ON TABLE public.device TO tonne_grafana;
 GRANT SELECT ON TABLE public.device TO tonne_archive;
+
+--
+-- Name: TABLE device_quality; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.device_quality TO tonne_ingest;
 GRANT SELECT ON TABLE public.device_quality TO tonne_mrv;
@@ -3614,35 +5775,67 @@ GRANT SELECT ON TABLE public.device_quality TO tonne_api;
 GRANT SELECT ON TABLE public.device_quality TO tonne_grafana;
 GRANT SELECT ON TABLE public.device_quality TO tonne_archive;
 
+--
+-- Name: TABLE device_replacement; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.device_replacement TO tonne_ingest;
 GRANT SELECT ON TABLE public.device_replacement TO tonne_mrv;
 GRANT SELECT ON TABLE public.device_replacement TO tonne_api;
 GRANT SELECT ON TABLE public.device_replacement TO tonne_grafana;
 GRANT SELECT ON TABLE public.device_replacement TO tonne_archive;
 
+--
+-- Name: TABLE device_seen; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.device_seen TO tonne_ingest;
 GRANT SELECT ON TABLE public.device_seen TO tonne_mrv;
 GRANT SELECT ON TABLE public.device_seen TO tonne_api;
 GRANT SELECT ON TABLE public.device_seen TO tonne_grafana;
 
+--
+-- Name: TABLE enrolled_key; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT ON TABLE public.enrolled_key TO tonne_mrv;
 GRANT SELECT ON TABLE public.enrolled_key TO tonne_api;
 GRANT SELECT ON TABLE public.enrolled_key TO tonne_grafana;
 
+--
+-- Name: COLUMN enrolled_key.valid_until; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT UPDATE(valid_until) ON TABLE public.enrolled_key TO tonne_mrv;
+
+--
+-- Name: TABLE finding_event; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT ON TABLE public.finding_event TO tonne_mrv;
 GRANT SELECT ON TABLE public.finding_event TO tonne_api;
 GRANT SELECT ON TABLE public.finding_event TO tonne_grafana;
+
+--
+-- Name: TABLE invoice; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.invoice TO tonne_ingest;
 GRANT SELECT,INSERT ON TABLE public.invoice TO tonne_mrv;
 GRANT SELECT ON TABLE public.invoice TO tonne_api;
 GRANT SELECT ON TABLE public.invoice TO tonne_grafana;
 
+--
+-- Name: TABLE knock_refused; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.knock_refused TO tonne_mrv;
 GRANT SELECT ON TABLE public.knock_refused TO tonne_api;
 GRANT SELECT ON TABLE public.knock_refused TO tonne_grafana;
+
+--
+-- Name: TABLE late_day; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,DELETE ON TABLE public.late_day TO tonne_mrv;
 GRANT SELECT ON TABLE public.late_day TO tonne_api;
@@ -3650,67 +5843,123 @@ GRANT SELECT ON TABLE public.late_day TO tonne_grafana;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.late_day TO tonne_ingest;
 GRANT SELECT ON TABLE public.late_day TO tonne_archive;
 
+--
+-- Name: TABLE log_checkpoint; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT ON TABLE public.log_checkpoint TO tonne_mrv;
 GRANT SELECT ON TABLE public.log_checkpoint TO tonne_api;
 GRANT SELECT ON TABLE public.log_checkpoint TO tonne_grafana;
 
+--
+-- Name: TABLE log_cosignature; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT ON TABLE public.log_cosignature TO tonne_mrv;
 GRANT SELECT ON TABLE public.log_cosignature TO tonne_api;
 GRANT SELECT ON TABLE public.log_cosignature TO tonne_grafana;
+
+--
+-- Name: TABLE log_detail; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT ON TABLE public.log_detail TO tonne_mrv;
 GRANT SELECT ON TABLE public.log_detail TO tonne_api;
 GRANT SELECT ON TABLE public.log_detail TO tonne_grafana;
 GRANT SELECT ON TABLE public.log_detail TO tonne_archive;
 
+--
+-- Name: TABLE log_entry; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT ON TABLE public.log_entry TO tonne_mrv;
 GRANT SELECT ON TABLE public.log_entry TO tonne_api;
 GRANT SELECT ON TABLE public.log_entry TO tonne_grafana;
 GRANT SELECT ON TABLE public.log_entry TO tonne_archive;
 
+--
+-- Name: TABLE monitoring_period; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT ON TABLE public.monitoring_period TO tonne_mrv;
 GRANT SELECT ON TABLE public.monitoring_period TO tonne_api;
 GRANT SELECT ON TABLE public.monitoring_period TO tonne_grafana;
+
+--
+-- Name: TABLE monitoring_plan; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.monitoring_plan TO tonne_ingest;
 GRANT SELECT ON TABLE public.monitoring_plan TO tonne_mrv;
 GRANT SELECT ON TABLE public.monitoring_plan TO tonne_api;
 GRANT SELECT ON TABLE public.monitoring_plan TO tonne_grafana;
 
+--
+-- Name: TABLE principal_status; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.principal_status TO tonne_ingest;
 GRANT SELECT ON TABLE public.principal_status TO tonne_mrv;
 GRANT SELECT ON TABLE public.principal_status TO tonne_api;
 GRANT SELECT ON TABLE public.principal_status TO tonne_grafana;
+
+--
+-- Name: TABLE programme; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.programme TO tonne_ingest;
 GRANT SELECT ON TABLE public.programme TO tonne_mrv;
 GRANT SELECT ON TABLE public.programme TO tonne_api;
 GRANT SELECT ON TABLE public.programme TO tonne_grafana;
 
+--
+-- Name: TABLE programme_action; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.programme_action TO tonne_ingest;
 GRANT SELECT ON TABLE public.programme_action TO tonne_mrv;
 GRANT SELECT ON TABLE public.programme_action TO tonne_api;
 GRANT SELECT ON TABLE public.programme_action TO tonne_grafana;
+
+--
+-- Name: TABLE programme_reported; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.programme_reported TO tonne_ingest;
 GRANT SELECT ON TABLE public.programme_reported TO tonne_mrv;
 GRANT SELECT ON TABLE public.programme_reported TO tonne_api;
 GRANT SELECT ON TABLE public.programme_reported TO tonne_grafana;
 
+--
+-- Name: TABLE project; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.project TO tonne_ingest;
 GRANT SELECT ON TABLE public.project TO tonne_mrv;
 GRANT SELECT ON TABLE public.project TO tonne_api;
 GRANT SELECT ON TABLE public.project TO tonne_grafana;
+
+--
+-- Name: TABLE project_device; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.project_device TO tonne_ingest;
 GRANT SELECT ON TABLE public.project_device TO tonne_mrv;
 GRANT SELECT ON TABLE public.project_device TO tonne_api;
 GRANT SELECT ON TABLE public.project_device TO tonne_grafana;
 
+--
+-- Name: TABLE published_factor; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.published_factor TO tonne_ingest;
 GRANT SELECT ON TABLE public.published_factor TO tonne_mrv;
 GRANT SELECT ON TABLE public.published_factor TO tonne_api;
 GRANT SELECT ON TABLE public.published_factor TO tonne_grafana;
+
+--
+-- Name: TABLE registry_version; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.registry_version TO tonne_ingest;
 GRANT SELECT ON TABLE public.registry_version TO tonne_mrv;
@@ -3718,26 +5967,50 @@ GRANT SELECT ON TABLE public.registry_version TO tonne_api;
 GRANT SELECT ON TABLE public.registry_version TO tonne_grafana;
 GRANT SELECT ON TABLE public.registry_version TO tonne_archive;
 
+--
+-- Name: TABLE remake_request; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,DELETE,UPDATE ON TABLE public.remake_request TO tonne_ingest;
 GRANT SELECT ON TABLE public.remake_request TO tonne_mrv;
 GRANT SELECT ON TABLE public.remake_request TO tonne_api;
 GRANT SELECT ON TABLE public.remake_request TO tonne_grafana;
 
+--
+-- Name: TABLE schema_migration; Type: ACL; Schema: public; Owner: tonne
+--
+
 GRANT SELECT ON TABLE public.schema_migration TO PUBLIC;
+
+--
+-- Name: TABLE sewer_asset; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.sewer_asset TO tonne_ingest;
 GRANT SELECT ON TABLE public.sewer_asset TO tonne_mrv;
 GRANT SELECT ON TABLE public.sewer_asset TO tonne_api;
 GRANT SELECT ON TABLE public.sewer_asset TO tonne_grafana;
 
+--
+-- Name: TABLE sewer_event; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.sewer_event TO tonne_ingest;
 GRANT SELECT ON TABLE public.sewer_event TO tonne_mrv;
 GRANT SELECT ON TABLE public.sewer_event TO tonne_api;
 GRANT SELECT ON TABLE public.sewer_event TO tonne_grafana;
 
+--
+-- Name: TABLE signed_value; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT ON TABLE public.signed_value TO tonne_ingest;
 GRANT SELECT ON TABLE public.signed_value TO tonne_mrv;
 GRANT SELECT ON TABLE public.signed_value TO tonne_api;
+
+--
+-- Name: TABLE site; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.site TO tonne_ingest;
 GRANT SELECT ON TABLE public.site TO tonne_mrv;
@@ -3745,47 +6018,91 @@ GRANT SELECT ON TABLE public.site TO tonne_api;
 GRANT SELECT ON TABLE public.site TO tonne_grafana;
 GRANT SELECT ON TABLE public.site TO tonne_archive;
 
+--
+-- Name: TABLE sparkplug_birth; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sparkplug_birth TO tonne_ingest;
 GRANT SELECT ON TABLE public.sparkplug_birth TO tonne_mrv;
 GRANT SELECT ON TABLE public.sparkplug_birth TO tonne_api;
 GRANT SELECT ON TABLE public.sparkplug_birth TO tonne_grafana;
+
+--
+-- Name: TABLE sparkplug_held; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sparkplug_held TO tonne_ingest;
 GRANT SELECT ON TABLE public.sparkplug_held TO tonne_mrv;
 GRANT SELECT ON TABLE public.sparkplug_held TO tonne_api;
 GRANT SELECT ON TABLE public.sparkplug_held TO tonne_grafana;
 
+--
+-- Name: TABLE sparkplug_node; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.sparkplug_node TO tonne_ingest;
 GRANT SELECT ON TABLE public.sparkplug_node TO tonne_mrv;
 GRANT SELECT ON TABLE public.sparkplug_node TO tonne_api;
 GRANT SELECT ON TABLE public.sparkplug_node TO tonne_grafana;
 
+--
+-- Name: TABLE statement; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT ON TABLE public.statement TO tonne_mrv;
 GRANT SELECT ON TABLE public.statement TO tonne_api;
 GRANT SELECT ON TABLE public.statement TO tonne_grafana;
 
+--
+-- Name: COLUMN statement.id; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT UPDATE(id) ON TABLE public.statement TO tonne_mrv;
+
+--
+-- Name: TABLE statement_event; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT ON TABLE public.statement_event TO tonne_mrv;
 GRANT SELECT ON TABLE public.statement_event TO tonne_api;
 GRANT SELECT ON TABLE public.statement_event TO tonne_grafana;
 
+--
+-- Name: TABLE statement_evidence; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT ON TABLE public.statement_evidence TO tonne_mrv;
 GRANT SELECT ON TABLE public.statement_evidence TO tonne_api;
+
+--
+-- Name: TABLE statement_sampling; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT ON TABLE public.statement_sampling TO tonne_mrv;
 GRANT SELECT ON TABLE public.statement_sampling TO tonne_api;
 GRANT SELECT ON TABLE public.statement_sampling TO tonne_grafana;
+
+--
+-- Name: TABLE stream_offset; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.stream_offset TO tonne_ingest;
 GRANT SELECT ON TABLE public.stream_offset TO tonne_mrv;
 GRANT SELECT ON TABLE public.stream_offset TO tonne_api;
 GRANT SELECT ON TABLE public.stream_offset TO tonne_grafana;
 
+--
+-- Name: TABLE stream_source; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.stream_source TO tonne_ingest;
 GRANT SELECT ON TABLE public.stream_source TO tonne_mrv;
 GRANT SELECT ON TABLE public.stream_source TO tonne_api;
 GRANT SELECT ON TABLE public.stream_source TO tonne_grafana;
+
+--
+-- Name: TABLE topic_template; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.topic_template TO tonne_ingest;
 GRANT SELECT ON TABLE public.topic_template TO tonne_mrv;
@@ -3793,122 +6110,242 @@ GRANT SELECT ON TABLE public.topic_template TO tonne_api;
 GRANT SELECT ON TABLE public.topic_template TO tonne_grafana;
 GRANT SELECT ON TABLE public.topic_template TO tonne_archive;
 
+--
+-- Name: TABLE v_avoided_t_day; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_avoided_t_day TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_avoided_t_day TO tonne_api;
 GRANT SELECT ON TABLE public.v_avoided_t_day TO tonne_grafana;
+
+--
+-- Name: TABLE v_avoided_t_interval; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_avoided_t_interval TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_avoided_t_interval TO tonne_api;
 GRANT SELECT ON TABLE public.v_avoided_t_interval TO tonne_grafana;
 
+--
+-- Name: TABLE v_calibration_due; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_calibration_due TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_calibration_due TO tonne_api;
 GRANT SELECT ON TABLE public.v_calibration_due TO tonne_grafana;
+
+--
+-- Name: TABLE v_day_avoided_t; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_day_avoided_t TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_day_avoided_t TO tonne_api;
 GRANT SELECT ON TABLE public.v_day_avoided_t TO tonne_grafana;
 
+--
+-- Name: TABLE v_day_quantity; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_day_quantity TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_day_quantity TO tonne_api;
 GRANT SELECT ON TABLE public.v_day_quantity TO tonne_grafana;
+
+--
+-- Name: TABLE v_day_distance_km; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_day_distance_km TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_day_distance_km TO tonne_api;
 GRANT SELECT ON TABLE public.v_day_distance_km TO tonne_grafana;
 
+--
+-- Name: TABLE v_day_energy_kwh; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_day_energy_kwh TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_day_energy_kwh TO tonne_api;
 GRANT SELECT ON TABLE public.v_day_energy_kwh TO tonne_grafana;
+
+--
+-- Name: TABLE v_day_pv; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_day_pv TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_day_pv TO tonne_api;
 GRANT SELECT ON TABLE public.v_day_pv TO tonne_grafana;
 
+--
+-- Name: TABLE v_day_volume_m3; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_day_volume_m3 TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_day_volume_m3 TO tonne_api;
 GRANT SELECT ON TABLE public.v_day_volume_m3 TO tonne_grafana;
 
+--
+-- Name: TABLE v_device_clock; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_device_clock TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_device_clock TO tonne_api;
 GRANT SELECT ON TABLE public.v_device_clock TO tonne_grafana;
+
+--
+-- Name: TABLE v_device_own; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_device_own TO tonne_ingest;
 GRANT SELECT ON TABLE public.v_device_own TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_device_own TO tonne_api;
 GRANT SELECT ON TABLE public.v_device_own TO tonne_grafana;
 
+--
+-- Name: TABLE v_device_health; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_device_health TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_device_health TO tonne_api;
 GRANT SELECT ON TABLE public.v_device_health TO tonne_grafana;
 GRANT SELECT ON TABLE public.v_device_health TO tonne_ingest;
 
+--
+-- Name: TABLE v_energy_kwh_day; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_energy_kwh_day TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_energy_kwh_day TO tonne_api;
 GRANT SELECT ON TABLE public.v_energy_kwh_day TO tonne_grafana;
+
+--
+-- Name: TABLE v_energy_kwh_interval; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_energy_kwh_interval TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_energy_kwh_interval TO tonne_api;
 GRANT SELECT ON TABLE public.v_energy_kwh_interval TO tonne_grafana;
 
+--
+-- Name: TABLE v_gateway_health; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_gateway_health TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_gateway_health TO tonne_api;
 GRANT SELECT ON TABLE public.v_gateway_health TO tonne_grafana;
+
+--
+-- Name: TABLE v_indicator_day; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_indicator_day TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_indicator_day TO tonne_api;
 GRANT SELECT ON TABLE public.v_indicator_day TO tonne_grafana;
 
+--
+-- Name: TABLE v_indicator_hour; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_indicator_hour TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_indicator_hour TO tonne_api;
 GRANT SELECT ON TABLE public.v_indicator_hour TO tonne_grafana;
+
+--
+-- Name: TABLE v_meter_check_day; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_meter_check_day TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_meter_check_day TO tonne_api;
 GRANT SELECT ON TABLE public.v_meter_check_day TO tonne_grafana;
 
+--
+-- Name: TABLE v_meter_check_hour; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_meter_check_hour TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_meter_check_hour TO tonne_api;
 GRANT SELECT ON TABLE public.v_meter_check_hour TO tonne_grafana;
+
+--
+-- Name: TABLE v_power_kw; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_power_kw TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_power_kw TO tonne_api;
 GRANT SELECT ON TABLE public.v_power_kw TO tonne_grafana;
 
+--
+-- Name: TABLE v_programme_member; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_programme_member TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_programme_member TO tonne_api;
 GRANT SELECT ON TABLE public.v_programme_member TO tonne_grafana;
+
+--
+-- Name: TABLE v_programme_now; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_programme_now TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_programme_now TO tonne_api;
 GRANT SELECT ON TABLE public.v_programme_now TO tonne_grafana;
 
+--
+-- Name: TABLE v_programme_progress; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_programme_progress TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_programme_progress TO tonne_api;
 GRANT SELECT ON TABLE public.v_programme_progress TO tonne_grafana;
+
+--
+-- Name: TABLE v_programme_year; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_programme_year TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_programme_year TO tonne_api;
 GRANT SELECT ON TABLE public.v_programme_year TO tonne_grafana;
 
+--
+-- Name: TABLE v_quality_day; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_quality_day TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_quality_day TO tonne_api;
 GRANT SELECT ON TABLE public.v_quality_day TO tonne_grafana;
 
+--
+-- Name: TABLE v_silence_cost; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_silence_cost TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_silence_cost TO tonne_api;
 GRANT SELECT ON TABLE public.v_silence_cost TO tonne_grafana;
+
+--
+-- Name: TABLE v_sparkplug_device; Type: ACL; Schema: public; Owner: tonne_owner
+--
 
 GRANT SELECT ON TABLE public.v_sparkplug_device TO tonne_ingest;
 GRANT SELECT ON TABLE public.v_sparkplug_device TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_sparkplug_device TO tonne_api;
 GRANT SELECT ON TABLE public.v_sparkplug_device TO tonne_grafana;
 
+--
+-- Name: TABLE v_statement_gap; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_statement_gap TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_statement_gap TO tonne_api;
 GRANT SELECT ON TABLE public.v_statement_gap TO tonne_grafana;
 
+--
+-- Name: TABLE v_statement_state; Type: ACL; Schema: public; Owner: tonne_owner
+--
+
 GRANT SELECT ON TABLE public.v_statement_state TO tonne_mrv;
 GRANT SELECT ON TABLE public.v_statement_state TO tonne_api;
 GRANT SELECT ON TABLE public.v_statement_state TO tonne_grafana;
+
+--
+-- PostgreSQL database dump complete
+--
 

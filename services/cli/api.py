@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from ingest.errors import InputError
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.settings import Settings
 from services.store.api import api_keys
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def api(ctx: click.Context) -> None:
     """
@@ -80,7 +82,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--role", required=True, type=click.Choice(get_args(ApiRole)))
+@click.option("--role", required=True, type=Choice(get_args(ApiRole)))
 @click.option("--name", required=True, help="Whose it is.")
 @click.option("--project", "projects", multiple=True, metavar="ID",
               help="May be repeated; all projects where absent.")  # fmt: skip

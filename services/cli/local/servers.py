@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import click
 
+from services.cli.groups import Group
 from services.local import packages
 from services.local.kafka import binary
 from services.local.stack import LocalStack, Status
@@ -13,7 +14,7 @@ from services.settings import Settings
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group()
+@click.group(cls=Group)
 def local() -> None:
     """
     Start and stop servers in TONNE_HOME (.tonne), on loopback only.

@@ -13,7 +13,9 @@ import click
 from ingest.addresses import server_of
 from ingest.errors import InputError
 from ingest.mqtt.names import PORTS
+from services.cli.groups import Group
 from services.cli.options.admin_tls import identity_folder
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.enrolment import broker as brokers
 from services.identity.mosquitto import Listening
@@ -29,7 +31,7 @@ _NAME = "tonne broker"
 _MANY = 200
 
 
-@click.group()
+@click.group(cls=Group)
 def broker() -> None:
     """
     Set a broker up so that no device can speak for another.
@@ -42,7 +44,7 @@ def broker() -> None:
 
 
 @broker.command()
-@click.argument("kind", type=click.Choice(["mosquitto", "rabbitmq"]))
+@click.argument("kind", type=Choice(["mosquitto", "rabbitmq"]))
 @click.option("--listen", default="0.0.0.0:8883", show_default=True, help="By certificate.")
 @click.option(
     "--password-port",

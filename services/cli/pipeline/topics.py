@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from services.cli.groups import Group
 from services.cli.pipeline.kafka_options import load, topic_option
 from services.settings import Settings
 
 
-@click.group()
+@click.group(cls=Group)
 def topics() -> None:
     """
     The Kafka topic that bridges write and workers read.

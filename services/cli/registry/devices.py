@@ -13,6 +13,8 @@ import click
 from ingest.errors import InputError
 from services.cli.data.payload_text import legible
 from services.cli.errors import Exit
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.registry.devices_watch import watch
 from services.registry import parse
@@ -35,7 +37,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _author = click.option("--author", help="Who does it; the system's user by default.")
 
 
-@click.group()
+@click.group(cls=Group)
 def devices() -> None:
     """
     See who is heard, let in who knocks, watch what arrives.
@@ -53,7 +55,7 @@ devices.add_command(watch)
 
 
 @devices.command("list")
-@click.option("--state", type=click.Choice(["online", "late", "offline"]))
+@click.option("--state", type=Choice(["online", "late", "offline"]))
 @click.option("--site", metavar="ID")
 @click.option("--gateway", metavar="ID", help="It and what is behind it.")
 @click.option("--alarm", is_flag=True, help="One a cause: not what is behind a dark gateway.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.issuer.affected_statements import affected as statements_affected
 from services.issuer.close import close_period
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from services.issuer.affected_statements import Affected
 
 
-@click.group()
+@click.group(cls=Group)
 def factors() -> None:
     """
     Follow published factors.

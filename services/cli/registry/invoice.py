@@ -13,6 +13,7 @@ from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.calendar import local_date
 from mrv.statement.plan_json import invoice_out
 from services.cli.errors import Exit
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.registry.invoices import Import, read
 from services.store.postgres.pool import connect
@@ -22,7 +23,7 @@ from services.store.registry.load import load_projects
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group()
+@click.group(cls=Group)
 def invoice() -> None:
     """
     Keep invoices (monitoring option B), which a period's meters are held against.

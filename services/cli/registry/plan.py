@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mrv.registry.monitoring_plan import version_out
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.issuer.planning import diagram_of, draft_of
 from services.store.postgres.pool import connect
@@ -15,7 +16,7 @@ from services.store.registry.load import load_project
 from services.store.registry.monitoring_plans import load_versions
 
 
-@click.group()
+@click.group(cls=Group)
 def plan() -> None:
     """
     Show what a project says of its own monitoring.

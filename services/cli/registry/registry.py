@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from services.cli.errors import Exit
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.registry.credentials import (
     credentials_,
@@ -28,7 +29,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _strict = click.option("--strict", is_flag=True, help="Take warnings for errors.")
 
 
-@click.group()
+@click.group(cls=Group)
 def registry() -> None:
     """
     Register sites, devices, projects and the programme; give devices their credentials.

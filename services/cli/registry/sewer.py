@@ -11,6 +11,7 @@ import click
 
 from ingest.errors import InputError
 from services.cli.errors import Exit
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.sewers import geojson
 from services.sewers.checks import check as check_network
@@ -31,7 +32,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _SHOWN = 200
 
 
-@click.group()
+@click.group(cls=Group)
 def sewer() -> None:
     """
     Register sewers: pipes, manholes, pumping stations, outfalls, and their history.

@@ -12,6 +12,8 @@ from mrv.documents.finding import FindingEvent
 from mrv.documents.form import read
 from mrv.signatures import canonical
 from mrv.statement.findings import Kind
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.report import write_whole
@@ -37,7 +39,7 @@ _out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
                     help="Sign a PACK apart into this file, to be handed in.")  # fmt: skip
 
 
-@click.group()
+@click.group(cls=Group)
 def finding() -> None:
     """
     Raise, answer and close findings of a verification.
@@ -60,7 +62,7 @@ def finding() -> None:
 
 @finding.command()
 @_what
-@click.option("--kind", type=click.Choice(get_args(Kind)), required=True,
+@click.option("--kind", type=Choice(get_args(Kind)), required=True,
               help="Corrective action, clarification, observation, forward action.")  # fmt: skip
 @_key
 @_text

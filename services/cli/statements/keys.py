@@ -14,6 +14,8 @@ from mrv.calendar import instant_us
 from mrv.errors import EnrolmentError
 from mrv.signatures.keyfile import read_keyring, write_keyring
 from mrv.signatures.keys import Role
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.clock import now_us
 from services.issuer import keys as key_files
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group()
+@click.group(cls=Group)
 def keys() -> None:
     """
     Make, enrol and hand out signing keys (Ed25519).
@@ -44,9 +46,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option(
-    "--role", type=click.Choice(get_args(Role)), required=True, help="What it counts for."
-)
+@click.option("--role", type=Choice(get_args(Role)), required=True, help="What it counts for.")
 @click.option("--name", required=True, help="Whose it is; also the name of its file.")
 @click.option("--no-enroll", is_flag=True, help="Do not tell the database.")
 @_json

@@ -13,6 +13,7 @@ from mrv.log.merkle import consistency_proof, inclusion_proof
 from mrv.log.receipt import make_receipt
 from mrv.log.witness import make_request
 from services.cli.errors import Exit
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.pipeline.metrics_bind import metrics_bind
 from services.clock import now_us
@@ -40,7 +41,7 @@ _log_key = click.option("--log-key", default="tonne-log", show_default=True, met
 _SHOWN = 5
 
 
-@click.group()
+@click.group(cls=Group)
 def log() -> None:
     """
     Seal what was measured, and prove that nothing under a seal was changed.

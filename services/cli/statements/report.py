@@ -14,6 +14,7 @@ from mrv.errors import VerificationError
 from mrv.report import LANGUAGES, Format, make
 from mrv.signatures.keyfile import read_keyring
 from services.cli.errors import Exit
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.store.postgres.pool import connect
 
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 @click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
 )
-@click.option("--format", "format_", type=click.Choice(get_args(Format)),
+@click.option("--format", "format_", type=Choice(get_args(Format)),
               help="By the ending of --out where absent.")  # fmt: skip
-@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True,
+@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True,
               help="Language of all words but those that were signed.")  # fmt: skip
 @click.option("--keys", "keys_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Public keys that you trust, where a pack is given.")  # fmt: skip

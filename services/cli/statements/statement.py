@@ -17,6 +17,8 @@ from mrv.signatures import canonical
 from mrv.statement.credentials import Finding
 from mrv.statement.opinion import Assurance, Opinion, opinion_word
 from services.cli.errors import Exit
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.findings import finding
@@ -43,7 +45,7 @@ _out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
 _HUNDRED = 100
 
 
-@click.group()
+@click.group(cls=Group)
 def statement() -> None:
     """
     Take a statement from draft to issued.
@@ -165,10 +167,10 @@ def submit(what: str, key_name: str, out: Path | None) -> None:
 @statement.command()
 @_what
 @_key
-@click.option("--opinion", type=click.Choice(get_args(Opinion)), default="unqualified",
+@click.option("--opinion", type=Choice(get_args(Opinion)), default="unqualified",
               show_default=True, help="adverse and disclaimer reject the statement; "
               "unmodified and modified mean the first two.")  # fmt: skip
-@click.option("--assurance", type=click.Choice(get_args(Assurance)), default="reasonable",
+@click.option("--assurance", type=Choice(get_args(Assurance)), default="reasonable",
               show_default=True, help="Level of assurance.")  # fmt: skip
 @click.option("--materiality", default="5", show_default=True, metavar="PERCENT",
               help="Largest error that would not change the opinion.")  # fmt: skip

@@ -17,6 +17,9 @@ from services.cli.groups import Group
 from services.cli.options.admin_tls import identity_folder
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.counts import counted
+from services.cli.output.json_text import say
 from services.enrolment import broker as brokers
 from services.identity.mosquitto import Listening
 from services.identity.principals import PIPELINE, is_ours
@@ -74,6 +77,7 @@ def broker() -> None:
     type=click.Path(path_type=Path),
     help="Copy what `tonne` and each --service are handed there, by name.",
 )
+@json_option
 def config(
     kind: Literal["mosquitto", "rabbitmq"],
     listen: str,
@@ -88,6 +92,7 @@ def config(
     services: tuple[str, ...],
     into: Path | None,
     services_into: Path | None,
+    as_json: bool,
 ) -> None:
     """
     Write a broker's configuration into TONNE_HOME/identity/broker.
@@ -127,7 +132,11 @@ def config(
     if services_into is not None:
         for name in (PIPELINE, *services):
             brokers.carry(folder.service(name), services_into / name)
-    click.echo(f"{len(everybody)} principals in {written}; start it: {start}")
+    say(
+        {"principals": len(everybody), "folder": written, "start": start},
+        f"{counted(len(everybody), 'principal')} in {written}; start it: {start}",
+        as_json=as_json,
+    )
 
 
 def ours(name: str) -> str:
@@ -140,7 +149,7 @@ def ours(name: str) -> str:
 @broker.command()
 @click.option("--url", help="mqtts://host:port; that of the settings by default.")
 @click.option("--sparkplug", is_flag=True, help="Let principals speak Sparkplug B too.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
     """
     Tell a running mosquitto who may connect; who may no longer is cut off at once.

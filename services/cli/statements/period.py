@@ -45,7 +45,8 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
     Close a period of PROJECT and draft its statement.
 
-    A day is one of the project's zone; times lie on quarter hours. Stored intervals are held against the raw readings first.
+    A day is one of the project's zone; times lie on quarter hours. Stored intervals
+    are held against the raw readings first.
     Closing the same period again over the same readings gives the same statement.
 
     \b

@@ -19,6 +19,7 @@ from services.cli.registry.credentials import (
 )
 from services.cli.registry.sewer import import_folder
 from services.cli.registry.show_plan import show_plan
+from services.cli.registry.template import schema_, template_
 from services.registry.document import to_yaml
 from services.registry.entries import Registry
 from services.registry.files import read_files
@@ -46,6 +47,8 @@ registry.add_command(issue_credentials)
 registry.add_command(issue_service)
 registry.add_command(revoke_credentials)
 registry.add_command(credentials_)
+registry.add_command(template_)
+registry.add_command(schema_)
 
 
 @registry.command("import")

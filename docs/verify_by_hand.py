@@ -38,8 +38,9 @@ def load(pack, name):
 def digests_hold(pack, said):
     """Plan and factors are the ones that the statement names (RFC 8785, no floats in them)."""
     for name in ("plan", "factors"):
-        text = json.dumps(load(pack, f"{name}.json"), sort_keys=True, separators=(",", ":"),
-                          ensure_ascii=False)  # fmt: skip
+        text = json.dumps(
+            load(pack, f"{name}.json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        )
         if hashlib.sha256(text.encode()).hexdigest() != said[name]:
             raise SystemExit(f"{name}.json is not the one that the statement names")
     listed = load(pack, "manifest.json")["files"]

@@ -21,11 +21,11 @@ from ingest.codecs import json_object, senml_json, sparkplug_b
 from ingest.columns import UNUSABLE, Bucket, Rejected, convert
 from ingest.errors import PayloadError
 from ingest.model import NULL, Frame
-from ingest.profiles import register_map
+from ingest.profiles import register_blocks
 from ingest.reading import MAX_MS, Reading, Registers, Row, Stated, time_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ingest.columns import Key
     from ingest.formats.row_reading import Given
@@ -63,7 +63,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     payloads: Sequence[bytes],
     content_types: Sequence[str | None],
     received_us: int,
-    elsewhere: Callable[[Sequence[int]], Iterable[Given]] | None = None,
+    given: Sequence[Given] = (),
 ) -> Decoded:
     """
     Turn a batch of messages into frames of base units.
@@ -77,9 +77,9 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
         The messages in arrival order.
     received_us : int
         When they were received; SenML's relative times count from it. [us UTC]
-    elsewhere : callable, optional
-        Reads the messages that `route` leaves to it (Sparkplug's), by their places;
-        without it they are passed over.
+    given : sequence of Given
+        What the messages hold that `route` leaves out (Sparkplug's), which their own
+        rules have read; without it they are passed over.
 
     Returns
     -------
@@ -157,8 +157,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                 codecs[k] = encodings.UNREAD
     for k in left:
         codecs[k] = SPARKPLUG
-    if left and elsewhere is not None:
-        lines.place(fleet, route, elsewhere(left), buckets, out.rejected)
+    lines.place(fleet, route, given, buckets, out.rejected)
     out.frames = _frames(list(buckets.values()), out)
     return out
 
@@ -189,7 +188,7 @@ def _stated(
 ) -> tuple[Collection[float | None], Key]:
     """Values and bucket of a reading that says more than numbers; its refusals go to `out`."""
     if isinstance(reading, Registers):
-        reading = register_map.read(reading, profiles.load()[device.class_id, device.profile])
+        reading = register_blocks.read(reading, profiles.load()[device.class_id, device.profile])
     units: tuple[str | None, ...] = ()
     if isinstance(reading, Stated):
         units = reading.units

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.errors import ProfileError
 
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_FLAT_S = 604_800
+_DAY_US = 86_400_000_000
+
+
+class UnitLevel(NamedTuple):
+    """A share of the least plausible peak, and for how long a series may stay below it."""
+
+    share: float
+    longest_us: int
+
+
+UNIT_LEVELS = (UnitLevel(1.0, 10 * _DAY_US), UnitLevel(1 / 6, 3 * _DAY_US))
 _PAIRS = ("bound", "bound_of_rated")
 # one limit said in two ways: the one that is given takes the other's place
 _EITHER = (

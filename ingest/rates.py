@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ingest.model import POWER_GAP_US
+
 if TYPE_CHECKING:
     from ingest.model import Float64, Int64
-
-MAX_GAP_US = 900_000_000
 
 
 def energy_steps(
@@ -51,7 +51,7 @@ def energy_steps(
     p0 = np.maximum(power_from_w * direction, 0.0)
     p1 = np.maximum(power_to_w * direction, 0.0)
     elapsed = to_us - from_us
-    counts = (elapsed <= MAX_GAP_US) & np.isfinite(p0) & np.isfinite(p1)
+    counts = (elapsed <= POWER_GAP_US) & np.isfinite(p0) & np.isfinite(p1)
     energy = np.where(counts, (p0 + p1) * elapsed / 7.2e9, 0.0)
     whole = np.ceil(energy) if up else np.floor(energy)
     return whole.astype(np.int64), counts

@@ -5,9 +5,11 @@ import sys
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PACKAGES = ("ingest", "mrv", "services")
 
 
 def _lint(folder):
@@ -35,6 +37,8 @@ def test_imports_go_one_way():
         ("mrv/model.py", "import psycopg"),
         ("mrv/model.py", "import services.clock"),
         ("mrv/signatures/canonical.py", "import mrv.equations"),
+        ("mrv/verify/steps.py", "import click"),
+        ("mrv/statement/compose.py", "import pathlib"),
         ("services/settings.py", "import services.metrics"),
         ("services/local/stack.py", "import services.store"),
         ("services/clock.py", "import services.store"),
@@ -50,10 +54,43 @@ def test_a_wrong_import_is_caught(tmp_path, module, line):
     assert (told.returncode == 0) == ((module, line) in allowed), told.stdout
 
 
+def test_no_imports_go_in_a_circle():
+    """Two files that need each other are one file in two places: neither is read alone."""
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None, exclude_type_checking_imports=False)
+    needs = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert circles(needs) == []
+
+
+def test_a_circle_is_found():
+    """A search that finds nothing would look just as green."""
+    needs = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": set(), "f": {"f"}}
+    assert circles(needs) == [["a", "b", "c"]]
+
+
+def circles(needs):
+    """Modules that reach each other by imports, each such set sorted."""
+    reached = {name: _reached(name, needs) for name in needs}
+    sets = {frozenset(m for m in of if name in reached[m]) for name, of in reached.items()}
+    return sorted(sorted(one) for one in sets if len(one) > 1)
+
+
+def _reached(name, needs):
+    """Modules that a module imports, itself or over others."""
+    found, waiting = set(), [name]
+    while waiting:
+        for other in needs[waiting.pop()]:
+            if other not in found:
+                found.add(other)
+                waiting.append(other)
+    return found
+
+
 def test_no_index_host_in_what_we_ship():
     """Where packages come from is the user's choice; a host in a file would override it."""
     hosts = ("pypi." + "org", "pythonhosted." + "org", "--index" + "-url", "--extra-index" + "-url")
-    for name in ("Makefile", "requirements.lock", "pyproject.toml", "deploy/setup.sh", ".ci/run"):
+    scripts = (path.relative_to(ROOT) for path in (ROOT / "deploy").glob("*.sh"))
+    locks = ("requirements.lock", "requirements-dev.lock", "requirements-setup.lock")
+    for name in ("Makefile", *locks, "pyproject.toml", *scripts, ".ci/run", "deploy/Dockerfile"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert not [host for host in hosts if host in text], name
 
@@ -65,7 +102,7 @@ def test_every_dependency_is_locked_with_a_hash():
     for extra in project["project"]["optional-dependencies"].values():
         wanted += extra
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    pinned = {line.split("==")[0] for line in lock.splitlines() if "==" in line[:60]}
+    pinned = {_name(line) for line in lock.splitlines() if "==" in line[:60]}
     names = {_name(requirement) for requirement in wanted}
     assert names <= pinned
     assert lock.count("--hash=sha256:") >= len(pinned)

@@ -4,19 +4,23 @@ Device classes: the canonical channels of each kind of device, in base units.
 A class file is the schema: one row of `reading_<class>` a message, one column
 a channel, in the order of the file.  A register has a quantity, may have a
 limit (the fastest rate it can plausibly run at) and a tolerance (a step back
-this small is jitter, not a reset).
+this small is jitter, not a reset).  `names` are those that people read, by
+language: of the class, and of the channel that a list of devices shows of it.
 """
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest.errors import ProfileError
 from ingest.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NO_LIMITS = Limits()
 
@@ -54,7 +58,8 @@ class Channel:
     has no such register, `direction` the sign of that gauge which counts, and
     `power_up` that energy from it rounds up: a charger's use is never a claim.
     `limits` are those of the quality tests; `phases` are the gauges whose sum
-    this one is.
+    this one is.  `wire` and `moduli` are the unit and the candidates for a
+    rollover in tonne's own payload, where `profiles/own_payload` would say others.
     """
 
     name: str
@@ -70,6 +75,9 @@ class Channel:
     span_of_rated: tuple[float, float] | None = None
     limits: Limits = NO_LIMITS
     phases: tuple[str, ...] = ()
+    wire: str | None = None
+    moduli: tuple[int, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,7 @@ class DeviceClass:
     title: str
     channels: dict[str, Channel]
     limits: Limits = NO_LIMITS
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def registers(self) -> list[Channel]:
@@ -105,11 +114,13 @@ def parse(document: dict[str, Any]) -> DeviceClass:
     for channel in channels.values():
         _check(document["id"], channel, channels)
     limits = NO_LIMITS.changed(document.get("limits", {}), f"class {document['id']}")
-    return DeviceClass(document["id"], document["title"], channels, limits)
+    return DeviceClass(
+        document["id"], document["title"], channels, limits, document.get("names", {})
+    )
 
 
 def _channel(name: str, spec: dict[str, Any]) -> Channel:
-    lists = ("span", "span_of_rated", "phases")
+    lists = ("span", "span_of_rated", "phases", "moduli")
     parts: dict[str, Any] = {k: tuple(spec[k]) for k in lists if k in spec}
     if "limits" in spec:
         parts["limits"] = NO_LIMITS.changed(spec["limits"], f"channel {name}")
@@ -140,4 +151,15 @@ def load() -> dict[str, DeviceClass]:
         if entry.name.endswith(".toml"):
             device_class = parse(tomllib.loads(entry.read_text(encoding="utf-8")))
             found[device_class.id] = device_class
+    return found
+
+
+@cache
+def names(language: str) -> Mapping[str, str]:
+    """Return what people call classes and channels, as `class.ID` and `channel.NAME`."""
+    found: dict[str, str] = {}
+    for one in load().values():
+        told = {f"class.{one.id}": one.names}
+        told |= {f"channel.{c.name}": c.names for c in one.channels.values()}
+        found |= {key: said[language] for key, said in told.items() if language in said}
     return found

@@ -12,6 +12,7 @@ than the vehicle, so its location is left out.
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +24,9 @@ from ingest.reading import SIGNED_VALUE, Stated, time_us, wire_time
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_CALL = re.compile(rb"\s*\[\s*\d+\s*,")
+_METER = re.compile(rb'"(?:meterValue|meterStart|meterStop)"\s*:')
+_BRACE = ord("{")
 CALL = 2
 METER_VALUES = "MeterValues"
 MEASURAND = "Energy.Active.Import.Register"
@@ -32,6 +36,13 @@ _PREFERRED = ("Sample.Clock", "Sample.Periodic", "Transaction.End", "Transaction
 # the register that a transaction's call itself tells, in whole Wh: samples beside it say more
 EDGE = "transaction"
 _THOUSANDS = {"kWh": 1_000, "kW": 1_000}
+
+
+def is_call(payload: bytes) -> bool:
+    """Whether a payload looks like a call's frame, or like the body of one with meter values."""
+    if b'"meter' in payload and _METER.search(payload):
+        return True
+    return payload[0] != _BRACE and _CALL.match(payload) is not None
 
 
 class Sample(msgspec.Struct, gc=False, frozen=True):

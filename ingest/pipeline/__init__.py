@@ -1,27 +1,29 @@
 """
-The pure pipeline: messages to judged readings (`admit`), readings to intervals.
+The pure pipeline: messages to judged readings (`ingest.pipeline.admit`), readings to intervals.
+
+What decodes payloads is not loaded here: who only meters readings again, as an auditor
+does, needs no decoder of any format.
 
 `meter` goes on from remembered marks, whether they are of the last batch, of a
 stored interval or of nothing at all, and comes to the same rows: that is
 tested, and `tonne rebuild --check` asks it of a live database.
 """
 
-from ingest.pipeline.admit import Admitted, admit
-from ingest.pipeline.meter import FROM_START, Metered, meter
-from ingest.pipeline.meter_state import MeterState
+from ingest.model import LOOK_BACK_US, METERING, POWER_GAP_US
+from ingest.pipeline.meter import Metered, meter
+from ingest.pipeline.meter_state import FROM_START, MeterState
 from ingest.pipeline.register_bounds import Bounds
-from ingest.rates import MAX_GAP_US as POWER_GAP_US
 from ingest.registers import EVENTS, SPREAD_US
 
 __all__ = [
     "EVENTS",
     "FROM_START",
+    "LOOK_BACK_US",
+    "METERING",
     "POWER_GAP_US",
     "SPREAD_US",
-    "Admitted",
     "Bounds",
     "MeterState",
     "Metered",
-    "admit",
     "meter",
 ]

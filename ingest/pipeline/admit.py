@@ -20,7 +20,7 @@ from ingest.quality import clock_skew, gross_range
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -51,7 +51,7 @@ def admit(
     payloads: Sequence[bytes],
     content_types: Sequence[str | None],
     received_us: int,
-    elsewhere: Callable[[Sequence[int]], Iterable[Given]] | None = None,
+    given: Sequence[Given] = (),
 ) -> Admitted:
     """
     Decode a batch of messages and judge its readings.
@@ -64,10 +64,10 @@ def admit(
     topics, payloads, content_types : sequences, n
     received_us : int
         When the batch was received; times more than 5 minutes later are refused. [us UTC]
-    elsewhere : callable, optional
-        Reads what `decode` leaves to it.
+    given : sequence of Given
+        What Sparkplug's messages among them hold, which their own rules have read.
     """
-    decoded = decode(fleet, route, topics, payloads, content_types, received_us, elsewhere)
+    decoded = decode(fleet, route, topics, payloads, content_types, received_us, given)
     frames = [_judge(fleet, frame, decoded, received_us) for frame in decoded.frames]
     kept = [f for f in frames if len(f)]
     return Admitted(kept, decoded.rejected, decoded.ignored, decoded.seen, decoded.codecs)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ingest import classes
+from ingest.limits import UNIT_LEVELS
 from ingest.pipeline.flags import TIME
-from ingest.quality import unit_scale
-from ingest.quality.runs import NEVER
+from ingest.pipeline.meter_state import NEVER
 
 if TYPE_CHECKING:
     from ingest.classes import Channel
@@ -26,7 +26,6 @@ _HOUR_US = 3_600_000_000
 NEAR_US = _HOUR_US  # neighbours farther apart than this are none
 FLAT_GAP_US = 6 * _HOUR_US
 UNIT_GAP_US = 24 * _HOUR_US
-UNIT_LEVELS = unit_scale.LEVELS
 
 
 class RunKey(NamedTuple):

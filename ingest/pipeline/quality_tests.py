@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest import classes
+from ingest.limits import UNIT_LEVELS
 from ingest.model import NULL
 from ingest.pipeline.channel_series import Series, heads
 from ingest.pipeline.flags import TIME, Flags
@@ -210,7 +211,7 @@ class _Judge:
         standing = self._watched.run(watch.key)
         value, level = series.value, None
         if watch.key.what != "flat":
-            level = unit_scale.LEVELS[int(watch.key.what)]
+            level = UNIT_LEVELS[int(watch.key.what)]
             value = unit_scale.below(series.value, limits.peak[series.limits], level)
         device = series.device[series.head]
         last_us = standing.last_us[device]

@@ -1,7 +1,8 @@
 """
 Profiles: how one device model names and scales what its class calls canonical.
 
-One TOML file a model, no code.  `path` is the name of the value in the
+One TOML file a model, no code; the profile `generic` of a class, for tonne's own
+payload, follows from the class.  `path` is the name of the value in the
 payload, `unit` its unit on the wire; for a register, `modulus` is the value at
 which this model wraps to zero, or `moduli` are candidates where the file is
 for a family of models with different numbers of digits.  Both in wire units.
@@ -21,9 +22,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from ingest import classes
 from ingest.errors import ProfileError
 from ingest.limits import Limits
-from ingest.profiles import register_map
+from ingest.profiles import own_payload, register_map
 
 OWN = "generic"
 # the maker's own document was read; others' working code agrees; nothing was at hand
@@ -162,7 +164,8 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
 @cache
 def load() -> dict[tuple[str, str], Profile]:
     """Read all profiles that ship with tonne, by (class, profile id)."""
-    found: dict[tuple[str, str], Profile] = {}
+    own = [parse(own_payload.document(one)) for one in classes.load().values()]
+    found = {(profile.class_id, profile.id): profile for profile in own}
     for entry in sorted(resources.files(__name__).iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".toml"):
             profile = read(entry.name, entry.read_text(encoding="utf-8"))

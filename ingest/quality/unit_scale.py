@@ -10,30 +10,21 @@ large are found sooner, by the bound that the rated power sets.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_DAY_US = 86_400_000_000
+    from ingest.limits import UnitLevel
 
-
-class Level(NamedTuple):
-    """A share of the least plausible peak, and for how long a series may stay below it."""
-
-    share: float
-    longest_us: int
-
-
-LEVELS = (Level(1.0, 10 * _DAY_US), Level(1 / 6, 3 * _DAY_US))
 # below this share of the least plausible peak a device is off, in whatever unit
 OFF = 1 / 1_200
 
 
 def below(
-    values: NDArray[np.float64], peak: NDArray[np.float64], level: Level
+    values: NDArray[np.float64], peak: NDArray[np.float64], level: UnitLevel
 ) -> NDArray[np.float64]:
     """
     Series whose runs of 1.0 are the times in which no value reached a level.
@@ -52,7 +43,7 @@ def marks(
     time_us: NDArray[np.int64],
     since_us: NDArray[np.int64],
     peak: NDArray[np.float64],
-    level: Level,
+    level: UnitLevel,
 ) -> NDArray[np.bool_]:
     """
     Mark values of a series that has stayed below a level for too long.
@@ -64,7 +55,7 @@ def marks(
         When it was read, and since when no value has reached the level. [us UTC]
     peak : float64 array, n
         Least that ten days of a device at work reach once; NaN where none is known.
-    level : Level
+    level : UnitLevel
     """
     with np.errstate(invalid="ignore"):
         small = (values < level.share * peak) & (values > OFF * peak)

@@ -10,6 +10,10 @@ exact reduction, not from these texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mrv.model import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class DeviceOutcome:
 
     device: str
     role: str
-    side: str
+    side: Side
     quantity: str
     unit: str
     symbol: str

@@ -97,7 +97,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("level_1h_cm", "hour", "cm"),
     *(Kind(f"level_24h_{x}_cm", "day", "cm") for x in ("min", "max")),
     Kind("awd", "day", "1"),
-)  # fmt: skip
+)
 KIND_INDEX: Mapping[str, int] = {kind.name: i for i, kind in enumerate(KINDS)}
 
 

@@ -31,9 +31,7 @@ _METALS = ("as", "cd", "pb", "cr6", "cu", "zn", "hg")
 _ORGANIC = ("bod5", "cod", "toc", "nh4_n", "no3_n", "no2_n", "po4_p")
 _MICROBES = ("coliform", "e_coli")
 # mg/L that water of a temperature holds at most, as a polynomial in Cel.
-_DO_SATURATED = tuple(
-    Fraction(c) for c in ("14.652", "-0.41022", "0.0079910", "-0.000077774")
-)  # fmt: skip
+_DO_SATURATED = tuple(Fraction(c) for c in ("14.652", "-0.41022", "0.0079910", "-0.000077774"))
 
 
 def index(inputs: Inputs, table: Table) -> Mapping[str, Any]:

@@ -7,22 +7,25 @@ The same blocks go on paper and into the console, so that both say the same.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mrv.documents.form import UNSET
 from mrv.report.blocks import chapter, note, paragraph, table
 from mrv.report.translations import DASH, SHOWN, holds, what, witness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
+    from mrv.documents.statement import Claims, Comparison, CrossCheck, Misstatements
+    from mrv.documents.verification import Conclusion
     from mrv.report.blocks import Block
     from mrv.report.words import Words
 
 
-def designed(subject: Mapping[str, Any], words: Words) -> Iterator[Block]:
+def designed(subject: Claims, words: Words) -> Iterator[Block]:
     """Hold what came against what the project design let expect of so long a period."""
     yield chapter(words["page.comparisons"])
-    found = subject["comparisons"]
+    found = subject.comparisons
     if not found:
         yield paragraph(words["page.no_design"], small=True)
         return
@@ -30,9 +33,7 @@ def designed(subject: Mapping[str, Any], words: Words) -> Iterator[Block]:
     yield table(words, heads, [[what(one, words), *_comparison(one, words)] for one in found])
 
 
-def held(
-    subject: Mapping[str, Any], opinion: Mapping[str, Any] | None, words: Words
-) -> Iterator[Block]:
+def held(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
     """
     List other periods, cross-checks and materiality.
 
@@ -40,10 +41,12 @@ def held(
 
     Parameters
     ----------
-    subject, opinion : mapping
-        `credentialSubject` of the statement and, if there is one, of its verification.
+    subject : Claims
+        Of the statement.
+    opinion : Conclusion or None
+        Of its verification, if there is one.
     """
-    if "crossChecks" in subject:
+    if subject.cross_checks is not UNSET:
         yield chapter(words["page.other_periods"])
         yield from _periods(subject, words)
         yield chapter(words["checks"])
@@ -52,15 +55,15 @@ def held(
         yield from _materiality(subject, opinion, words)
 
 
-def _periods(subject: Mapping[str, Any], words: Words) -> Iterator[Block]:
-    found = subject["otherPeriods"]
+def _periods(subject: Claims, words: Words) -> Iterator[Block]:
+    found = subject.other_periods or ()
     if not found:
         yield paragraph(words["page.no_other_periods"], small=True)
         return
     heads = [(words["statement"], "l", 2.0), (words["page.what"], "l", 1.2),
              *_compared(words["page.pro_rata"], words)]  # fmt: skip
     yield table(words, heads, [
-        [one["statement"], what(one, words), *_comparison(one, words)] for one in found
+        [one.statement, what(one, words), *_comparison(one, words)] for one in found
     ])  # fmt: skip
 
 
@@ -68,13 +71,13 @@ def _compared(other: str, words: Words) -> list[tuple[str, str, float]]:
     return [(other, "r", 1.0), (words["page.actual"], "r", 1.0), (words["difference"], "r", 0.8)]
 
 
-def _comparison(one: Mapping[str, Any], words: Words) -> list[str | None]:
-    amounts = [words.number(one[n]) for n in ("expected", "actual")]
-    return [*amounts, _percent(one["difference_percent"], words)]
+def _comparison(one: Comparison, words: Words) -> list[str | None]:
+    amounts = map(words.number, (one.expected, one.actual))
+    return [*amounts, _percent(one.difference_percent or None, words)]
 
 
-def _cross_checks(subject: Mapping[str, Any], words: Words) -> Iterator[Block]:
-    found = subject["crossChecks"]
+def _cross_checks(subject: Claims, words: Words) -> Iterator[Block]:
+    found = subject.cross_checks or ()
     if not found:
         yield paragraph(words["page.no_checks"], small=True)
         return
@@ -88,20 +91,18 @@ def _cross_checks(subject: Mapping[str, Any], words: Words) -> Iterator[Block]:
     yield table(words, heads, [_check(one, words) for one in found])
 
 
-def _check(one: Mapping[str, Any], words: Words) -> list[str | None]:
-    unit, size = SHOWN[one["unit"]]
-    amounts = (words.plain(Fraction(one[n]) / size, 6) for n in ("metered", "witnessed"))
+def _check(one: CrossCheck, words: Words) -> list[str | None]:
+    unit, size = SHOWN[one.unit]
+    amounts = (words.plain(Fraction(n) / size, 6) for n in (one.metered, one.witnessed))
     return [
-        f"{witness(one, words)} {one['against']}", ", ".join(one["devices"]),
-        words.percent(one["comparedShare"]), *(f"{words.number(a)} {unit}" for a in amounts),
-        _percent(one["difference_percent"], words), _percent(one["tolerance_percent"], words),
-        words.number(one["effect_t"]), holds(one, words),
+        f"{witness(one, words)} {one.against}", ", ".join(one.devices),
+        words.percent(one.compared_share), *(f"{words.number(a)} {unit}" for a in amounts),
+        _percent(one.difference_percent, words), _percent(one.tolerance_percent, words),
+        words.number(one.effect_t), holds(one, words),
     ]  # fmt: skip
 
 
-def _materiality(
-    subject: Mapping[str, Any], opinion: Mapping[str, Any] | None, words: Words
-) -> Iterator[Block]:
+def _materiality(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
     """Set what is doubted beside what is material: by the checks, by the verifier's findings."""
     yield note(words["materiality.note"])
     heads = [
@@ -109,18 +110,20 @@ def _materiality(
         (words["materiality.absolute"], "r", 1.0), (words["materiality.share"], "r", 1.0),
         (words["materiality"], "r", 1.0), (words["material"], "l", 0.7),
     ]  # fmt: skip
-    rows = [_misstated(words["materiality.checks"], subject["materiality"], words)]
-    if opinion is not None and "misstatements" in opinion:
-        rows.append(_misstated(words["materiality.findings"], opinion["misstatements"], words))
+    rows = []
+    if subject.materiality:
+        rows.append(_misstated(words["materiality.checks"], subject.materiality, words))
+    if opinion is not None and opinion.misstatements:
+        rows.append(_misstated(words["materiality.findings"], opinion.misstatements, words))
     yield table(words, heads, rows)
 
 
-def _misstated(by: str, said: Mapping[str, Any], words: Words) -> list[str | None]:
-    threshold = words.number(words.plain(Fraction(said["threshold_percent"])))
+def _misstated(by: str, said: Misstatements, words: Words) -> list[str | None]:
+    threshold = words.number(words.plain(Fraction(said.threshold_percent)))
     return [
-        by, *(words.number(said[f"{n}Misstatement_t"]) for n in ("net", "absolute")),
-        _percent(said["absoluteShare_percent"], words), f"{threshold} %",
-        words["yes" if said["material"] else "no"],
+        by, words.number(said.net_misstatement_t), words.number(said.absolute_misstatement_t),
+        _percent(said.absolute_share_percent, words), f"{threshold} %",
+        words["yes" if said.material else "no"],
     ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,10 +11,11 @@ from ingest.classes import QUANTITY_INDEX
 from mrv.calendar import days, instant_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
     from ingest.model import Fleet, IntervalRows
+    from mrv.documents.statement import MonitoredParameter
 
 _TIMES = ("measured_us", "estimated_us", "unknown_us")
 
@@ -43,15 +44,15 @@ class Day(NamedTuple):
 
 
 def day_sums(
-    parameters: Sequence[Mapping[str, Any]], rows: IntervalRows, fleet: Fleet, timezone: str
+    parameters: Sequence[MonitoredParameter], rows: IntervalRows, fleet: Fleet, timezone: str
 ) -> list[Day]:
     """
     Daily sums, by monitored parameter and day.
 
     Parameters
     ----------
-    parameters : sequence of mapping
-        `monitoredParameters` of a statement.
+    parameters : sequence of MonitoredParameter
+        Of a statement.
     rows : IntervalRows
         By device, quantity and start, as evidence comes.
     """
@@ -59,10 +60,10 @@ def day_sums(
     keys = rows.device.astype(np.int64) * count + rows.quantity
     found: list[Day] = []
     for place, one in enumerate(parameters):
-        key = fleet.by_id[one["device"]] * count + QUANTITY_INDEX[one["parameter"]]
+        key = fleet.by_id[one.device] * count + QUANTITY_INDEX[one.parameter]
         begin, end = np.searchsorted(keys, [key, key + 1])
         mine = rows.take(np.arange(begin, end))
-        begin_us, end_us = (instant_us(one[edge], "UTC") for edge in ("from", "to"))
+        begin_us, end_us = (instant_us(edge, "UTC") for edge in (one.from_, one.to))
         found.extend(_of_one(place, mine, begin_us, end_us, timezone))
     return found
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv.documents.form import write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
+    from mrv.documents.credential import Proof
+    from mrv.documents.form import UnsetType
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
 
@@ -34,68 +38,71 @@ def opinion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]
 
 def signer_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield who prepared and who verified, when, and with which key."""
-    statement, opinion = facts.statement, facts.verification
-    yield words["preparer"], _name(statement.get("issuer"))
-    yield words["signed_at"], statement.get("proof", {}).get("created")
-    yield words["preparer_key"], statement.get("proof", {}).get("verificationMethod")
+    statement, opinion = facts.stated, facts.opinion
+    proof = first_proof(statement.proof)
+    yield words["preparer"], statement.issuer.name if statement.issuer else None
+    yield words["signed_at"], proof.created if proof else None
+    yield words["preparer_key"], proof.verification_method if proof else None
     if opinion is not None:
-        yield words["verifier"], _name(opinion["issuer"])
-        yield words["verified_at"], opinion["validFrom"]
-        yield words["verifier_key"], opinion["proof"]["verificationMethod"]
+        theirs = first_proof(opinion.proof)
+        yield words["verifier"], opinion.issuer.name
+        yield words["verified_at"], opinion.valid_from
+        yield words["verifier_key"], theirs.verification_method if theirs else None
 
 
 def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield opinion, assurance, materiality and what was done."""
-    if facts.verification is None:
+    if facts.opinion is None:
         yield words["opinion"], words["not_verified"]
         return
-    said = facts.verification["credentialSubject"]
-    yield words["opinion"], words.get(f"opinion.{said['opinion']}", said["opinion"])
-    level = said["levelOfAssurance"]
+    said = facts.opinion.credential_subject
+    yield words["opinion"], words.get(f"opinion.{said.opinion}", said.opinion)
+    level = said.level_of_assurance
     yield words["assurance"], words.get(f"assurance.{level}", level)
-    yield words["materiality"], f"{words.number(said['materiality_percent'])} %"
-    errors = said.get("misstatements")
-    if errors is not None:
-        yield words["misstatement_net"], _error(errors, "net", words)
-        yield words["misstatement_absolute"], _error(errors, "absolute", words)
-        yield words["material"], words["yes" if errors["material"] else "no"]
+    yield words["materiality"], f"{words.number(said.materiality_percent)} %"
+    errors = said.misstatements
+    if errors:
+        net = errors.net_misstatement_t, errors.net_share_percent
+        absolute = errors.absolute_misstatement_t, errors.absolute_share_percent
+        yield words["misstatement_net"], _error(*net, words)
+        yield words["misstatement_absolute"], _error(*absolute, words)
+        yield words["material"], words["yes" if errors.material else "no"]
     yield words["procedure"], words["procedure.text"]
 
 
 def finding_rows(facts: Facts, words: Words) -> Iterator[FindingRow]:
     """Yield the events of each finding, then the verifier's remarks."""
     for one in facts.findings:
-        kind = words.get(f"finding.{one['kind']}", one["kind"])
-        if "finding" not in one:
-            yield FindingRow(words["remark"], kind, "", None, None, one["text"], None)
+        kind = words.get(f"finding.{one.kind}", one.kind)
+        if not one.finding:
+            yield FindingRow(words["remark"], kind, "", None, None, one.text or "", None)
             continue
-        for place, event in enumerate(one["events"]):
-            last = place == len(one["events"]) - 1
-            name = words.get(f"finding.{event['event']}", event["event"])
-            effect = one["effect_t"] if last else None
-            yield FindingRow(
-                one["finding"], kind, name, event["by"], event["at"], event["text"], effect
-            )
+        events = one.events or ()
+        for place, event in enumerate(events):
+            last = place == len(events) - 1
+            name = words.get(f"finding.{event.event}", event.event)
+            effect = one.effect_t or None if last else None
+            yield FindingRow(one.finding, kind, name, event.by, event.at, event.text, effect)
 
 
 def open_findings(facts: Facts) -> tuple[int, int]:
     """Count corrective action and clarification requests: all, and those not closed."""
-    asked = [one for one in facts.findings if one["kind"] in {"CAR", "CL"} and "finding" in one]
-    return len(asked), sum(one["state"] != "closed" for one in asked)
+    asked = [one for one in facts.findings if one.kind in {"CAR", "CL"} and not one.remark]
+    return len(asked), sum(one.state != "closed" for one in asked)
 
 
 def evidence_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield the digests that name the evidence, the place in the log, and the program."""
-    if facts.verification is not None:
-        for related in facts.verification["relatedResource"]:
-            yield words["digest_of_statement"], related["digestSRI"]
-    for name, digest in facts.subject["digests"].items():
+    if facts.opinion is not None:
+        for related in facts.opinion.related_resource:
+            yield words["digest_of_statement"], related.digest_sri
+    for name, digest in write(facts.subject.digests).items():
         yield words.get(f"digest.{name}", name), digest
     yield (
         words["log_entry"],
         (words["not_in_log"] if facts.log_index is None else str(facts.log_index)),
     )
-    yield words["code_version"], facts.subject["codeVersion"]
+    yield words["code_version"], facts.subject.code_version
 
 
 def state(facts: Facts, words: Words) -> str:
@@ -104,11 +111,13 @@ def state(facts: Facts, words: Words) -> str:
     return f"{text}: {facts.superseded_by}" if facts.superseded_by else text
 
 
-def _name(issuer: object) -> str | None:
-    return str(issuer["name"]) if isinstance(issuer, dict) else None
+def first_proof(proof: Proof | tuple[Proof, ...] | UnsetType) -> Proof | None:
+    """Return the proof of a signed document, the first of a set; None of a draft."""
+    if isinstance(proof, tuple):
+        return proof[0]
+    return proof or None
 
 
-def _error(errors: Mapping[str, Any], which: str, words: Words) -> str:
-    text = f"{words.number(errors[f'{which}Misstatement_t'])} t CO2e"
-    share = errors[f"{which}Share_percent"]
+def _error(tonnes: str, share: str | None, words: Words) -> str:
+    text = f"{words.number(tonnes)} t CO2e"
     return text if share is None else f"{text}; {words.number(share)} % {words['of_reduction']}"

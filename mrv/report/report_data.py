@@ -9,27 +9,30 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us, local_date
+from mrv.documents.form import read
+from mrv.documents.sampling_list import SamplingList
+from mrv.documents.statement import Deduction, Statement
+from mrv.documents.verification import Verification
 from mrv.methodologies import find
 from mrv.report.day_sums import Day, day_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from ingest.model import IntervalRows
+    from mrv.documents.statement import Claims, Gap, MonitoredParameter
+    from mrv.documents.verification import FindingShown
     from mrv.model import Factors, Methodology
     from mrv.statement.plan_extract import MonitoringPlan
-
-_NONE = Fraction(0)
-_EDGES = ("from", "to")
 
 
 # what is taken off over all of a device's service names its year in words
 _NAMED = re.compile(r"above the design of ([0-9]{4}):|of the same meter in ([0-9]{4}),")
 
 
-def _year_named(entry: Mapping[str, Any]) -> int | None:
-    found = _NAMED.search(entry.get("reason", ""))
+def _year_named(entry: Gap | Deduction) -> int | None:
+    found = _NAMED.search(entry.reason) if isinstance(entry, Deduction) else None
     return int(found[1] or found[2]) if found else None
 
 
@@ -81,8 +84,8 @@ class Facts:
         All factors of the kinds that were used.
     state : str
         As `mrv.statement.states` names it.
-    raised : tuple of mapping
-        Findings so far, as `Record.to_json` writes them.
+    raised : tuple of FindingShown
+        Findings so far, as `Record.shown` gives them.
     log_index : int or None
         Where the log holds it.
     superseded_by : str or None
@@ -96,21 +99,37 @@ class Facts:
     rows: IntervalRows
     factors: Factors
     state: str
-    raised: tuple[Mapping[str, Any], ...] = ()
+    raised: tuple[FindingShown, ...] = ()
     log_index: int | None = None
     superseded_by: str | None = None
     sampling: Mapping[str, Any] | None = None
 
+    @cached_property
+    def stated(self) -> Statement:
+        """The statement, typed; what is attached is the document itself."""
+        return read(Statement, self.statement, "the statement")
+
+    @cached_property
+    def opinion(self) -> Verification | None:
+        """The verifier's credential, typed."""
+        document = self.verification
+        return None if document is None else read(Verification, document, "the verification")
+
+    @cached_property
+    def sample(self) -> SamplingList | None:
+        """The verifier's list, typed."""
+        document = self.sampling
+        return None if document is None else read(SamplingList, document, "the sampling list")
+
     @property
-    def subject(self) -> Mapping[str, Any]:
-        """The statement's `credentialSubject`."""
-        found: Mapping[str, Any] = self.statement["credentialSubject"]
-        return found
+    def subject(self) -> Claims:
+        """What the statement says."""
+        return self.stated.credential_subject
 
     @property
     def name(self) -> str:
         """The statement's id."""
-        return str(self.subject["statement"])
+        return self.subject.statement
 
     @property
     def timezone(self) -> str:
@@ -120,37 +139,33 @@ class Facts:
     @property
     def span_us(self) -> tuple[int, int]:
         """Edges of the monitoring period, half-open. [us UTC]"""
-        begin, end = (instant_us(self.subject["monitoringPeriod"][e], "UTC") for e in _EDGES)
+        period = self.subject.monitoring_period
+        begin, end = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
         return begin, end
 
     @property
-    def parameters(self) -> list[Mapping[str, Any]]:
+    def parameters(self) -> tuple[MonitoredParameter, ...]:
         """The statement's monitored parameters."""
-        found: list[Mapping[str, Any]] = self.subject["monitoredParameters"]
-        return found
+        return self.subject.monitored_parameters
 
     @property
-    def compared(self) -> list[Mapping[str, Any]]:
+    def compared(self) -> list[MonitoredParameter]:
         """Monitored parameters whose energy is held against the design's and other periods'."""
         roles = self.plan.energy
-        return [
-            p for p in self.parameters if p["unit"] == "Wh" and (not roles or p["role"] in roles)
-        ]
+        return [p for p in self.parameters if p.unit == "Wh" and (not roles or p.role in roles)]
 
     @property
-    def findings(self) -> Sequence[Mapping[str, Any]]:
+    def findings(self) -> tuple[FindingShown, ...]:
         """Findings and remarks: what the verifier signed, before that what is raised so far."""
-        if self.verification is None:
+        if self.opinion is None:
             return self.raised
-        found: list[Any] = self.verification["credentialSubject"]["findings"]
-        # before findings were signed documents, remarks were plain texts
-        return [{"kind": "OBS", "text": one} if isinstance(one, str) else one for one in found]
+        return self.opinion.credential_subject.shown
 
     @cached_property
     def methodology(self) -> Methodology:
         """The methodology of the statement's version."""
-        said = self.subject["methodology"]
-        return find(said["id"], said["version"])
+        said = self.subject.methodology
+        return find(said.id, said.version)
 
     @cached_property
     def days(self) -> list[Day]:
@@ -163,7 +178,8 @@ class Facts:
         found: dict[_Key, list[int]] = {}
         for place, day in enumerate(self.days):
             found.setdefault((*self._when(day.day), day.parameter), []).append(place)
-        deductions, gaps = (self._by_line(self.subject[n]) for n in ("deductions", "gaps"))
+        deductions = self._by_line(self.subject.deductions)
+        gaps = self._by_line(self.subject.gaps)
         return [
             Line(
                 parameter,
@@ -182,36 +198,36 @@ class Facts:
         """Year and month of a line; no month where the methodology goes by years."""
         return day.year, day.month if self.methodology.monthly else 0
 
-    def _by_line(self, entries: list[Mapping[str, Any]]) -> dict[_Key, list[int]]:
+    def _by_line(self, entries: Sequence[Gap | Deduction]) -> dict[_Key, list[int]]:
         """Places of gaps or deductions by year, month and parameter; each is of one line."""
         serving: dict[str, list[tuple[int, int, int]]] = {}
         for place, one in enumerate(self.parameters):
-            begin, end = (instant_us(one[edge], "UTC") for edge in _EDGES)
-            serving.setdefault(one["device"], []).append((place, begin, end))
+            begin, end = (instant_us(edge, "UTC") for edge in (one.from_, one.to))
+            serving.setdefault(one.device, []).append((place, begin, end))
         found: dict[_Key, list[int]] = {}
         for place, entry in enumerate(entries):
-            begin = instant_us(entry["from"], "UTC")
+            begin = instant_us(entry.from_, "UTC")
             year, month = self._when(local_date(begin, self.timezone))
-            whose = [p for p, first, last in serving[entry["device"]] if first <= begin < last]
+            whose = [p for p, first, last in serving[entry.device] if first <= begin < last]
             for parameter in whose[:1]:
                 found.setdefault((_year_named(entry) or year, month, parameter), []).append(place)
         return found
 
     def deducted(self, line: Line) -> Fraction:
         """What meter errors and the design took from a line. [base unit]"""
-        return self._sum("deductions", "quantity", line.deductions)
+        return _total(self.subject.deductions[i].quantity for i in line.deductions)
 
     def substituted(self, line: Line) -> Fraction:
         """What was put in for a line's gaps. [base unit]"""
-        return self._sum("gaps", "substituted", line.gaps)
+        return _total(self.subject.gaps[i].substituted for i in line.gaps)
 
     def counted(self, line: Line) -> Fraction:
         """What of a line goes into the equation. [base unit]"""
-        if self.parameters[line.parameter]["side"] == "baseline":
+        if self.parameters[line.parameter].side == "baseline":
             # what costs too may have been put in, and its error added
             return line.metered - self.deducted(line) + self.substituted(line)
         return line.metered + self.deducted(line) + self.substituted(line)
 
-    def _sum(self, what: str, key: str, places: tuple[int, ...]) -> Fraction:
-        entries = self.subject[what]
-        return sum((Fraction(entries[i][key]) for i in places), start=_NONE)
+
+def _total(amounts: Iterable[str]) -> Fraction:
+    return sum(map(Fraction, amounts), start=Fraction(0))

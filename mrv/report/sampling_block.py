@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mrv.report.blocks import chapter, note, pairs, paragraph, table
 from mrv.report.translations import DASH, SHOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
+    from mrv.documents.sampling_list import SampledDay, SamplingList
     from mrv.report.blocks import Block
     from mrv.report.words import Words
 
 
-def sampled(document: Mapping[str, Any] | None, words: Words) -> Iterator[Block]:
+def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:
     """
     Show how the list was drawn, and the list.
 
     Parameters
     ----------
-    document : mapping or None
+    document : SamplingList or None
         The signed list; None where none was drawn.
     """
     yield chapter(words["sampling"])
@@ -36,34 +37,34 @@ def sampled(document: Mapping[str, Any] | None, words: Words) -> Iterator[Block]
         (words["risk"], "l", 2.0),
     ]  # fmt: skip
     rows: list[list[str | None]] = []
-    for one in document["credentialSubject"]["items"]:
-        unit, size = SHOWN[one["unit"]]
-        amount = words.number(words.plain(Fraction(one["metered"]) / size, 6))
+    for one in document.credential_subject.items:
+        unit, size = SHOWN[one.unit]
+        amount = words.number(words.plain(Fraction(one.metered) / size, 6))
         rows.append([
-            one["day"], one["device"], words.get(f"role.{one['role']}", one["role"]),
-            drawn(one, words), f"{amount} {unit}", one["weight"], risks(one, words) or DASH,
+            one.day, one.device, words.get(f"role.{one.role}", one.role),
+            drawn(one, words), f"{amount} {unit}", one.weight, risks(one, words) or DASH,
         ])  # fmt: skip
     yield table(words, heads, rows)
 
 
-def drawn_rows(document: Mapping[str, Any], words: Words) -> list[tuple[str, str | None]]:
+def drawn_rows(document: SamplingList, words: Words) -> list[tuple[str, str | None]]:
     """Who drew how many of how many, when, and by which seed."""
-    said = document["credentialSubject"]
+    said = document.credential_subject
     return [
-        (words["sampling.population"], words.number(said["population"])),
-        (words["sampling.random"], words.number(said["random"])),
-        (words["sampling.by_risk"], words.number(said["byRisk"])),
-        (words["sampling.by"], str(document["issuer"]["name"])),
-        (words["sampling.at"], str(document["validFrom"])),
-        (words["sampling.seed"], str(said["seed"])),
+        (words["sampling.population"], words.number(said.population)),
+        (words["sampling.random"], words.number(said.random)),
+        (words["sampling.by_risk"], words.number(said.by_risk)),
+        (words["sampling.by"], document.issuer.name),
+        (words["sampling.at"], document.valid_from),
+        (words["sampling.seed"], said.seed),
     ]
 
 
-def drawn(one: Mapping[str, Any], words: Words) -> str:
+def drawn(one: SampledDay, words: Words) -> str:
     """How a device-day came on the list."""
-    return words.get(f"drawn.{one['drawn'].replace(' ', '_')}", one["drawn"])
+    return words.get(f"drawn.{one.drawn.replace(' ', '_')}", one.drawn)
 
 
-def risks(one: Mapping[str, Any], words: Words) -> str:
+def risks(one: SampledDay, words: Words) -> str:
     """Why a device-day weighs more than another; empty where nothing makes it so."""
-    return "; ".join(words.get(f"risk.{why.replace(' ', '_')}", why) for why in one["reasons"])
+    return "; ".join(words.get(f"risk.{why.replace(' ', '_')}", why) for why in one.reasons)

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from mrv.documents.statement import (
+        Claims,
+        Comparison,
+        CrossCheck,
+        Deduction,
+        Gap,
+        MonitoredParameter,
+    )
     from mrv.report.words import Words
 
 DASH = "\N{EN DASH}"
@@ -33,30 +41,30 @@ _DETAILS = (
 _WHAT = {"energy [kWh]": "what.energy_kwh", "reduction [t]": "what.reduction_t"}
 
 
-def quantity(one: Mapping[str, Any], words: Words) -> str:
+def quantity(one: MonitoredParameter, words: Words) -> str:
     """Name of a monitored parameter's quantity."""
-    return words.get(f"quantity.{one['parameter']}", one["parameter"])
+    return words.get(f"quantity.{one.parameter}", one.parameter)
 
 
-def role(one: Mapping[str, Any], words: Words) -> str:
+def role(name: str, words: Words) -> str:
     """Name of a device's role."""
-    return words.get(f"role.{one['role']}", one["role"])
+    return words.get(f"role.{name}", name)
 
 
-def rule(gap: Mapping[str, Any], words: Words) -> str:
+def rule(gap: Gap, words: Words) -> str:
     """Rule that a gap was charged by."""
-    side = gap["rule"].partition(" ")[0]
-    return words.get(f"rule.{side}", gap["rule"])
+    side = gap.rule.partition(" ")[0]
+    return words.get(f"rule.{side}", gap.rule)
 
 
-def kind(gap: Mapping[str, Any], words: Words) -> str:
+def kind(gap: Gap, words: Words) -> str:
     """Kind of a gap."""
-    return words.get(f"kind.{gap['kind']}", gap["kind"])
+    return words.get(f"kind.{gap.kind}", gap.kind)
 
 
-def reason(deduction: Mapping[str, Any], words: Words) -> str:
+def reason(deduction: Deduction, words: Words) -> str:
     """Reason of a deduction."""
-    return _by_pattern(str(deduction["reason"]), _REASONS, words)
+    return _by_pattern(deduction.reason, _REASONS, words)
 
 
 def _by_pattern(text: str, patterns: Sequence[tuple[str, re.Pattern[str]]], words: Words) -> str:
@@ -67,31 +75,31 @@ def _by_pattern(text: str, patterns: Sequence[tuple[str, re.Pattern[str]]], word
     return text
 
 
-def what(comparison: Mapping[str, Any], words: Words) -> str:
+def what(comparison: Comparison, words: Words) -> str:
     """What a comparison with the design is of, and of which roles where not of all."""
-    said = str(comparison["what"])
+    said = comparison.what
     text = words[_WHAT[said]] if said in _WHAT else said
-    roles = [role({"role": one}, words) for one in comparison.get("roles", ())]
+    roles = [role(one, words) for one in comparison.roles or ()]
     return f"{text}: {', '.join(roles)}" if roles else text
 
 
-def witness(check: Mapping[str, Any], words: Words) -> str:
+def witness(check: CrossCheck, words: Words) -> str:
     """Kind of a second witness."""
-    said = str(check["kind"])
+    said = check.kind
     return words.get(f"witness.{said.replace(' ', '_')}", said)
 
 
-def holds(check: Mapping[str, Any], words: Words) -> str:
+def holds(check: CrossCheck, words: Words) -> str:
     """Say whether a cross-check holds, and why not."""
-    if check["holds"] is None:
+    if check.holds is None:
         return f"{words['not_compared']}: {detail(check, words)}"
-    text = words["yes" if check["holds"] else "no"]
-    return f"{text}: {detail(check, words)}" if check["detail"] else text
+    text = words["yes" if check.holds else "no"]
+    return f"{text}: {detail(check, words)}" if check.detail else text
 
 
-def detail(check: Mapping[str, Any], words: Words) -> str:
+def detail(check: CrossCheck, words: Words) -> str:
     """Say what there is to know of a cross-check; empty where it holds."""
-    return _by_pattern(str(check["detail"]), _DETAILS, words)
+    return _by_pattern(check.detail, _DETAILS, words)
 
 
 def certainty(letter: str, words: Words) -> str:
@@ -105,15 +113,15 @@ def yes_no(value: bool | None, words: Words) -> str:
     return DASH if value is None else words["yes" if value else "no"]
 
 
-def period(subject: Mapping[str, Any]) -> str:
+def period(subject: Claims) -> str:
     """Local edges of the monitoring period, as the statement says them."""
-    said = subject["monitoringPeriod"]
-    return f"{said['localFrom']} {DASH} {said['localTo']}"
+    said = subject.monitoring_period
+    return f"{said.local_from} {DASH} {said.local_to}"
 
 
-def span_of_days(subject: Mapping[str, Any]) -> str:
+def span_of_days(subject: Claims) -> str:
     """Local edges, as dates where both are midnight."""
-    edges = [subject["monitoringPeriod"][n] for n in ("localFrom", "localTo")]
+    edges = [subject.monitoring_period.local_from, subject.monitoring_period.local_to]
     if all("T00:00:00" in edge for edge in edges):
         edges = [edge[: len("2026-01-01")] for edge in edges]
     return f" {DASH} ".join(edges)

@@ -1,8 +1,8 @@
 """
 The statement: what is said of a monitoring period, by whom, on which evidence.
 
-`plan` is the registry's part of the evidence, `evidence` the measured part,
-`body` the words of the statement, `credentials` who signs them, `life` the
-order of the steps.  One function writes the body for the operator who closes
-and for the auditor who checks.
+`plan_extract` is the registry's part of the evidence, `evidence` the measured part,
+`compose` the words of the statement, `credentials` who signs them, `states` the
+order of the steps.  One function composes the statement for the operator who closes
+and for the auditor who checks; its types stand in `mrv.documents`.
 """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingest import classes, profiles
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
+from mrv.documents.statement import Planned
 from mrv.registry.monitoring_plan import Meter, departures, imprecise
 
 if TYPE_CHECKING:
@@ -23,20 +24,20 @@ FIXED = "tonne: what was fixed ex ante stays as it was issued with"
 _SHOWN = 5
 
 
-def planned(plan: MonitoringPlan, role: str, device: str) -> dict[str, Any] | None:
+def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
     """What the newest version in force says of a device in a role."""
     line = plan.versions[-1].line(role, device) if plan.versions else None
     if line is None:
         return None
-    return {
-        "version": plan.versions[-1].name,
-        "channel": line.channel,
-        "option": line.option,
-        "frequency": line.frequency,
-        "accuracyClass": line.accuracy_class,
-        "qaQc": line.qa_qc,
-        "responsible": line.responsible,
-    }
+    return Planned(
+        version=plan.versions[-1].name,
+        channel=line.channel,
+        option=line.option,
+        frequency=line.frequency,
+        accuracy_class=line.accuracy_class,
+        qa_qc=line.qa_qc,
+        responsible=line.responsible,
+    )
 
 
 def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:

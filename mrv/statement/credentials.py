@@ -9,24 +9,17 @@ canonical bytes of the signed document, which are the bytes of its file.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from mrv.documents.form import read, write
+from mrv.documents.statement import claims_of
+from mrv.documents.verification import Assurance, Conclusion, FindingShown, Opinion, Verification
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
-from mrv.signatures.multibase import sha256_multibase
-from mrv.statement.compose import CONTEXT
-from mrv.statement.opinion import (
-    Assurance,
-    Opinion,
-    check_opinion,
-    decimal,
-    materiality,
-    opinion_word,
-)
+from mrv.statement.credential_parts import about, issuer, valid_from
+from mrv.statement.opinion import check_opinion, materiality, opinion_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,9 +29,11 @@ if TYPE_CHECKING:
     from mrv.statement.findings import Record
 
 VERIFICATION = ("VerifiableCredential", "VerificationStatement")
-MEDIA_TYPE = "application/vc"
+PROCEDURE = (
+    "all readings digested, all intervals metered and the whole account"
+    " computed again from raw readings"
+)
 _OPINIONS = ("unqualified", "qualified", "adverse", "disclaimer")
-_ASSURANCES = ("reasonable", "limited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +90,7 @@ def sign_verification(
     StatementStateError
         If the opinion is without reservation and a finding stands against it.
     """
-    said = created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    document = verification_body(statement, finding, holder, said, records)
+    document = verification_body(statement, finding, holder, valid_from(created), records)
     return create_proof(document, key, created)
 
 
@@ -110,27 +104,19 @@ def verification_body(
     """Write the verifier's credential without its proof; raises as `sign_verification`."""
     errors = materiality(statement, records, finding.materiality_percent)
     check_opinion(finding.opinion, records, errors)
-    return {
-        "@context": list(CONTEXT),
-        "id": f"{statement['id']}:verification",
-        "type": list(VERIFICATION),
-        "issuer": issuer(holder),
-        "validFrom": created,
-        "credentialSubject": {
-            "id": statement["id"],
-            "opinion": opinion_word(finding.opinion),
-            "levelOfAssurance": finding.assurance,
-            "materiality_percent": finding.materiality_percent,
-            "misstatements": errors.to_json(),
-            "findings": [
-                *(one.to_json() for one in records),
-                *({"kind": "OBS", "text": text} for text in finding.findings),
-            ],
-            "procedure": "all readings digested, all intervals metered and the whole account"
-            " computed again from raw readings",
-        },
-        "relatedResource": [related(statement["id"], canonical.encode(statement))],
-    }
+    subject = Conclusion(
+        id=statement["id"],
+        opinion=opinion_word(finding.opinion),
+        level_of_assurance=finding.assurance,
+        materiality_percent=finding.materiality_percent,
+        misstatements=errors.stated(),
+        findings=(
+            *(one.shown() for one in records),
+            *(FindingShown(kind="OBS", text=text) for text in finding.findings),
+        ),
+        procedure=PROCEDURE,
+    )
+    return about(statement, "verification", VERIFICATION, (write(subject), holder, created))
 
 
 def conclusion_of(verification: Mapping[str, Any]) -> Finding:
@@ -142,37 +128,14 @@ def conclusion_of(verification: Mapping[str, Any]) -> Finding:
     CanonicalError
         If it is not in the form that `verification_body` writes.
     """
-    said = verification.get("credentialSubject")
-    if (
-        not isinstance(said, dict)
-        or said.get("opinion") not in _OPINIONS
-        or said.get("levelOfAssurance") not in _ASSURANCES
-        or not isinstance(said.get("findings"), list)
-        or not all(isinstance(one, dict) for one in said["findings"])
-    ):
+    name = repr(verification.get("id"))
+    said = read(Verification, verification, f"verification {name}").credential_subject
+    if said.opinion not in _OPINIONS:
         raise CanonicalError(
-            f"{verification.get('id')!r} is no verification: its subject needs an opinion"
-            f" ({', '.join(_OPINIONS)}), a level of assurance and findings"
+            f"{name} has the opinion {said.opinion!r}; one of {', '.join(_OPINIONS)} is signed"
         )
-    remarks = tuple(one.get("text") for one in said["findings"] if "finding" not in one)
-    percent = said.get("materiality_percent")
-    decimal(percent, "materiality_percent")
-    return Finding(said["opinion"], said["levelOfAssurance"], str(percent), remarks)
-
-
-def related(name: str, data: bytes) -> dict[str, str]:
-    """Name a document by its id and the digests of its bytes."""
-    return {
-        "id": name,
-        "digestSRI": f"sha256-{b64encode(canonical.sha256(data)).decode()}",
-        "digestMultibase": sha256_multibase(data),
-        "mediaType": MEDIA_TYPE,
-    }
-
-
-def issuer(holder: EnrolledKey) -> dict[str, str]:
-    """Name the holder of a key as the issuer of a credential."""
-    return {"id": holder.did, "name": holder.name}
+    remarks = tuple(one.text for one in said.shown if one.remark and one.text)
+    return Finding(said.opinion, said.level_of_assurance, said.materiality_percent, remarks)
 
 
 def issued_entry(statement: Mapping[str, Any], verification: Mapping[str, Any]) -> bytes:
@@ -180,7 +143,7 @@ def issued_entry(statement: Mapping[str, Any], verification: Mapping[str, Any]) 
     return canonical.encode(
         {
             "event": "issued",
-            "statement": statement["credentialSubject"]["statement"],
+            "statement": claims_of(statement).statement,
             "statementSha256": canonical.sha256_hex(canonical.encode(statement)),
             "verificationSha256": canonical.sha256_hex(canonical.encode(verification)),
         }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mrv.accounting.cross_checks import INVOICE, METER
 from mrv.calendar import utc_text
-from mrv.statement.opinion import Materiality
+from mrv.documents.statement import CrossCheck as CrossCheckShown
+from mrv.documents.statement import ReadingsReach
+from mrv.statement.materiality import Materiality
 
 if TYPE_CHECKING:
     from mrv.accounting.period_result import CrossCheck, PeriodResult
@@ -19,37 +21,37 @@ if TYPE_CHECKING:
 MATERIAL_PERCENT = 5
 
 
-def cross_check_out(one: CrossCheck, case: Case) -> dict[str, Any]:
+def cross_check_out(one: CrossCheck, case: Case) -> CrossCheckShown:
     """Write a cross-check; of a check meter with how far its readings reach."""
     meter = one.kind == METER
-    return {
-        "kind": one.kind,
-        "against": one.against,
-        "devices": list(one.devices),
-        "parameter": one.quantity,
-        "unit": one.unit,
-        "from": utc_text(one.from_us),
-        "to": utc_text(one.to_us),
-        "comparedShare": one.coverage,
-        "metered": one.ours,
-        "witnessed": one.theirs,
-        "difference_percent": one.difference_percent,
-        "tolerance_percent": one.tolerance_percent,
-        "effect_t": one.effect_t,
-        "holds": one.holds,
-        "detail": one.detail,
-        "readings": readings_out(case.reaches[case.fleet.by_id[one.against]]) if meter else None,
-    }
+    return CrossCheckShown(
+        kind=one.kind,
+        against=one.against,
+        devices=one.devices,
+        parameter=one.quantity,
+        unit=one.unit,
+        from_=utc_text(one.from_us),
+        to=utc_text(one.to_us),
+        compared_share=one.coverage,
+        metered=one.ours,
+        witnessed=one.theirs,
+        difference_percent=one.difference_percent,
+        tolerance_percent=one.tolerance_percent,
+        effect_t=one.effect_t,
+        holds=one.holds,
+        detail=one.detail,
+        readings=readings_out(case.reaches[case.fleet.by_id[one.against]]) if meter else None,
+    )
 
 
-def readings_out(one: Reach) -> dict[str, Any]:
+def readings_out(one: Reach) -> ReadingsReach:
     """How many readings, and how far they reach beyond the period's edges."""
-    return {
-        "count": one.readings,
-        "first": None if one.first_us is None else utc_text(one.first_us),
-        "last": None if one.last_us is None else utc_text(one.last_us),
-        "outsidePeriod": one.outside,
-    }
+    return ReadingsReach(
+        count=one.readings,
+        first=None if one.first_us is None else utc_text(one.first_us),
+        last=None if one.last_us is None else utc_text(one.last_us),
+        outside_period=one.outside,
+    )
 
 
 def indicated(result: PeriodResult) -> Materiality:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ingest.pipeline import METERING
 from mrv.accounting import period
 from mrv.calendar import local_date, midnight_us, utc_text
+from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
 from mrv.factors.records import records_of
 from mrv.signatures import canonical
@@ -44,6 +46,8 @@ class Case:
     factors : FactorBook
     recheck : bool
         Meter the readings again, in the pass that digests them.
+    metering : int
+        Version of the rules that made the rows.
     """
 
     plan: MonitoringPlan
@@ -53,6 +57,7 @@ class Case:
     to_us: int
     factors: FactorBook
     recheck: bool = False
+    metering: int = METERING
 
     @cached_property
     def fleet(self) -> Fleet:
@@ -80,7 +85,7 @@ class Case:
         pairs = evidence.monitored(plan.project, self.fleet, plan.checks) if self.recheck else None
         period, zone = (self.from_us, self.to_us), plan.project.timezone
         looked = windows(plan.project, self.fleet, *period)
-        return scan(self.fleet, self.frames, *period, zone, pairs, looked)
+        return scan(self.fleet, self.frames, *period, zone, pairs, looked, self.metering)
 
     @property
     def readings(self) -> Digest:
@@ -122,14 +127,14 @@ class Case:
         """All factors of the kinds that the result used."""
         return records_of({use.kind for use in self.result.factors}, self.factors)
 
-    def digests(self) -> dict[str, str]:
+    def digests(self) -> Digests:
         """Digests by which a statement names its evidence: roots and hashes in hex."""
-        return {
-            "readings": self.readings.root,
-            "intervals": self.intervals.root,
-            "plan": canonical.sha256_hex(canonical.encode(self.plan.to_json())),
-            "factors": canonical.sha256_hex(canonical.encode(self.factor_records)),
-        }
+        return Digests(
+            readings=self.readings.root,
+            intervals=self.intervals.root,
+            plan=canonical.sha256_hex(canonical.encode(self.plan.to_json())),
+            factors=canonical.sha256_hex(canonical.encode(self.factor_records)),
+        )
 
     def leaves(self) -> dict[str, list[dict[str, Any]]]:
         """Ordered leaves under the two roots, as a pack carries them."""

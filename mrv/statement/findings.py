@@ -14,18 +14,19 @@ closed only after an answer.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from datetime import UTC
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from mrv.documents.finding import MOST_CHARACTERS, FindingEvent, FindingSaid, Kind, State, What
+from mrv.documents.form import read, write
+from mrv.documents.statement import claims_of
+from mrv.documents.verification import EventShown, FindingShown
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.rounding import exact_text
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
-from mrv.statement.compose import CONTEXT
-from mrv.statement.credentials import issuer, related
-from mrv.statement.opinion import BLOCKING, decimal
+from mrv.statement.credential_parts import CONTEXT, about, related, valid_from
+from mrv.statement.materiality import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,15 +35,26 @@ if TYPE_CHECKING:
 
     from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 
-Kind = Literal["CAR", "CL", "OBS", "FAR"]
-What = Literal["raised", "answered", "closed"]
-State = Literal["open", "answered", "closed"]
+__all__ = [
+    "BLOCKING",
+    "SIGNED_BY",
+    "Event",
+    "Kind",
+    "Record",
+    "State",
+    "What",
+    "add",
+    "fold",
+    "next_name",
+    "read_event",
+    "read_events",
+    "sign_event",
+]
+# Kinds of findings that must be closed before an opinion without reservation.
+BLOCKING = ("CAR", "CL")
 TYPES = ("VerifiableCredential", "FindingEvent")
 SIGNED_BY: dict[str, Role] = {"raised": "verifier", "answered": "operator", "closed": "verifier"}
 _AFTER: dict[str, State] = {"raised": "open", "answered": "answered", "closed": "closed"}
-_NAME = re.compile(r"(CAR|CL|OBS|FAR)-([1-9][0-9]{0,3})")
-_KEYS = {"id", "finding", "event", "text", "effect_t"}
-_LONGEST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,28 +96,33 @@ class Record:
     events: tuple[Event, ...]
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Kind:
         """CAR, CL, OBS or FAR."""
-        return self.name.split("-")[0]
+        found: Kind = self.name.split("-")[0]  # type: ignore[assignment]  # of the name's pattern
+        return found
+
+    def shown(self) -> FindingShown:
+        """Return it as the verifier's credential shows it; digests name the signed events."""
+        return FindingShown(
+            finding=self.name,
+            kind=self.kind,
+            state=self.state,
+            effect_t=None if self.effect_t is None else exact_text(self.effect_t),
+            events=tuple(
+                EventShown(event=e.what, by=e.by, at=e.at, text=e.text, sha256=e.sha256)
+                for e in self.events
+            ),
+        )
 
     def to_json(self) -> dict[str, Any]:
-        """Write it as the verifier's credential shows it; digests name the signed events."""
-        return {
-            "finding": self.name,
-            "kind": self.kind,
-            "state": self.state,
-            "effect_t": None if self.effect_t is None else exact_text(self.effect_t),
-            "events": [
-                {"event": e.what, "by": e.by, "at": e.at, "text": e.text, "sha256": e.sha256}
-                for e in self.events
-            ],
-        }
+        """Write it as canonical JSON can hold it."""
+        return write(self.shown())
 
 
 def sign_event(
     statement: Mapping[str, Any],
     before: Sequence[Record],
-    said: tuple[What, str, str, str | None],
+    event: tuple[What, str, str, str | None],
     key: SigningKey,
     holder: EnrolledKey,
     created: datetime,
@@ -119,31 +136,31 @@ def sign_event(
         With the operator's proof.
     before : sequence of Record
         The statement's findings so far.
-    said : tuple
-        Event, finding (a kind alone, such as `CAR`, for a new one), text, and
+    event : tuple
+        What happened, finding (a kind alone, such as `CAR`, for a new one), text, and
         effect as decimal text. [t CO2e]
     """
-    what, name, text, effect = said
+    what, name, text, effect = event
+    if not 0 < len(text.strip()) <= MOST_CHARACTERS:
+        raise CanonicalError(
+            f"the text of a finding has 1 to {MOST_CHARACTERS} characters, this one has"
+            f" {len(text.strip())}; say what was found, and refer to documents for more"
+        )
     if what == "raised":
         name = next_name(name, before)
     known = next((one for one in before if one.name == name), None)
     number = 1 if known is None else len(known.events) + 1
-    document = {
-        "@context": list(CONTEXT),
-        "id": f"{statement['id']}:finding:{name}:{number}",
-        "type": list(TYPES),
-        "issuer": issuer(holder),
-        "validFrom": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "credentialSubject": {
-            "id": statement["id"],
-            "finding": name,
-            "event": what,
-            "text": text,
-            "effect_t": None if effect is None else exact_text(decimal(effect, "effect")),
-        },
-        "relatedResource": [related(statement["id"], canonical.encode(statement))],
-    }
-    add(before, read_event(document, statement))
+    subject = FindingSaid(
+        id=statement["id"],
+        finding=name,
+        event=what,
+        text=text,
+        effect_t=None if effect is None else exact_text(decimal(effect, "effect")),
+    )
+    said = write(subject), holder, valid_from(created)
+    document = about(statement, f"finding:{name}:{number}", TYPES, said)
+    said_so = read(FindingSaid, document["credentialSubject"], f"event {document['id']!r}")
+    add(before, _event(document, said_so, statement))
     return create_proof(document, key, created)
 
 
@@ -161,37 +178,34 @@ def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Eve
     CanonicalError
         If it is not in the form that `sign_event` writes, or of another statement.
     """
-    said = document.get("credentialSubject")
-    if (
-        document.get("@context") != list(CONTEXT)
-        or document.get("type") != list(TYPES)
-        or not isinstance(said, dict)
-        or said.keys() != _KEYS
-        or said["event"] not in SIGNED_BY
-        or not (isinstance(said["finding"], str) and _NAME.fullmatch(said["finding"]))
-        or not (isinstance(said["text"], str) and 0 < len(said["text"].strip()) <= _LONGEST)
-    ):
+    name = repr(document.get("id"))
+    found = read(FindingEvent, document, f"event {name} of a finding")
+    if found.context != CONTEXT or found.type != TYPES:
         raise CanonicalError(
-            f"not an event of a finding: {document.get('id')!r}; a finding is CAR, CL, OBS or FAR"
-            f" with a number, its text has 1 to {_LONGEST} characters"
+            f"not an event of a finding: {name}; a finding is CAR, CL, OBS or FAR"
+            f" with a number, its text has 1 to {MOST_CHARACTERS} characters"
         )
-    about = related(statement["id"], canonical.encode(statement))
-    if said["id"] != statement["id"] or document.get("relatedResource") != [about]:
-        raise CanonicalError(f"{document.get('id')!r} is about another statement, or another text")
-    effect = said["effect_t"]
-    number = str(document.get("id")).rpartition(":")[2]
-    if document.get("id") != f"{statement['id']}:finding:{said['finding']}:{number}":
-        raise CanonicalError(f"{document.get('id')!r} is not named as its finding")
-    by = document.get("issuer")
+    return _event(document, found.credential_subject, statement)
+
+
+def _event(document: Mapping[str, Any], said: FindingSaid, statement: Mapping[str, Any]) -> Event:
+    """Return the event of a document, signed or about to be."""
+    named = related(statement["id"], canonical.encode(statement))
+    if said.id != statement["id"] or document["relatedResource"] != [named]:
+        raise CanonicalError(f"{document['id']!r} is about another statement, or another text")
+    number = str(document["id"]).rpartition(":")[2]
+    if document["id"] != f"{statement['id']}:finding:{said.finding}:{number}":
+        raise CanonicalError(f"{document['id']!r} is not named as its finding")
+    claims = claims_of(statement)
     return Event(
-        statement=statement["credentialSubject"]["statement"],
-        finding=said["finding"],
+        statement=claims.statement,
+        finding=said.finding,
         number=int(number) if number.isdecimal() else 0,
-        what=said["event"],
-        text=said["text"],
-        effect_t=None if effect is None else decimal(effect, "effect_t"),
-        by=str(by.get("name", "")) if isinstance(by, dict) else "",
-        at=str(document.get("validFrom")),
+        what=said.event,
+        text=said.text,
+        effect_t=None if said.effect_t is None else decimal(said.effect_t, "effect_t"),
+        by=str(document["issuer"]["name"]),
+        at=str(document["validFrom"]),
         sha256=canonical.sha256_hex(canonical.encode(document)),
     )
 

@@ -21,6 +21,7 @@ from mrv.rounding import exact_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mrv.documents.statement import Claims
     from mrv.parameters.specs import ParameterSpec
     from mrv.registry.project import Project
 
@@ -28,27 +29,26 @@ if TYPE_CHECKING:
 _Key = tuple[str | None, str]
 
 
-def changed(before: Mapping[str, Any], project: Project) -> tuple[str, ...]:
+def changed(said: Claims, project: Project) -> tuple[str, ...]:
     """
     Say what of a project is another value than in a statement that it issued.
 
     Parameters
     ----------
-    before : mapping
-        The issued statement.
+    said : Claims
+        Of the issued statement.
     project : Project
         As the registry has it now, with the devices of the period.
     """
-    said = before["credentialSubject"]
     was: defaultdict[_Key, set[str]] = defaultdict(set)
-    for one in said["fixedParameters"]:
-        was[one["device"], one["parameter"]].add(one["value"])
+    for one in said.fixed_parameters or ():
+        was[one.device, one.parameter].add(one.value)
     now: defaultdict[_Key, set[str]] = defaultdict(set)
     for key, value in _fixed(project):
         now[key].add(value)
     return tuple(
         f"{name}{'' if device is None else f' of {device}'} was {', '.join(sorted(was[key]))}"
-        f" in {said['statement']} and is {', '.join(sorted(values))}"
+        f" in {said.statement} and is {', '.join(sorted(values))}"
         for key, values in sorted(now.items(), key=lambda item: (item[0][0] or "", item[0][1]))
         for device, name in [key]
         if was[key] and values - was[key]

@@ -18,12 +18,33 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.model import Device, Fleet, Replacement
 from mrv.calendar import instant_us, utc_text
+from mrv.documents.form import UNSET, read, write
+from mrv.documents.plan import (
+    BoundDevice,
+    CarriedIn,
+    DeviceExtract,
+    MeterReplaced,
+    PlanExtract,
+    PlanVersionWhole,
+    ProjectExtract,
+)
+from mrv.documents.statement import CalibrationShown
 from mrv.errors import CanonicalError, PeriodError
+from mrv.registry.monitoring_plan import version_in, version_out
 from mrv.registry.project import Besides, Calibration, CheckMeter, Invoice, Project, ProjectDevice
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
-from mrv.statement.plan_json import besides_in, besides_out, earlier_in
+from mrv.statement.plan_json import (
+    check_meter_in,
+    check_meter_out,
+    earlier_in,
+    invoice_named,
+    invoice_of,
+    span_in,
+    span_out,
+)
 
 if TYPE_CHECKING:
+    from mrv.documents.plan import StatementFigures
     from mrv.registry.monitoring_plan import Version
 
 _DECIMAL = "$decimal"
@@ -51,9 +72,9 @@ class MonitoringPlan:
     versions : tuple of Version
         Of the project's own monitoring plan, in force within the period.
     invoices : tuple of Invoice
-    earlier : tuple of mapping
+    earlier : tuple of StatementFigures
         `mrv.statement.prior_statements.figures` of the period before and of a year before.
-    corrected : mapping or None
+    corrected : StatementFigures or None
         `mrv.statement.prior_statements.figures` of the statement that this one replaces.
     energy : tuple of str
         Roles that the design's energy is of (`mrv.accounting.design_cap.energy_roles`).
@@ -73,8 +94,8 @@ class MonitoringPlan:
     checks: tuple[CheckMeter, ...] = ()
     versions: tuple[Version, ...] = ()
     invoices: tuple[Invoice, ...] = ()
-    earlier: tuple[Mapping[str, Any], ...] = ()
-    corrected: Mapping[str, Any] | None = None
+    earlier: tuple[StatementFigures, ...] = ()
+    corrected: StatementFigures | None = None
     energy: tuple[str, ...] = ()
     unclaimed: tuple[tuple[int, int], ...] = ()
     changed: tuple[str, ...] = ()
@@ -89,49 +110,57 @@ class MonitoringPlan:
         """Return the devices as the pipeline takes them."""
         return Fleet(self.devices)
 
+    def extract(self) -> PlanExtract:
+        """Return the plan as `plan.json` holds it; what is empty is left out."""
+        return PlanExtract(
+            project=_project_out(self.project),
+            devices=tuple(map(self._device_out, self.devices)),
+            carried=CarriedIn(ug=str(self.carried_ug), from_=self.carried_from),
+            check_meters=tuple(map(check_meter_out, self.checks)) or UNSET,
+            monitoring=tuple(_version_out(one) for one in self.versions) or UNSET,
+            invoices=tuple(map(invoice_named, self.invoices)) or UNSET,
+            earlier=self.earlier or UNSET,
+            corrected=self.corrected or UNSET,
+            energy_roles=self.energy or UNSET,
+            unclaimed=tuple(map(span_out, self.unclaimed)) or UNSET,
+            changed_parameters=self.changed or UNSET,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Write the plan as canonical JSON can hold it: no floats."""
-        return {
-            "project": _project_out(self.project),
-            "devices": [self._device_out(device) for device in self.devices],
-            "carried": {"ug": str(self.carried_ug), "from": self.carried_from},
-            **{name: listed for name, listed in besides_out(self).items() if listed},
-        }
+        return write(self.extract())
 
-    def _device_out(self, device: Device) -> dict[str, Any]:
+    def _device_out(self, device: Device) -> DeviceExtract:
         rated = device.rated_power_w
-        return {
-            "id": device.id,
-            "site": device.site,
-            "class": device.class_id,
-            "profile": device.profile,
-            "gateway": device.gateway,
-            "ratedPowerW": None if rated is None else str(rated),
-            "installed": utc_text(device.installed_us),
-            "removed": _time_out(device.removed_us),
-            "serial": self.serials.get(device.id),
-            "replacements": [
-                {
-                    "channel": r.channel,
-                    "at": utc_text(r.at_us),
-                    "last": str(r.last),
-                    "first": str(r.first),
-                }
+        return DeviceExtract(
+            id=device.id,
+            site=device.site,
+            class_=device.class_id,
+            profile=device.profile,
+            gateway=device.gateway,
+            rated_power_w=None if rated is None else str(rated),
+            installed=utc_text(device.installed_us),
+            removed=_time_out(device.removed_us),
+            serial=self.serials.get(device.id),
+            replacements=tuple(
+                MeterReplaced(
+                    channel=r.channel, at=utc_text(r.at_us), last=str(r.last), first=str(r.first)
+                )
                 for r in device.replacements
-            ],
-            "calibrations": [calibration_out(c) for c in self.calibrations.get(device.id, ())],
-        }
+            ),
+            calibrations=tuple(map(calibration_out, self.calibrations.get(device.id, ()))),
+        )
 
 
-def calibration_out(one: Calibration) -> dict[str, Any]:
+def calibration_out(one: Calibration) -> CalibrationShown:
     """Write a certificate as plan and statement show it."""
-    return {
-        "certificate": one.certificate,
-        "performed": one.performed.isoformat(),
-        "validUntil": one.valid_until.isoformat(),
-        "accuracyClass": one.accuracy_class,
-        "maxErrorPercent": _number_out(one.max_error_percent),
-    }
+    return CalibrationShown(
+        certificate=one.certificate,
+        performed=one.performed.isoformat(),
+        valid_until=one.valid_until.isoformat(),
+        accuracy_class=one.accuracy_class,
+        max_error_percent=_number_out(one.max_error_percent),
+    )
 
 
 def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
@@ -141,100 +170,110 @@ def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
     Raises
     ------
     CanonicalError
-        If a key is missing or holds something else.
+        If a key is missing or unknown or holds something else; it names the path.
     """
+    plan = read(PlanExtract, record, "plan.json")
     try:
-        devices = record["devices"]
-        return MonitoringPlan(
-            project=_project_in(record["project"]),
-            devices=tuple(_device_in(d) for d in devices),
-            serials={d["id"]: d["serial"] for d in devices},
-            calibrations={d["id"]: tuple(map(_calibration_in, d["calibrations"])) for d in devices},
-            carried_ug=int(record["carried"]["ug"]),
-            carried_from=record["carried"]["from"],
-            **besides_in(record),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation, PeriodError) as bad:
+        return _plan_of(plan)
+    except (ValueError, InvalidOperation, PeriodError) as bad:
         raise CanonicalError(
             f"plan.json is not a monitoring plan ({type(bad).__name__}: {bad}); get the pack again"
         ) from bad
 
 
-def _project_out(project: Project) -> dict[str, Any]:
-    return {
-        "id": project.id,
-        "name": project.name,
-        "methodology": project.methodology,
-        "version": project.version,
-        "timezone": project.timezone,
-        "from": utc_text(project.from_us),
-        "to": utc_text(project.to_us),
-        "parameters": _values_out(project.parameters),
-        "expected": _values_out(project.expected),
-        "action": project.action,
-        "devices": [
-            {
-                "device": d.device,
-                "role": d.role,
-                "params": _values_out(d.params),
-                "from": utc_text(d.from_us),
-                "to": _time_out(d.to_us),
-            }
-            for d in project.devices
-        ],
-    }
+def _plan_of(plan: PlanExtract) -> MonitoringPlan:
+    devices = plan.devices
+    return MonitoringPlan(
+        project=_project_in(plan.project),
+        devices=tuple(map(_device_in, devices)),
+        serials={d.id: d.serial for d in devices},
+        calibrations={d.id: tuple(map(_calibration_in, d.calibrations)) for d in devices},
+        carried_ug=int(plan.carried.ug),
+        carried_from=plan.carried.from_,
+        checks=tuple(map(check_meter_in, plan.check_meters or ())),
+        versions=tuple(version_in(write(one)) for one in plan.monitoring or ()),
+        invoices=tuple(map(invoice_of, plan.invoices or ())),
+        earlier=plan.earlier or (),
+        corrected=plan.corrected or None,
+        energy=plan.energy_roles or (),
+        unclaimed=tuple(map(span_in, plan.unclaimed or ())),
+        changed=plan.changed_parameters or (),
+    )
 
 
-def _project_in(record: Mapping[str, Any]) -> Project:
-    return Project(
-        id=record["id"],
-        name=record["name"],
-        methodology=record["methodology"],
-        version=record["version"],
-        timezone=record["timezone"],
-        from_us=_time(record["from"]),
-        to_us=_time(record["to"]),
-        parameters=_values_in(record["parameters"]),
-        expected=_values_in(record["expected"]),
-        action=record["action"],
+def _version_out(one: Version) -> PlanVersionWhole:
+    return read(PlanVersionWhole, version_out(one), f"version {one.name} of the monitoring plan")
+
+
+def _project_out(project: Project) -> ProjectExtract:
+    return ProjectExtract(
+        id=project.id,
+        name=project.name,
+        methodology=project.methodology,
+        version=project.version,
+        timezone=project.timezone,
+        from_=utc_text(project.from_us),
+        to=utc_text(project.to_us),
+        parameters=_values_out(project.parameters),
+        expected=_values_out(project.expected),
+        action=project.action,
         devices=tuple(
-            ProjectDevice(
-                d["device"],
-                d["role"],
-                _values_in(d["params"]),
-                _time(d["from"]),
-                _time_in(d["to"]),
+            BoundDevice(
+                device=d.device,
+                role=d.role,
+                params=_values_out(d.params),
+                from_=utc_text(d.from_us),
+                to=_time_out(d.to_us),
             )
-            for d in record["devices"]
+            for d in project.devices
         ),
     )
 
 
-def _device_in(record: Mapping[str, Any]) -> Device:
-    rated = record["ratedPowerW"]
+def _project_in(record: ProjectExtract) -> Project:
+    return Project(
+        id=record.id,
+        name=record.name,
+        methodology=record.methodology,
+        version=record.version,
+        timezone=record.timezone,
+        from_us=_time(record.from_),
+        to_us=_time(record.to),
+        parameters=_values_in(record.parameters),
+        expected=_values_in(record.expected),
+        action=record.action,
+        devices=tuple(
+            ProjectDevice(d.device, d.role, _values_in(d.params), _time(d.from_), _time_in(d.to))
+            for d in record.devices
+        ),
+    )
+
+
+def _device_in(record: DeviceExtract) -> Device:
+    rated = record.rated_power_w
     return Device(
-        id=record["id"],
-        site=record["site"],
-        class_id=record["class"],
-        profile=record["profile"],
-        gateway=record["gateway"],
+        id=record.id,
+        site=record.site,
+        class_id=record.class_,
+        profile=record.profile,
+        gateway=record.gateway,
         rated_power_w=None if rated is None else int(rated),
-        installed_us=_time(record["installed"]),
-        removed_us=_time_in(record["removed"]),
+        installed_us=_time(record.installed),
+        removed_us=_time_in(record.removed),
         replacements=tuple(
-            Replacement(r["channel"], _time(r["at"]), int(r["last"]), int(r["first"]))
-            for r in record["replacements"]
+            Replacement(r.channel, _time(r.at), int(r.last), int(r.first))
+            for r in record.replacements
         ),
     )
 
 
-def _calibration_in(record: Mapping[str, Any]) -> Calibration:
-    error = record["maxErrorPercent"]
+def _calibration_in(record: CalibrationShown) -> Calibration:
+    error = record.max_error_percent
     return Calibration(
-        date.fromisoformat(record["performed"]),
-        date.fromisoformat(record["validUntil"]),
-        record["certificate"],
-        record["accuracyClass"],
+        date.fromisoformat(record.performed),
+        date.fromisoformat(record.valid_until),
+        record.certificate,
+        record.accuracy_class,
         None if error is None else Decimal(error),
     )
 

@@ -9,94 +9,112 @@ statement that it replaces: what came late, and what that changed.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mrv.documents.form import UNSET
+from mrv.documents.plan import DeviceFigure, StatementFigures
+from mrv.documents.statement import DeviceDifference, Difference
 from mrv.rounding import UG_PER_T, exact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
+
+    from mrv.documents.statement import Claims
+
+# the plan's digest is left out: it holds what is corrected, so it always changes
+_MEASURED = ("readings", "intervals", "factors")
 
 
 def figures(
-    body: Mapping[str, Any], *, energy: Collection[str] = (), by_device: bool = False
-) -> dict[str, Any]:
+    said: Claims, *, energy: Collection[str] = (), by_device: bool = False
+) -> StatementFigures:
     """
     Return the figures of a statement.
 
     Parameters
     ----------
-    body : mapping
-        The statement, signed or not.
+    said : Claims
+        Of the statement, signed or not.
     energy : collection of str
         Roles whose energy counts; that of all where it is empty.
     by_device : bool
         With what each device metered, factors and digests, for a correction.
     """
-    said = body["credentialSubject"]
-    parameters = said["monitoredParameters"]
-    meters = [p for p in parameters if p["unit"] == "Wh" and (not energy or p["role"] in energy)]
-    found = {
-        "statement": said["statement"],
-        "from": said["monitoringPeriod"]["from"],
-        "to": said["monitoringPeriod"]["to"],
-        "energy_Wh": str(sum(int(p["metered"]) for p in meters)),
-        "reduction_ug": said["emissions"]["reduction"]["ug"],
-        "credited_t": said["credited"]["t"],
-        "coverage": said["coverage"],
-    }
-    if by_device:
-        found["devices"] = [
-            {key: p[key] for key in ("device", "role", "from", "metered", "counted")}
-            for p in parameters
-        ]
-        found["factors"] = [f"{f['id']} = {f['value']} {f['unit']}" for f in said["factors"]]
-        found["digests"] = dict(said["digests"])
-    return found
+    meters = [
+        p for p in said.monitored_parameters if p.unit == "Wh" and (not energy or p.role in energy)
+    ]
+    return StatementFigures(
+        statement=said.statement,
+        from_=said.monitoring_period.from_,
+        to=said.monitoring_period.to,
+        energy_wh=str(sum(int(p.metered) for p in meters)),
+        reduction_ug=said.emissions.reduction.ug,
+        credited_t=said.credited.t,
+        coverage=said.coverage,
+        devices=_by_device(said) if by_device else UNSET,
+        factors=tuple(f"{f.id} = {f.value} {f.unit}" for f in said.factors) if by_device else UNSET,
+        digests=said.digests if by_device else UNSET,
+    )
 
 
-def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def _by_device(said: Claims) -> tuple[DeviceFigure, ...]:
+    return tuple(
+        DeviceFigure(
+            device=p.device, role=p.role, from_=p.from_, metered=p.metered, counted=p.counted
+        )
+        for p in said.monitored_parameters
+    )
+
+
+def difference(before: StatementFigures, now: StatementFigures) -> Difference:
     """
     Say what a correction changes.
 
     Parameters
     ----------
-    before, now : mapping
+    before, now : StatementFigures
         `figures(..., by_device=True)` of the statement that is replaced, and of the
         one that replaces it.
     """
-    was, is_ = ({_place(d): d for d in one["devices"]} for one in (before, now))
-    lines = [
-        {
-            "device": place[0],
-            "role": place[1],
-            "meteredBefore": was.get(place, _NOTHING)["metered"],
-            "meteredNow": is_.get(place, _NOTHING)["metered"],
-            "countedBefore": was.get(place, _NOTHING)["counted"],
-            "countedNow": is_.get(place, _NOTHING)["counted"],
-        }
-        for place in sorted(was.keys() | is_.keys())
-        if was.get(place) != is_.get(place)
-    ]
-    ug = int(now["reduction_ug"]) - int(before["reduction_ug"])
-    return {
-        "reduction_t": _tonnes(ug),
-        "credited_t": str(int(now["credited_t"]) - int(before["credited_t"])),
-        "coverageBefore": before["coverage"],
-        "coverageNow": now["coverage"],
-        # the plan's digest is left out: it holds what is corrected, so it always changes
-        "evidence": [k for k in _MEASURED if before["digests"].get(k) != now["digests"][k]],
-        "factorsBefore": [f for f in before["factors"] if f not in now["factors"]],
-        "factorsNow": [f for f in now["factors"] if f not in before["factors"]],
-        "devices": lines,
-    }
+    was, is_ = ({_place(d): d for d in one.devices or ()} for one in (before, now))
+    old, new = before.factors or (), now.factors or ()
+    places = sorted(was.keys() | is_.keys())
+    ug = int(now.reduction_ug) - int(before.reduction_ug)
+    return Difference(
+        reduction_t=_tonnes(ug),
+        credited_t=str(int(now.credited_t) - int(before.credited_t)),
+        coverage_before=before.coverage,
+        coverage_now=now.coverage,
+        evidence=tuple(
+            k
+            for k in _MEASURED
+            if getattr(before.digests, k, None) != getattr(now.digests, k, None)
+        ),
+        factors_before=tuple(f for f in old if f not in new),
+        factors_now=tuple(f for f in new if f not in old),
+        devices=tuple(
+            _changed(place, was.get(place), is_.get(place))
+            for place in places
+            if was.get(place) != is_.get(place)
+        ),
+    )
 
 
-_MEASURED = ("readings", "intervals", "factors")
-_NOTHING = {"metered": None, "counted": None}
+def _changed(
+    place: tuple[str, str, str], was: DeviceFigure | None, now: DeviceFigure | None
+) -> DeviceDifference:
+    return DeviceDifference(
+        device=place[0],
+        role=place[1],
+        metered_before=was.metered if was else None,
+        metered_now=now.metered if now else None,
+        counted_before=was.counted if was else None,
+        counted_now=now.counted if now else None,
+    )
 
 
-def _place(one: Mapping[str, Any]) -> tuple[str, str, str]:
-    return one["device"], one["role"], one["from"]
+def _place(one: DeviceFigure) -> tuple[str, str, str]:
+    return one.device, one.role, one.from_
 
 
 def _tonnes(ug: int) -> str:

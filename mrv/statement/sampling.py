@@ -25,18 +25,18 @@ units as the square root of all of them, rounded up, and at most 100.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC
 from itertools import count
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
+from mrv.documents.form import read, write
+from mrv.documents.sampling_list import Drawn, Sample, SamplingList
 from mrv.errors import CanonicalError, SignatureError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.ed25519 import verifies
 from mrv.signatures.multibase import decode_base58, encode_base58
-from mrv.statement.compose import CONTEXT
-from mrv.statement.credentials import issuer, related
+from mrv.statement.credential_parts import CONTEXT, about, issuer, related, valid_from
 from mrv.statement.sampling_units import Unit, units
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 TYPES = ("VerifiableCredential", "SamplingList")
 _DOMAIN = b"tonne sampling v1\n"
 _MOST = 100
-_KEYS = {"id", "draw", "seed", "population", "random", "byRisk", "items"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +85,8 @@ def sign_sampling(
         Its evidence.
     """
     draw = key.sign(_message(statement))
-    document = {
-        "@context": list(CONTEXT),
-        "id": f"{statement['id']}:sampling",
-        "type": list(TYPES),
-        "issuer": issuer(holder),
-        "validFrom": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "credentialSubject": _subject(statement, case, size, draw),
-        "relatedResource": [related(statement["id"], canonical.encode(statement))],
-    }
+    said = write(_subject(statement, case, size, draw)), holder, valid_from(created)
+    document = about(statement, "sampling", TYPES, said)
     return create_proof(document, key, created)
 
 
@@ -115,38 +107,36 @@ def check_sampling(
         If it is not in the form that `sign_sampling` writes, of another statement, or
         not what its seed draws from the evidence.
     """
-    said = document.get("credentialSubject")
-    about = related(statement["id"], canonical.encode(statement))
+    named = related(statement["id"], canonical.encode(statement))
     if (
         document.get("@context") != list(CONTEXT)
         or document.get("type") != list(TYPES)
         or document.get("id") != f"{statement['id']}:sampling"
         or document.get("issuer") != issuer(holder)
-        or document.get("relatedResource") != [about]
-        or not isinstance(said, dict)
-        or said.keys() != _KEYS
+        or document.get("relatedResource") != [named]
     ):
         raise CanonicalError(
             f"{document.get('id')!r} is no sampling list of {statement['id']}, as it is signed now"
         )
-    draw = decode_base58(str(said["draw"]).removeprefix("z"))
+    said = read(SamplingList, document, f"sampling list {document['id']!r}").credential_subject
+    draw = decode_base58(said.draw.removeprefix("z"))
     if not verifies(holder.public, draw, _message(statement)):
         raise SignatureError(
             f"the draw of {document['id']} is not {holder.name}'s signature over the statement;"
             " the list was not drawn by the seed that nobody chooses"
         )
-    size = Size(_whole(said["random"]), _whole(said["byRisk"]))
-    own = _subject(statement, case, size, draw)
+    own = _subject(statement, case, Size(_units(said.random), _units(said.by_risk)), draw)
     if said != own:
-        wrong = next(key for key in sorted(_KEYS) if said[key] != own[key])
+        one, other = write(said), write(own)
+        wrong = next(key for key in sorted(one) if one[key] != other[key])
         raise CanonicalError(
             f"{document['id']} is not what its seed draws from the evidence: {wrong} differs"
         )
-    return int(own["random"]), int(own["byRisk"]), int(own["population"])
+    return int(own.random), int(own.by_risk), int(own.population)
 
 
-def _whole(text: object) -> int:
-    if not isinstance(text, str) or not text.isdecimal():
+def _units(text: str) -> int:
+    if not text.isdecimal():
         raise CanonicalError(f"{text!r} is no number of units")
     return int(text)
 
@@ -155,29 +145,31 @@ def _message(statement: Mapping[str, Any]) -> bytes:
     return _DOMAIN + canonical.sha256(canonical.encode(statement))
 
 
-def _subject(statement: Mapping[str, Any], case: Case, size: Size, draw: bytes) -> dict[str, Any]:
+def _subject(statement: Mapping[str, Any], case: Case, size: Size, draw: bytes) -> Sample:
     seed = canonical.sha256(_message(statement) + draw)
     population = units(case)
     first, second = size.of(len(population))
     drawn = _draw(seed, population, first, second)
-    return {
-        "id": statement["id"],
-        "draw": f"z{encode_base58(draw)}",
-        "seed": seed.hex(),
-        "population": str(len(population)),
-        "random": str(first),
-        "byRisk": str(second),
-        "items": [one.to_json(how) for how, one in drawn],
-    }
+    return Sample(
+        id=statement["id"],
+        draw=f"z{encode_base58(draw)}",
+        seed=seed.hex(),
+        population=str(len(population)),
+        random=str(first),
+        by_risk=str(second),
+        items=tuple(one.drawn(how) for how, one in drawn),
+    )
 
 
 def _draw(
     seed: bytes, population: Sequence[Unit], first: int, second: int
-) -> list[tuple[str, Unit]]:
+) -> list[tuple[Drawn, Unit]]:
     """Draw without putting back; listed by device and day."""
     numbers = _numbers(seed)
     left = list(population)
-    drawn = [("at random", left.pop(next(numbers) % len(left))) for _ in range(first)]
+    drawn: list[tuple[Drawn, Unit]] = [
+        ("at random", left.pop(next(numbers) % len(left))) for _ in range(first)
+    ]
     for _ in range(second):
         at = next(numbers) % sum(one.weight for one in left)
         place = 0

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
 from mrv.accounting.device_results import CALIBRATION
 from mrv.calendar import midnight_us
+from mrv.documents.sampling_list import SampledDay
 from mrv.rounding import exact_sum
 from mrv.statement.device_days import local_days
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ingest.model import IntervalRows
     from mrv.accounting.period_result import DeviceOutcome
+    from mrv.documents.sampling_list import Drawn
     from mrv.statement.evidence_case import Case
 
 
@@ -37,18 +39,18 @@ class Unit:
     weight: int
     reasons: tuple[str, ...]
 
-    def to_json(self, how: str) -> dict[str, Any]:
-        """Write it as a sampling list shows it."""
-        return {
-            "device": self.device,
-            "role": self.role,
-            "day": self.day,
-            "drawn": how,
-            "weight": str(self.weight),
-            "reasons": list(self.reasons),
-            "metered": str(self.value),
-            "unit": self.unit,
-        }
+    def drawn(self, how: Drawn) -> SampledDay:
+        """Return it as a sampling list shows it."""
+        return SampledDay(
+            device=self.device,
+            role=self.role,
+            day=self.day,
+            drawn=how,
+            weight=str(self.weight),
+            reasons=self.reasons,
+            metered=str(self.value),
+            unit=self.unit,
+        )
 
 
 class _Days(NamedTuple):

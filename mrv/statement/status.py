@@ -14,12 +14,15 @@ from __future__ import annotations
 import gzip
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from mrv.documents.form import read, write
+from mrv.documents.statement import StatusEntry
+from mrv.documents.status_list import StatusBits, StatusList
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
+from mrv.statement.credential_parts import issuer, valid_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,16 +47,16 @@ def list_id(project: str) -> str:
     return f"{_URN}{project}"
 
 
-def status_entry(project: str, statement: str) -> dict[str, str]:
+def status_entry(project: str, statement: str) -> StatusEntry:
     """`credentialStatus` of a statement."""
     index = str(place(statement))
-    return {
-        "id": f"{list_id(project)}#{index}",
-        "type": "BitstringStatusListEntry",
-        "statusPurpose": PURPOSE,
-        "statusListIndex": index,
-        "statusListCredential": list_id(project),
-    }
+    return StatusEntry(
+        id=f"{list_id(project)}#{index}",
+        type="BitstringStatusListEntry",
+        status_purpose=PURPOSE,
+        status_list_index=index,
+        status_list_credential=list_id(project),
+    )
 
 
 def sign_list(
@@ -94,14 +97,16 @@ def sign_list(
         "@context": list(CONTEXT),
         "id": list_id(project),
         "type": list(TYPES),
-        "issuer": {"id": holder.did, "name": holder.name},
-        "validFrom": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "credentialSubject": {
-            "id": f"{list_id(project)}#list",
-            "type": "BitstringStatusList",
-            "statusPurpose": PURPOSE,
-            "encodedList": _encode(bytes(bits)),
-        },
+        "issuer": issuer(holder),
+        "validFrom": valid_from(created),
+        "credentialSubject": write(
+            StatusBits(
+                id=f"{list_id(project)}#list",
+                type="BitstringStatusList",
+                status_purpose=PURPOSE,
+                encoded_list=_encode(bytes(bits)),
+            )
+        ),
     }
     return create_proof(document, key, created)
 
@@ -115,16 +120,12 @@ def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
     CanonicalError
         If it is not the list of that project.
     """
-    subject = document.get("credentialSubject")
-    if (
-        document.get("type") != list(TYPES)
-        or document.get("id") != list_id(project)
-        or not isinstance(subject, dict)
-        or subject.get("type") != "BitstringStatusList"
-        or subject.get("statusPurpose") != PURPOSE
-    ):
+    if document.get("type") != list(TYPES) or document.get("id") != list_id(project):
         raise CanonicalError(f"not the status list {list_id(project)}; get the project's own")
-    bits, index = _decode(subject.get("encodedList")), place(statement)
+    bits_of = read(StatusList, document, f"status list {list_id(project)}").credential_subject
+    if bits_of.status_purpose != PURPOSE:
+        raise CanonicalError(f"not the status list {list_id(project)}; get the project's own")
+    bits, index = _decode(bits_of.encoded_list), place(statement)
     return not bits[index // 8] & 0x80 >> index % 8
 
 
@@ -132,9 +133,9 @@ def _encode(bits: bytes) -> str:
     return "u" + urlsafe_b64encode(gzip.compress(bits, mtime=0)).decode().rstrip("=")
 
 
-def _decode(text: object) -> bytes:
+def _decode(text: str) -> bytes:
     """Bits of an encoded list; more than a list holds is never unpacked."""
-    if not isinstance(text, str) or not text.startswith("u"):
+    if not text.startswith("u"):
         raise CanonicalError("encodedList is not multibase base64url; get the list again")
     try:
         packed = urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4))

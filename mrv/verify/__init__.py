@@ -6,8 +6,8 @@ trusts: what the pack says is computed again from its raw readings, through the
 same functions that made it.
 """
 
-from mrv.verify.pack import Pack, Table
-from mrv.verify.report import Report, StepResult
+from mrv.packs.pack import Pack, Table
+from mrv.verify.report import Report, StepResult, lines
 from mrv.verify.steps import verify
 
-__all__ = ["Pack", "Report", "StepResult", "Table", "verify"]
+__all__ = ["Pack", "Report", "StepResult", "Table", "lines", "verify"]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from mrv.calendar import instant_us
 from mrv.errors import CanonicalError, FactorError, PeriodError
 from mrv.factors.records import book_of, departures, unpublished
+from mrv.packs.pack import DIAGRAM, check_order
 from mrv.rounding import UG_PER_T
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import differences, digest_leaves
-from mrv.statement.compose import Label, compose
+from mrv.statement.compose import compose, label_of
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import same
-from mrv.verify.pack import DIAGRAM, check_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def plan_and_factors(subject: Subject) -> str:
 
 
 def _same_digest(name: str, data: bytes, subject: Subject) -> None:
-    found, said = canonical.sha256_hex(data), subject.claims["digests"][name]
+    found, said = canonical.sha256_hex(data), getattr(subject.claims.digests, name)
     if found != said:
         raise CanonicalError(f"{name}.json has the digest {found}, the statement names {said}")
 
@@ -71,7 +71,7 @@ def intervals(subject: Subject) -> str:
 
 
 def _same_leaves(name: str, found: Digest, subject: Subject) -> None:
-    said, signed = subject.leaves[name], subject.claims["digests"][name]
+    said, signed = subject.leaves[name], getattr(subject.claims.digests, name)
     if said == list(found.leaves) and found.root == signed:
         return
     _refuse(differences(said, found.leaves), "differs from digests.json")
@@ -97,24 +97,19 @@ def metering(subject: Subject) -> str:
     if not same(case.rows, rows):
         again = intervals_digest(subject.fleet, rows, subject.plan.project.timezone).leaves
         _refuse(differences(case.intervals.leaves, again), "does not follow from the readings")
-    return f"{len(rows)} intervals metered again, all equal"
+    return f"{len(rows)} intervals metered again by version {case.metering}, all equal"
 
 
 def account(subject: Subject) -> str:
     """The whole statement, composed again from the evidence, is the same to the last digit."""
     subject.needs_evidence()
-    claims = subject.claims
-    superseded = claims["supersedes"] or {"statement": None, "reason": None}
-    label = Label(
-        claims["sequence"], claims["codeVersion"], superseded["statement"], superseded["reason"]
-    )
-    again = compose(subject.case, label)
+    again = compose(subject.case, label_of(subject.claims))
     said = {k: v for k, v in subject.statement.items() if k not in _SIGNED_LATER}
     where = first_difference(again, said)
     if where is not None:
         raise PeriodError(f"the statement and its evidence differ at {where}")
     subject.case.check_counted()
-    return f"{claims['credited']['t']} t credited, computed again"
+    return f"{subject.claims.credited.t} t credited, computed again"
 
 
 def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
@@ -153,18 +148,19 @@ def _short(value: object) -> str:
 def claims(subject: Subject) -> str:
     """The period lies within the crediting period, and no more is credited than was reduced."""
     said = subject.claims
-    inner, outer = said["monitoringPeriod"], said["project"]["creditingPeriod"]
-    begin, end = (instant_us(inner[edge], "UTC") for edge in ("from", "to"))
-    first, last = (instant_us(outer[edge], "UTC") for edge in ("from", "to"))
+    inner, outer = said.monitoring_period, said.project.crediting_period
+    begin, end, first, last = (
+        instant_us(edge, "UTC") for edge in (inner.from_, inner.to, outer.from_, outer.to)
+    )
     if not first <= begin < end <= last:
         raise PeriodError(
-            f"the period {inner['from']} to {inner['to']} is not within the crediting period"
-            f" {outer['from']} to {outer['to']}"
+            f"the period {inner.from_} to {inner.to} is not within the crediting period"
+            f" {outer.from_} to {outer.to}"
         )
-    credited = said["credited"]["t"]
-    balance = int(said["emissions"]["reduction"]["ug"]) + int(said["carried"]["in_ug"])
+    credited = said.credited.t
+    balance = int(said.emissions.reduction.ug) + int(said.carried.in_ug)
     if not _WHOLE.fullmatch(credited) or int(credited) > max(0, balance // UG_PER_T):
         raise PeriodError(f"{credited} t are credited, {balance} ug were reduced; rounding is down")
-    if said["supersedes"] and said["supersedes"]["statement"] == said["statement"]:
-        raise PeriodError(f"statement {said['statement']} supersedes itself")
-    return f"{inner['localFrom']} to {inner['localTo']}, {credited} whole tonnes"
+    if said.supersedes and said.supersedes.statement == said.statement:
+        raise PeriodError(f"statement {said.statement} supersedes itself")
+    return f"{inner.local_from} to {inner.local_to}, {credited} whole tonnes"

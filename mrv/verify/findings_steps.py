@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
+from mrv.packs.pack import FINDINGS, SAMPLING
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import verify_proof
-from mrv.statement.credentials import conclusion_of, issuer
+from mrv.statement.credential_parts import issuer
+from mrv.statement.credentials import conclusion_of
 from mrv.statement.findings import SIGNED_BY, fold, read_event
 from mrv.statement.opinion import check_opinion, materiality
 from mrv.statement.sampling import check_sampling
 from mrv.statement.states import check_other
-from mrv.verify.pack import FINDINGS, SAMPLING
 from mrv.verify.subject import NotApplicableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from mrv.documents.verification import Conclusion
     from mrv.statement.findings import Event, Record
     from mrv.verify.subject import Subject
 
@@ -31,8 +34,8 @@ def findings(subject: Subject) -> str:
         raise NotApplicableError("none so far")
     events = [_event(document, subject) for document in listed]
     records = fold(events)
-    if subject.verification is not None:
-        _same(records, subject.verification, subject)
+    if subject.verification is not None and subject.conclusion is not None:
+        _same(records, subject.verification, subject.conclusion, subject)
     open_ = [one.name for one in records if one.state != "closed"]
     return f"{len(records)} findings, {len(open_)} of them open{': ' if open_ else ''}" + ", ".join(
         open_
@@ -60,20 +63,24 @@ def _event(document: dict[str, Any], subject: Subject) -> Event:
     return event
 
 
-def _same(records: tuple[Record, ...], verification: Mapping[str, Any], subject: Subject) -> None:
-    said = verification["credentialSubject"]
-    if "misstatements" not in said:  # written before findings were signed
+def _same(
+    records: tuple[Record, ...],
+    verification: Mapping[str, Any],
+    said: Conclusion,
+    subject: Subject,
+) -> None:
+    if said.misstatements is UNSET:  # written before findings were signed
         if records:
             raise CanonicalError(f"{FINDINGS} holds findings, verification.json knows of none")
         return
-    shown = [one for one in said["findings"] if "finding" in one]
-    if shown != [one.to_json() for one in records]:
+    shown = [one for one in said.shown if not one.remark]
+    if shown != [one.shown() for one in records]:
         raise SignatureError(
             f"the findings in verification.json are not those whose events {FINDINGS} holds"
         )
     conclusion = conclusion_of(verification)
     found = materiality(subject.statement, records, conclusion.materiality_percent)
-    if said["misstatements"] != found.to_json():
+    if said.misstatements != found.stated():
         raise SignatureError(f"the findings come to {found.to_json()}, not to what is said of them")
     check_opinion(conclusion.opinion, records, found)
 

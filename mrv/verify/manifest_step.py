@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from mrv.errors import CanonicalError, LogError
 from mrv.log.entries import evidence_entry
 from mrv.log.receipt import verify_receipt
+from mrv.packs.pack import GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
 from mrv.signatures import canonical
-from mrv.verify.pack import GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
 from mrv.verify.signature_steps import log_key
 from mrv.verify.verify_md import guide
 
@@ -26,14 +26,14 @@ def manifest(subject: Subject) -> str:
         raise CanonicalError(f"{', '.join(changed)}: not the files that the manifest lists")
     if data != manifest_of(pack.hashes):
         raise CanonicalError(f"{MANIFEST} is not in the form that tonne writes")
-    if pack.files[GUIDE] != guide(subject.statement):
+    if pack.files[GUIDE] != guide(subject.claims):
         raise CanonicalError(f"{GUIDE} is not the page that tonne writes for this statement")
     if subject.receipt is None:
         return f"{len(listed)} files; the manifest enters the log when the statement is issued"
     receipt = pack.files.get(MANIFEST_RECEIPT)
     if receipt is None:
         raise LogError(f"the pack has no {MANIFEST_RECEIPT}; ask the log for it")
-    entry = evidence_entry(subject.claims["statement"], data)
+    entry = evidence_entry(subject.claims.statement, data)
     verify_receipt(receipt.decode(), entry, log_key(subject.ring))
     return f"{len(listed)} files, all in the log"
 

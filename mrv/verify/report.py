@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Outcome = Literal["ok", "failed", "not applicable", "not reached"]
 
@@ -63,3 +66,16 @@ class Report:
             "keys": self.keys,
             "steps": [asdict(step) for step in self.steps],
         }
+
+
+def lines(report: Report) -> Iterator[str]:
+    """Write a report for people, a line a step; the last lines say what it comes to."""
+    yield f"{report.statement}, {report.state}"
+    yield report.keys
+    yield from map(str, report.steps)
+    failure = report.failure
+    if failure is None:
+        yield "everything that this statement has holds"
+        return
+    yield f"FAILED at step {failure.number}, {failure.name}: {failure.detail}"
+    yield f"what to do: {failure.remedy}"

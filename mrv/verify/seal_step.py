@@ -9,10 +9,10 @@ from mrv.errors import CanonicalError, LogError
 from mrv.log.checkpoint import decode_hash, verify_checkpoint
 from mrv.log.entries import DATA
 from mrv.log.merkle import verify_inclusion
+from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, digest_leaves
 from mrv.signatures.merkle_tree import leaf_hash
-from mrv.verify.pack import SEALS
 from mrv.verify.signature_steps import log_key
 from mrv.verify.subject import NotApplicableError
 
@@ -31,8 +31,8 @@ def seals(subject: Subject) -> str:
     record = canonical.parse_object(subject.pack.files[SEALS])
     if record.keys() != {"days", "head"} or not isinstance(record["days"], list):
         raise CanonicalError("seals.json must hold days and head, and nothing else")
-    period = subject.claims["monitoringPeriod"]
-    first, last = (instant_us(period[edge], "UTC") for edge in ("from", "to"))
+    period = subject.claims.monitoring_period
+    first, last = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
     project = subject.plan.project
     whole = {
         day.isoformat()

@@ -8,17 +8,7 @@ from mrv.errors import CanonicalError, EnrolmentError, LogError, PackFormatError
 from mrv.log.cosignature import cosignatures
 from mrv.log.note import NoteKey
 from mrv.log.receipt import parse_receipt, verify_receipt
-from mrv.signatures import canonical
-from mrv.signatures.data_integrity import proofs_of, verify_proof
-from mrv.signatures.keyfile import read_keyring
-from mrv.signatures.keys import EnrolledKey, multikey_of
-from mrv.statement.compose import CONTEXT, TYPES, URN
-from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
-from mrv.statement.credentials import issued_entry, related
-from mrv.statement.opinion import REJECTING
-from mrv.statement.states import check_other
-from mrv.statement.status import counts
-from mrv.verify.pack import (
+from mrv.packs.pack import (
     DOCUMENTS,
     FORMAT,
     GUIDE,
@@ -29,6 +19,17 @@ from mrv.verify.pack import (
     STATEMENT,
     UNLISTED,
 )
+from mrv.signatures import canonical
+from mrv.signatures.data_integrity import proofs_of, verify_proof
+from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.keys import EnrolledKey, multikey_of
+from mrv.statement.compose import TYPES
+from mrv.statement.credential_parts import CONTEXT, URN, related
+from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
+from mrv.statement.credentials import issued_entry
+from mrv.statement.opinion import REJECTING
+from mrv.statement.states import check_other
+from mrv.statement.status import counts
 from mrv.verify.subject import NotApplicableError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def form(subject: Subject) -> str:
             raise CanonicalError(f"the pack has no {', '.join(missing)}")
         _exactly_listed(subject)
     _credential(subject.statement, TYPES, STATEMENT)
-    title = subject.claims.get("statement")
+    title = subject.claims.statement
     if subject.statement.get("id") != f"{URN}{title}":
         raise CanonicalError(f"statement {title!r} has the id {subject.statement.get('id')!r}")
     _signed_in_order(subject)
@@ -60,13 +61,13 @@ def form(subject: Subject) -> str:
 
 def _of_this_version(subject: Subject) -> None:
     """Refuse a pack that is as another version writes it, and say which."""
-    pack, written = subject.pack, subject.claims.get("codeVersion")
+    pack, written = subject.pack, subject.stated.get("codeVersion")
     if README in pack.hashes and not {MANIFEST, GUIDE} & pack.files.keys():
         raise PackFormatError(
             f"the pack is of the form of tonne 0.1.0 ({README}, no {MANIFEST}), closed by"
             f" {written}: its digests are by UTC day and its account has fewer parts",
             "verify it with tonne 0.1.0, or ask the operator to close the period again in the"
-            f" present form (`tonne statement supersede {subject.claims.get('statement')}`)",
+            f" present form (`tonne statement supersede {subject.stated.get('statement')}`)",
         )
     if MANIFEST not in pack.files:
         return
@@ -107,6 +108,7 @@ def _signed_in_order(subject: Subject) -> None:
         raise CanonicalError("statement.json has an issuer without a proof, or a proof without one")
     if subject.verification is not None:
         _credential(subject.verification, VERIFICATION_TYPES, "verification.json")
+        subject.conclusion  # noqa: B018 - read once, so that its form is refused here
         if "proof" not in subject.statement:
             raise CanonicalError("verification.json is about a signed statement, this one is not")
     if subject.receipt is not None and subject.verification is None:
@@ -204,14 +206,14 @@ def verifier(subject: Subject) -> str:
             f"the verifier signed {document.get('relatedResource')!r}; this statement is"
             f" {expected['id']} with digest {expected['digestMultibase']}"
         )
-    opinion = document["credentialSubject"]
-    if opinion["id"] != subject.statement["id"]:
-        raise SignatureError(f"the verifier's opinion is about {opinion['id']!r}")
-    if opinion["opinion"] in REJECTING:
+    said = subject.conclusion
+    if said is None or said.id != subject.statement["id"]:
+        raise SignatureError(f"the verifier's opinion is about {said and said.id!r}")
+    if said.opinion in REJECTING:
         raise SignatureError(
-            f"the verifier {key.name} rejected this statement: opinion {opinion['opinion']}"
+            f"the verifier {key.name} rejected this statement: opinion {said.opinion}"
         )
-    return f"{opinion['opinion']}, {opinion['levelOfAssurance']} assurance, by {key.name}"
+    return f"{said.opinion}, {said.level_of_assurance} assurance, by {key.name}"
 
 
 def _proven(subject: Subject, document: Mapping[str, Any]) -> EnrolledKey:
@@ -248,7 +250,7 @@ def status(subject: Subject) -> str:
     signer = _proven(subject, document)
     if signer.role != "operator":
         raise EnrolmentError(f"the status list is signed by {signer.name}, a {signer.role}")
-    project, name = subject.claims["project"]["id"], subject.claims["statement"]
+    project, name = subject.claims.project.id, subject.claims.statement
     if not counts(document, project, name):
         raise SignatureError(f"{name} counts no more: it was superseded or revoked")
     return f"counts, as of {document['validFrom']}"

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import InputError
 from mrv.errors import PackFormatError
+from mrv.packs.pack import KEYS
 from mrv.verify import evidence_steps as figures
 from mrv.verify import findings_steps as raised
 from mrv.verify import manifest_step as files
 from mrv.verify import seal_step as sealed
 from mrv.verify import signature_steps as people
-from mrv.verify.pack import KEYS
 from mrv.verify.report import Report, StepResult
 from mrv.verify.subject import NotApplicableError, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from mrv.packs.pack import Pack
     from mrv.signatures.keys import EnrolledKey
-    from mrv.verify.pack import Pack
 
 
 class Step(NamedTuple):
@@ -99,7 +99,7 @@ def _take(number: int, step: Step, subject: Subject) -> StepResult:
 
 def _or_unknown(subject: Subject) -> str:
     try:
-        return str(subject.claims.get("statement"))
+        return str(subject.stated.get("statement"))
     except InputError:
         return "unknown"
 

@@ -7,28 +7,34 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us
+from mrv.documents.form import read
+from mrv.documents.statement import Claims, claims_of
+from mrv.documents.verification import Conclusion, Verification
 from mrv.errors import CanonicalError
 from mrv.factors.records import book_of
-from mrv.signatures import canonical
-from mrv.signatures.day_digests import DayLeaf
-from mrv.statement.evidence_case import Case
-from mrv.statement.plan_extract import read_plan
-from mrv.verify.pack import (
+from mrv.packs.pack import (
     DIGESTS,
     FACTORS,
     PLAN,
     RECEIPT,
     STATEMENT,
     VERIFICATION,
-    Readings,
+    PackReadings,
     rows_of,
 )
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
+from mrv.statement.evidence_case import Case
+from mrv.statement.metering_versions import of_claims
+from mrv.statement.plan_extract import read_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ingest.model import Fleet
+    from mrv.packs.pack import Pack
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.plan_extract import MonitoringPlan
-    from mrv.verify.pack import Pack
 
 
 class NotApplicableError(Exception):
@@ -72,12 +78,24 @@ class Subject:
             raise CanonicalError("receipt.txt is not UTF-8; get the pack again") from error
 
     @property
-    def claims(self) -> dict[str, Any]:
-        """The statement's `credentialSubject`."""
+    def stated(self) -> Mapping[str, Any]:
+        """The statement's `credentialSubject` as it stands in its file, whatever its form."""
         found = self.statement.get("credentialSubject")
         if not isinstance(found, dict):
             raise CanonicalError("statement.json has no credentialSubject; get the pack again")
         return found
+
+    @cached_property
+    def claims(self) -> Claims:
+        """What the statement says; CanonicalError with the path of what is not in its form."""
+        return claims_of(self.statement, STATEMENT)
+
+    @cached_property
+    def conclusion(self) -> Conclusion | None:
+        """What the verifier concludes; CanonicalError as for `claims`."""
+        if self.verification is None:
+            return None
+        return read(Verification, self.verification, VERIFICATION).credential_subject
 
     @property
     def state(self) -> str:
@@ -119,15 +137,16 @@ class Subject:
     @cached_property
     def case(self) -> Case:
         """All evidence, as the operator's close had it."""
-        period = self.claims["monitoringPeriod"]
+        period = self.claims.monitoring_period
         return Case(
             plan=self.plan,
-            frames=Readings(self.pack, self.fleet),
+            frames=PackReadings(self.pack, self.fleet),
             rows=rows_of(self.pack, self.fleet),
-            from_us=instant_us(period["from"], "UTC"),
-            to_us=instant_us(period["to"], "UTC"),
+            from_us=instant_us(period.from_, "UTC"),
+            to_us=instant_us(period.to, "UTC"),
             factors=book_of(self.factor_records),
             recheck=True,
+            metering=of_claims(self.claims),
         )
 
     def needs_evidence(self) -> None:

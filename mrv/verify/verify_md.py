@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from mrv.documents.statement import Claims
 
 
-def guide(statement: Mapping[str, Any]) -> bytes:
+def guide(said: Claims) -> bytes:
     """Write the page for a statement; a newer wording needs another format number."""
-    subject = statement["credentialSubject"]
-    period, method = subject["monitoringPeriod"], subject["methodology"]
+    period, method = said.monitoring_period, said.methodology
     return (
         _text()
         .format(
-            name=subject["statement"],
-            project=subject["project"]["id"],
-            project_name=subject["project"]["name"],
-            methodology=method["id"],
-            version=method["version"],
-            title=method["title"],
-            begin=period["localFrom"],
-            end=period["localTo"],
-            zone=period["timezone"],
-            reduction=subject["emissions"]["reduction"]["t"],
-            credited=subject["credited"]["t"],
+            name=said.statement,
+            project=said.project.id,
+            project_name=said.project.name,
+            methodology=method.id,
+            version=method.version,
+            title=method.title,
+            begin=period.local_from,
+            end=period.local_to,
+            zone=period.timezone,
+            reduction=said.emissions.reduction.t,
+            credited=said.credited.t,
         )
         .encode()
     )

@@ -17,7 +17,7 @@ from services.api.console import assets as console_assets
 from services.api.console import render as page
 from services.api.console.answer_cache import Memory
 from services.api.console.live import Live
-from services.api.console.routes import live, overview, projects, sign_in
+from services.api.console.routes import live, overview, projects, reference, sign_in
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
@@ -27,6 +27,7 @@ from services.api.metrics import Measures
 from services.api.request_context import Api
 from services.api.routes import (
     administration,
+    document_schemas,
     evidence,
     findings,
     health,
@@ -35,7 +36,6 @@ from services.api.routes import (
     letters,
     log,
     programme,
-    reference,
     registry,
     sampling,
     series,
@@ -130,8 +130,9 @@ def make_app(
     app.include_router(health.router)
     v1 = APIRouter(prefix="/v1", responses=_PROBLEMS)
     for part in (
-        administration, registry, series, statements, evidence, writes, log, keyring, programme,
-        letters, reference, sewers, invoices, sampling, findings, signatures,
+        administration, registry, series, statements, evidence, writes, log, keyring,
+        document_schemas, programme, letters, reference, sewers, invoices, sampling, findings,
+        signatures,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)

@@ -49,10 +49,11 @@ def language(accept: str | None, offered: Sequence[str]) -> str:
     found = _best(accept, offered, _suits_language)
     if found is None:
         raise ProblemError(
-            406, f"this is in none of the languages {accept[:200] if accept else ''!r};"
+            406,
+            f"this is in none of the languages {accept[:200] if accept else ''!r};"
             f" there is: {', '.join(offered)}; choose one with `lang`",
             {"Vary": "Accept-Language"},
-        )  # fmt: skip
+        )
     return found
 
 

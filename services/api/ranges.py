@@ -41,6 +41,7 @@ def _check_one(text: str, size: int) -> None:
         raise ProblemError(400, f"Range {first}-{last} ends before it begins")
     if int(first or 0) >= size or (not first and not int(last)):
         raise ProblemError(
-            416, f"there is nothing at byte {first or 'the end'}: it has {size} bytes",
+            416,
+            f"there is nothing at byte {first or 'the end'}: it has {size} bytes",
             {"Content-Range": f"bytes */{size}"},
-        )  # fmt: skip
+        )

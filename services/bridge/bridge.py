@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from services.bridge.forwarder import Forwarder
-from services.intake.receiver import BATCH, Receiver
+from services.bridge.chain import BridgeChain
+from services.intake.handover import Handover
+from services.intake.receive import BATCH, Receive
+from services.intake.receiver import Receiver
 from services.intake.sparkplug import REBIRTH_S
 
 if TYPE_CHECKING:
@@ -19,9 +22,9 @@ if TYPE_CHECKING:
 EVERY_S = 0.1
 
 
-class Bridge(Receiver):
+class Bridge:
     """
-    The receiving pipeline with Kafka behind it.
+    The pipeline to Kafka: a thread that receives and acknowledges, one that sends.
 
     Parameters
     ----------
@@ -56,18 +59,46 @@ class Bridge(Receiver):
         host_id: str | None = None,
         tls: Tls | None = None,
     ) -> None:
-        stopping = threading.Event()
-        sink = Forwarder(database_url, kafka_url, topic, metrics, log, stopping, rebirth_s)
-        super().__init__(
-            sink,
-            mqtt_url,
-            client_id,
-            metrics,
-            log,
-            stopping,
-            batch,
-            share,
-            host_id=host_id,
-            tls=tls,
-            every_s=EVERY_S,
+        self._metrics = metrics
+        self._stopping = threading.Event()
+        self._handover = Handover()
+        receive = Receive(
+            mqtt_url, client_id, metrics, log, batch, share,
+            host_id=host_id, tls=tls, every_s=EVERY_S,
+        )  # fmt: skip
+        self._receiver = Receiver(receive, self._handover, self._stopping, metrics, log)
+        self._chain = BridgeChain(
+            database_url, kafka_url, topic, metrics, log, self._stopping, rebirth_s
         )
+
+    def stop(self) -> None:
+        """Ask to finish what it holds and leave; safe in a signal handler."""
+        self._stopping.set()
+        self._handover.bell.ring()
+
+    def run(self) -> None:
+        """
+        Receive and send until told to stop.
+
+        Raises
+        ------
+        ServerError
+            When a server cannot be reached at start, or refuses us later.
+        """
+        with closing(self._handover), closing(self._chain) as chain:
+            chain.open()
+            self._handover.fleet = chain.fleet
+            self._receiver.run(threading.Thread(target=self._send, name="sending", daemon=True))
+
+    def _send(self) -> None:
+        """The sending thread."""
+        chain, handover = self._chain, self._handover
+        with handover.ending():
+            for inbox in handover.batches():
+                self._metrics.pulse.beat("storing")
+                if inbox is None:
+                    chain.idle()
+                else:
+                    handover.take_back(chain.store(inbox))
+                handover.fleet = chain.fleet
+                handover.tell(chain.between(handover.said()))

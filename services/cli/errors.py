@@ -1,21 +1,20 @@
-"""What a command's end says: 0 done, 1 the thing checked is false, 2 bad input, 3 no server."""
+"""What went wrong, as a person reads it, and the exit code that goes with it."""
 
-from enum import IntEnum
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
 
 import click
-import psycopg
 
 from ingest.errors import InputError, ServerError
+from services import extras
+from services.cli.exit_codes import Exit
 
+if TYPE_CHECKING:
+    import psycopg
 
-class Exit(IntEnum):
-    """Exit codes of every command."""
-
-    DONE = 0
-    FALSE = 1
-    INPUT = 2
-    SERVER = 3
-    INTERRUPTED = 130  # as shells say it after Ctrl-C
+__all__ = ["Exit", "explain"]
 
 
 def explain(error: BaseException) -> tuple[Exit, str] | None:
@@ -34,11 +33,11 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
     """
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Exit.INTERRUPTED, "interrupted"
-    if isinstance(error, InputError):
-        return Exit.INPUT, str(error)
-    if isinstance(error, ServerError):
-        return Exit.SERVER, str(error)
-    if isinstance(error, psycopg.Error):
+    if lacking := _explain_missing(error):
+        return Exit.INPUT, lacking
+    if isinstance(error, InputError | ServerError):
+        return Exit.INPUT if isinstance(error, InputError) else Exit.SERVER, str(error)
+    if "psycopg" in sys.modules and isinstance(error, sys.modules["psycopg"].Error):
         return _explain_database(error)
     if isinstance(error, ConnectionError | TimeoutError):
         return Exit.SERVER, (
@@ -49,11 +48,25 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
     return _explain_file(error)
 
 
+def _explain_missing(error: BaseException) -> str | None:
+    """Tell what brings a module that is not installed, in one line."""
+    if isinstance(error, ModuleNotFoundError):
+        return extras.told(error)
+    missed = error.__cause__
+    if not isinstance(error, InputError) or not isinstance(missed, ModuleNotFoundError):
+        return None
+    fix = extras.remedy(missed)
+    return f"{error}; run: {fix}" if fix else None
+
+
 def _explain_database(error: psycopg.Error) -> tuple[Exit, str] | None:
+    # here, since `tonne verify` runs without any driver
+    from psycopg import errors  # noqa: PLC0415
+
     reason = str(error).strip() or type(error).__name__
-    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return Exit.INPUT, f"the schema is missing or old: {reason}\nrun `tonne migrate`"
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, errors.OperationalError):
         return Exit.SERVER, (
             f"the database cannot be reached: {reason}\n"
             "check TONNE_DATABASE_URL, or run `tonne local up`; `tonne doctor` tells more"

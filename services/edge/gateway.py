@@ -89,8 +89,9 @@ class Gateway:
         if self._outbox.set_aside is not None:
             self._log.error(
                 "the outbox was spoilt: what could be read goes on, the rest is set aside",
-                rescued=self._outbox.count(), file=str(self._outbox.set_aside),
-            )  # fmt: skip
+                rescued=self._outbox.count(),
+                file=str(self._outbox.set_aside),
+            )
         self._log.info("recording", sources=len(self._threads), waiting=self._outbox.count())
         for thread in self._threads:
             thread.start()

@@ -255,8 +255,9 @@ class Link:
             window.told = True
             self._log.warning(
                 "no receipts for a device; does the registry put it behind this gateway?",
-                device=device, gateway=self._gateway,
-            )  # fmt: skip
+                device=device,
+                gateway=self._gateway,
+            )
 
     def _publish(self, waiting: Waiting) -> None:
         gateway = self._gateway

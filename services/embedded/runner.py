@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ingest.sparkplug import Rules
-from services.embedded.committer import Committer
-from services.intake.receiver import BATCH, Receiver
+from services.embedded.chain import EmbeddedChain
+from services.intake.handover import Handover
+from services.intake.receive import BATCH, Receive
+from services.intake.receiver import Receiver
 from services.intake.sparkplug import SparkplugNodes
 
 if TYPE_CHECKING:
@@ -17,9 +20,9 @@ if TYPE_CHECKING:
     from services.metrics import Metrics
 
 
-class Runner(Receiver):
+class Runner:
     """
-    The embedded pipeline.
+    The embedded pipeline: a thread that receives and acknowledges, one that stores.
 
     Parameters
     ----------
@@ -48,17 +51,42 @@ class Runner(Receiver):
         host_id: str | None = None,
         tls: Tls | None = None,
     ) -> None:
-        stopping = threading.Event()
+        self._metrics, self._log = metrics, log
+        self._stopping = threading.Event()
+        self._handover = Handover()
+        receive = Receive(mqtt_url, client_id, metrics, log, batch, host_id=host_id, tls=tls)
+        self._receiver = Receiver(receive, self._handover, self._stopping, metrics, log)
         nodes = nodes or SparkplugNodes(Rules())
-        committer = Committer(database_url, metrics, log, stopping, nodes)
-        super().__init__(
-            committer,
-            mqtt_url,
-            client_id,
-            metrics,
-            log,
-            stopping,
-            batch,
-            host_id=host_id,
-            tls=tls,
-        )
+        self._chain = EmbeddedChain(database_url, metrics, log, self._stopping, nodes)
+
+    def stop(self) -> None:
+        """Ask to finish what it holds and leave; safe in a signal handler."""
+        self._stopping.set()
+        self._handover.bell.ring()
+
+    def run(self) -> None:
+        """
+        Receive and store until told to stop.
+
+        Raises
+        ------
+        ServerError
+            When a server cannot be reached at start, or refuses us later.
+        """
+        with closing(self._handover), closing(self._chain) as chain:
+            chain.open()
+            self._handover.fleet = chain.fleet
+            self._receiver.run(threading.Thread(target=self._store, name="storing", daemon=True))
+
+    def _store(self) -> None:
+        """The storing thread."""
+        chain, handover = self._chain, self._handover
+        with handover.ending():
+            for inbox in handover.batches():
+                self._metrics.pulse.beat("storing")
+                if inbox is None:
+                    chain.idle()
+                else:
+                    handover.take_back(chain.store(inbox))
+                handover.fleet = chain.fleet
+                handover.tell(chain.between(handover.said()))

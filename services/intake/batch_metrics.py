@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from ingest.decode import Rejected
     from ingest.model import Fleet, Frame
-    from ingest.pipeline import Admitted
+    from ingest.pipeline.admit import Admitted
     from services.metrics import Metrics
-    from services.processing.commit import Committed
+    from services.processing.batch import Committed
     from services.store.messages.principal_status import Said
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -13,15 +14,17 @@ from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
     from typing import LiteralString
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
+    from services.pulse import Pulse
+
 _BLIND_S = 5.0
-_T = TypeVar("_T")
 # by these the server is gone, or has thrown us out: after a pause in the middle of a
 # transaction, or when another server has become the one that writes
 LOST: tuple[type[Exception], ...] = (
@@ -43,6 +46,8 @@ class Database:
         Where, and what `pg_stat_activity` shows.
     limits : sequence of str, optional
         Server settings of the connection, such as `statement_timeout = '5min'`.
+    pulse : Pulse, optional
+        Beats while the database is waited for.
     join : callable, optional
         What each new connection does to be a writer beside others, or alone: see
         `services.intake.writer_lock`.  Raising leaves no connection.
@@ -58,6 +63,7 @@ class Database:
         stopping: threading.Event,
         limits: Sequence[LiteralString] = (),
         *,
+        pulse: Pulse | None = None,
         join: Callable[[Connection[TupleRow]], object] = lambda _: None,
         opened: Callable[[], object] = lambda: None,
     ) -> None:
@@ -67,7 +73,7 @@ class Database:
         self._limits = limits
         self._join = join
         self._opened = opened
-        self._patience = Patience("database", LOST, log, stopping)
+        self._patience = Patience("database", LOST, log, stopping, pulse)
         self._connection: Connection[TupleRow] | None = None
         self._blind_until_s = 0.0
 
@@ -100,29 +106,64 @@ class Database:
             self._connection.close()
             self._connection = None
 
-    def glance(self, work: Callable[[Connection[TupleRow]], object]) -> None:
-        """Do what may as well be done later; a lost database is noted, and left for a while."""
-        if time.monotonic() < self._blind_until_s:
-            return
+    @contextmanager
+    def glance(self) -> Iterator[Connection[TupleRow] | None]:
+        """
+        Lend the connection for what may as well be done later.
+
+        None while the database is away.  One that is lost is noted, ends the block,
+        and is left alone for a while.
+        """
         try:
-            work(self.connection())
-        except self._patience.errors as error:
-            self.close()
-            self._blind_until_s = time.monotonic() + _BLIND_S
-            self._log.warning("database lost", error=line(error))
+            yield self._at_hand()
+        except LOST as error:
+            self._lost(error)
 
-    def hold(self, work: Callable[[Connection[TupleRow]], _T], lost: Callable[[], object]) -> _T:
-        """
-        Do work, however long the database takes; see `Patience.hold`.
+    def _at_hand(self) -> Connection[TupleRow] | None:
+        if time.monotonic() < self._blind_until_s:
+            return None
+        try:
+            return self.connection()
+        except LOST as error:
+            self._lost(error)
+            return None
 
-        Raises
-        ------
-        GaveUpError
-            When the process is told to stop while the database is down.
-        """
+    def _lost(self, error: Exception) -> None:
+        self.close()
+        self._blind_until_s = time.monotonic() + _BLIND_S
+        self._log.warning("database lost", error=line(error))
 
-        def drop() -> None:
-            self.close()
-            lost()
+    def attempt(self) -> Attempt:
+        """Lend the connection for one try at what must be done, however long it takes."""
+        return Attempt(self, self._patience)
 
-        return self._patience.hold(lambda: work(self.connection()), drop)
+
+class Attempt:
+    """
+    One try over the connection, which is waited for; see `Patience`.
+
+    Raises
+    ------
+    GaveUpError
+        When the process is told to stop while the database is down.
+    """
+
+    def __init__(self, database: Database, patience: Patience) -> None:
+        self._database, self._patience = database, patience
+
+    def __enter__(self) -> Connection[TupleRow]:
+        """Return the connection, once there is one."""
+        while True:
+            try:
+                return self._database.connection()
+            except LOST as error:
+                self._patience.wait(error)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:  # fmt: skip
+        """End the try; a connection that was lost is closed, and the next opens another."""
+        if isinstance(error, LOST):
+            self._database.close()
+        return self._patience.__exit__(kind, error, trace)

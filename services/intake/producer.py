@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import IllegalOperation, UnknownError, UnsupportedVersionError
+from aiokafka.errors import IllegalOperation, KafkaError, UnknownError, UnsupportedVersionError
 
 from services.intake.topics import bootstrap
 
@@ -66,7 +66,11 @@ class Producer:
         KafkaError, OSError
             When one is not known to be stored; all may be sent again.
         """
-        self._do(self._send(records))
+        try:
+            self._do(self._send(records))
+        except (KafkaError, OSError):
+            self.drop()
+            raise
 
     def drop(self) -> None:
         """Give up the connection and what is unsent; the next `send` makes another."""

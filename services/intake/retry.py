@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from types import TracebackType
 
     from structlog.typing import FilteringBoundLogger
 
+    from services.pulse import Pulse
+
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
-_T = TypeVar("_T")
+PULSE = "storing"
 
 
 class GaveUpError(Exception):
@@ -22,12 +24,22 @@ class Patience:
     """
     How a process waits for one of its servers.
 
+    One try is a `with` block.  Where the server is lost inside, the block ends early
+    and what stands after it runs once the wait is over:
+
+        while True:
+            with patience:
+                return send(records)
+            # the server was lost; its answer may be lost and not what was asked
+
     Parameters
     ----------
     what : str
         The server, as a log names it.
     errors : tuple of exception types
         By these the server is known to be lost; all others are defects.
+    pulse : Pulse, optional
+        Beats while we wait: a server that is waited for is no standstill of ours.
     """
 
     def __init__(
@@ -36,38 +48,52 @@ class Patience:
         errors: tuple[type[Exception], ...],
         log: FilteringBoundLogger,
         stopping: threading.Event,
+        pulse: Pulse | None = None,
     ) -> None:
         self.what = what
         self.errors = errors
         self._log = log
         self._stopping = stopping
+        self._pulse = pulse
+        self._wait_s = _FIRST_WAIT_S
 
-    def hold(self, work: Callable[[], _T], lost: Callable[[], object]) -> _T:
+    def __enter__(self) -> None:
+        """Begin a try."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:  # fmt: skip
         """
-        Do work, however long the server takes.
-
-        Parameters
-        ----------
-        work : callable
-            Called until it returns.
-        lost : callable
-            Called after each loss: the answer may be lost and not what was asked.
+        End a try; where the server was lost, wait and say that another is needed.
 
         Raises
         ------
         GaveUpError
             When the process is told to stop while the server is away.
         """
-        wait_s = _FIRST_WAIT_S
-        while True:
-            try:
-                return work()
-            except self.errors as error:
-                lost()
-                self._log.warning(f"{self.what} lost, holding", error=line(error), wait_s=wait_s)
-                if self._stopping.wait(wait_s):
-                    raise GaveUpError from None
-                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+        if error is None:
+            self._wait_s = _FIRST_WAIT_S
+        if not isinstance(error, self.errors):
+            return False
+        self.wait(error)
+        return True
+
+    def wait(self, error: BaseException) -> None:
+        """
+        Wait after a loss, longer with each loss in a row.
+
+        Raises
+        ------
+        GaveUpError
+            When the process is told to stop while the server is away.
+        """
+        if self._pulse is not None:
+            self._pulse.beat(PULSE)
+        self._log.warning(f"{self.what} lost, holding", error=line(error), wait_s=self._wait_s)
+        if self._stopping.wait(self._wait_s):
+            raise GaveUpError from None
+        self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
 
 
 def line(error: BaseException) -> str:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.pipeline import Admitted, admit
-from ingest.sparkplug import Host, Node, Outcome, Rules, command, rebirth
+from ingest.pipeline.admit import Admitted, admit
+from ingest.sparkplug import PREFIX, Host, Node, Outcome, Rules, command, rebirth
 from services.store.messages import sparkplug_nodes as stored
 from services.store.messages.dead_letter_write import Letters
 
@@ -102,9 +102,14 @@ def claimed(connection: Connection[TupleRow], rebirth_s: float) -> list[tuple[st
     ]
 
 
+def of_nodes(topics: Sequence[str]) -> list[int]:
+    """Return the places of Sparkplug's messages."""
+    return [k for k, topic in enumerate(topics) if topic.startswith(PREFIX)]
+
+
 class Turn:
     """
-    A batch's view of the nodes.
+    A batch's view of the nodes; they are read at its beginning, if they are not known.
 
     Parameters
     ----------
@@ -113,15 +118,15 @@ class Turn:
     """
 
     def __init__(self, nodes: SparkplugNodes, connection: Connection[TupleRow]) -> None:
-        self._nodes = nodes
-        self._connection = connection
+        self._rules = nodes.rules
+        self._known = nodes.load(connection)
         self._changed: dict[str, Node] = {}
         self.outcome = Outcome(0)
 
     def _node(self, name: str) -> Node:
         node = self._changed.get(name)
         if node is None:
-            before = self._nodes.load(self._connection).get(name)
+            before = self._known.get(name)
             node = Node(name) if before is None else before.copy()
             self._changed[name] = node
         return node
@@ -159,14 +164,14 @@ class Turn:
         """
         self._settle()
         self.outcome = Outcome(len(inbox))
-        host = Host(self._node, self._nodes.rules, self.outcome, fleet.by_id)
+        host = Host(self._node, self._rules, self.outcome, fleet.by_id)
         for k in messages:
             host.take(k, inbox.topics[k], inbox.payloads[k], inbox.received_us)
         return self.outcome.given
 
     def sweep(self, names: Collection[str], now_us: int) -> None:
         """Decide what has waited too long at these nodes."""
-        host = Host(self._node, self._nodes.rules, self.outcome, names)
+        host = Host(self._node, self._rules, self.outcome, names)
         for name in names:
             host.sweep(self._node(name), now_us)
 
@@ -176,7 +181,7 @@ class Turn:
         admitted = admit(
             router.fleet, router.route, [one.topic for one in released],
             [one.payload for one in released], [None] * len(released), now_us,
-            lambda _: self.outcome.given,
+            self.outcome.given,
         )  # fmt: skip
         admitted.rejected.extend(self.outcome.rejected)
         return admitted
@@ -202,14 +207,12 @@ class Turn:
     def write(self, cursor: Cursor[TupleRow]) -> None:
         """Write what has changed, in the transaction of the readings."""
         if self._changed:
-            before = self._nodes.load(self._connection)
-            pairs = [(before.get(name, Node(name)), n) for name, n in self._changed.items()]
+            pairs = [(self._known.get(name, Node(name)), n) for name, n in self._changed.items()]
             stored.write(cursor, pairs)
 
     def keep(self) -> None:
         """Remember what has changed, once it is durable."""
         if self._changed:
             self._settle()
-            known = self._nodes.load(self._connection)
             for name, node in self._changed.items():
-                known[name] = replace(node, rewritten=set())
+                self._known[name] = replace(node, rewritten=set())

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.calendar import local_text
+from mrv.documents.form import write
 from mrv.factors.revision import changes, used_by
 from mrv.methodologies import find, unit_reductions
 from mrv.parameters.inputs import read
-from mrv.signatures import canonical
 from mrv.statement.plan_extract import read_plan
 from services.store.statements import statements
 
@@ -66,7 +66,7 @@ def _affected(conn: Connection[TupleRow], book: Factors) -> Iterator[Affected]:
         if one.state not in _LIVE or (one.state != "issued" and one != last):
             continue
         plan = read_plan(statements.detail(conn, one.id)["plan"])
-        said = canonical.parse_object(one.body)["credentialSubject"]["factors"]
+        said = [write(factor) for factor in one.claims.factors]
         span = one.from_us, one.to_us
         now = used_by(_Asker(plan.project), span, plan.project.timezone, book)
         found = tuple(changes(said, now))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.errors import InputError
 from mrv.calendar import instant_us
+from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
 from mrv.signatures import canonical
-from mrv.verify.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
 from services.issuer.transitions import documents
 from services.store.statements import evidence, statements
 
@@ -95,8 +95,8 @@ def _evidence(
 
 def _figures(conn: Connection[TupleRow], stored: Stored) -> Iterator[str]:
     """Columns and the closed period repeat what the body says."""
-    subject = canonical.parse_object(stored.body)["credentialSubject"]
-    period = subject["monitoringPeriod"]
+    said = stored.claims
+    period = said.monitoring_period
     row = conn.execute(
         "SELECT s.document = convert_from(s.body, 'UTF8')::jsonb, p.project_id,"
         " p.period = s.period, p.baseline_ug::text, p.project_ug::text,"
@@ -104,19 +104,19 @@ def _figures(conn: Connection[TupleRow], stored: Stored) -> Iterator[str]:
         " LEFT JOIN monitoring_period p ON p.id = s.period_id WHERE s.id = %s",
         [stored.id],
     ).fetchone()
-    emissions = subject["emissions"]
+    emissions = said.emissions
     expected = (
-        True, subject["project"]["id"], True,
-        *(emissions[side]["ug"] for side in ("baseline", "project", "leakage", "reduction")),
-        int(subject["credited"]["t"]), subject["coverage"],
+        True, said.project.id, True,
+        emissions.baseline.ug, emissions.project.ug, emissions.leakage.ug, emissions.reduction.ug,
+        int(said.credited.t), said.coverage,
     )  # fmt: skip
     if row != expected:
         yield f"statement {stored.id}: its closed period or its document says {row}, not {expected}"
     own = (stored.id, stored.project, stored.from_us, stored.to_us, stored.credit_t)
     body = (
-        subject["statement"], subject["project"]["id"],
-        *(instant_us(period[edge], "UTC") for edge in ("from", "to")),
-        int(subject["credited"]["t"]),
+        said.statement, said.project.id,
+        *(instant_us(edge, "UTC") for edge in (period.from_, period.to)),
+        int(said.credited.t),
     )  # fmt: skip
     if own != body:
         yield f"statement {stored.id}: its columns say {own}, its body {body}"

@@ -12,15 +12,13 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.calendar import days, instant_us
+from mrv.documents.statement import claims_of
 from mrv.errors import StatementStateError
 from mrv.log.checkpoint import Checkpoint
 from mrv.log.merkle import inclusion_proof
 from mrv.log.note import signature_lines
-from mrv.signatures import canonical
-from mrv.signatures.day_digests import DayLeaf
-from mrv.signatures.keyfile import write_keyring
-from mrv.statement.plan_extract import read_plan
-from mrv.verify.pack import (
+from mrv.packs import tables
+from mrv.packs.pack import (
     DEAD_LETTERS,
     DIGESTS,
     FINDINGS,
@@ -34,9 +32,12 @@ from mrv.verify.pack import (
     VERIFICATION,
     manifest_of,
 )
+from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
+from mrv.signatures.keyfile import write_keyring
+from mrv.statement.plan_extract import read_plan
 from mrv.verify.seal_step import readings_root
 from mrv.verify.verify_md import guide
-from services.issuer import parquet
 from services.store.messages import dead_letter_query as dead_letters
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import findings, sampling
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    from mrv.documents.statement import Claims
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.plan_extract import MonitoringPlan
 
@@ -59,6 +61,11 @@ class Papers(NamedTuple):
     statement: dict[str, Any]
     verification: dict[str, Any] | None
     signers: tuple[EnrolledKey, ...]
+
+    @property
+    def claims(self) -> Claims:
+        """What the statement says."""
+        return claims_of(self.statement)
 
 
 def complete(
@@ -83,7 +90,7 @@ def complete(
     found = {
         **files,
         STATEMENT: canonical.encode(papers.statement),
-        GUIDE: guide(papers.statement),
+        GUIDE: guide(papers.claims),
         KEYS: write_keyring(_keys(conn, papers, logged=logged)),
         SEALS: canonical.legible(_seals(conn, papers, plan, files) if logged else _NO_SEALS),
         f"{DEAD_LETTERS}.parquet": _letters(conn, papers, plan),
@@ -93,7 +100,7 @@ def complete(
     raised = _findings(conn, papers)
     if raised:
         found[FINDINGS] = canonical.legible(raised)
-    drawn = sampling.document(conn, papers.statement["credentialSubject"]["statement"])
+    drawn = sampling.document(conn, papers.claims.statement)
     if drawn is not None:
         found[SAMPLING] = drawn
     hashes = {name: canonical.sha256_hex(data) for name, data in found.items()}
@@ -109,7 +116,7 @@ def _keys(conn: Connection[TupleRow], papers: Papers, *, logged: bool) -> list[E
     """Keys of who signed, findings too, and of the log that the receipt is of."""
     every = [one.key for one in enrolled.load(conn)]
     signed = {one["issuer"]["id"] for one in _findings(conn, papers)}
-    drawn = sampling.document(conn, papers.statement["credentialSubject"]["statement"])
+    drawn = sampling.document(conn, papers.claims.statement)
     if drawn is not None:
         signed.add(canonical.parse_object(drawn)["issuer"]["id"])
     more = [key for key in every if key.did in signed and key not in papers.signers]
@@ -118,7 +125,7 @@ def _keys(conn: Connection[TupleRow], papers: Papers, *, logged: bool) -> list[E
 
 
 def _findings(conn: Connection[TupleRow], papers: Papers) -> list[dict[str, Any]]:
-    name = papers.statement["credentialSubject"]["statement"]
+    name = papers.claims.statement
     return [canonical.parse_object(data) for data in findings.documents(conn, name)]
 
 
@@ -126,7 +133,7 @@ def _letters(conn: Connection[TupleRow], papers: Papers, plan: MonitoringPlan) -
     begin, end = _period(papers)
     ids = {d.id for d in plan.devices} | {d.gateway for d in plan.devices if d.gateway}
     out = BytesIO()
-    parquet.write_letters(out, dead_letters.of_period(conn, sorted(ids), begin, end))
+    tables.write_letters(out, dead_letters.of_period(conn, sorted(ids), begin, end))
     return out.getvalue()
 
 
@@ -174,5 +181,5 @@ def _seals(
 
 
 def _period(papers: Papers) -> tuple[int, int]:
-    period = papers.statement["credentialSubject"]["monitoringPeriod"]
-    return instant_us(period["from"], "UTC"), instant_us(period["to"], "UTC")
+    period = papers.claims.monitoring_period
+    return instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")

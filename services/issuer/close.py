@@ -12,6 +12,7 @@ from psycopg.pq import TransactionStatus
 from mrv.accounting.conservative_range import check_costed
 from mrv.accounting.period import check_edges
 from mrv.calendar import days, local_date
+from mrv.documents.statement import claims_of
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
 from mrv.statement.states import check_step
@@ -112,7 +113,7 @@ def close_period(
             case = replace(case, plan=correcting(conn, case.plan, supersedes))
         sequence = 1 if last is None else last.sequence + 1
         document = compose(case, Label(sequence, CODE_VERSION, supersedes, reason))
-        statement = document["credentialSubject"]["statement"]
+        statement = claims_of(document).statement
         statements.insert(conn, case.result, _local(case), document, _detail(case))
         statements.step(conn, statement, "draft", actor, reason=reason)
     return Closed(statement, "draft", document, case.result, new=True)
@@ -122,9 +123,9 @@ def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> L
     """Label of a period's last statement, unless another one is to be replaced."""
     if last is None:
         return Label(1, CODE_VERSION, supersedes, reason)
-    said = canonical.parse_object(last.body)["credentialSubject"]["supersedes"]
+    said = last.claims.supersedes
     if supersedes is None and said is not None:
-        supersedes, reason = said["statement"], said["reason"]
+        supersedes, reason = said.statement, said.reason
     return Label(last.sequence, CODE_VERSION, supersedes, reason)
 
 

@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.model import Frame, IntervalRows
+from ingest.pipeline import METERING
 from mrv.accounting.design_cap import energy_roles
 from mrv.calendar import instant_us, local_date, midnight_us, utc_text
+from mrv.documents.statement import claims_of
 from mrv.errors import PeriodError
 from mrv.factors.records import book_of
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import in_force
 from mrv.registry.project import Project
-from mrv.signatures import canonical
 from mrv.statement import evidence
 from mrv.statement.evidence_case import Case
 from mrv.statement.fixed_parameters import changed
+from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import MonitoringPlan, read_plan
 from mrv.statement.prior_statements import figures
 from services.store.registry import invoices
@@ -35,7 +37,7 @@ from services.store.statements import carry_over as carried
 from services.store.statements import period_evidence as periods
 from services.store.statements import statements
 from services.store.statements.period_evidence import Reach
-from services.store.timeseries.interval_rows import intervals_of
+from services.store.timeseries.interval_rows import intervals_of, older_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
+    from mrv.documents.plan import StatementFigures
+    from mrv.documents.statement import Claims
     from mrv.registry.monitoring_plan import Version
     from services.store.statements.statements import Stored
 
@@ -82,8 +86,21 @@ def collect(
         stored = evidence.select(
             intervals_of(cursor, fleet, from_us, to_us, ids, marks=False), pairs, from_us, to_us
         )
+        _refuse_older(cursor, sorted({fleet.devices[d].id for d, _ in pairs}), from_us, to_us)
         frames = _enough(cursor, fleet, pairs, stored, from_us, to_us)
     return Case(plan, frames, stored, from_us, to_us, load_book(conn))
+
+
+def _refuse_older(cursor: Cursor[TupleRow], ids: Sequence[str], from_us: int, to_us: int) -> None:
+    """Refuse a period with rows that older rules of metering made."""
+    older = older_rows(cursor, ids, from_us, to_us)
+    if older is not None:
+        device, version = older
+        raise PeriodError(
+            f"device {device}: its intervals were metered by version {version}, and periods close"
+            f" by version {METERING}; run `tonne rebuild --from {utc_text(from_us)}"
+            f" --to {utc_text(to_us)}` and close again"
+        )
 
 
 def plan_of(
@@ -121,7 +138,7 @@ def plan_of(
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, project_id, from_us)),
-        changed=() if before is None else changed(_body(before), now),
+        changed=() if before is None else changed(before.claims, now),
     )
     return correcting(conn, plan, supersedes)
 
@@ -133,7 +150,7 @@ def correcting(
     if supersedes is None:
         return replace(plan, corrected=None)
     return replace(
-        plan, corrected=figures(_body(statements.find(conn, supersedes)), by_device=True)
+        plan, corrected=figures(statements.find(conn, supersedes).claims, by_device=True)
     )
 
 
@@ -150,7 +167,7 @@ def _earlier(
     period_us: tuple[int, int],
     before: Stored | None,
     energy: tuple[str, ...],
-) -> tuple[dict[str, Any], ...]:
+) -> tuple[StatementFigures, ...]:
     """Figures of the issued period before, and of the same days a year before."""
     found = [before]
     try:
@@ -163,14 +180,10 @@ def _earlier(
     if edges:
         found.append(statements.claimed_exactly(conn, project.id, *edges))
     return tuple(
-        figures(_body(one), energy=energy)
+        figures(one.claims, energy=energy)
         for i, one in enumerate(found)
         if one is not None and one not in found[:i]
     )
-
-
-def _body(stored: Stored) -> dict[str, Any]:
-    return canonical.parse_object(stored.body)
 
 
 def _enough(
@@ -265,36 +278,35 @@ def recollect(
     PeriodError
         If readings came or changed since, so that it is not the same evidence.
     """
-    subject = body["credentialSubject"]
+    said = claims_of(body)
     plan = read_plan(detail["plan"])
     fleet = plan.fleet()
-    frames = evidence_of(conn, fleet, subject)
-    begin, end = (instant_us(subject["monitoringPeriod"][e], "UTC") for e in ("from", "to"))
+    frames = evidence_of(conn, fleet, said)
+    begin, end = _edges(said)
     pairs = evidence.monitored(plan.project, fleet, plan.checks)
-    rows = evidence.remeter(fleet, frames, pairs, begin, end)
-    case = Case(plan, frames, rows, begin, end, book_of(detail["factors"]))
-    _refuse_other_evidence(case, subject, detail)
+    metering = of_claims(said)
+    rows = evidence.remeter(fleet, frames, pairs, begin, end, metering)
+    case = Case(plan, frames, rows, begin, end, book_of(detail["factors"]), metering=metering)
+    _refuse_other_evidence(case, said, detail)
     return case
 
 
 def evidence_of(
-    conn: Connection[TupleRow], fleet: Fleet, subject: Mapping[str, Any], *, whole: bool = False
+    conn: Connection[TupleRow], fleet: Fleet, claims: Claims, *, whole: bool = False
 ) -> list[Frame]:
     """
     Readings, as they are stored now, from which to which a statement says its evidence goes.
 
     With `whole`, all others of its period too, which it did not have.
     """
-    said = [(p["device"], p["readings"]) for p in subject["monitoredParameters"]]
-    said += [(c["against"], c["readings"]) for c in subject.get("crossChecks", ()) if c["readings"]]
-    begin, end = (instant_us(subject["monitoringPeriod"][edge], "UTC") for edge in ("from", "to"))
+    said = [(p.device, p.readings) for p in claims.monitored_parameters]
+    said += [(c.against, c.readings) for c in claims.cross_checks or () if c.readings]
+    begin, end = _edges(claims)
     reach = {}
     for device, readings in said:
         edges = [(begin, end - 1)] if whole else []
-        if readings["count"]:
-            edges.append(
-                (instant_us(readings["first"], "UTC"), instant_us(readings["last"], "UTC"))
-            )
+        if readings.first is not None and readings.last is not None:
+            edges.append((instant_us(readings.first, "UTC"), instant_us(readings.last, "UTC")))
         if edges:
             first, last = (min(a for a, _ in edges), max(b for _, b in edges))
             reach[fleet.by_id[device]] = Reach(first - 1, last)
@@ -302,10 +314,14 @@ def evidence_of(
         return periods.fetch(cursor, fleet, reach)
 
 
-def _refuse_other_evidence(
-    case: Case, subject: Mapping[str, Any], detail: Mapping[str, Any]
-) -> None:
-    if case.digests() == subject["digests"]:
+def _edges(claims: Claims) -> tuple[int, int]:
+    """Edges of the monitoring period, half-open. [us UTC]"""
+    period = claims.monitoring_period
+    return instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
+
+
+def _refuse_other_evidence(case: Case, claims: Claims, detail: Mapping[str, Any]) -> None:
+    if case.digests() == claims.digests:
         return
     said = detail["leaves"]
     found = [
@@ -315,7 +331,7 @@ def _refuse_other_evidence(
         if leaf not in said[name]
     ]
     raise PeriodError(
-        f"the evidence of statement {subject['statement']} is not as it was closed"
+        f"the evidence of statement {claims.statement} is not as it was closed"
         f" ({'; '.join(found[:3]) or 'rows are missing'}); late readings came since:"
         " close the period again, or supersede the statement"
     )

@@ -92,9 +92,9 @@ def _other_readings(conn: Connection[TupleRow], stored: Stored, indices: list[in
     bodies = [canonical.parse_object(log.at(conn, index)[0].body) for index in indices]
     if all(readings_root(plan.project, leaves, b) == b["readings"]["root"] for b in bodies):
         return False
-    subject = canonical.parse_object(stored.body)["credentialSubject"]
+    said = stored.claims
     with snapshot(conn):
-        frames = evidence_of(conn, plan.fleet(), subject, whole=True)
+        frames = evidence_of(conn, plan.fleet(), said, whole=True)
     # leaves that tonne 0.1.0 made are of UTC's days, and no seal is: they are made again
     again = readings_digest(plan.fleet(), frames, "UTC").root
-    return bool(again != subject["digests"]["readings"])
+    return bool(again != said.digests.readings)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg import errors
 
+from mrv.documents.statement import claims_of
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, verify_proof
 from mrv.signatures.proof_form import time_of
 from mrv.statement.compose import TYPES
-from mrv.statement.credentials import issuer
+from mrv.statement.credential_parts import issuer
 from mrv.statement.findings import Event, fold, read_event
 from mrv.statement.states import check_role
 from services.clock import now_us
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    from mrv.documents.statement import Claims
     from mrv.signatures.keys import EnrolledKey, Role, SigningKey
     from mrv.statement.findings import Record
     from mrv.statement.states import State
@@ -56,6 +58,11 @@ class Documents:
     statement: dict[str, Any]
     verification: dict[str, Any] | None
     signers: tuple[EnrolledKey, ...]
+
+    @property
+    def claims(self) -> Claims:
+        """What the statement says."""
+        return claims_of(self.statement, self.stored.id)
 
 
 def documents(conn: Connection[TupleRow], statement: str) -> Documents:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from mrv.packs import tables
+from mrv.packs.pack import DIAGRAM, DIGESTS, FACTORS, INTERVALS, PLAN, READINGS
 from mrv.signatures import canonical
 from mrv.statement.diagram import diagram
-from mrv.verify.pack import DIAGRAM, DIGESTS, FACTORS, INTERVALS, PLAN
-from services.issuer import parquet
 from services.issuer.archived_parts import without
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from mrv.statement.evidence_case import Case
     from services.issuer.archived_parts import Reused
-
-READINGS = "readings"
 
 
 def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
@@ -45,10 +43,10 @@ def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
         if not len(frame):
             continue
         out = BytesIO()
-        parquet.write_readings(out, case.fleet, frame)
+        tables.write_readings(out, case.fleet, frame)
         found[f"{READINGS}/{frame.class_id}.parquet"] = out.getvalue()
     out = BytesIO()
-    parquet.write_intervals(out, case.fleet, case.rows)
+    tables.write_intervals(out, case.fleet, case.rows)
     found[f"{INTERVALS}.parquet"] = out.getvalue()
     return found
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mrv.accounting import factor_acceptance as acceptance
+from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, StatementStateError, VerificationError
 from mrv.signatures import canonical
-from mrv.statement.compose import Label, compose
+from mrv.statement.compose import compose, label_of
 from mrv.statement.credentials import conclusion_of, verification_body
 from mrv.statement.findings import SIGNED_BY, add, read_event
 from mrv.statement.opinion import REJECTING
@@ -97,13 +98,13 @@ def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
 
 def unmet_conditions(document: Mapping[str, Any]) -> dict[str, str]:
     """Return the conditions and cross-checks that a statement says do not hold, and why."""
-    said = document["credentialSubject"]
-    unmet = {c["clause"]: c["detail"] for c in said["applicability"] if not c["holds"]}
+    said = claims_of(document)
+    unmet = {c.clause: c.detail for c in said.applicability if not c.holds}
     return unmet | {
-        f"{c['kind']} {c['against']}": f"{c['difference_percent']} % of"
-        f" {', '.join(c['devices'])}, {c['tolerance_percent']} % allowed; {c['effect_t']} t"
-        for c in said["crossChecks"]
-        if c["holds"] is False
+        f"{c.kind} {c.against}": f"{c.difference_percent} % of"
+        f" {', '.join(c.devices)}, {c.tolerance_percent} % allowed; {c.effect_t} t"
+        for c in said.cross_checks or ()
+        if c.holds is False
     }
 
 
@@ -169,11 +170,7 @@ def _verifier(
 def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
     """Collect a statement's case again; refuse if the statement does not follow from it."""
     body = canonical.parse_object(stored.body)
-    said = body["credentialSubject"]
-    superseded = said["supersedes"] or {"statement": None, "reason": None}
-    label = Label(
-        stored.sequence, said["codeVersion"], superseded["statement"], superseded["reason"]
-    )
+    label = label_of(claims_of(body, stored.id))
     case = collect(conn, stored.project, stored.from_us, stored.to_us, stored.supersedes)
     where = first_difference(compose(case, label), body)
     if where is not None:

@@ -14,15 +14,24 @@ from mrv import verify
 from mrv.errors import CanonicalError, VerificationError
 from mrv.factors.records import book_of
 from mrv.log.receipt import parse_receipt
+from mrv.packs import tables
+from mrv.packs.pack import (
+    FACTORS,
+    FINDINGS,
+    INTERVALS,
+    PLAN,
+    SAMPLING,
+    STATEMENT,
+    Pack,
+    rows_of,
+)
 from mrv.report import Facts
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import verify_proof
 from mrv.statement.findings import read_events
 from mrv.statement.opinion import REJECTING
 from mrv.statement.plan_extract import read_plan
-from mrv.verify.pack import FACTORS, FINDINGS, INTERVALS, PLAN, SAMPLING, STATEMENT, Pack, rows_of
 from mrv.verify.subject import Subject
-from services.issuer import parquet
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect
 from services.issuer.documents import documents, records
@@ -38,6 +47,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from ingest.model import IntervalRows
+    from mrv.documents.verification import FindingShown
     from mrv.model import Factors
     from mrv.signatures.keys import EnrolledKey
     from mrv.statement.plan_extract import MonitoringPlan
@@ -72,7 +82,7 @@ def facts_of(conn: Connection[TupleRow], statement: str) -> Facts:
             rows=rows,
             factors=factors,
             state=have.stored.state,
-            raised=tuple(one.to_json() for one in records(conn, have)),
+            raised=tuple(one.shown() for one in records(conn, have)),
             log_index=None if receipt is None else parse_receipt(receipt).index,
             superseded_by=statements.successor(conn, statement),
             sampling=sample_of(conn, statement),
@@ -105,7 +115,7 @@ def _evidence(
         case = recollect(conn, canonical.parse_object(body), statements.detail(conn, statement))
         return case.plan, case.rows, case.factors
     plan = read_plan(canonical.parse_object(kept[PLAN]))
-    table = parquet.read_intervals(BytesIO(kept[_TABLE]))
+    table = tables.read_intervals(BytesIO(kept[_TABLE]))
     return plan, rows_of(Pack({}, intervals=table), plan.fleet()), _book(kept[FACTORS])
 
 
@@ -144,18 +154,17 @@ def facts_of_pack(pack: Pack, trusted: Iterable[EnrolledKey] = ()) -> Facts:
 
 def _state(subject: Subject) -> str:
     """How far a pack's documents carry it; that it was superseded since stands nowhere in it."""
-    opinion = subject.verification
-    if opinion is not None and opinion["credentialSubject"]["opinion"] in REJECTING:
+    if subject.conclusion is not None and subject.conclusion.opinion in REJECTING:
         return "rejected"
     return subject.state
 
 
-def _raised(pack: Pack) -> tuple[dict[str, Any], ...]:
+def _raised(pack: Pack) -> tuple[FindingShown, ...]:
     data = pack.files.get(FINDINGS)
     if data is None:
         return ()
     statement = canonical.parse_object(pack.files[STATEMENT])
-    return tuple(one.to_json() for one in read_events(data, statement))
+    return tuple(one.shown() for one in read_events(data, statement))
 
 
 def _book(data: bytes) -> Factors:

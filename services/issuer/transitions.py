@@ -14,6 +14,7 @@ from psycopg import errors
 
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.log.entries import EVIDENCE, evidence_entry
+from mrv.packs.pack import MANIFEST
 from mrv.signatures import canonical
 from mrv.statement.credentials import (
     issued_entry,
@@ -26,7 +27,6 @@ from mrv.statement.opinion import REJECTING
 from mrv.statement.sampling import sign_sampling
 from mrv.statement.states import check_other, check_role, check_step
 from mrv.statement.status import sign_list
-from mrv.verify.pack import MANIFEST
 from services.issuer import bundle, keys
 from services.issuer import external_signatures as accept
 from services.issuer.close import snapshot
@@ -221,7 +221,7 @@ def _issue(
 def _nothing_more_owed(conn: Connection[TupleRow], have: Documents) -> None:
     """Refuse a statement that was closed before another one left less than nothing to it."""
     stored = have.stored
-    took = int(have.statement["credentialSubject"]["carried"]["in_ug"])
+    took = int(have.claims.carried.in_ug)
     left = carried.owed(conn, stored.project, stored.from_us, stored.to_us)
     if left.ug < took:
         raise StatementStateError(

@@ -101,8 +101,9 @@ class Looked(Collector):
             "tonne_calibration_devices",
             "Devices that serve a project, by their calibration: valid, expiring (within 60"
             " days), expired or missing",
-            ["project", "state"], {} if now is None else now.calibrations,
-        )  # fmt: skip
+            ["project", "state"],
+            {} if now is None else now.calibrations,
+        )
 
 
 def _family(

@@ -10,18 +10,21 @@ from ingest.pipeline import FROM_START
 from ingest.pipeline.meter_state import NEVER
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
+from services.processing.rejudge import rejudge
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import quality_lookback as watched
 from services.store.timeseries.device_clocks import Clocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from psycopg import Cursor
     from psycopg.rows import TupleRow
 
     from ingest.model import Frame
     from ingest.pipeline import MeterState
+    from ingest.pipeline.quality_tests import Judged
+    from services.processing.rejudge import Rejudged
     from services.settle import Plan
     from services.store.messages.dead_letter_write import Letters
     from services.store.postgres.binary_copy import Words
@@ -32,16 +35,9 @@ class Stored:
     """Flags that a transaction adds, by test, and what to remember once it is committed."""
 
     flags: Counter[str] = field(default_factory=Counter)
-    _then: list[Callable[[], None]] = field(default_factory=list)
-
-    def after(self, step: Callable[[], None]) -> None:
-        """Do this once committed."""
-        self._then.append(step)
-
-    def remember(self) -> None:
-        """Go on from what was committed."""
-        for step in self._then:
-            step()
+    again: Rejudged | None = None
+    judged: Judged | None = None
+    clocks: Sequence[tuple[int, int, int]] = ()
 
 
 class Quality:
@@ -88,10 +84,17 @@ class Quality:
         flags.write(cursor, self._ids, judged.flags)
         out = self._again(cursor, changed, self._live) if changed else Stored()
         out.flags += flags.count(judged.flags)
-        out.after(judged.apply)
-        seen = self._clocks.observe(cursor, *received)
-        out.after(lambda: self._clocks.remember(seen))
+        out.judged = judged
+        out.clocks = self._clocks.observe(cursor, *received)
         return out
+
+    def remember(self, stored: Stored) -> None:
+        """Go on from what was committed."""
+        if stored.again is not None:
+            stored.again.remember(self._live, self._scratch)
+        if stored.judged is not None:
+            stored.judged.apply()
+        self._clocks.remember(stored.clocks)
 
     def remake(self, cursor: Cursor[TupleRow], changed: Mapping[int, int]) -> Stored:
         """Judge again what is stored, each device's from an hour before its own time on."""
@@ -100,7 +103,5 @@ class Quality:
     def _again(
         self, cursor: Cursor[TupleRow], changed: Mapping[int, int], live: Watched | None
     ) -> Stored:
-        again = flags.remake(cursor, self._plan, self._ids, self._scratch, changed, live)
-        out = Stored(+again.added)
-        out.after(lambda: again.remember(self._live, self._scratch))
-        return out
+        again = rejudge(cursor, self._plan, self._ids, self._scratch, changed, live)
+        return Stored(+again.added, again)

@@ -63,13 +63,14 @@ def grid(
                     ],
                 },
                 "properties": {
-                    "assets": one.assets, "poor_condition": one.poor,
+                    "assets": one.assets,
+                    "poor_condition": one.poor,
                     **({} if one.worst is None else {"worst_condition": one.worst}),
                 },
             }
             for one in counted
         ],
-    }  # fmt: skip
+    }
 
 
 def to_csv(assets: Iterable[Asset]) -> str:

@@ -1,17 +1,18 @@
-"""The committer's thread, as the event loop sees it: one thing at a time, in order."""
+"""The storing thread, as the event loop sees it: one thing at a time, in order."""
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from services.stream.committer import StreamCommitter
+    from services.stream.chain import StreamChain
     from services.stream.records import Record
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -22,35 +23,35 @@ class Storing:
     `failure` is what ended the storing for good; the process is to leave with it.
     """
 
-    def __init__(self, committer: StreamCommitter) -> None:
-        self._committer = committer
-        self._thread = ThreadPoolExecutor(1, "committer")
+    def __init__(self, chain: StreamChain) -> None:
+        self._chain = chain
+        self._thread = ThreadPoolExecutor(1, "storing")
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
 
     async def take_over(self, begins: Mapping[int, int], seen: int) -> Mapping[int, int]:
         """Make partitions, of so many, ours; return the next offset of each."""
-        return await self._do(lambda: self._committer.take_over(begins, seen))
+        return await self._do(self._chain.take_over, begins, seen)
 
     async def store(self, partition: int, records: Sequence[Record]) -> None:
         """Make records durable."""
-        await self._do(lambda: self._committer.store(partition, records))
+        await self._do(self._chain.store, partition, records)
 
     async def idle(self) -> None:
         """Do what is due now and then: look at the registry, set gauges."""
-        await self._do(self._committer.look)
+        await self._do(self._chain.look)
 
     async def positions(self) -> Mapping[int, int]:
         """Return the next record to store of each partition that is ours."""
-        return await self._do(self._committer.positions)
+        return await self._do(self._chain.positions)
 
     def known(self) -> Mapping[int, int]:
         """Return the positions without waiting for what is being stored."""
-        return self._committer.positions()
+        return self._chain.positions()
 
-    async def _do(self, work: Callable[[], _T]) -> _T:
+    async def _do(self, work: Callable[_P, _T], *args: _P.args, **_: _P.kwargs) -> _T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
         except BaseException as error:
             if not isinstance(error, asyncio.CancelledError):
                 self.fail(error)
@@ -65,4 +66,4 @@ class Storing:
     def close(self) -> None:
         """Wait for what is running, and end the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
-        self._committer.close()
+        self._chain.close()

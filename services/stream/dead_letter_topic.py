@@ -51,7 +51,9 @@ class DeadTopic:
             When the process is told to stop while Kafka is away.
         """
         outgoing = [_outgoing(record) for record in records]
-        self._patience.hold(lambda: self._producer.send(outgoing), self._producer.drop)
+        while True:
+            with self._patience:
+                return self._producer.send(outgoing)
 
     def close(self) -> None:
         """Disconnect."""

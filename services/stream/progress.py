@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from services.stream.committer import PULSE
+from services.intake.retry import PULSE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,23 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ingest.wire import Parcel, join
-from services.store.messages.dead_letter_write import Letters
-from services.stream.records import Spoiled, read
-from services.stream.sparkplug import read_nodes
+from services.store.stream import offsets
+from services.store.timeseries import remake_requests as requests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
-    from services.intake.registry_watch import Registered
-    from services.intake.sparkplug import Turn
     from services.processing.commit import Store
+    from services.stream.own_partitions import OwnPartitions
     from services.stream.partition_map import Homes
-    from services.stream.records import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,43 +31,24 @@ class Version:
         return self.store.plan.fleet
 
 
-def read_all(
-    registered: Registered[Version],
-    connection: Connection[TupleRow],
-    topic: str,
-    partition: int,
-    records: Sequence[Record],
-    turn: Turn,
-) -> list[Parcel | Spoiled]:
-    """Read records; a device not known is looked for in a newer registry first."""
-    fleet = registered.held.fleet
-    found = read_nodes(turn, [read(topic, partition, record, fleet) for record in records], fleet)
-    if _unknown(found) and registered.refresh(connection):
-        fleet = registered.held.fleet
-        again = [read(topic, partition, record, fleet) for record in records]
-        found = read_nodes(turn, again, fleet)
-    return found
-
-
-def _unknown(found: Sequence[Parcel | Spoiled]) -> bool:
-    """Whether a record names a device that the registry in use does not know."""
-    return any(
-        refusal.reason == "unknown_device"
-        for one in found
-        if isinstance(one, Parcel)
-        for refusal in one.rejected
-    )
-
-
-def joined(found: Sequence[Parcel | Spoiled], *, repeated: bool = False) -> tuple[Parcel, Letters]:
+def answer_requests(connection: Connection[TupleRow], store: Store, own: OwnPartitions) -> int:
     """
-    Return records as one parcel, and its messages for the dead letters.
+    Make again what the registry's changes asked for of our devices; return how many.
 
-    Parameters
-    ----------
-    repeated : bool
-        Whether all of it may have been stored before: a refusal is not kept twice.
+    Requests of others' devices wait for their workers.
+
+    Raises
+    ------
+    FencedError
+        When a partition is no longer ours.
+    VisitedError
+        When somebody else wrote for the devices of one.
     """
-    parcel, received = join([p.refused() if isinstance(p, Spoiled) else p for p in found])
-    again = [True] * len(parcel) if repeated else parcel.repeated
-    return parcel, Letters(parcel.topics, parcel.payloads, parcel.content_types, again, received)
+    fleet, count = store.plan.fleet, 0
+    ours = [name for name in requests.waiting(connection) if own.answer_for(fleet, name)]
+    for ids in requests.portions(ours):
+        with connection.transaction(), connection.cursor() as cursor:
+            offsets.confirm(cursor, list(own.positions.values()))
+            answered = store.answer(cursor, ids)
+        count += store.remember_answered(answered)
+    return count

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -21,7 +20,7 @@ import psycopg
 from ingest.sparkplug import Rules
 from mrv import factors
 from services.intake.database import Database
-from services.intake.registry_watch import Registered, load_plan
+from services.intake.registry_watch import RegistryWatch, load_plan, names_unknown
 from services.intake.retry import line
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.topics import partitions as count_partitions
@@ -30,11 +29,12 @@ from services.processing.commit import Store
 from services.store.stream import offsets
 from services.store.stream import topic_source as source
 from services.store.stream.topic_source import Source
-from services.stream.committer import LIMITS
+from services.stream.chain import LIMITS
 from services.stream.partition_map import Homes
+from services.stream.read import joined, read_records, refusals
 from services.stream.record_range import Since, past
 from services.stream.records import portions
-from services.stream.registry_version import Version, joined, read_all
+from services.stream.registry_version import Version
 from services.stream.sparkplug import MISSING
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ class Replayer:
         self._partitions = seen.partitions
         self._log = log
         self._factors = factors.load()
-        self._registered = Registered(self._take_up)
+        self._watch = RegistryWatch()
+        self._held: Version | None = None
         self._nodes = SparkplugNodes(Rules())
         self._nodes.start_empty()
         self.done = Replayed()
@@ -131,28 +132,30 @@ class Replayer:
     def store(self, partition: int, records: Sequence[Record]) -> None:
         """Store records of a partition, however long the database takes."""
         for portion in portions(records):
-            attempt = partial(self._attempt, partition=partition, records=portion)
-            self._database.hold(attempt, lambda: None)
+            while not self._tried(partition, portion):
+                pass  # the database was lost, and is back
             self.done.records += len(portion)
 
-    def _attempt(
-        self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
-    ) -> None:
-        self._registered.look(connection)
-        while not self._stored(connection, partition, records):
-            self._agree(source.grow(connection, Source(self._topic, self._partitions)))
-            self._registered.look(connection)
+    def _tried(self, partition: int, records: Sequence[Record]) -> bool:
+        """Store records over the connection; whether it lasted."""
+        with self._database.attempt() as connection:
+            while not self._stored(connection, partition, records):
+                self._agree(source.grow(connection, Source(self._topic, self._partitions)))
+            return True
+        return False
 
     def _stored(
         self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
     ) -> bool:
         """Store records, unless the topic has more partitions than we knew."""
-        turn = Turn(self._nodes, connection)
-        found = read_all(self._registered, connection, self._topic, partition, records, turn)
+        held, turn = self._version(connection), Turn(self._nodes, connection)
+        found = read_records(held.fleet, self._topic, partition, records, turn)
+        if names_unknown(refusals(found)):
+            held = self._refreshed(connection)
+            found = read_records(held.fleet, self._topic, partition, records, turn)
         parcel, letters = joined(found, repeated=True)
         # a birth before the first record is not known here, and was when they first came
         parcel.rejected = [one for one in parcel.rejected if one.reason not in MISSING]
-        held = self._registered.held
         homes = held.homes.all(parcel.frames)
         held.store.state.forget()
         try:
@@ -195,11 +198,23 @@ class Replayer:
         """Take up the number of partitions; whose a device is follows from it."""
         if partitions != self._partitions:
             self._partitions = partitions
-            self._registered.forget()
+            self._held = None
 
-    def _take_up(self, connection: Connection[TupleRow]) -> Version:
+    def _version(self, connection: Connection[TupleRow]) -> Version:
+        """Return the registry version in use; a newer one is looked for now and then."""
+        if self._held is None or self._watch.due():
+            return self._refreshed(connection)
+        return self._held
+
+    def _refreshed(self, connection: Connection[TupleRow]) -> Version:
+        """Take up a new registry version, if there is one; return the one to use."""
+        held = self._held
+        newer = self._watch.newer(connection, None if held is None else held.fleet)
+        if held is not None and not newer:
+            return held
         plan = load_plan(connection, self._factors)
-        return Version(Store(plan), Homes(plan.fleet, self._partitions))
+        self._held = Version(Store(plan), Homes(plan.fleet, self._partitions))
+        return self._held
 
     def close(self) -> None:
         """Close the connection."""

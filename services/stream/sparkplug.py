@@ -14,7 +14,7 @@ import numpy as np
 
 from ingest.decode import SPARKPLUG
 from ingest.mqtt.topics import Router
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from ingest.wire import Parcel
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _read(turn: Turn, parcel: Parcel, fleet: Fleet) -> Parcel:
     given = turn.read(fleet, parcel, left)
     admitted = admit(
         fleet, Router(fleet).route, parcel.topics, parcel.payloads, parcel.content_types,
-        parcel.received_us, lambda _: given,
+        parcel.received_us, given,
     )  # fmt: skip
     parcel.frames = admitted.frames
     parcel.rejected += admitted.rejected + turn.outcome.rejected

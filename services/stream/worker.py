@@ -21,8 +21,8 @@ from services.intake.topics import dead, partitions
 from services.store.stream.offsets import FencedError
 from services.store.stream.topic_source import Source
 from services.stream.app import GROUP, SESSION_S, build_app
+from services.stream.chain import StreamChain
 from services.stream.commit_thread import Storing
-from services.stream.committer import StreamCommitter
 from services.stream.dead_letter_topic import DeadTopic
 from services.stream.lag import Lag
 from services.stream.progress import Progress
@@ -66,12 +66,12 @@ async def work(
     _enough(topic, count, workers)
     stopping = threading.Event()
     spoiled = DeadTopic(kafka, dead(topic), log, stopping)
-    committer = StreamCommitter(
-        settings.require("database_url"), Source(topic, count), spoiled.keep, metrics, log,
+    chain = StreamChain(
+        settings.require("database_url"), Source(topic, count), spoiled, metrics, log,
         stopping, sparkplug_nodes(settings),
     )  # fmt: skip
-    await asyncio.to_thread(committer.open)
-    storing = Storing(committer)
+    await asyncio.to_thread(chain.open)
+    storing = Storing(chain)
     app = build_app(settings, topic, storing, group=group, session_s=session_s, instance=instance)
     telling = asyncio.ensure_future(Lag(app, topic, storing, metrics).watch())
     telling.add_done_callback(partial(_noted, storing))

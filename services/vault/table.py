@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ingest.model import Device, Fleet, Frame
+from mrv.packs.columns import channel, channel_arrays, nothing, reading_schema, time_array
 from mrv.statement.device_days import reading_leaves
-from services.vault.columns import channel, channel_arrays, nothing, reading_schema, time_array
 from services.vault.errors import DamagedError
 
 if TYPE_CHECKING:
@@ -70,12 +70,13 @@ class Writer:
 
         said = [flags.get(row) for row in range(len(frame))] if flags else None
         columns = [
-            pa.DictionaryArray.from_arrays(np.zeros(len(frame), dtype=np.int32), [device])
-            .cast(pa.string()),
+            pa.DictionaryArray.from_arrays(np.zeros(len(frame), dtype=np.int32), [device]).cast(
+                pa.string()
+            ),
             time_array(frame.time_us),
             *channel_arrays(frame.columns.values()),
             pa.nulls(len(frame), pa.string()) if said is None else pa.array(said, pa.string()),
-        ]  # fmt: skip
+        ]
         self._waiting.append(pa.Table.from_arrays(columns, schema=self._schema))
         self._rows += len(frame)
         if self._rows >= _GROUP_ROWS:

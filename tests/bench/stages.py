@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from ingest.decode import decode as decode_payloads
 from ingest.mqtt.session import Session
 from ingest.mqtt.topics import SUBSCRIPTIONS, Router
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, decode, encode, join, sort
 from mrv import factors
 from services.clock import now_us

@@ -15,7 +15,8 @@ import psycopg
 import yaml
 
 from ingest.mqtt.topics import Router
-from ingest.pipeline import Admitted, MeterState, admit
+from ingest.pipeline import MeterState
+from ingest.pipeline.admit import Admitted, admit
 from mrv import factors
 from services.clock import now_us
 from services.intake.registry_watch import load_plan

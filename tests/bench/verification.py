@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 
+from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
 from mrv.statement.evidence import monitored, remeter
@@ -14,7 +15,6 @@ from services.issuer import bundle
 from services.issuer.close import CODE_VERSION
 from services.issuer.collect_evidence import plan_of
 from services.issuer.evidence import files as case_files
-from services.issuer.pack import read_pack
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.factors import load_book

@@ -20,9 +20,10 @@ import numpy as np
 from ingest import classes, profiles, units
 from ingest.model import NULL, Frame
 from mrv.calendar import period_us
+from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import fleet_sources
 from services.simulator.model import Block, Device

@@ -10,9 +10,10 @@ from ingest import codec_detection as encodings
 from ingest.decode import decode
 from ingest.errors import PayloadError
 from ingest.model import NULL, Device, Fleet
-from ingest.profiles import register_map
+from ingest.profiles import register_blocks
 from ingest.reading import Registers, Row, Stated
 from tests.fuzz import sparkplug, truth
+from tests.ingest.codecs.cases import cases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +24,7 @@ RECEIVED_US = 1_767_225_600_000_000
 BASE_S, BYTE_S = 0.1, 20e-6
 CODECS = {codec.name: codec for codec in encodings.CODECS}
 NAMES = (*CODECS, sparkplug.NAME)
-PROFILES = {
-    "json": ("pv_inverter", "generic"), "senml_json": ("pv_inverter", "generic"),
-    "senml_cbor": ("pv_inverter", "generic"), "ocpp16": ("ev_charger", "ocpp"),
-    "ocpp201": ("ev_charger", "ocpp"), "sunspec": ("pv_inverter", "sunspec-103"),
-    "modbus": ("energy_meter", "eastron-sdm630"), "ngsi": ("air_station", "fiware"),
-}  # fmt: skip
+PROFILES = {name: (held[0]["class"], held[0]["profile"]) for name, held in cases().items()}
 
 
 class SlowError(AssertionError):
@@ -65,7 +61,7 @@ def _values(codec: str, reading: Reading) -> list[float]:
     if isinstance(reading, Row):
         reading = reading.stated()
     elif isinstance(reading, Registers):
-        reading = register_map.read(reading, profiles.load()[PROFILES[codec]])
+        reading = register_blocks.read(reading, profiles.load()[PROFILES[codec]])
         return [float(v) for v in reading.values.values() if v is not None]
     if isinstance(reading, Stated) and len(reading.units) not in (0, len(reading.values)):
         raise WrongError(f"{codec}: {len(reading.units)} units, {len(reading.values)} values")

@@ -10,6 +10,7 @@ import cbor2
 from ingest import codec_detection as encodings
 from tests.bench.codecs import KINDS
 from tests.fuzz import sparkplug
+from tests.ingest.codecs.cases import cases
 
 GOLDEN = Path(__file__).parents[1] / "golden_profiles"
 _PACK = [
@@ -65,7 +66,7 @@ MORE: dict[str, list[object]] = {
 
 def gather() -> dict[str, list[bytes]]:
     """Seeds by the name of their codec."""
-    found: dict[str, list[bytes]] = {codec.name: [] for codec in encodings.CODECS}
+    found = {name: [case["bytes"] for case in held] for name, held in cases().items()}
     for file in sorted(GOLDEN.rglob("*.json")):
         case = json.loads(file.read_text(encoding="utf-8"))
         payload = json.dumps(case["payload"]).encode()

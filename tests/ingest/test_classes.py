@@ -5,7 +5,8 @@ import pytest
 from ingest import classes, columns, intervals, profiles, units
 from ingest.errors import ProfileError
 from ingest.model import Device, Fleet
-from ingest.pipeline import Bounds, admit
+from ingest.pipeline import Bounds
+from ingest.pipeline.admit import admit
 
 UNIT_IN_NAME = {
     "wh": "Wh", "w": "W", "v": "V", "a": "A", "hz": "Hz", "c": "Cel", "m": "m", "ml": "mL",

@@ -14,7 +14,7 @@ from ingest import codec_detection as encodings
 from ingest.decode import MAX_PAYLOAD
 from ingest.model import NULL, Device, Fleet
 from ingest.mqtt.topics import Router
-from ingest.pipeline import Admitted, admit
+from ingest.pipeline.admit import Admitted, admit
 from ingest.quality.clock_skew import AHEAD_US, Y2000_US
 
 NOW_US = 1_767_225_600_000_000

@@ -37,7 +37,9 @@ def test_a_device_is_read_as_its_maker_says(file):
 def test_every_profile_has_a_case():
     """A profile that nobody ever read a payload with would be a guess."""
     held = {tuple(file.relative_to(CASES).parts[:2]) for file in FILES}
-    assert held == profiles.load().keys()
+    # the profiles of our own payload follow from the classes, and test_classes sends each channel
+    made = {key for key in profiles.load() if key[1] == profiles.OWN}
+    assert held | made == profiles.load().keys()
 
 
 @pytest.mark.parametrize("key", profiles.load())

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ingest import units
 from ingest.errors import ProfileError
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 
 from .test_decode import FLEET, NOW_US, TOPICS, text
 

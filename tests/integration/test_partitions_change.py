@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.errors import ServerError
 from ingest.mqtt.topics import Router, device_of
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, encode, sort
 from services.clock import now_us
 from services.intake import writer_lock as writers
@@ -21,7 +21,7 @@ from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.stream.topic_source import Source
-from services.stream.committer import StreamCommitter
+from services.stream.chain import StreamChain
 from services.stream.records import Record
 from tests.fix_timescale import _fresh
 from tests.integration.kafka_path import embedded, register, tables, traffic
@@ -61,15 +61,22 @@ class Log:
                 held.append(Record(len(held), encode(part, fleet)))
 
 
-def worker(database_url: str, partitions: int, topic: str = TOPIC) -> StreamCommitter:
+class Unread:
+    """A dead-letter topic that nobody reads."""
+
+    def keep(self, records):
+        """Let records go."""
+
+
+def worker(database_url: str, partitions: int, topic: str = TOPIC) -> StreamChain:
     """The storing half of a worker that sees so many partitions."""
-    return StreamCommitter(
-        database_url, Source(topic, partitions), lambda _: None, Metrics(CollectorRegistry()),
+    return StreamChain(
+        database_url, Source(topic, partitions), Unread(), Metrics(CollectorRegistry()),
         get_logger("test"), threading.Event(),
     )  # fmt: skip
 
 
-def store_all(one: StreamCommitter, shares: dict[int, list[Record]], seed: int) -> None:
+def store_all(one: StreamChain, shares: dict[int, list[Record]], seed: int) -> None:
     """Store partitions, a few records of one and then of another."""
     chance = random.Random(seed)  # noqa: S311 - the same order each time
     at = dict.fromkeys(shares, 0)

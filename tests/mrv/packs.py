@@ -4,6 +4,7 @@ import json
 from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import BytesIO
 
 import numpy as np
 
@@ -11,10 +12,13 @@ from ingest import classes
 from ingest.model import INTERVAL_US, NULL, Frame
 from mrv import factors
 from mrv.calendar import days, utc_text
+from mrv.documents.statement import claims_of
 from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.entries import Day, data_entry, evidence_entry
 from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import make_receipt
+from mrv.packs.pack import manifest_of
+from mrv.packs.tables import write_intervals, write_letters, write_readings
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import digest_leaves
 from mrv.signatures.keyfile import write_keyring
@@ -28,7 +32,6 @@ from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.verify import Pack, Table
-from mrv.verify.pack import manifest_of
 from mrv.verify.verify_md import guide
 from tests.mrv.plant import CERTIFICATES, FLEET, FROM, PV
 
@@ -80,7 +83,7 @@ def case(readings=None):
 LABEL = Label(1, "tonne 0")
 
 
-def documents(made=None):
+def documents(made=None, tables=None):
     """Sign, verify and log the statement of a case; the documents of its pack."""
     made = case() if made is None else made
     body = compose(made, LABEL)
@@ -98,12 +101,12 @@ def documents(made=None):
         "sampling.json": canonical.encode(
             sign_sampling(signed, made, Size(), SIGNERS["verifier"], HOLDERS["verifier"], NOW)
         ),
-        "VERIFY.md": guide(signed),
+        "VERIFY.md": guide(claims_of(signed)),
     }
-    return logged(made, files, signed, opinion)
+    return logged(made, files, signed, opinion, tables)
 
 
-def logged(made, files, signed, opinion):
+def logged(made, files, signed, opinion, tables=None):
     """Seal the day, then enter statement and manifest in the log."""
     zone = made.plan.project.timezone
     ((day, begin, end),) = days(BEGIN, END, zone)
@@ -121,7 +124,7 @@ def logged(made, files, signed, opinion):
         "days": [{"index": 1, "entry": canonical.parse(entry),
                   "proof": [b64encode(h).decode() for h in inclusion_proof(1, first)]}],
     })  # fmt: skip
-    files["manifest.json"] = manifest_of(hashes_of(files))
+    files["manifest.json"] = manifest_of(hashes_of(files, tables))
     name = signed["credentialSubject"]["statement"]
     entries = (issued_entry(signed, opinion), evidence_entry(name, files["manifest.json"]))
     leaves = first + [leaf_hash(e) for e in entries]
@@ -136,10 +139,11 @@ def _head(leaves):
     return sign_checkpoint(head, SIGNERS["log"])
 
 
-def hashes_of(files):
-    """Hashes of a pack's files; of its tables, which stand in memory, their names'."""
-    tables = {name: canonical.sha256_hex(name.encode()) for name in TABLES}
-    return tables | {name: canonical.sha256_hex(data) for name, data in files.items()}
+def hashes_of(files, tables=None):
+    """Hashes of a pack's files; of tables that stand in memory, their names'."""
+    of = tables or {name: name.encode() for name in TABLES}
+    hashed = {name: canonical.sha256_hex(data) for name, data in of.items()}
+    return hashed | {name: canonical.sha256_hex(data) for name, data in files.items()}
 
 
 TABLES = ("readings/pv_inverter.parquet", "intervals.parquet", "dead_letters.parquet")
@@ -206,3 +210,22 @@ def _other(value):
         case None:
             return "x"
     return ["x"]
+
+
+def folder(path):
+    """Write a whole pack into a new folder, its tables as Parquet; return the folder."""
+    made = case()
+    written = {
+        "readings/pv_inverter.parquet": (write_readings, made.fleet, next(iter(made.frames))),
+        "intervals.parquet": (write_intervals, made.fleet, made.rows),
+        "dead_letters.parquet": (write_letters, ()),
+    }
+    tables = {}
+    for name, (write, *what) in written.items():
+        out = BytesIO()
+        write(out, *what)
+        tables[name] = out.getvalue()
+    for name, data in (documents(made, tables) | tables).items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(data)
+    return path

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mrv.accounting.design_cap import energy_roles
+from mrv.documents.statement import claims_of
 from mrv.errors import PeriodError
 from mrv.methodologies import find
 from mrv.registry.project import ProjectDevice
@@ -63,8 +64,8 @@ def test_a_plan_cannot_choose(plant):
 def test_other_periods_are_compared_by_the_same_meters(plant):
     """A period before would seem to have made what it drew."""
     body = compose(plant, LABEL)
-    assert figures(body, energy=plant.plan.energy)["energy_Wh"] == "28800000"
-    assert figures(body)["energy_Wh"] == "29280000"
+    assert figures(claims_of(body), energy=plant.plan.energy).energy_wh == "28800000"
+    assert figures(claims_of(body)).energy_wh == "29280000"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.model import NULL, Replacement
+from mrv.documents.statement import claims_of
 from mrv.errors import PeriodError
 from mrv.statement.compose import Label, compose
 from mrv.statement.register_check import rises, windows
@@ -65,7 +66,7 @@ def test_an_auditor_is_told_whatever_program_closed_it(buses):
     for case, told in ((buses, None), (_case(buses, rated_power_w=60), "ch-1 counts")):
         body = compose(case, Label(1, "another program"))
         subject = SimpleNamespace(
-            needs_evidence=lambda: None, claims=body["credentialSubject"], statement=body, case=case
+            needs_evidence=lambda: None, claims=claims_of(body), statement=body, case=case
         )
         if told is None:
             assert "computed again" in account(subject)

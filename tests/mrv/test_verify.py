@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mrv.documents.statement import claims_of
+from mrv.packs.pack import manifest_of
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.statement.credentials import sign_statement
 from mrv.statement.status import sign_list
 from mrv.verify import Pack, verify
-from mrv.verify.pack import manifest_of
 from mrv.verify.verify_md import guide
 from tests.mrv import packs
 
@@ -156,7 +157,7 @@ def test_figures_that_do_not_follow_from_intervals_fail_though_all_is_signed():
     for name in ("verification.json", "receipt.txt", "manifest.txt"):
         del files[name]
     files["statement.json"] = canonical.encode(signed)
-    files["VERIFY.md"] = guide(signed)
+    files["VERIFY.md"] = guide(claims_of(signed))
     files["keys.json"] = write_keyring([packs.HOLDERS[r] for r in ("operator", "verifier")])
     files["manifest.json"] = manifest_of(packs.hashes_of(files))
     failure = _failure(packs.with_files(WHOLE, files))

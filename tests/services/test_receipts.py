@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.model import Device, Fleet
 from ingest.mqtt.topics import Router
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from services.clock import now_us
 from services.intake.receipts import GATHER_S, Receipts
 

@@ -251,8 +251,9 @@ def site_map(
         "color": {"field": "value", "fixed": "text"},
         "size": {"fixed": 10, "min": 6, "max": 18},
         "text": {"fixed": "", "mode": "field", "field": "value"},
-        "opacity": 0.8, "symbol": {"fixed": "img/icons/marker/circle.svg", "mode": "fixed"},
-    }  # fmt: skip
+        "opacity": 0.8,
+        "symbol": {"fixed": "img/icons/marker/circle.svg", "mode": "fixed"},
+    }
     layer = make.MapLayerOptions().type("markers").name("sites").location(location)
     layer.config({"style": style, "showLegend": False})
     panel.layers([layer]).view(geomap.MapViewConfig().id("fit").all_layers(True).zoom(10))

@@ -31,38 +31,38 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
     yield banner(state(facts, words), _TONES.get(facts.state, "warn"))
     if facts.state == "draft":
         yield paragraph(words["page.not_signed"])
-    elif facts.verification is None:
+    elif facts.opinion is None:
         yield paragraph(words["page.not_verified"])
     yield _figures(facts, words)
     subject = facts.subject
-    method = subject["methodology"]
-    zone = subject["monitoringPeriod"]["timezone"]
-    supersedes = subject["supersedes"]
+    method = subject.methodology
+    zone = subject.monitoring_period.timezone
+    supersedes = subject.supersedes
     rows = [
-        (words["project"], f"{subject['project']['name']} ({subject['project']['id']})"),
-        (words["methodology"], f"{method['id']} {method['version']}: {method['title']}"),
+        (words["project"], f"{subject.project.name} ({subject.project.id})"),
+        (words["methodology"], f"{method.id} {method.version}: {method.title}"),
         (words["period"], f"{span_of_days(subject)} ({words['half_open']}; {zone})"),
     ]
     if supersedes is not None:
-        rows.append((words["supersedes"], f"{supersedes['statement']}: {supersedes['reason']}"))
+        rows.append((words["supersedes"], f"{supersedes.statement}: {supersedes.reason}"))
     yield pairs(rows)
-    unmet = [one for one in subject["applicability"] if not one["holds"]]
+    unmet = [one for one in subject.applicability if not one.holds]
     if unmet:
-        said = "; ".join(one["clause"] for one in unmet)
+        said = "; ".join(one.clause for one in unmet)
         yield banner(f"{words['page.unmet']}: {said}", "warn")
     yield paragraph(words["page.as_of"], small=True)
 
 
 def _figures(facts: Facts, words: Words) -> Block:
     subject = facts.subject
-    opinion = facts.verification
-    said = None if opinion is None else opinion["credentialSubject"]["opinion"]
+    opinion = facts.opinion
+    said = None if opinion is None else opinion.credential_subject.opinion
     items = (
-        (words["page.credited"], words.number(subject["credited"]["t"]), words["page.tonnes"],
+        (words["page.credited"], words.number(subject.credited.t), words["page.tonnes"],
          words["page.whole"]),
-        (words["page.reduction"], words.number(subject["emissions"]["reduction"]["t"]),
+        (words["page.reduction"], words.number(subject.emissions.reduction.t),
          words["page.tonnes"], words["page.after"]),
-        (words["page.covered"], words.percent(subject["coverage"]), "", words["page.coverage"]),
+        (words["page.covered"], words.percent(subject.coverage), "", words["page.coverage"]),
         (words["opinion"], words["page.no_opinion"] if said is None
          else words.get(f"page.opinion_{said}", said), "", words["verification"]),
     )  # fmt: skip
@@ -77,25 +77,27 @@ def account(facts: Facts, words: Words) -> Iterator[Block]:
     heads = [("", "l", 1.6), *((words[f"page.{side}"], "r", 1.0) for side in _SIDES)]
     subject = facts.subject
     yield table(words, heads, [
-        [words[f"page.{name}"], *(words.number(subject[key][side]["t"]) for side in _SIDES)]
-        for name, key in (("before", "emissionsBeforeDeductions"), ("after", "emissions"))
+        [words[f"page.{name}"], *(words.number(getattr(totals, side).t) for side in _SIDES)]
+        for name, totals in (
+            ("before", subject.emissions_before_deductions), ("after", subject.emissions),
+        )
     ])  # fmt: skip
     yield from _vintages(facts, words)
     yield from designed(subject, words)
 
 
 def _vintages(facts: Facts, words: Words) -> Iterator[Block]:
-    credited = facts.subject["credited"]
+    credited = facts.subject.credited
     yield chapter(words["page.vintages"])
     heads = [(words["vintage"], "l", 1.0), (words["reduction_t"], "r", 1.0),
              (words["page.credited_t"], "r", 1.0)]  # fmt: skip
     rows = [
-        [str(v["year"]), words.number(v["reduction_t"]), words.number(v["credited_t"])]
-        for v in credited["vintages"]
+        [str(v.year), words.number(v.reduction_t), words.number(v.credited_t)]
+        for v in credited.vintages
     ]
-    total = facts.subject["emissions"]["reduction"]["t"]
-    rows.append([words["whole_period"], words.number(total), words.number(credited["t"])])
+    total = facts.subject.emissions.reduction.t
+    rows.append([words["whole_period"], words.number(total), words.number(credited.t)])
     yield table(words, heads, rows)
-    carried = facts.subject["carried"]
-    edges = [words.tonnes_of_ug(carried[key]) for key in ("in_ug", "out_ug")]
+    carried = facts.subject.carried
+    edges = [words.tonnes_of_ug(ug) for ug in (carried.in_ug, carried.out_ug)]
     yield paragraph(words.filled("page.carried", *edges), small=True)

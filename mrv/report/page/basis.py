@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mrv.report.blocks import chapter, paragraph, part, table
 from mrv.report.translations import DASH, SHOWN, certainty, quantity, role, yes_no
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
+    from mrv.documents.statement import FixedParameter
     from mrv.report.blocks import Block
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
@@ -39,12 +40,12 @@ def _monitored(facts: Facts, words: Words) -> Block:
     ]  # fmt: skip
     rows = []
     for one in facts.parameters:
-        unit, size = SHOWN[one["unit"]]
-        amounts = (words.plain(Fraction(one[n]) / size, 6) for n in ("metered", "counted"))
+        unit, size = SHOWN[one.unit]
+        amounts = (words.plain(Fraction(n) / size, 6) for n in (one.metered, one.counted))
         rows.append([
-            one["device"], f"{quantity(one, words)} ({role(one, words)})", one["symbol"] or DASH,
-            one["monitoringOption"], *map(words.number, amounts), unit,
-            words.number(one["emissions_t"]), words.percent(one["coverage"]["measuredShare"]),
+            one.device, f"{quantity(one, words)} ({role(one.role, words)})", one.symbol or DASH,
+            one.monitoring_option, *map(words.number, amounts), unit,
+            words.number(one.emissions_t), words.percent(one.coverage.measured_share),
         ])  # fmt: skip
     return table(words, heads, rows)
 
@@ -58,20 +59,20 @@ def _meters(facts: Facts, words: Words) -> Block:
     ]  # fmt: skip
     rows: list[list[str | None]] = []
     for one in facts.parameters:
-        serial = one["meter"]["serial"]
-        if not one["calibrations"]:
-            rows.append([one["device"], serial, None, words["no_certificate"], DASH, DASH, DASH])
+        serial = one.meter.serial
+        if not one.calibrations:
+            rows.append([one.device, serial, None, words["no_certificate"], DASH, DASH, DASH])
         rows += [
-            [one["device"], serial, c["accuracyClass"], c["certificate"], c["performed"],
-             c["validUntil"], None if c["maxErrorPercent"] is None
-             else words.number(c["maxErrorPercent"])]
-            for c in one["calibrations"]
+            [one.device, serial, c.accuracy_class, c.certificate, c.performed,
+             c.valid_until, None if c.max_error_percent is None
+             else words.number(c.max_error_percent)]
+            for c in one.calibrations
         ]  # fmt: skip
     return table(words, heads, rows)
 
 
 def _fixed(facts: Facts, words: Words) -> Iterator[Block]:
-    found = facts.subject["fixedParameters"]
+    found = facts.subject.fixed_parameters or ()
     if not found:
         yield paragraph(words["none"])
         return
@@ -82,17 +83,17 @@ def _fixed(facts: Facts, words: Words) -> Iterator[Block]:
     ]  # fmt: skip
     yield table(words, heads, [
         [
-            words["whole_project"] if one["device"] is None else one["device"],
-            one["symbol"] or one["parameter"], one["meaning"], _fixed_value(one, words),
-            one["unit"], one["source"],
+            words["whole_project"] if one.device is None else one.device,
+            one.symbol or one.parameter, one.meaning, _fixed_value(one, words),
+            one.unit, one.source,
         ]
         for one in found
     ])  # fmt: skip
 
 
-def _fixed_value(one: Mapping[str, Any], words: Words) -> str:
+def _fixed_value(one: FixedParameter, words: Words) -> str:
     """A calendar year is no amount: nothing stands between its digits."""
-    return str(one["value"]) if one["unit"] == "year" else words.number(one["value"])
+    return one.value if one.unit == "year" else words.number(one.value)
 
 
 def _factors(facts: Facts, words: Words) -> Block:
@@ -103,23 +104,23 @@ def _factors(facts: Facts, words: Words) -> Block:
     ]  # fmt: skip
     return table(words, heads, [
         [
-            one["id"], words.number(one["value"]), one["unit"],
-            words.get(f"direction.{one['direction']}", one["direction"]), one["source"],
-            certainty(one["certainty"], words)
-            + (f", {words['provisional']}" if one["provisional"] else ""),
-            yes_no(one["verified"], words), yes_no(one["acceptedByProject"], words),
+            one.id, words.number(one.value), one.unit,
+            words.get(f"direction.{one.direction}", one.direction), one.source,
+            certainty(one.certainty, words)
+            + (f", {words['provisional']}" if one.provisional else ""),
+            yes_no(one.verified, words), yes_no(one.accepted, words),
         ]
-        for one in facts.subject["factors"]
+        for one in facts.subject.factors
     ])  # fmt: skip
 
 
 def _conditions(facts: Facts, words: Words) -> Iterator[Block]:
-    found = facts.subject["applicability"]
+    found = facts.subject.applicability
     if not found:
         yield paragraph(words["none"])
         return
     heads = [(words["page.condition"], "l", 2.0), (words["page.holds"], "l", 0),
              (words["comment"], "l", 2.0)]  # fmt: skip
     yield table(words, heads, [
-        [one["clause"], yes_no(one["holds"], words), one["detail"] or DASH] for one in found
+        [one.clause, yes_no(one.holds, words), one.detail or DASH] for one in found
     ])  # fmt: skip

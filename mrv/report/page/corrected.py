@@ -17,28 +17,29 @@ if TYPE_CHECKING:
 
 def corrected(facts: Facts, words: Words) -> Iterator[Block]:
     """Say what a correction changes of the statement that it replaces."""
-    said = (facts.subject["supersedes"] or {}).get("difference")
-    if said is None:
+    replaced = facts.subject.supersedes
+    said = replaced and replaced.difference
+    if not said:
         return
     yield chapter(words["page.correction"])
-    before, now = (words.percent(said[f"coverage{n}"]) for n in ("Before", "Now"))
-    factors = [f"{a} \N{RIGHTWARDS ARROW}" for a in said["factorsBefore"]] + said["factorsNow"]
+    before, now = map(words.percent, (said.coverage_before, said.coverage_now))
+    factors = [f"{a} \N{RIGHTWARDS ARROW}" for a in said.factors_before]
     yield pairs([
-        (words["reduction"], words.number(said["reduction_t"])),
-        (words["page.credited_t"], words.number(said["credited_t"])),
+        (words["reduction"], words.number(said.reduction_t)),
+        (words["page.credited_t"], words.number(said.credited_t)),
         (words["page.covered"], f"{before} \N{RIGHTWARDS ARROW} {now}"),
-        (words["factors"], " ".join(factors) or words["none"]),
+        (words["factors"], " ".join((*factors, *said.factors_now)) or words["none"]),
     ])  # fmt: skip
     heads = [(words["device"], "l", 1.4), *(
         (f"{words[n]}, {words[f'page.{when}']}", "r", 1.0)
         for n in ("metered", "counted") for when in ("earlier", "now")
     )]  # fmt: skip
     rows = [
-        [one["device"], *(
-            DASH if one[f"{n}{when}"] is None else words.number(one[f"{n}{when}"])
-            for n in ("metered", "counted") for when in ("Before", "Now")
+        [one.device, *(
+            DASH if amount is None else words.number(amount)
+            for amount in (one.metered_before, one.metered_now, one.counted_before, one.counted_now)
         )]
-        for one in said["devices"]
+        for one in said.devices
     ]  # fmt: skip
     if rows:
         yield table(words, heads, rows)

@@ -12,7 +12,7 @@ import typst
 
 from mrv.calendar import instant_us
 from mrv.errors import ReportError
-from mrv.report.opinion import state
+from mrv.report.opinion import first_proof, state
 from mrv.report.page.account import account, summary
 from mrv.report.page.basis import basis
 from mrv.report.page.calendar import calendar
@@ -67,8 +67,8 @@ def page(facts: Facts, words: Words) -> bytes:
 
 def _said(facts: Facts, words: Words, when: datetime) -> dict[str, Any]:
     blocks = chain.from_iterable(part(facts, words) for part in _PARTS)
-    title = words["page.title_statement" if facts.verification is None else "page.title"]
-    name = str(facts.subject["project"]["name"])
+    title = words["page.title_statement" if facts.opinion is None else "page.title"]
+    name = facts.subject.project.name
     found: dict[str, Any] = {
         "title": title,
         "description": f"{facts.name}, {name}",
@@ -78,7 +78,7 @@ def _said(facts: Facts, words: Words, when: datetime) -> dict[str, Any]:
         "id": facts.name,
         "project": legible(name, _HEADER),
         "state": state(facts, words).partition(":")[0].partition("\N{FULLWIDTH COLON}")[0],
-        "made": f"{words['code_version']} {facts.subject['codeVersion']}",
+        "made": f"{words['code_version']} {facts.subject.code_version}",
         "page": words["page.page"],
         "of": words["page.of"],
         "not_stated": words["not_stated"],
@@ -116,6 +116,7 @@ def _attached(facts: Facts, words: Words) -> list[dict[str, str]]:
 
 def _when(facts: Facts) -> datetime:
     """When the last of its documents was signed; of a draft, its period's end."""
-    signed = facts.verification or facts.statement
-    said = signed.get("proof", {}).get("created") or signed["validFrom"]
+    signed = facts.opinion or facts.stated
+    proof = first_proof(signed.proof)
+    said = proof.created if proof else signed.valid_from
     return datetime.fromtimestamp(instant_us(said, "UTC") / 1e6, UTC)

@@ -49,10 +49,10 @@ def generation(facts: Facts, words: Words) -> Iterator[Block]:
 
 def _expected_wh(facts: Facts, place: int) -> Fraction | None:
     """Energy that the design expects in a year, if it is said of this quantity alone. [Wh]"""
-    energies = {(p["parameter"], p["role"]) for p in facts.compared}
+    energies = {(p.parameter, p.role) for p in facts.compared}
     one = facts.parameters[place]
     said = facts.plan.project.expected.get("energy_kwh_per_year")
-    if said is None or energies != {(one["parameter"], one["role"])}:
+    if said is None or energies != {(one.parameter, one.role)}:
         return None
     return Fraction(str(said)) * 1000
 
@@ -64,12 +64,12 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
     expected = [None if yearly is None else yearly * us / _YEAR_US for us in lengths]
     most = max([Fraction(1), *(Fraction(s.value or 0) for s in spans), *filter(None, expected)])
     unit, size = next(
-        (s for s in reversed(_SCALES[one["unit"]]) if s[1] <= most), _SCALES[one["unit"]][0]
+        (s for s in reversed(_SCALES[one.unit]) if s[1] <= most), _SCALES[one.unit][0]
     )
     top, ticks = _ticks(most / size, words)
     every = -(-len(spans) // (_DAY_LABELS if daily else _MONTH_LABELS))
     shape = "page.by_day" if daily else "page.by_month"
-    name = f"{quantity(one, words)} ({role(one, words)})"
+    name = f"{quantity(one, words)} ({role(one.role, words)})"
     caption = f"{name}, {words[shape]}"
     if yearly is None:
         caption = words.filled("page.caption", caption, words["page.no_expected"])
@@ -90,11 +90,12 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
             for i, (span, wanted) in enumerate(zip(spans, expected, strict=True))
         ],
         "legend": [
-            ["whole", words["page.measured"]], ["part", words["page.incomplete"]],
+            ["whole", words["page.measured"]],
+            ["part", words["page.incomplete"]],
             ["none", words["page.no_data"]],
             *([] if yearly is None else [["line", words["page.expected_line"]]]),
         ],
-    }  # fmt: skip
+    }
 
 
 def _lengths_us(facts: Facts, spans: Sequence[Span]) -> list[int]:
@@ -125,8 +126,9 @@ def _ticks(most: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]
 def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
     """Say in words what the bars show, for whoever does not see them."""
     known = "; ".join(
-        f"{s.name}: {words['page.no_data']}" if s.value is None
+        f"{s.name}: {words['page.no_data']}"
+        if s.value is None
         else f"{s.name}: {words.number(words.plain(Fraction(s.value, size), 3))} {unit}"
         for s in spans
-    )  # fmt: skip
+    )
     return f"{name}. {known}"

@@ -10,9 +10,9 @@ from mrv.report.blocks import MOST_ROWS, chapter, note, paragraph, table
 from mrv.report.translations import DASH, SHOWN, kind, reason, rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Any
+    from collections.abc import Iterator
 
+    from mrv.documents.statement import Deduction, Gap
     from mrv.report.blocks import Block
     from mrv.report.report_data import Facts
     from mrv.report.words import Words
@@ -23,16 +23,15 @@ _MINUTES = len("2026-01-01T00:00")
 def gaps(facts: Facts, words: Words) -> Iterator[Block]:
     """List the gaps; where paper does not take them all, the longest."""
     yield chapter(words["gaps"])
-    found = facts.subject["gaps"]
+    found = facts.subject.gaps
     if not found:
         yield paragraph(words["page.no_gaps"])
         return
     yield note(words["page.gap_note"])
     listed = list(found)
     if len(listed) > MOST_ROWS:
-        listed.sort(key=lambda one: Fraction(one["time_s"]), reverse=True)
-        shown = [one["from"] for one in listed[:MOST_ROWS]]
-        listed[:MOST_ROWS] = [x for _, x in sorted(zip(shown, listed, strict=False), key=_first)]
+        listed.sort(key=lambda one: Fraction(one.time_s), reverse=True)
+        listed[:MOST_ROWS] = sorted(listed[:MOST_ROWS], key=lambda one: one.from_)
     heads = [
         (words["device"], "l", 1.3), (words["from"], "l", 0), (words["to"], "l", 0),
         (words["kind"], "l", 0), (words["time_h"], "r", 0.7), (words["rule"], "l", 1.7),
@@ -40,33 +39,29 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
     ]  # fmt: skip
     yield table(words, heads, [
         [
-            one["device"], *_edges(facts, one), kind(one, words),
+            one.device, *_edges(facts, one), kind(one, words),
             _hours(one, words), rule(one, words),
-            words.number(one["cost_t"]),
-            DASH if one["forgoneAtMost_t"] is None else words.number(one["forgoneAtMost_t"]),
+            words.number(one.cost_t),
+            DASH if one.forgone_at_most_t is None else words.number(one.forgone_at_most_t),
         ]
         for one in listed
     ], "page.more")  # fmt: skip
 
 
-def _hours(gap: Mapping[str, Any], words: Words) -> str:
+def _hours(gap: Gap, words: Words) -> str:
     """Hours of a gap; a few seconds are not none."""
-    hours = Fraction(gap["time_s"]) / 3600
+    hours = Fraction(gap.time_s) / 3600
     return words.number(words.plain(hours, 2 if hours >= 1 else 4))
-
-
-def _first(pair: tuple[str, Mapping[str, Any]]) -> str:
-    return pair[0]
 
 
 def deductions(facts: Facts, words: Words) -> Iterator[Block]:
     """List what was deducted and why."""
     yield chapter(words["deductions"])
-    found = facts.subject["deductions"]
+    found = facts.subject.deductions
     if not found:
         yield paragraph(words["page.no_deductions"])
         return
-    units = {one["device"]: one["unit"] for one in facts.parameters}
+    units = {one.device: one.unit for one in facts.parameters}
     heads = [
         (words["device"], "l", 1.3), (words["from"], "l", 0), (words["to"], "l", 0),
         (words["reason"], "l", 2.0), (words["percent"], "r", 0), (words["deducted"], "r", 1.1),
@@ -74,17 +69,19 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
     ]  # fmt: skip
     rows = []
     for one in found:
-        unit, size = SHOWN[units[one["device"]]]
-        amount = words.number(words.plain(Fraction(one["quantity"]) / size, 6))
+        unit, size = SHOWN[units[one.device]]
+        amount = words.number(words.plain(Fraction(one.quantity) / size, 6))
         rows.append([
-            one["device"], *_edges(facts, one), reason(one, words),
-            words.number(words.plain(Fraction(one["percent"]), 6)), f"{amount} {unit}",
-            words.number(one["cost_t"]),
+            one.device, *_edges(facts, one), reason(one, words),
+            words.number(words.plain(Fraction(one.percent), 6)), f"{amount} {unit}",
+            words.number(one.cost_t),
         ])  # fmt: skip
     yield table(words, heads, rows)
 
 
-def _edges(facts: Facts, entry: Mapping[str, Any]) -> list[str]:
+def _edges(facts: Facts, entry: Gap | Deduction) -> list[str]:
     """Local edges to the minute, which every interval begins on."""
-    texts = (local_text(instant_us(entry[e], "UTC"), facts.timezone) for e in ("from", "to"))
+    texts = (
+        local_text(instant_us(edge, "UTC"), facts.timezone) for edge in (entry.from_, entry.to)
+    )
     return [text[:_MINUTES].replace("T", " ") for text in texts]

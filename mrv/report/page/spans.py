@@ -69,5 +69,5 @@ def quantities(facts: Facts) -> dict[tuple[str, str], list[int]]:
     """Monitored parameters that are one quantity in one role, in the statement's order."""
     found: dict[tuple[str, str], list[int]] = {}
     for place, one in enumerate(facts.parameters):
-        found.setdefault((one["parameter"], one["role"]), []).append(place)
+        found.setdefault((one.parameter, one.role), []).append(place)
     return found

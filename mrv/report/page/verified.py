@@ -29,14 +29,14 @@ _GOOD = {"unqualified": "good", "qualified": "warn"}
 def verified(facts: Facts, words: Words) -> Iterator[Block]:
     """Report what the verifier concluded and from what."""
     yield part(words["page.verification"])
-    if facts.verification is None:
+    if facts.opinion is None:
         yield banner(words["page.not_verified"], "bad")
     yield chapter(words["page.general"])
     subject = facts.subject
-    method = subject["methodology"]
+    method = subject.methodology
     yield pairs([
-        (words["project"], f"{subject['project']['name']} ({subject['project']['id']})"),
-        (words["methodology"], f"{method['id']} {method['version']}: {method['title']}"),
+        (words["project"], f"{subject.project.name} ({subject.project.id})"),
+        (words["methodology"], f"{method.id} {method.version}: {method.title}"),
         (words["period"], span_of_days(subject)),
         *signer_rows(facts, words),
     ])  # fmt: skip
@@ -46,30 +46,30 @@ def verified(facts: Facts, words: Words) -> Iterator[Block]:
     yield _overview(facts, words)
     yield chapter(words["page.findings"])
     yield from _findings(facts, words)
-    yield from sampled(facts.sampling, words)
+    yield from sampled(facts.sample, words)
 
 
 def _conclusion(facts: Facts, words: Words) -> Iterator[Block]:
-    if facts.verification is not None:
-        said = facts.verification["credentialSubject"]
-        level = words.get(f"assurance.{said['levelOfAssurance']}", said["levelOfAssurance"])
-        text = words.filled(f"page.text_{said['opinion']}", level)
-        yield banner(text, _GOOD.get(said["opinion"], "bad"))
+    if facts.opinion is not None:
+        said = facts.opinion.credential_subject
+        level = words.get(f"assurance.{said.level_of_assurance}", said.level_of_assurance)
+        text = words.filled(f"page.text_{said.opinion}", level)
+        yield banner(text, _GOOD.get(said.opinion, "bad"))
     yield pairs(conclusion_rows(facts, words))
 
 
 def _overview(facts: Facts, words: Words) -> Block:
     subject = facts.subject
-    conditions = subject["applicability"]
-    whole = [one for one in facts.parameters if one["coverage"]["calibratedShare"] == "1.000000"]
+    conditions = subject.applicability
+    whole = [one for one in facts.parameters if one.coverage.calibrated_share == "1.000000"]
     asked, left = open_findings(facts)
     rows = [
-        (words["check.computed"], None if facts.verification is None
+        (words["check.computed"], None if facts.opinion is None
          else words["check.computed_text"]),
         (words["check.calibration"],
          words.filled("check.calibration_text", len(whole), len(facts.parameters))),
         (words["check.conditions"],
-         words.filled("check.conditions_text", sum(c["holds"] for c in conditions),
+         words.filled("check.conditions_text", sum(c.holds for c in conditions),
                       len(conditions))),
         (words["check.double"], words["check.double_text"]),
         (words["check.findings"], words.filled("check.findings_text", asked, left)),
@@ -100,8 +100,8 @@ def _findings(facts: Facts, words: Words) -> Iterator[Block]:
 
 def checked(facts: Facts, words: Words) -> Iterator[Block]:
     """List what the figures were held against."""
-    opinion = facts.verification
-    yield from held(facts.subject, opinion and opinion["credentialSubject"], words)
+    opinion = facts.opinion
+    yield from held(facts.subject, opinion.credential_subject if opinion else None, words)
 
 
 def evidence(facts: Facts, words: Words) -> Iterator[Block]:

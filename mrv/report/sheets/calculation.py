@@ -26,6 +26,7 @@ from mrv.report.translations import role
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from mrv.documents.statement import MonitoredParameter
     from mrv.report.report_data import Facts, Line
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
@@ -47,7 +48,7 @@ class Reckoning:
     def live(self) -> bool:
         """Whether emissions are quantity times one rate of six decimals, on the baseline side."""
         return self.facts.methodology.additive and all(
-            self.facts.parameters[line.parameter]["side"] == "baseline"
+            self.facts.parameters[line.parameter].side == "baseline"
             and (self.rates[i] * MILLION).denominator == 1
             for i, line in enumerate(self.facts.lines)
         )
@@ -59,20 +60,20 @@ class Reckoning:
 
     def _rate(self, line: Line) -> Fraction:
         facts, one = self.facts, self.facts.parameters[line.parameter]
-        needs = facts.methodology.roles[one["role"]]
+        needs = facts.methodology.roles[one.role]
         unit = unit_reductions(
-            facts.methodology, one["role"], self._params(one), self.own, facts.factors, line.year
+            facts.methodology, one.role, self._params(one), self.own, facts.factors, line.year
         )
         return (unit.baseline_t if needs.side == "baseline" else unit.project_t) * MILLION
 
-    def _params(self, one: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _params(self, one: MonitoredParameter) -> Mapping[str, Any]:
         """What the plan says of a device in its role, as the methodology takes it."""
         bound = next(
             d for d in self.facts.plan.project.devices
-            if (d.device, d.role) == (one["device"], one["role"])
+            if (d.device, d.role) == (one.device, one.role)
         )  # fmt: skip
-        needs = self.facts.methodology.roles[one["role"]]
-        return read(needs.params, bound.params, f"device {one['device']}")
+        needs = self.facts.methodology.roles[one.role]
+        return read(needs.params, bound.params, f"device {one.device}")
 
     def _by_time(self, year: int) -> list[Activity]:
         """The period's part of a calendar year, where the methodology counts by time too."""
@@ -102,7 +103,7 @@ class Reckoning:
                 params = dict(self._params(one))
                 if line.month is not None:
                     params[MONTH] = line.month
-                activities.append(Activity(one["role"], params, facts.counted(line)))
+                activities.append(Activity(one.role, params, facts.counted(line)))
         return dict(facts.methodology.inputs_of(activities, self.own, facts.factors, year))
 
 
@@ -135,15 +136,15 @@ def _quantity(
 ) -> None:
     days, gaps, deductions = others
     one = facts.parameters[line.parameter]
-    sheet.row(row, [(line.year, "year"), (one["device"], "text"), (role(one, words), "text"),
-                    (one["unit"], "text")])  # fmt: skip
+    sheet.row(row, [(line.year, "year"), (one.device, "text"), (role(one.role, words), "text"),
+                    (one.unit, "text")])  # fmt: skip
     span = days.span(FIRST + line.first, FIRST + line.last, VALUE)
     sheet.formula(row, METERED, f"=SUM({span})", line.metered, "whole")
     taken = _sum_of(deductions, line.deductions, QUANTITY)
     sheet.formula(row, 5, taken, facts.deducted(line), "six")
     sheet.formula(row, 6, _sum_of(gaps, line.gaps, SUBSTITUTED), facts.substituted(line), "six")
     metered, deducted, substituted = (sheet.cell(row, c) for c in (METERED, 5, 6))
-    baseline = one["side"] == "baseline"
+    baseline = one.side == "baseline"
     net = f"{metered}{'-' if baseline else '+'}{deducted}+{substituted}"
     sheet.formula(row, COUNTED, f"=ROUND({net},6)", facts.counted(line), "six")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us
 from mrv.report.sheets.grid import FIRST
@@ -17,6 +18,8 @@ from mrv.rounding import half_up
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mrv.documents.plan import StatementFigures
+    from mrv.documents.statement import Comparison, CrossCheck, PeriodComparison
     from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
@@ -27,21 +30,24 @@ _PLACES = 6
 # columns of a check
 _METERED, _WITNESSED, _DIFFERENCE, _TOLERANCE = 6, 7, 9, 10
 _EXPECTED = {"energy [kWh]": "energy_kwh_per_year", "reduction [t]": "reduction_t_per_year"}
-_EARLIER = {"energy [kWh]": ("energy_Wh", 10**3), "reduction [t]": ("reduction_ug", 10**12)}
+_EARLIER = {
+    "energy [kWh]": (attrgetter("energy_wh"), 10**3),
+    "reduction [t]": (attrgetter("reduction_ug"), 10**12),
+}
 
 
 def checks(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write what the meters were held against, and whether it holds."""
     names = ("witness", "against", "device", "from", "to", "compared", "metered", "witnessed",
              "unit", "difference", "tolerance", "effect_t", "page.holds", "comment")  # fmt: skip
-    found = facts.subject.get("crossChecks", ())
+    found = facts.subject.cross_checks or ()
     listed(sheet, words, "checks", names, [
         [
-            (witness(one, words), "text"), (one["against"], "text"),
-            (", ".join(one["devices"]), "text"), *edges(facts, one),
-            (one["comparedShare"], "share"), (one["metered"], "six"), (one["witnessed"], "six"),
-            (one["unit"], "text"), _percent(one["difference_percent"]),
-            _percent(one["tolerance_percent"]), (one["effect_t"], "six"),
+            (witness(one, words), "text"), (one.against, "text"),
+            (", ".join(one.devices), "text"), *edges(facts, one),
+            (one.compared_share, "share"), (one.metered, "six"), (one.witnessed, "six"),
+            (one.unit, "text"), _percent(one.difference_percent),
+            _percent(one.tolerance_percent), (one.effect_t, "six"),
             (words["not_compared"], "text"), (detail(one, words) or DASH, "text"),
         ]
         for one in found
@@ -50,18 +56,18 @@ def checks(sheet: Grid, facts: Facts, words: Words) -> None:
         _judged(sheet, row, one, words)
 
 
-def _judged(sheet: Grid, row: int, one: Mapping[str, Any], words: Words) -> None:
+def _judged(sheet: Grid, row: int, one: CrossCheck, words: Words) -> None:
     """Difference and verdict of a check, from its own cells; a verdict only where there is one."""
     metered, witnessed, tolerance = (sheet.cell(row, c) for c in (_METERED, _WITNESSED, _TOLERANCE))
     off = f"({metered}-{witnessed})*100"
-    if one["difference_percent"] is not None:
-        ours, theirs = Fraction(one["metered"]), Fraction(one["witnessed"])
+    if one.difference_percent is not None:
+        ours, theirs = Fraction(one.metered), Fraction(one.witnessed)
         _live(sheet, (row, _DIFFERENCE), f"{off}/{witnessed}", (ours - theirs) * 100 / theirs,
-              one["difference_percent"], 4)  # fmt: skip
-    if one["holds"] is not None:
+              one.difference_percent, 4)  # fmt: skip
+    if one.holds is not None:
         yes, no = words["yes"], words["no"]
         formula = f'=IF(ABS({off})<={tolerance}*ABS({witnessed}),"{yes}","{no}")'
-        sheet.formula(row, HOLDS, formula, yes if one["holds"] else no, "text")
+        sheet.formula(row, HOLDS, formula, yes if one.holds else no, "text")
 
 
 def _percent(text: str | None) -> tuple[str, str]:
@@ -109,7 +115,7 @@ class _Other:
     """A figure that the period is held against: of how many hours, and where it stands."""
 
     basis: str
-    said: Mapping[str, Any]
+    said: Comparison
     value: Fraction | None
     hours: Fraction
     cell: str | None
@@ -126,26 +132,26 @@ def comparisons(sheet: Grid, facts: Facts, words: Words, cells: Cells, checked: 
         _compared(sheet, row, other, facts, words, cells)
     if row < FIRST:
         sheet.text(FIRST, 0, words["none"])
-    if "materiality" in facts.subject:
+    if facts.subject.materiality:
         materiality(sheet, max(row, FIRST) + 3, facts, words, (cells.reduction, checked))
 
 
 def _others(facts: Facts, words: Words, cells: Cells) -> Iterator[_Other]:
     expected = facts.plan.project.expected
-    for one in facts.subject["comparisons"]:
-        key = _EXPECTED[one["what"]]
+    for one in facts.subject.comparisons:
+        key = _EXPECTED[one.what]
         value = Fraction(str(expected[key]))
         yield _Other(words["basis.design"], one, value, Fraction(_YEAR_H), cells.expected[key])
-    earlier = {one["statement"]: one for one in facts.plan.earlier}
-    for one in facts.subject.get("otherPeriods", ()):
-        yield _of_period(one, earlier[one["statement"]])
+    earlier = {one.statement: one for one in facts.plan.earlier}
+    for one in facts.subject.other_periods or ():
+        yield _of_period(one, earlier[one.statement])
 
 
-def _of_period(one: Mapping[str, Any], there: Mapping[str, Any]) -> _Other:
-    key, size = _EARLIER[one["what"]]
-    begin, end = (instant_us(there[edge], "UTC") for edge in ("from", "to"))
-    value = Fraction(int(there[key]), size)
-    return _Other(one["statement"], one, value, Fraction(end - begin, _HOUR_US), None)
+def _of_period(one: PeriodComparison, there: StatementFigures) -> _Other:
+    figure, size = _EARLIER[one.what]
+    begin, end = (instant_us(edge, "UTC") for edge in (there.from_, there.to))
+    value = Fraction(int(figure(there)), size)
+    return _Other(one.statement, one, value, Fraction(end - begin, _HOUR_US), None)
 
 
 def _compared(
@@ -162,25 +168,25 @@ def _compared(
         sheet.formula(row, 2, f"={other.cell}", other.value, "six")
     value, there, here, pro_rata, actual = (sheet.cell(row, c) for c in (2, 3, 4, 5, 6))
     exact = (other.value or Fraction(0)) * hours / other.hours
-    _live(sheet, (row, 5), f"{value}*{here}/{there}", exact, said["expected"], _PLACES)
+    _live(sheet, (row, 5), f"{value}*{here}/{there}", exact, said.expected, _PLACES)
     _actual(sheet, row, said, facts, cells)
-    shown, came = Fraction(said["expected"]), Fraction(said["actual"])
-    if said["difference_percent"] is None or not shown:
+    shown, came = Fraction(said.expected), Fraction(said.actual)
+    if not said.difference_percent or not shown:
         sheet.row(row, [(DASH, "text")] * 3, 7)
         return
     _live(sheet, (row, 7), f"({actual}-{pro_rata})/ABS({pro_rata})*100",
-          (came - shown) / abs(shown) * 100, said["difference_percent"], 2)  # fmt: skip
-    sheet.number(row, 8, said["difference_percent"], "plain")
+          (came - shown) / abs(shown) * 100, said.difference_percent, 2)  # fmt: skip
+    sheet.number(row, 8, said.difference_percent, "plain")
     equal(sheet, (row, 9), (sheet.cell(row, 7), sheet.cell(row, 8)), words, holds=True)
 
 
-def _actual(sheet: Grid, row: int, said: Mapping[str, Any], facts: Facts, cells: Cells) -> None:
-    if said["what"] == "reduction [t]":
-        sheet.formula(row, 6, f"={cells.reduction}", Fraction(said["actual"]), "six")
+def _actual(sheet: Grid, row: int, said: Comparison, facts: Facts, cells: Cells) -> None:
+    if said.what == "reduction [t]":
+        sheet.formula(row, 6, f"={cells.reduction}", Fraction(said.actual), "six")
         return
     parameters = facts.parameters
     metered = sum(
         line.metered for line in facts.lines if parameters[line.parameter] in facts.compared
     )
-    _live(sheet, (row, 6), f"({cells.energies})/1000", Fraction(metered, 1000), said["actual"],
+    _live(sheet, (row, 6), f"({cells.energies})/1000", Fraction(metered, 1000), said.actual,
           _PLACES)  # fmt: skip

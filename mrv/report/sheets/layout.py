@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mrv.calendar import instant_us, local_text
 from mrv.report.opinion import state
@@ -12,8 +12,7 @@ from mrv.report.sheets.grid import FIRST
 from mrv.report.translations import DASH, SHOWN, period, quantity, role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from mrv.documents.statement import MonitoredParameter
     from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid, Value
     from mrv.report.words import Words
@@ -56,25 +55,25 @@ class Layout:
     @property
     def table_3(self) -> int:
         """Head of Table 3."""
-        return self.fixed + max(1, len(self.facts.subject["fixedParameters"])) + 4
+        return self.fixed + max(1, len(self.facts.subject.fixed_parameters or ())) + 4
 
     @property
     def total(self) -> int:
         """Row of the whole period in Table 3."""
-        return self.table_3 + 1 + len(self.facts.subject["credited"]["vintages"])
+        return self.table_3 + 1 + len(self.facts.subject.credited.vintages)
 
 
 def general(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write what the sheet is of."""
     subject = facts.subject
-    method = subject["methodology"]
-    zone = subject["monitoringPeriod"]["timezone"]
+    method = subject.methodology
+    zone = subject.monitoring_period.timezone
     rows = (
-        (words["project"], f"{subject['project']['name']} ({subject['project']['id']})"),
-        (words["methodology"], f"{method['id']} {method['version']}: {method['title']}"),
+        (words["project"], f"{subject.project.name} ({subject.project.id})"),
+        (words["methodology"], f"{method.id} {method.version}: {method.title}"),
         (words["period"], f"{period(subject)} ({words['half_open']}; {zone})"),
         (words["statement"], f"{facts.name} ({state(facts, words)})"),
-    )  # fmt: skip
+    )
     for row, (name, value) in enumerate(rows, 2):
         sheet.text(row, 0, name, "head")
         sheet.text(row, 1, value, "said")
@@ -87,12 +86,12 @@ def monitored_cells(
     one = facts.parameters[place]
     return [
         (str(place + 1), "text"),
-        (one["symbol"] or one["parameter"], "text"),
-        (f"{quantity(one, words)}, {one['device']} ({role(one, words)})", "text"),
+        (one.symbol or one.parameter, "text"),
+        (f"{quantity(one, words)}, {one.device} ({role(one.role, words)})", "text"),
         value,
-        (f"{SHOWN[one['unit']][0]}/p", "text"),
-        (f"{words['option']} {one['monitoringOption']}", "text"),
-        (one["source"], "text"),
+        (f"{SHOWN[one.unit][0]}/p", "text"),
+        (f"{words['option']} {one.monitoring_option}", "text"),
+        (one.source or None, "text"),
         (_method(one, words), "text"),
         (_frequency(facts, one, words), "text"),
         (_comment(facts, one, words), "text"),
@@ -104,32 +103,31 @@ def fixed(sheet: Grid, layout: Layout, words: Words) -> None:
     at, first = layout.table_2, layout.first
     sheet.text(at - 1, 0, words["table_2"], "part")
     sheet.row(at, [(words[n], "head") for n in _TABLE_2], first)
-    entries = layout.facts.subject["fixedParameters"]
+    entries = layout.facts.subject.fixed_parameters or ()
     for row, one in enumerate(entries, at + 1):
-        option = one["monitoringOption"]
-        whose = words["whole_project"] if one["device"] is None else one["device"]
+        option = one.monitoring_option
+        whose = words["whole_project"] if one.device is None else one.device
         sheet.row(row, [
-            (one["symbol"] or one["parameter"], "text"), (one["meaning"], "text"),
-            (Fraction(one["value"]), "plain"), (one["unit"], "text"),
-            (f"{words['option']} {option}" if option else DASH, "text"), (one["source"], "text"),
-            (f"{one['parameter']}, {whose}", "text"),
+            (one.symbol or one.parameter, "text"), (one.meaning, "text"),
+            (Fraction(one.value), "plain"), (one.unit, "text"),
+            (f"{words['option']} {option}" if option else DASH, "text"), (one.source, "text"),
+            (f"{one.parameter}, {whose}", "text"),
         ], first)  # fmt: skip
     if not entries:
         sheet.text(at + 1, first, words["none"])
     sheet.text(at + 1 + max(1, len(entries)), first, words["table_2_factors"], "note")
 
 
-def _method(one: Mapping[str, Any], words: Words) -> str:
+def _method(one: MonitoredParameter, words: Words) -> str:
     """Column (h), after the pattern of the JCM's sheets: equipment, recording, calibration."""
-    meter = one["meter"]
+    meter = one.meter
     shown = [
-        f"{words['meter']}: {meter['class']}, {meter['profile']}",
-        f"{words['serial']}: {meter['serial'] or words['not_stated']}",
-        f"{words['accuracy_class']}: {meter['accuracyClass'] or words['not_stated']}",
+        f"{words['meter']}: {meter.class_}, {meter.profile}",
+        f"{words['serial']}: {meter.serial or words['not_stated']}",
+        f"{words['accuracy_class']}: {meter.accuracy_class or words['not_stated']}",
     ]
     certificates = "; ".join(
-        f"{c['certificate']} ({c['performed']} {DASH} {c['validUntil']})"
-        for c in one["calibrations"]
+        f"{c.certificate} ({c.performed} {DASH} {c.valid_until})" for c in one.calibrations
     )
     return (
         f"{', '.join(shown)}. {words['recording']}"
@@ -137,21 +135,21 @@ def _method(one: Mapping[str, Any], words: Words) -> str:
     )
 
 
-def _frequency(facts: Facts, one: Mapping[str, Any], words: Words) -> str:
+def _frequency(facts: Facts, one: MonitoredParameter, words: Words) -> str:
     specs = facts.methodology.inputs.values()
     fields = [s for spec in specs for s in (spec, *getattr(spec, "fields", {}).values())]
-    asked = [s.frequency for s in fields if getattr(s, "symbol", None) == one["symbol"]]
-    wanted = next((text for text in asked if text), None) if one["symbol"] else None
+    asked = [s.frequency for s in fields if getattr(s, "symbol", None) == one.symbol]
+    wanted = next((text for text in asked if text), None) if one.symbol else None
     said = words["frequency"]
     return f"{said}; {words['methodology_asks']}: {wanted}" if wanted else said
 
 
-def _comment(facts: Facts, one: Mapping[str, Any], words: Words) -> str:
+def _comment(facts: Facts, one: MonitoredParameter, words: Words) -> str:
     zone = facts.timezone
-    edges = [local_text(instant_us(one[e], "UTC"), zone)[:10] for e in ("from", "to")]
-    percent = words.percent(one["coverage"]["measuredShare"])
+    edges = [local_text(instant_us(edge, "UTC"), zone)[:10] for edge in (one.from_, one.to)]
+    percent = words.percent(one.coverage.measured_share)
     text = (
         f"{words['in_service']} {edges[0]} {DASH} {edges[1]}; {words['measured_share']} {percent}"
     )
-    swaps = one["meter"]["replacements"]
+    swaps = one.meter.replacements
     return f"{text}; {words['replacements']}: {swaps}" if swaps else text

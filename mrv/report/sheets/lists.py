@@ -12,8 +12,9 @@ from mrv.report.sheets.grid import FIRST, MOST_ROWS
 from mrv.report.translations import DASH, certainty, kind, quantity, reason, rule, yes_no
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from mrv.documents.statement import CrossCheck, Deduction, Gap
     from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
@@ -44,9 +45,9 @@ def days(sheet: Grid, facts: Facts, words: Words) -> None:
             row,
             [
                 (day.day.isoformat(), "text"),
-                (one["device"], "text"),
+                (one.device, "text"),
                 (quantity(one, words), "text"),
-                (one["unit"], "text"),
+                (one.unit, "text"),
                 (day.value, "whole"),
                 (Fraction(day.measured_us, whole), "share"),
                 *((Fraction(us, _HOUR_US), "hours") for us in times),
@@ -56,37 +57,36 @@ def days(sheet: Grid, facts: Facts, words: Words) -> None:
 
 def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write each gap, its rule and its cost."""
-    names = ("device", "from", "to", "kind", "time_h", "rule", "substituted", "cost_t",
-             "forgone_t")  # fmt: skip
+    names = ("device", "from", "to", "kind", "time_h", "rule", "substituted", "cost_t", "forgone_t")
     listed(sheet, words, "gaps", names, [
         [
-            (one["device"], "text"),
+            (one.device, "text"),
             *edges(facts, one),
             (kind(one, words), "text"),
-            (Fraction(one["time_s"]) / 3600, "hours"),
+            (Fraction(one.time_s) / 3600, "hours"),
             (rule(one, words), "text"),
-            (one["substituted"], "six"),
-            (one["cost_t"], "six"),
+            (one.substituted, "six"),
+            (one.cost_t, "six"),
             # there is no such figure on the project side
-            (DASH, "text") if one["forgoneAtMost_t"] is None
-            else (one["forgoneAtMost_t"], "six"),
+            (DASH, "text") if one.forgone_at_most_t is None
+            else (one.forgone_at_most_t, "six"),
         ]
-        for one in facts.subject["gaps"]
+        for one in facts.subject.gaps
     ])  # fmt: skip
 
 
 def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> None:
     """Write what meter errors and the design took off; live where it is a share of whole days."""
     names = ("device", "from", "to", "reason", "percent", "deducted", "cost_t")
-    entries = facts.subject["deductions"]
+    entries = facts.subject.deductions
     listed(sheet, words, "deductions", names, [
         [
-            (one["device"], "text"),
+            (one.device, "text"),
             *edges(facts, one),
             (reason(one, words), "text"),
-            (one["percent"], "plain"),
-            (one["quantity"], "six"),
-            (one["cost_t"], "six"),
+            (one.percent, "plain"),
+            (one.quantity, "six"),
+            (one.cost_t, "six"),
         ]
         for one in entries
     ])  # fmt: skip
@@ -94,24 +94,25 @@ def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> Non
         row = FIRST + place
         days_cells = days_sheet.span(FIRST + whole[0], FIRST + whole[1], VALUE)
         formula = f"=ROUNDUP(ROUND(SUM({days_cells})*{sheet.cell(row, 4)}/100,8),6)"
-        sheet.formula(row, QUANTITY, formula, Fraction(entries[place]["quantity"]), "six")
+        sheet.formula(row, QUANTITY, formula, Fraction(entries[place].quantity), "six")
 
 
 def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
     """Deductions that are their percentage of successive days: place to those days."""
     found: dict[int, tuple[int, int]] = {}
-    entries = facts.subject["deductions"]
+    entries = facts.subject.deductions
     for line in facts.lines:
         for place in line.deductions:
             one = entries[place]
-            begin, end = (instant_us(one[edge], "UTC") for edge in ("from", "to"))
+            begin, end = (instant_us(edge, "UTC") for edge in (one.from_, one.to))
             inside = [
-                i for i in range(line.first, line.last)
+                i
+                for i in range(line.first, line.last)
                 if begin <= facts.days[i].from_us and facts.days[i].to_us <= end
-            ]  # fmt: skip
+            ]
             total = sum(facts.days[i].value or 0 for i in inside)
-            exact = Fraction(one["percent"]) / 100 * total
-            if inside and abs(exact - Fraction(one["quantity"])) <= Fraction(1, 10**6):
+            exact = Fraction(one.percent) / 100 * total
+            if inside and abs(exact - Fraction(one.quantity)) <= Fraction(1, 10**6):
                 found[place] = (inside[0], inside[-1] + 1)
     return found
 
@@ -122,16 +123,16 @@ def calibrations(sheet: Grid, facts: Facts, words: Words) -> None:
              "max_error")  # fmt: skip
     rows = []
     for one in facts.parameters:
-        serial = (one["meter"]["serial"], "text")
+        serial = (one.meter.serial, "text")
         rows += [
             [
-                (one["device"], "text"), serial, (c["certificate"], "text"),
-                (c["performed"], "text"), (c["validUntil"], "text"), (c["accuracyClass"], "text"),
-                (DASH, "text") if c["maxErrorPercent"] is None
-                else (c["maxErrorPercent"], "plain"),
+                (one.device, "text"), serial, (c.certificate, "text"),
+                (c.performed, "text"), (c.valid_until, "text"), (c.accuracy_class, "text"),
+                (DASH, "text") if c.max_error_percent is None
+                else (c.max_error_percent, "plain"),
             ]
-            for c in one["calibrations"]
-        ] or [[(one["device"], "text"), serial, (words["no_certificate"], "text")]]  # fmt: skip
+            for c in one.calibrations
+        ] or [[(one.device, "text"), serial, (words["no_certificate"], "text")]]  # fmt: skip
     listed(sheet, words, "calibrations", names, rows)
 
 
@@ -141,16 +142,15 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
              "source", "certainty", "verified", "provisional", "accepted", "sha256")  # fmt: skip
     listed(sheet, words, "factors", names, [
         [
-            (one["id"], "text"), (one["kind"], "text"), (one["value"], "plain"),
-            (one["unit"], "text"),
-            (words.get(f"direction.{one['direction']}", one["direction"]), "text"),
-            (one["validFrom"] or DASH, "text"), (one["validTo"] or DASH, "text"),
-            (one["source"], "text"), (certainty(one["certainty"], words), "text"),
-            *((yes_no(one[n], words), "text")
-              for n in ("verified", "provisional", "acceptedByProject")),
-            (one["sha256"], "text"),
+            (one.id, "text"), (one.kind, "text"), (one.value, "plain"),
+            (one.unit, "text"),
+            (words.get(f"direction.{one.direction}", one.direction), "text"),
+            (one.valid_from or DASH, "text"), (one.valid_to or DASH, "text"),
+            (one.source, "text"), (certainty(one.certainty, words), "text"),
+            *((yes_no(n, words), "text") for n in (one.verified, one.provisional, one.accepted)),
+            (one.sha256, "text"),
         ]
-        for one in facts.subject["factors"]
+        for one in facts.subject.factors
     ])  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def listed(
         sheet.text(FIRST, 0, words["none"])
 
 
-def edges(facts: Facts, entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+def edges(facts: Facts, entry: Gap | Deduction | CrossCheck) -> list[tuple[str, str]]:
     """Return local edges of an entry, as cells."""
     zone = facts.timezone
-    return [(local_text(instant_us(entry[e], "UTC"), zone), "text") for e in ("from", "to")]
+    return [(local_text(instant_us(edge, "UTC"), zone), "text") for edge in (entry.from_, entry.to)]

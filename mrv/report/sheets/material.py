@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mrv.report.sheets.grid import FIRST
 from mrv.report.sheets.table_3 import equal
 from mrv.report.translations import DASH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from mrv.documents.statement import CrossCheck, Misstatements
     from mrv.report.report_data import Facts
     from mrv.report.sheets.grid import Grid
     from mrv.report.words import Words
@@ -33,31 +34,33 @@ def materiality(sheet: Grid, at: int, facts: Facts, words: Words, cells: tuple[s
         Address of the period's reduction; the sheet of the checks.
     """
     reduction, checked = cells
-    said = facts.subject["materiality"]
+    said = facts.subject.materiality
+    if not said:
+        return
     sheet.text(at - 1, 0, words["materiality.title"], "part")
     kinds = [words[f"witness.{kind.replace(' ', '_')}"] for kind in _KINDS]
     sheet.head(at, ["", *kinds, words["counts"], words["per_statement"], words["equal"]])
-    found = facts.subject["crossChecks"]
+    found = facts.subject.cross_checks or ()
     sheet.text(at + 1, 0, words["materiality.net"], "head")
     sheet.text(at + 2, 0, words["materiality.absolute"], "head")
     for column, kind in enumerate(_KINDS, 1):
-        mine = [one for one in found if one["kind"] == kind]
+        mine = [one for one in found if one.kind == kind]
         spans = [checked.span(FIRST, FIRST + max(1, len(found)), c) for c in (KIND, HOLDS, EFFECT)]
         _sums(sheet, (at + 1, column), mine, words, spans)
     _counted(sheet, at, said, words)
-    _verdict(sheet, _shares(sheet, at + 3, facts, words, reduction), said, words)
+    _verdict(sheet, _shares(sheet, at + 3, said, (facts, reduction), words), said, words)
 
 
 def _sums(
     sheet: Grid,
     at: tuple[int, int],
-    found: Sequence[Mapping[str, Any]],
+    found: Sequence[CrossCheck],
     words: Words,
     spans: Sequence[str],
 ) -> None:
     """Net sum of a kind, and below it the sum without sign."""
     row, column = at
-    effects = [Fraction(one["effect_t"]) for one in found if one["holds"] is False]
+    effects = [Fraction(one.effect_t) for one in found if one.holds is False]
     kinds, verdicts, tonnes = spans
     picked = f'({kinds}={sheet.cell(row - 1, column)})*({verdicts}="{words["no"]}")'
     for place, (cells, total) in enumerate(
@@ -68,41 +71,45 @@ def _sums(
         sheet.formula(place, column, formula, Fraction(total), "six")
 
 
-def _counted(sheet: Grid, at: int, said: Mapping[str, Any], words: Words) -> None:
+def _counted(sheet: Grid, at: int, said: Misstatements, words: Words) -> None:
     """Both sums of the kind that says more, beside the statement's."""
     meters, invoices = (sheet.cell(at + 2, column) for column in (1, 2))
-    for row, key in ((at + 1, "netMisstatement_t"), (at + 2, "absoluteMisstatement_t")):
+    sums = (said.net_misstatement_t, said.absolute_misstatement_t)
+    for row, amount in enumerate(sums, at + 1):
         one, other = (sheet.cell(row, column) for column in (1, 2))
-        value = Fraction(said[key])
+        value = Fraction(amount)
         sheet.formula(row, _COUNTS, f"=IF({meters}>={invoices},{one},{other})", value, "six")
         _beside(sheet, row, value, "six", words)
 
 
-def _shares(sheet: Grid, at: int, facts: Facts, words: Words, reduction: str) -> int:
+def _shares(
+    sheet: Grid, at: int, said: Misstatements, of_period: tuple[Facts, str], words: Words
+) -> int:
     """Write the reduction and what share of it the sums are; return the row after them."""
-    said = facts.subject["materiality"]
+    facts, reduction = of_period
     sheet.text(at, 0, words["reduction_of_period"], "head")
-    of = Fraction(facts.subject["emissions"]["reduction"]["t"])
+    of = Fraction(facts.subject.emissions.reduction.t)
     sheet.formula(at, _COUNTS, f"={reduction}", of, "six")
-    for row, (name, key) in enumerate(
-        (("net_share", "netShare_percent"), ("absolute_share", "absoluteShare_percent")), at + 1
-    ):
+    shares = (
+        ("net_share", said.net_share_percent), ("absolute_share", said.absolute_share_percent),
+    )  # fmt: skip
+    for row, (name, share) in enumerate(shares, at + 1):
         sheet.text(row, 0, words[name], "head")
-        if said[key] is None:
+        if share is None:
             sheet.text(row, _COUNTS, DASH)
             continue
         tonnes, whole = sheet.cell(row - 3, _COUNTS), sheet.cell(at, _COUNTS)
         # the inner rounding takes away the sixteenth digit, which would be rounded up
         formula = f"=ROUNDUP(ROUND(ABS({tonnes})*100/ABS({whole}),9),6)"
-        sheet.formula(row, _COUNTS, formula, Fraction(said[key]), "plain")
-        _beside(sheet, row, Fraction(said[key]), "plain", words)
+        sheet.formula(row, _COUNTS, formula, Fraction(share), "plain")
+        _beside(sheet, row, Fraction(share), "plain", words)
     return at + 3
 
 
-def _verdict(sheet: Grid, at: int, said: Mapping[str, Any], words: Words) -> None:
+def _verdict(sheet: Grid, at: int, said: Misstatements, words: Words) -> None:
     """Write the threshold, and whether either sum reaches it."""
     sheet.text(at, 0, words["materiality"], "head")
-    sheet.number(at, _COUNTS, Fraction(said["threshold_percent"]), "plain")
+    sheet.number(at, _COUNTS, Fraction(said.threshold_percent), "plain")
     sheet.text(at + 1, 0, words["material"], "head")
     net, absolute, reduction, threshold = (
         sheet.cell(row, _COUNTS) for row in (at - 5, at - 4, at - 3, at)
@@ -110,7 +117,7 @@ def _verdict(sheet: Grid, at: int, said: Mapping[str, Any], words: Words) -> Non
     most = f"MAX(ABS({net}),{absolute})"
     yes, no = words["yes"], words["no"]
     formula = f'=IF(AND({most}>0,{most}*100>=ABS({reduction})*{threshold}),"{yes}","{no}")'
-    sheet.formula(at + 1, _COUNTS, formula, yes if said["material"] else no, "text")
+    sheet.formula(at + 1, _COUNTS, formula, yes if said.material else no, "text")
 
 
 def _beside(sheet: Grid, row: int, said: Fraction, style: str, words: Words) -> None:

@@ -51,12 +51,12 @@ def _value(
 ) -> None:
     """Column (d) from the calculation, beside what the statement says."""
     one = facts.parameters[place]
-    size = SHOWN[one["unit"]][1]
+    size = SHOWN[one.unit][1]
     rows = [i for i, line in enumerate(facts.lines) if line.parameter == place]
     cells = "+".join(calculation.cell(FIRST + i, COUNTED) for i in rows) or "0"
     counted = sum((facts.counted(facts.lines[i]) for i in rows), start=Fraction(0))
     sheet.formula(row, _VALUE, f"=ROUND({cells},6)/{size}", counted / size, "plain")
-    said = Fraction(one["counted"])
+    said = Fraction(one.counted)
     sheet.number(row, _SAID, said / size, "plain")
     cells_ = (sheet.cell(row, _VALUE), sheet.cell(row, _SAID))
     equal(sheet, (row, _CHECK), cells_, words, holds=counted == said)

@@ -64,15 +64,15 @@ def structure(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write who is responsible for what, as far as documents name anybody."""
     sheet.title(words["structure"], words["structure_note"])
     sheet.head(FIRST - 1, [words[n] for n in ("responsible", "role_of_person", "named_by")])
-    opinion = facts.verification
-    issuer = facts.statement.get("issuer")
+    opinion = facts.opinion
+    issuer = facts.stated.issuer or None
     signed = words["structure.by_proof"]
     rows = (
-        (issuer and issuer["name"], words["structure.operator"], signed if issuer else None),
-        (opinion and opinion["issuer"]["name"], words["structure.verifier"],
+        (issuer.name if issuer else None, words["structure.operator"], signed if issuer else None),
+        (opinion.issuer.name if opinion else None, words["structure.verifier"],
          signed if opinion else None),
         *_responsible(facts, words),
-        ("tonne", words["structure.system"], facts.subject["codeVersion"]),
+        ("tonne", words["structure.system"], facts.subject.code_version),
     )  # fmt: skip
     for row, cells in enumerate(rows, FIRST):
         for column, text in enumerate(cells):
@@ -81,11 +81,11 @@ def structure(sheet: Grid, facts: Facts, words: Words) -> None:
 
 def _responsible(facts: Facts, words: Words) -> list[tuple[str | None, str, str]]:
     """Who answers for the meters by the versions of the project's own monitoring plan."""
-    versions = facts.subject.get("monitoringPlan", ())
+    versions = facts.subject.monitoring_plan or ()
     if not versions:
         return [(None, words["structure.site"], words["structure.by_nobody"])]
     return [
-        (one["responsible"], words["structure.plan"],
-         words.filled("structure.by_plan", one["version"], one["from"]))
+        (one.responsible, words["structure.plan"],
+         words.filled("structure.by_plan", one.version, one.from_))
         for one in versions
     ]  # fmt: skip

@@ -105,9 +105,10 @@ def _systems(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) ->
     row = FIRST
     for one in systems:
         tonnes: list[Any] = [
-            (_number(one["expected_t"]), "six"), (_number(one["tCO2"]), "six"),
+            (_number(one["expected_t"]), "six"),
+            (_number(one["tCO2"]), "six"),
             (one["issued_credits_t"], "whole"),
-        ]  # fmt: skip
+        ]
         if one["kind"] != "carbon":  # has none, which is not the same as a missing figure
             tonnes = [(DASH, "text")] * len(tonnes)
         reason = one["reason"] and words.get(f"no_tonnes.{one['system']}", one["reason"])

@@ -19,7 +19,7 @@ _NAMES = ("day", "device", "role", "drawn", "weight", "risk", "metered", "unit",
 def sample(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write how the list was drawn, and each device-day of it."""
     sheet.title(words["sampling"], words["sampling_note"])
-    document = facts.sampling
+    document = facts.sample
     if document is None:
         sheet.text(FIRST, 0, words["page.no_sample"], "said")
         return
@@ -28,11 +28,11 @@ def sample(sheet: Grid, facts: Facts, words: Words) -> None:
         sheet.text(head, 0, name, "head")
         sheet.text(head, 1, value)
     sheet.head(head + 2, [words[name] for name in _NAMES])
-    for row, one in enumerate(document["credentialSubject"]["items"], head + 3):
+    for row, one in enumerate(document.credential_subject.items, head + 3):
         sheet.row(row, [
-            (one["day"], "text"), (one["device"], "text"),
-            (words.get(f"role.{one['role']}", one["role"]), "text"),
-            (drawn(one, words), "text"), (one["weight"], "whole"),
-            (risks(one, words) or DASH, "text"), (one["metered"], "whole"),
-            (one["unit"], "text"), ("", "text"),
+            (one.day, "text"), (one.device, "text"),
+            (words.get(f"role.{one.role}", one.role), "text"),
+            (drawn(one, words), "text"), (one.weight, "whole"),
+            (risks(one, words) or DASH, "text"), (one.metered, "whole"),
+            (one.unit, "text"), ("", "text"),
         ])  # fmt: skip

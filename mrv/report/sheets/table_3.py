@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mrv.report.sheets.calculation import GRAMS, MICROGRAMS, MILLION
 from mrv.report.sheets.grid import FIRST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from mrv.documents.statement import Vintage
     from mrv.report.report_data import Facts
     from mrv.report.sheets.calculation import Reckoning
     from mrv.report.sheets.grid import Grid
@@ -25,10 +26,10 @@ def table_3(sheet: Grid, at: int, reckoning: Reckoning, words: Words, calculatio
     facts = reckoning.facts
     sheet.text(at - 1, 0, words["table_3"], "part")
     sheet.head(at, [words[n] for n in _NAMES])
-    vintages = facts.subject["credited"]["vintages"]
+    vintages = facts.subject.credited.vintages
     total = at + 1 + len(vintages)
     for row, one in enumerate(vintages, at + 1):
-        lines = [i for i, line in enumerate(facts.lines) if line.year == one["year"]]
+        lines = [i for i, line in enumerate(facts.lines) if line.year == one.year]
         _vintage(sheet, row, one, reckoning, lines, words, calculation)
         _credit(sheet, row, (at + 1, total), one, words)
     _total(sheet, total, reckoning, words, calculation)
@@ -66,14 +67,14 @@ def _grams(
 def _vintage(
     sheet: Grid,
     row: int,
-    one: Mapping[str, Any],
+    one: Vintage,
     reckoning: Reckoning,
     lines: Sequence[int],
     words: Words,
     calculation: Grid,
 ) -> None:
-    sheet.number(row, 0, one["year"], "year")
-    said = Fraction(one["reduction_t"])
+    sheet.number(row, 0, one.year, "year")
+    said = Fraction(one.reduction_t)
     if reckoning.live and lines:
         formula, ug = _grams(reckoning, lines, calculation)
         sheet.formula(row, 1, f"={formula}", ug // MILLION, "whole")
@@ -91,14 +92,12 @@ def _beside(sheet: Grid, row: int, tonnes: Fraction, said: Fraction, words: Word
     equal(sheet, (row, 4), (sheet.cell(row, 2), sheet.cell(row, 3)), words, holds=tonnes == said)
 
 
-def _credit(
-    sheet: Grid, row: int, rows: tuple[int, int], one: Mapping[str, Any], words: Words
-) -> None:
+def _credit(sheet: Grid, row: int, rows: tuple[int, int], one: Vintage, words: Words) -> None:
     """Whole tonnes of a year, and never more than is left of the whole period's."""
     first, total = rows
     before = f"-SUM({sheet.span(first, row, 5)})" if row > first else ""
     own = f"MAX(0,INT({sheet.cell(row, 1)}/1000000))"
-    said = int(one["credited_t"])
+    said = int(one.credited_t)
     sheet.formula(row, 5, f"=MIN({own},{sheet.cell(total + 2, 1)}{before})", said, "result")
     sheet.number(row, 6, said, "whole")
     equal(sheet, (row, 7), (sheet.cell(row, 5), sheet.cell(row, 6)), words, holds=True)
@@ -113,12 +112,12 @@ def _total(sheet: Grid, row: int, reckoning: Reckoning, words: Words, calculatio
         formula, ug = _grams(reckoning, range(len(facts.lines)), calculation)
         sheet.formula(row, 1, f"={formula}", ug // MILLION, "whole")
     else:
-        ug = int(subject["emissions"]["reduction"]["ug"])
+        ug = int(subject.emissions.reduction.ug)
         sheet.number(row, 1, ug // MILLION, "whole")
-    said = Fraction(subject["emissions"]["reduction"]["t"])
+    said = Fraction(subject.emissions.reduction.t)
     _beside(sheet, row, Fraction(ug // MILLION, MILLION), said, words)
-    credited = int(subject["credited"]["t"])
-    first = row - len(subject["credited"]["vintages"])
+    credited = int(subject.credited.t)
+    first = row - len(subject.credited.vintages)
     cells = sheet.span(first, row, 5) if row > first else "0"
     sheet.formula(row, 5, f"=SUM({cells})", credited, "result")
     sheet.number(row, 6, credited, "whole")
@@ -130,7 +129,7 @@ def _most(
     sheet: Grid, row: int, reckoning: Reckoning, ug: int, words: Words, calculation: Grid
 ) -> None:
     """Most whole tonnes: of the sum, less what earlier periods left below zero."""
-    carried = int(reckoning.facts.subject["carried"]["in_ug"])
+    carried = int(reckoning.facts.subject.carried.in_ug)
     sheet.text(row, 0, words["carried_in"], "head")
     sheet.number(row, 1, carried // MILLION, "whole")
     sheet.number(row, 2, carried % MILLION, "whole")
@@ -150,8 +149,12 @@ def sides(sheet: Grid, at: int, facts: Facts, words: Words) -> None:
     sheet.text(at - 1, 0, words["sides"], "part")
     names = ("baseline", "project_emissions", "leakage", "reduction")
     sheet.head(at, ["", *(words[n] for n in names)])
-    for row, key in enumerate(("emissionsBeforeDeductions", "emissions"), at + 1):
-        side = facts.subject[key]
+    subject = facts.subject
+    totals = (
+        ("emissionsBeforeDeductions", subject.emissions_before_deductions),
+        ("emissions", subject.emissions),
+    )
+    for row, (key, of) in enumerate(totals, at + 1):
         sheet.text(row, 0, words[f"sides.{key}"], "head")
-        amounts = ("baseline", "project", "leakage", "reduction")
-        sheet.row(row, [(side[n]["t"], "six") for n in amounts], 1)
+        amounts = (of.baseline, of.project, of.leakage, of.reduction)
+        sheet.row(row, [(amount.t, "six") for amount in amounts], 1)

@@ -53,7 +53,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
     book = Workbook(out, {"in_memory": True})
     book.set_properties({
         "title": legible(facts.name),
-        "subject": legible(str(facts.subject["project"]["name"]), 200),
+        "subject": legible(facts.subject.project.name, 200),
         "author": "tonne",
         "created": _created(facts),
     })  # fmt: skip
@@ -84,13 +84,13 @@ def workbook(facts: Facts, words: Words) -> bytes:
 def _rates(facts: Facts, factors: Grid, report: Grid) -> Rates:
     """Cells that a rate may stand in: factors first, then what was fixed ex ante."""
     cells = [
-        (Fraction(one["value"]), factors.cell(row, lists.FACTOR))
-        for row, one in enumerate(facts.subject["factors"], FIRST)
+        (Fraction(one.value), factors.cell(row, lists.FACTOR))
+        for row, one in enumerate(facts.subject.factors, FIRST)
     ]
     layout = Layout(facts, monitored.FIRST_COLUMN)
     cells += [
-        (Fraction(one["value"]), report.cell(row, layout.value))
-        for row, one in enumerate(facts.subject["fixedParameters"], layout.fixed)
+        (Fraction(one.value), report.cell(row, layout.value))
+        for row, one in enumerate(facts.subject.fixed_parameters or (), layout.fixed)
     ]
     return Rates(cells)
 
@@ -113,5 +113,5 @@ def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> held.Cells:
 
 def _created(facts: Facts) -> datetime:
     """The period's end: a moment that every copy of the report has in common."""
-    end = instant_us(facts.statement["validFrom"], "UTC")
+    end = instant_us(facts.stated.valid_from, "UTC")
     return datetime.fromtimestamp(end / 1e6, UTC).replace(tzinfo=None)

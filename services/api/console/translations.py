@@ -7,6 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from ingest import classes
 from mrv.report.words import LANGUAGES, names, number
 from services.api.negotiation import language
 from services.api.problems import ProblemError
@@ -38,9 +39,9 @@ class Words:
 
 @cache
 def texts(of: str) -> Mapping[str, str]:
-    """Return every text of a language by its key, names that reports use too among them."""
+    """Return every text of a language by its key, also those of reports and device classes."""
     file = resources.files("services.api.console").joinpath(f"words/{of}.toml")
-    return {**names(of), **tomllib.loads(file.read_text(encoding="utf-8"))}
+    return {**classes.names(of), **names(of), **tomllib.loads(file.read_text(encoding="utf-8"))}
 
 
 def preferred(header: str) -> str:

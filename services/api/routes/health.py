@@ -22,12 +22,9 @@ async def healthz() -> Response:
 def readyz(request: Request) -> Response:
     """Say that the database is there with the schema of this version."""
     with request.app.state.api.reads.connection(timeout=2) as conn:
-        found = migrate.version_of(conn)
-    wanted = migrate.load()[-1].version
-    if found != wanted:
-        raise ProblemError(
-            503, f"the schema is of version {found}, this process needs {wanted}: `tonne migrate`"
-        )
+        lacks = migrate.what_lacks(conn)
+    if lacks:
+        raise ProblemError(503, f"{lacks}: `tonne migrate`")
     return Response("ready\n", media_type="text/plain")
 
 

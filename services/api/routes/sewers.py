@@ -39,10 +39,11 @@ After = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]*$")]
 Sides = Annotated[
     int | None,
     Query(
-        ge=2, le=64,
+        ge=2,
+        le=64,
         description="Where a window holds more than `limit`: so many cells a side, counted.",
     ),
-]  # fmt: skip
+]
 AssetPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
+from mrv.documents.statement import claims_of
 from services.api import schemas as shapes
 from services.api.request_context import Operator
 from services.api.routes.registry import IdPath, unknown
@@ -98,11 +99,11 @@ def supersede(
 
 
 def _closed(found: Closed) -> tuple[int, Any]:
-    subject = found.document["credentialSubject"]
+    said = claims_of(found.document)
     return (_CREATED if found.new else _DONE), {
         "statement": found.statement,
         "state": found.state,
         "new": found.new,
-        "reduction_t": subject["emissions"]["reduction"]["t"],
+        "reduction_t": said.emissions.reduction.t,
         "credit_t": found.result.credit_t,
     }

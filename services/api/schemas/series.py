@@ -15,8 +15,9 @@ class Interval(Shape):
     """A quantity in 15 minutes from `start`; energy in whole Wh."""
 
     start: datetime
-    quantity: str = Field(examples=["energy_export"], json_schema_extra={
-        "enum": [q.name for q in QUANTITIES]})  # fmt: skip
+    quantity: str = Field(
+        examples=["energy_export"], json_schema_extra={"enum": [q.name for q in QUANTITIES]}
+    )
     value: int
     unit: str = Field(examples=["Wh"])
     quality: Literal["measured", "estimated", "suspect"]

@@ -83,8 +83,9 @@ def _print(found: Outcome, *, expected: bool, compact: bool) -> None:
     values = _expected(found)
     if values is None:
         raise MethodologyError(f"nothing to expect: {found.withheld or _BELOW_ZERO}")
-    inner = ", ".join(f"{key}: {float(v) if key.startswith('red') else v}"
-                      for key, v in values.items())  # fmt: skip
+    inner = ", ".join(
+        f"{key}: {float(v) if key.startswith('red') else v}" for key, v in values.items()
+    )
     click.echo(f"expected: {{{inner}}}")
 
 

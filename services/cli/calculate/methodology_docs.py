@@ -71,11 +71,8 @@ def _index() -> Iterator[str]:
     yield "evaluated on figures from documents, with `tonne evaluate`.\n"
     yield from _table(
         ("id", "version", "title", "live", "additive"),
-        [
-            (f"[{m.id}]({m.id}.md)", m.version, m.title, *_nature(m))
-            for m in _all()
-        ],
-    )  # fmt: skip
+        [(f"[{m.id}]({m.id}.md)", m.version, m.title, *_nature(m)) for m in _all()],
+    )
 
 
 def _nature(one: Methodology | Tool) -> tuple[str, str]:

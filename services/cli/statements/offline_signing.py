@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.errors import InputError
 from mrv.errors import VerificationError
+from mrv.packs.pack import FINDINGS
 from mrv.statement.credentials import sign_statement, sign_verification
 from mrv.statement.findings import SIGNED_BY, read_events, sign_event
 from mrv.statement.states import check_role
 from mrv.verify import verify
-from mrv.verify.pack import FINDINGS
 from mrv.verify.subject import Subject
 from services.issuer import external_signatures as accept
 from services.issuer import keys
@@ -105,7 +105,7 @@ def _subject(what: str) -> Subject:
             f"there is no file or folder {what}: with --out a statement's file or pack is signed;"
             " leave --out out to sign in the database"
         )
-    from services.issuer.pack import read_pack  # noqa: PLC0415 - loads the Parquet reader
+    from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
 
     return Subject(read_pack(Path(what)))
 
@@ -140,4 +140,4 @@ def _signer(key_name: str, role: Role, statement: str) -> tuple[SigningKey, Enro
 
 
 def _name(subject: Subject) -> str:
-    return str(subject.claims.get("statement"))
+    return subject.claims.statement

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mrv.documents.form import write
+from mrv.documents.statement import claims_of
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
-from services.cli.options.time_span import span_us
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import begin_option, end_option, span_us
+from services.cli.output.progress import bar
 from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-@click.group()
+@click.group(cls=Group)
 def period() -> None:
     """
     Close monitoring periods.
@@ -33,15 +38,15 @@ def period() -> None:
 
 @period.command()
 @click.argument("project")
-@click.option("--from", "begin", required=True, metavar="T", help="Begin, with.")
-@click.option("--to", "end", required=True, metavar="T", help="End, without.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@begin_option
+@end_option
+@json_option
 def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
     Close a period of PROJECT and draft its statement.
 
-    T is RFC 3339 with its offset, or a local date of the project's site; on
-    quarter hours. Stored intervals are held against the raw readings first.
+    A day is one of the project's zone; times lie on quarter hours. Stored intervals
+    are held against the raw readings first.
     Closing the same period again over the same readings gives the same statement.
 
     \b
@@ -51,7 +56,9 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
     with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:
         timezone = load_project(conn, project).timezone
-        closed = close_period(conn, project, *span_us(begin, end, timezone), getpass.getuser())
+        span = span_us(begin, end, timezone)
+        with bar(f"closing {project}"):
+            closed = close_period(conn, project, *span, getpass.getuser())
     show_closed(closed, as_json=as_json)
 
 
@@ -65,53 +72,49 @@ def show_closed(closed: Closed, *, as_json: bool) -> None:
 
 def summary(closed: Closed) -> dict[str, Any]:
     """Figures of a closed period: tonnes as decimal text, the credit a whole number."""
-    subject = closed.document["credentialSubject"]
-    emissions = subject["emissions"]
+    said = claims_of(closed.document)
+    plain = write(said)
     return {
         "statement": closed.statement,
         "state": closed.state,
-        "project": subject["project"]["id"],
-        "methodology": subject["methodology"]["id"],
-        "from": subject["monitoringPeriod"]["from"],
-        "to": subject["monitoringPeriod"]["to"],
-        **{f"{side}_t": emissions[side]["t"] for side in emissions},
-        "credit_t": int(subject["credited"]["t"]),
-        "coverage": subject["coverage"],
-        "deductions": subject["deductions"],
-        "gaps": subject["gaps"],
-        "devices": subject["monitoredParameters"],
-        "digests": subject["digests"],
-        "supersedes": subject["supersedes"],
+        "project": said.project.id,
+        "methodology": said.methodology.id,
+        "from": said.monitoring_period.from_,
+        "to": said.monitoring_period.to,
+        **{f"{side}_t": amount["t"] for side, amount in plain["emissions"].items()},
+        "credit_t": int(said.credited.t),
+        "coverage": said.coverage,
+        "deductions": plain["deductions"],
+        "gaps": plain["gaps"],
+        "devices": plain["monitoredParameters"],
+        "digests": plain["digests"],
+        "supersedes": plain["supersedes"],
     }
 
 
 def _lines(closed: Closed) -> list[str]:
-    subject = closed.document["credentialSubject"]
-    span, emissions = subject["monitoringPeriod"], subject["emissions"]
+    said = claims_of(closed.document)
+    span, emissions = said.monitoring_period, said.emissions
     lines = [
         f"{closed.statement}  {closed.state}{'' if closed.new else ', as before'}",
-        f"  period      {span['localFrom']} to {span['localTo']}",
-        f"  baseline    {emissions['baseline']['t']:>16} t",
-        f"  project     {emissions['project']['t']:>16} t",
-        f"  leakage     {emissions['leakage']['t']:>16} t",
-        f"  reduction   {emissions['reduction']['t']:>16} t",
-        f"  credited    {subject['credited']['t']:>9} whole t",
-        f"  coverage    {subject['coverage']}",
+        f"  period      {span.local_from} to {span.local_to}",
+        f"  baseline    {emissions.baseline.t:>16} t",
+        f"  project     {emissions.project.t:>16} t",
+        f"  leakage     {emissions.leakage.t:>16} t",
+        f"  reduction   {emissions.reduction.t:>16} t",
+        f"  credited    {said.credited.t:>9} whole t",
+        f"  coverage    {said.coverage}",
     ]
     lines += [
-        f"  deduction   {d['device']}: {d['reason']}, {d['percent']} %, {d['cost_t']} t"
-        for d in subject["deductions"]
+        f"  deduction   {d.device}: {d.reason}, {d.percent} %, {d.cost_t} t"
+        for d in said.deductions
     ]
-    gaps = subject["gaps"]
+    gaps = said.gaps
     lines += [
-        f"  gap         {g['device']} {g['from']} to {g['to']}, {g['kind']}: {g['cost_t']} t"
+        f"  gap         {g.device} {g.from_} to {g.to}, {g.kind}: {g.cost_t} t"
         for g in gaps[:_SHOWN]
     ]
     if len(gaps) > _SHOWN:
         lines.append(f"              and {len(gaps) - _SHOWN} more; --json lists all")
-    lines += [
-        f"  not met     {a['clause']}: {a['detail']}"
-        for a in subject["applicability"]
-        if not a["holds"]
-    ]
+    lines += [f"  not met     {a.clause}: {a.detail}" for a in said.applicability if not a.holds]
     return lines

@@ -14,7 +14,10 @@ from mrv.errors import VerificationError
 from mrv.report import LANGUAGES, Format, make
 from mrv.signatures.keyfile import read_keyring
 from services.cli.errors import Exit
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import say
 from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
@@ -23,16 +26,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("what", metavar="ID|PACK")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
-              help="File to write.")  # fmt: skip
-@click.option("--format", "format_", type=click.Choice(get_args(Format)),
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
+)
+@click.option("--format", "format_", type=Choice(get_args(Format)),
               help="By the ending of --out where absent.")  # fmt: skip
-@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True,
+@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True,
               help="Language of all words but those that were signed.")  # fmt: skip
 @click.option("--keys", "keys_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Public keys that you trust, where a pack is given.")  # fmt: skip
+@json_option
 def report(
-    what: str, out: Path, format_: Format | None, language: str, keys_file: Path | None
+    what: str,
+    out: Path,
+    format_: Format | None,
+    language: str,
+    keys_file: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """
     Write a statement's report for people, the same bytes each time.
@@ -53,7 +64,8 @@ def report(
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
     write_whole(out, make(facts, wanted, language))
-    click.echo(f"{out}: {facts.name}, {facts.state}")
+    done = {"statement": facts.name, "state": facts.state, "file": out, "format": wanted}
+    say(done, f"{out}: {facts.name}, {facts.state}", as_json=as_json)
 
 
 def _format_of(out: Path) -> Format:
@@ -65,7 +77,7 @@ def _format_of(out: Path) -> Format:
 
 
 def _facts(what: str, keys_file: Path | None) -> Facts:
-    from services.issuer.pack import read_pack  # noqa: PLC0415 - loads the Parquet reader
+    from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
     from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
 
     if Path(what).exists():

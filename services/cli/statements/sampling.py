@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.errors import InputError
+from mrv.documents.form import read
+from mrv.documents.sampling_list import SamplingList
 from mrv.signatures import canonical
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.statement.states import check_role
 from services.cli.options.database_url import database_url
+from services.cli.output.table import table
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
@@ -81,14 +84,14 @@ def sample(
 
 
 def _offline(pack: Path, key_name: str | None, size: Size) -> dict[str, Any]:
+    from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
     from mrv.verify.subject import Subject  # noqa: PLC0415
-    from services.issuer.pack import read_pack  # noqa: PLC0415 - loads the Parquet reader
 
     if key_name is None:
         raise InputError(f"{pack} is a pack: give the verifier's key with --key to draw from it")
     secret, holder = keys.load(Settings().home, key_name)
     subject = Subject(read_pack(pack))
-    name = str(subject.claims.get("statement"))
+    name = subject.claims.statement
     if subject.pack.bare or subject.state == "draft":
         raise InputError(f"{pack} is no evidence pack of a submitted statement; export {name} anew")
     check_role(holder, "verifier", name)
@@ -107,16 +110,15 @@ def _show(document: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    said = document["credentialSubject"]
+    drawn = read(SamplingList, document, "the sample")
+    said = drawn.credential_subject
     click.echo(
-        f"{said['random']} of {said['population']} device-days at random, {said['byRisk']} by"
-        f" risk, drawn by {document['issuer']['name']}, seed {said['seed'][:16]}"
+        f"{said.random} of {said.population} device-days at random, {said.by_risk} by"
+        f" risk, drawn by {drawn.issuer.name}, seed {said.seed[:16]}"
     )
-    for one in said["items"]:
-        why = f" ({', '.join(one['reasons'])})" if one["reasons"] else ""
-        click.echo(
-            f"  {one['day']}  {one['device']:<24} {one['drawn']:<9} weight {one['weight']:>2}{why}"
-        )
+    rows = [(o.day, o.device, o.drawn, o.weight, ", ".join(o.reasons)) for o in said.items]
+    head = ("day", "device", "drawn", "weight", "why")
+    click.echo(table(head, rows, empty="no device-day was drawn"))
 
 
 def _database() -> Connection[TupleRow]:

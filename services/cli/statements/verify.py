@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from mrv import verify as checks
+from mrv.packs.reader import read_pack
 from mrv.signatures.keyfile import read_keyring
-from services.cli.errors import Exit
-from services.issuer.pack import read_pack
+from services.cli.exit_codes import Exit
 
 
 @click.command()
@@ -42,18 +42,5 @@ def verify(path: Path, keys_file: Path | None, status_file: Path | None, *, as_j
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
-        _show(report)
+        click.echo("\n".join(checks.lines(report)))
     click.get_current_context().exit(Exit.DONE if report.ok else Exit.FALSE)
-
-
-def _show(report: checks.Report) -> None:
-    click.echo(f"{report.statement}, {report.state}")
-    click.echo(report.keys)
-    for step in report.steps:
-        click.echo(str(step))
-    failure = report.failure
-    if failure is None:
-        click.echo("everything that this statement has holds")
-        return
-    click.echo(f"FAILED at step {failure.number}, {failure.name}: {failure.detail}")
-    click.echo(f"what to do: {failure.remedy}")

@@ -1,12 +1,13 @@
--- Who may do what.  The owner holds the tables and cannot log in; the others
--- are groups that login users are granted (GRANT tonne_ingest TO ...).
--- Roles belong to the whole cluster: another database may be making the same
--- ones at this moment, so losing that race is fine.
+-- Who may do what.  `tonne_owner` holds the tables; the other roles are groups that login
+-- users are granted (GRANT tonne_ingest TO ...).  None of them can log in.
+-- Roles belong to the whole cluster.  Another database may make the same roles at this
+-- moment; then this one takes those that are there.
 DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['tonne_owner', 'tonne_ingest', 'tonne_mrv', 'tonne_api', 'tonne_grafana'] LOOP
+    FOREACH name IN ARRAY ARRAY['tonne_owner', 'tonne_ingest', 'tonne_mrv', 'tonne_api', 'tonne_grafana',
+                                'tonne_retention', 'tonne_archive'] LOOP
         BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', name);
@@ -22,11 +23,15 @@ BEGIN
             NULL;
         END;
     END LOOP;
-    IF NOT pg_has_role(current_user, 'tonne_owner', 'SET') THEN
-        EXECUTE format('GRANT tonne_owner TO %I', current_user);
-    END IF;
+    FOREACH name IN ARRAY ARRAY['tonne_owner', 'tonne_retention'] LOOP
+        IF NOT pg_has_role(current_user, name, 'SET') THEN
+            EXECUTE format('GRANT %I TO %I', name, current_user);
+        END IF;
+    END LOOP;
 END $$;
 
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO tonne_owner;
-GRANT USAGE ON SCHEMA public TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana;
+GRANT USAGE ON SCHEMA public TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana, tonne_retention, tonne_archive;
+-- The archive reads whatever dashboards may read, also tables of device classes that come later.
+GRANT tonne_grafana TO tonne_archive;

@@ -4,24 +4,32 @@ The schema: numbered SQL files, each applied once, in order, whole or not at all
 A file that was applied is history: its checksum is kept, and a file that has
 changed since is refused, because no one could say what the database holds.
 Two that migrate at once wait for each other.
+
+Files up to 0100 are the schema of version 0.1.0, one file for each area; later
+changes have files from 0101 on.  Version 0.1.0 itself had made that schema by 51
+other files: a database that holds all of these has the first files already.
+Between the two come the tables of readings, made from the device classes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
 import psycopg
 
+from ingest import classes
 from ingest.errors import InputError
-from services.store.postgres import columnstore
+from services.store.postgres import columnstore, reading_tables
 from services.store.postgres.pool import connect, shown
 from services.store.postgres.prerequisites import make_extensions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
     from psycopg import Connection
@@ -29,6 +37,10 @@ if TYPE_CHECKING:
 
 LOCK = 0x746F6E6E65  # "tonne"
 FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
+BASE = 100  # files up to this number make the schema of 0.1.0
+# What 0.1.0 wrote down of its files: the first one, and all 51 as lines "NNNN_name sha256".
+FIRST_OF_0_1_0 = "2ed7ba382e10152e411ff5a702e920098d6af19608ffbd22a2b5276e5a5ba66e"
+ALL_OF_0_1_0 = "851b7b8bc967b0490f0e35a5a5af3322c8b220be98581460401cd238ebb481e5"
 
 
 class SchemaError(InputError):
@@ -97,7 +109,8 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
     PrerequisiteError
         When PostgreSQL or TimescaleDB is missing or too old.
     SchemaError
-        When an applied file has changed or the database is newer than we are.
+        When an applied file has changed, or the database is newer than we are or
+        older than 0.1.0.
     ServerError
         When the database cannot be reached.
     """
@@ -106,13 +119,27 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
         conn.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         make_extensions(conn, shown(url))
         _make_history(conn)
+        _adopt_0_1_0(conn, migrations)
         done = _history(conn)
         _check_history(migrations, done)
         pending = [m for m in migrations if m.version not in done]
-        for migration in pending:
-            _apply(conn, migration)
-        notes = (columnstore.switch_on(conn),)
-    return Report(tuple(_label(m) for m in pending), migrations[-1].version, notes)
+        _apply_all(conn, [m for m in pending if m.version <= BASE])
+        with _whole(conn, "making the tables of readings"):
+            tables = reading_tables.make(conn, classes.load())
+        _apply_all(conn, [m for m in pending if m.version > BASE])
+        notes = [columnstore.switch_on(conn)]
+    if tables and done:
+        notes.append(f"made or widened for device classes: {', '.join(tables)}")
+    return Report(tuple(_label(m) for m in pending), migrations[-1].version, tuple(notes))
+
+
+def what_lacks(conn: Connection[TupleRow]) -> str:
+    """Say what `tonne migrate` has to do before this version can run; empty if nothing."""
+    found, wanted = version_of(conn), load()[-1].version
+    if found != wanted:
+        return f"the schema is of version {found}, this version of tonne needs {wanted}"
+    lacking = reading_tables.lacking(conn)
+    return f"the schema lacks {', '.join(lacking)} of the device classes" if lacking else ""
 
 
 def version_of(conn: Connection[TupleRow]) -> int:
@@ -141,6 +168,26 @@ def _history(conn: Connection[TupleRow]) -> dict[int, tuple[str, str]]:
     return {version: (name, sha256) for version, name, sha256 in rows}
 
 
+def _adopt_0_1_0(conn: Connection[TupleRow], migrations: list[Migration]) -> None:
+    """Write down our first files in place of those by which 0.1.0 made the same schema."""
+    done = _history(conn)
+    if done.get(1) != ("roles", FIRST_OF_0_1_0):
+        return
+    lines = [f"{version:04d}_{name} {sha256}\n" for version, (name, sha256) in sorted(done.items())]
+    if hashlib.sha256("".join(lines).encode()).hexdigest() != ALL_OF_0_1_0:
+        newest = max(done)
+        raise SchemaError(
+            f"the database was made by tonne 0.1.0 or before, and stands at its migration "
+            f"{newest:04d}_{done[newest][0]} without all of them; run `tonne migrate` of version "
+            "0.1.0 on it first, then this one"
+        )
+    with conn.transaction():
+        conn.execute("DELETE FROM schema_migration")
+        for migration in migrations:
+            if migration.version <= BASE:
+                _note(conn, migration)
+
+
 def _check_history(migrations: list[Migration], done: dict[int, tuple[str, str]]) -> None:
     known = {m.version: m for m in migrations}
     for version, (name, sha256) in sorted(done.items()):
@@ -158,18 +205,34 @@ def _check_history(migrations: list[Migration], done: dict[int, tuple[str, str]]
             )
 
 
+def _apply_all(conn: Connection[TupleRow], migrations: list[Migration]) -> None:
+    for migration in migrations:
+        _apply(conn, migration)
+
+
 def _apply(conn: Connection[TupleRow], migration: Migration) -> None:
+    with _whole(conn, f"migration {_label(migration)}"):
+        conn.execute(migration.text.encode())
+        conn.execute("RESET ROLE")
+        _note(conn, migration)
+
+
+@contextmanager
+def _whole(conn: Connection[TupleRow], what: str) -> Iterator[None]:
+    """Do it in one transaction, or tell why nothing of it was done."""
     try:
         with conn.transaction():
-            conn.execute(migration.text.encode())
-            conn.execute("RESET ROLE")
-            conn.execute(
-                "INSERT INTO schema_migration (version, name, sha256) VALUES (%s, %s, %s)",
-                [migration.version, migration.name, migration.sha256],
-            )
+            yield
     except psycopg.Error as error:
         reason = str(error).splitlines()[0]
         raise SchemaError(
-            f"migration {_label(migration)} failed and was rolled back: {reason}; "
+            f"{what} failed and was rolled back: {reason}; "
             "migrate as the owner of the database or a superuser"
         ) from error
+
+
+def _note(conn: Connection[TupleRow], migration: Migration) -> None:
+    conn.execute(
+        "INSERT INTO schema_migration (version, name, sha256) VALUES (%s, %s, %s)",
+        [migration.version, migration.name, migration.sha256],
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.errors import RegistryError
 from mrv.calendar import utc_text
+from mrv.documents.statement import claims_of
 from mrv.signatures import canonical
 from services.store.postgres.jsonb import exact, jsonb
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from mrv.accounting.period_result import PeriodResult
+    from mrv.documents.statement import Claims
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
@@ -49,6 +51,11 @@ class Stored:
     body: bytes
     supersedes: str | None
     state: str
+
+    @property
+    def claims(self) -> Claims:
+        """What it says; CanonicalError if the stored body is not in its form."""
+        return claims_of(canonical.parse_object(self.body), self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +175,7 @@ def insert(
     detail : mapping
         What makes its evidence again: `plan`, `factors`, `leaves`.
     """
-    subject = document["credentialSubject"]
+    said = claims_of(document)
     body = canonical.encode(document)
     period = _range(result.from_us, result.to_us)
     row = conn.execute(
@@ -181,14 +188,14 @@ def insert(
             result.credit_t, result.covered_share, jsonb(detail),
         ),
     ).fetchone()  # fmt: skip
-    superseded = subject["supersedes"]
+    superseded = said.supersedes
     conn.execute(
         "INSERT INTO statement (id, project_id, period_id, period, sequence, credit_t, body,"
         " sha256, document, supersedes) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
-            subject["statement"], result.project, row[0] if row else None, period,
-            subject["sequence"], result.credit_t, body, canonical.sha256(body), jsonb(document),
-            None if superseded is None else superseded["statement"],
+            said.statement, result.project, row[0] if row else None, period,
+            said.sequence, result.credit_t, body, canonical.sha256(body), jsonb(document),
+            None if superseded is None else superseded.statement,
         ),
     )  # fmt: skip
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest import classes
-from ingest.pipeline import FROM_START
+from ingest.limits import UNIT_LEVELS
 from ingest.pipeline.flags import TIME
-from ingest.pipeline.meter_state import NEVER
+from ingest.pipeline.meter_state import FROM_START, NEVER
 from ingest.pipeline.quality_limits import AT_WORK
-from ingest.pipeline.quality_state import NEAR_US, UNIT_LEVELS, pairs_of, runs_of
+from ingest.pipeline.quality_state import NEAR_US, pairs_of, runs_of
 from services.store.archive import archived_readings as cold
 from services.store.archive.archived_readings import Asked
 from services.store.postgres.timestamps import stamp

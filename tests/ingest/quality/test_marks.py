@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from ingest.limits import UNIT_LEVELS
 from ingest.quality import (
     flat_line,
     night_generation,
@@ -125,7 +126,7 @@ def test_a_gap_is_long_for_the_device_itself():
 
 def test_a_series_below_every_peak_is_small_and_one_that_is_off_is_not():
     """An inverter that stands still for a week would be called one in another unit."""
-    peak, level = np.full(4, 1200.0), unit_scale.LEVELS[1]
+    peak, level = np.full(4, 1200.0), UNIT_LEVELS[1]
     values = np.array([100.0, 100.0, 0.5, 300.0])
     times = np.array([0, 4, 4, 4]) * DAY_US
     assert unit_scale.below(values, peak, level).tolist() == [1, 1, 1, 0]

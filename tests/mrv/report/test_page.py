@@ -7,8 +7,11 @@ from datetime import date
 from io import BytesIO
 
 import pytest
+from msgspec.structs import replace
 from pypdf import PdfReader
 
+from mrv.documents.form import write
+from mrv.documents.statement import claims_of
 from mrv.report.page import page
 from mrv.report.words import LANGUAGES, Words
 from mrv.signatures import canonical
@@ -49,7 +52,7 @@ def test_text_can_be_selected(pages, facts, language):
     """A reader could neither search nor copy, and no machine could read it aloud."""
     words = Words(language)
     said = text_of(pages["pv", language])
-    subject = facts["pv"].subject
+    subject = facts["pv"].statement["credentialSubject"]
     for wanted in (
         words["page.title"], words["page.account"], words["page.calendar"], facts["pv"].name,
         words.number(subject["emissions"]["reduction"]["t"]), subject["digests"]["readings"],
@@ -179,15 +182,16 @@ def test_no_text_leaves_the_page(pages, tmp_path, key):
 
 def test_a_correction_says_what_it_changes(facts):
     """The secretariat would have to compare two reports figure by figure."""
-    before = facts["pv"].subject
+    before = figures(facts["pv"].subject, by_device=True)
+    other = replace(before.devices[0], metered="1")
+    before = replace(before, devices=(other, *before.devices[1:]))
     one = sample.draft(sample.pv_case(name="PV"))
-    found = figures({"credentialSubject": before}, by_device=True)
-    found["devices"][0]["metered"] = "1"
-    said = difference(found, figures(one.statement, by_device=True))
-    one.subject["supersedes"] = {"statement": "TN-pv-1", "reason": "late", "difference": said}
+    document = one.statement["credentialSubject"]
+    said = write(difference(before, figures(claims_of(one.statement), by_device=True)))
+    document["supersedes"] = {"statement": "TN-pv-1", "reason": "late", "difference": said}
     other = {"statement": "TN-pv-0", "what": "energy [kWh]", "expected": "10.0", "actual": "12.5",
              "difference_percent": "25"}  # fmt: skip
-    one.subject["otherPeriods"] = [other]
+    document["otherPeriods"] = [other]
     text = _close(text_of(page(one, Words("en"))))
     for wanted in ("TN-pv-1: late", "What this correction changes", "TN-pv-0", "25 %"):
         assert _close(wanted) in text
@@ -212,8 +216,9 @@ def test_a_long_period_fits_on_paper():
     """A year of many gaps would run to a thousand pages, or fail."""
     case = sample.pv_case(date(2026, 1, 1), date(2027, 1, 1), name="PV")
     facts = sample.draft(case)
-    gap = facts.subject["gaps"][0]
-    facts.subject["gaps"] = [{**gap, "time_s": str(900 * i)} for i in range(1, 1001)]
+    document = facts.statement["credentialSubject"]
+    gap = document["gaps"][0]
+    document["gaps"] = [{**gap, "time_s": str(900 * i)} for i in range(1, 1001)]
     data = page(facts, Words("en"))
     said = text_of(data)
     assert "800 more stand in the workbook; these are the longest." in said

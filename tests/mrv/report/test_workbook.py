@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from openpyxl import load_workbook
 
+from mrv.documents.plan import StatementFigures
 from mrv.errors import ReportError
 from mrv.report.sheets import workbook
 from mrv.report.sheets.calculation import Reckoning
@@ -71,7 +72,7 @@ def test_the_sheets_are_those_of_the_jcm_with_its_columns(books):
 
 def test_the_figures_are_those_of_the_statement(books, facts):
     """Workbook and statement would tell two different stories."""
-    subject = facts["pv"].subject
+    subject = facts["pv"].statement["credentialSubject"]
     report = opened(books["pv-en"])["Monitoring Report"]
     head = row_of(report, "Vintage")
     total = row_of(report, "Whole period")
@@ -190,7 +191,7 @@ def cells_of(sheet, text):
 
 def test_comparisons_are_the_statements(books, facts):
     """What is far off from design, a year before or a check would be seen by nobody."""
-    subject = facts["pv"].subject
+    subject = facts["pv"].statement["credentialSubject"]
     for live in (True, False):
         sheet = opened(books["pv-en"], values=live)["Comparisons"]
         design = list(sheet.iter_rows(5, 6, max_col=10, values_only=True))
@@ -215,15 +216,23 @@ def test_comparisons_are_the_statements(books, facts):
 def test_an_earlier_period_is_compared_live(facts):
     """A period that makes twice as much as a year before would raise no question."""
     one = sample.draft(sample.pv_case())
-    begin, end = (one.subject["monitoringPeriod"][edge] for edge in ("from", "to"))
-    there = {"statement": "TN-pv-0", "from": begin, "to": end, "energy_Wh": "1000000",
-             "reduction_ug": "2000000000000"}  # fmt: skip
+    document = one.statement["credentialSubject"]
+    begin, end = (document["monitoringPeriod"][edge] for edge in ("from", "to"))
+    there = StatementFigures(
+        statement="TN-pv-0",
+        from_=begin,
+        to=end,
+        energy_wh="1000000",
+        reduction_ug="2000000000000",
+        credited_t="2",
+        coverage="1.000000",
+    )
     plan = replace(one.plan, earlier=(there,))
-    energy = Decimal(one.subject["comparisons"][0]["actual"])
+    energy = Decimal(document["comparisons"][0]["actual"])
     said = {"statement": "TN-pv-0", "what": "energy [kWh]", "expected": "1000.000000",
             "actual": f"{energy:.6f}",
             "difference_percent": f"{energy / 10 - 100:.2f}"}  # fmt: skip
-    one.subject["otherPeriods"] = [said]
+    document["otherPeriods"] = [said]
     data = workbook(replace(one, plan=plan), Words("en"))
     row = next(opened(data, values=False)["Comparisons"].iter_rows(7, 7, values_only=True))
     assert row[:2] == ("TN-pv-0", "Energy [kWh]")
@@ -287,14 +296,12 @@ def test_numbers_keep_their_digits(language, text, wanted):
 def test_what_is_over_the_whole_service_is_taken_off_its_year():
     """Two years' deductions would fall on the first, and both years would differ."""
     facts = sample.draft(sample.pv_case())
-    edges = {
-        "device": "inv-2",
-        "from": facts.parameters[1]["from"],
-        "to": facts.parameters[1]["to"],
-    }
-    facts.subject["deductions"] = [
-        {**edges, "reason": f"above the design of {year}: capacity", "quantity": "1.5"}
-        for year in (2026, 2027)
+    document = facts.statement["credentialSubject"]
+    served = document["monitoredParameters"][1]
+    rest = {"device": "inv-2", "from": served["from"], "to": served["to"],
+            "percent": "1", "quantity": "1.5", "cost_t": "0.1"}  # fmt: skip
+    document["deductions"] = [
+        {**rest, "reason": f"above the design of {year}: capacity"} for year in (2026, 2027)
     ]
     found = {(one.year, one.parameter): one.deductions for one in facts.lines}
     assert (found[2026, 1], found[2027, 1]) == ((0,), (1,))

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.verify import verify
 from services.archive import verify as check
 from services.issuer.audit import audit
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.vault.errors import DamagedError
 from tests.services.archive import shelved

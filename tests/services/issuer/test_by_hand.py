@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from mrv.packs.reader import read_pack
 from mrv.verify import verify
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 

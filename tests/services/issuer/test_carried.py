@@ -4,16 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+from mrv.documents.statement import FixedParameter, claims_of
 from mrv.errors import StatementStateError
+from mrv.packs.reader import read_pack
+from mrv.signatures import canonical
 from mrv.statement.conformity import CONSECUTIVE, FIXED
 from mrv.statement.credentials import Finding
 from mrv.statement.fixed_parameters import changed
 from mrv.verify import verify
 from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
+from tests.mrv import packs
 from tests.mrv.plant import PV
 from tests.services.issuer import logged, plant
 
@@ -131,9 +136,13 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
 
 def test_what_a_role_fixed_is_held_too():
     """A plant in the mountains would become one on diesel, at another factor."""
-    fixed = [{"device": "inv-1", "parameter": "case", "value": "1"},
-             {"device": "inv-2", "parameter": "case", "value": "3"}]  # fmt: skip
-    before = {"credentialSubject": {"statement": "TN-pv-1", "fixedParameters": fixed}}
+    about = {"unit": "1", "meaning": "", "source": "", "certainty": "M"}
+    fixed = [
+        FixedParameter(device=device, parameter="case", value=value, **about)
+        for device, value in (("inv-1", "1"), ("inv-2", "3"))
+    ]
+    whole = claims_of(canonical.parse_object(packs.documents()["statement.json"]))
+    before = structs.replace(whole, statement="TN-pv-1", fixed_parameters=tuple(fixed))
     assert changed(before, PV) == ()
     first, second = PV.devices
     swapped = replace(PV, devices=(replace(first, params={"case": 3}), second))

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from mrv.errors import PeriodError
+from mrv.packs.reader import read_pack
 from mrv.statement import evidence
 from mrv.verify import verify
 from services.issuer.close import close_period, snapshot
 from services.issuer.collect_evidence import collect
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 

@@ -12,6 +12,7 @@ from mrv.errors import (
     SignatureError,
     StatementStateError,
 )
+from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import read_keyring
 from mrv.statement.credentials import Finding, sign_verification
@@ -25,7 +26,7 @@ from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.close import close_period
 from services.issuer.findings import sign
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements

@@ -10,7 +10,7 @@ from pyarrow import parquet
 from ingest import classes
 from ingest.errors import InputError
 from ingest.model import NULL, Device, Fleet, Frame
-from services.issuer.parquet import ReadingsFile, write_readings
+from mrv.packs.tables import ReadingsFile, write_readings
 
 FLEET = Fleet([Device("m-1", "s", "energy_meter")])
 

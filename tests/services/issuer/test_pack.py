@@ -7,9 +7,10 @@ import pytest
 from pyarrow import parquet
 
 from ingest.errors import InputError
+from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, PeriodError
+from mrv.packs.reader import read_pack
 from mrv.signatures.keys import SigningKey
 from mrv.statement.credentials import Finding
 from mrv.verify import verify
@@ -14,7 +15,7 @@ from services.cli.main import main
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from tests.services.issuer import logged, plant

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError
+from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.statement.sampling import Size, check_sampling
 from mrv.verify import verify
@@ -15,7 +16,7 @@ from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 

@@ -14,6 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from ingest.errors import InputError
+from mrv.packs.reader import read_pack
 from mrv.signatures.keyfile import read_keyring
 from mrv.statement.credentials import Finding
 from mrv.statement.sampling import Size
@@ -22,7 +23,7 @@ from services.issuer import external_signatures as accept
 from services.issuer import findings
 from services.issuer import transitions as life
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
 from tests.services.issuer import logged, plant

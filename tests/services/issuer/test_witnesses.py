@@ -6,11 +6,12 @@ from decimal import Decimal
 import pytest
 from click.testing import CliRunner
 
+from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.verify import verify
 from services.cli.main import main
 from services.issuer.close import close_period
-from services.issuer.pack import export, read_pack
+from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.statements import statements
 from tests.services.issuer import logged, plant

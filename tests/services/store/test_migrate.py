@@ -41,7 +41,7 @@ def test_a_changed_file_is_refused(empty_database_url):
     files = load()
     migrate(empty_database_url)
     files[1] = replace(files[1], text=files[1].text + "\n-- later\n")
-    with pytest.raises(SchemaError, match="0002_registry was changed after it was applied"):
+    with pytest.raises(SchemaError, match="0002_append_only was changed after it was applied"):
         migrate(empty_database_url, files)
 
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from ingest.model import Device, Fleet
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from mrv import factors
 from services.cli.main import main
 from services.processing.commit import Store

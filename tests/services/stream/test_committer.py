@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.model import Device, Fleet
 from ingest.mqtt.topics import Router
-from ingest.pipeline import admit
+from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, encode, partition_of
 from mrv import factors
 from services.clock import now_us
@@ -24,7 +24,7 @@ from services.store.registry import load as registry
 from services.store.registry.import_ import import_registry
 from services.store.stream.offsets import FencedError
 from services.store.stream.topic_source import Source
-from services.stream.committer import StreamCommitter
+from services.stream.chain import StreamChain
 from services.stream.records import Record
 from services.stream.replay import Replayer
 from services.stream.sequence import MissingError
@@ -43,6 +43,12 @@ DEVICE = (
 FLEET = Fleet([Device("m-1", "roof", "energy_meter"), Device("m-2", "roof", "energy_meter")])
 START_MS = 1_772_323_200_000
 TOPIC = "parcels"
+
+
+class DeadTopic(list):
+    """Keeps what a worker puts into the dead-letter topic."""
+
+    keep = list.extend
 
 
 @pytest.fixture
@@ -66,9 +72,9 @@ def committer(database_url, register):
     made = []
 
     def another(partitions=1, topic=TOPIC):
-        spoiled = []
-        one = StreamCommitter(
-            database_url, Source(topic, partitions), spoiled.extend, Metrics(CollectorRegistry()),
+        spoiled = DeadTopic()
+        one = StreamChain(
+            database_url, Source(topic, partitions), spoiled, Metrics(CollectorRegistry()),
             get_logger("test"), threading.Event(),
         )  # fmt: skip
         one.spoiled = spoiled

@@ -99,8 +99,9 @@ def drawn(box: Box, assets: Sequence[Asset], cells: Iterable[Cell] = ()) -> Draw
     scale = _Scale(box)
     lines = [
         Line(one, "M" + "L".join(scale.text(p) for p in one.path), _width(one))
-        for one in assets if one.kind == "pipe"
-    ]  # fmt: skip
+        for one in assets
+        if one.kind == "pipe"
+    ]
     dots = [Dot(one, *scale.at(one.path[0])) for one in assets if one.kind != "pipe"]
     land = "".join(
         "M" + "L".join(scale.text(corner) for corner in ring.tolist()) + "Z"

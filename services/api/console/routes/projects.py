@@ -14,7 +14,6 @@ from ingest.classes import QUANTITIES
 from mrv.calendar import local_date
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
-from mrv.signatures import canonical
 from mrv.statement.evidence import monitored
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
@@ -31,7 +30,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    from mrv.documents.statement import Gap
     from services.api.request_context import Asked
+    from services.store.statements.statements import Stored
     from services.store.views.console import CoverageDay, EmissionDay, ProjectSums
 
 router = APIRouter(include_in_schema=False)
@@ -170,14 +171,14 @@ def _local(at: datetime | None, timezone: str) -> date | None:
     return None if at is None else local_date(int(at.timestamp()) * 1_000_000, timezone)
 
 
-def _gaps(statements: list[Any]) -> list[dict[str, Any]]:
+def _gaps(statements: list[Stored]) -> list[Gap]:
     """Return the costliest gaps of the newest statement."""
     if not statements:
         return []
-    gaps = canonical.parse_object(statements[-1].body)["credentialSubject"]["gaps"]
+    gaps = statements[-1].claims.gaps
     return sorted(gaps, key=_cost, reverse=True)[:_MOST_GAPS]
 
 
-def _cost(gap: dict[str, Any]) -> Fraction:
+def _cost(gap: Gap) -> Fraction:
     """What a gap costs, or what was at most forgone by it. [t CO2e]"""
-    return max(Fraction(gap[key] or "0") for key in ("cost_t", "forgoneAtMost_t"))
+    return max(Fraction(gap.cost_t), Fraction(gap.forgone_at_most_t or "0"))

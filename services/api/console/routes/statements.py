@@ -13,10 +13,12 @@ from starlette.responses import Response
 from ingest import classes
 from ingest.model import NULL
 from mrv.calendar import days, instant_us, period_us, utc_text
+from mrv.documents.form import read_bytes
+from mrv.documents.sampling_list import SamplingList
+from mrv.documents.verification import Verification
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.sampling_block import sampled
 from mrv.report.words import Words as ReportWords
-from mrv.signatures import canonical
 from services.api.console.render import Language, render
 from services.api.console.routes.overview import tonnes
 from services.api.console.session import View
@@ -36,6 +38,8 @@ from services.store.views import console, listing
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mrv.documents.statement import Claims
+    from mrv.documents.verification import FindingShown
     from mrv.report.blocks import Block
     from services.api.request_context import Asked
     from services.store.statements.statements import Event, Stored
@@ -67,7 +71,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         successor = statements.successor(conn, statement)
         sample = sampling.document(conn, statement)
         findings = [one.to_json() for one in records(conn, documents(conn, statement))]
-    said = canonical.parse_object(stored.body)["credentialSubject"]
+    said = stored.claims
     opinion = _opinion(steps)
     return render(
         ask,
@@ -88,10 +92,10 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
     )
 
 
-def _remarks(opinion: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _remarks(opinion: Verification | None) -> list[FindingShown]:
     """Return what an opinion remarks beside the findings that were raised and closed."""
-    said = [] if opinion is None else opinion["credentialSubject"]["findings"]
-    return [one for one in said if "finding" not in one]
+    said = () if opinion is None else opinion.credential_subject.shown
+    return [one for one in said if one.remark]
 
 
 @router.get("/console/{language}/statements/{statement}/check")
@@ -116,7 +120,7 @@ def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) 
     with ask.reading() as conn:
         rows = {
             name: console.device_day(conn, stored.project, name, since, until)
-            for name in sorted({p["device"] for p in said["monitoredParameters"]})
+            for name in sorted({p.device for p in said.monitored_parameters})
         }
     return render(
         ask, language, "day.html", stored=stored, said=said, day=day, tonnes=tonnes,
@@ -130,7 +134,7 @@ def device_day(
 ) -> Response:
     """Show a device's intervals of a day, and the readings that they were metered from."""
     stored, said = _own(ask, statement)
-    if device not in {p["device"] for p in said["monitoredParameters"]}:
+    if device not in {p.device for p in said.monitored_parameters}:
         raise unknown("device", device)
     since, until = _edges(said, day)
     with ask.reading() as conn:
@@ -169,11 +173,11 @@ def report_file(
 
 
 def _held(
-    said: dict[str, Any], opinion: dict[str, Any] | None, sample: bytes | None, words: ReportWords
+    said: Claims, opinion: Verification | None, sample: bytes | None, words: ReportWords
 ) -> list[Block]:
     """Set what the figures were held against in blocks, as the reports print them."""
-    document = None if sample is None else canonical.parse_object(sample)
-    concluded = opinion and opinion["credentialSubject"]
+    document = None if sample is None else read_bytes(SamplingList, sample, "the sample")
+    concluded = None if opinion is None else opinion.credential_subject
     parts = designed(said, words), held(said, concluded, words), sampled(document, words)
     return list(chain.from_iterable(parts))
 
@@ -184,54 +188,53 @@ def _reports(language: str, statement: str, *, sees: bool) -> list[tuple[str, st
     return [(one.upper(), f"{root}.{one}") for one in ("pdf", "xlsx") if sees or one == "pdf"]
 
 
-def _own(ask: Asked, statement: str) -> tuple[Stored, dict[str, Any]]:
+def _own(ask: Asked, statement: str) -> tuple[Stored, Claims]:
     """Return a statement whose readings the caller may see, and what it says."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
     if not ask.who.sees(stored.project):
         raise ProblemError(403, "sign in to see the readings of this project")
-    said: dict[str, Any] = canonical.parse_object(stored.body)["credentialSubject"]
-    return stored, said
+    return stored, stored.claims
 
 
 def _line(stored: Stored) -> dict[str, Any]:
-    said = canonical.parse_object(stored.body)["credentialSubject"]
-    period = said["monitoringPeriod"]
+    said = stored.claims
+    period = said.monitoring_period
     return {
         "stored": stored,
-        "name": said["project"]["name"],
-        "from": period["localFrom"][:10],
-        "to": period["localTo"][:10],
-        "reduction": said["emissions"]["reduction"]["t"],
+        "name": said.project.name,
+        "from": period.local_from[:10],
+        "to": period.local_to[:10],
+        "reduction": said.emissions.reduction.t,
     }
 
 
-def _opinion(steps: list[Event]) -> dict[str, Any] | None:
+def _opinion(steps: list[Event]) -> Verification | None:
     for step in steps:
         if step.state in {"verified", "rejected"} and step.document is not None:
-            return canonical.parse_object(step.document)
+            return read_bytes(Verification, step.document, "the verification")
     return None
 
 
-def _days(said: dict[str, Any]) -> list[str]:
-    period = said["monitoringPeriod"]
-    begin, end = (instant_us(period[edge], "UTC") for edge in ("from", "to"))
-    return [day.isoformat() for day, _, _ in days(begin, end, period["timezone"])]
+def _days(said: Claims) -> list[str]:
+    period = said.monitoring_period
+    begin, end = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
+    return [day.isoformat() for day, _, _ in days(begin, end, period.timezone)]
 
 
-def _edges(said: dict[str, Any], day: date) -> tuple[datetime, datetime]:
+def _edges(said: Claims, day: date) -> tuple[datetime, datetime]:
     """Return a local day's edges, within the statement's period."""
-    period = said["monitoringPeriod"]
+    period = said.monitoring_period
     if day.isoformat() not in _days(said):
         raise ProblemError(404, f"{day} is not a day of this statement")
-    begin, end = period_us(day, date.fromordinal(day.toordinal() + 1), period["timezone"])
-    first, last = (instant_us(period[edge], "UTC") for edge in ("from", "to"))
+    begin, end = period_us(day, date.fromordinal(day.toordinal() + 1), period.timezone)
+    first, last = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
     since, until = (utc_text(us) for us in (max(begin, first), min(end, last)))
     return datetime.fromisoformat(since), datetime.fromisoformat(until)
 
 
-def _quantities(said: dict[str, Any], device: str) -> set[str]:
-    return {p["parameter"] for p in said["monitoredParameters"] if p["device"] == device}
+def _quantities(said: Claims, device: str) -> set[str]:
+    return {p.parameter for p in said.monitored_parameters if p.device == device}
 
 
 def _sums(rows: list[Any], wanted: set[str]) -> dict[str, Any]:

@@ -1,0 +1,137 @@
+"""
+JSON objects and arrays: `{"ts": ..., "id": ..., "values": {channel: number}}`.
+
+`ts` is epoch milliseconds or RFC 3339 with an offset; `id` is the device's own
+message number, optional, echoed in the receipt.  Numbers only: a string that
+looks like one is refused, since nobody knows what its sender meant.  The
+numbers beside it are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ingest.codec import JSON, Codec, timeless
+from ingest.errors import PayloadError
+from ingest.json_faults import told
+from ingest.reading import Reading, Stated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FRAME = re.compile(rb"\s*\[\s*\d+\s*,")  # a numbered frame holds no readings of ours
+_BRACE = ord("{")
+_MAX_WHOLE = 2**1023
+
+_decoder = msgspec.json.Decoder(Reading | list[Reading])
+
+
+class _Loose(msgspec.Struct):
+    """A reading whose values may be anything."""
+
+    ts: int | str
+    values: dict[str, Any]
+    id: int | str | None = None
+
+
+_loose_decoder = msgspec.json.Decoder(_Loose | list[_Loose])
+
+
+def decode(payload: bytes) -> Sequence[Reading]:
+    """
+    Readings of one payload, in its order; a value that is no number is refused by itself.
+
+    Raises
+    ------
+    PayloadError
+        With reason `empty_payload`, `invalid_utf8`, `malformed_json`,
+        `not_finite`, `time_missing` or `wrong_shape`.
+    """
+    try:
+        found = _decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _salvage(payload, _explain(payload, str(error)))
+    if not payload.isascii():
+        _text(payload)
+    return (found,) if isinstance(found, Reading) else found
+
+
+def _text(payload: bytes) -> str:
+    try:
+        return payload.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise PayloadError(
+            "invalid_utf8", f"json: byte {wrong.start}: {wrong.reason}; send UTF-8"
+        ) from None
+
+
+def _salvage(payload: bytes, error: PayloadError) -> list[Stated]:
+    """Readings without the values that are no numbers, or the error where that is not all."""
+    if error.reason != "not_a_number":
+        raise error
+    try:
+        found = _loose_decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise error from None
+    return [_numbers(one) for one in ([found] if isinstance(found, _Loose) else found)]
+
+
+def _numbers(loose: _Loose) -> Stated:
+    values: dict[str, float | None] = {}
+    refused = []
+    for name, value in loose.values.items():
+        if value is None or type(value) is float:
+            values[name] = value
+        elif type(value) is int and abs(value) < _MAX_WHOLE:
+            values[name] = float(value)
+        else:
+            detail = f"json: {name!r:.80} is {value!r:.40}; send numbers without quotes"
+            refused.append(("not_a_number", detail))
+    return Stated(loose.ts, values, loose.id, (), tuple(refused))
+
+
+def _explain(payload: bytes, error: str) -> PayloadError:
+    """Find the reason that helps the technician, off the hot path."""
+    if not payload:
+        return PayloadError("empty_payload", "json: 0 bytes; send {'ts': .., 'values': {..}}")
+    text = _text(payload)
+    return _explain_json(text) or _explain_shape(error)
+
+
+def _explain_json(text: str) -> PayloadError | None:
+    def refuse(word: str) -> float:
+        raise PayloadError("not_finite", f"json: {word} is no measurement; leave the channel out")
+
+    try:
+        json.loads(text, parse_constant=refuse)
+    except PayloadError as found:
+        return found
+    except (ValueError, RecursionError) as wrong:
+        return PayloadError("malformed_json", f"json: {told(wrong)}")
+    return None
+
+
+def _explain_shape(error: str) -> PayloadError:
+    if "missing required field `ts`" in error:
+        return PayloadError("time_missing", "json: no 'ts'; send the time of measurement")
+    if "$.values[" in error or "].values[" in error or "$[...].values" in error:
+        return PayloadError("not_a_number", f"json: {error}; send numbers without quotes")
+    return PayloadError("wrong_shape", f"json: {error}; send {{'ts': .., 'values': {{..}}}}")
+
+
+def _recognises(payload: bytes) -> bool:
+    return b'"values"' in payload and not (payload[0] != _BRACE and _FRAME.match(payload))
+
+
+CODEC = Codec(
+    name="json",
+    content_types=("application/json", "text/json"),
+    decode=timeless(decode),
+    starts=JSON,
+    recognises=_recognises,
+    order=2,
+)

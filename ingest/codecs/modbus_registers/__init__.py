@@ -1,0 +1,82 @@
+"""
+Blocks of Modbus registers in JSON, for devices whose profile holds a register map.
+
+`{"ts": .., "blocks": [{"table": "holding", "address": 32080, "hex": ".."}]}`:
+`address` is that of the first register in the request (from 0), `base64` and
+`registers` (whole numbers) serve as well as `hex`.  The order of words is the
+device's, so it stands in the profile; `byte_order` tells that a gateway turned
+the bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from ingest.codec import JSON, Codec, timeless
+from ingest.errors import PayloadError
+from ingest.formats.json_document import messages
+from ingest.formats.register_words import Order, Words, unpack
+from ingest.reading import Block, Registers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_CODEC = "modbus"
+_MAX_ADDRESS = 65_535
+
+
+class _Block(Words, forbid_unknown_fields=True, kw_only=True):
+    address: int
+    table: Literal["holding", "input"] = "holding"
+
+
+class _Message(msgspec.Struct):
+    ts: int | str
+    blocks: list[_Block]
+    id: int | str | None = None
+    byte_order: Order = "big"
+
+
+_decoder = msgspec.json.Decoder(_Message | list[_Message])
+
+
+def decode(payload: bytes) -> Sequence[Registers]:
+    """
+    Readings of one payload whose values are still registers.
+
+    Raises
+    ------
+    PayloadError
+        With reason `malformed_json`, `time_missing`, `wrong_shape` or
+        `registers_invalid`.
+    """
+    return [_reading(one) for one in messages(_decoder, payload, _CODEC)]
+
+
+def _reading(message: _Message) -> Registers:
+    blocks = tuple(_block(i, block, message.byte_order) for i, block in enumerate(message.blocks))
+    return Registers(message.ts, {}, message.id, blocks)
+
+
+def _block(i: int, block: _Block, byte_order: Order) -> Block:
+    where = f"{_CODEC}: block {i}"
+    data = unpack(block, byte_order, where)
+    if not 0 <= block.address <= _MAX_ADDRESS:
+        raise PayloadError("registers_invalid", f"{where}: address {block.address} is not 0..65535")
+    return Block(block.table, block.address, data)
+
+
+def _recognises(payload: bytes) -> bool:
+    return b'"blocks"' in payload
+
+
+CODEC = Codec(
+    name=_CODEC,
+    content_types=("application/vnd.tonne.modbus+json",),
+    decode=timeless(decode),
+    starts=JSON,
+    recognises=_recognises,
+    order=6,
+)

@@ -1,0 +1,149 @@
+"""
+NGSI entities in JSON, as FIWARE's context brokers publish them.
+
+Key-values, NGSI-v2 and NGSI-LD normalized, alone, in an array or as `data` of a
+notification.  The time is the end of the observation: `dateObservedTo`, the end
+of an interval in `dateObserved`, `observationDateTime` or `TimeInstant`; where an
+entity has none of them, `observedAt` of each attribute.  Attributes that are
+numbers are channels; text and structure describe the entity and are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from ingest.codec import JSON, Codec, timeless
+from ingest.errors import PayloadError
+from ingest.reading import Stated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_CODEC = "ngsi"
+_ENTITY = re.compile(rb'"(?:dateObserved(?:To)?|observationDateTime|TimeInstant)"\s*:')
+_MAX_WHOLE = 2**1023
+_TIMES = ("dateObservedTo", "dateObserved", "observationDateTime", "TimeInstant")
+# UN/CEFACT Recommendation 20 codes, which NGSI uses as unit codes
+_UNITS = {
+    "GQ": "ug/m3", "GP": "mg/m3", "CEL": "Cel", "KEL": "K", "P1": "%", "2N": "dB", "MTS": "m/s",
+    "KMH": "km/h", "KMT": "km", "MTR": "m", "WHR": "Wh", "KWH": "kWh", "MWH": "MWh",
+    "WTT": "W", "KWT": "kW", "MAW": "MW", "VLT": "V", "AMP": "A", "HTZ": "Hz", "MTQ": "m3",
+    "LTR": "L", "M1": "mg/L", "C62": "1", "D54": "W/m2",
+}  # fmt: skip
+
+
+def decode(payload: bytes) -> Sequence[Stated]:
+    """
+    Readings of one payload, one an entity.
+
+    Raises
+    ------
+    PayloadError
+        With reason `malformed_json`, `wrong_shape` or `time_missing`.
+    """
+    try:
+        found = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadError("malformed_json", f"{_CODEC}: {error}") from None
+    if isinstance(found, dict) and isinstance(found.get("data"), list):
+        found = found["data"]
+    entities = found if isinstance(found, list) else [found]
+    return [reading for i, entity in enumerate(entities) for reading in _readings(i, entity)]
+
+
+class _Attribute(NamedTuple):
+    """What one attribute says: its number, None where it has none, with unit and time."""
+
+    name: str
+    value: float | None
+    unit: str | None = None
+    at: str | None = None
+
+
+def _readings(i: int, entity: Any) -> Iterator[Stated]:
+    """Yield the entity's reading, or one a time where only its attributes tell theirs."""
+    if not isinstance(entity, dict) or not isinstance(entity.get("type"), str):
+        raise PayloadError("wrong_shape", f"{_CODEC}: entity {i} is no object with a type")
+    whole = _time(entity)
+    found = [_attribute(name, attribute) for name, attribute in entity.items()]
+    refused: list[tuple[str, str]] = []
+    times: dict[str, list[_Attribute]] = {} if whole is None else {whole: []}
+    for one in found:
+        at = one.at if whole is None else whole
+        if one.value is None:
+            continue
+        if at is None:
+            refused.append(("time_missing", f"{_CODEC}: {one.name} has no observedAt"))
+        else:
+            times.setdefault(at, []).append(one)
+    if not times:
+        raise PayloadError(
+            "time_missing",
+            f"{_CODEC}: entity {i} has none of {', '.join(_TIMES)}, nor its attributes observedAt",
+        )
+    for at, those in times.items():
+        yield Stated(
+            at, {one.name: one.value for one in those}, None, tuple(one.unit for one in those),
+            tuple(refused),
+        )  # fmt: skip
+        refused = []
+
+
+def _attribute(name: str, attribute: Any) -> _Attribute:
+    if isinstance(attribute, list):
+        attribute = _instance(attribute)
+    if not isinstance(attribute, dict):
+        return _Attribute(name, _number(attribute))
+    code = attribute.get("unitCode")
+    if code is None and isinstance(attribute.get("metadata"), dict):
+        code = _plain(attribute["metadata"].get("unitCode"))
+    # whatever it is, it is not the profile's unit unless we know so
+    unit = None if code is None else _UNITS.get(str(code), str(code))
+    value, at = attribute.get("value"), attribute.get("observedAt")
+    return _Attribute(name, _number(value), unit, at if isinstance(at, str) else None)
+
+
+def _instance(attributes: list[Any]) -> Any:
+    """Return the one of several instances that is the default: it has no `datasetId`."""
+    plain = [one for one in attributes if isinstance(one, dict) and "datasetId" not in one]
+    return plain[0] if len(plain) == 1 else None
+
+
+def _number(value: Any) -> float | None:
+    if type(value) is int:
+        return float(value) if abs(value) < _MAX_WHOLE else None
+    return value if type(value) is float else None
+
+
+def _plain(attribute: Any) -> Any:
+    """Return what an attribute says, whichever form it has."""
+    for key in ("value", "@value"):
+        if isinstance(attribute, dict) and key in attribute:
+            attribute = attribute[key]
+    return attribute
+
+
+def _time(entity: dict[str, Any]) -> str | None:
+    """Return the entity's own time, where it has one."""
+    for name in _TIMES:
+        text = _plain(entity.get(name))
+        if isinstance(text, str) and text:
+            return text.rsplit("/", 1)[-1]
+    return None
+
+
+def _recognises(payload: bytes) -> bool:
+    return _ENTITY.search(payload) is not None
+
+
+CODEC = Codec(
+    name=_CODEC,
+    content_types=("application/ld+json", "application/ngsi+json"),
+    decode=timeless(decode),
+    starts=JSON,
+    recognises=_recognises,
+    order=7,
+)

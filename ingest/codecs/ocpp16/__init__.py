@@ -1,0 +1,125 @@
+"""
+OCPP 1.6 in JSON: MeterValues, StartTransaction and StopTransaction.
+
+As call frames or their bodies alone.  Values are strings; the register at a
+transaction's start and stop is a whole number of Wh.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ingest.codec import JSON, Codec, timeless
+from ingest.errors import PayloadError
+from ingest.formats import ocpp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ingest.reading import Stated
+
+_NUMBER = re.compile(r"^\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*$", re.ASCII)
+_LONGEST = 64
+_MAX_WHOLE = 2**63
+_ACTIONS = (ocpp.METER_VALUES, "StartTransaction", "StopTransaction")
+_CODEC = "ocpp16"
+
+
+class _Sampled(msgspec.Struct, gc=False):
+    value: str
+    context: str | None = None
+    format: str | None = None
+    measurand: str | None = None
+    phase: str | None = None
+    location: str | None = None
+    unit: str | None = None
+
+
+class _MeterValue(msgspec.Struct):
+    timestamp: str
+    sampledValue: list[_Sampled]  # noqa: N815 (OCPP's own name)
+
+
+class _Body(msgspec.Struct):
+    """Of any of the three calls: what carries readings in it."""
+
+    meterValue: list[_MeterValue] | None = None  # noqa: N815 (OCPP's own name)
+    transactionData: list[_MeterValue] | None = None  # noqa: N815 (OCPP's own name)
+    meterStart: int | None = None  # noqa: N815 (OCPP's own name)
+    meterStop: int | None = None  # noqa: N815 (OCPP's own name)
+    timestamp: str | None = None
+
+
+def decode(payload: bytes) -> Sequence[Stated]:
+    """
+    Readings of one call, one a time.
+
+    A sample that is signed data carries no number to read: it is noted as
+    evidence.  One whose value is no number is refused by itself.
+
+    Raises
+    ------
+    PayloadError
+        With a reason of `ingest.formats.ocpp`.
+    """
+    message, action, raw = ocpp.unwrap(payload, _CODEC, _ACTIONS)
+    found: _Body = ocpp.body(raw, _Body, _CODEC)
+    return ocpp.readings(_moments(found, action), message)
+
+
+def _moments(found: _Body, action: str | None) -> Iterator[ocpp.Moment]:
+    """Times and their samples, the transaction's own register among them."""
+    values = found.meterValue if found.meterValue is not None else found.transactionData
+    edge = found.meterStart if found.meterStop is None else found.meterStop
+    if values is None and edge is None:
+        held = "meterValue" if action in (None, ocpp.METER_VALUES) else "meterStart or meterStop"
+        raise PayloadError("wrong_shape", f"{_CODEC}: no {held} in it")
+    if edge is not None:
+        if found.timestamp is None:
+            raise PayloadError("time_missing", f"{_CODEC}: a transaction's register has no time")
+        yield found.timestamp, [_register(edge)]
+    for value in values or ():
+        yield value.timestamp, _samples(value.sampledValue)
+
+
+def _register(value: int) -> ocpp.Sample | PayloadError:
+    if abs(value) >= _MAX_WHOLE:
+        return PayloadError("not_finite", f"{_CODEC}: register {str(value)[:20]} is no register")
+    return ocpp.Sample(float(value), "Wh", None, ocpp.EDGE, None, None)
+
+
+def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | ocpp.Signed | PayloadError]:
+    for one in sampled:
+        if one.format == "SignedData":
+            name = ocpp.channel(one.measurand, one.phase, one.location)
+            yield ocpp.Signed(name, one.context, one.value)
+            continue
+        measurand = one.measurand or ocpp.MEASURAND
+        if len(one.value) > _LONGEST or not _NUMBER.match(one.value):
+            yield PayloadError(
+                "not_a_number", f"{_CODEC}: {measurand} is {one.value!r:.40}; send a number"
+            )
+            continue
+        try:
+            value = ocpp.finite(float(one.value), measurand, _CODEC)
+        except PayloadError as error:
+            yield error
+            continue
+        yield ocpp.Sample(value, one.unit, one.measurand, one.context, one.phase, one.location)
+
+
+def _recognises(payload: bytes) -> bool:
+    return ocpp.is_call(payload)
+
+
+CODEC = Codec(
+    name=_CODEC,
+    content_types=("application/ocpp1.6+json",),
+    decode=timeless(decode),
+    starts=JSON,
+    recognises=_recognises,
+    order=4,
+)

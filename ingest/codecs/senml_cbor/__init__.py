@@ -1,0 +1,161 @@
+"""
+SenML in CBOR, RFC 8428 section 6: an array of maps with whole-number labels.
+
+Labels of later extensions may be text; those ending in "_" must be understood.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import chain
+from math import isfinite
+from types import NoneType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import cbor2
+
+from ingest.codec import Codec
+from ingest.errors import PayloadError
+from ingest.formats import senml_cbor_fast as senml_layout
+from ingest.formats.senml import Number, Record, resolve
+from ingest.formats.senml_json_fast import row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.reading import Reading, Row
+
+_LABELS = {
+    -6: "bs", -5: "bv", -4: "bu", -3: "bt", -2: "bn", -1: "bver",
+    0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
+}  # fmt: skip
+_BU, _BT, _BN, _N, _U, _V = -4, -3, -2, 0, 1, 2
+_UNITS, _TIMES = {str, NoneType}, (float, int)
+_NUMBERS = {"bs", "bv", "bt", "bver", "v", "s", "t", "ut"}
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "bn": str, "bu": str, "n": str, "u": str, "vs": str, "vb": bool, "vd": bytes,
+}  # fmt: skip
+_MAX_NUMBER = 2**1023
+
+
+def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
+    """
+    Readings of one pack, one a time.
+
+    Parameters
+    ----------
+    payload : bytes
+    received_us : int
+        When it was received, which relative times count from. [us UTC]
+
+    Raises
+    ------
+    PayloadError
+        With reason `malformed_cbor`, `wrong_shape`, `label_unknown`, or one of
+        `ingest.formats.senml.resolve`.
+    """
+    if (known := senml_layout.read(payload)) is not None:
+        return (known,)
+    found = _loads(payload)
+    if not isinstance(found, list):
+        raise PayloadError("wrong_shape", f"senml_cbor: {type(found).__name__}, not an array")
+    if (plain := _plain(found)) is not None:
+        senml_layout.learn(payload, plain)
+        return (plain,)
+    return resolve([_record(i, item) for i, item in enumerate(found)], received_us)
+
+
+def _loads(payload: bytes) -> Any:
+    try:
+        return cbor2.loads(payload)
+    except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise PayloadError("malformed_cbor", f"senml_cbor: {error!s:.200}") from None
+
+
+def _plain(found: list[Any]) -> Row | None:
+    """Read a pack of numbers at its base time, as most are; None where it has more in it."""
+    names, numbers, held = [], [], 0
+    try:
+        for record in found:
+            name, number = record[_N], record[_V]
+            if type(name) is not str or type(number) is not float:
+                return None
+            names.append(name)
+            numbers.append(number)
+            held += len(record)
+        first = found[0]
+        base, seconds, unit = first.get(_BN, ""), first[_BT], first.get(_BU, "")
+        units: list[str | None] = [None] * len(found)
+        if held > 2 * len(found) + len(first) - 2:  # more than a name and a value in some
+            units = _units(found)
+        held -= (_BN in first) + (_BU in first) + 1 + len(found) - units.count(None)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return None
+    if held != 2 * len(found) or type(base) is not str or type(unit) is not str:
+        return None
+    if type(seconds) not in _TIMES or not isfinite(sum(numbers)) or not _whole_labels(found):
+        return None
+    if unit:
+        units = [own or str(unit) for own in units]
+    return row(seconds, base, tuple(names), numbers, units)
+
+
+def _units(found: list[Any]) -> list[str | None]:
+    units = [record.get(_U) for record in found]
+    if {*map(type, units)} <= _UNITS:
+        return units
+    raise TypeError
+
+
+def _whole_labels(found: list[Any]) -> bool:
+    """Python takes 2.0 and 2 for one key; CBOR does not."""
+    return {*map(type, chain.from_iterable(found))} == {int}
+
+
+def _record(i: int, item: Any) -> Record:
+    if not isinstance(item, dict):
+        raise PayloadError("wrong_shape", f"senml_cbor: record {i} is no map")
+    record = Record()
+    for label, value in item.items():
+        name = _LABELS.get(label) if type(label) is int else None
+        if name is None:
+            _unknown(i, label)
+        elif type(value) is float:
+            setattr(record, name, value if name in _NUMBERS else _wrong(i, name, value))
+        elif name in _NUMBERS:
+            setattr(record, name, _number(value))
+        else:
+            known = isinstance(value, _KINDS[name])
+            setattr(record, name, value if known else _wrong(i, name, value))
+    return record
+
+
+def _wrong(i: int, name: str, value: Any) -> NoReturn:
+    raise PayloadError("wrong_shape", f"senml_cbor: record {i}: {name} is {value!r:.40}")
+
+
+def _unknown(i: int, label: Any) -> None:
+    """Pass over a label of an extension, unless it must be understood."""
+    if isinstance(label, str) and label.endswith("_"):
+        raise PayloadError(
+            "label_unknown", f"senml_cbor: record {i}: {label!r:.80} must be understood"
+        )
+
+
+def _number(value: Any) -> Number:
+    """Plain floats; what is no number is left for `resolve` to refuse by name."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return f"a {type(value).__name__}"
+    if isinstance(value, int) and abs(value) >= _MAX_NUMBER:
+        return "a number beyond any quantity"
+    return float(value)
+
+
+CODEC = Codec(
+    name="senml_cbor",
+    content_types=("application/senml+cbor",),
+    decode=decode,
+    starts=bytes(range(0x80, 0xA0)),  # a CBOR array
+    recognises=lambda _payload: True,
+    order=0,
+)

@@ -1,0 +1,87 @@
+"""SenML in JSON, RFC 8428 section 5: an array of records."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ingest.codec import ARRAY, Codec
+from ingest.errors import PayloadError
+from ingest.formats import senml_json_fast as senml_learned
+from ingest.formats.json_document import utf8
+from ingest.formats.senml import Record, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.reading import Reading
+
+
+class _Known(Record, gc=False, forbid_unknown_fields=True):
+    """A record with no label but the standard's."""
+
+
+_START = re.compile(rb'\s*\[\s*\{\s*"(?:bn|bt|bu|bv|bs|bver|n|u|v|vs|vb|vd|s|t|ut)"\s*:')
+# how most packs begin, told without the pattern
+PACK = (b'[{"bn":', b'[{"bt":', b'[{"n":')
+_known_decoder = msgspec.json.Decoder(list[_Known])
+_decoder = msgspec.json.Decoder(list[Record])
+_labels = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+
+
+def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
+    """
+    Readings of one pack, one a time.
+
+    Parameters
+    ----------
+    payload : bytes
+    received_us : int
+        When it was received, which relative times count from. [us UTC]
+
+    Raises
+    ------
+    PayloadError
+        With reason `malformed_json`, `wrong_shape`, `label_unknown`, or one of
+        `ingest.formats.senml.resolve`.
+    """
+    found = senml_learned.read(payload)
+    if found is not None:
+        return (found,)
+    try:
+        records: Sequence[Record] = _known_decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        records = _extended(payload)
+    return resolve(records, received_us)
+
+
+def _extended(payload: bytes) -> Sequence[Record]:
+    """Records that hold labels of extensions; those that must be understood refuse the pack."""
+    try:
+        records = _decoder.decode(payload)
+    except msgspec.ValidationError as error:
+        raise PayloadError("wrong_shape", f"senml_json: {error}; see RFC 8428") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadError("malformed_json", f"senml_json: {error}") from None
+    for i, record in enumerate(_labels.decode(utf8(payload, "senml_json"))):
+        # a label ending in "_" must be understood or the pack refused (RFC 8428, section 4.4)
+        if label := next((name for name in record if name.endswith("_")), None):
+            detail = f"senml_json: record {i}: {label!r:.80} must be understood and is not"
+            raise PayloadError("label_unknown", detail)
+    return records
+
+
+def _recognises(payload: bytes) -> bool:
+    return _START.match(payload) is not None
+
+
+CODEC = Codec(
+    name="senml_json",
+    content_types=("application/senml+json",),
+    decode=decode,
+    starts=ARRAY,
+    recognises=_recognises,
+    order=1,
+)

@@ -1,0 +1,48 @@
+"""
+Blocks of Modbus registers to values, by the register map of a profile.
+
+Numbers that the maker gives to "not available" are left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.formats.register_words import SIZES, WORD, number
+from ingest.profiles.register_map import EITHER
+from ingest.reading import Stated
+
+if TYPE_CHECKING:
+    from ingest.profiles import Profile
+    from ingest.profiles.register_map import Register
+    from ingest.reading import Block, Registers
+
+
+def read(reading: Registers, profile: Profile) -> Stated:
+    """Values of the registers that a reading holds, in the units of the profile."""
+    values: dict[str, float | None] = {}
+    for source in profile.channels.values():
+        if source.register is None:
+            continue
+        raw = _raw(source.register, reading.blocks)
+        if raw is not None and raw not in source.register.absent:
+            values[source.path] = raw / source.register.divide
+    refused = () if values else (("no_known_channel", _nothing(reading, profile)),)
+    return Stated(reading.ts, values, reading.id, (None,) * len(values), refused)
+
+
+def _raw(register: Register, blocks: tuple[Block, ...]) -> int | float | None:
+    for block in blocks:
+        at = register.address - block.address
+        held = len(block.data) // WORD
+        same = register.table in (block.table, EITHER)
+        if same and at >= 0 and at + SIZES[register.type] <= held:
+            return number(block.data, at, register.type, register.word_order)
+    return None
+
+
+def _nothing(reading: Registers, profile: Profile) -> str:
+    held = ", ".join(
+        f"{b.table} {b.address} to {b.address + len(b.data) // WORD - 1}" for b in reading.blocks
+    )
+    return f"profile {profile.id} reads no register in {held or 'no block'}"

@@ -1,0 +1,172 @@
+"""
+The registry extract of a period, as `plan.json` holds it; see `mrv.statement.plan_extract`.
+
+What is empty is left out, but for the oldest keys.  Numbers that somebody typed stand
+as they were typed.
+"""
+
+from typing import Any
+
+from mrv.documents.form import UNSET, Form, Number, Time, UnsetType, Whole, field
+from mrv.documents.statement import CalibrationShown, Digests
+
+Parameters = dict[str, Any]
+
+
+class BoundDevice(Form):
+    """A device in a role of the project, from when to when."""
+
+    device: str
+    role: str
+    params: Parameters
+    from_: Time
+    to: Time | None
+
+
+class ProjectExtract(Form):
+    """
+    The project as the registry has it.
+
+    A number with decimals among its parameters is `{"$decimal": "0.97"}`, so that no
+    reader rounds it.
+    """
+
+    id: str
+    name: str
+    methodology: str
+    version: str
+    timezone: str
+    from_: Time
+    to: Time
+    parameters: Parameters
+    expected: Parameters
+    action: str | None
+    devices: tuple[BoundDevice, ...]
+
+
+class MeterReplaced(Form):
+    """A meter swap: the old register's last value, the new one's first. [base unit]"""
+
+    channel: str
+    at: Time
+    last: Whole
+    first: Whole
+
+
+class DeviceExtract(Form):
+    """A device as the registry has it, with its certificates and meter swaps."""
+
+    id: str
+    site: str
+    class_: str
+    profile: str
+    gateway: str | None
+    rated_power_w: Whole | None
+    installed: Time
+    removed: Time | None
+    serial: str | None
+    replacements: tuple[MeterReplaced, ...]
+    calibrations: tuple[CalibrationShown, ...]
+
+
+class CarriedIn(Form):
+    """What earlier periods left below zero, and the statements that left it."""
+
+    ug: Whole
+    from_: str | None
+
+
+class CheckMeterNamed(Form):
+    """A check meter, the meter that it checks, and how far they may differ."""
+
+    meter: str
+    of: str
+    tolerance_percent: str
+
+
+class PlanLine(Form):
+    """What a version of the monitoring plan says of one parameter."""
+
+    parameter: str
+    device: str | None
+    channel: str | None
+    option: str
+    frequency: str
+    accuracy_class: str | None
+    qa_qc: str
+    responsible: str
+
+
+class PlanVersionWhole(Form):
+    """A version of the project's own monitoring plan, in force from a local day."""
+
+    version: str
+    from_: str
+    responsible: str
+    reason: str
+    procedures: dict[str, str]
+    lines: tuple[PlanLine, ...]
+
+
+class InvoiceNamed(Form):
+    """What a document says was bought or sold. [base unit]"""
+
+    id: str
+    issuer: str
+    number: str
+    issued: str
+    devices: tuple[str, ...]
+    quantity: str
+    from_: Time
+    to: Time
+    value: Whole
+    tolerance_percent: str
+    sha256: str | None
+
+
+class DeviceFigure(Form):
+    """What a device metered and what of it counted, in another statement. [base unit]"""
+
+    device: str
+    role: str
+    from_: Time
+    metered: Whole
+    counted: Number
+
+
+class StatementFigures(Form):
+    """Figures of another statement; the last three only of one that is corrected."""
+
+    statement: str
+    from_: Time
+    to: Time
+    energy_wh: Whole = field(name="energy_Wh")
+    reduction_ug: Whole
+    credited_t: Whole
+    coverage: Number
+    devices: tuple[DeviceFigure, ...] | UnsetType = UNSET
+    factors: tuple[str, ...] | UnsetType = UNSET
+    digests: Digests | UnsetType = UNSET
+
+
+class Span(Form):
+    """Half-open."""
+
+    from_: Time
+    to: Time
+
+
+class PlanExtract(Form):
+    """All of `plan.json`."""
+
+    project: ProjectExtract
+    devices: tuple[DeviceExtract, ...]
+    carried: CarriedIn
+    check_meters: tuple[CheckMeterNamed, ...] | UnsetType = UNSET
+    monitoring: tuple[PlanVersionWhole, ...] | UnsetType = UNSET
+    invoices: tuple[InvoiceNamed, ...] | UnsetType = UNSET
+    earlier: tuple[StatementFigures, ...] | UnsetType = UNSET
+    corrected: StatementFigures | UnsetType = UNSET
+    energy_roles: tuple[str, ...] | UnsetType = UNSET
+    unclaimed: tuple[Span, ...] | UnsetType = UNSET
+    changed_parameters: tuple[str, ...] | UnsetType = UNSET

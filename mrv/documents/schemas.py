@@ -1,0 +1,29 @@
+"""JSON Schema (2020-12) of each document, from the types that read them."""
+
+from typing import Any
+
+import msgspec
+
+from mrv.documents.finding import FindingEvent
+from mrv.documents.form import Form
+from mrv.documents.plan import PlanExtract
+from mrv.documents.sampling_list import SamplingList
+from mrv.documents.statement import Statement
+from mrv.documents.status_list import StatusList
+from mrv.documents.verification import Verification
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DOCUMENTS: dict[str, type[Form]] = {
+    "statement": Statement,
+    "verification": Verification,
+    "finding": FindingEvent,
+    "sampling-list": SamplingList,
+    "status-list": StatusList,
+    "plan": PlanExtract,
+}
+
+
+def schema(name: str) -> dict[str, Any]:
+    """JSON Schema of a document; KeyError for a name that is none of `DOCUMENTS`."""
+    found: dict[str, Any] = msgspec.json.schema(DOCUMENTS[name])
+    return {"$schema": DIALECT, "$id": f"urn:tonne:schema:{name}", **found}

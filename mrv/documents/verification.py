@@ -1,0 +1,86 @@
+"""The verifier's credential over a signed statement: opinion, materiality, findings."""
+
+from typing import Literal
+
+from mrv.documents.credential import RelatedResource, SignedCredential
+from mrv.documents.finding import FindingName, Kind, State, What
+from mrv.documents.form import UNSET, Form, Hex, Number, Time, UnsetType
+from mrv.documents.statement import Misstatements
+
+# the last two are of ISO 14064-3's newer edition; tonne 0.1.0 wrote them as they were typed
+Opinion = Literal["unqualified", "qualified", "adverse", "disclaimer", "unmodified", "modified"]
+Assurance = Literal["reasonable", "limited"]
+
+
+class EventShown(Form):
+    """An event of a finding, with the digest of the document that says it."""
+
+    event: What
+    by: str
+    at: Time
+    text: str
+    sha256: Hex
+
+
+class FindingShown(Form):
+    """
+    A finding as its events left it, or a remark: then `kind` and `text` alone.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+
+    kind: Kind
+    text: str | UnsetType = UNSET
+    finding: FindingName | UnsetType = UNSET
+    state: State | UnsetType = UNSET
+    effect_t: Number | UnsetType | None = UNSET
+    events: tuple[EventShown, ...] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        of_finding = (self.finding, self.state, self.effect_t, self.events)
+        given = [one is not UNSET for one in of_finding]
+        if any(given) != all(given) or (self.text is UNSET) != all(given):
+            raise ValueError(
+                "a finding has finding, kind, state, effect_t and events; a remark has kind and"
+                " text"
+            )
+
+    @property
+    def remark(self) -> bool:
+        """Whether it stands beside the findings that were raised and closed."""
+        return self.finding is UNSET
+
+
+class Conclusion(Form):
+    """
+    What the verifier concludes: the credential's subject.
+
+    `misstatements` is absent where findings were not signed yet (tonne 0.1.0); remarks
+    were plain texts then.
+    """
+
+    id: str
+    opinion: Opinion
+    level_of_assurance: Assurance
+    materiality_percent: Number
+    misstatements: Misstatements | UnsetType = UNSET
+    findings: tuple[FindingShown | str, ...]
+    procedure: str
+
+    @property
+    def shown(self) -> tuple[FindingShown, ...]:
+        """Findings and remarks alike; a plain text is a remark."""
+        return tuple(
+            FindingShown(kind="OBS", text=one) if isinstance(one, str) else one
+            for one in self.findings
+        )
+
+
+class Verification(SignedCredential):
+    """The verifier's credential."""
+
+    credential_subject: Conclusion
+    related_resource: tuple[RelatedResource, ...]

@@ -1,0 +1,98 @@
+"""
+Readings of a class that stand in several files of a pack, as one.
+
+Days that were archived come as the archive's own files, each by device and time
+for itself.  Devices are taken in turn from all of them, so that all rows of a
+device come together, and no more than a row group of each file is held.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mrv.packs.pack import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mrv.packs.tables import ReadingsFile
+
+# as many rows are worked through at once as stay in the processor's cache
+_ROWS = 65_536
+
+
+class _Own(NamedTuple):
+    """A device's rows in one file."""
+
+    name: str
+    table: Table
+
+
+@dataclass
+class Readings:
+    """
+    Readings of a class, in a pack's files.
+
+    Iterated, it gives one table after another, all rows of a device in one; a row
+    that stands twice is given twice, for the verifier to name.
+    """
+
+    files: list[ReadingsFile] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Table]:
+        """Read them again."""
+        if len(self.files) == 1:
+            yield from self.files[0]
+            return
+        waiting: list[_Own] = []
+        rows = 0
+        merged = heapq.merge(*map(_devices, self.files), key=lambda own: own.name)
+        for _, some in groupby(merged, key=lambda own: own.name):
+            one = _by_time(list(some))
+            if waiting and rows + len(one.table.time_us) > _ROWS:
+                yield _together(waiting)
+                waiting, rows = [], 0
+            waiting.append(one)
+            rows += len(one.table.time_us)
+        if waiting:
+            yield _together(waiting)
+
+
+def _devices(file: ReadingsFile) -> Iterator[_Own]:
+    """Devices of a file, one after another."""
+    for table in file:
+        edges = np.flatnonzero(np.append(True, table.device[1:] != table.device[:-1])).tolist()
+        for begin, end in pairwise([*edges, len(table.device)]):
+            name = table.names[int(table.device[begin])]
+            columns = {n: values[begin:end] for n, values in table.columns.items()}
+            whose = np.zeros(end - begin, dtype=np.int32)
+            yield _Own(name, Table((name,), whose, table.time_us[begin:end], columns))
+
+
+def _by_time(some: Sequence[_Own]) -> _Own:
+    """One device's rows from several files."""
+    if len(some) == 1:
+        return some[0]
+    found = _together(some)
+    order = np.argsort(found.time_us, kind="stable")
+    columns = {name: values[order] for name, values in found.columns.items()}
+    whose = np.zeros(len(order), dtype=np.int32)
+    return _Own(some[0].name, Table((some[0].name,), whose, found.time_us[order], columns))
+
+
+def _together(some: Sequence[_Own]) -> Table:
+    """Put tables one behind the other."""
+    if len(some) == 1:
+        return some[0].table
+    tables = [own.table for own in some]
+    return Table(
+        tuple(own.name for own in some),
+        np.repeat(np.arange(len(tables), dtype=np.int32), [len(t.time_us) for t in tables]),
+        np.concatenate([t.time_us for t in tables]),
+        {n: np.concatenate([t.columns[n] for t in tables]) for n in tables[0].columns},
+    )

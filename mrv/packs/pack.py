@@ -1,0 +1,210 @@
+"""
+An evidence pack as it was read: the bytes of its documents, its tables as columns.
+
+    statement.json       with the operator's proof, once submitted
+    verification.json    the verifier's credential, once verified
+    findings.json        signed events of the verification's findings, if there are any
+    sampling.json        which device-days the verifier looked at, if a list was drawn
+    plan.json            registry extract: project, devices, certificates, meter swaps,
+                         check meters, monitoring plan, invoices, compared statements
+    diagram.svg          the monitoring diagram, drawn from plan.json
+    factors.json         all factors of the kinds that were used
+    keys.json            public keys of who signed
+    digests.json         ordered leaves under the two roots in the statement
+    readings/<class>     raw readings (Parquet); below it the archive's own files of whole days
+    intervals            interval quantities (Parquet)
+    dead_letters         messages that were refused in the period (Parquet)
+    seals.json           proofs that the log sealed these readings, day by day
+    VERIFY.md            how to check it all, in plain words
+    manifest.json        the digest of each of these files
+    receipt.txt          place of the statement in the transparency log, once issued
+    manifest.txt         place of the manifest in the log, once issued
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import Frame, IntervalRows
+from mrv.calendar import utc_text
+from mrv.errors import CanonicalError
+from mrv.signatures.canonical import legible
+from mrv.statement.evidence import FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from ingest.model import Fleet, Int32, Int64
+
+STATEMENT, VERIFICATION, RECEIPT = "statement.json", "verification.json", "receipt.txt"
+PLAN, FACTORS, KEYS, DIGESTS = "plan.json", "factors.json", "keys.json", "digests.json"
+SEALS, GUIDE, MANIFEST, MANIFEST_RECEIPT = (
+    "seals.json",
+    "VERIFY.md",
+    "manifest.json",
+    "manifest.txt",
+)
+DIAGRAM = "diagram.svg"
+DOCUMENTS = (PLAN, FACTORS, KEYS, DIGESTS, SEALS, DIAGRAM, GUIDE, MANIFEST)
+FINDINGS, SAMPLING = "findings.json", "sampling.json"
+FORMAT = 2
+README = "README.txt"  # only in packs of tonne 0.1.0
+READINGS, INTERVALS, DEAD_LETTERS = "readings", "intervals", "dead_letters"
+# What no manifest can hold: itself, and what comes after it.
+UNLISTED = (MANIFEST, MANIFEST_RECEIPT, RECEIPT)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """
+    Rows of a Parquet file, or of a part of it.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Device ids.
+    device : int32 array, n
+        Which of them.
+    time_us : int64 array, n
+    columns : mapping of str to array, n
+        As the pipeline holds them; `quantity` is an index of `quantities`.
+    quantities : tuple of str
+        Names of quantities, for intervals.
+    """
+
+    names: tuple[str, ...]
+    device: Int32
+    time_us: Int64
+    columns: Mapping[str, NDArray[Any]]
+    quantities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """
+    What stands under a path.
+
+    Attributes
+    ----------
+    files : mapping of str to bytes
+        Documents by name; a statement alone has only `statement.json`.
+    readings : mapping of str to iterable of Table
+        By device class; read as they are iterated, all rows of a device in one.
+    intervals : Table or None
+    damaged : mapping of str to str
+        Files that could not be read, and why.
+    hashes : mapping of str to str
+        SHA-256 of every file, in hex, by its name in the pack.
+    """
+
+    files: Mapping[str, bytes]
+    readings: Mapping[str, Iterable[Table]] = field(default_factory=dict)
+    intervals: Table | None = None
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is a statement without evidence."""
+        return not self.readings and self.intervals is None and set(self.files) <= {STATEMENT}
+
+
+class PackReadings:
+    """
+    The readings of a pack as the pipeline takes them, a few devices at a time.
+
+    Each iteration reads the files again; nothing is kept.
+
+    Raises
+    ------
+    CanonicalError
+        While iterating: for an unknown device, or rows that are not by device
+        and time, each once.
+    """
+
+    def __init__(self, pack: Pack, fleet: Fleet) -> None:
+        self._pack, self._fleet = pack, fleet
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Read one frame after another."""
+        for class_id, tables in sorted(self._pack.readings.items()):
+            where = f"readings/{class_id}"
+            last = (-1, 0)
+            for table in tables:
+                device = _indices(table, self._fleet, where)
+                last = _in_order(where, self._fleet, (device, table.time_us), last)
+                nobody = np.zeros(len(device), dtype=np.int32)
+                yield Frame(class_id, device, table.time_us, nobody, dict(table.columns))
+
+
+def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
+    """Return the interval rows; CanonicalError for an unknown device or quantity."""
+    table = pack.intervals
+    if table is None:
+        raise CanonicalError("the pack has no intervals; get it again")
+    unknown = sorted(set(table.quantities) - set(QUANTITY_INDEX))
+    if unknown:
+        raise CanonicalError(f"intervals hold the unknown quantity {unknown[0]!r}")
+    numbers = np.array([QUANTITY_INDEX[name] for name in table.quantities], dtype=np.int16)
+    quantity = table.columns["quantity"]
+    return IntervalRows(
+        _indices(table, fleet, INTERVALS),
+        numbers[quantity] if len(numbers) else quantity.astype(np.int16),
+        table.time_us,
+        *(table.columns[name] for name in FIELDS),
+    )
+
+
+def manifest_of(hashes: Mapping[str, str]) -> bytes:
+    """Bytes of the manifest of a pack's files: name to SHA-256 in hex."""
+    listed = {name: digest for name, digest in hashes.items() if name not in UNLISTED}
+    return legible({"format": FORMAT, "files": listed})
+
+
+def check_order(rows: IntervalRows, fleet: Fleet) -> None:
+    """Refuse interval rows that do not ascend strictly by device, quantity and start."""
+    place = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
+    later = (place[1:] > place[:-1]) | (
+        (place[1:] == place[:-1]) & (rows.start_us[1:] > rows.start_us[:-1])
+    )
+    if not later.all():
+        k = int(np.flatnonzero(~later)[0]) + 1
+        raise CanonicalError(
+            f"intervals: the row of {fleet.devices[rows.device[k]].id} on"
+            f" {utc_text(int(rows.start_us[k]))} stands twice or out of order;"
+            " rows go by device, quantity and time"
+        )
+
+
+def _in_order(
+    where: str, fleet: Fleet, rows: tuple[Int32, Int64], last: tuple[int, int]
+) -> tuple[int, int]:
+    """Refuse rows that do not ascend strictly by device and time; return the last of them."""
+    device, time_us = rows
+    if not len(device):
+        return last
+    wrong = np.empty(len(device), dtype=np.bool_)
+    wrong[0] = (int(device[0]), int(time_us[0])) <= last
+    wrong[1:] = device[1:] <= device[:-1]
+    wrong[1:] &= (device[1:] < device[:-1]) | (time_us[1:] <= time_us[:-1])
+    if wrong.any():
+        k = int(np.flatnonzero(wrong)[0])
+        raise CanonicalError(
+            f"{where}: the row of {fleet.devices[device[k]].id} on {utc_text(int(time_us[k]))}"
+            " stands twice or out of order; rows go by device and time"
+        )
+    return int(device[-1]), int(time_us[-1])
+
+
+def _indices(table: Table, fleet: Fleet, where: str) -> Int32:
+    unknown = sorted(set(table.names) - set(fleet.by_id))
+    if unknown:
+        raise CanonicalError(f"{where} hold rows of {unknown[0]!r}, which plan.json does not list")
+    index: Int32 = np.array([fleet.by_id[name] for name in table.names], dtype=np.int32)
+    return index[table.device] if len(index) else table.device

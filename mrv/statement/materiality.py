@@ -1,0 +1,82 @@
+"""
+How much error stands uncorrected in a statement, beside what is material.
+
+A misstatement counts with its sign and without: one that favours the claimant is
+never cleared against another that does not without both sums standing side by side.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from mrv.documents.form import write
+from mrv.documents.statement import Misstatements
+from mrv.errors import CanonicalError
+from mrv.rounding import decimal_text
+
+_PLACES = 6
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Materiality:
+    """
+    Misstatements that stand uncorrected, beside what is material.
+
+    Attributes
+    ----------
+    percent : Fraction
+        From which share of the reduction on they are material. [%]
+    net_t, absolute_t : Fraction
+        Sum of their effects, and of the effects' sizes. [t CO2e]
+    reduction_t : Fraction
+        What the statement says. [t CO2e]
+    """
+
+    percent: Fraction
+    net_t: Fraction
+    absolute_t: Fraction
+    reduction_t: Fraction
+
+    @property
+    def material(self) -> bool:
+        """Whether either sum reaches the threshold; any error of nothing is material."""
+        most = max(abs(self.net_t), self.absolute_t)
+        return most > 0 and most * 100 >= abs(self.reduction_t) * self.percent
+
+    def stated(self) -> Misstatements:
+        """Return the figures as statement and verification show them, shares rounded up."""
+        return Misstatements(
+            threshold_percent=decimal_text(self.percent, _PLACES, "half_even"),
+            net_misstatement_t=decimal_text(self.net_t, _PLACES, "half_even"),
+            absolute_misstatement_t=decimal_text(self.absolute_t, _PLACES, "up"),
+            net_share_percent=self._share(abs(self.net_t)),
+            absolute_share_percent=self._share(self.absolute_t),
+            material=self.material,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Write the figures as canonical JSON can hold them."""
+        return write(self.stated())
+
+    def _share(self, tonnes: Fraction) -> str | None:
+        if not self.reduction_t:
+            return None
+        return decimal_text(tonnes * 100 / abs(self.reduction_t), _PLACES, "up")
+
+
+def decimal(text: object, name: str) -> Fraction:
+    """
+    Read decimal text.
+
+    Raises
+    ------
+    CanonicalError
+        If it is not text of a plain decimal number.
+    """
+    if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
+        raise CanonicalError(f"{name} = {text!r} must be a decimal number as text, such as 1.25")
+    return Fraction(text)

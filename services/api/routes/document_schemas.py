@@ -1,0 +1,31 @@
+"""JSON Schema of the signed documents, for whoever reads them with tools of their own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from mrv.documents.schemas import DOCUMENTS, schema
+from services.api.problems import ProblemError
+
+router = APIRouter(tags=["statements"])
+MEDIA_TYPE = "application/schema+json"
+_CACHED = {"Cache-Control": "public, max-age=3600"}
+
+
+@router.get(
+    "/schemas/{name}",
+    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}},
+    response_class=Response,
+)
+async def one(
+    name: Annotated[str, Path(max_length=60, examples=["statement"])],
+) -> Response:
+    """Return the JSON Schema (2020-12) of a document: `statement`, `verification`, `plan`, ..."""
+    if name not in DOCUMENTS:
+        raise ProblemError(404, f"there is no schema {name!r}; there are {', '.join(DOCUMENTS)}")
+    found: dict[str, Any] = schema(name)
+    return Response(msgspec.json.encode(found), media_type=MEDIA_TYPE, headers=_CACHED)

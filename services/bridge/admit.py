@@ -1,0 +1,24 @@
+"""
+Step 2 of `tonne bridge`: messages to readings that may be stored, and refusals. No I/O.
+
+Sparkplug's messages are passed on unread: a worker has all of a node's, a bridge may not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.pipeline import admit as decoding
+
+if TYPE_CHECKING:
+    from ingest.mqtt.inbox import Inbox
+    from ingest.mqtt.topics import Router
+    from ingest.pipeline.admit import Admitted
+
+
+def admit(router: Router, inbox: Inbox) -> Admitted:
+    """Admit a batch by a registry version."""
+    return decoding.admit(
+        router.fleet, router.route, inbox.topics, inbox.payloads, inbox.content_types,
+        inbox.received_us,
+    )  # fmt: skip

@@ -1,0 +1,176 @@
+"""
+The sending thread of `tonne bridge`: admit, encode, produce, each batch until Kafka has it.
+
+The registry decides what is admitted.  While its database is away the version
+in use goes on, since Kafka is there to outlast the database.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import KafkaError
+
+from ingest.mqtt.topics import Router
+from services.bridge.admit import admit
+from services.bridge.encode import encode
+from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_messages
+from services.intake.clock_check import require_same_time
+from services.intake.database import Database
+from services.intake.done import Done
+from services.intake.producer import Producer
+from services.intake.registry_watch import CHECK_S, RegistryWatch, load_fleet, names_unknown
+from services.intake.retry import Patience
+from services.intake.sparkplug import REBIRTH_S, claimed
+from services.intake.topics import partitions
+
+if TYPE_CHECKING:
+    import threading
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from ingest.model import Fleet
+    from ingest.mqtt.inbox import Inbox
+    from ingest.pipeline.admit import Admitted
+    from services.metrics import Metrics
+    from services.store.messages.principal_status import Said
+
+
+class BridgeChain:
+    """Takes batches through the steps."""
+
+    def __init__(
+        self,
+        database_url: str,
+        kafka_url: str,
+        topic: str,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        stopping: threading.Event,
+        rebirth_s: float = REBIRTH_S,
+    ) -> None:
+        self._database = Database(database_url, "tonne bridge", log, stopping, pulse=metrics.pulse)
+        self._patience = Patience("kafka", (KafkaError, OSError), log, stopping, metrics.pulse)
+        self._producer = Producer(kafka_url, topic, log)
+        self._kafka_url, self._topic = kafka_url, topic
+        self._metrics = metrics
+        self._log = log
+        self._watch = RegistryWatch()
+        self._held: Router | None = None
+        self._ignored = Ignored(log)
+        self._statuses = Statuses(log)
+        self._partitions = 0
+        self._rebirth_s = rebirth_s
+        self._asked_s = 0.0
+
+    def open(self) -> None:
+        """
+        Read the registry, and the topic's number of partitions.
+
+        Raises
+        ------
+        ServerError
+            When a server cannot be reached at start.
+        InputError
+            When the topic is not there, or our clock is off.
+        """
+        self._partitions = partitions(self._kafka_url, self._topic)
+        connection = self._database.connection()
+        require_same_time(connection)
+        self._refresh(connection)
+
+    @property
+    def fleet(self) -> Fleet:
+        """The fleet of the registry version that is in use."""
+        return self._router.fleet
+
+    @property
+    def _router(self) -> Router:
+        if self._held is None:
+            raise RuntimeError("open() reads the registry first")
+        return self._held
+
+    def store(self, inbox: Inbox) -> Done:
+        """
+        Make a batch durable in Kafka, however long it takes.
+
+        Raises
+        ------
+        GaveUpError
+            When the process is told to stop while Kafka is away.
+        """
+        if self._watch.due():
+            self._glance()
+        router = self._router
+        admitted = admit(router, inbox)
+        if names_unknown(admitted.rejected):
+            self._glance()
+            if self._router is not router:
+                router = self._router
+                admitted = admit(router, inbox)
+        self._produce(router.fleet, inbox, admitted)
+        return Done.of(inbox, router, admitted)
+
+    def _produce(self, fleet: Fleet, inbox: Inbox, admitted: Admitted) -> None:
+        while True:
+            records = encode(fleet, inbox, admitted, self._partitions)
+            with self._patience:
+                self._producer.send(records)
+                break
+            # Kafka may have it all: the worker then looks before it keeps a refusal twice
+            inbox.repeated = [True] * len(inbox)
+        count_messages(self._metrics, admitted.codecs, admitted.rejected, "forwarded")
+        count_lag(self._metrics, admitted.frames, inbox.received_us)
+        self._ignored.tell(admitted)
+
+    def _glance(self) -> None:
+        """Look for a new registry version; without a database the one in use goes on."""
+        with self._database.glance() as connection:
+            if connection is not None:
+                self._refresh(connection)
+
+    def _refresh(self, connection: Connection[TupleRow]) -> None:
+        if self._watch.newer(connection, None if self._held is None else self._held.fleet):
+            fleet = load_fleet(connection)
+            self._held = Router(fleet)
+            self._log.info("registry", version=fleet.version, devices=len(fleet))
+
+    def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
+        """
+        Do what is due between batches; a lost database is left for later.
+
+        Returns
+        -------
+        list of (str, bytes)
+            What edge nodes are to be told now, by wish of the workers, who speak to no
+            broker: topics and payloads.
+        """
+        asking = time.monotonic() - self._asked_s > CHECK_S
+        if not said and not asking:
+            return []
+        with self._database.glance() as connection:
+            if connection is not None:
+                for some in said:
+                    self._statuses.keep(connection, self.fleet, some)
+                if asking:
+                    return self._claimed(connection)
+        return []
+
+    def _claimed(self, connection: Connection[TupleRow]) -> list[tuple[str, bytes]]:
+        self._asked_s = time.monotonic()
+        found = claimed(connection, self._rebirth_s)
+        for topic, _ in found:
+            self._log.info("rebirth asked for", topic=topic)
+        return found
+
+    def idle(self) -> None:
+        """Take up a new registry version while no batch comes."""
+        self._glance()
+
+    def close(self) -> None:
+        """Let go of both servers."""
+        self._producer.close()
+        self._database.close()

@@ -1,0 +1,31 @@
+"""
+JSON Schema of the signed documents, written from the types that read them.
+
+`python -m services.cli.calculate.document_schemas` in the repository writes `docs/schemas/`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mrv.documents.schemas import DOCUMENTS, schema
+from mrv.signatures.canonical import legible
+
+
+def files() -> dict[str, bytes]:
+    """Return name and bytes of every schema's file."""
+    return {f"{name}.json": legible(schema(name)) for name in DOCUMENTS}
+
+
+def main() -> None:
+    """Write them all; a schema that is no more is removed."""
+    folder = Path("docs/schemas")
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.json"):
+        old.unlink()
+    for name, data in files().items():
+        (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Step 2 of `tonne run`: messages to readings that may be stored, and refusals. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.decode import SPARKPLUG
+from ingest.pipeline import admit as decoding
+from services.intake.sparkplug import of_nodes
+
+if TYPE_CHECKING:
+    from ingest.mqtt.inbox import Inbox
+    from ingest.mqtt.topics import Router
+    from ingest.pipeline.admit import Admitted
+    from services.intake.sparkplug import Turn
+
+
+def admit(router: Router, inbox: Inbox, turn: Turn) -> Admitted:
+    """
+    Admit a batch by a registry version; `turn` takes what Sparkplug's messages change.
+
+    The same batch may come again, by a newer version.
+    """
+    given = turn.read_anew(router.fleet, inbox, of_nodes(inbox.topics))
+    admitted = decoding.admit(
+        router.fleet, router.route, inbox.topics, inbox.payloads, inbox.content_types,
+        inbox.received_us, given,
+    )  # fmt: skip
+    admitted.rejected.extend(turn.outcome.rejected)
+    admitted.codecs.extend(SPARKPLUG for _ in turn.outcome.released)
+    return admitted

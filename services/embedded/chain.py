@@ -1,0 +1,195 @@
+"""
+The storing thread of `tonne run`: admit, settle, write, each batch until it is durable.
+
+Runs beside the receiving thread, so that receiving goes on while the database
+works.  A database that is down is waited for; the batch is not let go.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ingest.mqtt.inbox import Inbox
+from mrv import factors
+from services.clock import now_us
+from services.embedded.admit import admit
+from services.embedded.registry_version import take_up
+from services.embedded.write import write
+from services.intake.batch_metrics import Ignored, Statuses, count_commit, count_lag, count_messages
+from services.intake.clock_check import require_same_time
+from services.intake.database import Database
+from services.intake.done import Done
+from services.intake.registry_watch import CHECK_S, RegistryWatch, names_unknown
+from services.intake.sparkplug import Turn
+from services.intake.writer_lock import alone
+from services.processing.batch import Batch
+from services.store.timeseries.last_seen import see
+
+if TYPE_CHECKING:
+    import threading
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from ingest.model import Fleet
+    from ingest.pipeline.admit import Admitted
+    from services.embedded.registry_version import Version
+    from services.intake.sparkplug import SparkplugNodes
+    from services.metrics import Metrics
+    from services.store.messages.principal_status import Said
+
+
+class EmbeddedChain:
+    """Takes batches through the steps, over one connection."""
+
+    def __init__(
+        self,
+        database_url: str,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        stopping: threading.Event,
+        nodes: SparkplugNodes,
+    ) -> None:
+        self._database = Database(
+            database_url, "tonne run", log, stopping,
+            pulse=metrics.pulse, join=alone, opened=self._forget,
+        )  # fmt: skip
+        self._metrics = metrics
+        self._log = log
+        self._factors = factors.load()
+        self._watch = RegistryWatch()
+        self._held: Version | None = None
+        self._ignored = Ignored(log)
+        self._statuses = Statuses(log)
+        self._nodes = nodes
+        self._swept_s = 0.0
+
+    def open(self) -> None:
+        """
+        Connect and read the registry.
+
+        Raises
+        ------
+        ServerError
+            When the database cannot be reached at start.
+        InputError
+            When our clock is off.
+        """
+        connection = self._database.connection()
+        require_same_time(connection)
+        self._refreshed(connection)
+
+    @property
+    def fleet(self) -> Fleet:
+        """The fleet of the registry version that is in use."""
+        return self._version.fleet
+
+    @property
+    def _version(self) -> Version:
+        if self._held is None:
+            raise RuntimeError("open() reads the registry first")
+        return self._held
+
+    def store(self, inbox: Inbox) -> Done:
+        """
+        Make a batch durable, however long the database takes.
+
+        Raises
+        ------
+        GaveUpError
+            When the process is told to stop while the database is down.
+        """
+        while True:
+            with self._database.attempt() as connection:
+                return self._store(connection, inbox)
+            # the answer may be lost and not the commit: look before keeping a refusal twice
+            inbox.repeated = [True] * len(inbox)
+
+    def _store(self, connection: Connection[TupleRow], inbox: Inbox) -> Done:
+        """Take a batch through the steps."""
+        if time.monotonic() - self._swept_s > CHECK_S:
+            self._sweep(connection)
+        version = self._refreshed(connection) if self._watch.due() else self._version
+        turn = Turn(self._nodes, connection)
+        admitted = admit(version.router, inbox, turn)
+        if names_unknown(admitted.rejected) and self._refreshed(connection) is not version:
+            version = self._version
+            admitted = admit(version.router, inbox, turn)
+        self._write(connection, version, admitted, turn, inbox)
+        return Done.of(inbox, version.router, admitted)
+
+    def _write(
+        self,
+        connection: Connection[TupleRow],
+        version: Version,
+        admitted: Admitted,
+        turn: Turn,
+        inbox: Inbox,
+    ) -> None:
+        began = time.monotonic()
+        batch = Batch(admitted.frames, admitted.rejected, turn.letters(inbox))
+        committed = write(connection, version.store, batch, turn)
+        self._metrics.commit_seconds.observe(time.monotonic() - began)
+        count_messages(self._metrics, admitted.codecs, committed.rejected, "stored")
+        count_lag(self._metrics, admitted.frames, inbox.received_us)
+        count_commit(self._metrics, committed)
+        self._ignored.tell(admitted)
+
+    def _refreshed(self, connection: Connection[TupleRow]) -> Version:
+        """Take up a new registry version, if there is one; return the one to use."""
+        first = self._held is None
+        if self._watch.newer(connection, None if self._held is None else self._held.fleet):
+            if first:
+                see(connection)
+            self._held = take_up(connection, self._factors, self._log)
+        return self._version
+
+    def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
+        """
+        Do what is due between batches; a lost database is left for later.
+
+        Returns
+        -------
+        list of (str, bytes)
+            What edge nodes are to be told now: topics and payloads.
+        """
+        with self._database.glance() as connection:
+            if connection is not None:
+                for some in said:
+                    self._statuses.keep(connection, self.fleet, some)
+                found = self._nodes.commands(connection)
+                for topic, _ in found:
+                    self._log.info("rebirth asked for", topic=topic)
+                return found
+        return []
+
+    def idle(self) -> None:
+        """Do what is due while no batch comes; a lost database is left for later."""
+        with self._database.glance() as connection:
+            if connection is not None:
+                self._refreshed(connection)
+                self._sweep(connection)
+                self._version.store.flush(connection)
+
+    def _sweep(self, connection: Connection[TupleRow]) -> None:
+        """Decide on messages of edge nodes that have waited too long."""
+        self._swept_s = time.monotonic()
+        now = now_us()
+        if names := self._nodes.waiting(connection, now):
+            turn = Turn(self._nodes, connection)
+            turn.sweep(names, now)
+            version = self._version
+            admitted = turn.admit_released(version.router, now)
+            self._write(connection, version, admitted, turn, Inbox(0, received_us=now))
+
+    def _forget(self) -> None:
+        """Trust no remembered mark: while we had no connection, another may have written."""
+        self._nodes.forget()
+        if self._held is not None:
+            self._held.store.state.forget()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()

@@ -1,0 +1,144 @@
+"""
+What the receiving thread and the storing thread of a process hand each other.
+
+Batches go to the storing thread, at most `IN_FLIGHT` waiting; what is durable comes
+back.  Beside them go what principals say of themselves, and what devices are to be
+told.  The bell wakes the receiving thread, which waits for the network as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from typing import TYPE_CHECKING, TypeVar
+
+from ingest.errors import ServerError
+from ingest.model import Fleet
+from services.intake.registry_watch import CHECK_S
+from services.intake.retry import GaveUpError
+from services.intake.wakeup_pipe import Bell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ingest.mqtt.inbox import Inbox
+    from services.intake.done import Done
+    from services.store.messages.principal_status import Said
+
+IN_FLIGHT = 2
+_T = TypeVar("_T")
+
+
+class Handover:
+    """
+    Queues between two threads.
+
+    Attributes
+    ----------
+    fleet : Fleet
+        Of the registry version that the storing thread uses; empty before it has read one.
+    failure : BaseException or None
+        What ended the storing thread.
+    """
+
+    def __init__(self) -> None:
+        self.fleet = Fleet([])
+        self.failure: BaseException | None = None
+        self.bell = Bell()
+        self._todo: queue.Queue[Inbox | None] = queue.Queue(IN_FLIGHT)
+        self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        self._said: queue.SimpleQueue[list[Said]] = queue.SimpleQueue()
+
+    def close(self) -> None:
+        """Let go of the bell, when both threads have ended."""
+        self.bell.close()
+
+    # the receiving thread
+
+    def full(self) -> bool:
+        """Whether the storing thread has as much before it as may wait."""
+        return self._todo.full()
+
+    def busy(self) -> bool:
+        """Whether a batch waits for the storing thread."""
+        return self._todo.qsize() > 0
+
+    def give(self, inbox: Inbox, said: list[Said]) -> None:
+        """Hand over a batch, and what principals say of themselves."""
+        if said:
+            self._said.put(said)
+        if len(inbox):
+            self._todo.put(inbox)
+
+    def end(self) -> int:
+        """Have the storing thread end after what it has; return how many batches it leaves."""
+        try:
+            self._todo.put(None, timeout=1.0)
+        except queue.Full:
+            return self._todo.qsize()
+        return 0
+
+    def durable(self) -> list[Done]:
+        """Take the batches that are durable."""
+        return _all(self._done)
+
+    def messages(self) -> list[tuple[str, bytes]]:
+        """Take what devices are to be told: topics and payloads."""
+        return _all(self._told)
+
+    # the storing thread
+
+    def batches(self) -> Iterator[Inbox | None]:
+        """Yield batches as they come, and None where none came for a while; end when told to."""
+        with contextlib.suppress(_EndedError):
+            while True:
+                yield self._next()
+
+    def _next(self) -> Inbox | None:
+        try:
+            inbox = self._todo.get(timeout=CHECK_S)
+        except queue.Empty:
+            return None
+        if inbox is None:
+            raise _EndedError
+        return inbox
+
+    def said(self) -> list[list[Said]]:
+        """Take what principals said since."""
+        return _all(self._said)
+
+    def take_back(self, done: Done) -> None:
+        """Return a batch that is durable."""
+        self._done.put(done)
+        self.bell.ring()
+
+    def tell(self, messages: list[tuple[str, bytes]]) -> None:
+        """Have devices told."""
+        for message in messages:
+            self._told.put(message)
+        if messages:
+            self.bell.ring()
+
+    @contextlib.contextmanager
+    def ending(self) -> Iterator[None]:
+        """Note what ends the storing thread; the receiving one raises it."""
+        try:
+            yield
+        except GaveUpError:
+            self.failure = ServerError("stopped while a server was down; nothing was lost")
+        except BaseException as error:  # noqa: BLE001 (the main thread raises it)
+            self.failure = error
+        self.bell.ring()
+
+
+class _EndedError(Exception):
+    """No batch comes any more."""
+
+
+def _all(waiting: queue.SimpleQueue[_T]) -> list[_T]:
+    found = []
+    with contextlib.suppress(queue.Empty):
+        while True:
+            found.append(waiting.get_nowait())
+    return found

@@ -1,0 +1,160 @@
+"""
+Step 1 of `tonne run` and `tonne bridge`: messages of the MQTT session, cut into batches.
+
+While the storing thread is busy, messages gather: batches grow with the load.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ingest.errors import ServerError
+from ingest.mqtt.session import HostState, Session
+from ingest.mqtt.topics import SUBSCRIPTIONS, subscriptions
+from services.clock import now_us
+from services.intake.handover import IN_FLIGHT
+from services.intake.receipts import greetings
+from services.intake.status_messages import part_statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from ingest.model import Fleet
+    from ingest.mqtt.tls import Tls
+    from services.intake.handover import Handover
+    from services.metrics import Metrics
+
+BATCH = 10_000
+LINGER_S = 0.01
+_RETRY_S = 1.0
+_AWAY_S = 0.1  # without a connection, until the next try
+
+
+class Receive:
+    """
+    Takes messages from the session and hands on batches.
+
+    Parameters
+    ----------
+    mqtt_url : str
+    client_id : str
+        Names the durable session at the broker.
+    batch : int
+        Most messages handed on at once.
+    share : str, optional
+        Name of a shared subscription, by which several receivers split the messages.
+    host_id : str, optional
+        Name of this Sparkplug host application, which then says whether it listens.
+    tls : Tls, optional
+        Who we are to a broker by TLS.
+    every_s : float
+        While messages keep coming, batches that are not full leave no oftener than
+        this; after a silence at once. [s]
+    """
+
+    def __init__(
+        self,
+        mqtt_url: str,
+        client_id: str,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        batch: int = BATCH,
+        share: str | None = None,
+        *,
+        host_id: str | None = None,
+        tls: Tls | None = None,
+        every_s: float = 0.0,
+    ) -> None:
+        self._metrics, self._log = metrics, log
+        self._batch = batch
+        self._prefix = "" if share is None else f"$share/{share}/"
+        maximum = min(batch * (IN_FLIGHT + 1), 65_535)
+        state = None if host_id is None else HostState(host_id)
+        self.session = Session(
+            mqtt_url, client_id, self._filters(SUBSCRIPTIONS), maximum, state, tls
+        )
+        self._heard: Fleet | None = None
+        self._every_s, self._left_s, self._came_s = every_s, 0.0, 0.0
+        self._retry_s = 0.0
+
+    def connect(self, fleet: Fleet) -> None:
+        """
+        Take up the session, with the topics of a registry version.
+
+        Raises
+        ------
+        ServerError
+            When the broker cannot be reached.
+        """
+        self.listen(fleet)
+        self.session.connect()
+        self._log.info("receiving", client_id=self.session.client_id, batch=self._batch)
+
+    def listen(self, fleet: Fleet) -> None:
+        """Listen to the topics of a registry version."""
+        if fleet is not self._heard:
+            self._heard = fleet
+            self.session.listen(self._filters(subscriptions(fleet)))
+
+    def _filters(self, topics: Sequence[str]) -> list[str]:
+        return [self._prefix + topic for topic in topics]
+
+    def step(self, handover: Handover) -> None:
+        """Wait once for the network or the bell, and take what came; try a lost broker again."""
+        now_s = time.monotonic()
+        waiting = self.session.waiting
+        patience_s = LINGER_S if waiting and not handover.full() else 0.25
+        if not self.session.step(patience_s, handover.bell.descriptor):
+            handover.bell.wait(_AWAY_S)
+            if now_s >= self._retry_s:
+                self._retry_s = now_s + _RETRY_S
+                self._reconnect()
+        if self.session.waiting > waiting:
+            self._came_s = time.monotonic()
+        handover.bell.silence()
+
+    def step_unread(self, handover: Handover) -> None:
+        """Give the broker what is due, and take nothing more."""
+        handover.bell.silence()
+        if not self.session.step(0.05, handover.bell.descriptor, read=False):
+            handover.bell.wait(_AWAY_S)
+
+    def _reconnect(self) -> None:
+        try:
+            self.session.connect()
+            self._log.info("broker connected again")
+        except ServerError as error:
+            self._log.warning("broker lost, trying again", error=str(error))
+
+    def hand_on(self, handover: Handover, *, stopping: bool) -> int:
+        """Hand on what was received; return how many batches."""
+        count = 0
+        while self.session.waiting and not handover.full():
+            gathering = handover.busy() or (not stopping and self._too_soon())
+            if self.session.waiting < self._batch and gathering:
+                break
+            inbox = self.session.take(self._batch, now_us())
+            if inbox is None:
+                break
+            said = part_statuses(inbox)
+            self.session.publish(greetings(handover.fleet, said))
+            if len(inbox):
+                count += 1
+                self._metrics.unacked.inc(len(inbox))
+                self._left_s = time.monotonic()
+            handover.give(inbox, said)
+        return count
+
+    def _too_soon(self) -> bool:
+        """
+        Whether messages that wait should gather some more.
+
+        Not where nothing came for a moment: a broker that allows few messages in
+        flight sends no more before these are acknowledged.
+        """
+        now_s = time.monotonic()
+        coming = now_s - self._came_s < LINGER_S
+        return coming and now_s - self._left_s < self._every_s

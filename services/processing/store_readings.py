@@ -1,0 +1,151 @@
+"""
+Readings of a batch into their tables: new ones by COPY, all others merged.
+
+A row is new for sure where it is later than anything its device has stored and comes
+once in the batch.  Any other may be there already: it is merged with what is stored
+and archived, and a reading with other values is refused as a conflict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.decode import Rejected
+from services.processing.affected_periods import Touched
+from services.store.archive import archived_readings as cold
+from services.store.postgres.timestamps import stamp
+from services.store.timeseries import readings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet, Frame, Int64
+    from services.processing.batch import Batch, Committed
+    from services.store.postgres.binary_copy import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """
+    What stored readings mean for what follows from them.
+
+    Parameters
+    ----------
+    onward : list of Frame
+        Readings that go on from the live state.
+    changed : dict of int to int
+        Devices whose derived rows are made again: fleet index to the time from which. [us UTC]
+    touched : Touched
+        Hours and days of stations with other readings.
+    """
+
+    onward: list[Frame]
+    changed: dict[int, int]
+    touched: Touched
+
+    def made_again(self, from_us: Mapping[int, int]) -> None:
+        """Have these devices made again too, from these times."""
+        for device, us in from_us.items():
+            self.changed[device] = min(us, self.changed.get(device, us))
+
+
+def store_readings(
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    ids: Words,
+    last_us: Int64,
+    batch: Batch,
+    out: Committed,
+) -> Arrived:
+    """
+    Store a batch's readings.
+
+    Parameters
+    ----------
+    last_us : int64 array, by fleet index
+        Time of each device's newest stored reading. [us UTC]
+    out : Committed
+        Counts rows, and takes the conflicts.
+    """
+    fresh, others = [], []
+    touched = Touched(fleet, last_us)
+    for frame in batch.frames:
+        new = _new_for_sure(frame, last_us) if batch.trust else np.zeros(len(frame), np.bool_)
+        fresh.append(frame if new.all() else frame.take(new))
+        others.append(frame.take(~new))
+    fresh = [frame for frame in fresh if len(frame)]
+    for frame in fresh:
+        readings.copy_new(cursor, ids, frame)
+        touched.readings(frame)
+        out.rows[f"reading_{frame.class_id}"] += len(frame)
+    changed = _merge(cursor, fleet, ids, [f for f in others if len(f)], out, touched)
+    return Arrived(_onward(fresh, changed), changed, touched)
+
+
+def _new_for_sure(frame: Frame, last_us: Int64) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    fresh = frame.time_us > last_us[frame.device]
+    order = np.lexsort((np.arange(len(frame)), frame.time_us, frame.device))
+    device, time_us = frame.device[order], frame.time_us[order]
+    again = np.zeros(len(order), dtype=np.bool_)
+    again[1:] = (device[1:] == device[:-1]) & (time_us[1:] == time_us[:-1])
+    fresh[order[again]] = False
+    return fresh
+
+
+def _merge(
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    ids: Words,
+    frames: Sequence[Frame],
+    out: Committed,
+    touched: Touched,
+) -> dict[int, int]:
+    """Merge rows that may exist; return from when each of their devices changed."""
+    changed: dict[int, int] = {}
+    names = [device.id for device in fleet.devices] if frames else []
+    for frame in frames:
+        merged = _merge_beside(cursor, ids, names, frame)
+        out.rows[f"reading_{frame.class_id}"] += len(merged.changed)
+        out.late += len(merged.changed)
+        touched.readings(frame.take(np.array(merged.changed, dtype=np.intp)))
+        for row in merged.conflicts:
+            device = fleet.devices[frame.device[row]].id
+            detail = f"{device} at {stamp(int(frame.time_us[row]))} has other values"
+            out.rejected.append(Rejected(int(frame.message[row]), "conflict", detail))
+        for row in merged.changed:
+            index, us = int(frame.device[row]), int(frame.time_us[row])
+            changed[index] = min(us, changed.get(index, us))
+    return changed
+
+
+def _merge_beside(
+    cursor: Cursor[TupleRow], words: Words, ids: Sequence[str], frame: Frame
+) -> readings.Merged:
+    """Merge what is new of a frame beside stored and archived rows; row numbers are its own."""
+    split = cold.split(cursor, ids, frame)
+    merged = readings.merge(cursor, words, split.frame)
+    changed = [int(split.rows[i]) for i in merged.changed]
+    return readings.Merged(
+        changed, split.conflicts + [int(split.rows[i]) for i in merged.conflicts]
+    )
+
+
+def _onward(frames: Sequence[Frame], changed: dict[int, int]) -> list[Frame]:
+    """Frames without the devices that are made again anyway, and their new rows' times."""
+    if not changed:
+        return list(frames)
+    index = np.array(list(changed), dtype=np.int32)
+    kept = []
+    for frame in frames:
+        again = np.isin(frame.device, index)
+        for row in np.flatnonzero(again):
+            device, us = int(frame.device[row]), int(frame.time_us[row])
+            changed[device] = min(us, changed[device])
+        kept.append(frame.take(~again))
+    return [frame for frame in kept if len(frame)]

@@ -1,0 +1,313 @@
+"""
+The storing thread of `tonne worker`: read, settle, write, each record until it is durable.
+
+Records below a partition's stored offset are dropped.  What cannot be read or stored
+becomes a dead letter with the record's bytes: the partition goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from ingest.sparkplug import Rules
+from mrv import factors
+from services.clock import now_us
+from services.intake.batch_metrics import count_commit, count_messages
+from services.intake.clock_check import require_same_time
+from services.intake.database import Database
+from services.intake.registry_watch import RegistryWatch, load_plan, names_unknown
+from services.intake.retry import PULSE, line
+from services.intake.sparkplug import SparkplugNodes, Turn
+from services.intake.writer_lock import share
+from services.processing.batch import Batch
+from services.processing.commit import Store
+from services.store.stream.offsets import VisitedError
+from services.store.timeseries.last_seen import see
+from services.stream.own_partitions import OwnPartitions
+from services.stream.partition_map import Homes
+from services.stream.read import joined, read_records, refusals
+from services.stream.records import Spoiled, portions
+from services.stream.registry_version import Version, answer_requests
+from services.stream.sparkplug import swept
+from services.stream.write import write
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping, Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from ingest.wire import Parcel
+    from services.metrics import Metrics
+    from services.store.stream.offsets import Position
+    from services.store.stream.topic_source import Source
+    from services.stream.dead_letter_topic import DeadTopic
+    from services.stream.records import Record
+
+# A worker that was paused inside a transaction must not hold its partition for ever.
+LIMITS = ("idle_in_transaction_session_timeout = '20s'", "statement_timeout = '5min'")
+
+
+class StreamChain:
+    """
+    Takes records through the steps, over one connection.
+
+    Parameters
+    ----------
+    database_url : str
+    seen : Source
+        The topic, and how many partitions Kafka shows.
+    dead_topic : DeadTopic
+        Where records that cannot be stored can be seen, before the table has them.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        seen: Source,
+        dead_topic: DeadTopic,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        stopping: threading.Event,
+        nodes: SparkplugNodes | None = None,
+    ) -> None:
+        self._database = Database(
+            database_url, "tonne worker", log, stopping, LIMITS,
+            pulse=metrics.pulse, join=self._join, opened=self._connected_again,
+        )  # fmt: skip
+        self._own = OwnPartitions(seen)
+        self._dead_topic = dead_topic
+        self._metrics = metrics
+        self._log = log
+        self._factors = factors.load()
+        self._watch = RegistryWatch()
+        self._held: Version | None = None
+        self._nodes = nodes or SparkplugNodes(Rules())
+        self._unsure = False
+
+    def open(self) -> None:
+        """
+        Connect.
+
+        Raises
+        ------
+        InputError
+            When our clock is off.
+        ServerError
+            When the database cannot be reached at start, or others write to it that
+            must not while we do.
+        """
+        require_same_time(self._database.connection())
+
+    def take_over(self, begins: Mapping[int, int], seen: int) -> dict[int, int]:
+        """
+        Make these partitions ours, and no others; return the next offset of each.
+
+        What was known about any device is forgotten: another worker may have
+        stored readings of it meanwhile.
+
+        Parameters
+        ----------
+        begins : mapping of int to int
+            Partition to the first record that Kafka still has.
+        seen : int
+            How many partitions Kafka shows by now.
+        """
+        self._own.none()
+        while True:
+            with self._database.attempt() as connection, suppress(VisitedError):
+                self._look_again(connection)
+                return self._take_over(connection, begins, seen)
+            self._unsure = True
+
+    def _take_over(
+        self, connection: Connection[TupleRow], begins: Mapping[int, int], seen: int
+    ) -> dict[int, int]:
+        self._own.take_over(connection, begins, seen, self._log)
+        self._unsure = False
+        self._nodes.forget()
+        self._held = None
+        self._version(connection)
+        found = self.positions()
+        self._log.info(
+            "partitions", topic=self._own.topic, offsets={str(k): v for k, v in found.items()}
+        )
+        if not found:
+            self._log.warning(
+                "no partition is left for this worker: it waits for another to leave; more"
+                " partitions would give it work, see docs/scaling.md", partitions=self._own.count,
+            )  # fmt: skip
+        return found
+
+    def store(self, partition: int, records: Sequence[Record]) -> None:
+        """
+        Make records of a partition durable, however long the database takes.
+
+        Raises
+        ------
+        FencedError
+            When another worker took the partition over.
+        GaveUpError
+            When the process is told to stop while the database is down.
+        """
+        for portion in portions(records):
+            self._store_portion(partition, portion)
+
+    def _store_portion(self, partition: int, records: Sequence[Record]) -> None:
+        """Store records in one transaction; as often as somebody else wrote, look again."""
+        while True:
+            with self._database.attempt() as connection, suppress(VisitedError):
+                self._look_again(connection)
+                return self._store_or_split(connection, partition, records)
+            self._unsure = True
+
+    def _store_or_split(
+        self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
+    ) -> None:
+        """Store records; where they are refused, each alone, and the one that is refused aside."""
+        groups = deque([records])
+        while groups:
+            group = groups.popleft()
+            try:
+                self._store(connection, partition, group)
+            except (psycopg.DataError, psycopg.IntegrityError) as error:
+                if len(group) > 1:
+                    groups.extendleft([record] for record in reversed(group))
+                else:
+                    self._set_aside(connection, partition, group[0], error)
+
+    def _store(
+        self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
+    ) -> None:
+        """Take records through the steps."""
+        version = self._version(connection)
+        position = self._own.positions.get(partition)
+        if position is None:
+            return  # it was taken from us while its records waited; its new worker reads them
+        todo = self._own.following.of(position, records)
+        if not todo:
+            return
+        turn = Turn(self._nodes, connection)
+        found = read_records(version.fleet, self._own.topic, partition, todo, turn)
+        if names_unknown(refusals(found)):
+            version = self._refreshed(connection)
+            found = read_records(version.fleet, self._own.topic, partition, todo, turn)
+        self._write(connection, version, (position, todo[-1].offset + 1), found, turn)
+
+    def _set_aside(
+        self,
+        connection: Connection[TupleRow],
+        partition: int,
+        record: Record,
+        error: psycopg.Error,
+    ) -> None:
+        """Keep a record that cannot be stored as a dead letter."""
+        position = self._own.positions[partition]
+        spoiled = Spoiled(
+            self._own.topic, partition, record.offset, record.value, "unstorable", line(error)
+        )
+        version, turn = self._version(connection), Turn(self._nodes, connection)
+        self._write(connection, version, (position, record.offset + 1), [spoiled], turn)
+
+    def _write(
+        self,
+        connection: Connection[TupleRow],
+        version: Version,
+        step: tuple[Position, int],
+        found: Sequence[Parcel | Spoiled],
+        turn: Turn,
+    ) -> None:
+        if spoiled := [one for one in found if isinstance(one, Spoiled)]:
+            self._dead_topic.keep(spoiled)
+        parcel, letters = joined(found)
+        batch = Batch(parcel.frames, parcel.rejected, letters)
+        began = time.monotonic()
+        committed = write(connection, version, self._own, step, batch, turn)
+        self._metrics.commit_seconds.observe(time.monotonic() - began)
+        count_messages(self._metrics, parcel.codecs, committed.rejected, "stored")
+        count_commit(self._metrics, committed)
+        if any(self._own.home_of(name) != step[0].partition for name in turn.names):
+            self._nodes.forget()
+
+    def look(self) -> None:
+        """Take up a new registry version while no record comes."""
+        if not self._own.positions:
+            return
+        with self._database.glance() as connection, suppress(VisitedError):
+            if connection is not None:
+                self._look_again(connection)
+                self._refreshed(connection)
+                self._sweep(connection)
+                return
+        self._unsure = True
+
+    def _sweep(self, connection: Connection[TupleRow]) -> None:
+        """Decide on messages of edge nodes that have waited too long."""
+        version, now = self._version(connection), now_us()
+        for name in self._nodes.waiting(connection, now):
+            position = self._own.positions.get(self._own.home_of(name))
+            if position is not None:
+                turn = Turn(self._nodes, connection)
+                found = [swept(turn, version.fleet, [name], now)]
+                self._write(connection, version, (position, position.offset), found, turn)
+
+    def _join(self, connection: Connection[TupleRow]) -> None:
+        self._agree(share(connection, self._own.source))
+
+    def _agree(self, partitions: int) -> None:
+        """Take up the number of partitions; whose a device is follows from it."""
+        if partitions != self._own.count:
+            self._own.count = partitions
+            self._held = None
+
+    def _connected_again(self) -> None:
+        """Trust nothing remembered: while we had no connection, others may have written."""
+        self._unsure = True
+        self._metrics.pulse.beat(PULSE)
+
+    def _look_again(self, connection: Connection[TupleRow]) -> None:
+        """Ask the database what holds now, where we are not sure of it."""
+        if not self._unsure:
+            return
+        self._nodes.forget()
+        self._agree(self._own.read_again(connection))
+        if self._held is not None:
+            self._held.store.state.forget()
+        self._unsure = False
+
+    def _version(self, connection: Connection[TupleRow]) -> Version:
+        """Return the registry version in use; a newer one is looked for now and then."""
+        if self._held is None or self._watch.due():
+            return self._refreshed(connection)
+        return self._held
+
+    def _refreshed(self, connection: Connection[TupleRow]) -> Version:
+        """Take up a new registry version, if there is one; return the one to use."""
+        held = self._held
+        newer = self._watch.newer(connection, None if held is None else held.fleet)
+        if held is not None and not newer:
+            return held
+        plan = load_plan(connection, self._factors)
+        store = Store(plan)
+        if held is None:
+            see(connection)
+        remade = answer_requests(connection, store, self._own)
+        fleet = plan.fleet
+        self._log.info("registry", version=fleet.version, devices=len(fleet), devices_remade=remade)
+        self._held = Version(store, Homes(fleet, self._own.count))
+        return self._held
+
+    def positions(self) -> dict[int, int]:
+        """Return the next record to store of each partition that is ours; safe from any thread."""
+        return self._own.next_offsets()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()

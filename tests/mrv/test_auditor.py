@@ -1,0 +1,99 @@
+"""Who verifies installs numpy, pyarrow, cryptography and two small packages, and no server."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+from tests.mrv import packs
+
+ROOT = Path(__file__).parents[2]
+# as docs/auditors.md says, and what cryptography itself asks for
+INSTALLED = ("numpy", "pyarrow", "cryptography", "msgspec", "rfc8785", "tzdata",
+             "cffi", "pycparser", "typing_extensions")  # fmt: skip
+RUN = """
+import runpy, sys
+sys.path[:0] = {path!r}
+sys.argv = ["verify", *{arguments!r}]
+runpy.run_module("mrv.verify", run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder of installed packages that holds those and nothing else."""
+    made = tmp_path_factory.mktemp("site")
+    for name in INSTALLED:
+        found = distribution(name)
+        for top in {file.parts[0] for file in found.files or () if ".." not in file.parts}:
+            target = Path(str(found.locate_file(top)))
+            if target.exists() and not (made / top).exists() and top != "__pycache__":
+                (made / top).symlink_to(target)
+    for room in ("ingest", "mrv"):
+        (made / room).symlink_to(ROOT / room)
+    return made
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    """A whole pack in a folder."""
+    return packs.folder(tmp_path_factory.mktemp("pack"))
+
+
+def _verify(site, *arguments):
+    code = RUN.format(path=[str(site)], arguments=[str(a) for a in arguments])
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_pack_is_verified_without_any_server(site, pack):
+    """An auditor would have to install a database driver and a broker's client to check a file."""
+    told = _verify(site, pack, "--keys", pack / "keys.json", "--json")
+    assert told.returncode == 0, told.stderr + told.stdout
+    report = json.loads(told.stdout)
+    assert report["ok"]
+    assert {s["name"] for s in report["steps"] if s["outcome"] == "ok"} >= {"metering", "account"}
+
+
+def test_a_changed_reading_is_found_there_too(site, pack, tmp_path):
+    """The small installation would check less than the large one, and say the same."""
+    (tmp_path / "statement.json").write_bytes((pack / "statement.json").read_bytes())
+    for file in pack.rglob("*"):
+        target = tmp_path / file.relative_to(pack)
+        if file.is_file():
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    said = (pack / "statement.json").read_text()
+    (tmp_path / "statement.json").write_text(said.replace('"rounding":"down"', '"rounding":"up"'))
+    told = _verify(site, tmp_path)
+    assert told.returncode == 1
+    assert "FAILED at step 1, form" in told.stdout
+    assert "$.credentialSubject.credited.rounding" in told.stdout
+
+
+def test_what_is_no_pack_is_named(site, tmp_path):
+    """A wrong path would end in a traceback."""
+    told = _verify(site, tmp_path / "nowhere")
+    assert told.returncode == 2
+    assert "nowhere" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_the_command_loads_no_server():
+    """`tonne verify` would fail where the database's driver cannot be loaded."""
+    code = (
+        "import sys, json; import services.cli.main;"
+        "import services.cli.statements.verify;"
+        "print(json.dumps(sorted(m for m in sys.modules"
+        " if m.split('.')[0] in ('services', 'psycopg', 'pydantic', 'paho'))))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          cwd=ROOT)  # fmt: skip
+    loaded = json.loads(told.stdout)
+    assert loaded == ["services", "services.cli", "services.cli.errors", "services.cli.exit_codes",
+                      "services.cli.main", "services.cli.statements",
+                      "services.cli.statements.verify"]  # fmt: skip

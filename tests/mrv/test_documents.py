@@ -1,0 +1,171 @@
+"""Signed documents are of their types, and validate against the schemas that we publish."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+from mrv.documents.finding import FindingEvent
+from mrv.documents.form import UNSET, read, read_bytes, write
+from mrv.documents.plan import PlanExtract
+from mrv.documents.sampling_list import SamplingList
+from mrv.documents.schemas import DOCUMENTS, schema
+from mrv.documents.statement import Statement, claims_of
+from mrv.documents.status_list import StatusList
+from mrv.documents.verification import Verification
+from mrv.errors import CanonicalError
+from mrv.signatures import canonical
+from mrv.statement.compose import Label, compose
+from mrv.statement.findings import sign_event
+from mrv.statement.status import sign_list
+from services.cli.calculate.document_schemas import files as schema_files
+from tests.mrv import packs
+from tests.mrv.report import sample
+
+ROOT = Path(__file__).parents[2]
+RELEASES = ROOT / "tests/data/releases"
+
+
+@pytest.fixture(scope="module")
+def signed():
+    """Documents of every kind as they are signed, by kind and what they are of."""
+    found = {}
+    cases = {"pv": sample.pv_case(), "bus": sample.bus_case(), "compost": sample.compost_case(),
+             "heat": sample.waste_heat_case()}  # fmt: skip
+    for name, case in cases.items():
+        facts = sample.issued(case, raise_findings=name == "pv")
+        found["statement", name] = facts.statement
+        found["verification", name] = facts.verification
+        found["sampling-list", name] = facts.sampling
+        found["plan", name] = case.plan.to_json()
+    operator = packs.SIGNERS["operator"], packs.HOLDERS["operator"], packs.NOW
+    verifier = packs.SIGNERS["verifier"], packs.HOLDERS["verifier"], packs.NOW
+    statement = found["statement", "pv"]
+    found["status-list", "pv"] = sign_list("pv", ["TN-1"], ["TN-1"], *operator)
+    raised = ("raised", "CAR", "no certificate", "0.5")
+    found["finding", "raised"] = sign_event(statement, (), raised, *verifier)
+    files = packs.documents()
+    found |= {("statement", "pack"): canonical.parse(files["statement.json"]),
+              ("verification", "pack"): canonical.parse(files["verification.json"]),
+              ("plan", "pack"): canonical.parse(files["plan.json"])}  # fmt: skip
+    return found
+
+
+def _released(kind):
+    """Documents of a kind in the databases of released versions."""
+    for data in RELEASES.glob("*/data.copy.gz"):
+        text = gzip.decompress(data.read_bytes()).decode()
+        for found in re.finditer(r"\\\\x(7b[0-9a-f]+)", text):
+            document = json.loads(bytes.fromhex(found.group(1)))
+            if kind in document.get("type", ()):
+                yield document
+
+
+def test_schemas_have_not_drifted():
+    """Who reads our documents by their schema would be told another form."""
+    written = {p.name: p.read_bytes() for p in (ROOT / "docs/schemas").glob("*.json")}
+    assert written == schema_files(), "run `make schemas`"
+
+
+def test_every_signed_document_validates(signed):
+    """A registry that checks by our schema would refuse what we signed."""
+    assert {kind for kind, _ in signed} == DOCUMENTS.keys()
+    for name in DOCUMENTS:
+        jsonschema.Draft202012Validator.check_schema(schema(name))
+    for (kind, of), document in signed.items():
+        told = list(jsonschema.Draft202012Validator(schema(kind)).iter_errors(document))
+        assert not told, (kind, of, told[0].json_path, told[0].message)
+
+
+def test_types_hold_the_whole_document(signed):
+    """A field that a type forgets would be lost on the way into a report."""
+    for (kind, of), document in signed.items():
+        assert write(read(DOCUMENTS[kind], document, kind)) == document, (kind, of)
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [("EmissionReductionStatement", Statement), ("VerificationStatement", Verification)],
+)
+def test_documents_of_released_versions_are_read(word, kind):
+    """Statements that were sold could not be shown or verified any more."""
+    documents = list(_released(word))
+    assert documents
+    for document in documents:
+        assert canonical.encode(write(read(kind, document, word))) == canonical.encode(document)
+
+
+def test_what_a_released_statement_does_not_say_is_unset():
+    """What was not asked at that time would read as an answer of today."""
+    said = claims_of(next(_released("EmissionReductionStatement")))
+    assert said.cross_checks is UNSET
+    assert said.factors[0].accepted is None
+    assert (said.fixed_parameters or ()) == ()
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "told"),
+    [
+        (("credited", "t"), 3, r"Expected `str`, got `int` - at `\$.credentialSubject.credited.t`"),
+        (("credited", "more"), "1", r"unknown field `more` - at `\$.credentialSubject.credited`"),
+        (("emissions", "reduction", "ug"), "1e3", r"at `\$.*emissions.reduction.ug`"),
+        (("monitoredParameters", 0, "side"), "left", r"monitoredParameters\[0\].side"),
+        (("coverage",), None, r"at `\$.credentialSubject.coverage`"),
+        (("monitoringPeriod", "from"), "yesterday", r"monitoringPeriod.from"),
+    ],
+)  # fmt: skip
+def test_a_wrong_field_is_named_by_its_path(where, value, told):
+    """Who gets a document refused would search it by hand."""
+    document = canonical.parse(packs.documents()["statement.json"])
+    place = document["credentialSubject"]
+    for key in where[:-1]:
+        place = place[key]
+    place[where[-1]] = value
+    with pytest.raises(CanonicalError, match=r"^statement.json is not in its form: .*" + told):
+        read(Statement, document, "statement.json")
+
+
+def test_a_missing_field_is_named_by_its_path():
+    """A cut document would be read as one that says less."""
+    document = canonical.parse(packs.documents()["statement.json"])
+    del document["credentialSubject"]["digests"]["plan"]
+    with pytest.raises(CanonicalError, match=r"required field `plan` - at `\$.*digests`"):
+        read(Statement, document, "statement.json")
+
+
+def test_a_key_that_stands_twice_is_refused():
+    """Two readers could take two different values from one signed document."""
+    data = packs.documents()["statement.json"].replace(b'"t":', b'"t":"0","t":', 1)
+    with pytest.raises(CanonicalError, match="stands twice"):
+        read_bytes(Statement, data, "statement.json")
+
+
+def test_a_finding_is_one_or_a_remark(signed):
+    """A verification could hold half a finding, which neither counts nor is a remark."""
+    document = json.loads(json.dumps(signed["verification", "pv"]))
+    del document["credentialSubject"]["findings"][0]["state"]
+    with pytest.raises(CanonicalError, match=r"findings\[0\]"):
+        read(Verification, document, "verification.json")
+
+
+def test_what_is_composed_is_unchangeable():
+    """A figure could be changed between its computing and its signing."""
+    said = claims_of(compose(packs.case(), Label(1, "tonne 0")))
+    with pytest.raises(AttributeError):
+        said.coverage = "1.000000"
+    assert msgspec.structs.replace(said, coverage="0.500000").coverage == "0.500000"
+
+
+def test_kinds_are_told_apart(signed):
+    """One document could be taken for another kind, whose fields mean something else."""
+    kinds = {"finding": FindingEvent, "plan": PlanExtract, "sampling-list": SamplingList,
+             "status-list": StatusList, "statement": Statement}  # fmt: skip
+    for name, kind in kinds.items():
+        for (other, of), document in signed.items():
+            if other != name:
+                with pytest.raises(CanonicalError):
+                    read(kind, document, of)

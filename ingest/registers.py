@@ -376,14 +376,15 @@ class Reader:
             self.mark = left.mark
         self.trail = [t for t in self.trail if t.steps < left.steps_at]
         if not self._follow(self.mark, time_us, value):
-            self._challenge(self.mark, time_us, value)
+            # what it made meanwhile is as likely another meter's
+            self._challenge(self.mark, time_us, value, explicable=False)
 
-    def _challenge(self, mark: Mark, time_us: int, value: int) -> None:
+    def _challenge(self, mark: Mark, time_us: int, value: int, *, explicable: bool = True) -> None:
         """Begin a line that waits: its time is unknown until readings confirm it."""
         rise = value - mark.value
         explained = 0 < rise <= self.meter.allowance(time_us - mark.changed_us)
         astray = self._astray(mark)
-        explained &= not astray
+        explained &= explicable and not astray
         if not explained:
             self.events.append(IMPOSSIBLE if rise > 0 else RESET)
         reset = value <= self.meter.allowance(time_us - self._seen_us())

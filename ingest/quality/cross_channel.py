@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     Amounts = NDArray[np.float64]
     Marks = NDArray[np.bool_]
 
-# two meters of accuracy class 2 (IEC 62053-21) differ by 4 %; power sampled a quarter hour
-# apart says no more of its energy than this (measured on the recorded inverters: 6 % at most)
+# two meters of accuracy class 2 (IEC 62053-21) differ by 4 %; power that is sampled now and then
+# adds to that
 REGISTER_SHARE = 0.10
 # an inverter gives out no more than goes in; the rest is the two sensors' class
 AC_OVER_DC = 1.02
@@ -30,10 +30,10 @@ AC_OVER_DC = 1.02
 LEAST_AC_OF_DC = 0.5
 # water lifts no energy away: rho g / 3600, per m3 and metre of head [Wh]
 WH_PER_M3_M = 2.725
-# energy that one kilometre takes at the plug, low and high, by class of vehicle [kWh/km]:
-# measured fleets of 12 m buses 0.8 to 2.2 (NREL/TP-5400-73180, Foothill Transit; VTT 2018),
-# light cars 0.10 to 0.35 (WLTP type approvals), two-wheelers 0.015 to 0.08 (UNEP 2020)
-KWH_PER_KM = {"bus": (0.6, 2.5), "car": (0.10, 0.40), "two_wheeler": (0.015, 0.08)}
+# energy that one kilometre takes, low and high, by class of vehicle [kWh/km].  Bus: twelve of
+# 35 ft took 1.35 over two years, heating and cooling included (NREL/TP-5400-67698, Foothill
+# Transit, second report: 2.17 kWh a mile); half of that and twice that are no bus's any more
+KWH_PER_KM = {"bus": (0.67, 2.7)}
 
 
 def register_above_power(

@@ -414,10 +414,12 @@ class Reader:
             self._follow(mark, time_us, value)
         elif self._agrees(line, time_us, value):
             self._agree(mark, line, time_us, value)
-        elif value < mark.value - self.meter.tolerance < line.first:
-            # the line above was none, and the register is lower than its own
+        elif value < mark.value - self.meter.tolerance and (
+            line.first > mark.value or value > line.value
+        ):
+            # the line that waited was none, and the register is lower than its own
             self._drop(mark, line)
-            self._fall(mark, time_us, value)
+            self._on_line(mark, time_us, value)
         else:
             self._again(mark, line, time_us, value)
 

@@ -20,6 +20,7 @@ from mrv.accounting.design_cap import capped, check_energy
 from mrv.accounting.device_results import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
 from mrv.accounting.period_result import PeriodResult
+from mrv.accounting.plausibility import Plausibility
 from mrv.accounting.project_devices import monitor_all
 from mrv.accounting.rounded_figures import (
     comparisons,
@@ -99,12 +100,16 @@ def close(
     parameters = parameters_of(methodology, project.parameters, where)
     ledger = Ledger(factors)
     edges = years(from_us, to_us, project.timezone)
+    checks = Plausibility.of(methodology, parameters, besides, (from_us, to_us), project.timezone)
     monitored = capped(
-        monitor_all(project, methodology, fleet, calibrations, rows, (from_us, to_us)),
+        monitor_all(
+            project, methodology, fleet, calibrations, rows, (from_us, to_us), checks.bounds
+        ),
         parameters,
         edges,
         project.timezone,
     )
+    monitored, strange = checks.hold(monitored)
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
 
     def told(some: Sequence[Monitored], *, gross: bool = False) -> dict[int, Inputs]:
@@ -144,6 +149,7 @@ def close(
             *findings(methodology.applicability, _candidate(project, parameters, monitored)),
             *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
+            *strange,
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),
         cross_checks=tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing)),

@@ -170,3 +170,4 @@ class PlanExtract(Form):
     energy_roles: tuple[str, ...] | UnsetType = UNSET
     unclaimed: tuple[Span, ...] | UnsetType = UNSET
     changed_parameters: tuple[str, ...] | UnsetType = UNSET
+    accounting: int | UnsetType = UNSET

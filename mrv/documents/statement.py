@@ -378,7 +378,12 @@ class Supersedes(Form):
 
 
 class Claims(Form):
-    """What a statement says of its period: the credential's subject."""
+    """
+    What a statement says of its period: the credential's subject.
+
+    `accounting` is the version of the rules that the period was closed by; where it is
+    absent, the first.
+    """
 
     id: str
     statement: str
@@ -386,6 +391,7 @@ class Claims(Form):
     project: ProjectNamed
     methodology: MethodologyNamed
     monitoring_period: Period
+    accounting: int | UnsetType = UNSET
     emissions: Totals
     emissions_before_deductions: Totals
     carried: Carried

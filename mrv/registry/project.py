@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from mrv.model import Side
 
 
+# Versions of the rules of accounting.  A plan names the one that its period is closed by; one
+# that names none was closed before they had numbers, by the first.  What the first did not ask
+# is asked from the second on alone, so that what was signed by it can be computed for ever.
+FIRST = 1
+ACCOUNTING = 2
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectDevice:
     """A device in a role, for half-open time; `to_us` None: as long as the project."""
@@ -112,13 +119,19 @@ class Besides:
     What a period is held against beside its own readings.
 
     `energy` names the roles whose energy a design and other periods are compared with;
-    where it is empty, it is that of all meters of energy.
+    where it is empty, it is that of all meters of energy.  `accounting` is the version of
+    the rules (`FIRST`, `ACCOUNTING`).  `ratings` are rated powers by device, from when
+    on [us UTC, W].  `uncounted` says why a device of the baseline earns nothing until its
+    registry is mended.
     """
 
     meters: tuple[CheckMeter, ...] = ()
     invoices: tuple[Invoice, ...] = ()
     earlier: tuple[Earlier, ...] = ()
     energy: tuple[str, ...] = ()
+    accounting: int = FIRST
+    ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    uncounted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from mrv.documents import statement as wire
 from mrv.documents.form import UNSET, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import version_out
+from mrv.registry.project import FIRST
 from mrv.signatures import canonical
 from mrv.statement.conformity import condition, planned, since_before
 from mrv.statement.credential_parts import CONTEXT, URN
@@ -115,6 +116,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         ),
         methodology=_methodology(result),
         monitoring_period=_period(result.from_us, result.to_us, result.timezone),
+        accounting=case.plan.accounting if case.plan.accounting > FIRST else UNSET,
         emissions=_totals(result.net),
         emissions_before_deductions=_totals(result.gross),
         carried=wire.Carried(

@@ -11,7 +11,7 @@ decimals stand as text; what is empty is left out, but for the oldest keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,16 @@ from mrv.documents.plan import (
 from mrv.documents.statement import CalibrationShown
 from mrv.errors import CanonicalError, PeriodError
 from mrv.registry.monitoring_plan import version_in, version_out
-from mrv.registry.project import Besides, Calibration, CheckMeter, Invoice, Project, ProjectDevice
+from mrv.registry.project import (
+    ACCOUNTING,
+    FIRST,
+    Besides,
+    Calibration,
+    CheckMeter,
+    Invoice,
+    Project,
+    ProjectDevice,
+)
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.plan_json import (
     check_meter_in,
@@ -83,6 +92,8 @@ class MonitoringPlan:
         has one. [us UTC]
     changed : tuple of str
         What was fixed ex ante and is another value than in the statement before.
+    accounting : int
+        Version of the rules of accounting.
     """
 
     project: Project
@@ -99,12 +110,21 @@ class MonitoringPlan:
     energy: tuple[str, ...] = ()
     unclaimed: tuple[tuple[int, int], ...] = ()
     changed: tuple[str, ...] = ()
+    accounting: int = FIRST
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
         return Besides(
-            self.checks, self.invoices, tuple(map(earlier_in, self.earlier)), self.energy
+            self.checks,
+            self.invoices,
+            tuple(map(earlier_in, self.earlier)),
+            self.energy,
+            self.accounting,
         )
+
+    def by_first_rules(self) -> MonitoringPlan:
+        """Return the plan as the first version of the rules of accounting had it."""
+        return replace(self, accounting=FIRST)
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""
@@ -124,6 +144,7 @@ class MonitoringPlan:
             energy_roles=self.energy or UNSET,
             unclaimed=tuple(map(span_out, self.unclaimed)) or UNSET,
             changed_parameters=self.changed or UNSET,
+            accounting=self.accounting if self.accounting > FIRST else UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -198,7 +219,17 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         energy=plan.energy_roles or (),
         unclaimed=tuple(map(span_in, plan.unclaimed or ())),
         changed=plan.changed_parameters or (),
+        accounting=_known(plan.accounting or FIRST),
     )
+
+
+def _known(accounting: int) -> int:
+    if accounting not in (FIRST, ACCOUNTING):
+        raise PeriodError(
+            f"the period was closed by version {accounting} of the rules of accounting, this tonne"
+            f" knows {FIRST} and {ACCOUNTING}; use the tonne that made the pack, or a newer one"
+        )
+    return accounting
 
 
 def _version_out(one: Version) -> PlanVersionWhole:

@@ -103,9 +103,11 @@ def close_period(
         check_costed(case.plan.project, case.fleet, (from_us, to_us), case.factors)
         case.check_counted()
         if last is not None and last.state in _COUNTS:
-            document = compose(case, label)
-            if canonical.encode(document) == last.body:
-                return Closed(last.id, last.state, document, case.result, new=False)
+            # what the first rules closed stays, where nothing but the rules is other than it was
+            for one in (case, replace(case, plan=case.plan.by_first_rules())):
+                document = compose(one, label)
+                if canonical.encode(document) == last.body:
+                    return Closed(last.id, last.state, document, one.result, new=False)
         standing = statements.claimed_exactly(conn, project, from_us, to_us)
         if supersedes is None and standing is not None:
             supersedes, reason = standing.id, reason or CAME_LATER

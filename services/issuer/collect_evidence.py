@@ -21,7 +21,7 @@ from mrv.errors import PeriodError
 from mrv.factors.records import book_of
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import in_force
-from mrv.registry.project import Project
+from mrv.registry.project import ACCOUNTING, Project
 from mrv.statement import evidence
 from mrv.statement.evidence_case import Case
 from mrv.statement.fixed_parameters import changed
@@ -124,6 +124,7 @@ def plan_of(
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, project_id, from_us)),
         changed=() if before is None else changed(before.claims, now),
+        accounting=ACCOUNTING,
     )
     return correcting(conn, plan, supersedes)
 

@@ -13,12 +13,12 @@ from mrv.errors import StatementStateError
 from mrv.statement.credentials import Finding
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from services.store.statements import transparency_log as log
 from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 FINDING = Finding("unmodified", "limited", "5")

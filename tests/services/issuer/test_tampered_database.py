@@ -18,11 +18,11 @@ from services.issuer import external_signatures as accept
 from services.issuer import findings, keys, witness
 from services.issuer import transitions as life
 from services.issuer.audit import audit
-from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from services.store.postgres.row_hashes import UNSEALED, tables
 from services.store.statements import transparency_log as log
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 from tests.services.issuer.spoil import spoil
 
 pytestmark = pytest.mark.integration

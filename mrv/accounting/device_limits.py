@@ -81,4 +81,5 @@ def beyond_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
         np.searchsorted(begins, number, side="right")
     ]
     most = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
-    return np.maximum(whole.value - most, 0)
+    beyond: Int64 = np.maximum(whole.value - most, 0)
+    return beyond

@@ -103,7 +103,13 @@ def close(
     checks = Plausibility.of(methodology, parameters, besides, (from_us, to_us), project.timezone)
     monitored = capped(
         monitor_all(
-            project, methodology, fleet, calibrations, rows, (from_us, to_us), checks.bounds
+            project,
+            methodology,
+            fleet,
+            checks.certificates(fleet, calibrations),
+            rows,
+            (from_us, to_us),
+            checks.bounds,
         ),
         parameters,
         edges,

@@ -15,15 +15,17 @@ from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Bounds
 from mrv.accounting.period_result import Finding
 from mrv.accounting.plausible_service import raised, stretches
+from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from ingest.model import Fleet
     from mrv.accounting.device_period import Monitored
     from mrv.model import Methodology, RoleNeeds
     from mrv.parameters.inputs import Inputs
-    from mrv.registry.project import Besides, ProjectDevice
+    from mrv.registry.project import Besides, Calibration, ProjectDevice
 
 _SHOWN = 5
 UNCOUNTED = "tonne: what counts for the baseline is one meter, known and rated"
@@ -59,6 +61,23 @@ class Plausibility:
             return Bounds()
         most = None if needs.most is None else needs.most(self.parameters)
         return Bounds(most, self.besides.ratings.get(bound.device, ()), self.edges)
+
+    def certificates(
+        self, fleet: Fleet, calibrations: Mapping[str, Sequence[Calibration]]
+    ) -> Mapping[str, Sequence[Calibration]]:
+        """Return the certificates of the meters that were there, each as far as it covers one."""
+        if not self.edges:
+            return calibrations
+        return {
+            name: of_meter(
+                papers,
+                [r.at_us for r in fleet.devices[fleet.by_id[name]].replacements],
+                self.besides.serials.get(name),
+                self.timezone,
+            )
+            for name, papers in calibrations.items()
+            if name in fleet.by_id
+        }
 
     def hold(self, monitored: Sequence[Monitored]) -> tuple[list[Monitored], list[Finding]]:
         """Count by the bound what does not pass, and say so."""

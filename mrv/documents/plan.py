@@ -53,6 +53,20 @@ class MeterReplaced(Form):
     first: Whole
 
 
+class RatedFrom(Form):
+    """A rated power [W] from a time on."""
+
+    from_: Time
+    rated_power_w: Whole
+
+
+class InputValue(Form):
+    """An input that was fixed ex ante or typed, by a name that does not change."""
+
+    name: str
+    value: str
+
+
 class DeviceExtract(Form):
     """A device as the registry has it, with its certificates and meter swaps."""
 
@@ -67,6 +81,9 @@ class DeviceExtract(Form):
     serial: str | None
     replacements: tuple[MeterReplaced, ...]
     calibrations: tuple[CalibrationShown, ...]
+    maker: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    ratings: tuple[RatedFrom, ...] | UnsetType = UNSET
 
 
 class CarriedIn(Form):
@@ -147,6 +164,7 @@ class StatementFigures(Form):
     devices: tuple[DeviceFigure, ...] | UnsetType = UNSET
     factors: tuple[str, ...] | UnsetType = UNSET
     digests: Digests | UnsetType = UNSET
+    inputs: tuple[InputValue, ...] | UnsetType = UNSET
 
 
 class Span(Form):
@@ -154,6 +172,21 @@ class Span(Form):
 
     from_: Time
     to: Time
+
+
+class RegistryCondition(Form):
+    """What the registry has to say of a period's meters, and whether it holds."""
+
+    clause: str
+    holds: bool
+    detail: str
+
+
+class Uncounted(Form):
+    """A device that earns nothing until its registry is mended, and why."""
+
+    device: str
+    reason: str
 
 
 class PlanExtract(Form):
@@ -171,3 +204,5 @@ class PlanExtract(Form):
     unclaimed: tuple[Span, ...] | UnsetType = UNSET
     changed_parameters: tuple[str, ...] | UnsetType = UNSET
     accounting: int | UnsetType = UNSET
+    registry: tuple[RegistryCondition, ...] | UnsetType = UNSET
+    uncounted: tuple[Uncounted, ...] | UnsetType = UNSET

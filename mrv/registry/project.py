@@ -70,7 +70,8 @@ class Calibration:
     A certificate of a device's meter: good from `performed` up to its due date.
 
     The due date, `valid_until`, is the first local day that it does not cover.
-    `max_error_percent` is None where the certificate names only a class.
+    `max_error_percent` is None where the certificate names only a class.  `serial` is the
+    meter that it names.
     """
 
     performed: date
@@ -78,6 +79,7 @@ class Calibration:
     certificate: str
     accuracy_class: str | None = None
     max_error_percent: Decimal | int | float | None = None
+    serial: str | None = None
 
 
 def service_intervals(
@@ -132,6 +134,7 @@ class Besides:
     accounting: int = FIRST
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     uncounted: Mapping[str, str] = field(default_factory=dict)
+    serials: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

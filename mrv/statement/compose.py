@@ -22,7 +22,7 @@ from mrv.methodologies import find
 from mrv.registry.monitoring_plan import version_out
 from mrv.registry.project import FIRST
 from mrv.signatures import canonical
-from mrv.statement.conformity import condition, planned, since_before
+from mrv.statement.conformity import condition, planned, registered, since_before
 from mrv.statement.credential_parts import CONTEXT, URN
 from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
 from mrv.statement.evidence_case import identifier
@@ -159,7 +159,7 @@ def _with_difference(claims: wire.Claims, corrected: StatementFigures | None) ->
 
 def _conditions(case: Case) -> tuple[wire.Condition, ...]:
     plan, result = case.plan, case.result
-    found = *result.applicability, condition(plan, result), *since_before(plan)
+    found = *result.applicability, condition(plan, result), *since_before(plan), *registered(plan)
     return tuple(wire.Condition(clause=f.clause, holds=f.holds, detail=f.detail) for f in found)
 
 
@@ -306,6 +306,13 @@ def _meter(case: Case, one: DeviceOutcome) -> wire.Meter:
         serial=case.plan.serials.get(one.device),
         accuracy_class=certificates[-1].accuracy_class if certificates else None,
         replacements=one.replacements,
+        maker=case.plan.meters.get(one.device, (None, None))[0] or UNSET,
+        model=case.plan.meters.get(one.device, (None, None))[1] or UNSET,
+        ratings=tuple(
+            wire.Rated(from_=utc_text(us), rated_power_w=str(watt))
+            for us, watt in case.plan.ratings.get(one.device, ())
+        )
+        or UNSET,
     )
 
 

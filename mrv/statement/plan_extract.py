@@ -27,6 +27,9 @@ from mrv.documents.plan import (
     PlanExtract,
     PlanVersionWhole,
     ProjectExtract,
+    RatedFrom,
+    RegistryCondition,
+    Uncounted,
 )
 from mrv.documents.statement import CalibrationShown
 from mrv.errors import CanonicalError, PeriodError
@@ -94,6 +97,13 @@ class MonitoringPlan:
         What was fixed ex ante and is another value than in the statement before.
     accounting : int
         Version of the rules of accounting.
+    registry : tuple of RegistryCondition
+        What of the registry does not hold.
+    uncounted : mapping of str to str
+        Devices that earn nothing until their registry is mended, and why.
+    ratings : mapping of str to tuple of (int, int)
+        Rated powers from when on. [us UTC, W]
+    meters : mapping of str to (maker, model)
     """
 
     project: Project
@@ -111,6 +121,10 @@ class MonitoringPlan:
     unclaimed: tuple[tuple[int, int], ...] = ()
     changed: tuple[str, ...] = ()
     accounting: int = FIRST
+    registry: tuple[RegistryCondition, ...] = ()
+    uncounted: Mapping[str, str] = field(default_factory=dict)
+    ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    meters: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -120,11 +134,14 @@ class MonitoringPlan:
             tuple(map(earlier_in, self.earlier)),
             self.energy,
             self.accounting,
+            self.ratings,
+            self.uncounted,
+            self.serials,
         )
 
     def by_first_rules(self) -> MonitoringPlan:
         """Return the plan as the first version of the rules of accounting had it."""
-        return replace(self, accounting=FIRST)
+        return replace(self, accounting=FIRST, registry=(), uncounted={}, ratings={}, meters={})
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""
@@ -145,6 +162,11 @@ class MonitoringPlan:
             unclaimed=tuple(map(span_out, self.unclaimed)) or UNSET,
             changed_parameters=self.changed or UNSET,
             accounting=self.accounting if self.accounting > FIRST else UNSET,
+            registry=self.registry or UNSET,
+            uncounted=tuple(
+                Uncounted(device=d, reason=text) for d, text in sorted(self.uncounted.items())
+            )
+            or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -170,6 +192,13 @@ class MonitoringPlan:
                 for r in device.replacements
             ),
             calibrations=tuple(map(calibration_out, self.calibrations.get(device.id, ()))),
+            maker=self.meters.get(device.id, (None, None))[0] or UNSET,
+            model=self.meters.get(device.id, (None, None))[1] or UNSET,
+            ratings=tuple(
+                RatedFrom(from_=utc_text(us), rated_power_w=str(watt))
+                for us, watt in self.ratings.get(device.id, ())
+            )
+            or UNSET,
         )
 
 
@@ -181,6 +210,7 @@ def calibration_out(one: Calibration) -> CalibrationShown:
         valid_until=one.valid_until.isoformat(),
         accuracy_class=one.accuracy_class,
         max_error_percent=_number_out(one.max_error_percent),
+        serial=one.serial or UNSET,
     )
 
 
@@ -220,6 +250,14 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         unclaimed=tuple(map(span_in, plan.unclaimed or ())),
         changed=plan.changed_parameters or (),
         accounting=_known(plan.accounting or FIRST),
+        registry=plan.registry or (),
+        uncounted={one.device: one.reason for one in plan.uncounted or ()},
+        ratings={
+            d.id: tuple((_time(r.from_), int(r.rated_power_w)) for r in d.ratings)
+            for d in devices
+            if d.ratings
+        },
+        meters={d.id: (d.maker or None, d.model or None) for d in devices if d.maker or d.model},
     )
 
 
@@ -306,6 +344,7 @@ def _calibration_in(record: CalibrationShown) -> Calibration:
         record.certificate,
         record.accuracy_class,
         None if error is None else Decimal(error),
+        record.serial or None,
     )
 
 

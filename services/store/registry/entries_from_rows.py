@@ -14,11 +14,13 @@ from services.registry.entries import (
     Device,
     Entry,
     Modules,
+    Outside,
     Programme,
     Project,
     ProjectDevice,
     Published,
     Quality,
+    Rating,
     Registry,
     Replacement,
     Reported,
@@ -30,7 +32,7 @@ from services.store.registry.load import load_calibrations
 from services.store.registry.monitoring_plans import load_versions
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -77,15 +79,16 @@ def _actions(conn: Connection[TupleRow]) -> tuple[Action, ...]:
 
 def _devices(conn: Connection[TupleRow]) -> list[Device]:
     swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
-    for device, channel, at, last, first, reason in conn.execute(
-        "SELECT device_id, channel, at, last_value, first_value, reason "
+    for device, channel, at, last, first, reason, paper in conn.execute(
+        "SELECT device_id, channel, at, last_value, first_value, reason, document "
         "FROM device_replacement ORDER BY device_id, channel, at"
     ):
-        swaps[device].append(Replacement(channel, at.astimezone(UTC), last, first, reason))
+        swaps[device].append(Replacement(channel, at.astimezone(UTC), last, first, reason, paper))
     rows = conn.execute(
         "SELECT id, site, class, profile, gateway, rated_power_w, installed, removed, serial, "
-        "attributes::text, check_of, check_percent FROM device ORDER BY id"
+        "attributes::text, check_of, check_percent, maker, model FROM device ORDER BY id"
     ).fetchall()
+    rated_from = load_ratings(conn)
     limits = _quality(conn)
     certificates = load_calibrations(conn, [row[0] for row in rows])
     return [
@@ -105,12 +108,29 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
             quality=tuple(limits[name]),
             check_of=check_of,
             check_percent=percent,
+            maker=maker,
+            model=model,
+            ratings=tuple(one for one, _ in rated_from[name]),
         )
         for (
             name, site, class_id, profile, gateway, rated, installed, removed, serial, attributes,
-            check_of, percent
+            check_of, percent, maker, model
         ) in rows
     ]  # fmt: skip
+
+
+def load_ratings(
+    conn: Connection[TupleRow],
+) -> defaultdict[str, list[tuple[Rating, datetime]]]:
+    """Load the rated powers of all devices in order of time, and when each was recorded."""
+    found: defaultdict[str, list[tuple[Rating, datetime]]] = defaultdict(list)
+    for device, begins, watt, document, recorded in conn.execute(
+        "SELECT device_id, begins, rated_power_w, document, recorded FROM device_rating"
+        " ORDER BY device_id, begins"
+    ):
+        one = Rating(begins.astimezone(UTC), watt, document)
+        found[device].append((one, recorded.astimezone(UTC)))
+    return found
 
 
 def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
@@ -142,14 +162,15 @@ def _projects(conn: Connection[TupleRow]) -> list[Project]:
             transfer=TransferClass(**exact(transfer)) if transfer else None,
             system=system,
             monitoring=plans.get(project, ()),
+            boundary=tuple(Outside(**one) for one in boundary),
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,
-            modules, action, transfer, system
+            modules, action, transfer, system, boundary
         ) in conn.execute(
             "SELECT id, name, methodology, version, timezone, crediting_from, crediting_to, "
             "parameters::text, expected::text, modules::text, action, "
-            "transfer::text, system FROM project ORDER BY id"
+            "transfer::text, system, boundary FROM project ORDER BY id"
         )
     ]  # fmt: skip
 

@@ -72,38 +72,62 @@ def _write_factors(cur: Cursor[TupleRow], found: list[Published]) -> None:
 def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
     columns = (
         "id site class profile gateway rated_power_w installed removed serial attributes "
-        "check_of check_percent"
+        "check_of check_percent maker model"
     )
     cur.executemany(
         _upsert("device", columns),
         [
             (d.id, d.site, d.class_id, d.profile, d.gateway, d.rated_power_w, d.installed,
-             d.removed, d.serial, jsonb(d.attributes), d.check_of, d.check_percent)
+             d.removed, d.serial, jsonb(d.attributes), d.check_of, d.check_percent, d.maker,
+             d.model)
             for d in devices
         ],
     )  # fmt: skip
     cur.execute("DELETE FROM calibration WHERE device_id = ANY(%s)", [[d.id for d in devices]])
     cur.executemany(
-        "INSERT INTO calibration VALUES (%s, %s, %s, %s, %s, %s)",
+        "INSERT INTO calibration VALUES (%s, %s, %s, %s, %s, %s, %s)",
         [
-            (d.id, c.performed, c.valid_until, c.certificate, c.accuracy_class, c.max_error_percent)
+            (
+                d.id,
+                c.performed,
+                c.valid_until,
+                c.certificate,
+                c.accuracy_class,
+                c.max_error_percent,
+                c.serial,
+            )
             for d in devices
             for c in d.calibrations or ()
         ],
     )
+    _write_ratings(cur, devices, author)
     _write_swaps(cur, devices, author)
     _write_quality(cur, devices, author)
+
+
+def _write_ratings(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+    """Add ratings; those that stand there are never changed."""
+    cur.executemany(
+        "INSERT INTO device_rating (device_id, begins, rated_power_w, document, author)"
+        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (device_id, begins) DO NOTHING",
+        [
+            (d.id, r.begins, r.rated_power_w, r.document, author)
+            for d in devices
+            for r in d.ratings or ()
+        ],
+    )
 
 
 def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
     """Write meter swaps; one that stays as it was keeps its author."""
     rows: list[tuple[Any, ...]] = [
-        (d.id, r.channel, r.at, r.last, r.first, r.reason)
+        (d.id, r.channel, r.at, r.last, r.first, r.reason, r.document)
         for d in devices
         for r in d.replacements or ()
     ]
     same = (
-        "SELECT device_id, channel, at, last_value, first_value, reason FROM device_replacement "
+        "SELECT device_id, channel, at, last_value, first_value, reason, document"
+        " FROM device_replacement "
         "WHERE device_id = ANY(%s)"
     )
     before = {(*r[:2], r[2].astimezone(UTC), *r[3:]) for r in
@@ -113,7 +137,8 @@ def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> N
         [r[:3] for r in before - set(rows)],
     )
     cur.executemany(
-        "INSERT INTO device_replacement VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO device_replacement (device_id, channel, at, last_value, first_value, reason,"
+        " document, author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
         [(*r, author) for r in rows if r not in before],
     )
 
@@ -154,13 +179,13 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
     modules = project.modules
     cur.execute(
         _upsert("project", "id name methodology version timezone crediting crediting_from "
-                "crediting_to parameters expected modules action transfer system"),
+                "crediting_to parameters expected modules action transfer system boundary"),
         (project.id, project.name, project.methodology, project.version, zone, crediting,
          project.crediting_from, project.crediting_to, jsonb(project.parameters),
          jsonb(project.expected),
          jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
          project.action, jsonb(asdict(project.transfer)) if project.transfer else None,
-         project.system),
+         project.system, jsonb([asdict(one) for one in project.boundary or ()])),
     )  # fmt: skip
     cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
     cur.executemany(

@@ -18,7 +18,7 @@ def signers(url, home):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         for role in ("operator", "verifier", "witness"):
             enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
-        log = sealed.remember(life.log_signer(conn, home, "tonne-log"))
+        log = sealed.log_of(conn, home)
     named = {r: life.Signer(*keys.load(home, f"the-{r}")) for r in ("operator", "verifier")}
     return {**named, "log": log}
 

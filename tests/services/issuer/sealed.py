@@ -9,6 +9,7 @@ from services.issuer.seal import seal
 from services.issuer.sealed_day_contents import SETTLE_US
 from services.store.registry import signing_keys as enrolled
 
+_DAY_US = 86_400_000_000
 # signers of logs by their public keys, as `logged.signers` and this module made them
 LOGS = {}
 
@@ -30,8 +31,8 @@ def log_of(conn, home=None):
 
 
 def up_to(conn, to_us, home=None):
-    """Seal the days that ended by a time."""
-    return seal(conn, log_of(conn, home), to_us + SETTLE_US + 1)
+    """Seal the days that begin before a time."""
+    return seal(conn, log_of(conn, home), to_us + _DAY_US + SETTLE_US - 1)
 
 
 def close_period(conn, project, from_us, to_us, actor, *, home=None, **more):

@@ -32,7 +32,7 @@ from mrv.rounding import exact_sum
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ingest.model import Device, Int64, IntervalRows
+    from ingest.model import Device, Int32, Int64, IntervalRows
     from mrv.accounting.coverage import Service
     from mrv.accounting.gap_deductions import ErrorCharge, GapCharge
     from mrv.model import Most, RoleNeeds
@@ -123,6 +123,7 @@ class Monitored:
     stretches: tuple[Stretch, ...] = ()
     rate: Fraction | None = None
     most: Most | None = None
+    series: Int32 | None = None
 
     def counted(self, part: YearPart) -> Fraction:
         """Quantity of a year after deductions and substitutions. [base units]"""
@@ -163,6 +164,13 @@ class Bounds:
             kept = replace(whole, value=whole.value - beyond)
             beyond = beyond + beyond_most(kept, self.most, timezone)
         return beyond
+
+    def series(self, whole: Service) -> Int32 | None:
+        """Quantity of each interval, in half the memory; None where nothing is held against it."""
+        if not self.edges:
+            return None
+        found: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
+        return found
 
     def sums(self, whole: Service, beyond: Int64) -> tuple[Stretch, ...]:
         """Sum up each stretch of the period."""
@@ -231,7 +239,7 @@ def monitor(
     nets = own is None or own.metered
     return Monitored(
         bound, device, needs, params, tuple(calibrations), served, tuple(bare), parts, nets,
-        limits.sums(whole, beyond), rate, limits.most,
+        limits.sums(whole, beyond), rate, limits.most, limits.series(whole),
     )  # fmt: skip
 
 

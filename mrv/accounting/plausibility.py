@@ -8,6 +8,7 @@ condition that does not hold.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Bounds
 from mrv.accounting.period_result import Finding
 from mrv.accounting.plausible_service import raised, stretches
+from mrv.accounting.twin_series import twins
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet
     from mrv.accounting.device_period import Monitored
+    from mrv.accounting.twin_series import Twins
     from mrv.model import Methodology, RoleNeeds
     from mrv.parameters.inputs import Inputs
     from mrv.registry.project import Besides, Calibration, ProjectDevice
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 UNCOUNTED = "tonne: what counts for the baseline is one meter, known and rated"
 BEYOND = "plausibility of devices"
+ALIKE = "tonne: no two meters move as one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +87,84 @@ class Plausibility:
         """Count by the bound what does not pass, and say so."""
         if not self.edges:
             return list(monitored), []
-        known = [self._counted(one) for one in monitored]
+        uncounted = {**dict(self._unrated(monitored)), **dict(_copied(monitored))}
+        uncounted |= self.besides.uncounted
+        known = [_counted(one, uncounted) for one in monitored]
         found, said = raised(known, self.methodology, self.parameters, self.edges, self.timezone)
-        return found, [*_beyond(self.methodology, found), *self._uncounted(found), *said]
-
-    def _counted(self, one: Monitored) -> Monitored:
-        """Count nothing of a device of the baseline whose registry has to be mended first."""
-        if one.needs.side == "project" or one.device.id not in self.besides.uncounted:
-            return one
-        return replace(one, parts=tuple(replace(p, beyond=p.metered) for p in one.parts))
-
-    def _uncounted(self, monitored: Sequence[Monitored]) -> Iterator[Finding]:
-        told = [
-            f"{m.device.id}: {self.besides.uncounted[m.device.id]}"
-            for m in monitored
-            if m.device.id in self.besides.uncounted
+        return found, [
+            *_beyond(self.methodology, found, uncounted),
+            *_uncounted(found, uncounted),
+            *_alike(monitored),
+            *said,
         ]
-        if told:
-            yield Finding(UNCOUNTED, False, _listed(told))
+
+    def _unrated(self, monitored: Sequence[Monitored]) -> Iterator[tuple[str, str]]:
+        """What of the baseline has no bound at all, and so no evidence of any step."""
+        for one in monitored:
+            if (
+                one.needs.side == "baseline"
+                and one.needs.unit == "Wh"
+                and one.device.rated_power_w is None
+            ):
+                yield one.device.id, "has no rated_power_w to hold its register against; add it"
 
 
-def _beyond(methodology: Methodology, monitored: Sequence[Monitored]) -> Iterator[Finding]:
+def _counted(one: Monitored, uncounted: Mapping[str, str]) -> Monitored:
+    """Count nothing of a device of the baseline whose registry has to be mended first."""
+    if one.needs.side == "project" or one.device.id not in uncounted:
+        return one
+    return replace(
+        one,
+        parts=tuple(replace(p, beyond=p.metered) for p in one.parts),
+        stretches=tuple(replace(s, value=0) for s in one.stretches),
+    )
+
+
+def _uncounted(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> Iterator[Finding]:
+    told = dict.fromkeys(
+        f"{m.device.id}: {uncounted[m.device.id]}" for m in monitored if m.device.id in uncounted
+    )
+    if told:
+        yield Finding(UNCOUNTED, False, _listed(list(told)))
+
+
+def _pairs(monitored: Sequence[Monitored]) -> Iterator[tuple[Monitored, Monitored, Twins]]:
+    """Devices of the baseline whose series move as one, by quantity."""
+    groups: defaultdict[tuple[str, int, int], list[Monitored]] = defaultdict(list)
+    for one in monitored:
+        if one.needs.side == "baseline" and one.series is not None:
+            groups[one.needs.quantity, one.service.first, len(one.series)].append(one)
+    for group in groups.values():
+        for found in twins([one.series for one in group if one.series is not None]):
+            yield group[found.one], group[found.other], found
+
+
+def _copied(monitored: Sequence[Monitored]) -> Iterator[tuple[str, str]]:
+    """Second of two devices that say the same in each quarter hour: one meter counts once."""
+    for one, other, found in _pairs(monitored):
+        if found.equal:
+            yield other.device.id, f"says what {one.device.id} says, quarter hour by quarter hour"
+
+
+def _alike(monitored: Sequence[Monitored]) -> Iterator[Finding]:
+    told = [
+        f"{other.device.id} moves as {one.device.id} does"
+        + (f", {abs(found.lag) * 15} minutes apart" if found.lag else "")
+        for one, other, found in _pairs(monitored)
+        if not found.equal
+    ]
+    if told:
+        yield Finding(ALIKE, False, _listed(told))
+
+
+def _beyond(
+    methodology: Methodology, monitored: Sequence[Monitored], uncounted: Mapping[str, str]
+) -> Iterator[Finding]:
     """Name the devices that counted more than their kind or their rating allows."""
     told = []
     for one in monitored:
         beyond = sum(p.beyond for p in one.parts)
-        if beyond:
+        if beyond and one.device.id not in uncounted:
             bound = "its rated power" if one.most is None else one.most.what
             told.append(f"{one.device.id}: {beyond:,} {one.needs.unit} above it count 0 ({bound})")
     if told:

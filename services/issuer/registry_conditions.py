@@ -9,20 +9,18 @@ can tell apart earns nothing until it is mended.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from ingest import classes
 from mrv.calendar import utc_text
 from mrv.documents.plan import RegistryCondition
 from mrv.methodologies import find
-from services.registry import rules
+from services.registry import meters, rules
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -59,7 +57,11 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
     recorded = load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
     devices = [registry.devices[name] for name in mains]
-    twice = dict(_twice(devices, registry))
+    twice = {
+        other.id: meters.told(one, other)
+        for one, other in meters.same_meters(registry)
+        if other.id in mains
+    }
     found = [
         (METERS, [*_unnamed(devices), *(f"{d}: {text}" for d, text in twice.items())]),
         (CERTIFICATES, [*_certificates(devices)]),
@@ -101,42 +103,6 @@ def _unnamed(devices: Sequence[Device]) -> Iterator[str]:
         if not (device.maker and device.serial):
             lacks = " and ".join(n for n in ("maker", "serial") if not getattr(device, n))
             yield f"{device.id} has no {lacks} in the registry; add it"
-
-
-def same_meter(one: Device, other: Device) -> bool:
-    """Whether two ids may be one physical meter; a maker that is not given may be any."""
-    if one.serial is None or one.serial != other.serial or not _counted(one) & _counted(other):
-        return False
-    return None in (one.maker, other.maker) or one.maker == other.maker
-
-
-def _counted(device: Device) -> set[str]:
-    known = classes.load().get(device.class_id)
-    return {str(r.quantity) for r in known.registers if r.quantity} if known else set()
-
-
-def _together(one: Device, other: Device) -> bool:
-    ends = [d.removed or datetime.max.replace(tzinfo=UTC) for d in (one, other)]
-    return one.installed < ends[1] and other.installed < ends[0]
-
-
-def _twice(devices: Sequence[Device], registry: Registry) -> Iterator[tuple[str, str]]:
-    """Devices whose serial an earlier id has; the first in the order of ids counts."""
-    by_serial: defaultdict[str, list[Device]] = defaultdict(list)
-    for device in registry.devices.values():
-        if device.serial is not None:
-            by_serial[device.serial].append(device)
-    for device in devices:
-        for other in by_serial.get(device.serial or "", ()):
-            if other.id < device.id and same_meter(device, other) and _together(device, other):
-                yield (
-                    device.id,
-                    (
-                        f"serial {device.serial} is that of {other.id} too: one meter counts once;"
-                        " correct maker and serial of one of them, or remove it"
-                    ),
-                )
-                break
 
 
 def _certificates(devices: Sequence[Device]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from services.registry import closed as closed_rules
-from services.registry import monitoring, ratings, rules
+from services.registry import meters, monitoring, ratings, rules
 from services.registry.entries import Device, Entry, Key, Project, Registry
 
 if TYPE_CHECKING:
@@ -75,6 +75,10 @@ def plan(
     for device, text in ratings.problems(stored, merged, closed or {}):
         key = (device.kind, device.id)
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
+    for one, other in meters.same_meters(merged):
+        key = (other.kind, other.id)
+        kept = all(stored.entries.get((d.kind, d.id)) == d for d in (one, other))
+        findings.add(key, f"{findings.place(key)}{meters.told(one, other)}", warning=kept)
     for key, text in closed_rules.problems(stored, merged, closed or {}):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     for key, text in _rewritten(stored, incoming.registry):

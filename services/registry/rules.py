@@ -22,7 +22,7 @@ from mrv import factors
 from mrv.calendar import period_us
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
-from services.registry import monitoring, needs, plausible, programme
+from services.registry import meters, monitoring, needs, plausible, programme
 from services.registry.entries import Device, Site
 from services.registry.finding import Finding
 
@@ -54,6 +54,7 @@ def check(registry: Registry) -> Iterator[Finding]:
         if not missing:
             yield from needs.check(project, devices, book)
             yield from plausible.check(project, devices)
+            yield from meters.check(project, devices)
             yield from monitoring.check(project, devices)
     yield from _shared(registry)
     yield from programme.check(registry)

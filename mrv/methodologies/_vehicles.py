@@ -7,7 +7,7 @@ large bus to show.
 
 Sources, all [M], quoted from memory and to be compared: UITP ZeEUS eBus Report 2 (2017)
 and Gallet, Massier, Hamacher, Applied Energy 230 (2018), for buses in service, 12 m with
-air conditioning 0.9 to 1.9 kWh/km; WLTP type approvals and their real-world surplus
+air conditioning 0.9 to 1.9 kWh/km, and 0.6 without it in flat cities; WLTP type approvals and their real-world surplus
 (ICCT 2021) for cars and vans; highest speeds of Circular 31/2019/TT-BGTVT.  Kilometres a
 day are twenty hours at the usual speed in service of the class.
 """
@@ -50,7 +50,7 @@ CLASSES = (
     _class("car", "9", ("0.11", "0.32"), 800, 120),
     _class("van or minibus", "15", ("0.18", "0.60"), 800, 110),
     _class("bus up to 9 m", "24", ("0.40", "1.20"), 500, 100),
-    _class("bus of 10 to 13.5 m", "45", ("0.70", "2.00"), 500, 100),
+    _class("bus of 10 to 13.5 m", "45", ("0.60", "2.00"), 500, 100),
     _class("articulated bus", "1000", ("1.10", "3.00"), 450, 90),
 )
 SOURCE = "UITP ZeEUS eBus Report 2 (2017); Gallet et al. 2018; Circular 31/2019/TT-BGTVT [M]"

@@ -100,6 +100,36 @@ def service_intervals(
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """
+    What a laboratory found in a sample: the parameter's value, in the methodology's unit.
+
+    Attributes
+    ----------
+    parameter : str
+        Of the methodology.
+    sample : str
+        The laboratory's number of it.
+    taken : date
+        Local day on which it was taken.
+    method : str
+        Such as ISO 6060.
+    laboratory : str
+        Its name, and its accreditation.
+    sha256 : str or None
+        Of the report, kept elsewhere.
+    """
+
+    parameter: str
+    sample: str
+    taken: date
+    value: Decimal | int
+    method: str
+    laboratory: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Earlier:
     """
     What another statement of the project says, for comparison.
@@ -124,7 +154,8 @@ class Besides:
     where it is empty, it is that of all meters of energy.  `accounting` is the version of
     the rules (`FIRST`, `ACCOUNTING`).  `ratings` are rated powers by device, from when
     on [us UTC, W].  `uncounted` says why a device of the baseline earns nothing until its
-    registry is mended.
+    registry is mended.  `serials` are the meters' by device, `samples` what laboratories
+    found in the period.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -135,6 +166,7 @@ class Besides:
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     uncounted: Mapping[str, str] = field(default_factory=dict)
     serials: Mapping[str, str | None] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

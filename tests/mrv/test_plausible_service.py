@@ -147,7 +147,7 @@ def test_evaluation_holds_zero_and_both_ends(kwh):
     case = json.loads(Path("tests/golden/ams-iii-c.json").read_text("utf-8"))
     inputs = {**case["inputs"], "charging_mwh": kwh / 1000}
     with pytest.raises(
-        MethodologyError, match=r"kWh/km, and (such services take 0\.7 to 2|vehicles use)"
+        MethodologyError, match=r"kWh/km, and (such services take 0\.6 to 2|vehicles use)"
     ):
         evaluate(find("ams-iii-c"), inputs, BOOK, "in.json")
 

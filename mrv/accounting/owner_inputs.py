@@ -35,7 +35,7 @@ _PLACES = 6
 _GWP = "gwp"
 # what is chosen from a published list
 _LISTS = ("wastewater.mcf", "flare.efficiency")
-_MONITORED = ("B", "C")
+MONITORED = ("B", "C")
 
 
 class Own(NamedTuple):
@@ -50,7 +50,8 @@ def sampled(parameters: Inputs, samples: Iterable[Sample], methodology: Methodol
     """Return the parameters with the mean of the samples where there are any."""
     by_name: defaultdict[str, list[Fraction]] = defaultdict(list)
     for one in samples:
-        if one.parameter in methodology.parameters:
+        spec = methodology.parameters.get(one.parameter)
+        if spec is not None and spec.option in MONITORED:
             by_name[one.parameter].append(exact(one.value, f"sample {one.sample}"))
     means = {name: sum(v, start=Fraction(0)) / len(v) for name, v in by_name.items()}
     return {**parameters, **means}
@@ -70,7 +71,7 @@ def measured(
     wanted = {(year, month) for year, month, _, _ in months(*period_us, timezone)}
     told = []
     for name, spec in methodology.parameters.items():
-        if spec.option not in _MONITORED or name not in parameters:
+        if spec.option not in MONITORED or name not in parameters:
             continue
         value = f"{name} = {exact_text(Fraction(parameters[name]))} {spec.unit}"
         lacking = sorted(wanted - known[name])
@@ -108,7 +109,7 @@ def _official(spec: ParameterSpec, factors: Factors, day: date) -> Factor | None
         return None
     for direction in ("consumed", "either", "avoided"):
         try:
-            return factors.select(kind, direction, day)  # type: ignore[arg-type]
+            return factors.select(kind, direction, day)
         except FactorError:
             continue
     return None

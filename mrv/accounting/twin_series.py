@@ -84,7 +84,8 @@ def _correlated(
     before: NDArray[np.float64], after: NDArray[np.float64]
 ) -> Iterator[tuple[int, int]]:
     """Pairs whose Pearson correlation is all but 1."""
-    yield from np.argwhere(_unit(before) @ _unit(after).T > _CORRELATED).tolist()
+    found = np.nonzero(_unit(before) @ _unit(after).T > _CORRELATED)
+    yield from zip(*(some.tolist() for some in found), strict=True)
 
 
 def _unit(table: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ as they were typed.
 from typing import Any
 
 from mrv.documents.form import UNSET, Form, Number, Time, UnsetType, Whole, field
-from mrv.documents.statement import CalibrationShown, Digests
+from mrv.documents.statement import CalibrationShown, Digests, LaboratoryResult
 
 Parameters = dict[str, Any]
 
@@ -206,3 +206,4 @@ class PlanExtract(Form):
     accounting: int | UnsetType = UNSET
     registry: tuple[RegistryCondition, ...] | UnsetType = UNSET
     uncounted: tuple[Uncounted, ...] | UnsetType = UNSET
+    laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET

@@ -405,6 +405,18 @@ class Supersedes(Form):
     difference: Difference | UnsetType = UNSET
 
 
+class LaboratoryResult(Form):
+    """What a laboratory found in a sample, in the parameter's unit."""
+
+    parameter: str
+    sample: str
+    taken: str
+    value: str
+    method: str
+    laboratory: str
+    sha256: Hex | None
+
+
 class Claims(Form):
     """
     What a statement says of its period: the credential's subject.
@@ -428,6 +440,7 @@ class Claims(Form):
     factors: tuple[FactorUsed, ...]
     fixed_parameters: tuple[FixedParameter, ...] | UnsetType = UNSET
     monitoring_plan: tuple[PlanVersion, ...] | UnsetType = UNSET
+    laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     monitored_parameters: tuple[MonitoredParameter, ...]
     coverage: Number
     gaps: tuple[Gap, ...]

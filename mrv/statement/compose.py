@@ -26,7 +26,7 @@ from mrv.statement.conformity import condition, planned, registered, since_befor
 from mrv.statement.credential_parts import CONTEXT, URN
 from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
 from mrv.statement.evidence_case import identifier
-from mrv.statement.plan_extract import calibration_out
+from mrv.statement.plan_extract import calibration_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.status import status_entry
 
@@ -129,6 +129,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         factors=tuple(map(_factor, result.factors)),
         fixed_parameters=tuple(map(_fixed, result.parameters)),
         monitoring_plan=tuple(map(_version, case.plan.versions)),
+        laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
         monitored_parameters=tuple(_parameter(case, d) for d in result.devices),
         coverage=result.covered_share,
         gaps=tuple(map(_gap, result.gaps)),

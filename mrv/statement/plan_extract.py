@@ -31,7 +31,7 @@ from mrv.documents.plan import (
     RegistryCondition,
     Uncounted,
 )
-from mrv.documents.statement import CalibrationShown
+from mrv.documents.statement import CalibrationShown, LaboratoryResult
 from mrv.errors import CanonicalError, PeriodError
 from mrv.registry.monitoring_plan import version_in, version_out
 from mrv.registry.project import (
@@ -43,6 +43,7 @@ from mrv.registry.project import (
     Invoice,
     Project,
     ProjectDevice,
+    Sample,
 )
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.plan_json import (
@@ -104,6 +105,8 @@ class MonitoringPlan:
     ratings : mapping of str to tuple of (int, int)
         Rated powers from when on. [us UTC, W]
     meters : mapping of str to (maker, model)
+    samples : tuple of Sample
+        What laboratories found in the period.
     """
 
     project: Project
@@ -125,6 +128,7 @@ class MonitoringPlan:
     uncounted: Mapping[str, str] = field(default_factory=dict)
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     meters: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -137,11 +141,16 @@ class MonitoringPlan:
             self.ratings,
             self.uncounted,
             self.serials,
+            self.samples,
         )
 
     def by_first_rules(self) -> MonitoringPlan:
         """Return the plan as the first version of the rules of accounting had it."""
-        return replace(self, accounting=FIRST, registry=(), uncounted={}, ratings={}, meters={})
+        none: Mapping[str, Any] = {}
+        return replace(
+            self, accounting=FIRST, registry=(), uncounted=none, ratings=none, meters=none,
+            samples=(),
+        )  # fmt: skip
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""
@@ -167,6 +176,7 @@ class MonitoringPlan:
                 Uncounted(device=d, reason=text) for d, text in sorted(self.uncounted.items())
             )
             or UNSET,
+            laboratory=tuple(map(sample_out, self.samples)) or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -200,6 +210,31 @@ class MonitoringPlan:
             )
             or UNSET,
         )
+
+
+def sample_out(one: Sample) -> LaboratoryResult:
+    """Write a laboratory's result as plan and statement show it."""
+    return LaboratoryResult(
+        parameter=one.parameter,
+        sample=one.sample,
+        taken=one.taken.isoformat(),
+        value=str(one.value),
+        method=one.method,
+        laboratory=one.laboratory,
+        sha256=one.sha256,
+    )
+
+
+def _sample_in(one: LaboratoryResult) -> Sample:
+    return Sample(
+        one.parameter,
+        one.sample,
+        date.fromisoformat(one.taken),
+        Decimal(one.value),
+        one.method,
+        one.laboratory,
+        one.sha256,
+    )
 
 
 def calibration_out(one: Calibration) -> CalibrationShown:
@@ -251,6 +286,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         changed=plan.changed_parameters or (),
         accounting=_known(plan.accounting or FIRST),
         registry=plan.registry or (),
+        samples=tuple(map(_sample_in, plan.laboratory or ())),
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
         ratings={
             d.id: tuple((_time(r.from_), int(r.rated_power_w)) for r in d.ratings)

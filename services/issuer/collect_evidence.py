@@ -130,6 +130,7 @@ def plan_of(
         registry=said.conditions,
         uncounted=said.uncounted,
         ratings=said.ratings,
+        samples=said.samples,
         meters=periods.load_makers(conn, ids),
     )
     return correcting(conn, plan, supersedes)

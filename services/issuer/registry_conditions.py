@@ -12,7 +12,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from mrv.calendar import utc_text
+from mrv.calendar import local_date, utc_text
 from mrv.documents.plan import RegistryCondition
 from mrv.methodologies import find
 from services.registry import meters, rules
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-    from mrv.registry.project import Project
+    from mrv.registry.project import Project, Sample
     from services.registry.entries import Device, Rating, Registry
+    from services.registry.entries import Project as Entry
 
 METERS = "tonne: each meter is known by maker and serial number, and no other id has it"
 CERTIFICATES = "tonne: a certificate names the meter that it covers"
@@ -42,6 +43,7 @@ class Told(NamedTuple):
     conditions: tuple[RegistryCondition, ...]
     uncounted: dict[str, str]
     ratings: dict[str, tuple[tuple[int, int], ...]]
+    samples: tuple[Sample, ...]
 
 
 def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int) -> Told:
@@ -82,7 +84,14 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         tuple(conditions),
         twice,
         {d.id: _rated(recorded[d.id]) for d in devices if recorded[d.id]},
+        _samples(registry.projects[project.id], project.timezone, from_us, to_us),
     )
+
+
+def _samples(entry: Entry, timezone: str, from_us: int, to_us: int) -> tuple[Sample, ...]:
+    """What was sampled on the local days of a period."""
+    first, last = local_date(from_us, timezone), local_date(to_us - 1, timezone)
+    return tuple(s for s in entry.laboratory or () if first <= s.taken <= last)
 
 
 def _listed(texts: Sequence[str]) -> str:

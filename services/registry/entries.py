@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mrv.registry.article6_transfer import TransferClass
     from mrv.registry.monitoring_plan import Version
-    from mrv.registry.project import Calibration
+    from mrv.registry.project import Calibration, Sample
 
 Key = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
@@ -136,7 +136,8 @@ class Project:
 
     `system` is that of `mrv/registry/programme_systems.toml` which it makes real.  `monitoring`
     holds the versions of its monitoring plan; None says that the file does not speak
-    of it.  `boundary` names the meters of its sites that do not serve it, with reasons.
+    of it.  `boundary` names the meters of its sites that do not serve it, with reasons;
+    `laboratory` holds what laboratories found, which is never changed.
     """
 
     kind: ClassVar[str] = "project"
@@ -155,6 +156,7 @@ class Project:
     system: str | None = None
     monitoring: tuple[Version, ...] | None = None
     boundary: tuple[Outside, ...] | None = None
+    laboratory: tuple[Sample, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +280,20 @@ def merged(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> tu
     return (*stored, *(one for one in given or () if one.name not in known))
 
 
+def with_samples(
+    stored: tuple[Sample, ...], given: tuple[Sample, ...] | None
+) -> tuple[Sample, ...]:
+    """Return all samples: a file need not repeat those that are stored."""
+    known = {place(one) for one in stored}
+    more = (one for one in given or () if place(one) not in known)
+    return tuple(sorted((*stored, *more), key=lambda s: (s.taken, *place(s))))
+
+
+def place(one: Sample) -> tuple[str, str, str]:
+    """What tells a sample from others: laboratory, its number there, parameter."""
+    return one.laboratory, one.sample, one.parameter
+
+
 def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
     """What a file does not speak of stays as it is: certificates, swaps, limits, plan versions."""
     if isinstance(entry, Project):
@@ -286,7 +302,13 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
         boundary = entry.boundary
         if boundary is None:
             boundary = (before.boundary if before else None) or ()
-        return replace(entry, monitoring=merged(held or (), entry.monitoring), boundary=boundary)
+        samples = (before.laboratory if before else None) or ()
+        return replace(
+            entry,
+            monitoring=merged(held or (), entry.monitoring),
+            boundary=boundary,
+            laboratory=with_samples(samples, entry.laboratory),
+        )
     if not isinstance(entry, Device):
         return entry
     known = stored if isinstance(stored, Device) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
-from mrv.registry.project import Calibration
+from mrv.registry.project import Calibration, Sample
 from services.registry import limits, monitoring, ratings, wire
 from services.registry.entries import (
     CHECK_PERCENT,
@@ -26,6 +27,7 @@ from services.registry.entries import (
     Reported,
     Site,
     Topic,
+    place,
 )
 from services.registry.fields import MAX_WHOLE, Row
 
@@ -140,7 +142,7 @@ def project(row: Row) -> Project:
     """Read a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
              "expected", "modules", "action", "system", "transfer", "monitoring",
-             "boundary")  # fmt: skip
+             "boundary", "laboratory")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -164,6 +166,23 @@ def project(row: Row) -> Project:
         system=row.identifier("system") if row.has("system") else None,
         monitoring=monitoring.versions(row),
         boundary=_list(row, "boundary", _outside, lambda o: o.device),
+        laboratory=_list(row, "laboratory", _sample, place),
+    )
+
+
+def _sample(row: Row) -> Sample:
+    row.only("parameter", "sample", "taken", "value", "method", "laboratory", "sha256")
+    sha256 = row.optional("sha256")
+    if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
+        row.problem("sha256", f"{sha256!r} is no SHA-256 of a file: 64 digits 0-9 a-f")
+    return Sample(
+        parameter=row.text("parameter"),
+        sample=row.text("sample"),
+        taken=row.required("taken", row.day("taken"), "the local day on which it was taken"),
+        value=row.required("value", row.number("value", 0, MAX_EXPECTED), "what was found") or 0,
+        method=row.text("method"),
+        laboratory=row.text("laboratory"),
+        sha256=sha256,
     )
 
 

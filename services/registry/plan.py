@@ -81,6 +81,11 @@ def plan(
         findings.add(key, f"{findings.place(key)}{meters.told(one, other)}", warning=kept)
     for key, text in closed_rules.problems(stored, merged, closed or {}):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
+    for key, text in (
+        *closed_rules.rewritten(stored, incoming.registry),
+        *closed_rules.unknown(merged),
+    ):
+        findings.add(key, f"{findings.place(key)}{text}", warning=False)
     for key, text in _rewritten(stored, incoming.registry):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     # rows that could not be read would only make others seem to lack something

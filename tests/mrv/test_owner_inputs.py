@@ -29,8 +29,9 @@ PLANT = Fleet(
     ]
 )
 COD = {
-    "cod_in_kg_per_m3": 6, "cod_out_kg_per_m3": Decimal("0.15"), "eta_cod_baseline": Decimal("0.85"),
-    "eta_cod_project": Decimal("0.8"), "mcf_baseline": Decimal("0.8"), "mcf_project": Decimal("0.8"),
+    "cod_in_kg_per_m3": 6, "cod_out_kg_per_m3": Decimal("0.15"),
+    "eta_cod_baseline": Decimal("0.85"), "eta_cod_project": Decimal("0.8"),
+    "mcf_baseline": Decimal("0.8"), "mcf_project": Decimal("0.8"),
     "mcf_discharge": Decimal("0.1"), "ch4_fraction": Decimal("0.62"),
     "flare_efficiency": Decimal("0.9"), "tdl": Decimal("0.0615"),
 }  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import local_date
 from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.project import Sample
 from services.registry.entries import (
     Action,
     Area,
@@ -119,6 +120,17 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
     ]  # fmt: skip
 
 
+def load_samples(conn: Connection[TupleRow]) -> defaultdict[str, list[Sample]]:
+    """Load what laboratories found, by project and in order of time."""
+    found: defaultdict[str, list[Sample]] = defaultdict(list)
+    for project, *row in conn.execute(
+        "SELECT project_id, parameter, sample, taken, value, method, laboratory, sha256"
+        " FROM laboratory_result ORDER BY project_id, taken, laboratory, sample, parameter"
+    ):
+        found[project].append(Sample(*row))
+    return found
+
+
 def load_ratings(
     conn: Connection[TupleRow],
 ) -> defaultdict[str, list[tuple[Rating, datetime]]]:
@@ -146,6 +158,7 @@ def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
 def _projects(conn: Connection[TupleRow]) -> list[Project]:
     bound = _bound(conn)
     plans = load_versions(conn)
+    found = load_samples(conn)
     return [
         Project(
             id=project,
@@ -163,6 +176,7 @@ def _projects(conn: Connection[TupleRow]) -> list[Project]:
             system=system,
             monitoring=plans.get(project, ()),
             boundary=tuple(Outside(**one) for one in boundary),
+            laboratory=tuple(found[project]),
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,

@@ -41,6 +41,7 @@ def write_entries(
         for entry in changed:
             if isinstance(entry, Project):
                 _write_project(cur, entry, merged)
+                _write_samples(cur, entry, author)
                 monitoring.add_versions(cur, entry.id, entry.monitoring or (), author)
             elif isinstance(entry, Programme):
                 _write_programme(cur, entry)
@@ -195,6 +196,20 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
             for i, d in enumerate(project.devices)
         ],
     )
+
+
+def _write_samples(cur: Cursor[TupleRow], project: Project, author: str) -> None:
+    """Add what laboratories found; what stands there is never changed."""
+    cur.executemany(
+        "INSERT INTO laboratory_result (project_id, laboratory, sample, parameter, taken, value,"
+        " method, sha256, author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
+        [
+            (project.id, s.laboratory, s.sample, s.parameter, s.taken, s.value, s.method,
+             s.sha256, author)
+            for s in project.laboratory or ()
+        ],
+    )  # fmt: skip
 
 
 def _range(begin_us: int, end_us: int) -> str:

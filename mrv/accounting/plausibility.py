@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Bounds
 from mrv.accounting.owner_inputs import bounded, measured, own_factors, unlisted
-from mrv.accounting.period_result import Finding
+from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
 from mrv.accounting.twin_series import twins
+from mrv.calendar import utc_text
 from mrv.registry.calibration import of_meter
 from mrv.registry.project import FIRST
 
@@ -119,6 +120,23 @@ class Plausibility:
             *unlisted(self.methodology, used, factors),
             *measured(self.methodology, used, samples, self.period_us, self.timezone),
         ]
+
+    def rated(self, monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
+        """Rated powers as parameters that were fixed ex ante, each from its time on."""
+        for name in dict.fromkeys(m.device.id for m in monitored) if self.edges else ():
+            for begin_us, watt in self.besides.ratings.get(name, ()):
+                if begin_us < self.period_us[1]:
+                    yield ParameterUse(
+                        device=name,
+                        name="rated_power_w",
+                        symbol="P",
+                        value=str(watt),
+                        unit="W",
+                        meaning=f"rated power from {utc_text(begin_us)} on",
+                        source="registry",
+                        certainty="R",
+                        option="",
+                    )
 
     def _unrated(self, monitored: Sequence[Monitored]) -> Iterator[tuple[str, str]]:
         """What of the baseline has no bound at all, and so no evidence of any step."""

@@ -64,6 +64,8 @@ def inputs(said: Claims) -> dict[str, str]:
     """Return what the registry said for a statement, by names that do not change."""
     found = {"methodology": f"{said.methodology.id} {said.methodology.version}"}
     for one in said.fixed_parameters or ():
+        if one.parameter == "rated_power_w":
+            continue  # named with its meter
         whose = one.parameter if one.device is None else f"{one.device}: {one.parameter}"
         found[whose] = f"{one.value} {one.unit}"
     for metered in said.monitored_parameters:

@@ -34,6 +34,7 @@ CERTIFICATES = "tonne: a certificate names the meter that it covers"
 REPLACEMENTS = "tonne: a meter's replacement rests on a document"
 RATINGS = "tonne: rated powers were registered before the time that they count for"
 BOUNDARY = "tonne: every meter of the site that may serve the project is in its boundary"
+FACTORS = "tonne: emission factors are those that tonne publishes"
 _SHOWN = 5
 
 
@@ -69,6 +70,7 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         (CERTIFICATES, [*_certificates(devices)]),
         (REPLACEMENTS, [*_replacements(devices)]),
         (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
+        (FACTORS, [*_brought(project, registry)]),
         (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
     ]
     reasons = _reasons(registry, project.id)
@@ -147,6 +149,18 @@ def _back_dated(name: str, held: Sequence[tuple[Rating, datetime]], to_us: int) 
                 f"{name}: {one.rated_power_w:,} W in place of {before.rated_power_w:,} W from"
                 f" {utc_text(_us(one.begins))} was recorded on {utc_text(_us(recorded))}"
                 + (f" ({one.document})" if one.document else "; no document is named")
+            )
+
+
+def _brought(project: Project, registry: Registry) -> Iterator[str]:
+    """Factors that registry files brought, of the kinds that the methodology asks for."""
+    uses = find(project.methodology, project.version).uses
+    for one in registry.factors.values():
+        record = one.record
+        if str(record["kind"]).startswith(uses):
+            yield (
+                f"{one.id} = {record['value']} {record['unit']} came with a registry file"
+                f" ({record['source']}); compare it with its source"
             )
 
 

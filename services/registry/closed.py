@@ -9,7 +9,7 @@ from mrv.accounting.owner_inputs import MONITORED
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.parameters.inputs import read
-from services.registry.entries import Key, Project, Registry, Site, place
+from services.registry.entries import Key, Project, Published, Registry, Site, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 
     from mrv.parameters.specs import ParameterSpec
     from mrv.registry.project import Sample
+
+
+def factors(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
+    """Find factors that a file has otherwise than they are stored."""
+    for key, entry in given.entries.items():
+        before = stored.entries.get(key)
+        if isinstance(entry, Published) and before is not None and before != entry:
+            yield (
+                key,
+                (
+                    "a factor that is registered is never changed; give the corrected one an id of its"
+                    " own, valid from the day on which it counts"
+                ),
+            )
 
 
 def rewritten(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:

@@ -82,6 +82,7 @@ def plan(
     for key, text in closed_rules.problems(stored, merged, closed or {}):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     for key, text in (
+        *closed_rules.factors(stored, incoming.registry),
         *closed_rules.rewritten(stored, incoming.registry),
         *closed_rules.unknown(merged),
     ):

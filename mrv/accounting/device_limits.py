@@ -3,7 +3,8 @@ What one device cannot have done: quarter hours and days above what its kind can
 
 A bus does not drive 119 km/h day and night, and an inverter does not make more than it
 is rated for.  What is above such a bound is a fault of the meter and counts nothing for
-the baseline.  On the project's side it stays, since it costs the claimant.
+the baseline, and nor does a day that is above it as a whole.  On the project's side it
+stays, since it costs the claimant.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def beyond_most(whole: Service, most: Most, timezone: str) -> Int64:
     Returns
     -------
     int64 array, n
-        What is above it. [base unit]
+        What is above it; all of a day that is above its bound, for then nobody knows what
+        of it was done. [base unit]
     """
     beyond = np.maximum(whole.value - most.per_hour * INTERVAL_US // HOUR_US, 0)
     if not len(whole):
@@ -50,9 +52,8 @@ def beyond_most(whole: Service, most: Most, timezone: str) -> Int64:
     for _, begin_us, end_us in days(first * INTERVAL_US, last * INTERVAL_US, timezone):
         begin = max(begin_us // INTERVAL_US - first, 0)
         end = min(-(-end_us // INTERVAL_US) - first, len(whole))
-        kept = np.cumsum(whole.value[begin:end] - beyond[begin:end])
-        over = np.maximum(kept - most.per_day, 0)
-        beyond[begin:end] += np.diff(over, prepend=0)
+        if int(whole.value[begin:end].sum()) > most.per_day:
+            beyond[begin:end] = whole.value[begin:end]
     return beyond
 
 

@@ -224,6 +224,9 @@ def monitor(
     whole = service(rows[0], first, last, device.id)
     rate = highest_rate(device, needs.quantity, whole)
     limits = bounds or Bounds()
+    if limits.ratings and needs.side == "project" and needs.unit == "Wh":
+        # a rating that was lowered makes no gap cheaper
+        rate = max(rate or Fraction(0), Fraction(max(watt for _, watt in limits.ratings)))
     beyond = limits.beyond(whole, needs, project.timezone)
     bare = uncovered(calibrations, needs.quantity, project.timezone, first, last)
     own = OwnUse.of(device, needs, service(rows[1], first, last, device.id)) if needs.less else None

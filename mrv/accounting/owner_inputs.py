@@ -115,6 +115,23 @@ def _official(spec: ParameterSpec, factors: Factors, day: date) -> Factor | None
     return None
 
 
+def compared_kinds(
+    methodology: Methodology, parameters: Inputs, factors: Factors
+) -> frozenset[str]:
+    """Kinds of factors that the owner's values are held against; a pack carries them too."""
+    found: set[str] = set()
+    for name, spec in methodology.parameters.items():
+        if name not in parameters:
+            continue
+        if spec.published == GRID:
+            found.add(GRID)
+        elif spec.factor is not None:
+            found.add(spec.factor[0])
+        if spec.published in _LISTS:
+            found |= {f.kind for f in factors if f.kind.startswith(spec.published)}
+    return frozenset(found)
+
+
 def bounded(
     own: Sequence[Own], parameters: Inputs, reduction: Callable[[Inputs], Fraction]
 ) -> tuple[Inputs, list[Finding]]:
@@ -162,5 +179,21 @@ def unlisted(
                 f"{name} = {exact_text(Fraction(parameters[name]))} is none of the published"
                 f" {listed}; choose one, or show where it was measured"
             )
+    told += _below_default(methodology, parameters, factors)
     if told:
         yield Finding(OFFICIAL, False, "; ".join(told))
+
+
+def _below_default(
+    methodology: Methodology, parameters: Mapping[str, Fraction], factors: Factors
+) -> Iterator[str]:
+    """What the project loses less of than the published default says."""
+    for name, spec in methodology.parameters.items():
+        if spec.factor is None or spec.published or spec.side != "project":
+            continue
+        default = factors.select(*spec.factor)
+        if name in parameters and Fraction(parameters[name]) < default.value:
+            yield (
+                f"{name} = {exact_text(Fraction(parameters[name]))} is the owner's and below"
+                f" {default.id} = {default.text}; show the official value of the year"
+            )

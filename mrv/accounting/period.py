@@ -173,6 +173,7 @@ def close(
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),
         cross_checks=tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing)),
+        compared=checks.compared(factors),
     )
 
 

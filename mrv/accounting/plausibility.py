@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Bounds
-from mrv.accounting.owner_inputs import bounded, measured, own_factors, unlisted
+from mrv.accounting.owner_inputs import bounded, compared_kinds, measured, own_factors, unlisted
 from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
 from mrv.accounting.twin_series import twins
@@ -120,6 +120,12 @@ class Plausibility:
             *unlisted(self.methodology, used, factors),
             *measured(self.methodology, used, samples, self.period_us, self.timezone),
         ]
+
+    def compared(self, factors: Factors) -> frozenset[str]:
+        """Return the kinds of factors that conditions look at."""
+        if not self.edges:
+            return frozenset()
+        return compared_kinds(self.methodology, self.parameters, factors)
 
     def rated(self, monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
         """Rated powers as parameters that were fixed ex ante, each from its time on."""

@@ -9,6 +9,7 @@ can tell apart earns nothing until it is mended.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -169,14 +170,22 @@ def _reasons(registry: Registry, project: str) -> dict[str, str]:
     return {one.device: one.reason for one in registry.projects[project].boundary or ()}
 
 
-def _serving(registry: Registry, period_us: tuple[int, int]) -> Iterator[str]:
-    """Devices that serve a project at some time of a period."""
+def _bound(registry: Registry) -> defaultdict[str, list[tuple[int, int]]]:
+    """When each device serves a project. [us UTC]"""
+    found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for project in registry.projects.values():
         zone = rules.timezone(project, registry)
         for bound in project.devices if zone else ():
-            begin, end = rules.during_us(project, bound, zone or "")
-            if begin < period_us[1] and end > period_us[0]:
-                yield bound.device
+            found[bound.device].append(rules.during_us(project, bound, zone or ""))
+    return found
+
+
+def _covered(spans: Sequence[tuple[int, int]], begin_us: int, end_us: int) -> bool:
+    """Whether spans leave no time between two out."""
+    for begin, end in sorted(spans):
+        if begin <= begin_us:
+            begin_us = max(begin_us, end)
+    return begin_us >= end_us
 
 
 def _outside(project: Project, registry: Registry, period_us: tuple[int, int]) -> Iterator[str]:
@@ -186,16 +195,17 @@ def _outside(project: Project, registry: Registry, period_us: tuple[int, int]) -
     mine = {d.device for d in project.devices}
     sites = {registry.devices[name].site for name in mine}
     reasons = _reasons(registry, project.id)
-    serving = {*_serving(registry, period_us)}
+    bound = _bound(registry)
     for device in registry.devices.values():
-        if device.site not in sites or device.class_id not in kinds or device.id in serving:
+        if device.site not in sites or device.class_id not in kinds:
             continue
         if device.check_of in mine or device.id in reasons:
             continue
         removed = device.removed
-        there = _us(device.installed), _us(removed) if removed else period_us[1]
-        if there[0] < period_us[1] and there[1] > period_us[0]:
+        begin = max(_us(device.installed), period_us[0])
+        end = min(_us(removed) if removed else period_us[1], period_us[1])
+        if begin < end and not _covered(bound[device.id], begin, end):
             yield (
-                f"{device.id} ({device.class_id}) at {device.site} is in no project; bind it, or"
-                " say in the project's `boundary` why it does not serve it"
+                f"{device.id} ({device.class_id}) at {device.site} is in no project, or not all"
+                " of the time; bind it, or say in the project's `boundary` why it does not serve"
             )

@@ -27,8 +27,8 @@ def factors(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
             yield (
                 key,
                 (
-                    "a factor that is registered is never changed; give the corrected one an id of its"
-                    " own, valid from the day on which it counts"
+                    "a factor that is registered is never changed; give the corrected one an id"
+                    " of its own, valid from the day on which it counts"
                 ),
             )
 

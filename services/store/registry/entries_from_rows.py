@@ -175,7 +175,7 @@ def _projects(conn: Connection[TupleRow]) -> list[Project]:
             transfer=TransferClass(**exact(transfer)) if transfer else None,
             system=system,
             monitoring=plans.get(project, ()),
-            boundary=tuple(Outside(**one) for one in boundary),
+            boundary=tuple(Outside(**one) for one in boundary or ()),
             laboratory=tuple(found[project]),
         )
         for (

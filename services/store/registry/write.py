@@ -178,6 +178,8 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
     zone = timezone(project, merged) or "UTC"
     crediting = _range(*period_us(project.crediting_from, project.crediting_to, zone))
     modules = project.modules
+    outside = [asdict(one) for one in project.boundary or ()]
+    boundary = jsonb(outside) if outside else None
     cur.execute(
         _upsert("project", "id name methodology version timezone crediting crediting_from "
                 "crediting_to parameters expected modules action transfer system boundary"),
@@ -186,7 +188,7 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
          jsonb(project.expected),
          jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
          project.action, jsonb(asdict(project.transfer)) if project.transfer else None,
-         project.system, jsonb([asdict(one) for one in project.boundary or ()])),
+         project.system, boundary),
     )  # fmt: skip
     cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
     cur.executemany(

@@ -431,7 +431,11 @@ class Claims(Form):
     project: ProjectNamed
     methodology: MethodologyNamed
     monitoring_period: Period
+<<<<<<< HEAD
     accounting: int | UnsetType = UNSET
+=======
+    metering: int | UnsetType = UNSET
+>>>>>>> main
     emissions: Totals
     emissions_before_deductions: Totals
     carried: Carried

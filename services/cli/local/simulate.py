@@ -15,9 +15,12 @@ import click
 from rich.console import Console
 from rich.status import Status
 
+from ingest.addresses import server_of
+from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
 from services.cli.local.simulate_times import Duration, Speed, Start
 from services.cli.options.admin_tls import identity_folder
+from services.cli.options.choice import Choice
 from services.clock import now_us
 from services.settings import Settings
 from services.simulator.faults import parse_faults
@@ -70,7 +73,7 @@ class _Options:
 @click.option("--replay", type=click.Path(path_type=Path), help="Recorded power data (CSV).")
 @click.option("--device", help="Id of the PV device that replays.")
 @click.option("--column", help="Power column of the recording.")
-@click.option("--unit", type=click.Choice(["W", "kW"]), help="Unit of that column.")
+@click.option("--unit", type=Choice(["W", "kW"]), help="Unit of that column.")
 @click.option("--time-column", help="Column of the times; the first when not given.")
 @click.option("--timezone", help="Zone of times without offset, such as America/Denver.")
 @click.option("--start", type=Start(), help="First reading; a replay is moved there.")
@@ -122,8 +125,10 @@ def simulate(**given: Any) -> None:
         sources = gauges_only(sources)
     settings = Settings()
     url = options.mqtt_url or settings.require("mqtt_url")
-    if not url.startswith(("mqtt://", "mqtts://")):
-        raise SimulatorError("--mqtt-url must be mqtt://host:port or mqtts://host:port")
+    try:
+        server_of(url, PORTS)
+    except ValueError as error:
+        raise SimulatorError(f"--mqtt-url {error}") from None
     if options.sparkplug is not None and (
         not options.sparkplug or set(options.sparkplug) & set("/+#")
     ):

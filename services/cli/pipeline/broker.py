@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ingest.addresses import server_of
 from ingest.errors import InputError
+from ingest.mqtt.names import PORTS
+from services.cli.groups import Group
 from services.cli.options.admin_tls import identity_folder
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.counts import counted
+from services.cli.output.json_text import say
 from services.enrolment import broker as brokers
 from services.identity.mosquitto import Listening
 from services.identity.principals import PIPELINE, is_ours
@@ -27,7 +34,7 @@ _NAME = "tonne broker"
 _MANY = 200
 
 
-@click.group()
+@click.group(cls=Group)
 def broker() -> None:
     """
     Set a broker up so that no device can speak for another.
@@ -40,7 +47,7 @@ def broker() -> None:
 
 
 @broker.command()
-@click.argument("kind", type=click.Choice(["mosquitto", "rabbitmq"]))
+@click.argument("kind", type=Choice(["mosquitto", "rabbitmq"]))
 @click.option("--listen", default="0.0.0.0:8883", show_default=True, help="By certificate.")
 @click.option(
     "--password-port",
@@ -70,6 +77,7 @@ def broker() -> None:
     type=click.Path(path_type=Path),
     help="Copy what `tonne` and each --service are handed there, by name.",
 )
+@json_option
 def config(
     kind: Literal["mosquitto", "rabbitmq"],
     listen: str,
@@ -84,6 +92,7 @@ def config(
     services: tuple[str, ...],
     into: Path | None,
     services_into: Path | None,
+    as_json: bool,
 ) -> None:
     """
     Write a broker's configuration into TONNE_HOME/identity/broker.
@@ -123,7 +132,11 @@ def config(
     if services_into is not None:
         for name in (PIPELINE, *services):
             brokers.carry(folder.service(name), services_into / name)
-    click.echo(f"{len(everybody)} principals in {written}; start it: {start}")
+    say(
+        {"principals": len(everybody), "folder": written, "start": start},
+        f"{counted(len(everybody), 'principal')} in {written}; start it: {start}",
+        as_json=as_json,
+    )
 
 
 def ours(name: str) -> str:
@@ -136,7 +149,7 @@ def ours(name: str) -> str:
 @broker.command()
 @click.option("--url", help="mqtts://host:port; that of the settings by default.")
 @click.option("--sparkplug", is_flag=True, help="Let principals speak Sparkplug B too.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
     """
     Tell a running mosquitto who may connect; who may no longer is cut off at once.
@@ -149,6 +162,8 @@ def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
       tonne broker apply
     """
     settings = Settings()
+    if url:
+        _check(url)
     done = _applied(settings, url or settings.require("mqtt_url"), sparkplug=sparkplug)
     if as_json:
         click.echo(json.dumps(done._asdict(), indent=2))
@@ -168,6 +183,13 @@ def tell_broker(settings: Settings) -> None:
         )
         return
     _show(_applied(settings, url, sparkplug=False))
+
+
+def _check(url: str) -> None:
+    try:
+        server_of(url, {"mqtts": PORTS["mqtts"]})
+    except ValueError as error:
+        raise InputError(f"--url {error}") from None
 
 
 def _applied(settings: Settings, url: str, *, sparkplug: bool) -> Applied:

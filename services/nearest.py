@@ -1,0 +1,24 @@
+"""The name that somebody may have meant."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SHOWN = 3
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """
+    Return a question with the names nearest to `name`, or '' where none is near.
+
+    Upper and lower case count as the same, since that is what people mistype first.
+    """
+    folded = {one.casefold(): one for one in known}
+    near = get_close_matches(name.casefold(), folded, n=_SHOWN)
+    if not near:
+        return ""
+    return f"did you mean {' or '.join(repr(folded[one]) for one in near)}?"

@@ -431,11 +431,8 @@ class Claims(Form):
     project: ProjectNamed
     methodology: MethodologyNamed
     monitoring_period: Period
-<<<<<<< HEAD
-    accounting: int | UnsetType = UNSET
-=======
     metering: int | UnsetType = UNSET
->>>>>>> main
+    accounting: int | UnsetType = UNSET
     emissions: Totals
     emissions_before_deductions: Totals
     carried: Carried

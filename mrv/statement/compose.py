@@ -26,12 +26,8 @@ from mrv.statement.conformity import condition, planned, registered, since_befor
 from mrv.statement.credential_parts import CONTEXT, URN
 from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
 from mrv.statement.evidence_case import identifier
-<<<<<<< HEAD
+from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import calibration_out, sample_out
-=======
-from mrv.statement.metering_versions import FIRST
-from mrv.statement.plan_extract import calibration_out
->>>>>>> main
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.status import status_entry
 
@@ -121,12 +117,9 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         ),
         methodology=_methodology(result),
         monitoring_period=_period(result.from_us, result.to_us, result.timezone),
-<<<<<<< HEAD
+        # the first versions of both had no number
+        metering=case.metering if case.metering > FIRST_METERING else UNSET,
         accounting=case.plan.accounting if case.plan.accounting > FIRST else UNSET,
-=======
-        # the first version of metering had no number
-        metering=case.metering if case.metering > FIRST else UNSET,
->>>>>>> main
         emissions=_totals(result.net),
         emissions_before_deductions=_totals(result.gross),
         carried=wire.Carried(

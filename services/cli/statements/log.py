@@ -45,16 +45,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _log_key = click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
                         help="Key that signs the log's heads; made the first time.")  # fmt: skip
 _SHOWN = 5
-
-
-<<<<<<< HEAD
 _DAY_US = 86_400_000_000
 
 
-@click.group()
-=======
 @click.group(cls=Group)
->>>>>>> main
 def log() -> None:
     """
     Seal what was measured, and prove that nothing under a seal was changed.

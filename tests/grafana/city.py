@@ -11,7 +11,6 @@ from mrv.calendar import instant_us
 from mrv.statement.credentials import Finding
 from services.clock import now_us
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.seal import seal
 from services.processing.rebuild import rebuild
 from services.store.postgres.pool import connect
@@ -19,6 +18,7 @@ from services.store.views.fleet_metrics import refresh_days
 from tests.grafana.fill import fill, zone
 from tests.grafana.macros import choices, expand, span
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 if TYPE_CHECKING:
     from datetime import datetime

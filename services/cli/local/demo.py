@@ -49,6 +49,8 @@ PERIODS = (
     ("nck-pv", "2026-01-01", "2026-02-01"),
     ("cat-ba-ebus", "2026-01-01", "2026-02-01"),
 )
+# a period is closed once its last day is sealed
+SEALED_UNTIL = "2026-02-01"
 _LOOK_S = 5.0
 LISTENS = {
     "run": Listens("TONNE_METRICS_BIND", 9464, "metrics"),
@@ -145,6 +147,8 @@ def demo(once: bool) -> None:
         click.echo(stage.tonne("registry", "import", str(REGISTRY)))
         with stage.running("run") as process, stage.running("api") as api:
             send(stage, process)
+            # the sealer of `tonne run` would come to it within the hour
+            click.echo(stage.tonne("log", "seal", "--until", SEALED_UNTIL))
             figures = [account(stage, *period) for period in PERIODS]
             click.echo(stage.tonne("programme", "report", "--year", "2026"))
             served(stage, api, figures)

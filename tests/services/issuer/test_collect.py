@@ -9,11 +9,12 @@ from mrv.errors import PeriodError
 from mrv.packs.reader import read_pack
 from mrv.statement import evidence
 from mrv.verify import verify
-from services.issuer.close import close_period, snapshot
+from services.issuer.close import snapshot
 from services.issuer.collect_evidence import collect
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 BEGIN, END = plant.us("2026-03-02"), plant.us("2026-03-03")

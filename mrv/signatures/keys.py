@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signatures import ed25519
+from mrv.signatures.key_bounds import NAMES, NO_BOUNDS, KeyBounds
 from mrv.signatures.multibase import decode_base58, encode_base58
 
 Role = Literal["operator", "verifier", "log", "witness"]
@@ -84,6 +85,8 @@ class EnrolledKey:
     valid_from, valid_until : str or None
         RFC 3339 in UTC, whole seconds: what it signs counts from the one and before
         the other.  Whether it is the same key does not depend on them.
+    bounds : KeyBounds
+        Whose it is, and what it may sign; whether it is the same key does not depend on it.
     """
 
     name: str
@@ -91,6 +94,7 @@ class EnrolledKey:
     multikey: str
     valid_from: str | None = field(default=None, compare=False)
     valid_until: str | None = field(default=None, compare=False)
+    bounds: KeyBounds = field(default=NO_BOUNDS, compare=False)
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -142,20 +146,21 @@ class EnrolledKey:
         """Identifier of the holder, `did:key:z6Mk...`."""
         return did_key(self.multikey)
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """Key as it stands in a key file, a keyring and an evidence pack."""
         times = {"validFrom": self.valid_from, "validUntil": self.valid_until}
         record = {"name": self.name, "role": self.role, "publicKeyMultibase": self.multikey}
-        return record | {name: text for name, text in times.items() if text is not None}
+        said = {name: text for name, text in times.items() if text is not None}
+        return record | said | self.bounds.to_json()
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote; unknown and missing keys are refused."""
         wanted, may = {"name", "role", "publicKeyMultibase"}, {"validFrom", "validUntil"}
-        if not wanted <= record.keys() <= wanted | may:
+        if not wanted <= record.keys() <= wanted | may | set(NAMES):
             raise EnrolmentError(
                 f"enrolled key has keys {sorted(record)}; it needs exactly {sorted(wanted)},"
-                f" and may have {sorted(may)}"
+                f" and may have {sorted(may | set(NAMES))}"
             )
         for name in record.keys() & {"name", *may}:
             if not isinstance(record[name], str):
@@ -163,7 +168,8 @@ class EnrolledKey:
                     f"{name} of enrolled key is {record[name]!r}; write it as text"
                 )
         times = (record.get("validFrom"), record.get("validUntil"))
-        return cls(record["name"], record["role"], record["publicKeyMultibase"], *times)
+        bounds = KeyBounds.from_json(record)
+        return cls(record["name"], record["role"], record["publicKeyMultibase"], *times, bounds)
 
 
 def keyring(keys: Iterable[EnrolledKey]) -> dict[str, EnrolledKey]:

@@ -1,4 +1,7 @@
-"""What a command's end says: 0 done, 1 the thing checked is false, 2 bad input, 3 no server."""
+"""
+What a command's end says: 0 done, 1 the thing checked is false, 2 bad input, 3 no server,
+4 consistent, and not enough to rely on (`tonne verify`).
+"""
 
 from enum import IntEnum
 
@@ -10,4 +13,5 @@ class Exit(IntEnum):
     FALSE = 1
     INPUT = 2
     SERVER = 3
+    NOT_ENOUGH = 4
     INTERRUPTED = 130  # as shells say it after Ctrl-C

@@ -123,15 +123,20 @@ class KeyBounds:
         given = {name: record[name] for name in NAMES if name in record}
         body, place = given.get("accreditation"), given.get("endsAt")
         return cls(
-            *(_text(given[n], n) if n in given else None for n in NAMES[:2]),
+            organisation=_optional(given, "organisation"),
+            organisation_id=_optional(given, "organisationId"),
             projects=_texts(given["projects"], "projects") if "projects" in given else None,
             accreditation=None if body is None else Accreditation.from_json(body),
             ends_at=None if place is None else LogPlace.from_json(place),
-            final_head=_text(given["finalHead"], "finalHead") if "finalHead" in given else None,
+            final_head=_optional(given, "finalHead"),
         )
 
 
 NO_BOUNDS = KeyBounds()
+
+
+def _optional(record: Mapping[str, Any], name: str) -> str | None:
+    return _text(record[name], name) if name in record else None
 
 
 def _text(value: object, name: str) -> str:

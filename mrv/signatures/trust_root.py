@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.errors import CanonicalError, EnrolmentError
@@ -31,6 +30,7 @@ from mrv.signatures.proof_form import time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from mrv.signatures.keys import SigningKey
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from mrv.documents.finding import What
     from mrv.documents.verification import Conclusion
     from mrv.statement.findings import Event, Record
     from mrv.verify.subject import Subject
@@ -54,10 +53,10 @@ def _listed(subject: Subject) -> list[dict[str, Any]]:
     return found
 
 
-def _what(document: dict[str, Any]) -> What:
+def _what(document: dict[str, Any]) -> str:
     found = document.get("credentialSubject")
     said = found.get("event") if isinstance(found, dict) else None
-    if said not in SIGNED_BY:
+    if not isinstance(said, str) or said not in SIGNED_BY:
         raise CanonicalError(f"{FINDINGS} holds an event {said!r}; get the pack again")
     return said
 

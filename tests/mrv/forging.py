@@ -91,9 +91,7 @@ def resealed(pack, files):
 
 def plays(role, key, holder):
     """Let another key sign in a role."""
-    return replace(
-        RIGHT, signers={**KEYS, role: key}, holders={**HOLDERS, role: holder}
-    )
+    return replace(RIGHT, signers={**KEYS, role: key}, holders={**HOLDERS, role: holder})
 
 
 def ring_with(role, holder):

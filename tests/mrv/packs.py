@@ -25,6 +25,7 @@ from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from mrv.statement.compose import Label, compose
+from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import FIELDS, monitored, remeter
@@ -109,7 +110,8 @@ def documents(made=None, tables=None, cast=HONEST, change=lambda body: body):
     keys, holders = cast.signers, cast.holders
     body = change(compose(made, LABEL))
     signed = sign_statement(body, keys["operator"], holders["operator"], cast.signed)
-    finding = Finding(cast.opinion, "reasonable", "5", ("none",), cast.because)
+    because = cast.because if unmet(claims_of(signed)) else None
+    finding = Finding(cast.opinion, "reasonable", "5", ("none",), because)
     verifier = keys["verifier"], holders["verifier"]
     opinion = sign_verification(signed, finding, *verifier, cast.verified)
     files = {

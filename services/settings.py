@@ -11,12 +11,13 @@ import json
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ingest.addresses import host_and_port, parts_of, server_of
+from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
 from services.environment import (
     METRICS_BIND,
@@ -55,23 +56,20 @@ def kafka_servers(url: str) -> list[tuple[str, int]]:
     ValueError
         When it has another form; the text never holds a password.
     """
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
+    parts = parts_of(url)
+    if parts.login is not None:
         raise ValueError("names a user; Kafka is spoken to without a password so far")
-    if parts.path.strip("/") or parts.query or parts.fragment:
+    if parts.rest.strip("/"):
         raise ValueError("says more than hosts; write kafka://host:port,host:port")
-    return [_server(one) for one in parts.netloc.split(",")]
+    found = [host_and_port(one) for one in parts.hosts]
+    return [(host, _KAFKA_PORT if port is None else port) for host, port in found]
 
 
-def _server(text: str) -> tuple[str, int]:
-    try:
-        parts = urlsplit(f"//{text}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host:
-        raise ValueError(f"names no host in {text!r}; write kafka://host:port,host:port")
-    return host, _KAFKA_PORT if port is None else port
+def _check_database(url: str) -> None:
+    """Refuse what names no server; a host that is left out, or is a folder, is a socket."""
+    for one in parts_of(url).hosts:
+        if one and not one.startswith((":", "%2F", "%2f")):
+            host_and_port(one)
 
 
 def local_urls(home: Path) -> dict[str, str]:
@@ -203,14 +201,16 @@ class Settings(BaseSettings):
         if not url:
             return None
         schemes = SCHEMES[info.field_name]
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+        scheme = parts_of(url).scheme
         if scheme not in schemes:
             # never the value: it may hold a password
             raise ValueError(f"begins with {scheme!r}; it must be a {schemes[0]}:// URL")
         if scheme == "kafka":
             kafka_servers(url)
-        elif scheme.startswith("mqtt") and not host:
-            raise ValueError(f"names no host; write {scheme}://host:port")
+        elif scheme in PORTS:
+            server_of(url, PORTS)
+        else:
+            _check_database(url)
         return url
 
     @field_validator("api_bind", "metrics_bind")
@@ -250,7 +250,7 @@ class Settings(BaseSettings):
         if (self.mqtt_cert_file is None) != (self.mqtt_key_file is None):
             raise ValueError("set TONNE_MQTT_CERT_FILE and TONNE_MQTT_KEY_FILE together")
         told = [name for name in TLS_FILES if getattr(self, name) is not None]
-        if told and self.mqtt_url is not None and urlsplit(self.mqtt_url).scheme != "mqtts":
+        if told and self.mqtt_url is not None and parts_of(self.mqtt_url).scheme != "mqtts":
             raise ValueError(
                 f"{PREFIX}{told[0].upper()} is for TLS, but {PREFIX}MQTT_URL begins with mqtt://;"
                 " write mqtts://, or leave it out"

@@ -1,8 +1,15 @@
-"""Fixtures of all tests: real servers, one file a server, and a clean environment."""
+"""
+Fixtures of all tests: real servers, one file a server, and a clean environment.
+
+All tests run in several processes, a file in one of them; what is named on the command
+line runs in one process, as a debugger wants it.  `-n` says otherwise in both cases.
+"""
 
 import os
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "tests.fix_timescale",
@@ -12,6 +19,42 @@ pytest_plugins = [
     "tests.fix_node",
     "tests.fix_s3",
 ]
+HERE = Path(__file__).parent
+# Files that take longest, for the most part waiting, in the order in which they start: the
+# last minutes would be one of them alone.
+LONGEST = (
+    "faults/test_kills_of_the_pipeline.py",
+    "faults/test_kills_of_the_broker.py",
+    "integration/test_paths_agree.py",
+    "faults/test_workers.py",
+    "operations/test_alerts.py",
+    "services/edge/test_outage.py",
+    "services/edge/test_gateway.py",
+    "security/test_brokers.py",
+    "faults/test_kills_of_the_database.py",
+)
+# what runs beside one busy process on each core, for tests mostly wait for servers
+WAITING = 4
+
+# how long an example takes depends on what else runs, and says nothing of what is tested
+settings.register_profile(
+    "tests", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """Return how many processes run all tests, or 0 for none where tests are named."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return 0
+    return len(os.sched_getaffinity(0)) + WAITING
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first; the others stay in the order of the run's seed."""
+    rank = {HERE / name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(autouse=True)

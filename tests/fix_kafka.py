@@ -3,12 +3,13 @@
 import pytest
 
 from services.local.kafka import Kafka
+from tests.ports import give_ports
 
 
 @pytest.fixture
 def kafka_broker(tmp_path):
     """Return the running broker: `url`, `port`, `pid`, `kill()`, `start()`, `restart()`."""
-    server = Kafka(tmp_path / "kafka-broker")
+    server = Kafka(give_ports(tmp_path / "kafka-broker", "kafka"))
     server.start()
     yield server
     server.stop()

@@ -4,13 +4,14 @@ import pytest
 
 from services.local import packages
 from services.local.mosquitto import Mosquitto
+from tests.ports import give_ports
 
 
 @pytest.fixture
 def mqtt_broker(tmp_path):
     """Return the running broker: `url`, `port`, `pid`, `kill()`, `start()`, `restart()`."""
     packages.require()
-    server = Mosquitto(tmp_path / "broker")
+    server = Mosquitto(give_ports(tmp_path / "broker", "mosquitto"))
     server.start()
     yield server
     server.stop()

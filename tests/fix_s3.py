@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import free_port
+from tests.ports import free_port
 
 KEY, SECRET = "tonne-test", "a-secret-of-the-tests"
 _REFUSED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

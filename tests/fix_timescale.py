@@ -3,8 +3,14 @@ A real PostgreSQL with TimescaleDB for the whole run, and a fresh database a tes
 
 Where the packages are missing and cannot be installed, tests fail and say what
 to install; they are never skipped in silence.
+
+Where tests run in several processes each has a server of its own.  What all of them
+begin with, a cluster with the schema in it, is made once and copied.
 """
 
+import fcntl
+import os
+import subprocess
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,17 +18,64 @@ import psycopg
 import pytest
 
 from services.local import packages
-from services.local.postgres import Postgres
+from services.local.postgres import DATABASE, Postgres
+from tests.ports import give_ports
 
 _TEMPLATE = "migrated"
 _numbers = count(1)
 
 
+class Quick(Postgres):
+    """
+    A server that does not wait for the disk: no test over it cuts the machine's power.
+
+    Killed it keeps what was committed, as any other does.  Servers of `tonne local up`,
+    which tests of faults kill, write as in the field.
+    """
+
+    def command(self, port):
+        """Return the command line, with what costs most of a fresh database's time turned off."""
+        quick = ("fsync=off", "wal_level=minimal", "max_wal_senders=0")
+        return [*super().command(port), *(word for one in quick for word in ("-c", one))]
+
+
 @pytest.fixture(scope="session")
-def timescale(tmp_path_factory):
+def cluster(tmp_path_factory):
+    """Home of a stopped server that has a database with the schema, for copying."""
+    return _once(tmp_path_factory, "cluster", _make_cluster)
+
+
+@pytest.fixture(scope="session")
+def migrated_cluster(tmp_path_factory, cluster):
+    """Home of a stopped server as `tonne local up` and `tonne migrate` leave it."""
+
+    def make(home):
+        copy_cluster(cluster, home)
+        server = Quick(give_ports(home, Postgres.name))
+        server.start()
+        admin = _named(server.url, "postgres")
+        with psycopg.connect(admin, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+            connection.execute(f"ALTER DATABASE {_TEMPLATE} ALLOW_CONNECTIONS true")
+            connection.execute(f"ALTER DATABASE {_TEMPLATE} RENAME TO {DATABASE}")
+        server.stop()
+
+    return _once(tmp_path_factory, "migrated-cluster", make)
+
+
+def copy_cluster(source, home):
+    """Give a server that will start in `home` the databases of a stopped one."""
+    home.mkdir(parents=True, exist_ok=True)
+    kept = [source / Postgres.name, source / f"{Postgres.name}.password"]
+    subprocess.run(["cp", "--archive", *kept, home], check=True)  # with their owners
+
+
+@pytest.fixture(scope="session")
+def timescale(tmp_path_factory, cluster):
     """Return the running server: `url`, `pid`, `kill()`, `start()`, `restart()`."""
-    packages.require()
-    server = Postgres(tmp_path_factory.mktemp("timescale"))
+    home = tmp_path_factory.mktemp("timescale")
+    copy_cluster(cluster, home)
+    server = Quick(give_ports(home, Postgres.name))
     server.start()
     yield server
     server.stop()
@@ -31,18 +84,6 @@ def timescale(tmp_path_factory):
 @pytest.fixture(scope="session")
 def migrated_template(timescale):
     """Return the name of a database that holds the schema, for copying."""
-    # tests of servers need no store
-    from services.store.postgres.migrate import migrate  # noqa: PLC0415
-
-    _execute(timescale, f"CREATE DATABASE {_TEMPLATE}")
-    migrate(_named(timescale.url, _TEMPLATE))
-    # TimescaleDB's scheduler connects to every database that lets it, and what is
-    # connected to cannot be copied
-    _execute(timescale, f"ALTER DATABASE {_TEMPLATE} ALLOW_CONNECTIONS false")
-    _execute(
-        timescale,
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_TEMPLATE}'",
-    )
     return _TEMPLATE
 
 
@@ -58,9 +99,38 @@ def empty_database_url(timescale):
     yield from _fresh(timescale, "")
 
 
+def _once(factory, name, make):
+    """Have a folder made by the first process that wants it; the others wait for it."""
+    base = factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with home.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = home.with_suffix(".made")
+        if not done.exists():
+            make(home)
+            done.touch()
+    return home
+
+
+def _make_cluster(home):
+    # tests of servers need no store
+    from services.store.postgres.migrate import migrate  # noqa: PLC0415
+
+    packages.require()
+    server = Quick(give_ports(home, Postgres.name))
+    server.start()
+    _execute(server, f"CREATE DATABASE {_TEMPLATE}")
+    migrate(_named(server.url, _TEMPLATE))
+    # TimescaleDB's scheduler connects to every database that lets it, and what is
+    # connected to cannot be copied
+    _execute(server, f"ALTER DATABASE {_TEMPLATE} ALLOW_CONNECTIONS false")
+    server.stop()
+
+
 def _fresh(server, options):
     name = f"test_{next(_numbers)}"
-    _execute(server, f"CREATE DATABASE {name} {options}")
+    # by copying files: the other way writes all of them into the log first
+    _execute(server, f"CREATE DATABASE {name} STRATEGY file_copy {options}")
     yield _named(server.url, name)
     server.start()  # a test may have ended it
     _execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -20,13 +19,8 @@ import yaml
 
 from ingest.mqtt.session import Session
 from ingest.mqtt.topics import SUBSCRIPTIONS
-from services.local.ports import choose
 from services.local.stack import LocalStack
-
-
-def free_port() -> int:
-    """Return a port at random: the usual one is what every other run tries too."""
-    return choose(random.randrange(21_000, 31_000))  # noqa: S311 - nothing secret
+from tests.ports import SERVERS, free_port, give_ports
 
 
 def open_session(mqtt_url: str, client_id: str) -> None:
@@ -47,7 +41,7 @@ class Pipeline:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.stack = LocalStack(home)
+        self.stack = LocalStack(give_ports(home, *SERVERS))
         self.urls = self.stack.up(kafka=False, secure=self.secure)
         self.metrics = f"127.0.0.1:{free_port()}"
         self.environment = {
@@ -100,7 +94,7 @@ class Pipeline:
                     entry = json.loads(line)
                     if entry.get("event") == "receiving":
                         return datetime.fromisoformat(entry["timestamp"]).timestamp()
-            time.sleep(0.02)
+            time.sleep(0.05)
         raise TimeoutError(log.read_text())
 
     def counted(self, name: str) -> float:
@@ -112,13 +106,15 @@ class Pipeline:
             return sum(float(value) for value in found)
         return 0.0
 
-    def wait_for(self, name: str, least: float, patience_s: float = 120) -> float:
-        """Wall-clock time at which a metric reached a value."""
+    def wait_for(
+        self, name: str, least: float, patience_s: float = 120, *, pause_s: float = 0.1
+    ) -> float:
+        """Wall-clock time at which a metric reached a value, asked for every `pause_s`."""
         end = time.monotonic() + patience_s
         while time.monotonic() < end:
             if self.counted(name) >= least:
                 return time.time()
-            time.sleep(0.02)
+            time.sleep(pause_s)
         raise TimeoutError(f"{name} is {self.counted(name)}, not {least}")
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ingest.addresses import server_of
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.client import BufferedClient
 from ingest.mqtt.inbox import Inbox
@@ -88,10 +89,11 @@ class Session:
         state: HostState | None = None,
         tls: Tls | None = None,
     ) -> None:
+        try:
+            self._address = server_of(url, PORTS)
+        except ValueError as error:
+            raise InputError(f"TONNE_MQTT_URL {error}") from None
         parts = urlsplit(url)
-        if parts.scheme not in PORTS or not parts.hostname:
-            raise InputError(f"MQTT URL {url!r} is not mqtt://host:port; set TONNE_MQTT_URL")
-        self._address = (parts.hostname, parts.port or PORTS[parts.scheme])
         self._topics = list(topics)
         self._dropped: list[str] = []
         self._receive_maximum = receive_maximum

@@ -18,6 +18,7 @@ from services.settings import split_bind
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
     from types import FrameType
 
     from fastapi import FastAPI
@@ -81,10 +82,22 @@ class _Server(uvicorn.Server):
         self.config.app.state.live.close()  # type: ignore[union-attr]  # the application of `serve`
         super().handle_exit(sig, frame)
 
+    def hear(self, sig: int, frame: FrameType | None) -> None:
+        """
+        Leave, if uvicorn does not listen to signals yet.
 
-def serve(app: FastAPI, bind: str) -> None:
+        Once it does it ends by itself, and then sends us the signal again: that one is done with.
+        """
+        del sig, frame
+        if not self.started:
+            self.should_exit = True
+
+
+def serve(app: FastAPI, bind: str, listening: Callable[[], object]) -> None:
     """
     Answer at an address until SIGTERM or SIGINT, finishing what was begun.
+
+    `listening` is called once the address is ours.
 
     Raises
     ------
@@ -109,14 +122,15 @@ def serve(app: FastAPI, bind: str) -> None:
     )
     server = _Server(config)
     try:
-        sockets = [config.bind_socket()]
-    except SystemExit:
+        ours = config.bind_socket()
+        ours.listen(config.backlog)  # two may be bound to one port; one listens there
+    except (SystemExit, OSError):
         raise ServerError(
             f"the API cannot listen on {bind}; set TONNE_API_BIND to a free address"
         ) from None
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn ends by itself and then sends us the signal again: that one is done with
-        signal.signal(number, lambda *_: None)
-    server.run(sockets=sockets)
+        signal.signal(number, server.hear)
+    listening()
+    server.run(sockets=[ours])
     if not server.started:
         raise ServerError("the API could not start; its log says why")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from services.bridge.chain import BridgeChain
@@ -84,9 +85,10 @@ class Bridge:
         ServerError
             When a server cannot be reached at start, or refuses us later.
         """
-        self._chain.open()
-        self._handover.fleet = self._chain.fleet
-        self._receiver.run(threading.Thread(target=self._send, name="sending", daemon=True))
+        with closing(self._handover), closing(self._chain) as chain:
+            chain.open()
+            self._handover.fleet = chain.fleet
+            self._receiver.run(threading.Thread(target=self._send, name="sending", daemon=True))
 
     def _send(self) -> None:
         """The sending thread."""
@@ -100,4 +102,3 @@ class Bridge:
                     handover.take_back(chain.store(inbox))
                 handover.fleet = chain.fleet
                 handover.tell(chain.between(handover.said()))
-        chain.close()

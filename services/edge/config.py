@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import yaml
 
 from ingest import profiles
+from ingest.addresses import parts_of, server_of
 from ingest.errors import InputError
 from ingest.mqtt.names import PORTS
 from services.edge.outbox import WhenFull  # noqa: TC001 - msgspec reads it when it runs
@@ -138,10 +138,8 @@ def read(path: Path) -> Config:
 
 
 def _problems(config: Config) -> Iterator[str]:
-    parts = urlsplit(config.broker)
-    if parts.scheme not in PORTS or not parts.hostname:
-        yield f"broker: {config.broker!r} is not mqtts://host:port"
-    if parts.scheme == "mqtts" and config.identity is None and not parts.username:
+    yield from (f"broker: {text}" for text in _broker(config.broker))
+    if _needs_identity(config.broker) and config.identity is None:
         yield "identity: is missing; name the folder that issue-credentials made"
     if config.limit_mb < _LEAST_MB:
         yield f"limit_mb: {config.limit_mb} is less than {_LEAST_MB}"
@@ -154,6 +152,21 @@ def _problems(config: Config) -> Iterator[str]:
         yield from (f"sources[{i}]: {text}" for text in _source(source))
 
 
+def _broker(url: str) -> Iterator[str]:
+    try:
+        server_of(url, PORTS)
+    except ValueError as error:
+        yield str(error)
+
+
+def _needs_identity(url: str) -> bool:
+    try:
+        parts = parts_of(url)
+    except ValueError:
+        return False
+    return parts.scheme == "mqtts" and not parts.login
+
+
 def _device(source: Source) -> str | None:
     return None if isinstance(source, LocalMqtt) else source.device
 
@@ -162,6 +175,7 @@ def _source(source: Source) -> Iterator[str]:
     if isinstance(source, ModbusTcp | ModbusRtu):
         yield from _mapped(source)
     if isinstance(source, LocalMqtt):
+        yield from (f"url: {text}" for text in _broker(source.url))
         for topic in source.topics:
             if topic.split("/").count("{device}") != 1:
                 yield f"topics: {topic!r} must hold {{device}} once, as a whole level"

@@ -26,6 +26,7 @@ from services.edge.outbox_recovery import PAGE, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import TextIO
 
 WhenFull = Literal["thin", "newest", "oldest"]
 _SCHEMA = """
@@ -72,6 +73,16 @@ class FullError(Exception):
     """There is no room, and the policy keeps what is there."""
 
 
+@contextmanager
+def _closed_on_error(opened: sqlite3.Connection | TextIO) -> Iterator[None]:
+    """Close what a block got ready, where the block fails: nobody else has it yet."""
+    try:
+        yield
+    except BaseException:
+        opened.close()
+        raise
+
+
 class Outbox:
     """
     Messages on disk until their receipt.
@@ -102,24 +113,36 @@ class Outbox:
         self._adopt = adopt
         self.set_aside: Path | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = lock(path)
         self._dropping = 0
-        self._db = self._open()
-        self._check_machine()
-        self._room = Room(self._db, path, self._most_pages)
+        self._lock = lock(path)
+        with _closed_on_error(self._lock):
+            self._db = self._open()
+            with _closed_on_error(self._db):
+                self._check_machine()
+                self._room = Room(self._db, path, self._most_pages)
 
     def _open(self) -> sqlite3.Connection:
         try:
             found = self._connect()
+        except sqlite3.DatabaseError as error:
+            return self._rescue(str(error))
+        try:
             verdict = found.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.DatabaseError as error:
             verdict = str(error)
         if verdict == "ok":
             return found
+        # before its files get other names: SQLite deletes the log by name when it closes
+        found.close()
         return self._rescue(verdict)
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30)
+        with _closed_on_error(db):
+            self._prepare(db)
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA page_size = {PAGE}")
         for pragma in (
             "journal_mode = WAL", "synchronous = FULL", "cache_size = -2000",
@@ -128,7 +151,6 @@ class Outbox:
         ):  # fmt: skip
             db.execute(f"PRAGMA {pragma}")
         db.executescript(_SCHEMA)
-        return db
 
     @property
     def _most_pages(self) -> int:
@@ -142,7 +164,7 @@ class Outbox:
                 Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
         rows = list(readable(aside))
         fresh = self._connect()
-        with fresh:
+        with _closed_on_error(fresh), fresh:
             fresh.executemany(
                 "INSERT INTO message (id, device, content_type, body, wall_ms, uptime_ms, boot)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -156,7 +178,6 @@ class Outbox:
         made_on = self.fact("machine")
         here = machine()
         if made_on is not None and made_on != here and not self._adopt:
-            self.close()
             raise InputError(
                 f"{self.path} was made on another machine: two gateways that send from one outbox "
                 "are in each other's way.  If it was moved here and the other is off, "

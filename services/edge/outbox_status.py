@@ -67,7 +67,7 @@ def summary(path: Path) -> dict[str, object]:
     if not path.exists():
         raise InputError(f"{path}: there is no outbox; `tonne edge CONFIG` makes it")
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10) as db:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
             waiting = db.execute(
                 "SELECT device, count(*), min(wall_ms) FROM message GROUP BY device ORDER BY device"
             ).fetchall()

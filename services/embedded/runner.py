@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ingest.sparkplug import Rules
@@ -72,9 +73,10 @@ class Runner:
         ServerError
             When a server cannot be reached at start, or refuses us later.
         """
-        self._chain.open()
-        self._handover.fleet = self._chain.fleet
-        self._receiver.run(threading.Thread(target=self._store, name="storing", daemon=True))
+        with closing(self._handover), closing(self._chain) as chain:
+            chain.open()
+            self._handover.fleet = chain.fleet
+            self._receiver.run(threading.Thread(target=self._store, name="storing", daemon=True))
 
     def _store(self) -> None:
         """The storing thread."""
@@ -88,4 +90,3 @@ class Runner:
                     handover.take_back(chain.store(inbox))
                 handover.fleet = chain.fleet
                 handover.tell(chain.between(handover.said()))
-        chain.close()

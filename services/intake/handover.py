@@ -50,6 +50,10 @@ class Handover:
         self._told: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._said: queue.SimpleQueue[list[Said]] = queue.SimpleQueue()
 
+    def close(self) -> None:
+        """Let go of the bell, when both threads have ended."""
+        self.bell.close()
+
     # the receiving thread
 
     def full(self) -> bool:

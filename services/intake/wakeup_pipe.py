@@ -18,12 +18,14 @@ class Bell:
     """
 
     def __init__(self) -> None:
-        self.descriptor, self._rung = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.descriptor, rung = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._rung: int | None = rung
 
     def ring(self) -> None:
         """Wake whoever waits; safe in a signal handler."""
         with contextlib.suppress(BlockingIOError):  # full of earlier calls, which do as well
-            os.write(self._rung, b"w")
+            if self._rung is not None:
+                os.write(self._rung, b"w")
 
     def wait(self, most_s: float) -> None:
         """Wait until it rings, or for a moment."""
@@ -33,3 +35,10 @@ class Bell:
         """Have heard it."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.descriptor, 4_096)
+
+    def close(self) -> None:
+        """Let go of both ends; ringing does nothing from then on."""
+        rung, self._rung = self._rung, None
+        if rung is not None:
+            os.close(rung)
+            os.close(self.descriptor)

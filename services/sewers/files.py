@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ingest.errors import RegistryError
+from ingest.json_faults import fault
 from services.sewers import rows
 from services.sewers.assets import Asset, Event, Problem
 
@@ -155,7 +156,8 @@ def _features(text: str, name: str) -> Iterator[tuple[dict[str, Any], int]]:
         try:
             feature, at = _DECODER.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            raise RegistryError(f"{name}:{error.lineno}: this is no JSON: {error.msg}") from None
+            wrong = fault(error)
+            raise RegistryError(f"{name}:{wrong.lineno}: this is no JSON: {wrong.msg}") from None
         if not isinstance(feature, dict):
             raise RegistryError(f"{name}:{line}: a feature must be an object")
         yield feature, line

@@ -174,7 +174,7 @@ class Sender:
             now = time.monotonic()
             if all_taken_at is None:
                 waiting, ended = self._take(messages, pace, waiting, now - began)
-                all_taken_at = now if ended or stopped() else None
+                all_taken_at = time.monotonic() if ended or stopped() else None
             elif self._done(now - all_taken_at):
                 break
             for entry in self._outbox.overdue(now):

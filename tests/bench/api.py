@@ -12,7 +12,8 @@ import time
 import httpx
 import numpy as np
 
-from tests.running import Pipeline, free_port
+from tests.ports import free_port
+from tests.running import Pipeline
 from tests.services.issuer import logged, plant
 
 CALLERS = 16

@@ -19,7 +19,8 @@ from playwright.sync_api import sync_playwright
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.bench.api import _await
-from tests.running import Pipeline, free_port
+from tests.ports import free_port
+from tests.running import Pipeline
 from tests.services.issuer import logged, plant
 
 VIEWERS = 200

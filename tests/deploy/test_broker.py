@@ -18,7 +18,7 @@ from services.identity.mosquitto import PLUGIN
 from services.local.account import own_folder, service_account
 from services.local.packages import MOSQUITTO, require
 from tests.deploy.files import DEPLOY, read
-from tests.running import free_port
+from tests.ports import free_port
 from tests.security.brokers import listening_ports, speaks_plain
 from tests.security.probe import Probe
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from services.metrics import Metrics
 from tests.deploy.files import DEPLOY, PINNED, ROOT, VERSION, accept, read, unknown_settings
-from tests.running import free_port
+from tests.ports import free_port
 
 SCHEMA = json.loads((ROOT / "tests/data/compose-spec/compose-spec.json").read_text())
 FILES = {name: read(DEPLOY / name)[0] for name in ("compose.yaml", "compose.kafka.yaml")}

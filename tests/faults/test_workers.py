@@ -21,8 +21,8 @@ from tests.integration.kafka_path import put, wait_until
 from tests.running import open_session
 
 from .fleet import Fleet, check
-from .test_kills import figures, report, start
-from .workers import PARTITIONS, SESSION_S, TOPIC, Workers
+from .killing import figures, report, start
+from .workers import PARTITIONS, PAUSE_S, SESSION_S, TOPIC, Workers
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(7_200)]
 TIMES = float(os.environ.get("FAULT_ROUNDS", "1"))
@@ -62,7 +62,7 @@ def test_kill_of_workers(workers, fleet, capsys):
     """A worker that dies in the middle of a commit would cost readings, or count them twice."""
     kills = int(3 * TIMES) if TIMES > 1 else 1
     with workers.running(2):
-        wait_until(lambda: workers.sharing(2), 120, workers.logs)
+        wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
         for _ in range(kills):
             time.sleep(CHANCE.uniform(0.1, 2.0))
             workers.kill()
@@ -81,7 +81,7 @@ def test_a_worker_that_was_thought_dead_wakes_up(workers, fleet, capsys):
     with workers.running(2):
         for k in range(pauses):
             # the local broker does not let a worker in while the only other one sleeps
-            wait_until(lambda: workers.sharing(2), 120, workers.logs)
+            wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
             sleeper = workers.pause(storing=k % 2 == 1)
             time.sleep(2 * SESSION_S)  # the others take its partitions
             workers.recover()
@@ -102,7 +102,7 @@ def test_kill_of_the_database_under_workers(workers, fleet, capsys):
     """A commit whose answer was lost must not be made again."""
     kills = max(1, int(TIMES))
     with workers.running(2):
-        wait_until(lambda: workers.sharing(2), 120, workers.logs)
+        wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
         for _ in range(kills):
             time.sleep(CHANCE.uniform(0.5, 2.5))
             workers.pipeline.stack.postgres.kill()
@@ -121,14 +121,14 @@ def test_records_that_kafka_holds_twice_under_rebalances(workers, fleet, capsys)
     """A bridge that repeats itself, and partitions that wander, must change no kilowatt hour."""
     rounds, twice = max(1, int(TIMES / 2)), 0
     with workers.running(1):
-        wait_until(lambda: workers.sharing(1), 120, workers.logs)
+        wait_until(lambda: workers.sharing(1), 120, workers.logs, PAUSE_S)
         for _ in range(rounds):
             time.sleep(1)
             guest = workers.more()  # a rebalance while records are stored
             again = asyncio.run(_some(bootstrap(workers.pipeline.stack.kafka.url)))
             twice += len(again)
             put(workers.pipeline.stack.kafka.url, TOPIC, again)
-            wait_until(lambda: workers.sharing(2), 120, workers.logs)
+            wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
             guest.send_signal(signal.SIGTERM)  # and another one
             guest.wait(60)
             workers.alive.remove(guest)

@@ -21,6 +21,7 @@ from tests.running import Pipeline
 
 TOPIC, PARTITIONS, SESSION_S = "tonne-parcels", 4, 6
 _PATIENCE_S = 180
+PAUSE_S = 0.1  # each look asks the database, or reads every worker's log
 
 
 class Workers:
@@ -91,7 +92,7 @@ class Workers:
 
     def holder(self) -> subprocess.Popen[bytes]:
         """A worker that has partitions."""
-        wait_until(lambda: self.sharing(1), _PATIENCE_S, self.logs)
+        wait_until(lambda: self.sharing(1), _PATIENCE_S, self.logs, PAUSE_S)
         return self._chance.choice([p for p in self.alive if self._has(p)])
 
     def kill(self) -> None:
@@ -129,7 +130,7 @@ class Workers:
     def recover(self) -> None:
         """Wait until all that Kafka holds now is stored, and note how long that took."""
         began, ended = time.monotonic(), self.ended()
-        wait_until(lambda: self._past(ended), _PATIENCE_S, self.logs)
+        wait_until(lambda: self._past(ended), _PATIENCE_S, self.logs, PAUSE_S)
         self.recoveries_s.append(time.monotonic() - began)
 
     def _past(self, ended: dict[int, int]) -> bool:

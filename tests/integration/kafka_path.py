@@ -38,7 +38,7 @@ from services.simulator.flow import messages
 from services.store.postgres.pool import connect
 from services.store.registry.import_ import import_registry
 from services.store.statements.statements import latest
-from tests.running import free_port
+from tests.ports import free_port
 
 CATALOG = Path(__file__).parents[2] / "deploy/catalog/demo.yaml"
 START_US = 1_772_323_200_000_000  # 2026-03-01T00:00:00Z
@@ -147,13 +147,15 @@ async def _ended(servers: list[str], wanted: list[TopicPartition]) -> dict[Topic
         await consumer.stop()
 
 
-def wait_until(true: Callable[[], bool], patience_s: float, told: Callable[[], str]) -> None:
-    """Wait, or say what did not come."""
+def wait_until(
+    true: Callable[[], bool], patience_s: float, told: Callable[[], str], pause_s: float = 0.02
+) -> None:
+    """Wait, looking every `pause_s`, or say what did not come."""
     end = time.monotonic() + patience_s
     while not true():
         if time.monotonic() > end:
             raise TimeoutError(told())
-        time.sleep(0.02)
+        time.sleep(pause_s)
 
 
 def put(kafka_url: str, topic: str, records: list[tuple[int, bytes]]) -> None:

@@ -19,6 +19,7 @@ from services.local.postgres import Postgres
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as log
+from tests.ports import give_ports
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
 
@@ -47,7 +48,7 @@ def servers(tmp_path):
     started = []
 
     def make(name):
-        started.append(Postgres(tmp_path / name))
+        started.append(Postgres(give_ports(tmp_path / name, "postgres")))
         return started[-1]
 
     yield make

@@ -24,9 +24,11 @@ import psycopg
 import pytest
 
 from services.local.prometheus import Prometheus
+from tests.fix_timescale import copy_cluster
 from tests.grafana.macros import targets
 from tests.operations.rules import every, faster, metrics_of
-from tests.running import Pipeline, free_port
+from tests.ports import free_port
+from tests.running import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,9 +173,11 @@ def _process(pipeline: Pipeline, *words: str, **environment: str) -> Iterator[No
 
 
 @pytest.fixture(scope="module")
-def city(tmp_path_factory) -> Iterator[City]:
+def city(tmp_path_factory, migrated_cluster) -> Iterator[City]:
     """Run servers, the pipeline, a watcher, the API and Prometheus over them."""
-    pipeline = Pipeline(tmp_path_factory.mktemp("city"))
+    home = tmp_path_factory.mktemp("city")
+    copy_cluster(migrated_cluster, home)
+    pipeline = Pipeline(home)
     watch, api = (f"127.0.0.1:{free_port()}" for _ in range(2))
     prometheus = Prometheus(pipeline.home, "1s", faster(tmp_path_factory.mktemp("rules")))
     with ExitStack() as stack:

@@ -15,7 +15,7 @@ import pytest
 
 from services.local import packages
 from tests.operations.rules import ROOT, alerts
-from tests.running import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,7 @@ from services.local import packages
 from services.local.prometheus import Prometheus
 from services.store.postgres.pool import connect
 from tests.operations.rules import ROOT, RULES
-from tests.running import free_port
+from tests.ports import free_port
 from tests.services.issuer import plant
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from services.local import packages
 from services.local.mosquitto import PASSWORDS, Mosquitto
 from services.local.ports import LOOPBACK
 from services.registry.entries import Device
+from tests.ports import give_ports
 from tests.security import rabbitmq
 from tests.security.probe import Probe
 
@@ -59,7 +60,7 @@ class Secured:
         return [principals.service(n) for n in ("tonne", "tonne-admin")] + field
 
     def _mosquitto(self):
-        server = Mosquitto(self.home)
+        server = Mosquitto(give_ports(self.home, "mosquitto"))
         server._listening = lambda port: Listening(
             LOOPBACK, port, port + PASSWORDS, packet=PACKET, arch=os.uname().machine
         )
@@ -76,6 +77,8 @@ class Secured:
             hosts = [LOOPBACK, "localhost"]
             return written.write_rabbitmq(self.folder, self.everybody(), at, hosts, where)
 
+        # the clients' port, and two of its own
+        give_ports(self.home, "rabbitmq", count=3)
         return rabbitmq.RabbitMQ(self.home, write_all, self._answers)
 
     def _answers(self, port):

@@ -13,6 +13,7 @@ from services.cli.main import main
 from services.identity.authority import Authority
 from services.identity.folder import IdentityFolder
 from services.local.mosquitto import Mosquitto
+from tests.ports import give_ports
 from tests.security.probe import Probe
 
 REGISTRY = """
@@ -149,7 +150,7 @@ def test_a_mixed_up_authority_is_refused(tmp_path):
 
 def test_from_the_command_line_a_device_is_let_in_and_thrown_out(tonne, monkeypatch):
     """What the tests of the broker do by hand, a technician must get from three commands."""
-    broker = Mosquitto(tonne.home)
+    broker = Mosquitto(give_ports(tonne.home, "mosquitto"))
     broker.become(secure=True)
     broker.start()
     monkeypatch.setenv("TONNE_MQTT_URL", broker.url)

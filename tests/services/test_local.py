@@ -24,6 +24,7 @@ from services.local import packages, ports, process
 from services.local.mosquitto import Mosquitto
 from services.local.stack import LocalStack
 from services.settings import Settings
+from tests.ports import SERVERS, give_ports
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +34,7 @@ def stack(tmp_path_factory):
     """Servers in a folder that only we can walk through."""
     home = tmp_path_factory.mktemp("closed") / "home"
     home.parent.chmod(0o700)
-    servers = LocalStack(home)
+    servers = LocalStack(give_ports(home, *SERVERS))
     yield servers
     servers.down()
 
@@ -149,7 +150,7 @@ def test_another_port_where_the_usual_one_is_taken(tmp_path):
 
 def test_a_stranger_with_a_remembered_id_is_not_killed(tmp_path):
     """`down` after a reboot must not end whatever process has the old id now."""
-    server = Mosquitto(tmp_path)
+    server = Mosquitto(give_ports(tmp_path, "mosquitto"))
     with subprocess.Popen(["sleep", "60"]) as stranger:
         process.Process(stranger.pid, "1", "another boot").save(tmp_path / "mosquitto.pid")
         assert server.pid is None
@@ -162,7 +163,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):
     """Otherwise a user stares at a time-out and does not know which line is wrong."""
     monkeypatch.setattr("services.local.mosquitto._CONFIG", "no_such_option {port} {host}\n")
     with pytest.raises(Exception, match="no_such_option"):
-        Mosquitto(tmp_path).start()
+        Mosquitto(give_ports(tmp_path, "mosquitto")).start()
 
 
 def test_missing_packages_are_named_to_a_user_who_may_not_install(monkeypatch, tmp_path):

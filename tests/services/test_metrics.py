@@ -11,7 +11,7 @@ from ingest.errors import ServerError
 from services.clock import now_us
 from services.logs import get_logger
 from services.metrics import Metrics
-from tests.running import free_port
+from tests.ports import free_port
 
 NAMES = {
     "tonne_ingest_messages_total",

@@ -14,7 +14,7 @@ from services.intake import clock_check as clocks
 from services.metrics import Metrics
 from services.pulse import Pulse
 from services.store.postgres.pool import connect
-from tests.running import free_port
+from tests.ports import free_port
 
 
 def ask(bind, path):

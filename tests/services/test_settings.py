@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from ingest.addresses import server_of
+from ingest.mqtt.names import PORTS
 from services.environment import one_setting
 from services.settings import Settings, SettingsError, kafka_servers, split_bind
+from services.store.postgres.pool import shown
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +68,23 @@ def test_a_secret_file_that_is_not_there_is_named(monkeypatch):
         ("TONNE_KAFKA_URL", "http://h", "TONNE_KAFKA_URL begins with 'http'"),
         ("TONNE_KAFKA_URL", "kafka://", "TONNE_KAFKA_URL names no host"),
         ("TONNE_KAFKA_URL", "kafka://a:9092,", "TONNE_KAFKA_URL names no host in ''"),
-        ("TONNE_KAFKA_URL", "kafka://a:9092,b:x", "TONNE_KAFKA_URL names no host in 'b:x'"),
+        ("TONNE_KAFKA_URL", "kafka://a:9092,b:x", "TONNE_KAFKA_URL names no port from 1 to 65535"),
+        ("TONNE_KAFKA_URL", "kafka://a:9092,kafka://b", "TONNE_KAFKA_URL names a scheme more than"),
+        ("TONNE_KAFKA_URL", "kafka://a:0", "TONNE_KAFKA_URL names no port from 1 to 65535 in 'a:0"),
+        ("TONNE_KAFKA_URL", "kafka://a, b", "TONNE_KAFKA_URL holds a blank or a line end; leave"),
+        ("TONNE_KAFKA_URL", "kafka://::1:9092", "write IPv6 in brackets, [2001:db8::1]:port"),
+        ("TONNE_KAFKA_URL", "kafka://[k1]:9092", "TONNE_KAFKA_URL names no host in '[k1]:9092'"),
+        ("TONNE_KAFKA_URL", "kafka://[::1:9092", "TONNE_KAFKA_URL names no host in '[::1:9092'"),
+        ("TONNE_KAFKA_URL", "kafka://x[::1]:9092", "TONNE_KAFKA_URL has more than one colon"),
+        ("TONNE_MQTT_URL", "mqtt://u:secret@mqtt://h", "TONNE_MQTT_URL names a scheme more than"),
+        ("TONNE_MQTT_URL", "mqtt://u:secret@:1883", "TONNE_MQTT_URL names no host in ':1883'"),
+        ("TONNE_MQTT_URL", "mqtt://u:secret@h:65536", "TONNE_MQTT_URL names no port from 1 to"),
+        ("TONNE_MQTT_URL", "mqtt://u:sec/secret@h", "TONNE_MQTT_URL holds / or # before its @"),
+        ("TONNE_MQTT_URL", "mqtt://a,b:1884", "TONNE_MQTT_URL names 2 hosts; write one"),
+        ("TONNE_MQTT_URL", "mqtt://h\n", "TONNE_MQTT_URL holds a blank or a line end"),
+        ("TONNE_MQTT_URL", "mqtt://::1", "write IPv6 in brackets"),
+        ("TONNE_DATABASE_URL", "postgresql://u:secret@h1,h2:0/db", "TONNE_DATABASE_URL names no"),
+        ("TONNE_DATABASE_URL", "postgresql://u:secret@h/db x", "TONNE_DATABASE_URL holds a blank"),
         ("TONNE_KAFKA_URL", "kafka://u:secret@a", "TONNE_KAFKA_URL names a user"),
         ("TONNE_KAFKA_URL", "kafka://a/topic", "TONNE_KAFKA_URL says more than hosts"),
         ("TONNE_API_BIND", "8080", "TONNE_API_BIND address '8080' is not host:port"),
@@ -131,6 +150,43 @@ def test_a_url_names_several_kafka_brokers():
     assert kafka_servers("kafka://k1,k2:9093,[::1]:9094") == [
         ("k1", 9092), ("k2", 9093), ("::1", 9094),
     ]  # fmt: skip
+    assert kafka_servers("kafka://[2001:db8::7],k2/") == [("2001:db8::7", 9092), ("k2", 9092)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@k1,k2:5433,[::1]:5434/tonne?target_session_attrs=read-write",
+        "postgresql:///tonne?host=/run/postgresql",
+        "postgresql://%2Frun%2Fpostgresql/tonne",
+        "postgres://u@:5433/tonne",
+    ],
+)
+def test_a_database_may_be_one_of_several_hosts_or_a_socket(monkeypatch, url):
+    """A standby or a socket could not be named, or the error of a lost one would be another's."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", url)
+    assert Settings().database_url == url
+    assert "u:p" not in shown(url)
+
+
+def test_a_lost_database_of_several_hosts_is_named_without_its_login():
+    """An operator would read a traceback of ports instead of which database is away."""
+    assert shown("postgresql://u:p@k1,[::1]:5434/tonne?x=1") == "k1,[::1]:5434/tonne"
+    assert shown("postgresql:///tonne?host=/run") == "local socket/tonne"
+    assert shown("host=k1 password=p dbname=tonne") == "URL"
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("mqtt://h", ("h", 1883)),
+        ("mqtts://u:p%40@[2001:db8::7]", ("2001:db8::7", 8883)),
+        ("MQTT://[::1]:1884/", ("::1", 1884)),
+    ],
+)
+def test_one_broker(url, server):
+    """A broker with a version 6 address could not be named, or on some Pythons only."""
+    assert server_of(url, PORTS) == server
 
 
 def test_addresses():

@@ -17,6 +17,7 @@ import msgspec
 
 from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
+from ingest.json_faults import told
 from ingest.reading import Reading, Stated
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _explain_json(text: str) -> PayloadError | None:
     except PayloadError as found:
         return found
     except (ValueError, RecursionError) as wrong:
-        return PayloadError("malformed_json", f"json: {wrong}")
+        return PayloadError("malformed_json", f"json: {told(wrong)}")
     return None
 
 

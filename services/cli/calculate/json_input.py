@@ -6,6 +6,7 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ingest.json_faults import told
 from mrv.errors import MethodologyError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
     except MethodologyError as error:
         raise MethodologyError(f"{name}: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise MethodologyError(f"{name}: not JSON in UTF-8: {error}") from None
+        raise MethodologyError(f"{name}: not JSON in UTF-8: {told(error)}") from None
     if isinstance(document, dict) and "inputs" in document and "inputs" not in wanted:
         raise MethodologyError(
             f"{name}: 'inputs' is no key of {asked}; give the object that stands under"

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import cbor2
 
+from ingest.json_faults import fault, told
+
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*(-?\d[\d.eE+-]*|"(?:[^"\\]|\\.)*"|true|false|null)')
 _SHOWN, _LINE, _AROUND = 20, 16, 2
 _CBOR_ARRAYS, _CBOR_BREAK = range(0x80, 0xA0), b"\xff"
@@ -42,9 +44,10 @@ def partial(payload: bytes) -> Partial:
         try:
             json.loads(text)
         except json.JSONDecodeError as error:
-            end, why = len(text[: error.pos].encode()), error.msg
+            found = fault(error)
+            end, why = len(text[: found.pos].encode()), found.msg
         except (ValueError, RecursionError) as error:
-            end, why = 0, str(error)
+            end, why = 0, told(error)
     before = text if end is None else payload[:end].decode("utf-8", "replace")
     values = [f"{name}={value}" for name, value in _PAIR.findall(before)]
     return Partial(end, why, values[:_SHOWN])

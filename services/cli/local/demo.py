@@ -15,8 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,15 +24,17 @@ from ingest.errors import InputError, ServerError
 from mrv.documents.form import read
 from mrv.documents.statement import Claims
 from services.api.client import Client
+from services.cli.local.demo_listening import Listens, begin, start
 from services.cli.local.demo_progress import Progress
-from services.local.ports import choose
 from services.settings import Settings
+from services.shipped import shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-REGISTRY = Path("deploy/catalog/haiphong")
-RECORDING = Path("deploy/data/nrel_rsf2_inverter_15min.csv")
+REGISTRY = shipped("catalog/haiphong")
+RECORDING = shipped("data/nrel_rsf2_inverter_15min.csv")
 REPLAYED = "nrel-rsf2-inv2"
 FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
 # what both the month and the live devices are: the catalog, but for what is replayed
@@ -49,6 +50,10 @@ PERIODS = (
     ("cat-ba-ebus", "2026-01-01", "2026-02-01"),
 )
 _LOOK_S = 5.0
+LISTENS = {
+    "run": Listens("TONNE_METRICS_BIND", 9464, "metrics"),
+    "api": Listens("TONNE_API_BIND", 8080, "serving"),
+}
 KEYS = {"operator": "demo-operator", "verifier": "demo-verifier"}
 
 
@@ -58,14 +63,21 @@ class Stage:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.packs = home / "demo"
-        self.metrics = f"127.0.0.1:{choose(9464)}"
-        self.api = f"127.0.0.1:{choose(8080)}"
+        self.listening: dict[str, str] = {}
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
             "TONNE_HOME": str(home),
-            "TONNE_METRICS_BIND": self.metrics,
-            "TONNE_API_BIND": self.api,
         }
+
+    @property
+    def metrics(self) -> str:
+        """Where the pipeline answers Prometheus; `host:port`."""
+        return self.listening["run"]
+
+    @property
+    def api(self) -> str:
+        """Where the API is; `host:port`."""
+        return self.listening["api"]
 
     def tonne(self, *words: str, shown: bool = True) -> str:
         """
@@ -103,18 +115,18 @@ class Stage:
     def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """Command in the background, its log in the demo's folder, stopped cleanly at the end."""
         click.secho(f"$ tonne {' '.join(words)} &", bold=True)
-        with (self.packs / f"{words[0]}.log").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 (our own interpreter and words)
-                [sys.executable, "-m", "services.cli", *words],
-                env=self._environment,
-                stdout=log,
-                stderr=log,
+        argv, log = [sys.executable, "-m", "services.cli", *words], self.packs / f"{words[0]}.log"
+        if words[0] in LISTENS:
+            process, self.listening[words[0]] = begin(
+                argv, self._environment, LISTENS[words[0]], log
             )
-            try:
-                yield process
-            finally:
-                process.send_signal(signal.SIGTERM)
-                process.wait(timeout=60)
+        else:
+            process = start(argv, self._environment, log)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
 
 
 @click.command(epilog="Example: tonne demo --once")
@@ -123,11 +135,8 @@ def demo(once: bool) -> None:
     """
     Replay a real inverter and simulate a fleet, then close, sign and verify.
 
-    Run it in a checkout: it reads deploy/catalog and deploy/data.
+    What is replayed and simulated comes with tonne; it all stays in TONNE_HOME.
     """
-    for needed in (REGISTRY, RECORDING):
-        if not needed.exists():
-            raise InputError(f"{needed} is not here; run the demo in a checkout of tonne")
     stage = Stage(Settings().home.absolute())
     stage.packs.mkdir(parents=True, exist_ok=True)
     click.echo(stage.tonne("local", "up"))
@@ -148,7 +157,6 @@ def demo(once: bool) -> None:
 
 def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
     """Let the devices speak, and show what arrives."""
-    progress = Progress(stage.json("local", "status", shown=False), stage.metrics)
     commands = (
         ("simulate", "--replay", str(RECORDING), "--device", REPLAYED, "--speed", "max"),
         (
@@ -156,8 +164,17 @@ def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
             "--duration", "31d", "--speed", "max", "--faults", FAULTS,
         ),
     )  # fmt: skip
-    for words in commands:
-        sending = stage.start(*words)
+    status = stage.json("local", "status", shown=False)
+    with closing(Progress(status, stage.metrics)) as progress:
+        for words in commands:
+            send_one(stage, words, pipeline, progress)
+
+
+def send_one(
+    stage: Stage, words: Sequence[str], pipeline: subprocess.Popen[bytes], progress: Progress
+) -> None:
+    """Let some devices speak to their end."""
+    with stage.start(*words) as sending:
         while sending.poll() is None:
             time.sleep(0.5)
             progress.show()
@@ -166,9 +183,9 @@ def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
                 raise ServerError(f"tonne run ended early; see {stage.packs / 'run.log'}")
         progress.end()
         out, err = sending.communicate()
-        if sending.returncode:
-            raise InputError(f"tonne simulate failed: {out}{err}")
-        click.echo(out.strip())
+    if sending.returncode:
+        raise InputError(f"tonne simulate failed: {out}{err}")
+    click.echo(out.strip())
 
 
 def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:

@@ -32,6 +32,10 @@ class Progress:
         self._metrics = f"http://{metrics}/metrics"
         self._last = ""
 
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
     def show(self) -> None:
         """Print how far storing has come."""
         row = self._connection.execute(_SUMS).fetchone()

@@ -9,6 +9,7 @@ from services.local import packages
 from services.local.kafka import binary
 from services.local.stack import LocalStack, Status
 from services.settings import Settings
+from services.shipped import shipped
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -104,6 +105,18 @@ def install(*, rabbitmq: bool) -> None:
     packages.require()
     if rabbitmq:
         packages.require(packages.RABBITMQ)
+
+
+@local.command()
+def files() -> None:
+    """
+    Print the folder of what comes with tonne: catalog, recordings, dashboards, rules.
+
+    \b
+    Example:
+      tonne registry check "$(tonne local files)/catalog/haiphong"
+    """
+    click.echo(shipped())
 
 
 def _show(state: Status, *, as_json: bool) -> None:

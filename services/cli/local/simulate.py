@@ -15,6 +15,8 @@ import click
 from rich.console import Console
 from rich.status import Status
 
+from ingest.addresses import server_of
+from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
 from services.cli.local.simulate_times import Duration, Speed, Start
 from services.cli.options.admin_tls import identity_folder
@@ -122,8 +124,10 @@ def simulate(**given: Any) -> None:
         sources = gauges_only(sources)
     settings = Settings()
     url = options.mqtt_url or settings.require("mqtt_url")
-    if not url.startswith(("mqtt://", "mqtts://")):
-        raise SimulatorError("--mqtt-url must be mqtt://host:port or mqtts://host:port")
+    try:
+        server_of(url, PORTS)
+    except ValueError as error:
+        raise SimulatorError(f"--mqtt-url {error}") from None
     if options.sparkplug is not None and (
         not options.sparkplug or set(options.sparkplug) & set("/+#")
     ):

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ingest.addresses import server_of
 from ingest.errors import InputError
+from ingest.mqtt.names import PORTS
 from services.cli.options.admin_tls import identity_folder
 from services.cli.options.database_url import database_url
 from services.enrolment import broker as brokers
@@ -149,6 +151,8 @@ def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
       tonne broker apply
     """
     settings = Settings()
+    if url:
+        _check(url)
     done = _applied(settings, url or settings.require("mqtt_url"), sparkplug=sparkplug)
     if as_json:
         click.echo(json.dumps(done._asdict(), indent=2))
@@ -168,6 +172,13 @@ def tell_broker(settings: Settings) -> None:
         )
         return
     _show(_applied(settings, url, sparkplug=False))
+
+
+def _check(url: str) -> None:
+    try:
+        server_of(url, {"mqtts": PORTS["mqtts"]})
+    except ValueError as error:
+        raise InputError(f"--url {error}") from None
 
 
 def _applied(settings: Settings, url: str, *, sparkplug: bool) -> Applied:

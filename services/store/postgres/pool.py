@@ -8,10 +8,10 @@ the schema all read the same, whichever command met them.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import psycopg
 
+from ingest.addresses import parts_of
 from ingest.errors import ServerError
 
 if TYPE_CHECKING:
@@ -69,7 +69,10 @@ def session_settings(role: str | None, name: str) -> dict[str, Any]:
 
 
 def shown(url: str) -> str:
-    """Return the URL as it may be printed: host, port and database, no login."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.hostname or 'local socket'}{port}{parts.path}"
+    """Return the URL as it may be printed: hosts, ports and database, no login."""
+    try:
+        parts = parts_of(url)
+    except ValueError:
+        return "URL"
+    path = parts.rest.partition("?")[0].partition("#")[0]
+    return f"{','.join(parts.hosts) or 'local socket'}{path}"

@@ -16,7 +16,7 @@ from services.issuer.close import close_period
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
-from tests.running import free_port
+from tests.ports import free_port
 from tests.services.issuer import logged, plant
 
 

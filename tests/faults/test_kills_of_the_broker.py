@@ -1,0 +1,43 @@
+"""
+`kill -9` of the broker, under load: a device that waits for its receipt loses nothing.
+
+FAULT_ROUNDS multiplies how often it is killed.
+"""
+
+from __future__ import annotations
+
+import time
+
+from tests.integration import field
+
+from .fleet import check, lost
+from .killing import CHANCE, MARKS, TIMES, figures, report, start
+
+pytestmark = MARKS
+
+
+def kill_broker(pipeline, times: int) -> None:
+    for _ in range(times):
+        time.sleep(CHANCE.uniform(0.3, 1.5))
+        pipeline.stack.mosquitto.kill()
+        pipeline.stack.mosquitto.start()
+    time.sleep(1)
+
+
+def test_kill_of_the_broker(pipeline, capsys):
+    """A broker forgets what it acknowledged; the receipt is what a device can rely on."""
+    names, trusting = field.fresh(40), field.fresh(40)
+    pipeline.register(field.registry([*names, *trusting]))
+    log = pipeline.home / "broker.log"
+    kills = int(20 * TIMES)
+    fleet, believer = start(pipeline, names), start(pipeline, trusting, receipts=False)
+    kill_broker(pipeline, kills // 4)  # while nobody takes what it holds
+    with pipeline.running(log):
+        pipeline.receiving_since(log)
+        kill_broker(pipeline, kills - kills // 4)
+        believer.finish()
+        fleet.finish()
+    check(pipeline, fleet)
+    gone, of = lost(pipeline, believer), believer.rounds * len(trusting)
+    report(capsys, f"mosquitto killed {kills} times: {figures(fleet)}, none lost, none doubled")
+    report(capsys, f"devices that trust PUBACK alone: {gone} of {of} readings lost by the broker")

@@ -1,0 +1,36 @@
+"""
+`kill -9` of the database, under load: a device that waits for its receipt loses nothing.
+
+FAULT_ROUNDS multiplies how often it is killed.
+"""
+
+from __future__ import annotations
+
+import time
+
+from tests.integration import field
+
+from .fleet import check
+from .killing import CHANCE, MARKS, TIMES, figures, report, start
+
+pytestmark = MARKS
+
+
+def test_kill_of_the_database(pipeline, capsys):
+    """A commit is a commit: whatever was receipted is there after the server's death."""
+    names = field.fresh(40)
+    pipeline.register(field.registry(names))
+    log = pipeline.home / "database.log"
+    kills = int(5 * TIMES)
+    with pipeline.running(log) as process:
+        pipeline.receiving_since(log)
+        fleet = start(pipeline, names)
+        for _ in range(kills):
+            time.sleep(CHANCE.uniform(0.5, 2.5))
+            pipeline.stack.postgres.kill()
+            pipeline.stack.postgres.start()
+        time.sleep(2)
+        assert process.poll() is None
+        fleet.finish()
+    check(pipeline, fleet)
+    report(capsys, f"PostgreSQL killed {kills} times: {figures(fleet)}, none lost, none doubled")

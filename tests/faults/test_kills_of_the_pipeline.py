@@ -1,0 +1,37 @@
+"""
+`kill -9` of `tonne run`, under load: a device that waits for its receipt loses nothing.
+
+FAULT_ROUNDS multiplies how often it is killed.
+"""
+
+from __future__ import annotations
+
+import time
+
+from tests.integration import field
+
+from .fleet import check
+from .killing import CHANCE, MARKS, TIMES, figures, report, start
+
+pytestmark = MARKS
+
+
+def test_kill_of_the_pipeline(pipeline, capsys):
+    """A power cut at the office must not cost a reading, nor count one twice."""
+    names = field.fresh(40)
+    pipeline.register(field.registry(names))
+    fleet = start(pipeline, names)
+    kills = int(20 * TIMES)
+    for k in range(kills):
+        log = pipeline.home / f"killed-{k}.log"
+        with pipeline.running(log) as process:
+            pipeline.receiving_since(log)
+            time.sleep(CHANCE.uniform(0.1, 1.2))
+            process.kill()
+            process.wait()
+    log = pipeline.home / "survivor.log"
+    with pipeline.running(log):
+        pipeline.receiving_since(log)
+        fleet.finish()
+    check(pipeline, fleet)
+    report(capsys, f"tonne run killed {kills} times: {figures(fleet)}, none lost, none doubled")

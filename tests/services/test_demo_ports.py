@@ -1,0 +1,102 @@
+"""The demo beside others that took its ports."""
+
+import socket
+import urllib.request
+
+import pytest
+
+from ingest.errors import ServerError
+from services.cli.local import demo_listening
+from services.cli.local.demo import LISTENS, Stage
+from services.local.ports import LOOPBACK, choose
+from services.local.stack import LocalStack
+
+
+@pytest.fixture
+def taken():
+    """Hold the usual ports of the demo; who holds one already does as well."""
+    held = []
+    for port in sorted(one.port for one in LISTENS.values()):
+        try:
+            held.append(socket.create_server((LOOPBACK, port)))
+        except OSError:
+            continue
+    yield
+    for one in held:
+        one.close()
+
+
+@pytest.fixture
+def stage(pipeline):
+    found = Stage(pipeline.home)
+    found.packs.mkdir(exist_ok=True)
+    return found
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """Another demo takes each port between the choice and the process: one choice is stale."""
+    stale = {one.port for one in LISTENS.values()}
+
+    def chosen(port):
+        if port in stale:
+            stale.remove(port)
+            return port
+        return choose(port)
+
+    monkeypatch.setattr(demo_listening, "choose", chosen)
+
+
+def _get(url):
+    with urllib.request.urlopen(url, timeout=5) as page:  # noqa: S310 - our own
+        return page.read()
+
+
+@pytest.mark.usefixtures("taken")
+def test_ports_that_are_taken_give_way(stage, capsys):
+    """A colleague's demo, or any server on 9464 or 8080, would end ours."""
+    with stage.running("run") as run, stage.running("api") as api:
+        assert b"tonne_ingest_messages" in _get(f"http://{stage.metrics}/metrics")
+        assert _get(f"http://{stage.api}/readyz")
+        assert run.poll() is None
+        assert api.poll() is None
+    said = capsys.readouterr().out
+    assert f"port 9464 is taken: {stage.metrics} instead" in said
+    assert f"port 8080 is taken: {stage.api} instead" in said
+
+
+@pytest.mark.usefixtures("taken", "late")
+def test_a_port_that_is_taken_at_the_last_moment_gives_way_too(stage):
+    """Of two demos started together the second would end with an error of its pipeline."""
+    with stage.running("run"), stage.running("api"):
+        assert b"tonne_ingest_messages" in _get(f"http://{stage.metrics}/metrics")
+        assert _get(f"http://{stage.api}/readyz")
+
+
+@pytest.mark.usefixtures("taken")
+def test_no_port_at_all_is_said_once(stage, monkeypatch):
+    """Tries without end would look like a demo that hangs."""
+    monkeypatch.setattr(demo_listening, "choose", lambda port: port)
+    with pytest.raises(ServerError, match="no port near 9464 stays free"), stage.running("run"):
+        pass
+
+
+def test_a_process_that_fails_for_another_reason_is_not_started_again(tmp_path, monkeypatch):
+    """Its own words would be lost behind tries of other ports."""
+    stage = Stage(tmp_path)  # no server is up there
+    stage.packs.mkdir(exist_ok=True)
+    with stage.running("run") as process:
+        assert process.poll() == 2
+    assert b"TONNE_DATABASE_URL" in (stage.packs / "run.log").read_bytes()
+
+
+def test_local_servers_move_aside_and_say_where(tmp_path, pipeline):
+    """Servers of another folder, or a system's own, would keep ours from starting."""
+    other = LocalStack(tmp_path)
+    try:
+        urls = other.up(kafka=False)
+        assert urls.database_url != pipeline.urls.database_url
+        ports = {server.port for server in other.servers if server.pid}
+        assert not ports & {server.port for server in pipeline.stack.servers if server.pid}
+    finally:
+        other.down()

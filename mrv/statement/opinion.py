@@ -87,15 +87,10 @@ def check_conditions(opinion: Opinion, unmet: Sequence[object], because: str | N
     Raises
     ------
     StatementStateError
-        Naming the conditions, or that there is nothing to give a reason for.
+        Naming the conditions, or that the reason is empty.
     """
     if because is not None and not because.strip():
         raise StatementStateError("the reason given by --because is empty; write one")
-    if because is not None and not unmet:
-        raise StatementStateError(
-            "a reason is given by --because, and every condition of the statement holds;"
-            " leave it out"
-        )
     if opinion_word(opinion) == "unqualified" and unmet and because is None:
         raise StatementStateError(
             "the opinion cannot be unqualified while conditions do not hold: "

@@ -34,7 +34,7 @@ from mrv.statement.credentials import issued_entry
 from mrv.statement.opinion import REJECTING
 from mrv.statement.states import check_accreditation, check_other, check_project
 from mrv.statement.status import counts, lasts
-from mrv.verify.subject import NotApplicableError
+from mrv.verify.subject import NotApplicableError, NotCheckedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -132,8 +132,10 @@ def keys(subject: Subject) -> str:
     if subject.receipt is None and any(key.role == "log" for key in own):
         raise CanonicalError("the statement was issued, and its receipt.txt was taken out")
     subject.ring = own
-    signers = _signers(subject, _needed(subject))
-    if subject.trusted is not None:
+    if subject.trusted is None:
+        signers = _signers(subject, _needed(subject))
+    else:
+        _signers(subject, [role for _, role in _signed(subject)])
         subject.ring = subject.trusted
         held = {key.role for key in subject.ring}
         signers = _signers(subject, [role for role in _needed(subject) if role in held])
@@ -217,15 +219,19 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
 
     Raises
     ------
+    NotCheckedError
+        If no log of that name is among the trusted ones.
     EnrolmentError
-        If none of the trusted logs signed it.
+        If none of the trusted keys signed it.
     """
     text, signed = signature_lines(note)
     ids = {(name, raw[:_KEY_ID_BYTES]) for name, raw in signed}
+    origin = text.split("\n")[0]
     logs = [key for key in ring if key.role == "log"]
+    if all(key.name != origin for key in logs):
+        raise NotCheckedError(f"no key of log {origin!r} that you trust")
     found = [key for key in logs if (key.name, NoteKey(*_named(key)).key_id) in ids]
     if len(found) != 1:
-        origin = text.split("\n")[0]
         raise EnrolmentError(
             f"the head of log {origin!r} is signed by {len(found)} of the {len(logs)} keys of"
             " logs among the trusted keys; exactly one is needed"
@@ -303,6 +309,14 @@ def log(subject: Subject) -> str:
         seen = _witnessed(subject, subject.receipt)
     except SignatureError as error:
         raise LogError(str(error)) from error
+    except NotCheckedError as why:
+        subject.lack(
+            "log",
+            "issued",
+            f"the log's key: {why}",
+            "give a keyring with it with --keys FILE; `tonne keys export` writes one",
+        )
+        raise
     return f"in {head.origin}, whose head has {head.size} entries{seen}"
 
 

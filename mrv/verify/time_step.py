@@ -145,6 +145,6 @@ def _ask_for_final(subject: Subject, what: str) -> None:
         "closed-log",
         "issued",
         what,
-        "export the pack again: its receipt is then under the log's last head; and give the"
-        " keyring that names that head with --keys",
+        "export the pack again: its receipt is then under a head of the log that goes on; and"
+        " give a keyring with that log with --keys",
     )

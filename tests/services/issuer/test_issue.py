@@ -10,7 +10,6 @@ from psycopg import errors
 
 from ingest.model import INTERVAL_US
 from mrv.errors import StatementStateError
-from mrv.statement.credentials import Finding
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.close import close_period
@@ -18,10 +17,11 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from services.store.statements import transparency_log as log
+from tests.opinions import concluded
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration
-FINDING = Finding("unmodified", "limited", "5")
+FINDING = concluded("unmodified", "limited")
 
 
 def _connect(url):

@@ -9,7 +9,6 @@ from ingest.errors import InputError
 from mrv.errors import EnrolmentError, PeriodError
 from mrv.packs.reader import read_pack
 from mrv.signatures.keys import SigningKey
-from mrv.statement.credentials import Finding
 from mrv.verify import verify
 from services.cli.main import main
 from services.issuer import keys
@@ -18,10 +17,11 @@ from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
+from tests.opinions import concluded
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration
-FINDING = Finding("unqualified", "reasonable", "5")
+FINDING = concluded("unqualified")
 COUNTED = ("monitoring_period", "statement", "statement_event", "claim", "log_entry",
            "statement_evidence", "enrolled_key", "statement_sampling", "finding_event")  # fmt: skip
 

@@ -6,7 +6,6 @@ from decimal import Decimal
 import pytest
 from click.testing import CliRunner
 
-from mrv.statement.credentials import Finding
 from services.cli.main import main
 from services.issuer import keys
 from services.issuer import transitions as life
@@ -14,6 +13,7 @@ from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
+from tests.opinions import concluded
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration
@@ -63,7 +63,7 @@ def closed(database_url, tmp_path):
         )
         issued = close_period(conn, "bus", *map(plant.us, FIRST), "test").statement
         life.submit(conn, issued, operator)
-        life.verify(conn, issued, verifier, Finding("unmodified", "limited", "5"))
+        life.verify(conn, issued, verifier, concluded("unmodified", "limited"))
         life.issue(conn, issued, life.log_signer(conn, tmp_path, "tonne-log"), "test")
         draft = close_period(conn, "bus", *map(plant.us, SECOND), "test")
     uses = {f.id: f.provisional for f in draft.result.factors}

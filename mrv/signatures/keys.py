@@ -14,14 +14,21 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, Self, get_args
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signatures import ed25519
 from mrv.signatures.key_bounds import NAMES, NO_BOUNDS, KeyBounds
 from mrv.signatures.multibase import decode_base58, encode_base58
 
-Role = Literal["operator", "verifier", "log", "witness"]
+Role = Literal["operator", "verifier", "log", "witness", "programme"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 _PUBLIC = bytes.fromhex("ed01")
@@ -51,6 +58,25 @@ class SigningKey:
         """Read a secret Multikey (`z3u2...`)."""
         return cls(_decode(secret, _SECRET, "a secret"))
 
+    @classmethod
+    def decrypted(cls, pem: object, passphrase: bytes) -> Self:
+        """Read what `encrypted` wrote; SignatureError if the passphrase is another one."""
+        try:
+            key = load_pem_private_key(str(pem).encode(), passphrase or None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise SignatureError(
+                "the secret key cannot be decrypted: set TONNE_KEY_PASSPHRASE or"
+                " TONNE_KEY_PASSPHRASE_FILE to its passphrase"
+            ) from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise SignatureError("the secret key is not of Ed25519; give the signer's own file")
+        return cls(key.private_bytes_raw())
+
+    def encrypted(self, passphrase: bytes) -> str:
+        """Secret key as PKCS #8 under a passphrase, in PEM."""
+        scheme = BestAvailableEncryption(passphrase)
+        return self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, scheme).decode()
+
     @property
     def secret_multikey(self) -> str:
         """Secret Multikey: whoever reads it can sign."""
@@ -78,7 +104,7 @@ class EnrolledKey:
     ----------
     name : str
         Who holds it, for people to read.
-    role : 'operator', 'verifier', 'log' or 'witness'
+    role : 'operator', 'verifier', 'log', 'witness' or 'programme'
         What its signature counts for.
     multikey : str
         Public Multikey (`z6Mk...`); weak keys are refused.

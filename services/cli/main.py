@@ -51,6 +51,7 @@ COMMANDS = {
     "statement": Entry("statements.statement:statement", "The life of a statement."),
     "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
     "log": Entry("statements.log:log", "Seal what was measured, and audit the seals."),
+    "trust": Entry("statements.trust:trust", "Whom a programme trusts, signed and versioned."),
     "keys": Entry("statements.keys:keys", "Signing keys of operator and verifier."),
     "rebuild": Entry("data.rebuild:rebuild", "Derived rows again from raw readings."),
     "archive": Entry("data.archive:archive", "Sealed days to Parquet files, and back."),

@@ -357,7 +357,7 @@ def export(id_: str, out: Path) -> None:
 def _warn(unmet: Iterable[str]) -> None:
     """Say again, where it is signed, what the statement says does not hold."""
     for one in unmet:
-        click.echo(f"warning: not met, open as a clarification (CL): {one}", err=True)
+        click.echo(f"warning: not met: {one} (open, as a clarification)", err=True)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from mrv.packs.pack import Pack
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
-_TOKEN = "TONNE_API_TOKEN"  # noqa: S105 - the name of a variable
 
 
 @click.command()
@@ -100,11 +98,12 @@ def _pack(path: str) -> Iterator[Pack]:
 def _downloaded(url: str, out: Path) -> Path:
     """Download what a URL of the API names; the check itself opens no socket."""
     from services.api.client import Client  # noqa: PLC0415 - loads the HTTP client
+    from services.settings import Settings  # noqa: PLC0415 - only to ask with
 
     parts = urlsplit(url)
     base, found, rest = parts.path.partition("/v1/statements/")
     name = rest.removesuffix("/evidence").strip("/")
     if not found or not name or "/" in name:
         raise InputError(f"{url} is no URL of a statement; give https://HOST/v1/statements/ID")
-    with Client(f"{parts.scheme}://{parts.netloc}{base}", os.environ.get(_TOKEN)) as client:
+    with Client(f"{parts.scheme}://{parts.netloc}{base}", Settings().api_token) as client:
         return client.evidence(name, out)

@@ -37,6 +37,10 @@ def enroll(conn: Connection[TupleRow], key: EnrolledKey) -> None:
         If it is enrolled otherwise, or its holder holds another role: then
         preparer and verifier could be one person.
     """
+    if key.role == "programme":
+        raise EnrolmentError(
+            f"{key.name!r} is a key of a programme: it signs the trust root, and is not enrolled"
+        )
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('enrolled_key', 0))")
         for other in load(conn):

@@ -150,7 +150,7 @@ def test_a_status_list_that_cannot_be_had(drafted, tmp_path):
     assert absent.exit_code == 2
     assert "none.json" in absent.output
     without = run(main, ["verify", str(folder)])
-    assert without.exit_code == 0
+    assert without.exit_code == 4
     assert "get the newest from the operator" in without.output
     (tmp_path / "cut.json").write_text('{"type": ', "utf-8")
     cut = run(main, ["verify", str(folder), "--status", str(tmp_path / "cut.json")])

@@ -66,19 +66,21 @@ def test_a_log_gets_a_new_key_and_everything_verifies(issued, tmp_path):
     url, who, first = issued
     with _connect(url) as conn:
         before = read_pack(export(conn, first, tmp_path / "before"))
+    logged.issue(url, who, "2026-03-03", "2026-03-04")
     assert checked(url, first, tmp_path / "one").exit_code == 0
     tonne("keys", "rotate", "tonne-log")
+    later = NOW + 2 * 86_400_000_000
     with _connect(url) as conn:
         head = log.checkpoint(conn)
         assert head.startswith("tonne-log-2\n")
         signer = life.log_signer(conn, tmp_path, "tonne-log")
         assert signer.holder.name == "tonne-log-2"
-        seal(conn, signer, NOW)
-        assert audits.audit(conn, NOW).first_break is None
+        seal(conn, signer, later)
+        assert audits.audit(conn, later).first_break is None
     again = checked(url, first, tmp_path / "two")
     assert again.exit_code == 0, again.missing
     assert any("log: tonne-log-2" in one for one in again.relied)
-    second = logged.issue(url, {**who, "log": signer}, "2026-03-03", "2026-03-04")
+    second = logged.issue(url, {**who, "log": signer}, "2026-03-04", "2026-03-05")
     assert checked(url, second, tmp_path / "three").exit_code == 0
     with _connect(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
@@ -145,13 +147,14 @@ def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path
 def test_an_end_that_is_dated_back_reaches_what_was_issued_since(issued, tmp_path):
     """What a thief got into the log before anybody saw it would count for ever."""
     url, _, name = issued
+    with _connect(url) as conn:
+        pack = read_pack(export(conn, name, tmp_path / "pack"))
     with connect(url, autocommit=True) as conn:
         conn.execute("UPDATE enrolled_key SET valid_from = now() - interval '9 days'")
     since = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     tonne("keys", "revoke", "the-operator", "--from", since)
     with _connect(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
-        pack = read_pack(export(conn, name, tmp_path / "pack"))
     assert verify(pack, ring).exit_code == 1
 
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from contextlib import closing, contextmanager
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -163,7 +164,6 @@ def demo(once: bool) -> None:
         click.echo(stage.tonne("registry", "import", str(REGISTRY)))
         with stage.running("run") as process, stage.running("api") as api:
             send(stage, process)
-            click.echo(stage.tonne("log", "seal"))
             figures = [account(stage, *period) for period in PERIODS]
             click.echo(stage.tonne("programme", "report", "--year", "2026"))
             served(stage, api, figures)
@@ -246,6 +246,10 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
 
 def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
     """Take a period's draft through the hands of operator and verifier."""
+    until = date.fromisoformat(end) + timedelta(days=2)
+    click.echo(
+        stage.tonne("log", "seal", "--project", project, "--until", until.isoformat()).strip()
+    )
     closed = stage.json("period", "close", project, "--from", first, "--to", end)
     name: str = closed["statement"]
     steps = {

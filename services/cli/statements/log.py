@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +61,19 @@ def log() -> None:
               help="Seal what was changed by hand too; the reason stands in the log.")  # fmt: skip
 @click.option("--every", type=click.IntRange(10), metavar="SECONDS",
               help="Go on until stopped; `tonne run` does that by itself.")  # fmt: skip
+@click.option("--project", "projects", multiple=True, help="Only days of this project; repeatable.")
+@click.option("--until", metavar="DAY", type=click.DateTime(("%Y-%m-%d",)),
+              help="Only days that ended a day before this one (UTC).")  # fmt: skip
 @_json
 def seal(
-    log_key: str, accept: str | None, every: int | None, *, recheck: bool, as_json: bool
+    log_key: str,
+    accept: str | None,
+    every: int | None,
+    projects: tuple[str, ...],
+    until: datetime | None,
+    *,
+    recheck: bool,
+    as_json: bool,
 ) -> None:
     """
     Enter in the log what is due: days that ended a day ago, late readings, changes.
@@ -74,13 +85,22 @@ def seal(
     Example:
       tonne log seal
       tonne log seal --accept "meter data corrected by hand, ticket 17"
+      tonne log seal --project nck-pv --until 2026-02-03
     """
     if every is not None:
         _seal_on(log_key, every)
         return
+    moment = now_us() if until is None else int(until.replace(tzinfo=UTC).timestamp()) * 1_000_000
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
-        report = seal_once(conn, signer, now_us(), recheck=recheck, accept=accept)
+        report = seal_once(
+            conn,
+            signer,
+            min(moment, now_us()),
+            recheck=recheck,
+            accept=accept,
+            projects=projects or None,
+        )
     _show_sealed(report, as_json=as_json)
     click.get_current_context().exit(Exit.FALSE if report.refused else Exit.DONE)
 

@@ -82,6 +82,9 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         steps=steps,
         opinion=opinion,
         findings=findings,
+        unmet=unmet(said),
+        unanswered=_unanswered(said, opinion),
+        because=(opinion and opinion.credential_subject.because) or None,
         remarks=_remarks(opinion),
         index=entry and entry.split("\n")[1].removeprefix("index "),
         successor=successor,
@@ -90,6 +93,11 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
     )
+
+
+def _unanswered(said: Claims, opinion: Verification | None) -> tuple[Unmet, ...]:
+    """Return the conditions that do not hold, and over which nobody signed a reason."""
+    return unmet(said) if opinion is None else unanswered(said, opinion.credential_subject)
 
 
 def _remarks(opinion: Verification | None) -> list[FindingShown]:

@@ -46,14 +46,14 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
     if supersedes is not None:
         rows.append((words["supersedes"], f"{supersedes.statement}: {supersedes.reason}"))
     yield pairs(rows)
-    rows = list(condition_rows(facts, words))
-    if rows:
-        yield banner(f"{words['page.unmet']}: {'; '.join(clause for clause, *_ in rows)}", "warn")
+    open_ = list(condition_rows(facts, words))
+    if open_:
+        yield banner(f"{words['page.unmet']}: {'; '.join(row[0] for row in open_)}", "warn")
         heads = [
             (words["condition"], "l", 1.2), (words["condition.detail"], "l", 2.0),
             (words["condition.answer"], "l", 1.4),
         ]  # fmt: skip
-        yield table(words, heads, [list(row) for row in rows])
+        yield table(words, heads, [list(row) for row in open_])
     yield paragraph(words["page.as_of"], small=True)
 
 

@@ -157,7 +157,7 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
 def conditions(sheet: Grid, facts: Facts, words: Words) -> None:
     """List the conditions that do not hold, and the reason that the verifier signed."""
     names = ("condition", "condition.detail", "condition.answer")
-    rows = [[(text, "said") for text in row] for row in condition_rows(facts, words)]
+    rows = [[(text, "text") for text in row] for row in condition_rows(facts, words)]
     listed(sheet, words, "conditions", names, rows)
 
 

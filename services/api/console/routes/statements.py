@@ -19,6 +19,7 @@ from mrv.documents.verification import Verification
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.sampling_block import sampled
 from mrv.report.words import Words as ReportWords
+from mrv.statement.conditions import unanswered, unmet
 from services.api.console.render import Language, render
 from services.api.console.routes.overview import tonnes
 from services.api.console.session import View
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mrv.documents.statement import Claims
     from mrv.documents.verification import FindingShown
     from mrv.report.blocks import Block
+    from mrv.statement.conditions import Unmet
     from services.api.request_context import Asked
     from services.store.statements.statements import Event, Stored
 

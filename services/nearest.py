@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _SHOWN = 3
+_ALIKE = 0.7
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -18,7 +19,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     Upper and lower case count as the same, since that is what people mistype first.
     """
     folded = {one.casefold(): one for one in known}
-    near = get_close_matches(name.casefold(), folded, n=_SHOWN)
+    near = get_close_matches(name.casefold(), folded, n=_SHOWN, cutoff=_ALIKE)
     if not near:
         return ""
     return f"did you mean {' or '.join(repr(folded[one]) for one in near)}?"

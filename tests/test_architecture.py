@@ -88,7 +88,9 @@ def _reached(name, needs):
 def test_no_index_host_in_what_we_ship():
     """Where packages come from is the user's choice; a host in a file would override it."""
     hosts = ("pypi." + "org", "pythonhosted." + "org", "--index" + "-url", "--extra-index" + "-url")
-    for name in ("Makefile", "requirements.lock", "pyproject.toml", "deploy/setup.sh", ".ci/run"):
+    scripts = (path.relative_to(ROOT) for path in (ROOT / "deploy").glob("*.sh"))
+    locks = ("requirements.lock", "requirements-dev.lock", "requirements-setup.lock")
+    for name in ("Makefile", *locks, "pyproject.toml", *scripts, ".ci/run", "deploy/Dockerfile"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert not [host for host in hosts if host in text], name
 
@@ -100,7 +102,7 @@ def test_every_dependency_is_locked_with_a_hash():
     for extra in project["project"]["optional-dependencies"].values():
         wanted += extra
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    pinned = {line.split("==")[0] for line in lock.splitlines() if "==" in line[:60]}
+    pinned = {_name(line) for line in lock.splitlines() if "==" in line[:60]}
     names = {_name(requirement) for requirement in wanted}
     assert names <= pinned
     assert lock.count("--hash=sha256:") >= len(pinned)

@@ -386,6 +386,7 @@ class Claims(Form):
     project: ProjectNamed
     methodology: MethodologyNamed
     monitoring_period: Period
+    metering: int | UnsetType = UNSET
     emissions: Totals
     emissions_before_deductions: Totals
     carried: Carried

@@ -67,7 +67,7 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
         from scipy import stats  # noqa: PLC0415 - heavy, and one methodology needs it
     except ModuleNotFoundError as error:
         raise MethodologyError(
-            "a regression needs scipy, which is not installed: pip install 'tonne[estimate]';"
+            "a regression needs scipy, which is not installed: tonne's extra `estimate`;"
             " or give intercept_mwh and slope_mwh_per_cdd"
         ) from error
     x, y = [float(v) for v in degree_days], [float(v) for v in energy]

@@ -54,6 +54,6 @@ def _written(module: str, name: str, of: object, language: str) -> bytes:
         found: bytes = maker(of, words)
     except ModuleNotFoundError as error:
         raise ReportError(
-            f"reports need {error.name}, which is not installed: pip install 'tonne[report]'"
+            f"reports need {error.name}, which is not installed: tonne's extra `report`"
         ) from error
     return found

@@ -25,6 +25,7 @@ from mrv.statement.conformity import condition, planned, since_before
 from mrv.statement.credential_parts import CONTEXT, URN
 from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
 from mrv.statement.evidence_case import identifier
+from mrv.statement.metering_versions import FIRST
 from mrv.statement.plan_extract import calibration_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.status import status_entry
@@ -115,6 +116,8 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         ),
         methodology=_methodology(result),
         monitoring_period=_period(result.from_us, result.to_us, result.timezone),
+        # the first version of metering had no number
+        metering=case.metering if case.metering > FIRST else UNSET,
         emissions=_totals(result.net),
         emissions_before_deductions=_totals(result.gross),
         carried=wire.Carried(

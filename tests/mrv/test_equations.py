@@ -83,7 +83,7 @@ def test_a_line_that_cannot_be_fitted_says_why(monkeypatch):
     with pytest.raises(MethodologyError) as found:
         degree_days.fit([F(1), F(2), F(3)], [F(1), F(2), F(3)])
     assert str(found.value) == (
-        "a regression needs scipy, which is not installed: pip install 'tonne[estimate]';"
+        "a regression needs scipy, which is not installed: tonne's extra `estimate`;"
         " or give intercept_mwh and slope_mwh_per_cdd"
     )
 

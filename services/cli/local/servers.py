@@ -14,6 +14,7 @@ from services.local import packages
 from services.local.kafka import binary
 from services.local.stack import LocalStack, Status
 from services.settings import Settings
+from services.shipped import shipped
 
 _show_passwords = click.option(
     "--show-passwords", "passwords", is_flag=True, help="Passwords in URLs, instead of ***."
@@ -128,6 +129,19 @@ def install(*, rabbitmq: bool, as_json: bool) -> None:
         packages.require(packages.RABBITMQ)
     said = f"installed {', '.join(lacking)}" if lacking else "all packages are there"
     say({"installed": lacking}, said, as_json=as_json)
+
+
+@local.command()
+@json_option
+def files(*, as_json: bool) -> None:
+    """
+    Print the folder of what comes with tonne: catalog, recordings, dashboards, rules.
+
+    \b
+    Example:
+      tonne registry check "$(tonne local files)/catalog/haiphong"
+    """
+    say({"folder": str(shipped())}, str(shipped()), as_json=as_json)
 
 
 def _show(state: Status, *, passwords: bool, as_json: bool) -> None:

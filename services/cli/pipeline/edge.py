@@ -10,7 +10,6 @@ from pathlib import Path
 
 import click
 
-from ingest.errors import InputError
 from services.edge import config as configuration
 from services.edge.outbox_status import summary
 from services.environment import METRICS_BIND, one_setting, split_bind
@@ -44,10 +43,8 @@ def edge(config: Path, *, check: bool, status: bool, adopt: bool) -> None:
     if status:
         click.echo(json.dumps(summary(Path(found.outbox)), indent=2))
         return
-    try:
-        from services.edge.gateway import Gateway  # noqa: PLC0415 - pymodbus is an extra
-    except ImportError as error:
-        raise InputError(f"{error.name} is not installed: pip install 'tonne[edge]'") from error
+    from services.edge.gateway import Gateway  # noqa: PLC0415 - pymodbus is an extra
+
     log = get_logger("edge")
     gateway = Gateway(found, log, adopt=adopt)
     for name in (signal.SIGTERM, signal.SIGINT):

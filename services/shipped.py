@@ -1,0 +1,32 @@
+"""
+Files that come with tonne beside its code: catalog, recordings, dashboards, rules, the lock.
+
+In a checkout they are those of deploy/; an installed wheel holds a copy.
+"""
+
+from pathlib import Path
+
+_CHECKOUT = Path(__file__).parents[1] / "deploy"
+_WHEEL = Path(__file__).parent / "shipped_files"
+
+
+def shipped(name: str = "") -> Path:
+    """
+    Return where a shipped file or folder is.
+
+    Parameters
+    ----------
+    name : str
+        As in deploy/, such as `catalog/haiphong`; nothing for the folder of all.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where this installation does not hold it.
+    """
+    for root in (_WHEEL, _CHECKOUT):
+        if (root / name).exists():
+            # short where it can be: commands are shown to people
+            here, found = Path.cwd(), root / name
+            return found.relative_to(here) if found.is_relative_to(here) else found
+    raise FileNotFoundError(f"{name} is not in {_CHECKOUT} nor in {_WHEEL}: install tonne again")

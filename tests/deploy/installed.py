@@ -1,0 +1,48 @@
+"""tonne as somebody else has it: a wheel of this tree in an environment of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.deploy.files import ROOT
+
+NO_NETWORK = ("connection", "resolution", "unreachable", "proxy", "timed out", "dns error")
+
+
+def run(*words, **options):
+    """Run a step of a set-up; skip the test where the package index cannot be reached."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False, **options)
+    said = f"{done.stdout}{done.stderr}"
+    if done.returncode and any(word in said.lower() for word in NO_NETWORK):
+        pytest.skip(f"no package index: {said.splitlines()[-1]}")
+    assert done.returncode == 0, said
+    return done.stdout
+
+
+def uv(*words):
+    """Run the locked installer."""
+    return run(sys.executable, "-m", "uv", *words, cwd=ROOT)
+
+
+def python313():
+    """Return the image's Python where it is there, else the one that runs the tests."""
+    return shutil.which("python3.13", path="/usr/local/bin:/usr/bin") or sys.executable
+
+
+def install(folder, extras, python=sys.executable):
+    """Make an environment as deploy/Dockerfile does, and return its `bin`."""
+    uv("venv", "--quiet", "--python", python, folder)
+    here = ("--quiet", "--python", folder / "bin/python")
+    asked = [word for extra in extras for word in ("--extra", extra)]
+    uv(
+        "pip", "install", *here, "--no-build", "--require-hashes",
+        "-c", "requirements.lock", "-r", "pyproject.toml", *asked,
+    )  # fmt: skip
+    wheels = folder / "wheels"
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", wheels, cwd=ROOT)
+    uv("pip", "install", *here, "--no-deps", "--no-index", *wheels.glob("*.whl"))
+    return folder / "bin"

@@ -155,7 +155,7 @@ def demo(*, once: bool, resume: bool) -> None:
     if resume and not any(stage.packs.glob("TN-*")):
         raise InputError(f"no demo was run in {stage.home}; run `tonne demo` first")
     stage.packs.mkdir(parents=True, exist_ok=True)
-    brief(stage.tonne("local", "up"), " up ")
+    brief_servers(stage.tonne("local", "up"))
     try:
         brief(stage.tonne("migrate"))
         if resume:
@@ -170,7 +170,7 @@ def demo(*, once: bool, resume: bool) -> None:
 
 def first(stage: Stage, *, once: bool) -> None:
     """Register, send, account, serve."""
-    brief(stage.tonne("registry", "import", str(REGISTRY)))
+    brief(stage.tonne("registry", "import", str(REGISTRY)), lines=2)
     with stage.running("run") as process, stage.running("api") as api:
         send(stage, process)
         figures = [account(stage, *period) for period in PERIODS]
@@ -189,14 +189,17 @@ def again(stage: Stage) -> None:
         stay(stage)
 
 
-def brief(text: str, word: str = "") -> None:
-    """Print what matters of a command: its last line, or the first words of those with `word`."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if word:
-        names = [line.split()[0] for line in lines if word in line]
-        click.echo(f"  {', '.join(names)} are up" if names else "  nothing is up")
-    elif lines:
-        click.echo(f"  {lines[-1].strip()}")
+def brief(text: str, lines: int = 1) -> None:
+    """Print what matters of a command: its last lines."""
+    for line in [one for one in text.splitlines() if one.strip()][-lines:]:
+        click.echo(f"  {line.strip()}")
+
+
+def brief_servers(text: str) -> None:
+    """Print which servers of a table are up."""
+    found = [line.split() for line in text.splitlines()]
+    names = [words[0] for words in found if words[1:2] == ["up"]]
+    click.echo(f"  {', '.join(names)} are up")
 
 
 def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:

@@ -97,10 +97,10 @@ def common_zone(conn: Connection[TupleRow], device: str | None = None) -> str:
         )
     zone, sites = zones[0]
     if len(zones) > 1:
-        others = sum(count for _, count in zones[1:])
+        everywhere = sum(count for _, count in zones)
         click.echo(
-            f"tonne: days are read by the clock of {zone}, of {sites} sites; {others} have"
-            " another; a time with its offset leaves no doubt",
+            f"tonne: days are read by the clock of {zone} ({sites} of {everywhere} sites);"
+            " a time with its offset leaves no doubt",
             err=True,
         )
     return zone

@@ -11,6 +11,7 @@ from mrv import verify as checks
 from mrv.packs.reader import read_pack
 from mrv.signatures.keyfile import read_keyring
 from services.cli.exit_codes import Exit
+from services.cli.output.progress import bar
 
 
 @click.command()
@@ -38,7 +39,8 @@ def verify(path: Path, keys_file: Path | None, status_file: Path | None, *, as_j
     """
     trusted = () if keys_file is None else read_keyring(keys_file.read_bytes())
     status = None if status_file is None else status_file.read_bytes()
-    report = checks.verify(read_pack(path), trusted, status)
+    with bar(f"verifying {path}"):
+        report = checks.verify(read_pack(path), trusted, status)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:

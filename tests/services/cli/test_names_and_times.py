@@ -90,10 +90,17 @@ def test_a_known_reason_without_letters_is_empty(tonne):
 def test_reasons_are_those_of_the_docs():
     """A reason that the docs lack sends a technician to the source."""
     part = DOCS.read_text(encoding="utf-8").split("| reason | it means")[1].split("\n\n")[0]
-    told = [
-        name for row in part.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])
-    ]
+    cells = [row.split("|")[1] for row in part.splitlines()[2:]]
+    told = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
     assert sorted(told) == sorted(REASONS)
+
+
+def test_every_reason_of_the_code_is_known():
+    """A refusal that `--reason` does not know can be listed by nobody."""
+    code = [p.read_text(encoding="utf-8") for p in (ROOT / "ingest").rglob("*.py")]
+    raised = {r for text in code for r in re.findall(r'(?:Payload|Wire)Error\(\s*"(\w+)"', text)}
+    assert len(raised) > 20
+    assert raised - set(REASONS) == set()
 
 
 def _letter(url, received):

@@ -10,7 +10,7 @@ from mrv.log.receipt import parse_receipt, verify_receipt
 from mrv.packs.pack import GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
 from mrv.signatures import canonical
 from mrv.verify.signature_steps import log_key
-from mrv.verify.verify_md import guide
+from mrv.verify.verify_md import is_guide
 
 if TYPE_CHECKING:
     from mrv.log.checkpoint import Checkpoint
@@ -27,7 +27,7 @@ def manifest(subject: Subject) -> str:
         raise CanonicalError(f"{', '.join(changed)}: not the files that the manifest lists")
     if data != manifest_of(pack.hashes):
         raise CanonicalError(f"{MANIFEST} is not in the form that tonne writes")
-    if pack.files[GUIDE] != guide(subject.claims):
+    if not is_guide(pack.files[GUIDE], subject.claims):
         raise CanonicalError(f"{GUIDE} is not the page that tonne writes for this statement")
     if subject.receipt is None:
         return f"{len(listed)} files; the manifest enters the log when the statement is issued"

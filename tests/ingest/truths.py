@@ -57,7 +57,7 @@ class History:
         """
         Note that something happened to the meter: no reading before it is false by then.
 
-            It happens once: of two in a row the second may stand just above the first.
+        It happens once: of two in a row the second may stand just above the first.
         """
         self.event_us = int(self.time_us[k])
 

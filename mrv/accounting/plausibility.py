@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mrv.registry.project import Besides, Calibration, ProjectDevice
 
 _SHOWN = 5
+_MEASURED = ("Wh", "mL", "m", "g")
 UNCOUNTED = "tonne: what counts for the baseline is one meter, known and rated"
 BEYOND = "plausibility of devices"
 ALIKE = "tonne: no two meters move as one"
@@ -178,7 +179,9 @@ def _pairs(monitored: Sequence[Monitored]) -> Iterator[tuple[Monitored, Monitore
     """Devices of the baseline whose series move as one, by quantity."""
     groups: defaultdict[tuple[str, int, int], list[Monitored]] = defaultdict(list)
     for one in monitored:
-        if one.needs.side == "baseline" and one.series is not None:
+        # lamps of a street burn the same hours; no two meters measure the same energy
+        measured = one.needs.side == "baseline" and one.needs.unit in _MEASURED
+        if measured and one.series is not None:
             groups[one.needs.quantity, one.service.first, len(one.series)].append(one)
     for group in groups.values():
         for found in twins([one.series for one in group if one.series is not None]):

@@ -36,6 +36,7 @@ REPLACEMENTS = "tonne: a meter's replacement rests on a document"
 RATINGS = "tonne: rated powers were registered before the time that they count for"
 BOUNDARY = "tonne: every meter of the site that may serve the project is in its boundary"
 FACTORS = "tonne: emission factors are those that tonne publishes"
+EX_ANTE = "tonne: what was fixed ex ante rests on a document"
 _SHOWN = 5
 
 
@@ -71,6 +72,7 @@ def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int)
         (CERTIFICATES, [*_certificates(devices)]),
         (REPLACEMENTS, [*_replacements(devices)]),
         (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
+        (EX_ANTE, [*_undocumented(project, registry.projects[project.id])]),
         (FACTORS, [*_brought(project, registry)]),
         (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
     ]
@@ -163,6 +165,19 @@ def _brought(project: Project, registry: Registry) -> Iterator[str]:
                 f"{one.id} = {record['value']} {record['unit']} came with a registry file"
                 f" ({record['source']}); compare it with its source"
             )
+
+
+def _undocumented(project: Project, entry: Entry) -> Iterator[str]:
+    """Numbers that the owner typed once and for all, of which no document is named."""
+    method = find(project.methodology, project.version)
+    typed = {name: spec for name, spec in method.parameters.items() if name in project.parameters}
+    for bound in project.devices:
+        specs = method.roles[bound.role].params
+        typed |= {name: spec for name, spec in specs.items() if name in bound.params}
+    for name, spec in typed.items():
+        measured = spec.option or spec.published or spec.factor is not None
+        if not measured and name not in (entry.documents or {}):
+            yield f"{name} ({spec.meaning}): name in the project's `documents` what it rests on"
 
 
 def _reasons(registry: Registry, project: str) -> dict[str, str]:

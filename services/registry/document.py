@@ -141,6 +141,7 @@ def _project(project: Project) -> dict[str, Any]:
         transfer=_transfer(project.transfer),
         monitoring=[monitoring.document(version) for version in project.monitoring or ()],
         boundary=[asdict(one) for one in project.boundary or ()],
+        documents=dict(project.documents or {}),
         laboratory=[_present(**asdict(one)) for one in project.laboratory or ()],
     )
 

@@ -137,7 +137,8 @@ class Project:
     `system` is that of `mrv/registry/programme_systems.toml` which it makes real.  `monitoring`
     holds the versions of its monitoring plan; None says that the file does not speak
     of it.  `boundary` names the meters of its sites that do not serve it, with reasons;
-    `laboratory` holds what laboratories found, which is never changed.
+    `laboratory` holds what laboratories found, which is never changed; `documents` names
+    what each parameter that was fixed ex ante rests on.
     """
 
     kind: ClassVar[str] = "project"
@@ -157,6 +158,7 @@ class Project:
     monitoring: tuple[Version, ...] | None = None
     boundary: tuple[Outside, ...] | None = None
     laboratory: tuple[Sample, ...] | None = None
+    documents: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +310,7 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
             monitoring=merged(held or (), entry.monitoring),
             boundary=boundary,
             laboratory=with_samples(samples, entry.laboratory),
+            documents={**(before.documents or {} if before else {}), **(entry.documents or {})},
         )
     if not isinstance(entry, Device):
         return entry

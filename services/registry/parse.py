@@ -142,7 +142,7 @@ def project(row: Row) -> Project:
     """Read a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
              "expected", "modules", "action", "system", "transfer", "monitoring",
-             "boundary", "laboratory")  # fmt: skip
+             "boundary", "laboratory", "documents")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -167,7 +167,18 @@ def project(row: Row) -> Project:
         monitoring=monitoring.versions(row),
         boundary=_list(row, "boundary", _outside, lambda o: o.device),
         laboratory=_list(row, "laboratory", _sample, place),
+        documents=_documents(row),
     )
+
+
+def _documents(row: Row) -> dict[str, str] | None:
+    if not row.has("documents"):
+        return None
+    found = row.mapping("documents")
+    for key, text in found.items():
+        if not isinstance(text, str) or not text.strip():
+            row.problem("documents", f"{key} = {text!r} must be text: number and place of it")
+    return found
 
 
 def _sample(row: Row) -> Sample:

@@ -27,8 +27,14 @@ from services.registry import meters, monitoring, needs, plausible, programme
 from services.registry.entries import Device, Site
 from services.registry.finding import Finding
 
-# what a published series may change by from one value to the next
-_SERIES = Fraction(1, 2), Fraction(3, 2)
+# what a published series may change by from one value to the next: less in the direction in
+# which the claimant gains
+_DOWN, _UP = Fraction(85, 100), Fraction(115, 100)
+_SERIES = {
+    "consumed": (_DOWN, Fraction(3, 2)),
+    "avoided": (Fraction(1, 2), _UP),
+    "either": (_DOWN, _UP),
+}
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,12 +103,12 @@ def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
 def _far(factor: Factor, book: FactorBook) -> str | None:
     """Say where a factor is far off the last of its kind, as a slip or an invention is."""
     last = [f for f in book if f.kind == factor.kind][-1]
-    low, high = _SERIES
+    low, high = _SERIES[factor.direction]
     if low * last.value <= factor.value <= high * last.value:
         return None
     return (
-        f"{factor.text} is less than {low} or more than {high} times {last.id} = {last.text}"
-        f" {last.unit}; compare it with its source, {factor.source}"
+        f"{factor.text} is less than {float(low):g} or more than {float(high):g} times"
+        f" {last.id} = {last.text} {last.unit}; compare it with its source, {factor.source}"
     )
 
 

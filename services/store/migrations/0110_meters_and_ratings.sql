@@ -7,7 +7,7 @@ ALTER TABLE device ADD COLUMN maker text, ADD COLUMN model text;
 ALTER TABLE calibration ADD COLUMN serial text;
 ALTER TABLE device_replacement ADD COLUMN document text;
 -- empty where nothing is said, so that the hashes of rows that are sealed stay
-ALTER TABLE project ADD COLUMN boundary jsonb;
+ALTER TABLE project ADD COLUMN boundary jsonb, ADD COLUMN documents jsonb;
 
 -- What laboratories found, never changed; a corrected report has a number of its own.
 CREATE TABLE laboratory_result (

@@ -177,14 +177,15 @@ def _projects(conn: Connection[TupleRow]) -> list[Project]:
             monitoring=plans.get(project, ()),
             boundary=tuple(Outside(**one) for one in boundary or ()),
             laboratory=tuple(found[project]),
+            documents=documents or {},
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,
-            modules, action, transfer, system, boundary
+            modules, action, transfer, system, boundary, documents
         ) in conn.execute(
             "SELECT id, name, methodology, version, timezone, crediting_from, crediting_to, "
             "parameters::text, expected::text, modules::text, action, "
-            "transfer::text, system, boundary FROM project ORDER BY id"
+            "transfer::text, system, boundary, documents FROM project ORDER BY id"
         )
     ]  # fmt: skip
 

@@ -179,16 +179,17 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
     crediting = _range(*period_us(project.crediting_from, project.crediting_to, zone))
     modules = project.modules
     outside = [asdict(one) for one in project.boundary or ()]
-    boundary = jsonb(outside) if outside else None
+    boundary, documents = jsonb(outside) if outside else None, project.documents
     cur.execute(
         _upsert("project", "id name methodology version timezone crediting crediting_from "
-                "crediting_to parameters expected modules action transfer system boundary"),
+                "crediting_to parameters expected modules action transfer system boundary "
+                "documents"),
         (project.id, project.name, project.methodology, project.version, zone, crediting,
          project.crediting_from, project.crediting_to, jsonb(project.parameters),
          jsonb(project.expected),
          jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
          project.action, jsonb(asdict(project.transfer)) if project.transfer else None,
-         project.system, boundary),
+         project.system, boundary, jsonb(dict(documents)) if documents else None),
     )  # fmt: skip
     cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
     cur.executemany(

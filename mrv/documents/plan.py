@@ -53,6 +53,13 @@ class MeterReplaced(Form):
     first: Whole
 
 
+class PlaceExtract(Form):
+    """Where a device stands, north and east positive, in decimal degrees."""
+
+    latitude: str
+    longitude: str
+
+
 class RatedFrom(Form):
     """A rated power [W] from a time on."""
 
@@ -68,7 +75,11 @@ class InputValue(Form):
 
 
 class DeviceExtract(Form):
-    """A device as the registry has it, with its certificates and meter swaps."""
+    """
+    A device as the registry has it, with its certificates and meter swaps.
+
+    Its place tells where its sun stands; metering asks for it from version 2 on.
+    """
 
     id: str
     site: str
@@ -76,6 +87,7 @@ class DeviceExtract(Form):
     profile: str
     gateway: str | None
     rated_power_w: Whole | None
+    place: PlaceExtract | UnsetType = UNSET
     installed: Time
     removed: Time | None
     serial: str | None

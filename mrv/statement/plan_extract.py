@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.model import Device, Fleet, Replacement
 from mrv.calendar import instant_us, utc_text
-from mrv.documents.form import UNSET, read, write
+from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.documents.plan import (
     BoundDevice,
     CarriedIn,
     DeviceExtract,
     MeterReplaced,
+    PlaceExtract,
     PlanExtract,
     PlanVersionWhole,
     ProjectExtract,
@@ -192,6 +193,7 @@ class MonitoringPlan:
             profile=device.profile,
             gateway=device.gateway,
             rated_power_w=None if rated is None else str(rated),
+            place=_place_out(device.place),
             installed=utc_text(device.installed_us),
             removed=_time_out(device.removed_us),
             serial=self.serials.get(device.id),
@@ -210,6 +212,18 @@ class MonitoringPlan:
             )
             or UNSET,
         )
+
+
+def _place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
+    """Write a place as the shortest texts that read as the same numbers."""
+    if place is None:
+        return UNSET
+    latitude, longitude = map(repr, map(float, place))
+    return PlaceExtract(latitude=latitude, longitude=longitude)
+
+
+def _place_in(record: PlaceExtract | UnsetType) -> tuple[float, float] | None:
+    return None if record is UNSET else (float(record.latitude), float(record.longitude))
 
 
 def sample_out(one: Sample) -> LaboratoryResult:
@@ -363,6 +377,7 @@ def _device_in(record: DeviceExtract) -> Device:
         profile=record.profile,
         gateway=record.gateway,
         rated_power_w=None if rated is None else int(rated),
+        place=_place_in(record.place),
         installed_us=_time(record.installed),
         removed_us=_time_in(record.removed),
         replacements=tuple(

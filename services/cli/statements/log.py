@@ -70,12 +70,14 @@ def log() -> None:
               help="Only days that begin before this one, in UTC.")  # fmt: skip
 @click.option("--every", type=click.IntRange(10), metavar="SECONDS",
               help="Go on until stopped; `tonne run` does that by itself.")  # fmt: skip
+@click.option("--project", "projects", multiple=True, help="Only days of this project; repeatable.")
 @_json
 def seal(
     log_key: str,
     accept: str | None,
     until: datetime | None,
     every: int | None,
+    projects: tuple[str, ...],
     *,
     recheck: bool,
     as_json: bool,
@@ -91,13 +93,16 @@ def seal(
       tonne log seal
       tonne log seal --until 2026-02-01
       tonne log seal --accept "meter data corrected by hand, ticket 17"
+      tonne log seal --project nck-pv --until 2026-02-01
     """
     if every is not None:
         _seal_on(log_key, every)
         return
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
-        report = seal_once(conn, signer, _due(until), recheck=recheck, accept=accept)
+        report = seal_once(
+            conn, signer, _due(until), recheck=recheck, accept=accept, projects=projects or None
+        )
     _show_sealed(report, as_json=as_json)
     click.get_current_context().exit(Exit.FALSE if report.refused else Exit.DONE)
 

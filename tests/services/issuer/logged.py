@@ -1,12 +1,12 @@
 """A plant with a sealed log and an issued statement, in a template that tests copy."""
 
-from mrv.statement.credentials import Finding
 from mrv.statement.sampling import Size
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.seal import seal
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
+from tests.opinions import concluded
 from tests.services.issuer import plant, sealed
 from tests.services.issuer.sealed import close_period
 
@@ -30,7 +30,12 @@ def issue(url, who, begin="2026-03-02", end="2026-03-03", project="pv", *, sampl
         life.submit(conn, name, who["operator"])
         if sample:
             life.sample(conn, name, who["verifier"], Size())
-        life.verify(conn, name, who["verifier"], Finding("unmodified", "reasonable", "5"))
+        life.verify(
+            conn,
+            name,
+            who["verifier"],
+            concluded("unmodified"),
+        )
         life.issue(conn, name, who["log"], "test")
     return name
 

@@ -11,7 +11,6 @@ from mrv.errors import StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.statement.conformity import CONSECUTIVE, FIXED
-from mrv.statement.credentials import Finding
 from mrv.statement.fixed_parameters import changed
 from mrv.verify import verify
 from services.issuer import transitions as life
@@ -19,6 +18,7 @@ from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.mrv import packs
 from tests.mrv.plant import PV
+from tests.opinions import concluded
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
@@ -54,7 +54,12 @@ def _verified(url, who, day):
     name = _close(url, day)["statement"]
     with _connect(url) as conn:
         life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], Finding("unmodified", "reasonable", "5"))
+        life.verify(
+            conn,
+            name,
+            who["verifier"],
+            concluded("unmodified"),
+        )
     return name
 
 
@@ -112,7 +117,7 @@ def test_a_statement_says_what_time_was_left_out(buses, tmp_path):
     assert "2026-02-28T17:00:00Z to 2026-03-02T17:00:00Z" in detail
     name = _issue(url, who, 2)
     with _connect(url) as conn:
-        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).ok
+        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
 
 
 def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
@@ -129,7 +134,7 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     assert found["detail"] == f"sfc_l_per_100km was 34 in {first} and is 44.5"
     name = _issue(url, who, 1)
     with _connect(url) as conn:
-        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).ok
+        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
     # said once: the next one is as the last
     assert not [f for f in _close(url, 2)["applicability"] if f["clause"] == FIXED]
 

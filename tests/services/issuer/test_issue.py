@@ -10,18 +10,18 @@ from psycopg import errors
 
 from ingest.model import INTERVAL_US
 from mrv.errors import StatementStateError
-from mrv.statement.credentials import Finding
 from services.issuer import close, keys
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from services.store.statements import transparency_log as log
+from tests.opinions import concluded
 from tests.services.issuer import plant, sealed
 from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
-FINDING = Finding("unmodified", "limited", "5")
+FINDING = concluded("unmodified", "limited")
 
 
 def _connect(url):

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from contextlib import closing, contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from ingest.errors import InputError, ServerError
 from mrv.documents.form import read
 from mrv.documents.statement import Claims
 from services.api.client import Client
+from services.cli.exit_codes import Exit
 from services.cli.local.demo_listening import Listens, begin, start
 from services.cli.local.demo_progress import Progress
 from services.cli.output.masks import masked
@@ -54,11 +56,28 @@ PERIODS = (
 REPLAY_SPAN = ("2022-01-02T00:00:00-07:00", "2022-01-07T00:00:00-07:00")
 MONTH_SPAN = (FLEET_FROM, "2026-02-01T00:00:00+07:00")
 _LOOK_S = 5.0
+_REFUSAL = 3  # lines
 LISTENS = {
     "run": Listens("TONNE_METRICS_BIND", 9464, "metrics"),
     "api": Listens("TONNE_API_BIND", 8080, "serving"),
 }
 KEYS = {"operator": "demo-operator", "verifier": "demo-verifier"}
+# whose the keys are, and what they may sign
+BOUNDS = {
+    "operator": (
+        *("--organisation", "Demo Energy JSC"),
+        *(word for project, *_ in PERIODS for word in ("--project", project)),
+    ),
+    "verifier": ("--organisation", "Demo Verification Ltd", "--accreditation", "DEMO-1"),
+}
+OPINION = (
+    *("--opinion", "unqualified", "--assurance", "reasonable"),
+    *("--because", "a demonstration: no monitoring plan is registered for its projects"),
+)
+RING = "keys.json"
+# What a statement of version 0.1.0 lacks: it was verified without a written reason, and
+# no day had to be sealed before.
+OF_0_1_0 = ("--accept", "unmet-conditions", "--accept", "unsealed-days")
 
 
 class Stage:
@@ -84,18 +103,18 @@ class Stage:
         """Where the API is; `host:port`."""
         return self.listening["api"]
 
-    def tonne(self, *words: str, shown: bool = True) -> str:
+    def tonne(self, *words: str, shown: bool = True, code: int = 0) -> str:
         """
         Run a command to its end.
 
         Raises
         ------
         InputError
-            With the command's own words, if it does not end with 0.
+            With the command's own words, if it does not end with `code`.
         """
         process = self.start(*words, shown=shown)
         out, err = process.communicate()
-        if process.returncode:
+        if process.returncode != code:
             said = f"{out}{err}".strip()
             raise InputError(f"`tonne {' '.join(words)}` ended with {process.returncode}: {said}")
         return out
@@ -253,18 +272,41 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
     pack = stage.packs / name
     shutil.rmtree(pack, ignore_errors=True)
     stage.tonne("statement", "export", name, "--out", str(pack))
-    brief(stage.tonne("verify", str(pack)))
+    checked(stage, project, pack, earlier=bool(issued))
     shown = stage.json("statement", "show", name, shown=False)
     return {"statement": name, "state": shown["state"], "pack": pack, **shown["document"]}
 
 
+def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
+    """Verify a pack as an auditor does, and show that without keys nothing is relied on."""
+    ring, status = stage.packs / RING, stage.packs / f"status-{project}.json"
+    stage.tonne("keys", "export", "--out", str(ring))
+    stage.tonne("statement", "status-list", project, "--key", KEYS["operator"],
+                "--out", str(status))  # fmt: skip
+    given = ("verify", str(pack), "--keys", str(ring), "--status", str(status))
+    try:
+        click.echo(stage.tonne(*given))
+    except InputError:
+        if not earlier:
+            raise
+        click.echo(stage.tonne(*given, *OF_0_1_0))
+    click.echo("Whoever gives no keys of their own is told that this is not enough:")
+    refused = stage.tonne("verify", str(pack), code=Exit.NOT_ENOUGH)
+    click.echo("\n".join(refused.splitlines()[-_REFUSAL:]))
+
+
 def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
     """Take a period's draft through the hands of operator and verifier."""
+    # the sealer of `tonne run` would come to it within the hour
+    until = date.fromisoformat(end) + timedelta(days=1)
+    click.echo(
+        stage.tonne("log", "seal", "--project", project, "--until", until.isoformat()).strip()
+    )
     closed = stage.json("period", "close", project, "--from", first, "--to", end)
     name: str = closed["statement"]
     steps = {
         "draft": ("submit", "--key", KEYS["operator"]),
-        "submitted": ("verify", "--key", KEYS["verifier"]),
+        "submitted": ("verify", "--key", KEYS["verifier"], *OPINION),
         "verified": ("issue",),
     }
     state = closed["state"]
@@ -279,7 +321,7 @@ def ensure_keys(stage: Stage) -> None:
     """Make the two keys where the folder does not hold them yet."""
     for role, name in KEYS.items():
         if not (stage.home / "keys" / f"{name}.json").exists():
-            stage.tonne("keys", "create", "--role", role, "--name", name)
+            stage.tonne("keys", "create", "--role", role, "--name", name, *BOUNDS[role])
 
 
 def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, Any]]) -> None:

@@ -126,10 +126,10 @@ check_folders() {
 # --- installing ---
 
 explain() { # one line for what stopped an installation: what and why, and the remedy
-    free=$(megabytes_free . || echo 1000)
     case $1 in
     *"o space left"* | *"os error 28"* | *"Disk quota"*)
-        why="the disk is full ($free MB free in $PWD); make room" ;;
+        why="the disk is full: $(megabytes_free .) MB free in $PWD, $(megabytes_free "$kept" ||
+            echo 0) MB in $kept; make room" ;;
     *"Hash mismatch"* | *"DO NOT MATCH THE HASHES"*)
         why="a package is not the one that was locked; is there a mirror between?" ;;
     *[Pp]roxy* | *[Tt]unnel*)

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ingest.model import INTERVAL_US, NULL, IntervalRows
+from ingest.model import INTERVAL_US, NULL, OTHER_FIELDS, IntervalRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from ingest.model import Int16, Int32, Int64
+
+    Light = Callable[[Int32, Int16, Int64], NDArray[np.bool_]]
 
 MEASURED, ESTIMATED, UNKNOWN = _KINDS = 0, 1, 2
 MEASURED_SPAN_US = 3_600_000_000
@@ -45,17 +47,24 @@ class Steps(NamedTuple):
 
 class Marks(NamedTuple):
     """
-    Where registers stand after each reading, n rows; NULL while one is away.
+    Where registers stand after each reading, n rows.
 
-    `first` marks a register's first reading of all, which ends no step.
+    `time_us` is the reading's, `read_us` the last one's on the register's line.
+    `first` marks a register's first reading of all, which ends no step.  `other`
+    has four columns: the line beside that one, NULL where there is none.
     """
 
     device: Int32
     quantity: Int16
     time_us: Int64
     value: Int64
+    read_us: Int64
     changed_us: Int64
     first: np.ndarray
+    other: Int64
+
+
+NO_OTHER = np.full((1, len(OTHER_FIELDS)), NULL, dtype=np.int64)
 
 
 def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray | None) -> np.ndarray:
@@ -72,7 +81,7 @@ def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray | None) -> np.ndar
     return kind
 
 
-def share(steps: Steps, marks: Marks) -> IntervalRows:
+def share(steps: Steps, marks: Marks, light: Light | None = None) -> IntervalRows:
     """
     Interval rows of steps, each with the last mark that stood in it.
 
@@ -86,6 +95,9 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
     marks : Marks
         Sorted by device, quantity and time.  A reading on the grid belongs to
         the interval that it ends; a first reading to the one that it opens.
+    light : callable, optional
+        Whether quarter hours of (device, quantity, interval) can make anything.  A step
+        over several is shared among those that can; one in darkness alone is unknown.
 
     Returns
     -------
@@ -94,7 +106,9 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
         the values of the steps exactly.
     """
     first, across = _places(steps)
-    whole, cut = _whole(steps, first, across), _cut(steps, first, across)
+    if light is not None:
+        steps = _dark(steps, first, across, light)
+    whole, cut = _whole(steps, first, across), _cut(steps, first, across, light)
     sums = _Sums(*map(np.concatenate, zip(whole, cut, strict=True)))
     at, stood = _last(marks)
     key = np.concatenate([sums.key, at])
@@ -147,7 +161,25 @@ def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
     return _Sums(key[runs], np.add.reduceat(value, runs), *spans)
 
 
-def _cut(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
+def _dark(steps: Steps, first: Int64, across: NDArray[np.intp], light: Light) -> Steps:
+    """Steps within one quarter hour of darkness that rose: of unknown size."""
+    inside = steps.value > 0
+    inside[across] = False
+    rows = np.flatnonzero(inside)
+    if not len(rows):
+        return steps
+    device, quantity, at = steps.device[rows], steps.quantity[rows], first[rows]
+    begin = heads(_key(device, quantity, at))
+    seen = light(device[begin], quantity[begin], at[begin])
+    dark = rows[~np.repeat(seen, np.diff(np.append(begin, len(rows))))]
+    if not len(dark):
+        return steps
+    value, kind = steps.value.copy(), steps.kind.copy()
+    value[dark], kind[dark] = 0, UNKNOWN
+    return steps._replace(value=value, kind=kind)
+
+
+def _cut(steps: Steps, first: Int64, across: NDArray[np.intp], light: Light | None) -> _Sums:
     """Cut steps at the grid: one row a piece."""
     count = (steps.to_us[across] - 1) // INTERVAL_US - first[across] + 1
     which = np.repeat(across, count)
@@ -155,11 +187,35 @@ def _cut(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
     begin, end = steps.from_us[which], steps.to_us[which]
     low = np.maximum(begin, interval * INTERVAL_US)
     high = np.minimum(end, (interval + 1) * INTERVAL_US)
-    whole, span = steps.value[which], end - begin
-    value = _portion(whole, high - begin, span) - _portion(whole, low - begin, span)
-    kind = steps.kind[which]
+    whole, kind = steps.value[which], steps.kind[which]
+    if light is None:
+        span = end - begin
+        value = _portion(whole, high - begin, span) - _portion(whole, low - begin, span)
+    else:
+        seen = light(steps.device[which], steps.quantity[which], interval)
+        value, dark = _by_light(whole, np.where(seen, high - low, 0), count)
+        kind = np.where(dark, np.uint8(UNKNOWN), kind)
     spans = (np.where(kind == k, high - low, 0) for k in _KINDS)
     return _Sums(_key(steps.device[which], steps.quantity[which], interval), value, *spans)
+
+
+def _by_light(
+    whole: Int64, seen_us: Int64, count: NDArray[np.intp]
+) -> tuple[Int64, NDArray[np.bool_]]:
+    """
+    Share steps over the time of their pieces that has light.
+
+    Returns the pieces' values, which sum to the step's, and which are of a step that rose
+    in darkness alone.
+    """
+    if not len(count):
+        return whole, np.zeros(0, dtype=np.bool_)
+    head = np.cumsum(count) - count
+    total = np.cumsum(seen_us)
+    after = total - np.repeat(total[head] - seen_us[head], count)
+    span = np.repeat(np.add.reduceat(seen_us, head), count)
+    value = _portion(whole, after, span) - _portion(whole, after - seen_us, span)
+    return value, (span == 0) & (whole > 0)
 
 
 def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
@@ -190,8 +246,10 @@ def _stand(
     last = tails(row)
     row, stood = row[last], stood[last]
     rows.register[row] = marks.value[stood]
-    rows.read_us[row] = marks.time_us[stood]
+    rows.read_us[row] = marks.read_us[stood]
     rows.changed_us[row] = marks.changed_us[stood]
+    for name, values in zip(OTHER_FIELDS, marks.other[stood].T, strict=True):
+        getattr(rows, name)[row] = values
 
 
 def _at(columns: tuple[Any, ...], rows: NDArray[np.intp]) -> Iterator[Any]:

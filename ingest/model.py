@@ -28,6 +28,10 @@ NULL: int = int(np.iinfo(np.int64).min)
 INTERVAL_US: int = 900_000_000
 HOUR_US: int = 3_600_000_000
 POWER_GAP_US: int = 900_000_000  # between two readings of power that make an energy, at most
+# version of the rules of metering, as rows and statements name it
+METERING: int = 2
+# how far back a fall of a register is held against where it stood before
+LOOK_BACK_US: int = 7 * 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,10 @@ class Frame:
         )
 
 
+OTHER_FIELDS = ("other_value", "other_read_us", "other_count", "other_first")
+MARK_FIELDS = ("register", "read_us", "changed_us", *OTHER_FIELDS)
+
+
 def _none() -> Int64:
     return np.empty(0, dtype=np.int64)
 
@@ -149,8 +157,9 @@ class IntervalRows:
 
     `register`, `read_us` and `changed_us` are where the register last stood in
     the interval, when that was read and when it last rose; NULL where it was
-    not read or had departed and may return.  Metering can go on from any of
-    them as if it knew all that came before.
+    not read.  `other_*` are the line beside that one, which waits for readings
+    that confirm it or was left (`ingest.registers.Other`); NULL where there is
+    none.  Metering can go on from any of them as if it knew all that came before.
     """
 
     device: Int32
@@ -163,9 +172,13 @@ class IntervalRows:
     register: Int64 = field(default_factory=_none)
     read_us: Int64 = field(default_factory=_none)
     changed_us: Int64 = field(default_factory=_none)
+    other_value: Int64 = field(default_factory=_none)
+    other_read_us: Int64 = field(default_factory=_none)
+    other_count: Int64 = field(default_factory=_none)
+    other_first: Int64 = field(default_factory=_none)
 
     def __post_init__(self) -> None:
-        for name in ("register", "read_us", "changed_us"):
+        for name in MARK_FIELDS:
             if len(getattr(self, name)) != len(self.start_us):
                 setattr(self, name, np.full(len(self.start_us), NULL, dtype=np.int64))
 
@@ -202,9 +215,7 @@ INTERVAL_FIELDS = (
     "measured_us",
     "estimated_us",
     "unknown_us",
-    "register",
-    "read_us",
-    "changed_us",
+    *MARK_FIELDS,
 )
 
 

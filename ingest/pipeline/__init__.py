@@ -9,7 +9,7 @@ stored interval or of nothing at all, and comes to the same rows: that is
 tested, and `tonne rebuild --check` asks it of a live database.
 """
 
-from ingest.model import POWER_GAP_US
+from ingest.model import LOOK_BACK_US, METERING, POWER_GAP_US
 from ingest.pipeline.meter import Metered, meter
 from ingest.pipeline.meter_state import FROM_START, MeterState
 from ingest.pipeline.register_bounds import Bounds
@@ -18,6 +18,8 @@ from ingest.registers import EVENTS, SPREAD_US
 __all__ = [
     "EVENTS",
     "FROM_START",
+    "LOOK_BACK_US",
+    "METERING",
     "POWER_GAP_US",
     "SPREAD_US",
     "Bounds",

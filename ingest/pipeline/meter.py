@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ingest.intervals import Marks, Steps, heads, share
-from ingest.model import NULL, IntervalRows
+from ingest.model import NULL, OTHER_FIELDS, IntervalRows
 from ingest.pipeline import power
 from ingest.pipeline.meter_state import FROM_START, NEVER
 from ingest.pipeline.power import Power
@@ -64,10 +64,13 @@ class Metered:
         for quantity, ends in self.ends:
             register = state.registers[quantity]
             register.known[ends.device] = True
-            register.away[ends.device] = ends.away
+            register.away[ends.device] = False
             register.value[ends.device] = ends.value
             register.read_us[ends.device] = ends.read_us
             register.changed_us[ends.device] = ends.changed_us
+            for name, values in zip(OTHER_FIELDS, ends.other.T, strict=True):
+                getattr(register, name)[ends.device] = values
+            register.other_read_us[ends.device[ends.other[:, 1] == NULL]] = NEVER
         for quantity, last in self.powers:
             register = state.registers[quantity]
             register.power_us[last.device] = last.time_us
@@ -118,14 +121,40 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
                 metered = found.ends.device
                 out.rewrites.update(_newly_metered(state, register, metered))
                 watts = frame.columns[column.channel.power][order].astype(np.float64, copy=False)
-                _from_power(column, Power(device, time_us, watts), register, metered, steps, out)
+                _from_power(
+                    bounds,
+                    frame.class_id,
+                    column,
+                    Power(device, time_us, watts),
+                    register,
+                    metered,
+                    steps,
+                    out,
+                )
     if steps:
-        rows_ = share(Steps(*_joined(steps)), Marks(*_joined(marks)))
+        light = bounds.light if bounds.has_light else None
+        rows_ = share(Steps(*_joined(steps)), Marks(*_joined(marks)), light)
         if out.rewrites:
             again = np.array(list(out.rewrites), dtype=np.int32)
             rows_ = rows_.take(~np.isin(rows_.device, again))
-        out.rows = _add_open(state, rows_)
+        out.rows = _capped(bounds, _add_open(state, rows_))
     return out
+
+
+def _capped(bounds: Bounds, rows: IntervalRows) -> IntervalRows:
+    """
+    No quarter hour holds more than the device can make in it.
+
+    What a catch-up has beyond that is unknown, and so is when the rest was made.
+    """
+    for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
+        most = bounds.most(quantity)[rows.device]
+        over = np.flatnonzero((rows.quantity == quantity) & (rows.value > most))
+        if len(over):
+            rows.value[over] = most[over].astype(np.int64) + 1
+            rows.unknown_us[over] += rows.measured_us[over] + rows.estimated_us[over]
+            rows.measured_us[over] = rows.estimated_us[over] = 0
+    return rows
 
 
 def _order(frame: Frame) -> NDArray[np.intp] | slice:
@@ -142,8 +171,8 @@ def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> 
     held = value != NULL
     first = heads(device)
     # times ascend, so all of a device's are later where its first one is
-    if not (time_us[first] > register.read_us[device[first]]).all():
-        held &= time_us > register.read_us[device]
+    if not (time_us[first] > register.seen_us(device[first])).all():
+        held &= time_us > register.seen_us(device)
     if held.all():
         return Rows(device, time_us, value)
     return Rows(device[held], time_us[held], value[held])
@@ -163,6 +192,8 @@ def _newly_metered(state: MeterState, register: Register, device: Int32) -> dict
 
 
 def _from_power(
+    bounds: Bounds,
+    class_id: str,
     column: RegisterColumn,
     rows: Power,
     register: Register,
@@ -179,7 +210,8 @@ def _from_power(
     if not held.any():
         return
     rows = Power(rows.device[held], rows.time_us[held], rows.power_w[held])
-    steps.append(power.steps(column, rows, register))
+    counts = bounds.counts(class_id, column.channel)
+    steps.append(power.steps(column, rows, register, counts))
     out.powers.append((column.quantity, power.last(rows)))
 
 
@@ -205,6 +237,9 @@ def _keep_mark(rows: IntervalRows, bare: NDArray[np.intp], register: Register) -
     rows.register[bare] = register.value[device]
     rows.read_us[bare] = register.read_us[device]
     rows.changed_us[bare] = register.changed_us[device]
+    there = register.other_read_us[device] != NEVER
+    for name in OTHER_FIELDS:
+        getattr(rows, name)[bare] = np.where(there, getattr(register, name)[device], NULL)
 
 
 def remember_open(state: MeterState, rows: IntervalRows) -> None:

@@ -17,7 +17,7 @@ from ingest.classes import QUANTITIES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ingest.model import Float64, Int64
+    from ingest.model import Float64, Int32, Int64
 
 NEVER = -(2**62)
 FROM_START = NEVER  # of a device: from its first reading on
@@ -25,13 +25,22 @@ FROM_START = NEVER  # of a device: from its first reading on
 
 @dataclass(slots=True)
 class Register:
-    """One quantity of every device."""
+    """
+    One quantity of every device.
+
+    `other_*` are the line beside the mark's (`ingest.registers.Other`), `other_read_us`
+    is NEVER where there is none.
+    """
 
     known: NDArray[np.bool_]
     away: NDArray[np.bool_]
     value: Int64
     read_us: Int64
     changed_us: Int64
+    other_value: Int64
+    other_read_us: Int64
+    other_count: Int64
+    other_first: Int64
     open_us: Int64
     open_value: Int64
     open_measured: Int64
@@ -39,6 +48,11 @@ class Register:
     open_unknown: Int64
     power_us: Int64
     power_w: Float64
+
+    def seen_us(self, device: Int32) -> Int64:
+        """Time of each device's last reading, on whichever line."""
+        read_us, other_us = self.read_us[device], self.other_read_us[device]
+        return np.where(self.other_count[device] != 0, np.maximum(read_us, other_us), read_us)
 
 
 class MeterState:
@@ -72,6 +86,10 @@ def _register(n: int) -> Register:
         value=zeros(),
         read_us=never(),
         changed_us=never(),
+        other_value=zeros(),
+        other_read_us=never(),
+        other_count=zeros(),
+        other_first=zeros(),
         open_us=never(),
         open_value=zeros(),
         open_measured=zeros(),

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ingest import rates
-from ingest.intervals import ESTIMATED, Steps
+from ingest.intervals import ESTIMATED, UNKNOWN, Steps
 from ingest.model import POWER_GAP_US
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ingest.model import Float64, Int32, Int64
     from ingest.pipeline.meter_state import Register
     from ingest.pipeline.register_bounds import RegisterColumn
@@ -29,8 +31,17 @@ class Power(NamedTuple):
         return Power(self.device[rows], self.time_us[rows], self.power_w[rows])
 
 
-def steps(column: RegisterColumn, rows: Power, start: Register | None) -> Steps:
-    """Energy steps between successive power readings, from the remembered last one if any."""
+def steps(
+    column: RegisterColumn,
+    rows: Power,
+    start: Register | None,
+    bound: NDArray[np.bool_] | None = None,
+) -> Steps:
+    """
+    Energy steps between successive power readings, from the remembered last one if any.
+
+    Those of a device without a `bound` are unknown.
+    """
     head = np.ones(len(rows.device), dtype=np.bool_)
     head[1:] = rows.device[1:] != rows.device[:-1]
     from_us, from_w = np.empty_like(rows.time_us), np.empty_like(rows.power_w)
@@ -49,13 +60,18 @@ def steps(column: RegisterColumn, rows: Power, start: Register | None) -> Steps:
         up=column.channel.power_up,
     )
     n = int(counts.sum())
+    device = rows.device[counts]
+    kind = np.full(n, ESTIMATED, dtype=np.uint8)
+    if bound is not None:
+        energy[~bound[rows.device]] = 0
+        kind[~bound[device]] = UNKNOWN
     return Steps(
-        rows.device[counts],
+        device,
         np.full(n, column.quantity, dtype=np.int16),
         from_us[counts],
         rows.time_us[counts],
         energy[counts],
-        np.full(n, ESTIMATED, dtype=np.uint8),
+        kind,
     )
 
 

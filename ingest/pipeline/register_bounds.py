@@ -10,12 +10,20 @@ import numpy as np
 
 from ingest import classes, profiles, units
 from ingest.classes import QUANTITY_INDEX
-from ingest.registers import Meter, rates
+from ingest.model import INTERVAL_US
+from ingest.registers import MARGIN, MARGIN_RATED, Meter, rates
+from ingest.sun import lit
 
 if TYPE_CHECKING:
-    from ingest.classes import Channel, DeviceClass
-    from ingest.model import Device, Fleet, Float64, Int64
+    from numpy.typing import NDArray
 
+    from ingest.classes import Channel, DeviceClass
+    from ingest.model import Device, Fleet, Float64, Int16, Int32, Int64
+
+RATED = "rated_power"
+# what the sun makes: no other class's output ends with the daylight
+SUN_CLASS = "pv_inverter"
+_SUN_QUANTITY = QUANTITY_INDEX["energy_export"]
 _FAR = int(np.iinfo(np.int64).max)
 
 
@@ -33,6 +41,7 @@ class Bounds:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         self._rates: dict[tuple[str, str], Float64] = {}
+        self._most: dict[int, Float64] = {}
 
     def columns(self, class_id: str) -> list[RegisterColumn]:
         """Register columns of a class, in column order."""
@@ -44,7 +53,8 @@ class Bounds:
         key = (class_id, channel.name)
         if key not in self._rates:
             limits = [_limit(channel, device) for device in self.fleet.devices]
-            self._rates[key] = rates(limits)
+            margin = MARGIN_RATED if channel.limit == RATED else MARGIN
+            self._rates[key] = rates(limits, margin)
         return self._rates[key]
 
     @cached_property
@@ -52,6 +62,50 @@ class Bounds:
         """Time of each device's first meter swap; far in the future where there is none."""
         swaps = [min((r.at_us for r in d.replacements), default=_FAR) for d in self.fleet.devices]
         return np.array(swaps, dtype=np.int64)
+
+    def counts(self, class_id: str, channel: Channel) -> NDArray[np.bool_] | None:
+        """Which devices' steps count, by fleet index; None where all do: they have a bound."""
+        if channel.limit != RATED:
+            return None
+        bound = np.isfinite(self.rate(class_id, channel))
+        return None if bound.all() else bound
+
+    def most(self, quantity: int) -> Float64:
+        """Most that each device can make in a quarter hour, by fleet index; inf where unknown."""
+        if quantity not in self._most:
+            found = np.full(len(self.fleet), np.inf)
+            for class_id in {d.class_id for d in self.fleet.devices}:
+                of = np.array([d.class_id == class_id for d in self.fleet.devices])
+                for column in self.columns(class_id):
+                    if column.quantity == quantity:
+                        rate = self.rate(class_id, column.channel)[of]
+                        found[of] = np.floor(rate * INTERVAL_US) + column.channel.tolerance
+            self._most[quantity] = found
+        return self._most[quantity]
+
+    def light(self, device: Int32, quantity: Int16, interval: Int64) -> NDArray[np.bool_]:
+        """Whether each quarter hour of a device can make what it counts: not by night, for PV."""
+        latitude, longitude = self._places
+        found = np.ones(len(device), dtype=np.bool_)
+        of = np.flatnonzero((quantity == _SUN_QUANTITY) & np.isfinite(latitude[device]))
+        at = device[of]
+        found[of] = lit(interval[of] * INTERVAL_US, latitude[at], longitude[at])
+        return found
+
+    @cached_property
+    def has_light(self) -> bool:
+        """Whether any device of the fleet makes its energy from the sun, at a known place."""
+        return bool(np.isfinite(self._places[0]).any())
+
+    @cached_property
+    def _places(self) -> Float64:
+        """Latitude and longitude by fleet index; NaN where the sun does not matter."""
+        nowhere = (np.nan, np.nan)
+        places = [
+            d.place if d.place is not None and d.class_id == SUN_CLASS else nowhere
+            for d in self.fleet.devices
+        ]
+        return np.array(places, dtype=np.float64).reshape(-1, 2).T
 
     def meter(self, index: int, channel: Channel) -> Meter:
         """Everything that bounds one register of one device."""
@@ -65,7 +119,7 @@ class Bounds:
 
 
 def _limit(channel: Channel, device: Device) -> float | None:
-    if channel.limit == "rated_power":
+    if channel.limit == RATED:
         return float(device.rated_power_w) if device.rated_power_w else None
     return None if channel.limit is None else float(channel.limit)
 

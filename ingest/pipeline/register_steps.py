@@ -15,7 +15,9 @@ import numpy as np
 
 from ingest import intervals
 from ingest.intervals import Marks, Steps, heads
-from ingest.registers import UNKNOWN, Mark, Reader, clean
+from ingest.model import NULL
+from ingest.pipeline.meter_state import NEVER
+from ingest.registers import RETIRED_US, UNKNOWN, Mark, Other, Reader, clean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +42,7 @@ class Ends(NamedTuple):
     value: Int64
     read_us: Int64
     changed_us: Int64
-    away: NDArray[np.bool_]
+    other: Int64
 
     def of(self, devices: Int32) -> Ends:
         """Return the rows of some devices."""
@@ -50,7 +52,7 @@ class Ends(NamedTuple):
             self.value[rows],
             self.read_us[rows],
             self.changed_us[rows],
-            self.away[rows],
+            self.other[rows],
         )
 
 
@@ -97,23 +99,71 @@ def trace(
     fine_device = np.logical_and.reduceat(fine, head) if len(head) else fine
     # times ascend, so a device's last reading is before the swap or none is
     fine_device &= ~start.away[first] & (rows.time_us[tail] < bounds.next_swap_us[first])
+    other = _others(start, first)
+    if other is not None:
+        fine_device &= _clear_of(other, start, first, rows, tail, column.channel.tolerance)
     good = np.repeat(fine_device, lengths)
     changed = _changed(rows, head, rise, start)
     whose: Int16 = np.full(len(rows.device), column.quantity, dtype=np.int16)
     opens = np.zeros(len(rows.device), dtype=np.bool_)
     opens[head] = new
-    marks = Marks(rows.device, whose, rows.time_us, rows.value, changed, opens)
+    beside = np.broadcast_to(intervals.NO_OTHER, (len(rows.device), 4))
+    if other is not None:
+        beside = np.repeat(other, lengths, axis=0)
+    marks = Marks(
+        rows.device, whose, rows.time_us, rows.value, rows.time_us, changed, opens, beside
+    )
     step = _places(good & ~opens)
     steps = _steps(
         rows.device[step], column.quantity, read_us[step], rows.time_us[step], rise[step], None
     )
-    away = np.zeros(len(head), dtype=np.bool_)
-    ends = Ends(first, rows.value[tail], rows.time_us[tail], changed[tail], away)
+    ends = Ends(first, rows.value[tail], rows.time_us[tail], changed[tail], beside[tail])
     out = Trace(steps, marks, ends, [], {}, {})
     if not fine_device.all():
         out.marks = Marks(*(values[good] for values in marks))
         _read_others(bounds, column, rows, head, fine_device, start, out)
+    counts = bounds.counts(class_id, column.channel)
+    if counts is not None:
+        out.steps = _unbounded(out.steps, counts)
     return out
+
+
+def _unbounded(steps: Steps, counts: NDArray[np.bool_]) -> Steps:
+    """Steps of devices that nothing bounds are of unknown size."""
+    free = np.flatnonzero(~counts[steps.device])
+    if not len(free):
+        return steps
+    value, kind = steps.value.copy(), steps.kind.copy()
+    value[free], kind[free] = 0, intervals.UNKNOWN
+    return steps._replace(value=value, kind=kind)
+
+
+def _others(start: Register, first: Int32) -> Int64 | None:
+    """Lines beside the marks' of some devices, one row each; None where there is none at all."""
+    there = start.known[first] & (start.other_read_us[first] != NEVER)
+    if not there.any():
+        return None
+    names = ("other_value", "other_read_us", "other_count", "other_first")
+    found = np.stack([getattr(start, name)[first] for name in names], axis=1)
+    found[~there] = NULL
+    return found
+
+
+def _clear_of(
+    other: Int64,
+    start: Register,
+    first: Int32,
+    rows: Column,
+    tail: NDArray[np.intp],
+    tolerance: int,
+) -> NDArray[np.bool_]:
+    """Devices that rise without coming near a line they left, and while it is remembered."""
+    value, _, count, since = other.T
+    none = value == NULL
+    kept = (count == 0) & (rows.time_us[tail] - since <= RETIRED_US)
+    near = (value > start.value[first]) & (rows.value[tail] >= value - tolerance)
+    clear: NDArray[np.bool_] = none | (kept & ~near)
+    return clear
 
 
 def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
@@ -177,7 +227,9 @@ def _read_others(
         if start.away[index]:
             out.rewrites[index] = int(start.read_us[index]) + 1
             continue
-        reader = Reader(bounds.meter(index, column.channel), _mark(start, index))
+        reader = Reader(
+            bounds.meter(index, column.channel), _mark(start, index), _other(start, index)
+        )
         times, values = (
             rows.time_us[limits[k] : limits[k + 1]],
             rows.value[limits[k] : limits[k + 1]],
@@ -203,6 +255,17 @@ def _mark(start: Register, index: int) -> Mark | None:
     return Mark(int(start.value[index]), int(start.read_us[index]), int(start.changed_us[index]))
 
 
+def _other(start: Register, index: int) -> Other | None:
+    if not start.known[index] or start.other_read_us[index] == NEVER:
+        return None
+    return Other(
+        int(start.other_value[index]),
+        int(start.other_read_us[index]),
+        int(start.other_count[index]),
+        int(start.other_first[index]),
+    )
+
+
 def _reader_steps(index: int, quantity: int, reader: Reader) -> Steps:
     table = np.array(reader.steps, dtype=np.int64).reshape(-1, 4)
     device: Int32 = np.full(len(table), index, dtype=np.int32)
@@ -212,21 +275,16 @@ def _reader_steps(index: int, quantity: int, reader: Reader) -> Steps:
 def _reader_marks(
     index: int, quantity: int, reader: Reader, times: Int64, start: Register
 ) -> Marks:
-    table = np.array(reader.marks, dtype=np.int64)
+    table = np.array(reader.marks, dtype=np.int64).reshape(-1, 7)
     n = len(table)
     first = np.zeros(n, dtype=np.bool_)
     first[0] = not start.known[index]
     device: Int32 = np.full(n, index, dtype=np.int32)
     whose: Int16 = np.full(n, quantity, dtype=np.int16)
-    return Marks(device, whose, times, table[:, 0], table[:, 2], first)
+    return Marks(device, whose, times, table[:, 0], table[:, 1], table[:, 2], first, table[:, 3:])
 
 
 def _set_end(ends: Ends, k: int, reader: Reader) -> None:
-    mark = reader.mark
-    ends.away[k] = reader.away is not None
-    if mark is not None:
-        ends.value[k], ends.read_us[k], ends.changed_us[k] = (
-            mark.value,
-            mark.read_us,
-            mark.changed_us,
-        )
+    if reader.marks:
+        ends.value[k], ends.read_us[k], ends.changed_us[k] = reader.marks[-1][:3]
+        ends.other[k] = reader.marks[-1][3:]

@@ -22,9 +22,10 @@ import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import Frame, IntervalRows
-from ingest.pipeline import Bounds, MeterState, meter
+from ingest.pipeline import METERING
 from mrv.accounting.device_bindings import role_needs
 from mrv.methodologies import find
+from mrv.statement.metering_versions import meter_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,7 +56,12 @@ def monitored(
 
 
 def remeter(
-    fleet: Fleet, frames: Iterable[Frame], pairs: set[tuple[int, int]], from_us: int, to_us: int
+    fleet: Fleet,
+    frames: Iterable[Frame],
+    pairs: set[tuple[int, int]],
+    from_us: int,
+    to_us: int,
+    metering: int = METERING,
 ) -> IntervalRows:
     """
     Interval rows of a period, metered from nothing but its readings.
@@ -69,12 +75,12 @@ def remeter(
         Device and quantity that count.
     from_us, to_us : int
         Half-open. [us UTC]
+    metering : int
+        Version of the rules.
     """
-    bounds = Bounds(fleet)
+    meter = meter_of(metering, fleet)
     parts = [
-        select(meter(bounds, MeterState(len(fleet)), [block]).rows, pairs, from_us, to_us)
-        for frame in frames
-        for block in blocks(frame)
+        select(meter([block]), pairs, from_us, to_us) for frame in frames for block in blocks(frame)
     ]
     return in_order(IntervalRows.concat(parts))
 

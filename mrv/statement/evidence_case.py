@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ingest.pipeline import METERING
 from mrv.accounting import period
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.documents.statement import Digests
@@ -45,6 +46,8 @@ class Case:
     factors : FactorBook
     recheck : bool
         Meter the readings again, in the pass that digests them.
+    metering : int
+        Version of the rules that made the rows.
     """
 
     plan: MonitoringPlan
@@ -54,6 +57,7 @@ class Case:
     to_us: int
     factors: FactorBook
     recheck: bool = False
+    metering: int = METERING
 
     @cached_property
     def fleet(self) -> Fleet:
@@ -81,7 +85,7 @@ class Case:
         pairs = evidence.monitored(plan.project, self.fleet, plan.checks) if self.recheck else None
         period, zone = (self.from_us, self.to_us), plan.project.timezone
         looked = windows(plan.project, self.fleet, *period)
-        return scan(self.fleet, self.frames, *period, zone, pairs, looked)
+        return scan(self.fleet, self.frames, *period, zone, pairs, looked, self.metering)
 
     @property
     def readings(self) -> Digest:
@@ -120,8 +124,9 @@ class Case:
 
     @cached_property
     def factor_records(self) -> list[dict[str, Any]]:
-        """All factors of the kinds that the result used."""
-        return records_of({use.kind for use in self.result.factors}, self.factors)
+        """All factors of the kinds that the result used or was held against."""
+        kinds = {use.kind for use in self.result.factors} | self.result.compared
+        return records_of(kinds, self.factors)
 
     def digests(self) -> Digests:
         """Digests by which a statement names its evidence: roots and hashes in hex."""

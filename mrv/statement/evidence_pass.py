@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ingest.model import IntervalRows
-from ingest.pipeline import Bounds, MeterState, meter
 from mrv.errors import CanonicalError
 from mrv.signatures.day_digests import digest_leaves
 from mrv.statement import evidence
 from mrv.statement.device_days import reading_leaves
+from mrv.statement.metering_versions import meter_of
 from mrv.statement.register_check import rises
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def scan(
     timezone: str,
     pairs: set[tuple[int, int]] | None,
     windows: Mapping[int, Iterable[Window]],
+    metering: int,
 ) -> Scanned:
     """
     Go once through the readings.
@@ -76,6 +77,8 @@ def scan(
         Device and quantity to meter again.
     windows : mapping
         As `mrv.statement.register_check.windows` gives them.
+    metering : int
+        Version of the rules to meter by.
 
     Raises
     ------
@@ -86,15 +89,14 @@ def scan(
     rows: list[IntervalRows] = []
     reaches = [Reach(0, None, None, 0)] * len(fleet)
     risen: list[tuple[Window, int]] = []
-    bounds = Bounds(fleet)
+    meter = meter_of(metering, fleet)
     for frame in frames:
         for block in evidence.blocks(frame):
             leaves.extend(reading_leaves(fleet, block, timezone))
             _reach(block, from_us, to_us, reaches, fleet)
             risen.extend(rises(block, fleet, windows))
             if pairs is not None:
-                metered = meter(bounds, MeterState(len(fleet)), [block]).rows
-                rows.append(evidence.select(metered, pairs, from_us, to_us))
+                rows.append(evidence.select(meter([block]), pairs, from_us, to_us))
     again = None if pairs is None else evidence.in_order(IntervalRows.concat(rows))
     return Scanned(digest_leaves(leaves), reaches, again, risen)
 

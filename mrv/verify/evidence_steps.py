@@ -97,7 +97,7 @@ def metering(subject: Subject) -> str:
     if not same(case.rows, rows):
         again = intervals_digest(subject.fleet, rows, subject.plan.project.timezone).leaves
         _refuse(differences(case.intervals.leaves, again), "does not follow from the readings")
-    return f"{len(rows)} intervals metered again, all equal"
+    return f"{len(rows)} intervals metered again by version {case.metering}, all equal"
 
 
 def account(subject: Subject) -> str:

@@ -26,6 +26,7 @@ from mrv.packs.pack import (
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from mrv.statement.evidence_case import Case
+from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import read_plan
 from mrv.verify.report import Missing
 
@@ -160,6 +161,7 @@ class Subject:
             to_us=instant_us(period.to, "UTC"),
             factors=book_of(self.factor_records),
             recheck=True,
+            metering=of_claims(self.claims),
         )
 
     def needs_evidence(self) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import getpass
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
 
 import click
 
-from ingest.errors import InputError
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import METAVAR, moment_us
+from services.cli.output.json_text import print_json, say
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.settings import Settings
 from services.store.api import api_keys
 from services.store.api.api_keys import ApiRole
@@ -24,10 +29,8 @@ if TYPE_CHECKING:
     from services.api.oidc import Tokens
     from services.store.api.api_keys import ApiKey
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def api(ctx: click.Context) -> None:
     """
@@ -80,12 +83,16 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--role", required=True, type=click.Choice(get_args(ApiRole)))
+@click.option("--role", required=True, type=Choice(get_args(ApiRole)))
 @click.option("--name", required=True, help="Whose it is.")
 @click.option("--project", "projects", multiple=True, metavar="ID",
               help="May be repeated; all projects where absent.")  # fmt: skip
-@click.option("--expires", metavar="T", help="RFC 3339 time with offset from which it is invalid.")
-@_json
+@click.option(
+    "--expires",
+    metavar=METAVAR,
+    help="When it becomes invalid: a local day, or RFC 3339 with offset.",
+)
+@json_option
 def create(
     role: ApiRole, name: str, projects: tuple[str, ...], expires: str | None, *, as_json: bool
 ) -> None:
@@ -98,16 +105,16 @@ def create(
     """
     with _database() as conn:
         key, token = api_keys.create(
-            conn, name, role, projects or None, getpass.getuser(), _time(expires)
+            conn, name, role, projects or None, getpass.getuser(), _time(conn, expires)
         )
     if as_json:
-        click.echo(json.dumps({**_shown(key), "token": token}, indent=2))
+        print_json({**_shown(key), "token": token})
         return
     click.echo(f"{token}\nkey {key.id} for {name!r} as {role}; the token is not shown again")
 
 
 @keys.command("list")
-@_json
+@json_option
 def list_(*, as_json: bool) -> None:
     """
     List keys, oldest first; secrets are not known to anyone.
@@ -119,16 +126,21 @@ def list_(*, as_json: bool) -> None:
     with _database() as conn:
         found = api_keys.all_keys(conn)
     if as_json:
-        click.echo(json.dumps([_shown(one) for one in found], indent=2))
+        print_json([_shown(one) for one in found])
         return
-    for one in found:
-        scope = "all projects" if one.projects is None else ", ".join(one.projects)
-        click.echo(f"{one.id}  {one.role:<8}  {_state(one):<8}  {one.name}  ({scope})")
+    rows = [
+        (one.id, one.role, _state(one), shown_time(one.expires), one.name,
+         "all" if one.projects is None else ", ".join(one.projects))
+        for one in found
+    ]  # fmt: skip
+    head = ("key", "role", "state", "expires", "name", "projects")
+    click.echo(table(head, rows, empty="there are no API keys; `tonne api keys create` makes one"))
 
 
 @keys.command()
 @click.argument("id_", metavar="ID")
-def revoke(id_: str) -> None:
+@json_option
+def revoke(id_: str, *, as_json: bool) -> None:
     """
     Make a key invalid at once.
 
@@ -138,7 +150,7 @@ def revoke(id_: str) -> None:
     """
     with _database() as conn:
         found = api_keys.revoke(conn, id_)
-    click.echo(f"key {found.id} of {found.name!r} is revoked")
+    say(_shown(found), f"key {found.id} of {found.name!r} is revoked", as_json=as_json)
 
 
 def _state(key: ApiKey) -> str:
@@ -148,18 +160,13 @@ def _state(key: ApiKey) -> str:
 
 
 def _shown(key: ApiKey) -> dict[str, object]:
-    times = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in asdict(key).items()}
-    return {**times, "state": _state(key)}
+    return {**asdict(key), "state": _state(key)}
 
 
-def _time(text: str | None) -> datetime | None:
-    try:
-        found = None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        found = datetime.min  # noqa: DTZ901 - without offset, as is refused below
-    if found is not None and found.tzinfo is None:
-        raise InputError(f"--expires {text!r} is no time such as 2027-01-01T00:00:00+07:00")
-    return found
+def _time(conn: Connection[TupleRow], text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    return datetime.fromtimestamp(moment_us(conn, "--expires", text) / 1e6, UTC)
 
 
 def _database() -> Connection[TupleRow]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.model import Frame, IntervalRows
+from ingest.pipeline import METERING
 from mrv.accounting.design_cap import energy_roles
 from mrv.calendar import instant_us, local_date, midnight_us, utc_text
 from mrv.documents.statement import claims_of
@@ -21,12 +22,14 @@ from mrv.errors import PeriodError
 from mrv.factors.records import book_of
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import in_force
-from mrv.registry.project import Project
+from mrv.registry.project import ACCOUNTING, FIRST, Project
 from mrv.statement import evidence
 from mrv.statement.evidence_case import Case
 from mrv.statement.fixed_parameters import changed
+from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import MonitoringPlan, read_plan
 from mrv.statement.prior_statements import figures
+from services.issuer.registry_conditions import told
 from services.store.registry import invoices
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
@@ -35,7 +38,7 @@ from services.store.statements import carry_over as carried
 from services.store.statements import period_evidence as periods
 from services.store.statements import statements
 from services.store.statements.period_evidence import Reach
-from services.store.timeseries.interval_rows import intervals_of
+from services.store.timeseries.interval_rows import intervals_of, older_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,8 +87,21 @@ def collect(
         stored = evidence.select(
             intervals_of(cursor, fleet, from_us, to_us, ids, marks=False), pairs, from_us, to_us
         )
+        _refuse_older(cursor, sorted({fleet.devices[d].id for d, _ in pairs}), from_us, to_us)
         frames = _enough(cursor, fleet, pairs, stored, from_us, to_us)
     return Case(plan, frames, stored, from_us, to_us, load_book(conn))
+
+
+def _refuse_older(cursor: Cursor[TupleRow], ids: Sequence[str], from_us: int, to_us: int) -> None:
+    """Refuse a period with rows that older rules of metering made."""
+    older = older_rows(cursor, ids, from_us, to_us)
+    if older is not None:
+        device, version = older
+        raise PeriodError(
+            f"device {device}: its intervals were metered by version {version}, and periods close"
+            f" by version {METERING}; run `tonne rebuild --from {utc_text(from_us)}"
+            f" --to {utc_text(to_us)}` and close again"
+        )
 
 
 def plan_of(
@@ -110,6 +126,7 @@ def plan_of(
     fields = {name: getattr(project, name) for name in Project.__slots__}
     energy = energy_roles(find(project.methodology, project.version), project.devices)
     now = Project(**{**fields, "devices": bound})
+    said = told(conn, now, from_us, to_us)
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
@@ -124,6 +141,12 @@ def plan_of(
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, project_id, from_us)),
         changed=() if before is None else changed(before.claims, now),
+        accounting=ACCOUNTING,
+        registry=said.conditions,
+        uncounted=said.uncounted,
+        ratings=said.ratings,
+        samples=said.samples,
+        meters=periods.load_makers(conn, ids),
     )
     return correcting(conn, plan, supersedes)
 
@@ -134,8 +157,13 @@ def correcting(
     """Return the plan of a statement that replaces another one, or none."""
     if supersedes is None:
         return replace(plan, corrected=None)
+    said = statements.find(conn, supersedes).claims
+    # what was fixed ex ante is fixed for a correction too
+    also = changed(said, plan.project) if plan.accounting > FIRST else ()
     return replace(
-        plan, corrected=figures(statements.find(conn, supersedes).claims, by_device=True)
+        plan,
+        corrected=figures(said, by_device=True),
+        changed=tuple(dict.fromkeys((*plan.changed, *also))),
     )
 
 
@@ -269,8 +297,9 @@ def recollect(
     frames = evidence_of(conn, fleet, said)
     begin, end = _edges(said)
     pairs = evidence.monitored(plan.project, fleet, plan.checks)
-    rows = evidence.remeter(fleet, frames, pairs, begin, end)
-    case = Case(plan, frames, rows, begin, end, book_of(detail["factors"]))
+    metering = of_claims(said)
+    rows = evidence.remeter(fleet, frames, pairs, begin, end, metering)
+    case = Case(plan, frames, rows, begin, end, book_of(detail["factors"]), metering=metering)
     _refuse_other_evidence(case, said, detail)
     return case
 

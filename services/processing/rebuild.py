@@ -20,6 +20,7 @@ from ingest.pipeline.flags import CHANNELS, TESTS
 from ingest.pipeline.quality_state import Watched
 from mrv.calendar import utc_text
 from mrv.environment import KINDS
+from mrv.statement.metering_versions import FIRST, meter_of
 from services.processing import rejudge
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
@@ -30,6 +31,8 @@ from services.store.postgres.timestamps import stamp
 from services.store.timeseries import indicator_values as indicator_rows
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import quality_flags as flags
+from services.store.timeseries import readings
+from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import BindingWords
 
 if TYPE_CHECKING:
@@ -89,8 +92,12 @@ def rebuild(
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         archived.guard(cursor)  # what is seen is not dropped meanwhile
         computed = _computed(cursor, plan, devices, from_us, to_us)
+        ids = plan.fleet.ids(list(devices))
+        older = derived.older_rows(cursor, ids, from_us, to_us) is not None
+        if older and not replace:
+            computed = _by_first(cursor, plan, devices, computed, from_us, to_us)
         found = list(_differences(cursor, plan, devices, computed, from_us, to_us))
-        if replace and found:
+        if replace and (found or older):
             _replace(cursor, plan, devices, computed, from_us, to_us)
     return found
 
@@ -116,6 +123,35 @@ def _computed(
     found, _ = rejudge.computed(cursor, plan, Watched(len(plan.fleet)), everything)
     said = found.take((found.time_us >= from_us) & (found.time_us < to_us))
     return _Computed(Part.of(plan, rows.take(inside)), values.take(within), said)
+
+
+def _by_first(
+    cursor: Cursor[TupleRow],
+    plan: Plan,
+    devices: Sequence[int],
+    computed: _Computed,
+    from_us: int,
+    to_us: int,
+) -> _Computed:
+    """Put rows of the first rules of metering where rows of those rules are stored."""
+    until = np.full(len(plan.fleet), FROM_START, dtype=np.int64)
+    for device, us in derived.older_until(cursor, plan.fleet, plan.fleet.ids(devices)).items():
+        until[device] = us
+    old = meter_of(FIRST, plan.fleet)
+    frames = [
+        readings.fetch(cursor, plan.fleet, class_id, dict.fromkeys(members, FROM_START))
+        for class_id, members in marks.by_class(plan.fleet, devices).items()
+    ]
+    first = old([frame for frame in frames if len(frame)])
+    first = first.take((first.start_us >= from_us) & (first.start_us < to_us))
+    rows = computed.part.intervals
+    held = IntervalRows.concat(
+        [
+            first.take(first.start_us <= until[first.device]),
+            rows.take(rows.start_us > until[rows.device]),
+        ]
+    )
+    return computed._replace(part=Part.of(plan, held))
 
 
 def _differences(

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.model import INTERVAL_US, IntervalRows
-from ingest.pipeline import FROM_START, POWER_GAP_US, SPREAD_US, MeterState, meter
+from ingest.pipeline import (
+    FROM_START,
+    LOOK_BACK_US,
+    POWER_GAP_US,
+    SPREAD_US,
+    MeterState,
+    meter,
+)
 from services.settle import Part
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import readings
@@ -135,11 +142,14 @@ def _begin(
     for mark in marks.last(cursor, plan.fleet, read_before=limited):
         # rows that hold a catch-up over the mark's standstill may lose it
         still = max(mark.changed_us, limited[mark.device] - SPREAD_US)
-        replaced[mark.device] = min(replaced[mark.device], _floor(min(mark.read_us, still)))
+        replaced[mark.device] = min(replaced[mark.device], _floor(min(mark.since_us, still)))
+    for device, us in marks.departed(cursor, plan.fleet, limited).items():
+        # a fall, a return or a settlement after the change reaches as far back
+        replaced[device] = min(replaced[device], _floor(us - LOOK_BACK_US))
     after = {d: us - POWER_GAP_US - 1 for d, us in replaced.items()}
     for mark in marks.last(cursor, plan.fleet, start_before=replaced):
         mark.set(scratch.registers[mark.quantity])
-        after[mark.device] = min(after[mark.device], mark.read_us)
+        after[mark.device] = min(after[mark.device], mark.seen_us)
     return begins | {d: _Begin(after[d], replaced[d]) for d in limited}
 
 

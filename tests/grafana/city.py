@@ -10,7 +10,6 @@ import psycopg
 from mrv.calendar import instant_us
 from services.clock import now_us
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.seal import seal
 from services.processing.rebuild import rebuild
 from services.store.postgres.pool import connect
@@ -19,6 +18,7 @@ from tests.grafana.fill import fill, zone
 from tests.grafana.macros import choices, expand, span
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 if TYPE_CHECKING:
     from datetime import datetime

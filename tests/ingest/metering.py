@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ingest.classes import load
-from ingest.model import NULL, Device, Fleet, Frame, IntervalRows
+from ingest.model import INTERVAL_FIELDS, NULL, Device, Fleet, Frame, IntervalRows
 from ingest.pipeline import Bounds, MeterState, meter
 
 MINUTE_US = 60_000_000
@@ -45,10 +45,6 @@ def whole(fleet_: Fleet, readings: Frame) -> IntervalRows:
 def table(rows: IntervalRows) -> dict:
     """Rows by key, as plain numbers."""
     return {
-        (int(d), int(q), int(s)): (int(v), int(m), int(e), int(u), int(r), int(t), int(c))
-        for d, q, s, v, m, e, u, r, t, c in zip(
-            rows.device, rows.quantity, rows.start_us, rows.value, rows.measured_us,
-            rows.estimated_us, rows.unknown_us, rows.register, rows.read_us, rows.changed_us,
-            strict=True,
-        )
-    }  # fmt: skip
+        tuple(row[:3]): tuple(row[3:])
+        for row in zip(*(getattr(rows, name).tolist() for name in INTERVAL_FIELDS), strict=True)
+    }

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ingest import classes
 from ingest.model import INTERVAL_US, NULL, Device, Fleet, Frame, Replacement
 from ingest.pipeline import Bounds, MeterState, meter
-from ingest.registers import Reader
 
 from .metering import MINUTE_US, T0_US, fleet, frame, table, whole
 
@@ -69,6 +68,7 @@ def live(fleet_, readings, cuts, state=None):
             stored.update(table(once.rows))
             for register, new in zip(state.registers, fresh.registers, strict=True):
                 register.known[again] = register.away[again] = False
+                register.other_read_us[again] = new.other_read_us[again]
                 for name in ("open_us", "power_us", "read_us"):
                     getattr(register, name)[again] = getattr(new, name)[again]
             once.apply(state)
@@ -93,11 +93,14 @@ def test_stored_marks_carry_the_past(readings, skip):
     if len(marked) < 2:
         return
     key = marked[skip % (len(marked) - 1)]
-    _, _, _, _, value, read_us, changed_us = everything[key]
+    value, read_us, changed_us, *other = everything[key][4:]
     state = MeterState(1)
     register = state.registers[key[1]]
     register.known[0], register.value[0] = True, value
     register.read_us[0], register.changed_us[0] = read_us, changed_us
+    if other[0] != NULL:
+        register.other_value[0], register.other_read_us[0] = other[:2]
+        register.other_count[0], register.other_first[0] = other[2:]
     found = meter(Bounds(fleet_), state, [frame(*readings)])
     if found.rewrites:
         assert found.rewrites[0] <= read_us + 1
@@ -116,6 +119,9 @@ def test_intervals_sum_to_the_register(pairs):
     for minutes, load in pairs:
         time_us.append(time_us[-1] + minutes * MINUTE_US)
         value.append(value[-1] + int(100_000 * minutes / 60 * load))
+    for _ in range(3):  # two more readings confirm a long step
+        time_us.append(time_us[-1] + 15 * MINUTE_US)
+        value.append(value[-1])
     rows = whole(fleet(1), frame([0] * len(value), time_us, value))
     assert int(rows.value.sum()) == value[-1] - value[0]
     covered = rows.measured_us + rows.estimated_us + rows.unknown_us
@@ -135,16 +141,22 @@ def energy(values, minutes=None, rated_w=100_000, **more):
         ([1000, 2000, 3000], 2000),
         ([10_000_000, 0, 10_000_500], 500),
         ([10_000_000, 0, 0, 10_000_900], 900),
-        ([10_000_000, 0, 1_000, 2_000], 2_000),
+        ([10_000_000, 0, 1_000, 2_000], 0),
+        ([10_000_000, 0, 1_000, 2_000, 3_000], 3_000),
+        ([10_000_000, 0, 0, 0, 0, 0, 0], 0),
+        ([10_000_000, 0, 1_000, 2_000, 3_000, 10_004_000], 4_000),
+        ([10_000_000, 5_000_000, 5_001_000, 5_002_000, 5_003_000, 5_004_000], 0),
+        ([10_000_000, 10_020_000, 10_001_000, 10_002_000], 2_000),
         ([1_000, 900, 1_200], 200),
         ([1_000, 999_000_000, 1_500], 500),
         ([1_000, *(999_000_000 + 1_000 * k for k in range(6))], 5_000),
-        ([99_999_000, 500], 1_500),
-        ([5_000, 5_000, 5_000, 95_000], 90_000),
+        ([99_999_000, 500, 1_000], 0),
+        ([5_000, 5_000, 5_000, 85_000], 80_000),
     ],
     ids=[
-        "plain", "zero-glitch", "long-zero-glitch", "reset", "jitter", "spike", "jump-that-stays",
-        "rollover", "frozen-then-catch-up",
+        "plain", "zero-glitch", "long-zero-glitch", "reset-that-waits", "reset", "dead-at-zero",
+        "return-after-a-reset", "fall-to-neither", "high-then-true", "jitter", "spike",
+        "jump-that-stays", "candidate-modulus", "frozen-then-catch-up",
     ],
 )  # fmt: skip
 def test_register_events(values, counted):
@@ -154,8 +166,8 @@ def test_register_events(values, counted):
 
 def test_reset_marks_its_interval_suspect():
     """An auditor must see that the step into a reset is not known."""
-    _, rows = energy([10_000_000, 0, 1_000])
-    assert rows.unknown_us.tolist() == [INTERVAL_US, 0]
+    _, rows = energy([10_000_000, 0, 1_000, 2_000, 3_000])
+    assert rows.unknown_us.tolist() == [INTERVAL_US, 0, 0, 0]
 
 
 def test_a_catch_up_within_a_quarter_hour_rewrites_nothing():
@@ -186,8 +198,8 @@ def test_a_catch_up_within_a_quarter_hour_rewrites_nothing():
 
 def test_catch_up_is_spread_over_the_standstill():
     """Energy that a frozen register held back must not fall into one interval."""
-    _, rows = energy([5_000, 5_000, 5_000, 95_000])
-    assert rows.value.tolist() == [30_000, 30_000, 30_000]
+    _, rows = energy([5_000, 5_000, 5_000, 80_000])
+    assert rows.value.tolist() == [25_000, 25_000, 25_000]
 
 
 def test_replacement_keeps_the_sum():
@@ -226,14 +238,13 @@ def test_a_charger_without_register_is_never_counted_low():
     assert int(made.value.sum()) == 0
 
 
-def test_without_a_rated_power_a_rise_is_believed():
-    """A device without nameplate still meters; only its limits are unknown."""
-    assert energy([0, 10**12], rated_w=None)[0] == 10**12
-    assert Reader(Bounds(Fleet([Device("a", "s", "pv_inverter")])).meter(0, _export())).steps == []
-
-
-def _export():
-    return Bounds(fleet(1)).columns("pv_inverter")[0].channel
+def test_without_a_rated_power_nothing_counts():
+    """A single reading 50 MWh too high was energy where nothing bounds a device."""
+    total, rows = energy([0, 1_000, 2_000], rated_w=None)
+    assert (total, rows.unknown_us.tolist()) == (0, [INTERVAL_US, INTERVAL_US])
+    at = [T0_US + m * MINUTE_US for m in (0, 5, 10)]
+    made = whole(fleet(1, None), frame([0] * 3, at, [NULL] * 3, [60_000.0] * 3))
+    assert (int(made.value.sum()), int(made.unknown_us.sum())) == (0, 10 * MINUTE_US)
 
 
 def test_a_class_comes_once():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ingest import classes
-from ingest.model import IntervalRows
+from ingest.model import INTERVAL_FIELDS, IntervalRows
 from ingest.pipeline import FROM_START, MeterState, meter
 from ingest.pipeline.flags import Flags
 from ingest.pipeline.quality_state import Watched
@@ -26,10 +26,7 @@ _EMISSION = (
 
 def interval_table(rows: IntervalRows) -> dict:
     """Every column of interval rows by (device, quantity, start)."""
-    columns = (
-        rows.device, rows.quantity, rows.start_us, rows.value, rows.measured_us,
-        rows.estimated_us, rows.unknown_us, rows.register, rows.read_us, rows.changed_us,
-    )  # fmt: skip
+    columns = [getattr(rows, name) for name in INTERVAL_FIELDS]
     return {
         tuple(row[:3]): tuple(row[3:])
         for row in np.stack([np.asarray(c, dtype=np.int64) for c in columns], axis=1).tolist()

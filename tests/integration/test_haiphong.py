@@ -13,12 +13,12 @@ import psycopg
 import pytest
 
 from mrv.calendar import period_us
-from services.issuer.close import close_period
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
 from tests.bench.load import Publisher
 from tests.integration import haiphong_by_hand as by_hand
 from tests.running import Pipeline
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog" / "haiphong"

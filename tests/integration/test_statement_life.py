@@ -38,6 +38,7 @@ def signed(tonne, database_url, tmp_path):
     plant.fill_pv(database_url, end="2026-03-05")
     tonne("keys", "create", "--role", "operator", "--name", "plant")
     tonne("keys", "create", "--role", "verifier", "--name", "auditor")
+    tonne("log", "seal", "--until", "2026-03-06")
     return tonne
 
 

@@ -17,8 +17,21 @@ from services.archive import scheduler as rounds
 from services.archive import verify as checks
 from services.archive.verify import Wanted
 from services.cli.errors import Exit
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
-from services.cli.options.time_span import span_us
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import (
+    begin_option,
+    common_zone,
+    end_option,
+    is_day,
+    maybe_begin_option,
+    maybe_end_option,
+    span_us,
+)
+from services.cli.output.amounts import shown_bytes
+from services.cli.output.counts import counted
+from services.cli.output.table import table
 from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect
@@ -33,13 +46,10 @@ _DAY_US = 86_400_000_000
 _SHOWN = 20
 # whatever else this machine does comes first
 _NICE = 10
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_begin = click.option("--from", "begin", metavar="T", help="Begin, with.")
-_end = click.option("--to", "end", metavar="T", help="End, without.")
 _devices = click.option("--device", "devices", multiple=True, metavar="ID", help="Only this one.")
 
 
-@click.group()
+@click.group(cls=Group)
 def archive() -> None:
     """
     Move sealed days to Parquet files, check them, bring them back.
@@ -61,7 +71,7 @@ def archive() -> None:
               help="Work through no more readings a second.")  # fmt: skip
 @click.option("--every", type=click.IntRange(60), metavar="SECONDS",
               help="Go on until stopped, a run every so often.")  # fmt: skip
-@_json
+@json_option
 def run(
     url: str | None, days: int | None, pace: float | None, every: int | None, *, as_json: bool
 ) -> None:
@@ -89,8 +99,8 @@ def run(
         click.echo(json.dumps(vars(report), indent=2))
     else:
         click.echo(
-            f"archived {report.days} days: {report.rows} readings in {report.parts} files,"
-            f" {report.bytes} bytes"
+            f"archived {counted(report.days, 'day')}: {counted(report.rows, 'reading')} in"
+            f" {counted(report.parts, 'file')}, {shown_bytes(report.bytes)}"
         )
         _say("dropped", report.dropped)
         _say("waiting", report.waiting)
@@ -99,9 +109,9 @@ def run(
 
 
 @archive.command("list")
-@_begin
-@_end
-@_json
+@maybe_begin_option
+@maybe_end_option
+@json_option
 def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
     """
     List what is in the archive, a class and month a line; --json lists each file.
@@ -111,28 +121,27 @@ def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
       tonne archive list
       tonne archive list --from 2026-01-01 --to 2026-02-01 --json
     """
-    wanted = _wanted(begin, end, ())
     with _database("tonne_archive") as conn:
+        wanted = _wanted(conn, begin, end, ())
         if as_json:
             click.echo(json.dumps(listing.files(conn, wanted), indent=2))
             return
         found = listing.months(conn, wanted)
-    for one in found:
-        click.echo(
-            f"{one.month}  {one.class_id:<17} {one.days:>3} days {one.files:>6} files"
-            f" {one.rows:>12} readings {one.bytes:>14} bytes"
-            f" {one.bytes / one.rows:>6.1f} a reading"
-        )
-    if not found:
-        click.echo("nothing is archived there")
+    head = ("month", "class", "days", "files", "readings", "size", "bytes a reading")
+    rows = [
+        (m.month, m.class_id, m.days, m.files, f"{m.rows:,}", shown_bytes(m.bytes),
+         f"{m.bytes / m.rows:.1f}")
+        for m in found
+    ]  # fmt: skip
+    click.echo(table(head, rows, empty="nothing is archived there"))
 
 
 @archive.command()
-@_begin
-@_end
+@maybe_begin_option
+@maybe_end_option
 @_devices
 @click.option("--url", metavar="URL", help="A copy of the archive; else the archive itself.")
-@_json
+@json_option
 def verify(
     begin: str | None,
     end: str | None,
@@ -153,12 +162,13 @@ def verify(
       tonne archive verify --device inv-001 --from 2026-01-01 --to 2026-02-01
     """
     with _database("tonne_archive") as conn:
-        report = checks.check(conn, url, _wanted(begin, end, devices), _watcher())
+        report = checks.check(conn, url, _wanted(conn, begin, end, devices), _watcher())
     if as_json:
         click.echo(json.dumps(vars(report), indent=2))
     else:
         click.echo(
-            f"read {report.parts} files: {report.device_days} device-days, {report.rows} readings"
+            f"read {counted(report.parts, 'file')}: {counted(report.device_days, 'device-day')},"
+            f" {counted(report.rows, 'reading')}"
         )
         _say("note", report.notes)
         _say("BROKEN", report.breaks)
@@ -168,13 +178,13 @@ def verify(
 
 
 @archive.command()
-@click.option("--from", "begin", required=True, metavar="T", help="Begin, with.")
-@click.option("--to", "end", required=True, metavar="T", help="End, without.")
+@begin_option
+@end_option
 @_devices
 @click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True,
               help="How long they stay in the database.")  # fmt: skip
 @click.option("--reason", required=True, help="Why, for the record.")
-@_json
+@json_option
 def restore(
     begin: str, end: str, devices: tuple[str, ...], days: int, reason: str, *, as_json: bool
 ) -> None:
@@ -189,24 +199,29 @@ def restore(
       tonne archive restore --from 2026-01-01 --to 2026-02-01 --reason "audit 2027-03"
     """
     with _database("tonne_ingest") as conn:
-        wanted = _wanted(begin, end, devices)
+        wanted = _wanted(conn, begin, end, devices)
         done = restores.restore(conn, wanted, days, reason, _watcher())
     if as_json:
         click.echo(json.dumps(vars(done)))
         return
     click.echo(
-        f"{done.rows} readings came back from {done.parts} files, and stay {days} days; what was"
-        " there already stayed"
+        f"{counted(done.rows, 'reading')} came back from {counted(done.parts, 'file')}, and stay"
+        f" {counted(days, 'day')}; what was there already stayed"
     )
 
 
-def _wanted(begin: str | None, end: str | None, devices: tuple[str, ...]) -> Wanted:
+def _wanted(
+    conn: Connection[TupleRow], begin: str | None, end: str | None, devices: tuple[str, ...]
+) -> Wanted:
     names = frozenset(devices)
     if begin is None and end is None:
         return Wanted(names)
     if begin is None or end is None:
         raise InputError("give --from and --to together, or neither")
-    return Wanted(names, *span_us(begin, end, "UTC"))
+    zone = "UTC"
+    if is_day(begin) or is_day(end):
+        zone = common_zone(conn, devices[0] if devices else None)
+    return Wanted(names, *span_us(begin, end, zone))
 
 
 def _say(word: str, lines: list[str]) -> None:

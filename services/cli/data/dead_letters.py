@@ -1,24 +1,35 @@
 """`tonne deadletter`: what was refused and why, and once more after the cause is mended."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ingest import sparkplug
 from services.cli.data.dead_letters_expire import expire_
-from services.cli.data.dead_letters_options import NAME, begin_, device_, end_, json_, reason_
+from services.cli.data.dead_letters_options import (
+    NAME,
+    begin_,
+    device_,
+    end_,
+    json_,
+    reason_,
+    selected,
+)
 from services.cli.data.dead_letters_replay import replay
 from services.cli.data.payload_dump import dump, partial
 from services.cli.data.payload_text import legible, metrics
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.output.json_text import print_json
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.store.messages.dead_letter_groups import GROUPS, group_letters
 from services.store.messages.dead_letter_query import (
-    DeadLetter,
-    Filter,
     count_letters,
     get_letter,
     list_letters,
@@ -26,9 +37,10 @@ from services.store.messages.dead_letter_query import (
 from services.store.postgres.pool import connect
 
 _SHOWN_BYTES = 2_000
+_NONE = "no such dead letter"
 
 
-@click.group()
+@click.group(cls=Group)
 def deadletter() -> None:
     """
     Refused messages: each is kept with its bytes and a reason.
@@ -54,15 +66,15 @@ deadletter.add_command(replay)
     "--group-by",
     "groups",
     multiple=True,
-    type=click.Choice(list(GROUPS)),
+    type=Choice(list(GROUPS)),
     help="Counts instead of letters; may be given several times.",
 )
 @json_
 def list_(
     reason: str | None,
     device: str | None,
-    begin: datetime | None,
-    end: datetime | None,
+    begin: str | None,
+    end: str | None,
     *,
     limit: int,
     groups: tuple[str, ...],
@@ -73,38 +85,40 @@ def list_(
 
     \b
     Example:
-      tonne deadletter list --device inv-001 --from 2026-01-01T00:00:00+07:00
+      tonne deadletter list --device inv-001 --from 2026-01-01
       tonne deadletter list --group-by reason --group-by device
     """
-    wanted = Filter(reason=reason, device=device, received_from=begin, received_to=end)
-    if groups:
-        _tell_groups(wanted, groups, limit, as_json=as_json)
-        return
     with connect(database_url(), name=NAME) as conn:
+        wanted = selected(conn, reason, device, begin, end)
+        if groups:
+            _tell_groups(group_letters(conn, wanted, groups)[:limit], groups, as_json=as_json)
+            return
         letters = list_letters(conn, wanted, limit)
     if as_json:
-        click.echo(json.dumps([_plain(letter) for letter in letters], indent=2))
+        print_json(letters)
         return
-    for letter in letters:
-        again = " (sent again)" if letter.replayed else ""
-        click.echo(
-            f"{letter.id:>8}  {letter.received:%Y-%m-%d %H:%M:%S}Z  {letter.reason:<18} "
-            f"{letter.topic}: {letter.detail}{again}"
-        )
+    rows = [
+        (one.id, shown_time(one.received), one.reason, "yes" if one.replayed else "no",
+         f"{one.topic}: {one.detail}")
+        for one in letters
+    ]  # fmt: skip
+    head = ("number", "received", "reason", "sent again", "topic and detail")
+    click.echo(table(head, rows, empty=_NONE))
+    if len(letters) == limit:
+        click.echo(f"the newest {limit:,}; --limit shows more")
 
 
-def _tell_groups(wanted: Filter, by: Sequence[str], limit: int, *, as_json: bool) -> None:
-    with connect(database_url(), name=NAME) as conn:
-        found = group_letters(conn, wanted, by)[:limit]
+def _tell_groups(found: list[dict[str, Any]], by: Sequence[str], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([_written(one) for one in found], indent=2))
+        print_json(found)
         return
-    for one in found:
-        names = "  ".join(f"{one[name] or '-':<20}" for name in by)
-        click.echo(
-            f"{one['refused']:>8}  {names} last {one['last'].astimezone(UTC):%Y-%m-%d %H:%M:%S}Z, "
-            f"{one['waiting']} not sent again, such as {one['example']}"
-        )
+    rows = [
+        (one["refused"], one["waiting"], *(one[name] for name in by), shown_time(one["last"]),
+         one["example"])
+        for one in found
+    ]  # fmt: skip
+    head = ("refused", "not sent again", *by, "last", "such as")
+    click.echo(table(head, rows, empty=_NONE))
 
 
 @deadletter.command("count")
@@ -116,8 +130,8 @@ def _tell_groups(wanted: Filter, by: Sequence[str], limit: int, *, as_json: bool
 def count(
     reason: str | None,
     device: str | None,
-    begin: datetime | None,
-    end: datetime | None,
+    begin: str | None,
+    end: str | None,
     *,
     as_json: bool,
 ) -> None:
@@ -126,19 +140,16 @@ def count(
 
     \b
     Example:
-      tonne deadletter count --from 2026-01-01T00:00:00+07:00
+      tonne deadletter count --from 2026-01-01
     """
-    wanted = Filter(reason=reason, device=device, received_from=begin, received_to=end)
     with connect(database_url(), name=NAME) as conn:
-        counts = count_letters(conn, wanted)
+        counts = count_letters(conn, selected(conn, reason, device, begin, end))
     if as_json:
-        click.echo(json.dumps([_written(asdict(one)) for one in counts], indent=2))
+        print_json(counts)
         return
-    for one in counts:
-        click.echo(
-            f"{one.refused:>8}  {one.reason:<18} {one.device or '-':<20} "
-            f"last {one.last:%Y-%m-%d %H:%M:%S}Z, {one.waiting} not sent again"
-        )
+    rows = [(c.refused, c.waiting, c.reason, c.device, shown_time(c.last)) for c in counts]
+    head = ("refused", "not sent again", "reason", "device", "last")
+    click.echo(table(head, rows, empty=_NONE))
 
 
 @deadletter.command()
@@ -166,13 +177,14 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
     far = partial(payload)
     if as_json:
         shown = {
-            **_plain(found), "read": read, "position": far.position, "broken": far.why or None,
+            **asdict(found), "read": read, "position": far.position, "broken": far.why or None,
             "before": far.values, "payload_hex": payload.hex(),
         }  # fmt: skip
-        click.echo(json.dumps(shown, indent=2))
+        print_json(shown)
         return
-    for name, value in _plain(found).items():
-        click.echo(f"{name:<13} {'-' if value is None else value}")
+    for name, value in asdict(found).items():
+        said = shown_time(value) if isinstance(value, datetime) else value
+        click.echo(f"{name:<13} {'-' if said is None else said}")
     for line in read:
         click.echo(f"{'read':<13} {line}")
     if far.position is not None:
@@ -183,17 +195,3 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
         click.echo(line)
     if out is None:
         click.echo(ascii(payload[:_SHOWN_BYTES]))
-
-
-def _plain(letter: DeadLetter) -> dict[str, object]:
-    return _written(asdict(letter))
-
-
-def _written(row: dict[str, object]) -> dict[str, object]:
-    """Times as text in UTC."""
-    return {
-        name: value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        if isinstance(value, datetime)
-        else value
-        for name, value in row.items()
-    }

@@ -1,14 +1,17 @@
 """`tonne deadletter expire`: remove what policy no longer keeps, and leave a record of it."""
 
 import getpass
-import json
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import click
 
 from services.cli.data.dead_letters_options import NAME
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.counts import counted
+from services.cli.output.json_text import print_json
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.settings import Settings
 from services.store.messages.dead_letter_expiry import LEAST_DAYS, expire, removals
 from services.store.messages.dead_letter_groups import group_letters
@@ -24,7 +27,7 @@ from services.store.postgres.pool import connect
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("--history", is_flag=True, help="What was ever removed, when and by whom.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) -> None:
     """
     Remove dead letters older than policy keeps; what went is recorded for good.
@@ -49,24 +52,25 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
         if not dry_run:
             count = expire(conn, before, getpass.getuser())
     if as_json:
-        said = {"before": before.isoformat(), "letters": count, "removed": not dry_run}
-        click.echo(json.dumps(said))
+        print_json({"before": before, "letters": count, "removed": not dry_run})
         return
     verb = "would go" if dry_run else "removed"
-    click.echo(f"{verb}: {count} dead letters received before {before:%Y-%m-%d %H:%M:%S}Z")
-    for group in groups:
-        click.echo(f"{group['refused']:>8}  {group['reason']}, {group['waiting']} never sent again")
+    click.echo(f"{verb}: {counted(count, 'dead letter')} received before {shown_time(before)}")
+    rows = [(group["refused"], group["waiting"], group["reason"]) for group in groups]
+    if rows:
+        click.echo(table(("letters", "never sent again", "reason"), rows, empty=""))
 
 
 def _tell_history(*, as_json: bool) -> None:
     with connect(database_url(), name=NAME) as conn:
         found = removals(conn)
-    for one in found:
-        if not as_json:
-            reasons = ", ".join(f"{reason} {count}" for reason, count in one.reasons.items())
-            click.echo(
-                f"{one.removed.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z  {one.letters:>8} letters "
-                f"received before {one.before.astimezone(UTC):%Y-%m-%d}, by {one.author}: {reasons}"
-            )
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], indent=2, default=str))
+        print_json(found)
+        return
+    rows = [
+        (shown_time(one.removed), one.letters, shown_time(one.before), one.author,
+         ", ".join(f"{reason} {count}" for reason, count in one.reasons.items()))
+        for one in found
+    ]  # fmt: skip
+    head = ("removed", "letters", "received before", "by", "reasons")
+    click.echo(table(head, rows, empty="nothing was ever removed"))

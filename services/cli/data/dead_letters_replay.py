@@ -3,21 +3,29 @@
 import getpass
 import json
 from contextlib import ExitStack
-from datetime import datetime
 from functools import cached_property
 
 import click
 
 from ingest.errors import InputError
-from services.cli.data.dead_letters_options import NAME, begin_, device_, end_, json_, reason_
+from services.cli.data.dead_letters_options import (
+    NAME,
+    begin_,
+    device_,
+    end_,
+    json_,
+    reason_,
+    selected,
+)
 from services.cli.options.admin_tls import operator_tls
 from services.cli.options.database_url import database_url
+from services.cli.output.counts import counted
+from services.cli.output.progress import bar
 from services.cli.pipeline.redeliver import PREFIX, Redeliverer
 from services.cli.pipeline.republish import Republisher
 from services.settings import Settings, SettingsError
 from services.store.messages.dead_letter_query import (
     DeadLetter,
-    Filter,
     get_letter,
     list_letters,
     mark_replayed,
@@ -37,8 +45,8 @@ def replay(
     letters: tuple[int, ...],
     reason: str | None,
     device: str | None,
-    begin: datetime | None,
-    end: datetime | None,
+    begin: str | None,
+    end: str | None,
     *,
     again: bool,
     as_json: bool,
@@ -53,12 +61,12 @@ def replay(
     \b
     Example:
       tonne deadletter replay 17 18
-      tonne deadletter replay --reason unknown_device --from 2026-01-01T00:00:00Z
+      tonne deadletter replay --reason unknown_device --from 2026-01-01
     """
     if not (letters or reason or device or begin or end):
         raise click.UsageError("name dead letters: numbers, --reason, --device, --from or --to")
-    wanted = Filter(letters or None, reason, device, begin, end, waiting=not again)
     with connect(database_url(), name=NAME, autocommit=True) as conn:
+        wanted = selected(conn, reason, device, begin, end, letters or None, waiting=not again)
         found = list_letters(conn, wanted)[::-1]
         missing = set(letters) - {letter.id for letter in found}
         if missing:
@@ -66,15 +74,16 @@ def replay(
             raise InputError(
                 f"dead letters {numbers} are not known, or were sent again already (then --again)"
             )
-        with _Senders() as senders:
+        with _Senders() as senders, bar("dead letters", len(found)) as shown:
             for letter in found:
                 _, payload = get_letter(conn, letter.id)
                 senders.send(letter, payload)
                 mark_replayed(conn, letter.id, getpass.getuser())
+                shown.advance()
     if as_json:
         click.echo(json.dumps([letter.id for letter in found]))
     else:
-        click.echo(f"sent again: {len(found)}")
+        click.echo(f"{counted(len(found), 'dead letter')} sent again")
 
 
 class _Senders(ExitStack):

@@ -7,20 +7,29 @@ from typing import Any
 
 import click
 
-from services.cli.data.intervals import table
+from mrv.environment.kinds import KINDS
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
-from services.cli.options.time_span import span_us
+from services.cli.options.time_span import begin_option, end_option, span_us
+from services.cli.output.table import table
 from services.store.postgres.pool import connect
 from services.store.timeseries import queries as series
+
+_HEAD = ("start", "device", "period", "indicator", "value", "unit", "covered", "grade")
 
 
 @click.command()
 @click.option("--device", metavar="ID", help="Values of a station.")
 @click.option("--site", metavar="ID", help="Values of all stations of a site.")
-@click.option("--from", "begin", required=True, metavar="T", help="Begin, with.")
-@click.option("--to", "end", required=True, metavar="T", help="End, without.")
-@click.option("--period", type=click.Choice(["hour", "day"]), help="Only hours, or only days.")
-@click.option("--name", metavar="NAME", help="Only this value, such as vn-aqi-hourly.")
+@begin_option
+@end_option
+@click.option("--period", type=Choice(["hour", "day"]), help="Only hours, or only days.")
+@click.option(
+    "--name",
+    type=Choice([k.name for k in KINDS]),
+    metavar="NAME",
+    help="Only this value, such as vn-aqi-hourly.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, details with it.")
 def indicators(
     device: str | None, site: str | None, begin: str, end: str, period: str | None,
@@ -29,8 +38,8 @@ def indicators(
     """
     Print stored values of stations: hourly and daily, by the clock of their site.
 
-    T is RFC 3339 with its offset, or a local date of the site. An hour or a day
-    of which less than three quarters were measured has no value. None is carbon.
+    A day is one of the site's zone. An hour or a day of which less than three
+    quarters were measured has no value. None is carbon.
 
     \b
     Example:
@@ -49,12 +58,16 @@ def indicators(
         span = span_us(begin, end, zone)
         rows = series.indicators(conn, *span, zone, device=device, site=site)
     kept = [r for r in rows if period in {None, r["period"]} and name in {None, r["indicator"]}]
-    click.echo(json.dumps(kept) if as_json else table([_shown(row) for row in kept]))
+    if as_json:
+        click.echo(json.dumps(kept))
+        return
+    nothing = f"nothing is stored of {device or site} from {begin} to {end}"
+    click.echo(table(_HEAD, map(_shown, kept), empty=nothing))
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a line without details; what there is no word for stays empty."""
-    line = {key: "" if value is None else value for key, value in row.items() if key != "detail"}
-    if row["covered"] is not None:
-        line["covered"] = f"{row['covered']:.2f}"
-    return line
+def _shown(row: dict[str, Any]) -> list[object]:
+    """Return a line without details."""
+    line = dict(row)
+    if line["covered"] is not None:
+        line["covered"] = f"{line['covered'] * 100:.0f} %"
+    return [line[key] for key in _HEAD]

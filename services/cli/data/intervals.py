@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from services.cli.options.database_url import database_url
-from services.cli.options.time_span import span_us
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import begin_option, end_option, span_us
+from services.cli.output.amounts import shown_amount, shown_mass
+from services.cli.output.table import table
 from services.store.postgres.pool import connect
 from services.store.timeseries import queries as series
 
@@ -19,17 +22,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--device", metavar="ID", help="Interval quantities of a device.")
 @click.option("--project", metavar="ID", help="Emissions of a project, all devices together.")
-@click.option("--from", "begin", required=True, metavar="T", help="Begin, with.")
-@click.option("--to", "end", required=True, metavar="T", help="End, without.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@begin_option
+@end_option
+@json_option
 def intervals(
     device: str | None, project: str | None, begin: str, end: str, *, as_json: bool
 ) -> None:
     """
     Print what is stored on the 15-minute grid, by start.
 
-    T is RFC 3339 with its offset, or a local date of the site. A device's
-    values are whole Wh, m or mL; a project's are micrograms of CO2e.
+    A day is one of the site's zone. The table rounds to units that fit; JSON has
+    exact whole Wh, m or mL of a device, micrograms of CO2e of a project.
 
     \b
     Example:
@@ -45,16 +48,31 @@ def intervals(
         else:
             span = span_us(begin, end, series.project_timezone(conn, str(project)))
             rows = series.emissions(conn, str(project), *span)
-    click.echo(json.dumps(rows) if as_json else table(rows))
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    shown = _of_device(rows) if device is not None else _of_project(rows)
+    nothing = f"nothing is stored of {device or project} from {begin} to {end}"
+    click.echo(table(*shown, empty=nothing))
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return rows as aligned text, the keys of the first as its head."""
-    if not rows:
-        return "nothing is stored there"
-    cells = [list(rows[0]), *([str(v) for v in row.values()] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    )
+def _of_device(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    head = ["start", "quantity", "value", "quality", "measured"]
+    cells = [
+        [
+            r["start"],
+            r["quantity"],
+            shown_amount(r["value"], r["unit"]),
+            r["quality"],
+            f"{r['measured_share'] * 100:.0f} %",
+        ]
+        for r in rows
+    ]
+    return head, cells
+
+
+def _of_project(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    sides = ("baseline", "project", "leakage", "reduction")
+    return ["start", *sides], [
+        [r["start"], *(shown_mass(r[f"{side}_ug"]) for side in sides)] for r in rows
+    ]

@@ -9,8 +9,12 @@ import click
 
 from ingest.pipeline.meter_comparison import compare
 from services.cli.options.database_url import database_url
-from services.cli.options.time_span import span_us
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import begin_option, end_option, span_us
+from services.cli.output.counts import counted
+from services.cli.output.table import table
 from services.store.postgres.pool import connect
+from services.store.registry.known import require
 from services.store.registry.load import load_fleet
 from services.store.timeseries import device_quality as flagged
 from services.store.timeseries import queries as series
@@ -23,12 +27,13 @@ if TYPE_CHECKING:
     from services.store.timeseries.device_quality import Flagged
 
 _SHOWN = 20
+_FEW = 3
 
 
 @click.command()
 @click.option("--device", required=True, metavar="ID")
-@click.option("--from", "begin", required=True, metavar="T", help="Begin, with.")
-@click.option("--to", "end", required=True, metavar="T", help="End, without.")
+@begin_option
+@end_option
 @click.option(
     "--against",
     metavar="ID",
@@ -40,7 +45,7 @@ _SHOWN = 20
     type=click.FloatRange(0, 100),
     help="Largest difference from them, percent; else `check_percent` of the registry.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def quality(
     device: str,
     begin: str,
@@ -53,9 +58,9 @@ def quality(
     """
     Tell what was flagged as readings came: range, spikes, rate, flat lines, gaps, nights, unit.
 
-    T is RFC 3339 with its offset, or a local date of the site. Flags change no
-    reading and no quantity. A meter that the registry calls the check meter of
-    another, or its main meter, is compared with it quarter hour by quarter hour.
+    A day is one of the site's zone. Flags change no reading and no quantity. A meter
+    that the registry calls the check meter of another, or its main meter, is compared
+    with it quarter hour by quarter hour.
 
     \b
     Example:
@@ -63,6 +68,7 @@ def quality(
       tonne quality --device main --against sub-1 --against sub-2 --from 2026-01-01 --to 2026-02-01
     """
     with connect(database_url(), role="tonne_mrv", name="tonne quality", autocommit=True) as conn:
+        require(conn, "device", device, *against)
         begin_us, end_us = span_us(begin, end, series.device_timezone(conn, device))
         fleet = load_fleet(conn)
         held = fleet.devices[fleet.by_id[device]]
@@ -77,23 +83,28 @@ def quality(
     if as_json:
         click.echo(json.dumps([*(one._asdict() for one in found), *map(_apart, apart)]))
         return
-    click.echo(f"{readings} readings of {device}" + (f"; clock {clock}" if clock else ""))
-    for line in _told(found):
-        click.echo(line)
+    click.echo(
+        f"{counted(readings, 'reading')} of {device}" + (f"; clock {clock}" if clock else "")
+    )
+    click.echo(
+        table(("test", "channel", "times", "when"), _told(found), empty="nothing is flagged")
+    )
     if others:
-        click.echo(f"{compared} intervals compared with {' + '.join(others)}, {len(apart)} differ")
-    for difference in apart[:_SHOWN]:
+        differ = f"{len(apart):,} {'differs' if len(apart) == 1 else 'differ'}"
         click.echo(
-            f"{'sum_check':<16} {difference.quantity:<22} {difference.start}: "
-            f"{difference.whole} against {difference.parts}"
+            f"\n{counted(compared, 'interval')} compared with {' + '.join(others)}, {differ}"
         )
+    if apart:
+        rows = [(d.start, d.quantity, d.whole, d.parts) for d in apart[:_SHOWN]]
+        click.echo(table(("start", "quantity", "this meter", "the others"), rows, empty=""))
+        if len(apart) > _SHOWN:
+            click.echo(f"and {len(apart) - _SHOWN} more; --json lists all")
 
 
 def _measured(
     conn: Connection[TupleRow], device: str, begin_us: int, end_us: int
 ) -> dict[tuple[str, str], int]:
     """Intervals of a device that were measured throughout; others say nothing of a meter."""
-    series.device_timezone(conn, device)  # a device that is not there is an error, not silence
     return {
         (row["start"], row["quantity"]): row["value"]
         for row in series.quantities(conn, device, begin_us, end_us)
@@ -111,13 +122,17 @@ def _apart(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _told(found: list[Flagged]) -> list[str]:
+def _told(found: list[Flagged]) -> list[tuple[str, str, int, str]]:
     """One line a test and channel, with the first times."""
     times: dict[tuple[str, str], list[str]] = {}
     for one in found:
         times.setdefault((one.test, one.channel), []).append(one.time)
     return [
-        f"{test:<16} {channel:<22} {len(at):>6}  {', '.join(at[:_SHOWN])}"
-        + (f" and {len(at) - _SHOWN} more" if len(at) > _SHOWN else "")
+        (
+            test,
+            channel,
+            len(at),
+            ", ".join(at[:_FEW]) + (f" and {len(at) - _FEW} more" if len(at) > _FEW else ""),
+        )
         for (test, channel), at in sorted(times.items())
     ]

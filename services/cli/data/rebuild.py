@@ -3,74 +3,80 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from ingest.errors import RegistryError
 from services.cli.errors import Exit
 from services.cli.options.database_url import database_url
-from services.cli.options.time_span import span_us
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import begin_option, end_option, span_us
+from services.cli.output.counts import counted
+from services.cli.output.progress import bar
 from services.processing.rebuild import AT_ONCE
 from services.processing.rebuild import rebuild as rebuild_devices
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
+from services.store.registry.known import require
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from services.processing.rebuild import Difference
 
 _SHOWN = 20
 
 
 @click.command()
-@click.option("--from", "begin", required=True, metavar="T", help="Begin, with.")
-@click.option("--to", "end", required=True, metavar="T", help="End, without.")
+@begin_option
+@end_option
 @click.option("--device", metavar="ID", help="Only this device.")
 @click.option("--check", is_flag=True, help="Only compare; ends with 1 where rows differ.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: bool) -> None:
     """
     Compute intervals and emissions again from raw readings, and replace what differs.
 
-    T is RFC 3339 with its offset, or a UTC date. Each device's whole history is
-    metered from nothing; rows that start in [from, to) are compared.
+    A day is one of each device's own zone. Each device's whole history is metered
+    from nothing; rows that start in [from, to) are compared.
 
     \b
     Example:
       tonne rebuild --from 2026-01-01 --to 2026-02-01 --check
       tonne rebuild --from 2026-01-01 --to 2026-02-01 --device inv-001
     """
-    span = span_us(begin, end, "UTC")
+    span_us(begin, end, "UTC")  # what is no span is said before any work
     url = database_url()
     with connect(url, role="tonne_ingest", name="tonne rebuild", autocommit=True) as conn:
+        require(conn, "device", device)
         plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
         members = _members(plan, device)
         found: list[Difference] = []
-        with click.progressbar(
-            range(0, len(members), AT_ONCE),
-            label="devices",
-            file=sys.stderr,
-            hidden=not sys.stderr.isatty(),
-        ) as parts:
-            for k in parts:
-                found += rebuild_devices(
-                    conn, plan, members[k : k + AT_ONCE], *span, replace=not check
-                )
+        with bar("devices", len(members)) as shown:
+            for zone, some in _by_zone(plan, members):
+                span = span_us(begin, end, zone)
+                found += rebuild_devices(conn, plan, some, *span, replace=not check)
+                shown.advance(len(some))
     _show(found, len(members), check=check, as_json=as_json)
     if check and found:
         click.get_current_context().exit(Exit.FALSE)
 
 
+def _by_zone(plan: Plan, members: list[int]) -> Iterator[tuple[str, list[int]]]:
+    """Devices of one time zone, as many as are done at once."""
+    zones: dict[str, list[int]] = {}
+    for one in members:
+        zones.setdefault(plan.fleet.devices[one].timezone, []).append(one)
+    for zone, found in zones.items():
+        for k in range(0, len(found), AT_ONCE):
+            yield zone, found[k : k + AT_ONCE]
+
+
 def _members(plan: Plan, device: str | None) -> list[int]:
     if device is None:
         return list(range(len(plan.fleet)))
-    if device not in plan.fleet.by_id:
-        raise RegistryError(
-            f"device {device!r} is not registered; `tonne registry export` lists what is"
-        )
     return [plan.fleet.by_id[device]]
 
 
@@ -89,5 +95,6 @@ def _show(found: list[Difference], devices: int, *, check: bool, as_json: bool) 
         click.echo(f"{one.table} {' '.join(one.key)}: stored {was}, readings give {now}")
     if len(found) > _SHOWN:
         click.echo(f"and {len(found) - _SHOWN} more; --json lists all")
-    done = "differ" if check else "replaced"
-    click.echo(f"{devices} devices, {len(found)} rows {done}")
+    verb = "differs" if len(found) == 1 else "differ"
+    done = verb if check else "replaced"
+    click.echo(f"{counted(devices, 'device')}, {counted(len(found), 'row')} {done}")

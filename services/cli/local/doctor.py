@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -19,6 +19,8 @@ from services.cli.local.doctor_broker import broker
 from services.cli.local.doctor_finding import Finding
 from services.cli.local.doctor_kafka import topics
 from services.cli.local.doctor_seals import seals
+from services.cli.options.json_option import json_option
+from services.cli.output.masks import masked
 from services.clock import now_us
 from services.extras import command
 from services.intake.clock_check import apart_us
@@ -41,7 +43,7 @@ _CLOCKS_APART_US = 5_000_000  # the database's own `now()` against ours
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Look at the broker as whoever was handed this folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_context
 def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> None:
     """
@@ -55,16 +57,22 @@ def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> N
       tonne doctor --json
       tonne doctor --identity /etc/tonne/gw-1
     """
-    findings = list(_examine(Settings(), identity))
+    findings = [_hidden(one) for one in _examine(Settings(), identity)]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
+        click.echo(f"{'STATE':<8} {'WHAT':<16} FOUND")
         for finding in findings:
             click.echo(f"{finding.state:<8} {finding.what:<16} {finding.found}")
             if finding.fix:
                 click.echo(f"{'':<8} {'':<16} fix: {finding.fix}")
     if any(finding.state == "wrong" for finding in findings):
         context.exit(Exit.FALSE)
+
+
+def _hidden(finding: Finding) -> Finding:
+    """Without passwords: what is wrong with a server is sent to whoever helps."""
+    return replace(finding, found=masked(finding.found))
 
 
 def _examine(settings: Settings, identity: Path | None) -> Iterator[Finding]:

@@ -5,16 +5,23 @@ from dataclasses import asdict
 
 import click
 
+from services.cli.groups import Group
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import say
+from services.cli.output.masks import masked
+from services.cli.output.table import table
 from services.local import packages
 from services.local.kafka import binary
 from services.local.stack import LocalStack, Status
 from services.settings import Settings
 from services.shipped import shipped
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_show_passwords = click.option(
+    "--show-passwords", "passwords", is_flag=True, help="Passwords in URLs, instead of ***."
+)
 
 
-@click.group()
+@click.group(cls=Group)
 def local() -> None:
     """
     Start and stop servers in TONNE_HOME (.tonne), on loopback only.
@@ -46,8 +53,11 @@ def local() -> None:
     "--prometheus/--no-prometheus", default=False, show_default=True,
     help="Prometheus too, over the processes in TONNE_HOME/prometheus/targets.json.",
 )  # fmt: skip
-@_json
-def up(*, secure: bool | None, kafka: bool | None, prometheus: bool, as_json: bool) -> None:
+@_show_passwords
+@json_option
+def up(
+    *, secure: bool | None, kafka: bool | None, prometheus: bool, passwords: bool, as_json: bool
+) -> None:
     """
     Start PostgreSQL with TimescaleDB, mosquitto and a Kafka-compatible broker.
 
@@ -64,11 +74,12 @@ def up(*, secure: bool | None, kafka: bool | None, prometheus: bool, as_json: bo
     stack = LocalStack(Settings().home)
     kafka = binary() is not None if kafka is None else kafka
     stack.up(kafka=kafka, secure=secure, prometheus=prometheus)
-    _show(stack.status(), as_json=as_json)
+    _show(stack.status(), passwords=passwords, as_json=as_json)
 
 
 @local.command()
-def down() -> None:
+@json_option
+def down(*, as_json: bool) -> None:
     """
     Stop all local servers cleanly; their data stays.
 
@@ -76,25 +87,35 @@ def down() -> None:
     Example:
       tonne local down
     """
-    LocalStack(Settings().home).down()
+    stack = LocalStack(Settings().home)
+    running = [name for name, one in stack.status().servers.items() if one.state == "up"]
+    stack.down()
+    said = f"stopped {', '.join(running)}; their data stays" if running else "nothing was running"
+    say({"stopped": running}, said, as_json=as_json)
 
 
 @local.command()
-@_json
-def status(*, as_json: bool) -> None:
+@_show_passwords
+@json_option
+def status(*, passwords: bool, as_json: bool) -> None:
     """
     Which servers run, and where.
+
+    Passwords in URLs are shown as ***; --show-passwords shows them, and --json has the
+    whole URLs, for programs that connect.
 
     \b
     Example:
       tonne local status --json
     """
-    _show(LocalStack(Settings().home).status(), as_json=as_json)
+    state = LocalStack(Settings().home).status()
+    _show(state, passwords=passwords, as_json=as_json)
 
 
 @local.command()
 @click.option("--rabbitmq", is_flag=True, help="RabbitMQ too, for the tests of both brokers.")
-def install(*, rabbitmq: bool) -> None:
+@json_option
+def install(*, rabbitmq: bool, as_json: bool) -> None:
     """
     Install the Debian packages that local servers need, and start nothing.
 
@@ -102,13 +123,17 @@ def install(*, rabbitmq: bool) -> None:
     Example:
       sudo tonne local install
     """
+    lacking = packages.missing()
     packages.require()
     if rabbitmq:
         packages.require(packages.RABBITMQ)
+    said = f"installed {', '.join(lacking)}" if lacking else "all packages are there"
+    say({"installed": lacking}, said, as_json=as_json)
 
 
 @local.command()
-def files() -> None:
+@json_option
+def files(*, as_json: bool) -> None:
     """
     Print the folder of what comes with tonne: catalog, recordings, dashboards, rules.
 
@@ -116,17 +141,18 @@ def files() -> None:
     Example:
       tonne registry check "$(tonne local files)/catalog/haiphong"
     """
-    click.echo(shipped())
+    say({"folder": str(shipped())}, str(shipped()), as_json=as_json)
 
 
-def _show(state: Status, *, as_json: bool) -> None:
+def _show(state: Status, *, passwords: bool, as_json: bool) -> None:
     if as_json:
         servers = {name: asdict(server) for name, server in state.servers.items()}
         document = {"home": state.home, **asdict(state.urls), "servers": servers}
         click.echo(json.dumps(document, indent=2))
         return
-    for name, server in state.servers.items():
-        process = f"process {server.pid}" if server.pid else ""
-        click.echo(f"{name:<13} {server.state:<5} {process:<16} {server.log}")
+    rows = [(name, one.state, one.pid, one.log) for name, one in state.servers.items()]
+    click.echo(table(("server", "state", "process", "log"), rows, empty=""))
+    click.echo()
     for setting, url in asdict(state.urls).items():
-        click.echo(f"{setting:<13} {url or '-'}")
+        shown = url or "-"
+        click.echo(f"{setting:<14}  {shown if passwords else masked(shown)}")

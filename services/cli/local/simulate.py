@@ -20,6 +20,7 @@ from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
 from services.cli.local.simulate_times import Duration, Speed, Start
 from services.cli.options.admin_tls import identity_folder
+from services.cli.options.choice import Choice
 from services.clock import now_us
 from services.settings import Settings
 from services.simulator.faults import parse_faults
@@ -72,7 +73,7 @@ class _Options:
 @click.option("--replay", type=click.Path(path_type=Path), help="Recorded power data (CSV).")
 @click.option("--device", help="Id of the PV device that replays.")
 @click.option("--column", help="Power column of the recording.")
-@click.option("--unit", type=click.Choice(["W", "kW"]), help="Unit of that column.")
+@click.option("--unit", type=Choice(["W", "kW"]), help="Unit of that column.")
 @click.option("--time-column", help="Column of the times; the first when not given.")
 @click.option("--timezone", help="Zone of times without offset, such as America/Denver.")
 @click.option("--start", type=Start(), help="First reading; a replay is moved there.")

@@ -1,9 +1,34 @@
-"""A span of time as one types it: RFC 3339 with offset, or local dates; half-open."""
+"""
+A span of time as one types it, the same for every command: `--from DAY|TIME --to DAY|TIME`.
+
+Half-open.  A day begins at midnight by the clock of the project's, the device's or the
+site's zone; a time is RFC 3339 and carries its offset.  A time without one is refused.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
 from mrv.calendar import instant_us
 from mrv.errors import PeriodError
+from services.store.registry.known import timezones
+from services.store.timeseries.queries import device_timezone
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+METAVAR = "DAY|TIME"
+_BEGIN = "Begin, included: a local day, or RFC 3339 with offset."
+_END = "End, not included; likewise."
+
+begin_option = click.option("--from", "begin", required=True, metavar=METAVAR, help=_BEGIN)
+end_option = click.option("--to", "end", required=True, metavar=METAVAR, help=_END)
+maybe_begin_option = click.option("--from", "begin", metavar=METAVAR, help=_BEGIN)
+maybe_end_option = click.option("--to", "end", metavar=METAVAR, help=_END)
 
 
 def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
@@ -15,14 +40,81 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
     PeriodError
         Naming the option that is no time, or both where the span is empty.
     """
-    edges = []
-    for option, text in (("--from", begin), ("--to", end)):
-        try:
-            edges.append(instant_us(text, timezone))
-        except PeriodError as error:
-            raise PeriodError(f"{option}: {error}") from None
-        except OverflowError:
-            raise PeriodError(f"{option}: {text!r} is out of the calendar") from None
+    edges = _edge_us("--from", begin, timezone), _edge_us("--to", end, timezone)
     if edges[0] >= edges[1]:
         raise PeriodError(f"--from {begin} --to {end} is empty; --to must be later")
-    return edges[0], edges[1]
+    return edges
+
+
+def maybe_span(
+    conn: Connection[TupleRow], begin: str | None, end: str | None, device: str | None = None
+) -> tuple[datetime | None, datetime | None]:
+    """
+    Return times of `--from` and `--to` where either may be absent.
+
+    Parameters
+    ----------
+    device : str, optional
+        Whose site tells the zone of days, if it is registered.
+
+    Raises
+    ------
+    PeriodError
+        As `span_us` and `common_zone`.
+    """
+    given = [(option, text) for option, text in (("--from", begin), ("--to", end)) if text]
+    zone = common_zone(conn, device) if any(is_day(text) for _, text in given) else "UTC"
+    if begin and end:
+        span_us(begin, end, zone)
+    found = {
+        option: datetime.fromtimestamp(_edge_us(option, text, zone) / 1e6, UTC)
+        for option, text in given
+    }
+    return found.get("--from"), found.get("--to")
+
+
+def moment_us(conn: Connection[TupleRow], option: str, text: str) -> int:
+    """Microseconds UTC of one option; a day by the zone of most sites."""
+    return _edge_us(option, text, common_zone(conn) if is_day(text) else "UTC")
+
+
+def common_zone(conn: Connection[TupleRow], device: str | None = None) -> str:
+    """
+    Return the zone of a device's site, else that of most sites; it is said where they differ.
+
+    Raises
+    ------
+    PeriodError
+        Where no site is registered: a day would then have no beginning.
+    """
+    if device is not None:
+        return device_timezone(conn, device)
+    zones = timezones(conn)
+    if not zones:
+        raise PeriodError(
+            "no site is registered, so that a day has no time zone;"
+            " write a time such as 2026-01-31T00:00:00+07:00"
+        )
+    zone, sites = zones[0]
+    if len(zones) > 1:
+        everywhere = sum(count for _, count in zones)
+        click.echo(
+            f"tonne: days are read by the clock of {zone} ({sites} of {everywhere} sites);"
+            " a time with its offset leaves no doubt",
+            err=True,
+        )
+    return zone
+
+
+def is_day(text: str) -> bool:
+    """Tell whether it is a day and not a time."""
+    return len(text) == len("2026-01-01")
+
+
+def _edge_us(option: str, text: str, timezone: str) -> int:
+    try:
+        return instant_us(text, timezone)
+    except PeriodError as error:
+        raise PeriodError(f"{option}: {error}") from None
+    except OverflowError:
+        raise PeriodError(f"{option}: {text!r} is out of the calendar") from None

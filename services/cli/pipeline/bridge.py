@@ -14,7 +14,7 @@ from services.metrics import Metrics
 from services.settings import Settings
 
 
-@click.command(epilog="Example: tonne topics apply && tonne bridge")
+@click.command()
 @topic_option
 @click.option(
     "--client-id",
@@ -28,7 +28,13 @@ from services.settings import Settings
     help="Most messages sent at once.",
 )  # fmt: skip
 def bridge(topic: str, client_id: str, share: str | None, batch: int) -> None:
-    """Take readings from MQTT and put them into Kafka; acknowledge once it has them."""
+    """
+    Take readings from MQTT and put them into Kafka; acknowledge once it has them.
+
+    \b
+    Example:
+      tonne topics apply && tonne bridge
+    """
     if share is not None and (not share or set(share) & set("/+#")):
         raise click.BadParameter("a name without / + #", param_hint="--share")
     settings = Settings()

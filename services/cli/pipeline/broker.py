@@ -13,8 +13,13 @@ import click
 from ingest.addresses import server_of
 from ingest.errors import InputError
 from ingest.mqtt.names import PORTS
+from services.cli.groups import Group
 from services.cli.options.admin_tls import identity_folder
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.counts import counted
+from services.cli.output.json_text import say
 from services.enrolment import broker as brokers
 from services.identity.mosquitto import Listening
 from services.identity.principals import PIPELINE, is_ours
@@ -29,7 +34,7 @@ _NAME = "tonne broker"
 _MANY = 200
 
 
-@click.group()
+@click.group(cls=Group)
 def broker() -> None:
     """
     Set a broker up so that no device can speak for another.
@@ -42,7 +47,7 @@ def broker() -> None:
 
 
 @broker.command()
-@click.argument("kind", type=click.Choice(["mosquitto", "rabbitmq"]))
+@click.argument("kind", type=Choice(["mosquitto", "rabbitmq"]))
 @click.option("--listen", default="0.0.0.0:8883", show_default=True, help="By certificate.")
 @click.option(
     "--password-port",
@@ -72,6 +77,7 @@ def broker() -> None:
     type=click.Path(path_type=Path),
     help="Copy what `tonne` and each --service are handed there, by name.",
 )
+@json_option
 def config(
     kind: Literal["mosquitto", "rabbitmq"],
     listen: str,
@@ -86,6 +92,7 @@ def config(
     services: tuple[str, ...],
     into: Path | None,
     services_into: Path | None,
+    as_json: bool,
 ) -> None:
     """
     Write a broker's configuration into TONNE_HOME/identity/broker.
@@ -125,7 +132,11 @@ def config(
     if services_into is not None:
         for name in (PIPELINE, *services):
             brokers.carry(folder.service(name), services_into / name)
-    click.echo(f"{len(everybody)} principals in {written}; start it: {start}")
+    say(
+        {"principals": len(everybody), "folder": written, "start": start},
+        f"{counted(len(everybody), 'principal')} in {written}; start it: {start}",
+        as_json=as_json,
+    )
 
 
 def ours(name: str) -> str:
@@ -138,7 +149,7 @@ def ours(name: str) -> str:
 @broker.command()
 @click.option("--url", help="mqtts://host:port; that of the settings by default.")
 @click.option("--sparkplug", is_flag=True, help="Let principals speak Sparkplug B too.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
     """
     Tell a running mosquitto who may connect; who may no longer is cut off at once.

@@ -18,7 +18,7 @@ from services.metrics import Metrics
 from services.settings import Settings
 
 
-@click.command(epilog="Example: tonne local up && tonne migrate && tonne run")
+@click.command()
 @click.option(
     "--client-id", default="tonne-run", show_default=True, help="Names the durable session."
 )
@@ -35,7 +35,15 @@ from services.settings import Settings
     help="Count the fleet, statements and calibrations from time to time, for metrics.",
 )  # fmt: skip
 def run(client_id: str, batch: int, *, seal: bool, watch: bool) -> None:
-    """Take readings from MQTT, store them with their intervals and emissions."""
+    """
+    Take readings from MQTT, store them with their intervals and emissions.
+
+    Goes on until stopped; says what it does as a line of JSON each.
+
+    \b
+    Example:
+      tonne local up && tonne migrate && tonne run
+    """
     settings = Settings()
     log, metrics = get_logger("run"), Metrics()
     runner = Runner(

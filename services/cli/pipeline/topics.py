@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import click
 
+from services.cli.groups import Group
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import say
+from services.cli.output.table import table
 from services.cli.pipeline.kafka_options import load, topic_option
 from services.settings import Settings
 
 
-@click.group()
+@click.group(cls=Group)
 def topics() -> None:
     """
     The Kafka topic that bridges write and workers read.
@@ -19,7 +23,7 @@ def topics() -> None:
     """
 
 
-@topics.command(name="apply", epilog="Example: tonne topics apply --partitions 8 --replication 3")
+@topics.command(name="apply")
 @topic_option
 @click.option(
     "--partitions",
@@ -47,6 +51,7 @@ def topics() -> None:
     "--dead-compact/--dead-delete", default=True, show_default=True,
     help="Keep one copy of a dead letter, or all; the topic of parcels is never compacted.",
 )  # fmt: skip
+@json_option
 def apply_topic(
     topic: str,
     partitions: int,
@@ -55,13 +60,23 @@ def apply_topic(
     dead_hours: int,
     *,
     dead_compact: bool,
+    as_json: bool,
 ) -> None:
-    """Make the topic and its dead-letter topic, or check that they are as asked for."""
+    """
+    Make the topic and its dead-letter topic, or check that they are as asked for.
+
+    \b
+    Example:
+      tonne topics apply --partitions 8 --replication 3
+    """
     make, dead = load("services.intake.topics", "Topic"), load("services.intake.topics", "dead")
     url, apply = Settings().require("kafka_url"), load("services.intake.topics", "apply")
+    done: list[dict[str, object]] = []
     for wanted in (
         make(topic, partitions, replication, retention_hours),
         make(dead(topic), 1, replication, dead_hours, compact=dead_compact),
     ):
         made = "made" if apply(url, wanted) else "as asked for"
-        click.echo(f"{wanted.name}: {made}, {wanted.partitions} partitions")
+        done.append({"topic": wanted.name, "result": made, "partitions": wanted.partitions})
+    rows = [list(one.values()) for one in done]
+    say(done, table(("topic", "result", "partitions"), rows, empty=""), as_json=as_json)

@@ -15,7 +15,7 @@ from services.metrics import Metrics
 from services.settings import Settings
 
 
-@click.command(epilog="Example: tonne watch --seal")
+@click.command()
 @click.option(
     "--every", type=click.FloatRange(1, 3600), default=LOOK_S, show_default=True,
     metavar="SECONDS", help="Pause between two looks.",
@@ -35,6 +35,10 @@ def watch(every: float, audit_s: float, *, seal: bool) -> None:
     `tonne run` counts and adds up by itself, but leaves audits to `tonne watch`: they
     would take the core that it needs. One `tonne watch` is enough for a database; its
     login needs tonne_mrv. Metrics are served at TONNE_METRICS_BIND.
+
+    \b
+    Example:
+      tonne watch --seal
     """
     settings = Settings()
     log, metrics = get_logger("watch"), Metrics()

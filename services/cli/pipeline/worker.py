@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-@click.command(
-    epilog="Examples: tonne worker --instance worker-0;"
-    " tonne worker --from-time 2026-03-01T00:00:00+07:00"
-)
+@click.command()
 @topic_option
 @click.option(
     "--group",
@@ -75,6 +72,11 @@ def worker(
 
     With --from-offset or --from-time: replay what was stored already, beside
     workers that run.  What is there stays as it is; what is missing comes back.
+
+    \b
+    Example:
+      tonne worker --instance worker-0
+      tonne worker --from-time 2026-03-01T00:00:00+07:00
     """
     settings = Settings()
     log = get_logger("worker")

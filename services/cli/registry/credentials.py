@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import getpass
-import json
-import sys
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from services.cli.options.admin_tls import identity_folder
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import print_json, say
+from services.cli.output.progress import bar
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.cli.pipeline.broker import ours, tell_broker
 from services.enrolment import issue as enrolment
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.registry import credentials
 from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.known import require
 
 if TYPE_CHECKING:
     from services.enrolment.issue import Result
 
 _NAME = "tonne registry"
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _author = click.option("--author", help="Who does it; the system's user by default.")
 _apply = click.option(
     "--apply/--no-apply",
@@ -47,7 +49,7 @@ _apply = click.option(
 @click.option("--renew", is_flag=True, help="A new one, though one is in use.")
 @_author
 @_apply
-@_json
+@json_option
 def issue_credentials(
     devices: tuple[str, ...],
     *,
@@ -80,12 +82,9 @@ def issue_credentials(
     wish = enrolment.Wish("password" if password else "certificate", days, renew)
     with connect(database_url(), name=_NAME, autocommit=True) as conn:
         names = enrolment.principals(load_registry(conn).devices, devices, every=every)
-        with click.progressbar(
-            length=len(names), label="credentials", file=sys.stderr,
-            hidden=not sys.stderr.isatty(),
-        ) as bar:  # fmt: skip
+        with bar("credentials", len(names)) as shown:
             done = enrolment.issue(
-                conn, folder, names, wish, author or getpass.getuser(), lambda: bar.update(1)
+                conn, folder, names, wish, author or getpass.getuser(), shown.advance
             )
     _show(done, as_json=as_json)
     if apply and any(one.result != "unchanged" for one in done):
@@ -95,7 +94,8 @@ def issue_credentials(
 @click.command("issue-service")
 @click.argument("name")
 @_apply
-def issue_service(name: str, *, apply: bool) -> None:
+@json_option
+def issue_service(name: str, *, apply: bool, as_json: bool) -> None:
     """
     Give a service of ours an identity, such as a second bridge; it begins with `tonne-`.
 
@@ -108,7 +108,8 @@ def issue_service(name: str, *, apply: bool) -> None:
     settings = Settings()
     folder = identity_folder(settings)
     folder.ensure_service(ours(name))
-    click.echo(f"{name}: {folder.service(name)}")
+    where = folder.service(name)
+    say({"service": name, "folder": where}, f"{name}: {where}", as_json=as_json)
     if apply:
         tell_broker(settings)
 
@@ -119,7 +120,7 @@ def issue_service(name: str, *, apply: bool) -> None:
 @click.option("--older", is_flag=True, help="All but the one that was issued last.")
 @_author
 @_apply
-@_json
+@json_option
 def revoke_credentials(
     devices: tuple[str, ...],
     *,
@@ -152,8 +153,10 @@ def revoke_credentials(
 
 @click.command("credentials")
 @click.argument("devices", nargs=-1)
-@click.option("--expiring", type=int, metavar="DAYS", help="Those that end within so many days.")
-@_json
+@click.option(
+    "--expiring", type=click.IntRange(0), metavar="DAYS", help="Those that end within so many days."
+)
+@json_option
 def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: bool) -> None:
     """
     What is on record: issued, ending, revoked and why.
@@ -163,6 +166,7 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
       tonne registry credentials --expiring 90
     """
     with connect(database_url(), name=_NAME, autocommit=True) as conn:
+        require(conn, "device", *devices)
         found = credentials.all_of(conn, devices)
     if expiring is not None:
         end = datetime.now(UTC) + timedelta(days=expiring)
@@ -170,32 +174,26 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
             c for c in found if c.revoked is None and c.expires is not None and c.expires < end
         ]
     if as_json:
-        click.echo(json.dumps([_plain(asdict(one)) for one in found], indent=2))
+        print_json(found)
         return
-    for one in found:
-        until = f"until {one.expires:%Y-%m-%d}" if one.expires else "without end"
-        state = f"revoked {one.revoked:%Y-%m-%d}: {one.reason}" if one.revoked else until
-        click.echo(f"{one.principal:<24} {one.kind:<11} since {one.issued:%Y-%m-%d} {state}")
+    rows = [
+        (c.principal, c.kind, shown_time(c.issued), shown_time(c.expires),
+         f"{shown_time(c.revoked)}: {c.reason}" if c.revoked else None)
+        for c in found
+    ]  # fmt: skip
+    head = ("principal", "kind", "issued", "expires", "revoked")
+    click.echo(table(head, rows, empty="no such credential is on record"))
 
 
 def _show(done: list[Result], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([_plain(asdict(one)) for one in done], indent=2))
+        print_json(done)
         return
-    for one in done:
-        until = f"until {one.expires:%Y-%m-%d}" if one.expires else ""
-        click.echo(f"{one.result:<9} {one.principal:<24} {one.kind or '':<11} {until}".rstrip())
+    rows = [(one.result, one.principal, one.kind, shown_time(one.expires)) for one in done]
+    click.echo(table(("result", "principal", "kind", "expires"), rows, empty="nobody is meant"))
     counts = [
         f"{sum(1 for o in done if o.result == w)} {w}"
         for w in dict.fromkeys(o.result for o in done)
     ]
     where = {one.folder.parent for one in done if one.folder is not None}
     click.echo(", ".join(counts) + "".join(f"; in {path}" for path in where))
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value.astimezone(UTC).isoformat() if isinstance(value, datetime)
-        else value if value is None or isinstance(value, str | int) else str(value)
-        for key, value in row.items()
-    }  # fmt: skip

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import getpass
-import json
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ingest.errors import InputError
+from mrv.calendar import instant_us, utc_text
 from services.cli.data.payload_text import legible
 from services.cli.errors import Exit
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import METAVAR
+from services.cli.output.counts import counted
+from services.cli.output.json_text import print_json, say
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.cli.registry.devices_watch import watch
+from services.cli.registry.show_plan import show_plan
+from services.nearest import did_you_mean
 from services.registry import parse
 from services.registry.entries import Registry
 from services.registry.fields import Row
@@ -24,6 +32,8 @@ from services.store.messages.dead_letter_query import get_letter
 from services.store.messages.unknown_devices import Knock, claims, knocks, refuse
 from services.store.postgres.pool import connect
 from services.store.registry.import_ import import_registry
+from services.store.registry.known import require
+from services.store.timeseries.queries import site_timezone
 from services.store.views import device_health as health
 
 if TYPE_CHECKING:
@@ -31,11 +41,12 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
 _NAME = "tonne devices"
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_STATES = ("online", "late", "offline")
+_WIDE = 160
 _author = click.option("--author", help="Who does it; the system's user by default.")
 
 
-@click.group()
+@click.group(cls=Group)
 def devices() -> None:
     """
     See who is heard, let in who knocks, watch what arrives.
@@ -53,11 +64,11 @@ devices.add_command(watch)
 
 
 @devices.command("list")
-@click.option("--state", type=click.Choice(["online", "late", "offline"]))
-@click.option("--site", metavar="ID")
+@click.option("--state", type=Choice(_STATES), help="Devices in this state.")
+@click.option("--site", metavar="ID", help="Devices of this site.")
 @click.option("--gateway", metavar="ID", help="It and what is behind it.")
 @click.option("--alarm", is_flag=True, help="One a cause: not what is behind a dark gateway.")
-@_json
+@json_option
 def list_(
     state: str | None, site: str | None, gateway: str | None, *, alarm: bool, as_json: bool
 ) -> None:
@@ -69,33 +80,37 @@ def list_(
       tonne devices list --state offline --site nam-cau-kien
     """
     with connect(database_url(), name=_NAME) as conn:
+        require(conn, "site", site)
+        require(conn, "device", gateway)
         found = health.devices(conn, state=state, site=site, gateway=gateway, alarm=alarm)
     if as_json:
-        click.echo(json.dumps([_plain(row) for row in found], indent=2))
+        print_json(found)
         return
-    lines = [_line(row) for row in found]
-    counts = {w: sum(r["state"] == w for r in found) for w in ("online", "late", "offline")}
+    head = ("device", "state", "alarm", "last reading", "today", "clock", "firmware", "gateway")
+    click.echo(table(head, map(_cells, found), empty="no such device is registered"))
+    counts = {w: sum(r["state"] == w for r in found) for w in _STATES}
     alarms = sum(bool(r["alarm"]) for r in found)
     told = ", ".join(f"{n} {word}" for word, n in counts.items())
-    click.echo("\n".join([*lines, f"{len(found)} devices: {told}; {alarms} alarms"]))
+    click.echo(f"{counted(len(found), 'device')}: {told}; {counted(alarms, 'alarm')}")
 
 
-def _line(row: dict[str, Any]) -> str:
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     last, clock, share = row["last_reading"], row["clock_offset_s"], row["completeness_today"]
-    cells = (
-        f"{row['device']:<24} {row['state']:<8}{'!' if row['alarm'] else ' '}",
-        f"{last.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z" if last else f"{'never':<20}",
-        f"{share * 100:4.0f} %" if last else f"{'-':>6}",
-        f"{clock:+7.1f} s" if clock is not None else f"{'-':>9}",
-        f"{row['firmware'] or '-':<20}",
-        f"behind {row['gateway']}" if row["gateway"] else "",
+    return (
+        row["device"],
+        row["state"],
+        "yes" if row["alarm"] else "no",
+        shown_time(last) if last else "never",
+        f"{share * 100:.0f} %" if last else None,
+        f"{clock:+.1f} s" if clock is not None else None,
+        row["firmware"],
+        row["gateway"],
     )
-    return "  ".join(cells).rstrip()
 
 
 @devices.command("knocks")
 @click.option("--refused", is_flag=True, help="Those that somebody refused.")
-@_json
+@json_option
 def knocks_(*, refused: bool, as_json: bool) -> None:
     """
     Devices that spoke and are not in the registry, with what the last message held.
@@ -106,23 +121,27 @@ def knocks_(*, refused: bool, as_json: bool) -> None:
     """
     with connect(database_url(), name=_NAME) as conn:
         found = knocks(conn, refused=refused)
-        if as_json:
-            click.echo(json.dumps([_plain(asdict(one)) for one in found], indent=2))
-            return
-        for one in found:
-            way = f" by {one.principal}" if one.principal != one.device else ""
-            why = f"; refused: {one.refused}" if one.refused else ""
-            click.echo(
-                f"{one.device:<24}{way} {one.messages} messages, last "
-                f"{one.last.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z on {one.topic}{why}"
-            )
-            for line in _held(conn, one)[:2]:
-                click.echo(f"    {line:.160}")
-    click.echo(f"{len(found)} {'refused' if refused else 'knock'}")
+        held = [] if as_json else [_held(conn, one)[:2] for one in found]
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (k.device, k.principal, k.messages, shown_time(k.last), k.topic,
+         "; ".join([*([f"refused: {k.refused}"] if k.refused else []), *lines])[:_WIDE])
+        for k, lines in zip(found, held, strict=True)
+    ]  # fmt: skip
+    head = ("device", "spoken for by", "messages", "last", "topic", "what it said")
+    nobody = "nobody was refused" if refused else "nobody knocks: all who spoke are registered"
+    click.echo(table(head, rows, empty=nobody))
+    if found and not refused:
+        click.echo(
+            f"let one in: tonne devices accept {found[0].device} --site ID --class CLASS"
+            " --installed DAY"
+        )
 
 
 @devices.command("claims")
-@_json
+@json_option
 def claims_(*, as_json: bool) -> None:
     """
     Devices of the registry that a principal spoke for which may not: a gateway too many.
@@ -136,16 +155,13 @@ def claims_(*, as_json: bool) -> None:
     with connect(database_url(), name=_NAME) as conn:
         found = claims(conn)
     if as_json:
-        click.echo(json.dumps([_plain(asdict(one)) for one in found], indent=2))
+        print_json(found)
         return
-    for one in found:
-        click.echo(
-            f"{one.device:<24} by {one.principal}, though it is {one.speaker}'s: "
-            f"{one.messages} messages, last {one.last.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-        )
+    rows = [(c.device, c.principal, c.speaker, c.messages, shown_time(c.last)) for c in found]
+    head = ("device", "claimed by", "belongs to", "messages", "last")
+    click.echo(table(head, rows, empty="nobody speaks for a device that is not its own"))
     if found:
         click.echo("if the newcomer is right, change `gateway` in the registry and import it")
-    click.echo(f"{len(found)} claims")
 
 
 def _held(conn: Connection[TupleRow], one: Knock) -> list[str]:
@@ -158,10 +174,14 @@ def _held(conn: Connection[TupleRow], one: Knock) -> list[str]:
 @click.option("--site", required=True, metavar="ID")
 @click.option("--class", "class_id", required=True, metavar="CLASS")
 @click.option("--profile", default="generic", show_default=True)
-@click.option("--installed", required=True, metavar="T", help="With its offset.")
-@click.option("--rated-power-w", metavar="W")
-@click.option("--serial")
+@click.option(
+    "--installed", required=True, metavar=METAVAR,
+    help="Since when it measures: a day of the site, or RFC 3339 with offset.",
+)  # fmt: skip
+@click.option("--rated-power-w", metavar="W", help="Its rated power, whole watts.")
+@click.option("--serial", help="Its maker's serial number.")
 @_author
+@json_option
 def accept(
     device: str,
     *,
@@ -172,6 +192,7 @@ def accept(
     rated_power_w: str | None,
     serial: str | None,
     author: str | None,
+    as_json: bool,
 ) -> None:
     """
     Put a device that knocked into the registry, behind the principal that spoke for it.
@@ -180,27 +201,27 @@ def accept(
 
     \b
     Example:
-      tonne devices accept inv-9 --site roof --class pv_inverter --installed 2026-03-01T08:00+07:00
+      tonne devices accept inv-9 --site roof --class pv_inverter --installed 2026-03-01
       tonne deadletter replay --reason unknown_device
     """
     with connect(database_url(), name=_NAME) as conn:
         knock = _knock(conn, device)
+        since = utc_text(instant_us(installed, site_timezone(conn, site)))
         conn.rollback()
         gateway = knock.principal if knock.principal not in ("", device) else None
         given = {
             "id": device, "site": site, "class": class_id, "profile": profile, "gateway": gateway,
-            "installed": installed, "rated_power_w": rated_power_w, "serial": serial,
+            "installed": since, "rated_power_w": rated_power_w, "serial": serial,
         }  # fmt: skip
         planned = import_registry(
             conn, _incoming(device, given), author=author or getpass.getuser()
         )
-    for row in planned.results:
-        click.echo(f"{row.result:<9} {row.kind:<9} {row.id}")
-        for message in row.messages:
-            click.echo(f"          {message}")
+    show_plan(planned.results, as_json=as_json)
     if planned.refused:
         click.get_current_context().exit(Exit.INPUT)
-    click.echo(f"{knock.messages} messages wait: tonne deadletter replay --reason unknown_device")
+    waiting = counted(knock.messages, "message")
+    if not as_json:
+        click.echo(f"{waiting} to send again: tonne deadletter replay --reason unknown_device")
 
 
 def _incoming(device: str, given: dict[str, str | None]) -> Incoming:
@@ -217,7 +238,8 @@ def _incoming(device: str, given: dict[str, str | None]) -> Incoming:
 @click.argument("device")
 @click.option("--reason", required=True, help="Why; kept on record.")
 @_author
-def refuse_(device: str, *, reason: str, author: str | None) -> None:
+@json_option
+def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> None:
     """
     Note that a device that knocked is not wanted: it is listed no more.
 
@@ -231,13 +253,16 @@ def refuse_(device: str, *, reason: str, author: str | None) -> None:
     with connect(database_url(), name=_NAME) as conn:
         knock = _knock(conn, device)
         refuse(conn, knock.principal, device, author or getpass.getuser(), reason)
-    click.echo(f"refused {device}")
+    say({"refused": device, "reason": reason}, f"refused {device}", as_json=as_json)
 
 
 def _knock(conn: Connection[TupleRow], device: str) -> Knock:
     found = [k for k in (*knocks(conn), *knocks(conn, refused=True)) if k.device == device]
     if not found:
-        raise InputError(f"{device!r} did not knock; see `tonne devices knocks`")
+        near = did_you_mean(
+            device, {k.device for k in (*knocks(conn), *knocks(conn, refused=True))}
+        )
+        raise InputError(f"{device!r} did not knock; {near or 'see `tonne devices knocks`'}")
     if len({k.principal for k in found}) > 1:
         names = ", ".join(sorted({k.principal for k in found}))
         raise InputError(
@@ -245,12 +270,3 @@ def _knock(conn: Connection[TupleRow], device: str) -> Knock:
             " `tonne registry import`"
         )
     return found[0]
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        if isinstance(value, datetime)
-        else value
-        for key, value in row.items()
-    }

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ingest.errors import InputError
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
+from services.cli.output.counts import counted
+from services.cli.output.table import table
 from services.issuer.affected_statements import affected as statements_affected
 from services.issuer.close import close_period
+from services.nearest import did_you_mean
 from services.processing.rebuild import AT_ONCE, rebuild
 from services.processing.stale_emissions import stale
 from services.settle import Plan
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from services.issuer.affected_statements import Affected
 
 
-@click.group()
+@click.group(cls=Group)
 def factors() -> None:
     """
     Follow published factors.
@@ -69,14 +74,15 @@ def list_(kind: str, *, as_json: bool) -> None:
         for f in book
         if f.kind.startswith(kind)
     ]
+    if not rows:
+        near = did_you_mean(kind, {f.kind for f in book}) or "`tonne factors list` shows all"
+        raise InputError(f"--kind {kind!r}: no factor's kind begins so; {near}")
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    for row in rows:
-        click.echo(
-            f"{row['id']:<28} {row['value']:>10} {row['unit']:<12} [{row['certainty']}]"
-            f" {row['from'] or '':<10} {row['source']}"
-        )
+    head = ("id", "value", "unit", "certainty", "from", "source")
+    cells = [[row[key] for key in head] for row in rows]
+    click.echo(table(head, cells, empty=""))
 
 
 @factors.command()
@@ -161,5 +167,5 @@ def _text(document: dict[str, Any]) -> str:
         lines.append("no statement rests on a factor that would be another today")
     made = document["emission_rows_made_again"]
     if made is not None:
-        lines.append(f"{made} emission rows made again")
+        lines.append(f"{counted(made, 'emission row')} made again")
     return "\n".join(lines)

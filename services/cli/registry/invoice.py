@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -13,16 +11,20 @@ from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.calendar import local_date
 from mrv.statement.plan_json import invoice_out
 from services.cli.errors import Exit
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.amounts import shown_amount
+from services.cli.output.json_text import print_json
+from services.cli.output.table import table
 from services.registry.invoices import Import, read
 from services.store.postgres.pool import connect
 from services.store.registry import invoices
+from services.store.registry.known import require
 from services.store.registry.load import load_projects
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-
-@click.group()
+@click.group(cls=Group)
 def invoice() -> None:
     """
     Keep invoices (monitoring option B), which a period's meters are held against.
@@ -38,7 +40,7 @@ def invoice() -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @click.option("--author", help="Who imports; the system's user where absent.")
-@_json
+@json_option
 def import_(files: tuple[Path, ...], author: str | None, *, dry_run: bool, as_json: bool) -> None:
     """
     Store invoices from YAML or CSV FILES, all or none; none is ever changed.
@@ -60,8 +62,9 @@ def import_(files: tuple[Path, ...], author: str | None, *, dry_run: bool, as_js
 
 def _show(found: Import, *, written: bool, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found.results], indent=2))
+        print_json(found.results)
     else:
+        click.echo(f"{'RESULT':<9} ID")
         for one in found.results:
             click.echo(f"{one.result:<9} {one.id}")
             for message in one.messages:
@@ -72,9 +75,9 @@ def _show(found: Import, *, written: bool, as_json: bool) -> None:
 
 
 @invoice.command("list")
-@click.option("--project", help="Only this project.")
+@click.option("--project", metavar="ID", help="Only this project.")
 @click.option("--all", "corrected", is_flag=True, help="With those that another one corrects.")
-@_json
+@json_option
 def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
     """
     List stored invoices.
@@ -84,6 +87,7 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
       tonne invoice list --project nck-pv
     """
     with connect(database_url(), name="tonne invoice", autocommit=True) as conn:
+        require(conn, "project", project)
         found = invoices.every(conn, project, corrected=corrected)
         zones = {one.id: one.timezone for one in load_projects(conn)}
     rows = [
@@ -91,11 +95,12 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
         for name, one, corrects, reason in found
     ]
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        print_json(rows)
         return
-    for name, one, *_ in found:
-        first, end = (local_date(us, zones[name]) for us in (one.from_us, one.to_us))
-        click.echo(
-            f"{one.id:<24} {name:<16} {first} to {end} {one.value:>14}"
-            f" {QUANTITIES[QUANTITY_INDEX[one.quantity]].unit} {one.quantity}"
-        )
+    cells = [
+        (one.id, name, *(local_date(us, zones[name]) for us in (one.from_us, one.to_us)),
+         shown_amount(one.value, QUANTITIES[QUANTITY_INDEX[one.quantity]].unit), one.quantity)
+        for name, one, *_ in found
+    ]  # fmt: skip
+    head = ("invoice", "project", "from", "to", "amount", "quantity")
+    click.echo(table(head, cells, empty="no invoice is stored"))

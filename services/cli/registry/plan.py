@@ -8,14 +8,19 @@ from pathlib import Path
 import click
 
 from mrv.registry.monitoring_plan import version_out
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import METAVAR
+from services.cli.output.json_text import print_json
+from services.cli.output.table import table
 from services.issuer.planning import diagram_of, draft_of
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
 from services.store.registry.monitoring_plans import load_versions
 
 
-@click.group()
+@click.group(cls=Group)
 def plan() -> None:
     """
     Show what a project says of its own monitoring.
@@ -30,7 +35,7 @@ def plan() -> None:
 
 @plan.command()
 @click.argument("project")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def show(project: str, *, as_json: bool) -> None:
     """
     Show the versions of PROJECT's monitoring plan.
@@ -48,19 +53,22 @@ def show(project: str, *, as_json: bool) -> None:
     for version in found:
         click.echo(f"version {version.name}, from {version.begins}: {version.reason}")
         click.echo(f"  responsible  {version.responsible}")
-        for line in version.lines:
-            where = f"{line.device or 'all devices'} {line.channel or ''}".strip()
-            click.echo(
-                f"  {line.parameter:<20} {line.option}  {line.frequency:<11}"
-                f" {line.accuracy_class or '-':<5} {where}; {line.qa_qc}; {line.responsible}"
-            )
+        rows = [
+            (one.parameter, one.option, one.frequency, one.accuracy_class,
+             f"{one.device or 'all devices'} {one.channel or ''}".strip(), one.qa_qc,
+             one.responsible)
+            for one in version.lines
+        ]  # fmt: skip
+        head = ("parameter", "option", "how often", "class", "meter", "qa/qc", "responsible")
+        click.echo(table(head, rows, empty="it names no parameter"))
     if not found:
         click.echo(f"{project} has no monitoring plan; `tonne plan draft {project}` starts one")
 
 
 @plan.command()
 @click.argument("project")
-def draft(project: str) -> None:
+@json_option
+def draft(project: str, *, as_json: bool) -> None:
     """
     Print a first version for PROJECT, made from the registry and its methodology.
 
@@ -72,14 +80,21 @@ def draft(project: str) -> None:
       tonne plan draft nck-pv > monitoring.yaml
     """
     with connect(database_url(), name="tonne plan") as conn:
-        click.echo(draft_of(conn, project), nl=False)
+        text = draft_of(conn, project)
+    if as_json:
+        print_json({"project": project, "yaml": text})
+    else:
+        click.echo(text, nl=False)
 
 
 @plan.command()
 @click.argument("project")
-@click.option("--from", "begin", metavar="DAY", help="First local day; that of today's plan else.")
+@click.option(
+    "--from", "begin", metavar=METAVAR, help="First local day; that of today's plan else."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="An SVG file; printed else.")
-def diagram(project: str, begin: str | None, out: Path | None) -> None:
+@json_option
+def diagram(project: str, begin: str | None, out: Path | None, *, as_json: bool) -> None:
     """
     Draw PROJECT's meters, from measurement to account, as SVG.
 
@@ -89,7 +104,11 @@ def diagram(project: str, begin: str | None, out: Path | None) -> None:
     """
     with connect(database_url(), name="tonne plan") as conn:
         drawn = diagram_of(conn, project, begin)
-    if out is None:
+    if out is not None:
+        out.write_text(drawn, encoding="utf-8")
+    if as_json:
+        print_json({"project": project, "file": out, "svg": None if out else drawn})
+    elif out is None:
         click.echo(drawn, nl=False)
     else:
-        out.write_text(drawn, encoding="utf-8")
+        click.echo(f"{out}: the diagram of {project}")

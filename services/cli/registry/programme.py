@@ -12,6 +12,8 @@ import click
 
 from ingest.errors import InputError
 from mrv.report import LANGUAGES, make_programme
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
 from services.cli.statements.report import write_whole
 from services.store.postgres.pool import connect
@@ -20,7 +22,7 @@ from services.store.views.programme_progress import progress_document
 from services.store.views.programme_report import report_document
 
 
-@click.group()
+@click.group(cls=Group)
 def programme() -> None:
     """
     Look at the programme as a whole.
@@ -61,7 +63,7 @@ def progress(year: int | None, *, as_json: bool) -> None:
     "--year", type=click.IntRange(1990, 2200), help="The last one with figures if absent."
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A .xlsx to write.")
-@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True,
+@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True,
               help="Language of the workbook; names of the registry stay.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def report(year: int | None, out: Path | None, language: str, *, as_json: bool) -> None:

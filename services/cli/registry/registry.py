@@ -1,14 +1,18 @@
 """`tonne registry`: sites, devices, projects and the programme."""
 
 import getpass
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
+import yaml
 
 from services.cli.errors import Exit
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.counts import counted
+from services.cli.output.json_text import print_json
+from services.cli.output.progress import bar
 from services.cli.registry.credentials import (
     credentials_,
     issue_credentials,
@@ -16,6 +20,8 @@ from services.cli.registry.credentials import (
     revoke_credentials,
 )
 from services.cli.registry.sewer import import_folder
+from services.cli.registry.show_plan import show_plan
+from services.cli.registry.template import schema_, template_
 from services.registry.document import to_yaml
 from services.registry.entries import Registry
 from services.registry.files import read_files
@@ -24,11 +30,10 @@ from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.import_ import check_registry, import_registry
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _strict = click.option("--strict", is_flag=True, help="Take warnings for errors.")
 
 
-@click.group()
+@click.group(cls=Group)
 def registry() -> None:
     """
     Register sites, devices, projects and the programme; give devices their credentials.
@@ -44,6 +49,8 @@ registry.add_command(issue_credentials)
 registry.add_command(issue_service)
 registry.add_command(revoke_credentials)
 registry.add_command(credentials_)
+registry.add_command(template_)
+registry.add_command(schema_)
 
 
 @registry.command("import")
@@ -51,7 +58,7 @@ registry.add_command(credentials_)
 @click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing.")
 @click.option("--author", help="Who imports; the system's user by default.")
 @_strict
-@_json
+@json_option
 def import_(
     files: tuple[Path, ...], *, dry_run: bool, author: str | None, strict: bool, as_json: bool
 ) -> None:
@@ -67,10 +74,12 @@ def import_(
     Example:
       tonne registry import deploy/catalog/haiphong --dry-run
     """
-    incoming = read_files(files)
+    with bar("reading"):
+        incoming = read_files(files)
     with connect(database_url(), name="tonne registry") as conn:
         who = author or getpass.getuser()
-        planned = import_registry(conn, incoming, author=who, strict=strict, dry_run=dry_run)
+        with bar(f"importing {counted(len(incoming.places), 'row')}"):
+            planned = import_registry(conn, incoming, author=who, strict=strict, dry_run=dry_run)
         folders = [f / "sewers" for f in files if (f / "sewers").is_dir()]
         told = []
         if not (planned.refused or dry_run):
@@ -83,22 +92,27 @@ def import_(
 
 
 @registry.command()
-def export() -> None:
+@json_option
+def export(*, as_json: bool) -> None:
     """
-    Print the whole registry as YAML that imports unchanged.
+    Print the whole registry as YAML that imports unchanged; with --json as JSON.
 
     \b
     Example:
       tonne registry export > registry.yaml
     """
     with connect(database_url(), name="tonne registry") as conn:
-        click.echo(to_yaml(load_registry(conn)), nl=False)
+        text = to_yaml(load_registry(conn))
+    if as_json:
+        print_json(yaml.safe_load(text))
+    else:
+        click.echo(text, nl=False)
 
 
 @registry.command()
 @click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @_strict
-@_json
+@json_option
 def check(files: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
     """
     Hold files, or else what is registered, against all rules.
@@ -120,13 +134,8 @@ def check(files: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
 
 
 def _show(plan: Plan, done: str, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps([asdict(r) for r in plan.results], indent=2))
-    else:
-        for row in plan.results:
-            click.echo(f"{row.result:<9} {row.kind:<9} {row.id}")
-            for message in row.messages:
-                click.echo(f"          {message}")
+    show_plan(plan.results, as_json=as_json)
+    if not as_json:
         found = [r.result for r in plan.results]
         counts = [f"{found.count(w)} {w}" for w in ("created", "updated", "unchanged", "error")]
         click.echo(f"{', '.join(counts)}: {done}")

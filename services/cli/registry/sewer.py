@@ -11,7 +11,13 @@ import click
 
 from ingest.errors import InputError
 from services.cli.errors import Exit
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.counts import counted
+from services.cli.output.json_text import say
+from services.cli.output.table import table
+from services.nearest import did_you_mean
 from services.sewers import geojson
 from services.sewers.checks import check as check_network
 from services.sewers.files import Network, read
@@ -19,19 +25,26 @@ from services.store.postgres.pool import connect
 from services.store.registry import sewers as stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
     from services.sewers.assets import Problem
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _SHOWN = 200
+_IMPORT = "import it with `tonne sewer import`"
 
 
-@click.group()
+_TOLD: dict[str, Callable[[int], str]] = {
+    "assets": lambda n: counted(n, "asset"),
+    "changed": lambda n: f"{n:,} changed",
+    "events": lambda n: counted(n, "event"),
+}
+
+
+@click.group(cls=Group)
 def sewer() -> None:
     """
     Register sewers: pipes, manholes, pumping stations, outfalls, and their history.
@@ -47,7 +60,7 @@ def sewer() -> None:
 @click.argument("files", nargs=-1, required=True, type=_file)
 @click.option("--dry-run", is_flag=True, help="Say what is wrong, and write nothing.")
 @click.option("--author", help="Who imports; the system's user by default.")
-@_json
+@json_option
 def import_(files: tuple[Path, ...], *, dry_run: bool, author: str | None, as_json: bool) -> None:
     """
     Import CSV and GeoJSON; all rows or none.
@@ -77,7 +90,7 @@ def import_(files: tuple[Path, ...], *, dry_run: bool, author: str | None, as_js
 
 @sewer.command()
 @click.argument("files", nargs=-1, type=_file)
-@_json
+@json_option
 def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     """
     Check files by themselves, or else the registered network.
@@ -102,8 +115,10 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
 
 
 @sewer.command()
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path))
-def export(out: Path) -> None:
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
+              help="The file: .csv or .geojson.")  # fmt: skip
+@json_option
+def export(out: Path, *, as_json: bool) -> None:
     """
     Write all assets to a .csv or .geojson file that imports unchanged.
 
@@ -121,12 +136,13 @@ def export(out: Path) -> None:
     else:
         raise InputError(f"--out {out}: name it .csv or .geojson, so that its format is known")
     out.write_text(text, encoding="utf-8")
-    click.echo(f"{len(assets)} assets in {out}")
+    said = f"{counted(len(assets), 'asset')} in {out}"
+    say({"assets": len(assets), "file": out}, said, as_json=as_json)
 
 
 @sewer.command()
 @click.argument("asset")
-@_json
+@json_option
 def show(asset: str, *, as_json: bool) -> None:
     """
     Show an asset, what was seen of it and what was done.
@@ -137,8 +153,9 @@ def show(asset: str, *, as_json: bool) -> None:
     """
     with connect(database_url(), role="tonne_api", name="tonne sewer", autocommit=True) as conn:
         found = stored.history(conn, asset)
+        near = did_you_mean(asset, (a.id for a in stored.every(conn))) if found is None else ""
     if found is None:
-        raise InputError(f"asset {asset!r} is not registered; import it with `tonne sewer import`")
+        raise InputError(f"asset {asset!r} is not registered; {near or _IMPORT}")
     one, events = found
     document: dict[str, Any] = {"id": one.id, **geojson.properties(one)}
     document["history"] = [
@@ -151,9 +168,9 @@ def show(asset: str, *, as_json: bool) -> None:
     history = document.pop("history")
     for key, value in document.items():
         click.echo(f"{key:12} {value}")
-    for e in history:
-        state = f", condition {e['condition']}" if e["condition"] else ""
-        click.echo(f"  {e['day']}  {e['what']}: {e['kind']}{state}  {e['note']}".rstrip())
+    rows = [[e[key] for key in ("day", "what", "kind", "condition", "note")] for e in history]
+    head = ("day", "what", "kind", "condition", "note")
+    click.echo(table(head, rows, empty="no history"))
 
 
 def import_folder(conn: Connection[TupleRow], folder: Path, author: str) -> str | None:
@@ -174,7 +191,8 @@ def import_folder(conn: Connection[TupleRow], folder: Path, author: str) -> str 
         if one.stops:
             raise InputError(f"{one.place}: {one.asset}: {one.text}")
     changed, events = stored.write(conn, network.assets.values(), network.events, author)
-    return f"sewers: {len(network.assets)} assets, {changed} changed, {events} new in their history"
+    told = counted(len(network.assets), "asset")
+    return f"sewers: {told}, {changed} changed, {events} new in their history"
 
 
 def _whole(conn: Connection[TupleRow], network: Network) -> list[Problem]:
@@ -193,6 +211,6 @@ def _tell(problems: Iterable[Problem], done: dict[str, int], *, as_json: bool) -
             click.echo(f"{kind}{one.place}: {one.asset}: {one.text}")
         if len(found) > _SHOWN:
             click.echo(f"... and {len(found) - _SHOWN} more; --json lists all")
-        click.echo(", ".join(f"{value} {key}" for key, value in done.items()))
+        click.echo(", ".join(_TOLD[key](value) for key, value in done.items()))
     if any(p.stops for p in found):
         click.get_current_context().exit(Exit.INPUT)

@@ -12,7 +12,11 @@ from mrv.documents.finding import FindingEvent
 from mrv.documents.form import read
 from mrv.signatures import canonical
 from mrv.statement.findings import Kind
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import say
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.report import write_whole
 from services.issuer import documents as steps
@@ -37,7 +41,7 @@ _out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
                     help="Sign a PACK apart into this file, to be handed in.")  # fmt: skip
 
 
-@click.group()
+@click.group(cls=Group)
 def finding() -> None:
     """
     Raise, answer and close findings of a verification.
@@ -60,15 +64,23 @@ def finding() -> None:
 
 @finding.command()
 @_what
-@click.option("--kind", type=click.Choice(get_args(Kind)), required=True,
+@click.option("--kind", type=Choice(get_args(Kind)), required=True,
               help="Corrective action, clarification, observation, forward action.")  # fmt: skip
 @_key
 @_text
-@click.option("--effect", metavar="T", help="By how many tonnes the reduction is too high for it; "
-              "negative where it is too low.")  # fmt: skip
+@click.option("--effect", metavar="TONNES", help="By how many tonnes the reduction is too high "
+              "for it; negative where it is too low.")  # fmt: skip
 @_out
+@json_option
 def add(
-    what: str, kind: str, key_name: str, text: str, effect: str | None, out: Path | None
+    what: str,
+    kind: str,
+    key_name: str,
+    text: str,
+    effect: str | None,
+    out: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """
     Raise a finding, as the verifier; the first puts the statement under verification.
@@ -78,7 +90,7 @@ def add(
       tonne statement finding add TN-.. --kind CL --key auditor --text "which meter is main?"
       tonne statement finding add pack/ --kind CL --key auditor --text ".." --out event.json
     """
-    _say(what, key_name, ("raised", kind, text, effect), out)
+    _say(what, key_name, ("raised", kind, text, effect), out, as_json=as_json)
 
 
 @finding.command()
@@ -87,7 +99,10 @@ def add(
 @_key
 @_text
 @_out
-def answer(what: str, name: str, key_name: str, text: str, out: Path | None) -> None:
+@json_option
+def answer(
+    what: str, name: str, key_name: str, text: str, out: Path | None, *, as_json: bool
+) -> None:
     """
     Answer a finding, as the operator.
 
@@ -95,7 +110,7 @@ def answer(what: str, name: str, key_name: str, text: str, out: Path | None) -> 
     Example:
       tonne statement finding answer TN-.. CL-1 --key plant --text "the one with serial A1"
     """
-    _say(what, key_name, ("answered", name, text, None), out)
+    _say(what, key_name, ("answered", name, text, None), out, as_json=as_json)
 
 
 @finding.command()
@@ -103,11 +118,19 @@ def answer(what: str, name: str, key_name: str, text: str, out: Path | None) -> 
 @_name
 @_key
 @_text
-@click.option("--effect", metavar="T", help="What of its effect remains in the statement; "
+@click.option("--effect", metavar="TONNES", help="What of its effect remains in the statement; "
               "as it was where it is not given.")  # fmt: skip
 @_out
+@json_option
 def close(
-    what: str, name: str, key_name: str, text: str, effect: str | None, out: Path | None
+    what: str,
+    name: str,
+    key_name: str,
+    text: str,
+    effect: str | None,
+    out: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """
     Close a finding, as the verifier.
@@ -116,14 +139,15 @@ def close(
     Example:
       tonne statement finding close TN-.. CL-1 --key auditor --text "agreed" --effect 0
     """
-    _say(what, key_name, ("closed", name, text, effect), out)
+    _say(what, key_name, ("closed", name, text, effect), out, as_json=as_json)
 
 
 @finding.command()
 @_id
 @click.option("--from", "signed", required=True, help="The event, as it was signed.",
               type=click.Path(exists=True, dir_okay=False, path_type=Path))  # fmt: skip
-def take(id_: str, signed: Path) -> None:
+@json_option
+def take(id_: str, signed: Path, *, as_json: bool) -> None:
     """
     Take an event that its holder signed on another machine.
 
@@ -133,12 +157,13 @@ def take(id_: str, signed: Path) -> None:
     """
     with _database() as conn:
         event = accept.finding(conn, id_, canonical.parse_object(signed.read_bytes()))
-    click.echo(f"{event.finding} of {id_} is {event.what}, signed by {event.by}")
+    said = f"{event.finding} of {id_} is {event.what}, signed by {event.by}"
+    say(_done(id_, event.finding, event.what, event.by), said, as_json=as_json)
 
 
 @finding.command("list")
 @_id
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_(id_: str, *, as_json: bool) -> None:
     """
     List a statement's findings with their events.
@@ -152,6 +177,8 @@ def list_(id_: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([one.to_json() for one in found], indent=2, ensure_ascii=False))
         return
+    if not found:
+        click.echo(f"nothing was found in {id_}")
     for one in found:
         click.echo("\n".join(_lines(one)))
 
@@ -166,19 +193,32 @@ def _lines(one: Record) -> list[str]:
 
 
 def _say(
-    what: str, key_name: str, said: tuple[What, str, str, str | None], out: Path | None
+    what: str,
+    key_name: str,
+    said: tuple[What, str, str, str | None],
+    out: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     if out is not None:
         document = apart.event(what, key_name, said)
         write_whole(out, canonical.encode(document))
         signed = read(FindingEvent, document, "the event")
         name = signed.credential_subject.finding
-        click.echo(f"{out}: {name} {said[0]}, signed by {signed.issuer.name}")
+        told = f"{out}: {name} {said[0]}, signed by {signed.issuer.name}"
+        done = {**_done(what, name, said[0], signed.issuer.name), "file": out}
+        say(done, told, as_json=as_json)
         return
     signer = steps.Signer(*keys.load(Settings().home, key_name))
     with _database() as conn:
         event = accept.finding(conn, what, sign(conn, what, signer, said))
-    click.echo(f"{event.finding} of {what} is {event.what}, signed by {signer.holder.name}")
+    by = signer.holder.name
+    told = f"{event.finding} of {what} is {event.what}, signed by {by}"
+    say(_done(what, event.finding, event.what, by), told, as_json=as_json)
+
+
+def _done(statement: str, name: str, what: str, by: str) -> dict[str, object]:
+    return {"statement": statement, "finding": name, "event": what, "signed_by": by}
 
 
 def _database() -> Connection[TupleRow]:

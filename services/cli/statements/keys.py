@@ -15,7 +15,13 @@ from mrv.errors import EnrolmentError
 from mrv.signatures.key_bounds import Accreditation, KeyBounds
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import Role
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.options.time_span import METAVAR, moment_us
+from services.cli.output.json_text import say
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.clock import now_us
 from services.issuer import keys as key_files
 from services.issuer import log_rotation, trust
@@ -32,7 +38,7 @@ if TYPE_CHECKING:
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group()
+@click.group(cls=Group)
 def keys() -> None:
     """
     Make, enrol and hand out signing keys (Ed25519).
@@ -46,9 +52,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option(
-    "--role", type=click.Choice(get_args(Role)), required=True, help="What it counts for."
-)
+@click.option("--role", type=Choice(get_args(Role)), required=True, help="What it counts for.")
 @click.option("--name", required=True, help="Whose it is; also the name of its file.")
 @click.option("--no-enroll", is_flag=True, help="Do not tell the database.")
 @click.option("--organisation", help="Who employs the holder.")
@@ -124,7 +128,8 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
 
 @keys.command()
 @click.argument("who")
-def enroll(who: str) -> None:
+@_json
+def enroll(who: str, *, as_json: bool) -> None:
     """
     Enrol a key: NAME of one made here, or a FILE of public keys from elsewhere.
 
@@ -142,8 +147,9 @@ def enroll(who: str) -> None:
     with _database() as conn, conn.transaction():
         for key in public:
             enrolled.enroll(conn, key)
-    for key in public:
-        click.echo(f"{key.role:<9} {key.name:<20} {key.multikey}")
+    rows = [(key.role, key.name, key.multikey) for key in public]
+    told = table(("role", "name", "key"), rows, empty="the file holds no key")
+    say([key.to_json() for key in public], told, as_json=as_json)
 
 
 def _own(name: str) -> tuple[EnrolledKey, ...]:
@@ -152,8 +158,10 @@ def _own(name: str) -> tuple[EnrolledKey, ...]:
 
 @keys.command()
 @click.argument("name")
-@click.option("--from", "since", metavar="T", help="RFC 3339; now where absent.")
-def revoke(name: str, since: str | None) -> None:
+@click.option("--from", "since", metavar=METAVAR,
+              help="A day of the sites' zone, or RFC 3339; now where absent.")  # fmt: skip
+@_json
+def revoke(name: str, since: str | None, *, as_json: bool) -> None:
     """
     End the validity of NAME's keys: what they sign from then on does not count.
 
@@ -164,16 +172,19 @@ def revoke(name: str, since: str | None) -> None:
       tonne keys revoke plant
       tonne keys revoke plant --from 2026-03-01T00:00:00Z
     """
-    at = datetime.fromtimestamp((now_us() if since is None else _moment(since)) / 1e6, UTC)
     with _database() as conn:
+        at_us = now_us() if since is None else moment_us(conn, "--from", since)
+        at = datetime.fromtimestamp(at_us / 1e6, UTC)
         ended = enrolled.revoke(conn, name, at)
-    for key in ended:
-        click.echo(f"{key.role:<9} {key.name:<20} {key.multikey}  until {at.isoformat()}")
+    rows = [(key.role, key.name, key.multikey, shown_time(at)) for key in ended]
+    told = table(("role", "name", "key", "until"), rows, empty="no key ended")
+    say([{**key.to_json(), "validUntil": at} for key in ended], told, as_json=as_json)
 
 
 @keys.command()
 @click.argument("name")
-def rotate(name: str) -> None:
+@_json
+def rotate(name: str, *, as_json: bool) -> None:
     """
     Replace NAME's key by a new one; the old one stays beside it, and ends now.
 
@@ -191,7 +202,7 @@ def rotate(name: str) -> None:
         found = [one.key for one in enrolled.load(conn) if one.key.name == name]
         if any(key.role == "log" for key in found):
             made = log_rotation.rotate(conn, home, name, at)
-            click.echo(made.multikey)
+            say({**made.to_json(), "closed": name}, made.multikey, as_json=as_json)
             click.echo(f"log {name} is closed; log {made.name} goes on from it", err=True)
             return
         _, holder = key_files.load(home, name)
@@ -199,16 +210,15 @@ def rotate(name: str) -> None:
         aside = key_files.retire(home, name, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
         made = key_files.create(home, name, holder.role, holder.bounds)
         enrolled.enroll(conn, made)
-    click.echo(made.multikey)
-    click.echo(f"the old key ended at {at.isoformat()} and is kept in {aside}", err=True)
+    done = {**made.to_json(), "ended": at, "kept_in": aside}
+    say(done, made.multikey, as_json=as_json)
+    click.echo(f"the old key ended at {shown_time(at)} and is kept in {aside}", err=True)
 
 
 def _whole_second(text: str) -> str:
-    return datetime.fromtimestamp(_moment(text) / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _moment(text: str) -> int:
-    return instant_us(text, "UTC")
+    return datetime.fromtimestamp(instant_us(text, "UTC") // 1_000_000, UTC).strftime(
+        "%Y-%m-%dT%H:%M:%SZ"
+    )
 
 
 @keys.command("list")
@@ -235,10 +245,13 @@ def list_(*, as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows, indent=2))
         return
-    for one in found:
-        where = f"until {one.key.valid_until}" if one.key.valid_until else ""
-        where = "secret here" if not where and one.key.name in here else where
-        click.echo(f"{one.key.role:<9} {one.key.name:<20} {one.key.multikey}  {where}".rstrip())
+    cells = [
+        (one.key.role, one.key.name, one.key.multikey, one.key.valid_until,
+         "yes" if one.key.name in here and not one.key.valid_until else "no")
+        for one in found
+    ]  # fmt: skip
+    head = ("role", "name", "key", "until", "secret here")
+    click.echo(table(head, cells, empty="no key is enrolled; `tonne keys create` makes one"))
 
 
 @keys.command()

@@ -14,13 +14,19 @@ from mrv.log.merkle import consistency_proof, inclusion_proof
 from mrv.log.receipt import make_receipt
 from mrv.log.witness import make_request
 from services.cli.errors import Exit
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
+from services.cli.output.counts import counted
+from services.cli.output.json_text import print_json, say
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.cli.pipeline.metrics_bind import metrics_bind
 from services.clock import now_us
 from services.issuer import audit as audits
 from services.issuer import keys, witness
 from services.issuer import transitions as life
 from services.issuer.seal import seal as seal_once
+from services.issuer.sealed_day_contents import SETTLE_US
 from services.issuer.sealer import Sealer
 from services.logs import get_logger
 from services.metrics import Metrics
@@ -39,9 +45,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _log_key = click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
                         help="Key that signs the log's heads; made the first time.")  # fmt: skip
 _SHOWN = 5
+_DAY_US = 86_400_000_000
 
 
-@click.group()
+@click.group(cls=Group)
 def log() -> None:
     """
     Seal what was measured, and prove that nothing under a seal was changed.
@@ -59,18 +66,18 @@ def log() -> None:
 @click.option("--recheck", is_flag=True, help="Compare all sealed days, not only late ones.")
 @click.option("--accept", metavar="REASON",
               help="Seal what was changed by hand too; the reason stands in the log.")  # fmt: skip
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY",
+              help="Only days that begin before this one, in UTC.")  # fmt: skip
 @click.option("--every", type=click.IntRange(10), metavar="SECONDS",
               help="Go on until stopped; `tonne run` does that by itself.")  # fmt: skip
 @click.option("--project", "projects", multiple=True, help="Only days of this project; repeatable.")
-@click.option("--until", metavar="DAY", type=click.DateTime(("%Y-%m-%d",)),
-              help="Only days that ended a day before this one (UTC).")  # fmt: skip
 @_json
 def seal(
     log_key: str,
     accept: str | None,
+    until: datetime | None,
     every: int | None,
     projects: tuple[str, ...],
-    until: datetime | None,
     *,
     recheck: bool,
     as_json: bool,
@@ -84,25 +91,28 @@ def seal(
     \b
     Example:
       tonne log seal
+      tonne log seal --until 2026-02-01
       tonne log seal --accept "meter data corrected by hand, ticket 17"
-      tonne log seal --project nck-pv --until 2026-02-03
+      tonne log seal --project nck-pv --until 2026-02-01
     """
     if every is not None:
         _seal_on(log_key, every)
         return
-    moment = now_us() if until is None else int(until.replace(tzinfo=UTC).timestamp()) * 1_000_000
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
         report = seal_once(
-            conn,
-            signer,
-            min(moment, now_us()),
-            recheck=recheck,
-            accept=accept,
-            projects=projects or None,
+            conn, signer, _due(until), recheck=recheck, accept=accept, projects=projects or None
         )
     _show_sealed(report, as_json=as_json)
     click.get_current_context().exit(Exit.FALSE if report.refused else Exit.DONE)
+
+
+def _due(until: datetime | None) -> int:
+    """Time by which days are due: the present, or as if it were a day after the given one."""
+    if until is None:
+        return now_us()
+    day_us = round(until.replace(tzinfo=UTC).timestamp()) * 1_000_000
+    return min(now_us(), day_us + _DAY_US + SETTLE_US)
 
 
 def _seal_on(log_key: str, every_s: int) -> None:
@@ -120,7 +130,7 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(vars(report), indent=2))
         return
-    click.echo(f"sealed {report.days} days, {report.again} again; entered"
+    click.echo(f"sealed {counted(report.days, 'day')}, {report.again} again; entered"
                f" {', '.join(report.entries) or 'nothing else'}")  # fmt: skip
     for what in report.corrections:
         click.echo(what)
@@ -160,7 +170,7 @@ def _show_audit(report: audits.AuditReport) -> None:
         if len(shown) > _SHOWN:
             click.echo(f"            and {len(shown) - _SHOWN} more; --json lists all")
     if report.first_break is None:
-        click.echo(f"log {report.origin} holds, {report.size} entries")
+        click.echo(f"log {report.origin} holds, {counted(report.size, 'entry')}")
     else:
         click.echo(f"FIRST BREAK: {report.first_break}")
 
@@ -169,7 +179,8 @@ def _show_audit(report: audits.AuditReport) -> None:
 @click.option(
     "--size", type=click.IntRange(1), help="The head over so many entries; else the last."
 )
-def checkpoint(size: int | None) -> None:
+@_json
+def checkpoint(size: int | None, *, as_json: bool) -> None:
     """
     Print the signed head, with its witnesses' lines (c2sp.org/tlog-checkpoint).
 
@@ -180,7 +191,7 @@ def checkpoint(size: int | None) -> None:
       tonne log checkpoint > head.txt
     """
     with _database() as conn:
-        click.echo(_head(conn, size), nl=False)
+        _print("checkpoint", _head(conn, size), as_json=as_json)
 
 
 @log.command("list")
@@ -195,23 +206,26 @@ def list_(*, as_json: bool) -> None:
     """
     with _database() as conn:
         rows = [
-            {"index": e.index, "kind": e.kind, "at": e.appended.isoformat(),
+            {"index": e.index, "kind": e.kind, "at": shown_time(e.appended),
              "entry": json.loads(e.body)}
             for e in stored.entries(conn)
         ]  # fmt: skip
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
+    cells = []
     for row in rows:
         body: dict[str, Any] = row["entry"]
         what = body.get("statement") or f"{body.get('project') or ''} {body.get('day', '')}".strip()
-        reason = f" ({body['reason']})" if body.get("reason") else ""
-        click.echo(f"{row['index']:>6}  {row['at'][:19]}  {row['kind']:<11} {what}{reason}")
+        cells.append((row["index"], row["at"], row["kind"], what, body.get("reason")))
+    head = ("entry", "at", "kind", "what", "reason")
+    click.echo(table(head, cells, empty="the log is empty; `tonne log seal` makes its first entry"))
 
 
 @log.command()
 @click.argument("what", metavar="STATEMENT|INDEX")
-def proof(what: str) -> None:
+@_json
+def proof(what: str, *, as_json: bool) -> None:
     """
     Print the proof that an entry is in the log (c2sp.org/tlog-proof).
 
@@ -228,13 +242,14 @@ def proof(what: str) -> None:
         else:
             head, leaves = _head(conn, None), stored.leaves(conn)
             receipt = make_receipt(int(what), inclusion_proof(int(what), leaves), head)
-    click.echo(receipt, nl=False)
+    _print("proof", receipt, as_json=as_json)
 
 
 @log.command()
 @click.option("--since", type=click.IntRange(0), default=0, show_default=True,
               help="Entries under the last head that the witness signed.")  # fmt: skip
-def request(since: int) -> None:
+@_json
+def request(since: int, *, as_json: bool) -> None:
     """
     Print what a witness needs to sign the last head (c2sp.org/tlog-witness).
 
@@ -245,7 +260,7 @@ def request(since: int) -> None:
     with _database() as conn:
         head, leaves = _head(conn, None), stored.leaves(conn)
     steps = consistency_proof(since, leaves) if since else []
-    click.echo(make_request(since, steps, head), nl=False)
+    _print("request", make_request(since, steps, head), as_json=as_json)
 
 
 @log.command()
@@ -253,7 +268,8 @@ def request(since: int) -> None:
 @click.option("--key", "key_name", required=True, metavar="N", help="Your witness key, by name.")
 @click.option("--keys", "keys_file", required=True, type=_file,
               help="Keyring with the log's key, as `tonne keys export` writes it.")  # fmt: skip
-def cosign(request_file: Path, key_name: str, keys_file: Path) -> None:
+@_json
+def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool) -> None:
     """
     Countersign a log's head as a witness; no database is needed.
 
@@ -267,12 +283,14 @@ def cosign(request_file: Path, key_name: str, keys_file: Path) -> None:
     signer = life.Signer(*keys.load(home, key_name))
     text, ring = request_file.read_text(encoding="utf-8"), keys_file.read_bytes()
     now_s = now_us() // 1_000_000
-    click.echo(witness.countersign(home, text, ring, signer, now_s), nl=False)
+    signed = witness.countersign(home, text, ring, signer, now_s)
+    _print("signed", signed, as_json=as_json)
 
 
 @log.command()
 @click.argument("signed", type=_file)
-def receive(signed: Path) -> None:
+@_json
+def receive(signed: Path, *, as_json: bool) -> None:
     """
     Keep a head that a witness countersigned; receipts then carry its line.
 
@@ -282,7 +300,16 @@ def receive(signed: Path) -> None:
     """
     with _database() as conn:
         names = witness.keep(conn, signed.read_text(encoding="utf-8"))
-    click.echo(f"kept the countersignature of {', '.join(names)}")
+    said = f"kept the countersignature of {', '.join(names)}"
+    say({"witnesses": list(names)}, said, as_json=as_json)
+
+
+def _print(name: str, text: str, *, as_json: bool) -> None:
+    """Print a signed text as it is, or as a member of a JSON object."""
+    if as_json:
+        print_json({name: text})
+    else:
+        click.echo(text, nl=False)
 
 
 def _head(conn: Connection[TupleRow], size: int | None) -> str:

@@ -10,8 +10,11 @@ import click
 
 from mrv.documents.form import write
 from mrv.documents.statement import claims_of
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
-from services.cli.options.time_span import span_us
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import begin_option, end_option, span_us
+from services.cli.output.progress import bar
 from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-@click.group()
+@click.group(cls=Group)
 def period() -> None:
     """
     Close monitoring periods.
@@ -35,15 +38,15 @@ def period() -> None:
 
 @period.command()
 @click.argument("project")
-@click.option("--from", "begin", required=True, metavar="T", help="Begin, with.")
-@click.option("--to", "end", required=True, metavar="T", help="End, without.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@begin_option
+@end_option
+@json_option
 def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
     Close a period of PROJECT and draft its statement.
 
-    T is RFC 3339 with its offset, or a local date of the project's site; on
-    quarter hours. Stored intervals are held against the raw readings first.
+    A day is one of the project's zone; times lie on quarter hours. Stored intervals
+    are held against the raw readings first.
     Closing the same period again over the same readings gives the same statement.
 
     \b
@@ -53,7 +56,9 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
     with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:
         timezone = load_project(conn, project).timezone
-        closed = close_period(conn, project, *span_us(begin, end, timezone), getpass.getuser())
+        span = span_us(begin, end, timezone)
+        with bar(f"closing {project}"):
+            closed = close_period(conn, project, *span, getpass.getuser())
     show_closed(closed, as_json=as_json)
 
 

@@ -15,7 +15,10 @@ from mrv.errors import VerificationError
 from mrv.report import LANGUAGES, Format, make
 from mrv.signatures.trust_root import read_trusted
 from services.cli.errors import Exit
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import say
 from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
@@ -27,14 +30,21 @@ if TYPE_CHECKING:
 @click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
 )
-@click.option("--format", "format_", type=click.Choice(get_args(Format)),
+@click.option("--format", "format_", type=Choice(get_args(Format)),
               help="By the ending of --out where absent.")  # fmt: skip
-@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True,
+@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True,
               help="Language of all words but those that were signed.")  # fmt: skip
 @click.option("--keys", "keys_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Public keys that you trust, where a pack is given.")  # fmt: skip
+@json_option
 def report(
-    what: str, out: Path, format_: Format | None, language: str, keys_file: Path | None
+    what: str,
+    out: Path,
+    format_: Format | None,
+    language: str,
+    keys_file: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """
     Write a statement's report for people, the same bytes each time.
@@ -55,7 +65,8 @@ def report(
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
     write_whole(out, make(facts, wanted, language))
-    click.echo(f"{out}: {facts.name}, {facts.state}")
+    done = {"statement": facts.name, "state": facts.state, "file": out, "format": wanted}
+    say(done, f"{out}: {facts.name}, {facts.state}", as_json=as_json)
 
 
 def _format_of(out: Path) -> Format:

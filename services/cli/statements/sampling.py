@@ -16,6 +16,7 @@ from mrv.signatures import canonical
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.statement.states import check_role
 from services.cli.options.database_url import database_url
+from services.cli.output.table import table
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
@@ -115,9 +116,9 @@ def _show(document: dict[str, Any], *, as_json: bool) -> None:
         f"{said.random} of {said.population} device-days at random, {said.by_risk} by"
         f" risk, drawn by {drawn.issuer.name}, seed {said.seed[:16]}"
     )
-    for one in said.items:
-        why = f" ({', '.join(one.reasons)})" if one.reasons else ""
-        click.echo(f"  {one.day}  {one.device:<24} {one.drawn:<9} weight {one.weight:>2}{why}")
+    rows = [(o.day, o.device, o.drawn, o.weight, ", ".join(o.reasons)) for o in said.items]
+    head = ("day", "device", "drawn", "weight", "why")
+    click.echo(table(head, rows, empty="no device-day was drawn"))
 
 
 def _database() -> Connection[TupleRow]:

@@ -1,42 +1,46 @@
 """`tonne signed`: values that their meter signed, as evidence for whoever holds its key."""
 
-import json
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from ingest.errors import InputError
+from services.cli.groups import Group
 from services.cli.options.database_url import database_url
-from services.cli.options.time_option import Moment
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import maybe_begin_option, maybe_end_option, maybe_span
+from services.cli.output.counts import counted
+from services.cli.output.json_text import print_json
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect
+from services.store.registry.known import names, unknown
 
 _NAME = "tonne signed"
 _SHOWN = 60
 
 
-@click.group()
+@click.group(cls=Group)
 def signed() -> None:
     """
     Values that their meter signed (OCPP), kept beside the readings.
 
     \b
     Example:
-      tonne signed list --device charger-7 --from 2026-01-01T00:00:00Z
+      tonne signed list --device charger-7 --from 2026-01-01
       tonne signed show 12 --out message.json
     """
 
 
 @signed.command("list")
-@click.option("--device", help="Only this device.")
-@click.option("--from", "begin", type=Moment(), help="Measured at or after.")
-@click.option("--to", "end", type=Moment(), help="Measured before.")
+@click.option("--device", metavar="ID", help="Only this device.")
+@maybe_begin_option
+@maybe_end_option
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the signed data whole.")
 def list_(
-    device: str | None, begin: datetime | None, end: datetime | None, *, limit: int, as_json: bool
+    device: str | None, begin: str | None, end: str | None, *, limit: int, as_json: bool
 ) -> None:
     """
     In order of time; the hash is that of the message each stood in.
@@ -46,15 +50,21 @@ def list_(
       tonne signed list --device charger-7 --json
     """
     with connect(database_url(), name=_NAME) as conn:
-        found = store.find(conn, device, begin, end, limit)
+        registered = device in names(conn, "device")
+        if device is not None and not registered and device not in store.devices(conn):
+            raise unknown(conn, "device", device, store.devices(conn))
+        zone_of = device if registered else None
+        found = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), limit)
     if as_json:
-        click.echo(json.dumps([_plain(one) for one in found], indent=2))
+        print_json(found)
         return
-    for one in found:
-        click.echo(
-            f"{one.id:>8}  {one.time.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z  {one.device or '-'}  "
-            f"{one.channel}  {one.context or '-'}  {one.encoding or '-'}  {one.data[:_SHOWN]}"
-        )
+    rows = [
+        (one.id, shown_time(one.time), one.device, one.channel, one.context, one.encoding,
+         one.data[:_SHOWN])
+        for one in found
+    ]  # fmt: skip
+    head = ("number", "time", "device", "channel", "context", "encoding", "data")
+    click.echo(table(head, rows, empty="no such signed value is stored"))
 
 
 @signed.command()
@@ -65,7 +75,8 @@ def list_(
     required=True,
     help="Write the message to this file.",
 )
-def show(number: int, out: Path) -> None:
+@json_option
+def show(number: int, out: Path, *, as_json: bool) -> None:
     """
     Write the whole message of a signed value, as it was received.
 
@@ -78,13 +89,7 @@ def show(number: int, out: Path) -> None:
     if payload is None:
         raise InputError(f"signed value {number} is not known; see `tonne signed list`")
     out.write_bytes(payload)
-    click.echo(f"{out}: {len(payload)} bytes")
-
-
-def _plain(one: store.SignedValue) -> dict[str, object]:
-    return {
-        name: value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        if isinstance(value, datetime)
-        else value
-        for name, value in asdict(one).items()
-    }
+    if as_json:
+        print_json({"number": number, "file": out, "bytes": len(payload)})
+        return
+    click.echo(f"{out}: {counted(len(payload), 'byte')}")

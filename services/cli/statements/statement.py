@@ -18,7 +18,13 @@ from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding, conclusion_of
 from mrv.statement.opinion import Assurance, Opinion, opinion_word
 from services.cli.errors import Exit
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.output.json_text import say
+from services.cli.output.progress import bar
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.findings import finding
 from services.cli.statements.period import show_closed
@@ -28,6 +34,7 @@ from services.issuer import close, keys
 from services.issuer import transitions as life
 from services.settings import Settings
 from services.store.postgres.pool import connect
+from services.store.registry.known import require
 from services.store.statements import statements
 
 if TYPE_CHECKING:
@@ -44,7 +51,7 @@ _out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
 _HUNDRED = 100
 
 
-@click.group()
+@click.group(cls=Group)
 def statement() -> None:
     """
     Take a statement from draft to issued.
@@ -60,7 +67,7 @@ def statement() -> None:
 
 
 @statement.command("list")
-@click.option("--project", help="Only this project.")
+@click.option("--project", metavar="ID", help="Only this project.")
 @_json
 def list_(project: str | None, *, as_json: bool) -> None:
     """
@@ -71,6 +78,7 @@ def list_(project: str | None, *, as_json: bool) -> None:
       tonne statement list --project nck-pv
     """
     with _database() as conn:
+        require(conn, "project", project)
         found = statements.all_of(conn, project)
     rows = [
         {
@@ -85,8 +93,9 @@ def list_(project: str | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    for one in found:
-        click.echo(f"{one.id:<44} {one.state:<11} {one.credit_t:>8} t")
+    cells = [(one.id, one.state, f"{one.credit_t:,} t", one.supersedes) for one in found]
+    head = ("statement", "state", "credited", "supersedes")
+    click.echo(table(head, cells, empty="no period was closed; `tonne period close` does"))
 
 
 @statement.command()
@@ -104,7 +113,7 @@ def show(id_: str, *, as_json: bool) -> None:
         have = life.documents(conn, id_)
         steps = statements.events(conn, id_)
     events = [
-        {"state": e.state, "at": e.at.isoformat(), "by": e.actor, "reason": e.reason} for e in steps
+        {"state": e.state, "at": shown_time(e.at), "by": e.actor, "reason": e.reason} for e in steps
     ]
     if as_json:
         document: dict[str, Any] = {
@@ -137,7 +146,8 @@ def show(id_: str, *, as_json: bool) -> None:
 @_what
 @_key
 @_out
-def submit(what: str, key_name: str, out: Path | None) -> None:
+@_json
+def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
     """
     Sign a draft as its operator.
 
@@ -159,23 +169,27 @@ def submit(what: str, key_name: str, out: Path | None) -> None:
             document, open_ = apart.signature(what, key_name)
         write_whole(out, canonical.encode(document))
         _warn(open_)
-        click.echo(f"{out}: signature of {document['issuer']['name']}, to be handed in")
+        by = document["issuer"]["name"]
+        done = {"file": out, "signed_by": by, "not_met": open_}
+        say(done, f"{out}: signature of {by}, to be handed in", as_json=as_json)
         return
     signer = _signer(key_name)
     strict = Settings().require_accepted_factors
     with _database() as conn:
         open_ = life.submit(conn, what, signer, strict=strict)
     _warn(open_)
-    click.echo(f"{what} is submitted, signed by {signer.holder.name}")
+    by = signer.holder.name
+    done = {"statement": what, "state": "submitted", "signed_by": by, "not_met": open_}
+    say(done, f"{what} is submitted, signed by {by}", as_json=as_json)
 
 
 @statement.command()
 @_what
 @_key
-@click.option("--opinion", type=click.Choice(get_args(Opinion)), required=True,
+@click.option("--opinion", type=Choice(get_args(Opinion)), required=True,
               help="adverse and disclaimer reject the statement; "
               "unmodified and modified mean the first two.")  # fmt: skip
-@click.option("--assurance", type=click.Choice(get_args(Assurance)), required=True,
+@click.option("--assurance", type=Choice(get_args(Assurance)), required=True,
               help="Level of assurance.")  # fmt: skip
 @click.option("--materiality", default="5", show_default=True, metavar="PERCENT",
               help="Largest error that would not change the opinion.")  # fmt: skip
@@ -185,6 +199,7 @@ def submit(what: str, key_name: str, out: Path | None) -> None:
               " against an opinion without reservation; signed and shown.")  # fmt: skip
 @click.option("--procedure", metavar="TEXT", help="What you did, in your own words.")
 @_out
+@_json
 def verify(
     what: str,
     key_name: str,
@@ -195,6 +210,8 @@ def verify(
     because: str | None,
     procedure: str | None,
     out: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """
     Compute a submitted statement again from raw readings, and sign the opinion.
@@ -222,12 +239,16 @@ def verify(
         with failing():
             document = apart.opinion(what, key_name, conclusion)
         write_whole(out, canonical.encode(document))
-        click.echo(f"{out}: {said} {document['issuer']['name']}, to be handed in")
+        by = document["issuer"]["name"]
+        done = {"file": out, "opinion": opinion, "signed_by": by}
+        say(done, f"{out}: {said} {by}, to be handed in", as_json=as_json)
         return
     signer = _signer(key_name)
-    with _database() as conn, failing():
+    with _database() as conn, failing(), bar(f"computing {what} again"):
         state = life.verify(conn, what, signer, conclusion)
-    click.echo(f"{what} is {state}, {said} {signer.holder.name}")
+    by = signer.holder.name
+    done = {"statement": what, "state": state, "opinion": opinion, "signed_by": by}
+    say(done, f"{what} is {state}, {said} {by}", as_json=as_json)
 
 
 def _percent(text: str) -> str:
@@ -246,7 +267,8 @@ def _percent(text: str) -> str:
               help="Operator's key of who issues; the system's user where absent.")  # fmt: skip
 @click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
               help="Key that signs the log's heads; made the first time.")  # fmt: skip
-def issue(id_: str, key_name: str | None, log_key: str) -> None:
+@_json
+def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> None:
     """
     Issue a verified statement: claim its period and enter it in the log.
 
@@ -258,9 +280,11 @@ def issue(id_: str, key_name: str | None, log_key: str) -> None:
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
         index = life.issue(conn, id_, signer, holder or getpass.getuser())
-        open_ = unmet(life.documents(conn, id_).claims)
-    _warn(map(str, open_))
-    click.echo(f"{id_} is issued, entry {index} of log {signer.holder.name}")
+        open_ = [str(one) for one in unmet(life.documents(conn, id_).claims)]
+    _warn(open_)
+    name = signer.holder.name
+    done = {"statement": id_, "state": "issued", "entry": index, "log": name, "not_met": open_}
+    say(done, f"{id_} is issued, entry {index} of log {name}", as_json=as_json)
 
 
 @statement.command()
@@ -289,7 +313,8 @@ def supersede(id_: str, reason: str, *, as_json: bool) -> None:
               help="Operator's key of who revokes; the system's user where absent.")  # fmt: skip
 @click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
               help="Key that signs the log's heads.")  # fmt: skip
-def revoke(id_: str, reason: str, key_name: str | None, log_key: str) -> None:
+@_json
+def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json: bool) -> None:
     """
     Revoke an issued statement for good: its period is free again, the log says why.
 
@@ -306,7 +331,9 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str) -> None:
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
         index = life.revoke(conn, id_, signer, holder or getpass.getuser(), reason)
-    click.echo(f"{id_} is revoked, entry {index} of log {signer.holder.name}")
+    name = signer.holder.name
+    done = {"statement": id_, "state": "revoked", "entry": index, "log": name}
+    say(done, f"{id_} is revoked, entry {index} of log {name}", as_json=as_json)
 
 
 statement.add_command(finding)
@@ -318,7 +345,8 @@ statement.add_command(sample)
 @click.argument("project")
 @_key
 @click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
-def status_list(project: str, key_name: str, out: Path | None) -> None:
+@_json
+def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
     """
     Sign which statements of PROJECT count no more (W3C Bitstring Status List).
 
@@ -332,14 +360,17 @@ def status_list(project: str, key_name: str, out: Path | None) -> None:
         document = life.status_list(conn, project, _signer(key_name))
     if out is None:
         click.echo(document.decode())
-    else:
-        out.write_bytes(document)
+        return
+    out.write_bytes(document)
+    said = f"{out}: status list of {project}"
+    say({"project": project, "file": out}, said, as_json=as_json)
 
 
 @statement.command()
 @click.argument("id_", metavar="ID")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
-def export(id_: str, out: Path) -> None:
+@_json
+def export(id_: str, out: Path, *, as_json: bool) -> None:
     """
     Write the evidence pack, for `tonne verify` and for people.
 
@@ -349,9 +380,10 @@ def export(id_: str, out: Path) -> None:
     """
     from services.issuer.pack import export as write  # noqa: PLC0415 - loads the Parquet writer
 
-    with _database() as conn:
+    with _database() as conn, bar(f"writing {out}"):
         write(conn, id_, out)
-    click.echo(f"{out}: evidence of {id_}; check it with `tonne verify {out}`")
+    said = f"{out}: evidence of {id_}; check it with `tonne verify {out}`"
+    say({"statement": id_, "folder": out}, said, as_json=as_json)
 
 
 def _warn(unmet: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import read_trusted
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
+from services.cli.output.progress import bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def verify(
     at = datetime.now(UTC) if moment is None else time_of(moment, "--at")
     trusted = None if keys_file is None else read_trusted(keys_file.read_bytes(), at)
     status = None if status_file is None else status_file.read_bytes()
-    with _pack(path) as pack:
+    with _pack(path) as pack, bar(f"verifying {path}"):
         report = checks.verify(pack, trusted, status, at=at, accept=accepted)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))

@@ -95,6 +95,23 @@ class Int8:
 
 
 @dataclass(frozen=True, slots=True)
+class Int2:
+    """A smallint column without NULLs."""
+
+    values: NDArray[np.int16]
+
+    def width(self) -> int:
+        """Two bytes."""
+        return 2
+
+    def fill(self, out: Bytes, keep: Mask) -> None:
+        """Write big-endian integers."""
+        del keep
+        out[:, :_LENGTH] = (0, 0, 0, 2)
+        out[:, _LENGTH:] = self.values.astype(">i2").view(np.uint8).reshape(-1, 2)
+
+
+@dataclass(frozen=True, slots=True)
 class Float8:
     """A double precision column; NULL where the value is NaN."""
 

@@ -85,6 +85,8 @@ WRITTEN = {
     "archive_hold": "made",
     "monitoring_plan": "imported",
     "invoice": "imported",
+    "device_rating": "recorded",
+    "laboratory_result": "recorded",
 }
 PATIENCE = "10 minutes"
 # Append-only by grant alone: no process may change it.

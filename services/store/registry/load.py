@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from ingest.errors import RegistryError
 from ingest.model import Device, Fleet, QualityLimits, Replacement
 from mrv.registry.project import Calibration, Project, ProjectDevice
 from services.store.postgres.jsonb import exact
+from services.store.registry.known import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,11 +124,7 @@ def load_project(conn: Connection[TupleRow], project_id: str) -> Project:
     """
     projects = {p.id: p for p in load_projects(conn)}
     if project_id not in projects:
-        known = ", ".join(projects) or "none"
-        raise RegistryError(
-            f"project {project_id!r} is not registered; known: {known}; "
-            "add it with `tonne registry import`"
-        )
+        raise unknown(conn, "project", project_id)
     return projects[project_id]
 
 
@@ -138,8 +134,8 @@ def load_calibrations(
     """Load the certificates of devices, oldest first; each device has an entry."""
     found: dict[str, list[Calibration]] = {device: [] for device in devices}
     rows = conn.execute(
-        "SELECT device_id, performed, valid_until, certificate, accuracy_class, max_error_percent "
-        "FROM calibration WHERE device_id = ANY(%s)",
+        "SELECT device_id, performed, valid_until, certificate, accuracy_class, max_error_percent, "
+        "serial FROM calibration WHERE device_id = ANY(%s)",
         [list(devices)],
     )
     for device, *row in rows:

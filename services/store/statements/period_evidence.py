@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US, POWER_GAP_US
+from ingest.model import HOUR_US, LOOK_BACK_US, POWER_GAP_US
 from ingest.pipeline.meter_state import FROM_START
 from services.store.archive import archived_readings as cold
 from services.store.timeseries import readings
@@ -55,13 +55,14 @@ def reaches(
     begin = dict.fromkeys(devices, from_us - POWER_GAP_US - 1)
     for mark in marks.last(cursor, fleet, start_before=dict.fromkeys(devices, from_us)):
         if (mark.device, mark.quantity) in pairs:
-            begin[mark.device] = min(begin[mark.device], mark.changed_us - 1)
+            begin[mark.device] = min(begin[mark.device], mark.changed_us - 1, mark.read_us - 1)
     end = dict.fromkeys(devices, to_us)
     for device, us in _first_from(cursor, fleet, pairs, to_us):
         end[device] = max(end[device], us)
     return [
         {d: Reach(begin[d], end[d]) for d in devices},
         {d: Reach(begin[d], to_us + _SETTLED_US) for d in devices},
+        {d: Reach(begin[d] - LOOK_BACK_US, to_us + LOOK_BACK_US) for d in devices},
         {d: Reach(begin[d], _FAR) for d in devices},
         {d: Reach(FROM_START, _FAR) for d in devices},
     ]
@@ -100,6 +101,18 @@ def _span(cursor: Cursor[TupleRow], fleet: Fleet, device: int, reach: Reach) -> 
         return since, until
     first, last = readings.ends(cursor, fleet.devices[device]) or (since, since)
     return max(since, first), min(until, last + 1)
+
+
+def load_makers(
+    conn: Connection[TupleRow], devices: Sequence[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Load maker and model of the meters of which one is known, by device."""
+    rows = conn.execute(
+        "SELECT id, maker, model FROM device WHERE id = ANY(%s)"
+        " AND coalesce(maker, model) IS NOT NULL",
+        [list(devices)],
+    )
+    return {name: (maker, model) for name, maker, model in rows}
 
 
 def load_serials(conn: Connection[TupleRow], devices: Sequence[str]) -> dict[str, str | None]:

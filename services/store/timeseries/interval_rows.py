@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
-from ingest.model import NULL, IntervalRows
+from ingest.model import METERING, NULL, IntervalRows
 from services.store.postgres import column_copy
 from services.store.postgres import week_chunks as weeks
-from services.store.postgres.binary_copy import Int8, Text, Time, Words, encode
+from services.store.postgres.binary_copy import Int2, Int8, Text, Time, Words, encode
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from psycopg import Cursor
     from psycopg.rows import TupleRow
@@ -33,13 +33,15 @@ QUANTITY_WORDS = Words.of([q.name for q in QUANTITIES])
 INTERVAL_COLUMNS = (
     "device_id", "quantity", "start", "value", "measured_us", "estimated_us", "unknown_us",
     "register_value", "register_read", "register_changed",
+    "other_value", "other_read", "other_count", "other_first", "metering",
 )  # fmt: skip
 EMISSION_COLUMNS = (
     "project_id", "device_id", "start", "baseline_ug", "project_ug", "leakage_ug",
     "reduction_ug", "methodology", "factor",
 )  # fmt: skip
-_MARK_TIMES = ("register_read", "register_changed")
-_MARKS = 3
+_MARK_TIMES = ("register_read", "register_changed", "other_read")
+_HELD = INTERVAL_COLUMNS[3:-1]
+_MARKS = 7
 _INTERVAL_KEY = 3
 _EMISSION_KEY = 3
 
@@ -70,6 +72,11 @@ def write_intervals(
         Int8(rows.register),
         Time(rows.read_us),
         Time(rows.changed_us),
+        Int8(rows.other_value),
+        Time(rows.other_read_us),
+        Int8(rows.other_count),
+        Int8(rows.other_first),
+        Int2(np.full(len(rows), METERING, dtype=np.int16)),
     ]
     data = encode(fields, len(rows))
     _write(cursor, "interval_quantity", INTERVAL_COLUMNS, _INTERVAL_KEY, data, fresh=fresh)
@@ -156,7 +163,7 @@ def intervals_of(
     registers stood.
     """
     types = {"quantity": "int2", "start": "timestamptz"}
-    types |= dict.fromkeys(INTERVAL_COLUMNS[3 : None if marks else -_MARKS], "int8")
+    types |= dict.fromkeys(_HELD[: None if marks else -_MARKS], "int8")
     held = [_epoch(c) if c in _MARK_TIMES else f"coalesce(i.{c}, ({NULL}))" for c in types]
     arrays = ", ".join(f"array_agg({c})" for c in ["q.number", "i.start", *held[2:]])
     runs = weeks.cut(fleet, {fleet.by_id[name]: (from_us, to_us) for name in device_ids})
@@ -174,6 +181,33 @@ def intervals_of(
     )
     rows = IntervalRows(runs.device[found.run], *found.columns.values())
     return rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
+
+
+def older_rows(
+    cursor: Cursor[TupleRow], device_ids: Sequence[str], from_us: int, to_us: int
+) -> tuple[str, int] | None:
+    """Return a device with rows of older rules of metering in [from, to), and which; or None."""
+    cursor.execute(
+        "SELECT device_id, metering FROM interval_quantity WHERE device_id = ANY(%s)"
+        " AND start >= %s AND start < %s AND metering < %s LIMIT 1",
+        (list(device_ids), stamp(from_us), stamp(to_us), METERING),
+    )
+    found = cursor.fetchone()
+    return None if found is None else (found[0], found[1])
+
+
+def older_until(
+    cursor: Cursor[TupleRow], fleet: Fleet, device_ids: Sequence[str]
+) -> dict[int, int]:
+    """Return the last interval that the first rules of metering made, by fleet index. [us UTC]"""
+    cursor.execute(
+        "SELECT d.id, (extract(epoch FROM i.start) * 1000000)::bigint"
+        " FROM unnest(%s::text[]) AS d (id) CROSS JOIN LATERAL (SELECT start"
+        " FROM interval_quantity WHERE device_id = d.id AND metering = 1"
+        " ORDER BY start DESC LIMIT 1) i",
+        (list(device_ids),),
+    )
+    return {fleet.by_id[name]: us for name, us in cursor.fetchall()}
 
 
 def _epoch(column: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ingest.classes import QUANTITIES
-from ingest.errors import RegistryError
 from ingest.model import INTERVAL_US, quality
 from mrv.calendar import local_text, utc_text
 from mrv.environment import KIND_INDEX, KINDS
 from services.store.postgres.timestamps import stamp
+from services.store.registry.known import unknown
 from services.store.registry.load import load_project
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ def device_timezone(conn: Connection[TupleRow], device: str) -> str:
         "SELECT s.timezone FROM device d JOIN site s ON s.id = d.site WHERE d.id = %s", [device]
     ).fetchone()
     if row is None:
-        raise RegistryError(
-            f"device {device!r} is not registered; `tonne registry export` lists what is"
-        )
+        raise unknown(conn, "device", device)
     return str(row[0])
 
 
@@ -43,9 +41,7 @@ def site_timezone(conn: Connection[TupleRow], site: str) -> str:
     """Return a site's time zone; RegistryError if it is not registered."""
     row = conn.execute("SELECT timezone FROM site WHERE id = %s", [site]).fetchone()
     if row is None:
-        raise RegistryError(
-            f"site {site!r} is not registered; `tonne registry export` lists what is"
-        )
+        raise unknown(conn, "site", site)
     return str(row[0])
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import POWER_GAP_US
+from ingest.model import INTERVAL_US, POWER_GAP_US
 from ingest.pipeline.meter_state import NEVER
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
@@ -31,7 +31,7 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
 class Checkpoint(NamedTuple):
-    """A stored mark of one register: the register, when read, when risen, and its interval."""
+    """A stored mark of one register: where it stands, when read, when risen, and its interval."""
 
     device: int
     quantity: int
@@ -39,6 +39,18 @@ class Checkpoint(NamedTuple):
     value: int
     read_us: int
     changed_us: int
+    other: tuple[int, int, int, int] | None
+
+    @property
+    def seen_us(self) -> int:
+        """Time of the last reading, on whichever line."""
+        waits = self.other is not None and self.other[2] != 0
+        return max(self.read_us, self.other[1]) if waits and self.other else self.read_us
+
+    @property
+    def since_us(self) -> int:
+        """Since when rows may change with readings after the mark: where its line was left."""
+        return self.read_us if self.other is None else min(self.read_us, self.other[1])
 
     def set(self, register: Register) -> None:
         """Start a register's state from this mark."""
@@ -46,6 +58,10 @@ class Checkpoint(NamedTuple):
         register.known[d], register.away[d] = True, False
         register.value[d], register.read_us[d] = self.value, self.read_us
         register.changed_us[d] = self.changed_us
+        register.other_read_us[d] = NEVER
+        if self.other is not None:
+            register.other_value[d], register.other_read_us[d] = self.other[:2]
+            register.other_count[d], register.other_first[d] = self.other[2:]
 
 
 def load(cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Sequence[int]) -> None:
@@ -57,7 +73,7 @@ def load(cursor: Cursor[TupleRow], fleet: Fleet, state: MeterState, devices: Seq
         register = state.registers[mark.quantity]
         mark.set(register)
         # a newer reading that left no mark: the register is away, or was not in it
-        register.away[mark.device] = state.last_us[mark.device] > mark.read_us
+        register.away[mark.device] = state.last_us[mark.device] > mark.seen_us
     _load_power(cursor, fleet, state, devices)
     state.loaded[list(devices)] = True
 
@@ -82,13 +98,30 @@ def last(
     return _marks(cursor, fleet, dict(before or {}), column)
 
 
+def departed(cursor: Cursor[TupleRow], fleet: Fleet, from_us: Mapping[int, int]) -> dict[int, int]:
+    """
+    Return since when the registers of devices have another line beside theirs.
+
+    Only of devices that have one at any time after `from_us`. [us UTC]
+    """
+    since = [stamp(us - 1 - INTERVAL_US) for us in from_us.values()]
+    cursor.execute(
+        f"SELECT d.index, {_US.format('min(least(i.register_read, i.other_read))')}"
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, since)"
+        " JOIN interval_quantity i ON i.device_id = d.id AND i.start > d.since"
+        " AND i.other_read IS NOT NULL GROUP BY 1",
+        (fleet.ids(list(from_us)), list(from_us), since),
+    )
+    return dict(cursor.fetchall())
+
+
 def reset(state: MeterState, devices: Sequence[int]) -> None:
     """Make the state of devices that of devices never heard of."""
     index = list(devices)
     state.last_us[index] = NEVER
     for register in state.registers:
         register.known[index] = register.away[index] = False
-        for name in ("read_us", "changed_us", "open_us", "power_us"):
+        for name in ("read_us", "changed_us", "other_read_us", "open_us", "power_us"):
             getattr(register, name)[index] = NEVER
 
 
@@ -137,7 +170,8 @@ def _marks(
     times = [before_us[i] for i in index]
     cursor.execute(
         f"SELECT d.index, d.quantity, {_US.format('i.start')}, i.register_value,"
-        f" {_US.format('i.register_read')}, {_US.format('i.register_changed')}"
+        f" {_US.format('i.register_read')}, {_US.format('i.register_changed')},"
+        f" i.other_value, {_US.format('i.other_read')}, i.other_count, i.other_first"
         " FROM unnest(%s::text[], %s::int[], %s::text[], %s::timestamptz[])"
         " AS d (id, index, quantity, before)"
         " CROSS JOIN LATERAL (SELECT * FROM interval_quantity WHERE device_id = d.id"
@@ -145,7 +179,14 @@ def _marks(
         " AND start < d.before ORDER BY start DESC LIMIT 1) i",
         (ids, index, quantity, ["infinity" if t is None else stamp(t) for t in times]),
     )
-    return [Checkpoint(row[0], QUANTITY_INDEX[row[1]], *row[2:]) for row in cursor.fetchall()]
+    return [_checkpoint(row) for row in cursor.fetchall()]
+
+
+def _checkpoint(row: TupleRow) -> Checkpoint:
+    device, quantity, start_us, value, read_us, changed_us, *other = row
+    beside = None if other[0] is None else (other[0], other[1], other[2], other[3])
+    quantity_index = QUANTITY_INDEX[quantity]
+    return Checkpoint(device, quantity_index, start_us, value, read_us, changed_us, beside)
 
 
 def _load_power(

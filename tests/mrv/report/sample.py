@@ -74,7 +74,7 @@ def joined(frames):
 
 def pv_case(first=date(2026, 12, 28), end=date(2027, 1, 4), name=HOSTILE):
     """Seven days over a new year; one inverter begins late; a check meter shows less."""
-    check = Device("check-1", "s", "energy_meter", installed_us=FROM)
+    check = Device("check-1", "s", "energy_meter", rated_power_w=100_000, installed_us=FROM)
     devices = (check, *FLEET.devices[:2])
     fleet = Fleet(devices)
     expected = {"energy_kwh_per_year": 120_000, "reduction_t_per_year": 39.9}

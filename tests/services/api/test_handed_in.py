@@ -16,10 +16,10 @@ from services.api.client import Client, RefusedError
 from services.api.console.translations import Words, texts
 from services.cli.main import main
 from services.issuer import keys
-from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from tests.services.api.console.test_pages import get, session
 from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
 
 _HOUR_US = 3_600_000_000
 OPINION = ("--opinion", "unqualified", "--assurance", "reasonable", "--because", "seen")

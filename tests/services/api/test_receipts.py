@@ -13,10 +13,10 @@ from mrv.statement.credentials import issued_entry
 from mrv.verify.signature_steps import log_key
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from tests.opinions import concluded
 from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 

@@ -17,12 +17,12 @@ from mrv.signatures import canonical
 from mrv.verify import verify
 from services.archive import verify as check
 from services.issuer.audit import audit
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.vault.errors import DamagedError
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 SCRIPT = Path(__file__).parents[3] / "docs" / "verify_by_hand.py"

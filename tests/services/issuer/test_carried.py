@@ -14,13 +14,13 @@ from mrv.statement.conformity import CONSECUTIVE, FIXED
 from mrv.statement.fixed_parameters import changed
 from mrv.verify import verify
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.mrv import packs
 from tests.mrv.plant import PV
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 DAYS = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"]
@@ -33,8 +33,8 @@ def buses(database_url, tmp_path):
     times = np.arange(plant.us(DAYS[0]), plant.us(DAYS[4]) + 1, 10 * plant.MINUTE_US)
     hour = (times + 7 * 3_600_000_000) // 3_600_000_000
     standing = (times >= plant.us(DAYS[1])) & (times < plant.us(DAYS[2]))
-    charge = np.cumsum(np.where(hour % 24 < 5, 8_000, 0))
-    way = np.cumsum(np.where((hour % 24 >= 6) & ~standing, 10_000, 0))
+    charge = np.cumsum(np.where(hour % 24 < 5, np.where(standing, 4_000, 8_000), 0))
+    way = np.cumsum(np.where((hour % 24 >= 6) & ~standing, 3_000, 0))
     plant.send(database_url, "ch-1", times, energy_import_wh=charge)
     plant.send(database_url, "bus-1", times, odometer_m=way)
     return database_url, logged.signers(database_url, tmp_path)

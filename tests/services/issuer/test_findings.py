@@ -24,7 +24,6 @@ from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.findings import sign
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
@@ -32,6 +31,7 @@ from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 

@@ -9,10 +9,10 @@ from pyarrow import parquet
 from ingest.errors import InputError
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 

@@ -11,14 +11,14 @@ from mrv.packs.reader import read_pack
 from mrv.signatures.keys import SigningKey
 from mrv.verify import verify
 from services.cli.main import main
-from services.issuer import keys
+from services.issuer import close, keys
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from tests.opinions import concluded
-from tests.services.issuer import logged, plant
+from tests.services.issuer import logged, plant, sealed
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 FINDING = concluded("unqualified")
@@ -46,6 +46,10 @@ def _rows(url):
 
 
 def _refused(url, error, step, *given, **more):
+    if step is close_period:
+        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+            sealed.up_to(conn, plant.us("2026-03-05"))
+        step = close.close_period
     before = _rows(url)
     with connect(url, role="tonne_mrv", autocommit=True) as conn, pytest.raises(error) as told:
         step(conn, *given, **more)

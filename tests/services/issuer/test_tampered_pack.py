@@ -21,12 +21,12 @@ from mrv.verify import verify
 from services.issuer import external_signatures as accept
 from services.issuer import findings
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 DOCUMENTS = ("statement", "verification", "plan", "factors", "digests", "keys", "seals", "manifest",

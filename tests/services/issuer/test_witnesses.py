@@ -10,11 +10,11 @@ from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.verify import verify
 from services.cli.main import main
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.statements import statements
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 CHECK = """

@@ -1,0 +1,225 @@
+"""
+Readings to interval rows, from remembered marks.
+
+One form for all: the live batch starts from the state it remembers, a late
+reading from the marks stored beside its intervals, a rebuild or an auditor's
+check from nothing.  Whatever would change rows before the start is handed
+back, to be metered again from further back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ingest.metering_v1 import power
+from ingest.metering_v1.intervals import Marks, Steps, heads, share
+from ingest.metering_v1.meter_state import NEVER
+from ingest.metering_v1.power import Power
+from ingest.metering_v1.register_steps import Column as Rows
+from ingest.metering_v1.register_steps import Ends, trace
+from ingest.model import NULL, IntervalRows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ingest.metering_v1.meter_state import MeterState, Register
+    from ingest.metering_v1.register_bounds import Bounds, RegisterColumn
+    from ingest.model import Frame, Int32, Int64
+
+FROM_START = -(2**62)
+
+
+@dataclass(slots=True)
+class Metered:
+    """
+    Interval rows, devices to meter again from further back, and the state after.
+
+    Attributes
+    ----------
+    rows : IntervalRows
+        Sorted by device, quantity and start; none of a device in `rewrites`.
+    rewrites : dict of int to int
+        Fleet index to the time from which its rows change. [us]
+    events : list of str
+        What the registers did: reset, rollover, glitch, jitter, ...
+    spread : dict of int to int
+        Fleet index to the beginning of the standstill that a catch-up filled. [us]
+    """
+
+    rows: IntervalRows
+    rewrites: dict[int, int]
+    events: list[str]
+    spread: dict[int, int] = field(default_factory=dict)
+    ends: list[tuple[int, Ends]] = field(default_factory=list)
+    powers: list[tuple[int, Power]] = field(default_factory=list)
+    newest: list[tuple[Int32, Int64]] = field(default_factory=list)
+
+    def apply(self, state: MeterState) -> None:
+        """Remember the batch, once its rows are committed; forget devices in `rewrites`."""
+        for device, time_us in self.newest:
+            np.maximum.at(state.last_us, device, time_us)
+        for quantity, ends in self.ends:
+            register = state.registers[quantity]
+            register.known[ends.device] = True
+            register.away[ends.device] = ends.away
+            register.value[ends.device] = ends.value
+            register.read_us[ends.device] = ends.read_us
+            register.changed_us[ends.device] = ends.changed_us
+        for quantity, last in self.powers:
+            register = state.registers[quantity]
+            register.power_us[last.device] = last.time_us
+            register.power_w[last.device] = last.power_w
+        remember_open(state, self.rows)
+        state.forget(np.array(list(self.rewrites), dtype=np.int32))
+
+
+def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered:
+    """
+    Interval rows that readings make or change.
+
+    Parameters
+    ----------
+    bounds : Bounds
+    state : MeterState
+        Marks to start from; readings of a register not later than its mark are
+        passed over.
+    frames : sequence of Frame
+        One a class; times unique a device.
+
+    Raises
+    ------
+    ValueError
+        If a class comes twice.
+    """
+    if len({frame.class_id for frame in frames}) < len(frames):
+        raise ValueError("two frames of one class: each would start from the same marks; join them")
+    out = Metered(IntervalRows.empty(), {}, [])
+    steps: list[Steps] = []
+    marks: list[Marks] = []
+    for frame in frames:
+        order = _order(frame)
+        device, time_us = frame.device[order], frame.time_us[order]
+        out.newest.append((device, time_us))
+        for column in bounds.columns(frame.class_id):
+            register = state.registers[column.quantity]
+            value: Any = frame.columns[column.channel.name][order]
+            rows = _unread(device, time_us, value, register)
+            found = trace(bounds, frame.class_id, column, rows, register)
+            steps.append(found.steps)
+            marks.append(found.marks)
+            out.ends.append((column.quantity, found.ends))
+            out.events.extend(found.events)
+            out.rewrites.update(found.rewrites)
+            out.spread |= {d: min(us, out.spread.get(d, us)) for d, us in found.spread.items()}
+            if column.channel.power is not None:
+                metered = found.ends.device
+                out.rewrites.update(_newly_metered(state, register, metered))
+                watts = frame.columns[column.channel.power][order].astype(np.float64, copy=False)
+                _from_power(column, Power(device, time_us, watts), register, metered, steps, out)
+    if steps:
+        rows_ = share(Steps(*_joined(steps)), Marks(*_joined(marks)))
+        if out.rewrites:
+            again = np.array(list(out.rewrites), dtype=np.int32)
+            rows_ = rows_.take(~np.isin(rows_.device, again))
+        out.rows = _add_open(state, rows_)
+    return out
+
+
+def _order(frame: Frame) -> NDArray[np.intp] | slice:
+    """Rows by device and time; all as they are, without a copy, where they come so."""
+    device, time_us = frame.device, frame.time_us
+    same, later = device[1:] == device[:-1], time_us[1:] >= time_us[:-1]
+    if bool(((device[1:] > device[:-1]) | (same & later)).all()):
+        return slice(None)
+    return np.lexsort((time_us, device))
+
+
+def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> Rows:
+    """Readings of a register that are later than its mark; no copy where all are."""
+    held = value != NULL
+    first = heads(device)
+    # times ascend, so all of a device's are later where its first one is
+    if not (time_us[first] > register.read_us[device[first]]).all():
+        held &= time_us > register.read_us[device]
+    if held.all():
+        return Rows(device, time_us, value)
+    return Rows(device[held], time_us[held], value[held])
+
+
+def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:
+    held = [part for part in parts if len(part.device)]
+    if len(held) == 1:
+        return held[0]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _newly_metered(state: MeterState, register: Register, device: Int32) -> dict[int, int]:
+    """Devices heard of before that only now show a register: estimates from power go."""
+    first = device[~register.known[device] & (state.last_us[device] > NEVER)]
+    return dict.fromkeys(first.tolist(), FROM_START)
+
+
+def _from_power(
+    column: RegisterColumn,
+    rows: Power,
+    register: Register,
+    metered: Int32,
+    steps: list[Steps],
+    out: Metered,
+) -> None:
+    """Estimate the energy of devices that never showed the register."""
+    bare = ~register.known
+    bare[metered] = False
+    held = bare[rows.device]
+    if held.any():
+        held &= np.isfinite(rows.power_w) & (rows.time_us > register.power_us[rows.device])
+    if not held.any():
+        return
+    rows = Power(rows.device[held], rows.time_us[held], rows.power_w[held])
+    steps.append(power.steps(column, rows, register))
+    out.powers.append((column.quantity, power.last(rows)))
+
+
+def _add_open(state: MeterState, rows: IntervalRows) -> IntervalRows:
+    """Add what earlier batches put into intervals that are still open."""
+    for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
+        register = state.registers[quantity]
+        of = np.flatnonzero(rows.quantity == quantity)
+        of = of[rows.start_us[of] == register.open_us[rows.device[of]]]
+        device = rows.device[of]
+        rows.value[of] += register.open_value[device]
+        rows.measured_us[of] += register.open_measured[device]
+        rows.estimated_us[of] += register.open_estimated[device]
+        rows.unknown_us[of] += register.open_unknown[device]
+        bare = of[(rows.read_us[of] == NULL) & register.known[device] & ~register.away[device]]
+        _keep_mark(rows, bare, register)
+    return rows
+
+
+def _keep_mark(rows: IntervalRows, bare: NDArray[np.intp], register: Register) -> None:
+    """An open interval that got no further reading keeps the mark it had."""
+    device = rows.device[bare]
+    rows.register[bare] = register.value[device]
+    rows.read_us[bare] = register.read_us[device]
+    rows.changed_us[bare] = register.changed_us[device]
+
+
+def remember_open(state: MeterState, rows: IntervalRows) -> None:
+    """Remember each register's last interval; rows come sorted by device, quantity, start."""
+    if not len(rows):
+        return
+    last: NDArray[np.bool_] = np.ones(len(rows), dtype=np.bool_)
+    last[:-1] = (rows.device[1:] != rows.device[:-1]) | (rows.quantity[1:] != rows.quantity[:-1])
+    for quantity, register in enumerate(state.registers):
+        of = np.flatnonzero(last & (rows.quantity == quantity))
+        device = rows.device[of]
+        register.open_us[device] = rows.start_us[of]
+        register.open_value[device] = rows.value[of]
+        register.open_measured[device] = rows.measured_us[of]
+        register.open_estimated[device] = rows.estimated_us[of]
+        register.open_unknown[device] = rows.unknown_us[of]

@@ -1,0 +1,82 @@
+"""What bounds each device's registers, once a fleet: rates, tolerances, moduli, swaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest import classes, profiles, units
+from ingest.classes import QUANTITY_INDEX
+from ingest.metering_v1.registers import Meter, rates
+
+if TYPE_CHECKING:
+    from ingest.classes import Channel, DeviceClass
+    from ingest.model import Device, Fleet, Float64, Int64
+
+_FAR = int(np.iinfo(np.int64).max)
+
+
+@dataclass(frozen=True)
+class RegisterColumn:
+    """One register column of a class: its quantity and the power that may stand in."""
+
+    channel: Channel
+    quantity: int
+
+
+class Bounds:
+    """Limits of every register in a fleet, as columns and, for one device, as a Meter."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self._rates: dict[tuple[str, str], Float64] = {}
+
+    def columns(self, class_id: str) -> list[RegisterColumn]:
+        """Register columns of a class, in column order."""
+        device_class = classes.load()[class_id]
+        return [RegisterColumn(c, QUANTITY_INDEX[str(c.quantity)]) for c in device_class.registers]
+
+    def rate(self, class_id: str, channel: Channel) -> Float64:
+        """Highest plausible base units a microsecond, by fleet index; inf where unknown."""
+        key = (class_id, channel.name)
+        if key not in self._rates:
+            limits = [_limit(channel, device) for device in self.fleet.devices]
+            self._rates[key] = rates(limits)
+        return self._rates[key]
+
+    @cached_property
+    def next_swap_us(self) -> Int64:
+        """Time of each device's first meter swap; far in the future where there is none."""
+        swaps = [min((r.at_us for r in d.replacements), default=_FAR) for d in self.fleet.devices]
+        return np.array(swaps, dtype=np.int64)
+
+    def meter(self, index: int, channel: Channel) -> Meter:
+        """Everything that bounds one register of one device."""
+        device = self.fleet.devices[index]
+        moduli, exact = _moduli(classes.load()[device.class_id], device, channel)
+        swaps = sorted(
+            (r for r in device.replacements if r.channel == channel.name), key=lambda r: r.at_us
+        )
+        rate = float(self.rate(device.class_id, channel)[index])
+        return Meter(rate, channel.tolerance, moduli, exact, tuple(swaps))
+
+
+def _limit(channel: Channel, device: Device) -> float | None:
+    if channel.limit == "rated_power":
+        return float(device.rated_power_w) if device.rated_power_w else None
+    return None if channel.limit is None else float(channel.limit)
+
+
+def _moduli(
+    device_class: DeviceClass, device: Device, channel: Channel
+) -> tuple[tuple[int, ...], bool]:
+    profile = profiles.load()[device_class.id, device.profile]
+    for source in profile.channels.values():
+        if source.channel == channel.name:
+            numerator, denominator, _ = units.factor(source.unit, channel.unit)
+            moduli = sorted(m * numerator // denominator for m in source.moduli)
+            return tuple(moduli), source.exact_modulus
+    return (), False

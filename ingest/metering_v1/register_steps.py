@@ -1,0 +1,232 @@
+"""
+One register column of many devices to steps: in columns where nothing needs judgement.
+
+A device whose readings all rise within their allowance is settled in columns.
+Any other is read one reading at a time by `registers.Reader`, which comes to
+the same steps for the first kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest.metering_v1 import intervals
+from ingest.metering_v1.intervals import Marks, Steps, heads
+from ingest.metering_v1.registers import UNKNOWN, Mark, Reader, clean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ingest.metering_v1.meter_state import Register
+    from ingest.metering_v1.register_bounds import Bounds, RegisterColumn
+    from ingest.model import Int16, Int32, Int64
+
+
+class Column(NamedTuple):
+    """Readings of one register, sorted by device and time, absent ones left out."""
+
+    device: Int32
+    time_us: Int64
+    value: Int64
+
+
+class Ends(NamedTuple):
+    """Where each device's register stands after its last reading; arrays, one row a device."""
+
+    device: Int32
+    value: Int64
+    read_us: Int64
+    changed_us: Int64
+    away: NDArray[np.bool_]
+
+    def of(self, devices: Int32) -> Ends:
+        """Return the rows of some devices."""
+        rows = np.isin(self.device, devices)
+        return Ends(
+            self.device[rows],
+            self.value[rows],
+            self.read_us[rows],
+            self.changed_us[rows],
+            self.away[rows],
+        )
+
+
+@dataclass(slots=True)
+class Trace:
+    """
+    Steps of one register column, and the mark after each reading.
+
+    `rewrites` are devices whose older steps would change; a mark read before the
+    time beside each is a sound start.  Their rows here are left out.  `spread`
+    are devices that caught up, and since when they stood still.
+    """
+
+    steps: Steps
+    marks: Marks
+    ends: Ends
+    events: list[str]
+    rewrites: dict[int, int]
+    spread: dict[int, int]
+
+
+def trace(
+    bounds: Bounds, class_id: str, column: RegisterColumn, rows: Column, start: Register
+) -> Trace:
+    """
+    Steps between successive readings, from remembered marks.
+
+    Parameters
+    ----------
+    rows : Column
+        Sorted by device and time, times unique a device and later than its mark.
+    start : Register
+        Remembered marks.
+    """
+    head = heads(rows.device)
+    first, lengths = rows.device[head], np.diff(np.append(head, len(rows.device)))
+    tail = head + lengths - 1
+    new = ~start.known[first]
+    value, read_us = _before(rows, head, start)
+    rise = rows.value - value
+    rate = np.repeat(bounds.rate(class_id, column.channel)[first], lengths)
+    fine = clean(rate, column.channel.tolerance, rows.time_us - read_us, rise)
+    fine[head] |= new
+    fine_device = np.logical_and.reduceat(fine, head) if len(head) else fine
+    # times ascend, so a device's last reading is before the swap or none is
+    fine_device &= ~start.away[first] & (rows.time_us[tail] < bounds.next_swap_us[first])
+    good = np.repeat(fine_device, lengths)
+    changed = _changed(rows, head, rise, start)
+    whose: Int16 = np.full(len(rows.device), column.quantity, dtype=np.int16)
+    opens = np.zeros(len(rows.device), dtype=np.bool_)
+    opens[head] = new
+    marks = Marks(rows.device, whose, rows.time_us, rows.value, changed, opens)
+    step = _places(good & ~opens)
+    steps = _steps(
+        rows.device[step], column.quantity, read_us[step], rows.time_us[step], rise[step], None
+    )
+    away = np.zeros(len(head), dtype=np.bool_)
+    ends = Ends(first, rows.value[tail], rows.time_us[tail], changed[tail], away)
+    out = Trace(steps, marks, ends, [], {}, {})
+    if not fine_device.all():
+        out.marks = Marks(*(values[good] for values in marks))
+        _read_others(bounds, column, rows, head, fine_device, start, out)
+    return out
+
+
+def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
+    """Where rows are kept; a slice, which copies nothing, where they follow one another."""
+    places = np.flatnonzero(kept)
+    if len(places) and places[-1] - places[0] + 1 == len(places):
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
+def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int64, Int64]:
+    """Return value and time before each row; where there is none, the row itself."""
+    value, read = np.empty_like(rows.value), np.empty_like(rows.time_us)
+    value[1:], read[1:] = rows.value[:-1], rows.time_us[:-1]
+    first = rows.device[head]
+    known = start.known[first]
+    value[head] = np.where(known, start.value[first], rows.value[head])
+    read[head] = np.where(known, start.read_us[first], rows.time_us[head])
+    return value, read
+
+
+def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
+    """Time of the last rise up to each row; the first reading of all counts as one."""
+    first = rows.device[head]
+    last = np.where(rise > 0, np.arange(len(rise)), 0)
+    last[head] = head
+    last = np.maximum.accumulate(last)
+    times = rows.time_us.copy()
+    stood = start.known[first] & (rise[head] <= 0)
+    times[head[stood]] = start.changed_us[first[stood]]
+    return times[last]
+
+
+def _steps(
+    device: Int32,
+    quantity: int,
+    from_us: Int64,
+    to_us: Int64,
+    value: Int64,
+    unknown: NDArray[np.bool_] | None,
+) -> Steps:
+    kind = intervals.kind_of(from_us, to_us, unknown)
+    whose: Int16 = np.full(len(device), quantity, dtype=np.int16)
+    return Steps(device, whose, from_us, to_us, value, kind)
+
+
+def _read_others(
+    bounds: Bounds,
+    column: RegisterColumn,
+    rows: Column,
+    head: NDArray[np.intp],
+    fine_device: NDArray[np.bool_],
+    start: Register,
+    out: Trace,
+) -> None:
+    """Read the devices that need judgement, one reading at a time."""
+    limits = np.append(head, len(rows.device))
+    steps, marks = [out.steps], [out.marks]
+    for k in np.flatnonzero(~fine_device):
+        index = int(rows.device[head[k]])
+        if start.away[index]:
+            out.rewrites[index] = int(start.read_us[index]) + 1
+            continue
+        reader = Reader(bounds.meter(index, column.channel), _mark(start, index))
+        times, values = (
+            rows.time_us[limits[k] : limits[k + 1]],
+            rows.value[limits[k] : limits[k + 1]],
+        )
+        for moment, value in zip(times.tolist(), values.tolist(), strict=True):
+            reader.read(moment, value)
+        out.events.extend(reader.events)
+        if reader.rewrites_us is not None:
+            out.rewrites[index] = reader.rewrites_us + 1
+            continue
+        if reader.spread_from_us is not None:
+            out.spread[index] = reader.spread_from_us
+        steps.append(_reader_steps(index, column.quantity, reader))
+        marks.append(_reader_marks(index, column.quantity, reader, times, start))
+        _set_end(out.ends, int(k), reader)
+    out.steps = Steps(*(np.concatenate(c) for c in zip(*steps, strict=True)))
+    out.marks = Marks(*(np.concatenate(c) for c in zip(*marks, strict=True)))
+
+
+def _mark(start: Register, index: int) -> Mark | None:
+    if not start.known[index]:
+        return None
+    return Mark(int(start.value[index]), int(start.read_us[index]), int(start.changed_us[index]))
+
+
+def _reader_steps(index: int, quantity: int, reader: Reader) -> Steps:
+    table = np.array(reader.steps, dtype=np.int64).reshape(-1, 4)
+    device: Int32 = np.full(len(table), index, dtype=np.int32)
+    return _steps(device, quantity, table[:, 0], table[:, 1], table[:, 2], table[:, 3] == UNKNOWN)
+
+
+def _reader_marks(
+    index: int, quantity: int, reader: Reader, times: Int64, start: Register
+) -> Marks:
+    table = np.array(reader.marks, dtype=np.int64)
+    n = len(table)
+    first = np.zeros(n, dtype=np.bool_)
+    first[0] = not start.known[index]
+    device: Int32 = np.full(n, index, dtype=np.int32)
+    whose: Int16 = np.full(n, quantity, dtype=np.int16)
+    return Marks(device, whose, times, table[:, 0], table[:, 2], first)
+
+
+def _set_end(ends: Ends, k: int, reader: Reader) -> None:
+    mark = reader.mark
+    ends.away[k] = reader.away is not None
+    if mark is not None:
+        ends.value[k], ends.read_us[k], ends.changed_us[k] = (
+            mark.value,
+            mark.read_us,
+            mark.changed_us,
+        )

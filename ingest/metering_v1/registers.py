@@ -1,0 +1,291 @@
+"""
+Energy between readings of a cumulative register.
+
+A register only rises, so each pair of readings gives a step.  Whatever does
+not fit that is told apart here, never guessed:
+
+- a step back within the tolerance is jitter: the register keeps its mark;
+- a register that stood still and then jumps caught up, if the device could have
+  made it in that time: its step spans the standstill, the last day of it at most;
+- a wrap at the modulus is a step if the meter could have made it;
+- anything else is a departure.  If the register returns within the hold-off to
+  where it could have been, the readings between were a glitch and count for
+  nothing; if not, it was reset, and the step into it is unknown.
+
+What an unknown step costs is not decided here: it depends on the side of the
+account, and mrv/accounting/coverage knows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest.model import INTERVAL_US, NULL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.model import Int64, Replacement
+
+# how long a register may be away and still be known when it comes back: a low
+# reading is a fault that may last, and nothing is counted twice by waiting; a
+# high one becomes plausible with time, so it must be settled soon
+HOLD_OFF_LOW_US = 86_400_000_000
+HOLD_OFF_HIGH_US = 3_600_000_000
+# a catch-up is spread over the standstill, but over a day at the most
+SPREAD_US = 86_400_000_000
+MARGIN = 1.2
+MODULUS_SHARE = 100
+
+INF = float("inf")
+KNOWN, UNKNOWN = 0, 1
+# what a register may do besides rising
+EVENTS = ("jitter", "catch_up", "rollover", "glitch", "reset", "impossible", "replacement")
+JITTER, CATCH_UP, ROLLOVER, GLITCH, RESET, IMPOSSIBLE, REPLACEMENT = EVENTS
+AWAY = (NULL, NULL, NULL)
+
+
+class Step(NamedTuple):
+    """A step of `value` base units over [from_us, to_us); 0 where `kind` is UNKNOWN."""
+
+    from_us: int
+    to_us: int
+    value: int
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """
+    What bounds one register.
+
+    Attributes
+    ----------
+    rate : float
+        Highest plausible base units a microsecond, margin included; inf where
+        no bound is known.
+    tolerance : int
+        A step back this small is jitter. [base units]
+    moduli : tuple of int
+        Values at which the register may wrap to zero, ascending.
+    exact : bool
+        The first modulus is this model's own, not a candidate.
+    replacements : tuple of Replacement
+        Meter swaps, in time order.
+    """
+
+    rate: float = INF
+    tolerance: int = 0
+    moduli: tuple[int, ...] = ()
+    exact: bool = False
+    replacements: tuple[Replacement, ...] = ()
+
+    def allowance(self, elapsed_us: int) -> float:
+        """Largest step that the meter could make in a time. [base units]"""
+        if self.rate == INF:
+            return INF
+        return self.tolerance + self.rate * elapsed_us
+
+
+@dataclass(slots=True)
+class Mark:
+    """Where a register stands: its highest value, when last read, when last risen."""
+
+    value: int
+    read_us: int
+    changed_us: int
+
+
+@dataclass(slots=True)
+class Reader:
+    """
+    Reads one register in time order; the exact, one-at-a-time form.
+
+    `mark` is where the register stands.  During a departure `away` is where the
+    departed register stands, `since_us` when it left and `steps_at` how many
+    steps were there before, so that a return can take them back.  `rewrites_us`
+    tells from when steps before the first mark would change; `spread_from_us` is
+    the earliest moment that a catch-up was spread back to.
+    """
+
+    meter: Meter
+    mark: Mark | None = None
+    away: Mark | None = None
+    since_us: int = 0
+    hold_off_us: int = HOLD_OFF_HIGH_US
+    steps_at: int = 0
+    steps: list[Step] = field(default_factory=list)
+    marks: list[tuple[int, int, int]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    rewrites_us: int | None = None
+    spread_from_us: int | None = None
+    next_swap: int = 0
+
+    def read(self, time_us: int, value: int) -> None:
+        """Take one reading, later than all before, and note where the register stands."""
+        self._take(time_us, value)
+        mark = self.mark
+        settled = mark is not None and self.away is None
+        self.marks.append((mark.value, time_us, mark.changed_us) if settled and mark else AWAY)
+
+    def _take(self, time_us: int, value: int) -> None:
+        self._swap_before(time_us)
+        if self.mark is None:
+            self.mark = Mark(value, time_us, time_us)
+            return
+        if self.away is not None and time_us - self.since_us > self.hold_off_us:
+            self._settle()
+        if self.away is None:
+            if not self._follow(self.mark, time_us, value, allow_wrap=True):
+                self._depart(time_us, value)
+        elif self._returned(time_us, value):
+            return
+        elif not self._follow(self.away, time_us, value, allow_wrap=False):
+            self.steps.append(Step(self.away.read_us, time_us, 0, UNKNOWN))
+            self.away = Mark(value, time_us, time_us)
+
+    def _follow(self, mark: Mark, time_us: int, value: int, *, allow_wrap: bool) -> bool:
+        rise = value - mark.value
+        if -self.meter.tolerance <= rise <= self.meter.allowance(time_us - mark.read_us):
+            if rise < 0:
+                self.events.append(JITTER)
+            self._step(mark, mark.read_us, time_us, max(rise, 0), max(value, mark.value))
+            return True
+        if 0 < rise <= self.meter.allowance(time_us - mark.changed_us):
+            self._catch_up(mark, time_us, value, rise)
+            return True
+        wrapped = (
+            wrap(self.meter, mark.value, value, time_us - mark.changed_us) if allow_wrap else None
+        )
+        if wrapped is not None:
+            self.events.append(ROLLOVER)
+            self._step(mark, mark.read_us, time_us, wrapped, value)
+            return True
+        return False
+
+    def _step(self, mark: Mark, from_us: int, time_us: int, rise: int, value: int) -> None:
+        self.steps.append(Step(from_us, time_us, rise, KNOWN))
+        mark.read_us = time_us
+        if value != mark.value:
+            mark.value, mark.changed_us = value, time_us
+
+    def _catch_up(self, mark: Mark, time_us: int, value: int, rise: int) -> None:
+        """Spread a rise over the standstill in which the register made it."""
+        self.events.append(CATCH_UP)
+        earliest = max(mark.changed_us, time_us - SPREAD_US)
+        kept = len(self.steps)
+        floor = self.steps_at if self.away is not None else 0
+        while kept > floor and self.steps[kept - 1].from_us >= earliest:
+            kept -= 1
+        from_us = self.steps[kept].from_us if kept < len(self.steps) else mark.read_us
+        if kept == 0 and from_us > earliest and not _one_interval(earliest, time_us):
+            self.rewrites_us = min(earliest, self.rewrites_us or earliest)
+        del self.steps[kept:]
+        self.spread_from_us = min(from_us, self.spread_from_us or from_us)
+        self._step(mark, from_us, time_us, rise, value)
+
+    def _depart(self, time_us: int, value: int) -> None:
+        mark = self.mark
+        assert mark is not None  # noqa: S101 (read() set it)
+        self.events.append(IMPOSSIBLE if value > mark.value else RESET)
+        self.since_us, self.steps_at = time_us, len(self.steps)
+        self.hold_off_us = HOLD_OFF_HIGH_US if value > mark.value else HOLD_OFF_LOW_US
+        self.steps.append(Step(mark.read_us, time_us, 0, UNKNOWN))
+        self.away = Mark(value, time_us, time_us)
+
+    def _returned(self, time_us: int, value: int) -> bool:
+        mark = self.mark
+        assert mark is not None  # noqa: S101 (read() set it)
+        rise = value - mark.value
+        if not -self.meter.tolerance <= rise <= self.meter.allowance(time_us - mark.changed_us):
+            return False
+        self.events.append(GLITCH)
+        del self.steps[self.steps_at :]
+        self.away = None
+        return self._follow(mark, time_us, value, allow_wrap=False)
+
+    def _settle(self) -> None:
+        """The hold-off is over: the departed register is the register now."""
+        self.mark, self.away = self.away, None
+
+    def _swap_before(self, time_us: int) -> None:
+        """Close the old meter and open the new one, for each swap up to this reading."""
+        swaps = self.meter.replacements
+        while self.next_swap < len(swaps) and swaps[self.next_swap].at_us <= time_us:
+            swap = swaps[self.next_swap]
+            self.next_swap += 1
+            if self.mark is None or swap.at_us <= self.mark.read_us:
+                continue
+            if self.away is not None:
+                self._settle()
+            mark = self.mark
+            rise = swap.last - mark.value
+            known = 0 <= rise <= self.meter.allowance(swap.at_us - mark.changed_us)
+            self.steps.append(
+                Step(mark.read_us, swap.at_us, rise if known else 0, KNOWN if known else UNKNOWN)
+            )
+            self.events.append(REPLACEMENT)
+            self.mark = Mark(swap.first, swap.at_us, swap.at_us)
+
+
+def _one_interval(from_us: int, to_us: int) -> bool:
+    """
+    Whether a standstill and the rise that ends it lie in one interval.
+
+    Then it is all one how the rise is spread: the interval's sum and what was measured of
+    it are the same, and nothing that is stored has to be made again.  Meters that count
+    whole kilowatt-hours and are read every few seconds catch up with each of them.
+    """
+    return from_us // INTERVAL_US == (to_us - 1) // INTERVAL_US
+
+
+def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
+    """
+    Step across a wrap to zero, or None where the meter could not have made it.
+
+    A model's own modulus needs only a step that the rated power allows.  A
+    candidate modulus (the first above `before`) is believed only with a known
+    limit, or where the step is below a hundredth of the modulus.
+    """
+    if after >= before:
+        return None
+    for modulus in meter.moduli:
+        if modulus > before:
+            step = modulus - before + after
+            bound = meter.allowance(elapsed_us)
+            if bound == INF:
+                bound = modulus if meter.exact else modulus / MODULUS_SHARE
+            return step if step <= min(bound, modulus / 2) else None
+    return None
+
+
+def clean(rate: np.ndarray, tolerance: int, elapsed_us: Int64, rise: Int64) -> np.ndarray:
+    """
+    Mark steps that need no judgement: a rise within the allowance of their own time.
+
+    Same comparison as `Reader` makes for a register without jitter, on columns.
+
+    Parameters
+    ----------
+    rate : float64 array, n
+        Highest plausible base units a microsecond, margin included.
+    tolerance : int
+    elapsed_us, rise : int64 array, n
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        allowance = tolerance + rate * elapsed_us
+    return (rise >= 0) & (rise <= allowance)
+
+
+def rates(limits: Sequence[float | None]) -> np.ndarray:
+    """
+    Highest plausible base units a microsecond, margin included, from limits an hour.
+
+    The margin of 20 % leaves room for inverters that may run above their rated
+    power for a while; an impossible step is far outside it.
+    """
+    hourly = np.array([np.inf if limit is None else limit for limit in limits], dtype=np.float64)
+    return hourly * MARGIN / 3.6e9

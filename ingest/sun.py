@@ -1,0 +1,102 @@
+"""
+Where the sun stands, and whether a quarter hour has any of its light.
+
+What the sun makes is made by day: a step that a register took in darkness was not, and one
+over days and nights was made in the days.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.model import INTERVAL_US
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NIGHT_DEG = -6.0  # civil twilight ends
+# from 9 to 15 h of the sun's own time it is never night below this latitude, at any season
+_EVER_NIGHT_DEG = 60.0
+_NOON_US = 3 * 3_600_000_000
+_DAY_US = 86_400_000_000
+_J2000_US = 946_728_000_000_000
+
+
+def elevation_deg(
+    time_us: NDArray[np.int64],
+    latitude: float | NDArray[np.float64],
+    longitude: float | NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """
+    Elevation of the sun's centre without refraction, to about 0.1 degree. [deg]
+
+    The Astronomical Almanac's low-precision formulas (Michalsky 1988, Solar
+    Energy 40, 227-235).
+
+    Parameters
+    ----------
+    time_us : int64 array, n
+        [us UTC]
+    latitude, longitude : float or float64 array, n
+        North and east positive. [deg]
+    """
+    days = (time_us - _J2000_US) / _DAY_US
+    mean = np.radians(357.528 + 0.985_600_3 * days)
+    ecliptic = np.radians(
+        280.460 + 0.985_647_4 * days + 1.915 * np.sin(mean) + 0.020 * np.sin(2 * mean)
+    )
+    tilt = np.radians(23.439 - 4e-7 * days)
+    declination = np.arcsin(np.sin(tilt) * np.sin(ecliptic))
+    ascension = np.arctan2(np.cos(tilt) * np.sin(ecliptic), np.cos(ecliptic))
+    sidereal = np.radians(280.460_618 + 360.985_647_37 * days + longitude)
+    place = np.radians(latitude)
+    sine = np.sin(place) * np.sin(declination) + np.cos(place) * np.cos(declination) * np.cos(
+        sidereal - ascension
+    )
+    return np.asarray(np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0))))
+
+
+def above(
+    time_us: NDArray[np.int64],
+    latitude: NDArray[np.float64],
+    longitude: NDArray[np.float64],
+    least_deg: float,
+) -> NDArray[np.bool_]:
+    """
+    Whether the sun stands above an elevation of no more than 0 degrees.
+
+    The hours around noon are known without computing it.
+
+    Parameters
+    ----------
+    time_us : int64 array, n
+        [us UTC]
+    latitude, longitude : float64 array, n
+        North and east positive. [deg]
+    least_deg : float
+        [deg]
+    """
+    from_noon_us = np.abs((time_us + longitude * (_DAY_US / 360)) % _DAY_US - _DAY_US / 2)
+    found: NDArray[np.bool_] = (from_noon_us < _NOON_US) & (np.abs(latitude) < _EVER_NIGHT_DEG)
+    rows = np.flatnonzero(~found)
+    height = elevation_deg(time_us[rows], latitude[rows], longitude[rows])
+    found[rows] = height >= least_deg
+    return found
+
+
+def lit(
+    start_us: NDArray[np.int64], latitude: NDArray[np.float64], longitude: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """
+    Whether quarter hours have light: the sun is above civil twilight in the middle of them.
+
+    Parameters
+    ----------
+    start_us : int64 array, n
+        [us UTC]
+    latitude, longitude : float64 array, n
+        North and east positive. [deg]
+    """
+    return above(start_us + INTERVAL_US // 2, latitude, longitude, NIGHT_DEG)

@@ -1,0 +1,56 @@
+"""
+Which rules of metering made rows, by their version.
+
+A statement names the version that its intervals were made by; one that names none was made
+before versions had numbers, by the first.  Old versions stay as they were, so that what was
+signed by them can be computed again for ever.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest import pipeline
+from ingest.metering_v1 import meter as first
+from ingest.metering_v1 import meter_state as first_state
+from ingest.metering_v1 import register_bounds as first_bounds
+from ingest.pipeline import METERING
+from mrv.documents.form import UNSET
+from mrv.errors import CanonicalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ingest.model import Fleet, Frame, IntervalRows
+    from mrv.documents.statement import Claims
+
+    Meter = Callable[[Sequence[Frame]], IntervalRows]
+
+FIRST = 1
+
+
+def of_claims(claims: Claims) -> int:
+    """
+    Version of metering that a statement was made by.
+
+    Raises
+    ------
+    CanonicalError
+        If this tonne does not know it.
+    """
+    version = FIRST if claims.metering is UNSET else claims.metering
+    if version not in (FIRST, METERING):
+        raise CanonicalError(
+            f"the statement was metered by version {version!r}, this tonne knows {FIRST} and"
+            f" {METERING}; verify it with the tonne that made it, or a newer one"
+        )
+    return version
+
+
+def meter_of(version: int, fleet: Fleet) -> Meter:
+    """Meter whole histories of a fleet's devices from nothing, by the rules of a version."""
+    if version == FIRST:
+        old = first_bounds.Bounds(fleet)
+        return lambda frames: first.meter(old, first_state.MeterState(len(fleet)), frames).rows
+    bounds = pipeline.Bounds(fleet)
+    return lambda frames: pipeline.meter(bounds, pipeline.MeterState(len(fleet)), frames).rows

@@ -1,0 +1,65 @@
+"""The commands of `tonne`, under the headings of its help, in the order of work."""
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """Where a command lives, below `services.cli`, and what it does in one line."""
+
+    where: str
+    does: str
+
+
+SECTIONS = {
+    "First steps": {
+        "demo": Entry("local.demo:demo", "The whole road, from meter to verified tonne."),
+        "local": Entry("local.servers:local", "Start and stop local servers."),
+        "doctor": Entry("local.doctor:doctor", "What is missing or misconfigured, and the fix."),
+        "migrate": Entry("data.migrate:migrate", "Bring the database schema up to date."),
+        "simulate": Entry("local.simulate:simulate", "Field devices, made up or replayed."),
+    },
+    "Registry": {
+        "registry": Entry("registry.registry:registry", "Sites, devices and projects."),
+        "devices": Entry("registry.devices:devices", "Who is heard, who knocks, what arrives."),
+        "sewer": Entry("registry.sewer:sewer", "Sewers: pipes, manholes, their history."),
+        "plan": Entry("registry.plan:plan", "A project's monitoring plan and its diagram."),
+        "invoice": Entry("registry.invoice:invoice", "Documents that meters are held against."),
+        "factors": Entry("registry.factors:factors", "Published factors, and what they change."),
+        "programme": Entry("registry.programme:programme", "Targets and progress by action."),
+    },
+    "Pipeline": {
+        "run": Entry("pipeline.run:run", "The pipeline: MQTT to TimescaleDB."),
+        "edge": Entry("pipeline.edge:edge", "A gateway in the field: records and forwards."),
+        "bridge": Entry("pipeline.bridge:bridge", "Past one machine: MQTT to Kafka."),
+        "worker": Entry("pipeline.worker:worker", "Past one machine: Kafka to TimescaleDB."),
+        "topics": Entry("pipeline.topics:topics", "The Kafka topic of bridges and workers."),
+        "broker": Entry("pipeline.broker:broker", "A broker that knows who is who."),
+    },
+    "Data": {
+        "intervals": Entry("data.intervals:intervals", "Stored quantities and emissions."),
+        "indicators": Entry("data.indicators:indicators", "Stored air, noise and water."),
+        "quality": Entry("data.quality:quality", "What is unusual in stored readings."),
+        "signed": Entry("statements.signed:signed", "What meters signed, as evidence."),
+        "deadletter": Entry("data.dead_letters:deadletter", "What was refused, and why."),
+        "rebuild": Entry("data.rebuild:rebuild", "Derived rows again from raw readings."),
+        "archive": Entry("data.archive:archive", "Sealed days to Parquet files, and back."),
+    },
+    "Statements and verification": {
+        "period": Entry("statements.period:period", "Close a monitoring period."),
+        "statement": Entry("statements.statement:statement", "The life of a statement."),
+        "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
+        "log": Entry("statements.log:log", "Seal what was measured, and audit the seals."),
+        "keys": Entry("statements.keys:keys", "Signing keys of operator and verifier."),
+        "trust": Entry("statements.trust:trust", "Whom a programme trusts, signed and versioned."),
+    },
+    "Operation": {
+        "api": Entry("api:api", "The REST API for auditors, and its keys."),
+        "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
+    },
+    "Calculate": {
+        "evaluate": Entry("calculate.evaluate:evaluate", "One methodology on given inputs."),
+        "estimate": Entry("calculate.estimate:estimate", "A planned system, before its meters."),
+        "indicator": Entry("calculate.indicator:indicator", "Air, water and noise: no carbon."),
+    },
+}
+COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}

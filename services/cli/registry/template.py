@@ -1,0 +1,55 @@
+"""`tonne registry template` and `tonne registry schema`: help for whoever writes the files."""
+
+from __future__ import annotations
+
+import click
+
+from ingest import classes
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import print_json
+from services.registry import schema as schemas
+from services.registry import template as templates
+
+
+@click.command("template")
+@click.argument("class_id", metavar="[CLASS]", required=False)
+@json_option
+def template_(class_id: str | None, *, as_json: bool) -> None:
+    """
+    Print a complete example file, with what each key means; `registry check` accepts it.
+
+    With CLASS, of a device of that class. Without it, of a PV system with its project
+    and programme; the last lines list the classes.
+
+    \b
+    Example:
+      tonne registry template > registry.yaml
+      tonne registry template ev_charger > chargers.yaml
+    """
+    text = templates.template(class_id) if class_id else templates.whole() + _classes()
+    if as_json:
+        print_json({"class": class_id, "yaml": text})
+    else:
+        click.echo(text, nl=False)
+
+
+def _classes() -> str:
+    lines = [f"#   {one.id:<20} {one.title}\n" for one in classes.load().values()]
+    return "\n# Classes, for `tonne registry template CLASS`:\n" + "".join(lines)
+
+
+@click.command("schema")
+@json_option
+def schema_(*, as_json: bool) -> None:
+    """
+    Print the JSON Schema of registry files, for editors.
+
+    In VS Code with the YAML extension put this line at the top of a file:
+    # yaml-language-server: $schema=registry.schema.json
+
+    \b
+    Example:
+      tonne registry schema > registry.schema.json
+    """
+    del as_json  # it is JSON in any case
+    print_json(schemas.schema())

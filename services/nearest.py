@@ -1,0 +1,29 @@
+"""The name that somebody may have meant."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SHOWN = 3
+_ALIKE = 0.7
+_ENOUGH = 3  # letters, of a name that was cut short
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """
+    Return a question with the names nearest to `name`, or '' where none is near.
+
+    Upper and lower case count as the same, since that is what people mistype first.
+    """
+    folded = {one.casefold(): one for one in known}
+    typed = name.casefold()
+    near = get_close_matches(typed, folded, n=_SHOWN, cutoff=_ALIKE)
+    if not near and len(typed) >= _ENOUGH:
+        near = [one for one in folded if one.startswith(typed)][:_SHOWN]
+    if not near:
+        return ""
+    return f"did you mean {' or '.join(repr(folded[one]) for one in near)}?"

@@ -1,0 +1,193 @@
+"""
+JSON Schema of registry files, for editors: completion, and red lines while one types.
+
+Made from the entries' own types, with the names that files use.  What only holds
+between rows (an id that is registered, two services of one meter) is told by
+`tonne registry check`.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+
+from ingest import classes, profiles
+from ingest.limits import NAMES
+from mrv import methodologies
+from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.monitoring_plan import Line, Version
+from mrv.registry.project import Calibration, Sample
+from services.registry import entries
+from services.registry.fields import ID
+from services.registry.parse import CERTAINTIES, DEVICE_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_TYPES = {
+    "Calibration": Calibration, "TransferClass": TransferClass, "Version": Version, "Line": Line,
+    "Sample": Sample,
+    "Decimal": Decimal, "date": date, "datetime": datetime, "Mapping": Mapping,
+}  # fmt: skip
+_SIMPLE: dict[Any, dict[str, Any]] = {
+    str: {"type": "string"},
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    Decimal: {"type": "number"},
+    date: {"type": "string", "format": "date"},
+    datetime: {"type": "string", "format": "date-time"},
+}
+# entry and field, as a file names them
+_NAMES = {
+    ("Device", "class_id"): "class",
+    ("Quality", "begins"): "from",
+    ("Rating", "begins"): "from",
+    ("ProjectDevice", "from_date"): "from",
+    ("ProjectDevice", "to_date"): "to",
+    ("TransferClass", "number"): "list",
+    ("TransferClass", "adjusted"): "corresponding_adjustment",
+    ("Version", "name"): "version",
+    ("Version", "begins"): "from",
+}
+# what a file may leave out although the entry always has it
+_OPTIONAL = {
+    ("Topic", "active"), ("Device", "attributes"), ("Project", "parameters"),
+    ("Project", "expected"), ("Version", "procedures"), ("Programme", "actions"),
+}  # fmt: skip
+_IDS = {("Site", "id"), ("Site", "park"), ("Device", "id"), ("Device", "site"),
+        ("Device", "gateway"), ("Device", "check_of"), ("Topic", "id"), ("Project", "id"),
+        ("Project", "system"), ("ProjectDevice", "device"), ("Action", "id"),
+        ("Line", "device"), ("Outside", "device")}  # fmt: skip
+
+
+def schema() -> dict[str, Any]:
+    """Return the schema of a whole registry file."""
+    sections = {
+        "sites": _entry(entries.Site),
+        "devices": _device(),
+        "topics": _entry(entries.Topic),
+        "factors": _factor(),
+        "projects": _project(),
+    }
+    return {
+        "$schema": _DRAFT,
+        "title": "Registry file of tonne",
+        "type": "object",
+        "properties": {
+            **{key: {"type": "array", "items": one} for key, one in sections.items()},
+            "programme": _entry(entries.Programme),
+        },
+        "additionalProperties": False,
+    }
+
+
+def _entry(kind: Any) -> dict[str, Any]:
+    hints = get_type_hints(kind, vars(entries) | _TYPES)
+    properties: dict[str, Any] = {}
+    required = []
+    for one in fields(kind):
+        key = kind.__name__, one.name
+        name = _NAMES.get(key, one.name)
+        properties[name] = {"type": "string", "pattern": ID.pattern} if key in _IDS else (
+            _value(hints[one.name])
+        )  # fmt: skip
+        if _always(one, hints[one.name]) and key not in _OPTIONAL:
+            required.append(name)
+    return {
+        "type": "object",
+        "description": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _always(one: Any, hint: Any) -> bool:
+    given = one.default is not MISSING or one.default_factory is not MISSING
+    return not given and type(None) not in get_args(hint)
+
+
+def _value(hint: Any) -> dict[str, Any]:
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        kinds = [one for one in inner if one is not type(None)]
+        numbers = {one for one in kinds if one in (int, float, Decimal)}
+        return {"type": "number"} if len(numbers) > 1 else _value(kinds[0])
+    if origin is tuple:
+        return {"type": "array", "items": _value(inner[0])}
+    if origin is Mapping:
+        return {"type": "object"}
+    return dict(_SIMPLE[hint]) if hint in _SIMPLE else _entry(hint)
+
+
+def _device() -> dict[str, Any]:
+    made = _entry(entries.Device)
+    made["properties"] = {key: made["properties"][key] for key in DEVICE_KEYS}
+    properties = made["properties"]
+    properties["class"] = {"enum": list(classes.load())}
+    properties["replacements"]["items"]["properties"] |= {
+        key: {"type": "number", "minimum": 0} for key in ("last", "first")
+    }
+    quality = properties["quality"]["items"]
+    del quality["properties"]["limits"]
+    quality["required"].remove("limits")
+    quality["properties"] |= {name: {} for name in NAMES}
+    made["allOf"] = [_profiles_of(class_id) for class_id in classes.load()]
+    return made
+
+
+def _profiles_of(class_id: str) -> dict[str, Any]:
+    """Rule that a device of a class has a profile of that class."""
+    known = [p for c, p in profiles.load() if c == class_id]
+    return {
+        "if": {"properties": {"class": {"const": class_id}}, "required": ["class"]},
+        "then": {"properties": {"profile": {"enum": known}}},
+    }
+
+
+def _project() -> dict[str, Any]:
+    made = _entry(entries.Project)
+    properties = made["properties"]
+    period = {key: dict(_SIMPLE[date]) for key in ("from", "to")}
+    for key in ("crediting_from", "crediting_to"):
+        del properties[key]
+        made["required"].remove(key)
+    properties["crediting_period"] = _closed(period, list(period))
+    made["required"].append("crediting_period")
+    properties["methodology"] = {"enum": sorted({m.id for m in methodologies.load().values()})}
+    number = {"type": "number", "minimum": 0}
+    expected = ("energy_kwh_per_year", "reduction_t_per_year")
+    properties["expected"] = _closed(dict.fromkeys(expected, number), [])
+    device = properties["devices"]["items"]
+    del device["properties"]["params"]
+    device["required"].remove("params")
+    device["additionalProperties"] = True  # what its role asks for
+    return made
+
+
+def _factor() -> dict[str, Any]:
+    texts = ("id", "kind", "unit", "direction", "source")
+    properties: dict[str, Any] = {key: {"type": "string"} for key in texts}
+    properties |= {
+        "value": {"type": ["number", "string"]},
+        "valid_from": dict(_SIMPLE[date]),
+        "valid_to": dict(_SIMPLE[date]),
+        "certainty": {"enum": list(CERTAINTIES)},
+        "verified": {"type": "boolean"},
+    }
+    return _closed(properties, [*texts, "value", "certainty", "verified"])
+
+
+def _closed(properties: dict[str, Any], required: Sequence[str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }

@@ -1,0 +1,192 @@
+"""
+Example registry files, one a device class: every key that a device may have, with its meaning.
+
+What is optional stands behind `# `; without these two characters it is read.  The texts
+are made from the classes, profiles and methodologies of this version, so that they name
+what it knows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest import classes, profiles
+from ingest.errors import RegistryError
+from mrv import methodologies
+from services.nearest import did_you_mean
+from services.registry import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ingest.classes import DeviceClass
+    from mrv.model import Methodology
+
+SITE = "my-site"
+_SITE = f"""\
+sites:
+  - id: {SITE}  # letters, digits, - and _
+    name: My industrial park
+    latitude: 20.94  # degrees, north is positive
+    longitude: 106.60  # degrees, east is positive
+    timezone: Asia/Ho_Chi_Minh  # IANA name; days of this site begin by it
+    # park: my-park  # group of sites that give each other energy, water, waste
+"""
+_CALIBRATIONS = """\
+    calibrations:  # certificates of the meter; a gap between two costs tonnes
+      - performed: 2025-12-20
+        valid_until: 2027-12-20  # first day that it does not cover
+        certificate: VMI-123
+        accuracy_class: "0.5S"
+        max_error_percent: 0.5
+        serial: A1B2  # the meter that it names
+"""
+_PROGRAMME = """\
+programme:
+  name: My city's programme
+  actions:
+    - id: "1"
+      name: Green industry
+      target_kt: 1477  # a year; kt CO2e, by the city's own model
+"""
+
+
+def template(class_id: str) -> str:
+    """
+    Return a commented registry file of one device of a class; `registry check` accepts it.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such class.
+    """
+    known = classes.load()
+    if class_id not in known:
+        hint = did_you_mean(class_id, known) or f"known: {', '.join(known)}"
+        raise RegistryError(f"class {class_id!r} is no device class; {hint}")
+    held = known[class_id]
+    return "".join(
+        (
+            f"# Registry file: a device of class {class_id} ({held.title}).\n",
+            "# Edit it, then: tonne registry check FILE; tonne registry import FILE\n",
+            _SITE,
+            "\n",
+            *_device(held),
+            "\n",
+            *_project(held),
+        )
+    )
+
+
+def whole() -> str:
+    """Return a commented registry file with a site, a device, a project and a programme."""
+    lines = template("pv_inverter").splitlines(keepends=True)
+    at = next(i for i, line in enumerate(lines) if line.startswith("# projects:"))
+    project = [line.removeprefix("# ") for line in lines[at:]]
+    return "".join((*lines[:at], *project, "\n", _PROGRAMME))
+
+
+def _device(held: DeviceClass) -> Iterator[str]:
+    name = f"{held.id.replace('_', '-')}-1"
+    yield "devices:\n"
+    yield f"  - id: {name}  # also its MQTT principal: tonne/v1/{name}/telemetry\n"
+    yield f"    site: {SITE}\n"
+    yield f"    class: {held.id}\n"
+    yield f"    profile: generic  # or a model: {', '.join(_models(held.id)) or 'none is known'}\n"
+    rated = any(c.limit == "rated_power" for c in held.registers)
+    yield f"    {'' if rated else '# '}rated_power_w: 100000  # bound of what its meter may count\n"
+    yield "    installed: 2026-01-01T00:00:00+07:00  # with its offset\n"
+    yield "    maker: Example\n"
+    yield "    # model: E-100\n"
+    yield "    serial: A1B2  # the maker's; maker and serial say which meter it is\n"
+    yield "    # gateway: gw-1  # the device that speaks for it, registered as well\n"
+    yield "    # removed: 2036-01-01T00:00:00+07:00\n"
+    yield "    attributes: {cadence_s: 900}  # seconds between its messages\n"
+    yield _CALIBRATIONS
+    yield from _later(held)
+    yield "\n    # Its messages, by the generic profile:\n"
+    for source in profiles.load()[held.id, profiles.OWN].channels.values():
+        channel = held.channels[source.channel]
+        yield f"    #   {source.path:<26} {source.unit:<8} {channel.kind}\n"
+
+
+def _later(held: DeviceClass) -> Iterator[str]:
+    """What is added in the life of a device: swaps of its meter, limits of its tests."""
+    registers = list(wire.registers(held.id).values())
+    if registers:
+        one = registers[0]
+        yield "    # replacements:  # swaps of the meter: last of the old, first of the new\n"
+        yield "    #   - at: 2027-03-01T09:00:00+07:00\n"
+        yield f"    #     channel: {one.name}\n"
+        yield f"    #     last: 98765  # {one.unit}\n"
+        yield f"    #     first: 0  # {one.unit}\n"
+        yield "    #     reason: meter replaced\n"
+        yield "    #     document: protocol 17  # with both values\n"
+    if any(c.limit == "rated_power" for c in held.registers):
+        yield "    # ratings:  # where its rated power is another one from a time on\n"
+        yield "    #   - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 100000}\n"
+    gauge = next((c.name for c in held.channels.values() if c.kind == "gauge"), None)
+    if gauge is not None:
+        yield "    # quality:  # limits of the quality tests, where this device needs others\n"
+        yield f"    #   - channel: {gauge}\n"
+        yield "    #     from: 2026-06-01T00:00:00+07:00\n"
+        yield "    #     flat_s: 7200  # longest standstill\n"
+        yield "    #     reason: it rests at noon\n"
+    if any(r.unit == "Wh" for r in held.registers):
+        yield "    # check_of: main-meter  # the meter that this one checks\n"
+        yield "    # check_percent: 2  # by how much they may differ\n"
+
+
+def _models(class_id: str) -> list[str]:
+    return [p for c, p in profiles.load() if c == class_id and p != profiles.OWN]
+
+
+def _project(held: DeviceClass) -> Iterator[str]:
+    found = [
+        (method, role)
+        for method in methodologies.load().values()
+        for role, needs in method.roles.items()
+        if held.id in needs.classes
+    ]
+    if not found:
+        yield "# No methodology counts tonnes by this class; its values are indicators.\n"
+        return
+    found.sort(key=lambda one: (one[0].id != "jcm-vn-am007", len(one[0].roles)))
+    method, role = found[0]
+    served = ", ".join(sorted({f"{m.id} ({r})" for m, r in found}))
+    yield f"# Methodologies in which it has a role: {served}.\n"
+    yield f"# What each asks for: tonne evaluate {method.id} --describe\n"
+    yield from (f"# {line}\n" for line in _project_lines(held, method, role))
+
+
+def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterator[str]:
+    yield "projects:"
+    yield "  - id: my-project"
+    yield "    name: My project"
+    yield f"    methodology: {method.id}  # {method.title}"
+    yield f'    version: "{method.version}"'
+    yield "    crediting_period: {from: 2026-01-01, to: 2036-01-01}  # local days, without the last"
+    yield "    devices:"
+    own = {key: _example(spec) for key, spec in method.roles[role].params.items() if spec.required}
+    more = "".join(f", {key}: {value}" for key, value in own.items())
+    yield f"      - {{device: {held.id.replace('_', '-')}-1, role: {role}{more}}}"
+    for other, needs in method.roles.items():
+        if other != role and needs.required:
+            yield f"      # and one in role {other}: {' or '.join(needs.classes)}"
+    asked = {k: s for k, s in method.parameters.items() if s.required}
+    yield "    parameters:" if asked else "    parameters: {}"
+    for key, spec in asked.items():
+        unit = getattr(spec, "unit", "") or ""
+        yield f"      {key}: {_example(spec)}  # {unit + ': ' if unit else ''}{spec.meaning}"
+    yield '    action: "1"  # of the programme'
+
+
+def _example(spec: object) -> str:
+    """Return a value that is allowed: the default, a choice, or the least."""
+    choices = getattr(spec, "choices", None)
+    found = (
+        getattr(spec, "default", None),
+        next(iter(choices)) if choices else None,
+        getattr(spec, "minimum", None),
+    )
+    return str(next((one for one in found if one is not None), 1))

@@ -1,0 +1,62 @@
+"""What the registry holds, so that a name which it does not hold is never an empty answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, LiteralString
+
+from ingest.errors import RegistryError
+from services.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_FEW = 8
+_QUERIES: dict[str, LiteralString] = {
+    "site": "SELECT id FROM site ORDER BY id",
+    "device": "SELECT id FROM device ORDER BY id",
+    "project": "SELECT id FROM project ORDER BY id",
+}
+
+
+def names(conn: Connection[TupleRow], kind: str) -> list[str]:
+    """Return the ids of a kind: site, device or project."""
+    return [str(row[0]) for row in conn.execute(_QUERIES[kind]).fetchall()]
+
+
+def unknown(
+    conn: Connection[TupleRow], kind: str, name: str, more: Collection[str] = ()
+) -> RegistryError:
+    """Make the error for a name that is not registered; it says what may have been meant."""
+    known = sorted({*names(conn, kind), *more})
+    if not known:
+        hint = f"no {kind} is; add it with `tonne registry import FILE`"
+    else:
+        listed = ", ".join(known[:_FEW]) + (f" and {len(known) - _FEW} more" * (len(known) > _FEW))
+        hint = did_you_mean(name, known) or f"known: {listed}"
+    return RegistryError(f"{kind} {name!r} is not registered; {hint}")
+
+
+def require(conn: Connection[TupleRow], kind: str, *wanted: str | None) -> None:
+    """
+    Check that each name is registered; None is passed over.
+
+    Raises
+    ------
+    RegistryError
+        Naming the first that is not.
+    """
+    asked = [name for name in wanted if name is not None]
+    if asked:
+        held = set(names(conn, kind))
+        for name in asked:
+            if name not in held:
+                raise unknown(conn, kind, name)
+
+
+def timezones(conn: Connection[TupleRow]) -> list[tuple[str, int]]:
+    """Return the zones of the sites with how many sites each has, the most first."""
+    rows = conn.execute("SELECT timezone, count(*) FROM site GROUP BY 1 ORDER BY 2 DESC, 1")
+    return [(str(zone), int(count)) for zone, count in rows]

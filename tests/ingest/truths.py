@@ -1,0 +1,270 @@
+"""
+Meters whose truth is known, and what their readings may say instead.
+
+A history is what a meter of a known device made, read every quarter hour or so, with faults
+put into its readings: never into what it made.  Whatever they are, no energy may be credited
+above the truth by more than the meter's class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.model import NULL
+from tests.ingest.metering import T0_US
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Ints = np.ndarray
+    Fault = Callable[["History", np.random.Generator], None]
+
+MINUTE_US = 60_000_000
+RATED_W = 100_000
+# what a meter of this kind may be off by, whatever it made: its register's own tolerance
+CLASS_WH = 100
+CLASS_SHARE = 0.01
+PLACE = (20.95, 107.07)
+
+
+@dataclass
+class History:
+    """Readings of one meter in the order of their times, and what it truly made."""
+
+    time_us: Ints
+    register_wh: Ints
+    truth_wh: int
+    event_us: int = 0
+
+    def span(self, rng: np.random.Generator, longest: int) -> slice:
+        """Some readings in a row, none of the last six."""
+        length = int(rng.integers(1, longest + 1))
+        begin = int(rng.integers(1, max(2, len(self.time_us) - length - 6)))
+        event = int(np.searchsorted(self.time_us, self.event_us))
+        if begin <= event <= begin + length + 6:
+            begin = event + 8
+        end = min(begin + length, len(self.time_us) - 6)
+        return slice(min(begin, end - 1), end)
+
+    def at(self, rng: np.random.Generator) -> int:
+        """Place of one reading, none of the last six."""
+        return self.span(rng, 1).start
+
+    def happened(self, k: int) -> None:
+        """
+        Note that something happened to the meter: no reading before it is false by then.
+
+        It happens once: of two in a row the second may stand just above the first.
+        """
+        self.event_us = int(self.time_us[k])
+
+    def keep(self, kept: np.ndarray) -> None:
+        """Lose readings."""
+        self.time_us, self.register_wh = self.time_us[kept], self.register_wh[kept]
+
+
+def honest(rng: np.random.Generator, days: int = 4, minutes: int = 15) -> History:
+    """A plant in the sun of Ha Long: nothing by night, clouds by day, its register in Wh."""
+    n = days * 1440 // minutes
+    at = T0_US + 17 * 3_600_000_000 + np.arange(n, dtype=np.int64) * minutes * MINUTE_US
+    hour = (at // 3_600_000_000 + 7) % 24 + (at % 3_600_000_000) / 3.6e9
+    sun = np.clip(np.sin((hour - 6.75) / 10.75 * np.pi), 0, None) * ((hour > 6.75) & (hour < 17.5))
+    watts = RATED_W * sun * rng.uniform(0.2, 1.0, n)
+    start = int(rng.choice([0, 200_000, 6_200_000, 99_990_000, 10**9]) + rng.integers(0, 10_000))
+    steps = np.floor(watts * minutes / 60).astype(np.int64)
+    register = start + np.concatenate([[0], np.cumsum(steps[1:])])
+    return History(at, register, int(register[-1] - register[0]))
+
+
+def single_zero(h: History, rng: np.random.Generator) -> None:
+    h.register_wh[h.at(rng)] = 0
+
+
+def single_high(h: History, rng: np.random.Generator) -> None:
+    h.register_wh[h.at(rng)] += int(rng.choice([150, 5_000, 20_000, 90_000, 900_000, 50_000_000]))
+
+
+def low_glitch(h: History, rng: np.random.Generator) -> None:
+    k = h.at(rng)
+    h.register_wh[k] = max(0, h.register_wh[k] - int(rng.choice([150, 5_000, 90_000, 5_000_000])))
+
+
+def zero_run(h: History, rng: np.random.Generator) -> None:
+    h.register_wh[h.span(rng, 150)] = 0
+
+
+def high_run(h: History, rng: np.random.Generator) -> None:
+    h.register_wh[h.span(rng, 60)] += int(rng.choice([5_000, 90_000, 900_000, 50_000_000]))
+
+
+def reset(h: History, rng: np.random.Generator) -> None:
+    if not h.event_us:
+        k = h.at(rng)
+        h.happened(k)
+        h.register_wh[k:] -= h.register_wh[k - 1]
+
+
+def swap(h: History, rng: np.random.Generator) -> None:
+    """
+    To a meter that was used before, which nobody entered.
+
+    One that stands just above the old one is no fault that readings show: it looks as if the
+    plant had worked meanwhile.  That is what serial numbers and replacements are for.
+    """
+    if h.event_us:
+        return
+    k = h.at(rng)
+    h.happened(k)
+    before = int(h.register_wh[k - 1])
+    above = before + 8 * 24 * RATED_W
+    begin = int(rng.integers(above, above + 10_000_000))
+    if before > 1_000_000 and rng.random() < 0.5:
+        begin = int(rng.integers(0, before))
+    h.register_wh[k:] += begin - before
+
+
+def candidate_modulus(h: History, rng: np.random.Generator) -> None:
+    """A reset as near to a hundred megawatt hours as a wrap would be."""
+    if h.event_us:
+        return
+    k = h.at(rng)
+    h.register_wh[:k] += 99_999_999 - int(rng.integers(0, 13_000_000)) - h.register_wh[k - 1]
+    h.register_wh[:k] = np.maximum(h.register_wh[:k], 0)
+    h.happened(k)
+    h.register_wh[k:] -= h.register_wh[k]
+
+
+def wrap(h: History, rng: np.random.Generator) -> None:
+    if h.event_us:
+        return
+    k = h.at(rng)
+    h.happened(k)
+    h.register_wh += 100_000_000 - h.register_wh[k]
+    h.register_wh %= 100_000_000
+
+
+def outage(h: History, rng: np.random.Generator) -> None:
+    gone = np.ones(len(h.time_us), dtype=np.bool_)
+    gone[h.span(rng, 290)] = False
+    h.keep(gone)
+
+
+def standstill(h: History, rng: np.random.Generator) -> None:
+    """A register that hangs and then catches up."""
+    of = h.span(rng, 200)
+    h.register_wh[of] = h.register_wh[of.start - 1]
+
+
+def hang(h: History, rng: np.random.Generator) -> None:
+    """A register that hangs, and never counts what was made meanwhile."""
+    if h.event_us:
+        return
+    of = h.span(rng, 100)
+    h.happened(of.stop)
+    lost = h.register_wh[of.stop - 1] - h.register_wh[of.start - 1]
+    h.register_wh[of] = h.register_wh[of.start - 1]
+    h.register_wh[of.stop :] -= lost
+
+
+def unit_wrong(h: History, rng: np.random.Generator) -> None:
+    of = h.span(rng, 96)
+    part = h.register_wh[of]
+    h.register_wh[of] = part * 1_000 if rng.random() < 0.5 else part // 1_000
+
+
+def replayed(h: History, rng: np.random.Generator) -> None:
+    """A gateway that sends earlier readings again under new times."""
+    of = h.span(rng, 120)
+    back = int(rng.integers(1, 200))
+    source = np.maximum(np.arange(of.start, of.stop) - back, 0)
+    h.register_wh[of] = h.register_wh[source]
+
+
+def other_meter(h: History, rng: np.random.Generator) -> None:
+    """A neighbour's readings under this meter's id."""
+    h.register_wh[h.span(rng, 150)] += int(rng.integers(-5_000_000, 5_000_000))
+    h.register_wh = np.maximum(h.register_wh, 0)
+
+
+def clock_off(h: History, rng: np.random.Generator) -> None:
+    of = h.span(rng, 60)
+    h.time_us[of] += int(rng.choice([-7, -1, 1, 7])) * 3_600_000_000 + 7_000_000
+
+
+def disorder(h: History, rng: np.random.Generator) -> None:
+    """Values that changed places under their times."""
+    of = h.span(rng, 6)
+    h.register_wh[of] = rng.permutation(h.register_wh[of])
+
+
+def jitter(h: History, rng: np.random.Generator) -> None:
+    n = len(h.register_wh) - 6
+    h.register_wh[:n] -= np.where(rng.random(n) < 0.1, rng.integers(0, 100, n), 0)
+    h.register_wh = np.maximum(h.register_wh, 0)
+
+
+def over_rating(h: History, rng: np.random.Generator) -> None:
+    """A register that rises at 119 % of the rating, day and night, then is as it was."""
+    of = h.span(rng, 96)
+    hours = (h.time_us[of] - h.time_us[of.start - 1]) / 3.6e9
+    false = np.floor(hours * RATED_W * 1.19).astype(np.int64)
+    h.register_wh[of] = h.register_wh[of.start - 1] + false
+
+
+def night_generation(h: History, rng: np.random.Generator) -> None:
+    """A register that rises by night within the rating, then is as it was."""
+    hour = (h.time_us // 3_600_000_000 + 7) % 24
+    night = np.flatnonzero((hour >= 20) | (hour < 4))
+    event = int(np.searchsorted(h.time_us, h.event_us))
+    night = night[(night < len(hour) - 8) & ((night > event + 6) | (night < event - 24))]
+    if not len(night):
+        return
+    begin = int(rng.choice(night))
+    of = slice(begin, min(begin + int(rng.integers(1, 16)), len(hour) - 6))
+    h.register_wh[of] += np.arange(1, of.stop - of.start + 1) * int(rng.integers(100, 27_000))
+
+
+FAULTS: dict[str, Fault] = {
+    f.__name__: f
+    for f in (
+        single_zero, single_high, low_glitch, zero_run, high_run, reset, swap, candidate_modulus,
+        wrap, outage, standstill, hang, unit_wrong, replayed, other_meter, clock_off, disorder,
+        jitter, over_rating, night_generation,
+    )
+}  # fmt: skip
+
+
+# what happens to the meter itself; everything else happens to what is read of it, and ends.
+# Where a reset hides that a reading was false, nothing tells it from one that was true.
+EVENTS = ("reset", "swap", "candidate_modulus", "wrap", "hang")
+
+
+def history(seed: int, faults: tuple[str, ...]) -> History:
+    """The same history for the same seed and faults."""
+    rng = np.random.default_rng(seed)
+    minutes = int(rng.choice([15, 15, 15, 5, 30, 60]))
+    made = honest(rng, int(rng.integers(2, 7)), minutes)
+    made.time_us, made.register_wh = made.time_us.copy(), made.register_wh.copy()
+    for name in sorted(faults, key=lambda name: name not in EVENTS):
+        if len(made.time_us) > 20:
+            FAULTS[name](made, rng)
+    # what is false ends before the last six readings, whatever its clock says
+    last = made.time_us[-6:].min()
+    kept = (made.time_us < last) & (np.arange(len(made.time_us)) < len(made.time_us) - 6)
+    kept[-6:] = True
+    made.keep(kept)
+    order = np.argsort(made.time_us, kind="stable")
+    time_us, first = np.unique(made.time_us[order], return_index=True)
+    made.time_us, made.register_wh = time_us, made.register_wh[order][first]
+    return made
+
+
+def allowed(truth_wh: int) -> int:
+    """Most that may be credited."""
+    return int(truth_wh * (1 + CLASS_SHARE)) + CLASS_WH
+
+
+assert NULL < 0

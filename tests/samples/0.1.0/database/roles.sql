@@ -1,0 +1,10 @@
+CREATE ROLE tonne_api;
+CREATE ROLE tonne_archive;
+CREATE ROLE tonne_grafana;
+CREATE ROLE tonne_ingest;
+CREATE ROLE tonne_mrv;
+CREATE ROLE tonne_owner;
+CREATE ROLE tonne_retention;
+ALTER ROLE tonne_grafana SET statement_timeout TO '30s';
+ALTER ROLE tonne_grafana SET default_transaction_read_only TO 'on';
+GRANT tonne_grafana TO tonne_archive WITH INHERIT TRUE;

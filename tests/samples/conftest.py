@@ -1,0 +1,58 @@
+"""A database as 0.1.0 left it, brought to this version once, and copies of it."""
+
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from services.local.postgres import Postgres
+from services.store.postgres.migrate import migrate
+from tests.fix_timescale import Quick, _fresh, _named
+from tests.ports import give_ports
+from tests.samples import sample
+
+
+@pytest.fixture(scope="session")
+def old_server(tmp_path_factory):
+    """A server on which no other version made roles."""
+    server = Quick(give_ports(tmp_path_factory.mktemp("0.1.0"), Postgres.name))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def came_from_0_1_0(old_server):
+    """URL of the database of 0.1.0 after today's `tonne migrate`; only read it."""
+    url = _named(old_server.url, "sample")
+    with psycopg.connect(old_server.url, autocommit=True) as conn:
+        conn.execute("CREATE DATABASE sample")
+    sample.restore(url)
+    migrate(url)
+    return url
+
+
+@pytest.fixture
+def upgraded(old_server, came_from_0_1_0):
+    """URL of a copy of it, to be written to."""
+    name = urlsplit(came_from_0_1_0).path.removeprefix("/")
+    with psycopg.connect(old_server.url, autocommit=True) as conn:
+        # TimescaleDB's scheduler connects to it, and what is connected to cannot be copied
+        conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        conn.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        copies = _fresh(old_server, f"TEMPLATE {name}")
+        url = next(copies)
+        conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    yield url
+    next(copies, None)
+
+
+@pytest.fixture
+def operator(tmp_path):
+    """Environment of the operator who ran 0.1.0: keys, identities, archive; no database yet."""
+    return {
+        "TONNE_HOME": str(sample.home(tmp_path / "home")),
+        "TONNE_ARCHIVE_URL": sample.archive(tmp_path),
+    }

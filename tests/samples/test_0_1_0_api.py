@@ -1,0 +1,56 @@
+"""What programs read over the API of 0.1.0, asked of today's over the same database."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from tests.ports import free_port
+from tests.samples import sample
+from tests.samples.sample import SAMPLE
+
+pytestmark = pytest.mark.integration
+ANSWERS = json.loads((SAMPLE / "api" / "answers.json").read_text())
+TOKEN = json.loads((SAMPLE / "api" / "key.json").read_text())["token"]
+# figures up to the day on which it is asked
+TO_NOW = {"/v1/programme"}
+
+
+@pytest.fixture(scope="module")
+def api(came_from_0_1_0, tmp_path_factory):
+    """URL of today's `tonne api` over the database that 0.1.0 left."""
+    folder = tmp_path_factory.mktemp("api")
+    bind = f"127.0.0.1:{free_port()}"
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("TONNE_")},
+        "TONNE_HOME": str(sample.home(folder / "home")),
+        "TONNE_ARCHIVE_URL": sample.archive(folder),
+        "TONNE_DATABASE_URL": came_from_0_1_0,
+        "TONNE_API_BIND": bind,
+    }
+    log = folder / "api.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", "api"], env=environment, stdout=out, stderr=out
+        )
+        try:
+            end = time.monotonic() + 60
+            while '"serving"' not in log.read_text():
+                assert time.monotonic() < end, log.read_text()
+                time.sleep(0.1)
+            yield f"http://{bind}"
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.mark.parametrize("route", sorted(ANSWERS.keys() - TO_NOW))
+def test_a_client_of_0_1_0_reads_the_same(api, route):
+    """A buyer's or an authority's program would stop, or take another figure."""
+    answer = httpx.get(api + route, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert list(sample.holds(answer.json(), ANSWERS[route])) == []

@@ -1,0 +1,153 @@
+"""A database that 0.1.0 left, with all that goes wrong in a field, under today's version."""
+
+import json
+import shutil
+
+import psycopg
+import pytest
+import yaml
+
+from services.issuer.audit import audit
+from services.store.postgres.pool import connect
+from tests.samples import sample
+from tests.samples.sample import SAMPLE, must, tonne
+from tests.samples.test_0_1_0_packs import REDUCTIONS
+
+pytestmark = pytest.mark.integration
+DATA = SAMPLE / "database" / "data.copy.xz"
+# what `tonne migrate` itself keeps: which of its files were applied
+OWN = {"schema_migration"}
+# the figures that statements and dashboards stand on; never to be taken out of the comparison
+FIGURES = {
+    "interval_quantity", "interval_emission", "indicator_value", "monitoring_period",
+    "statement", "statement_event", "statement_evidence", "claim", "finding_event",
+    "log_entry", "log_checkpoint", "data_seal", "dead_letter", "reading_pv_inverter",
+}  # fmt: skip
+RAISED = "TN-cat-ba-pv-20260101-20260103-1"  # under verification, with an open clarification
+NOW_US = 1_768_211_400_000_000  # 2026-01-12T09:50:00Z, when the sample was taken
+NREL = ("--from", "2025-12-27T00:00:00Z", "--to", "2026-01-02T00:00:00Z")
+ALL = ("--from", "2025-12-01T00:00:00Z", "--to", "2026-02-01T00:00:00Z")
+
+
+@pytest.fixture
+def reader(operator, came_from_0_1_0):
+    """Environment in which commands read the database that came from 0.1.0."""
+    return operator | {"TONNE_DATABASE_URL": came_from_0_1_0}
+
+
+@pytest.fixture
+def writer(operator, upgraded):
+    """Environment in which commands write to a copy of it."""
+    return operator | {"TONNE_DATABASE_URL": upgraded}
+
+
+def test_every_row_is_the_same(came_from_0_1_0):
+    """A figure that an update changes was either wrong before or is wrong now."""
+    differ, compared = {}, set()
+    with psycopg.connect(came_from_0_1_0) as conn:
+        for table, columns, rows in sample.blocks(DATA):
+            if table in OWN:
+                continue
+            compared.add(table)
+            then, now = sorted(rows.splitlines()), sample.rows_of(conn, table, columns)
+            if then != now:
+                differ[table] = sorted(set(then) ^ set(now))[:4] or (len(then), len(now))
+    assert differ == {}
+    assert compared >= FIGURES
+
+
+def test_the_sample_holds_what_it_is_for():
+    """A sample of good days alone would prove little."""
+    held = {table: (columns, rows.splitlines()) for table, columns, rows in sample.blocks(DATA)}
+
+    def values(table, column):
+        columns, rows = held[table]
+        return {row.split("\t")[columns.index(column)] for row in rows}
+
+    assert values("statement_event", "state") >= {"issued", "superseded", "revoked", "rejected"}
+    assert values("dead_letter", "reason") >= {
+        "conflict", "malformed_json", "not_your_device", "time_future", "time_missing",
+        "unknown_device", "value_missing",
+    }  # fmt: skip
+    tables = {
+        "archive_drop", "credential", "device_replacement", "invoice", "log_cosignature",
+        "monitoring_plan", "published_factor", "quality_flag", "signed_value", "sparkplug_birth",
+        "statement_sampling", "topic_template", "device_quality", "late_day",
+    }  # fmt: skip
+    assert tables - held.keys() == set()
+
+
+def test_migrating_again_changes_nothing(reader):
+    """Whoever starts a deployment twice would not know what happened."""
+    assert "applied" not in must(reader, "migrate")
+
+
+def test_the_log_leads_on_from_the_head_that_an_auditor_kept(reader, monkeypatch):
+    """A log that does not follow from its last head is a log that was cut."""
+    # by the clock of then: days that ended since are sealed by nobody
+    monkeypatch.setenv("TONNE_ARCHIVE_URL", reader["TONNE_ARCHIVE_URL"])
+    head = (SAMPLE / "checkpoint.txt").read_text()
+    with connect(reader["TONNE_DATABASE_URL"], role="tonne_mrv", autocommit=True) as conn:
+        found = audit(conn, NOW_US, (head,))
+    assert found.first_break is None, found.to_json()
+    assert "278 entries" in json.dumps(found.to_json())
+
+
+def test_intervals_and_emissions_are_computed_the_same(reader):
+    """Live figures would jump on the day of the update, with nobody to say why."""
+    told = must(reader, "rebuild", *ALL, "--check")
+    assert "0 rows differ" in told
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_a_pack_is_written_with_the_same_documents(reader, tmp_path, name):
+    """What an auditor is given twice would differ, and one of the two be called forged."""
+    must(reader, "statement", "export", name, "--out", tmp_path / "pack")
+    then = SAMPLE / "packs" / name
+    if not then.is_dir():
+        shutil.unpack_archive(f"{then}.zip", tmp_path / "then")
+        then = tmp_path / "then" / name
+    for file in ("statement.json", "verification.json", "receipt.txt", "digests.json"):
+        assert (tmp_path / "pack" / file).read_bytes() == (then / file).read_bytes(), file
+    for file in ("findings.json", "sampling.json"):
+        assert (tmp_path / "pack" / file).exists() == (then / file).exists()
+    done = tonne({}, "verify", tmp_path / "pack", "--keys", SAMPLE / "trusted-no-witness.json")
+    assert done.exit_code in (0, 4), done.output
+
+
+def test_the_registry_says_the_same(reader):
+    """Devices, certificates or plans would be other than those that statements name."""
+    now = yaml.safe_load(must(reader, "registry", "export"))
+    then = yaml.safe_load((SAMPLE / "database" / "registry.export.yaml").read_text())
+    assert list(sample.holds(now, then)) == []
+
+
+def test_the_archive_holds(reader):
+    """Readings of the past would be gone, and no statement could be proved from them."""
+    assert "holds" in must(reader, "archive", "verify")
+
+
+def test_the_archive_comes_back(writer):
+    """An auditor who asks for the raw readings would be shown files that nobody can load."""
+    must(writer, "archive", "restore", *NREL, "--reason", "audit")
+    with psycopg.connect(writer["TONNE_DATABASE_URL"]) as conn:
+        found = conn.execute(
+            "SELECT count(*), min(energy_export_wh), max(energy_export_wh)"
+            " FROM reading_pv_inverter WHERE device_id = 'nrel-rsf2-inv2'"
+        ).fetchone()
+    assert found == (480, 0, 1_455_886)
+
+
+def test_a_verification_that_was_begun_goes_on(writer):
+    """Statements that were under way at the update would have to begin again."""
+    finding = ("statement", "finding")
+    must(writer, *finding, "answer", RAISED, "CL-1", "--key", "plant", "--text", "the first")
+    must(writer, *finding, "close", RAISED, "CL-1", "--key", "auditor", "--text", "agreed")
+    (only,) = json.loads(must(writer, *finding, "list", RAISED, "--json"))
+    assert only["state"] == "closed"
+
+
+def test_identities_are_renewed_by_the_same_authority(writer):
+    """Every device would have to be visited with a new certificate of the authority."""
+    assert "nck-inv-1" in must(writer, "registry", "credentials")
+    must(writer, "registry", "issue-credentials", "nck-inv-1", "--renew", "--no-apply")

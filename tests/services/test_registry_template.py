@@ -1,0 +1,138 @@
+"""`tonne registry template` and `tonne registry schema`, over all classes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from ingest import classes
+from services.cli.main import main
+from services.registry.parse import DEVICE_KEYS
+from services.registry.schema import schema
+from services.registry.template import template, whole
+
+CATALOG = Path(__file__).parents[2] / "deploy" / "catalog"
+every_class = pytest.mark.parametrize("class_id", list(classes.load()))
+# keys that name something that the file does not hold
+_OTHERS = ("gateway", "check_of", "check_percent")
+
+
+def _checked(text: str, folder: Path) -> str:
+    file = folder / "registry.yaml"
+    file.write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(main, ["registry", "check", str(file)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def _uncommented(text: str) -> str:
+    """Take the two characters away that stand before an optional key of a device."""
+    lines = []
+    for line in text.split("    # Its messages", maxsplit=1)[0].splitlines():
+        key = re.match(r"    # (\w+):|    #  ", line)
+        takes = key is not None and key[1] not in _OTHERS
+        lines.append(line.replace("# ", "", 1) if takes else line)
+    return "\n".join(lines)
+
+
+def _as_json(value: Any) -> Any:
+    """Return what an editor sees: times are text."""
+    if isinstance(value, dict):
+        return {key: _as_json(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_as_json(one) for one in value]
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+@every_class
+def test_a_template_is_accepted_as_it_is(class_id: str, tmp_path: Path) -> None:
+    """Whoever starts from the example is told of mistakes that are not theirs."""
+    text = template(class_id)
+    assert f"class: {class_id}" in text
+    assert f"device    {class_id.replace('_', '-')}-1" in _checked(text, tmp_path)
+
+
+@every_class
+def test_what_is_optional_is_accepted_too(class_id: str, tmp_path: Path) -> None:
+    """A comment that shows a key wrongly costs the reader an afternoon."""
+    text = _uncommented(template(class_id))
+    device = yaml.safe_load(text)["devices"][0]
+    assert "removed" in device
+    assert ("replacements" in device) == bool(classes.load()[class_id].registers)
+    _checked(text, tmp_path)
+
+
+def test_every_key_of_a_device_is_shown() -> None:
+    """A key that no example shows is found by nobody."""
+    text = template("energy_meter")
+    assert [key for key in DEVICE_KEYS if f" {key}:" not in text] == []
+
+
+def test_without_a_class_it_has_a_project_and_a_programme(tmp_path: Path) -> None:
+    """The first file of a plant needs all parts in their places."""
+    result = CliRunner().invoke(main, ["registry", "template"])
+    assert set(yaml.safe_load(result.stdout)) == {"sites", "devices", "projects", "programme"}
+    assert all(name in result.stdout for name in classes.load())
+    assert "project   my-project" in _checked(result.stdout, tmp_path)
+
+
+def test_a_mistyped_class_is_asked_about() -> None:
+    """A technician types `inverter` with one letter missing and must not read a source file."""
+    result = CliRunner().invoke(main, ["registry", "template", "pv_invertr"])
+    assert result.exit_code == 2
+    assert "did you mean 'pv_inverter'?" in result.stderr
+
+
+FILES = sorted(CATALOG.rglob("*.yaml"))
+
+
+def test_the_schema_is_one() -> None:
+    """An editor ignores a schema that is none, without a word."""
+    jsonschema.Draft202012Validator.check_schema(schema())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_the_schema_takes_the_catalog(file: Path) -> None:
+    """Red lines under what is right teach people to look past them."""
+    document = _as_json(yaml.safe_load(file.read_text(encoding="utf-8")))
+    if "devices" in document and not set(document) <= set(schema()["properties"]):
+        pytest.skip("a fleet file of the simulator, no registry file")
+    jsonschema.validate(document, schema())
+
+
+@every_class
+def test_the_schema_takes_templates(class_id: str) -> None:
+    """Example and schema that contradict each other are both useless."""
+    jsonschema.validate(_as_json(yaml.safe_load(_uncommented(template(class_id)))), schema())
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        ("devices", {"rated_power": 1}),
+        ("devices", {"class": "pv_invertor"}),
+        ("devices", {"profile": "shelly-pro-3em"}),
+        ("devices", {"id": "a b"}),
+        ("sites", {"latitude": "north"}),
+        ("projects", {"methodology": "am007"}),
+        ("projects", {"crediting_period": {"from": "2026-01-01"}}),
+    ],
+)
+def test_the_schema_refuses_what_the_check_refuses(place: str, change: dict[str, Any]) -> None:
+    """An editor that shows nothing is believed, and the import fails at the plant."""
+    document = _as_json(yaml.safe_load(whole()))
+    document[place][0] |= change
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema())
+
+
+def test_the_command_prints_the_schema() -> None:
+    """The file that an editor reads is what the command wrote."""
+    result = CliRunner().invoke(main, ["registry", "schema"])
+    assert '"$schema": "https://json-schema.org/draft/2020-12/schema"' in result.stdout

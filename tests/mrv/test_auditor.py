@@ -105,5 +105,5 @@ def test_the_command_loads_no_server():
                           cwd=ROOT)  # fmt: skip
     loaded = json.loads(told.stdout)
     rooms = {name.split(".")[1] for name in loaded if name.startswith("services.")}
-    assert rooms <= {"cli", "extras"}
+    assert rooms <= {"cli", "extras", "nearest"}
     assert not {"psycopg", "pydantic", "paho"} & set(loaded)

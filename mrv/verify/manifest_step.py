@@ -10,6 +10,7 @@ from mrv.log.receipt import parse_receipt, verify_receipt
 from mrv.packs.pack import GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
 from mrv.signatures import canonical
 from mrv.verify.signature_steps import log_key
+from mrv.verify.subject import NotCheckedError
 from mrv.verify.verify_md import is_guide
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def manifest(subject: Subject) -> str:
 
 def _same_tree(subject: Subject, head: Checkpoint, index: int) -> None:
     """The manifest entered the log with the statement, under the same head."""
+    if subject.head is None:
+        raise NotCheckedError("the receipt of the statement was not checked")
     issued = parse_receipt(subject.receipt or "").index
     if head != subject.head or index != issued + 1:
         raise LogError(

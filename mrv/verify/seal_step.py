@@ -15,7 +15,7 @@ from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, digest_leaves
 from mrv.signatures.merkle_tree import leaf_hash
 from mrv.verify.signature_steps import log_key
-from mrv.verify.subject import NotApplicableError
+from mrv.verify.subject import NotApplicableError, NotCheckedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,7 +72,7 @@ def _before(subject: Subject, head: Checkpoint) -> None:
     receipt = parse_receipt(subject.receipt or "")
     issued = subject.head
     if issued is None:
-        raise LogError("the receipt of the statement was not checked; get the pack again")
+        raise NotCheckedError("the receipt of the statement was not checked")
     if head.size != receipt.index:
         raise LogError(
             f"the head of seals.json has {head.size} entries and the statement is entry"

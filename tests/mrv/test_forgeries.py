@@ -225,7 +225,7 @@ def cases_of_status():
     cast = plays("operator", OTHERS["operator"], second)
     yield "list by another project's operator", Attempt(WHOLE, (*RING, second), status(cast=cast))
     for garbage in (b"", b"{}", b"[]", b"\xff", STATUS[:-1], STATUS.replace(b"revocation", b"x")):
-        yield f"list {garbage[:9]!r}", Attempt(WHOLE, RING, garbage)
+        yield f"list {garbage[:9]!r} of {len(garbage)}", Attempt(WHOLE, RING, garbage)
 
 
 def _figure(path, value):

@@ -81,8 +81,15 @@ class TakenEvent(Shape):
     finding: Finding
 
 
+class Unmet(Shape):
+    """A condition that the statement says does not hold."""
+
+    clause: Text
+    detail: Text
+
+
 class OpinionSaid(Shape):
-    """The opinion, and every finding as it stands."""
+    """The opinion, every finding as it stands, and why conditions that do not hold do not count."""
 
     id: Line = Field(max_length=200)
     opinion: Literal["unqualified", "qualified", "adverse", "disclaimer"]
@@ -90,7 +97,9 @@ class OpinionSaid(Shape):
     materiality_percent: Decimal
     misstatements: dict[str, Any]
     findings: list[dict[str, Any]] = Field(max_length=_MOST)
-    procedure: Text
+    unmet: list[Unmet] | None = Field(default=None, max_length=_MOST)
+    because: Text | None = None
+    procedure: Text | None = None
 
 
 class Verification(Signed):

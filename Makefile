@@ -24,7 +24,7 @@ help: ## List the targets
 setup: ## Prepare .venv and system packages; starts nothing.  EXTRAS="api report": these alone
 	@sh deploy/setup.sh $(EXTRAS)
 
-tools: # .venv with what tests and linters need
+tools: ## .venv with what tests and linters need
 	@sh deploy/setup.sh dev
 
 demo: ## From meter to verified tonne, in .tonne; ARGS=--once ends by itself

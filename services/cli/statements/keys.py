@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from ingest.errors import InputError, ServerError
-from mrv.calendar import instant_us
 from mrv.errors import EnrolmentError
 from mrv.signatures.key_bounds import Accreditation, KeyBounds
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import Role
+from mrv.signatures.proof_form import time_of
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
@@ -62,7 +62,7 @@ def keys() -> None:
 @click.option("--accreditation", metavar="ID", help="A verifier's accreditation.")
 @click.option("--scope", multiple=True, metavar="METHODOLOGY",
               help="What it covers; may be repeated. All, where absent.")  # fmt: skip
-@click.option("--accredited-until", metavar="T", help="RFC 3339; without end where absent.")
+@click.option("--accredited-until", metavar="TIME", help="RFC 3339; without end where absent.")
 @_json
 def create(
     role: Role,
@@ -216,9 +216,8 @@ def rotate(name: str, *, as_json: bool) -> None:
 
 
 def _whole_second(text: str) -> str:
-    return datetime.fromtimestamp(instant_us(text, "UTC") // 1_000_000, UTC).strftime(
-        "%Y-%m-%dT%H:%M:%SZ"
-    )
+    moment = time_of(text, "--accredited-until").astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @keys.command("list")

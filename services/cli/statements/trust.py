@@ -11,6 +11,10 @@ from ingest.errors import InputError
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import TrustRoot, read_root, sign_root, write_root
+from services.cli.groups import Group
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import print_json, say
+from services.cli.output.table import table
 from services.clock import now_us
 from services.issuer import keys as key_files
 from services.issuer import trust as kept
@@ -20,7 +24,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _out = click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
 
 
-@click.group()
+@click.group(cls=Group)
 def trust() -> None:
     """
     Say whom a programme trusts, and take what it says from version to version.
@@ -49,8 +53,9 @@ def trust() -> None:
               help="How many root keys have to sign.")  # fmt: skip
 @click.option("--version", type=click.IntRange(1), default=1, show_default=True,
               help="One more than that of the file that it follows.")  # fmt: skip
-@click.option("--expires", required=True, metavar="T", help="RFC 3339.")
+@click.option("--expires", required=True, metavar="TIME", help="RFC 3339 with offset.")
 @_out
+@json_option
 def create(
     programme: str,
     ring: Path,
@@ -59,6 +64,8 @@ def create(
     version: int,
     expires: str,
     out: Path,
+    *,
+    as_json: bool,
 ) -> None:
     """
     Write a trust root, to be signed.
@@ -73,7 +80,9 @@ def create(
     keys = read_keyring(ring.read_bytes())
     made = TrustRoot(programme, version, expires, multikeys, threshold, keys)
     out.write_bytes(write_root(made))
-    click.echo(f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign")
+    said = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
+    done = {"file": out, "version": version, "threshold": threshold, "root_keys": multikeys}
+    say(done, said, as_json=as_json)
 
 
 def _root_keys(root: str) -> list[str]:
@@ -86,7 +95,8 @@ def _root_keys(root: str) -> list[str]:
 @trust.command()
 @click.argument("file", type=_file)
 @click.option("--key", "name", required=True, metavar="N", help="Your root key, by name.")
-def sign(file: Path, name: str) -> None:
+@json_option
+def sign(file: Path, name: str, *, as_json: bool) -> None:
     """
     Add a root key's signature to FILE.
 
@@ -98,12 +108,13 @@ def sign(file: Path, name: str) -> None:
     if holder.role != "programme":
         raise InputError(f"{name!r} is a key of a {holder.role}; a programme's key signs a root")
     file.write_bytes(sign_root(file.read_bytes(), key))
-    click.echo(f"{file}: signed by {name}")
+    say({"file": file, "signed_by": name}, f"{file}: signed by {name}", as_json=as_json)
 
 
 @trust.command()
 @click.argument("file", type=_file)
-def pin(file: Path) -> None:
+@json_option
+def pin(file: Path, *, as_json: bool) -> None:
     """
     Keep FILE as the trust root here; a later one must follow from the one that is kept.
 
@@ -114,12 +125,15 @@ def pin(file: Path) -> None:
       tonne trust pin trust-root.json
     """
     root = kept.pin(Settings().home, file.read_bytes())
-    click.echo(f"version {root.version} of {root.programme} is kept, until {root.expires}")
+    said = f"version {root.version} of {root.programme} is kept, until {root.expires}"
+    done = {"programme": root.programme, "version": root.version, "expires": root.expires}
+    say(done, said, as_json=as_json)
 
 
 @trust.command()
 @click.argument("file", type=_file)
-def show(file: Path) -> None:
+@json_option
+def show(file: Path, *, as_json: bool) -> None:
     """
     Show whom FILE names, once its signatures hold.
 
@@ -128,9 +142,19 @@ def show(file: Path) -> None:
       tonne trust show trust-root.json
     """
     root = read_root(file.read_bytes(), datetime.fromtimestamp(now_us() / 1e6, UTC))
+    if as_json:
+        print_json({
+            "programme": root.programme, "version": root.version, "expires": root.expires,
+            "threshold": root.threshold, "root_keys": root.root_keys,
+            "keys": [key.to_json() for key in root.keys],
+        })  # fmt: skip
+        return
     click.echo(f"{root.programme}, version {root.version}, until {root.expires}")
     click.echo(f"{root.threshold} of {len(root.root_keys)} root keys sign the next one")
-    for key in root.keys:
-        of = key.bounds.organisation or "no organisation named"
-        projects = ", ".join(key.bounds.projects or ()) or "any project"
-        click.echo(f"{key.role:<9} {key.name:<20} {key.multikey}  {of}; {projects}")
+    rows = [
+        (key.role, key.name, key.multikey, key.bounds.organisation,
+         ", ".join(key.bounds.projects or ()) or "any")
+        for key in root.keys
+    ]  # fmt: skip
+    head = ("role", "name", "key", "organisation", "projects")
+    click.echo(table(head, rows, empty="it names nobody"))

@@ -19,6 +19,7 @@ from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import read_trusted
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
+from services.cli.options.choice import Choice
 from services.cli.output.progress import bar
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--status", "status_file", type=_file,
               help="The project's status list: whether the statement still counts.")  # fmt: skip
 @click.option("--accept", "accepted", multiple=True,
-              type=click.Choice((*STATES[:-1], *WAIVERS)),
+              type=Choice((*STATES[:-1], *WAIVERS)),
               help="A state that is enough for you, or a weakness that you take as it is;"
               " may be repeated.")  # fmt: skip
 @click.option("--at", "moment", metavar="TIME", help="For which time you ask (RFC 3339); now.")

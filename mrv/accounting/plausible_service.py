@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _WEEK = 7 * 24 * HOUR_US // INTERVAL_US
 _SHOWN = 3
+# Batteries and tanks carry over from week to week; what a period uses is held to the whole range.
+_STORED = Fraction(4, 5)
 
 
 class _Stretch(NamedTuple):
@@ -124,10 +126,10 @@ def _charges(
     some: Sequence[_Stretch],
     span: tuple[Fraction, Fraction] | None,
 ) -> Iterator[_Charge]:
-    usual = _usual(one, some, span)
+    usual, least = _usual(one, some, span), _least(one, some, span)
     for stretch in some:
         specific = stretch.specific(one)
-        if span is not None and specific < span[0]:
+        if span is not None and specific < least:
             most = span[1] / one.per_base * stretch.served
             reason = (
                 f"{_told(specific)} {one.unit}, and such services take {_told(span[0])} to"
@@ -156,6 +158,17 @@ def _charges(
             continue
         if most > stretch.used:
             yield _Charge(stretch, most - stretch.used, reason)
+
+
+def _least(
+    one: Consumption, some: Sequence[_Stretch], span: tuple[Fraction, Fraction] | None
+) -> Fraction:
+    """Least that a stretch may use: what is stored in one week and used in the next is left."""
+    if span is None or not some:
+        return Fraction(0)
+    used = sum((s.used for s in some), start=Fraction(0))
+    whole = used / sum(s.served for s in some) * one.per_base
+    return span[0] if whole < span[0] or len(some) == 1 else span[0] * _STORED
 
 
 def _usual(

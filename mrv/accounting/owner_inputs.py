@@ -117,7 +117,7 @@ def _official(spec: ParameterSpec, factors: Factors, day: date) -> Factor | None
 
 def compared_kinds(
     methodology: Methodology, parameters: Inputs, factors: Factors
-) -> frozenset[str]:
+) -> tuple[str, ...]:
     """Kinds of factors that the owner's values are held against; a pack carries them too."""
     found: set[str] = set()
     for name, spec in methodology.parameters.items():
@@ -129,7 +129,7 @@ def compared_kinds(
             found.add(spec.factor[0])
         if spec.published in _LISTS:
             found |= {f.kind for f in factors if f.kind.startswith(spec.published)}
-    return frozenset(found)
+    return tuple(sorted(found))
 
 
 def bounded(

@@ -260,4 +260,4 @@ class PeriodResult:
     applicability: tuple[Finding, ...]
     comparisons: tuple[Comparison, ...]
     cross_checks: tuple[CrossCheck, ...]
-    compared: frozenset[str] = frozenset()
+    compared: tuple[str, ...] = ()

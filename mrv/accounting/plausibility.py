@@ -122,10 +122,10 @@ class Plausibility:
             *measured(self.methodology, used, samples, self.period_us, self.timezone),
         ]
 
-    def compared(self, factors: Factors) -> frozenset[str]:
+    def compared(self, factors: Factors) -> tuple[str, ...]:
         """Return the kinds of factors that conditions look at."""
         if not self.edges:
-            return frozenset()
+            return ()
         return compared_kinds(self.methodology, self.parameters, factors)
 
     def rated(self, monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:

@@ -285,23 +285,22 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
                 "--out", str(status))  # fmt: skip
     given = ("verify", str(pack), "--keys", str(ring), "--status", str(status))
     try:
-        click.echo(stage.tonne(*given))
+        brief(stage.tonne(*given))
     except InputError:
         if not earlier:
             raise
-        click.echo(stage.tonne(*given, *OF_0_1_0))
-    click.echo("Whoever gives no keys of their own is told that this is not enough:")
+        brief(stage.tonne(*given, *OF_0_1_0))
     refused = stage.tonne("verify", str(pack), code=Exit.NOT_ENOUGH)
-    click.echo("\n".join(refused.splitlines()[-_REFUSAL:]))
+    if not stage.quiet:
+        click.echo("Whoever gives no keys of their own is told that this is not enough:")
+        brief(refused, lines=_REFUSAL)
 
 
 def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
     """Take a period's draft through the hands of operator and verifier."""
     # the sealer of `tonne run` would come to it within the hour
     until = date.fromisoformat(end) + timedelta(days=1)
-    click.echo(
-        stage.tonne("log", "seal", "--project", project, "--until", until.isoformat()).strip()
-    )
+    brief(stage.tonne("log", "seal", "--project", project, "--until", until.isoformat()))
     closed = stage.json("period", "close", project, "--from", first, "--to", end)
     name: str = closed["statement"]
     steps = {
@@ -374,7 +373,7 @@ def what_next(stage: Stage) -> None:
     pack = next(iter(sorted(stage.packs.glob("TN-*"))), stage.packs)
     steps = {
         "tonne demo --resume": "the console again, nothing is replayed",
-        f"tonne verify {_short(pack)}": "what an auditor does, without any server",
+        f"tonne verify {_short(pack)} --keys {_short(stage.packs / RING)}": "as an auditor does",
         "tonne registry template > mine.yaml": "a registry file for your own plant",
         "tonne --help": "all commands",
     }

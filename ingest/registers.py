@@ -21,7 +21,7 @@ import numpy as np
 from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ingest.model import Int64, Replacement
 
@@ -121,6 +121,8 @@ class Meter:
         The first modulus is this model's own, not a candidate.
     replacements : tuple of Replacement
         Meter swaps, in time order.
+    lit_us : callable, optional
+        Time with light between two times, where the sun makes what is counted. [us]
     """
 
     rate: float = INF
@@ -128,12 +130,18 @@ class Meter:
     moduli: tuple[int, ...] = ()
     exact: bool = False
     replacements: tuple[Replacement, ...] = ()
+    lit_us: Callable[[int, int], int] | None = None
 
     def allowance(self, elapsed_us: int) -> float:
         """Largest step that the meter could make in a time. [base units]"""
         if self.rate == INF:
             return INF
         return self.tolerance + self.rate * elapsed_us
+
+    def most(self, from_us: int, to_us: int) -> float:
+        """Largest step that the meter could make between two times. [base units]"""
+        lit_us = to_us - from_us if self.lit_us is None else self.lit_us(from_us, to_us)
+        return self.allowance(lit_us)
 
     def at_once(self, elapsed_us: int) -> float:
         """Largest step that is believed without another reading. [base units]"""
@@ -293,10 +301,18 @@ class Reader:
         del self.steps[kept:]
         stood = Trail(mark.value, mark.read_us, mark.changed_us, kept, tuple(replaced))
         self.trail.append(stood)
+        self._keep_left(kept, replaced)
         self._change(from_us)
         mark.value, mark.read_us, mark.changed_us = value, time_us, time_us
         self.steps.append(Step(from_us, time_us, rise, KNOWN))
         return replaced
+
+    def _keep_left(self, kept: int, replaced: list[Step]) -> None:
+        """A return to the line that was left brings back what of it was spread since."""
+        for left in (self.other, self.behind):
+            if left is not None and left.count == 0 and left.steps_at > kept:
+                left.line = replaced[: left.steps_at - kept] + left.line
+                left.steps_at = kept
 
     def _change(self, from_us: int) -> None:
         """Note from when steps are other than they were."""
@@ -382,7 +398,7 @@ class Reader:
     def _challenge(self, mark: Mark, time_us: int, value: int, *, explicable: bool = True) -> None:
         """Begin a line that waits: its time is unknown until readings confirm it."""
         rise = value - mark.value
-        explained = 0 < rise <= self.meter.allowance(time_us - mark.changed_us)
+        explained = 0 < rise <= self.meter.most(mark.changed_us, time_us)
         astray = self._astray(mark)
         explained &= explicable and not astray
         if not explained:
@@ -478,8 +494,10 @@ class Reader:
         self.trail += [t._replace(steps=t.steps + base) for t in line.trail]
         self.steps += line.line
         self.mark = Mark(line.value, time_us, line.mark.changed_us)
-        self.behind = None
+        behind, self.behind = self.behind, None
         self.other = Other(old.value, old.read_us, 0, time_us, at, replaced, old)
+        if behind is not None and behind.value > old.value:
+            self.other = behind
 
     def _again(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Neither line: a third one waits instead."""

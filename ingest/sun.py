@@ -86,6 +86,14 @@ def above(
     return found
 
 
+def lit_us(latitude: float, longitude: float, from_us: int, to_us: int) -> int:
+    """Time with light between two times, by quarter hours. [us]"""
+    start = np.arange(from_us // INTERVAL_US, -(-to_us // INTERVAL_US)) * INTERVAL_US
+    place = np.full((2, len(start)), [[latitude], [longitude]])
+    held = np.minimum(start + INTERVAL_US, to_us) - np.maximum(start, from_us)
+    return int(held[lit(start, *place)].sum())
+
+
 def lit(
     start_us: NDArray[np.int64], latitude: NDArray[np.float64], longitude: NDArray[np.float64]
 ) -> NDArray[np.bool_]:

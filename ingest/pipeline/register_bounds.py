@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from ingest import classes, profiles, units
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US
 from ingest.registers import MARGIN, MARGIN_RATED, Meter, rates
-from ingest.sun import lit
+from ingest.sun import lit, lit_us
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 RATED = "rated_power"
 # what the sun makes: no other class's output ends with the daylight
 SUN_CLASS = "pv_inverter"
-_SUN_QUANTITY = QUANTITY_INDEX["energy_export"]
+SUN_QUANTITY = "energy_export"
 _FAR = int(np.iinfo(np.int64).max)
 
 
@@ -87,7 +88,9 @@ class Bounds:
         """Whether each quarter hour of a device can make what it counts: not by night, for PV."""
         latitude, longitude = self._places
         found = np.ones(len(device), dtype=np.bool_)
-        of = np.flatnonzero((quantity == _SUN_QUANTITY) & np.isfinite(latitude[device]))
+        of = np.flatnonzero(
+            (quantity == QUANTITY_INDEX[SUN_QUANTITY]) & np.isfinite(latitude[device])
+        )
         at = device[of]
         found[of] = lit(interval[of] * INTERVAL_US, latitude[at], longitude[at])
         return found
@@ -115,7 +118,10 @@ class Bounds:
             (r for r in device.replacements if r.channel == channel.name), key=lambda r: r.at_us
         )
         rate = float(self.rate(device.class_id, channel)[index])
-        return Meter(rate, channel.tolerance, moduli, exact, tuple(swaps))
+        latitude, longitude = self._places[:, index].tolist()
+        by_light = isfinite(latitude) and channel.quantity == SUN_QUANTITY
+        light = partial(lit_us, latitude, longitude) if by_light else None
+        return Meter(rate, channel.tolerance, moduli, exact, tuple(swaps), light)
 
 
 def _limit(channel: Channel, device: Device) -> float | None:

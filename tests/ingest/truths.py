@@ -46,8 +46,10 @@ class History:
         event = int(np.searchsorted(self.time_us, self.event_us))
         if begin <= event <= begin + length + 6:
             begin = event + 8
-        end = min(begin + length, len(self.time_us) - 6)
-        return slice(min(begin, end - 1), end)
+        if begin > len(self.time_us) - 7:
+            length = min(length, max(event - 8, 1))
+            begin = max(1, event - length - 7)
+        return slice(begin, min(begin + length, len(self.time_us) - 6))
 
     def at(self, rng: np.random.Generator) -> int:
         """Place of one reading, none of the last six."""
@@ -209,7 +211,7 @@ def jitter(h: History, rng: np.random.Generator) -> None:
 def over_rating(h: History, rng: np.random.Generator) -> None:
     """A register that rises at 119 % of the rating, day and night, then is as it was."""
     of = h.span(rng, 96)
-    hours = (h.time_us[of] - h.time_us[of.start - 1]) / 3.6e9
+    hours = np.maximum(h.time_us[of] - h.time_us[of.start - 1], 0) / 3.6e9
     false = np.floor(hours * RATED_W * 1.19).astype(np.int64)
     h.register_wh[of] = h.register_wh[of.start - 1] + false
 
@@ -248,13 +250,15 @@ def history(seed: int, faults: tuple[str, ...]) -> History:
     minutes = int(rng.choice([15, 15, 15, 5, 30, 60]))
     made = honest(rng, int(rng.integers(2, 7)), minutes)
     made.time_us, made.register_wh = made.time_us.copy(), made.register_wh.copy()
+    begin = made.time_us[0]
     for name in sorted(faults, key=lambda name: name not in EVENTS):
         if len(made.time_us) > 20:
             FAULTS[name](made, rng)
-    # what is false ends before the last six readings, whatever its clock says
+    # what is false comes after the first reading and before the last six, whatever its clock says
     last = made.time_us[-6:].min()
     kept = (made.time_us < last) & (np.arange(len(made.time_us)) < len(made.time_us) - 6)
-    kept[-6:] = True
+    kept &= made.time_us > begin
+    kept[0] = kept[-6:] = True
     made.keep(kept)
     order = np.argsort(made.time_us, kind="stable")
     time_us, first = np.unique(made.time_us[order], return_index=True)

@@ -12,6 +12,7 @@ from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.audit import audit
 from services.issuer.pack import export
+from services.processing.rebuild import rebuild
 from services.store.postgres.migrate import BASE, SchemaError, load, migrate
 from services.store.postgres.pool import connect
 from tests.services.archive import shelved
@@ -120,7 +121,16 @@ def test_only_changed_readings_draft_a_correction(upgraded):
     assert logged.seal_now(url, who, recheck=True).corrections == []
     late = plant.us("2026-03-02T10:07:00+07:00")
     plant.send(url, "inv-1", [late], active_power_w=[100.0])
+    # what it closed over was metered by the first rules; those of today close a correction
     (told,) = logged.seal_now(url, who).corrections
+    assert told.startswith(f"readings of {name} changed, and it cannot be closed")
+    assert "run `tonne rebuild --from 2026-03-01T17:00:00Z --to 2026-03-02T17:00:00Z`" in told
+    span = plant.us("2026-03-01T17:00:00Z"), plant.us("2026-03-02T17:00:00Z")
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        plan = plant.store_of(conn).plan
+        assert rebuild(conn, plan, list(range(len(plan.fleet))), *span, replace=True)
+        assert rebuild(conn, plan, list(range(len(plan.fleet))), *span, replace=False) == []
+    (told,) = logged.seal_now(url, who, recheck=True).corrections
     assert told.startswith(f"readings of {name} changed: {name[:-1]}2 is the draft")
     assert logged.seal_now(url, who, recheck=True).corrections == []
 

@@ -141,7 +141,7 @@ def test_days_are_added_up_again_when_their_quarter_hours_change(watched, databa
             ).fetchall()
         )
     times, energy, _ = plant.sunny("2026-03-04", "2026-03-05", 15)
-    plant.send(database_url, "inv-1", times, energy_export_wh=energy + 10_000_000)
+    plant.send(database_url, "inv-1", times, energy_export_wh=energy + 19_000_000)
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("SELECT pg_stat_force_next_flush()")
         conn.execute("SELECT pg_sleep(1.2)")  # counts of writes are told once a second
@@ -153,8 +153,9 @@ def test_days_are_added_up_again_when_their_quarter_hours_change(watched, databa
 
 def test_days_follow_the_site_s_clock_when_it_changes_its_hour(database_url, tmp_path):
     """A day of 23 or 25 hours would lose or gain an hour's energy."""
+    # where the sun does not set meanwhile: it counts by night as by day
     text = plant.REGISTRY.replace("timezone: Asia/Ho_Chi_Minh", "timezone: America/Denver")
-    plant.register(database_url, tmp_path, text)
+    plant.register(database_url, tmp_path, text.replace("latitude: 20.9", "latitude: -89.0"))
     begin = plant.us("2026-03-07T00:00:00-07:00")
     # a quarter hour's step each, over the night in which clocks jump from two to three
     times = [begin + k * 900_000_000 for k in range(4 * 72 + 1)]
@@ -252,7 +253,7 @@ def test_a_late_reading_writes_its_own_days_alone(database_url, tmp_path):
         conn.execute("SELECT tonne_refresh_days()")
         before = set(conn.execute(written).fetchall())
         times, energy, _ = plant.sunny("2026-03-04", "2026-03-05", 15)
-        plant.send(database_url, "inv-1", times, energy_export_wh=energy + 10_000_000)
+        plant.send(database_url, "inv-1", times, energy_export_wh=energy + 19_000_000)
         conn.execute("SELECT pg_stat_force_next_flush()")
         conn.execute("SELECT pg_sleep(1.2)")
         assert conn.execute("SELECT tonne_refresh_days()").fetchone()[0] > 0

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 CHECK = """
 devices:
   - {id: check-1, site: hp, class: energy_meter, profile: generic, check_of: inv-1,
-     installed: 2026-01-01T00:00:00+07:00}
+     rated_power_w: 1000000, installed: 2026-01-01T00:00:00+07:00}
 """
 ROW = "id,project,issuer,number,issued,devices,from,to,amount,corrects,reason\n"
 

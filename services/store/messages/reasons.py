@@ -40,4 +40,5 @@ REASONS = (
     "name_unusable",
     "node_twice",
     "conflict",
+    "unstorable",
 )

@@ -10,6 +10,7 @@ import psycopg
 
 from ingest.errors import ServerError
 from services.intake.retry import Patience, line
+from services.store.postgres.columnstore import lift_limit
 from services.store.postgres.pool import connect
 from services.store.postgres.sqlstates import Verdict, verdict
 
@@ -95,6 +96,7 @@ class Database:
             self._connection = connect(
                 self._url, role="tonne_ingest", name=self._name, autocommit=True
             )
+            lift_limit(self._connection)
             for limit in self._limits:
                 self._connection.execute(b"SET " + limit.encode())
             try:

@@ -248,8 +248,6 @@ class Store:
         self, cursor: Cursor[TupleRow], changed: dict[int, int], out: Committed
     ) -> late.Remade:
         remade = late.remake(cursor, self.plan, self._scratch, changed)
-        late.write(cursor, self.plan, self._ids, self._words, remade)
+        out.rows.update(late.write(cursor, self.plan, self._ids, self._words, remade))
         out.events.extend(remade.events)
-        for _, metered in remade.parts:
-            out.rows["interval_quantity"] += len(metered.rows)
         return remade

@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 # hundreds of processes are started; without compiled modules on disk each compiles them anew
 unexport PYTHONDONTWRITEBYTECODE
 ROUNDS ?= 6
+# histories of meters with faults, whose seed is printed
+TRUTHS ?= 42100
 FAULTS := tests/faults tests/operations/test_alerts.py tests/services/edge/test_outage.py \
 	tests/services/edge/test_gateway.py
 
@@ -22,7 +24,7 @@ help: ## List the targets
 setup: ## Prepare .venv and system packages; starts nothing.  EXTRAS="api report": these alone
 	@sh deploy/setup.sh $(EXTRAS)
 
-tools: # .venv with what tests and linters need
+tools: ## .venv with what tests and linters need
 	@sh deploy/setup.sh dev
 
 demo: ## From meter to verified tonne, in .tonne; ARGS=--once ends by itself
@@ -35,6 +37,8 @@ test: lint ## Lint, then all tests against real servers; ARGS go to pytest
 
 soak: tools ## Tests of faults, many kills each: an hour or more; ROUNDS=17, ARGS go to pytest
 	@sh deploy/test_packages.sh
+	TRUTHS_COUNT=$(TRUTHS) TRUTHS_SEED=$$(date +%s) $(BIN)/python -m pytest -n 0 --capture=no \
+		tests/ingest/test_truths.py -k earns_more
 	FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -n 0 -v --capture=no $(or $(ARGS),$(FAULTS))
 
 coverage: tools ## All tests with branch coverage; ARGS go to pytest

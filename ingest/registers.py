@@ -376,14 +376,15 @@ class Reader:
             self.mark = left.mark
         self.trail = [t for t in self.trail if t.steps < left.steps_at]
         if not self._follow(self.mark, time_us, value):
-            self._challenge(self.mark, time_us, value)
+            # what it made meanwhile is as likely another meter's
+            self._challenge(self.mark, time_us, value, explicable=False)
 
-    def _challenge(self, mark: Mark, time_us: int, value: int) -> None:
+    def _challenge(self, mark: Mark, time_us: int, value: int, *, explicable: bool = True) -> None:
         """Begin a line that waits: its time is unknown until readings confirm it."""
         rise = value - mark.value
         explained = 0 < rise <= self.meter.allowance(time_us - mark.changed_us)
         astray = self._astray(mark)
-        explained &= not astray
+        explained &= explicable and not astray
         if not explained:
             self.events.append(IMPOSSIBLE if rise > 0 else RESET)
         reset = value <= self.meter.allowance(time_us - self._seen_us())
@@ -413,10 +414,12 @@ class Reader:
             self._follow(mark, time_us, value)
         elif self._agrees(line, time_us, value):
             self._agree(mark, line, time_us, value)
-        elif value < mark.value - self.meter.tolerance < line.first:
-            # the line above was none, and the register is lower than its own
+        elif value < mark.value - self.meter.tolerance and (
+            line.first > mark.value or value > line.value
+        ):
+            # the line that waited was none, and the register is lower than its own
             self._drop(mark, line)
-            self._fall(mark, time_us, value)
+            self._on_line(mark, time_us, value)
         else:
             self._again(mark, line, time_us, value)
 

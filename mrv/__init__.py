@@ -1,0 +1,1 @@
+"""The core of monitoring, reporting and verification: from intervals to a signed statement."""

@@ -74,6 +74,54 @@ class Factors(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Most:
+    """
+    Most that one device of a role can count in an hour and in a local day. [base units]
+
+    `what` says it in words, for a statement; `source` where it is read.
+    """
+
+    per_hour: int
+    per_day: int
+    what: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """
+    What a service takes: no distance without charging, no casting without current.
+
+    Attributes
+    ----------
+    uses, serves : tuple of str
+        Roles whose quantity is what is used, and those whose quantity is the service.
+    unit : str
+        Of the specific consumption, such as kWh/km.
+    per_base : Fraction
+        How many of `unit` one base unit used for each base unit of service is.
+    keys : (str, str), optional
+        Inputs of the methodology that hold what is used, and the service.
+    per_input : Fraction
+        How many of `unit` one of the inputs' own units is.
+    span : callable, optional
+        Lowest and highest specific consumption that there is, from the parameters. [unit]
+        Where nobody knows them, only a meter that stands still shows.
+    source : str
+        Where the span is read.
+    """
+
+    uses: tuple[str, ...]
+    serves: tuple[str, ...]
+    unit: str
+    per_base: Fraction
+    keys: tuple[str, str] | None = None
+    per_input: Fraction | int = 1
+    span: Callable[[Inputs], tuple[Fraction, Fraction]] | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RoleNeeds:
     """
     What a device must be and deliver to take a role in a project.
@@ -86,7 +134,9 @@ class RoleNeeds:
     have been, whichever leaves less; the number is that most where no device of the
     class has a limit of its own. [base units/h]
     `symbol` and `source` are what the methodology calls the quantity, and where it is
-    read; `frequency` is how often it asks for it.
+    read; `frequency` is how often it asks for it.  `most` gives the most that a device
+    of the role can count for, from the project's parameters; what is above it is no
+    service but a fault.
     """
 
     classes: tuple[str, ...]
@@ -100,6 +150,7 @@ class RoleNeeds:
     less: str = ""
     frequency: str = ""
     costs: int | None = None
+    most: Callable[[Inputs], Most] | None = None
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -218,7 +269,7 @@ class Methodology:
     baseline gains goes by time alone: its intervals would show the project's side without
     it, a loss that is none, so they have no emissions.  `rules` say what is
     conservative about it and what caps it, `uses` how the kinds of its factors
-    begin.  `notes` is the file's own text: where
+    begin, `consumptions` what its services take.  `notes` is the file's own text: where
     each equation and default comes from, and how certain it is.
     """
 
@@ -241,6 +292,7 @@ class Methodology:
     timed: bool = False
     monthly: bool = False
     by_time: bool = False
+    consumptions: tuple[Consumption, ...] = ()
 
     @property
     def version(self) -> str:

@@ -1,0 +1,1 @@
+"""Processes and sockets around the core: pipeline, store, issuer, API, command line."""

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _SHOWN = 3
+_ALIKE = 0.7
+_ENOUGH = 3  # letters, of a name that was cut short
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -18,7 +20,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     Upper and lower case count as the same, since that is what people mistype first.
     """
     folded = {one.casefold(): one for one in known}
-    near = get_close_matches(name.casefold(), folded, n=_SHOWN)
+    typed = name.casefold()
+    near = get_close_matches(typed, folded, n=_SHOWN, cutoff=_ALIKE)
+    if not near and len(typed) >= _ENOUGH:
+        near = [one for one in folded if one.startswith(typed)][:_SHOWN]
     if not near:
         return ""
     return f"did you mean {' or '.join(repr(folded[one]) for one in near)}?"

@@ -38,6 +38,8 @@ __all__ = [
 
 LOCAL_STATE = "local.json"
 SECRETS = ("database_url", "mqtt_url", "kafka_url")
+# Secrets that are no URL; each may be named by `<NAME>_FILE` as well.
+WORDS = ("key_passphrase", "api_token")
 TLS_FILES = ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file")
 SCHEMES = {
     "database_url": ("postgresql", "postgres"),
@@ -93,7 +95,9 @@ class _EnvironmentSource(PydanticBaseSettingsSource):
         return self().get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return dict(read_environment(os.environ, Path(".env"), set(Settings.model_fields), SECRETS))
+        return dict(
+            read_environment(os.environ, Path(".env"), set(Settings.model_fields), SECRETS + WORDS)
+        )
 
 
 class Settings(BaseSettings):
@@ -117,6 +121,10 @@ class Settings(BaseSettings):
         rebirth at most this often. [s]
     home : Path
         Data folder of local servers and of the demo.
+    key_passphrase : str, optional
+        Under which signing keys in `TONNE_HOME/keys` are encrypted.
+    api_token : str, optional
+        With which `tonne verify URL` asks the API.
     api_rate_per_s : float
         Requests a second that one address, or one token, may make of the API.
     oidc_issuer, oidc_audience, oidc_jwks_url : str, optional
@@ -143,6 +151,8 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, repr=False)
     mqtt_url: str | None = Field(default=None, repr=False)
     kafka_url: str | None = Field(default=None, repr=False)
+    key_passphrase: str | None = Field(default=None, repr=False)
+    api_token: str | None = Field(default=None, repr=False)
     mqtt_ca_file: Path | None = None
     mqtt_cert_file: Path | None = None
     mqtt_key_file: Path | None = None
@@ -256,6 +266,11 @@ class Settings(BaseSettings):
                 " write mqtts://, or leave it out"
             )
         return self
+
+    @property
+    def key_passphrase_bytes(self) -> bytes:
+        """The passphrase of signing keys; empty where there is none."""
+        return (self.key_passphrase or "").encode()
 
     @property
     def mqtt_tls(self) -> Tls:

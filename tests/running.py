@@ -85,7 +85,7 @@ class Pipeline:
                 process.send_signal(signal.SIGTERM)
                 process.wait(60)
 
-    def receiving_since(self, log: Path, patience_s: float = 30) -> float:
+    def receiving_since(self, log: Path, patience_s: float = 60) -> float:
         """Wall-clock time at which the pipeline said that it receives."""
         end = time.monotonic() + patience_s
         while time.monotonic() < end:

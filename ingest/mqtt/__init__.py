@@ -1,0 +1,1 @@
+"""MQTT: topics, message batches, the session with its acknowledgements."""

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ingest.model import INTERVAL_US
 from mrv import calendar
 from mrv.accounting.coverage import Served, gaps, service
+from mrv.accounting.device_limits import beyond_most, beyond_rating
 from mrv.accounting.gap_deductions import OwnUse, charge_error, charge_gap, highest_rate
 from mrv.errors import PeriodError
 from mrv.model import MONTH, Activity
@@ -28,12 +32,31 @@ from mrv.rounding import exact_sum
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ingest.model import Device, IntervalRows
+    from ingest.model import Device, Int32, Int64, IntervalRows
     from mrv.accounting.coverage import Service
     from mrv.accounting.gap_deductions import ErrorCharge, GapCharge
-    from mrv.model import RoleNeeds
+    from mrv.model import Most, RoleNeeds
     from mrv.registry.calibration import Uncovered
     from mrv.registry.project import Calibration, Project, ProjectDevice
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What a service is charged more than was metered for it, when and why. [base units]"""
+
+    start_us: int
+    end_us: int
+    reason: str
+    quantity: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A device's sums in a stretch of the period: quantity, time lost of its time in service."""
+
+    value: int
+    lost_us: int
+    time_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +67,9 @@ class YearPart:
     `month` says which part of the year it is where the methodology goes by months.
     `own` is what the device's `less` comes to, with its gaps and errors; `above` is
     its part of what lies above the design, which is not credited.  `at_most` says
-    that what was lost counts at its most, since less would leave more.
+    that what was lost counts at its most, since less would leave more.  `beyond` is what
+    no device of its kind can have done, `raised` what a service that shows too little
+    use is charged.
     """
 
     year: int
@@ -55,6 +80,13 @@ class YearPart:
     above: Fraction = Fraction(0)
     month: int | None = None
     at_most: bool = False
+    beyond: int = 0
+    raised: tuple[Raised, ...] = ()
+
+    @property
+    def charged(self) -> Fraction:
+        """What implausible services are charged more."""
+        return sum((r.quantity for r in self.raised), start=Fraction(0))
 
     @property
     def substituted(self) -> Fraction:
@@ -76,6 +108,7 @@ class Monitored:
     A device in its role, its time in service, its certificates and its years.
 
     `nets` is false where its role takes something off and the period has no row of it.
+    `rate` is its highest plausible rate, `most` what its kind can do. [base units/h]
     """
 
     bound: ProjectDevice
@@ -87,20 +120,68 @@ class Monitored:
     uncovered: tuple[Uncovered, ...]
     parts: tuple[YearPart, ...]
     nets: bool = True
+    stretches: tuple[Stretch, ...] = ()
+    rate: Fraction | None = None
+    most: Most | None = None
+    series: Int32 | None = None
 
     def counted(self, part: YearPart) -> Fraction:
         """Quantity of a year after deductions and substitutions. [base units]"""
         if self.needs.side == "baseline":
             if part.at_most:
                 return part.metered - part.deducted + part.substituted
-            return part.metered - part.deducted - part.own - part.above
-        return part.metered + part.deducted + part.substituted
+            return part.metered - part.beyond - part.deducted - part.own - part.above
+        return part.metered + part.deducted + part.substituted + part.charged
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
         """Return what the methodology is told, before (gross) or after what gaps cost."""
         params = self.params if part.month is None else {**self.params, MONTH: part.month}
         value = Fraction(part.metered) if gross else self.counted(part)
         return Activity(self.bound.role, params, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """
+    What holds of a device beside its own rows; without any of it nothing is held against it.
+
+    `ratings` are its rated powers from when on [us UTC, W], `edges` those of the period's
+    stretches [interval numbers].
+    """
+
+    most: Most | None = None
+    ratings: tuple[tuple[int, int], ...] = ()
+    edges: tuple[int, ...] = ()
+
+    def beyond(self, whole: Service, needs: RoleNeeds, timezone: str) -> Int64:
+        """What of each interval the device cannot have done, for the baseline. [base unit]"""
+        beyond = np.zeros(len(whole), dtype=np.int64)
+        if needs.side == "project":
+            return beyond
+        if self.ratings and needs.unit == "Wh":
+            beyond = beyond_rating(whole, self.ratings)
+        if self.most is not None:
+            kept = replace(whole, value=whole.value - beyond)
+            beyond = beyond + beyond_most(kept, self.most, timezone)
+        return beyond
+
+    def series(self, whole: Service) -> Int32 | None:
+        """Quantity of each interval, in half the memory; None where nothing is held against it."""
+        if not self.edges:
+            return None
+        found: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
+        return found
+
+    def sums(self, whole: Service, beyond: Int64) -> tuple[Stretch, ...]:
+        """Sum up each stretch of the period."""
+        found = []
+        for begin, end in pairwise(self.edges):
+            part = whole.cut(begin, end)
+            at = part.first - whole.first
+            lost = exact_sum(part.unknown_us) + exact_sum(part.missing_us)
+            value = exact_sum(part.value) - exact_sum(beyond[at : at + len(part)])
+            found.append(Stretch(value, lost, len(part) * INTERVAL_US))
+        return tuple(found)
 
 
 def monitor(
@@ -114,6 +195,7 @@ def monitor(
     period: tuple[int, int],
     *,
     monthly: bool = False,
+    bounds: Bounds | None = None,
 ) -> Monitored:
     """
     Work out one device's part of a period.
@@ -127,6 +209,8 @@ def monitor(
         Interval numbers since the epoch, half-open.
     monthly : bool
         Its parts are local months and not years.
+    bounds : Bounds, optional
+        What it can have done at most, by the rules of accounting from version 2 on.
 
     Raises
     ------
@@ -139,20 +223,27 @@ def monitor(
     last = max(first, last)
     whole = service(rows[0], first, last, device.id)
     rate = highest_rate(device, needs.quantity, whole)
+    limits = bounds or Bounds()
+    if limits.ratings and needs.side == "project" and needs.unit == "Wh":
+        # a rating that was lowered makes no gap cheaper
+        rate = max(rate or Fraction(0), Fraction(max(watt for _, watt in limits.ratings)))
+    beyond = limits.beyond(whole, needs, project.timezone)
     bare = uncovered(calibrations, needs.quantity, project.timezone, first, last)
     own = OwnUse.of(device, needs, service(rows[1], first, last, device.id)) if needs.less else None
     parts = tuple(
         replace(
             _year_part(year, whole.cut(a, b), bare, needs, rate, device, own and own.cut(a, b)),
             month=month,
+            beyond=exact_sum(beyond[a - first : b - first]),
         )
         for year, month, a, b in _edges(first, last, project.timezone, monthly=monthly)
     )
     served = Served.of(whole)
     nets = own is None or own.metered
     return Monitored(
-        bound, device, needs, params, tuple(calibrations), served, tuple(bare), parts, nets
-    )
+        bound, device, needs, params, tuple(calibrations), served, tuple(bare), parts, nets,
+        limits.sums(whole, beyond), rate, limits.most, limits.series(whole),
+    )  # fmt: skip
 
 
 def _edges(

@@ -6,6 +6,7 @@ Six decimals, each rounded against the claimant.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _PLACES = 6
 CALIBRATION = "calibration"
+PLAUSIBILITY = "plausibility"
 _RULES = {
     "baseline": "baseline side: counted as zero",
     "project": "project side: charged at the highest plausible rate",
@@ -85,7 +87,12 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         metered=sum(p.metered for p in one.parts),
         outside_service=whole.outside,
         deducted=decimal_text(
-            sum((p.deducted + p.own + p.above for p in one.parts), start=zero), _PLACES, "up"
+            sum(
+                (p.deducted + p.own + p.above + p.beyond + p.charged for p in one.parts),
+                start=zero,
+            ),
+            _PLACES,
+            "up",
         ),
         substituted=decimal_text(
             sum((p.substituted for p in one.parts), start=zero), _PLACES, "up"
@@ -156,12 +163,13 @@ def _gap_outcome(one: Monitored, charge: GapCharge, rate: Fraction, *, at_most: 
 
 def deductions(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     """
-    What late or absent calibrations, own use, and output above the design cost.
+    What late calibrations, own use, output above the design and what is not plausible cost.
 
     A quantity below zero is one that was added.
     """
     yield from _own_use(one, pricing)
     yield from _above_design(one, pricing)
+    yield from _implausible(one, pricing)
     for part in one.parts:
         rate = _price(one, part, pricing)
         for charge in part.errors:
@@ -189,13 +197,37 @@ def _own_use(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
 def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     for part in one.parts:
         if part.above:
-            share = part.above / (part.metered - part.deducted - part.own) * 100
+            share = part.above / (part.metered - part.beyond - part.deducted - part.own) * 100
             reason = f"above the design of {part.year}: {one.needs.cap and one.needs.cap[0]}"
             yield _whole(one, "design", reason, share, part.above, pricing.rate(one, part.year))
 
 
+def _implausible(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
+    """What no such device can have done, and what a service is charged that shows no use."""
+    for part in one.parts:
+        rate = pricing.rate(one, part.year)
+        if part.beyond:
+            why = "above its rated power" if one.most is None else one.most.what
+            share = Fraction(part.beyond * 100, part.metered)
+            yield _whole(one, PLAUSIBILITY, f"not plausible: {why}", share, part.beyond, rate)
+        for more in part.raised:
+            share = more.quantity / part.metered * 100 if part.metered else Fraction(100)
+            yield replace(
+                _whole(
+                    one, PLAUSIBILITY, f"not plausible: {more.reason}", share, more.quantity, rate
+                ),
+                start_us=more.start_us,
+                end_us=more.end_us,
+            )
+
+
 def _whole(
-    one: Monitored, kind: str, reason: str, percent: Fraction, quantity: Fraction, rate: Fraction
+    one: Monitored,
+    kind: str,
+    reason: str,
+    percent: Fraction,
+    quantity: Fraction | int,
+    rate: Fraction,
 ) -> Deduction:
     """One deduction over all of the device's service."""
     return Deduction(
@@ -205,6 +237,6 @@ def _whole(
         kind=kind,
         reason=reason,
         percent=decimal_text(percent, _PLACES, "up"),
-        quantity=decimal_text(quantity, _PLACES, "up"),
+        quantity=decimal_text(Fraction(quantity), _PLACES, "up"),
         cost_t=decimal_text(quantity * rate, _PLACES, "up"),
     )

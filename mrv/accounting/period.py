@@ -19,7 +19,9 @@ from mrv.accounting.cross_checks import Rows, cross_checks
 from mrv.accounting.design_cap import capped, check_energy
 from mrv.accounting.device_results import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
+from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import PeriodResult
+from mrv.accounting.plausibility import Plausibility
 from mrv.accounting.project_devices import monitor_all
 from mrv.accounting.rounded_figures import (
     comparisons,
@@ -36,7 +38,7 @@ from mrv.factors.ledger import Ledger
 from mrv.methodologies import find
 from mrv.model import Candidate, CandidateDevice, Reductions
 from mrv.parameters.inputs import exact
-from mrv.registry.project import Besides
+from mrv.registry.project import FIRST, Besides
 from mrv.rounding import UG_PER_T, to_integer
 
 if TYPE_CHECKING:
@@ -99,13 +101,32 @@ def close(
     parameters = parameters_of(methodology, project.parameters, where)
     ledger = Ledger(factors)
     edges = years(from_us, to_us, project.timezone)
+    if besides.accounting > FIRST:
+        parameters = sampled(parameters, besides.samples, methodology)
+    checks = Plausibility.of(methodology, parameters, besides, (from_us, to_us), project.timezone)
     monitored = capped(
-        monitor_all(project, methodology, fleet, calibrations, rows, (from_us, to_us)),
+        monitor_all(
+            project,
+            methodology,
+            fleet,
+            checks.certificates(fleet, calibrations),
+            rows,
+            (from_us, to_us),
+            checks.bounds,
+        ),
         parameters,
         edges,
         project.timezone,
     )
+    monitored, strange = checks.hold(monitored)
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
+
+    def reduced(params: Inputs) -> Fraction:
+        of = inputs_by_year(methodology, params, factors, monitored, parts, gross=False)
+        years_ = (methodology.reductions(one, factors) for one in of.values())
+        return sum((one.reduction_t for one in years_), start=Fraction(0))
+
+    parameters, typed = checks.typed(parameters, factors, project.from_us, reduced)
 
     def told(some: Sequence[Monitored], *, gross: bool = False) -> dict[int, Inputs]:
         return inputs_by_year(methodology, parameters, ledger, some, parts, gross=gross)
@@ -139,14 +160,20 @@ def close(
         gaps=tuple(g for m in monitored for g in gap_outcomes(m, pricing)),
         deductions=tuple(d for m in monitored for d in deductions(m, pricing)),
         factors=tuple(factor_use(f, names) for f in ledger.used()),
-        parameters=parameter_uses(methodology, parameters, monitored),
+        parameters=(
+            *parameter_uses(methodology, parameters, monitored),
+            *checks.rated(monitored),
+        ),
         applicability=(
             *findings(methodology.applicability, _candidate(project, parameters, monitored)),
             *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
+            *strange,
+            *typed,
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),
         cross_checks=tuple(cross_checks(monitored, besides, Rows(rows, fleet), edges, pricing)),
+        compared=checks.compared(factors),
     )
 
 

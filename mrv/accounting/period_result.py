@@ -235,7 +235,8 @@ class PeriodResult:
 
     `gross` is before deductions and substitutions, `net` after them.
     `carried_ug` came from earlier periods with a negative reduction, `carry_ug`
-    goes to the next; both are 0 or negative.  `credit_t` is whole tonnes.
+    goes to the next; both are 0 or negative.  `credit_t` is whole tonnes.  `compared`
+    are kinds of factors that no figure uses, and that conditions looked at.
     """
 
     project: str
@@ -259,3 +260,4 @@ class PeriodResult:
     applicability: tuple[Finding, ...]
     comparisons: tuple[Comparison, ...]
     cross_checks: tuple[CrossCheck, ...]
+    compared: tuple[str, ...] = ()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet, IntervalRows
     from mrv.accounting.device_bindings import Span
-    from mrv.accounting.device_period import Monitored
-    from mrv.model import Methodology
+    from mrv.accounting.device_period import Bounds, Monitored
+    from mrv.model import Methodology, RoleNeeds
     from mrv.registry.project import Calibration, Project, ProjectDevice
 
 
@@ -31,6 +31,7 @@ def monitor_all(
     calibrations: Mapping[str, Sequence[Calibration]],
     rows: IntervalRows,
     period_us: tuple[int, int],
+    bounds: Callable[[ProjectDevice, RoleNeeds], Bounds] | None = None,
 ) -> list[Monitored]:
     """
     Monitor every device bound to the project within the period, by id, role and begin.
@@ -44,6 +45,8 @@ def monitor_all(
         Within the period, in any order; rows that serve no role are passed over.
     period_us : tuple of int
         Half-open, on the grid.
+    bounds : callable, optional
+        What a device can have done at most, from accounting version 2 on.
 
     Raises
     ------
@@ -80,6 +83,7 @@ def monitor_all(
                 monitor(
                     project, one, device, needs, params, papers, own, span,
                     monthly=methodology.monthly,
+                    bounds=None if bounds is None else bounds(one, needs),
                 )
             )  # fmt: skip
     return result

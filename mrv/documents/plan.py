@@ -8,7 +8,7 @@ as they were typed.
 from typing import Any
 
 from mrv.documents.form import UNSET, Form, Number, Time, UnsetType, Whole, field
-from mrv.documents.statement import CalibrationShown, Digests
+from mrv.documents.statement import CalibrationShown, Digests, LaboratoryResult
 
 Parameters = dict[str, Any]
 
@@ -53,8 +53,33 @@ class MeterReplaced(Form):
     first: Whole
 
 
+class PlaceExtract(Form):
+    """Where a device stands, north and east positive, in decimal degrees."""
+
+    latitude: str
+    longitude: str
+
+
+class RatedFrom(Form):
+    """A rated power [W] from a time on."""
+
+    from_: Time
+    rated_power_w: Whole
+
+
+class InputValue(Form):
+    """An input that was fixed ex ante or typed, by a name that does not change."""
+
+    name: str
+    value: str
+
+
 class DeviceExtract(Form):
-    """A device as the registry has it, with its certificates and meter swaps."""
+    """
+    A device as the registry has it, with its certificates and meter swaps.
+
+    Its place tells where its sun stands; metering asks for it from version 2 on.
+    """
 
     id: str
     site: str
@@ -62,11 +87,15 @@ class DeviceExtract(Form):
     profile: str
     gateway: str | None
     rated_power_w: Whole | None
+    place: PlaceExtract | UnsetType = UNSET
     installed: Time
     removed: Time | None
     serial: str | None
     replacements: tuple[MeterReplaced, ...]
     calibrations: tuple[CalibrationShown, ...]
+    maker: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    ratings: tuple[RatedFrom, ...] | UnsetType = UNSET
 
 
 class CarriedIn(Form):
@@ -147,6 +176,7 @@ class StatementFigures(Form):
     devices: tuple[DeviceFigure, ...] | UnsetType = UNSET
     factors: tuple[str, ...] | UnsetType = UNSET
     digests: Digests | UnsetType = UNSET
+    inputs: tuple[InputValue, ...] | UnsetType = UNSET
 
 
 class Span(Form):
@@ -154,6 +184,21 @@ class Span(Form):
 
     from_: Time
     to: Time
+
+
+class RegistryCondition(Form):
+    """What the registry has to say of a period's meters, and whether it holds."""
+
+    clause: str
+    holds: bool
+    detail: str
+
+
+class Uncounted(Form):
+    """A device that earns nothing until its registry is mended, and why."""
+
+    device: str
+    reason: str
 
 
 class PlanExtract(Form):
@@ -170,3 +215,7 @@ class PlanExtract(Form):
     energy_roles: tuple[str, ...] | UnsetType = UNSET
     unclaimed: tuple[Span, ...] | UnsetType = UNSET
     changed_parameters: tuple[str, ...] | UnsetType = UNSET
+    accounting: int | UnsetType = UNSET
+    registry: tuple[RegistryCondition, ...] | UnsetType = UNSET
+    uncounted: tuple[Uncounted, ...] | UnsetType = UNSET
+    laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET

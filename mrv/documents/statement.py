@@ -155,14 +155,28 @@ class PlanVersion(Form):
     sha256: Hex
 
 
+class Rated(Form):
+    """A rated power [W], and from when on it counts."""
+
+    from_: Time
+    rated_power_w: Whole
+
+
 class Meter(Form):
-    """The meter of a device: its class and model, serial number and accuracy class."""
+    """
+    The meter of a device: its class and profile, serial number and accuracy class.
+
+    `ratings` are its rated powers in order of time, the first for all time before.
+    """
 
     class_: str
     profile: str
     serial: str | None
     accuracy_class: str | None
     replacements: int
+    maker: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    ratings: tuple[Rated, ...] | UnsetType = UNSET
 
 
 class CalibrationShown(Form):
@@ -173,6 +187,7 @@ class CalibrationShown(Form):
     valid_until: str
     accuracy_class: str | None
     max_error_percent: str | None = field(name="maxErrorPercent")
+    serial: str | UnsetType = UNSET
 
 
 class Planned(Form):
@@ -356,8 +371,20 @@ class DeviceDifference(Form):
     counted_now: Number | None
 
 
+class InputDifference(Form):
+    """An input that is another value than in the statement before; None: it was not there."""
+
+    name: str
+    before: str | None
+    now: str | None
+
+
 class Difference(Form):
-    """What a correction changes of the statement that it replaces."""
+    """
+    What a correction changes of the statement that it replaces.
+
+    `inputs` are what the registry said: parameters, ratings, certificates, serials.
+    """
 
     reduction_t: Number
     credited_t: Whole
@@ -367,6 +394,7 @@ class Difference(Form):
     factors_before: tuple[str, ...]
     factors_now: tuple[str, ...]
     devices: tuple[DeviceDifference, ...]
+    inputs: tuple[InputDifference, ...] | UnsetType = UNSET
 
 
 class Supersedes(Form):
@@ -377,8 +405,25 @@ class Supersedes(Form):
     difference: Difference | UnsetType = UNSET
 
 
+class LaboratoryResult(Form):
+    """What a laboratory found in a sample, in the parameter's unit."""
+
+    parameter: str
+    sample: str
+    taken: str
+    value: str
+    method: str
+    laboratory: str
+    sha256: Hex | None
+
+
 class Claims(Form):
-    """What a statement says of its period: the credential's subject."""
+    """
+    What a statement says of its period: the credential's subject.
+
+    `accounting` is the version of the rules that the period was closed by; where it is
+    absent, the first.
+    """
 
     id: str
     statement: str
@@ -387,6 +432,7 @@ class Claims(Form):
     methodology: MethodologyNamed
     monitoring_period: Period
     metering: int | UnsetType = UNSET
+    accounting: int | UnsetType = UNSET
     emissions: Totals
     emissions_before_deductions: Totals
     carried: Carried
@@ -395,6 +441,7 @@ class Claims(Form):
     factors: tuple[FactorUsed, ...]
     fixed_parameters: tuple[FixedParameter, ...] | UnsetType = UNSET
     monitoring_plan: tuple[PlanVersion, ...] | UnsetType = UNSET
+    laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     monitored_parameters: tuple[MonitoredParameter, ...]
     coverage: Number
     gaps: tuple[Gap, ...]

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from mrv.documents.credential import SignedCredential
-from mrv.documents.form import Form
+from mrv.documents.form import UNSET, Form, Time, UnsetType
 
 
 class StatusBits(Form):
@@ -16,6 +16,7 @@ class StatusBits(Form):
 
 
 class StatusList(SignedCredential):
-    """The operator's signed list."""
+    """The operator's signed list; `valid_until` is absent in those of tonne 0.1.0."""
 
+    valid_until: Time | UnsetType = UNSET
     credential_subject: StatusBits

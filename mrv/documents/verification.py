@@ -54,12 +54,21 @@ class FindingShown(Form):
         return self.finding is UNSET
 
 
+class UnmetCondition(Form):
+    """A condition that the statement says does not hold, as the verifier found it."""
+
+    clause: str
+    detail: str
+
+
 class Conclusion(Form):
     """
     What the verifier concludes: the credential's subject.
 
     `misstatements` is absent where findings were not signed yet (tonne 0.1.0); remarks
-    were plain texts then.
+    were plain texts then.  `unmet` lists the conditions that did not hold, and `because`
+    is the verifier's reason to conclude over them; both absent in tonne 0.1.0.
+    `procedure` is what the verifier wrote of the work; tonne 0.1.0 wrote it by itself.
     """
 
     id: str
@@ -68,7 +77,9 @@ class Conclusion(Form):
     materiality_percent: Number
     misstatements: Misstatements | UnsetType = UNSET
     findings: tuple[FindingShown | str, ...]
-    procedure: str
+    unmet: tuple[UnmetCondition, ...] | UnsetType = UNSET
+    because: str | UnsetType = UNSET
+    procedure: str | UnsetType = UNSET
 
     @property
     def shown(self) -> tuple[FindingShown, ...]:

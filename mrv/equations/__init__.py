@@ -1,0 +1,1 @@
+"""Emission equations, one file for each subject, with source and equation number."""

@@ -87,6 +87,40 @@ def verify_inclusion(
         raise LogError(f"inclusion proof of leaf {index} does not lead to the root {root.hex()}")
 
 
+def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """
+    Root of the tree of all leaves before one, as that leaf's inclusion proof has it.
+
+    The hashes that join a path from the left are the perfect subtrees of what stands
+    before the leaf, so a verified inclusion proof holds a consistency proof as well.
+
+    Parameters
+    ----------
+    index, size : int
+        Place of the leaf, at least 1, and number of leaves.
+    proof : sequence of bytes
+        A proof that `verify_inclusion` took.
+
+    Raises
+    ------
+    LogError
+        If nothing stands before the leaf, or the proof is of another place.
+    """
+    place, last = index, size - 1
+    left: list[bytes] = []
+    for sibling in proof:
+        if place & 1 or place == last:
+            left.append(sibling)
+            place, last = _climb(place, last)
+        place, last = place >> 1, last >> 1
+    if not left or len(left) != index.bit_count():
+        raise LogError(f"the proof of leaf {index} does not show what stands before it")
+    root = left[0]
+    for bigger in left[1:]:
+        root = node_hash(bigger, root)
+    return root
+
+
 def consistency_proof(earlier: int, leaves: Sequence[bytes]) -> list[bytes]:
     """
     Hashes that show the first leaves unchanged in the whole tree.

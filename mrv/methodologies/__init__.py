@@ -41,6 +41,7 @@ __all__ = [
     "low_reference",
     "reduction",
     "unit_reductions",
+    "unserved",
 ]
 
 
@@ -145,6 +146,27 @@ def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) ->
     return None
 
 
+def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
+    """
+    Say which service of a year has no consumption that such a service takes.
+
+    Zero first: what is delivered by nothing was not measured.
+    """
+    for one in methodology.consumptions:
+        if one.keys is None or one.span is None or not set(one.keys) <= inputs.keys():
+            continue
+        used, service = (inputs[key] for key in one.keys)
+        low, high = one.span(inputs)
+        specific = used / service * one.per_input if service else low
+        if not low <= specific <= high:
+            return (
+                f"{one.keys[0]} over {one.keys[1]} is {float(specific):.4g} {one.unit}, and such"
+                f" services take {float(low):.4g} to {float(high):.4g} ({one.source}); check the"
+                " meter that stood still, and the units"
+            )
+    return None
+
+
 def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: str) -> Reductions:
     """
     Compute a methodology from inputs that are read and filled, its conditions held.
@@ -157,7 +179,7 @@ def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: s
     low = low_reference(methodology, inputs, factors)
     if low is not None:
         raise MethodologyError(f"{where}: {methodology.id}, {DIRECTION}: {low}")
-    strange = implausible(methodology, inputs)
+    strange = implausible(methodology, inputs) or unserved(methodology, inputs)
     if strange is not None:
         raise MethodologyError(f"{where}: {methodology.id}, plausibility: {strange}")
     result = methodology.reductions(inputs, factors)

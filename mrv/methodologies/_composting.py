@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mrv.equations import composting, electricity
@@ -33,12 +34,11 @@ from mrv.methodologies._shared import (
     diesel,
 )
 from mrv.methodologies._waste import DEGRADABLE, MOST_YEARS, SITE
-from mrv.model import Check, Reductions, RoleNeeds
+from mrv.model import Check, Consumption, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from fractions import Fraction
 
     from mrv.model import Activity, Candidate, Factors
     from mrv.parameters.inputs import Inputs
@@ -202,6 +202,11 @@ ROLES = {
     "power": POWER_ROLE,
     "fuel": FUEL_ROLE,
 }
+# Windrows are turned and aerated by what the plant meters; how much it takes nobody says.
+CONSUMPTIONS = (
+    Consumption(("power",), ("waste",), "kWh/t", Fraction(1000)),
+    Consumption(("fuel",), ("waste",), "L/t", Fraction(1000)),
+)
 FIXED = {
     "first_year": FIRST_YEAR,
     **SHARES,

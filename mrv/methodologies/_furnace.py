@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.equations.efficiency import by_output
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import G_PER_T, POWER_ROLE
-from mrv.model import RoleNeeds
+from mrv.model import Consumption, RoleNeeds
 
 if TYPE_CHECKING:
-    from fractions import Fraction
+    from collections.abc import Callable
 
     from mrv.parameters.inputs import Inputs
 
@@ -41,3 +42,17 @@ def one_figure(inputs: Inputs, specific: str) -> None:
         raise MethodologyError(
             f"give either {specific} or {METERED}, what the furnace's meter counted"
         )
+
+
+def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str) -> Consumption:
+    """Return what castings take of the furnace's electricity; `span` in MWh/t."""
+    return Consumption(
+        uses=("power",),
+        serves=("production",),
+        unit="MWh/t",
+        # 1 Wh for each gram
+        per_base=Fraction(1),
+        keys=(METERED, "production_t"),
+        span=span,
+        source=source,
+    )

@@ -10,6 +10,7 @@ belongs into `energy_mwh` only where the baseline held it too.
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.equations.efficiency import by_output, hydraulic_minimum, in_mwh
@@ -18,7 +19,7 @@ from mrv.equations.reductions import reduction
 from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, ML_PER_M3, POWER_ROLE, power_mwh, total
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
-from mrv.model import Methodology, Reductions, RoleNeeds
+from mrv.model import Consumption, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ def plausible(inputs: Inputs) -> None:
                 f"{name} is {float(value):.6g} kWh/m3, and lifting water by head_m ="
                 f" {float(inputs['head_m']):g} m takes {float(least):.6g}; check units and head"
             )
+
+
+def _specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
+    """Least that lifting takes, and what was used before the project. [kWh/m3]."""
+    least = hydraulic_minimum(inputs["head_m"])
+    return least, max(inputs["kwh_per_m3_baseline"], least)
 
 
 _SPECIFIC = ParameterSpec(
@@ -131,6 +138,19 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     reductions=reductions,
     plausible=plausible,
+    consumptions=(
+        Consumption(
+            uses=("power",),
+            serves=("volume",),
+            unit="kWh/m3",
+            # 1 Wh for each millilitre
+            per_base=Fraction(_KWH_PER_MWH),
+            keys=("energy_mwh", "volume_m3"),
+            per_input=_KWH_PER_MWH,
+            span=_specific,
+            source="physics of lifting; at most what was used before the project",
+        ),
+    ),
     rules=(
         "Head and pressure are the same before and after; the saving of a lower head is none.",
         "Less electricity than lifting the water takes is refused.",

@@ -8,12 +8,19 @@ CDM AMS-II.D version 13.0.  Equation, cap at historical output and the limit of
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.methodologies._furnace import FURNACE_ROLE, PRODUCTION_ROLE, one_figure, used
+from mrv.methodologies._furnace import (
+    FURNACE_ROLE,
+    PRODUCTION_ROLE,
+    consumption,
+    one_figure,
+    used,
+)
 from mrv.methodologies._live import (
     EF_BOTH,
     G_PER_T,
@@ -35,7 +42,6 @@ from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from fractions import Fraction
 
     from mrv.model import Activity, Factors
     from mrv.parameters.inputs import Inputs
@@ -43,6 +49,8 @@ if TYPE_CHECKING:
 ID = "ams-ii-d"
 VERSION = "13.0"
 ADDITIVE = False
+
+_LEAST_SHARE = Fraction(3, 10)
 
 _SPECIFIC_KEY = "sec_project_mwh_per_t"
 
@@ -86,6 +94,12 @@ def plausible(inputs: Inputs) -> None:
 def _emissions(output: Fraction, specific: Fraction, inputs: Inputs) -> Fraction:
     factor: Fraction = inputs["ef_grid_t_per_mwh"]
     return displaced(by_output(output, specific), factor)
+
+
+def _specific_span(inputs: Inputs) -> tuple[Fraction, Fraction]:
+    """Least and most electricity a tonne, from what was used before. [MWh/t]."""
+    before = inputs["sec_baseline_mwh_per_t"]
+    return before * _LEAST_SHARE, before
 
 
 _SPECIFIC = ParameterSpec(
@@ -144,6 +158,12 @@ METHODOLOGY = Methodology(
     timed=True,
     reductions=reductions,
     plausible=plausible,
+    consumptions=(
+        consumption(
+            _specific_span,
+            "0.3 of what was used before the project, as no measure saves more [M]; at most that",
+        ),
+    ),
     conditions=(TYPE_II,),
     rules=("Output above history earns nothing.", "Leakage is taken off whole."),
 )

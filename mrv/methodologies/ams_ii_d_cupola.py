@@ -17,7 +17,13 @@ from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import consumed
 from mrv.equations.fuels import calcined
 from mrv.equations.reductions import reduction
-from mrv.methodologies._furnace import FURNACE_ROLE, PRODUCTION_ROLE, one_figure, used
+from mrv.methodologies._furnace import (
+    FURNACE_ROLE,
+    PRODUCTION_ROLE,
+    consumption,
+    one_figure,
+    used,
+)
 from mrv.methodologies._live import (
     G_PER_T,
     LEAKAGE_YEARLY,
@@ -49,6 +55,8 @@ if TYPE_CHECKING:
 ID = "ams-ii-d-cupola"
 VERSION = "13.0"
 ADDITIVE = False
+
+_MELTING_MWH_PER_T = (Fraction("0.39"), Fraction("0.9"))
 
 _SPECIFIC_KEY = "sec_mwh_per_t"
 
@@ -192,6 +200,12 @@ METHODOLOGY = Methodology(
     timed=True,
     reductions=reductions,
     plausible=plausible,
+    consumptions=(
+        consumption(
+            lambda _: _MELTING_MWH_PER_T,
+            "enthalpy of iron at 1,500 Cel, 0.39 MWh/t; induction furnaces at most 0.9 MWh/t [M]",
+        ),
+    ),
     uses=("coke.", "limestone.co2"),
     conditions=(
         Condition("AMS-II.D, fuel switch to electricity", _emits_less),

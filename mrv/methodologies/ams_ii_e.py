@@ -28,7 +28,7 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER, TYPE_II
-from mrv.model import Condition, Methodology, Reductions, RoleNeeds
+from mrv.model import Condition, Consumption, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ListSpec, ParameterSpec
 
 if TYPE_CHECKING:
@@ -244,6 +244,7 @@ METHODOLOGY = Methodology(
         Condition("IPMVP option C, range of the baseline's weather", _weather_was_there),
         TYPE_II,
     ),
+    consumptions=(Consumption(("power",), ("weather",), "kWh/(K d)", Fraction(1)),),
     rules=(
         "The lower end of the 95 % interval of the baseline counts, not its mean.",
         "A wider scatter of the months before the project lowers the reduction.",

@@ -20,6 +20,7 @@ from mrv.equations.electricity import consumed
 from mrv.equations.reductions import reduction
 from mrv.equations.transport import baseline_factor, by_distance, fossil, specific_consumption
 from mrv.errors import MethodologyError
+from mrv.methodologies import _vehicles
 from mrv.methodologies._shared import DIESEL, LEAKAGE, diesel
 from mrv.model import Check, Methodology, Reductions, RoleNeeds
 from mrv.parameters.inputs import ParameterSpec
@@ -188,6 +189,7 @@ METHODOLOGY = Methodology(
             "distance",
             "baseline",
             cap=("service_km_per_year", _M_PER_KM),
+            most=_vehicles.most,
             symbol="DD_i,y",
             source="odometer",
             frequency="daily",
@@ -286,11 +288,14 @@ METHODOLOGY = Methodology(
     reductions=reductions,
     uses=("diesel.", "ams-iii-c.", "grid.losses", "grid.vn"),
     plausible=plausible,
+    consumptions=(_vehicles.CONSUMPTION,),
     rules=(
         "Charging counts with the grid's own factor and its losses, never with a reference factor.",
         "Distance beyond the baseline's service counts nothing; its electricity still counts.",
         "Baseline vehicles are of the same size, on the same routes; their biofuel counts nothing.",
         "A replaced vehicle that is sold on, without evidence of scrapping, is leakage.",
+        "A kilometre takes the electricity of its class; below its range it counts at the highest.",
+        "What is above the speed of a vehicle's class, or above its day, is not driven.",
         "A charger fed by solar power that another project claims counts as fed by the grid.",
     ),
 )

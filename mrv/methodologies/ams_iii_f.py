@@ -95,6 +95,7 @@ METHODOLOGY = Methodology(
     reductions=reductions,
     uses=(*DECAY, "tool13.", "diesel."),
     plausible=plausible,
+    consumptions=_composting.CONSUMPTIONS,
     conditions=_composting.CONDITIONS,
     rules=_composting.RULES,
 )

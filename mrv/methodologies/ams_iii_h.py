@@ -11,6 +11,7 @@ a river earns almost nothing, one that was aerobic nothing at all.
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.equations import electricity, wastewater
@@ -30,12 +31,11 @@ from mrv.methodologies._live import (
     yearly,
 )
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
-from mrv.model import Methodology, Reductions, RoleNeeds
+from mrv.model import Consumption, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from fractions import Fraction
 
     from mrv.model import Activity, Factors
     from mrv.parameters.inputs import Inputs
@@ -217,6 +217,18 @@ _OTHER = replace(
     symbol="PE_s + PE_biomass",
 )
 
+_TREATMENT = Consumption(
+    uses=("power",),
+    serves=("inflow",),
+    unit="kWh/m3",
+    # 1 Wh for each millilitre
+    per_base=Fraction(1000),
+    keys=("power_mwh", "flow_m3"),
+    per_input=1000,
+    span=lambda _: (Fraction("0.005"), Fraction(3)),
+    source="pumping alone; activated sludge of strong wastewater [M]",
+)
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -285,6 +297,7 @@ METHODOLOGY = Methodology(
     uses=("wastewater.bo", "wastewater.uf", "wastewater.cfe", "wastewater.ch4-density"),
     plausible=plausible,
     conditions=(TYPE_III,),
+    consumptions=(_TREATMENT,),
     rules=(
         "The reduction is at most the methane that was burnt, less the power used.",
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",

@@ -10,6 +10,7 @@ overloaded, and what its sludge gives off.
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.equations import electricity, wastewater
@@ -28,7 +29,7 @@ from mrv.methodologies._live import (
     yearly,
 )
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES, POWER, TYPE_III
-from mrv.model import Methodology, Reductions, RoleNeeds
+from mrv.model import Consumption, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
@@ -135,6 +136,18 @@ _OTHER = replace(
     symbol="PE_s",
 )
 
+_TREATMENT = Consumption(
+    uses=("power",),
+    serves=("inflow",),
+    unit="kWh/m3",
+    # 1 Wh for each millilitre
+    per_base=Fraction(1000),
+    keys=("power_mwh", "flow_m3"),
+    per_input=1000,
+    span=lambda _: (Fraction("0.05"), Fraction(3)),
+    source="aerated lagoons; activated sludge of strong wastewater [M]",
+)
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -186,6 +199,7 @@ METHODOLOGY = Methodology(
     reductions=reductions,
     uses=("wastewater.bo", "wastewater.uf"),
     conditions=(TYPE_III,),
+    consumptions=(_TREATMENT,),
     rules=(
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
         "A baseline that was aerobic, or discharged to a river, earns nothing or almost nothing.",

@@ -11,6 +11,7 @@ leakage; the ways to and from the line are the project's.
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.equations import modal_shift
@@ -42,7 +43,7 @@ from mrv.methodologies._shared import (
     YEARS_SINCE,
     diesel,
 )
-from mrv.model import Check, Methodology, Reductions, RoleNeeds
+from mrv.model import Check, Consumption, Methodology, Reductions, RoleNeeds
 from mrv.parameters.specs import MapSpec, ParameterSpec
 
 if TYPE_CHECKING:
@@ -194,6 +195,16 @@ _OF_MODE = {
     ),
 }
 
+# A full metro uses the least for a passenger's kilometre, an empty bus the most. [kWh]
+_KWH_PER_PKM = (Fraction("0.005"), Fraction("0.5"))
+
+
+def _specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
+    """Least and most electricity for a passenger's trip. [kWh]."""
+    low, high = _KWH_PER_PKM
+    return low * inputs["trip_km"], high * inputs["trip_km"]
+
+
 METHODOLOGY = Methodology(
     id=ID,
     versions=(VERSION,),
@@ -271,6 +282,18 @@ METHODOLOGY = Methodology(
     uses=("diesel.", "ams-iii-u.improvement"),
     plausible=plausible,
     conditions=(TYPE_III,),
+    consumptions=(
+        Consumption(
+            uses=("power",),
+            serves=("passengers",),
+            unit="kWh/passenger",
+            per_base=Fraction(1, 1000),
+            keys=("power_mwh", "passengers"),
+            per_input=1000,
+            span=_specific,
+            source="0.005 to 0.5 kWh a passenger's kilometre, metro to bus [M]",
+        ),
+    ),
     rules=(
         "Who would not have travelled, walked or cycled has no baseline emissions.",
         "Shares come from a survey's lower 95 % bound; access trips count as the project's.",

@@ -27,7 +27,7 @@ from mrv.packs.pack import (
 
 _READ = {STATEMENT, VERIFICATION, FINDINGS, SAMPLING, RECEIPT, MANIFEST_RECEIPT, *DOCUMENTS}
 # a year of days of some classes and sites, as the archive has them
-_MOST_FILES = 20_000
+MOST_FILES = 20_000
 _MOST_BYTES = 256 * 1024 * 1024
 
 
@@ -82,7 +82,9 @@ class _Found:
         elif (class_id := _class_of(folder, stem)) and name.endswith(".parquet"):
             opened = tables.ReadingsFile(file, class_id, archived=folder != READINGS)
             self.readings.setdefault(class_id, merged.Readings()).files.append(opened)
-        elif name != f"{DEAD_LETTERS}.parquet":
+        elif name == f"{DEAD_LETTERS}.parquet":
+            tables.check_letters(file)
+        else:
             return  # the manifest does not list it, whatever it holds
         with file.open("rb") as source:
             self.hashes[name] = hashlib.file_digest(source, "sha256").hexdigest()
@@ -103,8 +105,8 @@ def _files(path: Path) -> list[Path]:
             raise InputError(f"{file} is no file but a link or a device; a pack holds files only")
         if file.is_file():
             found.append(file)
-        if len(found) > _MOST_FILES:
-            raise InputError(f"{path} holds more than {_MOST_FILES} files; it is no evidence pack")
+        if len(found) > MOST_FILES:
+            raise InputError(f"{path} holds more than {MOST_FILES} files; it is no evidence pack")
     return found
 
 

@@ -61,11 +61,35 @@ def write_letters(out: BinaryIO, letters: Sequence[tuple[Any, ...]]) -> None:
     """Write refused messages, as `dead_letters.of_period` returns them."""
     import pyarrow as pa  # noqa: PLC0415
 
-    kinds = {"id": pa.int64(), "received": pa.timestamp("us", "UTC"), "bytes": pa.int64()}
-    schema = pa.schema([pa.field(name, kinds.get(name, pa.string())) for name in _LETTERS])
+    schema = letter_schema()
     columns = list(zip(*letters, strict=True)) if letters else [()] * len(_LETTERS)
     arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
     _write(out, arrays, schema)
+
+
+def letter_schema() -> Any:
+    """Columns of refused messages."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    kinds = {"id": pa.int64(), "received": pa.timestamp("us", "UTC"), "bytes": pa.int64()}
+    return pa.schema([pa.field(name, kinds.get(name, pa.string())) for name in _LETTERS])
+
+
+def check_letters(source: Path | BinaryIO) -> None:
+    """
+    Read refused messages through, so that a pack holds no other file under their name.
+
+    Raises
+    ------
+    InputError
+        If it is no Parquet file of these columns, or a row has no id, time or reason.
+    """
+    with _opened(source, letter_schema()) as file, _legible():
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, use_threads=False)
+            table.validate(full=True)
+            if any(table[name].null_count for name in ("id", "received", "reason")):
+                raise InputError("a refused message has no id, time or reason")
 
 
 class ReadingsFile:
@@ -153,7 +177,8 @@ def _opened(source: Path | BinaryIO, schema: Any) -> Iterator[Any]:
     """Open a file whose columns and row groups are as they are written here."""
     from pyarrow import parquet  # noqa: PLC0415
 
-    words = [name for name in ("device", "quantity") if name in schema.names]
+    words = [] if "sha256" in schema.names else ["device", "quantity"]
+    words = [name for name in words if name in schema.names]
     try:
         with _legible():
             file = parquet.ParquetFile(source, read_dictionary=words)

@@ -8,12 +8,12 @@ next calibration; where that one attests a larger error, the larger one counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US
-from mrv.calendar import midnight_us
+from mrv.calendar import local_date, midnight_us
 from mrv.errors import PeriodError
 from mrv.parameters.inputs import exact
 
@@ -105,6 +105,31 @@ def uncovered(
     if cursor < last:
         result.append(_between(cursor, last, before, None, quantity))
     return result
+
+
+def of_meter(
+    calibrations: Iterable[Calibration],
+    replaced_us: Iterable[int],
+    serial: str | None,
+    timezone: str,
+) -> tuple[Calibration, ...]:
+    """
+    Return the certificates as far as they cover the meter that was there.
+
+    One ends on the local day on which its meter was replaced.  One that names another
+    serial than the meter's covers nothing, unless the meter was replaced since.
+    """
+    days = sorted(local_date(us, timezone) for us in replaced_us)
+    found = []
+    for one in calibrations:
+        after = next((day for day in days if day > one.performed), None)
+        other = None not in (one.serial, serial) and one.serial != serial
+        if after is None and other:
+            continue
+        if after is not None and after < one.valid_until:
+            one = replace(one, valid_until=after)  # noqa: PLW2901 - cut short
+        found.append(one)
+    return tuple(found)
 
 
 def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) -> list[_Span]:

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from mrv.model import Side
 
 
+# Versions of the rules of accounting.  A plan names the one that its period is closed by; one
+# that names none was closed before they had numbers, by the first.  What the first did not ask
+# is asked from the second on alone, so that what was signed by it can be computed for ever.
+FIRST = 1
+ACCOUNTING = 2
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectDevice:
     """A device in a role, for half-open time; `to_us` None: as long as the project."""
@@ -63,7 +70,8 @@ class Calibration:
     A certificate of a device's meter: good from `performed` up to its due date.
 
     The due date, `valid_until`, is the first local day that it does not cover.
-    `max_error_percent` is None where the certificate names only a class.
+    `max_error_percent` is None where the certificate names only a class.  `serial` is the
+    meter that it names.
     """
 
     performed: date
@@ -71,6 +79,7 @@ class Calibration:
     certificate: str
     accuracy_class: str | None = None
     max_error_percent: Decimal | int | float | None = None
+    serial: str | None = None
 
 
 def service_intervals(
@@ -88,6 +97,36 @@ def service_intervals(
     if side == "baseline":
         return -(-begin // INTERVAL_US), end // INTERVAL_US
     return begin // INTERVAL_US, -(-end // INTERVAL_US)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """
+    What a laboratory found in a sample: the parameter's value, in the methodology's unit.
+
+    Attributes
+    ----------
+    parameter : str
+        Of the methodology.
+    sample : str
+        The laboratory's number of it.
+    taken : date
+        Local day on which it was taken.
+    method : str
+        Such as ISO 6060.
+    laboratory : str
+        Its name, and its accreditation.
+    sha256 : str or None
+        Of the report, kept elsewhere.
+    """
+
+    parameter: str
+    sample: str
+    taken: date
+    value: Decimal | int
+    method: str
+    laboratory: str
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +151,22 @@ class Besides:
     What a period is held against beside its own readings.
 
     `energy` names the roles whose energy a design and other periods are compared with;
-    where it is empty, it is that of all meters of energy.
+    where it is empty, it is that of all meters of energy.  `accounting` is the version of
+    the rules (`FIRST`, `ACCOUNTING`).  `ratings` are rated powers by device, from when
+    on [us UTC, W].  `uncounted` says why a device of the baseline earns nothing until its
+    registry is mended.  `serials` are the meters' by device, `samples` what laboratories
+    found in the period.
     """
 
     meters: tuple[CheckMeter, ...] = ()
     invoices: tuple[Invoice, ...] = ()
     earlier: tuple[Earlier, ...] = ()
     energy: tuple[str, ...] = ()
+    accounting: int = FIRST
+    ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    uncounted: Mapping[str, str] = field(default_factory=dict)
+    serials: Mapping[str, str | None] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

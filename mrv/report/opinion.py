@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mrv.documents.form import write
+from mrv.documents.form import UNSET, write
+from mrv.statement.conditions import unanswered, unmet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,11 @@ def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | Non
         yield words["misstatement_net"], _error(*net, words)
         yield words["misstatement_absolute"], _error(*absolute, words)
         yield words["material"], words["yes" if errors.material else "no"]
-    yield words["procedure"], words["procedure.text"]
+    if said.because:
+        yield words["because"], said.because
+    # tonne 0.1.0 wrote a procedure by itself; it is nobody's word
+    if said.procedure and said.unmet is not UNSET:
+        yield words["procedure"], said.procedure
 
 
 def finding_rows(facts: Facts, words: Words) -> Iterator[FindingRow]:
@@ -83,6 +88,16 @@ def finding_rows(facts: Facts, words: Words) -> Iterator[FindingRow]:
             name = words.get(f"finding.{event.event}", event.event)
             effect = one.effect_t or None if last else None
             yield FindingRow(one.finding, kind, name, event.by, event.at, event.text, effect)
+
+
+def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]:
+    """Yield the conditions that do not hold: which, what of it, and how it stands."""
+    opinion = facts.opinion
+    said = None if opinion is None else opinion.credential_subject
+    left = unmet(facts.subject) if said is None else unanswered(facts.subject, said)
+    for one in unmet(facts.subject):
+        answer = words["condition.open"] if one in left or said is None else f"{said.because}"
+        yield one.clause, one.detail, answer
 
 
 def open_findings(facts: Facts) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """
 Key files: JSON bytes of a secret key, and of the keys that are trusted.
 
-    secret    {"name", "role", "publicKeyMultibase", "secretKeyMultibase"}
+    secret    {"name", "role", "publicKeyMultibase", "secretKeyMultibase"},
+              or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM
     keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}
 
 Both parts of a pair stand in the secret's file, so that a mixed-up file is
@@ -18,29 +19,41 @@ from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey, SigningKey, keyring
 
 _SECRET = "secretKeyMultibase"  # noqa: S105  # the name of a field
+_ENCRYPTED = "encryptedSecretKey"
 
 
-def write_secret(key: SigningKey, holder: EnrolledKey) -> bytes:
+def write_secret(key: SigningKey, holder: EnrolledKey, passphrase: bytes = b"") -> bytes:
     """Bytes of the key file of a signer; keep them from everyone else."""
     _check_pair(key, holder)
+    if passphrase:
+        return _write({**holder.to_json(), _ENCRYPTED: key.encrypted(passphrase)})
     return _write({**holder.to_json(), _SECRET: key.secret_multikey})
 
 
-def read_secret(data: bytes) -> tuple[SigningKey, EnrolledKey]:
+def read_secret(data: bytes, passphrase: bytes = b"") -> tuple[SigningKey, EnrolledKey]:
     """
     Key and holder of a key file.
+
+    Parameters
+    ----------
+    passphrase : bytes
+        For a file whose secret is encrypted.
 
     Raises
     ------
     SignatureError
-        If there is no secret in it, or it is not of the public key beside it.
+        If there is no secret in it, it is not of the public key beside it, or the
+        passphrase is another one.
     EnrolmentError
         If name, role or public key cannot be used.
     """
     record = canonical.parse_object(data)
-    if _SECRET not in record:
+    if _ENCRYPTED in record:
+        key = SigningKey.decrypted(record.pop(_ENCRYPTED), passphrase)
+    elif _SECRET in record:
+        key = SigningKey.from_multikey(record.pop(_SECRET))
+    else:
         raise SignatureError(f"key file holds no {_SECRET}; give the signer's own key file")
-    key = SigningKey.from_multikey(record.pop(_SECRET))
     holder = EnrolledKey.from_json(record)
     _check_pair(key, holder)
     return key, holder

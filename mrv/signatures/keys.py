@@ -14,13 +14,21 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, Self, get_args
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signatures import ed25519
+from mrv.signatures.key_bounds import NAMES, NO_BOUNDS, KeyBounds
 from mrv.signatures.multibase import decode_base58, encode_base58
 
-Role = Literal["operator", "verifier", "log", "witness"]
+Role = Literal["operator", "verifier", "log", "witness", "programme"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 _PUBLIC = bytes.fromhex("ed01")
@@ -50,6 +58,25 @@ class SigningKey:
         """Read a secret Multikey (`z3u2...`)."""
         return cls(_decode(secret, _SECRET, "a secret"))
 
+    @classmethod
+    def decrypted(cls, pem: object, passphrase: bytes) -> Self:
+        """Read what `encrypted` wrote; SignatureError if the passphrase is another one."""
+        try:
+            key = load_pem_private_key(str(pem).encode(), passphrase or None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise SignatureError(
+                "the secret key cannot be decrypted: set TONNE_KEY_PASSPHRASE or"
+                " TONNE_KEY_PASSPHRASE_FILE to its passphrase"
+            ) from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise SignatureError("the secret key is not of Ed25519; give the signer's own file")
+        return cls(key.private_bytes_raw())
+
+    def encrypted(self, passphrase: bytes) -> str:
+        """Secret key as PKCS #8 under a passphrase, in PEM."""
+        scheme = BestAvailableEncryption(passphrase)
+        return self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, scheme).decode()
+
     @property
     def secret_multikey(self) -> str:
         """Secret Multikey: whoever reads it can sign."""
@@ -77,13 +104,15 @@ class EnrolledKey:
     ----------
     name : str
         Who holds it, for people to read.
-    role : 'operator', 'verifier', 'log' or 'witness'
+    role : 'operator', 'verifier', 'log', 'witness' or 'programme'
         What its signature counts for.
     multikey : str
         Public Multikey (`z6Mk...`); weak keys are refused.
     valid_from, valid_until : str or None
         RFC 3339 in UTC, whole seconds: what it signs counts from the one and before
         the other.  Whether it is the same key does not depend on them.
+    bounds : KeyBounds
+        Whose it is, and what it may sign; whether it is the same key does not depend on it.
     """
 
     name: str
@@ -91,6 +120,7 @@ class EnrolledKey:
     multikey: str
     valid_from: str | None = field(default=None, compare=False)
     valid_until: str | None = field(default=None, compare=False)
+    bounds: KeyBounds = field(default=NO_BOUNDS, compare=False)
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -142,20 +172,21 @@ class EnrolledKey:
         """Identifier of the holder, `did:key:z6Mk...`."""
         return did_key(self.multikey)
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """Key as it stands in a key file, a keyring and an evidence pack."""
         times = {"validFrom": self.valid_from, "validUntil": self.valid_until}
         record = {"name": self.name, "role": self.role, "publicKeyMultibase": self.multikey}
-        return record | {name: text for name, text in times.items() if text is not None}
+        said = {name: text for name, text in times.items() if text is not None}
+        return record | said | self.bounds.to_json()
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote; unknown and missing keys are refused."""
         wanted, may = {"name", "role", "publicKeyMultibase"}, {"validFrom", "validUntil"}
-        if not wanted <= record.keys() <= wanted | may:
+        if not wanted <= record.keys() <= wanted | may | set(NAMES):
             raise EnrolmentError(
                 f"enrolled key has keys {sorted(record)}; it needs exactly {sorted(wanted)},"
-                f" and may have {sorted(may)}"
+                f" and may have {sorted(may | set(NAMES))}"
             )
         for name in record.keys() & {"name", *may}:
             if not isinstance(record[name], str):
@@ -163,7 +194,8 @@ class EnrolledKey:
                     f"{name} of enrolled key is {record[name]!r}; write it as text"
                 )
         times = (record.get("validFrom"), record.get("validUntil"))
-        return cls(record["name"], record["role"], record["publicKeyMultibase"], *times)
+        bounds = KeyBounds.from_json(record)
+        return cls(record["name"], record["role"], record["publicKeyMultibase"], *times, bounds)
 
 
 def keyring(keys: Iterable[EnrolledKey]) -> dict[str, EnrolledKey]:

@@ -20,13 +20,14 @@ from mrv.documents import statement as wire
 from mrv.documents.form import UNSET, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import version_out
+from mrv.registry.project import FIRST
 from mrv.signatures import canonical
-from mrv.statement.conformity import condition, planned, since_before
+from mrv.statement.conformity import condition, planned, registered, since_before
 from mrv.statement.credential_parts import CONTEXT, URN
 from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
 from mrv.statement.evidence_case import identifier
-from mrv.statement.metering_versions import FIRST
-from mrv.statement.plan_extract import calibration_out
+from mrv.statement.metering_versions import FIRST as FIRST_METERING
+from mrv.statement.plan_extract import calibration_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.status import status_entry
 
@@ -116,8 +117,9 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         ),
         methodology=_methodology(result),
         monitoring_period=_period(result.from_us, result.to_us, result.timezone),
-        # the first version of metering had no number
-        metering=case.metering if case.metering > FIRST else UNSET,
+        # the first versions of both had no number
+        metering=case.metering if case.metering > FIRST_METERING else UNSET,
+        accounting=case.plan.accounting if case.plan.accounting > FIRST else UNSET,
         emissions=_totals(result.net),
         emissions_before_deductions=_totals(result.gross),
         carried=wire.Carried(
@@ -130,6 +132,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         factors=tuple(map(_factor, result.factors)),
         fixed_parameters=tuple(map(_fixed, result.parameters)),
         monitoring_plan=tuple(map(_version, case.plan.versions)),
+        laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
         monitored_parameters=tuple(_parameter(case, d) for d in result.devices),
         coverage=result.covered_share,
         gaps=tuple(map(_gap, result.gaps)),
@@ -160,7 +163,7 @@ def _with_difference(claims: wire.Claims, corrected: StatementFigures | None) ->
 
 def _conditions(case: Case) -> tuple[wire.Condition, ...]:
     plan, result = case.plan, case.result
-    found = *result.applicability, condition(plan, result), *since_before(plan)
+    found = *result.applicability, condition(plan, result), *since_before(plan), *registered(plan)
     return tuple(wire.Condition(clause=f.clause, holds=f.holds, detail=f.detail) for f in found)
 
 
@@ -307,6 +310,13 @@ def _meter(case: Case, one: DeviceOutcome) -> wire.Meter:
         serial=case.plan.serials.get(one.device),
         accuracy_class=certificates[-1].accuracy_class if certificates else None,
         replacements=one.replacements,
+        maker=case.plan.meters.get(one.device, (None, None))[0] or UNSET,
+        model=case.plan.meters.get(one.device, (None, None))[1] or UNSET,
+        ratings=tuple(
+            wire.Rated(from_=utc_text(us), rated_power_w=str(watt))
+            for us, watt in case.plan.ratings.get(one.device, ())
+        )
+        or UNSET,
     )
 
 

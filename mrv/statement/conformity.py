@@ -69,6 +69,12 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
         )
 
 
+def registered(plan: MonitoringPlan) -> Iterator[Finding]:
+    """Name what the registry has to say of the period's meters."""
+    for one in plan.registry:
+        yield Finding(one.clause, one.holds, one.detail)
+
+
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[str]:
     project = plan.project
     bound = [(d.device, d.role) for d in project.devices]

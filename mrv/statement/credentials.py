@@ -12,14 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mrv.documents.form import read, write
+from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.documents.statement import claims_of
 from mrv.documents.verification import Assurance, Conclusion, FindingShown, Opinion, Verification
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
+from mrv.statement.conditions import shown, unmet
 from mrv.statement.credential_parts import about, issuer, valid_from
-from mrv.statement.opinion import check_opinion, materiality, opinion_word
+from mrv.statement.opinion import check_conditions, check_opinion, materiality, opinion_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from mrv.statement.findings import Record
 
 VERIFICATION = ("VerifiableCredential", "VerificationStatement")
-PROCEDURE = (
-    "all readings digested, all intervals metered and the whole account"
-    " computed again from raw readings"
-)
 _OPINIONS = ("unqualified", "qualified", "adverse", "disclaimer")
 
 
@@ -50,12 +47,18 @@ class Finding:
         Largest error that would not change the opinion, as decimal text. [%]
     findings : tuple of str
         Remarks beside the findings that were raised and closed.
+    because : str or None
+        Why conditions that do not hold do not stand against the opinion.
+    procedure : str or None
+        What was done, in the verifier's own words.
     """
 
     opinion: Opinion
     assurance: Assurance
     materiality_percent: str
     findings: tuple[str, ...] = ()
+    because: str | None = None
+    procedure: str | None = None
 
 
 def sign_statement(
@@ -88,7 +91,8 @@ def sign_verification(
     Raises
     ------
     StatementStateError
-        If the opinion is without reservation and a finding stands against it.
+        If the opinion is without reservation and a finding stands against it, or a
+        condition that does not hold, without a reason.
     """
     document = verification_body(statement, finding, holder, valid_from(created), records)
     return create_proof(document, key, created)
@@ -104,6 +108,8 @@ def verification_body(
     """Write the verifier's credential without its proof; raises as `sign_verification`."""
     errors = materiality(statement, records, finding.materiality_percent)
     check_opinion(finding.opinion, records, errors)
+    open_ = unmet(claims_of(statement))
+    check_conditions(finding.opinion, open_, finding.because)
     subject = Conclusion(
         id=statement["id"],
         opinion=opinion_word(finding.opinion),
@@ -114,7 +120,9 @@ def verification_body(
             *(one.shown() for one in records),
             *(FindingShown(kind="OBS", text=text) for text in finding.findings),
         ),
-        procedure=PROCEDURE,
+        unmet=shown(open_),
+        because=_text(finding.because),
+        procedure=_text(finding.procedure),
     )
     return about(statement, "verification", VERIFICATION, (write(subject), holder, created))
 
@@ -135,7 +143,18 @@ def conclusion_of(verification: Mapping[str, Any]) -> Finding:
             f"{name} has the opinion {said.opinion!r}; one of {', '.join(_OPINIONS)} is signed"
         )
     remarks = tuple(one.text for one in said.shown if one.remark and one.text)
-    return Finding(said.opinion, said.level_of_assurance, said.materiality_percent, remarks)
+    return Finding(
+        said.opinion,
+        said.level_of_assurance,
+        said.materiality_percent,
+        remarks,
+        said.because or None,
+        said.procedure or None,
+    )
+
+
+def _text(text: str | None) -> str | UnsetType:
+    return UNSET if text is None else text
 
 
 def issued_entry(statement: Mapping[str, Any], verification: Mapping[str, Any]) -> bytes:

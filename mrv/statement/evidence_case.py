@@ -124,8 +124,9 @@ class Case:
 
     @cached_property
     def factor_records(self) -> list[dict[str, Any]]:
-        """All factors of the kinds that the result used."""
-        return records_of({use.kind for use in self.result.factors}, self.factors)
+        """All factors of the kinds that the result used or was held against."""
+        kinds = {use.kind for use in self.result.factors} | {*self.result.compared}
+        return records_of(kinds, self.factors)
 
     def digests(self) -> Digests:
         """Digests by which a statement names its evidence: roots and hashes in hex."""

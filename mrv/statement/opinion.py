@@ -25,6 +25,7 @@ __all__ = [
     "REJECTING",
     "Assurance",
     "Opinion",
+    "check_conditions",
     "check_opinion",
     "materiality",
     "opinion_word",
@@ -76,4 +77,24 @@ def check_opinion(opinion: Opinion, records: Sequence[Record], found: Materialit
             f"the opinion cannot be unqualified: misstatements of {said.net_misstatement_t} t"
             f" net and {said.absolute_misstatement_t} t absolute reach"
             f" {said.threshold_percent} % of the reduction; have the statement corrected"
+        )
+
+
+def check_conditions(opinion: Opinion, unmet: Sequence[object], because: str | None) -> None:
+    """
+    Refuse an opinion without reservation over a condition that does not hold, without a reason.
+
+    Raises
+    ------
+    StatementStateError
+        Naming the conditions, or that the reason is empty.
+    """
+    if because is not None and not because.strip():
+        raise StatementStateError("the reason given by --because is empty; write one")
+    if opinion_word(opinion) == "unqualified" and unmet and because is None:
+        raise StatementStateError(
+            "the opinion cannot be unqualified while conditions do not hold: "
+            + "; ".join(map(str, unmet))
+            + "; have the period closed anew once they do, sign a qualified opinion, or say why"
+            " with --because TEXT"
         )

@@ -11,27 +11,41 @@ decimals stand as text; what is empty is left out, but for the oldest keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from ingest.model import Device, Fleet, Replacement
 from mrv.calendar import instant_us, utc_text
-from mrv.documents.form import UNSET, read, write
+from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.documents.plan import (
     BoundDevice,
     CarriedIn,
     DeviceExtract,
     MeterReplaced,
+    PlaceExtract,
     PlanExtract,
     PlanVersionWhole,
     ProjectExtract,
+    RatedFrom,
+    RegistryCondition,
+    Uncounted,
 )
-from mrv.documents.statement import CalibrationShown
+from mrv.documents.statement import CalibrationShown, LaboratoryResult
 from mrv.errors import CanonicalError, PeriodError
 from mrv.registry.monitoring_plan import version_in, version_out
-from mrv.registry.project import Besides, Calibration, CheckMeter, Invoice, Project, ProjectDevice
+from mrv.registry.project import (
+    ACCOUNTING,
+    FIRST,
+    Besides,
+    Calibration,
+    CheckMeter,
+    Invoice,
+    Project,
+    ProjectDevice,
+    Sample,
+)
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.plan_json import (
     check_meter_in,
@@ -83,6 +97,17 @@ class MonitoringPlan:
         has one. [us UTC]
     changed : tuple of str
         What was fixed ex ante and is another value than in the statement before.
+    accounting : int
+        Version of the rules of accounting.
+    registry : tuple of RegistryCondition
+        What of the registry does not hold.
+    uncounted : mapping of str to str
+        Devices that earn nothing until their registry is mended, and why.
+    ratings : mapping of str to tuple of (int, int)
+        Rated powers from when on. [us UTC, W]
+    meters : mapping of str to (maker, model)
+    samples : tuple of Sample
+        What laboratories found in the period.
     """
 
     project: Project
@@ -99,12 +124,34 @@ class MonitoringPlan:
     energy: tuple[str, ...] = ()
     unclaimed: tuple[tuple[int, int], ...] = ()
     changed: tuple[str, ...] = ()
+    accounting: int = FIRST
+    registry: tuple[RegistryCondition, ...] = ()
+    uncounted: Mapping[str, str] = field(default_factory=dict)
+    ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    meters: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
         return Besides(
-            self.checks, self.invoices, tuple(map(earlier_in, self.earlier)), self.energy
+            self.checks,
+            self.invoices,
+            tuple(map(earlier_in, self.earlier)),
+            self.energy,
+            self.accounting,
+            self.ratings,
+            self.uncounted,
+            self.serials,
+            self.samples,
         )
+
+    def by_first_rules(self) -> MonitoringPlan:
+        """Return the plan as the first version of the rules of accounting had it."""
+        none: Mapping[str, Any] = {}
+        return replace(
+            self, accounting=FIRST, registry=(), uncounted=none, ratings=none, meters=none,
+            samples=(),
+        )  # fmt: skip
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""
@@ -124,6 +171,13 @@ class MonitoringPlan:
             energy_roles=self.energy or UNSET,
             unclaimed=tuple(map(span_out, self.unclaimed)) or UNSET,
             changed_parameters=self.changed or UNSET,
+            accounting=self.accounting if self.accounting > FIRST else UNSET,
+            registry=self.registry or UNSET,
+            uncounted=tuple(
+                Uncounted(device=d, reason=text) for d, text in sorted(self.uncounted.items())
+            )
+            or UNSET,
+            laboratory=tuple(map(sample_out, self.samples)) or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -139,6 +193,7 @@ class MonitoringPlan:
             profile=device.profile,
             gateway=device.gateway,
             rated_power_w=None if rated is None else str(rated),
+            place=_place_out(device.place),
             installed=utc_text(device.installed_us),
             removed=_time_out(device.removed_us),
             serial=self.serials.get(device.id),
@@ -149,7 +204,51 @@ class MonitoringPlan:
                 for r in device.replacements
             ),
             calibrations=tuple(map(calibration_out, self.calibrations.get(device.id, ()))),
+            maker=self.meters.get(device.id, (None, None))[0] or UNSET,
+            model=self.meters.get(device.id, (None, None))[1] or UNSET,
+            ratings=tuple(
+                RatedFrom(from_=utc_text(us), rated_power_w=str(watt))
+                for us, watt in self.ratings.get(device.id, ())
+            )
+            or UNSET,
         )
+
+
+def _place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
+    """Write a place as the shortest texts that read as the same numbers."""
+    if place is None:
+        return UNSET
+    latitude, longitude = map(repr, map(float, place))
+    return PlaceExtract(latitude=latitude, longitude=longitude)
+
+
+def _place_in(record: PlaceExtract | UnsetType) -> tuple[float, float] | None:
+    return None if record is UNSET else (float(record.latitude), float(record.longitude))
+
+
+def sample_out(one: Sample) -> LaboratoryResult:
+    """Write a laboratory's result as plan and statement show it."""
+    return LaboratoryResult(
+        parameter=one.parameter,
+        sample=one.sample,
+        taken=one.taken.isoformat(),
+        value=str(one.value),
+        method=one.method,
+        laboratory=one.laboratory,
+        sha256=one.sha256,
+    )
+
+
+def _sample_in(one: LaboratoryResult) -> Sample:
+    return Sample(
+        one.parameter,
+        one.sample,
+        date.fromisoformat(one.taken),
+        Decimal(one.value),
+        one.method,
+        one.laboratory,
+        one.sha256,
+    )
 
 
 def calibration_out(one: Calibration) -> CalibrationShown:
@@ -160,6 +259,7 @@ def calibration_out(one: Calibration) -> CalibrationShown:
         valid_until=one.valid_until.isoformat(),
         accuracy_class=one.accuracy_class,
         max_error_percent=_number_out(one.max_error_percent),
+        serial=one.serial or UNSET,
     )
 
 
@@ -198,7 +298,26 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         energy=plan.energy_roles or (),
         unclaimed=tuple(map(span_in, plan.unclaimed or ())),
         changed=plan.changed_parameters or (),
+        accounting=_known(plan.accounting or FIRST),
+        registry=plan.registry or (),
+        samples=tuple(map(_sample_in, plan.laboratory or ())),
+        uncounted={one.device: one.reason for one in plan.uncounted or ()},
+        ratings={
+            d.id: tuple((_time(r.from_), int(r.rated_power_w)) for r in d.ratings)
+            for d in devices
+            if d.ratings
+        },
+        meters={d.id: (d.maker or None, d.model or None) for d in devices if d.maker or d.model},
     )
+
+
+def _known(accounting: int) -> int:
+    if accounting not in (FIRST, ACCOUNTING):
+        raise PeriodError(
+            f"the period was closed by version {accounting} of the rules of accounting, this tonne"
+            f" knows {FIRST} and {ACCOUNTING}; use the tonne that made the pack, or a newer one"
+        )
+    return accounting
 
 
 def _version_out(one: Version) -> PlanVersionWhole:
@@ -258,6 +377,7 @@ def _device_in(record: DeviceExtract) -> Device:
         profile=record.profile,
         gateway=record.gateway,
         rated_power_w=None if rated is None else int(rated),
+        place=_place_in(record.place),
         installed_us=_time(record.installed),
         removed_us=_time_in(record.removed),
         replacements=tuple(
@@ -275,6 +395,7 @@ def _calibration_in(record: CalibrationShown) -> Calibration:
         record.certificate,
         record.accuracy_class,
         None if error is None else Decimal(error),
+        record.serial or None,
     )
 
 

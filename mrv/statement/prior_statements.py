@@ -12,8 +12,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.documents.form import UNSET
-from mrv.documents.plan import DeviceFigure, StatementFigures
-from mrv.documents.statement import DeviceDifference, Difference
+from mrv.documents.plan import DeviceFigure, InputValue, StatementFigures
+from mrv.documents.statement import DeviceDifference, Difference, InputDifference
 from mrv.rounding import UG_PER_T, exact_text
 
 if TYPE_CHECKING:
@@ -54,6 +54,42 @@ def figures(
         devices=_by_device(said) if by_device else UNSET,
         factors=tuple(f"{f.id} = {f.value} {f.unit}" for f in said.factors) if by_device else UNSET,
         digests=said.digests if by_device else UNSET,
+        inputs=tuple(InputValue(name=n, value=v) for n, v in sorted(inputs(said).items()))
+        if by_device and said.accounting is not UNSET
+        else UNSET,
+    )
+
+
+def inputs(said: Claims) -> dict[str, str]:
+    """Return what the registry said for a statement, by names that do not change."""
+    found = {"methodology": f"{said.methodology.id} {said.methodology.version}"}
+    for one in said.fixed_parameters or ():
+        if one.parameter == "rated_power_w":
+            continue  # named with its meter
+        whose = one.parameter if one.device is None else f"{one.device}: {one.parameter}"
+        found[whose] = f"{one.value} {one.unit}"
+    for metered in said.monitored_parameters:
+        meter = metered.meter
+        found[f"{metered.device}: meter"] = " ".join(
+            filter(None, [meter.maker or None, meter.model or None, meter.serial])
+        )
+        found[f"{metered.device}: rated power"] = ", ".join(
+            f"{r.rated_power_w} W from {r.from_}" for r in meter.ratings or ()
+        )
+        found[f"{metered.device}: certificates"] = ", ".join(
+            f"{c.certificate} {c.performed} to {c.valid_until}"
+            f" {c.accuracy_class or ''} {c.max_error_percent or ''}".rstrip()
+            for c in metered.calibrations
+        )
+    return found
+
+
+def _inputs(before: StatementFigures, now: StatementFigures) -> tuple[InputDifference, ...]:
+    was, is_ = ({one.name: one.value for one in some.inputs or ()} for some in (before, now))
+    return tuple(
+        InputDifference(name=name, before=was.get(name), now=is_.get(name))
+        for name in sorted(was.keys() | is_.keys())
+        if was.get(name) != is_.get(name)
     )
 
 
@@ -97,6 +133,7 @@ def difference(before: StatementFigures, now: StatementFigures) -> Difference:
             for place in places
             if was.get(place) != is_.get(place)
         ),
+        inputs=UNSET if before.inputs is UNSET else _inputs(before, now),
     )
 
 

@@ -13,9 +13,11 @@ tell what to do.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from mrv.errors import EnrolmentError, StatementStateError
+from mrv.signatures.organisations import organisation_of, same_organisation
 
 if TYPE_CHECKING:
     from mrv.signatures.keys import EnrolledKey, Role
@@ -81,9 +83,44 @@ def check_role(key: EnrolledKey, role: Role, statement: str) -> None:
 
 
 def check_other(preparer: EnrolledKey, verifier: EnrolledKey) -> None:
-    """Refuse a verifier who is the preparer, by key or by name."""
+    """Refuse a verifier who is the preparer, or of the preparer's organisation."""
     if preparer.multikey == verifier.multikey or preparer.name == verifier.name:
         raise EnrolmentError(
             f"{verifier.name!r} prepared this statement and cannot verify it;"
             " have it verified by another enrolled key"
+        )
+    if same_organisation(preparer, verifier):
+        raise EnrolmentError(
+            f"{verifier.name!r} of {organisation_of(verifier)!r} cannot verify what"
+            f" {preparer.name!r} of {organisation_of(preparer)!r} prepared: they are one"
+            " organisation; have it verified by another one"
+        )
+
+
+def check_project(key: EnrolledKey, project: str, what: str) -> None:
+    """Refuse a key that may not sign for a project; EnrolmentError names both."""
+    allowed = key.bounds.projects
+    if allowed is not None and project not in allowed:
+        raise EnrolmentError(
+            f"{what} is of project {project!r}; key {key.name!r} ({key.role}) may sign for"
+            f" {', '.join(allowed) or 'none'}"
+        )
+
+
+def check_accreditation(key: EnrolledKey, methodology: str, created: str) -> None:
+    """Refuse a verifier whose accreditation does not cover a methodology, or not that day."""
+    body = key.bounds.accreditation
+    if body is None:
+        return
+    if body.scope and methodology not in body.scope:
+        raise EnrolmentError(
+            f"accreditation {body.id!r} of {key.name!r} covers {', '.join(body.scope)},"
+            f" not {methodology}; have it verified by a body that is accredited for it"
+        )
+    at = datetime.fromisoformat(created)
+    early = body.valid_from is not None and at < datetime.fromisoformat(body.valid_from)
+    if early or (body.valid_until is not None and at >= datetime.fromisoformat(body.valid_until)):
+        raise EnrolmentError(
+            f"accreditation {body.id!r} of {key.name!r} is valid from {body.valid_from} until"
+            f" {body.valid_until}; the verification was signed at {created}"
         )

@@ -14,25 +14,28 @@ from __future__ import annotations
 import gzip
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mrv.documents.form import read, write
+from mrv.documents.form import UNSET, read, write
 from mrv.documents.statement import StatusEntry
 from mrv.documents.status_list import StatusBits, StatusList
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
+from mrv.signatures.proof_form import time_of
 from mrv.statement.credential_parts import issuer, valid_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
     from mrv.signatures.keys import EnrolledKey, SigningKey
 
 CONTEXT = ("https://www.w3.org/ns/credentials/v2",)
 TYPES = ("VerifiableCredential", "BitstringStatusListCredential")
 PURPOSE = "revocation"
+# A list that says no end, as tonne 0.1.0 wrote them, is believed as long as a new one.
+LIFE_DAYS = 31
 _BITS = 2**24
 _URN = "urn:tonne:status:"
 
@@ -66,6 +69,8 @@ def sign_list(
     key: SigningKey,
     holder: EnrolledKey,
     created: datetime,
+    *,
+    days: int = LIFE_DAYS,
 ) -> dict[str, Any]:
     """
     Sign a project's list.
@@ -76,6 +81,8 @@ def sign_list(
         All statements of the project.
     ended : iterable of str
         Those that count no more.
+    days : int
+        For how long the list says so; then a newer one is needed.
 
     Raises
     ------
@@ -99,6 +106,7 @@ def sign_list(
         "type": list(TYPES),
         "issuer": issuer(holder),
         "validFrom": valid_from(created),
+        "validUntil": valid_from(created + timedelta(days=days)),
         "credentialSubject": write(
             StatusBits(
                 id=f"{list_id(project)}#list",
@@ -127,6 +135,22 @@ def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
         raise CanonicalError(f"not the status list {list_id(project)}; get the project's own")
     bits, index = _decode(bits_of.encoded_list), place(statement)
     return not bits[index // 8] & 0x80 >> index % 8
+
+
+def lasts(document: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """
+    Return from when, and until before when, a list says what it says.
+
+    Raises
+    ------
+    CanonicalError, SignatureError
+        If it is no list, or a time is none.
+    """
+    said = read(StatusList, document, f"status list {document.get('id')!r}")
+    begin = time_of(said.valid_from, "validFrom of the status list")
+    if said.valid_until is UNSET:
+        return begin, begin + timedelta(days=LIFE_DAYS)
+    return begin, time_of(said.valid_until, "validUntil of the status list")
 
 
 def _encode(bits: bytes) -> str:

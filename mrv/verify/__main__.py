@@ -10,38 +10,53 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
-from mrv.packs.reader import read_file, read_pack
-from mrv.signatures.keyfile import read_keyring
-from mrv.verify.report import lines
+from mrv.packs.reader import read_file
+from mrv.packs.zipped import opened_pack
+from mrv.signatures.proof_form import time_of
+from mrv.signatures.trust_root import read_trusted
+from mrv.verify.reliance import WAIVERS
+from mrv.verify.report import STATES, lines
 from mrv.verify.steps import verify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_DONE, _FALSE, _INPUT = 0, 1, 2
+_INPUT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check what the arguments name; return the exit code."""
-    parser = ArgumentParser("python -m mrv.verify", description="Check an evidence pack, offline.")
-    parser.add_argument("path", help="a pack's folder, or a statement's file")
-    parser.add_argument("--keys", help="public keys that you trust, as `tonne keys export` writes")
-    parser.add_argument("--status", help="the project's status list")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    asked = parser.parse_args(arguments)
+    asked = _parser().parse_args(arguments)
     try:
-        trusted = read_keyring(read_file(asked.keys)) if asked.keys else ()
+        at = datetime.now(UTC) if asked.at is None else time_of(asked.at, "--at")
+        trusted = read_trusted(read_file(asked.keys), at) if asked.keys else None
         status = read_file(asked.status) if asked.status else None
-        report = verify(read_pack(asked.path), trusted, status)
+        with opened_pack(asked.path) as pack:
+            report = verify(pack, trusted, status, at=at, accept=asked.accept)
     except (InputError, OSError) as error:
         print(f"mrv.verify: {error}", file=sys.stderr)  # noqa: T201 - a command
         return _INPUT
     shown = [json.dumps(report.to_json(), indent=2, ensure_ascii=False)] if asked.json else None
     print(*(shown or lines(report)), sep="\n")  # noqa: T201 - a command
-    return _DONE if report.ok else _FALSE
+    return report.exit_code
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser("python -m mrv.verify", description="Check an evidence pack, offline.")
+    parser.add_argument("path", help="a pack's folder or zip file, or a statement's file")
+    parser.add_argument("--keys", help="whom you trust: a trust root, or a keyring")
+    parser.add_argument("--status", help="the project's status list")
+    parser.add_argument(
+        "--accept", action="append", default=[], choices=(*STATES[:-1], *WAIVERS),
+        help="a state that is enough for you, or a weakness that you take as it is",
+    )  # fmt: skip
+    parser.add_argument("--at", help="for which time you ask (RFC 3339); now where absent")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from mrv.statement.credentials import conclusion_of
 from mrv.statement.findings import SIGNED_BY, fold, read_event
 from mrv.statement.opinion import check_opinion, materiality
 from mrv.statement.sampling import check_sampling
-from mrv.statement.states import check_other
+from mrv.statement.states import check_other, check_project
 from mrv.verify.subject import NotApplicableError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def findings(subject: Subject) -> str:
     listed = _listed(subject)
     if subject.verification is None and not listed:
         raise NotApplicableError("none so far")
+    subject.needs_keys(*{SIGNED_BY[_what(one)] for one in listed})
     events = [_event(document, subject) for document in listed]
     records = fold(events)
     if subject.verification is not None and subject.conclusion is not None:
@@ -52,6 +53,14 @@ def _listed(subject: Subject) -> list[dict[str, Any]]:
     return found
 
 
+def _what(document: dict[str, Any]) -> str:
+    found = document.get("credentialSubject")
+    said = found.get("event") if isinstance(found, dict) else None
+    if not isinstance(said, str) or said not in SIGNED_BY:
+        raise CanonicalError(f"{FINDINGS} holds an event {said!r}; get the pack again")
+    return said
+
+
 def _event(document: dict[str, Any], subject: Subject) -> Event:
     signer = verify_proof(document, subject.ring)
     event = read_event(document, subject.statement)
@@ -60,6 +69,7 @@ def _event(document: dict[str, Any], subject: Subject) -> Event:
             f"{document['id']} is signed by {signer.name}, {signer.role};"
             f" {event.what} is for the {SIGNED_BY[event.what]} to say, as its issuer"
         )
+    check_project(signer, subject.claims.project.id, document["id"])
     return event
 
 
@@ -91,10 +101,12 @@ def sampling(subject: Subject) -> str:
     data = subject.pack.files.get(SAMPLING)
     if data is None:
         raise NotApplicableError("no sampling list was drawn")
+    subject.needs_keys("operator", "verifier")
     document = canonical.parse_object(data)
     signer = verify_proof(document, subject.ring)
     if signer.role != "verifier":
         raise EnrolmentError(f"{document['id']} is signed by {signer.name}, {signer.role}")
     check_other(verify_proof(subject.statement, subject.ring), signer)
+    check_project(signer, subject.claims.project.id, document["id"])
     first, second, every = check_sampling(document, subject.statement, subject.case, signer)
     return f"{first} of {every} device-days at random and {second} by risk, drawn again"

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.errors import CanonicalError, LogError
 from mrv.log.entries import evidence_entry
-from mrv.log.receipt import verify_receipt
+from mrv.log.receipt import parse_receipt, verify_receipt
 from mrv.packs.pack import GUIDE, MANIFEST, MANIFEST_RECEIPT, UNLISTED, manifest_of
 from mrv.signatures import canonical
 from mrv.verify.signature_steps import log_key
-from mrv.verify.verify_md import guide
+from mrv.verify.verify_md import is_guide
 
 if TYPE_CHECKING:
+    from mrv.log.checkpoint import Checkpoint
     from mrv.verify.subject import Subject
 
 
@@ -26,16 +27,30 @@ def manifest(subject: Subject) -> str:
         raise CanonicalError(f"{', '.join(changed)}: not the files that the manifest lists")
     if data != manifest_of(pack.hashes):
         raise CanonicalError(f"{MANIFEST} is not in the form that tonne writes")
-    if pack.files[GUIDE] != guide(subject.claims):
+    if not is_guide(pack.files[GUIDE], subject.claims):
         raise CanonicalError(f"{GUIDE} is not the page that tonne writes for this statement")
     if subject.receipt is None:
         return f"{len(listed)} files; the manifest enters the log when the statement is issued"
     receipt = pack.files.get(MANIFEST_RECEIPT)
     if receipt is None:
         raise LogError(f"the pack has no {MANIFEST_RECEIPT}; ask the log for it")
+    subject.needs_keys("log")
     entry = evidence_entry(subject.claims.statement, data)
-    verify_receipt(receipt.decode(), entry, log_key(subject.ring))
+    text = receipt.decode()
+    head = verify_receipt(text, entry, log_key(subject.ring, parse_receipt(text).checkpoint))
+    _same_tree(subject, head, parse_receipt(text).index)
     return f"{len(listed)} files, all in the log"
+
+
+def _same_tree(subject: Subject, head: Checkpoint, index: int) -> None:
+    """The manifest entered the log with the statement, under the same head."""
+    issued = parse_receipt(subject.receipt or "").index
+    if head != subject.head or index != issued + 1:
+        raise LogError(
+            f"{MANIFEST_RECEIPT} is entry {index} under a head of {head.size} entries, the"
+            f" statement is entry {issued} under another head or not before it; ask the log for"
+            " both receipts again"
+        )
 
 
 def _other(name: str, digest: str, listed: dict[str, Any]) -> bool:

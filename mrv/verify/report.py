@@ -1,14 +1,18 @@
-"""What a verification found, step by step."""
+"""What a verification found: step by step, what is missing, and what it rests on."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Outcome = Literal["ok", "failed", "not applicable", "not reached"]
+Outcome = Literal["ok", "failed", "not applicable", "not checked", "not reached"]
+# How far a reader wants a statement to be; each one asks for what the earlier ones ask, too.
+STATES = ("draft", "submitted", "verified", "issued")
+RELIABLE, FALSE, NOT_ENOUGH = 0, 1, 4
+FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,31 @@ class StepResult:
         return f"{text}: {self.detail}" if self.detail else text
 
 
+class Missing(NamedTuple):
+    """
+    What a reader needs beside what there is.
+
+    Attributes
+    ----------
+    code : str
+        A word that stays the same, for programs.
+    state : str
+        The state from which a reader needs it.
+    what : str
+        In a sentence.
+    remedy : str
+        Which option or command supplies it.
+    waiver : str
+        Word of `--accept` that does without it; empty where nothing does.
+    """
+
+    code: str
+    state: str
+    what: str
+    remedy: str
+    waiver: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """
@@ -40,17 +69,62 @@ class Report:
     keys : str
         Where the trusted keys came from, in a sentence.
     steps : tuple of StepResult
+    lacking : tuple of Missing
+        All that an auditor would need of an issued statement, and is not here.
+    accepted : frozenset of str
+        A state that is enough for the reader, and weaknesses that they accept.
+    relied, not_relied : tuple of str
+        What the outcome rests on, and what was left aside, in sentences.
+    unmet : tuple of str
+        Conditions that the statement says do not hold.
     """
 
     statement: str
     state: str
     keys: str
     steps: tuple[StepResult, ...]
+    lacking: tuple[Missing, ...] = ()
+    accepted: frozenset[str] = frozenset()
+    relied: tuple[str, ...] = ()
+    not_relied: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()
 
     @property
-    def ok(self) -> bool:
-        """Whether no step failed."""
+    def wanted(self) -> str:
+        """The state that is enough: the earliest of those that were accepted."""
+        return next((state for state in STATES if state in self.accepted), STATES[-1])
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """What is lacking of what the reader asks for."""
+        upto = STATES.index(self.wanted)
+        return tuple(
+            one
+            for one in self.lacking
+            if STATES.index(one.state) <= upto and one.waiver not in self.accepted
+        )
+
+    @property
+    def waived(self) -> tuple[Missing, ...]:
+        """What is lacking, and was accepted by `--accept`."""
+        return tuple(one for one in self.lacking if one not in self.missing)
+
+    @property
+    def consistent(self) -> bool:
+        """Whether no step failed; far less than that anybody may rely on it."""
         return self.failure is None
+
+    @property
+    def reliable(self) -> bool:
+        """Whether nothing is false, and nothing is missing of what the reader asks for."""
+        return self.consistent and not self.missing
+
+    @property
+    def exit_code(self) -> int:
+        """0 reliable, 1 something is false, 4 consistent and not enough to rely on."""
+        if not self.consistent:
+            return FALSE
+        return RELIABLE if self.reliable else NOT_ENOUGH
 
     @property
     def failure(self) -> StepResult | None:
@@ -58,13 +132,22 @@ class Report:
         return next((step for step in self.steps if step.outcome == "failed"), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Write the report for programs."""
+        """Write the report for programs; `docs/statements.md` says what each field means."""
         return {
+            "format": FORMAT,
             "statement": self.statement,
             "state": self.state,
-            "ok": self.ok,
+            "exit": self.exit_code,
+            "ok": self.reliable,
+            "consistent": self.consistent,
+            "accepted": sorted(self.accepted),
             "keys": self.keys,
             "steps": [asdict(step) for step in self.steps],
+            "unmet": list(self.unmet),
+            "missing": [one._asdict() for one in self.missing],
+            "waived": [one._asdict() for one in self.waived],
+            "reliedOn": list(self.relied),
+            "notReliedOn": list(self.not_relied),
         }
 
 
@@ -74,8 +157,22 @@ def lines(report: Report) -> Iterator[str]:
     yield report.keys
     yield from map(str, report.steps)
     failure = report.failure
-    if failure is None:
-        yield "everything that this statement has holds"
+    if failure is not None:
+        yield f"FAILED at step {failure.number}, {failure.name}: {failure.detail}"
+        yield f"what to do: {failure.remedy}"
         return
-    yield f"FAILED at step {failure.number}, {failure.name}: {failure.detail}"
-    yield f"what to do: {failure.remedy}"
+    yield from (f"does not hold, as the statement says: {one}" for one in report.unmet)
+    yield from (f"relied on: {one}" for one in report.relied)
+    yield from (f"not relied on: {one}" for one in report.not_relied)
+    yield from _outcome(report)
+
+
+def _outcome(report: Report) -> Iterator[str]:
+    yield from (f"accepted by you (--accept): {one.what}" for one in report.waived)
+    if report.missing:
+        yield "NOT ENOUGH TO RELY ON: what is here is consistent, and this is missing:"
+        yield from (f"missing: {one.what}; {one.remedy}" for one in report.missing)
+    elif report.accepted:
+        yield f"holds as far as you asked (--accept {', '.join(sorted(report.accepted))})"
+    else:
+        yield f"{report.statement} is issued and may be relied on, on the grounds named above"

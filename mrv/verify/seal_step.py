@@ -8,7 +8,8 @@ from mrv.calendar import days, instant_us
 from mrv.errors import CanonicalError, LogError
 from mrv.log.checkpoint import decode_hash, verify_checkpoint
 from mrv.log.entries import DATA
-from mrv.log.merkle import verify_inclusion
+from mrv.log.merkle import root_before, verify_inclusion
+from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, digest_leaves
@@ -19,36 +20,84 @@ from mrv.verify.subject import NotApplicableError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from mrv.log.checkpoint import Checkpoint
     from mrv.registry.project import Project
     from mrv.verify.subject import Subject
 
+_SHOWN = 3
+
 
 def seals(subject: Subject) -> str:
-    """The log sealed the readings of the period's days, and they are these."""
+    """The log sealed the readings of the period's days before the statement, and they are these."""
     subject.needs_evidence()
     if subject.receipt is None:
         raise NotApplicableError("not issued yet")
     record = canonical.parse_object(subject.pack.files[SEALS])
     if record.keys() != {"days", "head"} or not isinstance(record["days"], list):
         raise CanonicalError("seals.json must hold days and head, and nothing else")
-    period = subject.claims.monitoring_period
-    first, last = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
-    project = subject.plan.project
-    whole = {
-        day.isoformat()
-        for day, begin, end in days(first, last, project.timezone)
-        if first <= begin and end <= last
-    }
+    whole = _whole_days(subject)
     if not record["days"]:
+        _unsealed(subject, whole, set())
         raise NotApplicableError("no day was sealed before the statement was issued")
-    head = verify_checkpoint(record["head"], log_key(subject.ring))
+    subject.needs_keys("log")
+    head = verify_checkpoint(record["head"], log_key(subject.ring, record["head"]))
+    _before(subject, head)
     seen: set[str] = set()
     for one in record["days"]:
-        _one(one, head.size, head.root, subject, project)
+        _one(one, head.size, head.root, subject, subject.plan.project)
         seen.add(one["entry"]["day"])
     if len(seen) != len(record["days"]) or not seen <= whole:
         raise LogError("seals.json holds a day twice, or one outside of the period")
+    _unsealed(subject, whole, seen)
     return f"{len(seen)} of {len(whole)} days were sealed before the statement was issued"
+
+
+def _whole_days(subject: Subject) -> set[str]:
+    period = subject.claims.monitoring_period
+    first, last = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
+    return {
+        day.isoformat()
+        for day, begin, end in days(first, last, subject.plan.project.timezone)
+        if first <= begin and end <= last
+    }
+
+
+def _before(subject: Subject, head: Checkpoint) -> None:
+    """
+    The tree of the seals is that of the receipt, and ends before the statement's entry.
+
+    The proof of the statement's place holds the root over all entries before it: a seal
+    under that root was made before, in the same tree, whoever signed the heads.
+    """
+    receipt = parse_receipt(subject.receipt or "")
+    issued = subject.head
+    if issued is None:
+        raise LogError("the receipt of the statement was not checked; get the pack again")
+    if head.size != receipt.index:
+        raise LogError(
+            f"the head of seals.json has {head.size} entries and the statement is entry"
+            f" {receipt.index}: the seals are not those that stood before it"
+        )
+    if root_before(receipt.index, issued.size, receipt.proof) != head.root:
+        raise LogError(
+            f"the tree of the seals is not the tree of the receipt: log {head.origin!r} showed"
+            " two histories"
+        )
+
+
+def _unsealed(subject: Subject, whole: set[str], seen: set[str]) -> None:
+    late = sorted(whole - seen)
+    if late or not whole:
+        shown = ", ".join(late[:_SHOWN]) + (" and others" if len(late) > _SHOWN else "")
+        subject.lack(
+            "seals",
+            "issued",
+            f"seals that were made before the statement, for {len(late)} of {len(whole)} days"
+            f" ({shown or 'the period has no whole day'})",
+            "nothing supplies them later; take it as it is with --accept unsealed-days, or have"
+            " the days sealed and the period closed anew",
+            "unsealed-days",
+        )
 
 
 def _one(

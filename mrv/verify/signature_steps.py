@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError, EnrolmentError, LogError, PackFormatError, SignatureError
 from mrv.log.cosignature import cosignatures
-from mrv.log.note import NoteKey
+from mrv.log.note import NoteKey, signature_lines
 from mrv.log.receipt import parse_receipt, verify_receipt
 from mrv.packs.pack import (
     DOCUMENTS,
@@ -23,20 +25,27 @@ from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, verify_proof
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.keys import EnrolledKey, multikey_of
+from mrv.signatures.proof_form import time_of
 from mrv.statement.compose import TYPES
+from mrv.statement.conditions import shown, unanswered, unmet
 from mrv.statement.credential_parts import CONTEXT, URN, related
 from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
 from mrv.statement.credentials import issued_entry
 from mrv.statement.opinion import REJECTING
-from mrv.statement.states import check_other
-from mrv.statement.status import counts
-from mrv.verify.subject import NotApplicableError
+from mrv.statement.states import check_accreditation, check_other, check_project
+from mrv.statement.status import counts, lasts
+from mrv.verify.subject import NotApplicableError, NotCheckedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
+    from mrv.documents.verification import Conclusion
     from mrv.signatures.keys import Role
     from mrv.verify.subject import Subject
+
+_KEY_ID_BYTES = 4
+# how far another machine's clock may be ahead, as for readings
+AHEAD = timedelta(minutes=5)
 
 
 def form(subject: Subject) -> str:
@@ -122,16 +131,34 @@ def keys(subject: Subject) -> str:
         raise NotApplicableError("a draft, nobody has signed it")
     if subject.receipt is None and any(key.role == "log" for key in own):
         raise CanonicalError("the statement was issued, and its receipt.txt was taken out")
-    rings = [subject.trusted or own, own]
-    for ring in rings:
-        signers = [_signer(subject.statement, ring, "operator")]
-        if subject.verification is not None:
-            signers.append(_signer(subject.verification, ring, "verifier"))
-            check_other(*signers)
-        if subject.receipt is not None:
-            log_key(ring)
-    subject.ring = tuple(rings[0])
+    subject.ring = own
+    if subject.trusted is None:
+        signers = _signers(subject, _needed(subject))
+    else:
+        _signers(subject, [role for _, role in _signed(subject)])
+        subject.ring = subject.trusted
+        held = {key.role for key in subject.ring}
+        signers = _signers(subject, [role for role in _needed(subject) if role in held])
+        subject.needs_keys(*_needed(subject))
     return ", ".join(f"{key.name} ({key.role}) {key.multikey}" for key in signers)
+
+
+def _needed(subject: Subject) -> list[Role]:
+    """Roles whose signatures stand under what there is."""
+    needed: list[Role] = [role for _, role in _signed(subject)]
+    return needed if subject.receipt is None else [*needed, "log"]
+
+
+def _signers(subject: Subject, roles: Collection[Role]) -> list[EnrolledKey]:
+    """Who signed in these roles, each within its bounds; EnrolmentError where the ring differs."""
+    found = [_signer(d, subject.ring, role) for d, role in _signed(subject) if role in roles]
+    for key in found:
+        check_project(key, subject.claims.project.id, subject.claims.statement)
+    if len(found) > 1:
+        check_other(*found)
+    if "log" in roles and subject.receipt is not None:
+        log_key(subject.ring, parse_receipt(subject.receipt).checkpoint)
+    return found
 
 
 def _own_keys(subject: Subject) -> tuple[EnrolledKey, ...]:
@@ -177,20 +204,46 @@ def _signer(document: Mapping[str, Any], ring: Iterable[EnrolledKey], role: Role
     )
 
 
-def log_key(ring: Iterable[EnrolledKey]) -> NoteKey:
-    """Return the one key of a log among trusted keys, as notes name it."""
-    found = [key for key in ring if key.role == "log"]
+def log_key(ring: Iterable[EnrolledKey], note: str) -> NoteKey:
+    """Return the key of the log whose head a note is, among trusted keys."""
+    return NoteKey(*_named(log_holder(ring, note)))
+
+
+def _named(holder: EnrolledKey) -> tuple[str, bytes]:
+    return holder.name, holder.public
+
+
+def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
+    """
+    Return the one enrolled key of a log that signed a note.
+
+    Raises
+    ------
+    NotCheckedError
+        If no log of that name is among the trusted ones.
+    EnrolmentError
+        If none of the trusted keys signed it.
+    """
+    text, signed = signature_lines(note)
+    ids = {(name, raw[:_KEY_ID_BYTES]) for name, raw in signed}
+    origin = text.split("\n")[0]
+    logs = [key for key in ring if key.role == "log"]
+    if all(key.name != origin for key in logs):
+        raise NotCheckedError(f"no key of log {origin!r} that you trust")
+    found = [key for key in logs if (key.name, NoteKey(*_named(key)).key_id) in ids]
     if len(found) != 1:
         raise EnrolmentError(
-            f"the trusted keys hold {len(found)} keys of a log; exactly one is needed"
+            f"the head of log {origin!r} is signed by {len(found)} of the {len(logs)} keys of"
+            " logs among the trusted keys; exactly one is needed"
         )
-    return NoteKey(found[0].name, found[0].public)
+    return found[0]
 
 
 def operator(subject: Subject) -> str:
     """The operator's proof is of this statement."""
     if subject.state == "draft":
         raise NotApplicableError("a draft, without proof")
+    subject.needs_keys("operator")
     return f"signed by {_proven(subject, subject.statement).name}"
 
 
@@ -199,7 +252,9 @@ def verifier(subject: Subject) -> str:
     document = subject.verification
     if document is None:
         raise NotApplicableError("not verified yet")
+    subject.needs_keys("verifier")
     key = _proven(subject, document)
+    check_accreditation(key, subject.claims.methodology.id, proofs_of(document)[0]["created"])
     expected = related(subject.statement["id"], canonical.encode(subject.statement))
     if document.get("relatedResource") != [expected]:
         raise SignatureError(
@@ -213,7 +268,26 @@ def verifier(subject: Subject) -> str:
         raise SignatureError(
             f"the verifier {key.name} rejected this statement: opinion {said.opinion}"
         )
+    _listed_conditions(subject, said)
     return f"{said.opinion}, {said.level_of_assurance} assurance, by {key.name}"
+
+
+def _listed_conditions(subject: Subject, said: Conclusion) -> None:
+    """The verifier saw the conditions that do not hold, where the credential lists any."""
+    if said.unmet is not UNSET and said.unmet != shown(unmet(subject.claims)):
+        raise SignatureError(
+            "the conditions that do not hold are other ones in verification.json than in"
+            " statement.json"
+        )
+    for one in unanswered(subject.claims, said):
+        subject.lack(
+            "conditions",
+            "verified",
+            f"a reason signed by the verifier to conclude over what does not hold ({one})",
+            "have it verified with `tonne statement verify --because TEXT`, or take it as it is"
+            " with --accept unmet-conditions",
+            "unmet-conditions",
+        )
 
 
 def _proven(subject: Subject, document: Mapping[str, Any]) -> EnrolledKey:
@@ -227,14 +301,36 @@ def log(subject: Subject) -> str:
     """The log's signed head contains this statement and this verification."""
     if subject.receipt is None or subject.verification is None:
         raise NotApplicableError("not issued yet")
-    key = log_key(subject.ring)
+    subject.needs_keys("log")
     entry = issued_entry(subject.statement, subject.verification)
     try:
-        head = verify_receipt(subject.receipt, entry, key)
+        key = log_key(subject.ring, parse_receipt(subject.receipt).checkpoint)
+        subject.head = head = verify_receipt(subject.receipt, entry, key)
         seen = _witnessed(subject, subject.receipt)
     except SignatureError as error:
         raise LogError(str(error)) from error
+    except NotCheckedError as why:
+        subject.lack(
+            "log",
+            "issued",
+            f"the log's key: {why}",
+            "give a keyring with it with --keys FILE; `tonne keys export` writes one",
+        )
+        raise
     return f"in {head.origin}, whose head has {head.size} entries{seen}"
+
+
+def _witnessed(subject: Subject, receipt: str) -> str:
+    """Witnesses of the head; where the reader trusts any, one of them must have signed."""
+    trusted = [NoteKey(k.name, k.public) for k in subject.trusted or () if k.role == "witness"]
+    subject.witnesses = tuple(cosignatures(parse_receipt(receipt).checkpoint, *trusted))
+    if trusted and not subject.witnesses:
+        raise LogError(
+            f"none of the witnesses that you trust ({', '.join(k.name for k in trusted)}) has"
+            " countersigned this head; ask for a receipt that one of them saw"
+        )
+    names = [one.witness.name for one in subject.witnesses]
+    return f", seen by {', '.join(names)}" if names else ""
 
 
 def status(subject: Subject) -> str:
@@ -246,23 +342,36 @@ def status(subject: Subject) -> str:
             "no status list at hand, so nobody can say here whether it was superseded or"
             " revoked since; get the newest from the operator and give it with --status"
         )
+    subject.needs_keys("operator")
     document = canonical.parse_object(subject.status)
     signer = _proven(subject, document)
     if signer.role != "operator":
         raise EnrolmentError(f"the status list is signed by {signer.name}, a {signer.role}")
     project, name = subject.claims.project.id, subject.claims.statement
+    check_project(signer, project, "the status list")
     if not counts(document, project, name):
         raise SignatureError(f"{name} counts no more: it was superseded or revoked")
+    _current(subject, document)
     return f"counts, as of {document['validFrom']}"
 
 
-def _witnessed(subject: Subject, receipt: str) -> str:
-    """Witnesses of the head; where the reader trusts any, one of them must have signed."""
-    trusted = [NoteKey(k.name, k.public) for k in subject.trusted if k.role == "witness"]
-    found = [c.witness.name for c in cosignatures(parse_receipt(receipt).checkpoint, *trusted)]
-    if trusted and not found:
-        raise LogError(
-            f"none of the witnesses that you trust ({', '.join(k.name for k in trusted)}) has"
-            " countersigned this head; ask for a receipt that one of them saw"
+def _current(subject: Subject, document: Mapping[str, Any]) -> None:
+    """Whether the list was made after what it is about, and speaks of the reader's time."""
+    begin, end = lasts(document)
+    signed = time_of(proofs_of(document)[0]["created"], "created of the status list")
+    if not begin <= end or abs(signed - begin) > AHEAD:
+        raise SignatureError(
+            f"the status list says {begin} to {end}, and was signed at {signed}; get another one"
         )
-    return f", seen by {', '.join(found)}" if found else ""
+    if signed > subject.at + AHEAD:
+        raise SignatureError(f"the status list was signed at {signed}, after {subject.at}")
+    made = max(time_of(proofs_of(d)[0]["created"], "created") for d, _ in _signed(subject))
+    if begin < made or not subject.at < end:
+        subject.lack(
+            "status-age",
+            "issued",
+            f"a status list of {subject.at:%Y-%m-%dT%H:%M:%SZ}: the one given is of"
+            f" {document['validFrom']}, and speaks until {end:%Y-%m-%dT%H:%M:%SZ}",
+            "get the newest from the operator and give it with --status, or name the time for"
+            " which you ask with --at",
+        )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import InputError
 from mrv.errors import PackFormatError
 from mrv.packs.pack import KEYS
+from mrv.signatures.trust_root import Trust
+from mrv.statement.conditions import unmet
 from mrv.verify import evidence_steps as figures
 from mrv.verify import findings_steps as raised
 from mrv.verify import manifest_step as files
 from mrv.verify import seal_step as sealed
 from mrv.verify import signature_steps as people
-from mrv.verify.report import Report, StepResult
-from mrv.verify.subject import NotApplicableError, Subject
+from mrv.verify import time_step as dates
+from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
+from mrv.verify.report import STATES, Report, StepResult
+from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,26 +54,64 @@ STEPS = (
     Step("manifest", files.manifest, _AGAIN),
     Step("findings", raised.findings, "ask verifier and operator for what they signed"),
     Step("sampling", raised.sampling, "ask the verifier for the list as it was signed"),
+    Step("times", dates.times, "ask for a signature of a valid key, at its time"),
 )
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
-def verify(pack: Pack, trusted: Iterable[EnrolledKey] = (), status: bytes | None = None) -> Report:
+def verify(
+    pack: Pack,
+    trusted: Trust | Iterable[EnrolledKey] | None = None,
+    status: bytes | None = None,
+    *,
+    at: datetime | None = None,
+    accept: Iterable[str] = (),
+) -> Report:
     """
     Walk through all steps; the first that fails ends the walk.
 
     Parameters
     ----------
     pack : Pack
-    trusted : iterable of EnrolledKey
-        Keys that the reader trusts.  Without any, the ones that came with the
-        pack are used, and the report says so.
+    trusted : Trust or iterable of EnrolledKey, optional
+        Keys that the reader trusts.  Where none are given, the pack is held against the
+        keys that came with it, and nobody may rely on what comes out.
     status : bytes, optional
         The project's status list: whether the statement still counts.
+    at : datetime, optional
+        The time for which the reader asks; now where absent.
+    accept : iterable of str
+        A state that is enough (`draft`, `submitted`, `verified`), and weaknesses that the
+        reader takes as they are (`WAIVERS`).
+
+    Raises
+    ------
+    InputError
+        For another word in `accept`.
     """
-    subject = Subject(pack, tuple(trusted), status=status)
+    accepted = frozenset(accept)
+    if not accepted <= {*STATES[:-1], *WAIVERS}:
+        known = ", ".join((*STATES[:-1], *WAIVERS))
+        raise InputError(f"--accept {', '.join(sorted(accepted))}: the words are {known}")
+    if trusted is not None and not isinstance(trusted, Trust):
+        trusted = Trust(tuple(trusted), "your own keyring")
+    ring, source = (None, "") if trusted is None else trusted
+    subject = Subject(pack, ring, status=status, at=at or datetime.now(UTC), source=source)
     steps = tuple(_walk(subject))
-    return Report(_or_unknown(subject), _state(subject), _keys(subject), steps)
+    broken = any(step.outcome == "failed" for step in steps)
+    if not broken:
+        note_missing(subject)
+    return Report(
+        _or_unknown(subject),
+        _state(subject),
+        _keys(subject),
+        steps,
+        tuple(subject.lacking),
+        accepted,
+        () if broken else tuple(relied_on(subject)),
+        () if broken else tuple(not_relied_on(subject)),
+        () if broken else tuple(map(str, unmet(subject.claims))),
+    )
 
 
 def _walk(subject: Subject) -> Iterator[StepResult]:
@@ -87,6 +130,8 @@ def _take(number: int, step: Step, subject: Subject) -> StepResult:
         return StepResult(number, step.name, "ok", step.run(subject))
     except NotApplicableError as why:
         return StepResult(number, step.name, "not applicable", str(why))
+    except NotCheckedError as why:
+        return StepResult(number, step.name, "not checked", str(why))
     except PackFormatError as error:
         return StepResult(number, step.name, "failed", str(error), error.remedy)
     except InputError as error:
@@ -112,10 +157,10 @@ def _state(subject: Subject) -> str:
 
 
 def _keys(subject: Subject) -> str:
-    if subject.trusted:
-        return f"{len(subject.trusted)} keys that you trust"
+    if subject.trusted is not None:
+        return f"{len(subject.trusted)} keys that you trust, by {subject.source}"
     source = "the pack itself" if KEYS in subject.pack.files else "the statement itself"
     return (
-        f"keys taken from {source}: compare their fingerprints with what the people they name"
-        " have published, or give your own with --keys"
+        f"keys taken from {source}: anybody could have made it; give the keys that you trust"
+        " with --keys"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,16 @@ from mrv.signatures.day_digests import DayLeaf
 from mrv.statement.evidence_case import Case
 from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import read_plan
+from mrv.verify.report import Missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ingest.model import Fleet
+    from mrv.log.checkpoint import Checkpoint
+    from mrv.log.cosignature import Cosignature
     from mrv.packs.pack import Pack
-    from mrv.signatures.keys import EnrolledKey
+    from mrv.signatures.keys import EnrolledKey, Role
     from mrv.statement.plan_extract import MonitoringPlan
 
 
@@ -41,19 +45,30 @@ class NotApplicableError(Exception):
     """A step asks for something that this statement does not have yet."""
 
 
+class NotCheckedError(Exception):
+    """A step asks for something that the reader did not give."""
+
+
 @dataclass
 class Subject:
     """
     A pack under verification.
 
-    `trusted` are the reader's own keys, empty where none were given; `ring` is
-    filled by the step that judges keys.  `status` is a status list, if there is one.
+    `trusted` are the reader's own keys, None where none were given; `ring` is filled by
+    the step that judges keys.  `status` is a status list, if there is one, and `at` the
+    time for which the reader asks; `source` says where the
+    reader's keys come from.  `lacking` is what steps found missing.
     """
 
     pack: Pack
-    trusted: tuple[EnrolledKey, ...] = ()
+    trusted: tuple[EnrolledKey, ...] | None = None
     ring: tuple[EnrolledKey, ...] = field(default=())
     status: bytes | None = None
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    source: str = ""
+    lacking: list[Missing] = field(default_factory=list)
+    head: Checkpoint | None = None
+    witnesses: tuple[Cosignature, ...] = ()
 
     @cached_property
     def statement(self) -> dict[str, Any]:
@@ -153,3 +168,19 @@ class Subject:
         """Leave the step out for a statement that came without evidence."""
         if self.pack.bare:
             raise NotApplicableError("a statement without its evidence pack")
+
+    def needs_keys(self, *roles: Role) -> None:
+        """Leave the step out where the reader trusts no key of a role."""
+        held = {key.role for key in self.ring}
+        lacks = [role for role in roles if role not in held]
+        if lacks:
+            raise NotCheckedError(f"no key of {' and '.join(map(a, lacks))} that you trust")
+
+    def lack(self, code: str, state: str, what: str, remedy: str, waiver: str = "") -> None:
+        """Note what is missing for a reader who wants that state, or a later one."""
+        self.lacking.append(Missing(code, state, what, remedy, waiver))
+
+
+def a(role: str) -> str:
+    """Name a role with its article."""
+    return f"an {role}" if role == "operator" else f"a {role}"

@@ -10,11 +10,15 @@ if TYPE_CHECKING:
     from mrv.documents.statement import Claims
 
 
-def guide(said: Claims) -> bytes:
-    """Write the page for a statement; a newer wording needs another format number."""
+# The wording of now, and those that packs of earlier versions hold.
+_WORDINGS = ("guide.md", "guide_0_1_0.md")
+
+
+def guide(said: Claims, wording: str = _WORDINGS[0]) -> bytes:
+    """Write the page for a statement."""
     period, method = said.monitoring_period, said.methodology
     return (
-        _text()
+        _text(wording)
         .format(
             name=said.statement,
             project=said.project.id,
@@ -32,6 +36,11 @@ def guide(said: Claims) -> bytes:
     )
 
 
+def is_guide(data: bytes, said: Claims) -> bool:
+    """Whether bytes are the page that this or an earlier version writes for a statement."""
+    return any(data == guide(said, wording) for wording in _WORDINGS)
+
+
 @cache
-def _text() -> str:
-    return resources.files(__package__).joinpath("guide.md").read_text(encoding="utf-8")
+def _text(wording: str) -> str:
+    return resources.files(__package__).joinpath(wording).read_text(encoding="utf-8")

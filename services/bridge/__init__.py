@@ -1,0 +1,1 @@
+"""`tonne bridge`: from MQTT to Kafka."""

@@ -51,6 +51,7 @@ SECTIONS = {
         "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
         "log": Entry("statements.log:log", "Seal what was measured, and audit the seals."),
         "keys": Entry("statements.keys:keys", "Signing keys of operator and verifier."),
+        "trust": Entry("statements.trust:trust", "Whom a programme trusts, signed and versioned."),
     },
     "Operation": {
         "api": Entry("api:api", "The REST API for auditors, and its keys."),

@@ -1,0 +1,1 @@
+"""`tonne run`: from MQTT to TimescaleDB in one process."""

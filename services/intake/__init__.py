@@ -1,0 +1,1 @@
+"""What run, bridge and worker share: receiving, acknowledging, waiting for servers."""

@@ -1,0 +1,1 @@
+"""The life of a statement: close, sign, verify, issue, seal, report."""

@@ -121,7 +121,8 @@ def _keys(conn: Connection[TupleRow], papers: Papers, *, logged: bool) -> list[E
         signed.add(canonical.parse_object(drawn)["issuer"]["id"])
     more = [key for key in every if key.did in signed and key not in papers.signers]
     log_keys = [key for key in every if key.role == "log"]
-    return [*papers.signers, *more, *(log_keys[:1] if logged else [])]
+    # the last one signs the head under which the statement enters the log
+    return [*papers.signers, *more, *(log_keys[-1:] if logged else [])]
 
 
 def _findings(conn: Connection[TupleRow], papers: Papers) -> list[dict[str, Any]]:

@@ -11,12 +11,16 @@ from psycopg.pq import TransactionStatus
 
 from mrv.accounting.conservative_range import check_costed
 from mrv.accounting.period import check_edges
-from mrv.calendar import days, local_date
+from mrv.calendar import days, local_date, utc_text
 from mrv.documents.statement import claims_of
+from mrv.errors import PeriodError
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
+from mrv.statement.evidence_case import identifier
 from mrv.statement.states import check_step
+from services.clock import now_us
 from services.issuer.collect_evidence import collect, correcting
+from services.issuer.period_over import check_over
 from services.store.archive import catalog as archived
 from services.store.registry import load as registry
 from services.store.statements import statements
@@ -92,9 +96,12 @@ def close_period(
     Raises
     ------
     PeriodError, RegistryError, MethodologyError, FactorError
-        As `collect` and `mrv.accounting.period.close` raise.
+        If it has not ended or its last day is not sealed; as `collect` and
+        `mrv.accounting.period.close` raise.
     """
-    check_edges(registry.load_project(conn, project), from_us, to_us)
+    found = registry.load_project(conn, project)
+    check_edges(found, from_us, to_us)
+    check_over(conn, found, from_us, to_us, now_us())
     # before the snapshot, so that it sees what the one before us wrote
     with statements.closing(conn, project), snapshot(conn):
         last = statements.latest(conn, project, from_us, to_us)
@@ -103,20 +110,36 @@ def close_period(
         check_costed(case.plan.project, case.fleet, (from_us, to_us), case.factors)
         case.check_counted()
         if last is not None and last.state in _COUNTS:
-            document = compose(case, label)
-            if canonical.encode(document) == last.body:
-                return Closed(last.id, last.state, document, case.result, new=False)
+            # what the first rules closed stays, where nothing but the rules is other than it was
+            for one in (case, replace(case, plan=case.plan.by_first_rules())):
+                document = compose(one, label)
+                if canonical.encode(document) == last.body:
+                    return Closed(last.id, last.state, document, one.result, new=False)
         standing = statements.claimed_exactly(conn, project, from_us, to_us)
         if supersedes is None and standing is not None:
             supersedes, reason = standing.id, reason or CAME_LATER
         if supersedes != label.supersedes:
             case = replace(case, plan=correcting(conn, case.plan, supersedes))
         sequence = 1 if last is None else last.sequence + 1
+        _check_name(conn, case, sequence)
         document = compose(case, Label(sequence, CODE_VERSION, supersedes, reason))
         statement = claims_of(document).statement
         statements.insert(conn, case.result, _local(case), document, _detail(case))
         statements.step(conn, statement, "draft", actor, reason=reason)
     return Closed(statement, "draft", document, case.result, new=True)
+
+
+def _check_name(conn: Connection[TupleRow], case: Case, sequence: int) -> None:
+    """Refuse a statement whose name another period has: its local days were others then."""
+    project = case.plan.project
+    name = identifier(project.id, case.from_us, case.to_us, project.timezone, sequence)
+    other = statements.seek(conn, name)
+    if other is not None:
+        raise PeriodError(
+            f"statement {name} is there already, of {utc_text(other.from_us)} to"
+            f" {utc_text(other.to_us)}: the time zone of the project's site is another now,"
+            f" {project.timezone}; set it back in the registry, or close by times with offsets"
+        )
 
 
 def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> Label:

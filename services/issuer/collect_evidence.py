@@ -22,13 +22,14 @@ from mrv.errors import PeriodError
 from mrv.factors.records import book_of
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import in_force
-from mrv.registry.project import Project
+from mrv.registry.project import ACCOUNTING, FIRST, Project
 from mrv.statement import evidence
 from mrv.statement.evidence_case import Case
 from mrv.statement.fixed_parameters import changed
 from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import MonitoringPlan, read_plan
 from mrv.statement.prior_statements import figures
+from services.issuer.registry_conditions import told
 from services.store.registry import invoices
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
@@ -125,6 +126,7 @@ def plan_of(
     fields = {name: getattr(project, name) for name in Project.__slots__}
     energy = energy_roles(find(project.methodology, project.version), project.devices)
     now = Project(**{**fields, "devices": bound})
+    said = told(conn, now, from_us, to_us)
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
@@ -139,6 +141,12 @@ def plan_of(
         energy=energy,
         unclaimed=tuple(carried.unclaimed(conn, project_id, from_us)),
         changed=() if before is None else changed(before.claims, now),
+        accounting=ACCOUNTING,
+        registry=said.conditions,
+        uncounted=said.uncounted,
+        ratings=said.ratings,
+        samples=said.samples,
+        meters=periods.load_makers(conn, ids),
     )
     return correcting(conn, plan, supersedes)
 
@@ -149,8 +157,13 @@ def correcting(
     """Return the plan of a statement that replaces another one, or none."""
     if supersedes is None:
         return replace(plan, corrected=None)
+    said = statements.find(conn, supersedes).claims
+    # what was fixed ex ante is fixed for a correction too
+    also = changed(said, plan.project) if plan.accounting > FIRST else ()
     return replace(
-        plan, corrected=figures(statements.find(conn, supersedes).claims, by_device=True)
+        plan,
+        corrected=figures(said, by_device=True),
+        changed=tuple(dict.fromkeys((*plan.changed, *also))),
     )
 
 

@@ -13,12 +13,20 @@ from mrv.accounting import factor_acceptance as acceptance
 from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, StatementStateError, VerificationError
 from mrv.signatures import canonical
+from mrv.signatures.data_integrity import proofs_of
 from mrv.statement.compose import compose, label_of
+from mrv.statement.conditions import unmet
 from mrv.statement.credentials import conclusion_of, verification_body
 from mrv.statement.findings import SIGNED_BY, add, read_event
 from mrv.statement.opinion import REJECTING
 from mrv.statement.sampling import check_sampling
-from mrv.statement.states import check_other, check_role, check_step
+from mrv.statement.states import (
+    check_accreditation,
+    check_other,
+    check_project,
+    check_role,
+    check_step,
+)
 from mrv.verify.evidence_steps import first_difference
 from services.issuer import documents as steps
 from services.issuer.archived_parts import fitting
@@ -82,30 +90,19 @@ def statement(
         check_body(name, body, strict=strict)
         steps.check_body(name, document, body)
         holder = steps.signer_of(conn, document, "operator", name)
+        check_project(holder, stored.project, name)
         steps.take(conn, name, "submitted", holder, document, principal)
-    return [f"{clause}: {detail}" for clause, detail in unmet_conditions(body).items()]
+    return [str(one) for one in unmet(claims_of(body))]
 
 
 def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
     """Refuse, where it is asked for, what rests on a factor that nobody accepted."""
-    unmet = unmet_conditions(body)
-    if strict and acceptance.CLAUSE in unmet:
+    found = dict(unmet(claims_of(body)))
+    if strict and acceptance.CLAUSE in found:
         raise StatementStateError(
-            f"statement {name} may not be signed: {unmet[acceptance.CLAUSE]}"
+            f"statement {name} may not be signed: {found[acceptance.CLAUSE]}"
             " (TONNE_REQUIRE_ACCEPTED_FACTORS is set)"
         )
-
-
-def unmet_conditions(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return the conditions and cross-checks that a statement says do not hold, and why."""
-    said = claims_of(document)
-    unmet = {c.clause: c.detail for c in said.applicability if not c.holds}
-    return unmet | {
-        f"{c.kind} {c.against}": f"{c.difference_percent} % of"
-        f" {', '.join(c.devices)}, {c.tolerance_percent} % allowed; {c.effect_t} t"
-        for c in said.cross_checks or ()
-        if c.holds is False
-    }
 
 
 def verification(
@@ -163,6 +160,8 @@ def _verifier(
     check_role(have.signers[0], "operator", name)
     holder = steps.signer_of(conn, document, "verifier", name)
     check_other(have.signers[0], holder)
+    check_project(holder, have.stored.project, name)
+    check_accreditation(holder, have.claims.methodology.id, str(proofs_of(document)[0]["created"]))
     steps.check_principal(conn, name, principal)
     return holder
 

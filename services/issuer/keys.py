@@ -11,8 +11,10 @@ import re
 from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
+from mrv.signatures.key_bounds import NO_BOUNDS, KeyBounds
 from mrv.signatures.keyfile import read_secret, write_secret
 from mrv.signatures.keys import EnrolledKey, SigningKey
+from services.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +26,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _OTHERS = 0o077
 
 
-def create(home: Path, name: str, role: Role) -> EnrolledKey:
+def create(home: Path, name: str, role: Role, bounds: KeyBounds = NO_BOUNDS) -> EnrolledKey:
     """
-    Make a key and keep its secret in a new file.
+    Make a key and keep its secret in a new file, encrypted where there is a passphrase.
 
     Raises
     ------
@@ -35,7 +37,7 @@ def create(home: Path, name: str, role: Role) -> EnrolledKey:
     """
     path = _path(home, name)
     key = SigningKey.generate()
-    holder = EnrolledKey(name, role, key.public_multikey)
+    holder = EnrolledKey(name, role, key.public_multikey, bounds=bounds)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -45,7 +47,7 @@ def create(home: Path, name: str, role: Role) -> EnrolledKey:
             " choose another name"
         ) from None
     with os.fdopen(descriptor, "wb") as file:
-        file.write(write_secret(key, holder))
+        file.write(write_secret(key, holder, Settings().key_passphrase_bytes))
         file.flush()
         os.fsync(file.fileno())
     return holder
@@ -69,7 +71,7 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
         )
     if path.stat().st_mode & _OTHERS:
         raise InputError(f"{path} can be read by others; run `chmod 600 {path}`")
-    return read_secret(path.read_bytes())
+    return read_secret(path.read_bytes(), Settings().key_passphrase_bytes)
 
 
 def retire(home: Path, name: str, moment: str) -> Path:

@@ -50,8 +50,11 @@ if TYPE_CHECKING:
     from mrv.documents.verification import FindingShown
     from mrv.model import Factors
     from mrv.signatures.keys import EnrolledKey
+    from mrv.signatures.trust_root import Trust
     from mrv.statement.plan_extract import MonitoringPlan
 
+# what a report may not be made over: with keys given, all of them must be enough
+_BAD = ("failed", "not checked")
 _TABLE = f"{INTERVALS}.parquet"
 
 
@@ -119,14 +122,15 @@ def _evidence(
     return plan, rows_of(Pack({}, intervals=table), plan.fleet()), _book(kept[FACTORS])
 
 
-def facts_of_pack(pack: Pack, trusted: Iterable[EnrolledKey] = ()) -> Facts:
+def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = None) -> Facts:
     """
     Read what a pack says, once it holds.
 
     Raises
     ------
     VerificationError
-        Naming the first step of `tonne verify` that fails.
+        Naming the first step of `tonne verify` that fails, or that the given keys do not
+        reach.
     CanonicalError
         If it is a statement without its evidence.
     """
@@ -135,8 +139,8 @@ def facts_of_pack(pack: Pack, trusted: Iterable[EnrolledKey] = ()) -> Facts:
             "a statement's file alone has no evidence to report; give the pack's folder"
         )
     report = verify.verify(pack, trusted)
-    if report.failure is not None:
-        bad = report.failure
+    bad = next((one for one in report.steps if one.outcome in _BAD), None)
+    if bad is not None:
         raise VerificationError(f"step {bad.number}, {bad.name}", bad.detail, bad.remedy)
     subject = Subject(pack)
     return Facts(

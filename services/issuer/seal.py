@@ -27,7 +27,7 @@ from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date
 
     from psycopg import Connection
@@ -85,6 +85,7 @@ def seal(
     *,
     recheck: bool = False,
     accept: str | None = None,
+    projects: Collection[str] | None = None,
 ) -> Report:
     """
     Seal what there is to seal, and sign the log's head.
@@ -102,6 +103,8 @@ def seal(
         late readings.
     accept : str, optional
         Seal what was changed by hand too, for this reason.
+    projects : collection of str, optional
+        Only days of these projects; all, and days of devices without one, where absent.
     """
     report = Report()
     records.append_changes(conn, signer, report.entries, report.refused, accept)
@@ -110,6 +113,8 @@ def seal(
     due = list(ended(conn, fleet, now_us - SETTLE_US))
     known = seals.latest(conn)
     new = [job for job in due if (job.project, job.day) not in known]
+    if projects is not None:
+        new = [job for job in new if job.project in projects]
     oldest = min((job.to_us for job in new), default=now_us)
     report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
     for at in range(0, len(new), _AT_ONCE):

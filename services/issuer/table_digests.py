@@ -78,7 +78,8 @@ def expected(conn: Connection[TupleRow], kind: str, last: Entry, what: str) -> b
     Whether a change since the last entry is one that a command makes.
 
     An import is a new registry version; enrolling a key adds a row of now, and
-    revoking one fills in its end.  The next seal enters them.
+    revoking one fills in its end, and what it may sign can be said anew.  The next
+    seal enters them.
     """
     if kind in IMPORTED:
         said = canonical.parse_object(last.body)["registryVersion"]
@@ -90,7 +91,7 @@ def expected(conn: Connection[TupleRow], kind: str, last: Entry, what: str) -> b
         return not older_than(conn, "enrolled_key", "valid_from", last.appended, [key])
     *_, detail = log.at(conn, last.index)
     sealed = read_tables(canonical.parse_object(last.body), detail or b"{}")["enrolled_key"]
-    bare = dict(hashes(conn, "enrolled_key", without="valid_until"))
+    bare = dict(hashes(conn, "enrolled_key", without=("valid_until", "bounds")))
     return what.endswith("was changed") and sealed.get(key) == bare.get(key)
 
 

@@ -8,6 +8,7 @@ of the stored body, by an enrolled key of the right role.
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg import errors
@@ -27,11 +28,11 @@ from mrv.statement.opinion import REJECTING
 from mrv.statement.sampling import sign_sampling
 from mrv.statement.states import check_other, check_role, check_step
 from mrv.statement.status import sign_list
+from services.clock import now_us
 from services.issuer import bundle, keys
 from services.issuer import external_signatures as accept
 from services.issuer.close import snapshot
 from services.issuer.documents import Documents, Signer, documents, may_sign, records
-from services.issuer.external_signatures import unmet_conditions
 from services.store.registry import load as registry
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import carry_over as carried
@@ -59,7 +60,6 @@ __all__ = [
     "sample",
     "status_list",
     "submit",
-    "unmet_conditions",
     "verify",
 ]
 _ATTEMPTS = 20
@@ -199,6 +199,8 @@ def _issue(
         check_role(preparer, "operator", statement)
         check_role(verifier, "verifier", statement)
         check_other(preparer, verifier)
+        for signer in have.signers:
+            _still_counts(conn, signer, statement)
         may_sign(conn, log_signer.holder, "log", statement)
         if not isinstance(by, str):
             may_sign(conn, by, "operator", statement)
@@ -216,6 +218,17 @@ def _issue(
             log.append(conn, "superseded", old, superseded_entry(old, statement))
         log.sign_head(conn, log_signer.holder.name, log_signer.key)
     return index
+
+
+def _still_counts(conn: Connection[TupleRow], signer: EnrolledKey, statement: str) -> None:
+    """Refuse a signer whose key has ended: the log could not show that it signed before."""
+    try:
+        enrolled.require(conn, signer, datetime.fromtimestamp(now_us() / 1e6, UTC))
+    except EnrolmentError as error:
+        raise EnrolmentError(
+            f"{statement} cannot be issued: {error}; nothing shows that it was signed before:"
+            " have the period closed and signed anew"
+        ) from error
 
 
 def _nothing_more_owed(conn: Connection[TupleRow], have: Documents) -> None:
@@ -315,20 +328,37 @@ def log_signer(conn: Connection[TupleRow], home: Path, name: str) -> Signer:
     """
     Return the key of the log; the first time, make and enrol it.
 
+    A log whose key was rotated is signed by the new key, whatever the old one's name.
+
     Raises
     ------
     EnrolmentError
-        If the log has a key already whose secret is not here.
+        If the log's key has ended, or its secret is not here.
     """
     holders = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
-    if not holders and name not in keys.names(home):
-        keys.create(home, name, "log")
-    signer = Signer(*keys.load(home, name))
+    now = datetime.fromtimestamp(now_us() / 1e6, UTC)
+    live = [key for key in holders if not _ended(key, now)]
     if not holders:
+        if name not in keys.names(home):
+            keys.create(home, name, "log")
+        signer = Signer(*keys.load(home, name))
         enrolled.enroll(conn, signer.holder)
-    elif signer.holder not in holders:
+        return signer
+    if not live:
         raise EnrolmentError(
-            f"the log is signed by {holders[0].name!r} ({holders[0].multikey}), not by {name!r};"
+            f"the log's key {holders[-1].name!r} has ended, so nothing is entered in the log;"
+            f" `tonne keys rotate {holders[-1].name}` gives it a new one"
+        )
+    current = live[-1]
+    named = name if current.name not in keys.names(home) else current.name
+    signer = Signer(*keys.load(home, named))
+    if signer.holder != current:
+        raise EnrolmentError(
+            f"the log is signed by {current.name!r} ({current.multikey}), not by {named!r};"
             " give the key file of that log with --log-key"
         )
     return signer
+
+
+def _ended(key: EnrolledKey, now: datetime) -> bool:
+    return key.valid_until is not None and datetime.fromisoformat(key.valid_until) <= now

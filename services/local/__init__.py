@@ -1,0 +1,1 @@
+"""Local servers for one machine: PostgreSQL, mosquitto, Kafka, Prometheus."""

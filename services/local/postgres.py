@@ -44,6 +44,8 @@ shared_buffers = 256MB
 maintenance_work_mem = 128MB
 max_wal_size = 2GB
 wal_compression = on
+# queries over many chunks look costly and take milliseconds; compiling them takes longer
+jit = off
 checkpoint_completion_target = 0.9
 timescaledb.max_background_workers = 4
 max_worker_processes = 12

@@ -77,9 +77,23 @@ def _device(device: Device) -> dict[str, Any]:
         calibrations=[_calibration(c) for c in device.calibrations or ()],
         replacements=[_replacement(device.class_id, r) for r in device.replacements or ()],
         quality=[_quality(q) for q in device.quality or ()],
+        maker=device.maker,
+        model=device.model,
+        ratings=_ratings(device),
         check_of=device.check_of,
         check_percent=None if device.check_percent == CHECK_PERCENT else device.check_percent,
     )
+
+
+def _ratings(device: Device) -> list[dict[str, Any]]:
+    """Ratings with their times, where there is more to say than the one that it came with."""
+    held = device.ratings or ()
+    if len(held) == 1 and held[0].begins == device.installed and held[0].document is None:
+        return []
+    return [
+        {"from": _time(r.begins)} | _present(rated_power_w=r.rated_power_w, document=r.document)
+        for r in held
+    ]
 
 
 def _calibration(calibration: Calibration) -> dict[str, Any]:
@@ -89,18 +103,20 @@ def _calibration(calibration: Calibration) -> dict[str, Any]:
         certificate=calibration.certificate,
         accuracy_class=calibration.accuracy_class,
         max_error_percent=calibration.max_error_percent,
+        serial=calibration.serial,
     )
 
 
 def _replacement(class_id: str, swap: Replacement) -> dict[str, Any]:
     register = next(r for r in wire.registers(class_id).values() if r.column == swap.channel)
-    return {
-        "at": _time(swap.at),
-        "channel": register.name,
-        "last": register.to_file(swap.last),
-        "first": register.to_file(swap.first),
-        "reason": swap.reason,
-    }
+    return _present(
+        at=_time(swap.at),
+        channel=register.name,
+        last=register.to_file(swap.last),
+        first=register.to_file(swap.first),
+        reason=swap.reason,
+        document=swap.document,
+    )
 
 
 def _quality(quality: Quality) -> dict[str, Any]:
@@ -124,6 +140,9 @@ def _project(project: Project) -> dict[str, Any]:
         system=project.system,
         transfer=_transfer(project.transfer),
         monitoring=[monitoring.document(version) for version in project.monitoring or ()],
+        boundary=[asdict(one) for one in project.boundary or ()],
+        documents=dict(project.documents or {}),
+        laboratory=[_present(**asdict(one)) for one in project.laboratory or ()],
     )
 
 

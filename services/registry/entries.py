@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mrv.registry.article6_transfer import TransferClass
     from mrv.registry.monitoring_plan import Version
-    from mrv.registry.project import Calibration
+    from mrv.registry.project import Calibration, Sample
 
 Key = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
@@ -40,6 +40,24 @@ class Replacement:
     last: int
     first: int
     reason: str
+    document: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A rated power [W] from a time on, and the document that it stands in."""
+
+    begins: datetime
+    rated_power_w: int
+    document: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A meter at a project's site that does not serve it, and why."""
+
+    device: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +76,7 @@ class Device:
     A field device; None for a list says that the file does not speak of it.
 
     `check_of` is the meter that this one checks, `check_percent` by how much they
-    may differ.
+    may differ.  `maker`, `model` and `serial` are the physical meter's.
     """
 
     kind: ClassVar[str] = "device"
@@ -77,6 +95,9 @@ class Device:
     quality: tuple[Quality, ...] | None = None
     check_of: str | None = None
     check_percent: Decimal | int = CHECK_PERCENT
+    maker: str | None = None
+    model: str | None = None
+    ratings: tuple[Rating, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +136,9 @@ class Project:
 
     `system` is that of `mrv/registry/programme_systems.toml` which it makes real.  `monitoring`
     holds the versions of its monitoring plan; None says that the file does not speak
-    of it.
+    of it.  `boundary` names the meters of its sites that do not serve it, with reasons;
+    `laboratory` holds what laboratories found, which is never changed; `documents` names
+    what each parameter that was fixed ex ante rests on.
     """
 
     kind: ClassVar[str] = "project"
@@ -133,6 +156,9 @@ class Project:
     transfer: TransferClass | None = None
     system: str | None = None
     monitoring: tuple[Version, ...] | None = None
+    boundary: tuple[Outside, ...] | None = None
+    laboratory: tuple[Sample, ...] | None = None
+    documents: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,19 +282,56 @@ def merged(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> tu
     return (*stored, *(one for one in given or () if one.name not in known))
 
 
+def with_samples(
+    stored: tuple[Sample, ...], given: tuple[Sample, ...] | None
+) -> tuple[Sample, ...]:
+    """Return all samples: a file need not repeat those that are stored."""
+    known = {place(one) for one in stored}
+    more = (one for one in given or () if place(one) not in known)
+    return tuple(sorted((*stored, *more), key=lambda s: (s.taken, *place(s))))
+
+
+def place(one: Sample) -> tuple[str, str, str]:
+    """What tells a sample from others: laboratory, its number there, parameter."""
+    return one.laboratory, one.sample, one.parameter
+
+
 def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
     """What a file does not speak of stays as it is: certificates, swaps, limits, plan versions."""
     if isinstance(entry, Project):
-        held = stored.monitoring if isinstance(stored, Project) else None
-        return replace(entry, monitoring=merged(held or (), entry.monitoring))
+        before = stored if isinstance(stored, Project) else None
+        held = before.monitoring if before else None
+        boundary = entry.boundary
+        if boundary is None:
+            boundary = (before.boundary if before else None) or ()
+        samples = (before.laboratory if before else None) or ()
+        return replace(
+            entry,
+            monitoring=merged(held or (), entry.monitoring),
+            boundary=boundary,
+            laboratory=with_samples(samples, entry.laboratory),
+            documents={**(before.documents or {} if before else {}), **(entry.documents or {})},
+        )
     if not isinstance(entry, Device):
         return entry
-    before = stored if isinstance(stored, Device) else None
+    known = stored if isinstance(stored, Device) else None
     calibrations, replacements, quality = entry.calibrations, entry.replacements, entry.quality
     if calibrations is None:
-        calibrations = (before.calibrations if before else None) or ()
+        calibrations = (known.calibrations if known else None) or ()
     if replacements is None:
-        replacements = (before.replacements if before else None) or ()
+        replacements = (known.replacements if known else None) or ()
     if quality is None:
-        quality = (before.quality if before else None) or ()
-    return replace(entry, calibrations=calibrations, replacements=replacements, quality=quality)
+        quality = (known.quality if known else None) or ()
+    ratings = entry.ratings
+    if ratings is None:
+        ratings = (known.ratings if known else None) or ()
+    return replace(
+        entry,
+        calibrations=calibrations,
+        replacements=replacements,
+        quality=quality,
+        ratings=ratings,
+        # files of 0.1.0 do not speak of them
+        maker=entry.maker or (known.maker if known else None),
+        model=entry.model or (known.model if known else None),
+    )

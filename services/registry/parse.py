@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,14 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
-from mrv.registry.project import Calibration
-from services.registry import limits, monitoring, wire
+from mrv.registry.project import Calibration, Sample
+from services.registry import limits, monitoring, ratings, wire
 from services.registry.entries import (
     CHECK_PERCENT,
     Action,
     Area,
     Device,
     Modules,
+    Outside,
     Programme,
     Project,
     ProjectDevice,
@@ -25,6 +27,7 @@ from services.registry.entries import (
     Reported,
     Site,
     Topic,
+    place,
 )
 from services.registry.fields import MAX_WHOLE, Row
 
@@ -34,13 +37,13 @@ if TYPE_CHECKING:
     from services.registry.wire import Register
 
 Item = TypeVar("Item")
-MAX_RATED_W = 10**12
 MAX_EXPECTED = 10**15
 MAX_CADENCE_S = 31 * 86_400
 YEARS = 1990, 2200
 DEVICE_KEYS = (
     "id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed", "serial",
     "attributes", "calibrations", "replacements", "quality", "check_of", "check_percent",
+    "maker", "model", "ratings",
 )  # fmt: skip
 # read, transcribed, second-hand, back-solved, from memory
 CERTAINTIES = ("R", "T", "r", "B", "M")
@@ -63,7 +66,7 @@ def device(row: Row) -> Device:
     """Read a device with its certificates and meter swaps."""
     row.only(*DEVICE_KEYS)
     class_id = row.text("class")
-    rated = row.whole("rated_power_w", 1, MAX_RATED_W)
+    rated = row.whole("rated_power_w", 1, ratings.MAX_RATED_W)
     return Device(
         id=row.identifier("id"),
         site=row.identifier("site"),
@@ -84,6 +87,9 @@ def device(row: Row) -> Device:
         ),
         check_of=row.identifier("check_of") if row.has("check_of") else None,
         check_percent=_share(row),
+        maker=row.optional("maker"),
+        model=row.optional("model"),
+        ratings=_list(row, "ratings", ratings.rating, lambda r: (r.begins,)),
     )
 
 
@@ -135,7 +141,8 @@ def published(row: Row) -> Published:
 def project(row: Row) -> Project:
     """Read a project with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
-             "expected", "modules", "action", "system", "transfer", "monitoring")  # fmt: skip
+             "expected", "modules", "action", "system", "transfer", "monitoring",
+             "boundary", "laboratory", "documents")  # fmt: skip
     crediting = _one(row, "crediting_period", "from", "to")
     first, end = _days(crediting)
     devices = row.rows("devices") or []
@@ -158,7 +165,41 @@ def project(row: Row) -> Project:
         transfer=_transfer(row),
         system=row.identifier("system") if row.has("system") else None,
         monitoring=monitoring.versions(row),
+        boundary=_list(row, "boundary", _outside, lambda o: o.device),
+        laboratory=_list(row, "laboratory", _sample, place),
+        documents=_documents(row),
     )
+
+
+def _documents(row: Row) -> dict[str, str] | None:
+    if not row.has("documents"):
+        return None
+    found = row.mapping("documents")
+    for key, text in found.items():
+        if not isinstance(text, str) or not text.strip():
+            row.problem("documents", f"{key} = {text!r} must be text: number and place of it")
+    return found
+
+
+def _sample(row: Row) -> Sample:
+    row.only("parameter", "sample", "taken", "value", "method", "laboratory", "sha256")
+    sha256 = row.optional("sha256")
+    if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
+        row.problem("sha256", f"{sha256!r} is no SHA-256 of a file: 64 digits 0-9 a-f")
+    return Sample(
+        parameter=row.text("parameter"),
+        sample=row.text("sample"),
+        taken=row.required("taken", row.day("taken"), "the local day on which it was taken"),
+        value=row.required("value", row.number("value", 0, MAX_EXPECTED), "what was found") or 0,
+        method=row.text("method"),
+        laboratory=row.text("laboratory"),
+        sha256=sha256,
+    )
+
+
+def _outside(row: Row) -> Outside:
+    row.only("device", "reason")
+    return Outside(row.identifier("device"), row.text("reason"))
 
 
 def programme(row: Row) -> Programme:
@@ -237,6 +278,7 @@ def _calibration(row: Row) -> Calibration:
         certificate=row.text("certificate"),
         accuracy_class=row.optional("accuracy_class"),
         max_error_percent=row.number("max_error_percent", 0, 100),
+        serial=row.optional("serial"),
     )
     if not row.problems and found.valid_until <= found.performed:
         row.problem("valid_until", f"{found.valid_until} is not after {found.performed}")
@@ -248,7 +290,7 @@ def _replacer(class_id: str) -> Callable[[Row], Replacement]:
     registers = wire.registers(class_id)
 
     def read(row: Row) -> Replacement:
-        row.only("at", "channel", "last", "first", "reason")
+        row.only("at", "channel", "last", "first", "reason", "document")
         channel = row.text("channel")
         register = registers.get(channel)
         if register is None and channel:
@@ -260,6 +302,7 @@ def _replacer(class_id: str) -> Callable[[Row], Replacement]:
             last=_base(row, "last", register),
             first=_base(row, "first", register),
             reason=row.text("reason"),
+            document=row.optional("document"),
         )
 
     return read

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from services.registry import monitoring, rules
+from services.registry import closed as closed_rules
+from services.registry import meters, monitoring, ratings, rules
 from services.registry.entries import Device, Entry, Key, Project, Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from services.registry.files import Incoming
 
@@ -39,7 +41,14 @@ class Plan:
         return any(r.result == "error" for r in self.results)
 
 
-def plan(stored: Registry, incoming: Incoming, *, strict: bool = False) -> Plan:
+def plan(
+    stored: Registry,
+    incoming: Incoming,
+    *,
+    strict: bool = False,
+    now: datetime | None = None,
+    closed: Mapping[str, datetime] | None = None,
+) -> Plan:
     """
     Merge files into the stored registry and hold the whole against the rules.
 
@@ -51,13 +60,32 @@ def plan(stored: Registry, incoming: Incoming, *, strict: bool = False) -> Plan:
         What the files say.
     strict : bool
         Warnings stand in the way too.
+    now : datetime, optional
+        The time of the import; the present where absent.
+    closed : mapping of device id to datetime, optional
+        Up to when closed periods cover it.
     """
-    merged = stored.updated(incoming.registry)
+    merged = ratings.dated(stored, stored.updated(incoming.registry), now or datetime.now(UTC))
     findings = _Findings(incoming, strict=strict)
     for key, problems in incoming.problems.items():
         for text in problems:
             findings.add(key, text, warning=False)
     for key, text in _moved(stored, merged):
+        findings.add(key, f"{findings.place(key)}{text}", warning=False)
+    for device, text in ratings.problems(stored, merged, closed or {}):
+        key = (device.kind, device.id)
+        findings.add(key, f"{findings.place(key)}{text}", warning=False)
+    for one, other in meters.same_meters(merged):
+        key = (other.kind, other.id)
+        kept = all(stored.entries.get((d.kind, d.id)) == d for d in (one, other))
+        findings.add(key, f"{findings.place(key)}{meters.told(one, other)}", warning=kept)
+    for key, text in closed_rules.problems(stored, merged, closed or {}):
+        findings.add(key, f"{findings.place(key)}{text}", warning=False)
+    for key, text in (
+        *closed_rules.factors(stored, incoming.registry),
+        *closed_rules.rewritten(stored, incoming.registry),
+        *closed_rules.unknown(merged),
+    ):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     for key, text in _rewritten(stored, incoming.registry):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)

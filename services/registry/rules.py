@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fractions import Fraction
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -22,15 +23,25 @@ from mrv import factors
 from mrv.calendar import period_us
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
-from services.registry import monitoring, needs, plausible, programme
+from services.registry import meters, monitoring, needs, plausible, programme
 from services.registry.entries import Device, Site
 from services.registry.finding import Finding
+
+# what a published series may change by from one value to the next: less in the direction in
+# which the claimant gains
+_DOWN, _UP = Fraction(85, 100), Fraction(115, 100)
+_SERIES = {
+    "consumed": (_DOWN, Fraction(3, 2)),
+    "avoided": (Fraction(1, 2), _UP),
+    "either": (_DOWN, _UP),
+}
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ingest.mqtt.templates import Template
     from mrv.factors import FactorBook
+    from mrv.model import Factor
     from services.registry.entries import Project, ProjectDevice, Registry, Topic
 
 
@@ -54,6 +65,7 @@ def check(registry: Registry) -> Iterator[Finding]:
         if not missing:
             yield from needs.check(project, devices, book)
             yield from plausible.check(project, devices)
+            yield from meters.check(project, devices)
             yield from monitoring.check(project, devices)
     yield from _shared(registry)
     yield from programme.check(registry)
@@ -78,12 +90,26 @@ def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
                 f" value counts{'' if same else ', not ' + factor.text}"
             )
             found.append(Finding(entry.kind, entry.id, text, warning=same))
+        elif (far := _far(factor, book)) is not None:
+            found.append(Finding(entry.kind, entry.id, f"value: {far}"))
         else:
             try:
                 book = book.with_more([factor])
             except FactorError as error:
                 found.append(Finding(entry.kind, entry.id, f"valid_from: {error}"))
     return book, found
+
+
+def _far(factor: Factor, book: FactorBook) -> str | None:
+    """Say where a factor is far off the last of its kind, as a slip or an invention is."""
+    last = [f for f in book if f.kind == factor.kind][-1]
+    low, high = _SERIES[factor.direction]
+    if low * last.value <= factor.value <= high * last.value:
+        return None
+    return (
+        f"{factor.text} is less than {float(low):g} or more than {float(high):g} times"
+        f" {last.id} = {last.text} {last.unit}; compare it with its source, {factor.source}"
+    )
 
 
 def _device(

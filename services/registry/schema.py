@@ -20,7 +20,7 @@ from ingest.limits import NAMES
 from mrv import methodologies
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.monitoring_plan import Line, Version
-from mrv.registry.project import Calibration
+from mrv.registry.project import Calibration, Sample
 from services.registry import entries
 from services.registry.fields import ID
 from services.registry.parse import CERTAINTIES, DEVICE_KEYS
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {
     "Calibration": Calibration, "TransferClass": TransferClass, "Version": Version, "Line": Line,
+    "Sample": Sample,
     "Decimal": Decimal, "date": date, "datetime": datetime, "Mapping": Mapping,
 }  # fmt: skip
 _SIMPLE: dict[Any, dict[str, Any]] = {
@@ -46,6 +47,7 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
 _NAMES = {
     ("Device", "class_id"): "class",
     ("Quality", "begins"): "from",
+    ("Rating", "begins"): "from",
     ("ProjectDevice", "from_date"): "from",
     ("ProjectDevice", "to_date"): "to",
     ("TransferClass", "number"): "list",
@@ -61,7 +63,7 @@ _OPTIONAL = {
 _IDS = {("Site", "id"), ("Site", "park"), ("Device", "id"), ("Device", "site"),
         ("Device", "gateway"), ("Device", "check_of"), ("Topic", "id"), ("Project", "id"),
         ("Project", "system"), ("ProjectDevice", "device"), ("Action", "id"),
-        ("Line", "device")}  # fmt: skip
+        ("Line", "device"), ("Outside", "device")}  # fmt: skip
 
 
 def schema() -> dict[str, Any]:

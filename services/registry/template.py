@@ -39,6 +39,7 @@ _CALIBRATIONS = """\
         certificate: VMI-123
         accuracy_class: "0.5S"
         max_error_percent: 0.5
+        serial: A1B2  # the meter that it names
 """
 _PROGRAMME = """\
 programme:
@@ -95,7 +96,9 @@ def _device(held: DeviceClass) -> Iterator[str]:
     rated = any(c.limit == "rated_power" for c in held.registers)
     yield f"    {'' if rated else '# '}rated_power_w: 100000  # bound of what its meter may count\n"
     yield "    installed: 2026-01-01T00:00:00+07:00  # with its offset\n"
-    yield "    serial: A1B2  # the maker's\n"
+    yield "    maker: Example\n"
+    yield "    # model: E-100\n"
+    yield "    serial: A1B2  # the maker's; maker and serial say which meter it is\n"
     yield "    # gateway: gw-1  # the device that speaks for it, registered as well\n"
     yield "    # removed: 2036-01-01T00:00:00+07:00\n"
     yield "    attributes: {cadence_s: 900}  # seconds between its messages\n"
@@ -118,6 +121,10 @@ def _later(held: DeviceClass) -> Iterator[str]:
         yield f"    #     last: 98765  # {one.unit}\n"
         yield f"    #     first: 0  # {one.unit}\n"
         yield "    #     reason: meter replaced\n"
+        yield "    #     document: protocol 17  # with both values\n"
+    if any(c.limit == "rated_power" for c in held.registers):
+        yield "    # ratings:  # where its rated power is another one from a time on\n"
+        yield "    #   - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 100000}\n"
     gauge = next((c.name for c in held.channels.values() if c.kind == "gauge"), None)
     if gauge is not None:
         yield "    # quality:  # limits of the quality tests, where this device needs others\n"

@@ -1,0 +1,1 @@
+"""Field devices that are made up or replayed, with faults."""

@@ -1,0 +1,1 @@
+"""Queries: what the database holds, read and written. No formula stands here."""

@@ -1,0 +1,1 @@
+"""`tonne worker`: from Kafka to TimescaleDB, by Faust."""

@@ -7,7 +7,6 @@ import time
 
 import psycopg
 
-from services.issuer.close import close_period
 from services.processing.commit import Store
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
@@ -17,6 +16,7 @@ from services.store.registry.factors import load_book
 from tests.bench import month
 from tests.bench.stages_store import database
 from tests.running import Pipeline
+from tests.services.issuer.sealed import close_period
 
 DEVICES, AT_ONCE = 2_000, 50
 

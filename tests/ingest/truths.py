@@ -45,7 +45,7 @@ class History:
         begin = int(rng.integers(1, max(2, len(self.time_us) - length - 6)))
         event = int(np.searchsorted(self.time_us, self.event_us))
         if begin <= event <= begin + length + 6:
-            begin = event + 1
+            begin = event + 8
         end = min(begin + length, len(self.time_us) - 6)
         return slice(min(begin, end - 1), end)
 
@@ -54,7 +54,11 @@ class History:
         return self.span(rng, 1).start
 
     def happened(self, k: int) -> None:
-        """Note that something happened to the meter: no reading before it is false by then."""
+        """
+        Note that something happened to the meter: no reading before it is false by then.
+
+        It happens once: of two in a row the second may stand just above the first.
+        """
         self.event_us = int(self.time_us[k])
 
     def keep(self, kept: np.ndarray) -> None:
@@ -97,9 +101,10 @@ def high_run(h: History, rng: np.random.Generator) -> None:
 
 
 def reset(h: History, rng: np.random.Generator) -> None:
-    k = h.at(rng)
-    h.happened(k)
-    h.register_wh[k:] -= h.register_wh[k - 1]
+    if not h.event_us:
+        k = h.at(rng)
+        h.happened(k)
+        h.register_wh[k:] -= h.register_wh[k - 1]
 
 
 def swap(h: History, rng: np.random.Generator) -> None:
@@ -109,6 +114,8 @@ def swap(h: History, rng: np.random.Generator) -> None:
     One that stands just above the old one is no fault that readings show: it looks as if the
     plant had worked meanwhile.  That is what serial numbers and replacements are for.
     """
+    if h.event_us:
+        return
     k = h.at(rng)
     h.happened(k)
     before = int(h.register_wh[k - 1])
@@ -121,6 +128,8 @@ def swap(h: History, rng: np.random.Generator) -> None:
 
 def candidate_modulus(h: History, rng: np.random.Generator) -> None:
     """A reset as near to a hundred megawatt hours as a wrap would be."""
+    if h.event_us:
+        return
     k = h.at(rng)
     h.register_wh[:k] += 99_999_999 - int(rng.integers(0, 13_000_000)) - h.register_wh[k - 1]
     h.register_wh[:k] = np.maximum(h.register_wh[:k], 0)
@@ -129,6 +138,8 @@ def candidate_modulus(h: History, rng: np.random.Generator) -> None:
 
 
 def wrap(h: History, rng: np.random.Generator) -> None:
+    if h.event_us:
+        return
     k = h.at(rng)
     h.happened(k)
     h.register_wh += 100_000_000 - h.register_wh[k]
@@ -149,6 +160,8 @@ def standstill(h: History, rng: np.random.Generator) -> None:
 
 def hang(h: History, rng: np.random.Generator) -> None:
     """A register that hangs, and never counts what was made meanwhile."""
+    if h.event_us:
+        return
     of = h.span(rng, 100)
     h.happened(of.stop)
     lost = h.register_wh[of.stop - 1] - h.register_wh[of.start - 1]
@@ -206,7 +219,7 @@ def night_generation(h: History, rng: np.random.Generator) -> None:
     hour = (h.time_us // 3_600_000_000 + 7) % 24
     night = np.flatnonzero((hour >= 20) | (hour < 4))
     event = int(np.searchsorted(h.time_us, h.event_us))
-    night = night[(night < len(hour) - 8) & ((night > event) | (night < event - 24))]
+    night = night[(night < len(hour) - 8) & ((night > event + 6) | (night < event - 24))]
     if not len(night):
         return
     begin = int(rng.choice(night))

@@ -28,7 +28,6 @@ from services.clock import now_us
 from services.embedded.chain import EmbeddedChain
 from services.intake.sparkplug import SparkplugNodes
 from services.intake.topics import bootstrap
-from services.issuer.close import close_period
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.registry.files import read_files
@@ -39,6 +38,7 @@ from services.store.postgres.pool import connect
 from services.store.registry.import_ import import_registry
 from services.store.statements.statements import latest
 from tests.ports import free_port
+from tests.services.issuer.sealed import close_period
 
 CATALOG = Path(__file__).parents[2] / "deploy/catalog/demo.yaml"
 START_US = 1_772_323_200_000_000  # 2026-03-01T00:00:00Z

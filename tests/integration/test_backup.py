@@ -121,7 +121,6 @@ def test_what_was_published_is_there_after_a_restore(servers, backup, tmp_path):
     lost.kill()
 
     found = servers("found")
-    found.home.mkdir()
     _script(backup, "restore.sh", backup / "kept", found.folder, moment)
     shutil.copy(lost.home / "postgres.password", found.home / "postgres.password")
     found.start()

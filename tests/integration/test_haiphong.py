@@ -13,12 +13,13 @@ import psycopg
 import pytest
 
 from mrv.calendar import period_us
-from services.issuer.close import close_period
+from services.issuer import close
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
 from tests.bench.load import Publisher
 from tests.integration import haiphong_by_hand as by_hand
 from tests.running import Pipeline
+from tests.services.issuer import sealed
 
 pytestmark = pytest.mark.integration
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog" / "haiphong"
@@ -108,8 +109,9 @@ def closed(pipeline: Pipeline, month: Month) -> dict[str, dict]:
     found = {}
     with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
         names = conn.execute("SELECT id FROM project WHERE system IS NOT NULL").fetchall()
+        sealed.up_to(conn, END_US)
         for (name,) in names:
-            one = close_period(conn, name, BEGIN_US, END_US, "test")
+            one = close.close_period(conn, name, BEGIN_US, END_US, "test")
             found[name] = one.document["credentialSubject"]
     return found
 

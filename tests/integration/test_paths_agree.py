@@ -178,7 +178,7 @@ def check_spoiled(processes, database_url, kafka_url):
         reasons = ["foreign_record", "damaged_record", "unknown_schema"]
         assert kept == list(zip(reasons, spoiled, strict=True))
         done = processes.run("deadletter", "replay", "--reason", "unknown_schema")
-        assert done.stdout == "sent again: 2\n", done.stderr
+        assert done.stdout == "2 dead letters sent again\n", done.stderr
         wait_stored(processes, database_url, ended_records(kafka_url, TOPIC, PARTITIONS))
     # one was still unreadable, and the whole one held nothing new
     assert len(tables(database_url)["dead_letter"]) == before + 3 + 1 + 1

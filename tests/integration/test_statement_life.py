@@ -11,6 +11,8 @@ from services.store.postgres.pool import connect
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration
+SUBMIT = ("submit", "--key", "plant")
+OPINION = ("--opinion", "unqualified", "--assurance", "reasonable", "--because", "seen on paper")
 SPAN = ("--from", "2026-03-02", "--to", "2026-03-04")
 
 
@@ -36,6 +38,7 @@ def signed(tonne, database_url, tmp_path):
     plant.fill_pv(database_url, end="2026-03-05")
     tonne("keys", "create", "--role", "operator", "--name", "plant")
     tonne("keys", "create", "--role", "verifier", "--name", "auditor")
+    tonne("log", "seal", "--until", "2026-03-06")
     return tonne
 
 
@@ -51,25 +54,43 @@ def test_from_readings_to_an_issued_statement(signed, tmp_path):
     assert closed["credit_t"] == int(closed["reduction_t"].split(".")[0]) > 0
     assert [d["device"] for d in closed["deductions"]] == ["inv-2"]
     signed("statement", "submit", name, "--key", "plant")
-    signed("statement", "verify", name, "--key", "auditor", "--finding", "sampled two meters")
+    bare = signed("statement", "verify", name, "--key", "auditor", code=2)
+    assert "--opinion" in bare.stderr
+    unsaid = signed("statement", "verify", name, "--key", "auditor", *OPINION[:4], code=2)
+    assert "cannot be unqualified while conditions do not hold" in unsaid.stderr
+    signed("log", "seal")
+    opinion = (*OPINION, "--finding", "sampled two meters", "--procedure", "two days on site")
+    signed("statement", "verify", name, "--key", "auditor", *opinion)
     wrong = signed("statement", "issue", name, "--key", "auditor", code=2)
     assert "enrolled as verifier" in wrong.stderr
     signed("statement", "issue", name, "--key", "plant")
     signed("statement", "export", name, "--out", tmp_path / "pack")
     signed("statement", "export", name, "--out", tmp_path / "again")
     signed("keys", "export", "--out", tmp_path / "trusted.json")
-    checked = signed("verify", tmp_path / "pack", "--keys", tmp_path / "trusted.json", "--json")
-    report = json.loads(checked.stdout)
+    signed("statement", "status-list", "pv", "--key", "plant", "--out", tmp_path / "status.json")
+    trusted = ("--keys", tmp_path / "trusted.json")
+    given = (*trusted, "--status", tmp_path / "status.json")
+    report = json.loads(signed("verify", tmp_path / "pack", *given, "--json").stdout)
     left = {s["name"] for s in report["steps"] if s["outcome"] != "ok"}
-    assert left == {"status", "seals", "sampling"}  # no list given or drawn, no day sealed
+    assert left == {"sampling"}  # no list was drawn
     assert {s["outcome"] for s in report["steps"]} == {"ok", "not applicable"}
-    assert report["state"] == "issued"
+    assert (report["state"], report["exit"], report["missing"]) == ("issued", 0, [])
+    assert "may be relied on" in signed("verify", tmp_path / "pack", *given).stdout
+    without = signed("verify", tmp_path / "pack", *trusted, code=4).stdout
+    assert "--status FILE" in without.splitlines()[-1]
+    alone = signed("verify", tmp_path / "pack", code=4).stdout
+    assert "missing: keys that you trust; give the keys that you trust with --keys FILE" in alone
+    zipped = shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path / "pack")
+    signed("verify", zipped, *given)
     files = sorted(p for p in (tmp_path / "pack").rglob("*") if p.is_file())
     for file in files:
         other = tmp_path / "again" / file.relative_to(tmp_path / "pack")
         assert file.read_bytes() == other.read_bytes(), file.name
     assert "issued" in signed("statement", "list").stdout
-    assert "by auditor" in signed("statement", "show", name).stdout
+    shown = signed("statement", "show", name).stdout
+    assert "by auditor" in shown
+    assert "NOT MET    tonne: a factor from memory" in shown
+    assert "because    seen on paper (signed by auditor)" in shown
 
 
 def test_the_keys_of_the_pack_itself_are_named_as_such(signed, tmp_path):
@@ -77,9 +98,13 @@ def test_the_keys_of_the_pack_itself_are_named_as_such(signed, tmp_path):
     name = _close(signed)["statement"]
     signed("statement", "submit", name, "--key", "plant")
     signed("statement", "export", name, "--out", tmp_path / "pack")
-    assert "keys taken from the pack itself" in signed("verify", tmp_path / "pack").stdout
+    told = signed("verify", tmp_path / "pack", code=4).stdout
+    assert "keys taken from the pack itself" in told
+    assert "NOT ENOUGH TO RELY ON" in told
+    accepted = signed("verify", tmp_path / "pack", "--accept", "draft").stdout
+    assert accepted.splitlines()[-1] == "holds as far as you asked (--accept draft)"
     shutil.copy(tmp_path / "pack" / "statement.json", tmp_path / "alone.json")
-    alone = signed("verify", tmp_path / "alone.json").stdout
+    alone = signed("verify", tmp_path / "alone.json", code=4).stdout
     assert "keys taken from the statement itself" in alone
     signed("keys", "create", "--role", "operator", "--name", "other", "--no-enroll")
     signed("keys", "create", "--role", "operator", "--name", "third")
@@ -110,7 +135,7 @@ def test_steps_out_of_order_and_wrong_keys_are_refused(signed):
     early = signed("statement", "issue", name, code=2)
     assert "is draft" in early.stderr
     assert "tonne statement submit" in early.stderr
-    signed("statement", "verify", name, "--key", "auditor", code=2)
+    signed("statement", "verify", name, "--key", "auditor", *OPINION, code=2)
     wrong = signed("statement", "submit", name, "--key", "auditor", code=2)
     assert "enrolled as verifier" in wrong.stderr
     signed("keys", "create", "--role", "operator", "--name", "stranger", "--no-enroll")
@@ -118,14 +143,14 @@ def test_steps_out_of_order_and_wrong_keys_are_refused(signed):
     signed("statement", "submit", name, "--key", "plant")
     assert (
         "enrolled as operator"
-        in signed("statement", "verify", name, "--key", "plant", code=2).stderr
+        in signed("statement", "verify", name, "--key", "plant", *OPINION, code=2).stderr
     )
     same = signed("keys", "create", "--role", "verifier", "--name", "plant", code=2)
     assert "not overwritten" in same.stderr
     assert "is submitted" in signed("statement", "submit", name, "--key", "plant", code=2).stderr
-    signed("statement", "verify", name, "--key", "auditor")
+    signed("statement", "verify", name, "--key", "auditor", *OPINION)
     signed("statement", "issue", name)
-    done = signed("statement", "verify", name, "--key", "auditor", code=2)
+    done = signed("statement", "verify", name, "--key", "auditor", *OPINION, code=2)
     assert "is issued" in done.stderr
     assert "no statement" in signed("statement", "issue", "TN-none", code=2).stderr
 
@@ -142,7 +167,7 @@ def test_a_factor_from_memory_is_said_wherever_it_is_signed(signed, monkeypatch,
     monkeypatch.setenv("TONNE_REQUIRE_ACCEPTED_FACTORS", "false")
     told = signed("statement", "submit", name, "--key", "plant")
     assert "warning: not met: tonne: a factor from memory" in told.stderr
-    signed("statement", "verify", name, "--key", "auditor")
+    signed("statement", "verify", name, "--key", "auditor", *OPINION)
     assert "warning: not met" in signed("statement", "issue", name).stderr
 
 
@@ -153,14 +178,15 @@ def test_a_project_that_accepts_by_name_goes_through(signed, database_url, monke
     plant.register(database_url, tmp_path, text)
     monkeypatch.setenv("TONNE_REQUIRE_ACCEPTED_FACTORS", "true")
     told = signed("statement", "submit", _close(signed)["statement"], "--key", "plant")
-    assert told.stderr == ""
+    assert "accept" not in told.stderr
 
 
 def test_an_adverse_opinion_ends_a_statement(signed, tmp_path):
     """A verifier could not say no."""
     name = _close(signed)["statement"]
     signed("statement", "submit", name, "--key", "plant")
-    signed("statement", "verify", name, "--key", "auditor", "--opinion", "adverse")
+    signed("statement", "verify", name, "--key", "auditor", "--assurance", "reasonable",
+           "--opinion", "adverse")  # fmt: skip
     assert "nothing follows" in signed("statement", "issue", name, code=2).stderr
     signed("statement", "export", name, "--out", tmp_path / "pack")
     refused = signed("verify", tmp_path / "pack", code=1)
@@ -175,7 +201,7 @@ def test_a_verifier_does_not_sign_what_has_changed(signed, database_url):
     plant.send(
         database_url, "inv-1", [plant.us("2026-03-02T12:01:01+07:00")], active_power_w=[750_000]
     )
-    refused = signed("statement", "verify", name, "--key", "auditor", code=1)
+    refused = signed("statement", "verify", name, "--key", "auditor", *OPINION, code=1)
     assert "digests" in refused.stderr or "readings" in refused.stderr
     assert "submitted" in signed("statement", "list").stdout
 
@@ -183,24 +209,33 @@ def test_a_verifier_does_not_sign_what_has_changed(signed, database_url):
 def test_superseding_moves_the_claim(signed, database_url, tmp_path):
     """Late readings could never be counted, or a period would be claimed twice."""
     first = _close(signed)["statement"]
-    for step in (("submit", "--key", "plant"), ("verify", "--key", "auditor"), ("issue",)):
+    for step in (
+        ("submit", "--key", "plant"),
+        ("verify", "--key", "auditor", *OPINION),
+        ("issue",),
+    ):
         signed("statement", step[0], first, *step[1:])
     over = _close(signed, span=("--from", "2026-03-03", "--to", "2026-03-04"))["statement"]
     signed("statement", "submit", over, "--key", "plant")
-    signed("statement", "verify", over, "--key", "auditor")
+    signed("statement", "verify", over, "--key", "auditor", *OPINION)
     assert first in signed("statement", "issue", over, code=2).stderr
     plant.send(
         database_url, "inv-2", [plant.us("2026-03-02T08:40:00+07:00")], active_power_w=[9_000]
     )
     signed("statement", "export", first, "--out", tmp_path / "first")
-    signed("verify", tmp_path / "first")
+    signed("verify", tmp_path / "first", code=4)
+    signed("log", "seal", "--until", "2026-03-06")
     new = json.loads(
         signed("statement", "supersede", first, "--reason", "late readings", "--json").stdout
     )
     difference = new["supersedes"].pop("difference")
     assert new["supersedes"] == {"statement": first, "reason": "late readings"}
     assert (difference["evidence"], difference["credited_t"]) == (["readings"], "0")
-    for step in (("submit", "--key", "plant"), ("verify", "--key", "auditor"), ("issue",)):
+    for step in (
+        ("submit", "--key", "plant"),
+        ("verify", "--key", "auditor", *OPINION),
+        ("issue",),
+    ):
         signed("statement", step[0], new["statement"], *step[1:])
     states = {
         s["statement"]: s["state"] for s in json.loads(signed("statement", "list", "--json").stdout)
@@ -209,17 +244,23 @@ def test_superseding_moves_the_claim(signed, database_url, tmp_path):
     assert states[new["statement"]] == "issued"
     assert _close(signed)["statement"] == new["statement"]
     signed("statement", "export", new["statement"], "--out", tmp_path / "pack")
-    signed("verify", tmp_path / "pack")
+    signed("keys", "export", "--out", tmp_path / "trusted.json")
+    signed("statement", "status-list", "pv", "--key", "plant", "--out", tmp_path / "status.json")
+    given = ("--keys", tmp_path / "trusted.json", "--status", tmp_path / "status.json")
+    ended = signed("verify", tmp_path / "first", *given, code=1).stdout
+    assert "counts no more" in ended
+    signed("verify", tmp_path / "pack", *given, "--accept", "unsealed-days")
 
 
 def test_buses_go_the_same_way(signed, database_url, tmp_path):
     """A methodology that is not additive would end before its statement."""
     plant.fill_buses(database_url)
+    signed("log", "seal", "--until", "2026-03-06")
     closed = _close(signed, "bus", ("--from", "2026-03-01", "--to", "2026-03-04"))
     assert float(closed["baseline_t"]) > 0
     assert float(closed["project_t"]) > 0
     signed("statement", "export", closed["statement"], "--out", tmp_path / "pack")
-    report = json.loads(signed("verify", tmp_path / "pack", "--json").stdout)
+    report = json.loads(signed("verify", tmp_path / "pack", "--json", code=4).stdout)
     assert report["state"] == "draft"
     assert [s["outcome"] for s in report["steps"]].count("ok") == 8
 

@@ -10,13 +10,12 @@ import pytest
 
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
-from services.issuer import transitions as life
 from services.issuer.audit import audit
 from services.issuer.pack import export
 from services.store.postgres.migrate import BASE, SchemaError, load, migrate
 from services.store.postgres.pool import connect
 from tests.services.archive import shelved
-from tests.services.issuer import logged, plant
+from tests.services.issuer import logged, plant, sealed
 
 pytestmark = pytest.mark.integration
 RELEASES = Path(__file__).parents[1] / "data" / "releases"
@@ -92,7 +91,7 @@ def test_a_released_database_comes_to_this_version(release, empty_database_url, 
     shutil.copytree(release / "keys", tmp_path / "keys")
     (tmp_path / "keys/tonne-log.json").chmod(0o600)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        who = {"log": life.log_signer(conn, tmp_path, "tonne-log")}
+        who = {"log": sealed.log_of(conn, tmp_path)}
     assert logged.seal_now(url, who).corrections == []
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = audit(conn, logged.NOW, (head,))
@@ -111,7 +110,7 @@ def upgraded(release, empty_database_url, tmp_path):
     (tmp_path / "keys/tonne-log.json").chmod(0o600)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         (name,) = conn.execute("SELECT id FROM statement").fetchone()
-        return url, {"log": life.log_signer(conn, tmp_path, "tonne-log")}, name
+        return url, {"log": sealed.log_of(conn, tmp_path)}, name
 
 
 def test_only_changed_readings_draft_a_correction(upgraded):

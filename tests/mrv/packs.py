@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import BytesIO
 
@@ -25,6 +25,7 @@ from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from mrv.statement.compose import Label, compose
+from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import FIELDS, monitored, remeter
@@ -43,6 +44,26 @@ SIGNERS = {
 HOLDERS = {
     role: EnrolledKey(f"the-{role}", role, key.public_multikey) for role, key in SIGNERS.items()
 }
+# Why the verifier concludes over the conditions of this plant, which has no monitoring plan.
+BECAUSE = "the plan of 2025 was seen on paper, and the factor was compared with its text"
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who signs a pack, when, and with what in the log before: as a forger may choose it."""
+
+    signers: dict = field(default_factory=lambda: SIGNERS)
+    holders: dict = field(default_factory=lambda: HOLDERS)
+    signed: datetime = NOW
+    verified: datetime = NOW
+    because: str | None = BECAUSE
+    opinion: str = "unmodified"
+    before: tuple = (b"before",)
+    seals_before: tuple | None = None  # another history than the receipt's
+    sealed: bool = True
+
+
+HONEST = Cast()
 DAY_US = 96 * INTERVAL_US
 BEGIN, END = FROM + DAY_US, FROM + 2 * DAY_US
 
@@ -83,13 +104,16 @@ def case(readings=None):
 LABEL = Label(1, "tonne 0")
 
 
-def documents(made=None, tables=None):
+def documents(made=None, tables=None, cast=HONEST, change=lambda body: body):
     """Sign, verify and log the statement of a case; the documents of its pack."""
     made = case() if made is None else made
-    body = compose(made, LABEL)
-    signed = sign_statement(body, SIGNERS["operator"], HOLDERS["operator"], NOW)
-    finding = Finding("unmodified", "reasonable", "5", ("none",))
-    opinion = sign_verification(signed, finding, SIGNERS["verifier"], HOLDERS["verifier"], NOW)
+    keys, holders = cast.signers, cast.holders
+    body = change(compose(made, LABEL))
+    signed = sign_statement(body, keys["operator"], holders["operator"], cast.signed)
+    because = cast.because if unmet(claims_of(signed)) else None
+    finding = Finding(cast.opinion, "reasonable", "5", ("none",), because)
+    verifier = keys["verifier"], holders["verifier"]
+    opinion = sign_verification(signed, finding, *verifier, cast.verified)
     files = {
         "statement.json": canonical.encode(signed),
         "verification.json": canonical.encode(opinion),
@@ -97,16 +121,16 @@ def documents(made=None, tables=None):
         "factors.json": canonical.legible(made.factor_records),
         "diagram.svg": diagram(made.plan).encode(),
         "digests.json": canonical.legible(made.leaves()),
-        "keys.json": write_keyring(HOLDERS.values()),
+        "keys.json": write_keyring(holders.values()),
         "sampling.json": canonical.encode(
-            sign_sampling(signed, made, Size(), SIGNERS["verifier"], HOLDERS["verifier"], NOW)
+            sign_sampling(signed, made, Size(), *verifier, cast.verified)
         ),
         "VERIFY.md": guide(claims_of(signed)),
     }
-    return logged(made, files, signed, opinion, tables)
+    return logged(made, files, signed, opinion, tables, cast)
 
 
-def logged(made, files, signed, opinion, tables=None):
+def logged(made, files, signed, opinion, tables=None, cast=HONEST):
     """Seal the day, then enter statement and manifest in the log."""
     zone = made.plan.project.timezone
     ((day, begin, end),) = days(BEGIN, END, zone)
@@ -118,25 +142,30 @@ def logged(made, files, signed, opinion, tables=None):
     }
     which = Day(made.plan.project.id, day.isoformat(), zone, utc_text(begin), utc_text(end))
     entry = data_entry(which, 1, 1, parts, None)
-    first = [leaf_hash(b"before"), leaf_hash(entry)]
+    first = [*map(leaf_hash, cast.before), leaf_hash(entry)]
+    shown = first if cast.seals_before is None else [
+        *map(leaf_hash, cast.seals_before), leaf_hash(entry)
+    ]  # fmt: skip
+    at = len(shown) - 1
     files["seals.json"] = canonical.legible({
-        "head": _head(first),
-        "days": [{"index": 1, "entry": canonical.parse(entry),
-                  "proof": [b64encode(h).decode() for h in inclusion_proof(1, first)]}],
-    })  # fmt: skip
+        "head": head(shown, cast),
+        "days": [{"index": at, "entry": canonical.parse(entry),
+                  "proof": [b64encode(h).decode() for h in inclusion_proof(at, shown)]}],
+    } if cast.sealed else {"days": [], "head": None})  # fmt: skip
     files["manifest.json"] = manifest_of(hashes_of(files, tables))
     name = signed["credentialSubject"]["statement"]
     entries = (issued_entry(signed, opinion), evidence_entry(name, files["manifest.json"]))
     leaves = first + [leaf_hash(e) for e in entries]
-    for place, file in ((2, "receipt.txt"), (3, "manifest.txt")):
-        receipt = make_receipt(place, inclusion_proof(place, leaves), _head(leaves))
+    for place, file in ((len(first), "receipt.txt"), (len(first) + 1, "manifest.txt")):
+        receipt = make_receipt(place, inclusion_proof(place, leaves), head(leaves, cast))
         files[file] = receipt.encode()
     return files
 
 
-def _head(leaves):
-    head = Checkpoint(HOLDERS["log"].name, len(leaves), root_hash(leaves))
-    return sign_checkpoint(head, SIGNERS["log"])
+def head(leaves, cast=HONEST):
+    """Sign the head over some leaves."""
+    made = Checkpoint(cast.holders["log"].name, len(leaves), root_hash(leaves))
+    return sign_checkpoint(made, cast.signers["log"])
 
 
 def hashes_of(files, tables=None):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mrv.signatures import canonical
+from mrv.statement.status import sign_list
 from tests.mrv import packs
 
 ROOT = Path(__file__).parents[2]
@@ -52,10 +54,18 @@ def _verify(site, *arguments):
 
 def test_a_pack_is_verified_without_any_server(site, pack):
     """An auditor would have to install a database driver and a broker's client to check a file."""
-    told = _verify(site, pack, "--keys", pack / "keys.json", "--json")
+    name = json.loads((pack / "statement.json").read_bytes())["credentialSubject"]["statement"]
+    signer = packs.SIGNERS["operator"], packs.HOLDERS["operator"]
+    status = pack.parent / f"{pack.name}-status.json"
+    status.write_bytes(canonical.encode(sign_list("pv", [name], [], *signer, packs.NOW)))
+    given = ("--keys", pack / "keys.json", "--status", status, "--at", "2026-02-02T00:00:00Z")
+    told = _verify(site, pack, *given, "--json")
     assert told.returncode == 0, told.stderr + told.stdout
     report = json.loads(told.stdout)
     assert report["ok"]
+    alone = _verify(site, pack)
+    assert alone.returncode == 4
+    assert "give the keys that you trust with --keys FILE" in alone.stdout
     assert {s["name"] for s in report["steps"] if s["outcome"] == "ok"} >= {"metering", "account"}
 
 
@@ -96,4 +106,4 @@ def test_the_command_loads_no_server():
     loaded = json.loads(told.stdout)
     assert loaded == ["services", "services.cli", "services.cli.errors", "services.cli.exit_codes",
                       "services.cli.main", "services.cli.statements",
-                      "services.cli.statements.verify"]  # fmt: skip
+                      "services.cli.statements.verify", "services.extras"]  # fmt: skip

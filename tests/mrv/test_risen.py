@@ -46,13 +46,19 @@ def _register(case):
     return case.frames[0].columns["energy_import_wh"].copy()
 
 
-@pytest.mark.parametrize("watts", [60_000, 40_000, None])
+@pytest.mark.parametrize("watts", [60_000, 45_000])
 def test_a_charger_within_its_limits_closes(buses, watts):
     """An honest plant could close no period any more."""
     _case(buses, rated_power_w=watts).check_counted()
 
 
-@pytest.mark.parametrize("watts", [10_000, 60, 1])
+def test_a_charger_that_nothing_bounds_is_named(buses):
+    """Its use would count as nothing."""
+    with pytest.raises(PeriodError, match=r"ch-1: .* no rated power .* give its rated_power_w"):
+        _case(buses, rated_power_w=None).check_counted()
+
+
+@pytest.mark.parametrize("watts", [600, 60, 1])
 def test_a_charger_registered_too_small_is_refused(buses, watts):
     """Kilowatts typed as watts would make the charging of a fleet worth nothing."""
     small = _case(buses, rated_power_w=watts)

@@ -18,13 +18,13 @@ import psycopg
 import pytest
 import yaml
 
-from services.issuer.close import close_period
 from services.local import packages
 from services.local.prometheus import Prometheus
 from services.store.postgres.pool import connect
 from tests.operations.rules import ROOT, RULES
 from tests.ports import free_port
 from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.integration
 RECORDS = SAMPLE / "kafka" / "records"
 ROWS = SAMPLE / "kafka" / "rows.copy.xz"
 TOPIC, PARTITIONS = "tonne-parcels", 2
+# rows that follow from readings by the rules of metering, which have versions of their own
+BY_RULES = {"interval_quantity", "interval_emission"}
 # when a row was made, and what its row number is, is not in the record
 BY_CLOCK = {"dead_letter": {"id", "received"}, "sparkplug_node": {"changed", "rebirth_sent"}}
 EDGE = SAMPLE / "edge"
@@ -64,6 +66,8 @@ def test_records_of_0_1_0_are_stored_as_by_0_1_0(tmp_path, database_url, kafka_u
 def _expected():
     """Tables with those columns that follow from the records, and their sorted rows."""
     for table, columns, text in sample.blocks(ROWS):
+        if table in BY_RULES:
+            continue
         kept = [k for k, name in enumerate(columns) if name not in BY_CLOCK.get(table, ())]
         cells = [row.split("\t") for row in text.splitlines()]
         rows = sorted("\t".join(row[k] for k in kept) for row in cells)

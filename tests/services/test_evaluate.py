@@ -37,10 +37,10 @@ def test_prints_the_expected_object(name, flags, tmp_path):
 
 def test_a_negative_reduction_is_shown_and_credits_nothing():
     """A loss would be hidden, or become a negative credit."""
-    inputs = {**CASES["ams-iii-c"]["inputs"], "distance_km": 1_000_000, "charging_mwh": 3450}
+    inputs = {**CASES["ams-iii-c"]["inputs"], "distance_km": 1_000_000, "charging_mwh": 1900}
     told = run("ams-iii-c", "-", "--json", given=json.dumps(inputs))
     result = json.loads(told.stdout, parse_float=Decimal)
-    assert result["reduction_t"] == Decimal("-1522.363970")
+    assert result["reduction_t"] == Decimal("-433.647934")
     assert result["credit_t"] == 0
 
 

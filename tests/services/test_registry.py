@@ -263,8 +263,8 @@ def test_csv_devices_read_as_yaml_does(load):
     planned = load(text, stored, name="devices.csv")
     assert [r.result for r in planned.results] == ["unchanged", "created"]
     assert planned.merged.devices["007"].calibrations[0].certificate == "C"
-    with pytest.raises(RegistryError, match=r"devices\.csv:1: column 'model' is unknown"):
-        load(text.replace("profile", "model"), stored, name="devices.csv")
+    with pytest.raises(RegistryError, match=r"devices\.csv:1: column 'kind' is unknown"):
+        load(text.replace("profile", "kind"), stored, name="devices.csv")
 
 
 HEADER = "id,site,class,profile,rated_power_w,installed"

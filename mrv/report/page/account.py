@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mrv.report.blocks import banner, chapter, note, pairs, paragraph, part, table
 from mrv.report.comparison_blocks import designed
-from mrv.report.opinion import state
+from mrv.report.opinion import condition_rows, state
 from mrv.report.translations import span_of_days
 
 if TYPE_CHECKING:
@@ -46,10 +46,14 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
     if supersedes is not None:
         rows.append((words["supersedes"], f"{supersedes.statement}: {supersedes.reason}"))
     yield pairs(rows)
-    unmet = [one for one in subject.applicability if not one.holds]
-    if unmet:
-        said = "; ".join(one.clause for one in unmet)
-        yield banner(f"{words['page.unmet']}: {said}", "warn")
+    open_ = list(condition_rows(facts, words))
+    if open_:
+        yield banner(f"{words['page.unmet']}: {'; '.join(row[0] for row in open_)}", "warn")
+        heads = [
+            (words["condition"], "l", 1.2), (words["condition.detail"], "l", 2.0),
+            (words["condition.answer"], "l", 1.4),
+        ]  # fmt: skip
+        yield table(words, heads, [list(row) for row in open_])
     yield paragraph(words["page.as_of"], small=True)
 
 

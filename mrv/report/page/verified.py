@@ -64,8 +64,7 @@ def _overview(facts: Facts, words: Words) -> Block:
     whole = [one for one in facts.parameters if one.coverage.calibrated_share == "1.000000"]
     asked, left = open_findings(facts)
     rows = [
-        (words["check.computed"], None if facts.opinion is None
-         else words["check.computed_text"]),
+        (words["check.computed"], words["check.computed_text"]),
         (words["check.calibration"],
          words.filled("check.calibration_text", len(whole), len(facts.parameters))),
         (words["check.conditions"],

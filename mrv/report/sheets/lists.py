@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us, local_text
 from mrv.errors import ReportError
-from mrv.report.opinion import finding_rows, opinion_rows
+from mrv.report.opinion import condition_rows, finding_rows, opinion_rows
 from mrv.report.sheets.grid import FIRST, MOST_ROWS
 from mrv.report.translations import DASH, certainty, kind, quantity, reason, rule, yes_no
 
@@ -152,6 +152,13 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
         ]
         for one in facts.subject.factors
     ])  # fmt: skip
+
+
+def conditions(sheet: Grid, facts: Facts, words: Words) -> None:
+    """List the conditions that do not hold, and the reason that the verifier signed."""
+    names = ("condition", "condition.detail", "condition.answer")
+    rows = [[(text, "text") for text in row] for row in condition_rows(facts, words)]
+    listed(sheet, words, "conditions", names, rows)
 
 
 def verification(sheet: Grid, facts: Facts, words: Words) -> None:

@@ -10,16 +10,38 @@ from pydantic import Field
 from services.api.schemas.base import Id, Line, Shape
 
 
+class Accredited(Shape):
+    """For what a verifier was accredited: ids of methodologies, empty for all."""
+
+    id: str
+    scope: list[str]
+    valid_from: str | None = Field(default=None, alias="validFrom")
+    valid_until: str | None = Field(default=None, alias="validUntil")
+
+
+class Ended(Shape):
+    """The entry of the log from which a key's signatures do not count."""
+
+    log: str
+    index: int
+
+
 class PublicKey(Shape):
     """A public key, whose it is and what its signature counts for."""
 
     name: str = Field(examples=["demo-operator"])
-    role: Literal["operator", "verifier", "log", "witness"]
+    role: Literal["operator", "verifier", "log", "witness", "programme"]
     multikey: str = Field(
         alias="publicKeyMultibase", examples=["z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX"]
     )
     valid_from: str | None = Field(default=None, alias="validFrom")
     valid_until: str | None = Field(default=None, alias="validUntil")
+    organisation: str | None = None
+    organisation_id: str | None = Field(default=None, alias="organisationId")
+    projects: list[str] | None = None
+    accreditation: Accredited | None = None
+    ends_at: Ended | None = Field(default=None, alias="endsAt")
+    final_head: str | None = Field(default=None, alias="finalHead")
 
 
 class Keyring(Shape):

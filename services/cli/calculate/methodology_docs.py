@@ -95,6 +95,7 @@ def _page(one: Methodology | Tool) -> Iterator[str]:
     yield from _published(schema)
     if isinstance(one, Methodology):
         yield from _conditions(schema["methodology"])
+        yield from _services(one)
 
 
 def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
@@ -112,6 +113,16 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
         yield f"{needs['source']}, option {needs['option']}, {needs['side']} side{cap}.\n"
         yield from _some("Of each device:", needs["params"])
     yield from _some("Parameters of the project:", about["parameters"])
+
+
+def _services(one: Methodology) -> Iterator[str]:
+    """What its services take; outside of it the bound that costs the claimant counts."""
+    for taken in one.consumptions:
+        yield (
+            f"What `{', '.join(taken.serves)}` delivers takes something of"
+            f" `{', '.join(taken.uses)}` [{taken.unit}]: a meter that stands still meanwhile is"
+            " charged." + (f" Range: {taken.source}." if taken.source else "") + "\n"
+        )
 
 
 def _some(title: str, schema: Mapping[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import click
 from services.cli.errors import Exit
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
-from services.cli.options.time_span import begin_option, common_zone, end_option, is_day, span_us
+from services.cli.options.time_span import begin_option, end_option, span_us
 from services.cli.output.counts import counted
 from services.cli.output.progress import bar
 from services.processing.rebuild import AT_ONCE
@@ -22,6 +22,8 @@ from services.store.registry.factors import load_book
 from services.store.registry.known import require
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from services.processing.rebuild import Difference
 
 _SHOWN = 20
@@ -37,31 +39,39 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
     """
     Compute intervals and emissions again from raw readings, and replace what differs.
 
-    A day is one of the device's zone, or of the zone that all sites share. Each
-    device's whole history is metered from nothing; rows that start in [from, to)
-    are compared.
+    A day is one of each device's own zone. Each device's whole history is metered
+    from nothing; rows that start in [from, to) are compared.
 
     \b
     Example:
       tonne rebuild --from 2026-01-01 --to 2026-02-01 --check
       tonne rebuild --from 2026-01-01 --to 2026-02-01 --device inv-001
     """
+    span_us(begin, end, "UTC")  # what is no span is said before any work
     url = database_url()
     with connect(url, role="tonne_ingest", name="tonne rebuild", autocommit=True) as conn:
         require(conn, "device", device)
-        zone = common_zone(conn, device) if is_day(begin) or is_day(end) else "UTC"
-        span = span_us(begin, end, zone)
         plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
         members = _members(plan, device)
         found: list[Difference] = []
         with bar("devices", len(members)) as shown:
-            for k in range(0, len(members), AT_ONCE):
-                some = members[k : k + AT_ONCE]
+            for zone, some in _by_zone(plan, members):
+                span = span_us(begin, end, zone)
                 found += rebuild_devices(conn, plan, some, *span, replace=not check)
                 shown.advance(len(some))
     _show(found, len(members), check=check, as_json=as_json)
     if check and found:
         click.get_current_context().exit(Exit.FALSE)
+
+
+def _by_zone(plan: Plan, members: list[int]) -> Iterator[tuple[str, list[int]]]:
+    """Devices of one time zone, as many as are done at once."""
+    zones: dict[str, list[int]] = {}
+    for one in members:
+        zones.setdefault(plan.fleet.devices[one].timezone, []).append(one)
+    for zone, found in zones.items():
+        for k in range(0, len(found), AT_ONCE):
+            yield zone, found[k : k + AT_ONCE]
 
 
 def _members(plan: Plan, device: str | None) -> list[int]:

@@ -60,7 +60,7 @@ def maybe_span(
     Raises
     ------
     PeriodError
-        As `span_us`; and for a day, where the sites have several zones or none.
+        As `span_us` and `common_zone`.
     """
     given = [(option, text) for option, text in (("--from", begin), ("--to", end)) if text]
     zone = common_zone(conn, device) if any(is_day(text) for _, text in given) else "UTC"
@@ -74,30 +74,36 @@ def maybe_span(
 
 
 def moment_us(conn: Connection[TupleRow], option: str, text: str) -> int:
-    """Microseconds UTC of one option; a day by the zone that all sites share."""
+    """Microseconds UTC of one option; a day by the zone of most sites."""
     return _edge_us(option, text, common_zone(conn) if is_day(text) else "UTC")
 
 
 def common_zone(conn: Connection[TupleRow], device: str | None = None) -> str:
     """
-    Return the zone of a device's site, else the one that all sites share.
+    Return the zone of a device's site, else that of most sites; it is said where they differ.
 
     Raises
     ------
     PeriodError
-        Where there is none: a day would then have no beginning.
+        Where no site is registered: a day would then have no beginning.
     """
     if device is not None:
         return device_timezone(conn, device)
     zones = timezones(conn)
-    if len(zones) != 1:
-        why = "the sites are in several time zones" if zones else "no site is registered"
-        several = f" ({', '.join(zones)})" if zones else ""
+    if not zones:
         raise PeriodError(
-            f"a day without an offset cannot be placed: {why}{several};"
+            "no site is registered, so that a day has no time zone;"
             " write a time such as 2026-01-31T00:00:00+07:00"
         )
-    return zones[0]
+    zone, sites = zones[0]
+    if len(zones) > 1:
+        everywhere = sum(count for _, count in zones)
+        click.echo(
+            f"tonne: days are read by the clock of {zone} ({sites} of {everywhere} sites);"
+            " a time with its offset leaves no doubt",
+            err=True,
+        )
+    return zone
 
 
 def is_day(text: str) -> bool:

@@ -18,7 +18,7 @@ _BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 def shown_mass(micrograms: int) -> str:
     """Return micrograms of CO2e as g, kg or t."""
-    return _scaled(micrograms, _MASSES, "µg")
+    return _scaled(micrograms, _MASSES, "µg") if micrograms else "0 g"
 
 
 def shown_amount(value: int, unit: str) -> str:

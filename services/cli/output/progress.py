@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
+_WHAT = TextColumn("{task.description}")
 _OF = TextColumn("{task.completed:,.0f} of {task.total:,.0f}")
 
 
@@ -49,7 +57,11 @@ def bar(what: str, total: float | None = None) -> Iterator[Bar]:
     total : float, optional
         Its steps, where their number is known before.
     """
-    columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+    ]
     if total is not None:
         columns[2:] = [_OF, TimeRemainingColumn()]
     console = Console(stderr=True)

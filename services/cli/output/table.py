@@ -27,7 +27,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) 
     if not cells:
         return empty
     columns = list(zip(*cells, strict=True))
-    right = [all(_NUMBER.fullmatch(one) for one in column) for column in columns]
+    right = [
+        any(one != "-" for one in column) and all(_NUMBER.fullmatch(one) for one in column)
+        for column in columns
+    ]
     widths = [max(len(name), *map(len, column)) for name, column in zip(head, columns, strict=True)]
     return "\n".join(
         "  ".join(

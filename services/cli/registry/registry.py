@@ -10,7 +10,9 @@ from services.cli.errors import Exit
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
+from services.cli.output.counts import counted
 from services.cli.output.json_text import print_json
+from services.cli.output.progress import bar
 from services.cli.registry.credentials import (
     credentials_,
     issue_credentials,
@@ -72,10 +74,12 @@ def import_(
     Example:
       tonne registry import deploy/catalog/haiphong --dry-run
     """
-    incoming = read_files(files)
+    with bar("reading"):
+        incoming = read_files(files)
     with connect(database_url(), name="tonne registry") as conn:
         who = author or getpass.getuser()
-        planned = import_registry(conn, incoming, author=who, strict=strict, dry_run=dry_run)
+        with bar(f"importing {counted(len(incoming.places), 'row')}"):
+            planned = import_registry(conn, incoming, author=who, strict=strict, dry_run=dry_run)
         folders = [f / "sewers" for f in files if (f / "sewers").is_dir()]
         told = []
         if not (planned.refused or dry_run):

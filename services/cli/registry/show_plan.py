@@ -19,7 +19,8 @@ def show_plan(results: Sequence[Result], *, as_json: bool) -> None:
     if as_json:
         print_json(results)
         return
-    click.echo(f"{'RESULT':<9} {'KIND':<9} ID")
+    if results:
+        click.echo(f"{'RESULT':<9} {'KIND':<9} ID")
     for row in results:
         click.echo(f"{row.result:<9} {row.kind:<9} {row.id}")
         for message in row.messages:

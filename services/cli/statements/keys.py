@@ -11,8 +11,10 @@ import click
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
-from mrv.signatures.keyfile import read_keyring, write_keyring
+from mrv.signatures.key_bounds import Accreditation, KeyBounds
+from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import Role
+from mrv.signatures.proof_form import time_of
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
@@ -22,6 +24,7 @@ from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.clock import now_us
 from services.issuer import keys as key_files
+from services.issuer import log_rotation, trust
 from services.settings import Settings, SettingsError
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
@@ -52,19 +55,47 @@ def keys() -> None:
 @click.option("--role", type=Choice(get_args(Role)), required=True, help="What it counts for.")
 @click.option("--name", required=True, help="Whose it is; also the name of its file.")
 @click.option("--no-enroll", is_flag=True, help="Do not tell the database.")
+@click.option("--organisation", help="Who employs the holder.")
+@click.option("--organisation-id", help="Its number in a public register.")
+@click.option("--project", "projects", multiple=True,
+              help="A project that it may sign for; repeatable. All, where absent.")  # fmt: skip
+@click.option("--accreditation", metavar="ID", help="A verifier's accreditation.")
+@click.option("--scope", multiple=True, metavar="METHODOLOGY",
+              help="What it covers; may be repeated. All, where absent.")  # fmt: skip
+@click.option("--accredited-until", metavar="TIME", help="RFC 3339; without end where absent.")
 @_json
-def create(role: Role, name: str, *, no_enroll: bool, as_json: bool) -> None:
+def create(
+    role: Role,
+    name: str,
+    *,
+    no_enroll: bool,
+    organisation: str | None,
+    organisation_id: str | None,
+    projects: tuple[str, ...],
+    accreditation: str | None,
+    scope: tuple[str, ...],
+    accredited_until: str | None,
+    as_json: bool,
+) -> None:
     """
     Make a key; the secret goes to TONNE_HOME/keys, readable by you alone.
+
+    What is said of it beside name and role stands in every keyring, and `tonne verify`
+    holds signatures against it: operator and verifier of one organisation are refused,
+    and a key signs for its projects alone. With TONNE_KEY_PASSPHRASE (or
+    TONNE_KEY_PASSPHRASE_FILE) the secret is encrypted in its file.
 
     The public part is printed, and enrolled where the database can be reached.
 
     \b
     Example:
-      tonne keys create --role operator --name plant
+      tonne keys create --role operator --name plant --organisation "Plant Ltd" --project nck-pv
     """
     home = Settings().home
-    made = key_files.create(home, name, role)
+    until = None if accredited_until is None else _whole_second(accredited_until)
+    body = None if accreditation is None else Accreditation(accreditation, scope, None, until)
+    bounds = KeyBounds(organisation, organisation_id, projects or None, body)
+    made = key_files.create(home, name, role, bounds)
     done = "not enrolled" if no_enroll else _try_enroll(home, made)
     path = home / "keys" / f"{name}.json"
     if as_json:
@@ -77,7 +108,10 @@ def create(role: Role, name: str, *, no_enroll: bool, as_json: bool) -> None:
 
 
 def _try_enroll(home: Path, made: EnrolledKey) -> str:
+    if made.role == "programme":
+        return "never enrolled: it signs the programme's trust root, `tonne trust sign`"
     try:
+        trust.check(home, [made])
         with _database() as conn:
             enrolled.enroll(conn, made)
     except (ServerError, SettingsError):
@@ -86,7 +120,7 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
             f" of `tonne keys public {made.name} --out FILE` to whoever has one"
         )
     except EnrolmentError:
-        # a key that can never count is not kept
+        # a key that cannot count here is not kept
         (home / "keys" / f"{made.name}.json").unlink()
         raise
     return "enrolled"
@@ -99,13 +133,17 @@ def enroll(who: str, *, as_json: bool) -> None:
     """
     Enrol a key: NAME of one made here, or a FILE of public keys from elsewhere.
 
+    Where the programme's trust root is kept here (`tonne trust pin`), verifiers are
+    enrolled as it names them, and no others; its file can be given as FILE, too.
+
     \b
     Example:
       tonne keys enroll plant
       tonne keys enroll auditor-public.json
     """
     path = Path(who)
-    public = read_keyring(path.read_bytes()) if path.is_file() else _own(who)
+    public = trust.named(Settings().home, path.read_bytes()) if path.is_file() else _own(who)
+    trust.check(Settings().home, public)
     with _database() as conn, conn.transaction():
         for key in public:
             enrolled.enroll(conn, key)
@@ -150,25 +188,36 @@ def rotate(name: str, *, as_json: bool) -> None:
     """
     Replace NAME's key by a new one; the old one stays beside it, and ends now.
 
-    A log has one key for good: with another it would be another log.
+    The key of a log ends with its log: that is closed with its last head, and a new log
+    with a new name goes on from it. It works after `tonne keys revoke` too.
 
     \b
     Example:
       tonne keys rotate plant
+      tonne keys rotate tonne-log
     """
     home = Settings().home
-    _, holder = key_files.load(home, name)
-    if holder.role == "log":
-        raise InputError(f"{name!r} is the key of a log, which is known by it; start a new log")
     at = datetime.fromtimestamp(now_us() // 1_000_000, UTC)
     with _database() as conn:
+        found = [one.key for one in enrolled.load(conn) if one.key.name == name]
+        if any(key.role == "log" for key in found):
+            made = log_rotation.rotate(conn, home, name, at)
+            say({**made.to_json(), "closed": name}, made.multikey, as_json=as_json)
+            click.echo(f"log {name} is closed; log {made.name} goes on from it", err=True)
+            return
+        _, holder = key_files.load(home, name)
         enrolled.revoke(conn, name, at)
         aside = key_files.retire(home, name, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
-        made = key_files.create(home, name, holder.role)
+        made = key_files.create(home, name, holder.role, holder.bounds)
         enrolled.enroll(conn, made)
     done = {**made.to_json(), "ended": at, "kept_in": aside}
     say(done, made.multikey, as_json=as_json)
     click.echo(f"the old key ended at {shown_time(at)} and is kept in {aside}", err=True)
+
+
+def _whole_second(text: str) -> str:
+    moment = time_of(text, "--accredited-until").astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @keys.command("list")

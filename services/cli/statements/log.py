@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from services.issuer import audit as audits
 from services.issuer import keys, witness
 from services.issuer import transitions as life
 from services.issuer.seal import seal as seal_once
+from services.issuer.sealed_day_contents import SETTLE_US
 from services.issuer.sealer import Sealer
 from services.logs import get_logger
 from services.metrics import Metrics
@@ -43,6 +45,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _log_key = click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
                         help="Key that signs the log's heads; made the first time.")  # fmt: skip
 _SHOWN = 5
+_DAY_US = 86_400_000_000
 
 
 @click.group(cls=Group)
@@ -63,11 +66,21 @@ def log() -> None:
 @click.option("--recheck", is_flag=True, help="Compare all sealed days, not only late ones.")
 @click.option("--accept", metavar="REASON",
               help="Seal what was changed by hand too; the reason stands in the log.")  # fmt: skip
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY",
+              help="Only days that begin before this one, in UTC.")  # fmt: skip
 @click.option("--every", type=click.IntRange(10), metavar="SECONDS",
               help="Go on until stopped; `tonne run` does that by itself.")  # fmt: skip
+@click.option("--project", "projects", multiple=True, help="Only days of this project; repeatable.")
 @_json
 def seal(
-    log_key: str, accept: str | None, every: int | None, *, recheck: bool, as_json: bool
+    log_key: str,
+    accept: str | None,
+    until: datetime | None,
+    every: int | None,
+    projects: tuple[str, ...],
+    *,
+    recheck: bool,
+    as_json: bool,
 ) -> None:
     """
     Enter in the log what is due: days that ended a day ago, late readings, changes.
@@ -78,16 +91,28 @@ def seal(
     \b
     Example:
       tonne log seal
+      tonne log seal --until 2026-02-01
       tonne log seal --accept "meter data corrected by hand, ticket 17"
+      tonne log seal --project nck-pv --until 2026-02-01
     """
     if every is not None:
         _seal_on(log_key, every)
         return
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
-        report = seal_once(conn, signer, now_us(), recheck=recheck, accept=accept)
+        report = seal_once(
+            conn, signer, _due(until), recheck=recheck, accept=accept, projects=projects or None
+        )
     _show_sealed(report, as_json=as_json)
     click.get_current_context().exit(Exit.FALSE if report.refused else Exit.DONE)
+
+
+def _due(until: datetime | None) -> int:
+    """Time by which days are due: the present, or as if it were a day after the given one."""
+    if until is None:
+        return now_us()
+    day_us = round(until.replace(tzinfo=UTC).timestamp()) * 1_000_000
+    return min(now_us(), day_us + _DAY_US + SETTLE_US)
 
 
 def _seal_on(log_key: str, every_s: int) -> None:

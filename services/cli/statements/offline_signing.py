@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.errors import InputError
 from mrv.errors import VerificationError
 from mrv.packs.pack import FINDINGS
+from mrv.statement.conditions import unmet
 from mrv.statement.credentials import sign_statement, sign_verification
 from mrv.statement.findings import SIGNED_BY, read_events, sign_event
 from mrv.statement.states import check_role
@@ -55,9 +56,7 @@ def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     key, holder = _signer(key_name, "operator", name)
     accept.check_body(name, subject.statement, strict=Settings().require_accepted_factors)
     signed = sign_statement(subject.statement, key, holder, datetime.now(UTC))
-    unmet = accept.unmet_conditions(subject.statement)
-    said = [f"{clause}: {detail}" for clause, detail in unmet.items()]
-    return {n: signed[n] for n in ("issuer", "proof")}, said
+    return {n: signed[n] for n in ("issuer", "proof")}, [str(one) for one in unmet(subject.claims)]
 
 
 def event(what: str, key_name: str, said: tuple[What, str, str, str | None]) -> dict[str, Any]:

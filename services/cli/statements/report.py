@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, cast, get_args
@@ -12,7 +13,7 @@ import click
 from ingest.errors import InputError
 from mrv.errors import VerificationError
 from mrv.report import LANGUAGES, Format, make
-from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.trust_root import read_trusted
 from services.cli.errors import Exit
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
@@ -81,7 +82,8 @@ def _facts(what: str, keys_file: Path | None) -> Facts:
     from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
 
     if Path(what).exists():
-        trusted = () if keys_file is None else read_keyring(keys_file.read_bytes())
+        now = datetime.now(UTC)
+        trusted = None if keys_file is None else read_trusted(keys_file.read_bytes(), now)
         return facts_of_pack(read_pack(Path(what)), trusted)
     if keys_file is not None:
         raise InputError(f"--keys is for a pack, and there is no folder {what}; leave it out")

@@ -15,7 +15,7 @@ from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect
-from services.store.registry.known import require
+from services.store.registry.known import names, unknown
 
 _NAME = "tonne signed"
 _SHOWN = 60
@@ -50,8 +50,11 @@ def list_(
       tonne signed list --device charger-7 --json
     """
     with connect(database_url(), name=_NAME) as conn:
-        require(conn, "device", device)
-        found = store.find(conn, device, *maybe_span(conn, begin, end, device), limit)
+        registered = device in names(conn, "device")
+        if device is not None and not registered and device not in store.devices(conn):
+            raise unknown(conn, "device", device, store.devices(conn))
+        zone_of = device if registered else None
+        found = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), limit)
     if as_json:
         print_json(found)
         return

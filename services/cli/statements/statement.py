@@ -14,7 +14,8 @@ import click
 from ingest.errors import InputError
 from mrv.errors import VerificationError
 from mrv.signatures import canonical
-from mrv.statement.credentials import Finding
+from mrv.statement.conditions import unmet
+from mrv.statement.credentials import Finding, conclusion_of
 from mrv.statement.opinion import Assurance, Opinion, opinion_word
 from services.cli.errors import Exit
 from services.cli.groups import Group
@@ -58,7 +59,8 @@ def statement() -> None:
     \b
     Example:
       tonne statement submit TN-nck-pv-20260101-20260201-1 --key plant
-      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor
+      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor \\
+        --opinion unqualified --assurance reasonable
       tonne statement issue TN-nck-pv-20260101-20260201-1
       tonne statement export TN-nck-pv-20260101-20260201-1 --out pack
     """
@@ -119,6 +121,7 @@ def show(id_: str, *, as_json: bool) -> None:
             "state": have.stored.state,
             "credit_t": have.stored.credit_t,
             "events": events,
+            "unmet": [str(one) for one in unmet(have.claims)],
             "document": have.statement,
             "verification": have.verification,
         }
@@ -130,6 +133,10 @@ def show(id_: str, *, as_json: bool) -> None:
     click.echo(f"  period     {period.local_from} to {period.local_to}")
     click.echo(f"  reduction  {said.emissions.reduction.t} t")
     click.echo(f"  credited   {said.credited.t} t, coverage {said.coverage}")
+    for one in unmet(said):
+        click.echo(f"  NOT MET    {one}; open, as a clarification (CL) that nobody has to raise")
+    if have.verification is not None and (because := conclusion_of(have.verification).because):
+        click.echo(f"  because    {because} (signed by {have.verification['issuer']['name']})")
     for event in events:
         reason = f", {event['reason']}" if event["reason"] else ""
         click.echo(f"  {event['at']}  {event['state']} by {event['by']}{reason}")
@@ -159,35 +166,38 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     """
     if out is not None:
         with failing():
-            document, unmet = apart.signature(what, key_name)
+            document, open_ = apart.signature(what, key_name)
         write_whole(out, canonical.encode(document))
-        _warn(unmet)
+        _warn(open_)
         by = document["issuer"]["name"]
-        done = {"file": out, "signed_by": by, "not_met": unmet}
+        done = {"file": out, "signed_by": by, "not_met": open_}
         say(done, f"{out}: signature of {by}, to be handed in", as_json=as_json)
         return
     signer = _signer(key_name)
     strict = Settings().require_accepted_factors
     with _database() as conn:
-        unmet = life.submit(conn, what, signer, strict=strict)
-    _warn(unmet)
+        open_ = life.submit(conn, what, signer, strict=strict)
+    _warn(open_)
     by = signer.holder.name
-    done = {"statement": what, "state": "submitted", "signed_by": by, "not_met": unmet}
+    done = {"statement": what, "state": "submitted", "signed_by": by, "not_met": open_}
     say(done, f"{what} is submitted, signed by {by}", as_json=as_json)
 
 
 @statement.command()
 @_what
 @_key
-@click.option("--opinion", type=Choice(get_args(Opinion)), default="unqualified",
-              show_default=True, help="adverse and disclaimer reject the statement; "
+@click.option("--opinion", type=Choice(get_args(Opinion)), required=True,
+              help="adverse and disclaimer reject the statement; "
               "unmodified and modified mean the first two.")  # fmt: skip
-@click.option("--assurance", type=Choice(get_args(Assurance)), default="reasonable",
-              show_default=True, help="Level of assurance.")  # fmt: skip
+@click.option("--assurance", type=Choice(get_args(Assurance)), required=True,
+              help="Level of assurance.")  # fmt: skip
 @click.option("--materiality", default="5", show_default=True, metavar="PERCENT",
               help="Largest error that would not change the opinion.")  # fmt: skip
 @click.option("--finding", "findings", multiple=True,
               help="A remark beside `statement finding`; may be repeated.")  # fmt: skip
+@click.option("--because", metavar="TEXT", help="Why conditions that do not hold do not stand"
+              " against an opinion without reservation; signed and shown.")  # fmt: skip
+@click.option("--procedure", metavar="TEXT", help="What you did, in your own words.")
 @_out
 @_json
 def verify(
@@ -197,6 +207,8 @@ def verify(
     assurance: Assurance,
     materiality: str,
     findings: tuple[str, ...],
+    because: str | None,
+    procedure: str | None,
     out: Path | None,
     *,
     as_json: bool,
@@ -206,7 +218,8 @@ def verify(
 
     Ends with 1, and keeps nothing, where the database gives another statement. No
     opinion is unqualified while a CAR or a CL is open, or while misstatements that
-    findings quantify reach --materiality of the reduction, net or absolute.
+    findings quantify reach --materiality of the reduction, net or absolute, or while a
+    condition of the statement does not hold and no reason is given by --because.
 
     With --out, and a PACK in place of an ID, that is verified where the key is,
     without any database, and the opinion signed into a file; the API takes it, and
@@ -214,10 +227,13 @@ def verify(
 
     \b
     Example:
-      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor
-      tonne statement verify pack/ --key auditor --out verification.json
+      tonne statement verify TN-nck-pv-20260101-20260201-1 --key auditor \\
+        --opinion unqualified --assurance reasonable
+      tonne statement verify pack/ --key auditor --opinion qualified --assurance limited \\
+        --out verification.json
     """
-    conclusion = Finding(opinion, assurance, _percent(materiality), findings)
+    percent = _percent(materiality)
+    conclusion = Finding(opinion, assurance, percent, findings, because, procedure)
     said = f"opinion {opinion_word(opinion)}, signed by"
     if out is not None:
         with failing():
@@ -264,10 +280,10 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
         index = life.issue(conn, id_, signer, holder or getpass.getuser())
-        unmet = life.unmet_conditions(life.documents(conn, id_).statement)
-    _warn(f"{clause}: {detail}" for clause, detail in unmet.items())
+        open_ = [str(one) for one in unmet(life.documents(conn, id_).claims)]
+    _warn(open_)
     name = signer.holder.name
-    done = {"statement": id_, "state": "issued", "entry": index, "log": name, "not_met": unmet}
+    done = {"statement": id_, "state": "issued", "entry": index, "log": name, "not_met": open_}
     say(done, f"{id_} is issued, entry {index} of log {name}", as_json=as_json)
 
 
@@ -373,7 +389,7 @@ def export(id_: str, out: Path, *, as_json: bool) -> None:
 def _warn(unmet: Iterable[str]) -> None:
     """Say again, where it is signed, what the statement says does not hold."""
     for one in unmet:
-        click.echo(f"warning: not met: {one}", err=True)
+        click.echo(f"warning: not met: {one} (open, as a clarification)", err=True)
 
 
 @contextmanager

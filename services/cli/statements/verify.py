@@ -3,44 +3,109 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
+from ingest.errors import InputError
 from mrv import verify as checks
-from mrv.packs.reader import read_pack
-from mrv.signatures.keyfile import read_keyring
-from services.cli.exit_codes import Exit
+from mrv.packs.zipped import opened_pack
+from mrv.signatures.proof_form import time_of
+from mrv.signatures.trust_root import read_trusted
+from mrv.verify.reliance import WAIVERS
+from mrv.verify.report import STATES
+from services.cli.options.choice import Choice
+from services.cli.output.progress import bar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.packs.pack import Pack
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--keys", "keys_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Public keys that you trust, as `tonne keys export` writes them.",
-)  # fmt: skip
-@click.option(
-    "--status", "status_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The project's status list: whether the statement still counts.",
-)  # fmt: skip
+@click.argument("path", metavar="PATH|URL")
+@click.option("--keys", "keys_file", type=_file,
+              help="Whom you trust: a programme's trust root, or public keys as"
+              " `tonne keys export` writes them.")  # fmt: skip
+@click.option("--status", "status_file", type=_file,
+              help="The project's status list: whether the statement still counts.")  # fmt: skip
+@click.option("--accept", "accepted", multiple=True,
+              type=Choice((*STATES[:-1], *WAIVERS)),
+              help="A state that is enough for you, or a weakness that you take as it is;"
+              " may be repeated.")  # fmt: skip
+@click.option("--at", "moment", metavar="TIME", help="For which time you ask (RFC 3339); now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(path: Path, keys_file: Path | None, status_file: Path | None, *, as_json: bool) -> None:
+def verify(
+    path: str,
+    keys_file: Path | None,
+    status_file: Path | None,
+    accepted: tuple[str, ...],
+    moment: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """
-    Check PATH, an evidence pack or a statement's file, without any server.
+    Check PATH, an evidence pack (folder or zip) or a statement's file, without any server.
 
-    Signatures, log receipt and digests are checked, and all intervals and the
-    whole account are computed again from the raw readings. Ends with 1 where a
-    step fails.
+    Signatures, log receipt and digests are checked, and all intervals and the whole
+    account are computed again from the raw readings. Ends with 0 where an auditor may
+    rely on the statement: issued, verified by another organisation, signed by keys that
+    you trust, sealed before, not ended since. Ends with 1 where something is false, and
+    with 4 where what is here is consistent and not enough; the last lines then name what
+    is missing and the option that supplies it.
+
+    A URL of the API (https://HOST/v1/statements/ID) is downloaded first, with the token
+    in TONNE_API_TOKEN.
 
     \b
     Example:
-      tonne verify pack --keys trusted.json
+      tonne verify pack --keys trusted.json --status status.json
+      tonne verify pack.zip --keys trusted.json --accept verified
     """
-    trusted = () if keys_file is None else read_keyring(keys_file.read_bytes())
+    at = datetime.now(UTC) if moment is None else time_of(moment, "--at")
+    trusted = None if keys_file is None else read_trusted(keys_file.read_bytes(), at)
     status = None if status_file is None else status_file.read_bytes()
-    report = checks.verify(read_pack(path), trusted, status)
+    with _pack(path) as pack, bar(f"verifying {path}"):
+        report = checks.verify(pack, trusted, status, at=at, accept=accepted)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
         click.echo("\n".join(checks.lines(report)))
-    click.get_current_context().exit(Exit.DONE if report.ok else Exit.FALSE)
+    click.get_current_context().exit(report.exit_code)
+
+
+@contextmanager
+def _pack(path: str) -> Iterator[Pack]:
+    if not path.startswith(("http://", "https://")):
+        if not Path(path).exists():
+            raise InputError(f"{path} is not there; give a pack's folder or zip file, or a URL")
+        with opened_pack(path) as pack:
+            yield pack
+        return
+    with (
+        TemporaryDirectory(prefix="tonne-verify-") as folder,
+        opened_pack(_downloaded(path, Path(folder) / "pack.zip")) as pack,
+    ):
+        yield pack
+
+
+def _downloaded(url: str, out: Path) -> Path:
+    """Download what a URL of the API names; the check itself opens no socket."""
+    from services.api.client import Client  # noqa: PLC0415 - loads the HTTP client
+    from services.settings import Settings  # noqa: PLC0415 - only to ask with
+
+    parts = urlsplit(url)
+    base, found, rest = parts.path.partition("/v1/statements/")
+    name = rest.removesuffix("/evidence").strip("/")
+    if not found or not name or "/" in name:
+        raise InputError(f"{url} is no URL of a statement; give https://HOST/v1/statements/ID")
+    with Client(f"{parts.scheme}://{parts.netloc}{base}", Settings().api_token) as client:
+        return client.evidence(name, out)

@@ -40,5 +40,8 @@ REASONS = (
     "name_unusable",
     "node_twice",
     "conflict",
+    "foreign_record",
+    "damaged_record",
+    "unknown_schema",
     "unstorable",
 )

@@ -135,6 +135,12 @@ def find(
     return [SignedValue(*row) for row in rows]
 
 
+def devices(conn: Connection[TupleRow]) -> set[str]:
+    """Return the devices of which anything is stored."""
+    rows = conn.execute("SELECT DISTINCT device_id FROM signed_value WHERE device_id IS NOT NULL")
+    return {str(row[0]) for row in rows}
+
+
 def message(conn: Connection[TupleRow], id_: int) -> bytes | None:
     """Return the bytes of the message that a signed value stood in."""
     row = conn.execute("SELECT payload FROM signed_value WHERE id = %s", [id_]).fetchone()

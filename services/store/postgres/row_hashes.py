@@ -85,6 +85,8 @@ WRITTEN = {
     "archive_hold": "made",
     "monitoring_plan": "imported",
     "invoice": "imported",
+    "device_rating": "recorded",
+    "laboratory_result": "recorded",
 }
 PATIENCE = "10 minutes"
 # Append-only by grant alone: no process may change it.
@@ -150,19 +152,19 @@ def _key(conn: Connection[TupleRow], table: str) -> str:
     return f"concat_ws(' ', {names}) COLLATE \"C\""
 
 
-def hashes(conn: Connection[TupleRow], table: str, without: str | None = None) -> list[RowHash]:
+def hashes(conn: Connection[TupleRow], table: str, without: tuple[str, ...] = ()) -> list[RowHash]:
     """
     Key and hash of every row of a table, by key; the connection thinks in UTC.
 
     Parameters
     ----------
-    without : str, optional
-        A column to leave out, as if it were empty.
+    without : tuple of str
+        Columns to leave out, as if they were empty.
     """
     shown = ", ".join(
         f'encode(sha256("{name}"), \'hex\') AS "{name}"' if long else f'"{name}"'
         for name, long, _ in _columns(conn, table)
-        if name != without
+        if name not in without
     )
     rows = conn.execute(
         f"SELECT {_key(conn, table)} AS key, encode(sha256(convert_to((SELECT"

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import local_date
 from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.project import Sample
 from services.registry.entries import (
     Action,
     Area,
     Device,
     Entry,
     Modules,
+    Outside,
     Programme,
     Project,
     ProjectDevice,
     Published,
     Quality,
+    Rating,
     Registry,
     Replacement,
     Reported,
@@ -30,7 +33,7 @@ from services.store.registry.load import load_calibrations
 from services.store.registry.monitoring_plans import load_versions
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -77,15 +80,16 @@ def _actions(conn: Connection[TupleRow]) -> tuple[Action, ...]:
 
 def _devices(conn: Connection[TupleRow]) -> list[Device]:
     swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
-    for device, channel, at, last, first, reason in conn.execute(
-        "SELECT device_id, channel, at, last_value, first_value, reason "
+    for device, channel, at, last, first, reason, paper in conn.execute(
+        "SELECT device_id, channel, at, last_value, first_value, reason, document "
         "FROM device_replacement ORDER BY device_id, channel, at"
     ):
-        swaps[device].append(Replacement(channel, at.astimezone(UTC), last, first, reason))
+        swaps[device].append(Replacement(channel, at.astimezone(UTC), last, first, reason, paper))
     rows = conn.execute(
         "SELECT id, site, class, profile, gateway, rated_power_w, installed, removed, serial, "
-        "attributes::text, check_of, check_percent FROM device ORDER BY id"
+        "attributes::text, check_of, check_percent, maker, model FROM device ORDER BY id"
     ).fetchall()
+    rated_from = load_ratings(conn)
     limits = _quality(conn)
     certificates = load_calibrations(conn, [row[0] for row in rows])
     return [
@@ -105,12 +109,40 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
             quality=tuple(limits[name]),
             check_of=check_of,
             check_percent=percent,
+            maker=maker,
+            model=model,
+            ratings=tuple(one for one, _ in rated_from[name]),
         )
         for (
             name, site, class_id, profile, gateway, rated, installed, removed, serial, attributes,
-            check_of, percent
+            check_of, percent, maker, model
         ) in rows
     ]  # fmt: skip
+
+
+def load_samples(conn: Connection[TupleRow]) -> defaultdict[str, list[Sample]]:
+    """Load what laboratories found, by project and in order of time."""
+    found: defaultdict[str, list[Sample]] = defaultdict(list)
+    for project, *row in conn.execute(
+        "SELECT project_id, parameter, sample, taken, value, method, laboratory, sha256"
+        " FROM laboratory_result ORDER BY project_id, taken, laboratory, sample, parameter"
+    ):
+        found[project].append(Sample(*row))
+    return found
+
+
+def load_ratings(
+    conn: Connection[TupleRow],
+) -> defaultdict[str, list[tuple[Rating, datetime]]]:
+    """Load the rated powers of all devices in order of time, and when each was recorded."""
+    found: defaultdict[str, list[tuple[Rating, datetime]]] = defaultdict(list)
+    for device, begins, watt, document, recorded in conn.execute(
+        "SELECT device_id, begins, rated_power_w, document, recorded FROM device_rating"
+        " ORDER BY device_id, begins"
+    ):
+        one = Rating(begins.astimezone(UTC), watt, document)
+        found[device].append((one, recorded.astimezone(UTC)))
+    return found
 
 
 def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
@@ -126,6 +158,7 @@ def _quality(conn: Connection[TupleRow]) -> defaultdict[str, list[Quality]]:
 def _projects(conn: Connection[TupleRow]) -> list[Project]:
     bound = _bound(conn)
     plans = load_versions(conn)
+    found = load_samples(conn)
     return [
         Project(
             id=project,
@@ -142,14 +175,17 @@ def _projects(conn: Connection[TupleRow]) -> list[Project]:
             transfer=TransferClass(**exact(transfer)) if transfer else None,
             system=system,
             monitoring=plans.get(project, ()),
+            boundary=tuple(Outside(**one) for one in boundary or ()),
+            laboratory=tuple(found[project]),
+            documents=documents or {},
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,
-            modules, action, transfer, system
+            modules, action, transfer, system, boundary, documents
         ) in conn.execute(
             "SELECT id, name, methodology, version, timezone, crediting_from, crediting_to, "
             "parameters::text, expected::text, modules::text, action, "
-            "transfer::text, system FROM project ORDER BY id"
+            "transfer::text, system, boundary, documents FROM project ORDER BY id"
         )
     ]  # fmt: skip
 

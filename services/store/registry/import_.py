@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,6 +16,8 @@ from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.write import write_entries
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
@@ -59,7 +62,7 @@ def import_registry(
         # one import at a time; readers go on
         conn.execute("LOCK TABLE registry_version IN EXCLUSIVE MODE")
         stored = load_registry(conn)
-        planned = plan(stored, incoming, strict=strict)
+        planned = plan(stored, incoming, strict=strict, closed=covered_until(conn))
         if planned.refused or dry_run or not planned.changes:
             return planned
         try:
@@ -72,6 +75,18 @@ def import_registry(
                 f"the database refuses the import: {reason}; mend the row"
             ) from error
     return planned
+
+
+def covered_until(conn: Connection[TupleRow]) -> dict[str, datetime]:
+    """Return up to when periods whose statement is signed cover each device in them."""
+    rows = conn.execute(
+        "SELECT d.device_id, max(least(upper(d.during), upper(s.period))) FROM statement s"
+        " JOIN project_device d ON d.project_id = s.project_id AND d.during && s.period"
+        " WHERE (SELECT e.state FROM statement_event e WHERE e.statement_id = s.id"
+        " ORDER BY e.sequence DESC LIMIT 1) <> 'draft'"
+        " GROUP BY d.device_id"
+    )
+    return {device: end.astimezone(UTC) for device, end in rows}
 
 
 def check_registry(conn: Connection[TupleRow], *, strict: bool = False) -> Plan:

@@ -8,6 +8,8 @@ from ingest.errors import RegistryError
 from services.nearest import did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
@@ -24,9 +26,11 @@ def names(conn: Connection[TupleRow], kind: str) -> list[str]:
     return [str(row[0]) for row in conn.execute(_QUERIES[kind]).fetchall()]
 
 
-def unknown(conn: Connection[TupleRow], kind: str, name: str) -> RegistryError:
+def unknown(
+    conn: Connection[TupleRow], kind: str, name: str, more: Collection[str] = ()
+) -> RegistryError:
     """Make the error for a name that is not registered; it says what may have been meant."""
-    known = names(conn, kind)
+    known = sorted({*names(conn, kind), *more})
     if not known:
         hint = f"no {kind} is; add it with `tonne registry import FILE`"
     else:
@@ -52,6 +56,7 @@ def require(conn: Connection[TupleRow], kind: str, *wanted: str | None) -> None:
                 raise unknown(conn, kind, name)
 
 
-def timezones(conn: Connection[TupleRow]) -> list[str]:
-    """Return the zones of the sites, each once."""
-    return [str(r[0]) for r in conn.execute("SELECT DISTINCT timezone FROM site ORDER BY 1")]
+def timezones(conn: Connection[TupleRow]) -> list[tuple[str, int]]:
+    """Return the zones of the sites with how many sites each has, the most first."""
+    rows = conn.execute("SELECT timezone, count(*) FROM site GROUP BY 1 ORDER BY 2 DESC, 1")
+    return [(str(zone), int(count)) for zone, count in rows]

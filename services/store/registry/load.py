@@ -134,8 +134,8 @@ def load_calibrations(
     """Load the certificates of devices, oldest first; each device has an entry."""
     found: dict[str, list[Calibration]] = {device: [] for device in devices}
     rows = conn.execute(
-        "SELECT device_id, performed, valid_until, certificate, accuracy_class, max_error_percent "
-        "FROM calibration WHERE device_id = ANY(%s)",
+        "SELECT device_id, performed, valid_until, certificate, accuracy_class, max_error_percent, "
+        "serial FROM calibration WHERE device_id = ANY(%s)",
         [list(devices)],
     )
     for device, *row in rows:

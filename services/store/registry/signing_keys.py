@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg.types.json import Jsonb
 
 from mrv.errors import EnrolmentError
+from mrv.signatures.key_bounds import KeyBounds, LogPlace
 from mrv.signatures.keys import EnrolledKey
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
+
+    from mrv.signatures.keys import Role
 
 
 class Enrolment(NamedTuple):
@@ -23,7 +29,7 @@ class Enrolment(NamedTuple):
 
 def enroll(conn: Connection[TupleRow], key: EnrolledKey) -> None:
     """
-    Enrol a public key; the same key again changes nothing.
+    Enrol a public key; the same key again changes nothing but its bounds, where it says any.
 
     Raises
     ------
@@ -31,15 +37,25 @@ def enroll(conn: Connection[TupleRow], key: EnrolledKey) -> None:
         If it is enrolled otherwise, or its holder holds another role: then
         preparer and verifier could be one person.
     """
+    if key.role == "programme":
+        raise EnrolmentError(
+            f"{key.name!r} is a key of a programme: it signs the trust root, and is not enrolled"
+        )
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('enrolled_key', 0))")
         for other in load(conn):
             _refuse_other(key, other.key)
         conn.execute(
-            "INSERT INTO enrolled_key (multikey, name, role) VALUES (%s, %s, %s)"
-            " ON CONFLICT DO NOTHING",
-            (key.multikey, key.name, key.role),
+            "INSERT INTO enrolled_key (multikey, name, role, bounds) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (multikey) DO UPDATE SET bounds = excluded.bounds"
+            " WHERE excluded.bounds IS NOT NULL",
+            (key.multikey, key.name, key.role, _bounds(key)),
         )
+
+
+def _bounds(key: EnrolledKey) -> Jsonb | None:
+    said = replace(key.bounds, ends_at=None).to_json()  # where it ended follows from the log
+    return Jsonb(said) if said else None
 
 
 def _refuse_other(key: EnrolledKey, other: EnrolledKey) -> None:
@@ -56,12 +72,41 @@ def _refuse_other(key: EnrolledKey, other: EnrolledKey) -> None:
 
 
 def load(conn: Connection[TupleRow]) -> list[Enrolment]:
-    """Load all enrolled keys, oldest first."""
+    """Load all enrolled keys, oldest first; an ended one with its end's place in the log."""
     rows = conn.execute(
-        "SELECT name, role, multikey, valid_from, valid_until FROM enrolled_key"
-        " ORDER BY valid_from, name, multikey"
+        "SELECT name, role, multikey, valid_from, valid_until, bounds,"
+        " CASE WHEN valid_until <= clock_timestamp() THEN (SELECT coalesce("
+        " (SELECT min(index) FROM log_entry WHERE appended >= valid_until),"
+        " (SELECT count(*) FROM log_entry))) END,"
+        " (SELECT split_part(note, E'\\n', 1) FROM log_checkpoint ORDER BY size DESC LIMIT 1)"
+        " FROM enrolled_key ORDER BY valid_from, name, multikey"
     )
-    return [Enrolment(EnrolledKey(*row[:3], *map(_text, row[3:])), *row[3:]) for row in rows]
+    return [_enrolment(*row) for row in rows]
+
+
+def _enrolment(
+    name: str,
+    role: Role,
+    multikey: str,
+    valid_from: datetime,
+    valid_until: datetime | None,
+    said: dict[str, Any] | None,
+    ended_at: int | None,
+    log: str | None,
+) -> Enrolment:
+    bounds = KeyBounds.from_json(said or {})
+    if ended_at is not None and log is not None and role != "log":
+        bounds = replace(bounds, ends_at=LogPlace(log, ended_at))
+    times = _text(valid_from), _text(valid_until)
+    return Enrolment(EnrolledKey(name, role, multikey, *times, bounds), valid_from, valid_until)
+
+
+def close_log(conn: Connection[TupleRow], key: EnrolledKey, final_head: str) -> None:
+    """Note the last head of a log whose key ended."""
+    said = replace(key.bounds, final_head=final_head).to_json()
+    conn.execute(
+        "UPDATE enrolled_key SET bounds = %s WHERE multikey = %s", (Jsonb(said), key.multikey)
+    )
 
 
 def _text(moment: datetime | None) -> str | None:

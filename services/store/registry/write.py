@@ -41,6 +41,7 @@ def write_entries(
         for entry in changed:
             if isinstance(entry, Project):
                 _write_project(cur, entry, merged)
+                _write_samples(cur, entry, author)
                 monitoring.add_versions(cur, entry.id, entry.monitoring or (), author)
             elif isinstance(entry, Programme):
                 _write_programme(cur, entry)
@@ -72,38 +73,62 @@ def _write_factors(cur: Cursor[TupleRow], found: list[Published]) -> None:
 def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
     columns = (
         "id site class profile gateway rated_power_w installed removed serial attributes "
-        "check_of check_percent"
+        "check_of check_percent maker model"
     )
     cur.executemany(
         _upsert("device", columns),
         [
             (d.id, d.site, d.class_id, d.profile, d.gateway, d.rated_power_w, d.installed,
-             d.removed, d.serial, jsonb(d.attributes), d.check_of, d.check_percent)
+             d.removed, d.serial, jsonb(d.attributes), d.check_of, d.check_percent, d.maker,
+             d.model)
             for d in devices
         ],
     )  # fmt: skip
     cur.execute("DELETE FROM calibration WHERE device_id = ANY(%s)", [[d.id for d in devices]])
     cur.executemany(
-        "INSERT INTO calibration VALUES (%s, %s, %s, %s, %s, %s)",
+        "INSERT INTO calibration VALUES (%s, %s, %s, %s, %s, %s, %s)",
         [
-            (d.id, c.performed, c.valid_until, c.certificate, c.accuracy_class, c.max_error_percent)
+            (
+                d.id,
+                c.performed,
+                c.valid_until,
+                c.certificate,
+                c.accuracy_class,
+                c.max_error_percent,
+                c.serial,
+            )
             for d in devices
             for c in d.calibrations or ()
         ],
     )
+    _write_ratings(cur, devices, author)
     _write_swaps(cur, devices, author)
     _write_quality(cur, devices, author)
+
+
+def _write_ratings(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+    """Add ratings; those that stand there are never changed."""
+    cur.executemany(
+        "INSERT INTO device_rating (device_id, begins, rated_power_w, document, author)"
+        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (device_id, begins) DO NOTHING",
+        [
+            (d.id, r.begins, r.rated_power_w, r.document, author)
+            for d in devices
+            for r in d.ratings or ()
+        ],
+    )
 
 
 def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
     """Write meter swaps; one that stays as it was keeps its author."""
     rows: list[tuple[Any, ...]] = [
-        (d.id, r.channel, r.at, r.last, r.first, r.reason)
+        (d.id, r.channel, r.at, r.last, r.first, r.reason, r.document)
         for d in devices
         for r in d.replacements or ()
     ]
     same = (
-        "SELECT device_id, channel, at, last_value, first_value, reason FROM device_replacement "
+        "SELECT device_id, channel, at, last_value, first_value, reason, document"
+        " FROM device_replacement "
         "WHERE device_id = ANY(%s)"
     )
     before = {(*r[:2], r[2].astimezone(UTC), *r[3:]) for r in
@@ -113,7 +138,8 @@ def _write_swaps(cur: Cursor[TupleRow], devices: list[Device], author: str) -> N
         [r[:3] for r in before - set(rows)],
     )
     cur.executemany(
-        "INSERT INTO device_replacement VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO device_replacement (device_id, channel, at, last_value, first_value, reason,"
+        " document, author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
         [(*r, author) for r in rows if r not in before],
     )
 
@@ -152,15 +178,18 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
     zone = timezone(project, merged) or "UTC"
     crediting = _range(*period_us(project.crediting_from, project.crediting_to, zone))
     modules = project.modules
+    outside = [asdict(one) for one in project.boundary or ()]
+    boundary, documents = jsonb(outside) if outside else None, project.documents
     cur.execute(
         _upsert("project", "id name methodology version timezone crediting crediting_from "
-                "crediting_to parameters expected modules action transfer system"),
+                "crediting_to parameters expected modules action transfer system boundary "
+                "documents"),
         (project.id, project.name, project.methodology, project.version, zone, crediting,
          project.crediting_from, project.crediting_to, jsonb(project.parameters),
          jsonb(project.expected),
          jsonb({"count": modules.count, "watt": modules.watt}) if modules else None,
          project.action, jsonb(asdict(project.transfer)) if project.transfer else None,
-         project.system),
+         project.system, boundary, jsonb(dict(documents)) if documents else None),
     )  # fmt: skip
     cur.execute("DELETE FROM project_device WHERE project_id = %s", [project.id])
     cur.executemany(
@@ -170,6 +199,20 @@ def _write_project(cur: Cursor[TupleRow], project: Project, merged: Registry) ->
             for i, d in enumerate(project.devices)
         ],
     )
+
+
+def _write_samples(cur: Cursor[TupleRow], project: Project, author: str) -> None:
+    """Add what laboratories found; what stands there is never changed."""
+    cur.executemany(
+        "INSERT INTO laboratory_result (project_id, laboratory, sample, parameter, taken, value,"
+        " method, sha256, author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
+        [
+            (project.id, s.laboratory, s.sample, s.parameter, s.taken, s.value, s.method,
+             s.sha256, author)
+            for s in project.laboratory or ()
+        ],
+    )  # fmt: skip
 
 
 def _range(begin_us: int, end_us: int) -> str:

@@ -103,6 +103,18 @@ def _span(cursor: Cursor[TupleRow], fleet: Fleet, device: int, reach: Reach) -> 
     return max(since, first), min(until, last + 1)
 
 
+def load_makers(
+    conn: Connection[TupleRow], devices: Sequence[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Load maker and model of the meters of which one is known, by device."""
+    rows = conn.execute(
+        "SELECT id, maker, model FROM device WHERE id = ANY(%s)"
+        " AND coalesce(maker, model) IS NOT NULL",
+        [list(devices)],
+    )
+    return {name: (maker, model) for name, maker, model in rows}
+
+
 def load_serials(conn: Connection[TupleRow], devices: Sequence[str]) -> dict[str, str | None]:
     """Load the meters' serial numbers by device."""
     rows = conn.execute("SELECT id, serial FROM device WHERE id = ANY(%s)", [list(devices)])

@@ -176,8 +176,8 @@ def receipt(conn: Connection[TupleRow], statement: str, kind: str = "issued") ->
 
     With kind `evidence`, that of the manifest of its pack.
 
-    The same text whenever it is asked for, but for witnesses' lines that come later; None
-    for a statement that is not in the log.
+    The same text whenever it is asked for, but for witnesses' lines that come later, and for
+    a head of the log's new key after a rotation; None for a statement that is not in the log.
     """
     row = conn.execute(
         "SELECT index FROM log_entry WHERE statement_id = %s AND kind = %s", (statement, kind)
@@ -186,7 +186,10 @@ def receipt(conn: Connection[TupleRow], statement: str, kind: str = "issued") ->
         return None
     index = int(row[0])
     head = conn.execute(
-        "SELECT size, note FROM log_checkpoint WHERE size > %s ORDER BY size LIMIT 1", [index]
+        "SELECT size, note FROM log_checkpoint WHERE size > %s AND split_part(note, E'\\n', 1) ="
+        " (SELECT split_part(note, E'\\n', 1) FROM log_checkpoint ORDER BY size DESC LIMIT 1)"
+        " ORDER BY size LIMIT 1",
+        [index],
     ).fetchone()
     if head is None:
         raise RegistryError(
@@ -197,7 +200,6 @@ def receipt(conn: Connection[TupleRow], statement: str, kind: str = "issued") ->
 
 
 def leaves(conn: Connection[TupleRow]) -> list[bytes]:
-    """Return the hashes of all entries, first to last."""
     """Return the leaf hashes of all entries, first to last."""
     rows = conn.execute("SELECT leaf FROM log_entry ORDER BY index").fetchall()
     return [bytes(leaf) for (leaf,) in rows]

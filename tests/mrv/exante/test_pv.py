@@ -142,7 +142,7 @@ def test_a_declared_reduction_below_the_energys_is_no_slip():
 def test_without_pvlib_the_remedy_is_named(monkeypatch):
     """A lean installation would end in a traceback."""
     monkeypatch.setitem(sys.modules, "pvlib", None)
-    with pytest.raises(MethodologyError, match=r"pip install 'tonne\[estimate\]'"):
+    with pytest.raises(MethodologyError, match="tonne's extra `estimate`"):
         _pv()
 
 

@@ -32,6 +32,8 @@ CERTIFICATE = Calibration(date(2025, 12, 20), date(2040, 1, 1), "C-1", "0.5S", D
 VERSION = Version("1", date(2026, 1, 1), "Energy manager", "first plan", {}, ())
 EXPIRING = Calibration(date(2025, 12, 20), date(2026, 12, 30), "C-2 (VMI)", None, Decimal("0.5"))
 
+BECAUSE = "The plan was seen on paper."
+
 
 def frame(fleet, device, register, quantity, times, gauges=()):
     """Readings of a device: one register, and what else is given."""
@@ -72,7 +74,7 @@ def joined(frames):
 
 def pv_case(first=date(2026, 12, 28), end=date(2027, 1, 4), name=HOSTILE):
     """Seven days over a new year; one inverter begins late; a check meter shows less."""
-    check = Device("check-1", "s", "energy_meter", installed_us=FROM)
+    check = Device("check-1", "s", "energy_meter", rated_power_w=100_000, installed_us=FROM)
     devices = (check, *FLEET.devices[:2])
     fleet = Fleet(devices)
     expected = {"energy_kwh_per_year": 120_000, "reduction_t_per_year": 39.9}
@@ -199,7 +201,7 @@ def issued(case, opinion="qualified", *, raise_findings=True):
         role = "operator" if event[0] == "answered" else "verifier"
         document = sign_event(signed, found, event, SIGNERS[role], HOLDERS[role], NOW)
         found = add(found, read_event(document, signed))
-    finding = Finding(opinion, "reasonable", "5", ("The site was visited.",))
+    finding = Finding(opinion, "reasonable", "5", ("The site was visited.",), BECAUSE)
     verification = sign_verification(
         signed, finding, SIGNERS["verifier"], HOLDERS["verifier"], NOW, found
     )

@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.issuer.close import close_period
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
 from tests.ports import free_port
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 
 @dataclass

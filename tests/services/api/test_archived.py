@@ -7,12 +7,12 @@ import pytest
 import structlog
 from fastapi import FastAPI
 
-from mrv.statement.credentials import Finding
 from services.api import problems
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
 from services.vault.errors import VaultError
+from tests.opinions import concluded
 from tests.services.api.test_bad_requests import is_problem
 from tests.services.archive import shelved
 
@@ -28,7 +28,10 @@ def archived(served, tmp_path_factory):
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         life.submit(conn, served.draft, signer["operator"])
         life.verify(
-            conn, served.draft, signer["verifier"], Finding("unmodified", "reasonable", "5")
+            conn,
+            served.draft,
+            signer["verifier"],
+            concluded("unmodified"),
         )
     return place
 

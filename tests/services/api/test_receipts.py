@@ -9,13 +9,14 @@ import pytest
 
 from mrv.log.receipt import verify_receipt
 from mrv.signatures.canonical import parse_object
-from mrv.statement.credentials import Finding, issued_entry
+from mrv.statement.credentials import issued_entry
 from mrv.verify.signature_steps import log_key
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.store.postgres.pool import connect
+from tests.opinions import concluded
 from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 
@@ -34,7 +35,12 @@ def verified(served):
             conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-02"), "test"
         ).statement
         life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], Finding("unmodified", "reasonable", "5"))
+        life.verify(
+            conn,
+            name,
+            who["verifier"],
+            concluded("unmodified"),
+        )
     return name, who["log"]
 
 

@@ -11,9 +11,9 @@ from services.api.client import Client, RefusedError
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import threading
 
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
+from tests.opinions import concluded
 from tests.services.issuer import logged, plant
 
 PERIOD = {"from": "2026-03-01", "to": "2026-03-02"}
@@ -41,7 +42,12 @@ def test_an_issue_asked_for_many_times_at_once_happens_once(served):
         early = served.ask(f"/v1/statements/{name}/issue", "operator", "POST")
         assert early.status_code == 409
         assert "submitted" in early.json()["detail"]
-        life.verify(conn, name, who["verifier"], logged.Finding("unmodified", "reasonable", "5"))
+        life.verify(
+            conn,
+            name,
+            who["verifier"],
+            concluded("unmodified"),
+        )
     answers = []
 
     def ask():

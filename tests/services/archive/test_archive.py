@@ -9,11 +9,11 @@ import pytest
 from ingest import classes
 from services.archive import verify as check
 from services.issuer.audit import audit
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 

@@ -6,11 +6,11 @@ from ingest.errors import InputError
 from services.archive import restore
 from services.archive import verify as check
 from services.archive.run import _alone
-from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from services.vault.errors import DamagedError
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 

@@ -17,12 +17,12 @@ from mrv.signatures import canonical
 from mrv.verify import verify
 from services.archive import verify as check
 from services.issuer.audit import audit
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.vault.errors import DamagedError
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 SCRIPT = Path(__file__).parents[3] / "docs" / "verify_by_hand.py"
@@ -79,7 +79,7 @@ def test_a_pack_holds_the_archives_own_files(sealed_url, folder, place):
         said = json.loads(theirs.with_suffix(".json").read_text())["file"]["sha256"]
         assert said == listed[file.relative_to(folder).as_posix()]
     report = verify(read_pack(folder))
-    assert report.ok, report.failure
+    assert report.consistent, report.failure
     by_hand = [sys.executable, "-W", "error", SCRIPT, folder]
     done = subprocess.run(by_hand, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -93,12 +93,12 @@ def test_what_no_archived_file_holds_whole_is_the_packs_own(sealed_url, who, tmp
     noon = "2026-03-02T12:00:00+07:00"
     half = _export(sealed_url, logged.issue(sealed_url, who, noon, "2026-03-04"), tmp_path / "half")
     assert _days(half) == []
-    assert verify(read_pack(half)).ok
+    assert verify(read_pack(half)).consistent
     name = logged.issue(sealed_url, who, "2026-03-01", noon)
     mixed = _export(sealed_url, name, tmp_path / "mixed")
     assert [f.name[:10] for f in _days(mixed)] == ["2026-03-01"]
     assert min(_own(mixed)["time"].to_pylist()).isoformat() >= "2026-03-01T17:00"
-    assert verify(read_pack(mixed)).ok
+    assert verify(read_pack(mixed)).consistent
 
 
 def test_a_late_reading_leaves_the_old_file_out(sealed_url, who, place, tmp_path):
@@ -114,7 +114,7 @@ def test_a_late_reading_leaves_the_old_file_out(sealed_url, who, place, tmp_path
     assert [f.name[:10] for f in _days(folder)] == ["2026-03-01", "2026-03-02", "2026-03-03"]
     assert parquet.read_table(_days(folder)[1])["device"].unique().to_pylist() == ["inv-1"]
     assert _own(folder)["device"].unique().to_pylist() == ["inv-2"]
-    assert verify(read_pack(folder)).ok
+    assert verify(read_pack(folder)).consistent
 
 
 def _drop(file):

@@ -100,8 +100,9 @@ def test_one_bad_row_and_nothing_of_the_file_is_taken(folder, data, told):
     """Half a file would be sent again whole once it is mended, and nobody knew what had counted."""
     drop, outbox = folder
     _put(drop, data)
-    until((drop / "refused" / "export.csv.txt").exists, 10)
-    assert told in (drop / "refused" / "export.csv.txt").read_text("utf-8")
+    note = drop / "refused" / "export.csv.txt"
+    until(lambda: note.exists() and note.read_text("utf-8"), 30)
+    assert told in note.read_text("utf-8")
     assert (drop / "refused" / "export.csv").read_bytes() == data
     assert _held(outbox) == []
     (refused,) = summary(outbox.path)["refused"]

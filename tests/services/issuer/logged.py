@@ -1,14 +1,14 @@
 """A plant with a sealed log and an issued statement, in a template that tests copy."""
 
-from mrv.statement.credentials import Finding
 from mrv.statement.sampling import Size
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.seal import seal
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
-from tests.services.issuer import plant
+from tests.opinions import concluded
+from tests.services.issuer import plant, sealed
+from tests.services.issuer.sealed import close_period
 
 NOW = plant.us("2026-03-05T12:00:00+07:00")
 
@@ -18,7 +18,7 @@ def signers(url, home):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         for role in ("operator", "verifier", "witness"):
             enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
-        log = life.log_signer(conn, home, "tonne-log")
+        log = sealed.log_of(conn, home)
     named = {r: life.Signer(*keys.load(home, f"the-{r}")) for r in ("operator", "verifier")}
     return {**named, "log": log}
 
@@ -30,7 +30,12 @@ def issue(url, who, begin="2026-03-02", end="2026-03-03", project="pv", *, sampl
         life.submit(conn, name, who["operator"])
         if sample:
             life.sample(conn, name, who["verifier"], Size())
-        life.verify(conn, name, who["verifier"], Finding("unmodified", "reasonable", "5"))
+        life.verify(
+            conn,
+            name,
+            who["verifier"],
+            concluded("unmodified"),
+        )
         life.issue(conn, name, who["log"], "test")
     return name
 

@@ -11,16 +11,16 @@ from mrv.errors import StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.statement.conformity import CONSECUTIVE, FIXED
-from mrv.statement.credentials import Finding
 from mrv.statement.fixed_parameters import changed
 from mrv.verify import verify
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.mrv import packs
 from tests.mrv.plant import PV
+from tests.opinions import concluded
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 DAYS = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"]
@@ -33,8 +33,8 @@ def buses(database_url, tmp_path):
     times = np.arange(plant.us(DAYS[0]), plant.us(DAYS[4]) + 1, 10 * plant.MINUTE_US)
     hour = (times + 7 * 3_600_000_000) // 3_600_000_000
     standing = (times >= plant.us(DAYS[1])) & (times < plant.us(DAYS[2]))
-    charge = np.cumsum(np.where(hour % 24 < 5, 8_000, 0))
-    way = np.cumsum(np.where((hour % 24 >= 6) & ~standing, 10_000, 0))
+    charge = np.cumsum(np.where(hour % 24 < 5, np.where(standing, 4_000, 8_000), 0))
+    way = np.cumsum(np.where((hour % 24 >= 6) & ~standing, 3_000, 0))
     plant.send(database_url, "ch-1", times, energy_import_wh=charge)
     plant.send(database_url, "bus-1", times, odometer_m=way)
     return database_url, logged.signers(database_url, tmp_path)
@@ -54,7 +54,12 @@ def _verified(url, who, day):
     name = _close(url, day)["statement"]
     with _connect(url) as conn:
         life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], Finding("unmodified", "reasonable", "5"))
+        life.verify(
+            conn,
+            name,
+            who["verifier"],
+            concluded("unmodified"),
+        )
     return name
 
 
@@ -112,7 +117,7 @@ def test_a_statement_says_what_time_was_left_out(buses, tmp_path):
     assert "2026-02-28T17:00:00Z to 2026-03-02T17:00:00Z" in detail
     name = _issue(url, who, 2)
     with _connect(url) as conn:
-        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).ok
+        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
 
 
 def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
@@ -129,7 +134,7 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     assert found["detail"] == f"sfc_l_per_100km was 34 in {first} and is 44.5"
     name = _issue(url, who, 1)
     with _connect(url) as conn:
-        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).ok
+        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
     # said once: the next one is as the last
     assert not [f for f in _close(url, 2)["applicability"] if f["clause"] == FIXED]
 

@@ -24,13 +24,14 @@ from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.findings import sign
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
+from tests.opinions import concluded
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 
@@ -71,12 +72,17 @@ def test_an_open_request_stands_against_an_unqualified_opinion(conn, who, name):
     """A statement would be verified without reservation over what the verifier himself doubts."""
     say(conn, name, who["verifier"], "raised", "CAR", "no certificate of inv-2", "0.001")
     assert statements.find(conn, name).state == "under_verification"
-    unqualified = Finding("unqualified", "reasonable", "5")
+    unqualified = concluded("unqualified")
     with pytest.raises(StatementStateError, match="CAR-1 is open"):
         life.verify(conn, name, who["verifier"], unqualified)
     say(conn, name, who["operator"], "answered", "CAR-1", "it is C-2", None)
     with pytest.raises(StatementStateError, match="CAR-1 is open"):
-        life.verify(conn, name, who["verifier"], Finding("unmodified", "reasonable", "5"))
+        life.verify(
+            conn,
+            name,
+            who["verifier"],
+            concluded("unmodified"),
+        )
     say(conn, name, who["verifier"], "closed", "CAR-1", "seen", "0")
     assert life.verify(conn, name, who["verifier"], unqualified) == "verified"
     said = steps.documents(conn, name).verification["credentialSubject"]
@@ -95,7 +101,7 @@ def pack(conn, who, name, tmp_path):
     say(conn, name, who["verifier"], "raised", "CL", "which meter is main?", None)
     say(conn, name, who["operator"], "answered", "CL-1", "the one with serial A1", None)
     say(conn, name, who["verifier"], "closed", "CL-1", "agreed", None)
-    life.verify(conn, name, who["verifier"], Finding("unqualified", "limited", "5"))
+    life.verify(conn, name, who["verifier"], concluded("unqualified", "limited"))
     life.issue(conn, name, who["log"], "test")
     return export(conn, name, tmp_path / "pack")
 
@@ -103,7 +109,7 @@ def pack(conn, who, name, tmp_path):
 def test_findings_travel_in_the_pack(pack):
     """An auditor would have to ask what was found and how it was answered."""
     report = verify(read_pack(pack))
-    assert report.ok, report.failure
+    assert report.consistent, report.failure
     (step,) = [one for one in report.steps if one.name == "findings"]
     assert step.outcome == "ok"
     assert "1 findings, 0 of them open" in step.detail
@@ -131,7 +137,7 @@ def test_a_spoiled_finding_is_named(pack, spoil):
     if spoil != "all":
         changed = (pack / "findings.json").write_bytes(files["findings.json"])
         assert changed
-        assert not verify(read_pack(pack)).ok
+        assert not verify(read_pack(pack)).consistent
 
 
 def test_a_qualified_opinion_says_what_is_open(conn, who, name):
@@ -148,7 +154,7 @@ def test_observations_stand_against_nothing(conn, who, name):
     """A remark for next time would hold up this time's tonnes."""
     for kind in ("OBS", "FAR"):
         say(conn, name, who["verifier"], "raised", kind, "for next time", None)
-    life.verify(conn, name, who["verifier"], Finding("unqualified", "limited", "5"))
+    life.verify(conn, name, who["verifier"], concluded("unqualified", "limited"))
     assert states(conn, name) == {"OBS-1": "open", "FAR-1": "open"}
 
 
@@ -158,7 +164,12 @@ def test_misstatements_are_held_against_materiality_net_and_absolute(conn, who, 
     for effect in effects:
         say(conn, name, who["verifier"], "raised", "OBS", "an error", effect)
     with pytest.raises(StatementStateError, match="misstatements of"):
-        life.verify(conn, name, who["verifier"], Finding("unqualified", "reasonable", "5"))
+        life.verify(
+            conn,
+            name,
+            who["verifier"],
+            concluded("unqualified"),
+        )
     life.verify(conn, name, who["verifier"], Finding("qualified", "reasonable", "5"))
     found = steps.documents(conn, name).verification["credentialSubject"]["misstatements"]
     assert found["material"] is True
@@ -192,7 +203,7 @@ def test_a_closed_finding_and_a_verified_statement_are_left_alone(conn, who, nam
     say(conn, name, who["verifier"], "closed", "OBS-1", "y", None)
     with pytest.raises(StatementStateError, match="is closed"):
         say(conn, name, who["verifier"], "closed", "OBS-1", "z", None)
-    life.verify(conn, name, who["verifier"], Finding("unqualified", "reasonable", "5"))
+    life.verify(conn, name, who["verifier"], concluded("unqualified"))
     with pytest.raises(StatementStateError, match="is verified"):
         say(conn, name, who["verifier"], "raised", "OBS", "x", None)
 
@@ -217,7 +228,7 @@ def test_a_verification_signed_before_a_finding_does_not_pass_over_it(conn, who,
     """An opinion could be signed first, and the findings raised behind its back."""
     have = steps.documents(conn, name)
     early = sign_verification(
-        have.statement, Finding("unqualified", "reasonable", "5"), *who["verifier"],
+        have.statement, concluded("unqualified"), *who["verifier"],
         datetime.now(UTC),
     )  # fmt: skip
     say(conn, name, who["verifier"], "raised", "OBS", "x", None)
@@ -263,7 +274,7 @@ def test_an_issued_statement_is_revoked_for_good(conn, who, name):
     """A tonne that was sold elsewhere would count here for ever."""
     with pytest.raises(StatementStateError, match="is submitted and cannot become revoked"):
         life.revoke(conn, name, who["log"], "test", "too early")
-    life.verify(conn, name, who["verifier"], Finding("unqualified", "reasonable", "5"))
+    life.verify(conn, name, who["verifier"], concluded("unqualified"))
     life.issue(conn, name, who["log"], "test")
     life.revoke(conn, name, who["log"], who["operator"].holder, "claimed elsewhere")
     last = statements.events(conn, name)[-1]

@@ -12,10 +12,10 @@ from mrv.registry.project import CheckMeter, ProjectDevice
 from mrv.statement.diagram import diagram
 from mrv.statement.plan_extract import MonitoringPlan
 from services.cli.main import main
-from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from tests.mrv.plant import BUS, CERTIFICATES, FLEET, PV
 from tests.services.issuer import plant
+from tests.services.issuer.sealed import close_period
 
 CLAUSE = "tonne: a monitoring plan that meets the methodology is in force in the whole period"
 LINE = Line("generation", None, "energy_export_kwh", "C", "continuous", "0.5S", "checked", "O&M")

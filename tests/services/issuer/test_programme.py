@@ -7,17 +7,17 @@ from decimal import Decimal
 import pytest
 from click.testing import CliRunner
 
-from mrv.statement.credentials import Finding
 from services.cli.main import main
 from services.cli.registry.programme import shown_tonnes
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.registry.document import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import load_registry
-from tests.services.issuer import plant
+from tests.opinions import concluded
+from tests.services.issuer import plant, sealed
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 PROGRAMME = """
@@ -60,8 +60,8 @@ def _issued(url, folder):
         )
         closed = close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-04"), "test")
         life.submit(conn, closed.statement, operator)
-        life.verify(conn, closed.statement, verifier, Finding("unmodified", "limited", "5"))
-        life.issue(conn, closed.statement, life.log_signer(conn, folder, "tonne-log"), "test")
+        life.verify(conn, closed.statement, verifier, concluded("unmodified", "limited"))
+        life.issue(conn, closed.statement, sealed.log_of(conn, folder), "test")
     return closed
 
 

@@ -9,19 +9,19 @@ from ingest.errors import InputError
 from mrv.errors import EnrolmentError, PeriodError
 from mrv.packs.reader import read_pack
 from mrv.signatures.keys import SigningKey
-from mrv.statement.credentials import Finding
 from mrv.verify import verify
 from services.cli.main import main
-from services.issuer import keys
+from services.issuer import close, keys
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
-from tests.services.issuer import logged, plant
+from tests.opinions import concluded
+from tests.services.issuer import logged, plant, sealed
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
-FINDING = Finding("unqualified", "reasonable", "5")
+FINDING = concluded("unqualified")
 COUNTED = ("monitoring_period", "statement", "statement_event", "claim", "log_entry",
            "statement_evidence", "enrolled_key", "statement_sampling", "finding_event")  # fmt: skip
 
@@ -46,6 +46,10 @@ def _rows(url):
 
 
 def _refused(url, error, step, *given, **more):
+    if step is close_period:
+        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+            sealed.up_to(conn, plant.us("2026-03-05"))
+        step = close.close_period
     before = _rows(url)
     with connect(url, role="tonne_mrv", autocommit=True) as conn, pytest.raises(error) as told:
         step(conn, *given, **more)
@@ -150,7 +154,7 @@ def test_a_status_list_that_cannot_be_had(drafted, tmp_path):
     assert absent.exit_code == 2
     assert "none.json" in absent.output
     without = run(main, ["verify", str(folder)])
-    assert without.exit_code == 0
+    assert without.exit_code == 4
     assert "get the newest from the operator" in without.output
     (tmp_path / "cut.json").write_text('{"type": ', "utf-8")
     cut = run(main, ["verify", str(folder), "--status", str(tmp_path / "cut.json")])

@@ -11,12 +11,12 @@ from mrv.errors import CanonicalError, PeriodError, VerificationError
 from mrv.packs.reader import read_pack
 from mrv.report import MEDIA_TYPES, make
 from mrv.signatures.keyfile import read_keyring
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.issuer.report import facts_of, facts_of_pack
 from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 

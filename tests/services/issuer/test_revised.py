@@ -6,15 +6,15 @@ from decimal import Decimal
 import pytest
 from click.testing import CliRunner
 
-from mrv.statement.credentials import Finding
 from services.cli.main import main
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
-from tests.services.issuer import plant
+from tests.opinions import concluded
+from tests.services.issuer import plant, sealed
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 OFFICIAL = """
@@ -63,8 +63,8 @@ def closed(database_url, tmp_path):
         )
         issued = close_period(conn, "bus", *map(plant.us, FIRST), "test").statement
         life.submit(conn, issued, operator)
-        life.verify(conn, issued, verifier, Finding("unmodified", "limited", "5"))
-        life.issue(conn, issued, life.log_signer(conn, tmp_path, "tonne-log"), "test")
+        life.verify(conn, issued, verifier, concluded("unmodified", "limited"))
+        life.issue(conn, issued, sealed.log_of(conn, tmp_path), "test")
         draft = close_period(conn, "bus", *map(plant.us, SECOND), "test")
     uses = {f.id: f.provisional for f in draft.result.factors}
     assert uses["vn-grid-2023"]

@@ -15,10 +15,10 @@ from services.cli.main import main
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 SIZE = Size(2, 3)

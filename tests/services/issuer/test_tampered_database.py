@@ -18,11 +18,11 @@ from services.issuer import external_signatures as accept
 from services.issuer import findings, keys, witness
 from services.issuer import transitions as life
 from services.issuer.audit import audit
-from services.issuer.close import close_period
 from services.store.postgres.pool import connect
 from services.store.postgres.row_hashes import UNSEALED, tables
 from services.store.statements import transparency_log as log
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 from tests.services.issuer.spoil import spoil
 
 pytestmark = pytest.mark.integration
@@ -134,17 +134,7 @@ def _fill(url, home):
     for name in OTHERS:
         channel = next(iter(classes.load()[name].channels))
         plant.send(url, f"its-{name}", times, **{channel: range(1000, 1000 + len(times))})
-    who = logged.signers(url, home)
-    logged.issue(url, who)
-    _verifying(url, who, "pv", "2026-03-03", "2026-03-04")
-    _verifying(url, who, "bus", "2026-03-02", "2026-03-03")
-    with connect(url) as conn:
-        for at in ("03:00", "04:00"):
-            conn.execute(
-                "INSERT INTO dead_letter (received, topic, principal, reason, detail, payload,"
-                f" sha256) VALUES ('2026-03-02 {at}Z', 't', 'p', 'r', 'd', 'x', sha256('x'))"
-            )
-        conn.execute("INSERT INTO dead_letter_replay (dead_letter_id) SELECT id FROM dead_letter")
+    with connect(url) as conn:  # before the first seal, as if a file had brought them
         conn.execute(
             "INSERT INTO device_replacement (device_id, channel, at, last_value, first_value,"
             " reason) VALUES ('meter-1', 'energy_import_wh', '2026-03-03Z', 1, 1, 'swap'),"
@@ -156,6 +146,17 @@ def _fill(url, home):
             "programme_reported VALUES ('1', 2026, 5, 'x')",
         ):
             conn.execute(f"INSERT INTO {row}")
+    who = logged.signers(url, home)
+    logged.issue(url, who)
+    _verifying(url, who, "pv", "2026-03-03", "2026-03-04")
+    _verifying(url, who, "bus", "2026-03-02", "2026-03-03")
+    with connect(url) as conn:
+        for at in ("03:00", "04:00"):
+            conn.execute(
+                "INSERT INTO dead_letter (received, topic, principal, reason, detail, payload,"
+                f" sha256) VALUES ('2026-03-02 {at}Z', 't', 'p', 'r', 'd', 'x', sha256('x'))"
+            )
+        conn.execute("INSERT INTO dead_letter_replay (dead_letter_id) SELECT id FROM dead_letter")
         conn.execute(MADE)
     logged.seal_now(url, who)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:

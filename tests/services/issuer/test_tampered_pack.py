@@ -16,17 +16,17 @@ from pyarrow import parquet
 from ingest.errors import InputError
 from mrv.packs.reader import read_pack
 from mrv.signatures.keyfile import read_keyring
-from mrv.statement.credentials import Finding
 from mrv.statement.sampling import Size
 from mrv.verify import verify
 from services.issuer import external_signatures as accept
 from services.issuer import findings
 from services.issuer import transitions as life
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
+from tests.opinions import concluded
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 DOCUMENTS = ("statement", "verification", "plan", "factors", "digests", "keys", "seals", "manifest",
@@ -60,7 +60,12 @@ def whole(timescale, migrated_template, tmp_path_factory):
                           ("operator", ("answered", "CAR-1", "because", None)),
                           ("verifier", ("closed", "CAR-1", "seen", "0"))):  # fmt: skip
             accept.finding(conn, name, findings.sign(conn, name, who[key], said))
-        life.verify(conn, name, who["verifier"], Finding("unqualified", "reasonable", "5"))
+        life.verify(
+            conn,
+            name,
+            who["verifier"],
+            concluded("unqualified"),
+        )
         life.issue(conn, name, who["log"], "test")
         folder = export(conn, name, home / "out")
     next(made, None)
@@ -79,7 +84,7 @@ def _named(folder, whole):
         report = verify(read_pack(folder), read_keyring((whole / "keys.json").read_bytes()))
     except InputError as error:
         return str(error)
-    return None if report.ok else f"{report.failure.name}: {report.failure.detail}"
+    return None if report.consistent else f"{report.failure.name}: {report.failure.detail}"
 
 
 def test_an_unchanged_copy_holds(folder, whole):

@@ -10,11 +10,11 @@ from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.verify import verify
 from services.cli.main import main
-from services.issuer.close import close_period
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.statements import statements
 from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 CHECK = """
@@ -76,7 +76,7 @@ def test_statement_and_pack_hold_both_witnesses(url, run, tmp_path):
     plan = json.loads((folder / "plan.json").read_text("utf-8"))
     assert [i["number"] for i in plan["invoices"]] == ["HD-7"]
     assert plan["checkMeters"] == [{"meter": "check-1", "of": "inv-1", "tolerance_percent": "2"}]
-    assert verify(read_pack(folder)).ok
+    assert verify(read_pack(folder)).consistent
 
 
 def test_invoices_are_corrected_by_others_and_never_changed(url, run, tmp_path):
@@ -139,7 +139,7 @@ def test_a_correction_shows_what_it_changes(database_url, tmp_path):
     assert canonical.encode(_close(database_url).document) == canonical.encode(again.document)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         folder = export(conn, again.statement, tmp_path / "pack")
-    assert verify(read_pack(folder)).ok
+    assert verify(read_pack(folder)).consistent
 
 
 def test_late_readings_open_the_correction_by_themselves(database_url, tmp_path):
@@ -213,4 +213,4 @@ def test_a_plants_own_use_is_not_held_against_its_design(database_url, tmp_path)
     assert (other["statement"], other["expected"], other["roles"]) == (
         first, "28800.000000", ["turbine"],
     )  # fmt: skip
-    assert verify(read_pack(folder)).ok
+    assert verify(read_pack(folder)).consistent

@@ -59,7 +59,7 @@ def test_companions_and_local_time_come_along():
     """Irradiance would be lost, or noon would be at seven in the evening."""
     sent = readings(Replayed(read_recording(RSF2), "x"))
     assert len(sent) == 480
-    assert sent[0]["ts"] == 1_641_106_800_000  # 2022-01-02T00:00-07:00
+    assert sent[0]["ts"] == 1_641_099_600_000  # 2022-01-02T00:00-05:00
     noon = sent[56]["values"]
     assert noon["irradiance_w_m2"] == pytest.approx(505.1268)
     assert noon["module_temperature_c"] == pytest.approx(37.1944, abs=1e-3) or noon["dc_power_kw"]

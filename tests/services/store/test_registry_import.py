@@ -116,7 +116,7 @@ def test_the_pipeline_sees_the_fleet(database_url, tmp_path):
         "energy_export_wh", 1_772_326_800_000_000, 99_999_500, 0,
     )  # fmt: skip
     nrel = projects["nrel-pv"]
-    assert (nrel.timezone, nrel.from_us) == ("America/Denver", 1_641_020_400_000_000)
+    assert (nrel.timezone, nrel.from_us) == ("America/New_York", 1_641_013_200_000_000)
     assert nrel.devices[0].params == {"case": 1}
     assert [len(c) for c in certificates.values()] == [1, 0]
 

@@ -73,4 +73,6 @@ def test_it_is_listed_and_its_message_written(stored, tmp_path):
     )
     assert out.read_bytes() == PAYLOAD
     assert run.invoke(main, ["signed", "show", "99", "--out", str(out)]).exit_code == 2
-    assert run.invoke(main, ["signed", "list", "--device", "other", "--json"]).stdout == "[]\n"
+    unknown = run.invoke(main, ["signed", "list", "--device", "c11", "--json"])
+    assert (unknown.exit_code, unknown.stdout) == (2, "")
+    assert "did you mean 'c1'?" in unknown.stderr

@@ -19,6 +19,7 @@ from mrv.documents.verification import Verification
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.sampling_block import sampled
 from mrv.report.words import Words as ReportWords
+from mrv.statement.conditions import unanswered, unmet
 from services.api.console.render import Language, render
 from services.api.console.routes.overview import tonnes
 from services.api.console.session import View
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mrv.documents.statement import Claims
     from mrv.documents.verification import FindingShown
     from mrv.report.blocks import Block
+    from mrv.statement.conditions import Unmet
     from services.api.request_context import Asked
     from services.store.statements.statements import Event, Stored
 
@@ -82,6 +84,9 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         steps=steps,
         opinion=opinion,
         findings=findings,
+        unmet=unmet(said),
+        unanswered=_unanswered(said, opinion),
+        because=(opinion and opinion.credential_subject.because) or None,
         remarks=_remarks(opinion),
         index=entry and entry.split("\n")[1].removeprefix("index "),
         successor=successor,
@@ -90,6 +95,11 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
     )
+
+
+def _unanswered(said: Claims, opinion: Verification | None) -> tuple[Unmet, ...]:
+    """Return the conditions that do not hold, and over which nobody signed a reason."""
+    return unmet(said) if opinion is None else unanswered(said, opinion.credential_subject)
 
 
 def _remarks(opinion: Verification | None) -> list[FindingShown]:

@@ -1,5 +1,6 @@
 /* The page of the check: fetch or read the documents, walk the steps, say what each found. */
 import { check } from "./check/steps.mjs";
+import { isZip, unzipped } from "./check/zip.mjs";
 
 const form = document.getElementById("check");
 const texts = JSON.parse(form.dataset.texts);
@@ -31,9 +32,14 @@ async function ofStatement(name) {
   return files;
 }
 
-/** Files of a folder by their path in it, or documents by their name. */
+/** Files of a folder by their path in it, of a zip as it was downloaded, or documents by their name. */
 async function ofDisk() {
   const files = new Map();
+  const zip = await given("zip");
+  if (zip) {
+    if (!isZip(zip)) throw new Error(texts.no_zip);
+    return unzipped(zip);
+  }
   for (const file of document.getElementById("pack").files) {
     files.set(file.webkitRelativePath.split("/").slice(1).join("/") || file.name, await bytes(file));
   }
@@ -67,14 +73,29 @@ async function run() {
   try {
     const [trusted, status] = [await given("trusted"), await given("status")];
     const files = form.dataset.statement ? await ofStatement(form.dataset.statement) : await ofDisk();
-    const steps = await check(files, { trusted, status, told });
+    const { steps, missing } = await check(files, { trusted, status, told });
     const failed = steps.some((step) => step.outcome === "failed");
-    verdict.className = failed ? "failed" : "ok";
-    verdict.textContent = failed ? texts.fails : `${texts.passes} ${trusted ? texts.trusted : texts.own_keys}`;
+    // never green: the figures are not computed here
+    verdict.className = failed ? "failed" : "partial";
+    verdict.replaceChildren(...(failed ? [line(texts.fails)] : said(missing, Boolean(trusted))));
   } catch (error) {
     verdict.className = "failed";
     verdict.textContent = `${texts.away} ${error.message}`;
   }
+}
+
+/** What was checked here, what is missing of it, and what only `tonne verify` can tell. */
+function said(missing, trusted) {
+  const found = [line(`${texts.here} ${trusted ? texts.trusted : texts.own_keys}`)];
+  if (missing.length) found.push(line(`${texts.missing} ${missing.map((code) => texts[`missing.${code}`] ?? code).join("; ")}`));
+  return [...found, line(texts.elsewhere)];
+}
+
+function line(text) {
+  const item = document.createElement("span");
+  item.textContent = text;
+  item.style.display = "block";
+  return item;
 }
 
 form.hidden = false;

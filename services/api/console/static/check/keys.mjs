@@ -4,6 +4,7 @@
  * A key of small order would let one signature fit many messages, so a key is looked
  * at before it counts: canonical encoding, on the curve, of the prime order L.
  */
+import { BOUNDS, boundsOf } from "./bounds.mjs";
 import { isObject } from "./json.mjs";
 import { CheckError, fromBase58, short } from "./text.mjs";
 
@@ -11,7 +12,7 @@ const P = 2n ** 255n - 19n;
 const L = 2n ** 252n + 27742317777372353535851937790883648493n;
 const D = mod(-121665n * inverse(121666n));
 const ROOT = power(2n, (P - 1n) / 4n);
-const ROLES = ["operator", "verifier", "log", "witness"];
+const ROLES = ["operator", "verifier", "log", "witness", "programme"];
 const MOMENT = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 const checked = new Map();
 
@@ -65,7 +66,7 @@ export function ringOf(keys) {
 }
 
 export function enrolled(record) {
-  const may = ["name", "role", "publicKeyMultibase", "validFrom", "validUntil"];
+  const may = ["name", "role", "publicKeyMultibase", "validFrom", "validUntil", ...BOUNDS];
   const names = isObject(record) ? Object.keys(record) : [];
   if (!may.slice(0, 3).every((name) => names.includes(name)) || names.some((n) => !may.includes(n))) {
     throw new CheckError(`an enrolled key has the fields ${short(names)}`);
@@ -80,7 +81,7 @@ export function enrolled(record) {
     }
   }
   publicKey(multikey);
-  return { name, role, multikey, did: `did:key:${multikey}`, validFrom, validUntil };
+  return { name, role, multikey, did: `did:key:${multikey}`, validFrom, validUntil, bounds: boundsOf(record) };
 }
 
 /** Refuse what was signed outside of the key's validity; `at` in microseconds. */

@@ -19,7 +19,7 @@ export async function verifyReceipt(text, entry, key) {
   return head;
 }
 
-function parseReceipt(text) {
+export function parseReceipt(text) {
   const gap = text.indexOf("\n\n");
   const [header, place = "", ...hashes] = (gap < 0 ? text : text.slice(0, gap)).split("\n");
   if (header !== HEADER || gap < 0) throw new CheckError("the receipt is not of its form");
@@ -41,21 +41,24 @@ export async function verifyCheckpoint(note, key) {
   return { origin: lines[0], size: BigInt(lines[1]), root: hash(lines[2]) };
 }
 
-async function verifyNote(note, key) {
+/** Text of a signed note, and name and bytes of each signature; nothing is verified. */
+export function signatures(note) {
   const gap = note.lastIndexOf("\n\n");
   const tail = note.slice(gap + 2);
   if (gap < 0 || !tail.endsWith("\n")) throw new CheckError("the head has no signature lines");
   const text = note.slice(0, gap + 1);
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u0009\u000b-\u001f]/.test(text)) throw new CheckError("control characters in the head");
-  if (!key.name || /[\s+\u0000-\u001f]/.test(key.name)) {
-    throw new CheckError(`a log cannot be named ${short(key.name)}`);
-  }
   const lines = tail.slice(0, -1).split("\n");
   if (lines.length > MOST_SIGNATURES) throw new CheckError("the head has too many signatures");
+  return { text, lines: lines.map(signatureLine) };
+}
+
+async function verifyNote(note, key) {
+  const { text, lines } = signatures(note);
   const id = await noteId(key);
   let signed = false;
-  for (const [name, raw] of lines.map(signatureLine)) {
+  for (const [name, raw] of lines) {
     if (name !== key.name || !same(raw.slice(0, 4), id)) continue;
     if (!(await verifies(publicKey(key.multikey), raw.slice(4), utf8(text)))) {
       throw new CheckError(`the signature of ${short(name)} is not of this head`);
@@ -75,7 +78,29 @@ function signatureLine(line) {
   return [rest.slice(0, gap), raw];
 }
 
-async function noteId(key) {
+/** Whether a witness countersigned a head; a line of its key that is not of this head is refused. */
+export async function cosigned(note, witness) {
+  const { text, lines } = signatures(note);
+  const named = concat(utf8(`${witness.name}\n`), Uint8Array.of(4), publicKey(witness.multikey));
+  const id = (await sha256(named)).slice(0, 4);
+  let found = false;
+  for (const [name, raw] of lines) {
+    if (name !== witness.name || !same(raw.slice(0, 4), id)) continue;
+    const seconds = raw.length >= 12 ? new DataView(raw.buffer, raw.byteOffset + 4, 8).getBigUint64(0) : 2n ** 63n;
+    const message = utf8(`cosignature/v1\ntime ${seconds}\n${text}`);
+    if (seconds >= 2n ** 63n || !(await verifies(publicKey(witness.multikey), raw.slice(12), message))) {
+      throw new CheckError(`the cosignature of ${short(name)} is not of this head`);
+    }
+    found = true;
+  }
+  return found;
+}
+
+/** First 4 bytes of SHA-256(name, newline, type, key), by which notes name a key. */
+export async function noteId(key) {
+  if (!key.name || /[\s+\u0000-\u001f]/.test(key.name)) {
+    throw new CheckError(`a log cannot be named ${short(key.name)}`);
+  }
   const named = concat(utf8(`${key.name}\n`), Uint8Array.of(1), publicKey(key.multikey));
   return (await sha256(named)).slice(0, 4);
 }

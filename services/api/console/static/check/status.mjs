@@ -1,7 +1,9 @@
 /* Whether a statement still counts, by a bitstring status list (as mrv/statement/status.py). */
 import { equal, isObject } from "./json.mjs";
 import { CheckError, fromBase64, sha256, utf8 } from "./text.mjs";
+import { instant } from "./times.mjs";
 
+const LIFE = 31n * 86_400_000_000n;
 const BYTES = 2 ** 24 / 8;
 const TYPES = ["VerifiableCredential", "BitstringStatusListCredential"];
 
@@ -17,6 +19,12 @@ export async function counts(list, project, statement) {
   const [a, b, c] = await sha256(utf8(statement));
   const index = a * 65_536 + b * 256 + c;
   return !(bits[index >> 3] & (0x80 >> index % 8));
+}
+
+/** From when, and until before when, a list says what it says; in microseconds. */
+export function lasts(list) {
+  const begin = instant(list.validFrom);
+  return [begin, list.validUntil === undefined ? begin + LIFE : instant(list.validUntil)];
 }
 
 /** Bits of an encoded list; more than a list holds is never unpacked. */

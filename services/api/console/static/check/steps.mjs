@@ -3,14 +3,16 @@
  * (mrv/verify/steps.py); the first that fails ends the walk.
  *
  * What a browser leaves to `tonne verify` and to docs/verify_by_hand.py: everything that
- * computes the tonnes again from the readings.
+ * computes the tonnes again from the readings, and whether the log's seals are of them.  So
+ * nobody may rely on a statement by what stands here alone.
  */
-import { encode, equal, isObject, legible, parseObject } from "./json.mjs";
+import { checkAccreditation, checkProject, sameOrganisation } from "./bounds.mjs";
+import { encode, equal, isObject, legible, parse, parseObject } from "./json.mjs";
 import { multikeyOf, readRing, ringOf } from "./keys.mjs";
-import { verifyReceipt } from "./log.mjs";
+import { cosigned, noteId, parseReceipt, signatures, verifyCheckpoint, verifyReceipt } from "./log.mjs";
 import { onlyProof, proven } from "./proof.mjs";
-import { counts } from "./status.mjs";
-import { CheckError, concat, fromUtf8, sha256, short, toBase58, toBase64, toHex } from "./text.mjs";
+import { counts, lasts } from "./status.mjs";
+import { CheckError, concat, fromUtf8, same, sha256, short, toBase58, toBase64, toHex } from "./text.mjs";
 import { instant } from "./times.mjs";
 
 const CONTEXT = [
@@ -30,7 +32,10 @@ const FORMAT = 2;
 const UG_PER_T = 10n ** 12n;
 const WHOLE = /^(0|[1-9][0-9]*)$/;
 
+const AHEAD = 300_000_000n;
+
 class NotApplicable extends Error {}
+class NotChecked extends Error {}
 
 export const STEPS = [
   ["form", form],
@@ -41,27 +46,47 @@ export const STEPS = [
   ["status", status],
   ["claims", claims],
   ["manifest", manifest],
+  ["times", times],
 ];
 
 /**
  * Walk through the steps.
  *
  * @param {Map<string, Uint8Array>} files documents by their name in a pack
- * @param {{trusted?: Uint8Array, status?: Uint8Array, told?: Function}} more a keyring that
- *   the reader trusts, the project's status list, and whom to tell of each step
- * @returns {Promise<{name: string, outcome: string, detail: string}[]>}
+ * @param {{trusted?: Uint8Array, status?: Uint8Array, at?: bigint, told?: Function}} more a
+ *   keyring that the reader trusts, the project's status list, the time of the check in
+ *   microseconds, and whom to tell of each step
+ * @returns {Promise<{steps: {name: string, outcome: string, detail: string}[], missing: string[]}>}
+ *   the steps, and codes of what is missing, as `tonne verify --json` has them
  */
-export async function check(files, { trusted, status: list, told = () => {} } = {}) {
-  const subject = { files, trusted, list };
-  const found = [];
+export async function check(files, { trusted, status: list, at, told = () => {} } = {}) {
+  const subject = { files, trusted, list, at: at ?? BigInt(Date.now()) * 1000n, missing: [] };
+  const steps = [];
   let broken = false;
   for (const [name, run] of STEPS) {
     const step = broken ? { outcome: "not reached", detail: "" } : await taken(run, subject);
     broken ||= step.outcome === "failed";
-    found.push({ name, ...step });
-    told(found.at(-1), found.length);
+    steps.push({ name, ...step });
+    told(steps.at(-1), steps.length);
   }
-  return found;
+  if (!broken) noteMissing(subject);
+  return { steps, missing: [...new Set(subject.missing)] };
+}
+
+/** What the steps could not find missing, since they had nothing to look at. */
+function noteMissing(subject) {
+  const { missing } = subject;
+  const order = ["draft", "submitted", "verified", "issued"];
+  const codes = { submitted: "signature", verified: "verification", issued: "issue" };
+  const state = stateOf(subject);
+  if (!isPack(subject.files)) missing.push("evidence");
+  for (const later of order.slice(order.indexOf(state) + 1)) missing.push(codes[later]);
+  if (!subject.trusted) missing.push("keys");
+  else if (subject.ring || state === "draft") {
+    const held = new Set([...readRing(parseObject(subject.trusted, "your keys")).values()].map((k) => k.role));
+    for (const role of ["operator", "verifier", "log"]) if (!held.has(role)) missing.push(`key-${role}`);
+  }
+  if (!subject.list && state !== "draft") missing.push("status");
 }
 
 async function taken(run, subject) {
@@ -69,6 +94,7 @@ async function taken(run, subject) {
     return { outcome: "ok", detail: await run(subject) };
   } catch (error) {
     if (error instanceof NotApplicable) return { outcome: "not applicable", detail: error.message };
+    if (error instanceof NotChecked) return { outcome: "not checked", detail: error.message };
     if (error instanceof CheckError) return { outcome: "failed", detail: error.message };
     if (error?.name === "NotSupportedError") {
       return { outcome: "failed", detail: "this browser cannot check Ed25519 signatures; use a newer one" };
@@ -149,37 +175,65 @@ function stateOf({ statement, verification, receipt }) {
   return receipt === null ? "verified" : "issued";
 }
 
-function keys(subject) {
+async function keys(subject) {
   const own = ownKeys(subject);
   if (stateOf(subject) === "draft") throw new NotApplicable("a draft, nobody has signed it");
   if (subject.receipt === null && [...own.values()].some((key) => key.role === "log")) {
     throw new CheckError("the statement was issued, and its receipt.txt was taken out");
   }
-  const trusted = subject.trusted ? readRing(parseObject(subject.trusted, "your keys")) : null;
-  let signers = [];
-  for (const ring of [trusted?.size ? trusted : own, own]) {
-    signers = [signer(subject.statement, ring, "operator")];
-    if (subject.verification) {
-      signers.push(signer(subject.verification, ring, "verifier"));
-      if (signers[0].multikey === signers[1].multikey || signers[0].name === signers[1].name) {
-        throw new CheckError(`${short(signers[1].name)} prepared this statement and verified it, too`);
-      }
-    }
-    if (subject.receipt !== null) logKey(ring);
+  const roles = needed(subject);
+  subject.ring = own;
+  let found;
+  if (!subject.trusted) {
+    found = await signersOf(subject, roles);
+  } else {
+    await signersOf(subject, roles.filter((role) => role !== "log"));
+    subject.ring = readRing(parseObject(subject.trusted, "your keys"));
+    const held = new Set([...subject.ring.values()].map((key) => key.role));
+    found = await signersOf(subject, roles.filter((role) => held.has(role)));
+    needsKeys(subject, ...roles);
   }
-  subject.ring = trusted?.size ? trusted : own;
-  return signers.map((key) => `${key.name} (${key.role}) ${key.multikey}`).join(", ");
+  return found.map((key) => `${key.name} (${key.role}) ${key.multikey}`).join(", ");
+}
+
+function needed(subject) {
+  const roles = signed(subject).map(([, role]) => role);
+  return subject.receipt === null ? roles : [...roles, "log"];
+}
+
+/** Who signed in these roles, each within its bounds. */
+async function signersOf(subject, roles) {
+  const found = signed(subject)
+    .filter(([, role]) => roles.includes(role))
+    .map(([document, role]) => signer(document, subject.ring, role));
+  for (const key of found) checkProject(key, subject.claims.project.id, subject.claims.statement);
+  if (found.length > 1 && sameOrganisation(...found)) {
+    throw new CheckError(`${short(found[1].name)} and ${short(found[0].name)}, who prepared this, are one organisation`);
+  }
+  if (roles.includes("log") && subject.receipt !== null) {
+    await logKey(subject.ring, parseReceipt(subject.receipt).checkpoint);
+  }
+  return found;
+}
+
+function signed(subject) {
+  const found = [[subject.statement, "operator"]];
+  return subject.verification ? [...found, [subject.verification, "verifier"]] : found;
+}
+
+function needsKeys(subject, ...roles) {
+  const held = new Set([...subject.ring.values()].map((key) => key.role));
+  const lacks = roles.filter((role) => !held.has(role));
+  if (lacks.length) throw new NotChecked(`no key of ${lacks.join(" and ")} that you trust`);
 }
 
 /** Keys that came with what is checked. */
 function ownKeys(subject) {
   if (subject.files.has("keys.json")) return readRing(parseObject(subject.files.get("keys.json"), "keys.json"));
   if (stateOf(subject) === "draft") return new Map();
-  const signed = [[subject.statement, "operator"]];
-  if (subject.verification) signed.push([subject.verification, "verifier"]);
-  return ringOf(signed.map(([document, role]) => {
+  return ringOf(signed(subject).map(([document, role]) => {
     const multikey = multikeyOf(onlyProof(document).verificationMethod);
-    return { name: issuer(document).name, role, multikey, did: `did:key:${multikey}` };
+    return { name: issuer(document).name, role, multikey, did: `did:key:${multikey}`, bounds: {} };
   }));
 }
 
@@ -206,9 +260,18 @@ function signer(document, ring, role) {
   throw new CheckError(`${short(document.id)} is issued by ${short(by.name)}, whose key is not among the keys`);
 }
 
-function logKey(ring) {
-  const found = [...ring.values()].filter((key) => key.role === "log");
-  if (found.length !== 1) throw new CheckError(`the keys hold ${found.length} keys of a log, not one`);
+/** The one enrolled key of a log that signed a head. */
+async function logKey(ring, note) {
+  const { text, lines } = signatures(note);
+  const origin = text.split("\n")[0];
+  const logs = [...ring.values()].filter((key) => key.role === "log");
+  if (!logs.some((key) => key.name === origin)) throw new NotChecked(`no key of log ${short(origin)} that you trust`);
+  const found = [];
+  for (const key of logs) {
+    const id = await noteId(key);
+    if (lines.some(([name, raw]) => name === key.name && same(raw.slice(0, 4), id))) found.push(key);
+  }
+  if (found.length !== 1) throw new CheckError(`the head of log ${short(origin)} is signed by ${found.length} of the keys`);
   return found[0];
 }
 
@@ -222,13 +285,16 @@ async function provenBy(subject, document) {
 
 async function operator(subject) {
   if (stateOf(subject) === "draft") throw new NotApplicable("a draft, without proof");
+  needsKeys(subject, "operator");
   return `signed by ${(await provenBy(subject, subject.statement)).name}`;
 }
 
 async function verifier(subject) {
   const document = subject.verification;
   if (!document) throw new NotApplicable("not verified yet");
+  needsKeys(subject, "verifier");
   const key = await provenBy(subject, document);
+  checkAccreditation(key, subject.claims.methodology.id, onlyProof(document).created);
   const hash = await sha256(encode(subject.statement));
   const expected = {
     id: subject.statement.id,
@@ -244,7 +310,28 @@ async function verifier(subject) {
   if (["adverse", "disclaimer"].includes(said.opinion)) {
     throw new CheckError(`the verifier ${short(key.name)} rejected this statement: ${said.opinion}`);
   }
+  conditions(subject, said);
   return `${said.opinion}, ${said.levelOfAssurance} assurance, by ${key.name}`;
+}
+
+/** Conditions that do not hold, each with a reason that the verifier signed. */
+function conditions(subject, said) {
+  const unmet = unmetOf(subject.claims);
+  if (said.unmet !== undefined && !equal(said.unmet, unmet)) {
+    throw new CheckError("the conditions that do not hold are other ones in verification.json");
+  }
+  const reasoned = typeof said.because === "string" && said.because.trim() && said.unmet !== undefined;
+  if (unmet.length && !reasoned) subject.missing.push("conditions");
+}
+
+export function unmetOf(said) {
+  const found = said.applicability.filter((one) => !one.holds).map(({ clause, detail }) => ({ clause, detail }));
+  const checks = (said.crossChecks ?? []).filter((one) => one.holds === false).map((one) => ({
+    clause: `${one.kind} ${one.against}`,
+    detail: `${one.difference_percent} % of ${one.devices.join(", ")},`
+      + ` ${one.tolerance_percent} % allowed; ${one.effect_t} t`,
+  }));
+  return [...found, ...checks];
 }
 
 async function log(subject) {
@@ -256,21 +343,53 @@ async function log(subject) {
     statementSha256: toHex(await sha256(encode(statement))),
     verificationSha256: toHex(await sha256(encode(verification))),
   });
-  const head = await verifyReceipt(receipt, entry, logKey(subject.ring));
+  needsKeys(subject, "log");
+  let key;
+  try {
+    key = await logKey(subject.ring, parseReceipt(receipt).checkpoint);
+  } catch (error) {
+    if (error instanceof NotChecked) subject.missing.push("log");
+    throw error;
+  }
+  const head = await verifyReceipt(receipt, entry, key);
+  [subject.head, subject.logHolder] = [head, key];
+  await witnessed(subject, parseReceipt(receipt).checkpoint);
   return `in ${head.origin}, whose head has ${head.size} entries`;
+}
+
+/** Where the reader trusts witnesses, one of them must have countersigned the head. */
+async function witnessed({ trusted, ring }, note) {
+  const witnesses = trusted ? [...ring.values()].filter((key) => key.role === "witness") : [];
+  let seen = false;
+  for (const witness of witnesses) seen = (await cosigned(note, witness)) || seen;
+  if (witnesses.length && !seen) throw new CheckError("none of the witnesses that you trust has countersigned this head");
 }
 
 async function status(subject) {
   if (stateOf(subject) === "draft") throw new NotApplicable("a draft, which counts nowhere");
   if (!subject.list) throw new NotApplicable("no status list at hand");
+  needsKeys(subject, "operator");
   const list = parseObject(subject.list, "status list");
   const key = await provenBy(subject, list);
   if (key.role !== "operator") throw new CheckError(`the status list is signed by a ${key.role}`);
   const { project, statement } = subject.claims;
+  checkProject(key, project.id, "the status list");
   if (!(await counts(list, project.id, statement))) {
     throw new CheckError(`${statement} counts no more: it was superseded or revoked`);
   }
+  current(subject, list);
   return `counts, as of ${list.validFrom}`;
+}
+
+/** Whether the list was made after what it is about, and speaks of the reader's time. */
+function current(subject, list) {
+  const [begin, end] = lasts(list);
+  const made = instant(onlyProof(list).created);
+  const apart = made > begin ? made - begin : begin - made;
+  if (begin > end || apart > AHEAD) throw new CheckError("the status list was signed at another time than it says");
+  if (made > subject.at + AHEAD) throw new CheckError("the status list is of a time to come");
+  const last = signed(subject).map(([document]) => instant(onlyProof(document).created));
+  if (last.some((at) => begin < at) || subject.at >= end) subject.missing.push("status-age");
 }
 
 function claims({ claims: said }) {
@@ -306,12 +425,84 @@ async function manifest(subject) {
   }
   const count = Object.keys(listed).length;
   if (subject.receipt === null) return `${count} files`;
+  needsKeys(subject, "log");
   if (!files.has("manifest.txt")) throw new CheckError("the pack has no manifest.txt");
   const entry = encode({
     event: "evidence", statement: said.statement, manifestSha256: toHex(await sha256(data)),
   });
-  await verifyReceipt(fromUtf8(files.get("manifest.txt"), "manifest.txt"), entry, logKey(subject.ring));
+  const text = fromUtf8(files.get("manifest.txt"), "manifest.txt");
+  const head = await verifyReceipt(text, entry, await logKey(subject.ring, parseReceipt(text).checkpoint));
+  const issued = parseReceipt(subject.receipt).index;
+  const of = subject.head;
+  if (
+    !of || head.origin !== of.origin || head.size !== of.size || !same(head.root, of.root)
+    || parseReceipt(text).index !== issued + 1n
+  ) {
+    throw new CheckError("manifest.txt is not of the entry behind the statement's, under the same head");
+  }
   return `${count} files, all in the log`;
+}
+
+/** Signed after the period's end, verified after that, by keys that could sign then. */
+async function times(subject) {
+  const state = stateOf(subject);
+  if (state === "draft") throw new NotApplicable("a draft, nobody has signed it");
+  needsKeys(subject, ...signed(subject).map(([, role]) => role));
+  const first = instant(onlyProof(subject.statement).created);
+  if (first < instant(subject.claims.monitoringPeriod.to)) {
+    throw new CheckError("the statement was signed before its period's end");
+  }
+  let last = first;
+  const papers = papersOf(subject);
+  if (subject.verification) {
+    last = instant(onlyProof(subject.verification).created);
+    if (last < first) throw new CheckError("it was verified before it was signed");
+    for (const paper of papers) {
+      const at = instant(onlyProof(paper).created);
+      if (at < first || at > last) throw new CheckError(`${short(paper.id)} was signed at another time`);
+    }
+  }
+  if (last > subject.at + AHEAD) throw new CheckError("it was signed in a time to come");
+  const holders = new Map();
+  for (const document of [...signed(subject).map(([one]) => one), ...papers]) {
+    const key = await proven(document, subject.ring);
+    holders.set(key.multikey, key);
+  }
+  for (const key of holders.values()) keyCounted(subject, key);
+  await logCounted(subject);
+  return "in their order";
+}
+
+function papersOf({ files }) {
+  const events = files.has("findings.json") ? parse(files.get("findings.json"), "findings.json") : [];
+  return files.has("sampling.json") ? [...events, read(files, "sampling.json")] : [...events];
+}
+
+/** Refuse what entered the log after a key's end; note where nothing shows the order. */
+function keyCounted(subject, key) {
+  const place = key.bounds.endsAt;
+  const ended = key.validUntil !== undefined && instant(key.validUntil) <= subject.at;
+  if (!place && !ended) return;
+  if (subject.head && place?.log === subject.head.origin) {
+    if (parseReceipt(subject.receipt).index >= place.index) {
+      throw new CheckError(`the key of ${short(key.name)} ended before this entered the log`);
+    }
+    return;
+  }
+  subject.missing.push("ended-key");
+}
+
+/** A log that was closed is believed as far as its last head, and under that head alone. */
+async function logCounted({ head, logHolder: key, at, missing }) {
+  if (!head) return;
+  if (key.bounds.finalHead === undefined) {
+    if (key.validUntil !== undefined && instant(key.validUntil) <= at) missing.push("closed-log");
+    return;
+  }
+  const final = await verifyCheckpoint(key.bounds.finalHead, key);
+  if (head.size === final.size && same(head.root, final.root)) return;
+  if (head.size >= final.size) throw new CheckError(`log ${short(key.name)} was closed, and its key used after that`);
+  missing.push("closed-log");
 }
 
 function read(files, name) {

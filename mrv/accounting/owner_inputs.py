@@ -1,0 +1,199 @@
+"""
+What an owner typed: factors beside the official ones, and constants where meters are asked.
+
+An emission factor of the owner's own counts only where it leaves less than the official
+one; else the official one counts, and the condition says by how many tonnes they differ.
+What the methodology monitors comes from samples with dates where there are any; a constant
+in its place is a condition that does not hold.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv.accounting.period_result import Finding
+from mrv.calendar import local_date, months
+from mrv.errors import FactorError
+from mrv.methodologies import GRID
+from mrv.parameters.inputs import exact
+from mrv.rounding import decimal_text, exact_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from mrv.model import Factor, Factors, Methodology
+    from mrv.parameters.inputs import Inputs
+    from mrv.parameters.specs import ParameterSpec
+    from mrv.registry.project import Sample
+
+OFFICIAL = "tonne: emission factors are official ones, not the owner's"
+MEASURED = "tonne: what the methodology monitors was measured"
+_PLACES = 6
+_GWP = "gwp"
+# what is chosen from a published list
+_LISTS = ("wastewater.mcf", "flare.efficiency")
+MONITORED = ("B", "C")
+
+
+class Own(NamedTuple):
+    """A factor that the owner typed, and the official one of the project's first year."""
+
+    name: str
+    value: Fraction
+    official: Factor
+
+
+def sampled(parameters: Inputs, samples: Iterable[Sample], methodology: Methodology) -> Inputs:
+    """Return the parameters with the mean of the samples where there are any."""
+    by_name: defaultdict[str, list[Fraction]] = defaultdict(list)
+    for one in samples:
+        spec = methodology.parameters.get(one.parameter)
+        if spec is not None and spec.option in MONITORED:
+            by_name[one.parameter].append(exact(one.value, f"sample {one.sample}"))
+    means = {name: sum(v, start=Fraction(0)) / len(v) for name, v in by_name.items()}
+    return {**parameters, **means}
+
+
+def measured(
+    methodology: Methodology,
+    parameters: Inputs,
+    samples: Sequence[Sample],
+    period_us: tuple[int, int],
+    timezone: str,
+) -> Iterator[Finding]:
+    """Say what of the methodology's monitoring is a constant, and which months lack samples."""
+    known: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
+    for one in samples:
+        known[one.parameter].add((one.taken.year, one.taken.month))
+    wanted = {(year, month) for year, month, _, _ in months(*period_us, timezone)}
+    told = []
+    for name, spec in methodology.parameters.items():
+        if spec.option not in MONITORED or name not in parameters:
+            continue
+        value = f"{name} = {exact_text(Fraction(parameters[name]))} {spec.unit}"
+        lacking = sorted(wanted - known[name])
+        if not known[name]:
+            told.append(
+                f"{value} is a constant of the registry, and {methodology.id} monitors"
+                f" {spec.symbol or name} (option {spec.option}): give `laboratory` results"
+            )
+        elif lacking and "month" in spec.frequency:
+            said = ", ".join(f"{y}-{m:02}" for y, m in lacking[:3])
+            told.append(f"{value}: no sample of {said}")
+    if told or any(known[name] for name in methodology.parameters):
+        yield Finding(MEASURED, not told, "; ".join(told))
+
+
+def own_factors(
+    methodology: Methodology, parameters: Inputs, factors: Factors, begin_us: int, timezone: str
+) -> list[Own]:
+    """Factors that a project gives and that are not the official ones of its first year."""
+    day = date(local_date(begin_us, timezone).year, 1, 1)
+    found = []
+    for name, spec in methodology.parameters.items():
+        official = _official(spec, factors, day) if name in parameters else None
+        if official is not None and parameters[name] != official.value:
+            found.append(Own(name, Fraction(parameters[name]), official))
+    return found
+
+
+def _official(spec: ParameterSpec, factors: Factors, day: date) -> Factor | None:
+    if spec.published == GRID:
+        kind = GRID
+    elif spec.published == _GWP and spec.factor is not None:
+        kind = spec.factor[0]
+    else:
+        return None
+    for direction in ("consumed", "either", "avoided"):
+        try:
+            return factors.select(kind, direction, day)
+        except FactorError:
+            continue
+    return None
+
+
+def compared_kinds(
+    methodology: Methodology, parameters: Inputs, factors: Factors
+) -> tuple[str, ...]:
+    """Kinds of factors that the owner's values are held against; a pack carries them too."""
+    found: set[str] = set()
+    for name, spec in methodology.parameters.items():
+        if name not in parameters:
+            continue
+        if spec.published == GRID:
+            found.add(GRID)
+        elif spec.factor is not None:
+            found.add(spec.factor[0])
+        if spec.published in _LISTS:
+            found |= {f.kind for f in factors if f.kind.startswith(spec.published)}
+    return tuple(sorted(found))
+
+
+def bounded(
+    own: Sequence[Own], parameters: Inputs, reduction: Callable[[Inputs], Fraction]
+) -> tuple[Inputs, list[Finding]]:
+    """
+    Count by the official factor where the owner's own would leave more.
+
+    Parameters
+    ----------
+    reduction : callable
+        What the period comes to with some parameters. [tCO2e]
+    """
+    if not own:
+        return parameters, []
+    told, used, holds = [], dict(parameters), True
+    for one in own:
+        ours = reduction(used)
+        theirs = reduction({**used, one.name: one.official.value})
+        more = ours > theirs
+        if more:
+            used[one.name] = one.official.value
+            holds = False
+        told.append(
+            f"{one.name} = {exact_text(one.value)} is the owner's, {one.official.id} ="
+            f" {one.official.text} {one.official.unit} is official; by the owner's the reduction is"
+            f" {decimal_text(ours, _PLACES, 'down')} t, by the official one"
+            f" {decimal_text(theirs, _PLACES, 'down')} t, a difference of"
+            f" {decimal_text(ours - theirs, _PLACES, 'up')} t; "
+            + ("the official one counts" if more else "the owner's counts, as it leaves less")
+        )
+    return used, [Finding(OFFICIAL, holds, "; ".join(told))]
+
+
+def unlisted(
+    methodology: Methodology, parameters: Mapping[str, Fraction], factors: Factors
+) -> Iterator[Finding]:
+    """Say which value is none of the list that it is to be chosen from."""
+    told = []
+    for name, spec in methodology.parameters.items():
+        if spec.published not in _LISTS or name not in parameters:
+            continue
+        known = {f.value: f for f in factors if f.kind.startswith(spec.published)}
+        if Fraction(parameters[name]) not in known:
+            listed = ", ".join(sorted({f.text for f in known.values()}))
+            told.append(
+                f"{name} = {exact_text(Fraction(parameters[name]))} is none of the published"
+                f" {listed}; choose one, or show where it was measured"
+            )
+    told += _below_default(methodology, parameters, factors)
+    if told:
+        yield Finding(OFFICIAL, False, "; ".join(told))
+
+
+def _below_default(
+    methodology: Methodology, parameters: Mapping[str, Fraction], factors: Factors
+) -> Iterator[str]:
+    """What the project loses less of than the published default says."""
+    for name, spec in methodology.parameters.items():
+        if spec.factor is None or spec.published or spec.side != "project":
+            continue
+        default = factors.select(*spec.factor)
+        if name in parameters and Fraction(parameters[name]) < default.value:
+            yield (
+                f"{name} = {exact_text(Fraction(parameters[name]))} is the owner's and below"
+                f" {default.id} = {default.text}; show the official value of the year"
+            )

@@ -1,0 +1,225 @@
+"""
+What a period is held against by the rules of accounting from version 2 on.
+
+Each device against what its kind and its rated power allow, each service against what
+it takes.  What does not pass counts by the bound that costs the claimant, and is a
+condition that does not hold.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ingest.model import INTERVAL_US
+from mrv.accounting.device_period import Bounds
+from mrv.accounting.owner_inputs import bounded, compared_kinds, measured, own_factors, unlisted
+from mrv.accounting.period_result import Finding, ParameterUse
+from mrv.accounting.plausible_service import raised, stretches
+from mrv.accounting.twin_series import twins
+from mrv.calendar import utc_text
+from mrv.registry.calibration import of_meter
+from mrv.registry.project import FIRST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from fractions import Fraction
+
+    from ingest.model import Fleet
+    from mrv.accounting.device_period import Monitored
+    from mrv.accounting.twin_series import Twins
+    from mrv.model import Factors, Methodology, RoleNeeds
+    from mrv.parameters.inputs import Inputs
+    from mrv.registry.project import Besides, Calibration, ProjectDevice
+
+_SHOWN = 5
+_MEASURED = ("Wh", "mL", "m", "g")
+UNCOUNTED = "tonne: what counts for the baseline is one meter, known and rated"
+BEYOND = "plausibility of devices"
+ALIKE = "tonne: no two meters move as one"
+
+
+@dataclass(frozen=True, slots=True)
+class Plausibility:
+    """The bounds of one period: methodology, parameters, and what the registry says."""
+
+    methodology: Methodology
+    parameters: Inputs
+    besides: Besides
+    edges: tuple[int, ...]
+    timezone: str
+    period_us: tuple[int, int]
+
+    @staticmethod
+    def of(
+        methodology: Methodology,
+        parameters: Inputs,
+        besides: Besides,
+        period_us: tuple[int, int],
+        timezone: str,
+    ) -> Plausibility:
+        """Return the bounds of a period; the first version of the rules had none."""
+        first, last = (us // INTERVAL_US for us in period_us)
+        edges = () if besides.accounting == FIRST else stretches(first, last)
+        return Plausibility(methodology, parameters, besides, edges, timezone, period_us)
+
+    def bounds(self, bound: ProjectDevice, needs: RoleNeeds) -> Bounds:
+        """Return what a device in a role can have done at most."""
+        if not self.edges:
+            return Bounds()
+        most = None if needs.most is None else needs.most(self.parameters)
+        return Bounds(most, self.besides.ratings.get(bound.device, ()), self.edges)
+
+    def certificates(
+        self, fleet: Fleet, calibrations: Mapping[str, Sequence[Calibration]]
+    ) -> Mapping[str, Sequence[Calibration]]:
+        """Return the certificates of the meters that were there, each as far as it covers one."""
+        if not self.edges:
+            return calibrations
+        return {
+            name: of_meter(
+                papers,
+                [r.at_us for r in fleet.devices[fleet.by_id[name]].replacements],
+                self.besides.serials.get(name),
+                self.timezone,
+            )
+            for name, papers in calibrations.items()
+            if name in fleet.by_id
+        }
+
+    def hold(self, monitored: Sequence[Monitored]) -> tuple[list[Monitored], list[Finding]]:
+        """Count by the bound what does not pass, and say so."""
+        if not self.edges:
+            return list(monitored), []
+        uncounted = {**dict(self._unrated(monitored)), **dict(_copied(monitored))}
+        uncounted |= self.besides.uncounted
+        known = [_counted(one, uncounted) for one in monitored]
+        found, said = raised(known, self.methodology, self.parameters, self.edges, self.timezone)
+        return found, [
+            *_beyond(self.methodology, found, uncounted),
+            *_uncounted(found, uncounted),
+            *_alike(monitored),
+            *said,
+        ]
+
+    def typed(
+        self,
+        parameters: Inputs,
+        factors: Factors,
+        begin_us: int,
+        reduction: Callable[[Inputs], Fraction],
+    ) -> tuple[Inputs, list[Finding]]:
+        """Count by official factors where the owner's own would leave more; say what is typed."""
+        if not self.edges:
+            return parameters, []
+        own = own_factors(self.methodology, parameters, factors, begin_us, self.timezone)
+        used, said = bounded(own, parameters, reduction)
+        samples = self.besides.samples
+        return used, [
+            *said,
+            *unlisted(self.methodology, used, factors),
+            *measured(self.methodology, used, samples, self.period_us, self.timezone),
+        ]
+
+    def compared(self, factors: Factors) -> tuple[str, ...]:
+        """Return the kinds of factors that conditions look at."""
+        if not self.edges:
+            return ()
+        return compared_kinds(self.methodology, self.parameters, factors)
+
+    def rated(self, monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
+        """Rated powers as parameters that were fixed ex ante, each from its time on."""
+        for name in dict.fromkeys(m.device.id for m in monitored) if self.edges else ():
+            for begin_us, watt in self.besides.ratings.get(name, ()):
+                if begin_us < self.period_us[1]:
+                    yield ParameterUse(
+                        device=name,
+                        name="rated_power_w",
+                        symbol="P",
+                        value=str(watt),
+                        unit="W",
+                        meaning=f"rated power from {utc_text(begin_us)} on",
+                        source="registry",
+                        certainty="R",
+                        option="",
+                    )
+
+    def _unrated(self, monitored: Sequence[Monitored]) -> Iterator[tuple[str, str]]:
+        """What of the baseline has no bound at all, and so no evidence of any step."""
+        for one in monitored:
+            if (
+                one.needs.side == "baseline"
+                and one.needs.unit == "Wh"
+                and one.device.rated_power_w is None
+            ):
+                yield one.device.id, "has no rated_power_w to hold its register against; add it"
+
+
+def _counted(one: Monitored, uncounted: Mapping[str, str]) -> Monitored:
+    """Count nothing of a device of the baseline whose registry has to be mended first."""
+    if one.needs.side == "project" or one.device.id not in uncounted:
+        return one
+    return replace(
+        one,
+        parts=tuple(replace(p, beyond=p.metered) for p in one.parts),
+        stretches=tuple(replace(s, value=0) for s in one.stretches),
+    )
+
+
+def _uncounted(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> Iterator[Finding]:
+    told = dict.fromkeys(
+        f"{m.device.id}: {uncounted[m.device.id]}" for m in monitored if m.device.id in uncounted
+    )
+    if told:
+        yield Finding(UNCOUNTED, False, _listed(list(told)))
+
+
+def _pairs(monitored: Sequence[Monitored]) -> Iterator[tuple[Monitored, Monitored, Twins]]:
+    """Devices of the baseline whose series move as one, by quantity."""
+    groups: defaultdict[tuple[str, int, int], list[Monitored]] = defaultdict(list)
+    for one in monitored:
+        # lamps of a street burn the same hours; no two meters measure the same energy
+        measured = one.needs.side == "baseline" and one.needs.unit in _MEASURED
+        if measured and one.series is not None:
+            groups[one.needs.quantity, one.service.first, len(one.series)].append(one)
+    for group in groups.values():
+        for found in twins([one.series for one in group if one.series is not None]):
+            yield group[found.one], group[found.other], found
+
+
+def _copied(monitored: Sequence[Monitored]) -> Iterator[tuple[str, str]]:
+    """Second of two devices that say the same in each quarter hour: one meter counts once."""
+    for one, other, found in _pairs(monitored):
+        if found.equal:
+            yield other.device.id, f"says what {one.device.id} says, quarter hour by quarter hour"
+
+
+def _alike(monitored: Sequence[Monitored]) -> Iterator[Finding]:
+    told = [
+        f"{other.device.id} moves as {one.device.id} does"
+        + (f", {abs(found.lag) * 15} minutes apart" if found.lag else "")
+        for one, other, found in _pairs(monitored)
+        if not found.equal
+    ]
+    if told:
+        yield Finding(ALIKE, False, _listed(told))
+
+
+def _beyond(
+    methodology: Methodology, monitored: Sequence[Monitored], uncounted: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Name the devices that counted more than their kind or their rating allows."""
+    told = []
+    for one in monitored:
+        beyond = sum(p.beyond for p in one.parts)
+        if beyond and one.device.id not in uncounted:
+            bound = "its rated power" if one.most is None else one.most.what
+            told.append(f"{one.device.id}: {beyond:,} {one.needs.unit} above it count 0 ({bound})")
+    if told:
+        yield Finding(f"{methodology.id}, {BEYOND}", False, _listed(told))
+
+
+def _listed(told: Sequence[str]) -> str:
+    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return "; ".join(told[:_SHOWN]) + more

@@ -1,0 +1,224 @@
+"""
+Service without consumption: what stands still while something is delivered is at fault.
+
+A kilometre takes electricity, a casting takes current.  Each stretch of about a week is
+asked by itself, so that a meter that stood still for one of them does not hide in the
+others.  What a stretch uses for its service has to lie within what such services take.
+Below it the highest of that range is charged, since nobody knows which of the two is
+wrong.  A meter that stood still while others moved is charged up to what the project
+used at most for the same service in the stretches in which all moved.  Above the range
+nothing is changed, for the claimed use costs the claimant more than its bound would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.device_period import Raised
+from mrv.accounting.period_result import Finding
+from mrv.calendar import local_date, utc_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mrv.accounting.device_period import Monitored
+    from mrv.model import Consumption, Methodology
+    from mrv.parameters.inputs import Inputs
+
+_WEEK = 7 * 24 * HOUR_US // INTERVAL_US
+_SHOWN = 3
+
+
+class _Stretch(NamedTuple):
+    """A stretch of a period: what it used for its service, and the meters that stood still."""
+
+    place: int
+    begin_us: int
+    end_us: int
+    used: Fraction
+    served: int
+    still: tuple[int, ...]
+    moving: int
+
+    def specific(self, one: Consumption) -> Fraction:
+        return self.used / self.served * one.per_base
+
+
+@dataclass(frozen=True, slots=True)
+class _Charge:
+    stretch: _Stretch
+    quantity: Fraction
+    reason: str
+
+
+def stretches(first: int, last: int) -> tuple[int, ...]:
+    """
+    Return the edges of a period's stretches, about a week each. [interval numbers]
+
+    They are of one length, so that no short rest of a period is judged by itself.
+    """
+    count = max(1, round((last - first) / _WEEK))
+    return tuple(first + (last - first) * k // count for k in range(count + 1))
+
+
+def raised(
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    parameters: Inputs,
+    edges: Sequence[int],
+    timezone: str,
+) -> tuple[list[Monitored], list[Finding]]:
+    """
+    Charge services whose consumption is not plausible, and say so.
+
+    Parameters
+    ----------
+    monitored : sequence of Monitored
+        With the sums of each stretch.
+    edges : sequence of int
+        As `stretches` gives them.
+
+    Returns
+    -------
+    The devices with what they are charged more, and a condition for each consumption.
+    """
+    found, said = list(monitored), []
+    for one in methodology.consumptions:
+        some = [*_stretches(found, one, edges)]
+        span = None if one.span is None else one.span(parameters)
+        charges = [*_charges(found, one, some, span)]
+        for charge in charges:
+            _add(found, one, charge, timezone)
+        if some:
+            said.append(_finding(found, methodology, one, some, charges, span))
+    return found, said
+
+
+def _stretches(
+    monitored: Sequence[Monitored], one: Consumption, edges: Sequence[int]
+) -> Iterator[_Stretch]:
+    for place, (begin, end) in enumerate(pairwise(edges)):
+        users = [
+            (i, m.stretches[place]) for i, m in enumerate(monitored) if m.bound.role in one.uses
+        ]
+        served = sum(m.stretches[place].value for m in monitored if m.bound.role in one.serves)
+        if not served:
+            continue
+        there = [(i, s) for i, s in users if s.time_us]
+        used = sum(
+            (s.value + (monitored[i].rate or 0) * Fraction(s.lost_us, HOUR_US) for i, s in there),
+            start=Fraction(0),
+        )
+        still = tuple(i for i, s in there if not s.value and 2 * s.lost_us < s.time_us)
+        edges_us = begin * INTERVAL_US, end * INTERVAL_US
+        yield _Stretch(place, *edges_us, used, served, still, len(there) - len(still))
+
+
+def _charges(
+    monitored: Sequence[Monitored],
+    one: Consumption,
+    some: Sequence[_Stretch],
+    span: tuple[Fraction, Fraction] | None,
+) -> Iterator[_Charge]:
+    usual = _usual(one, some, span)
+    for stretch in some:
+        specific = stretch.specific(one)
+        if span is not None and specific < span[0]:
+            most = span[1] / one.per_base * stretch.served
+            reason = (
+                f"{_told(specific)} {one.unit}, and such services take {_told(span[0])} to"
+                f" {_told(span[1])} ({one.source}): the highest of it counts"
+            )
+        elif stretch.still and usual is not None and stretch.moving:
+            most = usual / one.per_base * stretch.served
+            reason = (
+                f"{_names(monitored, stretch)} stood still while the service went on: as much"
+                f" counts as the project used at most elsewhere, {_told(usual)} {one.unit}"
+            )
+        elif span is None and stretch.still and not stretch.moving:
+            most = sum(
+                (
+                    (monitored[i].rate or 0)
+                    * Fraction(monitored[i].stretches[stretch.place].time_us, HOUR_US)
+                    for i in stretch.still
+                ),
+                start=Fraction(0),
+            )
+            reason = (
+                f"{_names(monitored, stretch)} stood still while the service went on: the highest"
+                " plausible rate counts"
+            )
+        else:
+            continue
+        if most > stretch.used:
+            yield _Charge(stretch, most - stretch.used, reason)
+
+
+def _usual(
+    one: Consumption, some: Sequence[_Stretch], span: tuple[Fraction, Fraction] | None
+) -> Fraction | None:
+    """Most that the project used for its service where all meters moved; None where never."""
+    whole = [s.specific(one) for s in some if not s.still]
+    inside = [s for s in whole if span is None or span[0] <= s <= span[1]]
+    return max(inside, default=None)
+
+
+def _add(found: list[Monitored], one: Consumption, charge: _Charge, timezone: str) -> None:
+    """Charge a meter that stood still, else the first that serves in that year."""
+    year = local_date(charge.stretch.begin_us, timezone).year
+    users = [i for i, m in enumerate(found) if m.bound.role in one.uses and m.parts]
+    ordered = [*(i for i in charge.stretch.still if i in users), *users]
+    where = [(i, j) for i in ordered for j, p in enumerate(found[i].parts) if p.year == year]
+    if not where:
+        where = [(i, 0) for i in ordered[:1]]
+    for i, j in where[:1]:
+        parts = list(found[i].parts)
+        more = Raised(
+            charge.stretch.begin_us, charge.stretch.end_us, charge.reason, charge.quantity
+        )
+        parts[j] = replace(parts[j], raised=(*parts[j].raised, more))
+        found[i] = replace(found[i], parts=tuple(parts))
+
+
+def _finding(
+    monitored: Sequence[Monitored],
+    methodology: Methodology,
+    one: Consumption,
+    some: Sequence[_Stretch],
+    charges: Sequence[_Charge],
+    span: tuple[Fraction, Fraction] | None,
+) -> Finding:
+    clause = f"{methodology.id}, plausibility of {' and '.join(one.uses)}"
+    if span is not None:
+        clause += f": {_told(span[0])} to {_told(span[1])} {one.unit}"
+    charged = {c.stretch.place for c in charges}
+    told = [f"{_time(c.stretch)}: {c.reason}" for c in charges]
+    told += [
+        f"{_time(s)}: {_told(s.specific(one))} {one.unit} are more than such services take"
+        for s in some
+        if span is not None and s.specific(one) > span[1] and s.place not in charged
+    ]
+    told += [
+        f"{_time(s)}: {_names(monitored, s)} stood still; end its service with `to` if it is not"
+        " in use"
+        for s in some
+        if s.still and s.place not in charged
+    ]
+    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return Finding(clause, not told, "; ".join(told[:_SHOWN]) + more)
+
+
+def _names(monitored: Sequence[Monitored], stretch: _Stretch) -> str:
+    return ", ".join(monitored[i].device.id for i in stretch.still)
+
+
+def _time(stretch: _Stretch) -> str:
+    return f"{utc_text(stretch.begin_us)} to {utc_text(stretch.end_us)}"
+
+
+def _told(value: Fraction) -> str:
+    return f"{float(value):.4g}"

@@ -1,0 +1,92 @@
+"""
+What vehicles can do: electricity a kilometre, kilometres a day, speed, by class.
+
+The class is that of the baseline's fuel: a project vehicle is of the size of the one
+that it replaces, so whoever claims the diesel of a large bus has the electricity of a
+large bus to show.
+
+Sources, all [M], quoted from memory and to be compared: UITP ZeEUS eBus Report 2 (2017)
+and Gallet, Massier, Hamacher, Applied Energy 230 (2018), for buses in service, 12 m with
+air conditioning 0.9 to 1.9 kWh/km, and 0.6 without it in flat cities; WLTP type approvals
+and their real-world surplus (ICCT 2021) for cars and vans; highest speeds of Circular
+31/2019/TT-BGTVT.  Kilometres a day are twenty hours at the usual speed of the class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.model import Consumption, Most
+
+if TYPE_CHECKING:
+    from mrv.parameters.inputs import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleClass:
+    """
+    A class of vehicles: its diesel, and what an electric one of its size can do.
+
+    `below` is the fuel from which the next class begins [L/100 km]; `kwh_per_km` is
+    lowest and highest, over days.
+    """
+
+    name: str
+    below: Fraction
+    kwh_per_km: tuple[Fraction, Fraction]
+    km_per_day: int
+    km_per_h: int
+
+
+def _class(name: str, below: str, kwh: tuple[str, str], day: int, hour: int) -> VehicleClass:
+    low, high = map(Fraction, kwh)
+    return VehicleClass(name, Fraction(below), (low, high), day, hour)
+
+
+CLASSES = (
+    _class("two-wheeler", "4", ("0.02", "0.10"), 400, 80),
+    _class("car", "9", ("0.11", "0.32"), 800, 120),
+    _class("van or minibus", "15", ("0.18", "0.60"), 800, 110),
+    _class("bus up to 9 m", "24", ("0.40", "1.20"), 500, 100),
+    _class("bus of 10 to 13.5 m", "45", ("0.60", "2.00"), 500, 100),
+    _class("articulated bus", "1000", ("1.10", "3.00"), 450, 90),
+)
+SOURCE = "UITP ZeEUS eBus Report 2 (2017); Gallet et al. 2018; Circular 31/2019/TT-BGTVT [M]"
+_M_PER_KM = 1000
+
+
+def class_of(inputs: Inputs) -> VehicleClass:
+    """Return the class that a baseline's fuel belongs to."""
+    fuel = inputs["sfc_l_per_100km"]
+    return next(one for one in CLASSES if fuel < one.below)
+
+
+def specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
+    """Lowest and highest electricity of the class. [kWh/km]."""
+    return class_of(inputs).kwh_per_km
+
+
+def most(inputs: Inputs) -> Most:
+    """Most that a vehicle of the class drives in an hour and in a day. [m]."""
+    one = class_of(inputs)
+    return Most(
+        per_hour=one.km_per_h * _M_PER_KM,
+        per_day=one.km_per_day * _M_PER_KM,
+        what=f"a {one.name} drives at most {one.km_per_h} km/h and {one.km_per_day} km a day",
+        source=SOURCE,
+    )
+
+
+# 1 kWh/km is 1 Wh/m, and 1000 of it are 1 MWh/km
+CONSUMPTION = Consumption(
+    uses=("charging",),
+    serves=("vehicle",),
+    unit="kWh/km",
+    per_base=Fraction(1),
+    keys=("charging_mwh", "distance_km"),
+    per_input=Fraction(1000),
+    span=specific,
+    source=SOURCE,
+)

@@ -1,0 +1,90 @@
+"""A pack as it is downloaded: a zip file, unpacked beside for as long as it is read."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from ingest.errors import InputError
+from mrv.packs.pack import STATEMENT
+from mrv.packs.reader import MOST_FILES, read_pack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.packs.pack import Pack
+
+_MOST_BYTES = 32 * 1024**3
+_CHUNK = 1024 * 1024
+
+
+@contextmanager
+def opened_pack(path: Path | str) -> Iterator[Pack]:
+    """
+    Read an evidence pack from its folder or zip file, or a statement alone.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or the zip file holds what no pack holds.
+    """
+    path = Path(path)
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        yield read_pack(path)
+        return
+    with TemporaryDirectory(prefix="tonne-pack-") as folder:
+        yield read_pack(_unpack(path, Path(folder)))
+
+
+def _unpack(path: Path, folder: Path) -> Path:
+    """Unpack into an empty folder; return the folder in it that holds the statement."""
+    try:
+        with zipfile.ZipFile(path) as source:
+            entries = _checked(path, source.infolist())
+            left = _MOST_BYTES
+            for entry in entries:
+                left = _write(source, entry, folder / entry.filename, left)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+        raise InputError(f"{path} cannot be unpacked: {error}; download it again") from error
+    tops = {PurePosixPath(entry.filename).parts[0] for entry in entries}
+    only = folder / tops.pop() if len(tops) == 1 else folder
+    return only if (only / STATEMENT).is_file() else folder
+
+
+def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
+    """Files of a zip; refused where one would be written elsewhere, twice, or is a link."""
+    files = [entry for entry in entries if not entry.is_dir()]
+    if len(files) > MOST_FILES:
+        raise InputError(f"{path} holds {len(files)} files; a pack has at most {MOST_FILES}")
+    seen: set[str] = set()
+    for entry in files:
+        name = PurePosixPath(entry.filename)
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if (
+            name.is_absolute()
+            or ".." in name.parts
+            or "\\" in entry.filename
+            or kind not in (0, stat.S_IFREG)
+            or entry.filename in seen
+        ):
+            raise InputError(
+                f"{path} holds {entry.filename!r}, which leads elsewhere, is no plain file or"
+                " stands twice; no pack does that"
+            )
+        seen.add(entry.filename)
+    return files
+
+
+def _write(source: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, left: int) -> int:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source.open(entry) as packed, target.open("xb") as out:
+        while chunk := packed.read(_CHUNK):
+            left -= len(chunk)
+            if left < 0:
+                raise InputError(f"a pack has at most {_MOST_BYTES} bytes when it is unpacked")
+            out.write(chunk)
+    return left

@@ -1,0 +1,159 @@
+"""
+What an enrolled key may sign: whose it is, for which projects, until where in the log.
+
+None of it makes another key of a key.  An older keyring says none of it; then nothing
+is bounded by it, and `tonne verify` says so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from mrv.errors import EnrolmentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_MOST_TEXT = 4096
+NAMES = ("organisation", "organisationId", "projects", "accreditation", "endsAt", "finalHead")
+
+
+@dataclass(frozen=True, slots=True)
+class Accreditation:
+    """
+    What a verifier was accredited for, by whom the programme accepts.
+
+    Parameters
+    ----------
+    id : str
+        Number of the accreditation.
+    scope : tuple of str
+        Ids of methodologies; empty for all.
+    valid_from, valid_until : str or None
+        RFC 3339 in UTC, whole seconds.
+    """
+
+    id: str
+    scope: tuple[str, ...] = ()
+    valid_from: str | None = None
+    valid_until: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as a keyring holds it."""
+        times = {"validFrom": self.valid_from, "validUntil": self.valid_until}
+        return {"id": self.id, "scope": list(self.scope)} | {k: v for k, v in times.items() if v}
+
+    @classmethod
+    def from_json(cls, record: object) -> Self:
+        """Read what `to_json` wrote; EnrolmentError names what is wrong."""
+        may = {"id", "scope", "validFrom", "validUntil"}
+        if not isinstance(record, dict) or not {"id"} <= record.keys() <= may:
+            raise EnrolmentError(f"accreditation is {record!r}; it has id, and may have {may}")
+        return cls(
+            _text(record["id"], "accreditation id"),
+            _texts(record.get("scope", []), "accreditation scope"),
+            _moment(record.get("validFrom"), "accreditation validFrom"),
+            _moment(record.get("validUntil"), "accreditation validUntil"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """A place in a log, from 0: entries before it were made before it."""
+
+    log: str
+    index: int
+
+    @classmethod
+    def from_json(cls, record: object) -> Self:
+        """Read `{"log", "index"}`; EnrolmentError names what is wrong."""
+        if not isinstance(record, dict) or record.keys() != {"log", "index"}:
+            raise EnrolmentError(f"endsAt is {record!r}; it has log and index")
+        index = record["index"]
+        if type(index) is not int or index < 0:
+            raise EnrolmentError(f"endsAt index is {index!r}; it is a place from 0")
+        return cls(_text(record["log"], "endsAt log"), index)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBounds:
+    """
+    What is said of a key beside its holder's name and role.
+
+    Parameters
+    ----------
+    organisation, organisation_id : str or None
+        Who employs the holder; the id is of a public register.
+    projects : tuple of str or None
+        Projects that it may sign for; None where that was never said.
+    accreditation : Accreditation or None
+        Of a verifier.
+    ends_at : LogPlace or None
+        Entry of the log from which its signatures do not count.
+    final_head : str or None
+        Of a log that was closed: its last signed head.
+    """
+
+    organisation: str | None = None
+    organisation_id: str | None = None
+    projects: tuple[str, ...] | None = None
+    accreditation: Accreditation | None = None
+    ends_at: LogPlace | None = None
+    final_head: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Write what is said; what is not is left out."""
+        place, body = self.ends_at, self.accreditation
+        said = {
+            "organisation": self.organisation,
+            "organisationId": self.organisation_id,
+            "projects": None if self.projects is None else list(self.projects),
+            "accreditation": None if body is None else body.to_json(),
+            "endsAt": None if place is None else {"log": place.log, "index": place.index},
+            "finalHead": self.final_head,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote; EnrolmentError names what is wrong."""
+        given = {name: record[name] for name in NAMES if name in record}
+        body, place = given.get("accreditation"), given.get("endsAt")
+        return cls(
+            organisation=_optional(given, "organisation"),
+            organisation_id=_optional(given, "organisationId"),
+            projects=_texts(given["projects"], "projects") if "projects" in given else None,
+            accreditation=None if body is None else Accreditation.from_json(body),
+            ends_at=None if place is None else LogPlace.from_json(place),
+            final_head=_optional(given, "finalHead"),
+        )
+
+
+NO_BOUNDS = KeyBounds()
+
+
+def _optional(record: Mapping[str, Any], name: str) -> str | None:
+    return _text(record[name], name) if name in record else None
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > _MOST_TEXT:
+        raise EnrolmentError(f"{name} of a key is {str(value)[:80]!r}; write it as text")
+    return value
+
+
+def _texts(value: object, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise EnrolmentError(f"{name} of a key is {str(value)[:80]!r}; write a list of texts")
+    return tuple(_text(one, name) for one in value)
+
+
+def _moment(value: object, name: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        raise EnrolmentError(f"{name} is {value!r}; write it like 2026-01-01T00:00:00Z")
+    return value

@@ -1,0 +1,214 @@
+"""
+Whom a programme names: a signed, versioned file in the manner of TUF (The Update Framework).
+
+    {"signed": {"type": "tonne-trust-root", "programme", "version", "expires",
+                "root": {"threshold", "keys": [Multikey, ...]},
+                "keys": [enrolled keys, with their bounds]},
+     "signatures": [{"key": Multikey, "value": base58}, ...]}
+
+The programme's root keys sign the canonical bytes of `signed`.  A reader gets the first
+file by a way of their own and keeps it; from then on each next version is taken only if
+a threshold of the old root keys and a threshold of the new ones signed it.
+
+python-tuf is not used: its snapshot, timestamp and targets roles serve repositories of
+many files, its signatures are over another canonical JSON with another form of key, and
+what is left of it for one file are the rules below.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mrv.errors import CanonicalError, EnrolmentError
+from mrv.signatures import canonical, ed25519
+from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.keys import EnrolledKey, decode_multikey, keyring
+from mrv.signatures.multibase import decode_base58, encode_base58
+from mrv.signatures.proof_form import time_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from mrv.signatures.keys import SigningKey
+
+TYPE = "tonne-trust-root"
+_FIELDS = {"type", "programme", "version", "expires", "root", "keys"}
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRoot:
+    """
+    What a programme says of keys.
+
+    Attributes
+    ----------
+    programme : str
+    version : int
+        From 1; each file replaces the one before.
+    expires : str
+        RFC 3339 in UTC: from then on a newer one is needed.
+    root_keys : tuple of str
+        Multikeys of who may sign the next version.
+    threshold : int
+        How many of them have to.
+    keys : tuple of EnrolledKey
+        Whom the programme names, with their bounds.
+    """
+
+    programme: str
+    version: int
+    expires: str
+    root_keys: tuple[str, ...]
+    threshold: int
+    keys: tuple[EnrolledKey, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threshold <= len(set(self.root_keys)) == len(self.root_keys):
+            raise EnrolmentError(
+                f"a trust root with {len(self.root_keys)} root keys cannot have the threshold"
+                f" {self.threshold}; name each key once, and no more signers than keys"
+            )
+        if self.version < 1 or not self.programme.strip():
+            raise EnrolmentError("a trust root needs a programme, and a version from 1")
+        time_of(self.expires, "expires of the trust root")
+        for multikey in self.root_keys:
+            decode_multikey(multikey)
+        keyring(self.keys)
+
+    def signed(self) -> dict[str, Any]:
+        """Return what the root keys sign."""
+        return {
+            "type": TYPE,
+            "programme": self.programme,
+            "version": self.version,
+            "expires": self.expires,
+            "root": {"threshold": self.threshold, "keys": list(self.root_keys)},
+            "keys": [key.to_json() for key in self.keys],
+        }
+
+
+class Trust(NamedTuple):
+    """Keys that a reader trusts, and where they came from, in a few words."""
+
+    keys: tuple[EnrolledKey, ...]
+    source: str
+
+
+def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) -> bytes:
+    """Bytes of a trust root with the signatures that it has so far: Multikey and 64 bytes."""
+    signed = [{"key": key, "value": encode_base58(value)} for key, value in signatures]
+    record = {"signed": root.signed(), "signatures": signed}
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def sign_root(data: bytes, key: SigningKey) -> bytes:
+    """Add a root key's signature; EnrolmentError if the file does not name that key."""
+    root, signatures = _parse(data)
+    if key.public_multikey not in root.root_keys:
+        raise EnrolmentError(f"{key.public_multikey} is no root key of {root.programme}")
+    mine = key.public_multikey, key.sign(canonical.encode(root.signed()))
+    others = [one for one in signatures if one[0] != key.public_multikey]
+    return write_root(root, [*others, mine])
+
+
+def read_root(data: bytes, at: datetime) -> TrustRoot:
+    """
+    Read a trust root that its own root keys signed.
+
+    Raises
+    ------
+    EnrolmentError
+        If too few of them signed it, it has another form, or it has expired.
+    """
+    root, signatures = _parse(data)
+    _require(root, signatures, root)
+    if at >= time_of(root.expires, "expires of the trust root"):
+        raise EnrolmentError(
+            f"version {root.version} of the trust root of {root.programme} expired at"
+            f" {root.expires}; get the newest, and take it with `tonne trust update`"
+        )
+    return root
+
+
+def read_next(pinned: bytes, data: bytes, at: datetime) -> TrustRoot:
+    """
+    Read the version that follows a pinned one.
+
+    Raises
+    ------
+    EnrolmentError
+        If it is not the next version, or a threshold of the pinned root keys or of its
+        own did not sign it.
+    """
+    old, _ = _parse(pinned)
+    new, signatures = _parse(data)
+    if (new.programme, new.version) != (old.programme, old.version + 1):
+        raise EnrolmentError(
+            f"version {new.version} of {new.programme!r} does not follow version {old.version}"
+            f" of {old.programme!r}; take each version in turn"
+        )
+    _require(new, signatures, old)
+    return read_root(data, at)
+
+
+def read_trusted(data: bytes, at: datetime) -> Trust:
+    """
+    Read whom a reader trusts: a trust root, or a plain keyring.
+
+    Raises
+    ------
+    EnrolmentError
+        If it is neither, or does not hold.
+    """
+    if "signed" not in canonical.parse_object(data):
+        return Trust(read_keyring(data), "your own keyring")
+    root = read_root(data, at)
+    source = f"version {root.version} of the trust root of {root.programme}"
+    return Trust(root.keys, source)
+
+
+def _require(root: TrustRoot, signatures: list[tuple[str, bytes]], by: TrustRoot) -> None:
+    message = canonical.encode(root.signed())
+    good = {
+        key
+        for key, value in signatures
+        if key in by.root_keys and ed25519.verifies(decode_multikey(key), value, message)
+    }
+    if len(good) < by.threshold:
+        raise EnrolmentError(
+            f"version {root.version} of the trust root of {root.programme} is signed by"
+            f" {len(good)} of the root keys of version {by.version}; {by.threshold} are needed"
+        )
+
+
+def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
+    record = canonical.parse_object(data)
+    try:
+        said, listed = record["signed"], record["signatures"]
+        if record.keys() != {"signed", "signatures"} or said.keys() != _FIELDS:
+            raise EnrolmentError("a trust root has other fields than its form; get it again")
+        if said["type"] != TYPE:
+            raise EnrolmentError(f"a file of type {said['type']!r} is no trust root")
+        root = TrustRoot(
+            said["programme"],
+            _number(said["version"]),
+            said["expires"],
+            tuple(said["root"]["keys"]),
+            _number(said["root"]["threshold"]),
+            tuple(EnrolledKey.from_json(one) for one in said["keys"]),
+        )
+        signatures = [(one["key"], decode_base58(one["value"])) for one in listed]
+    except (KeyError, TypeError, AttributeError, CanonicalError) as error:
+        raise EnrolmentError(f"a trust root is not in its form: {error}; get it again") from error
+    if root.signed() != said:
+        raise EnrolmentError("a trust root holds more than its form has; get it again")
+    return root, signatures
+
+
+def _number(value: object) -> int:
+    if type(value) is not int:
+        raise EnrolmentError(f"{value!r} in a trust root is no whole number; get it again")
+    return value

@@ -1,0 +1,59 @@
+"""
+Conditions that a statement says do not hold: each is a clarification (CL) that opens by itself.
+
+Nobody has to raise it, so nobody can forget it.  It stays open until the operator closes
+the period anew with the condition met; an opinion without reservation over it needs a
+reason that the verifier writes and signs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv.documents.form import UNSET
+from mrv.documents.verification import UnmetCondition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mrv.documents.statement import Claims
+    from mrv.documents.verification import Conclusion
+
+
+class Unmet(NamedTuple):
+    """A condition that does not hold: which, and what of it."""
+
+    clause: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.clause}: {self.detail}"
+
+
+def unmet(said: Claims) -> tuple[Unmet, ...]:
+    """Return the conditions and cross-checks that a statement says do not hold, in its order."""
+    return tuple(_unmet(said))
+
+
+def _unmet(said: Claims) -> Iterator[Unmet]:
+    yield from (Unmet(one.clause, one.detail) for one in said.applicability if not one.holds)
+    for one in said.cross_checks or ():
+        if one.holds is False:
+            yield Unmet(
+                f"{one.kind} {one.against}",
+                f"{one.difference_percent} % of {', '.join(one.devices)},"
+                f" {one.tolerance_percent} % allowed; {one.effect_t} t",
+            )
+
+
+def shown(found: Iterable[Unmet]) -> tuple[UnmetCondition, ...]:
+    """Return them as the verifier's credential holds them."""
+    return tuple(UnmetCondition(clause=one.clause, detail=one.detail) for one in found)
+
+
+def unanswered(said: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
+    """Return the conditions over which the verifier signed no reason; all before 0.2.0."""
+    if conclusion.because is UNSET or not conclusion.because.strip():
+        return unmet(said)
+    answered = {(one.clause, one.detail) for one in conclusion.unmet or ()}
+    return tuple(one for one in unmet(said) if tuple(one) not in answered)

@@ -1,0 +1,115 @@
+"""What an auditor needs beside what holds: what is missing, and what the outcome rests on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mrv.signatures.organisations import organisation_of
+from mrv.verify.subject import a
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.signatures.keys import EnrolledKey
+    from mrv.verify.subject import Subject
+
+# Words of `--accept` beside the states.
+WAIVERS = ("unmet-conditions", "unsealed-days", "ended-keys")
+_KEYS = "give the keys that you trust with --keys FILE"
+# from which state on a reader needs the key of a role
+_ROLES = {"operator": "submitted", "verifier": "verified", "log": "issued"}
+_STEPS = {
+    "submitted": ("signature", "the operator's signature", "`tonne statement submit`"),
+    "verified": (
+        "verification",
+        "a verification by another organisation",
+        "`tonne statement verify`",
+    ),
+    "issued": ("issue", "a receipt of the log: it is not issued", "`tonne statement issue`"),
+}
+
+
+def note_missing(subject: Subject) -> None:
+    """Note what the steps could not find missing, since they had nothing to look at."""
+    if subject.pack.bare:
+        subject.lack("evidence", "draft", "the evidence", "give the pack's folder or its zip file")
+    order = ("draft", "submitted", "verified", "issued")
+    reached = order.index(subject.state)
+    for state in order[reached + 1 :]:
+        code, what, command = _STEPS[state]
+        subject.lack(code, state, what, f"{command} comes next, or name the state with --accept")
+    _note_keys(subject)
+    if subject.status is None and subject.state != "draft":
+        subject.lack(
+            "status",
+            "issued",
+            "the project's status list: whether it was superseded or revoked since",
+            "get the newest from the operator and give it with --status FILE",
+        )
+
+
+def _note_keys(subject: Subject) -> None:
+    if subject.trusted is None:
+        subject.lack("keys", "submitted", "keys that you trust", _KEYS)
+        return
+    held = {key.role for key in subject.trusted}
+    for role, state in _ROLES.items():
+        if role not in held:
+            what = f"a key of {a(role)} that you trust"
+            subject.lack(f"key-{role}", state, what, f"{_KEYS}; it holds none of that role")
+
+
+def relied_on(subject: Subject) -> Iterator[str]:
+    """Say whose keys, which log, which clock and which rules the outcome rests on."""
+    if subject.trusted is not None:
+        named = "; ".join(map(_key, subject.trusted)) or "none"
+        yield f"keys, by {subject.source}: {named}"
+    head = subject.head
+    if head is not None:
+        seen = [f"{w.witness.name} at {_moment(w.time_s)}" for w in subject.witnesses]
+        yield f"log: {head.origin}, head of {head.size} entries" + (
+            f", countersigned by {', '.join(seen)}" if seen else ""
+        )
+    order = "the order of the log's entries, and " if head is not None else ""
+    yield f"clock: {order}the check is of {subject.at:%Y-%m-%dT%H:%M:%SZ}"
+    said = subject.claims
+    yield (
+        f"rules: {said.methodology.id} {said.methodology.version}, closed by {said.code_version},"
+        " computed again by the rules of this version"
+        if not subject.pack.bare
+        else f"rules: none; {said.methodology.id} was not computed again"
+    )
+
+
+def _key(key: EnrolledKey) -> str:
+    bounds, text = key.bounds, f"{key.name} ({key.role})"
+    if bounds.organisation is not None:
+        text += f" of {bounds.organisation}"
+    if bounds.accreditation is not None:
+        text += f", accreditation {bounds.accreditation.id}"
+    return text
+
+
+def _moment(time_s: int) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def not_relied_on(subject: Subject) -> Iterator[str]:
+    """Say what was left aside, so that nobody takes it for checked."""
+    if subject.trusted is None:
+        yield "who signed: the pack's own keys say only that its parts fit one another"
+    for key in subject.trusted or ():
+        if key.role in ("operator", "verifier") and key.bounds.projects is None:
+            yield f"projects of {key.name}: the keyring binds the key to none"
+        if key.role in ("operator", "verifier") and key.bounds.organisation is None:
+            yield f"organisation of {key.name}: the keyring names none, names were compared alone"
+        if key.role == "verifier" and key.bounds.accreditation is None:
+            yield f"accreditation of {key.name} ({organisation_of(key)}): the keyring names none"
+    if subject.state != "draft":
+        yield "dates in signatures: each is its signer's own word"
+    if subject.head is not None and not subject.witnesses:
+        yield "a witness: none that you trust saw the log's head, its operator alone vouches for it"
+    if subject.state == "issued":
+        yield "when readings arrived: seals say by when, not in which hour"
+    yield "the meters: that they measured what they say is for calibration and site visits"

@@ -1,0 +1,150 @@
+"""
+The step about time: what was signed when, and whether each key could sign then.
+
+The time in a proof is its signer's own word.  The log's order is not: what the log holds
+was made before what the log holds later.  So a key that ended counts for what stands in
+the log before its end, and for nothing that only says that it is older.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mrv.errors import EnrolmentError, LogError, SignatureError
+from mrv.log.checkpoint import verify_checkpoint
+from mrv.log.note import NoteKey
+from mrv.log.receipt import parse_receipt
+from mrv.packs.pack import FINDINGS, SAMPLING
+from mrv.signatures import canonical
+from mrv.signatures.data_integrity import proofs_of, verify_proof
+from mrv.signatures.proof_form import time_of
+from mrv.verify.signature_steps import AHEAD, log_holder
+from mrv.verify.subject import NotApplicableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from mrv.signatures.keys import EnrolledKey
+    from mrv.verify.subject import Subject
+
+
+def times(subject: Subject) -> str:
+    """Signed after the period's end, verified after that, by keys that could sign then."""
+    if subject.state == "draft":
+        raise NotApplicableError("a draft, nobody has signed it")
+    subject.needs_keys(*(("operator",) if subject.verification is None else _BOTH))
+    signed = _signed_at(subject.statement)
+    end = time_of(subject.claims.monitoring_period.to, "end of the period")
+    if signed < end:
+        raise SignatureError(f"the statement was signed at {signed}, before its period's end {end}")
+    last = signed
+    if subject.verification is not None:
+        last = _signed_at(subject.verification)
+        if last < signed:
+            raise SignatureError(f"verified at {last}, before the statement was signed at {signed}")
+        _within(subject, signed, last)
+    if last > subject.at + AHEAD:
+        raise SignatureError(f"signed at {last}, and the check is of {subject.at}")
+    for key in _signers(subject):
+        _key_counted(subject, key)
+    _log_counted(subject)
+    return f"signed {signed:%Y-%m-%dT%H:%M:%SZ}" + (
+        f", verified {last:%Y-%m-%dT%H:%M:%SZ}" if subject.verification is not None else ""
+    )
+
+
+_BOTH = ("operator", "verifier")
+
+
+def _signed_at(document: Mapping[str, Any]) -> datetime:
+    created = proofs_of(document)[0]["created"]
+    return time_of(created, f"created of {document.get('id')}").astimezone(UTC)
+
+
+def _within(subject: Subject, first: datetime, last: datetime) -> None:
+    """Findings and sample were signed between the statement and its verification."""
+    for document in _papers(subject):
+        at = _signed_at(document)
+        if not first <= at <= last:
+            raise SignatureError(
+                f"{document.get('id')} was signed at {at}, not between the statement ({first})"
+                f" and its verification ({last})"
+            )
+
+
+def _papers(subject: Subject) -> list[dict[str, Any]]:
+    files = subject.pack.files
+    found = list(canonical.parse(files[FINDINGS])) if FINDINGS in files else []
+    return [*found, canonical.parse_object(files[SAMPLING])] if SAMPLING in files else found
+
+
+def _signers(subject: Subject) -> set[EnrolledKey]:
+    signed = [subject.statement, *_papers(subject)]
+    if subject.verification is not None:
+        signed.append(subject.verification)
+    ring = {key.multikey: key for key in subject.ring}
+    return {ring[verify_proof(document, subject.ring).multikey] for document in signed}
+
+
+def _key_counted(subject: Subject, key: EnrolledKey) -> None:
+    """Refuse what entered the log after a key's end; note where nothing shows the order."""
+    place, until = key.bounds.ends_at, key.valid_until
+    if place is None and (until is None or datetime.fromisoformat(until) > subject.at):
+        return
+    head, receipt = subject.head, subject.receipt
+    if head is not None and receipt is not None:
+        index = parse_receipt(receipt).index
+        if place is not None and place.log == head.origin:
+            if index >= place.index:
+                raise EnrolmentError(
+                    f"key {key.name!r} ended with entry {place.index} of log {place.log}, and"
+                    f" what it signed entered as entry {index}: the date in it proves nothing"
+                )
+            return
+        if until is not None and any(
+            datetime.fromtimestamp(one.time_s, UTC) < datetime.fromisoformat(until)
+            for one in subject.witnesses
+        ):
+            return
+    subject.lack(
+        "ended-key",
+        "submitted",
+        f"proof that {key.name!r} ({key.role}) signed before its key ended"
+        f" ({until or place}): only the signature itself says so",
+        "give with --keys a newer keyring, which says at which entry of the log the key ended,"
+        " or take it as it is with --accept ended-keys",
+        "ended-keys",
+    )
+
+
+def _log_counted(subject: Subject) -> None:
+    """A log that was closed is believed as far as its last head, and under that head alone."""
+    if subject.head is None or subject.receipt is None:
+        return
+    note = parse_receipt(subject.receipt).checkpoint
+    key = log_holder(subject.ring, note)
+    if key.bounds.final_head is None:
+        if key.valid_until is not None and datetime.fromisoformat(key.valid_until) <= subject.at:
+            _ask_for_final(subject, f"the last head of log {key.name}, whose key has ended")
+        return
+    final = verify_checkpoint(key.bounds.final_head, NoteKey(key.name, key.public))
+    if subject.head == final:
+        return
+    if subject.head.size >= final.size:
+        raise LogError(
+            f"log {key.name} was closed with {final.size} entries, and this head of it has"
+            f" {subject.head.size}: its key was used after its end"
+        )
+    _ask_for_final(subject, f"a receipt under the last head of log {key.name}, which was closed")
+
+
+def _ask_for_final(subject: Subject, what: str) -> None:
+    subject.lack(
+        "closed-log",
+        "issued",
+        what,
+        "export the pack again: its receipt is then under a head of the log that goes on; and"
+        " give a keyring with that log with --keys",
+    )

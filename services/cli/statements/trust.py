@@ -1,0 +1,160 @@
+"""`tonne trust`: whom a programme names, as a signed and versioned file."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from ingest.errors import InputError
+from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.proof_form import time_of
+from mrv.signatures.trust_root import TrustRoot, read_root, sign_root, write_root
+from services.cli.groups import Group
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import print_json, say
+from services.cli.output.table import table
+from services.clock import now_us
+from services.issuer import keys as key_files
+from services.issuer import trust as kept
+from services.settings import Settings
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_out = click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
+
+
+@click.group(cls=Group)
+def trust() -> None:
+    """
+    Say whom a programme trusts, and take what it says from version to version.
+
+    A trust root names operators, verifiers with their accreditation, logs and witnesses.
+    The programme's own keys sign it, as many as its threshold asks for; the next version
+    is signed by the old ones and by the new ones. `tonne verify --keys` takes the file.
+
+    \b
+    Example:
+      tonne keys create --role programme --name secretariat --no-enroll
+      tonne trust create --programme "Hai Phong AIM-LCS" --keys ring.json --root secretariat \\
+        --expires 2027-06-30T00:00:00Z --out trust-root.json
+      tonne trust sign trust-root.json --key secretariat
+      tonne trust pin trust-root.json
+    """
+
+
+@trust.command()
+@click.option("--programme", required=True, help="Whose word it is.")
+@click.option("--keys", "ring", required=True, type=_file,
+              help="Keyring of whom it names, with their bounds.")  # fmt: skip
+@click.option("--root", "roots", required=True, multiple=True, metavar="NAME|FILE",
+              help="A root key, by name, or a file of its public part; repeatable.")  # fmt: skip
+@click.option("--threshold", type=click.IntRange(1), default=1, show_default=True,
+              help="How many root keys have to sign.")  # fmt: skip
+@click.option("--version", type=click.IntRange(1), default=1, show_default=True,
+              help="One more than that of the file that it follows.")  # fmt: skip
+@click.option("--expires", required=True, metavar="TIME", help="RFC 3339 with offset.")
+@_out
+@json_option
+def create(
+    programme: str,
+    ring: Path,
+    roots: tuple[str, ...],
+    threshold: int,
+    version: int,
+    expires: str,
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Write a trust root, to be signed.
+
+    \b
+    Example:
+      tonne trust create --programme "Hai Phong AIM-LCS" --keys ring.json --root secretariat \\
+        --expires 2027-06-30T00:00:00Z --out trust-root.json
+    """
+    time_of(expires, "--expires")
+    multikeys = tuple(key for root in roots for key in _root_keys(root))
+    keys = read_keyring(ring.read_bytes())
+    made = TrustRoot(programme, version, expires, multikeys, threshold, keys)
+    out.write_bytes(write_root(made))
+    said = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
+    done = {"file": out, "version": version, "threshold": threshold, "root_keys": multikeys}
+    say(done, said, as_json=as_json)
+
+
+def _root_keys(root: str) -> list[str]:
+    path = Path(root)
+    if path.is_file():
+        return [key.multikey for key in read_keyring(path.read_bytes())]
+    return [key_files.load(Settings().home, root)[1].multikey]
+
+
+@trust.command()
+@click.argument("file", type=_file)
+@click.option("--key", "name", required=True, metavar="N", help="Your root key, by name.")
+@json_option
+def sign(file: Path, name: str, *, as_json: bool) -> None:
+    """
+    Add a root key's signature to FILE.
+
+    \b
+    Example:
+      tonne trust sign trust-root.json --key secretariat
+    """
+    key, holder = key_files.load(Settings().home, name)
+    if holder.role != "programme":
+        raise InputError(f"{name!r} is a key of a {holder.role}; a programme's key signs a root")
+    file.write_bytes(sign_root(file.read_bytes(), key))
+    say({"file": file, "signed_by": name}, f"{file}: signed by {name}", as_json=as_json)
+
+
+@trust.command()
+@click.argument("file", type=_file)
+@json_option
+def pin(file: Path, *, as_json: bool) -> None:
+    """
+    Keep FILE as the trust root here; a later one must follow from the one that is kept.
+
+    From then on verifiers are enrolled as it names them, and no others.
+
+    \b
+    Example:
+      tonne trust pin trust-root.json
+    """
+    root = kept.pin(Settings().home, file.read_bytes())
+    said = f"version {root.version} of {root.programme} is kept, until {root.expires}"
+    done = {"programme": root.programme, "version": root.version, "expires": root.expires}
+    say(done, said, as_json=as_json)
+
+
+@trust.command()
+@click.argument("file", type=_file)
+@json_option
+def show(file: Path, *, as_json: bool) -> None:
+    """
+    Show whom FILE names, once its signatures hold.
+
+    \b
+    Example:
+      tonne trust show trust-root.json
+    """
+    root = read_root(file.read_bytes(), datetime.fromtimestamp(now_us() / 1e6, UTC))
+    if as_json:
+        print_json({
+            "programme": root.programme, "version": root.version, "expires": root.expires,
+            "threshold": root.threshold, "root_keys": root.root_keys,
+            "keys": [key.to_json() for key in root.keys],
+        })  # fmt: skip
+        return
+    click.echo(f"{root.programme}, version {root.version}, until {root.expires}")
+    click.echo(f"{root.threshold} of {len(root.root_keys)} root keys sign the next one")
+    rows = [
+        (key.role, key.name, key.multikey, key.bounds.organisation,
+         ", ".join(key.bounds.projects or ()) or "any")
+        for key in root.keys
+    ]  # fmt: skip
+    head = ("role", "name", "key", "organisation", "projects")
+    click.echo(table(head, rows, empty="it names nobody"))

@@ -1,0 +1,226 @@
+"""
+What the registry says of a period's meters that a statement has to say too.
+
+One physical meter has one id; a certificate covers the meter that it names; a rating that
+was recorded after the time that it counts for, or a meter at the site that is in no
+project, needs a reason.  What is wrong is a condition that does not hold, and what nobody
+can tell apart earns nothing until it is mended.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv.calendar import local_date, utc_text
+from mrv.documents.plan import RegistryCondition
+from mrv.methodologies import find
+from services.registry import meters, rules
+from services.store.registry.entries_from_rows import load_ratings, load_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.registry.project import Project, Sample
+    from services.registry.entries import Device, Rating, Registry
+    from services.registry.entries import Project as Entry
+
+METERS = "tonne: each meter is known by maker and serial number, and no other id has it"
+CERTIFICATES = "tonne: a certificate names the meter that it covers"
+REPLACEMENTS = "tonne: a meter's replacement rests on a document"
+RATINGS = "tonne: rated powers were registered before the time that they count for"
+BOUNDARY = "tonne: every meter of the site that may serve the project is in its boundary"
+FACTORS = "tonne: emission factors are those that tonne publishes"
+EX_ANTE = "tonne: what was fixed ex ante rests on a document"
+_SHOWN = 5
+
+
+class Told(NamedTuple):
+    """Conditions that do not hold, devices that earn nothing and why, rated powers by time."""
+
+    conditions: tuple[RegistryCondition, ...]
+    uncounted: dict[str, str]
+    ratings: dict[str, tuple[tuple[int, int], ...]]
+    samples: tuple[Sample, ...]
+
+
+def told(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int) -> Told:
+    """
+    Hold the registry against what a period asks of it.
+
+    Parameters
+    ----------
+    project : Project
+        With the devices of the period.
+    """
+    registry = load_registry(conn)
+    recorded = load_ratings(conn)
+    mains = sorted({d.device for d in project.devices})
+    devices = [registry.devices[name] for name in mains]
+    twice = {
+        other.id: meters.told(one, other)
+        for one, other in meters.same_meters(registry)
+        if other.id in mains
+    }
+    found = [
+        (METERS, [*_unnamed(devices), *(f"{d}: {text}" for d, text in twice.items())]),
+        (CERTIFICATES, [*_certificates(devices)]),
+        (REPLACEMENTS, [*_replacements(devices)]),
+        (RATINGS, [t for d in devices for t in _back_dated(d.id, recorded[d.id], to_us)]),
+        (EX_ANTE, [*_undocumented(project, registry.projects[project.id])]),
+        (FACTORS, [*_brought(project, registry)]),
+        (BOUNDARY, [*_outside(project, registry, (from_us, to_us))]),
+    ]
+    reasons = _reasons(registry, project.id)
+    given = "; ".join(f"{name}: {text}" for name, text in sorted(reasons.items()))
+    conditions = [
+        RegistryCondition(clause=clause, holds=False, detail=_listed(texts))
+        for clause, texts in found
+        if texts
+    ]
+    if given and not found[-1][1]:
+        conditions.append(RegistryCondition(clause=BOUNDARY, holds=True, detail=given))
+    return Told(
+        tuple(conditions),
+        twice,
+        {d.id: _rated(recorded[d.id]) for d in devices if recorded[d.id]},
+        _samples(registry.projects[project.id], project.timezone, from_us, to_us),
+    )
+
+
+def _samples(entry: Entry, timezone: str, from_us: int, to_us: int) -> tuple[Sample, ...]:
+    """What was sampled on the local days of a period."""
+    first, last = local_date(from_us, timezone), local_date(to_us - 1, timezone)
+    return tuple(s for s in entry.laboratory or () if first <= s.taken <= last)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return "; ".join(texts[:_SHOWN]) + more
+
+
+def _rated(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
+    return tuple((_us(one.begins), one.rated_power_w) for one, _ in held)
+
+
+def _us(moment: datetime) -> int:
+    return round(moment.timestamp()) * 1_000_000
+
+
+def _unnamed(devices: Sequence[Device]) -> Iterator[str]:
+    for device in devices:
+        if not (device.maker and device.serial):
+            lacks = " and ".join(n for n in ("maker", "serial") if not getattr(device, n))
+            yield f"{device.id} has no {lacks} in the registry; add it"
+
+
+def _certificates(devices: Sequence[Device]) -> Iterator[str]:
+    for device in devices:
+        for one in device.calibrations or ():
+            if one.serial is None:
+                yield f"{device.id}: certificate {one.certificate} names no serial; add it"
+            elif (
+                device.serial is not None
+                and one.serial != device.serial
+                and not any(swap.at.date() > one.performed for swap in device.replacements or ())
+            ):
+                yield (
+                    f"{device.id}: certificate {one.certificate} names {one.serial}, and the meter"
+                    f" is {device.serial}; it covers nothing"
+                )
+
+
+def _replacements(devices: Sequence[Device]) -> Iterator[str]:
+    for device in devices:
+        for swap in device.replacements or ():
+            if swap.document is None:
+                yield (
+                    f"{device.id}: the replacement of {utc_text(_us(swap.at))} names no document"
+                    " of the old register's last and the new one's first value; add it"
+                )
+
+
+def _back_dated(name: str, held: Sequence[tuple[Rating, datetime]], to_us: int) -> Iterator[str]:
+    for (before, _), (one, recorded) in pairwise(held):
+        if one.begins < recorded and _us(one.begins) < to_us:
+            yield (
+                f"{name}: {one.rated_power_w:,} W in place of {before.rated_power_w:,} W from"
+                f" {utc_text(_us(one.begins))} was recorded on {utc_text(_us(recorded))}"
+                + (f" ({one.document})" if one.document else "; no document is named")
+            )
+
+
+def _brought(project: Project, registry: Registry) -> Iterator[str]:
+    """Factors that registry files brought, of the kinds that the methodology asks for."""
+    uses = find(project.methodology, project.version).uses
+    for one in registry.factors.values():
+        record = one.record
+        if str(record["kind"]).startswith(uses):
+            yield (
+                f"{one.id} = {record['value']} {record['unit']} came with a registry file"
+                f" ({record['source']}); compare it with its source"
+            )
+
+
+def _undocumented(project: Project, entry: Entry) -> Iterator[str]:
+    """Numbers that the owner typed once and for all, of which no document is named."""
+    method = find(project.methodology, project.version)
+    typed = {name: spec for name, spec in method.parameters.items() if name in project.parameters}
+    for bound in project.devices:
+        specs = method.roles[bound.role].params
+        typed |= {name: spec for name, spec in specs.items() if name in bound.params}
+    for name, spec in typed.items():
+        measured = spec.option or spec.published or spec.factor is not None
+        if not measured and name not in (entry.documents or {}):
+            yield f"{name} ({spec.meaning}): name in the project's `documents` what it rests on"
+
+
+def _reasons(registry: Registry, project: str) -> dict[str, str]:
+    """Why meters of the site are outside of a project's boundary."""
+    return {one.device: one.reason for one in registry.projects[project].boundary or ()}
+
+
+def _bound(registry: Registry) -> defaultdict[str, list[tuple[int, int]]]:
+    """When each device serves a project. [us UTC]"""
+    found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for project in registry.projects.values():
+        zone = rules.timezone(project, registry)
+        for bound in project.devices if zone else ():
+            found[bound.device].append(rules.during_us(project, bound, zone or ""))
+    return found
+
+
+def _covered(spans: Sequence[tuple[int, int]], begin_us: int, end_us: int) -> bool:
+    """Whether spans leave no time between two out."""
+    for begin, end in sorted(spans):
+        if begin <= begin_us:
+            begin_us = max(begin_us, end)
+    return begin_us >= end_us
+
+
+def _outside(project: Project, registry: Registry, period_us: tuple[int, int]) -> Iterator[str]:
+    """Meters of the project's sites that could be of its project side, and are in no project."""
+    method = find(project.methodology, project.version)
+    kinds = {c for need in method.roles.values() if need.side == "project" for c in need.classes}
+    mine = {d.device for d in project.devices}
+    sites = {registry.devices[name].site for name in mine}
+    reasons = _reasons(registry, project.id)
+    bound = _bound(registry)
+    for device in registry.devices.values():
+        if device.site not in sites or device.class_id not in kinds:
+            continue
+        if device.check_of in mine or device.id in reasons:
+            continue
+        removed = device.removed
+        begin = max(_us(device.installed), period_us[0])
+        end = min(_us(removed) if removed else period_us[1], period_us[1])
+        if begin < end and not _covered(bound[device.id], begin, end):
+            yield (
+                f"{device.id} ({device.class_id}) at {device.site} is in no project, or not all"
+                " of the time; bind it, or say in the project's `boundary` why it does not serve"
+            )

@@ -1,0 +1,81 @@
+"""
+The programme's trust root, kept beside the keys: it says who may verify.
+
+An operator who could enrol verifiers could verify their own statements under another
+name.  Where a root is pinned in `TONNE_HOME/trust-root.json`, verifiers are enrolled as
+it names them; each newer one is taken by the rules of the one that is pinned.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mrv.errors import EnrolmentError
+from mrv.signatures.trust_root import read_next, read_root, read_trusted
+from services.clock import now_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from mrv.signatures.keys import EnrolledKey
+    from mrv.signatures.trust_root import TrustRoot
+
+
+def pinned(home: Path) -> Path:
+    """Path of the trust root that this installation keeps."""
+    return home / "trust-root.json"
+
+
+def pin(home: Path, data: bytes) -> TrustRoot:
+    """
+    Keep a trust root: the first on somebody's word, each next by the rules of the last.
+
+    Raises
+    ------
+    EnrolmentError
+        If it does not follow from the one that is kept, or does not hold.
+    """
+    path = pinned(home)
+    root = read_next(path.read_bytes(), data, _now()) if path.exists() else read_root(data, _now())
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(data)
+    fresh.replace(path)
+    return root
+
+
+def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
+    """Keys of a file to enrol; a trust root must be the one that is kept."""
+    found = read_trusted(data, _now())
+    path = pinned(home)
+    if b'"signed"' in data and (not path.exists() or path.read_bytes() != data):
+        raise EnrolmentError(
+            f"{found.source} is not the one that is kept in {path}; take it with `tonne trust pin`"
+        )
+    return found.keys
+
+
+def check(home: Path, keys: Iterable[EnrolledKey]) -> None:
+    """Refuse a verifier whom the pinned trust root does not name just so; EnrolmentError."""
+    path = pinned(home)
+    if not path.exists():
+        return
+    root = read_root(path.read_bytes(), _now())
+    known = {(key.multikey, key.role): key for key in root.keys}
+    for key in keys:
+        if key.role != "verifier":
+            continue
+        other = known.get((key.multikey, key.role))
+        if other != key or other.bounds != key.bounds:
+            raise EnrolmentError(
+                f"{key.name!r} ({key.multikey}) is not named as a verifier by version"
+                f" {root.version} of the trust root of {root.programme}: the programme names"
+                " verifiers, with their accreditation; enrol from its file, `tonne keys enroll"
+                f" {path}`"
+            )
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(now_us() / 1e6, UTC)

@@ -1,0 +1,111 @@
+"""
+Physical meters: one id each, a bound, and certificates that name them.
+
+What was registered before these rules stays, and is named as what is to be mended.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ingest import classes
+from mrv.errors import MethodologyError
+from mrv.methodologies import find
+from services.registry.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from services.registry.entries import Device, Project, Registry
+
+_SHOWN = 5
+
+
+def same_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
+    """
+    Pairs of ids that are one physical meter at a time; the first in the order of ids leads.
+
+    Maker and serial say which meter it is; a maker that is not given may be any.
+    """
+    by_serial: defaultdict[str, list[Device]] = defaultdict(list)
+    for device in sorted(registry.devices.values(), key=lambda d: d.id):
+        if device.serial is not None:
+            held = by_serial[device.serial]
+            other = next((d for d in held if _same(d, device)), None)
+            if other is not None:
+                yield other, device
+            held.append(device)
+
+
+def _same(one: Device, other: Device) -> bool:
+    if not _quantities(one) & _quantities(other):
+        return False
+    ends = [d.removed or datetime.max.replace(tzinfo=UTC) for d in (one, other)]
+    together = one.installed < ends[1] and other.installed < ends[0]
+    return together and (None in (one.maker, other.maker) or one.maker == other.maker)
+
+
+def _quantities(device: Device) -> set[str]:
+    known = classes.load().get(device.class_id)
+    return {str(r.quantity) for r in known.registers if r.quantity} if known else set()
+
+
+def told(one: Device, other: Device) -> str:
+    """Say what is wrong with the second of two ids of one meter."""
+    return (
+        f"serial: {other.serial} is that of {one.id} too, and one meter has one id; correct maker"
+        " and serial of one of them, or give one of them its `removed`. Until then"
+        f" {other.id} earns nothing"
+    )
+
+
+def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
+    """Warn of meters of a project that its statements will say something of."""
+    mine = [devices[name] for name in dict.fromkeys(d.device for d in project.devices)]
+    for lacks, names in (
+        ("maker or serial", [d.id for d in mine if not (d.maker and d.serial)]),
+        ("certificates that name no serial", [d.id for d in mine if _unnamed(d)]),
+        ("replacements without a document", [d.id for d in mine if _undocumented(d)]),
+    ):
+        if names:
+            what = f"no {lacks}" if lacks.startswith("maker") else lacks
+            yield _warning(project, f"{what}: {_listed(names)}; add them, the statement says so")
+    unrated = [name for name in _earning(project) if devices[name].rated_power_w is None]
+    if unrated:
+        yield _warning(
+            project,
+            f"rated_power_w of {_listed(unrated)} is not given, and what has no bound earns"
+            " nothing; add it",
+        )
+
+
+def _unnamed(device: Device) -> bool:
+    return any(c.serial is None for c in device.calibrations or ())
+
+
+def _undocumented(device: Device) -> bool:
+    return any(r.document is None for r in device.replacements or ())
+
+
+def _earning(project: Project) -> list[str]:
+    """Devices whose energy counts for the baseline."""
+    try:
+        roles = find(project.methodology, project.version).roles
+    except MethodologyError:
+        return []  # said elsewhere
+    return [
+        d.device
+        for d in project.devices
+        if (need := roles.get(d.role)) and need.side == "baseline" and need.unit == "Wh"
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _warning(project: Project, text: str) -> Finding:
+    return Finding(project.kind, project.id, f"meters: {text}", warning=True)

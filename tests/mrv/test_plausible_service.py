@@ -1,0 +1,242 @@
+"""Service without consumption, and what no device can have done: it earns nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ingest.model import INTERVAL_US, Device, Fleet
+from mrv import factors
+from mrv.accounting.period import close
+from mrv.errors import MethodologyError
+from mrv.methodologies import evaluate, find
+from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice
+from tests.mrv import plant
+
+DAY = plant.DAY
+WEEK = 7 * DAY
+KM_PER_QUARTER = 4_500  # 18 h of service at 18 km/h: 324 km a day
+NIGHT = 5 * 4  # quarter hours of charging
+SAFE = Besides(accounting=ACCOUNTING)
+BOOK = factors.load()
+FLEET = Fleet(
+    [
+        *(Device(f"ch-{n}", "s", "ev_charger", rated_power_w=120_000, installed_us=plant.FROM)
+          for n in (1, 2, 3)),
+        Device("bus-1", "s", "vehicle", installed_us=plant.FROM),
+    ]
+)  # fmt: skip
+BUS = {
+    "id": "bus", "name": "Buses", "methodology": "ams-iii-c", "version": "16.0",
+    "timezone": plant.ZONE, "from_us": plant.FROM, "to_us": plant.TO,
+    "parameters": plant.BUS.parameters,
+}  # fmt: skip
+PAPERS = {d.id: plant.CERTIFICATES["inv-1"] for d in FLEET.devices}
+
+
+def project(*chargers):
+    """A project of one bus and some chargers."""
+    charging = (ProjectDevice(name, "charging") for name in chargers)
+    return Project(**BUS, devices=(*charging, ProjectDevice("bus-1", "vehicle")))
+
+
+def driven(days, metres=KM_PER_QUARTER):
+    """Metres a quarter hour: by day, from six to midnight."""
+    return ([0] * 24 + [metres] * 72) * days
+
+
+def charged(days, kwh, of=1):
+    """Watt hours a quarter hour: by night, some part of a day's need."""
+    return ([kwh * 1000 // NIGHT // of] * NIGHT + [0] * (DAY - NIGHT)) * days
+
+
+def closed(rows, *chargers, weeks=1, besides=SAFE):
+    """Close weeks over rows by device and quantity."""
+    given = plant.laid_out(FLEET, rows)
+    end = plant.FROM + weeks * WEEK * INTERVAL_US
+    return close(project(*chargers), FLEET, PAPERS, given, plant.FROM, end, BOOK, besides=besides)
+
+
+def unmet(result):
+    """Conditions that do not hold."""
+    return [f for f in result.applicability if not f.holds and "plausibility" in f.clause]
+
+
+def test_honest_week_is_as_before_the_rule():
+    """The rule would take tonnes from a project that measured all."""
+    rows = {("ch-1", "energy_import"): charged(7, 340), ("bus-1", "distance"): driven(7)}
+    before = closed(rows, "ch-1", besides=None)
+    after = closed(rows, "ch-1")
+    assert before.net == after.net
+    assert not unmet(after)
+    assert after.deductions == before.deductions
+
+
+def test_charger_that_stands_still_earns_nothing():
+    """A bus would earn 1.756 t for 1,949 km that it drove without electricity."""
+    rows = {("ch-1", "energy_import"): [0] * WEEK, ("bus-1", "distance"): driven(7)}
+    assert float(closed(rows, "ch-1", besides=None).net.reduction.t) > 1.7
+    result = closed(rows, "ch-1")
+    assert float(result.net.reduction.t) < 0
+    assert "0 kWh/km" in unmet(result)[0].detail
+    charge = next(d for d in result.deductions if d.kind == "plausibility")
+    assert charge.device == "ch-1"
+    # 2,268 km at the highest of its class
+    assert charge.quantity == "4536000.000000"
+
+
+def test_two_chargers_left_out_earn_nothing():
+    """A project would name one of three chargers and earn 41.6 t in place of 16."""
+    rows = {
+        **{(f"ch-{n}", "energy_import"): charged(7, 340, of=3) for n in (1, 2, 3)},
+        ("bus-1", "distance"): driven(7),
+    }
+    honest = closed(rows, "ch-1", "ch-2", "ch-3")
+    assert not unmet(honest)
+    less = closed(rows, "ch-1")
+    assert float(less.net.reduction.t) < 0 < float(honest.net.reduction.t)
+    assert unmet(less)
+
+
+def test_meter_that_stands_still_for_one_week_of_four():
+    """A charger that froze would earn what it charged unseen in that week."""
+    usual = charged(7, 340, of=2)
+    rows = {
+        ("ch-1", "energy_import"): usual * 4,
+        ("ch-2", "energy_import"): [*usual, *[0] * WEEK, *usual, *usual],
+        ("bus-1", "distance"): driven(28),
+    }
+    honest = closed({**rows, ("ch-2", "energy_import"): usual * 4}, "ch-1", "ch-2", weeks=4)
+    frozen = closed(rows, "ch-1", "ch-2", weeks=4)
+    assert float(frozen.net.reduction.t) <= float(honest.net.reduction.t)
+    assert unmet(frozen)
+
+
+def test_charger_in_reserve_costs_nothing():
+    """An honest project would pay for a charger that nobody needed."""
+    rows = {
+        ("ch-1", "energy_import"): charged(7, 340),
+        ("ch-2", "energy_import"): [0] * WEEK,
+        ("bus-1", "distance"): driven(7),
+    }
+    result = closed(rows, "ch-1", "ch-2")
+    assert result.net == closed(rows, "ch-1").net
+    assert "end its service with `to`" in unmet(result)[0].detail
+
+
+@pytest.mark.parametrize(
+    ("metres", "what"),
+    [
+        (29_750, "119 km/h day and night"),
+        (6_250, "25 km more each hour"),
+    ],
+)
+def test_distance_that_no_bus_drives_earns_no_more_than_the_truth(metres, what):
+    """An odometer would earn what nobody drove."""
+    usual = {("ch-1", "energy_import"): charged(7, 340)}
+    truth = closed({**usual, ("bus-1", "distance"): driven(7)}, "ch-1")
+    claimed = closed({**usual, ("bus-1", "distance"): [metres] * WEEK}, "ch-1")
+    assert float(claimed.net.reduction.t) < float(truth.net.reduction.t), what
+    assert unmet(claimed)
+
+
+@pytest.mark.parametrize("kwh", [0, 1_000, 20_000_000])
+def test_evaluation_holds_zero_and_both_ends(kwh):
+    """`tonne evaluate` would give 2,702.7 t for buses that charge nothing."""
+    case = json.loads(Path("tests/golden/ams-iii-c.json").read_text("utf-8"))
+    inputs = {**case["inputs"], "charging_mwh": kwh / 1000}
+    with pytest.raises(
+        MethodologyError, match=r"kWh/km, and (such services take 0\.6 to 2|vehicles use)"
+    ):
+        evaluate(find("ams-iii-c"), inputs, BOOK, "in.json")
+
+
+def test_period_of_the_first_rules_is_computed_by_them():
+    """A pack of tonne 0.1.0 would not verify any more."""
+    rows = {("ch-1", "energy_import"): [0] * WEEK, ("bus-1", "distance"): driven(7)}
+    assert closed(rows, "ch-1", besides=Besides()).net == closed(rows, "ch-1", besides=None).net
+
+
+def test_energy_above_the_rating_of_its_time_counts_nothing():
+    """A rating that was raised a thousandfold would make a past week earn 12.5 t, not 0.45."""
+    fleet = Fleet(
+        [Device("inv-1", "s", "pv_inverter", rated_power_w=10**8, installed_us=plant.FROM)]
+    )
+    rows = plant.laid_out(fleet, {("inv-1", "energy_export"): [250_000] * WEEK})
+    one = Project(
+        **{n: getattr(plant.PV, n) for n in plant.PV.__slots__ if n != "devices"},
+        devices=plant.PV.devices[:1],
+    )  # fmt: skip
+    end = plant.FROM + WEEK * INTERVAL_US
+    later = Besides(
+        accounting=ACCOUNTING,
+        ratings={"inv-1": ((plant.FROM, 100_000), (end, 10**8))},
+    )
+    result = close(
+        one, fleet, PAPERS | plant.CERTIFICATES, rows, plant.FROM, end, BOOK, besides=later
+    )
+    assert result.devices[0].counted == f"{27_500 * WEEK}.000000"
+    assert unmet(result)
+
+
+def _three(values, ids=("inv-1", "inv-2", "inv-3"), watt=100_000):
+    """Close a week of some inverters, each with its own quarter hours."""
+    fleet = Fleet(
+        [Device(i, "s", "pv_inverter", rated_power_w=watt, installed_us=plant.FROM) for i in ids]
+    )
+    one = Project(
+        **{n: getattr(plant.PV, n) for n in plant.PV.__slots__ if n != "devices"},
+        devices=tuple(ProjectDevice(i, "generation", {"case": 1}) for i in ids),
+    )  # fmt: skip
+    rows = plant.laid_out(
+        fleet, {(i, "energy_export"): v for i, v in zip(ids, values, strict=True)}
+    )
+    end = plant.FROM + WEEK * INTERVAL_US
+    papers = dict.fromkeys(ids, plant.CERTIFICATES["inv-1"])
+    return close(one, fleet, papers, rows, plant.FROM, end, BOOK, besides=SAFE)
+
+
+def _sun(seed, scale=1.0):
+    """A week of sun behind clouds, in watt hours a quarter hour; meters differ by a per cent."""
+    clouds = np.random.default_rng(7).random(WEEK)
+    own = 1 + 0.01 * np.random.default_rng(seed).standard_normal(WEEK)
+    hour = np.arange(WEEK) % DAY / 4
+    day = np.maximum(np.sin((hour - 6) / 12 * np.pi), 0)
+    return (day * (1 - 0.6 * clouds) * own * 20_000 * scale).astype(int).tolist()
+
+
+def test_one_meter_under_three_ids_counts_once():
+    """The same meter would be credited three times."""
+    result = _three([_sun(1)] * 3)
+    assert [float(d.counted) > 0 for d in result.devices] == [True, False, False]
+    assert "inv-2: says what inv-1 says" in _of(result, "tonne: what counts")
+
+
+def test_meters_side_by_side_are_not_taken_for_one():
+    """An honest roof would lose all but one inverter."""
+    result = _three([_sun(1), _sun(2), _sun(3, 0.5)])
+    assert all(float(d.counted) > 0 for d in result.devices)
+    assert not _of(result, "tonne: no two meters")
+
+
+def test_series_that_was_scaled_or_shifted_is_named():
+    """A copy that is a quarter hour late, or a third larger, would pass for another meter."""
+    truth = _sun(1)
+    late = [0] * 2 + truth[:-2]
+    larger = [round(v * 1.3) for v in truth]
+    told = _of(_three([truth, late, larger]), "tonne: no two meters")
+    assert "inv-3 moves as inv-1 does" in told
+    assert _of(_three([truth, late, larger]), "tonne: what counts").startswith("inv-2")
+
+
+def test_inverter_without_a_rating_earns_nothing():
+    """A single reading 50 MWh too high would be credited where nothing bounds it."""
+    result = _three([_sun(1)], ids=("inv-1",), watt=None)
+    assert result.devices[0].counted == "0.000000"
+    assert "no rated_power_w" in _of(result, "tonne: what counts")
+
+
+def _of(result, clause):
+    """Detail of a condition that does not hold; nothing where it does."""
+    return "".join(f.detail for f in result.applicability if f.clause.startswith(clause))

@@ -1,0 +1,111 @@
+"""What holds for every command of `tonne`: an example, `--json`, one kind of time, near names."""
+
+from __future__ import annotations
+
+import re
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from services.cli.commands import COMMANDS, SECTIONS
+from services.cli.main import main
+from tests.services.cli.tree import commands, groups
+
+ALL = commands()
+every_command = pytest.mark.parametrize("words", list(ALL))
+# command, and why it has no --json
+WITHOUT_JSON = {
+    "demo": "runs other commands and shows what they print",
+    "run": "a process: each line of its log is JSON",
+    "bridge": "a process: each line of its log is JSON",
+    "edge": "a process: each line of its log is JSON, and so are --check and --status",
+    "watch": "a process: each line of its log is JSON",
+    "keys export": "prints a keyring, which is JSON",
+    "keys public": "prints a keyring, which is JSON",
+}
+
+
+def _options(command: click.Command) -> set[str]:
+    return {name for one in command.params for name in one.opts}
+
+
+@every_command
+def test_it_prints_json(words: str) -> None:
+    """A script that must read a table breaks with the next column."""
+    assert ("--json" in _options(ALL[words])) != (words in WITHOUT_JSON)
+
+
+@every_command
+def test_its_help_has_an_example_that_it_takes(words: str) -> None:
+    """A person reads the example and nothing else, and types it."""
+    command = ALL[words]
+    assert "Example:" in (command.help or "")
+    example = (command.help or "").split("Example:")[1]
+    assert f"tonne {words.split(maxsplit=1)[0]}" in example
+    known = _options(command) | {o for one in command.params for o in one.secondary_opts}
+    for line in re.findall(rf"tonne {words}(?: (.*))?$", example.split("|")[0], re.MULTILINE):
+        own = re.split(r" (?:&&|[>|;]) ?", line)[0]
+        assert set(re.findall(r"(?<!\S)--[a-z][a-z-]*", own)) <= known, line
+
+
+@every_command
+def test_times_are_asked_for_in_one_way(words: str) -> None:
+    """`--from 2026-01-01` that means another instant in the next command moves a month's tonnes."""
+    for one in ALL[words].params:
+        if isinstance(one, click.Option) and {"--from", "--to"} & set(one.opts):
+            if isinstance(one.type, click.Path):
+                continue  # a file that a document is taken from
+            assert one.metavar == "DAY|TIME"
+            assert "UTC" not in (one.help or "")
+
+
+@every_command
+def test_t_stands_for_nothing(words: str) -> None:
+    """T is a time to one reader and a tonne to the next."""
+    assert [one.opts for one in ALL[words].params if one.metavar == "T"] == []
+
+
+def _choices() -> list[tuple[str, click.Option, str]]:
+    return [
+        (words, one, str(next(iter(one.type.choices))))
+        for words, command in ALL.items()
+        for one in command.params
+        if isinstance(one, click.Option) and isinstance(one.type, click.Choice)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "right"),
+    [pytest.param(*one, id=f"{one[0]} {one[1].opts[-1]}") for one in _choices()],
+)
+def test_a_word_that_is_nearly_right_is_asked_about(
+    words: str, option: click.Option, right: str
+) -> None:
+    """A list of twenty words is no help to whoever mistyped the last letter."""
+    wrong = right + "x" if len(right) > 2 else None
+    if wrong is None:
+        pytest.skip("too short to be mistyped nearly")
+    result = CliRunner().invoke(main, [*words.split(), option.opts[0], wrong])
+    assert result.exit_code == 2
+    assert f"Did you mean {right!r}" in result.stderr
+
+
+@pytest.mark.parametrize("words", list(groups()))
+def test_a_command_that_is_nearly_right_is_asked_about(words: str) -> None:
+    """A typing error must not send a technician to the manual."""
+    group = groups()[words]
+    right = max(group.list_commands(click.Context(group)), key=len)
+    result = CliRunner().invoke(main, [*words.split(), right[:-1] + "#"])
+    assert result.exit_code == 2
+    assert repr(right) in result.stderr.split("Did you mean")[1]
+
+
+def test_help_shows_every_command_under_one_heading() -> None:
+    """Thirty-five commands in one list are read by nobody."""
+    told = CliRunner().invoke(main, ["--help"]).stdout
+    at = [told.index(f"\n{heading}:\n") for heading in SECTIONS]
+    assert at == sorted(at)
+    assert sum(len(section) for section in SECTIONS.values()) == len(COMMANDS)
+    for code in range(5):
+        assert re.search(rf"^ +{code}  \S", told, re.MULTILINE), code

@@ -1,0 +1,125 @@
+"""The frame of the command line: closed pipes, passwords, completion by the shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from services.cli.closed_pipe import reader_is_gone
+from services.cli.main import main
+from services.cli.output.masks import masked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TONNE = [sys.executable, "-m", "services.cli"]
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    """`tonne ... | head` said that a server cannot be reached; somebody looked for it."""
+    with subprocess.Popen(
+        [*TONNE, "registry", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()  # before it has written anything
+        said = process.stderr.read()
+        assert process.wait(timeout=60) == 141
+    assert said == b""
+
+
+def test_a_connection_that_breaks_is_still_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that hangs up must not look like a reader who has seen enough."""
+
+    @click.command()
+    def needy() -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("services.cli.local.doctor.doctor", needy)
+    assert not reader_is_gone()
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 3
+    assert "a server cannot be reached" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://tonne:s3cret@db:5432/tonne", "postgresql://tonne:***@db:5432/tonne"),
+        ("kafkas://u:a:b@h:9093,i:9093", "kafkas://u:***@h:9093,i:9093"),
+        ("mqtt://u:p%40ss@h; and mqtt://v:x@i", "mqtt://u:***@h; and mqtt://v:***@i"),
+        ("host=db password=s3cret dbname=x", "host=db password=*** dbname=x"),
+        ("host=db password='two words' dbname=x", "host=db password=*** dbname=x"),
+        ("postgresql://tonne@db/tonne", "postgresql://tonne@db/tonne"),
+        ("http://127.0.0.1:8080/a?b=c@d", "http://127.0.0.1:8080/a?b=c@d"),
+    ],
+)
+def test_passwords_are_masked(text: str, shown: str) -> None:
+    """A photograph of a screen in the plant's chat gives the database away."""
+    assert masked(text) == shown
+
+
+def test_an_error_does_not_tell_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs of a failed deployment are read by many."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", "postgresql://tonne:hidden@127.0.0.1:1/x")
+    result = CliRunner().invoke(main, ["statement", "list"])
+    assert result.exit_code == 3
+    assert "hidden" not in result.output
+
+
+def test_local_urls_are_masked_and_json_has_them_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Programs need the URL that connects, people a screen that may be shared."""
+    url = "postgresql://tonne:hidden@127.0.0.1:5432/tonne"
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    monkeypatch.setattr("services.local.postgres.Postgres.url", url, raising=False)
+    monkeypatch.setattr("services.local.postgres.Postgres.pid", 1, raising=False)
+    shown = CliRunner().invoke(main, ["local", "status"])
+    assert "hidden" not in shown.output
+    assert "postgresql://tonne:***@127.0.0.1:5432/tonne" in shown.stdout
+    told = CliRunner().invoke(main, ["local", "status", "--show-passwords"])
+    assert url in told.stdout
+    document = json.loads(CliRunner().invoke(main, ["local", "status", "--json"]).stdout)
+    assert document["database_url"] == url
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("tonne stat", "statement"),
+        ("tonne statement su", "submit"),
+        ("tonne devices list --state of", "offline"),
+        ("tonne intervals --de", "--device"),
+    ],
+)
+def test_a_shell_completes(words: str, expected: str) -> None:
+    """The Tab key is how an operator finds a command at night."""
+    given = {
+        "_TONNE_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    told = subprocess.run(
+        [sys.executable, "-c", "from services.cli.main import main; main(prog_name='tonne')"],
+        capture_output=True, text=True, check=True, env={**os.environ, **given},
+    )  # fmt: skip
+    assert f"plain,{expected}" in told.stdout.splitlines()
+
+
+def test_completion_loads_no_command() -> None:
+    """A second of waiting at each Tab is why people switch completion off."""
+    code = (
+        "import sys; from services.cli.main import main; import click;"
+        " main.shell_complete(click.Context(main), 'st');"
+        " print([m for m in sys.modules if m.split('.')[0] in ('psycopg', 'numpy', 'pydantic')])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "[]\n"

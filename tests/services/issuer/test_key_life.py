@@ -1,0 +1,205 @@
+"""Keys that end: what they signed before counts, in the log's order, and nothing later does."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner
+
+from ingest.errors import InputError
+from mrv.errors import EnrolmentError, SignatureError
+from mrv.packs.reader import read_pack
+from mrv.verify import verify
+from services.cli.main import main
+from services.issuer import audit as audits
+from services.issuer import keys
+from services.issuer import transitions as life
+from services.issuer.close import close_period
+from services.issuer.pack import export
+from services.issuer.seal import seal
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import transparency_log as log
+from tests.opinions import concluded
+from tests.services.issuer import logged, plant
+
+NOW = logged.NOW
+
+
+def _connect(url):
+    return connect(url, role="tonne_mrv", autocommit=True)
+
+
+@pytest.fixture
+def issued(database_url, tmp_path, monkeypatch):
+    """A statement that was issued over sealed days; where, who and which."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, end="2026-03-05")
+    who = logged.signers(database_url, tmp_path)
+    logged.seal_now(database_url, who)
+    return database_url, who, logged.issue(database_url, who)
+
+
+def tonne(*words, code=0):
+    """Run a command."""
+    told = CliRunner().invoke(main, [str(word) for word in words])
+    assert told.exit_code == code, (told.output, told.exception)
+    return told.output
+
+
+def checked(url, name, folder):
+    """Export and verify as an auditor does, with the keyring and status list of now."""
+    with _connect(url) as conn:
+        ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
+        operator = life.Signer(*keys.load(folder.parent, "the-operator"))
+        status = life.status_list(conn, "pv", operator)
+        pack = export(conn, name, folder)
+    return verify(read_pack(pack), ring, status)
+
+
+@pytest.mark.integration
+def test_a_log_gets_a_new_key_and_everything_verifies(issued, tmp_path):
+    """A log whose key was lost, or is too old, could never be used again."""
+    url, who, first = issued
+    with _connect(url) as conn:
+        before = read_pack(export(conn, first, tmp_path / "before"))
+    logged.issue(url, who, "2026-03-03", "2026-03-04")
+    assert checked(url, first, tmp_path / "one").exit_code == 0
+    tonne("keys", "rotate", "tonne-log")
+    later = NOW + 2 * 86_400_000_000
+    with _connect(url) as conn:
+        head = log.checkpoint(conn)
+        assert head.startswith("tonne-log-2\n")
+        signer = life.log_signer(conn, tmp_path, "tonne-log")
+        assert signer.holder.name == "tonne-log-2"
+        seal(conn, signer, later)
+        assert audits.audit(conn, later).first_break is None
+    again = checked(url, first, tmp_path / "two")
+    assert again.exit_code == 0, again.missing
+    assert any("log: tonne-log-2" in one for one in again.relied)
+    second = logged.issue(url, {**who, "log": signer}, "2026-03-04", "2026-03-05")
+    assert checked(url, second, tmp_path / "three").exit_code == 0
+    with _connect(url) as conn:
+        ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
+        status = life.status_list(conn, "pv", who["operator"])
+    old = verify(before, ring, status)  # its receipt is under a head that the closed log signed
+    assert (old.exit_code, [one.code for one in old.missing]) == (4, ["closed-log"])
+    tonne("keys", "rotate", "tonne-log-2")
+    assert checked(url, first, tmp_path / "four").exit_code == 0
+
+
+@pytest.mark.integration
+def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
+    """Whoever stole the log's key could go on writing its history."""
+    url, who, name = issued
+    tonne("keys", "revoke", "tonne-log")
+    assert "has ended" in tonne("log", "seal", code=2)
+    with _connect(url) as conn:
+        with pytest.raises(EnrolmentError, match="has ended"):
+            life.log_signer(conn, tmp_path, "tonne-log")
+        closed = close_period(conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test")
+        life.submit(conn, closed.statement, who["operator"])
+        life.verify(conn, closed.statement, who["verifier"], concluded("unqualified"))
+        with pytest.raises(EnrolmentError, match="enrolment has ended"):
+            life.issue(conn, closed.statement, who["log"], "test")
+    tonne("keys", "rotate", "tonne-log")
+    tonne("log", "seal")
+    tonne("statement", "issue", closed.statement)
+    assert checked(url, name, tmp_path / "pack").exit_code == 0
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("role", ["operator", "verifier"])
+def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path, role):
+    """A thief's signatures would count, or all honest statements would fall with the key."""
+    url, who, name = issued
+    with _connect(url) as conn:
+        closed = close_period(conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test")
+        late = closed.statement
+        life.submit(conn, late, who["operator"])
+        life.verify(conn, late, who["verifier"], concluded("unqualified"))
+    time.sleep(1.1)  # a proof's time is in whole seconds
+    tonne("keys", "revoke", f"the-{role}")
+    with _connect(url) as conn:
+        # signed before, as it says; nothing shows it, so the log does not take it
+        with pytest.raises(EnrolmentError, match="nothing shows that it was signed before"):
+            life.issue(conn, late, who["log"], "test")
+        (ended,) = [one.key for one in enrolled.load(conn) if one.key.name == f"the-{role}"]
+        assert ended.bounds.ends_at.index > 0
+        ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
+        pack = read_pack(export(conn, name, tmp_path / "pack"))
+    report = verify(pack, ring)
+    assert report.consistent
+    assert {one.code for one in report.missing} == {"status"}
+    # the secret was in other hands before the statement entered the log
+    place = replace(ended.bounds.ends_at, index=0)
+    earlier = [
+        replace(key, bounds=replace(key.bounds, ends_at=place)) if key == ended else key
+        for key in ring
+    ]
+    assert verify(pack, earlier).failure.name == "times"
+
+
+@pytest.mark.integration
+def test_an_end_that_is_dated_back_reaches_what_was_issued_since(issued, tmp_path):
+    """What a thief got into the log before anybody saw it would count for ever."""
+    url, _, name = issued
+    with _connect(url) as conn:
+        pack = read_pack(export(conn, name, tmp_path / "pack"))
+    with connect(url, autocommit=True) as conn:
+        conn.execute("UPDATE enrolled_key SET valid_from = now() - interval '9 days'")
+    since = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    tonne("keys", "revoke", "the-operator", "--from", since)
+    with _connect(url) as conn:
+        ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
+    assert verify(pack, ring).exit_code == 1
+
+
+def test_a_secret_is_encrypted_under_a_passphrase(tmp_path, monkeypatch):
+    """Whoever gets a copy of the disk could sign in the operator's name."""
+    monkeypatch.setenv("TONNE_KEY_PASSPHRASE", "correct horse")
+    made = keys.create(tmp_path, "plant", "operator")
+    data = (tmp_path / "keys" / "plant.json").read_text()
+    assert "BEGIN ENCRYPTED PRIVATE KEY" in data
+    assert "secretKeyMultibase" not in data
+    assert keys.load(tmp_path, "plant")[1] == made
+    for other in ("another", ""):
+        monkeypatch.setenv("TONNE_KEY_PASSPHRASE", other)
+        with pytest.raises(SignatureError, match="TONNE_KEY_PASSPHRASE"):
+            keys.load(tmp_path, "plant")
+    file = tmp_path / "passphrase"
+    file.write_text("correct horse")
+    monkeypatch.delenv("TONNE_KEY_PASSPHRASE")
+    monkeypatch.setenv("TONNE_KEY_PASSPHRASE_FILE", str(file))
+    assert keys.load(tmp_path, "plant")[1] == made
+
+
+@pytest.mark.integration
+def test_the_programme_names_the_verifiers(database_url, tmp_path, monkeypatch):
+    """An operator could enrol a verifier of their own making."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    tonne("keys", "create", "--role", "programme", "--name", "secretariat")
+    tonne("keys", "create", "--role", "verifier", "--name", "gv", "--no-enroll",
+          "--organisation", "Green Verify JSC", "--accreditation", "VN-017",
+          "--scope", "jcm-vn-am007", "--accredited-until", "2029-01-01T00:00:00Z")  # fmt: skip
+    ring, root = tmp_path / "gv.json", tmp_path / "root.json"
+    tonne("keys", "public", "gv", "--out", ring)
+    tonne("trust", "create", "--programme", "city", "--keys", ring, "--root", "secretariat",
+          "--expires", "2100-01-01T00:00:00Z", "--out", root)  # fmt: skip
+    assert "are needed" in tonne("trust", "pin", root, code=2)
+    tonne("trust", "sign", root, "--key", "secretariat")
+    tonne("trust", "pin", root)
+    assert "Green Verify JSC" in tonne("trust", "show", root)
+    refused = tonne("keys", "create", "--role", "verifier", "--name", "mine", code=2)
+    assert "the programme names verifiers" in refused
+    assert "mine" not in keys.names(tmp_path)
+    tonne("keys", "enroll", tmp_path / "trust-root.json")
+    with _connect(database_url) as conn:
+        (held,) = [one.key for one in enrolled.load(conn)]
+    assert (held.name, held.bounds.accreditation.id) == ("gv", "VN-017")
+    with pytest.raises(InputError):
+        keys.load(tmp_path, "mine")

@@ -1,0 +1,179 @@
+"""What the registry says of a period's meters: dated, bounded, and in the statement."""
+
+import pytest
+from click.testing import CliRunner
+
+from mrv.packs.reader import read_pack
+from mrv.verify import verify
+from services.cli.main import main
+from services.issuer.close import supersede
+from services.issuer.pack import export
+from services.registry.files import read_files
+from services.store.postgres.pool import connect
+from services.store.registry.import_ import import_registry
+from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
+
+pytestmark = pytest.mark.integration
+SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
+ONE = "    rated_power_w: 1000000\n    installed: 2026-01-01T00:00:00+07:00\n    serial: A1\n"
+
+
+@pytest.fixture
+def url(database_url, tmp_path):
+    plant.register(database_url, tmp_path)
+    plant.fill_pv(database_url, minutes=15)
+    return database_url
+
+
+def _import(url, folder, text):
+    """Import a registry as a person would; what it says of each row, whether it was refused."""
+    file = folder / "registry.yaml"
+    file.write_text(text, encoding="utf-8")
+    with connect(url) as conn:
+        planned = import_registry(conn, read_files([file]), author="owner")
+    return planned.refused, "\n".join(m for r in planned.results for m in r.messages)
+
+
+def _close(url, span=SPAN):
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        return close_period(conn, "pv", *span, "test").document["credentialSubject"]
+
+
+def _issued(url, who):
+    return logged.issue(url, who)
+
+
+def _told(claims, begin):
+    return "; ".join(
+        a["detail"]
+        for a in claims["applicability"]
+        if a["clause"].startswith(begin) and not a["holds"]
+    )
+
+
+def test_rating_that_is_raised_counts_from_its_import_on(url, tmp_path):
+    """A rating raised a thousandfold would make a past week earn more."""
+    before = _close(url)
+    refused, _ = _import(url, tmp_path, plant.REGISTRY.replace("1000000", "1000000000", 1))
+    assert not refused
+    after = _close(url)
+    meter = after["monitoredParameters"][0]["meter"]
+    assert [r["ratedPowerW"] for r in meter["ratings"]] == ["1000000", "1000000000"]
+    assert after["emissions"] == before["emissions"]
+
+
+def test_rating_with_an_earlier_time_is_a_condition(url, tmp_path):
+    """An owner would date a rating back without anybody seeing it."""
+    dated = ONE.replace("1000000", "2000000") + (
+        "    ratings:\n"
+        "      - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 1000000}\n"
+        "      - {from: 2026-02-01T00:00:00+07:00, rated_power_w: 2000000}\n"
+    )
+    refused, said = _import(url, tmp_path, plant.REGISTRY.replace(ONE, dated))
+    assert not refused, said
+    assert "inv-1: 2,000,000 W in place of 1,000,000 W" in _told(_close(url), "tonne: rated powers")
+
+
+def test_nothing_is_dated_into_a_period_that_is_signed(url, tmp_path):
+    """What a statement rests on would be another registry the day after."""
+    who = logged.signers(url, tmp_path)
+    _issued(url, who)
+    dated = ONE.replace("1000000", "2000000") + (
+        "    ratings:\n"
+        "      - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 1000000}\n"
+        "      - {from: 2026-02-01T00:00:00+07:00, rated_power_w: 2000000}\n"
+    )
+    refused, said = _import(url, tmp_path, plant.REGISTRY.replace(ONE, dated))
+    assert refused
+    assert "lies in a period that is closed" in said
+    refused, said = _import(
+        url, tmp_path, plant.REGISTRY.replace("timezone: Asia/Ho_Chi_Minh", "timezone: Asia/Tokyo")
+    )
+    assert refused
+    assert "closed periods count by it" in said
+
+
+def test_correction_names_every_input_that_changed(url, tmp_path):
+    """A correction by another case of the methodology would go through as fixed ex ante."""
+    who = logged.signers(url, tmp_path)
+    name = _issued(url, who)
+    other = plant.REGISTRY.replace("generation, case: 1", "generation, case: 3")
+    refused, said = _import(url, tmp_path, other)
+    assert not refused, said
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        claims = supersede(conn, name, "test", "another case").document["credentialSubject"]
+    changes = claims["supersedes"]["difference"]["inputs"]
+    assert {"name": "inv-1: case", "before": "1 1", "now": "3 1"} in changes
+    assert "case of inv-1 was 1" in _told(claims, "tonne: what was fixed ex ante")
+
+
+def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):
+    """Chargers that nobody bound would leave a project with less than it used."""
+    plant.fill_buses(url)
+    second = plant.REGISTRY.replace(
+        "  - {id: bus-1,",
+        "  - {id: ch-2, site: hp, class: ev_charger, profile: generic, rated_power_w: 60000,\n"
+        "     installed: 2026-01-01T00:00:00+07:00}\n  - {id: bus-1,",
+    )
+    assert not _import(url, tmp_path, second)[0]
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
+    clause = "tonne: every meter of the site"
+    assert "ch-2 (ev_charger) at hp is in no project" in _told(claims, clause)
+    reason = "    boundary: [{device: ch-2, reason: for visitors' cars}]\n"
+    assert not _import(url, tmp_path, second + reason)[0]
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
+    assert not _told(claims, clause)
+    assert "for visitors' cars" in str(claims["applicability"])
+
+
+def test_second_id_of_a_meter_is_refused_and_one_that_is_stored_earns_nothing(url, tmp_path):
+    """One meter with two ids would be credited twice."""
+    first, second = plant.REGISTRY.split("  - id: inv-2\n")
+    twice = f"{first}  - id: inv-2\n    serial: A1\n{second}"
+    refused, said = _import(url, tmp_path, twice)
+    assert refused
+    assert "is that of inv-1 too" in said
+    with connect(url) as conn:  # as 0.1.0 let it in
+        conn.execute("UPDATE device SET serial = 'A1' WHERE id = 'inv-2'")
+        conn.commit()
+    claims = _close(url)
+    assert [float(p["counted"]) > 0 for p in claims["monitoredParameters"]] == [True, False]
+    assert "inv-2" in _told(claims, "tonne: what counts for the baseline")
+    told = CliRunner(env={"TONNE_DATABASE_URL": url}).invoke(main, ["registry", "check"])
+    assert "inv-2 earns nothing" in told.output
+    # what is stored stands in nobody's way
+    assert not _import(
+        url, tmp_path, "sites:\n" + plant.REGISTRY.splitlines()[2].replace("Hai", "H")
+    )[0]
+
+
+def test_pack_with_all_of_it_verifies(url, tmp_path):
+    """An auditor could not compute again what the registry's conditions changed."""
+    plant.fill_buses(url)
+    who = logged.signers(url, tmp_path)
+    name = logged.issue(url, who, project="bus")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        export(conn, name, tmp_path / "pack")
+    report = verify(read_pack(tmp_path / "pack"))
+    assert report.failure is None, report.failure
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "says"),
+    [
+        ("sfc_l_per_100km", "150", "is fixed ex ante"),
+        ("cod", "1", "no parameter of ams-iii-c"),
+    ],
+)
+def test_laboratory_says_nothing_of_what_was_fixed(url, tmp_path, parameter, value, says):
+    """A baseline would rise with a report that nobody asked for."""
+    found = (
+        f"    laboratory:\n      - {{parameter: {parameter}, sample: S-1, taken: 2026-03-02,"
+        f" value: {value}, method: count, laboratory: EVN}}\n"
+    )
+    refused, said = _import(url, tmp_path, plant.REGISTRY + found)
+    assert refused
+    assert says in said

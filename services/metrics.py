@@ -69,6 +69,7 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.dead_letters.labels("unstorable")  # the first one must be a rise, for Prometheus
 
     def _storing(self) -> None:
         self.commit_seconds = Histogram(

@@ -21,7 +21,7 @@ from services.intake.database import Database
 from services.intake.done import Done
 from services.intake.producer import Producer
 from services.intake.registry_watch import CHECK_S, RegistryWatch, load_fleet, names_unknown
-from services.intake.retry import Patience
+from services.intake.retry import Patience, any_of
 from services.intake.sparkplug import REBIRTH_S, claimed
 from services.intake.topics import partitions
 
@@ -53,7 +53,8 @@ class BridgeChain:
         rebirth_s: float = REBIRTH_S,
     ) -> None:
         self._database = Database(database_url, "tonne bridge", log, stopping, pulse=metrics.pulse)
-        self._patience = Patience("kafka", (KafkaError, OSError), log, stopping, metrics.pulse)
+        away = any_of(KafkaError, OSError)
+        self._patience = Patience("kafka", away, log, stopping, metrics.pulse)
         self._producer = Producer(kafka_url, topic, log)
         self._kafka_url, self._topic = kafka_url, topic
         self._metrics = metrics

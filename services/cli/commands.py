@@ -42,6 +42,7 @@ SECTIONS = {
         "signed": Entry("statements.signed:signed", "What meters signed, as evidence."),
         "deadletter": Entry("data.dead_letters:deadletter", "What was refused, and why."),
         "rebuild": Entry("data.rebuild:rebuild", "Derived rows again from raw readings."),
+        "columnstore": Entry("data.columnstore:columnstore", "Old chunks compressed, or not."),
         "archive": Entry("data.archive:archive", "Sealed days to Parquet files, and back."),
     },
     "Statements and verification": {

@@ -1,13 +1,15 @@
 """
 Steps 3 and 4 of `tonne run`: settle and write, in one transaction; its commit is the last step.
 
-A batch that the server refuses comes out of here as the error of the server; nothing
-of it is stored then, and nothing is remembered.
+What the server refuses is stored in parts, and the message that it does not take
+becomes a dead letter.  Only the loss of the server comes out of here.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from services.processing.parts import in_parts
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -25,15 +27,21 @@ def write(connection: Connection[TupleRow], store: Store, batch: Batch, turn: Tu
     Raises
     ------
     psycopg.Error
-        Nothing was stored, and the same call may be made again.
+        Not all of it is stored; the same call may be made again.
     """
-    while True:
-        try:
-            with connection.transaction(), connection.cursor() as cursor:
-                turn.write(cursor)
-                written = store.write(cursor, batch)
-        except BaseException as error:  # noqa: BLE001 (raised again, unless it can be mended)
-            batch = store.after_failure(connection, batch, error)
-        else:
-            turn.keep()
-            return store.remember(written)
+
+    def commit(batch: Batch, *, last: bool) -> Committed:
+        while True:
+            try:
+                with connection.transaction(), connection.cursor() as cursor:
+                    if last:
+                        turn.write(cursor)
+                    written = store.write(cursor, batch)
+            except BaseException as error:  # noqa: BLE001 (raised again, unless it can be mended)
+                batch = store.after_failure(connection, batch, error)
+            else:
+                return store.remember(written)
+
+    committed = in_parts(batch, commit)
+    turn.keep()
+    return committed

@@ -10,7 +10,9 @@ import psycopg
 
 from ingest.errors import ServerError
 from services.intake.retry import Patience, line
+from services.store.postgres.columnstore import lift_limit
 from services.store.postgres.pool import connect
+from services.store.postgres.sqlstates import Verdict, verdict
 
 if TYPE_CHECKING:
     import threading
@@ -25,15 +27,19 @@ if TYPE_CHECKING:
     from services.pulse import Pulse
 
 _BLIND_S = 5.0
-# by these the server is gone, or has thrown us out: after a pause in the middle of a
-# transaction, or when another server has become the one that writes
-LOST: tuple[type[Exception], ...] = (
-    psycopg.OperationalError,
-    psycopg.errors.IdleInTransactionSessionTimeout,
-    psycopg.errors.TransactionTimeout,
-    psycopg.errors.ReadOnlySqlTransaction,
-    ServerError,
-)
+
+
+def held(error: BaseException) -> bool:
+    """
+    Whether work is held and done again on another connection.
+
+    The server is gone, or has thrown us out (after a pause in the middle of a
+    transaction, or when another server has become the one that writes); or others
+    have been in the way for long.  What it refuses, it refuses again.
+    """
+    if isinstance(error, psycopg.Error):
+        return verdict(error) is not Verdict.REFUSED
+    return isinstance(error, ServerError)
 
 
 class Database:
@@ -73,7 +79,7 @@ class Database:
         self._limits = limits
         self._join = join
         self._opened = opened
-        self._patience = Patience("database", LOST, log, stopping, pulse)
+        self._patience = Patience("database", held, log, stopping, pulse)
         self._connection: Connection[TupleRow] | None = None
         self._blind_until_s = 0.0
 
@@ -90,6 +96,7 @@ class Database:
             self._connection = connect(
                 self._url, role="tonne_ingest", name=self._name, autocommit=True
             )
+            lift_limit(self._connection)
             for limit in self._limits:
                 self._connection.execute(b"SET " + limit.encode())
             try:
@@ -112,19 +119,24 @@ class Database:
         Lend the connection for what may as well be done later.
 
         None while the database is away.  One that is lost is noted, ends the block,
-        and is left alone for a while.
+        and is left alone for a while; what it refuses is noted, and ends the block.
         """
         try:
             yield self._at_hand()
-        except LOST as error:
-            self._lost(error)
+        except (psycopg.Error, ServerError) as error:
+            if held(error):
+                self._lost(error)
+            else:
+                self._log.warning("database refused, left for later", error=line(error))
 
     def _at_hand(self) -> Connection[TupleRow] | None:
         if time.monotonic() < self._blind_until_s:
             return None
         try:
             return self.connection()
-        except LOST as error:
+        except (psycopg.Error, ServerError) as error:
+            if not held(error):
+                raise
             self._lost(error)
             return None
 
@@ -156,7 +168,9 @@ class Attempt:
         while True:
             try:
                 return self._database.connection()
-            except LOST as error:
+            except (psycopg.Error, ServerError) as error:
+                if not held(error):
+                    raise
                 self._patience.wait(error)
 
     def __exit__(
@@ -164,6 +178,6 @@ class Attempt:
         trace: TracebackType | None,
     ) -> bool:  # fmt: skip
         """End the try; a connection that was lost is closed, and the next opens another."""
-        if isinstance(error, LOST):
+        if error is not None and held(error):
             self._database.close()
         return self._patience.__exit__(kind, error, trace)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
     from types import TracebackType
 
     from structlog.typing import FilteringBoundLogger
@@ -36,8 +37,8 @@ class Patience:
     ----------
     what : str
         The server, as a log names it.
-    errors : tuple of exception types
-        By these the server is known to be lost; all others are defects.
+    lost : callable
+        Tells by an error whether the server is lost; all others are defects.
     pulse : Pulse, optional
         Beats while we wait: a server that is waited for is no standstill of ours.
     """
@@ -45,13 +46,13 @@ class Patience:
     def __init__(
         self,
         what: str,
-        errors: tuple[type[Exception], ...],
+        lost: Callable[[BaseException], bool],
         log: FilteringBoundLogger,
         stopping: threading.Event,
         pulse: Pulse | None = None,
     ) -> None:
         self.what = what
-        self.errors = errors
+        self._lost = lost
         self._log = log
         self._stopping = stopping
         self._pulse = pulse
@@ -74,7 +75,7 @@ class Patience:
         """
         if error is None:
             self._wait_s = _FIRST_WAIT_S
-        if not isinstance(error, self.errors):
+        if error is None or not self._lost(error):
             return False
         self.wait(error)
         return True
@@ -94,6 +95,11 @@ class Patience:
         if self._stopping.wait(self._wait_s):
             raise GaveUpError from None
         self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
+
+
+def any_of(*kinds: type[BaseException]) -> Callable[[BaseException], bool]:
+    """Return what tells errors of these kinds."""
+    return lambda error: isinstance(error, kinds)
 
 
 def line(error: BaseException) -> str:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from services.metrics import Metrics
     from services.store.views.fleet_metrics import Gauges
 
+_OVERDUE = "tonne_columnstore_overdue_chunks"
 _TEXTS = {
     "tonne_database_up": "Whether the database answered the last look: 1 or 0",
     "tonne_fleet_dark_devices": "Devices that are silent because their gateway is",
+    _OVERDUE: "Chunks that are rows though they are long old enough to be compressed",
     "tonne_last_reading_time_seconds": "Device time of the newest reading, seconds since 1970",
     "tonne_log_audit_time_seconds": "When the last audit ended, seconds since 1970",
 }
@@ -61,6 +63,8 @@ class Looked(Collector):
         self._values["tonne_fleet_dark_devices"] = gauges.dark_devices
         if gauges.last_reading_s is not None:
             self._values["tonne_last_reading_time_seconds"] = gauges.last_reading_s
+        if gauges.overdue is not None:
+            self._values[_OVERDUE] = gauges.overdue
         self._values["tonne_database_up"] = 1
         self._now = gauges
 
@@ -69,7 +73,7 @@ class Looked(Collector):
         self._metrics.fleet_devices.clear()
         self._metrics.coverage_ratio.clear()
         self._now = None
-        for name in ("tonne_fleet_dark_devices", "tonne_last_reading_time_seconds"):
+        for name in ("tonne_fleet_dark_devices", "tonne_last_reading_time_seconds", _OVERDUE):
             self._values.pop(name, None)
         self._values["tonne_database_up"] = 0
 

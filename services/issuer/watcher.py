@@ -6,7 +6,8 @@ days that dashboards read are added up beside them: after an upgrade that takes 
 Long rounds hold the database against the log and a few devices' derived rows
 against their readings: a change that nobody made by a command is found without
 anybody asking.  They cost a core for as long as they take, so a pipeline's own
-process does not take them.  All of it only reads, but for the sums of days.
+process does not take them.  All of it only reads, but for the sums of days
+and for old chunks, which are compressed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from services.issuer.audit import audit
 from services.issuer.watch_metrics import Looked
 from services.processing.rebuild import rebuild
 from services.settle import Plan
+from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
@@ -43,6 +45,7 @@ DAYS_S = 300.0
 # at most a twentieth of the time goes into days, however large the fleet
 _DAYS_SHARE = 20
 AUDIT_S = 21_600.0
+COMPRESS_S = 3_600.0
 # whole histories are metered again, so that a round of all devices takes some days
 _COMPARED = 5
 _WEEK_US = 7 * 86_400_000_000
@@ -82,7 +85,11 @@ class Watcher:
         self._looked = Looked(metrics)
         self._stopping = threading.Event()
         self._next = 0
-        rounds = [("watcher", self.look, every_s), ("days", self.add_up, DAYS_S)]
+        rounds = [
+            ("watcher", self.look, every_s),
+            ("days", self.add_up, DAYS_S),
+            ("columnstore", self.compress, COMPRESS_S),
+        ]
         if audit_s is not None:
             rounds.append(("auditor", self.audit, audit_s))
         self._threads = [
@@ -131,6 +138,19 @@ class Watcher:
         except (TonneError, psycopg.Error) as error:
             self._warn("days not added up", error)
         self._stopping.wait(max(0.0, _DAYS_SHARE * (time.monotonic() - began_s) - DAYS_S))
+
+    def compress(self) -> None:
+        """Compress old chunks, where the server can; what fails is tried in the next round."""
+        try:
+            with self._connected() as conn:
+                conn.execute(_LONG)
+                done = columnstore.compress(conn)
+                if done.compressed:
+                    self._log.info("chunks compressed", chunks=len(done.compressed))
+                for chunk, why in done.failed:
+                    self._log.warning("chunk not compressed", table=chunk.table, error=why)
+        except (TonneError, psycopg.Error) as error:
+            self._warn("chunks not compressed", error)
 
     def audit(self) -> None:
         """Walk the log, and make a few devices' rows again; only a break is loud."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+import numpy as np
 
-    from ingest.decode import Rejected
+from ingest.decode import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from ingest.model import Frame
     from services.processing.quality_pass import Stored
     from services.processing.reprocess import Remade
@@ -40,6 +43,28 @@ class Batch:
     messages: Letters
     trust: bool = True
 
+    def numbers(self) -> list[int]:
+        """Return the messages that it holds something of, in order of arrival."""
+        found = {refusal.message for refusal in self.rejected}
+        for frame in self.frames:
+            found.update(np.unique(frame.message).tolist())
+        return sorted(found)
+
+    def of(self, numbers: Collection[int]) -> Batch:
+        """Return what it holds of some messages."""
+        index = np.array(sorted(numbers), dtype=np.int32)
+        frames = [frame.take(np.isin(frame.message, index)) for frame in self.frames]
+        return replace(
+            self,
+            frames=[frame for frame in frames if len(frame)],
+            rejected=[refusal for refusal in self.rejected if refusal.message in numbers],
+        )
+
+    def refused(self, reason: str, detail: str) -> Batch:
+        """Return a batch in which all its messages are refused, and nothing is stored of them."""
+        refusals = [Rejected(number, reason, detail) for number in self.numbers()]
+        return Batch([], refusals, self.messages)
+
 
 @dataclass(slots=True)
 class Committed:
@@ -50,6 +75,14 @@ class Committed:
     flags: Counter[str] = field(default_factory=Counter)
     late: int = 0
     rejected: list[Rejected] = field(default_factory=list)
+
+    def add(self, other: Committed) -> None:
+        """Count what another transaction did."""
+        self.rows += other.rows
+        self.events += other.events
+        self.flags += other.flags
+        self.late += other.late
+        self.rejected += other.rejected
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from services.clock import now_us
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
 from services.processing.batch import Answered, Batch, Committed, Written
+from services.processing.parts import in_parts
 from services.processing.quality_pass import Quality
 from services.processing.store_readings import store_readings
 from services.processing.unreadable_archive import without_archived
@@ -86,21 +87,26 @@ class Store:
         frames, rejected, messages
             See `Batch`.
 
+        What the server refuses is stored in parts; see `in_parts`.
+
         Raises
         ------
         psycopg.Error
-            Nothing was stored; the state is as it was or forgotten, and the same
+            Not all of it is stored; the state is as it was or forgotten, and the same
             call may be made again.
         """
-        batch = Batch(frames, rejected, messages)
-        while True:
-            try:
-                with connection.transaction(), connection.cursor() as cursor:
-                    written = self.write(cursor, batch)
-            except BaseException as error:  # noqa: BLE001 (raised again, unless it can be mended)
-                batch = self.after_failure(connection, batch, error)
-            else:
-                return self.remember(written)
+
+        def commit(batch: Batch, *, last: bool) -> Committed:  # noqa: ARG001 (nothing beside it)
+            while True:
+                try:
+                    with connection.transaction(), connection.cursor() as cursor:
+                        written = self.write(cursor, batch)
+                except BaseException as error:  # noqa: BLE001 (raised, unless it can be mended)
+                    batch = self.after_failure(connection, batch, error)
+                else:
+                    return self.remember(written)
+
+        return in_parts(Batch(frames, rejected, messages), commit)
 
     def write(self, cursor: Cursor[TupleRow], batch: Batch) -> Written:
         """
@@ -242,8 +248,6 @@ class Store:
         self, cursor: Cursor[TupleRow], changed: dict[int, int], out: Committed
     ) -> late.Remade:
         remade = late.remake(cursor, self.plan, self._scratch, changed)
-        late.write(cursor, self.plan, self._ids, self._words, remade)
+        out.rows.update(late.write(cursor, self.plan, self._ids, self._words, remade))
         out.events.extend(remade.events)
-        for _, metered in remade.parts:
-            out.rows["interval_quantity"] += len(metered.rows)
         return remade

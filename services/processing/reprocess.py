@@ -1,5 +1,5 @@
 """
-Late readings: meter again from the stored mark before them, and replace what follows.
+Late readings: meter again from the stored mark before them, and write what differs.
 
 Also the way of whatever the live state cannot settle by itself: a register
 that returns from a glitch, a standstill that ends in a catch-up, a registry
@@ -173,13 +173,20 @@ def _meter(
 
 def write(
     cursor: Cursor[TupleRow], plan: Plan, ids: Words, words: BindingWords, remade: Remade
-) -> None:
-    """Replace the stored rows of everything that was made again."""
+) -> dict[str, int]:
+    """Bring stored rows to what was made again; return rows written or deleted, by table."""
+    written = {"interval_quantity": 0, "interval_emission": 0}
     for from_us, metered in remade.parts:
-        derived.clear(cursor, plan.fleet, from_us)
+        if not from_us:
+            continue
         part = Part.of(plan, metered.rows)
-        derived.write_intervals(cursor, ids, part.intervals, fresh=True)
-        derived.write_emissions(cursor, ids, words, part.emissions, fresh=True)
+        written["interval_quantity"] += derived.replace_intervals(
+            cursor, plan.fleet, ids, part.intervals, from_us
+        )
+        written["interval_emission"] += derived.replace_emissions(
+            cursor, plan.fleet, ids, words, part.emissions, from_us
+        )
+    return written
 
 
 def earliest(devices: Iterable[tuple[int, int]]) -> dict[int, int]:

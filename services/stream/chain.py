@@ -1,18 +1,16 @@
 """
 The storing thread of `tonne worker`: read, settle, write, each record until it is durable.
 
-Records below a partition's stored offset are dropped.  What cannot be read or stored
-becomes a dead letter with the record's bytes: the partition goes on.
+Records below a partition's stored offset are dropped.  A record that cannot be read
+becomes a dead letter with its bytes, a message that cannot be stored one with its own:
+the partition goes on.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
-
-import psycopg
 
 from ingest.sparkplug import Rules
 from mrv import factors
@@ -21,7 +19,7 @@ from services.intake.batch_metrics import count_commit, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.registry_watch import RegistryWatch, load_plan, names_unknown
-from services.intake.retry import PULSE, line
+from services.intake.retry import PULSE
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.writer_lock import share
 from services.processing.batch import Batch
@@ -162,29 +160,21 @@ class StreamChain:
 
     def _store_portion(self, partition: int, records: Sequence[Record]) -> None:
         """Store records in one transaction; as often as somebody else wrote, look again."""
+        repeated = False
         while True:
             with self._database.attempt() as connection, suppress(VisitedError):
                 self._look_again(connection)
-                return self._store_or_split(connection, partition, records)
-            self._unsure = True
-
-    def _store_or_split(
-        self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
-    ) -> None:
-        """Store records; where they are refused, each alone, and the one that is refused aside."""
-        groups = deque([records])
-        while groups:
-            group = groups.popleft()
-            try:
-                self._store(connection, partition, group)
-            except (psycopg.DataError, psycopg.IntegrityError) as error:
-                if len(group) > 1:
-                    groups.extendleft([record] for record in reversed(group))
-                else:
-                    self._set_aside(connection, partition, group[0], error)
+                return self._store(connection, partition, records, repeated=repeated)
+            # some of it may be stored: look before keeping a refusal twice
+            self._unsure = repeated = True
 
     def _store(
-        self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
+        self,
+        connection: Connection[TupleRow],
+        partition: int,
+        records: Sequence[Record],
+        *,
+        repeated: bool,
     ) -> None:
         """Take records through the steps."""
         version = self._version(connection)
@@ -199,22 +189,8 @@ class StreamChain:
         if names_unknown(refusals(found)):
             version = self._refreshed(connection)
             found = read_records(version.fleet, self._own.topic, partition, todo, turn)
-        self._write(connection, version, (position, todo[-1].offset + 1), found, turn)
-
-    def _set_aside(
-        self,
-        connection: Connection[TupleRow],
-        partition: int,
-        record: Record,
-        error: psycopg.Error,
-    ) -> None:
-        """Keep a record that cannot be stored as a dead letter."""
-        position = self._own.positions[partition]
-        spoiled = Spoiled(
-            self._own.topic, partition, record.offset, record.value, "unstorable", line(error)
-        )
-        version, turn = self._version(connection), Turn(self._nodes, connection)
-        self._write(connection, version, (position, record.offset + 1), [spoiled], turn)
+        step = (position, todo[-1].offset + 1)
+        self._write(connection, version, step, found, turn, repeated=repeated)
 
     def _write(
         self,
@@ -223,10 +199,12 @@ class StreamChain:
         step: tuple[Position, int],
         found: Sequence[Parcel | Spoiled],
         turn: Turn,
+        *,
+        repeated: bool = False,
     ) -> None:
         if spoiled := [one for one in found if isinstance(one, Spoiled)]:
             self._dead_topic.keep(spoiled)
-        parcel, letters = joined(found)
+        parcel, letters = joined(found, repeated=repeated)
         batch = Batch(parcel.frames, parcel.rejected, letters)
         began = time.monotonic()
         committed = write(connection, version, self._own, step, batch, turn)

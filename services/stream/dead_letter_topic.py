@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aiokafka.errors import KafkaError
 
 from services.intake.producer import MAX_RECORD, Outgoing, Producer
-from services.intake.retry import Patience
+from services.intake.retry import Patience, any_of
 
 if TYPE_CHECKING:
     import threading
@@ -39,7 +39,7 @@ class DeadTopic:
         stopping: threading.Event,
     ) -> None:
         self._producer = Producer(kafka_url, name, log)
-        self._patience = Patience("kafka", (KafkaError, OSError), log, stopping)
+        self._patience = Patience("kafka", any_of(KafkaError, OSError), log, stopping)
 
     def keep(self, records: Sequence[Spoiled]) -> None:
         """

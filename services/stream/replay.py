@@ -15,17 +15,15 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from ingest.sparkplug import Rules
 from mrv import factors
 from services.intake.database import Database
 from services.intake.registry_watch import RegistryWatch, load_plan, names_unknown
-from services.intake.retry import line
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.topics import partitions as count_partitions
 from services.intake.writer_lock import share
 from services.processing.commit import Store
+from services.processing.parts import UNSTORABLE
 from services.store.stream import offsets
 from services.store.stream import topic_source as source
 from services.store.stream.topic_source import Source
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
     from structlog.typing import FilteringBoundLogger
 
+    from services.processing.batch import Committed
     from services.settings import Settings
     from services.stream.records import Record
 
@@ -158,38 +157,27 @@ class Replayer:
         parcel.rejected = [one for one in parcel.rejected if one.reason not in MISSING]
         homes = held.homes.all(parcel.frames)
         held.store.state.forget()
-        try:
-            with connection.transaction(), connection.cursor() as cursor:
-                offsets.lock(cursor, self._topic, homes)
-                if source.read(connection) != Source(self._topic, self._partitions):
-                    return False
-                done = held.store.commit(connection, parcel.frames, parcel.rejected, letters)
-                if any(rows for table, rows in done.rows.items() if table != "dead_letter"):
-                    offsets.visit(cursor, self._topic, homes)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
-            return self._stored_apart(connection, partition, records, error)
+        with connection.transaction(), connection.cursor() as cursor:
+            offsets.lock(cursor, self._topic, homes)
+            if source.read(connection) != Source(self._topic, self._partitions):
+                return False
+            done = held.store.commit(connection, parcel.frames, parcel.rejected, letters)
+            if any(rows for table, rows in done.rows.items() if table != "dead_letter"):
+                offsets.visit(cursor, self._topic, homes)
         turn.keep()
+        self._tell(done)
         self.done.messages += len(parcel)
         for table, rows in done.rows.items():
             if rows:
                 self.done.changed[table] = self.done.changed.get(table, 0) + rows
         return True
 
-    def _stored_apart(
-        self,
-        connection: Connection[TupleRow],
-        partition: int,
-        records: Sequence[Record],
-        error: psycopg.Error,
-    ) -> bool:
-        """One of these cannot be stored: its dead letter was kept when it first came."""
-        if len(records) > 1:
-            return all(self._stored(connection, partition, [record]) for record in records)
-        self._log.warning(
-            "record left out", partition=partition, offset=records[0].offset, error=line(error)
-        )
-        self.done.unstorable += 1
-        return True
+    def _tell(self, done: Committed) -> None:
+        """Log what the server does not take; a dead letter has it."""
+        for refusal in done.rejected:
+            if refusal.reason == UNSTORABLE:
+                self.done.unstorable += 1
+                self._log.warning("message left out", error=refusal.detail)
 
     def _join(self, connection: Connection[TupleRow]) -> None:
         self._agree(share(connection, Source(self._topic, self._partitions)))

@@ -5,12 +5,16 @@ The partition's offset moves in that transaction.  Records from before the numbe
 partitions changed may hold devices that are another partition's now.  They are
 stored under that partition's lock, from what the database says of the device and
 not from what is remembered.
+
+What the server refuses is stored in parts, and the message that it does not take
+becomes a dead letter.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.processing.parts import in_parts
 from services.store.stream import offsets
 
 if TYPE_CHECKING:
@@ -47,27 +51,36 @@ def write(
     VisitedError
         When somebody else wrote for its devices.
     psycopg.Error
-        Nothing was stored, and the same call may be made again.
+        The offset has not moved, and the same call may be made again.
     """
     position, end = step
     store = version.store
     strangers = version.homes.strangers(batch.frames, position.partition)
     theirs = {*version.homes.of(strangers), *map(own.home_of, turn.names)} - {position.partition}
-    store.state.forget(strangers)
-    while True:
-        try:
-            with connection.transaction(), connection.cursor() as cursor:
-                visits = _move(cursor, step, sorted(theirs))
-                turn.write(cursor)
-                written = store.write(cursor, batch)
-        except BaseException as error:  # noqa: BLE001 (raised again, unless it can be mended)
-            batch = store.after_failure(connection, batch, error)
-        else:
-            break
-    committed = store.remember(written)
-    store.state.forget(strangers)
+
+    def commit(batch: Batch, *, last: bool) -> Committed:
+        """Store a part; the offset moves with the last."""
+        now = own.positions[position.partition]
+        to = end if last else now.offset
+        store.state.forget(strangers)
+        while True:
+            try:
+                with connection.transaction(), connection.cursor() as cursor:
+                    visits = _move(cursor, (now, to), sorted(theirs))
+                    if last:
+                        turn.write(cursor)
+                    written = store.write(cursor, batch)
+            except BaseException as error:  # noqa: BLE001 (raised again, unless it can be mended)
+                batch = store.after_failure(connection, batch, error)
+            else:
+                break
+        committed = store.remember(written)
+        store.state.forget(strangers)
+        own.moved(now, to, visits)
+        return committed
+
+    committed = in_parts(batch, commit)
     turn.keep()
-    own.moved(position, end, visits)
     return committed
 
 

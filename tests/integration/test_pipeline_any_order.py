@@ -54,7 +54,8 @@ def connection(timescale, migrated_template):
         opened.execute(
             "CREATE FUNCTION fail_on_request() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
             " IF current_setting('test.failing', true) = TG_ARGV[0] THEN"
-            " RAISE EXCEPTION 'as requested'; END IF; RETURN NULL; END $$"
+            " RAISE EXCEPTION 'as requested' USING ERRCODE = 'admin_shutdown'; END IF;"
+            " RETURN NULL; END $$"
         )
         for table in FAILING:
             opened.execute(
@@ -79,7 +80,7 @@ def deliver(connection, plan_, arriving) -> Journal:
             connection.execute(f"SET test.failing = '{batch.failing}'")
             try:
                 store.commit(connection, frames, [], letters)
-            except psycopg.errors.RaiseException:
+            except psycopg.errors.AdminShutdown:
                 connection.execute("SET test.failing = ''")
             else:  # nothing went into that table
                 connection.execute("SET test.failing = ''")

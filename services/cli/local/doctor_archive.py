@@ -20,16 +20,35 @@ if TYPE_CHECKING:
 
 
 def storage(conn: Connection[TupleRow]) -> Iterator[Finding]:
-    """How readings are kept small: columnstore, archive; nothing before the schema is there."""
+    """How little room is taken: columnstore, archive; nothing before the schema is there."""
     if conn.execute("SELECT to_regclass('public.archive_place')").fetchone() == (None,):
         return
-    reason = columnstore.why_not(conn)
-    if reason:
-        yield Finding("columnstore", "missing", reason, "none needed: `tonne archive run`")
-    else:
-        after = columnstore.COMPRESS_AFTER
-        yield Finding("columnstore", "ok", f"readings are compressed after {after}")
+    yield _columnstore(conn)
     yield _archive(conn)
+
+
+def _columnstore(conn: Connection[TupleRow]) -> Finding:
+    """Whether old chunks are compressed, by what the chunks are and not by what is set."""
+    if not columnstore.available(conn):
+        fix = (
+            "TimescaleDB's Community edition (deploy/compose.yaml has it) compresses them;"
+            " without it size the disk for rows and run `tonne archive run`, see docs/archive.md"
+        )
+        found = columnstore.NONE.format(columnstore.licence(conn) or "not set")
+        return Finding("columnstore", "missing", found, fix)
+    if left := columnstore.without(conn):
+        return Finding("columnstore", "wrong", f"not for {', '.join(left)}", "`tonne migrate`")
+    if late := columnstore.waiting(conn, columnstore.OVERDUE_DAYS):
+        found = (
+            f"{len(late)} chunks older than {columnstore.OVERDUE_DAYS} days are rows, the oldest"
+            f" of {late[0].table}, {late[0].age_days:.0f} days"
+        )
+        return Finding("columnstore", "wrong", found, "`tonne columnstore run` says why")
+    if failing := columnstore.failed_jobs(conn):
+        fix = "SELECT remove_compression_policy('TABLE'): tonne compresses by itself"
+        return Finding("columnstore", "wrong", f"policies fail: {', '.join(failing)}", fix)
+    days = columnstore.OVERDUE_DAYS
+    return Finding("columnstore", "ok", f"nothing older than {days} days is kept as rows")
 
 
 _FIX = "see what `tonne archive run` says, and that it runs once a day"

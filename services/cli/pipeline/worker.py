@@ -117,7 +117,10 @@ def _replay(settings: Settings, topic: str, since: Any, log: Any, *, as_json: bo
         f"{done.messages} messages in {done.records} records; changed: {changed or 'nothing'}"
     )
     if done.unstorable:
-        click.echo(f"left out: {done.unstorable} records that cannot be stored; see the log")
+        click.echo(
+            f"left out: {done.unstorable} messages that cannot be stored;"
+            " `tonne deadletter list --reason unstorable`"
+        )
 
 
 class _Shown:

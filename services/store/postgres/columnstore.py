@@ -1,23 +1,65 @@
 """
-TimescaleDB's columnstore for readings that wait for the archive, where the licence has it.
+TimescaleDB's columnstore for what is stored and rarely changes, where the edition has it.
 
 Debian's package is the Apache edition: it has hypertables and no columnstore.
 Which one a server is, its setting `timescaledb.license` says.
+
+Chunks are compressed by our own hand and by no policy of TimescaleDB: a policy runs
+as the tables' owner, and that role cannot log in.  `tonne migrate` says how tables are
+to be laid out; a watcher, or `tonne columnstore run`, compresses what is old enough
+through a function of the database.  Whether it is done is read from the chunks.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
 
+from services.store.postgres.sqlstates import words
+
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-COMPRESS_AFTER = "30 days"
+# late data of a gateway that was away comes within days; the archive takes over after months
+AFTER_DAYS = 30
+# a chunk that is this much older and still rows is a fault
+OVERDUE_DAYS = AFTER_DAYS + 3
+NONE = (
+    "timescaledb.license is {}: the Apache edition has no columnstore, readings, intervals and"
+    " emissions are kept as rows"
+)
 _COMMUNITY = "timescale"
+_LAYOUT = {
+    "interval_quantity": ("device_id, quantity", "start"),
+    "interval_emission": ("device_id, project_id", "start"),
+}
+_OURS = (
+    "h.hypertable_schema = 'public' AND (starts_with(h.hypertable_name::text, 'reading_')"
+    " OR h.hypertable_name IN ('interval_quantity', 'interval_emission'))"
+)
+_LIMIT = "timescaledb.max_tuples_decompressed_per_dml_transaction"
+_PARTIAL = 8  # of `status`: rows came into a compressed chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk that is rows, or has some beside what is compressed."""
+
+    table: str
+    name: str
+    age_days: float
+
+
+@dataclass(slots=True)
+class Done:
+    """What a run compressed, and what it could not, with the server's words."""
+
+    compressed: list[Chunk] = field(default_factory=list)
+    failed: list[tuple[Chunk, str]] = field(default_factory=list)
 
 
 def licence(conn: Connection[TupleRow]) -> str:
@@ -26,50 +68,116 @@ def licence(conn: Connection[TupleRow]) -> str:
     return str(row[0] or "") if row else ""
 
 
-def why_not(conn: Connection[TupleRow]) -> str:
-    """Say why readings are kept as rows; empty where they are compressed."""
-    found = licence(conn)
-    if found != _COMMUNITY:
-        return (
-            f"timescaledb.license is {found or 'not set'}: the Apache edition has no columnstore,"
-            " readings are kept as rows until they are archived"
-        )
-    left = _uncompressed(conn)
-    return f"not switched on for {', '.join(left)}; `tonne migrate`" if left else ""
+def available(conn: Connection[TupleRow]) -> bool:
+    """Whether the server has a columnstore."""
+    return licence(conn) == _COMMUNITY
+
+
+def lift_limit(conn: Connection[TupleRow]) -> None:
+    """
+    Let a transaction decompress what it must, where the server has a limit of that.
+
+    Its default, 100,000 rows, refuses a few late readings of many devices (53400).
+    """
+    conn.execute("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = %s", [_LIMIT])
 
 
 def switch_on(conn: Connection[TupleRow]) -> str:
-    """Compress readings that are old enough; say what was done, or why nothing was."""
-    if licence(conn) != _COMMUNITY:
-        return why_not(conn)
+    """Lay tables out for the columnstore; say what was done, or why nothing was."""
+    if not available(conn):
+        return NONE.format(licence(conn) or "not set")
     try:
-        for name in _uncompressed(conn):
+        for name in without(conn):
             with conn.transaction():
-                _compress(conn, name)
+                conn.execute("SET LOCAL ROLE tonne_owner")
+                _lay_out(conn, name)
     except psycopg.Error as error:
         # the licence may be set where the library behind it is missing
-        reason = " ".join(str(error).split())
-        return f"readings are kept as rows: the server refuses the columnstore: {reason}"
-    return f"TimescaleDB Community licence: readings are compressed after {COMPRESS_AFTER}"
+        return f"everything is kept as rows: the server refuses the columnstore: {words(error)}"
+    return (
+        f"columnstore: chunks older than {AFTER_DAYS} days are compressed by `tonne run`,"
+        " `tonne watch` or `tonne columnstore run`"
+    )
 
 
-def _uncompressed(conn: Connection[TupleRow]) -> list[str]:
+def without(conn: Connection[TupleRow]) -> list[str]:
+    """Return the tables that are not laid out for the columnstore."""
     rows = conn.execute(
-        "SELECT hypertable_name FROM timescaledb_information.hypertables "
-        "WHERE hypertable_schema = 'public' AND hypertable_name LIKE 'reading\\_%' "
-        "AND NOT compression_enabled ORDER BY 1"
+        "SELECT h.hypertable_name FROM timescaledb_information.hypertables h"
+        f" WHERE {_OURS} AND NOT h.compression_enabled ORDER BY 1"
     )
     return [name for (name,) in rows]
 
 
-def _compress(conn: Connection[TupleRow], name: str) -> None:
+def waiting(conn: Connection[TupleRow], days: float = AFTER_DAYS) -> list[Chunk]:
+    """Return chunks that ended so long ago and are not wholly compressed, oldest first."""
+    rows = conn.execute(
+        "SELECT h.hypertable_name, format('%%I.%%I', h.chunk_schema, h.chunk_name),"
+        " extract(epoch FROM now() - h.range_end)::float8 / 86400"
+        " FROM timescaledb_information.chunks h JOIN _timescaledb_catalog.chunk c"
+        " ON c.schema_name = h.chunk_schema AND c.table_name = h.chunk_name"
+        f" WHERE {_OURS} AND h.range_end < now() - make_interval(secs => %s)"
+        f" AND (NOT h.is_compressed OR c.status & {_PARTIAL} <> 0) ORDER BY h.range_end, 1",
+        [days * 86_400],
+    )
+    return [Chunk(*row) for row in rows]
+
+
+def failed_jobs(conn: Connection[TupleRow]) -> list[str]:
+    """Name compression policies that somebody added and that fail."""
+    rows = conn.execute(
+        "SELECT j.hypertable_name FROM timescaledb_information.jobs j"
+        " JOIN timescaledb_information.job_stats s USING (job_id)"
+        " WHERE j.proc_name IN ('policy_compression', 'policy_columnstore')"
+        " AND s.last_run_status = 'Failed' ORDER BY 1"
+    )
+    return [name for (name,) in rows]
+
+
+def compress(conn: Connection[TupleRow], days: float = AFTER_DAYS) -> Done:
+    """
+    Compress every chunk that is old enough; one that cannot be now is left for the next run.
+
+    Parameters
+    ----------
+    conn : psycopg.Connection
+        In autocommit: each chunk is a transaction, so that a late reading waits for one only.
+
+    Raises
+    ------
+    psycopg.OperationalError
+        The server is away.
+    """
+    done = Done()
+    for chunk in waiting(conn, days) if available(conn) else ():
+        try:
+            conn.execute("SELECT tonne_compress(%s::regclass)", [chunk.name])
+        except psycopg.Error as error:
+            if conn.closed:
+                raise
+            done.failed.append((chunk, words(error)))
+        else:
+            done.compressed.append(chunk)
+    return done
+
+
+def sizes(conn: Connection[TupleRow]) -> list[tuple[str, int, int]]:
+    """Return bytes of compressed chunks before and after, by table; as the server says."""
+    rows = conn.execute(
+        "SELECT h.hypertable_name, coalesce(s.before_compression_total_bytes, 0)::bigint,"
+        " coalesce(s.after_compression_total_bytes, 0)::bigint"
+        " FROM timescaledb_information.hypertables h CROSS JOIN LATERAL"
+        " hypertable_compression_stats(format('%I.%I', h.hypertable_schema, h.hypertable_name)"
+        f"::regclass) s WHERE {_OURS} AND h.compression_enabled ORDER BY 1"
+    )
+    return [(name, before, after) for name, before, after in rows]
+
+
+def _lay_out(conn: Connection[TupleRow], name: str) -> None:
+    segment, order = _LAYOUT.get(name, ("device_id", "time"))
     conn.execute(
         sql.SQL(
-            "ALTER TABLE {} SET (timescaledb.compress, "
-            "timescaledb.compress_segmentby = 'device_id', "
-            "timescaledb.compress_orderby = 'time')"
-        ).format(sql.Identifier(name))
-    )
-    conn.execute(
-        "SELECT add_compression_policy(%s::regclass, %s::interval)", [name, COMPRESS_AFTER]
+            "ALTER TABLE {} SET (timescaledb.compress, timescaledb.compress_segmentby = {},"
+            " timescaledb.compress_orderby = {})"
+        ).format(sql.Identifier(name), sql.Literal(segment), sql.Literal(order))
     )

@@ -2,14 +2,16 @@
 Derived rows: interval quantities and emissions, written as the pure core made them.
 
 Rows that no earlier batch can have made go in by COPY; the open intervals, one
-a register, are upserted.  A recomputed range is replaced whole.
+a register, are upserted.  Of a recomputed range the rows that differ are written.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from psycopg import sql
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import METERING, NULL, IntervalRows
@@ -42,8 +44,30 @@ EMISSION_COLUMNS = (
 _MARK_TIMES = ("register_read", "register_changed", "other_read")
 _HELD = INTERVAL_COLUMNS[3:-1]
 _MARKS = 7
-_INTERVAL_KEY = 3
-_EMISSION_KEY = 3
+KEY = 3  # columns of either table's key come first
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of derived rows; `other_key` is what its key has beside device and start."""
+
+    name: str
+    columns: tuple[str, ...]
+    other_key: str
+
+    @property
+    def names(self) -> str:
+        """Its columns, as SQL lists them."""
+        return ", ".join(self.columns)
+
+    @property
+    def incoming(self) -> str:
+        """Name of the temporary table beside it."""
+        return f"incoming_{self.name}"
+
+
+INTERVALS = Table("interval_quantity", INTERVAL_COLUMNS, "quantity")
+EMISSIONS = Table("interval_emission", EMISSION_COLUMNS, "project_id")
 
 
 class BindingWords:
@@ -59,8 +83,19 @@ def write_intervals(
     cursor: Cursor[TupleRow], ids: Words, rows: IntervalRows, *, fresh: bool
 ) -> None:
     """Store interval rows; `fresh` rows are known not to exist."""
-    if not len(rows):
-        return
+    if len(rows):
+        _write(cursor, INTERVALS, _intervals(ids, rows), fresh=fresh)
+
+
+def write_emissions(
+    cursor: Cursor[TupleRow], ids: Words, words: BindingWords, rows: EmissionRows, *, fresh: bool
+) -> None:
+    """Store emission rows; `fresh` rows are known not to exist."""
+    if len(rows):
+        _write(cursor, EMISSIONS, _emissions(ids, words, rows), fresh=fresh)
+
+
+def _intervals(ids: Words, rows: IntervalRows) -> bytes:
     fields: list[Field] = [
         Text(ids, rows.device),
         Text(QUANTITY_WORDS, rows.quantity),
@@ -78,16 +113,10 @@ def write_intervals(
         Int8(rows.other_first),
         Int2(np.full(len(rows), METERING, dtype=np.int16)),
     ]
-    data = encode(fields, len(rows))
-    _write(cursor, "interval_quantity", INTERVAL_COLUMNS, _INTERVAL_KEY, data, fresh=fresh)
+    return encode(fields, len(rows))
 
 
-def write_emissions(
-    cursor: Cursor[TupleRow], ids: Words, words: BindingWords, rows: EmissionRows, *, fresh: bool
-) -> None:
-    """Store emission rows; `fresh` rows are known not to exist."""
-    if not len(rows):
-        return
+def _emissions(ids: Words, words: BindingWords, rows: EmissionRows) -> bytes:
     fields: list[Field] = [
         Text(words.projects, rows.project),
         Text(ids, rows.device),
@@ -99,52 +128,104 @@ def write_emissions(
         Text(words.methodologies, rows.source),
         Text(words.factors, rows.source),
     ]
-    data = encode(fields, len(rows))
-    _write(cursor, "interval_emission", EMISSION_COLUMNS, _EMISSION_KEY, data, fresh=fresh)
+    return encode(fields, len(rows))
 
 
-def _write(
-    cursor: Cursor[TupleRow],
-    table: str,
-    columns: tuple[str, ...],
-    key: int,
-    data: bytes,
-    *,
-    fresh: bool,
-) -> None:
-    names = ", ".join(columns)
-    target = table if fresh else f"incoming_{table}"
-    if not fresh:
-        cursor.execute(
-            f"CREATE TEMP TABLE IF NOT EXISTS {target} (LIKE {table}) ON COMMIT DELETE ROWS"
-        )
-    with cursor.copy(f"COPY {target} ({names}) FROM STDIN (FORMAT binary)") as copy:
-        copy.write(data)
-    if not fresh:
-        sets = ", ".join(f"{c} = excluded.{c}" for c in columns[key:])
-        cursor.execute(
-            f"INSERT INTO {table} ({names}) SELECT {names} FROM {target}"
-            f" ON CONFLICT ({', '.join(columns[:key])}) DO UPDATE SET {sets};"
-            f" DELETE FROM {target}"
-        )
-
-
-def clear(cursor: Cursor[TupleRow], fleet: Fleet, from_us: Mapping[int, int]) -> None:
-    """Delete these devices' derived rows from each one's own interval on."""
-    if not from_us:
+def _write(cursor: Cursor[TupleRow], table: Table, data: bytes, *, fresh: bool) -> None:
+    if fresh:
+        _copy(cursor, table, table.name, data)
         return
-    arguments = (
-        fleet.ids(list(from_us)),
-        [stamp(us) for us in from_us.values()],
-        # said once more as one value: it spares the chunks before all of them
-        stamp(min(from_us.values())),
+    _incoming(cursor, table, data)
+    _upsert(cursor, table)
+
+
+def _copy(cursor: Cursor[TupleRow], table: Table, target: str, data: bytes) -> None:
+    with cursor.copy(f"COPY {target} ({table.names}) FROM STDIN (FORMAT binary)") as copy:
+        copy.write(data)
+
+
+def _incoming(cursor: Cursor[TupleRow], table: Table, data: bytes) -> None:
+    """Put rows into the temporary table beside a table."""
+    cursor.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS {table.incoming} (LIKE {table.name})"
+        " ON COMMIT DELETE ROWS"
     )
-    for table in ("interval_quantity", "interval_emission"):
-        cursor.execute(
-            f"DELETE FROM {table} t USING unnest(%s::text[], %s::timestamptz[]) AS d (id, start)"
-            " WHERE t.device_id = d.id AND t.start >= d.start AND t.start >= %s",
-            arguments,
+    _copy(cursor, table, table.incoming, data)
+
+
+def _upsert(cursor: Cursor[TupleRow], table: Table) -> None:
+    """Store the rows of the temporary table, and empty it."""
+    sets = ", ".join(f"{c} = excluded.{c}" for c in table.columns[KEY:])
+    cursor.execute(
+        f"INSERT INTO {table.name} ({table.names}) SELECT {table.names} FROM {table.incoming}"
+        f" ON CONFLICT ({', '.join(table.columns[:KEY])}) DO UPDATE SET {sets};"
+        f" DELETE FROM {table.incoming}"
+    )
+
+
+def replace_intervals(
+    cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, rows: IntervalRows,
+    from_us: Mapping[int, int],
+) -> int:  # fmt: skip
+    """Make these devices' interval rows those given, from their own times on: `_replace`."""
+    return _replace(cursor, fleet, INTERVALS, _intervals(ids, rows), from_us)
+
+
+def replace_emissions(
+    cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, words: BindingWords, rows: EmissionRows,
+    from_us: Mapping[int, int],
+) -> int:  # fmt: skip
+    """Make these devices' emission rows those given, from their own times on: `_replace`."""
+    return _replace(cursor, fleet, EMISSIONS, _emissions(ids, words, rows), from_us)
+
+
+def _replace(
+    cursor: Cursor[TupleRow], fleet: Fleet, table: Table, data: bytes, from_us: Mapping[int, int]
+) -> int:
+    """
+    Make the stored rows those given; write only those that differ.
+
+    A late reading mostly changes an interval or two, and all after them come out as
+    they are.  To write these again would double the table, and beside compressed
+    chunks decompress them.
+
+    Returns
+    -------
+    int
+        Rows written or deleted.
+    """
+    _incoming(cursor, table, data)
+    key = " AND ".join(f"r.{c} = s.{c}" for c in table.columns[:KEY])
+    given, held = (", ".join(f"{x}.{c}" for c in table.columns[KEY:]) for x in "rs")
+    cursor.execute(
+        "WITH stored AS MATERIALIZED (SELECT s.* FROM unnest(%s::text[], %s::timestamptz[])"
+        f" AS d (id, start) CROSS JOIN LATERAL (SELECT * FROM {table.name} t"
+        " WHERE t.device_id = d.id AND t.start >= d.start AND t.start >= %s OFFSET 0) s),"
+        f" same AS (DELETE FROM {table.incoming} r USING stored s WHERE {key}"
+        f" AND ROW({given}) IS NOT DISTINCT FROM ROW({held}))"
+        f" SELECT s.device_id, s.{table.other_key}, array_agg(s.start::text) FROM stored s"
+        f" WHERE NOT EXISTS (SELECT FROM {table.incoming} r WHERE {key}) GROUP BY 1, 2",
+        (
+            fleet.ids(list(from_us)),
+            [stamp(us) for us in from_us.values()],
+            # said once more as one value: it spares the chunks before all of them
+            stamp(min(from_us.values())),
+        ),
+    )
+    changed = 0
+    for device, other, starts in cursor.fetchall():
+        # values in the statement itself: by them the server finds what it must decompress
+        one = sql.SQL(
+            "DELETE FROM {} WHERE device_id = {} AND {} = {} AND start = ANY({}::timestamptz[])"
         )
+        name, column = sql.Identifier(table.name), sql.Identifier(table.other_key)
+        which = map(sql.Literal, (device, other, starts))
+        cursor.execute(one.format(name, next(which), column, *which))
+        changed += len(starts)
+    row = cursor.execute(f"SELECT count(*) FROM {table.incoming}").fetchone()
+    changed += int(row[0]) if row else 0
+    _upsert(cursor, table)
+    return changed
 
 
 def intervals_of(

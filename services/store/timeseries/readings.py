@@ -129,9 +129,20 @@ def _merge_unique(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> Merged:
     ]
     _copy(cursor, temp, ["device_id", "time", *names, "flags", "row"], encode(fields, len(frame)))
     differ = " OR ".join(f"t.{n} <> i.{n}" for n in names)
-    same = "t.device_id = i.device_id AND t.time = i.time"
-    cursor.execute(f"SELECT i.row FROM {temp} i JOIN {table} t ON {same} WHERE {differ}")
-    conflicts = [row for (row,) in cursor.fetchall()]
+    adds = " OR ".join(f"(t.{n} IS NULL AND i.{n} IS NOT NULL)" for n in names)
+    # the span is said once more as two values: chunks outside of it are not opened
+    cursor.execute(
+        f"SELECT i.row, coalesce({differ}, false), {adds} FROM {temp} i JOIN {table} t"
+        " ON t.device_id = i.device_id AND t.time = i.time AND t.time BETWEEN %s AND %s",
+        (stamp(int(frame.time_us.min())), stamp(int(frame.time_us.max()))),
+    )
+    found = cursor.fetchall()
+    conflicts = [row for row, differs, _ in found if differs]
+    # what is stored already, and adds nothing, is no row to insert: beside a compressed
+    # chunk the server would decompress what stands around it
+    known = [row for row, differs, more in found if differs or not more]
+    if len(known) == len(frame):
+        return Merged([], conflicts)
     every = ["device_id", "time", *names, "flags"]
     fills = " OR ".join(f"(t.{n} IS NULL AND excluded.{n} IS NOT NULL)" for n in names)
     sets = ", ".join(f"{n} = coalesce(t.{n}, excluded.{n})" for n in names)
@@ -142,7 +153,7 @@ def _merge_unique(cursor: Cursor[TupleRow], ids: Words, frame: Frame) -> Merged:
         f" flags = nullif(coalesce(excluded.flags, '{{}}') || coalesce(t.flags, '{{}}'), '{{}}')"
         f" WHERE {fills} RETURNING device_id, time)"
         f" SELECT row FROM {temp} JOIN stored USING (device_id, time)",
-        (conflicts,),
+        (known,),
     )
     return Merged([row for (row,) in cursor.fetchall()], conflicts)
 

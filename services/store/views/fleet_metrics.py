@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from services.store.postgres import columnstore
+
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -32,6 +34,9 @@ class Gauges:
         How many statements have entered each state so far.
     calibrations : dict
         Number of devices by (project, state of their calibration).
+    overdue : int or None
+        Chunks that are rows though they are long old enough for the columnstore; None where
+        the server has none.
     """
 
     devices: dict[tuple[str, str], int]
@@ -41,6 +46,7 @@ class Gauges:
     coverage: dict[str, float]
     statements: dict[str, int]
     calibrations: dict[tuple[str, str], int]
+    overdue: int | None
 
 
 _DEVICES = """
@@ -71,7 +77,14 @@ def read(conn: Connection[TupleRow]) -> Gauges:
         dict(conn.execute(_COVERAGE).fetchall()),
         dict(conn.execute(_STATEMENTS).fetchall()),
         {(project, state): n for project, state, n in conn.execute(_CALIBRATIONS).fetchall()},
+        _overdue(conn),
     )
+
+
+def _overdue(conn: Connection[TupleRow]) -> int | None:
+    if not columnstore.available(conn):
+        return None
+    return len(columnstore.waiting(conn, columnstore.OVERDUE_DAYS))
 
 
 def refresh_days(conn: Connection[TupleRow]) -> int:

@@ -237,3 +237,26 @@ class TestRegistryChanges:
         plan = registered(site)
         assert Store(plan).remake_requested(site) == 1
         stored.check(site, plan)
+
+
+def test_a_late_reading_writes_what_it_changes(connection):
+    """Each late reading would write all that follows it once more, and the table would double."""
+    plan = bare_plan()
+    store = Store(plan)
+    readings = [at(30 * k, export=1_000 * k) for k in range(200)]
+    commit(connection, store, *readings)
+    before = _versions(connection)
+    done = commit(connection, store, at(30 * 20 + 15, export=20_700))
+    after = _versions(connection)
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert 1 <= len(changed) <= 4
+    assert done.rows["interval_quantity"] == len(changed)
+    stored.check(connection, plan)
+
+
+def _versions(connection):
+    """Interval rows, each with the transaction that wrote it."""
+    rows = connection.execute(
+        "SELECT device_id, quantity, start, xmin::text FROM interval_quantity"
+    )
+    return {row[:3]: row[3] for row in rows.fetchall()}

@@ -29,6 +29,7 @@ from services.stream.records import Record
 from services.stream.replay import Replayer
 from services.stream.sequence import MissingError
 from tests.integration import stored
+from tests.services.poison import COLLISIONS, REFUSALS, refuse
 
 pytestmark = pytest.mark.integration
 REGISTRY = """
@@ -144,6 +145,41 @@ def test_records_that_cannot_be_read_do_not_stop_the_partition(database_url, com
         ("damaged_record", "kafka:parcels", cut),
     ]
     assert offset(database_url) == 4
+
+
+def record_of(offset, minute, devices, fleet):
+    """A bridge's record of one reading of each of several devices."""
+    topics = [f"tonne/v1/{device}/telemetry" for device in devices]
+    ts = START_MS + minute * 60_000
+    payloads = [b'{"ts": %d, "values": {"energy_import_kwh": 7}}' % ts for _ in devices]
+    n, received = len(devices), now_us()
+    admitted = admit(fleet, Router(fleet).route, topics, payloads, [None] * n, received)
+    parcel = Parcel(
+        topics, payloads, [None] * n, [False] * n, admitted.codecs, received,
+        admitted.frames, admitted.rejected,
+    )  # fmt: skip
+    return Record(offset, encode(parcel, fleet))
+
+
+def test_one_message_of_a_record_that_is_refused_costs_itself(database_url, committer, register):
+    """One meter whose reading the server refuses would take a whole record of others with it."""
+    devices = ("m-1", "m-2", "m-3")
+    register(*devices)
+    fleet = Fleet([Device(name, "roof", "energy_meter") for name in devices])
+    worker = committer()
+    worker.take_over({0: 0}, 1)
+    codes = (*REFUSALS[::5], *COLLISIONS[:1])
+    for k, code in enumerate(codes):
+        refuse(database_url, "m-2", code)
+        worker.store(0, [record_of(2 * k + n, 2 * k + n, devices, fleet) for n in (0, 1)])
+        assert offset(database_url) == 2 * k + 2, code
+    every = list(range(2 * len(codes)))
+    assert minutes(database_url, "m-1") == minutes(database_url, "m-3") == every
+    assert minutes(database_url, "m-2") == []
+    kept = letters(database_url)
+    assert [reason for reason, *_ in kept] == ["unstorable"] * 2 * len(codes)
+    assert {topic for _, topic, _ in kept} == {"tonne/v1/m-2/telemetry"}
+    assert all(payload.startswith(b'{"ts"') for *_, payload in kept)
 
 
 def test_records_that_were_stored_are_dropped(database_url, committer):

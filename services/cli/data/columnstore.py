@@ -1,0 +1,114 @@
+"""`tonne columnstore`: old chunks compressed, and what is not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import ServerError
+from services.cli.groups import Group
+from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.amounts import shown_bytes
+from services.cli.output.counts import counted
+from services.store.postgres import columnstore as store
+from services.store.postgres.pool import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+
+@click.group(cls=Group)
+def columnstore() -> None:
+    """
+    Compress old readings, intervals and emissions in the database.
+
+    Only TimescaleDB's Community edition can; the Apache edition keeps rows.
+
+    \b
+    Example:
+      tonne columnstore status
+      tonne columnstore run
+    """
+
+
+@columnstore.command()
+@click.option("--days", type=click.FloatRange(7), default=store.AFTER_DAYS, show_default=True,
+              help="Compress chunks that ended so long ago.")  # fmt: skip
+@json_option
+def run(days: float, *, as_json: bool) -> None:
+    """
+    Compress every chunk that is old enough, one after another.
+
+    `tonne run` and `tonne watch` do the same once an hour. Exit 3 where a chunk could
+    not be compressed.
+
+    \b
+    Example:
+      tonne columnstore run --days 14
+    """
+    with connect(database_url(), role="tonne_mrv", autocommit=True) as conn:
+        if not store.available(conn):
+            raise ServerError(store.NONE.format(store.licence(conn) or "not set"))
+        done = store.compress(conn, days)
+    if as_json:
+        failed = [{**asdict(chunk), "error": why} for chunk, why in done.failed]
+        compressed = [asdict(chunk) for chunk in done.compressed]
+        click.echo(json.dumps({"compressed": compressed, "failed": failed}))
+    else:
+        click.echo(f"{counted(len(done.compressed), 'chunk')} compressed")
+    if done.failed:
+        told = "; ".join(f"{chunk.name} of {chunk.table}: {why}" for chunk, why in done.failed)
+        raise ServerError(f"not compressed: {told}; run again when nobody writes to them")
+
+
+@columnstore.command()
+@json_option
+def status(*, as_json: bool) -> None:
+    """
+    Show what is compressed, and which chunks are rows though they are old enough.
+
+    \b
+    Example:
+      tonne columnstore status
+    """
+    with connect(database_url(), role="tonne_mrv", autocommit=True) as conn:
+        found = _status(conn)
+    click.echo(json.dumps(found) if as_json else "\n".join(_lines(found)))
+
+
+def _status(conn: Connection[TupleRow]) -> dict[str, Any]:
+    there = store.available(conn)
+    sizes = store.sizes(conn) if there else []
+    return {
+        "available": there,
+        "license": store.licence(conn),
+        "compressed": [
+            {"table": name, "bytes_before": before, "bytes_after": after}
+            for name, before, after in sizes
+            if before
+        ],
+        "not_laid_out": store.without(conn) if there else [],
+        "waiting": [asdict(chunk) for chunk in store.waiting(conn)] if there else [],
+    }
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    if not found["available"]:
+        yield store.NONE.format(found["license"] or "not set")
+        return
+    for one in found["compressed"]:
+        before, after = (shown_bytes(one[key]) for key in ("bytes_before", "bytes_after"))
+        yield f"{one['table']}: {before} as rows, {after} now"
+    for name in found["not_laid_out"]:
+        yield f"{name}: not laid out for the columnstore; `tonne migrate`"
+    for chunk in found["waiting"]:
+        yield f"{chunk['table']}: {chunk['name']} ended {chunk['age_days']:.0f} days ago, is rows"
+    if not found["waiting"]:
+        yield f"nothing older than {store.AFTER_DAYS} days is kept as rows"

@@ -1,0 +1,88 @@
+"""
+A batch that the server refuses, in parts: the message that cannot be stored goes aside.
+
+A batch is one transaction as long as it can be.  Where the server refuses it, each
+half of its messages is tried alone, and so on, until one message stands alone.  That
+one becomes a dead letter with the server's words, and all others are stored.  Parts
+are stored in order of arrival, so each device's readings keep theirs.
+
+What the whole batch moves on, as the offset of a partition, moves last, once every
+part is stored: after a crash in between, all of it comes again, and what was stored
+is recognised.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import psycopg
+
+from services.processing.batch import Batch, Committed
+from services.store.postgres.sqlstates import Verdict, verdict, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+UNSTORABLE = "unstorable"
+_TRIES = 5
+_FIRST_PAUSE_S = 0.02
+
+
+class Commit(Protocol):
+    """Stores a batch in one transaction; with `last` what the whole batch moves on, too."""
+
+    def __call__(self, batch: Batch, *, last: bool) -> Committed:
+        """Return once it is durable."""
+
+
+def in_parts(batch: Batch, commit: Commit) -> Committed:
+    """
+    Store a batch whole, or in as many parts as it takes.
+
+    Raises
+    ------
+    psycopg.Error
+        The server is away; or it refuses what belongs to no message, as the offset.
+    """
+    try:
+        return _tried(partial(commit, batch, last=True))
+    except psycopg.Error as error:
+        parts = deque(_apart(batch, error))
+    out = Committed()
+    while parts:
+        part = parts.popleft()
+        try:
+            out.add(_tried(partial(commit, part, last=False)))
+        except psycopg.Error as error:
+            parts.extendleft(reversed(_apart(part, error)))
+    out.add(_tried(partial(commit, Batch([], [], batch.messages), last=True)))
+    return out
+
+
+def _tried(commit: Callable[[], Committed]) -> Committed:
+    """Commit; where that collides with others, again a few times."""
+    for n in range(_TRIES):
+        try:
+            return commit()
+        except psycopg.Error as error:
+            if verdict(error) is not Verdict.AGAIN:
+                raise
+            time.sleep(_FIRST_PAUSE_S * 2**n)
+    return commit()
+
+
+def _apart(batch: Batch, error: psycopg.Error) -> list[Batch]:
+    """Return what to try in place of a batch that was refused; raise where there is nothing."""
+    numbers = batch.numbers()
+    if verdict(error) is Verdict.WAIT or not numbers:
+        raise error
+    half = len(numbers) // 2
+    if half:
+        return [batch.of(set(numbers[:half])), batch.of(set(numbers[half:]))]
+    if any(refusal.reason == UNSTORABLE for refusal in batch.rejected):
+        raise error  # not even its dead letter can be kept
+    said = f"the database refused it: {words(error)}; nothing of the message was stored"
+    return [batch.refused(UNSTORABLE, said)]

@@ -1,0 +1,150 @@
+"""What the server refuses costs the message that it refuses, and no other."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.mqtt.inbox import Inbox
+from ingest.sparkplug import Rules
+from services.clock import now_us
+from services.embedded.chain import EmbeddedChain
+from services.intake.receipts import Receipts
+from services.intake.sparkplug import SparkplugNodes
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.registry.files import read_files
+from services.store.postgres.pool import connect
+from services.store.registry.import_ import import_registry
+from tests.services.poison import COLLISIONS, REFUSALS, refuse
+
+pytestmark = pytest.mark.integration
+DEVICES = tuple(f"m-{k}" for k in range(1, 6))
+SICK = "m-2"
+START_MS = 1_772_323_200_000
+REGISTRY = """
+sites:
+  - {id: roof, name: Roof, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}
+devices:
+"""
+DEVICE = (
+    "  - {id: %s, site: roof, class: energy_meter, profile: generic,"
+    " installed: 2026-01-01T00:00:00Z}\n"
+)
+
+
+@pytest.fixture
+def metrics():
+    """What the chain counts."""
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def chain(database_url, tmp_path, metrics):
+    """`tonne run` between its two queues, on a registry of five meters."""
+    file = tmp_path / "registry.yaml"
+    file.write_text(REGISTRY + "".join(DEVICE % name for name in DEVICES), encoding="utf-8")
+    with connect(database_url) as connection:
+        planned = import_registry(connection, read_files([file]), author="tester")
+    assert not planned.refused, planned.results
+    made = EmbeddedChain(
+        database_url, metrics, get_logger("test"), threading.Event(), SparkplugNodes(Rules())
+    )
+    made.open()
+    yield made
+    made.close()
+
+
+def inbox(minute, devices=DEVICES, value=100):
+    """One message a device."""
+    found = Inbox(0, received_us=now_us())
+    for k, device in enumerate(devices):
+        ts = START_MS + minute * 60_000
+        found.topics.append(f"tonne/v1/{device}/telemetry")
+        found.payloads.append(
+            b'{"ts": %d, "values": {"energy_import_kwh": %d}}' % (ts, value + minute)
+        )
+        found.content_types.append(None)
+        found.repeated.append(False)
+        found.mids.append(k + 1)
+    return found
+
+
+def stored(database_url, minute):
+    """Return the devices that have a reading of this minute."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT device_id FROM reading_energy_meter WHERE time = to_timestamp(%s) ORDER BY 1",
+            [START_MS / 1000 + 60 * minute],
+        ).fetchall()
+    return [name for (name,) in rows]
+
+
+def letters(database_url):
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(
+            "SELECT reason, device_id, detail, payload FROM dead_letter ORDER BY id"
+        ).fetchall()
+
+
+def others():
+    return [name for name in DEVICES if name != SICK]
+
+
+def test_no_refusal_holds_up_others(database_url, chain, metrics):
+    """One meter whose reading the server refuses would halt the city, or end the process."""
+    for minute, code in enumerate(REFUSALS + COLLISIONS):
+        refuse(database_url, SICK, code)
+        sent = inbox(minute)
+        done = chain.store(sent)
+        assert stored(database_url, minute) == others(), code
+        receipts = Receipts()
+        receipts.add(done.fleet, done.seen, time.monotonic())
+        told = [topic for topic, _ in receipts.due(float("inf"))]
+        assert all(any(name in topic for topic in told) for name in others()), code
+    kept = letters(database_url)
+    assert len(kept) == len(REFUSALS + COLLISIONS)
+    for (reason, device, detail, payload), code in zip(kept, REFUSALS + COLLISIONS, strict=True):
+        assert (reason, device) == ("unstorable", SICK)
+        assert "not this one" in detail
+        assert f"SQLSTATE {code}" in detail
+        assert payload.startswith(b'{"ts"')
+    counted = metrics.registry.get_sample_value(
+        "tonne_dead_letters_total", {"reason": "unstorable"}
+    )
+    assert counted == len(kept)
+
+
+def test_a_device_is_stored_again_once_its_cause_is_gone(database_url, chain):
+    """A device that was refused once would be refused for ever."""
+    refuse(database_url, SICK, "53400")
+    chain.store(inbox(0))
+    refuse(database_url, "nobody", "53400")
+    chain.store(inbox(1))
+    assert stored(database_url, 0) == others()
+    assert stored(database_url, 1) == sorted(DEVICES)
+
+
+def test_rows_that_follow_may_be_what_is_refused(database_url, chain):
+    """A reading whose interval cannot be stored would stay without its energy, unseen."""
+    refuse(database_url, SICK, "22003", table="interval_quantity")
+    chain.store(inbox(0))
+    chain.store(inbox(16))
+    assert stored(database_url, 16) == others()
+    assert {letter[:2] for letter in letters(database_url)} == {("unstorable", SICK)}
+
+
+def test_a_server_that_is_away_is_waited_for(database_url, chain):
+    """A full disk or a restart would fill the dead letters with good readings."""
+    for minute, code in enumerate(("53100", "08006", "57P01", "25006")):
+        refuse(database_url, SICK, code)
+        healed = threading.Timer(0.5, refuse, (database_url, "nobody", code))
+        healed.start()
+        chain.store(inbox(minute))
+        healed.join()
+        assert stored(database_url, minute) == sorted(DEVICES), code
+    assert letters(database_url) == []

@@ -1,0 +1,101 @@
+"""Old chunks: compressed where the server can, and said plainly where it cannot."""
+
+from __future__ import annotations
+
+import threading
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from services.cli.data.columnstore import columnstore as command
+from services.cli.local.doctor_archive import storage
+from services.intake.database import Database
+from services.logs import get_logger
+from services.store.postgres import columnstore
+from services.store.postgres.migrate import migrate
+from services.store.postgres.pool import connect
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def connection(database_url):
+    """A connection to a fresh database that has a reading and an interval of long ago."""
+    with connect(database_url, autocommit=True) as opened:
+        opened.execute(
+            "INSERT INTO reading_energy_meter (device_id, time, energy_import_wh)"
+            " SELECT 'd', '2025-01-06'::timestamptz + n * interval '1 minute', n"
+            " FROM generate_series(1, 1000) n"
+        )
+        yield opened
+
+
+def test_what_is_claimed_is_what_is(database_url, connection, monkeypatch):
+    """Ten years of rows would fill a disk that was sized for compressed ones."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    note = migrate(database_url).notes[0]
+    found = next(one for one in storage(connection) if one.what == "columnstore")
+    done = CliRunner().invoke(command, ["run"])
+    shown = CliRunner().invoke(command, ["status"])
+    if not columnstore.available(connection):
+        assert "Apache edition has no columnstore" in note
+        assert "Apache edition has no columnstore" in shown.output
+        assert found.state == "missing"
+        assert "none needed" not in found.fix
+        assert "no columnstore" in str(done.exception)
+        return
+    assert columnstore.without(connection) == []
+    assert found.state == "wrong"
+    assert "1 chunk compressed" in done.output
+    assert "reading_energy_meter" in shown.output
+    assert columnstore.waiting(connection) == []
+    found = next(one for one in storage(connection) if one.what == "columnstore")
+    assert found.state == "ok"
+    count = connection.execute("SELECT count(*), sum(energy_import_wh) FROM reading_energy_meter")
+    assert count.fetchone() == (1000, 500_500)
+
+
+def test_old_rows_wait(connection):
+    """A chunk that nobody compresses would be taken for compressed."""
+    (one,) = columnstore.waiting(connection)
+    assert one.table == "reading_energy_meter"
+    assert one.age_days > 300
+    assert columnstore.waiting(connection, days=10_000) == []
+
+
+@pytest.mark.parametrize("what", ["device", "reading_energy_meter"])
+def test_only_old_chunks_can_be_compressed(database_url, what):
+    """Whoever may watch could lock any table of the database."""
+    with (
+        connect(database_url, role="tonne_mrv", autocommit=True) as conn,
+        pytest.raises(psycopg.errors.InvalidParameterValue, match="no chunk of"),
+    ):
+        conn.execute("SELECT tonne_compress(%s::regclass)", [what])
+    with (
+        connect(database_url, role="tonne_grafana", autocommit=True) as conn,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        conn.execute("SELECT tonne_compress(%s::regclass)", [what])
+
+
+def test_the_limit_on_decompressed_rows_is_lifted(database_url):
+    """A few late readings of many devices would be refused as too much work."""
+    database = Database(database_url, "test", get_logger("test"), threading.Event())
+    row = database.connection().execute(
+        "SELECT setting FROM pg_settings"
+        " WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'"
+    )
+    assert row.fetchone() in (None, ("0",))
+    database.close()
+
+
+def test_interval_tables_keep_room_for_updates(connection):
+    """An open interval that moves with each batch would bloat table and index."""
+    rows = connection.execute(
+        "SELECT relname, reloptions::text FROM pg_class WHERE relname = ANY(%s) AND relkind = 'r'",
+        [["interval_quantity", "interval_emission"]],
+    ).fetchall()
+    assert len(rows) == 2
+    assert all("fillfactor=70" in options for _, options in rows)
+    assert all("autovacuum_vacuum_scale_factor=0.02" in options for _, options in rows)

@@ -11,7 +11,7 @@ import click
 import yaml
 
 from services.cli.main import main
-from services.settings import SECRETS, Settings
+from services.settings import SECRETS, WORDS, Settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -19,7 +19,7 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 # a tag that names a release to its patch, and so does not move to another one
 PINNED = re.compile(r"^[a-z0-9./-]+:v?\d+\.\d+\.\d+(-[a-z0-9.]+)?(@sha256:[0-9a-f]{64})?$")
 KNOWN = {f"TONNE_{name.upper()}" for name in Settings.model_fields} | {
-    f"TONNE_{name.upper()}_FILE" for name in SECRETS
+    f"TONNE_{name.upper()}_FILE" for name in (*SECRETS, *WORDS)
 }
 
 

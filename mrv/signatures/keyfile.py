@@ -3,7 +3,8 @@ Key files: JSON bytes of a secret key, and of the keys that are trusted.
 
     secret    {"name", "role", "publicKeyMultibase", "secretKeyMultibase"},
               or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM
-    keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}
+    keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}, and where its owner
+              keeps them beside the keys, "statusLists": [signed status lists]
 
 Both parts of a pair stand in the secret's file, so that a mixed-up file is
 found when it is read and not when someone else fails to verify.  Opening files
@@ -11,7 +12,7 @@ and guarding their permissions is the caller's business.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mrv.errors import EnrolmentError, SignatureError
@@ -20,6 +21,7 @@ from mrv.signatures.keys import EnrolledKey, SigningKey, keyring
 
 _SECRET = "secretKeyMultibase"  # noqa: S105  # the name of a field
 _ENCRYPTED = "encryptedSecretKey"
+_LISTS = "statusLists"
 
 
 def write_secret(key: SigningKey, holder: EnrolledKey, passphrase: bytes = b"") -> bytes:
@@ -59,9 +61,14 @@ def read_secret(data: bytes, passphrase: bytes = b"") -> tuple[SigningKey, Enrol
     return key, holder
 
 
-def write_keyring(keys: Iterable[EnrolledKey]) -> bytes:
-    """Bytes of a file of trusted public keys."""
-    return _write({"keys": [key.to_json() for key in keyring(keys).values()]})
+def write_keyring(
+    keys: Iterable[EnrolledKey], status_lists: Iterable[Mapping[str, Any]] = ()
+) -> bytes:
+    """Bytes of a file of trusted public keys, with the status lists that a reader got."""
+    record: dict[str, Any] = {"keys": [key.to_json() for key in keyring(keys).values()]}
+    if lists := list(status_lists):
+        record[_LISTS] = lists
+    return _write(record)
 
 
 def read_keyring(data: bytes) -> tuple[EnrolledKey, ...]:
@@ -80,6 +87,30 @@ def read_keyring(data: bytes) -> tuple[EnrolledKey, ...]:
     if not all(isinstance(item, dict) for item in listed):
         raise EnrolmentError("a keyring lists keys as JSON objects; correct the file")
     return tuple(keyring(EnrolledKey.from_json(item) for item in listed).values())
+
+
+def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes, ...]]:
+    """
+    Keys that a reader trusts, and the status lists that the reader keeps beside them.
+
+    A list is believed for its own signature and dates, not for standing here.
+
+    Returns
+    -------
+    keys : tuple of EnrolledKey
+    status_lists : tuple of bytes
+        Canonical JSON, a signed document each.
+
+    Raises
+    ------
+    EnrolmentError
+        As `read_keyring`, or where a status list is no JSON object.
+    """
+    record = canonical.parse_object(data)
+    lists = record.pop(_LISTS, [])
+    if not isinstance(lists, list) or not all(isinstance(one, dict) for one in lists):
+        raise EnrolmentError(f"{_LISTS} of a keyring are signed status lists; correct the file")
+    return read_keyring(canonical.encode(record)), tuple(map(canonical.encode, lists))
 
 
 def _check_pair(key: SigningKey, holder: EnrolledKey) -> None:

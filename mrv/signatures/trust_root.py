@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.errors import CanonicalError, EnrolmentError
 from mrv.signatures import canonical, ed25519
-from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.keyfile import read_own_keyring
 from mrv.signatures.keys import EnrolledKey, decode_multikey, keyring
 from mrv.signatures.multibase import decode_base58, encode_base58
 from mrv.signatures.proof_form import time_of
@@ -91,10 +91,15 @@ class TrustRoot:
 
 
 class Trust(NamedTuple):
-    """Keys that a reader trusts, and where they came from, in a few words."""
+    """
+    Keys that a reader trusts, and where they came from, in a few words.
+
+    `status_lists` are signed documents that the reader keeps beside the keys.
+    """
 
     keys: tuple[EnrolledKey, ...]
     source: str
+    status_lists: tuple[bytes, ...] = ()
 
 
 def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) -> bytes:
@@ -164,7 +169,8 @@ def read_trusted(data: bytes, at: datetime) -> Trust:
         If it is neither, or does not hold.
     """
     if "signed" not in canonical.parse_object(data):
-        return Trust(read_keyring(data), "your own keyring")
+        keys, lists = read_own_keyring(data)
+        return Trust(keys, "your own keyring", lists)
     root = read_root(data, at)
     source = f"version {root.version} of the trust root of {root.programme}"
     return Trust(root.keys, source)

@@ -40,7 +40,7 @@ def note_missing(subject: Subject) -> None:
         code, what, command = _STEPS[state]
         subject.lack(code, state, what, f"{command} comes next, or name the state with --accept")
     _note_keys(subject)
-    if subject.status is None and subject.state != "draft":
+    if subject.status_list is None and subject.state != "draft":
         subject.lack(
             "status",
             "issued",

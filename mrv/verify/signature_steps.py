@@ -337,13 +337,13 @@ def status(subject: Subject) -> str:
     """The statement was neither superseded nor revoked, as the operator's status list says."""
     if subject.state == "draft":
         raise NotApplicableError("a draft, which counts nowhere")
-    if subject.status is None:
+    if subject.status_list is None:
         raise NotApplicableError(
             "no status list at hand, so nobody can say here whether it was superseded or"
             " revoked since; get the newest from the operator and give it with --status"
         )
     subject.needs_keys("operator")
-    document = canonical.parse_object(subject.status)
+    document = canonical.parse_object(subject.status_list)
     signer = _proven(subject, document)
     if signer.role != "operator":
         raise EnrolmentError(f"the status list is signed by {signer.name}, a {signer.role}")

@@ -77,7 +77,8 @@ def verify(
         Keys that the reader trusts.  Where none are given, the pack is held against the
         keys that came with it, and nobody may rely on what comes out.
     status : bytes, optional
-        The project's status list: whether the statement still counts.
+        The project's status list: whether the statement still counts.  Where it is absent,
+        one that the reader keeps beside the trusted keys is taken.
     at : datetime, optional
         The time for which the reader asks; now where absent.
     accept : iterable of str
@@ -95,8 +96,10 @@ def verify(
         raise InputError(f"--accept {', '.join(sorted(accepted))}: the words are {known}")
     if trusted is not None and not isinstance(trusted, Trust):
         trusted = Trust(tuple(trusted), "your own keyring")
-    ring, source = (None, "") if trusted is None else trusted
-    subject = Subject(pack, ring, status=status, at=at or datetime.now(UTC), source=source)
+    ring, source, lists = (None, "", ()) if trusted is None else trusted
+    subject = Subject(
+        pack, ring, status=status, at=at or datetime.now(UTC), source=source, status_lists=lists
+    )
     steps = tuple(_walk(subject))
     broken = any(step.outcome == "failed" for step in steps)
     if not broken:

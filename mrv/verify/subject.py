@@ -28,6 +28,7 @@ from mrv.signatures.day_digests import DayLeaf
 from mrv.statement.evidence_case import Case
 from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import read_plan
+from mrv.statement.status import list_id
 from mrv.verify.report import Missing
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Subject:
     `trusted` are the reader's own keys, None where none were given; `ring` is filled by
     the step that judges keys.  `status` is a status list, if there is one, and `at` the
     time for which the reader asks; `source` says where the
-    reader's keys come from.  `lacking` is what steps found missing.
+    reader's keys come from.  `status_lists` are those that the reader keeps beside the
+    keys, for where no `status` was given.  `lacking` is what steps found missing.
     """
 
     pack: Pack
@@ -66,6 +68,7 @@ class Subject:
     status: bytes | None = None
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     source: str = ""
+    status_lists: tuple[bytes, ...] = ()
     lacking: list[Missing] = field(default_factory=list)
     head: Checkpoint | None = None
     witnesses: tuple[Cosignature, ...] = ()
@@ -91,6 +94,16 @@ class Subject:
             return None if data is None else data.decode("utf-8")
         except UnicodeDecodeError as error:
             raise CanonicalError("receipt.txt is not UTF-8; get the pack again") from error
+
+    @cached_property
+    def status_list(self) -> bytes | None:
+        """The list that was given, else the newest of this project beside the trusted keys."""
+        if self.status is not None:
+            return self.status
+        kept = [(canonical.parse_object(data), data) for data in self.status_lists]
+        own = list_id(self.claims.project.id)
+        found = [(str(one.get("validFrom")), data) for one, data in kept if one.get("id") == own]
+        return max(found)[1] if found else None
 
     @property
     def stated(self) -> Mapping[str, Any]:

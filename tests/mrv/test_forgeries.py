@@ -16,6 +16,7 @@ from mrv.signatures.key_bounds import Accreditation, LogPlace
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.merkle_tree import leaf_hash
+from mrv.signatures.trust_root import read_trusted
 from mrv.statement.credentials import issued_entry
 from mrv.verify import verify
 from tests.mrv import packs
@@ -410,3 +411,27 @@ def test_there_are_enough_of_them():
     """Classes of forgeries could get lost without anybody seeing it."""
     assert len(CASES) >= 150
     assert len({name for name, _ in CASES}) == len(CASES)
+
+
+def kept(*lists):
+    """Trust of a reader whose file keeps these status lists beside the keys."""
+    file = write_keyring(RING, [canonical.parse_object(one) for one in lists])
+    return read_trusted(file, ASKED)
+
+
+def test_a_status_list_beside_the_trusted_keys_counts():
+    """One file of trust would not be enough, and readers would leave the list away."""
+    for lists in ((STATUS,), (status(project="other"), STATUS)):
+        report = verify(WHOLE, kept(*lists), at=ASKED)
+        assert (report.exit_code, report.missing) == (0, ())
+
+
+def test_a_kept_status_list_is_judged_like_one_that_is_given():
+    """An old or foreign list in the file of trust would hide that a statement ended."""
+    day = timedelta(days=1)
+    old, new = status(made=ASKED - 2 * day), status(NAME, made=ASKED - day)
+    assert verify(WHOLE, kept(old, new), at=ASKED).exit_code == 1
+    assert verify(WHOLE, kept(status(project="other")), at=ASKED).exit_code == 4
+    assert verify(WHOLE, kept(STATUS), at=ASKED + 40 * day).exit_code == 4
+    assert verify(WHOLE, kept(status(role="verifier")), at=ASKED).exit_code == 1
+    assert verify(WHOLE, kept(STATUS), status(NAME), at=ASKED).exit_code == 1

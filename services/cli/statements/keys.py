@@ -11,6 +11,7 @@ import click
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
+from mrv.signatures import canonical
 from mrv.signatures.key_bounds import Accreditation, KeyBounds
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import Role
@@ -255,15 +256,23 @@ def list_(*, as_json: bool) -> None:
 
 @keys.command()
 @click.option("--name", "names", multiple=True, help="Only this holder; may be repeated.")
+@click.option("--status", "lists", multiple=True,
+              type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="A signed status list to keep beside the keys; may be repeated.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
-def export(names: tuple[str, ...], out: Path | None) -> None:
+def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) -> None:
     """
     Write public keys as a file for `tonne verify --keys`.
+
+    With --status the file holds status lists too, so that it alone says whom to trust and
+    what still counts; a list is believed for its own signature, until its own end.
 
     \b
     Example:
       tonne keys export --out trusted.json
+      tonne keys export --status status-nck-pv.json --out trusted.json
     """
+    kept = [canonical.parse_object(path.read_bytes()) for path in lists]
     with _database() as conn:
         found = [one.key for one in enrolled.load(conn) if not names or one.key.name in names]
     missing = set(names) - {key.name for key in found}
@@ -271,7 +280,7 @@ def export(names: tuple[str, ...], out: Path | None) -> None:
         raise InputError(
             f"no key of {', '.join(sorted(missing))} is enrolled; see `tonne keys list`"
         )
-    _write(write_keyring(found), out)
+    _write(write_keyring(found, kept), out)
 
 
 @keys.command()

@@ -45,6 +45,14 @@ export async function verifies(key, signature, bytes) {
   return crypto.subtle.verify({ name: "Ed25519" }, imported, signature, bytes);
 }
 
+/** Enrolled keys of a reader's own file, which may keep status lists beside them. */
+export function readOwnRing({ statusLists, ...record }) {
+  if (statusLists !== undefined && !Array.isArray(statusLists)) {
+    throw new CheckError("statusLists of a keyring are signed status lists");
+  }
+  return readRing(record);
+}
+
 /** Enrolled keys of a keyring file, by Multikey. */
 export function readRing(record) {
   if (Object.keys(record).join() !== "keys" || !Array.isArray(record.keys)) {

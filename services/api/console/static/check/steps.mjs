@@ -8,7 +8,7 @@
  */
 import { checkAccreditation, checkProject, sameOrganisation } from "./bounds.mjs";
 import { encode, equal, isObject, legible, parse, parseObject } from "./json.mjs";
-import { multikeyOf, readRing, ringOf } from "./keys.mjs";
+import { multikeyOf, readOwnRing, readRing, ringOf } from "./keys.mjs";
 import { cosigned, noteId, parseReceipt, signatures, verifyCheckpoint, verifyReceipt } from "./log.mjs";
 import { onlyProof, proven } from "./proof.mjs";
 import { counts, lasts } from "./status.mjs";
@@ -83,7 +83,7 @@ function noteMissing(subject) {
   for (const later of order.slice(order.indexOf(state) + 1)) missing.push(codes[later]);
   if (!subject.trusted) missing.push("keys");
   else if (subject.ring || state === "draft") {
-    const held = new Set([...readRing(parseObject(subject.trusted, "your keys")).values()].map((k) => k.role));
+    const held = new Set([...readOwnRing(parseObject(subject.trusted, "your keys")).values()].map((k) => k.role));
     for (const role of ["operator", "verifier", "log"]) if (!held.has(role)) missing.push(`key-${role}`);
   }
   if (!subject.list && state !== "draft") missing.push("status");
@@ -188,7 +188,7 @@ async function keys(subject) {
     found = await signersOf(subject, roles);
   } else {
     await signersOf(subject, roles.filter((role) => role !== "log"));
-    subject.ring = readRing(parseObject(subject.trusted, "your keys"));
+    subject.ring = readOwnRing(parseObject(subject.trusted, "your keys"));
     const held = new Set([...subject.ring.values()].map((key) => key.role));
     found = await signersOf(subject, roles.filter((role) => held.has(role)));
     needsKeys(subject, ...roles);

@@ -4,7 +4,7 @@
 # PYTHON chooses the interpreter, VENV another folder for its environment:
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test soak coverage lint lock dist mutants bench fuzz dashboards pages \
+.PHONY: help setup tools demo test test-other soak coverage lint lock dist mutants bench fuzz dashboards pages \
 	schemas clean
 
 VENV ?= .venv
@@ -19,7 +19,7 @@ FAULTS := tests/faults tests/operations/test_alerts.py tests/services/edge/test_
 	tests/services/edge/test_gateway.py
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 12
 
 setup: ## Prepare .venv and system packages; starts nothing.  EXTRAS="api report": these alone
 	@sh deploy/setup.sh $(EXTRAS)
@@ -34,6 +34,9 @@ demo: ## From meter to verified tonne, in .tonne; ARGS=--once ends by itself
 test: lint ## Lint, then all tests against real servers; ARGS go to pytest
 	@sh deploy/test_packages.sh
 	$(BIN)/python -m pytest $(ARGS)
+
+test-other: tools ## What depends on the interpreter, under a second Python where there is one
+	@sh deploy/test_other_python.sh
 
 soak: tools ## Tests of faults, many kills each: an hour or more; ROUNDS=17, ARGS go to pytest
 	@sh deploy/test_packages.sh

@@ -7,6 +7,7 @@ becomes a dead letter.  Only the loss of the server comes out of here.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from services.processing.parts import in_parts
@@ -42,6 +43,6 @@ def write(connection: Connection[TupleRow], store: Store, batch: Batch, turn: Tu
             else:
                 return store.remember(written)
 
-    committed = in_parts(batch, commit)
+    committed = in_parts(batch, commit, partial(store.around, connection))
     turn.keep()
     return committed

@@ -18,7 +18,9 @@ Whoever has rows of its own to write opens the transaction and calls `write` in 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +50,7 @@ from services.store.timeseries.last_seen import Seen
 from services.vault.errors import DamagedError, VaultError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
@@ -106,7 +108,23 @@ class Store:
                 else:
                     return self.remember(written)
 
-        return in_parts(Batch(frames, rejected, messages), commit)
+        batch = Batch(frames, rejected, messages)
+        return in_parts(batch, commit, partial(self.around, connection))
+
+    @contextmanager
+    def around(self, connection: Connection[TupleRow]) -> Iterator[None]:
+        """Hold several writes in one transaction; where that fails, none is remembered."""
+        try:
+            with connection.transaction():
+                yield
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        """Forget what a failed transaction may have changed."""
+        self.state.forget()
+        self._seen.forget()
 
     def write(self, cursor: Cursor[TupleRow], batch: Batch) -> Written:
         """
@@ -156,8 +174,7 @@ class Store:
         BaseException
             The error itself, where another try would end the same.
         """
-        self.state.forget()
-        self._seen.forget()
+        self._forget()
         if isinstance(error, UniqueViolation) and batch.trust:
             return replace(batch, trust=False)
         if isinstance(error, DamagedError | VaultError):

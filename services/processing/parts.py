@@ -6,9 +6,9 @@ half of its messages is tried alone, and so on, until one message stands alone. 
 one becomes a dead letter with the server's words, and all others are stored.  Parts
 are stored in order of arrival, so each device's readings keep theirs.
 
-What the whole batch moves on, as the offset of a partition, moves last, once every
-part is stored: after a crash in between, all of it comes again, and what was stored
-is recognised.
+All parts are in one transaction, each behind a savepoint.  What the whole batch moves
+on, as the offset of a partition, moves in it too: after a crash in between nothing of
+the batch is stored, and all of it comes again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from services.store.postgres.sqlstates import Verdict, verdict, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 UNSTORABLE = "unstorable"
 _TRIES = 5
@@ -32,15 +33,26 @@ _FIRST_PAUSE_S = 0.02
 
 
 class Commit(Protocol):
-    """Stores a batch in one transaction; with `last` what the whole batch moves on, too."""
+    """
+    Stores a batch in one transaction; with `last` what the whole batch moves on, too.
+
+    Inside another transaction it is a savepoint of that.
+    """
 
     def __call__(self, batch: Batch, *, last: bool) -> Committed:
-        """Return once it is durable."""
+        """Return once it is durable, or holds in the transaction around it."""
 
 
-def in_parts(batch: Batch, commit: Commit) -> Committed:
+def in_parts(
+    batch: Batch, commit: Commit, around: Callable[[], AbstractContextManager[object]]
+) -> Committed:
     """
-    Store a batch whole, or in as many parts as it takes.
+    Store a batch whole, or in as many parts as it takes; return once that is durable.
+
+    Parameters
+    ----------
+    around : callable
+        Opens the transaction that holds all parts; see `Store.around`.
 
     Raises
     ------
@@ -51,6 +63,14 @@ def in_parts(batch: Batch, commit: Commit) -> Committed:
         return _tried(partial(commit, batch, last=True))
     except psycopg.Error as error:
         parts = deque(_apart(batch, error))
+    with around():
+        out = _stored(parts, commit)
+        out.add(_tried(partial(commit, Batch([], [], batch.messages), last=True)))
+    return out
+
+
+def _stored(parts: deque[Batch], commit: Commit) -> Committed:
+    """Store each part, or what it falls into."""
     out = Committed()
     while parts:
         part = parts.popleft()
@@ -58,7 +78,6 @@ def in_parts(batch: Batch, commit: Commit) -> Committed:
             out.add(_tried(partial(commit, part, last=False)))
         except psycopg.Error as error:
             parts.extendleft(reversed(_apart(part, error)))
-    out.add(_tried(partial(commit, Batch([], [], batch.messages), last=True)))
     return out
 
 

@@ -159,22 +159,19 @@ class StreamChain:
             self._store_portion(partition, portion)
 
     def _store_portion(self, partition: int, records: Sequence[Record]) -> None:
-        """Store records in one transaction; as often as somebody else wrote, look again."""
-        repeated = False
+        """
+        Store records in one transaction; as often as somebody else wrote, look again.
+
+        The offset moves in it: what it says is not stored yet has left no dead letter.
+        """
         while True:
             with self._database.attempt() as connection, suppress(VisitedError):
                 self._look_again(connection)
-                return self._store(connection, partition, records, repeated=repeated)
-            # some of it may be stored: look before keeping a refusal twice
-            self._unsure = repeated = True
+                return self._store(connection, partition, records)
+            self._unsure = True
 
     def _store(
-        self,
-        connection: Connection[TupleRow],
-        partition: int,
-        records: Sequence[Record],
-        *,
-        repeated: bool,
+        self, connection: Connection[TupleRow], partition: int, records: Sequence[Record]
     ) -> None:
         """Take records through the steps."""
         version = self._version(connection)
@@ -190,7 +187,7 @@ class StreamChain:
             version = self._refreshed(connection)
             found = read_records(version.fleet, self._own.topic, partition, todo, turn)
         step = (position, todo[-1].offset + 1)
-        self._write(connection, version, step, found, turn, repeated=repeated)
+        self._write(connection, version, step, found, turn)
 
     def _write(
         self,
@@ -199,12 +196,10 @@ class StreamChain:
         step: tuple[Position, int],
         found: Sequence[Parcel | Spoiled],
         turn: Turn,
-        *,
-        repeated: bool = False,
     ) -> None:
         if spoiled := [one for one in found if isinstance(one, Spoiled)]:
             self._dead_topic.keep(spoiled)
-        parcel, letters = joined(found, repeated=repeated)
+        parcel, letters = joined(found)
         batch = Batch(parcel.frames, parcel.rejected, letters)
         began = time.monotonic()
         committed = write(connection, version, self._own, step, batch, turn)

@@ -12,6 +12,7 @@ becomes a dead letter.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from services.processing.parts import in_parts
@@ -58,9 +59,11 @@ def write(
     strangers = version.homes.strangers(batch.frames, position.partition)
     theirs = {*version.homes.of(strangers), *map(own.home_of, turn.names)} - {position.partition}
 
+    now = own.positions[position.partition]
+    moves: list[tuple[int, dict[int, int]]] = []
+
     def commit(batch: Batch, *, last: bool) -> Committed:
         """Store a part; the offset moves with the last."""
-        now = own.positions[position.partition]
         to = end if last else now.offset
         store.state.forget(strangers)
         while True:
@@ -76,10 +79,12 @@ def write(
                 break
         committed = store.remember(written)
         store.state.forget(strangers)
-        own.moved(now, to, visits)
+        moves.append((to, visits))
         return committed
 
-    committed = in_parts(batch, commit)
+    committed = in_parts(batch, commit, partial(store.around, connection))
+    for to, visits in moves:  # only now is it durable
+        own.moved(now, to, visits)
     turn.keep()
     return committed
 

@@ -189,6 +189,49 @@ def test_one_message_of_a_record_that_is_refused_costs_itself(database_url, comm
     assert all(payload.startswith(b'{"ts"') for *_, payload in kept)
 
 
+def test_a_worker_that_ends_between_parts_keeps_a_refusal_once(database_url, committer, register):
+    """A refusal kept without its offset would be kept again by the successor."""
+    register("m-1", "m-2")
+    names = ("m-1", "m-2")
+    fleet = Fleet([Device(name, "roof", "energy_meter", rated_power_w=1_000_000) for name in names])
+    sent = [record_of(0, 0, names, fleet), Record(1, b"hello")]
+    refuse(database_url, "m-2", REFUSALS[0])
+    worker = committer()
+    worker.take_over({0: 0}, 1)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION end_of_worker() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " IF EXISTS (SELECT FROM dead_letter) THEN RAISE 'no offset moves'; END IF;"
+            " RETURN NEW; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER end_of_worker BEFORE UPDATE ON stream_offset FOR EACH ROW"
+            ' WHEN (NEW."offset" > OLD."offset") EXECUTE FUNCTION end_of_worker()'
+        )
+        with pytest.raises(psycopg.Error, match="no offset moves"):
+            worker.store(0, sent)
+        assert (minutes(database_url, "m-1"), letters(database_url)) == ([], [])
+        connection.execute("DROP TRIGGER end_of_worker ON stream_offset")
+    worker.store(0, sent)  # it remembers nothing that was taken back
+    assert minutes(database_url, "m-1") == [0]
+    assert sorted(reason for reason, *_ in letters(database_url)) == [
+        "foreign_record",
+        "unstorable",
+    ]
+    assert offset(database_url) == 2
+
+
+def test_a_visit_hides_no_refusal(database_url, committer):
+    """The same bad bytes sent once more, just after a visit, would be counted once."""
+    worker = committer()
+    worker.take_over({0: 0}, 1)
+    worker.store(0, [Record(0, b"hello")])
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE stream_offset SET visits = visits + 1")
+    worker.store(0, [Record(1, b"hello")])
+    assert [payload for *_, payload in letters(database_url)] == [b"hello", b"hello"]
+
+
 def test_records_that_were_stored_are_dropped(database_url, committer):
     """Kafka delivers again after a restart; a refusal kept twice would look like two."""
     worker = committer()

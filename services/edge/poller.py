@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from services.edge.recorder import Recorder
 
 _LONGEST_S = 600.0
+# a reading's time is in milliseconds: two of one millisecond would contradict each other
+_APART_S = 0.002
 
 
 class _Asked:
@@ -37,6 +39,7 @@ class _Asked:
     def ask(self, bus: modbus.Bus, recorder: Recorder) -> None:
         """Read once and record."""
         device, every_s = self.source.device, self.source.every_s
+        asked_s = time.monotonic()
         try:
             moment = recorder.clock.now()
             body = self._reader.read(bus)
@@ -48,7 +51,7 @@ class _Asked:
             recorder.put(device, [Record(device, body, self.content_type, moment)])
         wait_s = min(every_s * 2 ** min(self._failed, 10), max(every_s, _LONGEST_S))
         # from when it was due, so that the cadence does not drift; not in the past
-        self.due_s = max(self.due_s + wait_s, time.monotonic())
+        self.due_s = max(self.due_s + wait_s, time.monotonic(), asked_s + _APART_S)
 
 
 class Poller(threading.Thread):

@@ -1,0 +1,45 @@
+"""When devices of a bus are asked: one that answers at once is not asked twice in a millisecond."""
+
+import threading
+
+from services.edge import modbus
+from services.edge.config import ModbusTcp
+from services.edge.corrected_clock import Clock
+from services.edge.poller import Poller
+
+COUNT = 300
+
+
+class AtOnce(modbus.Bus):
+    """A device that answers within microseconds."""
+
+    def read(self, span, unit):
+        """Return zeros."""
+        return bytes(2 * span.length)
+
+
+class Kept:
+    """Keeps what is recorded, and ends the asking after a while."""
+
+    def __init__(self, stopping):
+        self.clock, self.times, self._stopping = Clock(), [], stopping
+
+    def put(self, _source, records):
+        """Keep when it was measured."""
+        self.times += [record.moment.uptime_ms for record in records]
+        if len(self.times) >= COUNT:
+            self._stopping.set()
+
+
+def test_no_two_readings_are_of_one_millisecond(monkeypatch):
+    """The second has the time of the first and other values: tonne would refuse it."""
+    monkeypatch.setattr(modbus, "Bus", AtOnce)
+    source = ModbusTcp(
+        device="m-1", class_="energy_meter", profile="eastron-sdm630", host="127.0.0.1", port=1,
+        every_s=0.0001,
+    )  # fmt: skip
+    stopping = threading.Event()
+    kept = Kept(stopping)
+    Poller([source], kept, stopping).run()
+    assert len(kept.times) == COUNT
+    assert len(set(kept.times)) == COUNT

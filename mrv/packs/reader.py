@@ -110,6 +110,12 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
+def stands_in(file: Path | str, pack: Path | str) -> bool:
+    """Whether a file came with a pack: it stands in its folder, by whatever name or link."""
+    place = Path(pack)
+    return place.is_dir() and Path(file).resolve().is_relative_to(place.resolve())
+
+
 def read_file(file: Path | str) -> bytes:
     """Bytes of a document; what is far larger than any is refused before it fills the memory."""
     file = Path(file)

@@ -40,7 +40,7 @@ def note_missing(subject: Subject) -> None:
         code, what, command = _STEPS[state]
         subject.lack(code, state, what, f"{command} comes next, or name the state with --accept")
     _note_keys(subject)
-    if subject.status_list is None and subject.state != "draft":
+    if subject.state != "draft" and not subject.lists:
         subject.lack(
             "status",
             "issued",
@@ -65,12 +65,15 @@ def relied_on(subject: Subject) -> Iterator[str]:
     if subject.trusted is not None:
         named = "; ".join(map(_key, subject.trusted)) or "none"
         yield f"keys, by {subject.source}: {named}"
-    head = subject.head
+    # a log and a list that only the pack's own keys vouch for are nobody's ground
+    head = None if subject.trusted is None else subject.head
     if head is not None:
         seen = [f"{w.witness.name} at {_moment(w.time_s)}" for w in subject.witnesses]
         yield f"log: {head.origin}, head of {head.size} entries" + (
             f", countersigned by {', '.join(seen)}" if seen else ""
         )
+    if subject.trusted is not None and subject.lists:
+        yield "status: the operator's own word, by a signed list that speaks for 31 days at most"
     order = "the order of the log's entries, and " if head is not None else ""
     yield f"clock: {order}the check is of {subject.at:%Y-%m-%dT%H:%M:%SZ}"
     said = subject.claims

@@ -120,6 +120,12 @@ def read_file(file: Path | str) -> bytes:
     """Bytes of a document; what is far larger than any is refused before it fills the memory."""
     file = Path(file)
     size = file.stat().st_size
-    if size > _MOST_BYTES:
-        raise InputError(f"it has {size} bytes; a document of a pack has at most {_MOST_BYTES}")
-    return file.read_bytes()
+    # a pipe tells no size, and a device has no end
+    most = (size if file.is_file() else _MOST_BYTES) + 1
+    data = b""
+    if size <= _MOST_BYTES:
+        with file.open("rb") as source:
+            data = source.read(most)
+    if max(size, len(data)) > _MOST_BYTES:
+        raise InputError(f"it has more than {_MOST_BYTES} bytes, the most of a pack's document")
+    return data

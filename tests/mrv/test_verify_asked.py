@@ -5,6 +5,7 @@ import random
 import zipfile
 
 import pytest
+from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.packs.zipped import opened_pack
@@ -13,6 +14,7 @@ from mrv.signatures.keyfile import write_keyring
 from mrv.verify import lines, verify
 from mrv.verify.__main__ import main
 from mrv.verify.asked import asked_at, own_keys
+from services.cli.main import main as command
 from tests.mrv import packs
 from tests.mrv.forging import ASKED, RING, STATUS, WHOLE
 
@@ -46,6 +48,22 @@ def test_a_file_that_is_not_there_is_named_with_its_option(tmp_path, capsys):
         for file in (tmp_path, tmp_path / "none"):
             assert main([str(pack), option, str(file)]) == 2
             assert f"mrv.verify: {option} {file}: " in capsys.readouterr().err
+
+
+def test_a_file_without_an_end_is_refused(tmp_path, capsys):
+    """A name mistyped would fill the memory of the auditor's machine."""
+    pack = folder_of(tmp_path / "pack")
+    assert main([str(pack), "--keys", "/dev/zero"]) == 2
+    assert "bytes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://x:99999/v1/statements/a", "https://x/y"])
+def test_what_is_no_url_of_a_statement_is_named(url):
+    """A mistyped address would show our source instead of what to give."""
+    result = CliRunner().invoke(command, ["verify", url])
+    assert result.exit_code == 2
+    assert "https://HOST/v1/statements/ID" in result.output
+    assert url in result.output
 
 
 def test_a_time_is_read_in_utc():

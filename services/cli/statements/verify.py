@@ -102,7 +102,11 @@ def _downloaded(url: str, out: Path) -> Path:
     from services.api.client import Client  # noqa: PLC0415 - loads the HTTP client
     from services.settings import Settings  # noqa: PLC0415 - only to ask with
 
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - read once, so that one that is none is refused here
+    except ValueError as error:
+        raise InputError(f"{url} is no URL: {error}; give https://HOST/v1/statements/ID") from error
     base, found, rest = parts.path.partition("/v1/statements/")
     name = rest.removesuffix("/evidence").strip("/")
     if not found or not name or "/" in name:

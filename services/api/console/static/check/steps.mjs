@@ -434,8 +434,9 @@ async function manifest(subject) {
   const head = await verifyReceipt(text, entry, await logKey(subject.ring, parseReceipt(text).checkpoint));
   const issued = parseReceipt(subject.receipt).index;
   const of = subject.head;
+  if (!of) throw new NotChecked("the receipt of the statement was not checked");
   if (
-    !of || head.origin !== of.origin || head.size !== of.size || !same(head.root, of.root)
+    head.origin !== of.origin || head.size !== of.size || !same(head.root, of.root)
     || parseReceipt(text).index !== issued + 1n
   ) {
     throw new CheckError("manifest.txt is not of the entry behind the statement's, under the same head");

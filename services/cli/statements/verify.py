@@ -58,7 +58,8 @@ def verify(
     Signatures, log receipt and digests are checked, and all intervals and the whole
     account are computed again from the raw readings. Ends with 0 where an auditor may
     rely on the statement: issued, verified by another organisation, signed by keys that
-    you trust, sealed before, not ended since. Ends with 1 where something is false, and
+    you trust, its days sealed before, neither superseded nor revoked since. With --accept
+    0 means that it holds as far as you asked. Ends with 1 where something is false, and
     with 4 where what is here is consistent and not enough; the last lines then name what
     is missing and the option that supplies it.
 

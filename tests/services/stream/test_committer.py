@@ -38,10 +38,15 @@ sites:
 devices:
 """
 DEVICE = (
-    "  - {id: %s, site: roof, class: energy_meter, profile: generic,"
+    "  - {id: %s, site: roof, class: energy_meter, profile: generic, rated_power_w: 1000000,"
     " installed: 2026-01-01T00:00:00Z}\n"
 )
-FLEET = Fleet([Device("m-1", "roof", "energy_meter"), Device("m-2", "roof", "energy_meter")])
+FLEET = Fleet(
+    [
+        Device("m-1", "roof", "energy_meter", rated_power_w=1_000_000),
+        Device("m-2", "roof", "energy_meter", rated_power_w=1_000_000),
+    ]
+)
 START_MS = 1_772_323_200_000
 TOPIC = "parcels"
 
@@ -165,7 +170,9 @@ def test_one_message_of_a_record_that_is_refused_costs_itself(database_url, comm
     """One meter whose reading the server refuses would take a whole record of others with it."""
     devices = ("m-1", "m-2", "m-3")
     register(*devices)
-    fleet = Fleet([Device(name, "roof", "energy_meter") for name in devices])
+    fleet = Fleet(
+        [Device(name, "roof", "energy_meter", rated_power_w=1_000_000) for name in devices]
+    )
     worker = committer()
     worker.take_over({0: 0}, 1)
     codes = (*REFUSALS[::5], *COLLISIONS[:1])
@@ -277,7 +284,7 @@ def test_two_partitions_may_hold_one_device(database_url, committer, register, s
     device, home = moved(1, 2)
     register("m-1", device)
     chance = random.Random(seed)  # noqa: S311 - the same order each time
-    fleet = Fleet([Device(device, "roof", "energy_meter")])
+    fleet = Fleet([Device(device, "roof", "energy_meter", rated_power_w=1_000_000)])
     old, new = committer(1), committer(2)
     old.take_over({0: 0}, 1)
     old.store(0, [record(0, [0], device, fleet)])
@@ -301,7 +308,7 @@ def one_stored(committer, register):
     """A device that a second partition will move; one worker has stored of it, one is to come."""
     device, home = moved(1, 2)
     register("m-1", device)
-    fleet = Fleet([Device(device, "roof", "energy_meter")])
+    fleet = Fleet([Device(device, "roof", "energy_meter", rated_power_w=1_000_000)])
     old, new = committer(1), committer(2)
     old.take_over({0: 0}, 1)
     old.store(0, [record(0, [0], device, fleet)])

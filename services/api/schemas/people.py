@@ -49,8 +49,12 @@ class PublicKey(Shape):
         default=None, alias="organisationId", examples=["VN-0200123456"]
     )
     projects: list[str] | None = Field(default=None, examples=[["nck-pv"]])
-    accreditation: Accredited | None = None
-    ends_at: Ended | None = Field(default=None, alias="endsAt")
+    accreditation: Accredited | None = Field(
+        default=None, examples=[{"id": "VN-ACC-017", "scope": ["jcm-vn-am007"]}]
+    )
+    ends_at: Ended | None = Field(
+        default=None, alias="endsAt", examples=[{"log": "tonne-log", "index": 41}]
+    )
     final_head: str | None = Field(
         default=None, alias="finalHead", examples=["tonne-log\n86\nhash\n"]
     )

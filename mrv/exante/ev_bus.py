@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.exante.model import Estimate, Flag, Outcome
-from mrv.methodologies import evaluate, find
+from mrv.methodologies import evaluate, find, hypothetical
 from mrv.parameters.specs import ParameterSpec
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
     shared = {key: inputs[key] for key in _OF_METHOD if key in inputs}
     given = {**shared, "distance_km": distance, "charging_mwh": charging_kwh / 1000}
     result = evaluate(find(METHOD), given, factors, where)
-    none = evaluate(find(METHOD), {**given, "charging_mwh": 0}, factors, where)
-    one = evaluate(find(METHOD), {**given, "distance_km": 0, "charging_mwh": 1}, factors, where)
+    none = hypothetical(find(METHOD), {**given, "charging_mwh": 0}, factors, where)
+    one = hypothetical(find(METHOD), {**given, "distance_km": 0, "charging_mwh": 1}, factors, where)
     even = none.baseline_t / one.project_t * 1000 / distance if one.project_t else Fraction(0)
     return Outcome(
         method=METHOD,

@@ -36,6 +36,7 @@ __all__ = [
     "evaluate",
     "filled",
     "find",
+    "hypothetical",
     "implausible",
     "load",
     "low_reference",
@@ -165,6 +166,24 @@ def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
                 " meter that stood still, and the units"
             )
     return None
+
+
+def hypothetical(
+    methodology: Methodology, given: Mapping[str, Any], factors: Factors, where: str
+) -> Reductions:
+    """
+    Compute one side of a plan by itself, as an equation and not as a claim.
+
+    A plan asks what a service emits where it takes nothing, to find where the reduction
+    vanishes; no meter says so, and no statement comes of it.
+
+    Raises
+    ------
+    MethodologyError, FactorError
+        A key is missing, unknown or out of bounds, or a factor is not there.
+    """
+    inputs = filled(methodology.inputs, read(methodology.inputs, given, where), factors)
+    return methodology.reductions(inputs, factors)
 
 
 def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: str) -> Reductions:

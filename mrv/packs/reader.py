@@ -110,10 +110,22 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
+def stands_in(file: Path | str, pack: Path | str) -> bool:
+    """Whether a file came with a pack: it stands in its folder, by whatever name or link."""
+    place = Path(pack)
+    return place.is_dir() and Path(file).resolve().is_relative_to(place.resolve())
+
+
 def read_file(file: Path | str) -> bytes:
     """Bytes of a document; what is far larger than any is refused before it fills the memory."""
     file = Path(file)
     size = file.stat().st_size
-    if size > _MOST_BYTES:
-        raise InputError(f"it has {size} bytes; a document of a pack has at most {_MOST_BYTES}")
-    return file.read_bytes()
+    # a pipe tells no size, and a device has no end
+    most = (size if file.is_file() else _MOST_BYTES) + 1
+    data = b""
+    if size <= _MOST_BYTES:
+        with file.open("rb") as source:
+            data = source.read(most)
+    if max(size, len(data)) > _MOST_BYTES:
+        raise InputError(f"it has more than {_MOST_BYTES} bytes, the most of a pack's document")
+    return data

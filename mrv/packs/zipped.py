@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import stat
 import zipfile
+import zlib
 from contextlib import contextmanager
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 32 * 1024**3
 _CHUNK = 1024 * 1024
+# what a spoiled zip file raises, by where in it the damage is
+_SPOILED = (
+    zipfile.BadZipFile, zlib.error, LZMAError, NotImplementedError, RuntimeError, OSError,
+    EOFError, ValueError, IndexError,
+)  # fmt: skip
 
 
 @contextmanager
@@ -48,11 +55,16 @@ def _unpack(path: Path, folder: Path) -> Path:
             left = _MOST_BYTES
             for entry in entries:
                 left = _write(source, entry, folder / entry.filename, left)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+    except _SPOILED as error:
         raise InputError(f"{path} cannot be unpacked: {error}; download it again") from error
     tops = {PurePosixPath(entry.filename).parts[0] for entry in entries}
-    only = folder / tops.pop() if len(tops) == 1 else folder
-    return only if (only / STATEMENT).is_file() else folder
+    found = folder / tops.pop() if len(tops) == 1 else folder
+    if not (found / STATEMENT).is_file():
+        raise InputError(
+            f"{path} holds no evidence pack: {STATEMENT} stands neither at its top nor in its only"
+            " folder; give a zip file of one pack and nothing else"
+        )
+    return found
 
 
 def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
@@ -65,7 +77,8 @@ def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo
         name = PurePosixPath(entry.filename)
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if (
-            name.is_absolute()
+            not name.parts
+            or name.is_absolute()
             or ".." in name.parts
             or "\\" in entry.filename
             or kind not in (0, stat.S_IFREG)

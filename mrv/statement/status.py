@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 CONTEXT = ("https://www.w3.org/ns/credentials/v2",)
 TYPES = ("VerifiableCredential", "BitstringStatusListCredential")
 PURPOSE = "revocation"
-# A list that says no end, as tonne 0.1.0 wrote them, is believed as long as a new one.
+# No list is believed for longer, whatever end it says, or none as tonne 0.1.0 wrote them:
+# an owner could sign one for ever, and show that after the statement ended.
 LIFE_DAYS = 31
 _BITS = 2**24
 _URN = "urn:tonne:status:"
@@ -148,9 +149,10 @@ def lasts(document: Mapping[str, Any]) -> tuple[datetime, datetime]:
     """
     said = read(StatusList, document, f"status list {document.get('id')!r}")
     begin = time_of(said.valid_from, "validFrom of the status list")
+    latest = begin + timedelta(days=LIFE_DAYS)
     if said.valid_until is UNSET:
-        return begin, begin + timedelta(days=LIFE_DAYS)
-    return begin, time_of(said.valid_until, "validUntil of the status list")
+        return begin, latest
+    return begin, min(latest, time_of(said.valid_until, "validUntil of the status list"))
 
 
 def _encode(bits: bytes) -> str:

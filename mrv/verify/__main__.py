@@ -10,16 +10,13 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
-from mrv.packs.reader import read_file
 from mrv.packs.zipped import opened_pack
-from mrv.signatures.proof_form import time_of
-from mrv.signatures.trust_root import read_trusted
+from mrv.verify.asked import asked_at, given, own_keys
 from mrv.verify.reliance import WAIVERS
-from mrv.verify.report import STATES, lines
+from mrv.verify.report import STATES, lines, plain
 from mrv.verify.steps import verify
 
 if TYPE_CHECKING:
@@ -32,13 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Check what the arguments name; return the exit code."""
     asked = _parser().parse_args(arguments)
     try:
-        at = datetime.now(UTC) if asked.at is None else time_of(asked.at, "--at")
-        trusted = read_trusted(read_file(asked.keys), at) if asked.keys else None
-        status = read_file(asked.status) if asked.status else None
+        at = asked_at(asked.at)
+        trusted = None if asked.keys is None else own_keys(asked.keys, asked.path, at)
+        status = None if asked.status is None else given(asked.status, "--status")
         with opened_pack(asked.path) as pack:
             report = verify(pack, trusted, status, at=at, accept=asked.accept)
     except (InputError, OSError) as error:
-        print(f"mrv.verify: {error}", file=sys.stderr)  # noqa: T201 - a command
+        print(f"mrv.verify: {plain(str(error))}", file=sys.stderr)  # noqa: T201 - a command
         return _INPUT
     shown = [json.dumps(report.to_json(), indent=2, ensure_ascii=False)] if asked.json else None
     print(*(shown or lines(report)), sep="\n")  # noqa: T201 - a command

@@ -37,7 +37,10 @@ def manifest(subject: Subject) -> str:
         raise LogError(f"the pack has no {MANIFEST_RECEIPT}; ask the log for it")
     subject.needs_keys("log")
     entry = evidence_entry(subject.claims.statement, data)
-    text = receipt.decode()
+    try:
+        text = receipt.decode()
+    except UnicodeDecodeError as error:
+        raise CanonicalError(f"{MANIFEST_RECEIPT} is not UTF-8; get the pack again") from error
     head = verify_receipt(text, entry, log_key(subject.ring, parse_receipt(text).checkpoint))
     _same_tree(subject, head, parse_receipt(text).index)
     return f"{len(listed)} files, all in the log"

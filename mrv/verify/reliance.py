@@ -40,7 +40,7 @@ def note_missing(subject: Subject) -> None:
         code, what, command = _STEPS[state]
         subject.lack(code, state, what, f"{command} comes next, or name the state with --accept")
     _note_keys(subject)
-    if subject.status_list is None and subject.state != "draft":
+    if subject.state != "draft" and not subject.lists:
         subject.lack(
             "status",
             "issued",
@@ -65,14 +65,17 @@ def relied_on(subject: Subject) -> Iterator[str]:
     if subject.trusted is not None:
         named = "; ".join(map(_key, subject.trusted)) or "none"
         yield f"keys, by {subject.source}: {named}"
-    head = subject.head
+    # a log and a list that only the pack's own keys vouch for are nobody's ground
+    head = None if subject.trusted is None else subject.head
     if head is not None:
         seen = [f"{w.witness.name} at {_moment(w.time_s)}" for w in subject.witnesses]
         yield f"log: {head.origin}, head of {head.size} entries" + (
             f", countersigned by {', '.join(seen)}" if seen else ""
         )
+    if subject.trusted is not None and subject.lists:
+        yield "status: the operator's own word, by a signed list that speaks for 31 days at most"
     order = "the order of the log's entries, and " if head is not None else ""
-    yield f"clock: {order}the check is of {subject.at:%Y-%m-%dT%H:%M:%SZ}"
+    yield f"clock: {order}the time for which you ask, {subject.at:%Y-%m-%dT%H:%M:%SZ}"
     said = subject.claims
     yield (
         f"rules: {said.methodology.id} {said.methodology.version}, closed by {said.code_version},"
@@ -101,7 +104,7 @@ def not_relied_on(subject: Subject) -> Iterator[str]:
         yield "who signed: the pack's own keys say only that its parts fit one another"
     for key in subject.trusted or ():
         if key.role in ("operator", "verifier") and key.bounds.projects is None:
-            yield f"projects of {key.name}: the keyring binds the key to none"
+            yield f"projects of {key.name}: the keyring names none, so any project is allowed"
         if key.role in ("operator", "verifier") and key.bounds.organisation is None:
             yield f"organisation of {key.name}: the keyring names none, names were compared alone"
         if key.role == "verifier" and key.bounds.accreditation is None:
@@ -109,7 +112,7 @@ def not_relied_on(subject: Subject) -> Iterator[str]:
     if subject.state != "draft":
         yield "dates in signatures: each is its signer's own word"
     if subject.head is not None and not subject.witnesses:
-        yield "a witness: none that you trust saw the log's head, its operator alone vouches for it"
+        yield "a witness: none that you trust signed the log's head, the log alone vouches for it"
     if subject.state == "issued":
-        yield "when readings arrived: seals say by when, not in which hour"
-    yield "the meters: that they measured what they say is for calibration and site visits"
+        yield "the hour in which readings arrived: a seal says only that they were there by then"
+    yield "the meters: whether they measured correctly, calibration and site visits have to show"

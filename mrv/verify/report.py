@@ -151,8 +151,23 @@ class Report:
         }
 
 
+def plain(text: str) -> str:
+    """
+    Write what a pack says so that it stays in its line.
+
+    A name with a line break or a terminal's control codes could else draw lines of its own.
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
 def lines(report: Report) -> Iterator[str]:
     """Write a report for people, a line a step; the last lines say what it comes to."""
+    yield from map(plain, _lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
     yield f"{report.statement}, {report.state}"
     yield report.keys
     yield from map(str, report.steps)
@@ -168,7 +183,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _outcome(report: Report) -> Iterator[str]:
-    yield from (f"accepted by you (--accept): {one.what}" for one in report.waived)
+    yield from (f"missing, and accepted by you (--accept): {one.what}" for one in report.waived)
     if report.missing:
         yield "NOT ENOUGH TO RELY ON: what is here is consistent, and this is missing:"
         yield from (f"missing: {one.what}; {one.remedy}" for one in report.missing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mrv.documents.form import UNSET
@@ -38,6 +38,7 @@ from mrv.verify.subject import NotApplicableError, NotCheckedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+    from datetime import datetime
 
     from mrv.documents.verification import Conclusion
     from mrv.signatures.keys import Role
@@ -337,22 +338,35 @@ def status(subject: Subject) -> str:
     """The statement was neither superseded nor revoked, as the operator's status list says."""
     if subject.state == "draft":
         raise NotApplicableError("a draft, which counts nowhere")
-    if subject.status_list is None:
+    if not subject.lists:
         raise NotApplicableError(
             "no status list at hand, so nobody can say here whether it was superseded or"
             " revoked since; get the newest from the operator and give it with --status"
         )
     subject.needs_keys("operator")
-    document = canonical.parse_object(subject.status_list)
+    made = [(_listed(subject, one), one) for one in subject.lists]
+    # a list of later says nothing about the time for which the reader asks
+    past = [(at, one) for at, one in made if at - AHEAD <= subject.at] or made
+    project, name = subject.claims.project.id, subject.claims.statement
+    # an end is for good, so that any list that names it outweighs a newer one that does not
+    for at, one in past:
+        if not counts(one, project, name):
+            raise SignatureError(
+                f"{name} counts no more: it was superseded or revoked, by the list of"
+                f" {at:%Y-%m-%dT%H:%M:%SZ}"
+            )
+    newest = max(past, key=lambda found: found[0])[1]
+    _current(subject, newest)
+    return f"counts, as of {newest['validFrom']}"
+
+
+def _listed(subject: Subject, document: Mapping[str, Any]) -> datetime:
+    """When a status list was signed, by an operator who may sign for this project."""
     signer = _proven(subject, document)
     if signer.role != "operator":
         raise EnrolmentError(f"the status list is signed by {signer.name}, a {signer.role}")
-    project, name = subject.claims.project.id, subject.claims.statement
-    check_project(signer, project, "the status list")
-    if not counts(document, project, name):
-        raise SignatureError(f"{name} counts no more: it was superseded or revoked")
-    _current(subject, document)
-    return f"counts, as of {document['validFrom']}"
+    check_project(signer, subject.claims.project.id, "the status list")
+    return time_of(proofs_of(document)[0]["created"], "created of the status list").astimezone(UTC)
 
 
 def _current(subject: Subject, document: Mapping[str, Any]) -> None:
@@ -363,7 +377,7 @@ def _current(subject: Subject, document: Mapping[str, Any]) -> None:
         raise SignatureError(
             f"the status list says {begin} to {end}, and was signed at {signed}; get another one"
         )
-    if signed > subject.at + AHEAD:
+    if signed - AHEAD > subject.at:
         raise SignatureError(f"the status list was signed at {signed}, after {subject.at}")
     made = max(time_of(proofs_of(d)[0]["created"], "created") for d, _ in _signed(subject))
     if begin < made or not subject.at < end:

@@ -17,7 +17,7 @@ from mrv.verify import seal_step as sealed
 from mrv.verify import signature_steps as people
 from mrv.verify import time_step as dates
 from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
-from mrv.verify.report import STATES, Report, StepResult
+from mrv.verify.report import STATES, Report, StepResult, plain
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class Step(NamedTuple):
 
 
 _AGAIN = "ask whoever gave you the pack for an unchanged copy"
+_LIST = (
+    "ask the operator for the project's newest status list, or for the statement that replaced it"
+)
 _SIGNER = "ask the signer for the document as it was signed"
 STEPS = (
     Step("form", people.form, _AGAIN),
@@ -43,7 +46,7 @@ STEPS = (
     Step("operator's proof", people.operator, _SIGNER),
     Step("verifier's proof and digest", people.verifier, _SIGNER),
     Step("log receipt", people.log, "ask the log for a receipt, or for its key"),
-    Step("status", people.status, "ask the operator for the statement that replaced it"),
+    Step("status", people.status, _LIST),
     Step("plan and factors", figures.plan_and_factors, _AGAIN),
     Step("readings", figures.readings, f"look at that device-day; {_AGAIN}"),
     Step("intervals", figures.intervals, f"look at that device-day; {_AGAIN}"),
@@ -136,9 +139,9 @@ def _take(number: int, step: Step, subject: Subject) -> StepResult:
     except NotCheckedError as why:
         return StepResult(number, step.name, "not checked", str(why))
     except PackFormatError as error:
-        return StepResult(number, step.name, "failed", str(error), error.remedy)
+        return StepResult(number, step.name, "failed", plain(str(error)), error.remedy)
     except InputError as error:
-        return StepResult(number, step.name, "failed", str(error), step.remedy)
+        return StepResult(number, step.name, "failed", plain(str(error)), step.remedy)
     except _MALFORMED as error:
         # a document of the right kind with a field that is not of its type
         detail = f"a field is missing or malformed ({type(error).__name__}: {error})"

@@ -59,7 +59,7 @@ class Subject:
     the step that judges keys.  `status` is a status list, if there is one, and `at` the
     time for which the reader asks; `source` says where the
     reader's keys come from.  `status_lists` are those that the reader keeps beside the
-    keys, for where no `status` was given.  `lacking` is what steps found missing.
+    keys, beside `status`.  `lacking` is what steps found missing.
     """
 
     pack: Pack
@@ -96,14 +96,12 @@ class Subject:
             raise CanonicalError("receipt.txt is not UTF-8; get the pack again") from error
 
     @cached_property
-    def status_list(self) -> bytes | None:
-        """The list that was given, else the newest of this project beside the trusted keys."""
-        if self.status is not None:
-            return self.status
-        kept = [(canonical.parse_object(data), data) for data in self.status_lists]
+    def lists(self) -> tuple[dict[str, Any], ...]:
+        """The status list that was given, and those of this project beside the trusted keys."""
+        given = () if self.status is None else (canonical.parse_object(self.status),)
         own = list_id(self.claims.project.id)
-        found = [(str(one.get("validFrom")), data) for one, data in kept if one.get("id") == own]
-        return max(found)[1] if found else None
+        kept = map(canonical.parse_object, self.status_lists)
+        return (*given, *(one for one in kept if one.get("id") == own))
 
     @property
     def stated(self) -> Mapping[str, Any]:

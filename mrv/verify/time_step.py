@@ -45,7 +45,7 @@ def times(subject: Subject) -> str:
         if last < signed:
             raise SignatureError(f"verified at {last}, before the statement was signed at {signed}")
         _within(subject, signed, last)
-    if last > subject.at + AHEAD:
+    if last - AHEAD > subject.at:
         raise SignatureError(f"signed at {last}, and the check is of {subject.at}")
     for key in _signers(subject):
         _key_counted(subject, key)

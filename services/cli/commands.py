@@ -20,7 +20,9 @@ SECTIONS = {
     },
     "Registry": {
         "registry": Entry("registry.registry:registry", "Sites, devices and projects."),
-        "devices": Entry("registry.devices:devices", "Who is heard, who knocks, what arrives."),
+        "devices": Entry(
+            "registry.devices:devices", "Known and unknown devices, and what arrives."
+        ),
         "sewer": Entry("registry.sewer:sewer", "Sewers: pipes, manholes, their history."),
         "plan": Entry("registry.plan:plan", "A project's monitoring plan and its diagram."),
         "invoice": Entry("registry.invoice:invoice", "Documents that meters are held against."),
@@ -33,7 +35,7 @@ SECTIONS = {
         "bridge": Entry("pipeline.bridge:bridge", "Past one machine: MQTT to Kafka."),
         "worker": Entry("pipeline.worker:worker", "Past one machine: Kafka to TimescaleDB."),
         "topics": Entry("pipeline.topics:topics", "The Kafka topic of bridges and workers."),
-        "broker": Entry("pipeline.broker:broker", "A broker that knows who is who."),
+        "broker": Entry("pipeline.broker:broker", "A broker where no device speaks for another."),
     },
     "Data": {
         "intervals": Entry("data.intervals:intervals", "Stored quantities and emissions."),
@@ -60,7 +62,9 @@ SECTIONS = {
     "Calculate": {
         "evaluate": Entry("calculate.evaluate:evaluate", "One methodology on given inputs."),
         "estimate": Entry("calculate.estimate:estimate", "A planned system, before its meters."),
-        "indicator": Entry("calculate.indicator:indicator", "Air, water and noise: no carbon."),
+        "indicator": Entry(
+            "calculate.indicator:indicator", "Air, water and noise values; no tonnes."
+        ),
     },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}

@@ -89,8 +89,10 @@ class Looked(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Give what is known now to whoever scrapes."""
-        for name, value in dict(self._values).items():
-            yield GaugeMetricFamily(name, _TEXTS[name], value)
+        known = dict(self._values)
+        for name, text in _TEXTS.items():
+            # a name without a value is told of all the same: rules look for it
+            yield GaugeMetricFamily(name, text, known.get(name))
         yield _family(
             "tonne_log_audit_breaks", "What the last audit of the log found broken, by its step",
             ["step"], {(step,): count for step, count in self._breaks.items()},

@@ -18,6 +18,7 @@ from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.merkle_tree import leaf_hash
 from mrv.signatures.trust_root import read_trusted
 from mrv.statement.credentials import issued_entry
+from mrv.statement.status import sign_list
 from mrv.verify import verify
 from tests.mrv import packs
 from tests.mrv.forging import (
@@ -435,3 +436,31 @@ def test_a_kept_status_list_is_judged_like_one_that_is_given():
     assert verify(WHOLE, kept(STATUS), at=ASKED + 40 * day).exit_code == 4
     assert verify(WHOLE, kept(status(role="verifier")), at=ASKED).exit_code == 1
     assert verify(WHOLE, kept(STATUS), status(NAME), at=ASKED).exit_code == 1
+
+
+def test_an_end_outweighs_a_newer_list_that_names_none():
+    """An owner would revoke, sell the tonnes elsewhere, and sign a list in which they count."""
+    day = timedelta(days=1)
+    ended, newer = status(NAME, made=ASKED - 3 * day), status(made=ASKED - day)
+    for lists in ((ended, newer), (newer, ended), (newer, ended, newer)):
+        assert verify(WHOLE, kept(*lists), at=ASKED).exit_code == 1
+    assert verify(WHOLE, kept(ended), newer, at=ASKED).exit_code == 1
+    assert verify(WHOLE, kept(newer), ended, at=ASKED).exit_code == 1
+
+
+def test_a_given_list_does_not_hide_a_newer_one_that_is_kept():
+    """A reader who was told that a statement ended would forget it for an old list."""
+    day = timedelta(days=1)
+    old, new = status(made=ASKED - 3 * day), status(NAME, made=ASKED - day)
+    assert verify(WHOLE, kept(new), old, at=ASKED).exit_code == 1
+    late = kept(status(made=ASKED + 3 * day), STATUS)
+    assert verify(WHOLE, late, at=ASKED).exit_code == 0
+
+
+def test_no_list_is_believed_for_ever():
+    """An owner would show a list of before the end, made to last a hundred years."""
+    signer = KEYS["operator"], HOLDERS["operator"]
+    made = ASKED - timedelta(days=1)
+    lasting = canonical.encode(sign_list("pv", [NAME], (), *signer, made, days=36_500))
+    assert asked(Attempt(WHOLE, RING, lasting)).exit_code == 0
+    assert asked(Attempt(WHOLE, RING, lasting, ASKED + timedelta(days=40))).exit_code == 4

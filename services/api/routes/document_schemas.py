@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from mrv.documents.schemas import DOCUMENTS, schema
 from services.api.problems import ProblemError
+from services.api.request_context import Ask
 
 router = APIRouter(tags=["statements"])
 MEDIA_TYPE = "application/schema+json"
@@ -21,10 +22,14 @@ _CACHED = {"Cache-Control": "public, max-age=3600"}
     responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}},
     response_class=Response,
 )
-async def one(
-    name: Annotated[str, Path(max_length=60, examples=["statement"])],
+def one(
+    ask: Ask,
+    name: Annotated[
+        str, Path(max_length=60, description="Name of a document.", examples=["statement"])
+    ],
 ) -> Response:
     """Return the JSON Schema (2020-12) of a document: `statement`, `verification`, `plan`, ..."""
+    del ask  # a token that is sent is judged, as everywhere
     if name not in DOCUMENTS:
         raise ProblemError(404, f"there is no schema {name!r}; there are {', '.join(DOCUMENTS)}")
     found: dict[str, Any] = schema(name)

@@ -84,7 +84,7 @@ class TakenEvent(Shape):
 class Unmet(Shape):
     """A condition that the statement says does not hold."""
 
-    clause: Text
+    clause: Text = Field(examples=["a monitoring plan is in force in the whole period"])
     detail: Text
 
 
@@ -97,8 +97,12 @@ class OpinionSaid(Shape):
     materiality_percent: Decimal
     misstatements: dict[str, Any]
     findings: list[dict[str, Any]] = Field(max_length=_MOST)
-    unmet: list[Unmet] | None = Field(default=None, max_length=_MOST)
-    because: Text | None = None
+    unmet: list[Unmet] | None = Field(
+        default=None, max_length=_MOST, examples=[[{"clause": "plan", "detail": "there is none"}]]
+    )
+    because: Text | None = Field(
+        default=None, examples=["the plan was agreed by letter of 2026-01-05, which I have seen"]
+    )
     procedure: Text | None = None
 
 

@@ -13,16 +13,20 @@ from services.api.schemas.base import Id, Line, Shape
 class Accredited(Shape):
     """For what a verifier was accredited: ids of methodologies, empty for all."""
 
-    id: str
-    scope: list[str]
-    valid_from: str | None = Field(default=None, alias="validFrom")
-    valid_until: str | None = Field(default=None, alias="validUntil")
+    id: str = Field(examples=["VN-ACC-017"])
+    scope: list[str] = Field(examples=[["jcm-vn-am007"]])
+    valid_from: str | None = Field(
+        default=None, alias="validFrom", examples=["2026-01-01T00:00:00Z"]
+    )
+    valid_until: str | None = Field(
+        default=None, alias="validUntil", examples=["2029-01-01T00:00:00Z"]
+    )
 
 
 class Ended(Shape):
     """The entry of the log from which a key's signatures do not count."""
 
-    log: str
+    log: str = Field(examples=["tonne-log"])
     index: int
 
 
@@ -34,14 +38,26 @@ class PublicKey(Shape):
     multikey: str = Field(
         alias="publicKeyMultibase", examples=["z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX"]
     )
-    valid_from: str | None = Field(default=None, alias="validFrom")
-    valid_until: str | None = Field(default=None, alias="validUntil")
-    organisation: str | None = None
-    organisation_id: str | None = Field(default=None, alias="organisationId")
-    projects: list[str] | None = None
-    accreditation: Accredited | None = None
-    ends_at: Ended | None = Field(default=None, alias="endsAt")
-    final_head: str | None = Field(default=None, alias="finalHead")
+    valid_from: str | None = Field(
+        default=None, alias="validFrom", examples=["2026-01-01T00:00:00Z"]
+    )
+    valid_until: str | None = Field(
+        default=None, alias="validUntil", examples=["2029-01-01T00:00:00Z"]
+    )
+    organisation: str | None = Field(default=None, examples=["Plant Ltd"])
+    organisation_id: str | None = Field(
+        default=None, alias="organisationId", examples=["VN-0200123456"]
+    )
+    projects: list[str] | None = Field(default=None, examples=[["nck-pv"]])
+    accreditation: Accredited | None = Field(
+        default=None, examples=[{"id": "VN-ACC-017", "scope": ["jcm-vn-am007"]}]
+    )
+    ends_at: Ended | None = Field(
+        default=None, alias="endsAt", examples=[{"log": "tonne-log", "index": 41}]
+    )
+    final_head: str | None = Field(
+        default=None, alias="finalHead", examples=["tonne-log\n86\nhash\n"]
+    )
 
 
 class Keyring(Shape):

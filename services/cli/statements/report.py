@@ -13,7 +13,7 @@ import click
 from ingest.errors import InputError
 from mrv.errors import VerificationError
 from mrv.report import LANGUAGES, Format, make
-from mrv.signatures.trust_root import read_trusted
+from mrv.verify.asked import own_keys
 from services.cli.errors import Exit
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
@@ -83,7 +83,7 @@ def _facts(what: str, keys_file: Path | None) -> Facts:
 
     if Path(what).exists():
         now = datetime.now(UTC)
-        trusted = None if keys_file is None else read_trusted(keys_file.read_bytes(), now)
+        trusted = None if keys_file is None else own_keys(str(keys_file), what, now)
         return facts_of_pack(read_pack(Path(what)), trusted)
     if keys_file is not None:
         raise InputError(f"--keys is for a pack, and there is no folder {what}; leave it out")

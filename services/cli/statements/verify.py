@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -15,8 +14,7 @@ import click
 from ingest.errors import InputError
 from mrv import verify as checks
 from mrv.packs.zipped import opened_pack
-from mrv.signatures.proof_form import time_of
-from mrv.signatures.trust_root import read_trusted
+from mrv.verify.asked import asked_at, given, own_keys
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
 from services.cli.options.choice import Choice
@@ -36,12 +34,14 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
               help="Whom you trust: a programme's trust root, or public keys as"
               " `tonne keys export` writes them.")  # fmt: skip
 @click.option("--status", "status_file", type=_file,
-              help="The project's status list: whether the statement still counts.")  # fmt: skip
+              help="The project's status list: whether the statement still counts; lists in the"
+              " file of --keys count too.")  # fmt: skip
 @click.option("--accept", "accepted", multiple=True,
               type=Choice((*STATES[:-1], *WAIVERS)),
               help="A state that is enough for you, or a weakness that you take as it is;"
               " may be repeated.")  # fmt: skip
-@click.option("--at", "moment", metavar="TIME", help="For which time you ask (RFC 3339); now.")
+@click.option("--at", "moment", metavar="TIME", help="For which time you ask (RFC 3339);"
+              " now where absent.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(
     path: str,
@@ -58,7 +58,8 @@ def verify(
     Signatures, log receipt and digests are checked, and all intervals and the whole
     account are computed again from the raw readings. Ends with 0 where an auditor may
     rely on the statement: issued, verified by another organisation, signed by keys that
-    you trust, sealed before, not ended since. Ends with 1 where something is false, and
+    you trust, its days sealed before, neither superseded nor revoked since. With --accept
+    0 means that it holds as far as you asked. Ends with 1 where something is false, and
     with 4 where what is here is consistent and not enough; the last lines then name what
     is missing and the option that supplies it.
 
@@ -70,9 +71,9 @@ def verify(
       tonne verify pack --keys trusted.json --status status.json
       tonne verify pack.zip --keys trusted.json --accept verified
     """
-    at = datetime.now(UTC) if moment is None else time_of(moment, "--at")
-    trusted = None if keys_file is None else read_trusted(keys_file.read_bytes(), at)
-    status = None if status_file is None else status_file.read_bytes()
+    at = asked_at(moment)
+    trusted = None if keys_file is None else own_keys(str(keys_file), path, at)
+    status = None if status_file is None else given(str(status_file), "--status")
     with _pack(path) as pack, bar(f"verifying {path}"):
         report = checks.verify(pack, trusted, status, at=at, accept=accepted)
     if as_json:
@@ -102,7 +103,11 @@ def _downloaded(url: str, out: Path) -> Path:
     from services.api.client import Client  # noqa: PLC0415 - loads the HTTP client
     from services.settings import Settings  # noqa: PLC0415 - only to ask with
 
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - read once, so that one that is none is refused here
+    except ValueError as error:
+        raise InputError(f"{url} is no URL: {error}; give https://HOST/v1/statements/ID") from error
     base, found, rest = parts.path.partition("/v1/statements/")
     name = rest.removesuffix("/evidence").strip("/")
     if not found or not name or "/" in name:

@@ -23,6 +23,7 @@ MATRIX = {
     ("GET", "/v1/devices/{device}"): READ | {"stranger": 404},
     ("GET", "/v1/intervals"): READ | {"stranger": 404},
     ("GET", "/v1/emissions"): READ | {"stranger": 404},
+    ("GET", "/v1/schemas/{name}"): OPEN,
     ("GET", "/v1/statements"): OPEN,
     ("GET", "/v1/statements/{statement}"): OPEN,
     ("GET", "/v1/statements/{statement}.json"): OPEN,
@@ -134,7 +135,7 @@ def test_each_role_gets_what_is_its_own(served, method, path):
     names = {
         "{project}": "pv", "{device}": "inv-1", "{statement}": served.issued, "{index}": "0",
         "{asset}": "P-1", "{park}": "none",
-        "{invoice}": "E-1",
+        "{invoice}": "E-1", "{name}": "statement",
         "{key}": "000000000000",
     }  # fmt: skip
     address = path

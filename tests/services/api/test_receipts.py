@@ -7,7 +7,7 @@ import zipfile
 import psycopg
 import pytest
 
-from mrv.log.receipt import verify_receipt
+from mrv.log.receipt import parse_receipt, verify_receipt
 from mrv.signatures.canonical import parse_object
 from mrv.statement.credentials import issued_entry
 from mrv.verify.signature_steps import log_key
@@ -92,7 +92,11 @@ def test_no_receipt_is_served_before_there_is_one(served, verified):
         parse_object(served.ask(f"/v1/statements/{name}{part}", "auditor", headers=headers).content)
         for part, headers in (("", {"Accept": "application/vc"}), ("/verification.json", {}))
     ]
-    verify_receipt(receipt.text, issued_entry(*documents), log_key([log.holder]))
+    verify_receipt(
+        receipt.text,
+        issued_entry(*documents),
+        log_key([log.holder], parse_receipt(receipt.text).checkpoint),
+    )
     assert {"receipt.txt", "manifest.txt"} <= _in_pack(served, name)
 
 

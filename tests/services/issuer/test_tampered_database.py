@@ -105,6 +105,8 @@ INSERT INTO invoice (id, project_id, document) VALUES ('a', 'pv', '{}'), ('b', '
 INSERT INTO signed_value (received, topic, time, channel, data, method, encoding, public_key,
     payload, sha256)
 SELECT now(), 't', now(), n, n, 'm', 'e', 'k', 'x', sha256('x') FROM unnest('{a,b}'::text[]) n;
+INSERT INTO laboratory_result (project_id, laboratory, sample, parameter, taken, value, method)
+SELECT 'pv', 'lab', n, 'cod_in_mg_l', '2001-03-02', ascii(n), 'm' FROM unnest('{a,b}'::text[]) n;
 INSERT INTO dead_letter_removal (author, before, letters, reasons, ids, sha256)
 SELECT n, now(), 1, '{}', '{}', sha256('x') FROM unnest('{a,b}'::text[]) n;
 INSERT INTO api_audit (principal, role, method, path, status, request)

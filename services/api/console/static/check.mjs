@@ -75,9 +75,10 @@ async function run() {
     const files = form.dataset.statement ? await ofStatement(form.dataset.statement) : await ofDisk();
     const { steps, missing } = await check(files, { trusted, status, told });
     const failed = steps.some((step) => step.outcome === "failed");
+    const whole = steps.every((step) => step.outcome !== "not checked");
     // never green: the figures are not computed here
     verdict.className = failed ? "failed" : "partial";
-    verdict.replaceChildren(...(failed ? [line(texts.fails)] : said(missing, Boolean(trusted))));
+    verdict.replaceChildren(...(failed ? [line(texts.fails)] : said(missing, Boolean(trusted), whole)));
   } catch (error) {
     verdict.className = "failed";
     verdict.textContent = `${texts.away} ${error.message}`;
@@ -85,11 +86,14 @@ async function run() {
 }
 
 /** What was checked here, what is missing of it, and what only `tonne verify` can tell. */
-function said(missing, trusted) {
-  const found = [line(`${texts.here} ${trusted ? texts.trusted : texts.own_keys}`)];
-  if (missing.length) found.push(line(`${texts.missing} ${missing.map((code) => texts[`missing.${code}`] ?? code).join("; ")}`));
+function said(missing, trusted, whole) {
+  const found = [line(`${whole ? texts.here : texts.here_partly} ${trusted ? texts.trusted : texts.own_keys}`)];
+  if (missing.length) found.push(line(`${texts.missing} ${named(missing).join("; ")}`));
   return [...found, line(texts.elsewhere)];
 }
+
+/** What is missing in words; two codes may have the same. */
+const named = (missing) => [...new Set(missing.map((code) => texts[`missing.${code}`] ?? code))];
 
 function line(text) {
   const item = document.createElement("span");

@@ -1,6 +1,7 @@
 """The console in a real browser: what a citizen, an auditor and an operator do with it."""
 
 import json
+import shutil
 import zipfile
 from datetime import UTC, datetime
 
@@ -18,6 +19,8 @@ PAGES = (
     "/console/{}/statements/{issued}", "/console/{}/statements/{issued}/check",
     "/console/{}/check", "/console/{}/sign-in",
 )  # fmt: skip
+# what each step of the check says of a whole pack, without a status list
+WHOLE = ["ok"] * 5 + ["not-applicable"] + ["ok"] * 3
 OWN = (
     "/console/{}/live", "/console/{}/statements/{issued}/days/2026-03-02",
     "/console/{}/statements/{issued}/days/2026-03-02/inv-1",
@@ -45,7 +48,7 @@ def serious(tab):
 
 def verdict(tab):
     """Wait for the check to end; return what it says, and the class of each step."""
-    found = tab.locator("#verdict.ok, #verdict.failed")
+    found = tab.locator("#verdict.partial, #verdict.failed")
     found.wait_for()
     steps = tab.locator("#results li")
     return found.get_attribute("class"), [one.get_attribute("class") for one in steps.all()]
@@ -60,8 +63,12 @@ def test_a_citizen_follows_a_tonne_to_its_proof(tab, served):
     tab.get_by_role("link", name=served.issued).click()
     tab.get_by_role("link", name="Check this statement").click()
     said, steps = verdict(tab)
-    assert said == "ok"
-    assert steps == ["ok"] * 5 + ["not-applicable", "ok", "not-applicable"]
+    assert said == "partial"  # the figures are not computed in a browser
+    assert steps == ["ok"] * 5 + ["not-applicable", "ok", "not-applicable", "ok"]
+    told = tab.locator("#verdict").inner_text()
+    assert "checked here, and they hold" in told
+    assert "the evidence pack" in told
+    assert "recomputed by `tonne verify` only" in told
 
 
 def test_an_auditor_reads_on_to_the_meter(tab, served):
@@ -99,11 +106,13 @@ def pack(served, tmp_path_factory):
     return folder
 
 
-def check_files(tab, served, *, folder=None, files=()):
-    """Check a pack or documents from the reader's disk."""
+def check_files(tab, served, *, folder=None, archive=None, files=()):
+    """Check a pack, as a folder or as its zip, or documents from the reader's disk."""
     tab.goto(f"{served.url}/console/en/check")
     if folder is not None:
-        tab.get_by_label("Evidence pack").set_input_files(folder)
+        tab.get_by_label("Evidence pack (its unpacked folder)").set_input_files(folder)
+    if archive is not None:
+        tab.get_by_label("Evidence pack (the zip as it was downloaded)").set_input_files(archive)
     for one in files:
         assert one.exists()
     if files:
@@ -115,8 +124,37 @@ def check_files(tab, served, *, folder=None, files=()):
 def test_a_pack_is_checked_from_the_readers_own_disk(tab, served, pack):
     """An auditor who has the files would have to trust the server that sent them."""
     said, steps = check_files(tab, served, folder=pack)
-    assert said == "ok"
-    assert steps == ["ok"] * 5 + ["not-applicable", "ok", "ok"]
+    assert said == "partial"
+    assert steps == WHOLE
+    assert "the evidence pack" not in tab.locator("#verdict").inner_text()
+
+
+def test_the_zip_is_checked_as_it_was_downloaded(tab, served, tmp_path):
+    """An auditor would have to unpack it first, and could check something else than they got."""
+    sign_in(tab, served)
+    tab.goto(f"{served.url}/console/en/statements/{served.issued}")
+    with tab.expect_download() as download:
+        tab.get_by_role("link", name="Evidence pack").click()
+    download.value.save_as(tmp_path / "pack.zip")
+    said, steps = check_files(tab, served, archive=tmp_path / "pack.zip")
+    assert said == "partial"
+    assert steps == WHOLE
+
+
+def test_a_log_that_nobody_knows_is_not_said_to_hold(tab, served, pack, tmp_path):
+    """A reader would be told that a log holds the statement, and nobody had its key."""
+    shutil.copytree(pack, tmp_path / "pack")
+    receipt = tmp_path / "pack/receipt.txt"
+    head, _, note = receipt.read_text("utf-8").partition("\n\n")
+    _, _, rest = note.partition("\n")
+    receipt.write_text(f"{head}\n\nlog.example/unknown\n{rest}", "utf-8")
+    said, steps = check_files(tab, served, folder=tmp_path / "pack")
+    assert said == "partial"
+    assert [steps[1], steps[4], steps[7]] == ["not-checked"] * 3
+    told = tab.locator("#verdict").inner_text()
+    assert "they hold" not in told
+    assert "could not be checked, for want of a key" in told
+    assert "a key of the log that you trust" in told
 
 
 def test_a_spoiled_document_is_named_in_the_browser(tab, served, pack, tmp_path):
@@ -130,7 +168,7 @@ def test_a_spoiled_document_is_named_in_the_browser(tab, served, pack, tmp_path)
     outcome, steps = check_files(tab, served, files=[tmp_path / name for name in names])
     assert outcome == "failed"
     assert steps[2] == "failed"
-    assert steps[3:] == ["not-reached"] * 5
+    assert steps[3:] == ["not-reached"] * 6
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

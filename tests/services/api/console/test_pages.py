@@ -158,14 +158,14 @@ def test_what_the_figures_were_held_against_is_what_the_report_prints(served, la
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         facts = facts_of(conn, served.issued)
     text = html.unescape(get(served, f"/console/{language}/statements/{served.issued}").text)
-    assert facts.sampling is not None
-    concluded = facts.verification["credentialSubject"]
+    assert facts.sample is not None
+    concluded = facts.opinion.credential_subject
     blocks = [
         *designed(facts.subject, words), *held(facts.subject, concluded, words),
-        *sampled(facts.sampling, words),
+        *sampled(facts.sample, words),
     ]  # fmt: skip
     cells = [cell for one in blocks for row in one.get("rows", ()) for cell in row]
-    assert facts.sampling["credentialSubject"]["seed"] in cells
+    assert facts.sample.credential_subject.seed in cells
     assert words["materiality.findings"] in cells
     for wanted in (*cells, *(one["text"] for one in blocks if "text" in one)):
         assert wanted in text, wanted

@@ -24,7 +24,8 @@ export async function counts(list, project, statement) {
 /** From when, and until before when, a list says what it says; in microseconds. */
 export function lasts(list) {
   const begin = instant(list.validFrom);
-  return [begin, list.validUntil === undefined ? begin + LIFE : instant(list.validUntil)];
+  const end = list.validUntil === undefined ? begin + LIFE : instant(list.validUntil);
+  return [begin, end < begin + LIFE ? end : begin + LIFE];
 }
 
 /** Bits of an encoded list; more than a list holds is never unpacked. */

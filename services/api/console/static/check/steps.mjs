@@ -425,17 +425,18 @@ async function manifest(subject) {
   }
   const count = Object.keys(listed).length;
   if (subject.receipt === null) return `${count} files`;
-  needsKeys(subject, "log");
   if (!files.has("manifest.txt")) throw new CheckError("the pack has no manifest.txt");
+  needsKeys(subject, "log");
   const entry = encode({
     event: "evidence", statement: said.statement, manifestSha256: toHex(await sha256(data)),
   });
   const text = fromUtf8(files.get("manifest.txt"), "manifest.txt");
   const head = await verifyReceipt(text, entry, await logKey(subject.ring, parseReceipt(text).checkpoint));
-  const issued = parseReceipt(subject.receipt).index;
   const of = subject.head;
+  if (!of) throw new NotChecked("the receipt of the statement was not checked");
+  const issued = parseReceipt(subject.receipt).index;
   if (
-    !of || head.origin !== of.origin || head.size !== of.size || !same(head.root, of.root)
+    head.origin !== of.origin || head.size !== of.size || !same(head.root, of.root)
     || parseReceipt(text).index !== issued + 1n
   ) {
     throw new CheckError("manifest.txt is not of the entry behind the statement's, under the same head");

@@ -191,6 +191,8 @@ class Other:
         Steps on it; of a line that was left, those taken back when it was.
     mark : Mark or None
         The mark of the line that was left, or where the waiting line began and stands.
+    ceiling : int
+        Where a line stood that waited before; up to there this one's rise is no rise.
     """
 
     value: int
@@ -201,6 +203,7 @@ class Other:
     line: list[Step] = field(default_factory=list)
     mark: Mark | None = None
     begin_us: int = 0
+    ceiling: int = NULL
     trail: list[Trail] = field(default_factory=list)
 
 
@@ -458,7 +461,8 @@ class Reader:
         if risen and line.mark is not None:
             stood = Trail(line.value, line.read_us, line.mark.changed_us, len(line.line))
             line.trail.append(stood)
-        line.line.append(Step(line.read_us, time_us, risen, KNOWN))
+        counted = min(risen, max(line.value + risen - line.ceiling, 0))
+        line.line.append(Step(line.read_us, time_us, counted, KNOWN))
         if line.count > 0:
             line.count += 1
         elif line.count != LOST:
@@ -503,11 +507,15 @@ class Reader:
         """Neither line: a third one waits instead."""
         at = line.steps_at
         read_us = line.read_us
-        self._challenge(mark, time_us, value)
+        # what rises faster than it can from reading to reading did not stand still meanwhile
+        races = mark.value < line.value < value
+        self._challenge(mark, time_us, value, explicable=not races)
         del self.steps[-1]
         self.steps.append(Step(read_us, time_us, 0, UNKNOWN))
         assert self.other is not None  # noqa: S101 (_challenge set it)
         self.other.steps_at = at
+        if self.other.count < 0 and value < line.value:
+            self.other.ceiling = max(line.value, line.ceiling)
 
     def _swap_before(self, time_us: int) -> None:
         """Close the old meter and open the new one, for each swap up to this reading."""

@@ -58,7 +58,9 @@ def test_a_pack_is_verified_without_any_server(site, pack):
     signer = packs.SIGNERS["operator"], packs.HOLDERS["operator"]
     status = pack.parent / f"{pack.name}-status.json"
     status.write_bytes(canonical.encode(sign_list("pv", [name], [], *signer, packs.NOW)))
-    given = ("--keys", pack / "keys.json", "--status", status, "--at", "2026-02-02T00:00:00Z")
+    keys = pack.parent / f"{pack.name}-trusted.json"  # the reader's own, got apart from the pack
+    keys.write_bytes((pack / "keys.json").read_bytes())
+    given = ("--keys", keys, "--status", status, "--at", "2026-02-02T00:00:00Z")
     told = _verify(site, pack, *given, "--json")
     assert told.returncode == 0, told.stderr + told.stdout
     report = json.loads(told.stdout)

@@ -2,6 +2,7 @@
 
 import socket
 import urllib.request
+from contextlib import ExitStack
 
 import pytest
 
@@ -10,20 +11,18 @@ from services.cli.local import demo_listening
 from services.cli.local.demo import LISTENS, Stage
 from services.local.ports import LOOPBACK, choose
 from services.local.stack import LocalStack
+from tests.ports import free_port
 
 
 @pytest.fixture
-def taken():
-    """Hold the usual ports of the demo; who holds one already does as well."""
-    held = []
-    for port in sorted(one.port for one in LISTENS.values()):
-        try:
-            held.append(socket.create_server((LOOPBACK, port)))
-        except OSError:
-            continue
-    yield
-    for one in held:
-        one.close()
+def taken(monkeypatch):
+    """Let the usual ports of the demo be ones that stay taken for as long as a test runs."""
+    with ExitStack() as held:
+        for words, one in LISTENS.items():
+            server = held.enter_context(socket.create_server((LOOPBACK, free_port())))
+            port = server.getsockname()[1]
+            monkeypatch.setitem(LISTENS, words, one._replace(port=port))
+        yield
 
 
 @pytest.fixture
@@ -54,15 +53,15 @@ def _get(url):
 
 @pytest.mark.usefixtures("taken")
 def test_ports_that_are_taken_give_way(stage, capsys):
-    """A colleague's demo, or any server on 9464 or 8080, would end ours."""
+    """A colleague's demo, or any server on a usual port, would end ours."""
     with stage.running("run") as run, stage.running("api") as api:
         assert b"tonne_ingest_messages" in _get(f"http://{stage.metrics}/metrics")
         assert _get(f"http://{stage.api}/readyz")
         assert run.poll() is None
         assert api.poll() is None
     said = capsys.readouterr().out
-    assert f"port 9464 is taken: {stage.metrics} instead" in said
-    assert f"port 8080 is taken: {stage.api} instead" in said
+    assert f"port {LISTENS['run'].port} is taken: {stage.metrics} instead" in said
+    assert f"port {LISTENS['api'].port} is taken: {stage.api} instead" in said
 
 
 @pytest.mark.usefixtures("taken", "late")
@@ -77,7 +76,8 @@ def test_a_port_that_is_taken_at_the_last_moment_gives_way_too(stage):
 def test_no_port_at_all_is_said_once(stage, monkeypatch):
     """Tries without end would look like a demo that hangs."""
     monkeypatch.setattr(demo_listening, "choose", lambda port: port)
-    with pytest.raises(ServerError, match="no port near 9464 stays free"), stage.running("run"):
+    said = f"no port near {LISTENS['run'].port} stays free"
+    with pytest.raises(ServerError, match=said), stage.running("run"):
         pass
 
 

@@ -8,7 +8,7 @@ from ingest import classes, profiles
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
 from mrv.documents.statement import Planned
-from mrv.registry.monitoring_plan import Meter, departures, imprecise
+from mrv.registry.plan_departures import Meter, departures, imprecise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from ingest.codecs import sparkplug_b
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from tests.integration.field import client, eventually
 from tests.sparkplug_edge import EdgeNode
 

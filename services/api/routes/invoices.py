@@ -15,6 +15,7 @@ from services.api.problems import ProblemError
 from services.api.request_context import Operator, Reader
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.writes import Named
+from services.processing import invoice_import
 from services.registry.fields import Row
 from services.registry.located import Plain, Table
 from services.store.registry import invoices as stored
@@ -72,7 +73,7 @@ def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named 
         if not ask.who.sees(project):
             raise unknown("project", project)
         rows = [_row(one, project) for one in said.invoices]
-        found = stored.deliver(conn, rows, ask.who.name)
+        found = invoice_import.deliver(conn, rows, ask.who.name)
         if found.refused:
             raise ProblemError(_REFUSED, _refusal(found))
         results = [{"id": one.id, "result": one.result} for one in found.results]

@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
+from mrv import methodologies
 from mrv.report import MEDIA_TYPES, make_programme
 from services.api import schemas as shapes
 from services.api.problems import ProblemError
@@ -90,7 +91,7 @@ def park(
 
 def _report(ask: Reader, year: int | None) -> dict[str, Any]:
     with ask.reading() as conn:
-        return report_document(conn, year)
+        return report_document(conn, year, methodologies.by_time())
 
 
 def _json(body: object) -> Response:

@@ -23,6 +23,7 @@ from services.cli.output.times import shown_time
 from services.cli.registry.devices_watch import watch
 from services.cli.registry.show_plan import show_plan
 from services.nearest import did_you_mean
+from services.processing.registry_import import import_registry
 from services.registry import parse
 from services.registry.entries import Registry
 from services.registry.fields import Row
@@ -31,7 +32,6 @@ from services.registry.located import Plain, Table
 from services.store.messages.dead_letter_query import get_letter
 from services.store.messages.unknown_devices import Knock, claims, knocks, refuse
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from services.store.registry.known import require
 from services.store.timeseries.queries import site_timezone
 from services.store.views import device_health as health

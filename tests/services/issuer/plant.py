@@ -7,12 +7,12 @@ from ingest.model import NULL, Frame
 from mrv import factors
 from mrv.calendar import instant_us
 from services.processing.commit import Store
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
-from services.store.registry.import_ import import_registry
 
 ZONE = "Asia/Ho_Chi_Minh"
 MINUTE_US = 60_000_000

@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 from ingest.errors import RegistryError
 from services.cli.main import main
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
-from services.store.registry.import_ import import_registry
 from services.store.registry.load import (
     load_calibrations,
     load_fleet,

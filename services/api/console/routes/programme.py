@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from ingest.errors import RegistryError
+from mrv import methodologies
 from services.api.console.render import Language, render
 from services.api.console.routes.overview import rounded
 from services.api.console.session import View, signed_in
@@ -66,7 +67,7 @@ def _report(ask: Asked, year: int | None) -> dict[str, Any]:
 
     def find() -> dict[str, Any]:
         with ask.reading() as conn:
-            return report_document(conn, year)
+            return report_document(conn, year, methodologies.by_time())
 
     try:
         found: dict[str, Any] = ask.request.app.state.memory.get(("programme", year), find)

@@ -1,5 +1,5 @@
 """
-Interval quantities to emissions, as they arrive: the hot path.
+Interval quantities to emissions as they arrive (the hot path).
 
 Rows of an additive methodology are exact.  The others are a live view in which
 each row is rounded against the claimant; the period's statement is computed

@@ -1,4 +1,4 @@
-"""What second witnesses say of a period, as a statement shows it: check meters and invoices."""
+"""Cross-checks by check meters and invoices, as the JSON of a statement."""
 
 from __future__ import annotations
 

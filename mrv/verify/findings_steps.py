@@ -1,4 +1,4 @@
-"""The steps about findings and samples: by whom, in their order, drawn as nobody chose."""
+"""Verification steps on findings and sampling: who signed, in which order, drawn at random."""
 
 from __future__ import annotations
 

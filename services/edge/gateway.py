@@ -1,4 +1,4 @@
-"""`tonne edge`: sources that record, a link that forwards, and one word a minute."""
+"""`tonne edge`: sources that record, an uplink that forwards, a line of status a minute."""
 
 from __future__ import annotations
 

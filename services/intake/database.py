@@ -1,4 +1,4 @@
-"""A connection that comes back, and work that waits for it."""
+"""A database connection that is opened again after it was lost."""
 
 from __future__ import annotations
 

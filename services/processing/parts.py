@@ -1,5 +1,5 @@
 """
-A batch that the server refuses, in parts: the message that cannot be stored goes aside.
+Store a batch that the server refuses in parts: the message that cannot be stored goes aside.
 
 A batch is one transaction as long as it can be.  Where the server refuses it, each
 half of its messages is tried alone, and so on, until one message stands alone.  That

@@ -1,5 +1,5 @@
 """
-Values of stations follow their readings: what a batch touched is made again.
+Recompute indicator values of the station hours and days that a batch touched.
 
 Nothing is remembered between batches.  Hours are made from stored readings, and
 what follows from an hour (the indices of the next eleven, its day) from stored

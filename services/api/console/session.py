@@ -1,5 +1,5 @@
 """
-Who looks at a page: nobody in particular, or the holder of an API key who signed in.
+Session of the console: anonymous, or the holder of an API key who signed in.
 
 The cookie holds no key: it names one, says until when, and carries a mark that only
 this database's API can make.  A key that is revoked ends its sessions at once.  The

@@ -1,4 +1,4 @@
-"""Who one is; API keys and the audit of their use, for administrators."""
+"""The caller's identity; for administrators API keys and the audit of their use."""
 
 from __future__ import annotations
 

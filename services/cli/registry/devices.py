@@ -1,4 +1,4 @@
-"""`tonne devices`: who is there, who knocks, and what arrives."""
+"""`tonne devices`: known and unknown devices, and what arrives of them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Archived readings beside stored ones: the one way by which both are read and added to.
+Read and write archived readings together with those of the database.
 
 Whatever is read is read from the database first and then from the archive's
 parts.  A chunk is dropped only after its parts are recorded, so a row that

@@ -1,4 +1,4 @@
-"""What principals say of themselves on their status topic: the last word of each."""
+"""Last message of each principal on its status topic."""
 
 from __future__ import annotations
 

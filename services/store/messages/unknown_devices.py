@@ -1,4 +1,4 @@
-"""Who knocked unknown, and who spoke for a device that is another's: found in what was refused."""
+"""Unregistered devices, and principals that published for another's device, from dead letters."""
 
 from __future__ import annotations
 

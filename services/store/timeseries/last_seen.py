@@ -1,5 +1,5 @@
 """
-Who is heard: newest reading, last receipt, and the quarter hours of today with a reading.
+Last contact of devices: newest reading, last receipt, quarter hours of today with a reading.
 
 A device list of ten thousand may not look into as many histories, so each device
 has one row.  A new quarter hour, and a device's first word, are written with the

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from services.api import schemas as shapes
-from services.api.paging import Cursor, Limit, page
+from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Operator, Reader
 from services.api.routes.registry import IdPath, unknown
@@ -55,8 +54,7 @@ def invoice(ask: Reader, invoice: IdPath) -> Response:
         found = stored.one(conn, ask.who.projects, invoice)
     if found is None:
         raise unknown("invoice", invoice)
-    headers = {"Cache-Control": "no-store"}
-    return Response(msgspec.json.encode(_shown(found)), 200, headers, "application/json")
+    return current(_shown(found))
 
 
 @router.post(

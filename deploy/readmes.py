@@ -84,9 +84,12 @@ def main() -> None:
 
 
 def _made(folder: Path, name: str, rules: list[dict]) -> str:
-    rows = [f"| [`{entry}`]({entry.rstrip('/')}) | {_answer(folder, entry)} |"
-            if "*" not in entry else f"| `{entry}` | {_answer(folder, entry)} |"
-            for entry in entries(folder)]  # fmt: skip
+    rows = [
+        f"| [`{entry}`]({entry.rstrip('/')}) | {_answer(folder, entry)} |"
+        if "*" not in entry
+        else f"| `{entry}` | {_answer(folder, entry)} |"
+        for entry in entries(folder)
+    ]
     return (
         f"{_said(folder / '__init__.py')}\n\n| file | what it answers |\n|---|---|\n"
         + "\n".join(rows)
@@ -135,9 +138,11 @@ def _importers(name: str, rules: list[dict]) -> str:
             return f"May be imported by {_listed(above)}."
         if len(above) <= len(others):
             return f"May be imported by {_listed(above)}, and by what may import `{parent}`."
-        return f"May be imported by all of `{parent}` but {_listed(others)}." if others else (
-            f"May be imported by all of `{parent}`."
-        )  # fmt: skip
+        return (
+            f"May be imported by all of `{parent}` but {_listed(others)}."
+            if others
+            else (f"May be imported by all of `{parent}`.")
+        )
     return f"May be imported by what may import `{parent}`, and by nothing beside it."
 
 

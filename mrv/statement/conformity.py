@@ -78,8 +78,9 @@ def registered(plan: MonitoringPlan) -> Iterator[Finding]:
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[str]:
     project = plan.project
     bound = [(d.device, d.role) for d in project.devices]
-    meters = {d.id: meter(d.class_id, d.profile, plan.calibrations.get(d.id, ()))
-              for d in plan.devices}  # fmt: skip
+    meters = {
+        d.id: meter(d.class_id, d.profile, plan.calibrations.get(d.id, ())) for d in plan.devices
+    }
     yield from departures(version, (project.methodology, project.version), bound, meters)
     yield from imprecise(version, meters, bound)
 

@@ -71,7 +71,12 @@ def once(
     for what in report.refused[:_SHOWN]:
         log.error("not as it was sealed, left where it is", what=what)
     log.info(
-        "archived", days=report.days, files=report.parts, readings=report.rows,
-        dropped=report.dropped, waiting=report.waiting[:_SHOWN], refused=len(report.refused),
-    )  # fmt: skip
+        "archived",
+        days=report.days,
+        files=report.parts,
+        readings=report.rows,
+        dropped=report.dropped,
+        waiting=report.waiting[:_SHOWN],
+        refused=len(report.refused),
+    )
     return not report.refused

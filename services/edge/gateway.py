@@ -121,7 +121,11 @@ class Gateway:
 
     def _word(self) -> None:
         self._log.info(
-            "outbox", waiting=self._outbox.count(), recorded=self._recorder.recorded,
-            sent=self._link.sent, receipted=self._link.freed, lost=self._recorder.lost,
+            "outbox",
+            waiting=self._outbox.count(),
+            recorded=self._recorder.recorded,
+            sent=self._link.sent,
+            receipted=self._link.freed,
+            lost=self._recorder.lost,
             tonne="answers" if self._link.up else "silent",
-        )  # fmt: skip
+        )

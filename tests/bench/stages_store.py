@@ -67,9 +67,13 @@ class Storing:
         """Read a batch."""
         none = [None] * len(batch)
         return admit(
-            self.plan.fleet, self._route, [t for t, _ in batch], [p for _, p in batch], none,
+            self.plan.fleet,
+            self._route,
+            [t for t, _ in batch],
+            [p for _, p in batch],
+            none,
             now_us(),
-        )  # fmt: skip
+        )
 
     def settle(self, admitted: Admitted) -> None:
         """Settle alone, beside the store's own state."""

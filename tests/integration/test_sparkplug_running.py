@@ -18,9 +18,12 @@ from tests.sparkplug_edge import EdgeNode
 pytestmark = pytest.mark.integration
 E, P = "energy_export_kwh", "active_power_kw"
 SITE = {
-    "id": "roof", "name": "Roof", "latitude": 20.9, "longitude": 106.6,
+    "id": "roof",
+    "name": "Roof",
+    "latitude": 20.9,
+    "longitude": 106.6,
     "timezone": "Asia/Ho_Chi_Minh",
-}  # fmt: skip
+}
 
 
 def _device(name, kind="pv_inverter", **more):

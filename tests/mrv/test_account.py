@@ -154,16 +154,20 @@ def test_a_project_that_cannot_be_counted_is_refused(change, says):
 
 def test_a_building_has_no_live_figure_rather_than_a_loss():
     """Its quarter hours know no base load: each would show all that it draws as a loss."""
-    fleet = Fleet([
-        Device("m-1", "s", "energy_meter", rated_power_w=10**6, installed_us=plant.FROM),
-        Device("sky", "s", "weather_station", installed_us=plant.FROM),
-    ])  # fmt: skip
+    fleet = Fleet(
+        [
+            Device("m-1", "s", "energy_meter", rated_power_w=10**6, installed_us=plant.FROM),
+            Device("sky", "s", "weather_station", installed_us=plant.FROM),
+        ]
+    )
     building = replace(
-        plant.BUS, id="building", methodology="ams-ii-e", version="11.0",
-        parameters={"intercept_mwh": 1450, "slope_mwh_per_cdd": 0.62,
-                    "ef_grid_t_per_mwh": 0.6592},
+        plant.BUS,
+        id="building",
+        methodology="ams-ii-e",
+        version="11.0",
+        parameters={"intercept_mwh": 1450, "slope_mwh_per_cdd": 0.62, "ef_grid_t_per_mwh": 0.6592},
         devices=(ProjectDevice("m-1", "power"), ProjectDevice("sky", "weather")),
-    )  # fmt: skip
+    )
     rows = plant.laid_out(fleet, {("m-1", "energy_import"): [1000] * plant.DAY})
     assert len(account(rows, compile_bindings([building], fleet, BOOK))) == 0
     wrong = replace(building, devices=(ProjectDevice("m-1", "nothing"),))

@@ -52,7 +52,8 @@ CASES = {
     "fuels.burnt": (("t", "TJ/(1000 t)", "tCO2/TJ"), "tCO2"),
     "fuels.calcined": (("t", "tCO2/t"), "tCO2"),
     "landfill.methane_potential": (
-        ("", "", "tCO2/tCH4", "", "tCH4/tC", "", ""), "tCO2/tC",
+        ("", "", "tCO2/tCH4", "", "tCH4/tC", "", ""),
+        "tCO2/tC",
     ),
     "landfill.released": (("tC", "tCO2/tC"), "tCO2"),
     "composting.composted": (("t", "tCH4/t", "tCO2/tCH4"), "tCO2"),
@@ -76,7 +77,8 @@ CASES = {
     "efficiency.refrigerant": (("kg", "tCO2/t"), "tCO2"),
     "efficiency.hydraulic_minimum": (("m",), "kWh/m^3"),
     "recycling.plastic": (
-        ("t", "", "MWh/t", "tCO2/MWh", "GJ/t", "tCO2/TJ"), "tCO2",
+        ("t", "", "MWh/t", "tCO2/MWh", "GJ/t", "tCO2/TJ"),
+        "tCO2",
     ),
     "recycling.material": (("t", "tCO2/t"), "tCO2"),
     "recycling.in_panels": (("", "kg", ""), "t"),
@@ -87,10 +89,11 @@ CASES = {
     "rice.daily_methane": (("tCH4/(1000 hectare day)", "", "", ""), "tCH4/(1000 hectare day)"),
     "rice.season": (("hectare", "day", "tCH4/(1000 hectare day)", "tCO2/tCH4"), "tCO2"),
     "rice.nitrous_oxide": (
-        ("hectare", "tN/(1000 hectare)", "tN2O/tN", "tN2O/tN", "tCO2/tN2O"), "tCO2",
+        ("hectare", "tN/(1000 hectare)", "tN2O/tN", "tN2O/tN", "tCO2/tN2O"),
+        "tCO2",
     ),
     "rice.after_deduction": (("tCO2", "tCO2", "", "tCO2"), "tCO2"),
-}  # fmt: skip
+}
 # Numbers alone: an exponential or a power has no unit to check; the units of the
 # regression are held in test_degree_days, by changing them.
 PURE = {

@@ -69,11 +69,14 @@ def structure(sheet: Grid, facts: Facts, words: Words) -> None:
     signed = words["structure.by_proof"]
     rows = (
         (issuer.name if issuer else None, words["structure.operator"], signed if issuer else None),
-        (opinion.issuer.name if opinion else None, words["structure.verifier"],
-         signed if opinion else None),
+        (
+            opinion.issuer.name if opinion else None,
+            words["structure.verifier"],
+            signed if opinion else None,
+        ),
         *_responsible(facts, words),
         ("tonne", words["structure.system"], facts.subject.code_version),
-    )  # fmt: skip
+    )
     for row, cells in enumerate(rows, FIRST):
         for column, text in enumerate(cells):
             sheet.text(row, column, text)
@@ -85,7 +88,10 @@ def _responsible(facts: Facts, words: Words) -> list[tuple[str | None, str, str]
     if not versions:
         return [(None, words["structure.site"], words["structure.by_nobody"])]
     return [
-        (one.responsible, words["structure.plan"],
-         words.filled("structure.by_plan", one.version, one.from_))
+        (
+            one.responsible,
+            words["structure.plan"],
+            words.filled("structure.by_plan", one.version, one.from_),
+        )
         for one in versions
-    ]  # fmt: skip
+    ]

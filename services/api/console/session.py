@@ -36,9 +36,14 @@ def open_session(api: Api, key: ApiKey, response: Response, *, secure: bool) -> 
     until = int(time.time()) + LASTS_S
     said = f"{key.id}.{until}"
     response.set_cookie(
-        COOKIE, f"{said}.{_mark(api, said)}", max_age=LASTS_S, path="/console", secure=secure,
-        httponly=True, samesite="strict",
-    )  # fmt: skip
+        COOKIE,
+        f"{said}.{_mark(api, said)}",
+        max_age=LASTS_S,
+        path="/console",
+        secure=secure,
+        httponly=True,
+        samesite="strict",
+    )
 
 
 def close_session(response: Response) -> None:

@@ -66,12 +66,15 @@ def report_workbook(ask: Reader, year: Year = None, lang: Lang = None) -> Respon
 def report_file(document: Mapping[str, Any], language: str) -> Workbook:
     """Return a programme report as a workbook to be saved."""
     name = f"programme-{document['year']}.{language}.xlsx"
-    return Workbook(make_programme(document, language), headers={
-        "Cache-Control": "no-store",
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Content-Language": language,
-        "Vary": "Authorization, Accept-Language",
-    })  # fmt: skip
+    return Workbook(
+        make_programme(document, language),
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Language": language,
+            "Vary": "Authorization, Accept-Language",
+        },
+    )
 
 
 @router.get("/parks/{park}", response_model=shapes.Park)

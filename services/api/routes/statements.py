@@ -231,8 +231,10 @@ def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Respons
     tag = f'"{hashlib.sha256(media_type.encode() + body).hexdigest()[:32]}"'
     shared = "public" if state in PUBLIC_STATES else "private"
     headers = {
-        "ETag": tag, "Cache-Control": f"{shared}, no-cache", "Vary": "Authorization, Accept",
-    }  # fmt: skip
+        "ETag": tag,
+        "Cache-Control": f"{shared}, no-cache",
+        "Vary": "Authorization, Accept",
+    }
     if has_already(ask.request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=media_type, headers=headers)

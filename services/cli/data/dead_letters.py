@@ -98,10 +98,15 @@ def list_(
         print_json(letters)
         return
     rows = [
-        (one.id, shown_time(one.received), one.reason, "yes" if one.replayed else "no",
-         f"{one.topic}: {one.detail}")
+        (
+            one.id,
+            shown_time(one.received),
+            one.reason,
+            "yes" if one.replayed else "no",
+            f"{one.topic}: {one.detail}",
+        )
         for one in letters
-    ]  # fmt: skip
+    ]
     head = ("number", "received", "reason", "sent again", "topic and detail")
     click.echo(table(head, rows, empty=_NONE))
     if len(letters) == limit:
@@ -113,10 +118,15 @@ def _tell_groups(found: list[dict[str, Any]], by: Sequence[str], *, as_json: boo
         print_json(found)
         return
     rows = [
-        (one["refused"], one["waiting"], *(one[name] for name in by), shown_time(one["last"]),
-         one["example"])
+        (
+            one["refused"],
+            one["waiting"],
+            *(one[name] for name in by),
+            shown_time(one["last"]),
+            one["example"],
+        )
         for one in found
-    ]  # fmt: skip
+    ]
     head = ("refused", "not sent again", *by, "last", "such as")
     click.echo(table(head, rows, empty=_NONE))
 
@@ -177,9 +187,13 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
     far = partial(payload)
     if as_json:
         shown = {
-            **asdict(found), "read": read, "position": far.position, "broken": far.why or None,
-            "before": far.values, "payload_hex": payload.hex(),
-        }  # fmt: skip
+            **asdict(found),
+            "read": read,
+            "position": far.position,
+            "broken": far.why or None,
+            "before": far.values,
+            "payload_hex": payload.hex(),
+        }
         print_json(shown)
         return
     for name, value in asdict(found).items():

@@ -66,11 +66,15 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
 def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
     """Verify a pack as an auditor does, and show that without keys nothing is relied on."""
     ring, status = stage.packs / RING, stage.packs / f"status-{project}.json"
-    stage.tonne("statement", "status-list", project, "--key", KEYS["operator"],
-                "--out", str(status))  # fmt: skip
+    stage.tonne(
+        "statement", "status-list", project, "--key", KEYS["operator"], "--out", str(status)
+    )
     # the ring keeps the lists of all projects so far: it alone is enough to verify by
-    lists = [word for path in sorted(stage.packs.glob("status-*.json"))
-             for word in ("--status", str(path))]  # fmt: skip
+    lists = [
+        word
+        for path in sorted(stage.packs.glob("status-*.json"))
+        for word in ("--status", str(path))
+    ]
     stage.tonne("keys", "export", *lists, "--out", str(ring))
     given = ("verify", str(pack), "--keys", str(ring))
     try:

@@ -175,9 +175,11 @@ def _held(conn: Connection[TupleRow], one: Knock) -> list[str]:
 @click.option("--class", "class_id", required=True, metavar="CLASS")
 @click.option("--profile", default="generic", show_default=True)
 @click.option(
-    "--installed", required=True, metavar=METAVAR,
+    "--installed",
+    required=True,
+    metavar=METAVAR,
     help="Since when it measures: a day of the site, or RFC 3339 with offset.",
-)  # fmt: skip
+)
 @click.option("--rated-power-w", metavar="W", help="Its rated power, whole watts.")
 @click.option("--serial", help="Its maker's serial number.")
 @_author

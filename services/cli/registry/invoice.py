@@ -99,9 +99,14 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
         print_json(rows)
         return
     cells = [
-        (one.id, name, *(local_date(us, zones[name]) for us in (one.from_us, one.to_us)),
-         shown_amount(one.value, QUANTITIES[QUANTITY_INDEX[one.quantity]].unit), one.quantity)
+        (
+            one.id,
+            name,
+            *(local_date(us, zones[name]) for us in (one.from_us, one.to_us)),
+            shown_amount(one.value, QUANTITIES[QUANTITY_INDEX[one.quantity]].unit),
+            one.quantity,
+        )
         for name, one, *_ in found
-    ]  # fmt: skip
+    ]
     head = ("invoice", "project", "from", "to", "amount", "quantity")
     click.echo(table(head, cells, empty="no invoice is stored"))

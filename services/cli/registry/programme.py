@@ -114,11 +114,14 @@ def _systems_text(document: dict[str, Any]) -> str:
     head = ("system", "title", "devices", "heard", "expected t", "measured t", "issued t")
     rows = [
         (
-            s["system"], s["title"], str(s["devices"]), str(s["devices_heard"]),
+            s["system"],
+            s["title"],
+            str(s["devices"]),
+            str(s["devices_heard"]),
             *(shown_tonnes(s[k]) for k in ("expected_t", "tCO2", "issued_credits_t")),
         )
         for s in document["systems"]
-    ]  # fmt: skip
+    ]
     lines = [f"{document['programme']}, {document['year']}: by system", ""]
     lines += _table([head, *rows])
     for s in document["systems"]:

@@ -68,11 +68,13 @@ def keep(connection: Connection[TupleRow], fleet: Fleet, said: Iterable[Said]) -
             " clock_ahead_s = coalesce(excluded.clock_ahead_s, s.clock_ahead_s)"
             " WHERE excluded.at >= s.at",
             (
-                names, [status.state for status, _ in words], [at for _, at in words],
+                names,
+                [status.state for status, _ in words],
+                [at for _, at in words],
                 [_clean(status.firmware) for status, _ in words],
                 [status.clock_ahead_s for status, _ in words],
             ),
-        )  # fmt: skip
+        )
     return unused
 
 

@@ -94,10 +94,13 @@ def revoke(
         " AND NOT (%(but)s"
         " AND id = (SELECT max(id) FROM credential WHERE principal = %(principal)s))",
         {
-            "author": author, "reason": reason, "principal": principal, "kind": kind,
+            "author": author,
+            "reason": reason,
+            "principal": principal,
+            "kind": kind,
             "but": but_newest,
         },
-    )  # fmt: skip
+    )
     return done.rowcount
 
 

@@ -80,10 +80,12 @@ def listed(
         " AND (%(project)s::text IS NULL OR i.project_id = %(project)s)"
         " ORDER BY i.id LIMIT %(limit)s",
         {
-            "after": after, "scope": None if scope is None else list(scope), "project": project,
+            "after": after,
+            "scope": None if scope is None else list(scope),
+            "project": project,
             "limit": limit,
         },
-    )  # fmt: skip
+    )
     return [_shown(row) for row in rows]
 
 

@@ -125,9 +125,12 @@ class Seen:
             text = np.where(self._quarters[device], "1", "0")
             bits = text.view(f"<U{QUARTERS}").ravel().tolist()
             rows = (
-                self._fleet.ids(device.tolist()), self._last[device].tolist(),
-                self._received[device].tolist(), self._days.dates(device), bits,
-            )  # fmt: skip
+                self._fleet.ids(device.tolist()),
+                self._last[device].tolist(),
+                self._received[device].tolist(),
+                self._days.dates(device),
+                bits,
+            )
             cursor.execute(_WRITE, rows)
         return Written(device, self._last[device].copy(), whole)
 

@@ -133,9 +133,12 @@ def fill_pv(url, begin="2026-03-01", end="2026-03-04", minutes=5):
     silent = (times >= us("2026-03-02T08:00:00+07:00")) & (times < us("2026-03-02T09:30:00+07:00"))
     kept = ~silent
     send(
-        url, "inv-2", times[kept], energy_export_wh=energy[kept] // 2,
+        url,
+        "inv-2",
+        times[kept],
+        energy_export_wh=energy[kept] // 2,
         active_power_w=power[kept] / 2,
-    )  # fmt: skip
+    )
 
 
 def fill_buses(url):

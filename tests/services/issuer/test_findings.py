@@ -91,8 +91,11 @@ def test_an_open_request_stands_against_an_unqualified_opinion(conn, who, name):
     assert [e["event"] for e in shown["events"]] == ["raised", "answered", "closed"]
     assert said["opinion"] == "unqualified"
     assert [e.state for e in statements.events(conn, name)] == [
-        "draft", "submitted", "under_verification", "verified",
-    ]  # fmt: skip
+        "draft",
+        "submitted",
+        "under_verification",
+        "verified",
+    ]
 
 
 @pytest.fixture
@@ -228,9 +231,11 @@ def test_a_verification_signed_before_a_finding_does_not_pass_over_it(conn, who,
     """An opinion could be signed first, and the findings raised behind its back."""
     have = steps.documents(conn, name)
     early = sign_verification(
-        have.statement, concluded("unqualified"), *who["verifier"],
+        have.statement,
+        concluded("unqualified"),
+        *who["verifier"],
         datetime.now(UTC),
-    )  # fmt: skip
+    )
     say(conn, name, who["verifier"], "raised", "OBS", "x", None)
     with pytest.raises(CanonicalError, match="with its 1 findings"):
         accept.verification(conn, name, early)
@@ -255,10 +260,12 @@ def test_the_database_refuses_what_the_code_would(conn, who, name, database_url,
         " document) VALUES (%s, %s, %s, %s, 'x', %s, 'x', '')"
     )
     for finding, number, event, key in (
-        ("CAR-1", 2, "closed", operator), ("CAR-1", 3, "closed", verifier),
-        ("CAR-1", 2, "raised", verifier), ("CAR-2", 1, "answered", operator),
+        ("CAR-1", 2, "closed", operator),
+        ("CAR-1", 3, "closed", verifier),
+        ("CAR-1", 2, "raised", verifier),
+        ("CAR-2", 1, "answered", operator),
         ("CAR-2", 1, "raised", operator),
-    ):  # fmt: skip
+    ):
         with pytest.raises(errors.CheckViolation):
             conn.execute(insert, (name, finding, number, event, key))
     with pytest.raises(errors.InsufficientPrivilege):
@@ -279,8 +286,10 @@ def test_an_issued_statement_is_revoked_for_good(conn, who, name):
     life.revoke(conn, name, who["log"], who["operator"].holder, "claimed elsewhere")
     last = statements.events(conn, name)[-1]
     assert (last.state, last.actor, last.reason) == (
-        "revoked", "the-operator", "claimed elsewhere",
-    )  # fmt: skip
+        "revoked",
+        "the-operator",
+        "claimed elsewhere",
+    )
     for step in (life.revoke, life.issue):
         more = ("again",) if step is life.revoke else ()
         with pytest.raises(StatementStateError, match="is revoked"):

@@ -113,8 +113,11 @@ def test_the_pipeline_sees_the_fleet(database_url, tmp_path):
     assert (fleet.version, inverter.rated_power_w) == (1, 100_000)
     (found,) = inverter.replacements
     assert (found.channel, found.at_us, found.last, found.first) == (
-        "energy_export_wh", 1_772_326_800_000_000, 99_999_500, 0,
-    )  # fmt: skip
+        "energy_export_wh",
+        1_772_326_800_000_000,
+        99_999_500,
+        0,
+    )
     nrel = projects["nrel-pv"]
     assert (nrel.timezone, nrel.from_us) == ("America/New_York", 1_641_013_200_000_000)
     assert nrel.devices[0].params == {"case": 1}

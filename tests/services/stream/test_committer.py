@@ -80,9 +80,13 @@ def committer(database_url, register):
     def another(partitions=1, topic=TOPIC):
         spoiled = DeadTopic()
         one = StreamChain(
-            database_url, Source(topic, partitions), spoiled, Metrics(CollectorRegistry()),
-            get_logger("test"), threading.Event(),
-        )  # fmt: skip
+            database_url,
+            Source(topic, partitions),
+            spoiled,
+            Metrics(CollectorRegistry()),
+            get_logger("test"),
+            threading.Event(),
+        )
         one.spoiled = spoiled
         made.append(one)
         return one

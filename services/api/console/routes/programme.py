@@ -32,10 +32,15 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
     found = _report(ask, year)
     listed = [p for s in found["systems"] for p in s["projects"]] + found["without_system"]
     return render(
-        ask, language, "programme.html", found=found, projects=listed,
+        ask,
+        language,
+        "programme.html",
+        found=found,
+        projects=listed,
         fields=[one for s in found["systems"] for one in s["fields"]],
-        stations=[one for s in found["systems"] for one in s["indicators"]], rounded=rounded,
-    )  # fmt: skip
+        stations=[one for s in found["systems"] for one in s["indicators"]],
+        rounded=rounded,
+    )
 
 
 @router.get("/console/{language}/programme/report.xlsx", response_class=Workbook)

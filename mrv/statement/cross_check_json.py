@@ -56,7 +56,7 @@ def readings_out(one: Reach) -> ReadingsReach:
 
 def indicated(result: PeriodResult) -> Materiality:
     """
-    Add up what cross-checks that do not hold let fear, net and absolute.
+    Add up the possible overstatement of cross-checks that do not hold, net and absolute.
 
     Check meters and invoices may witness the same energy, so the kind that says
     more counts, not both.

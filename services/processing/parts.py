@@ -34,7 +34,7 @@ _FIRST_PAUSE_S = 0.02
 
 class Commit(Protocol):
     """
-    Stores a batch in one transaction; with `last` what the whole batch moves on, too.
+    Stores a batch in one transaction; with `last` also the offset and other state of the batch.
 
     Inside another transaction it is a savepoint of that.
     """

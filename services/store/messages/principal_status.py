@@ -36,7 +36,7 @@ _decoder = msgspec.json.Decoder(_Status)
 
 def keep(connection: Connection[TupleRow], fleet: Fleet, said: Iterable[Said]) -> list[Said]:
     """
-    Keep the last word of each principal of the registry.
+    Store the last status message of each registered principal.
 
     Returns
     -------

@@ -25,7 +25,7 @@ def connect(
     url: str, *, role: str | None = None, name: str = "tonne", autocommit: bool = False
 ) -> Connection[TupleRow]:
     """
-    Open a connection that thinks in UTC.
+    Open a connection whose session time zone is UTC.
 
     Parameters
     ----------

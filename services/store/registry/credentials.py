@@ -32,7 +32,7 @@ class Credential:
 
 
 def lock(conn: Connection[TupleRow]) -> None:
-    """Let one process at a time issue and revoke, to the transaction's end."""
+    """Lock issuing and revoking until the transaction ends."""
     conn.execute("LOCK TABLE credential IN SHARE ROW EXCLUSIVE MODE")
 
 

@@ -167,9 +167,9 @@ def pure(connection, plan_: Plan) -> dict:
             grade, detail = values.said.get(i, (None, None))
             out[found.id, KINDS[kind].name, start] = (
                 KINDS[kind].period,
-                *(None if f != f else f for f in figures),
+                *(None if f != f else f for f in figures),  # noqa: PLR0124
                 grade,
-                detail,  # noqa: PLR0124
+                detail,
             )
     return out
 

@@ -25,12 +25,7 @@ _SHOWN = 10
 
 
 def forever(
-    url: str,
-    place: str | None,
-    keep_us: int,
-    every_s: float,
-    *,
-    rows_per_s: float | None = None,
+    url: str, place: str | None, keep_us: int, every_s: float, *, rows_per_s: float | None = None
 ) -> None:
     """
     Archive now, and again and again.

@@ -49,11 +49,7 @@ def standing(conn: Connection[TupleRow], entries: Sequence[Entry]) -> Iterator[s
 
 
 def _one(
-    conn: Connection[TupleRow],
-    stored: Stored,
-    said: dict[str, dict[str, Any]],
-    *,
-    manifest: bool,
+    conn: Connection[TupleRow], stored: Stored, said: dict[str, dict[str, Any]], *, manifest: bool
 ) -> Iterator[str]:
     have = documents(conn, stored.id)
     issued = said.get("issued")

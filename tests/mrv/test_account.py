@@ -75,8 +75,7 @@ def test_an_interval_cut_by_a_hand_over_goes_to_the_costly_side():
     join, leave = plant.FROM + INTERVAL_US // 2, plant.FROM + 5 * INTERVAL_US // 2
     cut = [
         replace(
-            project,
-            devices=tuple(replace(d, from_us=join, to_us=leave) for d in project.devices),
+            project, devices=tuple(replace(d, from_us=join, to_us=leave) for d in project.devices)
         )
         for project in (plant.PV, plant.BUS)
     ]

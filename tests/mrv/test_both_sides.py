@@ -170,9 +170,7 @@ def test_a_wider_band_of_the_bridge_never_earns_more(kind, mass, errors):
 
 @settings(deadline=None, max_examples=25)
 @given(
-    flow=st.integers(0, 200),
-    gas=st.integers(1, 3_000),
-    gone=st.sets(st.integers(0, 9), max_size=9),
+    flow=st.integers(0, 200), gas=st.integers(1, 3_000), gone=st.sets(st.integers(0, 9), max_size=9)
 )
 def test_losing_the_gas_meter_never_raises_the_reduction(flow, gas, gone):
     """Gas that the flare lets through would be forgotten with the gas."""

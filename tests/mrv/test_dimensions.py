@@ -51,10 +51,7 @@ CASES = {
     "fuels.liquid_mass": (("L", "kg/L"), "t"),
     "fuels.burnt": (("t", "TJ/(1000 t)", "tCO2/TJ"), "tCO2"),
     "fuels.calcined": (("t", "tCO2/t"), "tCO2"),
-    "landfill.methane_potential": (
-        ("", "", "tCO2/tCH4", "", "tCH4/tC", "", ""),
-        "tCO2/tC",
-    ),
+    "landfill.methane_potential": (("", "", "tCO2/tCH4", "", "tCH4/tC", "", ""), "tCO2/tC"),
     "landfill.released": (("tC", "tCO2/tC"), "tCO2"),
     "composting.composted": (("t", "tCH4/t", "tCO2/tCH4"), "tCO2"),
     "wastewater.organic_load": (("m^3", "tCOD/(1000 m^3)"), "tCOD"),
@@ -76,10 +73,7 @@ CASES = {
     "efficiency.by_ratio": (("MWh", "", ""), "MWh"),
     "efficiency.refrigerant": (("kg", "tCO2/t"), "tCO2"),
     "efficiency.hydraulic_minimum": (("m",), "kWh/m^3"),
-    "recycling.plastic": (
-        ("t", "", "MWh/t", "tCO2/MWh", "GJ/t", "tCO2/TJ"),
-        "tCO2",
-    ),
+    "recycling.plastic": (("t", "", "MWh/t", "tCO2/MWh", "GJ/t", "tCO2/TJ"), "tCO2"),
     "recycling.material": (("t", "tCO2/t"), "tCO2"),
     "recycling.in_panels": (("", "kg", ""), "t"),
     "modal_shift.passenger_factor": (("gCO2/km", "", "", "int"), "gCO2/km"),

@@ -6,14 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.report.sheets.grid import FIRST
-from mrv.report.sheets.layout import (
-    TABLE_1,
-    TABLE_1_AT,
-    Layout,
-    fixed,
-    general,
-    monitored_cells,
-)
+from mrv.report.sheets.layout import TABLE_1, TABLE_1_AT, Layout, fixed, general, monitored_cells
 
 if TYPE_CHECKING:
     from mrv.report.report_data import Facts

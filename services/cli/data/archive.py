@@ -154,12 +154,7 @@ def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
 @click.option("--url", metavar="URL", help="A copy of the archive; else the archive itself.")
 @json_option
 def verify(
-    begin: str | None,
-    end: str | None,
-    devices: tuple[str, ...],
-    url: str | None,
-    *,
-    as_json: bool,
+    begin: str | None, end: str | None, devices: tuple[str, ...], url: str | None, *, as_json: bool
 ) -> None:
     """
     Hold the archive against the log, and name all that is wrong; ends with 1 if anything is.

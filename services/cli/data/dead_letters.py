@@ -29,11 +29,7 @@ from services.cli.output.json_text import print_json
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.store.messages.dead_letter_groups import GROUPS, group_letters
-from services.store.messages.dead_letter_query import (
-    count_letters,
-    get_letter,
-    list_letters,
-)
+from services.store.messages.dead_letter_query import count_letters, get_letter, list_letters
 from services.store.postgres.pool import connect
 
 _SHOWN_BYTES = 2_000
@@ -138,12 +134,7 @@ def _tell_groups(found: list[dict[str, Any]], by: Sequence[str], *, as_json: boo
 @end_
 @json_
 def count(
-    reason: str | None,
-    device: str | None,
-    begin: str | None,
-    end: str | None,
-    *,
-    as_json: bool,
+    reason: str | None, device: str | None, begin: str | None, end: str | None, *, as_json: bool
 ) -> None:
     """
     By reason and device, the most frequent first.

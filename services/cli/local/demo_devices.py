@@ -26,10 +26,7 @@ RECORDING = shipped("data/nrel_rsf2_inverter_15min.csv")
 REPLAYED = "nrel-rsf2-inv2"
 FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
 # what both the month and the live devices are: the catalog, but for what is replayed
-FLEET = (
-    *("--fleet", str(REGISTRY), "--without", REPLAYED),
-    *("--cadence", "15m", "--seed", "1"),
-)
+FLEET = (*("--fleet", str(REGISTRY), "--without", REPLAYED), *("--cadence", "15m", "--seed", "1"))
 FLEET_FROM = "2026-01-01T00:00:00+07:00"
 # when the recording, and the month, begin and end
 REPLAY_SPAN = ("2022-01-02T00:00:00-07:00", "2022-01-07T00:00:00-07:00")

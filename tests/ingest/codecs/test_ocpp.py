@@ -120,11 +120,7 @@ def test_one_bad_sample_keeps_the_others():
         ),
     )
     assert reading.values == {REGISTER: 5.0}
-    assert [reason for reason, _ in reading.refused] == [
-        "not_a_number",
-        "not_finite",
-        SIGNED_VALUE,
-    ]
+    assert [reason for reason, _ in reading.refused] == ["not_a_number", "not_finite", SIGNED_VALUE]
 
 
 SCHEMAS = resources.files("ocpp")

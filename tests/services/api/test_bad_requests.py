@@ -51,14 +51,7 @@ def test_a_page_mark_that_we_did_not_make_is_refused(served):
     """A forged mark would show another list, or break the query."""
     query = {**SPAN, "device": "inv-1", "limit": 5}
     mark = served.ask("/v1/intervals", "auditor", params=query).json()["next"]
-    marks = [
-        mark[:-2] + ("AA" if mark[-2:] != "AA" else "BB"),
-        "",
-        "x",
-        "%00",
-        "é",
-        "A" * 900,
-    ]
+    marks = [mark[:-2] + ("AA" if mark[-2:] != "AA" else "BB"), "", "x", "%00", "é", "A" * 900]
     for wrong in marks:
         found = served.ask("/v1/intervals", "auditor", params={**query, "cursor": wrong})
         is_problem(found, 400)

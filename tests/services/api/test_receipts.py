@@ -37,12 +37,7 @@ def verified(served):
             conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-02"), "test"
         ).statement
         life.submit(conn, name, who["operator"])
-        life.verify(
-            conn,
-            name,
-            who["verifier"],
-            concluded("unmodified"),
-        )
+        life.verify(conn, name, who["verifier"], concluded("unmodified"))
     return name, who["log"]
 
 

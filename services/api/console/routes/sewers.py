@@ -24,13 +24,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(include_in_schema=False)
 Chosen = Annotated[str | None, Query(max_length=70, pattern=r"^ *[A-Za-z0-9_-]{0,64} *$")]
-_UNITS = {
-    "diameter_mm": "mm",
-    "level_m": "m",
-    "level_to_m": "m",
-    "cover_m": "m",
-    "length_m": "m",
-}
+_UNITS = {"diameter_mm": "mm", "level_m": "m", "level_to_m": "m", "cover_m": "m", "length_m": "m"}
 
 
 class Picked(NamedTuple):

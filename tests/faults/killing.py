@@ -14,6 +14,11 @@ TIMES = float(os.environ.get("FAULT_ROUNDS", "1"))
 CHANCE = random.Random(20)  # noqa: S311 (moments to kill at)
 
 
+def rounds(short: int, long: int) -> int:
+    """How often a test does it: `short`, or `long` times FAULT_ROUNDS in `make soak`."""
+    return short if TIMES <= 1 else int(long * TIMES)
+
+
 def start(pipeline, names, *, receipts=True) -> Fleet:
     fleet = Fleet(pipeline, names, receipts=receipts)
     fleet.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -14,9 +13,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.deploy.files import ROOT
+from tests.soak import SOAK
 
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-setup.lock")
-SOAK = float(os.environ.get("FAULT_ROUNDS", "1")) > 1
 NO_NETWORK = ("connection", "resolution", "unreachable", "proxy", "timed out")
 
 

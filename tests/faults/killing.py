@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
@@ -10,13 +9,7 @@ import pytest
 from .fleet import Fleet
 
 MARKS = [pytest.mark.faults, pytest.mark.timeout(1_800)]
-TIMES = float(os.environ.get("FAULT_ROUNDS", "1"))
 CHANCE = random.Random(20)  # noqa: S311 (moments to kill at)
-
-
-def rounds(short: int, long: int) -> int:
-    """How often a test does it: `short`, or `long` times FAULT_ROUNDS in `make soak`."""
-    return short if TIMES <= 1 else int(long * TIMES)
 
 
 def start(pipeline, names, *, receipts=True) -> Fleet:

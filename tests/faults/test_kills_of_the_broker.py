@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 
 from tests.integration import field
+from tests.soak import often
 
 from .fleet import check, lost
-from .killing import CHANCE, MARKS, figures, report, rounds, start
+from .killing import CHANCE, MARKS, figures, report, start
 
 pytestmark = MARKS
 
@@ -29,7 +30,7 @@ def test_kill_of_the_broker(pipeline, capsys):
     names, trusting = field.fresh(40), field.fresh(40)
     pipeline.register(field.registry([*names, *trusting]))
     log = pipeline.home / "broker.log"
-    kills = rounds(8, 20)
+    kills = often(8, 20)
     fleet, believer = start(pipeline, names), start(pipeline, trusting, receipts=False)
     kill_broker(pipeline, kills // 4)  # while nobody takes what it holds
     with pipeline.running(log):

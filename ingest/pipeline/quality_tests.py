@@ -67,7 +67,9 @@ class Judged:
             run.start_us[device] = after.start_us
 
 
-def judge(checks: Checks, watched: Watched, frames: Sequence[Frame]) -> Judged:
+def judge(
+    checks: Checks, watched: Watched, frames: Sequence[Frame], *, whole: bool = False
+) -> Judged:
     """
     Flags that readings make, for themselves and for the reading before each.
 
@@ -78,15 +80,17 @@ def judge(checks: Checks, watched: Watched, frames: Sequence[Frame]) -> Judged:
         State to go on from; not changed until `Judged.apply`.
     frames : sequence of Frame
         One a class; times unique a device, and later than what is remembered.
+    whole : bool
+        They are whole histories: a standstill is marked from its begin on.
     """
     out = Judged(Flags.concat([]))
     parts: list[Flags] = []
     for frame in frames:
-        order = np.lexsort((frame.time_us, frame.device))
+        order = _order(frame)
         device, time_us = frame.device[order], frame.time_us[order]
         limits = checks.version(device, time_us)
-        times = Series(device, time_us, limits, heads(device), np.zeros(len(order)))
-        one = _Judge(checks, watched, frame.class_id, out)
+        times = Series(device, time_us, limits, heads(device), np.zeros(len(device)))
+        one = _Judge(checks, watched, frame.class_id, out, whole=whole)
         parts.extend(one.times(times))
         columns = {name: values[order] for name, values in frame.columns.items()}
         for channel in classes.load()[frame.class_id].channels.values():
@@ -100,11 +104,14 @@ def judge(checks: Checks, watched: Watched, frames: Sequence[Frame]) -> Judged:
 class _Judge:
     """The tests of one class, on one batch."""
 
-    def __init__(self, checks: Checks, watched: Watched, class_id: str, out: Judged) -> None:
+    def __init__(
+        self, checks: Checks, watched: Watched, class_id: str, out: Judged, *, whole: bool
+    ) -> None:
         self._checks = checks
         self._watched = watched
         self._class = class_id
         self._out = out
+        self._whole = whole
         self._pairs = set(pairs_of(checks, class_id))
 
     def times(self, times: Series) -> Iterator[Flags]:
@@ -233,7 +240,18 @@ class _Judge:
         test = "flat_line" if channel.kind == "gauge" else "frozen_register"
         floor = limits.floor[series.limits]
         marks = flat_line.marks(*columns, limits.flat_us[series.limits], floor)
+        if self._whole:
+            marks = flat_line.from_begin(marks, since_us, series.head)
         return _flags(channel.name, test, series, marks)
+
+
+def _order(frame: Frame) -> NDArray[np.intp] | slice:
+    """Rows by device and time; all as they are, without a copy, where they come so."""
+    same = frame.device[1:] == frame.device[:-1]
+    later = frame.time_us[1:] >= frame.time_us[:-1]
+    if bool(((frame.device[1:] > frame.device[:-1]) | (same & later)).all()):
+        return slice(None)
+    return np.lexsort((frame.time_us, frame.device))
 
 
 def _flags(channel: str, test: str, series: Series, marks: Mask) -> Flags:

@@ -37,6 +37,7 @@ _SHOWN = 5
 _MEASURED = ("Wh", "mL", "m", "g")
 UNCOUNTED = "tonne: what counts for the baseline is one meter, known and rated"
 BEYOND = "plausibility of devices"
+UNSHOWN = "tonne: no energy beyond what a device's other channels show"
 ALIKE = "tonne: no two meters move as one"
 
 
@@ -69,7 +70,8 @@ class Plausibility:
         if not self.edges:
             return Bounds()
         most = None if needs.most is None else needs.most(self.parameters)
-        return Bounds(most, self.besides.ratings.get(bound.device, ()), self.edges)
+        shown = self.besides.unshown.get((bound.device, needs.quantity), ())
+        return Bounds(most, self.besides.ratings.get(bound.device, ()), self.edges, shown)
 
     def certificates(
         self, fleet: Fleet, calibrations: Mapping[str, Sequence[Calibration]]
@@ -98,6 +100,7 @@ class Plausibility:
         found, said = raised(known, self.methodology, self.parameters, self.edges, self.timezone)
         return found, [
             *_beyond(self.methodology, found, uncounted),
+            *_unshown(found, uncounted),
             *_uncounted(found, uncounted),
             *_alike(monitored),
             *said,
@@ -162,7 +165,7 @@ def _counted(one: Monitored, uncounted: Mapping[str, str]) -> Monitored:
         return one
     return replace(
         one,
-        parts=tuple(replace(p, beyond=p.metered) for p in one.parts),
+        parts=tuple(replace(p, beyond=p.metered, unshown=()) for p in one.parts),
         stretches=tuple(replace(s, value=0) for s in one.stretches),
     )
 
@@ -218,6 +221,20 @@ def _beyond(
             told.append(f"{one.device.id}: {beyond:,} {one.needs.unit} above it count 0 ({bound})")
     if told:
         yield Finding(f"{methodology.id}, {BEYOND}", False, _listed(told))
+
+
+def _unshown(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> Iterator[Finding]:
+    """Name the devices whose registers rose by more than their other channels show."""
+    told = []
+    for one in monitored:
+        sums: defaultdict[str, int] = defaultdict(int)
+        for part in one.parts:
+            for more in part.unshown:
+                sums[more.reason] += more.quantity
+        if one.device.id not in uncounted:
+            told += [f"{one.device.id}: {n:,} {one.needs.unit} {why} count 0" for why, n in sums.items()]
+    if told:
+        yield Finding(UNSHOWN, False, _listed(told))
 
 
 def _listed(told: Sequence[str]) -> str:

@@ -201,6 +201,8 @@ class _Judge:
 
     def _with_last(self, name: str, series: Series) -> tuple[Series, Mask]:
         """Series with each device's last two values before it, and which rows are new."""
+        if self._whole:
+            return series, np.ones(len(series), dtype=np.bool_)
         pair = self._watched.pair(self._class, name)
         device = series.device[series.head]
         earlier = tuple(

@@ -68,42 +68,35 @@ def integral(
     edges = np.arange(first, last + 1) * INTERVAL_US
     counted = np.maximum(power_w, 0.0)
     step_us = np.diff(time_us)
-    hours = step_us / HOUR_US
-    silent_us = _silent(time_us, step_us, told_us)
+    hours = step_us * (1 / HOUR_US)
+    silent, hidden = _untold(time_us, step_us, told_us)
     energy = (counted[1:] + counted[:-1]) * (0.5 * hours)
     moved = np.diff(counted) * hours
     variance = moved * moved * _VARIANCE
-    if silent_us is not None:
-        energy[silent_us > 0] = variance[silent_us > 0] = 0.0
-    variance[_left_out(time_us, step_us, told_us)] = 0.0
+    energy[silent] = variance[silent] = variance[hidden] = 0.0
     known = np.ones(n, dtype=np.bool_)
-    if silent_us is not None:
-        known = _by_edges(time_us, silent_us.astype(np.float64), edges) == 0
+    if len(silent):
+        away = np.zeros(len(step_us))
+        away[silent] = step_us[silent]
+        known = _by_edges(time_us, away, edges) == 0
     known &= (edges[:-1] >= _begin(time_us, told_us)) & (edges[1:] <= _end(time_us, told_us))
     found = _smooth(_by_edges(time_us, variance, edges))
     return Integral(_by_edges(time_us, energy, edges), found, known)
 
 
-def _silent(time_us: Int64, step_us: Int64, told_us: Int64) -> Int64 | None:
-    """Time of each step in which the device told nothing for more than an hour. [us]"""
-    long = np.flatnonzero(step_us > HOUR_US)
-    if not len(long):
-        return None
-    inside = np.searchsorted(told_us, time_us[long + 1], "left") > np.searchsorted(
-        told_us, time_us[long], "right"
-    )
-    silent = np.zeros(len(step_us), dtype=np.int64)
-    silent[long[~inside]] = step_us[long[~inside]]
-    return silent
+def _untold(time_us: Int64, step_us: Int64, told_us: Int64) -> tuple[Int64, Int64]:
+    """
+    Return the steps of silence, and those in which the register was told without the power.
 
-
-def _left_out(time_us: Int64, step_us: Int64, told_us: Int64) -> np.ndarray:
-    """Steps in which the register was told and the power was not: what they hid is no error."""
+    Silence is of more than an hour.  What was hidden is no error of samples.
+    """
     long = np.flatnonzero(step_us > POWER_GAP_US)
+    if not len(long):
+        return long, long
     inside = np.searchsorted(told_us, time_us[long + 1], "left") > np.searchsorted(
         told_us, time_us[long], "right"
     )
-    return long[inside]
+    return long[~inside & (step_us[long] > HOUR_US)], long[inside]
 
 
 def _begin(time_us: Int64, told_us: Int64) -> int:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mrv.parameters.inputs import Inputs
     from mrv.registry.project import Besides, Calibration, ProjectDevice
 
+    _Pair = tuple[Monitored, Monitored, Twins]
+
 _SHOWN = 5
 _MEASURED = ("Wh", "mL", "m", "g")
 UNCOUNTED = "tonne: what counts for the baseline is one meter, known and rated"
@@ -94,7 +96,8 @@ class Plausibility:
         """Count by the bound what does not pass, and say so."""
         if not self.edges:
             return list(monitored), []
-        uncounted = {**dict(self._unrated(monitored)), **dict(_copied(monitored))}
+        pairs = list(_pairs(monitored))
+        uncounted = {**dict(self._unrated(monitored)), **dict(_copied(pairs))}
         uncounted |= self.besides.uncounted
         known = [_counted(one, uncounted) for one in monitored]
         found, said = raised(known, self.methodology, self.parameters, self.edges, self.timezone)
@@ -102,7 +105,7 @@ class Plausibility:
             *_beyond(self.methodology, found, uncounted),
             *_unshown(found, uncounted),
             *_uncounted(found, uncounted),
-            *_alike(monitored),
+            *_alike(pairs),
             *said,
         ]
 
@@ -178,7 +181,7 @@ def _uncounted(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> 
         yield Finding(UNCOUNTED, False, _listed(list(told)))
 
 
-def _pairs(monitored: Sequence[Monitored]) -> Iterator[tuple[Monitored, Monitored, Twins]]:
+def _pairs(monitored: Sequence[Monitored]) -> Iterator[_Pair]:
     """Devices of the baseline whose series move as one, by quantity."""
     groups: defaultdict[tuple[str, int, int], list[Monitored]] = defaultdict(list)
     for one in monitored:
@@ -191,18 +194,18 @@ def _pairs(monitored: Sequence[Monitored]) -> Iterator[tuple[Monitored, Monitore
             yield group[found.one], group[found.other], found
 
 
-def _copied(monitored: Sequence[Monitored]) -> Iterator[tuple[str, str]]:
+def _copied(pairs: Sequence[_Pair]) -> Iterator[tuple[str, str]]:
     """Second of two devices that say the same in each quarter hour: one meter counts once."""
-    for one, other, found in _pairs(monitored):
+    for one, other, found in pairs:
         if found.equal:
             yield other.device.id, f"says what {one.device.id} says, quarter hour by quarter hour"
 
 
-def _alike(monitored: Sequence[Monitored]) -> Iterator[Finding]:
+def _alike(pairs: Sequence[_Pair]) -> Iterator[Finding]:
     told = [
         f"{other.device.id} moves as {one.device.id} does"
         + (f", {abs(found.lag) * 15} minutes apart" if found.lag else "")
-        for one, other, found in _pairs(monitored)
+        for one, other, found in pairs
         if not found.equal
     ]
     if told:

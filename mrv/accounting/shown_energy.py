@@ -157,7 +157,8 @@ class ShownEnergy:
         self, block: Frame, of: slice, channel: Channel, claimed: _Claimed
     ) -> Iterator[tuple[str, Int64]]:
         time_us, register = block.time_us[of], block.columns[channel.name][of]
-        told_us = time_us[register != NULL]
+        told = register != NULL
+        told_us = time_us if told.all() else time_us[told]
         step = _step(register, channel.tolerance)
         for reason, name, share in (
             (POWER, channel.power, METERS),

@@ -1,0 +1,92 @@
+"""What the quality tests find of faults that somebody marked in recorded data; docs/quality.md."""
+
+from __future__ import annotations
+
+import csv
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ingest import classes
+from ingest.model import NULL, Device, Fleet, Frame
+from ingest.pipeline.flags import TESTS
+from ingest.pipeline.quality_limits import Checks
+from ingest.pipeline.quality_state import Watched
+from ingest.pipeline.quality_tests import judge
+from ingest.quality import energy_budget
+from ingest.quality.energy_budget import METERS, Tolerance
+from ingest.quality.power_integral import integral
+
+DATA = Path("tests/data")
+OUTLIERS = DATA / "inverter_7539_outliers.csv", "outlier"
+STALE = DATA / "inverter_2173_stale.csv", "stale_data_mask"
+SERF = Path("deploy/data/nrel_serf_east_1min.csv")
+RATED_W = 100_000
+INTERVAL_US = 900_000_000
+
+
+def _read(path, mark):
+    with path.open(encoding="utf-8") as lines:
+        rows = [r for r in csv.DictReader(lines) if r["value_normalized"]]
+    time_us = np.array([int(datetime.fromisoformat(r["timestamp"]).timestamp()) for r in rows])
+    share = np.array([float(r["value_normalized"]) for r in rows])
+    return time_us * 1_000_000, share, np.array([r[mark].upper() == "TRUE" for r in rows])
+
+
+def _flagged(time_us, power_w, *, whole):
+    """Which readings each test flags."""
+    n = len(time_us)
+    columns = {
+        name: np.full(n, NULL, dtype=np.int64) if c.kind == "register" else np.full(n, np.nan)
+        for name, c in classes.load()["pv_inverter"].channels.items()
+    }
+    none = np.zeros(n, dtype=np.int32)
+    frame = Frame("pv_inverter", none, time_us, none, columns | {"active_power_w": power_w})
+    fleet = Fleet([Device("d", "s", "pv_inverter", rated_power_w=RATED_W)])
+    flags = judge(Checks(fleet), Watched(1), [frame], whole=whole).flags
+    by_test = {name: np.isin(time_us, flags.time_us[flags.test == k]) for k, name in enumerate(TESTS)}
+    return {name: found for name, found in by_test.items() if found.any()}
+
+
+# of each test: readings flagged, those of them that are marked
+@pytest.mark.parametrize(
+    ("data", "whole", "readings", "marked", "expected"),
+    [
+        (OUTLIERS, True, 500, 6, {"gross_range": (5, 5), "spike": (6, 6), "time_gap": (10, 0)}),
+        (STALE, False, 1851, 245, {"flat_line": (170, 170), "time_gap": (9, 0), "unit_scale": (2, 0)}),
+        (STALE, True, 1851, 245, {"flat_line": (245, 245), "time_gap": (9, 0), "unit_scale": (2, 0)}),
+    ],
+)  # fmt: skip
+def test_the_published_recall_and_precision_are_those_of_the_data(
+    data, whole, readings, marked, expected
+):
+    """Who reads the figures in docs/quality.md would trust tests that find less."""
+    time_us, share, marks = _read(*data)
+    # one data set is of its own rated power, the other of its peak
+    rated = 1.0 if data is OUTLIERS else share.max()
+    found = _flagged(time_us, share / rated * RATED_W, whole=whole)
+    assert (len(time_us), int(marks.sum())) == (readings, marked)
+    counts = {name: (int(at.sum()), int((at & marks).sum())) for name, at in found.items()}
+    assert counts == expected
+
+
+@pytest.mark.parametrize("minutes", [1, 2, 5, 10, 15, 30])
+def test_a_recorded_plant_shows_the_energy_that_it_made(minutes):
+    """Clouds between two samples of power would be taken from who measures them honestly."""
+    with SERF.open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    time_us = np.array([int(datetime.fromisoformat(r["measured_on"]).timestamp()) for r in rows])
+    time_us, power = time_us * 1_000_000, np.array([float(r["ac_power__752"]) for r in rows])
+    made = np.maximum(power, 0)
+    total = np.concatenate([[0], np.cumsum((made[1:] + made[:-1]) / 120)])
+    first, last = -(-int(time_us[0]) // INTERVAL_US), int(time_us[-1]) // INTERVAL_US
+    edges = np.arange(first, last + 1) * INTERVAL_US
+    value = np.diff(np.floor(np.interp(edges, time_us, total))).astype(np.int64)
+    none = np.zeros(len(value), dtype=np.bool_)
+    for begin in range(minutes):
+        of = slice(begin, None, minutes)
+        shown = integral(time_us[of], power[of], time_us[of], first, last)
+        beyond = energy_budget.above(value, *shown, none, 24, Tolerance(METERS, 100))
+        assert int(beyond.sum()) <= int(value.sum()) // 1000

@@ -60,9 +60,7 @@ def irradiance(height_deg: Float64) -> Float64:
     return found
 
 
-def above(
-    value_wh: Int64, most_wh: Float64, estimated: np.ndarray, into_day: int
-) -> Int64:
+def above(value_wh: Int64, most_wh: Float64, estimated: np.ndarray, into_day: int) -> Int64:
     """
     Energy of each quarter hour that the sun cannot have made.
 

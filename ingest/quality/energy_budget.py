@@ -123,9 +123,7 @@ def _cut(values: Float64, days: tuple[int, int]) -> Float64:
     return np.pad(values, days).reshape(-1, DAY)
 
 
-def _ahead(
-    value: Float64, shown: Float64, variance: Float64, tolerance: Tolerance
-) -> Float64:
+def _ahead(value: Float64, shown: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
     """How far a running sum is ahead of what is shown with its tolerance; below 0: behind."""
     errors = SIGMAS * np.sqrt(np.cumsum(variance, axis=-1))
     most = (1 + tolerance.share) * np.cumsum(shown, axis=-1) + errors + tolerance.step_wh

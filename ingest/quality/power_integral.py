@@ -44,9 +44,7 @@ class Integral(NamedTuple):
     known: np.ndarray
 
 
-def integral(
-    time_us: Int64, power_w: Float64, told_us: Int64, first: int, last: int
-) -> Integral:
+def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last: int) -> Integral:
     """
     Integrate a device's power over quarter hours [first, last).
 

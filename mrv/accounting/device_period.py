@@ -281,7 +281,8 @@ def monitor(
     nets = own is None or own.metered
     return Monitored(
         bound, device, needs, params, tuple(calibrations), served, tuple(bare), parts, nets,
-        limits.sums(whole, sum((more for _, more in unshown), start=beyond)), rate, limits.most, limits.series(whole),
+        limits.sums(whole, sum((more for _, more in unshown), start=beyond)), rate, limits.most,
+        limits.series(whole),
     )  # fmt: skip
 
 

@@ -213,7 +213,9 @@ def _implausible(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
         for one_ in part.unshown:
             share = Fraction(one_.quantity * 100, part.metered)
             yield replace(
-                _whole(one, PLAUSIBILITY, f"not plausible: {one_.reason}", share, one_.quantity, rate),
+                _whole(
+                    one, PLAUSIBILITY, f"not plausible: {one_.reason}", share, one_.quantity, rate
+                ),
                 start_us=one_.first * INTERVAL_US,
                 end_us=one_.last * INTERVAL_US,
             )

@@ -235,7 +235,9 @@ def _unshown(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> It
             for more in part.unshown:
                 sums[more.reason] += more.quantity
         if one.device.id not in uncounted:
-            told += [f"{one.device.id}: {n:,} {one.needs.unit} {why} count 0" for why, n in sums.items()]
+            told += [
+                f"{one.device.id}: {n:,} {one.needs.unit} {why} count 0" for why, n in sums.items()
+            ]
     if told:
         yield Finding(UNSHOWN, False, _listed(told))
 

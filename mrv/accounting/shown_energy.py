@@ -178,8 +178,11 @@ class ShownEnergy:
                 watts = -watts
             shown = integral(time_us_, watts, told_us, self.first, self.last)
             tolerance = Tolerance(share, step)
-            yield reason, energy_budget.above(
-                claimed.value, *shown, claimed.estimated, self.into_day, tolerance
+            yield (
+                reason,
+                energy_budget.above(
+                    claimed.value, *shown, claimed.estimated, self.into_day, tolerance
+                ),
             )
 
 

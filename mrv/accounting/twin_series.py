@@ -82,9 +82,7 @@ def _shifted(table: NDArray[np.float64], lag: int) -> tuple[NDArray[np.float64],
     return table[:, max(0, -lag) : n - max(0, lag)], table[:, max(0, lag) : n - max(0, -lag)]
 
 
-def _correlated(
-    before: NDArray[np.float64], after: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def _correlated(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.bool_]:
     """
     Pairs whose Pearson correlation is all but 1.
 

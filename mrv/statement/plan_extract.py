@@ -27,8 +27,8 @@ from mrv.documents.plan import (
     PlaceExtract,
     PlanExtract,
     PlanVersionWhole,
-    QualityLimited,
     ProjectExtract,
+    QualityLimited,
     RatedFrom,
     RegistryCondition,
     Uncounted,
@@ -155,9 +155,7 @@ class MonitoringPlan:
             plan = replace(plan, accounting=accounting, devices=devices)
         if accounting == FIRST:
             none: Mapping[str, Any] = {}
-            plan = replace(
-                plan, registry=(), uncounted=none, ratings=none, meters=none, samples=()
-            )
+            plan = replace(plan, registry=(), uncounted=none, ratings=none, meters=none, samples=())
         return plan
 
     def fleet(self) -> Fleet:

@@ -26,7 +26,7 @@ BEGIN, END = FROM + DAY_US, FROM + (1 + DAYS) * DAY_US
 
 @dataclass
 class History:
-    """Readings of a meter; `register_wh` and `power_w` are what it says, `truth_wh` what it made."""
+    """Readings of a meter: what its register and power say, and what it truly made."""
 
     time_us: np.ndarray
     register_wh: np.ndarray

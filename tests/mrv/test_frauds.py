@@ -1,12 +1,18 @@
 """Readings that claim more than the meter's other channels show earn no more than the truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ingest.model import INTERVAL_US
+from ingest.model import INTERVAL_US, QualityLimits
 from mrv.accounting.shown_energy import DC, POWER, SUN
 from mrv.registry.project import ACCOUNTING
+from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
+from mrv.statement.plan_extract import read_plan
+from mrv.statement.sampling_units import units
+from mrv.statement.unusual_json import unusual_out
 from tests.mrv import frauds
 from tests.mrv.frauds import RATED_W, close, honest
 
@@ -161,6 +167,46 @@ def test_no_interval_counts_more_than_what_is_shown():
     taken = sum(one.value.sum() for one in found)
     assert taken == sum(float(d.quantity) for d in case.result.deductions)
     assert all((one.value > 0).all() for one in found)
-    rows = {int(us) // INTERVAL_US: int(v) for us, v in zip(case.rows.start_us, case.rows.value)}
+    starts, values = case.rows.start_us.tolist(), case.rows.value.tolist()
+    rows = {us // INTERVAL_US: wh for us, wh in zip(starts, values, strict=True)}
     for one in found:
-        assert all(v <= rows[n] for n, v in zip(one.number.tolist(), one.value.tolist()))
+        pairs = zip(one.number.tolist(), one.value.tolist(), strict=True)
+        assert all(wh <= rows[n] for n, wh in pairs)
+
+
+def test_flags_stand_in_the_statement_with_what_they_touch():
+    """Nobody would see which tonnes rest on readings that the tests find unusual."""
+    h = honest(clouds=0.3)
+    noon = np.flatnonzero(h.hours(10, 11))[5]
+    h.power_w[noon] = 0.0
+    evening = np.flatnonzero(h.hours(14, 16) & (h.time_us > frauds.BEGIN + frauds.DAY_US))[0]
+    h.power_w[evening : evening + 90] = h.power_w[evening]
+    case = close(h).case
+    claims = compose(case, Label(1, "tonne 0"))["credentialSubject"]
+    found = {one["test"]: one for one in claims["unusualReadings"]}
+    assert set(found) == {"spike", "flat_line", "night_generation"}
+    # from its first reading on, not only after six hours
+    assert int(found["flat_line"]["readings"]) == 90
+    rows = case.rows.start_us // INTERVAL_US
+    of = np.isin(rows, h.time_us[evening : evening + 90] // INTERVAL_US)
+    assert int(found["flat_line"]["energy_Wh"]) == int(case.rows.value[of].sum())
+    one, rated = claims["monitoredParameters"][0], found["flat_line"]
+    tonnes = float(one["emissions_t"]) * int(rated["energy_Wh"]) / int(one["metered"])
+    assert 0 <= float(rated["emissions_t"]) - tonnes < 2e-6
+    weights = {(u.day, u.weight): u.reasons for u in units(case)}
+    assert sum("unusual readings" in why for why in weights.values()) == 2
+
+
+def test_the_pack_holds_the_limits_that_the_flags_rest_on():
+    """Who verifies would find other flags than the operator, whose registry has other limits."""
+    limits = QualityLimits("active_power_w", frauds.BEGIN, {"bound_of_rated": [-0.05, 0.25]})
+    meter = replace(frauds.METER, quality=(limits,))
+    case = close(honest(), meter=meter).case
+    (found,) = (u for u in unusual_out(case) if u.test == "gross_range")
+    assert int(found.readings) > 100
+    plan = read_plan(canonical.parse_object(canonical.encode(case.plan.to_json())))
+    assert plan.to_json() == case.plan.to_json()
+    assert plan.devices[0].quality[0].limits == limits.limits
+    again = replace(case, plan=plan)
+    assert unusual_out(again) == unusual_out(case)
+    assert plan.by_rules(2).devices[0].quality == ()

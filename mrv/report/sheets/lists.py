@@ -9,7 +9,16 @@ from mrv.calendar import instant_us, local_text
 from mrv.errors import ReportError
 from mrv.report.opinion import condition_rows, finding_rows, opinion_rows
 from mrv.report.sheets.grid import FIRST, MOST_ROWS
-from mrv.report.translations import DASH, certainty, kind, quality_test, quantity, reason, rule, yes_no
+from mrv.report.translations import (
+    DASH,
+    certainty,
+    kind,
+    quality_test,
+    quantity,
+    reason,
+    rule,
+    yes_no,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

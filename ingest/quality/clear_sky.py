@@ -82,7 +82,7 @@ def above(value_wh: Int64, most_wh: Float64, estimated: np.ndarray, into_day: in
         knows what of the rest was. [Wh]
     """
     most = np.floor(most_wh).astype(np.int64)
-    beyond = np.maximum(value_wh - most, 0)
+    beyond: Int64 = np.maximum(value_wh - most, 0)
     beyond[estimated] = 0
     day = (into_day + np.arange(len(value_wh))) // 96
     if beyond.any():

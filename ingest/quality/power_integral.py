@@ -116,7 +116,7 @@ def _by_edges(time_us: Int64, of_step: Float64, edges: Int64) -> Float64:
     """Cut steps at edges, in proportion to their time."""
     total = np.concatenate([[0.0], np.cumsum(of_step)])
     found: Float64 = np.diff(np.interp(edges, time_us, total))
-    return np.maximum(found, 0.0)
+    return found.clip(min=0.0)
 
 
 def _smooth(variance: Float64) -> Float64:
@@ -124,4 +124,5 @@ def _smooth(variance: Float64) -> Float64:
     total = np.concatenate([[0.0], np.cumsum(variance)])
     at = np.arange(len(variance))
     low, high = np.maximum(at - _AROUND, 0), np.minimum(at + _AROUND + 1, len(variance))
-    return np.maximum((total[high] - total[low]) / (high - low), 0.0)
+    found: Float64 = np.maximum((total[high] - total[low]) / (high - low), 0.0)
+    return found

@@ -156,7 +156,8 @@ class ShownEnergy:
     def _beyond_power(
         self, block: Frame, of: slice, channel: Channel, claimed: _Claimed
     ) -> Iterator[tuple[str, Int64]]:
-        time_us, register = block.time_us[of], block.columns[channel.name][of]
+        time_us = block.time_us[of]
+        register: Any = block.columns[channel.name][of]
         told = register != NULL
         told_us = time_us if told.all() else time_us[told]
         step = _step(register, channel.tolerance)

@@ -94,8 +94,9 @@ def _correlated(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDAr
     product = before[:, some] @ after[:, some].T
     totals, spreads = zip(*(_spread(table) for table in (before, after)), strict=True)
     shared = product - np.outer(*totals) / n
-    found: NDArray[np.bool_] = shared > _CORRELATED * np.outer(*spreads)
-    return found & np.logical_and.outer(spreads[0] > 0, spreads[1] > 0)
+    varied = np.outer(spreads[0] > 0, spreads[1] > 0)
+    found: NDArray[np.bool_] = varied & (shared > _CORRELATED * np.outer(*spreads))
+    return found
 
 
 def _spread(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

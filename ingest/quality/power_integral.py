@@ -56,7 +56,7 @@ def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last:
         In the direction that the register counts; what is below zero counts as zero. [W]
     told_us : int64 array, m
         When the register was read.  A device that tells its register and leaves its power out
-        for more than an hour shows none for that time but what lies between its samples.
+        for longer than a quarter hour shows the lower of the two samples for that time.
     first, last : int
         Interval numbers since the epoch.
     """
@@ -72,6 +72,7 @@ def integral(time_us: Int64, power_w: Float64, told_us: Int64, first: int, last:
     moved = np.diff(counted) * hours
     variance = moved * moved * _VARIANCE
     energy[silent] = variance[silent] = variance[hidden] = 0.0
+    energy[hidden] = np.minimum(counted[hidden], counted[hidden + 1]) * hours[hidden]
     known = np.ones(n, dtype=np.bool_)
     if len(silent):
         away = np.zeros(len(step_us))

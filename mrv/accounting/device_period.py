@@ -266,11 +266,22 @@ def monitor(
         rate = max(rate or Fraction(0), Fraction(max(watt for _, watt in limits.ratings)))
     beyond = limits.beyond(whole, needs, project.timezone)
     unshown = limits.beyond_shown(whole, needs, beyond)
+    # a meter's error is one of what counts
+    kept = replace(whole, value=whole.value - sum(more for _, more in unshown))
     bare = uncovered(calibrations, needs.quantity, project.timezone, first, last)
     own = OwnUse.of(device, needs, service(rows[1], first, last, device.id)) if needs.less else None
     parts = tuple(
         replace(
-            _year_part(year, whole.cut(a, b), bare, needs, rate, device, own and own.cut(a, b)),
+            _year_part(
+                year,
+                whole.cut(a, b),
+                kept.cut(a, b),
+                bare,
+                needs,
+                rate,
+                device,
+                own and own.cut(a, b),
+            ),
             month=month,
             beyond=exact_sum(beyond[a - first : b - first]),
             unshown=tuple(_beyond(unshown, first, a, b)),
@@ -307,6 +318,7 @@ def _edges(
 def _year_part(
     year: int,
     part: Service,
+    kept: Service,
     bare: Sequence[Uncovered],
     needs: RoleNeeds,
     rate: Fraction | None,
@@ -323,6 +335,6 @@ def _year_part(
         year,
         exact_sum(part.value),
         tuple(charge_gap(gap, needs, rate) for gap in found),
-        tuple(charge for span in bare for charge in charge_error(span, part)),
+        tuple(charge for span in bare for charge in charge_error(span, kept)),
         Fraction(0) if own is None else own.total(bare),
     )

@@ -112,11 +112,11 @@ def close_period(
         case.check_counted()
         if last is not None and last.state in _COUNTS:
             # what older rules closed stays, where nothing but the rules is other than it was
-            for rules in range(ACCOUNTING, FIRST - 1, -1):
-                one = case if rules == ACCOUNTING else replace(case, plan=case.plan.by_rules(rules))
-                document = compose(one, label)
-                if canonical.encode(document) == last.body:
-                    return Closed(last.id, last.state, document, one.result, new=False)
+            rules = last.claims.accounting or FIRST
+            one = case if rules == ACCOUNTING else replace(case, plan=case.plan.by_rules(rules))
+            document = compose(one, label)
+            if canonical.encode(document) == last.body:
+                return Closed(last.id, last.state, document, one.result, new=False)
         standing = statements.claimed_exactly(conn, project, from_us, to_us)
         if supersedes is None and standing is not None:
             supersedes, reason = standing.id, reason or CAME_LATER

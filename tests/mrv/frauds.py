@@ -101,12 +101,14 @@ def frame(h, device=0):
     return Frame("pv_inverter", none + device, h.time_us.astype(np.int64), none, columns)
 
 
-def close(h, days=DAYS, accounting=ACCOUNTING, meter=METER, edges=None):
+def close(
+    h, days=DAYS, accounting=ACCOUNTING, meter=METER, edges=None, certificates=CERTIFICATES["inv-1"]
+):
     """Close the period of a history."""
     plan = MonitoringPlan(
         replace(PV, devices=(ProjectDevice(meter.id, "generation", {"case": 1}),)),
         (meter,),
-        calibrations={meter.id: CERTIFICATES[meter.id]},
+        calibrations={meter.id: certificates},
         accounting=accounting,
     )
     span = edges or (BEGIN, BEGIN + days * DAY_US)

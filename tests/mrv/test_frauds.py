@@ -70,6 +70,15 @@ def test_the_rating_all_day():
     assert close(h).counted_wh == 0
 
 
+def test_a_meter_without_certificate_owes_no_more_than_it_counts():
+    """A plant of which nothing counts would owe energy that it never sold."""
+    h = honest()
+    lit = h.hours(5.75, 18.25)
+    h.register_wh = 6_200_000 + np.cumsum(np.where(lit, 1.1 * RATED_W / 12, 0)).astype(np.int64)
+    h.power_w = np.where(lit, 1.1 * RATED_W, 0.0)
+    assert close(h, certificates=()).counted_wh == 0
+
+
 @pytest.mark.parametrize("hour", [9, 18])
 def test_the_last_reading_too_high(hour):
     """The last reading of a period could be a quarter hour's most too high: nothing follows it."""

@@ -216,7 +216,21 @@ class _Judge:
         self._out.pairs.append((pair, whole, whole.tails()))
         return whole, new
 
+    def _lasts(self, watch: Watch, limits: Thresholds, series: Series) -> bool:
+        """Whether any run of a whole series may be too long: most are seen at once not to be."""
+        value = series.value
+        if watch.key.what == "flat":
+            floor = limits.floor[series.limits]
+            changed = (value[1:] != value[:-1]) | (np.abs(value[1:]) <= floor[1:])
+            return _longest_us(changed, series) > float(np.nanmin(limits.flat_us))
+        level = UNIT_LEVELS[int(watch.key.what)]
+        with np.errstate(invalid="ignore"):
+            reached = value[1:] >= level.share * limits.peak[series.limits[1:]]
+        return _longest_us(reached, series) > level.longest_us
+
     def _run(self, watch: Watch, channel: Channel, limits: Thresholds, series: Series) -> Flags:
+        if self._whole and not self._lasts(watch, limits, series):
+            return Flags.concat([])
         standing = self._watched.run(watch.key)
         value, level = series.value, None
         if watch.key.what != "flat":
@@ -254,6 +268,14 @@ def _order(frame: Frame) -> NDArray[np.intp] | slice:
     if bool(((frame.device[1:] > frame.device[:-1]) | (same & later)).all()):
         return slice(None)
     return np.lexsort((frame.time_us, frame.device))
+
+
+def _longest_us(changed: Mask, series: Series) -> int:
+    """Longest time that a device stood between changes; what lies between two rows changed. [us]"""
+    changed[series.head[1:] - 1] = True
+    begins = np.append(0, np.flatnonzero(changed) + 1)
+    ends = np.append(begins[1:], len(series)) - 1
+    return int((series.time_us[ends] - series.time_us[begins]).max())
 
 
 def _flags(channel: str, test: str, series: Series, marks: Mask) -> Flags:

@@ -94,3 +94,40 @@ def test_a_recorded_plant_shows_the_energy_that_it_made(minutes):
         shown = integral(time_us[of], power[of], time_us[of], first, last)
         beyond = energy_budget.above(value, *shown, none, 24, Tolerance(METERS, 100))
         assert int(beyond.sum()) <= int(value.sum()) // 1000
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_whole_history_has_the_flags_of_its_readings(seed):
+    """A statement would count other flags than the pipeline set, but for a standstill's begin."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for device in range(3):
+        n = int(rng.integers(1, 1_500))
+        time_us = np.cumsum(rng.choice([60, 300, 900, 900, 30_000], n)) * 1_000_000
+        power = rng.choice([0, 500, 3_000, 60_000], n).astype(np.float64)
+        power += rng.choice([0.0, 1.0], n)
+        for _ in range(4):
+            begin = int(rng.integers(0, n))
+            power[begin : begin + int(rng.integers(1, 200))] = power[begin]
+        register = np.cumsum(rng.choice([0, 0, 10], n)).astype(np.int64)
+        if rng.random() < 0.5:
+            power = np.minimum(power, rng.choice([100, 1_500, 20_000]))
+        parts.append((np.full(n, device, dtype=np.int32), time_us, power, register))
+    device, time_us, power, register = (np.concatenate(c) for c in zip(*parts, strict=True))
+    n = len(device)
+    columns = {
+        name: np.full(n, NULL, dtype=np.int64) if c.kind == "register" else np.full(n, np.nan)
+        for name, c in classes.load()["pv_inverter"].channels.items()
+    }
+    columns |= {"active_power_w": power, "energy_export_wh": register}
+    frame = Frame("pv_inverter", device, time_us, np.zeros(n, dtype=np.int32), columns)
+    fleet = Fleet([Device(f"d{i}", "s", "pv_inverter", rated_power_w=RATED_W) for i in range(3)])
+    found = []
+    for whole in (False, True):
+        flags = judge(Checks(fleet), Watched(3), [frame], whole=whole).flags
+        rows = zip(*(getattr(flags, name).tolist() for name in flags.__slots__), strict=True)
+        found.append(set(rows))
+    arrived, at_close = found
+    standing = {TESTS.index("flat_line"), TESTS.index("frozen_register")}
+    assert arrived <= at_close
+    assert {test for *_, test in at_close - arrived} <= standing

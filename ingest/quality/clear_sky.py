@@ -60,7 +60,9 @@ def irradiance(height_deg: Float64) -> Float64:
     return found
 
 
-def above(value_wh: Int64, most_wh: Float64, estimated: np.ndarray, into_day: int) -> Int64:
+def above(
+    value_wh: Int64, most_wh: Float64, estimated: np.ndarray, into_day: int, step_wh: float
+) -> Int64:
     """
     Energy of each quarter hour that the sun cannot have made.
 
@@ -74,6 +76,9 @@ def above(value_wh: Int64, most_wh: Float64, estimated: np.ndarray, into_day: in
         knows when in them it was made.
     into_day : int
         Quarter hours from the begin of a day to the first one.
+    step_wh : float
+        What the register counts by: less than that of a day may have been made before it was
+        counted, and is left.
 
     Returns
     -------
@@ -86,7 +91,9 @@ def above(value_wh: Int64, most_wh: Float64, estimated: np.ndarray, into_day: in
     beyond[estimated] = 0
     day = (into_day + np.arange(len(value_wh))) // 96
     if beyond.any():
-        false = np.bincount(day, beyond) > FALSE_DAY * np.bincount(day, value_wh)
+        of_day = np.bincount(day, beyond)
+        beyond[(of_day <= step_wh)[day]] = 0
+        false = of_day > np.maximum(FALSE_DAY * np.bincount(day, value_wh), step_wh)
         beyond[false[day]] = value_wh[false[day]]
     if estimated.any():
         _spread(beyond, value_wh, most, estimated)

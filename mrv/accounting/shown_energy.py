@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ingest.classes import Channel
-    from ingest.model import Device, Fleet, Frame, Int64, IntervalRows
+    from ingest.model import Device, Fleet, Float64, Frame, Int64, IntervalRows
     from mrv.registry.project import Project
 
 POWER = "above the integral of its own power"
@@ -115,18 +115,28 @@ class ShownEnergy:
     def _of_register(
         self, block: Frame, of: slice, index: int, channel: Channel
     ) -> tuple[Unshown, ...]:
-        device, left = self.fleet.devices[index], self._claimed(index, channel)
-        value = left.value
+        """Hold a register against one channel after another; each takes from what is left."""
+        register: Any = block.columns[channel.name][of]
+        told = _Told(block.time_us[of], register, _step(register, channel.tolerance))
+        left = self._claimed(index, channel)
         found = []
-        for reason, beyond in (
-            (SUN, self._beyond_sun(device, channel, left)),
-            *self._beyond_power(block, of, channel, left),
+        for reason, name, share in (
+            (SUN, None, 0.0),
+            (POWER, channel.power, METERS),
+            (DC, _DC_CHANNEL.get(block.class_id), METERS + AC_OVER_DC - 1),
         ):
-            more = np.minimum(beyond, value)
-            at = np.flatnonzero(more)
+            if reason == SUN:
+                beyond = self._beyond_sun(self.fleet.devices[index], channel, left, told.step_wh)
+            elif name is not None:
+                sign = channel.direction if reason == POWER else 1
+                watts: Any = block.columns[name][of]
+                beyond = self._beyond_power(told, watts * sign, left, share)
+            else:
+                continue
+            at = np.flatnonzero(beyond)
             if len(at):
-                found.append(Unshown(reason, self.first + at, more[at]))
-                value = value - more
+                found.append(Unshown(reason, self.first + at, beyond[at]))
+                left = left._replace(value=left.value - beyond)
         return tuple(found)
 
     def _claimed(self, index: int, channel: Channel) -> _Claimed:
@@ -143,48 +153,36 @@ class ShownEnergy:
     def _keys(self) -> Int64:
         return self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
 
-    def _beyond_sun(self, device: Device, channel: Channel, claimed: _Claimed) -> Int64:
+    def _beyond_sun(
+        self, device: Device, channel: Channel, left: _Claimed, step_wh: float
+    ) -> Int64:
         ratings = self.ratings.get(device.id) or ((0, device.rated_power_w or 0),)
         made = device.class_id, channel.quantity
         if made != _SUN_MADE or device.place is None or not ratings[0][1]:
-            return np.zeros(len(claimed.value), dtype=np.int64)
+            return np.zeros(len(left.value), dtype=np.int64)
         share = clear_sky.most_of_rated(*device.place, self.first, self.last)
-        rated = rated_at(ratings, self.first, len(share)) * INTERVAL_US / HOUR_US
-        most = share * rated + channel.tolerance
-        return clear_sky.above(claimed.value, most, claimed.estimated, self.into_day)
+        most = share * rated_at(ratings, self.first, len(share)) * (INTERVAL_US / HOUR_US)
+        return clear_sky.above(left.value, most, left.estimated, self.into_day, step_wh)
 
-    def _beyond_power(
-        self, block: Frame, of: slice, channel: Channel, claimed: _Claimed
-    ) -> Iterator[tuple[str, Int64]]:
-        time_us = block.time_us[of]
-        register: Any = block.columns[channel.name][of]
-        told = register != NULL
-        told_us = time_us if told.all() else time_us[told]
-        step = _step(register, channel.tolerance)
-        for reason, name, share in (
-            (POWER, channel.power, METERS),
-            (DC, _DC_CHANNEL.get(block.class_id), METERS + AC_OVER_DC - 1),
-        ):
-            if name is None:
-                continue
-            watts: Any = block.columns[name][of]
-            read = np.isfinite(watts)
-            if not read.any():
-                continue
-            if not read.all():
-                time_us_, watts = time_us[read], watts[read]
-            else:
-                time_us_ = time_us
-            if name == channel.power and channel.direction < 0:
-                watts = -watts
-            shown = integral(time_us_, watts, told_us, self.first, self.last)
-            tolerance = Tolerance(share, step)
-            yield (
-                reason,
-                energy_budget.above(
-                    claimed.value, *shown, claimed.estimated, self.into_day, tolerance
-                ),
-            )
+    def _beyond_power(self, told: _Told, watts: Float64, left: _Claimed, share: float) -> Int64:
+        read = np.isfinite(watts)
+        if not read.any():
+            return np.zeros(len(left.value), dtype=np.int64)
+        time_us, known = told.time_us, told.register != NULL
+        told_us = time_us if known.all() else time_us[known]
+        if not read.all():
+            time_us, watts = time_us[read], watts[read]
+        shown = integral(time_us, watts, told_us, self.first, self.last)
+        tolerance = Tolerance(share, told.step_wh)
+        return energy_budget.above(left.value, *shown, left.estimated, self.into_day, tolerance)
+
+
+class _Told(NamedTuple):
+    """Readings of a register: when, what, and the step that it counts by. [us UTC, Wh]"""
+
+    time_us: Int64
+    register: Int64
+    step_wh: float
 
 
 class _Claimed(NamedTuple):

@@ -128,9 +128,9 @@ class ShownEnergy:
             if reason == SUN:
                 beyond = self._beyond_sun(self.fleet.devices[index], channel, left, told.step_wh)
             elif name is not None:
-                sign = channel.direction if reason == POWER else 1
                 watts: Any = block.columns[name][of]
-                beyond = self._beyond_power(told, watts * sign, left, share)
+                back = reason == POWER and channel.direction < 0
+                beyond = self._beyond_power(told, -watts if back else watts, left, share)
             else:
                 continue
             at = np.flatnonzero(beyond)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 MODULES_OVER_INVERTER = 1.5
 MOST_OF_RATED = 1.1
-# what a sky after sunset still gives, of 1000 W/m2
-_TWILIGHT = 0.02
+# what a sky around sunrise and sunset gives at most, of 1000 W/m2: its beam is refracted and weak
+_TWILIGHT = 0.05
 _SUN, _SKY, _FULL = 1353.0, 1.1, 1000.0
 # share of a day's energy above what its sun can make from which on nothing of the day is
 # evidence: the share from which a misstatement is material (Circular 38/2023/TT-BCT)

@@ -67,7 +67,9 @@ class Judged:
             run.start_us[device] = after.start_us
 
 
-def judge(checks: Checks, watched: Watched, frames: Sequence[Frame]) -> Judged:
+def judge(
+    checks: Checks, watched: Watched, frames: Sequence[Frame], *, whole: bool = False
+) -> Judged:
     """
     Flags that readings make, for themselves and for the reading before each.
 
@@ -78,15 +80,17 @@ def judge(checks: Checks, watched: Watched, frames: Sequence[Frame]) -> Judged:
         State to go on from; not changed until `Judged.apply`.
     frames : sequence of Frame
         One a class; times unique a device, and later than what is remembered.
+    whole : bool
+        They are whole histories: a standstill is marked from its begin on.
     """
     out = Judged(Flags.concat([]))
     parts: list[Flags] = []
     for frame in frames:
-        order = np.lexsort((frame.time_us, frame.device))
+        order = _order(frame)
         device, time_us = frame.device[order], frame.time_us[order]
         limits = checks.version(device, time_us)
-        times = Series(device, time_us, limits, heads(device), np.zeros(len(order)))
-        one = _Judge(checks, watched, frame.class_id, out)
+        times = Series(device, time_us, limits, heads(device), np.zeros(len(device)))
+        one = _Judge(checks, watched, frame.class_id, out, whole=whole)
         parts.extend(one.times(times))
         columns = {name: values[order] for name, values in frame.columns.items()}
         for channel in classes.load()[frame.class_id].channels.values():
@@ -100,11 +104,14 @@ def judge(checks: Checks, watched: Watched, frames: Sequence[Frame]) -> Judged:
 class _Judge:
     """The tests of one class, on one batch."""
 
-    def __init__(self, checks: Checks, watched: Watched, class_id: str, out: Judged) -> None:
+    def __init__(
+        self, checks: Checks, watched: Watched, class_id: str, out: Judged, *, whole: bool
+    ) -> None:
         self._checks = checks
         self._watched = watched
         self._class = class_id
         self._out = out
+        self._whole = whole
         self._pairs = set(pairs_of(checks, class_id))
 
     def times(self, times: Series) -> Iterator[Flags]:
@@ -194,6 +201,8 @@ class _Judge:
 
     def _with_last(self, name: str, series: Series) -> tuple[Series, Mask]:
         """Series with each device's last two values before it, and which rows are new."""
+        if self._whole:
+            return series, np.ones(len(series), dtype=np.bool_)
         pair = self._watched.pair(self._class, name)
         device = series.device[series.head]
         earlier = tuple(
@@ -207,7 +216,21 @@ class _Judge:
         self._out.pairs.append((pair, whole, whole.tails()))
         return whole, new
 
+    def _lasts(self, watch: Watch, limits: Thresholds, series: Series) -> bool:
+        """Whether any run of a whole series may be too long: most are seen at once not to be."""
+        value = series.value
+        if watch.key.what == "flat":
+            floor = limits.floor[series.limits]
+            changed = (value[1:] != value[:-1]) | (np.abs(value[1:]) <= floor[1:])
+            return _longest_us(changed, series) > float(np.nanmin(limits.flat_us))
+        level = UNIT_LEVELS[int(watch.key.what)]
+        with np.errstate(invalid="ignore"):
+            reached = value[1:] >= level.share * limits.peak[series.limits[1:]]
+        return _longest_us(reached, series) > level.longest_us
+
     def _run(self, watch: Watch, channel: Channel, limits: Thresholds, series: Series) -> Flags:
+        if self._whole and not self._lasts(watch, limits, series):
+            return Flags.concat([])
         standing = self._watched.run(watch.key)
         value, level = series.value, None
         if watch.key.what != "flat":
@@ -233,7 +256,26 @@ class _Judge:
         test = "flat_line" if channel.kind == "gauge" else "frozen_register"
         floor = limits.floor[series.limits]
         marks = flat_line.marks(*columns, limits.flat_us[series.limits], floor)
+        if self._whole:
+            marks = flat_line.from_begin(marks, since_us, series.head)
         return _flags(channel.name, test, series, marks)
+
+
+def _order(frame: Frame) -> NDArray[np.intp] | slice:
+    """Rows by device and time; all as they are, without a copy, where they come so."""
+    same = frame.device[1:] == frame.device[:-1]
+    later = frame.time_us[1:] >= frame.time_us[:-1]
+    if bool(((frame.device[1:] > frame.device[:-1]) | (same & later)).all()):
+        return slice(None)
+    return np.lexsort((frame.time_us, frame.device))
+
+
+def _longest_us(changed: Mask, series: Series) -> int:
+    """Longest time that a device stood between changes; what lies between two rows changed. [us]"""
+    changed[series.head[1:] - 1] = True
+    begins = np.append(0, np.flatnonzero(changed) + 1)
+    ends = np.append(begins[1:], len(series)) - 1
+    return int((series.time_us[ends] - series.time_us[begins]).max())
 
 
 def _flags(channel: str, test: str, series: Series, marks: Mask) -> Flags:

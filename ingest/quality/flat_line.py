@@ -19,6 +19,34 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def from_begin(
+    marks: NDArray[np.bool_], since_us: NDArray[np.int64], head: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """
+    Mark all of a standstill of which anything is marked, from its first reading on.
+
+    For whoever has the whole series: the first hours of a standstill are no better than its
+    last ones.  (Also pvanalytics marks whole runs, `mark="all"`.)
+
+    Parameters
+    ----------
+    marks : bool array, n
+        As `marks` gives them.
+    since_us : int64 array, n
+        Since when each value has stood there. [us UTC]
+    head : intp array
+        First row of each device.
+    """
+    if not marks.any():
+        return marks
+    new = np.ones(len(marks), dtype=np.bool_)
+    new[1:] = since_us[1:] != since_us[:-1]
+    new[head] = True
+    begins = np.flatnonzero(new)
+    found = np.logical_or.reduceat(marks, begins)
+    return np.repeat(found, np.diff(np.append(begins, len(marks))))
+
+
 def marks(
     values: NDArray[np.float64],
     time_us: NDArray[np.int64],

@@ -76,11 +76,23 @@ def beyond_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
     """
     if not ratings or not len(whole):
         return np.zeros(len(whole), dtype=np.int64)
-    begins = np.array([-(-us // INTERVAL_US) for us, _ in ratings[1:]], dtype=np.int64)
-    number = whole.first + np.arange(len(whole), dtype=np.int64)
-    watt = np.array([w for _, w in ratings], dtype=np.int64)[
-        np.searchsorted(begins, number, side="right")
-    ]
+    watt = rated_at(ratings, whole.first, len(whole))
     most = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
     beyond: Int64 = np.maximum(whole.value - most, 0)
     return beyond
+
+
+def rated_at(ratings: Sequence[tuple[int, int]], first: int, count: int) -> Int64:
+    """
+    Rated power of intervals from `first` on. [W]
+
+    Parameters
+    ----------
+    ratings : sequence of (int, int)
+        As for `beyond_rating`; at least one.
+    """
+    begins = np.array([-(-us // INTERVAL_US) for us, _ in ratings[1:]], dtype=np.int64)
+    number = first + np.arange(count, dtype=np.int64)
+    watt = np.array([w for _, w in ratings], dtype=np.int64)
+    found: Int64 = watt[np.searchsorted(begins, number, side="right")]
+    return found

@@ -30,14 +30,14 @@ from mrv.registry.project import service_intervals
 from mrv.rounding import exact_sum
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ingest.model import Device, Int32, Int64, IntervalRows
     from mrv.accounting.coverage import Service
     from mrv.accounting.gap_deductions import ErrorCharge, GapCharge
     from mrv.model import Most, RoleNeeds
     from mrv.registry.calibration import Uncovered
-    from mrv.registry.project import Calibration, Project, ProjectDevice
+    from mrv.registry.project import Calibration, Project, ProjectDevice, Unshown
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,20 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class Beyond:
+    """
+    What of a year no other channel of the device shows, why, and from when to when.
+
+    Times are interval numbers, half-open. [base units]
+    """
+
+    reason: str
+    first: int
+    last: int
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
 class YearPart:
     """
     A device's local calendar year within the period. [base units]
@@ -68,8 +82,8 @@ class YearPart:
     `own` is what the device's `less` comes to, with its gaps and errors; `above` is
     its part of what lies above the design, which is not credited.  `at_most` says
     that what was lost counts at its most, since less would leave more.  `beyond` is what
-    no device of its kind can have done, `raised` what a service that shows too little
-    use is charged.
+    no device of its kind can have done, `unshown` what its other channels do not show,
+    `raised` what a service that shows too little use is charged.
     """
 
     year: int
@@ -82,6 +96,12 @@ class YearPart:
     at_most: bool = False
     beyond: int = 0
     raised: tuple[Raised, ...] = ()
+    unshown: tuple[Beyond, ...] = ()
+
+    @property
+    def implausible(self) -> int:
+        """All that does not count because the device cannot have done it, or does not show it."""
+        return self.beyond + sum(b.quantity for b in self.unshown)
 
     @property
     def charged(self) -> Fraction:
@@ -130,7 +150,7 @@ class Monitored:
         if self.needs.side == "baseline":
             if part.at_most:
                 return part.metered - part.deducted + part.substituted
-            return part.metered - part.beyond - part.deducted - part.own - part.above
+            return part.metered - part.implausible - part.deducted - part.own - part.above
         return part.metered + part.deducted + part.substituted + part.charged
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
@@ -146,12 +166,13 @@ class Bounds:
     What holds of a device beside its own rows; without any of it nothing is held against it.
 
     `ratings` are its rated powers from when on [us UTC, W], `edges` those of the period's
-    stretches [interval numbers].
+    stretches [interval numbers].  `unshown` is what its other channels do not show.
     """
 
     most: Most | None = None
     ratings: tuple[tuple[int, int], ...] = ()
     edges: tuple[int, ...] = ()
+    unshown: tuple[Unshown, ...] = ()
 
     def beyond(self, whole: Service, needs: RoleNeeds, timezone: str) -> Int64:
         """What of each interval the device cannot have done, for the baseline. [base unit]"""
@@ -164,6 +185,22 @@ class Bounds:
             kept = replace(whole, value=whole.value - beyond)
             beyond = beyond + beyond_most(kept, self.most, timezone)
         return beyond
+
+    def beyond_shown(
+        self, whole: Service, needs: RoleNeeds, beyond: Int64
+    ) -> tuple[tuple[str, Int64], ...]:
+        """What of each interval is not shown and was not taken off before, by reason."""
+        if needs.side == "project" or not self.unshown:
+            return ()
+        total, taken, found = np.zeros(len(whole), dtype=np.int64), beyond, []
+        for one in self.unshown:
+            inside = (one.number >= whole.first) & (one.number < whole.first + len(whole))
+            total[one.number[inside] - whole.first] += one.value[inside]
+            now = np.maximum(total, taken)
+            if (now > taken).any():
+                found.append((one.reason, now - taken))
+            taken = now
+        return tuple(found)
 
     def series(self, whole: Service) -> Int32 | None:
         """Quantity of each interval, in half the memory; None where nothing is held against it."""
@@ -228,13 +265,26 @@ def monitor(
         # a rating that was lowered makes no gap cheaper
         rate = max(rate or Fraction(0), Fraction(max(watt for _, watt in limits.ratings)))
     beyond = limits.beyond(whole, needs, project.timezone)
+    unshown = limits.beyond_shown(whole, needs, beyond)
+    # a meter's error is one of what counts
+    kept = replace(whole, value=whole.value - sum(more for _, more in unshown))
     bare = uncovered(calibrations, needs.quantity, project.timezone, first, last)
     own = OwnUse.of(device, needs, service(rows[1], first, last, device.id)) if needs.less else None
     parts = tuple(
         replace(
-            _year_part(year, whole.cut(a, b), bare, needs, rate, device, own and own.cut(a, b)),
+            _year_part(
+                year,
+                whole.cut(a, b),
+                kept.cut(a, b),
+                bare,
+                needs,
+                rate,
+                device,
+                own and own.cut(a, b),
+            ),
             month=month,
             beyond=exact_sum(beyond[a - first : b - first]),
+            unshown=tuple(_beyond(unshown, first, a, b)),
         )
         for year, month, a, b in _edges(first, last, project.timezone, monthly=monthly)
     )
@@ -242,8 +292,20 @@ def monitor(
     nets = own is None or own.metered
     return Monitored(
         bound, device, needs, params, tuple(calibrations), served, tuple(bare), parts, nets,
-        limits.sums(whole, beyond), rate, limits.most, limits.series(whole),
+        limits.sums(whole, sum((more for _, more in unshown), start=beyond)), rate, limits.most,
+        limits.series(whole),
     )  # fmt: skip
+
+
+def _beyond(
+    unshown: Sequence[tuple[str, Int64]], first: int, begin: int, end: int
+) -> Iterator[Beyond]:
+    """Sum up what of a part is not shown; intervals [begin, end), arrays from `first` on."""
+    for reason, more in unshown:
+        at = np.flatnonzero(more[begin - first : end - first])
+        if len(at):
+            edges = begin + int(at[0]), begin + int(at[-1]) + 1
+            yield Beyond(reason, *edges, exact_sum(more[begin - first : end - first]))
 
 
 def _edges(
@@ -256,6 +318,7 @@ def _edges(
 def _year_part(
     year: int,
     part: Service,
+    kept: Service,
     bare: Sequence[Uncovered],
     needs: RoleNeeds,
     rate: Fraction | None,
@@ -272,6 +335,6 @@ def _year_part(
         year,
         exact_sum(part.value),
         tuple(charge_gap(gap, needs, rate) for gap in found),
-        tuple(charge for span in bare for charge in charge_error(span, part)),
+        tuple(charge for span in bare for charge in charge_error(span, kept)),
         Fraction(0) if own is None else own.total(bare),
     )

@@ -88,7 +88,7 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         outside_service=whole.outside,
         deducted=decimal_text(
             sum(
-                (p.deducted + p.own + p.above + p.beyond + p.charged for p in one.parts),
+                (p.deducted + p.own + p.above + p.implausible + p.charged for p in one.parts),
                 start=zero,
             ),
             _PLACES,
@@ -197,7 +197,7 @@ def _own_use(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
 def _above_design(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
     for part in one.parts:
         if part.above:
-            share = part.above / (part.metered - part.beyond - part.deducted - part.own) * 100
+            share = part.above / (part.metered - part.implausible - part.deducted - part.own) * 100
             reason = f"above the design of {part.year}: {one.needs.cap and one.needs.cap[0]}"
             yield _whole(one, "design", reason, share, part.above, pricing.rate(one, part.year))
 
@@ -210,6 +210,15 @@ def _implausible(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
             why = "above its rated power" if one.most is None else one.most.what
             share = Fraction(part.beyond * 100, part.metered)
             yield _whole(one, PLAUSIBILITY, f"not plausible: {why}", share, part.beyond, rate)
+        for one_ in part.unshown:
+            share = Fraction(one_.quantity * 100, part.metered)
+            yield replace(
+                _whole(
+                    one, PLAUSIBILITY, f"not plausible: {one_.reason}", share, one_.quantity, rate
+                ),
+                start_us=one_.first * INTERVAL_US,
+                end_us=one_.last * INTERVAL_US,
+            )
         for more in part.raised:
             share = more.quantity / part.metered * 100 if part.metered else Fraction(100)
             yield replace(

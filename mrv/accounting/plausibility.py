@@ -33,10 +33,13 @@ if TYPE_CHECKING:
     from mrv.parameters.inputs import Inputs
     from mrv.registry.project import Besides, Calibration, ProjectDevice
 
+    _Pair = tuple[Monitored, Monitored, Twins]
+
 _SHOWN = 5
 _MEASURED = ("Wh", "mL", "m", "g")
 UNCOUNTED = "tonne: what counts for the baseline is one meter, known and rated"
 BEYOND = "plausibility of devices"
+UNSHOWN = "tonne: no energy beyond what a device's other channels show"
 ALIKE = "tonne: no two meters move as one"
 
 
@@ -69,7 +72,8 @@ class Plausibility:
         if not self.edges:
             return Bounds()
         most = None if needs.most is None else needs.most(self.parameters)
-        return Bounds(most, self.besides.ratings.get(bound.device, ()), self.edges)
+        shown = self.besides.unshown.get((bound.device, needs.quantity), ())
+        return Bounds(most, self.besides.ratings.get(bound.device, ()), self.edges, shown)
 
     def certificates(
         self, fleet: Fleet, calibrations: Mapping[str, Sequence[Calibration]]
@@ -92,14 +96,16 @@ class Plausibility:
         """Count by the bound what does not pass, and say so."""
         if not self.edges:
             return list(monitored), []
-        uncounted = {**dict(self._unrated(monitored)), **dict(_copied(monitored))}
+        pairs = list(_pairs(monitored))
+        uncounted = {**dict(self._unrated(monitored)), **dict(_copied(pairs))}
         uncounted |= self.besides.uncounted
         known = [_counted(one, uncounted) for one in monitored]
         found, said = raised(known, self.methodology, self.parameters, self.edges, self.timezone)
         return found, [
             *_beyond(self.methodology, found, uncounted),
+            *_unshown(found, uncounted),
             *_uncounted(found, uncounted),
-            *_alike(monitored),
+            *_alike(pairs),
             *said,
         ]
 
@@ -162,7 +168,7 @@ def _counted(one: Monitored, uncounted: Mapping[str, str]) -> Monitored:
         return one
     return replace(
         one,
-        parts=tuple(replace(p, beyond=p.metered) for p in one.parts),
+        parts=tuple(replace(p, beyond=p.metered, unshown=()) for p in one.parts),
         stretches=tuple(replace(s, value=0) for s in one.stretches),
     )
 
@@ -175,7 +181,7 @@ def _uncounted(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> 
         yield Finding(UNCOUNTED, False, _listed(list(told)))
 
 
-def _pairs(monitored: Sequence[Monitored]) -> Iterator[tuple[Monitored, Monitored, Twins]]:
+def _pairs(monitored: Sequence[Monitored]) -> Iterator[_Pair]:
     """Devices of the baseline whose series move as one, by quantity."""
     groups: defaultdict[tuple[str, int, int], list[Monitored]] = defaultdict(list)
     for one in monitored:
@@ -188,18 +194,18 @@ def _pairs(monitored: Sequence[Monitored]) -> Iterator[tuple[Monitored, Monitore
             yield group[found.one], group[found.other], found
 
 
-def _copied(monitored: Sequence[Monitored]) -> Iterator[tuple[str, str]]:
+def _copied(pairs: Sequence[_Pair]) -> Iterator[tuple[str, str]]:
     """Second of two devices that say the same in each quarter hour: one meter counts once."""
-    for one, other, found in _pairs(monitored):
+    for one, other, found in pairs:
         if found.equal:
             yield other.device.id, f"says what {one.device.id} says, quarter hour by quarter hour"
 
 
-def _alike(monitored: Sequence[Monitored]) -> Iterator[Finding]:
+def _alike(pairs: Sequence[_Pair]) -> Iterator[Finding]:
     told = [
         f"{other.device.id} moves as {one.device.id} does"
         + (f", {abs(found.lag) * 15} minutes apart" if found.lag else "")
-        for one, other, found in _pairs(monitored)
+        for one, other, found in pairs
         if not found.equal
     ]
     if told:
@@ -218,6 +224,22 @@ def _beyond(
             told.append(f"{one.device.id}: {beyond:,} {one.needs.unit} above it count 0 ({bound})")
     if told:
         yield Finding(f"{methodology.id}, {BEYOND}", False, _listed(told))
+
+
+def _unshown(monitored: Sequence[Monitored], uncounted: Mapping[str, str]) -> Iterator[Finding]:
+    """Name the devices whose registers rose by more than their other channels show."""
+    told = []
+    for one in monitored:
+        sums: defaultdict[str, int] = defaultdict(int)
+        for part in one.parts:
+            for more in part.unshown:
+                sums[more.reason] += more.quantity
+        if one.device.id not in uncounted:
+            told += [
+                f"{one.device.id}: {n:,} {one.needs.unit} {why} count 0" for why, n in sums.items()
+            ]
+    if told:
+        yield Finding(UNSHOWN, False, _listed(told))
 
 
 def _listed(told: Sequence[str]) -> str:

@@ -28,6 +28,9 @@ LEAST = 96
 _SAME_SHARE = 0.95
 _CORRELATED = 0.9999
 _NEARLY = 1e-4
+_CONSTANT = 1e-12
+# series that are compared at once: their arrays stay in the cache
+_AT_ONCE = 16
 
 
 class Twins(NamedTuple):
@@ -55,15 +58,14 @@ def twins(series: Sequence[Int32]) -> Iterator[Twins]:
     if len(moved) < 2:  # noqa: PLR2004 - a pair
         return
     table = np.array([series[i] for i in moved], dtype=np.float64)
-    seen = set()
+    left = np.triu(np.ones((len(moved), len(moved)), dtype=np.bool_), 1)
     for lag in range(-LAGS, LAGS + 1):
         before, after = _shifted(table, lag)
-        for i, j in _correlated(before, after):
-            if i < j and (i, j) not in seen:
-                kind = _kind(before[i], after[j])
-                if kind is not None:
-                    seen.add((i, j))
-                    yield Twins(moved[i], moved[j], lag, kind)
+        found = _correlated(before, after) & left
+        for i in np.flatnonzero(found.any(axis=1)).tolist():
+            for j, kind in _kinds(before[i], after, np.flatnonzero(found[i])):
+                left[i, j] = False
+                yield Twins(moved[i], moved[j], lag, kind)
 
 
 def _equal(series: Sequence[Int32], moved: Sequence[int]) -> Iterator[Twins]:
@@ -80,26 +82,49 @@ def _shifted(table: NDArray[np.float64], lag: int) -> tuple[NDArray[np.float64],
     return table[:, max(0, -lag) : n - max(0, lag)], table[:, max(0, lag) : n - max(0, -lag)]
 
 
-def _correlated(
-    before: NDArray[np.float64], after: NDArray[np.float64]
-) -> Iterator[tuple[int, int]]:
-    """Pairs whose Pearson correlation is all but 1."""
-    found = np.nonzero(_unit(before) @ _unit(after).T > _CORRELATED)
-    yield from zip(*(some.tolist() for some in found), strict=True)
+def _correlated(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """
+    Pairs whose Pearson correlation is all but 1.
 
-
-def _unit(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    centred = table - table.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    found: NDArray[np.float64] = centred / np.where(length > 0, length, 1)
+    By sums of products, which are of whole numbers and exact; what is zero, as a plant by night,
+    adds nothing to them.
+    """
+    n = before.shape[1]
+    some = np.flatnonzero(before.any(axis=0) & after.any(axis=0))
+    product = before[:, some] @ after[:, some].T
+    totals, spreads = zip(*(_spread(table) for table in (before, after)), strict=True)
+    shared = product - np.outer(*totals) / n
+    varied = np.outer(spreads[0] > 0, spreads[1] > 0)
+    found: NDArray[np.bool_] = varied & (shared > _CORRELATED * np.outer(*spreads))
     return found
 
 
-def _kind(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool | None:
-    """Whether two series are equal (True), equal but for a scale (False), or neither."""
-    some = (one != 0) | (other != 0)
-    if np.mean(one[some] == other[some]) >= _SAME_SHARE:
-        return True
-    scale = one @ other / (one @ one)
-    near = np.abs(other - scale * one) <= np.maximum(_NEARLY * other, 1)
-    return False if np.mean(near[some]) >= _SAME_SHARE else None
+def _spread(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return sums of series, and the roots of their summed squares about the mean."""
+    total = table.sum(axis=1)
+    squares = np.einsum("ij,ij->i", table, table)
+    about = squares - total * total / table.shape[1]
+    # what is left of a constant series is rounding
+    return total, np.sqrt(np.where(about > _CONSTANT * squares, about, 0.0))
+
+
+def _kinds(
+    one: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.intp]
+) -> Iterator[tuple[int, bool]]:
+    """Which of some series are equal to one (True), or equal but for a scale (False)."""
+    own = one != 0
+    for begin in range(0, len(places), _AT_ONCE):
+        some_places = places[begin : begin + _AT_ONCE]
+        other = others[some_places]
+        some = own | (other != 0)
+        count = np.count_nonzero(some, axis=1)
+        equal = np.count_nonzero(some & (one == other), axis=1) / count >= _SAME_SHARE
+        kept = np.flatnonzero(~equal)
+        scaled = np.zeros(len(equal), dtype=np.bool_)
+        if len(kept):
+            scale = other[kept] @ one / (one @ one)
+            off = np.abs(other[kept] - scale[:, None] * one)
+            near = (off <= np.maximum(_NEARLY * other[kept], 1)) & some[kept]
+            scaled[kept] = np.count_nonzero(near, axis=1) / count[kept] >= _SAME_SHARE
+        for k in np.flatnonzero(equal | scaled).tolist():
+            yield int(some_places[k]), bool(equal[k])

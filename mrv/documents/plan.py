@@ -67,6 +67,14 @@ class RatedFrom(Form):
     rated_power_w: Whole
 
 
+class QualityLimited(Form):
+    """Limits of the quality tests for one channel of a device, from a time on."""
+
+    channel: str
+    from_: Time
+    limits: Parameters
+
+
 class InputValue(Form):
     """An input that was fixed ex ante or typed, by a name that does not change."""
 
@@ -96,6 +104,7 @@ class DeviceExtract(Form):
     maker: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
     ratings: tuple[RatedFrom, ...] | UnsetType = UNSET
+    quality: tuple[QualityLimited, ...] | UnsetType = UNSET
 
 
 class CarriedIn(Form):

@@ -340,6 +340,22 @@ class CrossCheck(Form):
     readings: ReadingsReach | None
 
 
+class UnusualReadings(Form):
+    """
+    What a quality test found unusual in a period, and what stands in those quarter hours.
+
+    `energy_Wh` is what meters of energy metered in them, `emissions_t` what all meters did, on
+    either side of the account.
+    """
+
+    test: str
+    readings: Whole
+    devices: Whole
+    quarter_hours: Whole
+    energy_wh: Whole = field(name="energy_Wh")
+    emissions_t: Number
+
+
 class Misstatements(Form):
     """Errors that stand, net and absolute, beside the share from which they are material."""
 
@@ -450,6 +466,7 @@ class Claims(Form):
     comparisons: tuple[Comparison, ...]
     other_periods: tuple[PeriodComparison, ...] | UnsetType = UNSET
     cross_checks: tuple[CrossCheck, ...] | UnsetType = UNSET
+    unusual_readings: tuple[UnusualReadings, ...] | UnsetType = UNSET
     materiality: Misstatements | UnsetType = UNSET
     digests: Digests
     code_version: str

@@ -9,7 +9,7 @@ claimant: it is not counted for the baseline, and counted whole for the project.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.model import INTERVAL_US
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from fractions import Fraction
 
-    from ingest.model import Device
+    from ingest.model import Device, Int64
     from mrv.model import Side
 
 
 # Versions of the rules of accounting.  A plan names the one that its period is closed by; one
 # that names none was closed before they had numbers, by the first.  What the first did not ask
 # is asked from the second on alone, so that what was signed by it can be computed for ever.
+# From `EVIDENCE` on a device of the baseline is held against its other channels.
 FIRST = 1
-ACCOUNTING = 2
+EVIDENCE = 3
+ACCOUNTING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ class Besides:
     the rules (`FIRST`, `ACCOUNTING`).  `ratings` are rated powers by device, from when
     on [us UTC, W].  `uncounted` says why a device of the baseline earns nothing until its
     registry is mended.  `serials` are the meters' by device, `samples` what laboratories
-    found in the period.
+    found in the period.  `unshown` is what of a device's quantity no other channel of it
+    shows, from version `EVIDENCE` of the rules on.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -167,6 +170,19 @@ class Besides:
     uncounted: Mapping[str, str] = field(default_factory=dict)
     serials: Mapping[str, str | None] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
+    unshown: Mapping[tuple[str, str], tuple[Unshown, ...]] = field(default_factory=dict)
+
+
+class Unshown(NamedTuple):
+    """
+    Intervals of a device, and what of each another of its channels does not show.
+
+    `number` are interval numbers, ascending, `value` base units.
+    """
+
+    reason: str
+    number: Int64
+    value: Int64
 
 
 @dataclass(frozen=True, slots=True)

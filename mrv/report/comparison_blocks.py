@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING
 
 from mrv.documents.form import UNSET
 from mrv.report.blocks import chapter, note, paragraph, table
-from mrv.report.translations import DASH, SHOWN, holds, what, witness
+from mrv.report.translations import DASH, SHOWN, holds, quality_test, what, witness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from mrv.documents.statement import Claims, Comparison, CrossCheck, Misstatements
+    from mrv.documents.statement import (
+        Claims,
+        Comparison,
+        CrossCheck,
+        Misstatements,
+        UnusualReadings,
+    )
     from mrv.documents.verification import Conclusion
     from mrv.report.blocks import Block
     from mrv.report.words import Words
@@ -51,6 +57,9 @@ def held(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[
         yield from _periods(subject, words)
         yield chapter(words["checks"])
         yield from _cross_checks(subject, words)
+        if subject.unusual_readings is not UNSET:
+            yield chapter(words["unusual"])
+            yield from _unusual(subject.unusual_readings, words)
         yield chapter(words["materiality.title"])
         yield from _materiality(subject, opinion, words)
 
@@ -100,6 +109,28 @@ def _check(one: CrossCheck, words: Words) -> list[str | None]:
         _percent(one.difference_percent, words), _percent(one.tolerance_percent, words),
         words.number(one.effect_t), holds(one, words),
     ]  # fmt: skip
+
+
+def _unusual(found: Sequence[UnusualReadings], words: Words) -> Iterator[Block]:
+    """List what each quality test found, and what stands in those quarter hours."""
+    if not found:
+        yield paragraph(words["page.no_unusual"], small=True)
+        return
+    yield note(words["unusual_note"])
+    heads = [
+        (words["unusual.test"], "l", 1.6), (words["unusual.readings"], "r", 0.8),
+        (words["unusual.devices"], "r", 0.7), (words["unusual.quarter_hours"], "r", 0.8),
+        (words["unusual.energy"], "r", 1.0), (words["unusual.emissions"], "r", 1.0),
+    ]  # fmt: skip
+    yield table(words, heads, [
+        [
+            quality_test(one.test, words), words.number(one.readings), words.number(one.devices),
+            words.number(one.quarter_hours),
+            words.number(words.plain(Fraction(one.energy_wh) / 10**6, 6)),
+            words.number(one.emissions_t),
+        ]
+        for one in found
+    ])  # fmt: skip
 
 
 def _materiality(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:

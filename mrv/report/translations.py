@@ -29,6 +29,9 @@ _REASONS = (
     ("reason.expired", re.compile("certificate (.+) has expired")),
     ("reason.before", re.compile("before certificate (.+)")),
     ("reason.own", re.compile("(.+) of the same meter in ([0-9]+), with its gaps")),
+    ("reason.power", re.compile("not plausible: above the integral of its own power")),
+    ("reason.dc", re.compile("not plausible: above what went in on its direct-current side")),
+    ("reason.sun", re.compile("not plausible: above what the sun makes there")),
     ("reason.design", re.compile("above the design of ([0-9]+):.*")),
 )
 _DETAILS = (
@@ -106,6 +109,11 @@ def certainty(letter: str, words: Words) -> str:
     """Say what a letter of certainty means."""
     text = words.get(f"certainty.{letter}", "")
     return f"{letter}: {text}" if text else letter
+
+
+def quality_test(name: str, words: Words) -> str:
+    """Say what a quality test finds."""
+    return words.get(f"test.{name}", name)
 
 
 def yes_no(value: bool | None, words: Words) -> str:

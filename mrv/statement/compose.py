@@ -20,7 +20,7 @@ from mrv.documents import statement as wire
 from mrv.documents.form import UNSET, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import version_out
-from mrv.registry.project import FIRST
+from mrv.registry.project import EVIDENCE, FIRST
 from mrv.signatures import canonical
 from mrv.statement.conformity import condition, planned, registered, since_before
 from mrv.statement.credential_parts import CONTEXT, URN
@@ -30,6 +30,7 @@ from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import calibration_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.status import status_entry
+from mrv.statement.unusual_json import unusual_out
 
 if TYPE_CHECKING:
     from mrv.accounting.period_result import (
@@ -141,6 +142,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
         other_periods=tuple(_of_period(c) for c in result.comparisons if c.basis != DESIGN),
         cross_checks=tuple(cross_check_out(c, case) for c in result.cross_checks),
+        unusual_readings=unusual_out(case) if case.plan.accounting >= EVIDENCE else UNSET,
         materiality=indicated(result).stated(),
         digests=case.digests(),
         code_version=label.code_version,

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ingest.pipeline import METERING
 from mrv.accounting import period
+from mrv.accounting.shown_energy import ShownEnergy
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
 from mrv.factors.records import records_of
+from mrv.registry.project import EVIDENCE
 from mrv.signatures import canonical
 from mrv.statement import evidence
 from mrv.statement.device_days import intervals_digest
-from mrv.statement.evidence_pass import Reach, Scanned, scan
+from mrv.statement.evidence_pass import Asked, Reach, Scanned, scan
 from mrv.statement.register_check import undercounted, windows
+from mrv.statement.unusual_readings import Judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,8 +27,10 @@ if TYPE_CHECKING:
     from ingest.model import Fleet, Frame, IntervalRows
     from mrv.accounting.period_result import PeriodResult
     from mrv.factors import FactorBook
+    from mrv.registry.project import Besides
     from mrv.signatures.day_digests import DayLeaf, Digest
     from mrv.statement.plan_extract import MonitoringPlan
+    from mrv.statement.unusual_readings import Unusual
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,22 @@ class Case:
             self.to_us,
             self.factors,
             self.plan.carried_ug,
-            self.plan.besides(),
+            self._besides(),
         )
+
+    def _besides(self) -> Besides:
+        """What the period is held against; from `EVIDENCE` on its readings' other channels too."""
+        found = self.plan.besides()
+        if self.plan.accounting < EVIDENCE:
+            return found
+        return replace(found, unshown=self._scanned.unshown)
+
+    def _asked(self) -> Asked | None:
+        plan, period = self.plan, (self.from_us, self.to_us)
+        if plan.accounting < EVIDENCE:
+            return None
+        shown = ShownEnergy.of(plan.project, self.fleet, self.rows, plan.ratings, period)
+        return Asked(shown, Judge(self.fleet, *period))
 
     @cached_property
     def _scanned(self) -> Scanned:
@@ -85,7 +104,13 @@ class Case:
         pairs = evidence.monitored(plan.project, self.fleet, plan.checks) if self.recheck else None
         period, zone = (self.from_us, self.to_us), plan.project.timezone
         looked = windows(plan.project, self.fleet, *period)
-        return scan(self.fleet, self.frames, *period, zone, pairs, looked, self.metering)
+        asked = self._asked()
+        return scan(self.fleet, self.frames, *period, zone, pairs, looked, self.metering, asked)
+
+    @property
+    def unusual(self) -> Unusual:
+        """Unusual readings of the period; none by rules that do not ask."""
+        return self._scanned.unusual
 
     @property
     def readings(self) -> Digest:

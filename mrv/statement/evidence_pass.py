@@ -20,13 +20,17 @@ from mrv.statement import evidence, evidence_rows
 from mrv.statement.device_days import reading_leaves
 from mrv.statement.metering_versions import meter_of
 from mrv.statement.register_check import rises
+from mrv.statement.unusual_readings import Unusual
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ingest.model import Fleet, Frame
+    from mrv.accounting.shown_energy import Key, ShownEnergy
+    from mrv.registry.project import Unshown
     from mrv.signatures.day_digests import DayLeaf, Digest
     from mrv.statement.register_check import Window
+    from mrv.statement.unusual_readings import Judge
 
 
 class Reach(NamedTuple):
@@ -42,14 +46,24 @@ class Scanned(NamedTuple):
     """
     What one pass over the readings told.
 
-    Their digest, each device's reach, the interval rows if asked for, and the least
-    that registers rose by in their windows.
+    Their digest, each device's reach, the interval rows if asked for, the least that
+    registers rose by in their windows, what no other channel shows, and which readings are
+    unusual.
     """
 
     readings: Digest
     reaches: list[Reach]
     rows: IntervalRows | None
     risen: list[tuple[Window, int]]
+    unshown: dict[Key, tuple[Unshown, ...]]
+    unusual: Unusual
+
+
+class Asked(NamedTuple):
+    """What rules of accounting ask of the readings, from version `EVIDENCE` on."""
+
+    shown: ShownEnergy
+    flagged: Judge
 
 
 def scan(
@@ -61,6 +75,7 @@ def scan(
     pairs: set[tuple[int, int]] | None,
     windows: Mapping[int, Iterable[Window]],
     metering: int,
+    asked: Asked | None = None,
 ) -> Scanned:
     """
     Go once through the readings.
@@ -79,6 +94,8 @@ def scan(
         As `mrv.statement.register_check.windows` gives them.
     metering : int
         Version of the rules to meter by.
+    asked : Asked, optional
+        What else the readings are held against.
 
     Raises
     ------
@@ -89,16 +106,22 @@ def scan(
     rows: list[IntervalRows] = []
     reaches = [Reach(0, None, None, 0)] * len(fleet)
     risen: list[tuple[Window, int]] = []
+    unshown: dict[Key, tuple[Unshown, ...]] = {}
+    unusual: list[Unusual] = []
     meter = meter_of(metering, fleet)
     for frame in frames:
         for block in evidence_rows.blocks(frame):
             leaves.extend(reading_leaves(fleet, block, timezone))
             _reach(block, from_us, to_us, reaches, fleet)
             risen.extend(rises(block, fleet, windows))
+            if asked is not None:
+                unshown |= asked.shown.beyond(block)
+                unusual.append(asked.flagged.of(block))
             if pairs is not None:
                 rows.append(evidence.select(meter([block]), pairs, from_us, to_us))
     again = None if pairs is None else evidence.in_order(IntervalRows.concat(rows))
-    return Scanned(digest_leaves(leaves), reaches, again, risen)
+    flagged = Unusual.concat(unusual)
+    return Scanned(digest_leaves(leaves), reaches, again, risen, unshown, flagged)
 
 
 def _reach(block: Frame, from_us: int, to_us: int, reaches: list[Reach], fleet: Fleet) -> None:

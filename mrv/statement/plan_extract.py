@@ -16,7 +16,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from ingest.model import Device, Fleet, Replacement
+from ingest.model import Device, Fleet, QualityLimits, Replacement
 from mrv.calendar import instant_us, utc_text
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.documents.plan import (
@@ -28,6 +28,7 @@ from mrv.documents.plan import (
     PlanExtract,
     PlanVersionWhole,
     ProjectExtract,
+    QualityLimited,
     RatedFrom,
     RegistryCondition,
     Uncounted,
@@ -37,6 +38,7 @@ from mrv.errors import CanonicalError, PeriodError
 from mrv.registry.monitoring_plan import version_in, version_out
 from mrv.registry.project import (
     ACCOUNTING,
+    EVIDENCE,
     FIRST,
     Besides,
     Calibration,
@@ -145,13 +147,16 @@ class MonitoringPlan:
             self.samples,
         )
 
-    def by_first_rules(self) -> MonitoringPlan:
-        """Return the plan as the first version of the rules of accounting had it."""
-        none: Mapping[str, Any] = {}
-        return replace(
-            self, accounting=FIRST, registry=(), uncounted=none, ratings=none, meters=none,
-            samples=(),
-        )  # fmt: skip
+    def by_rules(self, accounting: int) -> MonitoringPlan:
+        """Return the plan as an older version of the rules of accounting had it."""
+        plan = self
+        if accounting < EVIDENCE:
+            devices = tuple(replace(d, quality=()) for d in self.devices)
+            plan = replace(plan, accounting=accounting, devices=devices)
+        if accounting == FIRST:
+            none: Mapping[str, Any] = {}
+            plan = replace(plan, registry=(), uncounted=none, ratings=none, meters=none, samples=())
+        return plan
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""
@@ -209,6 +214,13 @@ class MonitoringPlan:
             ratings=tuple(
                 RatedFrom(from_=utc_text(us), rated_power_w=str(watt))
                 for us, watt in self.ratings.get(device.id, ())
+            )
+            or UNSET,
+            quality=tuple(
+                QualityLimited(
+                    channel=q.channel, from_=utc_text(q.from_us), limits=_values_out(q.limits)
+                )
+                for q in (device.quality if self.accounting >= EVIDENCE else ())
             )
             or UNSET,
         )
@@ -312,10 +324,10 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
 
 
 def _known(accounting: int) -> int:
-    if accounting not in (FIRST, ACCOUNTING):
+    if not FIRST <= accounting <= ACCOUNTING:
         raise PeriodError(
             f"the period was closed by version {accounting} of the rules of accounting, this tonne"
-            f" knows {FIRST} and {ACCOUNTING}; use the tonne that made the pack, or a newer one"
+            f" knows {FIRST} to {ACCOUNTING}; use the tonne that made the pack, or a newer one"
         )
     return accounting
 
@@ -384,7 +396,23 @@ def _device_in(record: DeviceExtract) -> Device:
             Replacement(r.channel, _time(r.at), int(r.last), int(r.first))
             for r in record.replacements
         ),
+        quality=tuple(
+            QualityLimits(q.channel, _time(q.from_), _floats(_values_in(q.limits)))
+            for q in record.quality or ()
+        ),
     )
+
+
+def _floats(value: Any) -> Any:
+    """Limits as quality tests take them: what stands as decimal text was a float."""
+    match value:
+        case dict():
+            return {name: _floats(inner) for name, inner in value.items()}
+        case list():
+            return [_floats(inner) for inner in value]
+        case Decimal():
+            return float(value)
+    return value
 
 
 def _calibration_in(record: CalibrationShown) -> Calibration:

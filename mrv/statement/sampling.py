@@ -15,6 +15,7 @@ for whatever makes an error likelier there or costlier:
     4 where no certificate was valid
     6 where the meter was replaced on that day
     4 where a check meter or an invoice says otherwise
+    3 where a quality test found readings unusual, from version 3 of the rules of accounting on
     10 times the day's share of the largest day's emissions, rounded down
 
 The random part is drawn first, each unit alike, then the risk part among the rest,

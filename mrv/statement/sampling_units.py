@@ -14,6 +14,7 @@ from ingest.classes import QUANTITY_INDEX
 from mrv.accounting.device_results import CALIBRATION
 from mrv.calendar import midnight_us
 from mrv.documents.sampling_list import SampledDay
+from mrv.registry.project import EVIDENCE
 from mrv.rounding import exact_sum
 from mrv.statement.device_days import local_days
 
@@ -62,12 +63,13 @@ class _Days(NamedTuple):
 
 
 class _Period(NamedTuple):
-    """What all devices share: the days with their edges, and what is doubted or bare."""
+    """What all devices share: the days with their edges, what is doubted, bare or unusual."""
 
     dates: list[date]
     edges: list[int]
     doubted: frozenset[str]
     bare: Mapping[str, list[tuple[int, int]]]
+    unusual: frozenset[tuple[int, int]]
 
 
 def units(case: Case) -> list[Unit]:
@@ -90,7 +92,9 @@ def _period(case: Case) -> _Period:
         if charge.kind == CALIBRATION:
             bare.setdefault(charge.device, []).append((charge.start_us, charge.end_us))
     doubted = {d for c in case.result.cross_checks if c.holds is False for d in c.devices}
-    return _Period(dates, [*begins.tolist(), end], frozenset(doubted), bare)
+    edges = [*begins.tolist(), end]
+    unusual = case.unusual.days(edges) if case.plan.accounting >= EVIDENCE else frozenset()
+    return _Period(dates, edges, frozenset(doubted), bare, unusual)
 
 
 def rate(one: DeviceOutcome) -> Fraction:
@@ -101,7 +105,8 @@ def rate(one: DeviceOutcome) -> Fraction:
 def _of_device(
     case: Case, one: DeviceOutcome, days: _Days, period: _Period, largest: Fraction
 ) -> Iterator[Unit]:
-    swaps = [r.at_us for r in case.fleet.devices[case.fleet.by_id[one.device]].replacements]
+    index = case.fleet.by_id[one.device]
+    swaps = [r.at_us for r in case.fleet.devices[index].replacements]
     for place, day in enumerate(period.dates):
         begin = max(period.edges[place], one.from_us)
         end = min(period.edges[place + 1], one.to_us)
@@ -115,6 +120,7 @@ def _of_device(
             * any(a < end and b > begin for a, b in period.bare.get(one.device, ())),
             "meter replaced": 6 * any(begin <= at < end for at in swaps),
             "another witness differs": 4 * (one.device in period.doubted),
+            "unusual readings": 3 * ((index, place) in period.unusual),
             "large": int(10 * value * rate(one) / largest) if largest else 0,
         }
         why = tuple(name for name, points in reasons.items() if points)

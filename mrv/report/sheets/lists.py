@@ -9,7 +9,16 @@ from mrv.calendar import instant_us, local_text
 from mrv.errors import ReportError
 from mrv.report.opinion import condition_rows, finding_rows, opinion_rows
 from mrv.report.sheets.grid import FIRST, MOST_ROWS
-from mrv.report.translations import DASH, certainty, kind, quantity, reason, rule, yes_no
+from mrv.report.translations import (
+    DASH,
+    certainty,
+    kind,
+    quality_test,
+    quantity,
+    reason,
+    rule,
+    yes_no,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,6 +160,20 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
             (one.sha256, "text"),
         ]
         for one in facts.subject.factors
+    ])  # fmt: skip
+
+
+def unusual(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write what each quality test found, and what stands in those quarter hours."""
+    names = ("unusual.test", "unusual.readings", "unusual.devices", "unusual.quarter_hours",
+             "unusual.energy", "unusual.emissions")  # fmt: skip
+    listed(sheet, words, "unusual", names, [
+        [
+            (quality_test(one.test, words), "text"), (one.readings, "whole"),
+            (one.devices, "whole"), (one.quarter_hours, "whole"),
+            (Fraction(one.energy_wh) / 10**6, "six"), (one.emissions_t, "six"),
+        ]
+        for one in facts.subject.unusual_readings or ()
     ])  # fmt: skip
 
 

@@ -32,6 +32,7 @@ _WIDTHS: dict[str, tuple[int, ...]] = {
     "Gaps": (24, 27, 27, 12, 12, 40, 16, 14, 18),
     "Deductions": (24, 27, 27, 44, 12, 18, 14),
     "Cross-checks": (18, 24, 24, 27, 27, 12, 18, 18, 8, 14, 14, 16, 14, 44),
+    "Unusual readings": (36, 14, 12, 16, 18, 20),
     "Comparisons": (36, 24, 18, 18, 18, 18, 18, 14, 14, 10),
     "Sampling": (26, 24, 18, 14, 10, 44, 18, 8, 44),
     "Calibrations": (24, 18, 28, 14, 14, 14, 14),
@@ -71,6 +72,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
     lists.gaps(sheets["Gaps"], facts, words)
     lists.deductions(sheets["Deductions"], facts, words, sheets["Days"])
     held.checks(sheets["Cross-checks"], facts, words)
+    lists.unusual(sheets["Unusual readings"], facts, words)
     held.comparisons(
         sheets["Comparisons"], facts, words, _compared(facts, sheets), sheets["Cross-checks"]
     )

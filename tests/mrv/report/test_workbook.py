@@ -19,8 +19,8 @@ from tests.mrv.report import office, sample
 
 SHEETS = [
     "Monitoring Plan", "Monitoring Structure", "Monitoring Report", "Calculation", "Days", "Gaps",
-    "Deductions", "Cross-checks", "Comparisons", "Sampling", "Calibrations", "Factors",
-    "Conditions",
+    "Deductions", "Cross-checks", "Unusual readings", "Comparisons", "Sampling", "Calibrations",
+    "Factors", "Conditions",
     "Verification",
 ]  # fmt: skip
 

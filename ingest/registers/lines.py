@@ -1,0 +1,90 @@
+"""
+Lines on which a register stands: its mark, and those beside it.
+
+A register stands on a line: its mark.  Readings that leave it make another line, which
+waits (`Other`, count other than 0): its time is unknown until it is confirmed, and a return
+takes it back.  The line that was left is remembered (count 0): a return to it outranks the
+settlement, and takes back what was counted meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.model import HOUR_US, NULL
+
+if TYPE_CHECKING:
+    from ingest.registers.meter import Step
+
+# readings farther apart than this are no run that could settle a new line
+LINE_GAP_US = 2 * HOUR_US
+# a catch-up is spread over the standstill, but over a day at the most
+SPREAD_US = 86_400_000_000
+# how long the line that was left is remembered after the new one settled
+RETIRED_US = 31 * 86_400_000_000
+CONFIRM_RISE, CONFIRM_LINE = 3, 4
+# the count of a line that no number of readings settles: a fall to neither zero nor the past
+LOST = -99
+# added to the count of a line that began below one that was left: no large rise from it is
+# explained by the time that passed
+ASTRAY = -10
+
+
+@dataclass(slots=True)
+class Mark:
+    """Where a register stands: its highest value, when last read, when last risen."""
+
+    value: int
+    read_us: int
+    changed_us: int
+
+    def copy(self) -> Mark:
+        """Return one that may be changed by itself."""
+        return Mark(self.value, self.read_us, self.changed_us)
+
+
+class Trail(NamedTuple):
+    """Where the register stood before a rise: the steps up to there, and those spread since."""
+
+    value: int
+    read_us: int
+    changed_us: int
+    steps: int
+    replaced: tuple[Step, ...] = ()
+
+
+@dataclass(slots=True)
+class Other:
+    """
+    A line beside the mark's: one that waits for readings, or the one that was left.
+
+    Attributes
+    ----------
+    value, read_us : int
+        Where it stands, and when that was read.
+    count : int
+        Readings that agree: above 0 for a rise that the time explains, below 0 for a
+        line that nothing explains; 0 for the line that was left.
+    first : int
+        Its first value; of a line that was left, when it was settled that it was. [us]
+    steps_at : int
+        Steps there were before it; NULL where it was remembered from before.
+    line : list of Step
+        Steps on it; of a line that was left, those taken back when it was.
+    mark : Mark or None
+        The mark of the line that was left, or where the waiting line began and stands.
+    ceiling : int
+        Where a line stood that waited before; up to there this one's rise is no rise.
+    """
+
+    value: int
+    read_us: int
+    count: int
+    first: int
+    steps_at: int = NULL
+    line: list[Step] = field(default_factory=list)
+    mark: Mark | None = None
+    begin_us: int = 0
+    ceiling: int = NULL
+    trail: list[Trail] = field(default_factory=list)

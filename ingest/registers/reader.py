@@ -1,0 +1,153 @@
+"""Reads one register in time order; the exact, one-at-a-time form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ingest.model import LOOK_BACK_US, NULL
+from ingest.registers.lines import RETIRED_US, Mark, Other, Trail
+from ingest.registers.meter import GLITCH, KNOWN, REPLACEMENT, ROLLOVER, UNKNOWN, Step, wrap
+from ingest.registers.waiting import Waiting
+
+
+@dataclass(slots=True)
+class Reader(Waiting):
+    """Judges each reading by where the register stands, and by the lines beside it."""
+
+    def read(self, time_us: int, value: int) -> None:
+        """Take one reading, later than all before, and note where the register stands."""
+        self._swap_before(time_us)
+        if self.mark is None:
+            self.mark = Mark(value, time_us, time_us)
+        elif self.other is not None and self.other.count != 0:
+            self._challenged(self.mark, self.other, time_us, value)
+        else:
+            self._on_line(self.mark, time_us, value)
+        mark, other = self.mark, self.other
+        beside = (
+            (NULL, NULL, NULL, NULL)
+            if other is None
+            else (other.value, other.read_us, other.count, other.first)
+        )
+        self.marks.append((mark.value, mark.read_us, mark.changed_us, *beside))
+
+    def _on_line(self, mark: Mark, time_us: int, value: int) -> None:
+        left = self.other
+        if left is not None and time_us - left.first > RETIRED_US:
+            left = self.other = None
+        if left is not None and self._is_back(mark, left, time_us, value):
+            self._return(left, time_us, value)
+        elif not self._follow(mark, time_us, value):
+            if value < mark.value - self.meter.tolerance:
+                self._fall(mark, time_us, value)
+            else:
+                self._challenge(mark, time_us, value)
+
+    def _fall(self, mark: Mark, time_us: int, value: int) -> None:
+        """A fall that is no jitter: a wrap, readings before it that were too high, or a reset."""
+        wrapped = wrap(self.meter, mark.value, value, time_us - mark.changed_us)
+        if wrapped is not None:
+            self.events.append(ROLLOVER)
+            self._leave(mark.copy(), time_us, [])
+            self._step(mark, mark.read_us, time_us, wrapped, value)
+            self.trail.clear()
+            return
+        before = self._stood_before(mark, time_us, value)
+        if before is None:
+            self._challenge(mark, time_us, value)
+            return
+        self.events.append(GLITCH)
+        high = mark.copy()
+        taken = self._take_back(before.steps)
+        self.trail = [t for t in self.trail if t.steps < before.steps]
+        left = self.other
+        if left is None or left.value <= high.value or before.steps < left.steps_at:
+            self._leave(high, time_us, taken)
+        self.steps += before.replaced
+        self.mark = Mark(before.value, before.read_us, before.changed_us)
+        if not self._follow(self.mark, time_us, value):
+            # it could have risen so far, and nothing confirms it yet
+            self._challenge(self.mark, time_us, value)
+
+    def _stood_before(self, mark: Mark, time_us: int, value: int) -> Trail | None:
+        """Latest place of the week before the mark from which the register could be here."""
+        since = mark.read_us - LOOK_BACK_US
+        for at in reversed(self.trail):
+            if at.read_us < since:
+                return None
+            rise = value - at.value
+            if -self.meter.tolerance <= rise <= self.meter.allowance(time_us - at.changed_us):
+                return at
+        if self.begin_us is not None and self.begin_us >= since:
+            self._rewrite(since)
+        return None
+
+    def _leave(self, mark: Mark, time_us: int, taken: list[Step]) -> None:
+        """Remember the line that is left, and the steps that a return to it brings back."""
+        self.other = Other(mark.value, mark.read_us, 0, time_us, len(self.steps), taken, mark)
+
+    def _is_back(self, mark: Mark, left: Other, time_us: int, value: int) -> bool:
+        rise, tolerance = value - left.value, self.meter.tolerance
+        if not -tolerance <= rise <= self.meter.allowance(time_us - left.read_us):
+            return False
+        if left.value > mark.value:
+            return True
+        return value < mark.value - tolerance
+
+    def _return(self, left: Other, time_us: int, value: int) -> None:
+        self.events.append(GLITCH)
+        self.other = None
+        if left.mark is None:
+            self._rewrite(left.read_us - LOOK_BACK_US)
+            self.mark = Mark(left.value, left.read_us, left.read_us)
+        else:
+            self._take_back(left.steps_at)
+            self.steps += left.line
+            self.mark = left.mark
+        self.trail = [t for t in self.trail if t.steps < left.steps_at]
+        if not self._follow(self.mark, time_us, value):
+            # what it made meanwhile is as likely another meter's
+            self._challenge(self.mark, time_us, value, explicable=False)
+
+    def _challenged(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
+        """Take a reading while another line waits."""
+        rise = value - mark.value
+        if -self.meter.tolerance <= rise <= self.meter.at_once(time_us - mark.changed_us):
+            self.events.append(GLITCH)
+            self._drop(mark, line)
+            self._follow(mark, time_us, value)
+        elif self._agrees(line, time_us, value):
+            self._agree(mark, line, time_us, value)
+        elif value < mark.value - self.meter.tolerance and (
+            line.first > mark.value or value > line.value
+        ):
+            # the line that waited was none, and the register is lower than its own
+            self._drop(mark, line)
+            self._on_line(mark, time_us, value)
+        else:
+            self._again(mark, line, time_us, value)
+
+    def _swap_before(self, time_us: int) -> None:
+        """Close the old meter and open the new one, for each swap up to this reading."""
+        swaps = self.meter.replacements
+        while self.next_swap < len(swaps) and swaps[self.next_swap].at_us <= time_us:
+            swap = swaps[self.next_swap]
+            self.next_swap += 1
+            if self.mark is None or swap.at_us <= self._seen_us():
+                continue
+            mark, line = self.mark, self.other
+            rise = swap.last - mark.value
+            known = 0 <= rise <= self.meter.allowance(swap.at_us - mark.changed_us)
+            from_us = mark.read_us
+            if line is not None and line.count != 0:
+                if known:
+                    self._drop(mark, line)
+                else:
+                    from_us = line.read_us
+            self.steps.append(
+                Step(from_us, swap.at_us, rise if known else 0, KNOWN if known else UNKNOWN)
+            )
+            self.events.append(REPLACEMENT)
+            self.other = self.behind = None
+            self.trail.clear()
+            self.mark = Mark(swap.first, swap.at_us, swap.at_us)

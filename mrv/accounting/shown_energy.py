@@ -1,0 +1,213 @@
+"""
+Energy of the baseline beyond what other channels of the same device show.
+
+Each register that counts for the claimant is held against the integral of its own power,
+against the power on the inverter's other side and against the sun over its place.  What is
+beyond is not credited: `mrv.accounting.device_period` takes it off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ingest import classes
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import HOUR_US, INTERVAL_US, NULL
+from ingest.quality import clear_sky, energy_budget
+from ingest.quality.cross_channel import AC_OVER_DC
+from ingest.quality.energy_budget import METERS, Tolerance
+from ingest.quality.power_integral import integral
+from mrv.accounting.device_bindings import role_needs
+from mrv.accounting.device_limits import rated_at
+from mrv.calendar import local_date, midnight_us
+from mrv.methodologies import find
+from mrv.registry.project import Unshown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ingest.classes import Channel
+    from ingest.model import Device, Fleet, Float64, Frame, Int64, IntervalRows
+    from mrv.registry.project import Project
+
+POWER = "above the integral of its own power"
+DC = "above what went in on its direct-current side"
+SUN = "above what the sun makes there"
+_DC_CHANNEL = {"pv_inverter": "dc_power_w"}
+_SUN_MADE = ("pv_inverter", "energy_export")
+# a register's own step: no less than its tolerance, no more than meters have
+_LARGEST_STEP_WH = 10_000
+
+
+# device id and quantity
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class ShownEnergy:
+    """
+    The registers of a period that have to be shown by other channels.
+
+    Attributes
+    ----------
+    wanted : mapping of int to tuple of Channel
+        Registers by fleet index.
+    rows : IntervalRows
+        Of the period, by device, quantity and start.
+    ratings : mapping
+        Rated powers by device id, from when on. [us UTC, W]
+    first, last : int
+        Edges of the period. [interval numbers]
+    into_day : int
+        Quarter hours of the local day before the period.
+    """
+
+    fleet: Fleet
+    wanted: Mapping[int, tuple[Channel, ...]]
+    rows: IntervalRows
+    ratings: Mapping[str, tuple[tuple[int, int], ...]]
+    first: int
+    last: int
+    into_day: int
+
+    @staticmethod
+    def of(
+        project: Project,
+        fleet: Fleet,
+        rows: IntervalRows,
+        ratings: Mapping[str, tuple[tuple[int, int], ...]],
+        period_us: tuple[int, int],
+    ) -> ShownEnergy:
+        """Return what is to be held against other channels in a period."""
+        begin = midnight_us(local_date(period_us[0], project.timezone), project.timezone)
+        return ShownEnergy(
+            fleet,
+            _wanted(project, fleet),
+            rows,
+            ratings,
+            period_us[0] // INTERVAL_US,
+            period_us[1] // INTERVAL_US,
+            (period_us[0] - begin) // INTERVAL_US,
+        )
+
+    def beyond(self, block: Frame) -> Iterator[tuple[Key, tuple[Unshown, ...]]]:
+        """
+        Return what of their registers is not shown, for the devices of a block of readings.
+
+        Parameters
+        ----------
+        block : Frame
+            Whole devices, sorted by device and time.
+        """
+        heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
+        for begin, end in pairwise([*heads, len(block)] if len(block) else []):
+            index = int(block.device[begin])
+            for channel in self.wanted.get(index, ()):
+                found = self._of_register(block, slice(begin, end), index, channel)
+                if found:
+                    yield (self.fleet.devices[index].id, str(channel.quantity)), found
+
+    def _of_register(
+        self, block: Frame, of: slice, index: int, channel: Channel
+    ) -> tuple[Unshown, ...]:
+        """Hold a register against one channel after another; each takes from what is left."""
+        register: Any = block.columns[channel.name][of]
+        told = _Told(block.time_us[of], register, _step(register, channel.tolerance))
+        left = self._claimed(index, channel)
+        found = []
+        for reason, name, share in (
+            (SUN, None, 0.0),
+            (POWER, channel.power, METERS),
+            (DC, _DC_CHANNEL.get(block.class_id), METERS + AC_OVER_DC - 1),
+        ):
+            if reason == SUN:
+                beyond = self._beyond_sun(self.fleet.devices[index], channel, left, told.step_wh)
+            elif name is not None:
+                watts: Any = block.columns[name][of]
+                back = reason == POWER and channel.direction < 0
+                beyond = self._beyond_power(told, -watts if back else watts, left, share)
+            else:
+                continue
+            at = np.flatnonzero(beyond)
+            if len(at):
+                found.append(Unshown(reason, self.first + at, beyond[at]))
+                left = left._replace(value=left.value - beyond)
+        return tuple(found)
+
+    def _claimed(self, index: int, channel: Channel) -> _Claimed:
+        key = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[str(channel.quantity)]
+        begin, end = np.searchsorted(self._keys, [key, key + 1])
+        place = self.rows.start_us[begin:end] // INTERVAL_US - self.first
+        value = np.zeros(self.last - self.first, dtype=np.int64)
+        estimated = np.zeros(len(value), dtype=np.bool_)
+        value[place] = self.rows.value[begin:end]
+        estimated[place] = self.rows.estimated_us[begin:end] > 0
+        return _Claimed(value, estimated)
+
+    @cached_property
+    def _keys(self) -> Int64:
+        return self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
+
+    def _beyond_sun(
+        self, device: Device, channel: Channel, left: _Claimed, step_wh: float
+    ) -> Int64:
+        ratings = self.ratings.get(device.id) or ((0, device.rated_power_w or 0),)
+        made = device.class_id, channel.quantity
+        if made != _SUN_MADE or device.place is None or not ratings[0][1]:
+            return np.zeros(len(left.value), dtype=np.int64)
+        share = clear_sky.most_of_rated(*device.place, self.first, self.last)
+        most = share * rated_at(ratings, self.first, len(share)) * (INTERVAL_US / HOUR_US)
+        return clear_sky.above(left.value, most, left.estimated, self.into_day, step_wh)
+
+    def _beyond_power(self, told: _Told, watts: Float64, left: _Claimed, share: float) -> Int64:
+        read = np.isfinite(watts)
+        if not read.any():
+            return np.zeros(len(left.value), dtype=np.int64)
+        time_us, known = told.time_us, told.register != NULL
+        told_us = time_us if known.all() else time_us[known]
+        if not read.all():
+            time_us, watts = time_us[read], watts[read]
+        shown = integral(time_us, watts, told_us, self.first, self.last)
+        tolerance = Tolerance(share, told.step_wh)
+        return energy_budget.above(left.value, *shown, left.estimated, self.into_day, tolerance)
+
+
+class _Told(NamedTuple):
+    """Readings of a register: when, what, and the step that it counts by. [us UTC, Wh]"""
+
+    time_us: Int64
+    register: Int64
+    step_wh: float
+
+
+class _Claimed(NamedTuple):
+    """A register's energy by interval [Wh], and where a longer step was spread over several."""
+
+    value: Int64
+    estimated: np.ndarray
+
+
+def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[Channel, ...]]:
+    methodology = find(project.methodology, project.version)
+    found: dict[int, dict[str, Channel]] = {}
+    for bound in project.devices:
+        needs = role_needs(methodology, bound, f"device {bound.device}")
+        index = fleet.by_id.get(bound.device)
+        if needs.side == "project" or needs.unit != "Wh" or index is None:
+            continue
+        for channel in classes.load()[fleet.devices[index].class_id].registers:
+            if channel.quantity == needs.quantity:
+                found.setdefault(index, {})[channel.name] = channel
+    return {index: tuple(of.values()) for index, of in found.items()}
+
+
+def _step(register: Int64, tolerance: int) -> float:
+    """Step of a register, as it shows in its smallest rise. [Wh]"""
+    rise = np.diff(register)
+    smallest = int(np.where(rise > 0, rise, _LARGEST_STEP_WH).min(initial=_LARGEST_STEP_WH))
+    return float(max(tolerance, smallest))

@@ -1,0 +1,60 @@
+"""Unusual readings as a statement shows them: by test, with what they touch."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.classes import QUANTITY_INDEX
+from ingest.model import INTERVAL_US
+from ingest.pipeline.flags import TESTS
+from mrv.documents.statement import UnusualReadings
+from mrv.rounding import decimal_text, exact_sum
+from mrv.statement.sampling_units import rate
+
+if TYPE_CHECKING:
+    from ingest.model import Int64
+    from mrv.accounting.period_result import DeviceOutcome
+    from mrv.statement.evidence_case import Case
+    from mrv.statement.unusual_readings import Unusual
+
+_PLACES = 6
+
+
+def unusual_out(case: Case) -> tuple[UnusualReadings, ...]:
+    """Write what each test found, in the order of the tests; none of a test that found nothing."""
+    found = ((test, case.unusual.of(test)) for test in TESTS)
+    key = case.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + case.rows.quantity
+    return tuple(_test(case, test, one, key) for test, one in found if len(one.interval))
+
+
+def _test(case: Case, test: str, found: Unusual, key: Int64) -> UnusualReadings:
+    energy, emissions = 0, Fraction(0)
+    for one in case.result.devices:
+        value = _metered(case, one, found, key)
+        energy += value if one.unit == "Wh" else 0
+        emissions += value * rate(one)
+    return UnusualReadings(
+        test=test,
+        readings=str(exact_sum(found.readings)),
+        devices=str(len(np.unique(found.device))),
+        quarter_hours=str(len(found.interval)),
+        energy_wh=str(energy),
+        emissions_t=decimal_text(emissions, _PLACES, "up"),
+    )
+
+
+def _metered(case: Case, one: DeviceOutcome, found: Unusual, key: Int64) -> int:
+    """What a device metered in unusual quarter hours of its service. [base unit]"""
+    index, rows = case.fleet.by_id[one.device], case.rows
+    first, last = np.searchsorted(found.device, [index, index + 1])
+    at = found.interval[first:last] * INTERVAL_US
+    at = at[(at >= one.from_us) & (at < one.to_us)]
+    if not len(at):
+        return 0
+    whose = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[one.quantity]
+    begin, end = np.searchsorted(key, [whose, whose + 1])
+    inside = np.isin(rows.start_us[begin:end], at)
+    return exact_sum(rows.value[begin:end][inside])

@@ -1,0 +1,115 @@
+"""What power, the sun and a day's sum show of a register's energy, by quarter hours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ingest.model import HOUR_US, INTERVAL_US
+from ingest.quality import clear_sky, energy_budget
+from ingest.quality.energy_budget import Tolerance
+from ingest.quality.power_integral import integral
+
+HALONG = (20.95, 107.07)
+NOON = 20_454 * 96 + 20  # 12:00 in Hai Phong on 1 January 2026, in quarter hours
+NONE = np.zeros(96, dtype=np.bool_)
+TIGHT = Tolerance(0.0, 0.0)
+
+
+def _at(*quarters):
+    return np.array(quarters, dtype=np.int64) * INTERVAL_US
+
+
+def test_power_is_integrated_over_the_quarter_hours_that_it_crosses():
+    """A step over two quarter hours would show all of its energy in one of them."""
+    at = _at(0, 2, 4) + INTERVAL_US // 2
+    shown = integral(at, np.array([0.0, 4_000.0, -9_000.0]), at, 0, 6)
+    assert shown.energy_wh == pytest.approx([250, 500, 500, 500, 250, 0])
+    assert shown.known.tolist() == [False, True, True, True, False, False]
+    assert shown.variance[1] > 0
+
+
+def test_silence_shows_nothing_and_power_that_is_left_out_shows_the_lower():
+    """Who leaves the power out would be asked as little as who was cut off."""
+    at, watts = _at(0, 1, 21, 22), np.array([1_000.0, 1_000, 3_000, 3_000])
+    silent = integral(at, watts, at, 0, 22)
+    assert silent.known.tolist() == [True] + [False] * 20 + [True]
+    told = integral(at, watts, _at(*range(23)), 0, 22)
+    assert told.known.all()
+    assert told.energy_wh == pytest.approx([250] * 21 + [750])
+    assert (told.variance[8:12] == 0).all()
+    before = integral(_at(40, 41), np.array([500.0, 500.0]), _at(*range(50)), 0, 48)
+    assert before.known.all()
+    assert before.energy_wh[:40].tolist() == [0.0] * 40
+
+
+def test_one_sample_is_no_integral():
+    """A single reading of power would be held against all of a register's energy."""
+    assert not integral(_at(1), np.array([5.0]), _at(1), 0, 4).known.any()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_left_is_shown(seed):
+    """Energy that no channel shows would be credited, or more taken off than was claimed."""
+    rng = np.random.default_rng(seed)
+    n, into_day = int(rng.integers(1, 500)), int(rng.integers(0, 96))
+    value = rng.integers(0, 3_000, n) * (rng.random(n) < 0.6)
+    shown = rng.uniform(0, 2_500, n) * (rng.random(n) < 0.6)
+    known, estimated = rng.random(n) < 0.9, rng.random(n) < 0.2
+    beyond = energy_budget.above(value, shown, 0 * shown, known, estimated, into_day, TIGHT)
+    assert ((beyond >= 0) & (beyond <= value)).all()
+    assert (beyond[~known] == 0).all()
+    left = np.where(known, value - beyond, 0)
+    day = (into_day + np.arange(n)) // 96
+    asked = np.bincount(day, np.where(known, shown, 0))
+    assert (np.bincount(day, left) <= asked + 1e-3).all()
+
+
+def test_a_register_that_lags_behind_loses_nothing_and_one_ahead_does():
+    """A meter that counts whole kilowatt-hours would lose each quarter hour in which it does."""
+    shown = np.full(96, 250.0)
+    late = np.zeros(96, dtype=np.int64)
+    late[3::4] = 1_000
+    assert not energy_budget.above(late, shown, 0 * shown, ~NONE, NONE, 0, TIGHT).any()
+    early = np.roll(late, 1)
+    assert energy_budget.above(early, shown, 0 * shown, ~NONE, NONE, 0, TIGHT).any()
+    step = Tolerance(0.0, 1_000.0)
+    assert not energy_budget.above(early, shown, 0 * shown, ~NONE, NONE, 0, step).any()
+
+
+def test_a_catch_up_that_was_spread_is_held_as_one():
+    """A register that hung all morning would lose what was spread over its first hours."""
+    shown = np.concatenate([np.zeros(40), np.arange(20) * 100.0, np.zeros(36)])
+    value = np.zeros(96, dtype=np.int64)
+    value[40:60] = int(shown.sum()) // 20
+    spread = value > 0
+    assert not energy_budget.above(value, shown, 0 * shown, ~NONE, spread, 0, TIGHT).any()
+    found = energy_budget.above(value * 2, shown, 0 * shown, ~NONE, spread, 0, TIGHT)
+    assert found.sum() == int(shown.sum())
+
+
+def test_the_sun_makes_most_at_noon_and_nothing_by_night():
+    """A clear sky would be thinner than it is, and honest mornings be taken off."""
+    share = clear_sky.most_of_rated(*HALONG, NOON - 48, NOON + 48)
+    assert share[48] == clear_sky.MOST_OF_RATED
+    assert share[0] == share[-1] == 0
+    assert (np.diff(share[20:48]) >= 0).all()
+    # direct beam at air mass 1.5 is about 850 W/m2 (Meinel), and a tenth of sky
+    assert clear_sky.irradiance(np.array([41.8]))[0] == pytest.approx(1353 * 0.7**1.316 * 1.1, 0.01)
+
+
+def test_a_day_that_the_sun_cannot_have_made_is_no_evidence():
+    """Who claims the rating from dawn to dusk would keep the hours in which it can be."""
+    most = np.concatenate([np.zeros(30), np.full(36, 1_000.0), np.zeros(30)])
+    honest = most.astype(np.int64) * 9 // 10
+    assert not clear_sky.above(honest, most, NONE, 0, 0.0).any()
+    false = honest + np.where(np.arange(96) == 20, 3_000, 0)
+    assert (clear_sky.above(false, most, NONE, 0, 0.0) == false).all()
+    little = honest + np.where(np.arange(96) == 20, 500, 0)
+    assert clear_sky.above(little, most, NONE, 0, 0.0).sum() == 500
+    assert clear_sky.above(little, most, NONE, 0, 1_000.0).sum() == 0
+    spread = np.zeros(96, dtype=np.int64)
+    spread[20:40] = 900
+    found = clear_sky.above(spread, most, spread > 0, 0, 0.0)
+    assert spread.sum() - found.sum() <= 10_000
+    assert HOUR_US == 4 * INTERVAL_US

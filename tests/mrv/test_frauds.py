@@ -1,0 +1,221 @@
+"""Readings that claim more than the meter's other channels show earn no more than the truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ingest.model import INTERVAL_US, QualityLimits
+from mrv.accounting.shown_energy import DC, POWER, SUN
+from mrv.registry.project import ACCOUNTING
+from mrv.signatures import canonical
+from mrv.statement.compose import Label, compose
+from mrv.statement.plan_extract import read_plan
+from mrv.statement.sampling_units import units
+from mrv.statement.unusual_json import unusual_out
+from tests.mrv import frauds
+from tests.mrv.frauds import RATED_W, close, honest
+
+# half of what the meter itself may be off by: the integral's own error
+CLASS = 1.005
+
+
+def _rise(h, at, extra_wh):
+    """Let the register rise at some readings by more than the plant made."""
+    h.register_wh = h.register_wh + np.cumsum(np.where(at, extra_wh, 0)).astype(np.int64)
+
+
+def _an_hour(h, hour, extra_wh):
+    """Let the register rise by so much more, in the hour from `hour` on, of each day."""
+    at = h.hours(hour, hour + 1)
+    _rise(h, at, extra_wh / 12)
+
+
+def test_an_honest_meter_loses_nothing():
+    """Who sends what is true would pay for those who do not."""
+    for minutes in (1, 5, 15, 30):
+        for seed in range(6):
+            h = honest(minutes, seed=seed)
+            closed = close(h)
+            assert closed.counted_wh == h.truth_wh, (minutes, seed, closed.reasons)
+            assert closed.reasons == set()
+
+
+@pytest.mark.parametrize("hour", [6, 6.75, 16.75])
+@pytest.mark.parametrize("extra", [90_000, 20_000])
+def test_energy_added_each_day_where_power_shows_none(hour, extra):
+    """A hundred kilowatt-hours added each morning or evening were credited."""
+    h = honest(clouds=0.3)
+    _an_hour(h, hour, extra)
+    assert close(h, accounting=2).counted_wh > 1.02 * h.truth_wh
+    closed = close(h)
+    assert closed.counted_wh <= h.truth_wh * CLASS
+    assert closed.reasons <= {f"not plausible: {why}" for why in (POWER, SUN)}
+    assert closed.reasons
+
+
+def test_the_rating_all_day():
+    """A register at 110 % of the rating from dawn to dusk was credited with twice the truth."""
+    h = honest()
+    lit = h.hours(5.75, 18.25)
+    h.register_wh = 6_200_000 + np.cumsum(np.where(lit, 1.1 * RATED_W / 12, 0)).astype(np.int64)
+    assert close(h, accounting=2).counted_wh > 1.8 * h.truth_wh
+    # its power is honest
+    assert close(h).counted_wh <= h.truth_wh * CLASS
+    # its power says the same
+    h.power_w = np.where(lit, 1.1 * RATED_W, 0.0)
+    assert close(h).counted_wh == 0
+    # it shows no power at all
+    h.power_w = np.full(len(h.time_us), np.nan)
+    assert close(h).counted_wh == 0
+
+
+def test_a_meter_without_certificate_owes_no_more_than_it_counts():
+    """A plant of which nothing counts would owe energy that it never sold."""
+    h = honest()
+    lit = h.hours(5.75, 18.25)
+    h.register_wh = 6_200_000 + np.cumsum(np.where(lit, 1.1 * RATED_W / 12, 0)).astype(np.int64)
+    h.power_w = np.where(lit, 1.1 * RATED_W, 0.0)
+    assert close(h, certificates=()).counted_wh == 0
+
+
+@pytest.mark.parametrize("hour", [9, 18])
+def test_the_last_reading_too_high(hour):
+    """The last reading of a period could be a quarter hour's most too high: nothing follows it."""
+    h = honest(15, clouds=0.1)
+    edge = frauds.BEGIN + 5 * frauds.DAY_US + hour * frauds.HOUR_US
+    kept = h.time_us <= edge
+    h.time_us, h.power_w = h.time_us[kept], h.power_w[kept]
+    h.register_wh = h.register_wh[kept].copy()
+    truth = int(h.register_wh[-1] - h.register_wh[h.time_us >= frauds.BEGIN][0])
+    h.register_wh[-1] += 9_000
+    span = frauds.BEGIN, edge
+    assert close(h, accounting=2, edges=span).counted_wh >= truth + (9_000 if hour < 18 else 0)
+    assert close(h, edges=span).counted_wh <= truth * CLASS
+
+
+def test_a_register_that_counts_more_than_its_power():
+    """A register that runs a tenth fast would earn a tenth more each year."""
+    h = honest()
+    h.register_wh = 6_200_000 + ((h.register_wh - 6_200_000) * 1.1).astype(np.int64)
+    assert close(h).counted_wh <= h.truth_wh * CLASS
+
+
+def test_more_out_than_in():
+    """An inverter gives out no more than its modules put in, whatever its own power says."""
+    h = honest()
+    h.dc_w = h.power_w / 0.97
+    assert close(h).counted_wh == h.truth_wh
+    h.power_w = h.power_w * 1.2
+    h.register_wh = 6_200_000 + ((h.register_wh - 6_200_000) * 1.2).astype(np.int64)
+    closed = close(h)
+    assert closed.counted_wh <= h.truth_wh / 0.97 * CLASS
+    assert closed.reasons == {f"not plausible: {DC}"}
+
+
+def test_power_that_is_left_out_is_no_evidence():
+    """Who leaves the power out of the evenings would earn whatever the register says there."""
+    h = honest()
+    evening = h.hours(15, 18)
+    _rise(h, evening, 2_500)
+    h.power_w = np.where(evening, np.nan, h.power_w)
+    assert close(h).counted_wh <= h.truth_wh * 1.02
+
+
+def test_what_no_channel_shows_is_a_deduction_and_a_condition():
+    """The verifier would not see why less is credited than was metered."""
+    h = honest(clouds=0.3)
+    _an_hour(h, 14, 30_000)
+    closed = close(h)
+    body = compose(closed.case, Label(1, "tonne 0"))["credentialSubject"]
+    assert body["accounting"] == ACCOUNTING
+    (taken,) = body["deductions"]
+    assert taken["reason"] == f"not plausible: {POWER}"
+    (one,) = body["monitoredParameters"]
+    assert int(one["metered"]) - float(taken["quantity"]) == float(one["counted"])
+    (unmet,) = [c for c in body["applicability"] if "other channels" in c["clause"]]
+    assert not unmet["holds"]
+    assert POWER in unmet["detail"]
+
+
+def test_a_coarse_register_behind_its_power_loses_nothing():
+    """A meter that counts ten kilowatt-hours at a time is ahead of its power now and then."""
+    for step in (1_000, 10_000):
+        h = honest(1)
+        h.register_wh = h.register_wh // step * step
+        assert close(h).reasons == set()
+
+
+def test_silence_is_asked_nothing():
+    """A gateway that was away for hours would cost what its meter counted meanwhile."""
+    h = honest()
+    kept = ~h.hours(9, 13)
+    h.time_us, h.register_wh, h.power_w = h.time_us[kept], h.register_wh[kept], h.power_w[kept]
+    closed = close(h)
+    assert closed.reasons == set()
+    assert closed.counted_wh >= h.truth_wh * 0.99
+
+
+def test_a_statement_of_older_rules_is_computed_by_them():
+    """A pack of yesterday would fail today."""
+    h = honest(clouds=0.3)
+    _an_hour(h, 14, 30_000)
+    closed = close(h, accounting=2)
+    body = compose(closed.case, Label(1, "tonne 0"))["credentialSubject"]
+    assert body["accounting"] == 2
+    assert "unusualReadings" not in body
+    assert body["deductions"] == []
+
+
+def test_no_interval_counts_more_than_what_is_shown():
+    """Each quarter hour stands for itself on a dashboard and in a sample."""
+    h = honest(clouds=0.3)
+    _an_hour(h, 14, 30_000)
+    case = close(h).case
+    (found,) = case._scanned.unshown.values()
+    taken = sum(one.value.sum() for one in found)
+    assert taken == sum(float(d.quantity) for d in case.result.deductions)
+    assert all((one.value > 0).all() for one in found)
+    starts, values = case.rows.start_us.tolist(), case.rows.value.tolist()
+    rows = {us // INTERVAL_US: wh for us, wh in zip(starts, values, strict=True)}
+    for one in found:
+        pairs = zip(one.number.tolist(), one.value.tolist(), strict=True)
+        assert all(wh <= rows[n] for n, wh in pairs)
+
+
+def test_flags_stand_in_the_statement_with_what_they_touch():
+    """Nobody would see which tonnes rest on readings that the tests find unusual."""
+    h = honest(clouds=0.3)
+    noon = np.flatnonzero(h.hours(10, 11))[5]
+    h.power_w[noon] = 0.0
+    evening = np.flatnonzero(h.hours(14, 16) & (h.time_us > frauds.BEGIN + frauds.DAY_US))[0]
+    h.power_w[evening : evening + 90] = h.power_w[evening]
+    case = close(h).case
+    claims = compose(case, Label(1, "tonne 0"))["credentialSubject"]
+    found = {one["test"]: one for one in claims["unusualReadings"]}
+    assert set(found) == {"spike", "flat_line", "night_generation"}
+    # from its first reading on, not only after six hours
+    assert int(found["flat_line"]["readings"]) == 90
+    rows = case.rows.start_us // INTERVAL_US
+    of = np.isin(rows, h.time_us[evening : evening + 90] // INTERVAL_US)
+    assert int(found["flat_line"]["energy_Wh"]) == int(case.rows.value[of].sum())
+    one, rated = claims["monitoredParameters"][0], found["flat_line"]
+    tonnes = float(one["emissions_t"]) * int(rated["energy_Wh"]) / int(one["metered"])
+    assert 0 <= float(rated["emissions_t"]) - tonnes < 2e-6
+    weights = {(u.day, u.weight): u.reasons for u in units(case)}
+    assert sum("unusual readings" in why for why in weights.values()) == 2
+
+
+def test_the_pack_holds_the_limits_that_the_flags_rest_on():
+    """Who verifies would find other flags than the operator, whose registry has other limits."""
+    limits = QualityLimits("active_power_w", frauds.BEGIN, {"bound_of_rated": [-0.05, 0.25]})
+    meter = replace(frauds.METER, quality=(limits,))
+    case = close(honest(), meter=meter).case
+    (found,) = (u for u in unusual_out(case) if u.test == "gross_range")
+    assert int(found.readings) > 100
+    plan = read_plan(canonical.parse_object(canonical.encode(case.plan.to_json())))
+    assert plan.to_json() == case.plan.to_json()
+    assert plan.devices[0].quality[0].limits == limits.limits
+    again = replace(case, plan=plan)
+    assert unusual_out(again) == unusual_out(case)
+    assert plan.by_rules(2).devices[0].quality == ()

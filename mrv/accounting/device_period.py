@@ -69,7 +69,7 @@ class YearPart:
     its part of what lies above the design, which is not credited.  `at_most` says
     that what was lost counts at its most, since less would leave more.  `beyond` is what
     no device of its kind can have done, `raised` what a service that shows too little
-    use is charged.
+    use is charged, `limited` what is claimed of it beyond what its use carries.
     """
 
     year: int
@@ -82,6 +82,12 @@ class YearPart:
     at_most: bool = False
     beyond: int = 0
     raised: tuple[Raised, ...] = ()
+    limited: tuple[Raised, ...] = ()
+
+    @property
+    def unused(self) -> Fraction:
+        """What is claimed beyond what its use carries."""
+        return sum((r.quantity for r in self.limited), start=Fraction(0))
 
     @property
     def charged(self) -> Fraction:
@@ -130,7 +136,8 @@ class Monitored:
         if self.needs.side == "baseline":
             if part.at_most:
                 return part.metered - part.deducted + part.substituted
-            return part.metered - part.beyond - part.deducted - part.own - part.above
+            whole = part.metered - part.beyond - part.deducted - part.own - part.above
+            return whole - part.unused
         return part.metered + part.deducted + part.substituted + part.charged
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:

@@ -88,7 +88,7 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         outside_service=whole.outside,
         deducted=decimal_text(
             sum(
-                (p.deducted + p.own + p.above + p.beyond + p.charged for p in one.parts),
+                (p.deducted + p.own + p.above + p.beyond + p.charged + p.unused for p in one.parts),
                 start=zero,
             ),
             _PLACES,
@@ -210,7 +210,7 @@ def _implausible(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
             why = "above its rated power" if one.most is None else one.most.what
             share = Fraction(part.beyond * 100, part.metered)
             yield _whole(one, PLAUSIBILITY, f"not plausible: {why}", share, part.beyond, rate)
-        for more in part.raised:
+        for more in (*part.raised, *part.limited):
             share = more.quantity / part.metered * 100 if part.metered else Fraction(100)
             yield replace(
                 _whole(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,12 @@ from mrv.accounting import period
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
+from mrv.factors.centres import centres
 from mrv.factors.records import records_of
+from mrv.registry.project import BOUNDED
 from mrv.signatures import canonical
 from mrv.statement import evidence
+from mrv.statement.analysers import measured, wanted
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.evidence_pass import Reach, Scanned, scan
 from mrv.statement.register_check import undercounted, windows
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
     from ingest.model import Fleet, Frame, IntervalRows
     from mrv.accounting.period_result import PeriodResult
     from mrv.factors import FactorBook
+    from mrv.registry.project import Measured
     from mrv.signatures.day_digests import DayLeaf, Digest
+    from mrv.statement.analysers import Wanted
     from mrv.statement.plan_extract import MonitoringPlan
 
 
@@ -65,6 +70,11 @@ class Case:
         return self.plan.fleet()
 
     @cached_property
+    def book(self) -> FactorBook:
+        """Factors as the rules of the plan take them: older ones know no bounds."""
+        return self.factors if self.plan.accounting >= BOUNDED else centres(self.factors)
+
+    @cached_property
     def result(self) -> PeriodResult:
         """The closed period; raises as `mrv.accounting.period.close` does."""
         return period.close(
@@ -74,10 +84,23 @@ class Case:
             self.rows,
             self.from_us,
             self.to_us,
-            self.factors,
+            self.book,
             self.plan.carried_ug,
-            self.plan.besides(),
+            replace(self.plan.besides(), channels=self._channels()),
         )
+
+    def _channels(self) -> dict[str, Measured]:
+        """What the plant's own analysers measured, where the rules ask for it."""
+        asked = self._analysers
+        if asked is None or not asked.channels:
+            return {}
+        return measured(self.plan.project, self.fleet, self.rows, asked, self._scanned.gauged)
+
+    @cached_property
+    def _analysers(self) -> Wanted | None:
+        if self.plan.accounting < BOUNDED:
+            return None
+        return wanted(self.plan.project, self.fleet, self.from_us, self.to_us)
 
     @cached_property
     def _scanned(self) -> Scanned:
@@ -85,7 +108,9 @@ class Case:
         pairs = evidence.monitored(plan.project, self.fleet, plan.checks) if self.recheck else None
         period, zone = (self.from_us, self.to_us), plan.project.timezone
         looked = windows(plan.project, self.fleet, *period)
-        return scan(self.fleet, self.frames, *period, zone, pairs, looked, self.metering)
+        return scan(
+            self.fleet, self.frames, *period, zone, pairs, looked, self.metering, self._analysers
+        )
 
     @property
     def readings(self) -> Digest:
@@ -126,7 +151,7 @@ class Case:
     def factor_records(self) -> list[dict[str, Any]]:
         """All factors of the kinds that the result used or was held against."""
         kinds = {use.kind for use in self.result.factors} | {*self.result.compared}
-        return records_of(kinds, self.factors)
+        return records_of(kinds, self.book)
 
     def digests(self) -> Digests:
         """Digests by which a statement names its evidence: roots and hashes in hex."""

@@ -17,6 +17,7 @@ from ingest.model import IntervalRows
 from mrv.errors import CanonicalError
 from mrv.signatures.day_digests import digest_leaves
 from mrv.statement import evidence
+from mrv.statement.analysers import gauge
 from mrv.statement.device_days import reading_leaves
 from mrv.statement.metering_versions import meter_of
 from mrv.statement.register_check import rises
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet, Frame
     from mrv.signatures.day_digests import DayLeaf, Digest
+    from mrv.statement.analysers import Gauged, Wanted
     from mrv.statement.register_check import Window
 
 
@@ -42,14 +44,15 @@ class Scanned(NamedTuple):
     """
     What one pass over the readings told.
 
-    Their digest, each device's reach, the interval rows if asked for, and the least
-    that registers rose by in their windows.
+    Their digest, each device's reach, the interval rows if asked for, the least that
+    registers rose by in their windows, and what analysers said by day.
     """
 
     readings: Digest
     reaches: list[Reach]
     rows: IntervalRows | None
     risen: list[tuple[Window, int]]
+    gauged: dict[tuple[int, str], Gauged]
 
 
 def scan(
@@ -61,6 +64,7 @@ def scan(
     pairs: set[tuple[int, int]] | None,
     windows: Mapping[int, Iterable[Window]],
     metering: int,
+    analysers: Wanted | None = None,
 ) -> Scanned:
     """
     Go once through the readings.
@@ -79,6 +83,8 @@ def scan(
         As `mrv.statement.register_check.windows` gives them.
     metering : int
         Version of the rules to meter by.
+    analysers : Wanted, optional
+        Channels that measure a parameter.
 
     Raises
     ------
@@ -89,16 +95,27 @@ def scan(
     rows: list[IntervalRows] = []
     reaches = [Reach(0, None, None, 0)] * len(fleet)
     risen: list[tuple[Window, int]] = []
+    gauged: dict[tuple[int, str], Gauged] = {}
     meter = meter_of(metering, fleet)
     for frame in frames:
         for block in evidence.blocks(frame):
             leaves.extend(reading_leaves(fleet, block, timezone))
             _reach(block, from_us, to_us, reaches, fleet)
             risen.extend(rises(block, fleet, windows))
+            if analysers is not None:
+                gauged |= _gauged(block, analysers)
             if pairs is not None:
                 rows.append(evidence.select(meter([block]), pairs, from_us, to_us))
     again = None if pairs is None else evidence.in_order(IntervalRows.concat(rows))
-    return Scanned(digest_leaves(leaves), reaches, again, risen)
+    return Scanned(digest_leaves(leaves), reaches, again, risen, gauged)
+
+
+def _gauged(block: Frame, analysers: Wanted) -> dict[tuple[int, str], Gauged]:
+    heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
+    found: dict[tuple[int, str], Gauged] = {}
+    for begin, end in pairwise([*heads, len(block)]):
+        found |= gauge(block, int(block.device[begin]), slice(begin, end), analysers)
+    return found
 
 
 def _reach(block: Frame, from_us: int, to_us: int, reaches: list[Reach], fleet: Fleet) -> None:

@@ -14,6 +14,7 @@ from mrv.accounting.period import check_edges
 from mrv.calendar import days, local_date, utc_text
 from mrv.documents.statement import claims_of
 from mrv.errors import PeriodError
+from mrv.registry.project import VERSIONS
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
 from mrv.statement.evidence_case import identifier
@@ -110,8 +111,9 @@ def close_period(
         check_costed(case.plan.project, case.fleet, (from_us, to_us), case.factors)
         case.check_counted()
         if last is not None and last.state in _COUNTS:
-            # what the first rules closed stays, where nothing but the rules is other than it was
-            for one in (case, replace(case, plan=case.plan.by_first_rules())):
+            # what older rules closed stays, where nothing but the rules is other than it was
+            older = (replace(case, plan=case.plan.by_rules(v)) for v in VERSIONS[-2::-1])
+            for one in (case, *older):
                 document = compose(one, label)
                 if canonical.encode(document) == last.body:
                     return Closed(last.id, last.state, document, one.result, new=False)

@@ -30,6 +30,39 @@ _REASONS = (
     ("reason.before", re.compile("before certificate (.+)")),
     ("reason.own", re.compile("(.+) of the same meter in ([0-9]+), with its gaps")),
     ("reason.design", re.compile("above the design of ([0-9]+):.*")),
+    ("reason.rating", re.compile("not plausible: above its rated power")),
+    (
+        "reason.vehicle",
+        re.compile("not plausible: a .+ drives at most (.+) km/h and (.+) km a day"),
+    ),
+    (
+        "reason.range",
+        re.compile(
+            r"not plausible: (.+) (.+), and such services take (.+) to (.+) \(.*\): the highest of"
+            " it counts"
+        ),
+    ),
+    (
+        "reason.usual",
+        re.compile(
+            "not plausible: (.+) stood still while the service went on: as much counts as the"
+            " project used at most elsewhere, (.+)"
+        ),
+    ),
+    (
+        "reason.still",
+        re.compile(
+            "not plausible: (.+) stood still while the service went on: the highest plausible rate"
+            " counts"
+        ),
+    ),
+    (
+        "reason.history",
+        re.compile(
+            "not plausible: (.+) (.+), and the project used (.+) before: what its use carries at"
+            " that counts"
+        ),
+    ),
 )
 _DETAILS = (
     ("detail.differ", re.compile("they differ by more than they may;.*")),

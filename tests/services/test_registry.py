@@ -189,6 +189,11 @@ def test_factors_do_not_walk_away_from_the_published_one_step_by_step(load):
     planned = load(BASE + second, stored)
     assert planned.refused
     assert "0.50 is less than 0.85" in _messages(planned)
+    # one that was stored before stops no other row
+    held = replace(stored, entries={**stored.entries, **planned.merged.entries})
+    other = load(BASE.replace("name: S,", "name: T,"), held)
+    assert not other.refused, _messages(other)
+    assert "warning" in _messages(other)
 
 
 def test_a_project_older_than_its_factors_is_refused(load):

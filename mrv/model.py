@@ -42,8 +42,11 @@ class Factor:
 
     `valid_from` and `valid_to` are half-open local dates, None is unbounded.
     `verified` says that a person has compared the value with the primary text.
-    `sha256` covers the canonical JSON of every field above `provisional`, which
-    tells of one use: the year asked for has no published value yet.
+    `sha256` covers the canonical JSON of every field that is given, but for
+    `provisional`, which tells of one use: the year asked for has no published value yet.
+    `bound` is "lower" or "upper" where it is an end of an interval of confidence and no
+    centre.  `supersedes` names the factor that this one takes the place of from the
+    begin of its own validity on.
     """
 
     id: str
@@ -59,6 +62,8 @@ class Factor:
     verified: bool
     sha256: str
     provisional: bool = False
+    bound: str = ""
+    supersedes: str | None = None
 
 
 class Factors(Protocol):
@@ -109,6 +114,9 @@ class Consumption:
         Where nobody knows them, only a meter that stands still shows.
     source : str
         Where the span is read.
+    by_history : bool
+        The service itself may be claimed too high: it is held against what the project
+        used for it before.
     """
 
     uses: tuple[str, ...]
@@ -119,6 +127,7 @@ class Consumption:
     per_input: Fraction | int = 1
     span: Callable[[Inputs], tuple[Fraction, Fraction]] | None = None
     source: str = ""
+    by_history: bool = False
 
 
 @dataclass(frozen=True, slots=True)

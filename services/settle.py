@@ -17,9 +17,10 @@ from ingest.pipeline import Bounds, Metered, meter
 from ingest.pipeline.quality_limits import Checks
 from mrv.accounting.account import account
 from mrv.accounting.device_bindings import compile_bindings
+from mrv.factors.centres import centres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ingest.model import Fleet, Frame, IntervalRows
     from ingest.pipeline import MeterState
@@ -36,12 +37,19 @@ class Plan:
     bounds: Bounds
     bindings: Bindings
     checks: Checks
+    # by the factors that older rules took: what they made is still known for theirs
+    older: Callable[[], Bindings]
 
     @staticmethod
     def of(fleet: Fleet, projects: Iterable[Project], factors: Factors) -> Plan:
         """Compile a fleet and its projects."""
-        bindings = compile_bindings(projects, fleet, factors)
-        return Plan(fleet, Bounds(fleet), bindings, Checks(fleet))
+        held = tuple(projects)
+        bindings = compile_bindings(held, fleet, factors)
+
+        def older() -> Bindings:
+            return compile_bindings(held, fleet, centres(factors))
+
+        return Plan(fleet, Bounds(fleet), bindings, Checks(fleet), older)
 
 
 @dataclass(frozen=True, slots=True)

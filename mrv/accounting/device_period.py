@@ -83,7 +83,8 @@ class YearPart:
     its part of what lies above the design, which is not credited.  `at_most` says
     that what was lost counts at its most, since less would leave more.  `beyond` is what
     no device of its kind can have done, `unshown` what its other channels do not show,
-    `raised` what a service that shows too little use is charged.
+    `raised` what a service that shows too little use is charged, `limited` what is
+    claimed of it beyond what its use carries.
     """
 
     year: int
@@ -97,11 +98,17 @@ class YearPart:
     beyond: int = 0
     raised: tuple[Raised, ...] = ()
     unshown: tuple[Beyond, ...] = ()
+    limited: tuple[Raised, ...] = ()
 
     @property
     def implausible(self) -> int:
         """All that does not count because the device cannot have done it, or does not show it."""
         return self.beyond + sum(b.quantity for b in self.unshown)
+
+    @property
+    def unused(self) -> Fraction:
+        """What is claimed beyond what its use carries."""
+        return sum((r.quantity for r in self.limited), start=Fraction(0))
 
     @property
     def charged(self) -> Fraction:
@@ -150,7 +157,8 @@ class Monitored:
         if self.needs.side == "baseline":
             if part.at_most:
                 return part.metered - part.deducted + part.substituted
-            return part.metered - part.implausible - part.deducted - part.own - part.above
+            whole = part.metered - part.implausible - part.deducted - part.own - part.above
+            return whole - part.unused
         return part.metered + part.deducted + part.substituted + part.charged
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:

@@ -88,7 +88,10 @@ def device_outcome(one: Monitored, pricing: Pricing, from_us: int, to_us: int) -
         outside_service=whole.outside,
         deducted=decimal_text(
             sum(
-                (p.deducted + p.own + p.above + p.implausible + p.charged for p in one.parts),
+                (
+                    p.deducted + p.own + p.above + p.implausible + p.charged + p.unused
+                    for p in one.parts
+                ),
                 start=zero,
             ),
             _PLACES,
@@ -219,7 +222,7 @@ def _implausible(one: Monitored, pricing: Pricing) -> Iterator[Deduction]:
                 start_us=one_.first * INTERVAL_US,
                 end_us=one_.last * INTERVAL_US,
             )
-        for more in part.raised:
+        for more in (*part.raised, *part.limited):
             share = more.quantity / part.metered * 100 if part.metered else Fraction(100)
             yield replace(
                 _whole(

@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from mrv.accounting.period_result import Finding
+from mrv.accounting.unmeasured import CONSTANT, LABORATORY, UNMEASURED, rounded
 from mrv.calendar import local_date, months
 from mrv.errors import FactorError
 from mrv.methodologies import GRID
@@ -46,15 +47,30 @@ class Own(NamedTuple):
     official: Factor
 
 
-def sampled(parameters: Inputs, samples: Iterable[Sample], methodology: Methodology) -> Inputs:
-    """Return the parameters with the mean of the samples where there are any."""
+def means(samples: Iterable[Sample], methodology: Methodology) -> dict[str, Fraction]:
+    """Mean of the samples of each parameter that the methodology monitors."""
     by_name: defaultdict[str, list[Fraction]] = defaultdict(list)
     for one in samples:
         spec = methodology.parameters.get(one.parameter)
-        if spec is not None and spec.option in MONITORED:
+        if spec is not None and is_monitored(spec):
             by_name[one.parameter].append(exact(one.value, f"sample {one.sample}"))
-    means = {name: sum(v, start=Fraction(0)) / len(v) for name, v in by_name.items()}
-    return {**parameters, **means}
+    specs = methodology.parameters
+    return {
+        name: rounded(sum(v, start=Fraction(0)) / len(v), specs[name])
+        for name, v in by_name.items()
+    }
+
+
+def sampled(parameters: Inputs, samples: Iterable[Sample], methodology: Methodology) -> Inputs:
+    """Return the parameters with the mean of the samples where there are any."""
+    specs = methodology.parameters
+    found = means(samples, methodology)
+    return {**parameters, **{n: v for n, v in found.items() if specs[n].option in MONITORED}}
+
+
+def is_monitored(spec: ParameterSpec) -> bool:
+    """Whether a laboratory's results may stand for a parameter."""
+    return spec.option in MONITORED or spec.unmeasured is not None
 
 
 def measured(
@@ -63,19 +79,33 @@ def measured(
     samples: Sequence[Sample],
     period_us: tuple[int, int],
     timezone: str,
+    how: Mapping[str, str],
 ) -> Iterator[Finding]:
-    """Say what of the methodology's monitoring is a constant, and which months lack samples."""
+    """
+    Say what of the methodology's monitoring is a constant, and which months lack samples.
+
+    Parameters
+    ----------
+    how : mapping of str to str
+        How parameters were come by, as `mrv.accounting.unmeasured` says; empty by the
+        second version of the rules.
+    """
     known: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
     for one in samples:
         known[one.parameter].add((one.taken.year, one.taken.month))
     wanted = {(year, month) for year, month, _, _ in months(*period_us, timezone)}
-    told = []
+    told, shown = [], []
     for name, spec in methodology.parameters.items():
-        if spec.option not in MONITORED or name not in parameters:
+        if (spec.option not in MONITORED and name not in how) or name not in parameters:
             continue
         value = f"{name} = {exact_text(Fraction(parameters[name]))} {spec.unit}"
         lacking = sorted(wanted - known[name])
-        if not known[name]:
+        if how.get(name) in (UNMEASURED, CONSTANT):
+            gauge = f", or let {spec.channels[-1]} be recorded" if spec.channels else ""
+            told.append(f"{value}: {how[name]}; give `laboratory` results of the period{gauge}")
+        elif name in how and how[name] != LABORATORY:
+            shown.append(f"{value}: {how[name]}")
+        elif not known[name]:
             told.append(
                 f"{value} is a constant of the registry, and {methodology.id} monitors"
                 f" {spec.symbol or name} (option {spec.option}): give `laboratory` results"
@@ -83,8 +113,8 @@ def measured(
         elif lacking and "month" in spec.frequency:
             said = ", ".join(f"{y}-{m:02}" for y, m in lacking[:3])
             told.append(f"{value}: no sample of {said}")
-    if told or any(known[name] for name in methodology.parameters):
-        yield Finding(MEASURED, not told, "; ".join(told))
+    if told or shown or any(known[name] for name in methodology.parameters):
+        yield Finding(MEASURED, not told, "; ".join((*told, *shown)))
 
 
 def own_factors(

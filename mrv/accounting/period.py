@@ -19,6 +19,7 @@ from mrv.accounting.cross_checks import Rows, cross_checks
 from mrv.accounting.design_cap import capped, check_energy
 from mrv.accounting.device_results import Pricing, deductions, device_outcome, gap_outcomes
 from mrv.accounting.factor_acceptance import accepted, condition, parameters_of
+from mrv.accounting.fixed_ex_ante import kept
 from mrv.accounting.owner_inputs import sampled
 from mrv.accounting.period_result import PeriodResult
 from mrv.accounting.plausibility import Plausibility
@@ -34,11 +35,12 @@ from mrv.accounting.rounded_figures import (
 )
 from mrv.calendar import local_date, years
 from mrv.errors import PeriodError
+from mrv.factors.centres import centres
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find
 from mrv.model import Candidate, CandidateDevice, Reductions
 from mrv.parameters.inputs import exact
-from mrv.registry.project import FIRST, Besides
+from mrv.registry.project import BOUNDED, FIRST, Besides
 from mrv.rounding import UG_PER_T, to_integer
 
 if TYPE_CHECKING:
@@ -99,6 +101,8 @@ def close(
     where = f"project {project.id}: parameters"
     names = accepted(project.parameters, where)
     parameters = parameters_of(methodology, project.parameters, where)
+    if besides.accounting < BOUNDED:
+        factors = centres(factors)
     ledger = Ledger(factors)
     edges = years(from_us, to_us, project.timezone)
     if besides.accounting > FIRST:
@@ -121,12 +125,18 @@ def close(
     monitored, strange = checks.hold(monitored)
     parts = parts_of_years(project, methodology, fleet, (from_us, to_us))
 
-    def reduced(params: Inputs) -> Fraction:
-        of = inputs_by_year(methodology, params, factors, monitored, parts, gross=False)
+    def comes_to(params: Inputs, some: Sequence[Monitored]) -> Fraction:
+        of = inputs_by_year(methodology, params, factors, some, parts, gross=False)
         years_ = (methodology.reductions(one, factors) for one in of.values())
         return sum((one.reduction_t for one in years_), start=Fraction(0))
 
-    parameters, typed = checks.typed(parameters, factors, project.from_us, reduced)
+    parameters, monitored, fixed = kept(besides.fixed, parameters, monitored, comes_to)
+
+    def reduced(params: Inputs) -> Fraction:
+        return comes_to(params, monitored)
+
+    parameters, how = checks.measured(parameters, reduced)
+    parameters, typed = checks.typed(parameters, factors, project.from_us, reduced, how)
 
     def told(some: Sequence[Monitored], *, gross: bool = False) -> dict[int, Inputs]:
         return inputs_by_year(methodology, parameters, ledger, some, parts, gross=gross)
@@ -169,6 +179,7 @@ def close(
             *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
+            *fixed,
             *typed,
         ),
         comparisons=comparisons(project.expected, monitored, total, to_us - from_us, besides),

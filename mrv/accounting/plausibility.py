@@ -14,13 +14,22 @@ from typing import TYPE_CHECKING
 
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Bounds
-from mrv.accounting.owner_inputs import bounded, compared_kinds, measured, own_factors, unlisted
+from mrv.accounting.distance_history import limited
+from mrv.accounting.owner_inputs import (
+    bounded,
+    compared_kinds,
+    means,
+    measured,
+    own_factors,
+    unlisted,
+)
 from mrv.accounting.period_result import Finding, ParameterUse
 from mrv.accounting.plausible_service import raised, stretches
 from mrv.accounting.twin_series import twins
+from mrv.accounting.unmeasured import settled
 from mrv.calendar import utc_text
 from mrv.registry.calibration import of_meter
-from mrv.registry.project import FIRST
+from mrv.registry.project import BOUNDED, FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,6 +110,10 @@ class Plausibility:
         uncounted |= self.besides.uncounted
         known = [_counted(one, uncounted) for one in monitored]
         found, said = raised(known, self.methodology, self.parameters, self.edges, self.timezone)
+        if self.besides.accounting >= BOUNDED:
+            history = self.besides.history
+            found, more = limited(found, self.methodology, history, self.edges, self.timezone)
+            said += more
         return found, [
             *_beyond(self.methodology, found, uncounted),
             *_unshown(found, uncounted),
@@ -109,12 +122,22 @@ class Plausibility:
             *said,
         ]
 
+    def measured(
+        self, parameters: Inputs, reduction: Callable[[Inputs], Fraction]
+    ) -> tuple[Inputs, dict[str, str]]:
+        """Return the parameters by what was measured of them, and how each was come by."""
+        if self.besides.accounting < BOUNDED:
+            return parameters, {}
+        found = means(self.besides.samples, self.methodology)
+        return settled(self.methodology, parameters, found, self.besides.channels, reduction)
+
     def typed(
         self,
         parameters: Inputs,
         factors: Factors,
         begin_us: int,
         reduction: Callable[[Inputs], Fraction],
+        how: Mapping[str, str],
     ) -> tuple[Inputs, list[Finding]]:
         """Count by official factors where the owner's own would leave more; say what is typed."""
         if not self.edges:
@@ -125,7 +148,7 @@ class Plausibility:
         return used, [
             *said,
             *unlisted(self.methodology, used, factors),
-            *measured(self.methodology, used, samples, self.period_us, self.timezone),
+            *measured(self.methodology, used, samples, self.period_us, self.timezone, how),
         ]
 
     def compared(self, factors: Factors) -> tuple[str, ...]:

@@ -210,6 +210,25 @@ class Uncounted(Form):
     reason: str
 
 
+class UsageBefore(Form):
+    """What an issued statement's service took, and what of it was delivered. [base unit]"""
+
+    statement: str
+    from_: Time
+    to: Time
+    used: Whole
+    served: Whole
+
+
+class FixedAsIssued(Form):
+    """What was fixed ex ante and is another value now, as an issued statement has it."""
+
+    device: str | None
+    parameter: str
+    value: Number
+    statement: str
+
+
 class PlanExtract(Form):
     """All of `plan.json`."""
 
@@ -228,3 +247,5 @@ class PlanExtract(Form):
     registry: tuple[RegistryCondition, ...] | UnsetType = UNSET
     uncounted: tuple[Uncounted, ...] | UnsetType = UNSET
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
+    history: tuple[UsageBefore, ...] | UnsetType = UNSET
+    fixed_before: tuple[FixedAsIssued, ...] | UnsetType = UNSET

@@ -3,6 +3,13 @@ The factor book: published numbers with direction, validity and source.
 
 One TOML a publisher in this folder.  Values are decimal text, so that no
 binary float ever stands between the page they were read on and the account.
+
+A row is never changed.  One that was wrong, or that its publisher corrected, is
+followed by a row that names it in `supersedes`: the new one counts from the begin of
+its own validity on, the old one stays for the time before and for the packs that
+name it.  A property of a fuel stands in up to three rows of one kind: the centre for
+either direction, and the ends of its interval of confidence (`bound`) for the
+directions whose tools ask for them.
 """
 
 from __future__ import annotations
@@ -15,19 +22,22 @@ from fractions import Fraction
 from functools import cache
 from hashlib import sha256
 from importlib import resources
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, get_args
 
 import rfc8785
 
 from mrv.errors import FactorError
+from mrv.factors.superseded import begin, in_force
 from mrv.model import Direction, Factor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from mrv.factors.superseded import InForce
+
 _TEXTS = ("id", "kind", "value", "unit", "direction", "source", "certainty")
-_KEYS = {*_TEXTS, "valid_from", "valid_to", "verified"}
+_BOUNDS = ("lower", "upper")
+_KEYS = {*_TEXTS, "valid_from", "valid_to", "verified", "bound", "supersedes"}
 
 
 class FactorBook:
@@ -42,9 +52,14 @@ class FactorBook:
         self._by_kind: dict[str, list[Factor]] = {}
         for factor in factors:
             self._by_kind.setdefault(factor.kind, []).append(factor)
+        # what counts when, by kind and direction: what was superseded ends there
+        self._valid: dict[tuple[str, Direction], list[InForce]] = {}
         for kind, group in self._by_kind.items():
-            group.sort(key=_begin)
-            _refuse_overlap(kind, group)
+            group.sort(key=begin)
+            for direction in get_args(Direction):
+                same = [f for f in group if f.direction == direction]
+                if same:
+                    self._valid[kind, direction] = in_force(kind, same)
 
     def __iter__(self) -> Iterator[Factor]:
         """All factors, by kind and then by begin of validity."""
@@ -91,14 +106,15 @@ class FactorBook:
         if group is None:
             known = ", ".join(sorted(self._by_kind))
             raise FactorError(f"no factor of kind {kind!r}; known kinds: {known}")
-        right = [f for f in group if f.direction in (direction, "either")]
+        # what is published for one direction goes before what serves both
+        right = self._valid.get((kind, direction)) or self._valid.get((kind, "either"))
         if not right:
             raise FactorError(
                 f"factor {kind!r} is for {group[0].direction} emissions and must not be used"
                 f" for {direction} ones: it would overstate the reduction;"
                 f" choose a kind whose direction is {direction}"
             )
-        return right[-1] if at is None else _valid(kind, right, at)
+        return right[-1].factor if at is None else _valid(kind, right, at)
 
 
 @cache
@@ -153,6 +169,13 @@ def parse_entry(entry: dict[str, Any], name: str) -> Factor:
     for key in ("valid_from", "valid_to"):
         if key in entry and type(entry[key]) is not date:
             raise FactorError(f"{where}: {key} = {entry[key]!r} must be a date without quotes")
+    if entry.get("bound", _BOUNDS[0]) not in _BOUNDS:
+        raise FactorError(f"{where}: bound = {entry['bound']!r} must be lower or upper")
+    if not isinstance(entry.get("supersedes", ""), str):
+        raise FactorError(
+            f"{where}: supersedes = {entry['supersedes']!r} must be the id of the factor that it"
+            " takes the place of, in quotes"
+        )
     return Factor(
         **{key: entry[key] for key in _TEXTS if key != "value"},
         value=_value(entry["value"], where),
@@ -161,6 +184,8 @@ def parse_entry(entry: dict[str, Any], name: str) -> Factor:
         valid_to=entry.get("valid_to"),
         verified=entry["verified"],
         sha256=_digest(entry),
+        bound=entry.get("bound", ""),
+        supersedes=entry.get("supersedes"),
     )
 
 
@@ -179,31 +204,14 @@ def _digest(entry: dict[str, Any]) -> str:
     return sha256(rfc8785.dumps(dates)).hexdigest()
 
 
-def _begin(factor: Factor) -> date:
-    return factor.valid_from or date.min
-
-
-def _end(factor: Factor) -> date:
-    return factor.valid_to or date.max
-
-
-def _refuse_overlap(kind: str, group: list[Factor]) -> None:
-    for earlier, later in pairwise(group):
-        if earlier.direction == later.direction and _begin(later) < _end(earlier):
-            raise FactorError(
-                f"factors {earlier.id!r} and {later.id!r} of kind {kind!r} are both valid on"
-                f" {_begin(later)}; end the earlier one there"
-            )
-
-
-def _valid(kind: str, group: list[Factor], at: date) -> Factor:
-    for factor in group:
-        if _begin(factor) <= at < _end(factor):
+def _valid(kind: str, group: list[InForce], at: date) -> Factor:
+    for factor, first, end in group:
+        if first <= at < end:
             return factor
     latest = group[-1]
-    if len(group) > 1 and at >= _end(latest):
-        return replace(latest, provisional=True)
+    if len(group) > 1 and at >= latest.end:
+        return replace(latest.factor, provisional=True)
     raise FactorError(
         f"no factor of kind {kind!r} is valid on {at}; known are"
-        f" {', '.join(f'{f.id} from {_begin(f)} to {_end(f)}' for f in group)}"
+        f" {', '.join(f'{f.id} from {first} to {end}' for f, first, end in group)}"
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _DATES = ("valid_from", "valid_to")
 _NUMBERS = ("value", "unit", "direction", *_DATES)
+# fields that most factors do not have
+_MORE = ("bound", "supersedes")
 
 
 def records_of(kinds: Iterable[str], book: Iterable[Factor]) -> list[dict[str, Any]]:
@@ -37,6 +39,9 @@ def to_record(factor: Factor) -> dict[str, Any]:
         day = getattr(factor, name)
         if day is not None:
             record[name] = day.isoformat()
+    for name in _MORE:
+        if getattr(factor, name):
+            record[name] = getattr(factor, name)
     return record
 
 

@@ -130,7 +130,14 @@ FUEL = ChoiceSpec("fuel", FUELS, "IPCC 2006 Guidelines, volume 2")
 
 
 def burnt(fuel: str, mass_t: Fraction, factors: Factors, direction: Direction) -> Fraction:
-    """Emissions of a mass of fuel with the properties that IPCC gives it. [tCO2]."""
+    """
+    Emissions of a mass of fuel with the properties that IPCC gives it. [tCO2].
+
+    Parameters
+    ----------
+    direction : "avoided", "consumed" or "either"
+        Lower bounds (TOOL07), upper bounds (TOOL03), or centres where no tool asks for a bound.
+    """
     return fuels.burnt(
         mass_t,
         factors.select(f"{fuel}.ncv", direction).value,
@@ -139,9 +146,15 @@ def burnt(fuel: str, mass_t: Fraction, factors: Factors, direction: Direction) -
 
 
 def diesel(litres: Fraction, factors: Factors) -> Fraction:
-    """Emissions of diesel that a project burns. [tCO2]."""
+    """
+    Emissions of diesel that a project burns. [tCO2].
+
+    CDM TOOL03: calorific value and emission factor are the upper 95 % bounds of IPCC.  Where
+    nothing is burnt no bound is asked for, and none is named among the factors.
+    """
     density = factors.select("diesel.density", "consumed").value
-    return burnt("diesel", fuels.liquid_mass(litres, density), factors, "consumed")
+    mass = fuels.liquid_mass(litres, density)
+    return burnt("diesel", mass, factors, "consumed" if litres else "either")
 
 
 def _saved_power(inputs: Inputs, result: Reductions) -> str | None:

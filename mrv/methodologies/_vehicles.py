@@ -7,7 +7,9 @@ large bus to show.
 
 Sources, all [M], quoted from memory and to be compared: UITP ZeEUS eBus Report 2 (2017)
 and Gallet, Massier, Hamacher, Applied Energy 230 (2018), for buses in service, 12 m with
-air conditioning 0.9 to 1.9 kWh/km, and 0.6 without it in flat cities; WLTP type approvals
+air conditioning 0.9 to 1.9 kWh/km, and 0.6 without it in flat cities (a simulated bus
+with recuperation took 0.42 to 0.99: Graurs, Laizans, Rajeckis, Rubenis, Public bus energy
+consumption, abstract [r]); WLTP type approvals
 and their real-world surplus (ICCT 2021) for cars and vans; highest speeds of Circular
 31/2019/TT-BGTVT.  Kilometres a day are twenty hours at the usual speed of the class.
 """
@@ -89,4 +91,5 @@ CONSUMPTION = Consumption(
     per_input=Fraction(1000),
     span=specific,
     source=SOURCE,
+    by_history=True,
 )

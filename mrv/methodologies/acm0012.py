@@ -104,7 +104,7 @@ def _heat(inputs: Inputs, factors: Factors) -> Fraction:
     heat = waste_heat.steam_heat(
         inputs["steam_t"], inputs["steam_kj_per_kg"], inputs["feedwater_kj_per_kg"]
     )
-    factor = factors.select(f"{inputs['boiler_fuel']}.co2", "avoided").value
+    factor = factors.select(f"{inputs['boiler_fuel']}.co2", "either").value
     return waste_heat.boiler(heat, inputs["boiler_efficiency"], factor)
 
 

@@ -95,7 +95,7 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     PE = P * SEC_PJ * EF_el / (1 - TDL)
     """
     output = credited_output(inputs["production_t"], inputs["production_hist_t"])
-    coke = burnt("coke", by_output(output, inputs["coke_t_per_t"]), factors, "avoided")
+    coke = burnt("coke", by_output(output, inputs["coke_t_per_t"]), factors, "either")
     limestone = calcined(
         by_output(output, inputs["limestone_t_per_t"]),
         factors.select("limestone.co2", "avoided").value,

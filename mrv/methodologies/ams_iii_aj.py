@@ -79,7 +79,7 @@ def _virgin(polymer: str, inputs: Inputs, factors: Factors) -> Fraction:
         factors.select(f"plastic.power.{polymer}", "avoided").value,
         inputs["ef_grid_t_per_mwh"],
         factors.select(f"plastic.fuel.{polymer}", "avoided").value,
-        factors.select("natural_gas.co2", "avoided").value,
+        factors.select("natural_gas.co2", "either").value,
     )
 
 

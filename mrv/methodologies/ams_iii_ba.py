@@ -69,7 +69,7 @@ def reductions(inputs: Inputs, factors: Factors) -> Reductions:
         factors.select("plastic.power.ABS", "avoided").value,
         inputs["ef_grid_t_per_mwh"],
         factors.select("plastic.fuel.ABS", "avoided").value,
-        factors.select("natural_gas.co2", "avoided").value,
+        factors.select("natural_gas.co2", "either").value,
     )
     baseline = metals + plastic
     power = displaced(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"])

@@ -143,6 +143,9 @@ _COD = ParameterSpec(
     option="C",
     frequency="monthly or oftener",
     side="both",
+    channels=("inflow", "cod_in_mg_l"),
+    per=1000,
+    unmeasured="0",
 )
 _ETA = ParameterSpec(
     unit="1",
@@ -170,6 +173,8 @@ _FIXED = {
         meaning="chemical oxygen demand of the outflow",
         symbol="COD_discharge",
         side="project",
+        channels=("inflow", "cod_out_mg_l"),
+        unmeasured="cod_in_kg_per_m3",
     ),
     "eta_cod_baseline": _ETA,
     "eta_cod_project": replace(
@@ -180,6 +185,7 @@ _FIXED = {
         option="C",
         frequency="monthly or oftener",
         side="project",
+        unmeasured="1",
     ),
     "mcf_baseline": _MCF,
     "mcf_project": replace(
@@ -200,6 +206,9 @@ _FIXED = {
         option="C",
         frequency="hourly or sampled",
         side="both",
+        channels=("biogas", "ch4_percent"),
+        per=100,
+        unmeasured="0",
     ),
     "flare_efficiency": ParameterSpec(
         unit="1",
@@ -209,6 +218,8 @@ _FIXED = {
         symbol="FE, eta_flare",
         side="both",
         published="flare.efficiency",
+        # that of an open flare, for which TOOL06 asks for no temperature
+        unmeasured="0.5",
     ),
 }
 _OTHER = replace(
@@ -301,5 +312,7 @@ METHODOLOGY = Methodology(
     rules=(
         "The reduction is at most the methane that was burnt, less the power used.",
         "Uncertainty factors: 0.89 on the baseline, 1.12 on the project.",
+        "COD and methane count by analysers or dated laboratory results, else by what costs.",
+        "A flare above 0.5 shows its temperature by dated results; else it counts as an open one.",
     ),
 )

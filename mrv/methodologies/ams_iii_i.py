@@ -110,6 +110,9 @@ _FIXED = {
         option="C",
         frequency="monthly or oftener",
         side="baseline",
+        channels=("inflow", "cod_in_mg_l"),
+        per=1000,
+        unmeasured="0",
     ),
     "eta_cod": ParameterSpec(
         unit="1",
@@ -120,6 +123,9 @@ _FIXED = {
         option="C",
         frequency="monthly or oftener",
         side="baseline",
+        channels=("inflow", "cod_in_mg_l", "cod_out_mg_l"),
+        unmeasured="0",
+        lower_of=True,
     ),
     "mcf_baseline": _MCF,
     "mcf_project": replace(

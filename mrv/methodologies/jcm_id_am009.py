@@ -4,8 +4,9 @@ Regenerative burners, in the form of a ratio of efficiencies.
 JCM ID_AM009 version 1.0, for aluminium furnaces in Indonesia.  Reference
 emissions as fuel times the ratio of efficiencies, project emissions from fuel
 and electricity: [R], read on the official page.  Other fuels than natural gas:
-our extension.  Symbols: [M], from memory.  No such methodology is approved for
-Viet Nam: a template.
+our extension.  Symbols: [M], from memory.  The same fuel stands on both sides, so its
+properties are the centres on both: an upper bound would raise the reduction.  No such
+methodology is approved for Viet Nam: a template.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def _mass(one: Activity) -> Fraction:
 
 def reductions(inputs: Inputs, factors: Factors) -> Reductions:
     """RE = FC * NCV * EF * eta_PJ / eta_RE; PE = FC * NCV * EF + EC * EF_el. [tCO2]."""
-    fuel = burnt(inputs["fuel"], inputs["fuel_t"], factors, "consumed")
+    fuel = burnt(inputs["fuel"], inputs["fuel_t"], factors, "either")
     baseline = by_ratio(fuel, inputs["eta_project"], inputs["eta_reference"])
     project = fuel + displaced(inputs["power_mwh"], inputs["ef_grid_t_per_mwh"])
     return Reductions(baseline, project, NOTHING, reduction(baseline, project, NOTHING))

@@ -25,6 +25,11 @@ class ParameterSpec:
     taken; `side` where in the account it counts.  `certainty` of what is said
     here: [R] read in the primary text, [T] in a transcription, [r] second-hand,
     [B] back-solved, [M] from memory.
+    `channels` are the role and the channels of its devices that measure it, whose mean
+    over `per` is the value; of two, it is the share of the first that the second leaves
+    out.  `unmeasured` counts where neither they nor a laboratory measured it: a number, or
+    the name of another parameter.  `lower_of` says that what was given counts where it is
+    less than what was measured.
     """
 
     unit: str
@@ -45,6 +50,10 @@ class ParameterSpec:
     side: Literal["", "baseline", "project", "both"] = ""
     factor: tuple[str, Literal["avoided", "consumed", "either"]] | None = None
     published: str = ""
+    channels: tuple[str, ...] = ()
+    per: int = 1
+    unmeasured: str | None = None
+    lower_of: bool = False
 
 
 @dataclass(frozen=True, slots=True)

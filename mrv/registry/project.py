@@ -26,10 +26,15 @@ if TYPE_CHECKING:
 # Versions of the rules of accounting.  A plan names the one that its period is closed by; one
 # that names none was closed before they had numbers, by the first.  What the first did not ask
 # is asked from the second on alone, so that what was signed by it can be computed for ever.
-# From `EVIDENCE` on a device of the baseline is held against its other channels.
+#
+# Version 2: plausible services, meters and ratings, owner's factors, laboratory results.
+# Version 3: bounds of fuels (TOOL03, TOOL07), what is monitored and was not measured,
+# distance by the project's own history, the other channels of a device of the baseline.
 FIRST = 1
-EVIDENCE = 3
+BOUNDED = EVIDENCE = 3
 ACCOUNTING = 3
+# all that this tonne computes
+VERSIONS = (FIRST, 2, ACCOUNTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,35 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """
+    What an issued statement's service took, and what of it was delivered. [base units]
+
+    `served` is without what was found not to be plausible.
+    """
+
+    statement: str
+    from_us: int
+    to_us: int
+    used: int
+    served: int
+
+
+@dataclass(frozen=True, slots=True)
+class FixedBefore:
+    """
+    A value that was fixed ex ante and is another one now: as an issued statement has it.
+
+    `device` is None where it is the whole project's.
+    """
+
+    device: str | None
+    parameter: str
+    value: str
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
 class Besides:
     """
     What a period is held against beside its own readings.
@@ -158,7 +192,10 @@ class Besides:
     on [us UTC, W].  `uncounted` says why a device of the baseline earns nothing until its
     registry is mended.  `serials` are the meters' by device, `samples` what laboratories
     found in the period.  `unshown` is what of a device's quantity no other channel of it
-    shows, from version `EVIDENCE` of the rules on.
+    shows, from version `EVIDENCE` of the rules on.  `history` is what the project's earlier
+    statements used for its service, `channels` what its own analysers measured of a parameter
+    in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
+    now.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -170,6 +207,9 @@ class Besides:
     uncounted: Mapping[str, str] = field(default_factory=dict)
     serials: Mapping[str, str | None] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
+    history: tuple[Usage, ...] = ()
+    channels: Mapping[str, Measured] = field(default_factory=dict)
+    fixed: tuple[FixedBefore, ...] = ()
     unshown: Mapping[tuple[str, str], tuple[Unshown, ...]] = field(default_factory=dict)
 
 
@@ -183,6 +223,14 @@ class Unshown(NamedTuple):
     reason: str
     number: Int64
     value: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Value of a parameter by the plant's own channels, in its unit, and the words for it."""
+
+    value: Fraction
+    told: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,39 @@ _REASONS = (
     ("reason.dc", re.compile("not plausible: above what went in on its direct-current side")),
     ("reason.sun", re.compile("not plausible: above what the sun makes there")),
     ("reason.design", re.compile("above the design of ([0-9]+):.*")),
+    ("reason.rating", re.compile("not plausible: above its rated power")),
+    (
+        "reason.vehicle",
+        re.compile("not plausible: a .+ drives at most (.+) km/h and (.+) km a day"),
+    ),
+    (
+        "reason.range",
+        re.compile(
+            r"not plausible: (.+) (.+), and such services take (.+) to (.+) \(.*\): the highest of"
+            " it counts"
+        ),
+    ),
+    (
+        "reason.usual",
+        re.compile(
+            "not plausible: (.+) stood still while the service went on: as much counts as the"
+            " project used at most elsewhere, (.+)"
+        ),
+    ),
+    (
+        "reason.still",
+        re.compile(
+            "not plausible: (.+) stood still while the service went on: the highest plausible rate"
+            " counts"
+        ),
+    ),
+    (
+        "reason.history",
+        re.compile(
+            "not plausible: (.+) (.+), and the project used (.+) before: what its use carries at"
+            " that counts"
+        ),
+    ),
 )
 _DETAILS = (
     ("detail.differ", re.compile("they differ by more than they may;.*")),

@@ -20,7 +20,7 @@ from mrv.documents import statement as wire
 from mrv.documents.form import UNSET, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import version_out
-from mrv.registry.project import EVIDENCE, FIRST
+from mrv.registry.project import BOUNDED, EVIDENCE, FIRST
 from mrv.signatures import canonical
 from mrv.statement.conformity import condition, planned, registered, since_before
 from mrv.statement.credential_parts import CONTEXT, URN
@@ -29,6 +29,7 @@ from mrv.statement.evidence_case import identifier
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import calibration_out, sample_out
 from mrv.statement.prior_statements import difference, figures
+from mrv.statement.registry_inputs import registry_inputs
 from mrv.statement.status import status_entry
 from mrv.statement.unusual_json import unusual_out
 
@@ -45,9 +46,9 @@ if TYPE_CHECKING:
         PeriodResult,
         Totals,
     )
-    from mrv.documents.plan import StatementFigures
     from mrv.registry.monitoring_plan import Version
     from mrv.statement.evidence_case import Case
+    from mrv.statement.plan_extract import MonitoringPlan
 
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # Article 6 accounting uses the values of the fifth assessment report, over 100
@@ -100,7 +101,7 @@ def composed(case: Case, label: Label) -> wire.Statement:
         type=TYPES,
         valid_from=utc_text(result.to_us),
         credential_status=status_entry(result.project, name),
-        credential_subject=_with_difference(_claims(case, label, name), case.plan.corrected),
+        credential_subject=_with_difference(_claims(case, label, name), case.plan),
     )
 
 
@@ -152,12 +153,13 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
     )
 
 
-def _with_difference(claims: wire.Claims, corrected: StatementFigures | None) -> wire.Claims:
+def _with_difference(claims: wire.Claims, plan: MonitoringPlan) -> wire.Claims:
     """Say in a correction what it changes of the statement that it replaces."""
-    replaces = claims.supersedes
+    replaces, corrected = claims.supersedes, plan.corrected
     if replaces is None or corrected is None:
         return claims
-    changes = difference(corrected, figures(claims, by_device=True))
+    now = None if plan.accounting < BOUNDED else registry_inputs(plan)
+    changes = difference(corrected, figures(claims, by_device=True, registry=now))
     return msgspec.structs.replace(
         claims, supersedes=msgspec.structs.replace(replaces, difference=changes)
     )

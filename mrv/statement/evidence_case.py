@@ -12,10 +12,12 @@ from mrv.accounting.shown_energy import ShownEnergy
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
+from mrv.factors.centres import centres
 from mrv.factors.records import records_of
-from mrv.registry.project import EVIDENCE
+from mrv.registry.project import BOUNDED, EVIDENCE
 from mrv.signatures import canonical
 from mrv.statement import evidence
+from mrv.statement.analysers import measured, wanted
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.evidence_pass import Asked, Reach, Scanned, scan
 from mrv.statement.register_check import undercounted, windows
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
     from ingest.model import Fleet, Frame, IntervalRows
     from mrv.accounting.period_result import PeriodResult
     from mrv.factors import FactorBook
-    from mrv.registry.project import Besides
+    from mrv.registry.project import Besides, Measured
     from mrv.signatures.day_digests import DayLeaf, Digest
+    from mrv.statement.analysers import Wanted
     from mrv.statement.plan_extract import MonitoringPlan
     from mrv.statement.unusual_readings import Unusual
 
@@ -70,6 +73,11 @@ class Case:
         return self.plan.fleet()
 
     @cached_property
+    def book(self) -> FactorBook:
+        """Factors as the rules of the plan take them: older ones know no bounds."""
+        return self.factors if self.plan.accounting >= BOUNDED else centres(self.factors)
+
+    @cached_property
     def result(self) -> PeriodResult:
         """The closed period; raises as `mrv.accounting.period.close` does."""
         return period.close(
@@ -79,14 +87,14 @@ class Case:
             self.rows,
             self.from_us,
             self.to_us,
-            self.factors,
+            self.book,
             self.plan.carried_ug,
             self._besides(),
         )
 
     def _besides(self) -> Besides:
-        """What the period is held against; from `EVIDENCE` on its readings' other channels too."""
-        found = self.plan.besides()
+        """What the period is held against; by later rules on its readings, too."""
+        found = replace(self.plan.besides(), channels=self._channels())
         if self.plan.accounting < EVIDENCE:
             return found
         return replace(found, unshown=self._scanned.unshown)
@@ -96,7 +104,20 @@ class Case:
         if plan.accounting < EVIDENCE:
             return None
         shown = ShownEnergy.of(plan.project, self.fleet, self.rows, plan.ratings, period)
-        return Asked(shown, Judge(self.fleet, *period))
+        return Asked(shown, Judge(self.fleet, *period), self._analysers)
+
+    def _channels(self) -> dict[str, Measured]:
+        """What the plant's own analysers measured, where the rules ask for it."""
+        asked = self._analysers
+        if asked is None or not asked.channels:
+            return {}
+        return measured(self.plan.project, self.fleet, self.rows, asked, self._scanned.gauged)
+
+    @cached_property
+    def _analysers(self) -> Wanted | None:
+        if self.plan.accounting < BOUNDED:
+            return None
+        return wanted(self.plan.project, self.fleet, self.from_us, self.to_us)
 
     @cached_property
     def _scanned(self) -> Scanned:
@@ -151,7 +172,7 @@ class Case:
     def factor_records(self) -> list[dict[str, Any]]:
         """All factors of the kinds that the result used or was held against."""
         kinds = {use.kind for use in self.result.factors} | {*self.result.compared}
-        return records_of(kinds, self.factors)
+        return records_of(kinds, self.book)
 
     def digests(self) -> Digests:
         """Digests by which a statement names its evidence: roots and hashes in hex."""

@@ -17,6 +17,7 @@ from ingest.model import IntervalRows
 from mrv.errors import CanonicalError
 from mrv.signatures.day_digests import digest_leaves
 from mrv.statement import evidence, evidence_rows
+from mrv.statement.analysers import gauge
 from mrv.statement.device_days import reading_leaves
 from mrv.statement.metering_versions import meter_of
 from mrv.statement.register_check import rises
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mrv.accounting.shown_energy import Key, ShownEnergy
     from mrv.registry.project import Unshown
     from mrv.signatures.day_digests import DayLeaf, Digest
+    from mrv.statement.analysers import Gauged, Wanted
     from mrv.statement.register_check import Window
     from mrv.statement.unusual_readings import Judge
 
@@ -47,8 +49,8 @@ class Scanned(NamedTuple):
     What one pass over the readings told.
 
     Their digest, each device's reach, the interval rows if asked for, the least that
-    registers rose by in their windows, what no other channel shows, and which readings are
-    unusual.
+    registers rose by in their windows, what no other channel shows, which readings are
+    unusual, and what analysers said by day.
     """
 
     readings: Digest
@@ -57,13 +59,19 @@ class Scanned(NamedTuple):
     risen: list[tuple[Window, int]]
     unshown: dict[Key, tuple[Unshown, ...]]
     unusual: Unusual
+    gauged: dict[tuple[int, str], Gauged]
 
 
 class Asked(NamedTuple):
-    """What rules of accounting ask of the readings, from version `EVIDENCE` on."""
+    """
+    What rules of accounting ask of the readings, from version `EVIDENCE` on.
+
+    `analysers` are the channels that measure a parameter.
+    """
 
     shown: ShownEnergy
     flagged: Judge
+    analysers: Wanted | None = None
 
 
 def scan(
@@ -108,6 +116,7 @@ def scan(
     risen: list[tuple[Window, int]] = []
     unshown: dict[Key, tuple[Unshown, ...]] = {}
     unusual: list[Unusual] = []
+    gauged: dict[tuple[int, str], Gauged] = {}
     meter = meter_of(metering, fleet)
     for frame in frames:
         for block in evidence_rows.blocks(frame):
@@ -117,11 +126,21 @@ def scan(
             if asked is not None:
                 unshown |= asked.shown.beyond(block)
                 unusual.append(asked.flagged.of(block))
+                if asked.analysers is not None:
+                    gauged |= _gauged(block, asked.analysers)
             if pairs is not None:
                 rows.append(evidence.select(meter([block]), pairs, from_us, to_us))
     again = None if pairs is None else evidence.in_order(IntervalRows.concat(rows))
     flagged = Unusual.concat(unusual)
-    return Scanned(digest_leaves(leaves), reaches, again, risen, unshown, flagged)
+    return Scanned(digest_leaves(leaves), reaches, again, risen, unshown, flagged, gauged)
+
+
+def _gauged(block: Frame, analysers: Wanted) -> dict[tuple[int, str], Gauged]:
+    heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
+    found: dict[tuple[int, str], Gauged] = {}
+    for begin, end in pairwise([*heads, len(block)]):
+        found |= gauge(block, int(block.device[begin]), slice(begin, end), analysers)
+    return found
 
 
 def _reach(block: Frame, from_us: int, to_us: int, reaches: list[Reach], fleet: Fleet) -> None:

@@ -16,6 +16,7 @@ from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.methodologies import find
 from mrv.parameters.inputs import read
+from mrv.registry.project import FixedBefore
 from mrv.rounding import exact_text
 
 if TYPE_CHECKING:
@@ -55,6 +56,18 @@ def changed(said: Claims, project: Project) -> tuple[str, ...]:
     )
 
 
+def departed(said: Claims, project: Project) -> tuple[FixedBefore, ...]:
+    """Return the values that a project issued with and that are others now."""
+    fixed = said.fixed_parameters or ()
+    was = {(one.device, one.parameter, one.value) for one in fixed}
+    other = {key for key, value in _fixed(project) if (*key, value) not in was}
+    return tuple(
+        FixedBefore(one.device, one.parameter, one.value, said.statement)
+        for one in fixed
+        if (one.device, one.parameter) in other
+    )
+
+
 def _fixed(project: Project) -> Iterator[tuple[_Key, str]]:
     methodology = find(project.methodology, project.version)
     own = parameters_of(methodology, project.parameters, f"project {project.id}: parameters")
@@ -69,5 +82,5 @@ def _values(
     device: str | None, specs: Mapping[str, ParameterSpec], values: Mapping[str, Any]
 ) -> Iterator[tuple[_Key, str]]:
     for name, spec in specs.items():
-        if not spec.option and name in values:
+        if not spec.option and spec.unmeasured is None and name in values:
             yield (device, name), exact_text(Fraction(values[name]))

@@ -16,6 +16,8 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ingest.model import Device, Fleet, QualityLimits, Replacement
 from mrv.calendar import instant_us, utc_text
 from mrv.documents.form import UNSET, UnsetType, read, write
@@ -23,6 +25,7 @@ from mrv.documents.plan import (
     BoundDevice,
     CarriedIn,
     DeviceExtract,
+    FixedAsIssued,
     MeterReplaced,
     PlaceExtract,
     PlanExtract,
@@ -32,21 +35,24 @@ from mrv.documents.plan import (
     RatedFrom,
     RegistryCondition,
     Uncounted,
+    UsageBefore,
 )
 from mrv.documents.statement import CalibrationShown, LaboratoryResult
 from mrv.errors import CanonicalError, PeriodError
 from mrv.registry.monitoring_plan import version_in, version_out
 from mrv.registry.project import (
-    ACCOUNTING,
     EVIDENCE,
     FIRST,
+    VERSIONS,
     Besides,
     Calibration,
     CheckMeter,
+    FixedBefore,
     Invoice,
     Project,
     ProjectDevice,
     Sample,
+    Usage,
 )
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.plan_json import (
@@ -64,6 +70,8 @@ if TYPE_CHECKING:
     from mrv.registry.monitoring_plan import Version
 
 _DECIMAL = "$decimal"
+# how inputs that only the plan holds are named (mrv/statement/registry_inputs)
+PREFIX = "registry: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,10 @@ class MonitoringPlan:
     meters : mapping of str to (maker, model)
     samples : tuple of Sample
         What laboratories found in the period.
+    history : tuple of Usage
+        What the project's issued statements of the last year used for its service.
+    fixed : tuple of FixedBefore
+        What was fixed ex ante otherwise than it is now.
     """
 
     project: Project
@@ -132,6 +144,8 @@ class MonitoringPlan:
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     meters: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
+    history: tuple[Usage, ...] = ()
+    fixed: tuple[FixedBefore, ...] = ()
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -145,18 +159,26 @@ class MonitoringPlan:
             self.uncounted,
             self.serials,
             self.samples,
+            self.history,
+            fixed=self.fixed,
         )
 
     def by_rules(self, accounting: int) -> MonitoringPlan:
         """Return the plan as an older version of the rules of accounting had it."""
-        plan = self
-        if accounting < EVIDENCE:
-            devices = tuple(replace(d, quality=()) for d in self.devices)
-            plan = replace(plan, accounting=accounting, devices=devices)
-        if accounting == FIRST:
-            none: Mapping[str, Any] = {}
-            plan = replace(plan, registry=(), uncounted=none, ratings=none, meters=none, samples=())
-        return plan
+        if accounting >= EVIDENCE:
+            return self
+        older = replace(
+            self,
+            accounting=accounting,
+            devices=tuple(replace(d, quality=()) for d in self.devices),
+            history=(),
+            fixed=(),
+            corrected=_as_before(self.corrected),
+        )
+        if accounting > FIRST:
+            return older
+        none: Mapping[str, Any] = {}
+        return replace(older, registry=(), uncounted=none, ratings=none, meters=none, samples=())
 
     def fleet(self) -> Fleet:
         """Return the devices as the pipeline takes them."""
@@ -183,6 +205,17 @@ class MonitoringPlan:
             )
             or UNSET,
             laboratory=tuple(map(sample_out, self.samples)) or UNSET,
+            history=tuple(map(_usage_out, self.history)) or UNSET,
+            fixed_before=tuple(
+                FixedAsIssued(
+                    device=one.device,
+                    parameter=one.parameter,
+                    value=one.value,
+                    statement=one.statement,
+                )
+                for one in self.fixed
+            )
+            or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -236,6 +269,28 @@ def _place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
 
 def _place_in(record: PlaceExtract | UnsetType) -> tuple[float, float] | None:
     return None if record is UNSET else (float(record.latitude), float(record.longitude))
+
+
+def _as_before(corrected: StatementFigures | None) -> StatementFigures | None:
+    """Leave out what older rules did not compare."""
+    if corrected is None or not corrected.inputs:
+        return corrected
+    kept = tuple(one for one in corrected.inputs if not one.name.startswith(PREFIX))
+    return msgspec.structs.replace(corrected, inputs=kept)
+
+
+def _usage_out(one: Usage) -> UsageBefore:
+    return UsageBefore(
+        statement=one.statement,
+        from_=utc_text(one.from_us),
+        to=utc_text(one.to_us),
+        used=str(one.used),
+        served=str(one.served),
+    )
+
+
+def _usage_in(one: UsageBefore) -> Usage:
+    return Usage(one.statement, _time(one.from_), _time(one.to), int(one.used), int(one.served))
 
 
 def sample_out(one: Sample) -> LaboratoryResult:
@@ -313,6 +368,11 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         accounting=_known(plan.accounting or FIRST),
         registry=plan.registry or (),
         samples=tuple(map(_sample_in, plan.laboratory or ())),
+        history=tuple(map(_usage_in, plan.history or ())),
+        fixed=tuple(
+            FixedBefore(one.device, one.parameter, one.value, one.statement)
+            for one in plan.fixed_before or ()
+        ),
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
         ratings={
             d.id: tuple((_time(r.from_), int(r.rated_power_w)) for r in d.ratings)
@@ -324,10 +384,11 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
 
 
 def _known(accounting: int) -> int:
-    if not FIRST <= accounting <= ACCOUNTING:
+    if accounting not in VERSIONS:
         raise PeriodError(
             f"the period was closed by version {accounting} of the rules of accounting, this tonne"
-            f" knows {FIRST} to {ACCOUNTING}; use the tonne that made the pack, or a newer one"
+            f" knows {', '.join(map(str, VERSIONS))}; use the tonne that made the pack, or a newer"
+            " one"
         )
     return accounting
 

@@ -17,7 +17,7 @@ from mrv.documents.statement import DeviceDifference, Difference, InputDifferenc
 from mrv.rounding import UG_PER_T, exact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from mrv.documents.statement import Claims
 
@@ -26,7 +26,11 @@ _MEASURED = ("readings", "intervals", "factors")
 
 
 def figures(
-    said: Claims, *, energy: Collection[str] = (), by_device: bool = False
+    said: Claims,
+    *,
+    energy: Collection[str] = (),
+    by_device: bool = False,
+    registry: Mapping[str, str] | None = None,
 ) -> StatementFigures:
     """
     Return the figures of a statement.
@@ -39,7 +43,10 @@ def figures(
         Roles whose energy counts; that of all where it is empty.
     by_device : bool
         With what each device metered, factors and digests, for a correction.
+    registry : mapping of str to str, optional
+        What the registry said beside (`mrv.statement.registry_inputs`).
     """
+    known = {**inputs(said), **(registry or {})}
     meters = [
         p for p in said.monitored_parameters if p.unit == "Wh" and (not energy or p.role in energy)
     ]
@@ -54,7 +61,7 @@ def figures(
         devices=_by_device(said) if by_device else UNSET,
         factors=tuple(f"{f.id} = {f.value} {f.unit}" for f in said.factors) if by_device else UNSET,
         digests=said.digests if by_device else UNSET,
-        inputs=tuple(InputValue(name=n, value=v) for n, v in sorted(inputs(said).items()))
+        inputs=tuple(InputValue(name=n, value=v) for n, v in sorted(known.items()))
         if by_device and said.accounting is not UNSET
         else UNSET,
     )

@@ -14,9 +14,11 @@ from mrv.accounting.device_bindings import role_needs
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.calendar import local_text
 from mrv.documents.form import write
+from mrv.factors.centres import centres
 from mrv.factors.revision import changes, used_by
 from mrv.methodologies import find, unit_reductions
 from mrv.parameters.inputs import read
+from mrv.registry.project import BOUNDED
 from mrv.statement.plan_extract import read_plan
 from services.store.statements import statements
 
@@ -68,7 +70,8 @@ def _affected(conn: Connection[TupleRow], book: Factors) -> Iterator[Affected]:
         plan = read_plan(statements.detail(conn, one.id)["plan"])
         said = [write(factor) for factor in one.claims.factors]
         span = one.from_us, one.to_us
-        now = used_by(_Asker(plan.project), span, plan.project.timezone, book)
+        asked = book if plan.accounting >= BOUNDED else centres(book)
+        now = used_by(_Asker(plan.project), span, plan.project.timezone, asked)
         found = tuple(changes(said, now))
         if found:
             yield Affected(one, found, _todo(one, plan.project.timezone))

@@ -25,10 +25,12 @@ from mrv.registry.monitoring_plan import in_force
 from mrv.registry.project import ACCOUNTING, FIRST, Project
 from mrv.statement import evidence, evidence_rows
 from mrv.statement.evidence_case import Case
-from mrv.statement.fixed_parameters import changed
+from mrv.statement.fixed_parameters import changed, departed
 from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import MonitoringPlan, read_plan
 from mrv.statement.prior_statements import figures
+from mrv.statement.registry_inputs import registry_inputs
+from mrv.statement.usage_before import usage
 from services.issuer.registry_conditions import told
 from services.store.registry import invoices
 from services.store.registry import load as registry
@@ -52,7 +54,10 @@ if TYPE_CHECKING:
     from mrv.documents.plan import StatementFigures
     from mrv.documents.statement import Claims
     from mrv.registry.monitoring_plan import Version
+    from mrv.registry.project import Usage
     from services.store.statements.statements import Stored
+
+_YEAR_US = 366 * 86_400_000_000
 
 
 def collect(
@@ -147,6 +152,8 @@ def plan_of(
         ratings=said.ratings,
         samples=said.samples,
         meters=periods.load_makers(conn, ids),
+        history=_history(conn, now, from_us),
+        fixed=() if before is None else departed(before.claims, now),
     )
     return correcting(conn, plan, supersedes)
 
@@ -160,9 +167,17 @@ def correcting(
     said = statements.find(conn, supersedes).claims
     # what was fixed ex ante is fixed for a correction too
     also = changed(said, plan.project) if plan.accounting > FIRST else ()
+    before = read_plan(statements.detail(conn, supersedes)["plan"])
     return replace(
         plan,
-        corrected=figures(said, by_device=True),
+        corrected=figures(said, by_device=True, registry=registry_inputs(before)),
+        # each once: the statement that is replaced goes before the one of the period before
+        fixed=tuple(
+            {
+                (one.device, one.parameter, one.value): one
+                for one in (*plan.fixed, *departed(said, plan.project))
+            }.values()
+        ),
         changed=tuple(dict.fromkeys((*plan.changed, *also))),
     )
 
@@ -172,6 +187,15 @@ def _versions(
 ) -> tuple[Version, ...]:
     every = monitoring.load_versions(conn).get(project, ())
     return in_force(every, first, last + timedelta(days=1))
+
+
+def _history(conn: Connection[TupleRow], project: Project, from_us: int) -> tuple[Usage, ...]:
+    """What issued statements of the year before used, where the methodology asks for it."""
+    methodology = find(project.methodology, project.version)
+    if not any(one.by_history for one in methodology.consumptions):
+        return ()
+    issued = statements.claimed_within(conn, project.id, from_us - _YEAR_US, from_us)
+    return tuple(filter(None, (usage(one.claims) for one in issued)))
 
 
 def _earlier(

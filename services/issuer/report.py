@@ -116,7 +116,7 @@ def _evidence(
     kept = evidence.kept(conn, statement, (PLAN, FACTORS, _TABLE))
     if not kept:
         case = recollect(conn, canonical.parse_object(body), statements.detail(conn, statement))
-        return case.plan, case.rows, case.factors
+        return case.plan, case.rows, case.book
     plan = read_plan(canonical.parse_object(kept[PLAN]))
     table = tables.read_intervals(BytesIO(kept[_TABLE]))
     return plan, rows_of(Pack({}, intervals=table), plan.fleet()), _book(kept[FACTORS])

@@ -21,12 +21,13 @@ from services.store.registry import load as registry
 from services.store.statements import transparency_log as log
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
     from mrv.log.entries import RowHash
+    from mrv.model import Factor
     from services.issuer.transitions import Signer
     from services.store.statements.transparency_log import Entry
 
@@ -189,9 +190,9 @@ def append_records(
         done.append(RECORDS)
 
 
-def factors_entry() -> bytes:
-    """Entry of the factors that this version of the program publishes."""
-    listed = [to_record(factor) for factor in factors.load()]
+def factors_entry(book: Iterable[Factor] | None = None) -> bytes:
+    """Entry of the factors that this version of the program publishes, or of some of them."""
+    listed = [to_record(factor) for factor in (factors.load() if book is None else book)]
     return canonical.encode(
         {
             "event": FACTORS,

@@ -7,6 +7,7 @@ functions, so that what is compared never rests on what is being checked.
 
 from __future__ import annotations
 
+from dataclasses import replace as changed
 from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from services.settle import Plan
 
 AT_ONCE = 20
+EMISSIONS = "interval_emission"
 Key = tuple[str, ...]
 
 
@@ -97,6 +99,8 @@ def rebuild(
         if older and not replace:
             computed = _by_first(cursor, plan, devices, computed, from_us, to_us)
         found = list(_differences(cursor, plan, devices, computed, from_us, to_us))
+        if not replace:
+            found = _new_by_factors(plan, computed, found)
         if replace and (found or older):
             _replace(cursor, plan, devices, computed, from_us, to_us)
     return found
@@ -154,6 +158,21 @@ def _by_first(
     return computed._replace(part=Part.of(plan, held))
 
 
+def _new_by_factors(
+    plan: Plan, computed: _Computed, found: Sequence[Difference]
+) -> list[Difference]:
+    """Leave out emissions that are what the factors of older rules give: they name those."""
+    if not any(one.table == EMISSIONS for one in found):
+        return [*found]
+    older = changed(plan, bindings=plan.older())
+    known = _of_emissions(older, Part.of(older, computed.part.intervals).emissions)
+    return [
+        one
+        for one in found
+        if one.table != EMISSIONS or one.stored is None or one.stored != known.get(one.key)
+    ]
+
+
 def _differences(
     cursor: Cursor[TupleRow],
     plan: Plan,
@@ -168,7 +187,7 @@ def _differences(
     tables = (
         ("interval_quantity", _of_rows(plan, stored_rows), _of_rows(plan, part.intervals)),
         (
-            "interval_emission",
+            EMISSIONS,
             _stored_emissions(cursor, ids, from_us, to_us),
             _of_emissions(plan, part.emissions),
         ),

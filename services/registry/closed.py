@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mrv.accounting.owner_inputs import MONITORED
+from mrv.accounting.owner_inputs import is_monitored
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.parameters.inputs import read
@@ -28,7 +28,8 @@ def factors(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
                 key,
                 (
                     "a factor that is registered is never changed; give the corrected one an id"
-                    " of its own, valid from the day on which it counts"
+                    f" of its own with `supersedes: {entry.id}`, valid from the day on which it"
+                    " counts: this one stays for the time before"
                 ),
             )
 
@@ -61,7 +62,7 @@ def unknown(merged: Registry) -> Iterator[tuple[Key, str]]:
             known = find(entry.methodology, entry.version).parameters
         except MethodologyError:
             continue  # said elsewhere
-        monitored = [name for name, spec in known.items() if spec.option in MONITORED]
+        monitored = [name for name, spec in known.items() if is_monitored(spec)]
         for one in entry.laboratory:
             text = _outside(one, entry.methodology, known, monitored)
             if text is not None:

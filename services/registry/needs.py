@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mrv.factors import FactorBook
-    from mrv.model import Check, Methodology, RoleNeeds
+    from mrv.model import Check, Factor, Methodology, RoleNeeds
     from mrv.parameters.inputs import Inputs
     from services.registry.entries import Device, Project, ProjectDevice
 
@@ -63,6 +63,25 @@ def _unknown(names: frozenset[str], book: FactorBook) -> Iterator[str]:
         yield f"parameters.{KEY}: {name!r} is no factor; `tonne evaluate --describe` lists ids"
 
 
+def factors_asked(
+    project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
+) -> list[Factor]:
+    """
+    Factors that a project's account asks for in its first year, by id.
+
+    Raises
+    ------
+    FactorError
+        If one is not there.
+    """
+    ledger, year = Ledger(book), project.crediting_from.year
+    alike = {(d.role, tuple(sorted(d.params.items()))): d for d in project.devices}
+    for bound in alike.values():
+        params = read(methodology.roles[bound.role].params, bound.params, bound.device)
+        unit_reductions(methodology, bound.role, params, parameters, ledger, year)
+    return ledger.used()
+
+
 def _from_memory(
     project: Project,
     methodology: Methodology,
@@ -71,16 +90,12 @@ def _from_memory(
     book: FactorBook,
 ) -> Iterator[Finding]:
     """Warn of factors that were never compared with their text and that nobody accepted."""
-    ledger, year = Ledger(book), project.crediting_from.year
-    alike = {(d.role, tuple(sorted(d.params.items()))): d for d in project.devices}
     try:
-        for bound in alike.values():
-            params = read(methodology.roles[bound.role].params, bound.params, bound.device)
-            unit_reductions(methodology, bound.role, params, parameters, ledger, year)
+        used = factors_asked(project, methodology, parameters, book)
     except FactorError as error:
         yield _finding(project, str(error))
         return
-    missing = [f"{f.id} = {f.text} {f.unit}" for f in unaccepted(ledger.used(), names)]
+    missing = [f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)]
     if missing:
         told = "factor {} is" if len(missing) == 1 else "factors {} are"
         yield Finding(

@@ -115,7 +115,7 @@ def topic(row: Row) -> Topic:
 def published(row: Row) -> Published:
     """Read a factor with the keys of `mrv/factors/*.toml`; its value keeps its digits."""
     row.only("id", "kind", "value", "unit", "direction", "valid_from", "valid_to", "source",
-             "certainty", "verified")  # fmt: skip
+             "certainty", "verified", "bound", "supersedes")  # fmt: skip
     name = row.identifier("id")
     row.required("value", row.number("value", 0, MAX_EXPECTED), "the published number")
     texts = {key: row.text(key) for key in ("kind", "unit", "direction", "source", "certainty")}
@@ -129,6 +129,7 @@ def published(row: Row) -> Published:
         "value": str(row.table.cells.get("value", "")),
         **{key: day.isoformat() for key, day in days.items() if day},
         "verified": bool(row.required("verified", row.flag("verified"), "true or false")),
+        **{key: text for key in ("bound", "supersedes") if (text := row.optional(key))},
     }
     if not row.problems:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.registry import closed as closed_rules
 from services.registry import meters, monitoring, ratings, rules
-from services.registry.entries import Device, Entry, Key, Project, Registry
+from services.registry.entries import Device, Entry, Key, Project, Published, Registry
 from services.registry.service_times import timezone
 
 if TYPE_CHECKING:
@@ -93,7 +93,10 @@ def plan(
     # rows that could not be read would only make others seem to lack something
     for found in () if incoming.problems else rules.check(merged):
         key = (found.kind, found.id)
-        findings.add(key, f"{findings.place(key)}{found.text}", warning=found.warning)
+        # a factor that was stored under older rules stands in no other row's way
+        held = found.kind == Published.kind and stored.entries.get(key) == merged.entries.get(key)
+        text = f"{findings.place(key)}{found.text}"
+        findings.add(key, text, warning=found.warning or held)
     outcomes = {key: _outcome(stored, merged, key) for key in incoming.places}
     outcomes |= dict.fromkeys(_rezoned(stored, merged), "updated")
     results = tuple(findings.result(key, outcomes) for key in findings.ordered(outcomes))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import date
 from difflib import get_close_matches
 from fractions import Fraction
 from itertools import pairwise
@@ -75,8 +76,12 @@ def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
     found: list[Finding] = []
     own = {factor.id: factor for factor in book}
     kinds = book.kinds()
-    for entry in registry.factors.values():
-        factor = factor_of(entry.record)
+    # what supersedes another comes after it
+    given = sorted(
+        ((entry, factor_of(entry.record)) for entry in registry.factors.values()),
+        key=lambda one: (one[1].valid_from or date.min, one[1].supersedes is not None),
+    )
+    for entry, factor in given:
         if factor.kind not in kinds:
             near = ", ".join(get_close_matches(factor.kind, kinds, 3)) or "see mrv/factors"
             text = f"kind: no equation asks for {factor.kind!r}; did you mean {near}?"
@@ -88,7 +93,7 @@ def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
                 f" value counts{'' if same else ', not ' + factor.text}"
             )
             found.append(Finding(entry.kind, entry.id, text, warning=same))
-        elif (far := _far(factor, book)) is not None:
+        elif (far := _far(factor, factors.load())) is not None:
             found.append(Finding(entry.kind, entry.id, f"value: {far}"))
         else:
             try:
@@ -99,14 +104,21 @@ def _book(registry: Registry) -> tuple[FactorBook, list[Finding]]:
 
 
 def _far(factor: Factor, book: FactorBook) -> str | None:
-    """Say where a factor is far off the last of its kind, as a slip or an invention is."""
-    last = [f for f in book if f.kind == factor.kind][-1]
+    """
+    Say where a factor is far off the last one that tonne publishes of its kind.
+
+    Others that registry files brought are no measure: step by step they would lead anywhere.
+    """
+    of_kind = [f for f in book if f.kind == factor.kind]
+    same = [f for f in of_kind if f.direction == factor.direction] or of_kind
+    last = same[-1]
     low, high = _SERIES[factor.direction]
     if low * last.value <= factor.value <= high * last.value:
         return None
     return (
         f"{factor.text} is less than {float(low):g} or more than {float(high):g} times"
-        f" {last.id} = {last.text} {last.unit}; compare it with its source, {factor.source}"
+        f" {last.id} = {last.text} {last.unit}; compare it with its source, {factor.source}, and"
+        " take a tonne that publishes it if it is right"
     )
 
 

@@ -180,6 +180,8 @@ def _factor() -> dict[str, Any]:
         "valid_to": dict(_SIMPLE[date]),
         "certainty": {"enum": list(CERTAINTIES)},
         "verified": {"type": "boolean"},
+        "bound": {"enum": ["lower", "upper"]},
+        "supersedes": {"type": "string"},
     }
     return _closed(properties, [*texts, "value", "certainty", "verified"])
 

@@ -12,11 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 Rose = Callable[[str, str], float]
+# mean of a gauge over days, weighed by what a register of the device rose by on each
+Mean = Callable[[str, str, str], float]
 
 GRID, LOSSES, JCM = 0.6592, 0.0615, 0.333
 PART = 31 / 365  # January
 CH4, N2O = 28, 265
-DIESEL_T_PER_L = 0.84 / 1000 * 43.0 / 1000 * 74.1  # kg/L, TJ/Gg, t/TJ
+# kg/L, and the upper bounds of IPCC in TJ/Gg and t/TJ, as TOOL03 asks
+DIESEL_T_PER_L = 0.84 / 1000 * 43.3 / 1000 * 74.8
 # phi (1 - f) GWP (1 - OX) 16/12 F DOC_f MCF, and DOC_j (1 - e^-k_j) of the mix
 MIX = ((0.75, 0.15, 0.40), (0.20, 0.20, 0.17), (0.05, 0.40, 0.07))
 DECAY = sum(share * doc * (1 - math.exp(-k)) for share, doc, k in MIX)
@@ -120,22 +123,27 @@ def pumps(rose: Rose) -> tuple[float, float]:
     return water * 0.215 / 1000 * GRID, kwh(rose, "ad-pump-1", "ad-pump-2") / 1000 * GRID
 
 
-def village(rose: Rose) -> tuple[float, float]:
-    """AMS-III.I: E4b."""
-    load = rose("tm-inflow", "flow_total_m3") * 0.9 / 1000 * 0.85
+def village(rose: Rose, mean: Mean) -> tuple[float, float]:
+    """AMS-III.I: E4b, COD as the plant's analyser has it."""
+    cod = mean("tm-inflow", "cod_in_mg_l", "flow_total_m3") / 1000
+    load = rose("tm-inflow", "flow_total_m3") * cod / 1000 * 0.85
     drawn = kwh(rose, "tm-power") / 1000 * GRID * (1 + LOSSES)
     return load * 0.5 * 0.25 * 0.89 * CH4, drawn
 
 
-def biogas(rose: Rose) -> tuple[float, float, float]:
+def biogas(rose: Rose, mean: Mean) -> tuple[float, float, float]:
     """AMS-III.H: E4; the third is what the methane that was burnt caps it at."""
     water = rose("nck-wwtp-1", "flow_total_m3")
-    load = water * 0.95 / 1000
+    cod_in, cod_out = (
+        mean("nck-wwtp-1", f"cod_{end}_mg_l", "flow_total_m3") / 1000 for end in ("in", "out")
+    )
+    methane = mean("nck-biogas-1", "ch4_percent", "biogas_total_nm3") / 100
+    load = water * cod_in / 1000
     baseline = load * (0.85 * 0.8 + 0.15 * 0.1) * 0.25 * 0.89 * CH4
     power = kwh(rose, "nck-wwtp-power") / 1000 * GRID * (1 + LOSSES)
-    out = water * 0.06 / 1000 * 0.1 * 0.25 * 1.12 * CH4
+    out = water * cod_out / 1000 * 0.1 * 0.25 * 1.12 * CH4
     fugitive = 0.1 * load * 0.8 * 0.8 * 0.25 * 1.12 * CH4
-    gas_t = rose("nck-biogas-1", "biogas_total_nm3") * 0.62 * 0.0007168
+    gas_t = rose("nck-biogas-1", "biogas_total_nm3") * methane * 0.0007168
     flare = gas_t * 0.1 * CH4
     return baseline, power + out + fugitive + flare, gas_t * 0.9 * CH4 - power
 
@@ -165,7 +173,7 @@ def rice(rose: Rose) -> tuple[float, float, float]:
     return before, now + nitrous, (before - now) * 0.85 - nitrous
 
 
-def projects(rose: Rose) -> dict[str, tuple[float, float, float]]:
+def projects(rose: Rose, mean: Mean) -> dict[str, tuple[float, float, float]]:
     """Baseline, project and reduction of each project. [tCO2e]"""
     polymers = {"HDPE": "pl-hdpe", "LDPE": "pl-ldpe", "PET": "pl-pet", "PP": "pl-pp"}
     both = {
@@ -195,11 +203,11 @@ def projects(rose: Rose) -> dict[str, tuple[float, float, float]]:
             rose, [f"cb-charger-{i}" for i in (1, 2, 3)], [f"cb-bus-{i}" for i in range(1, 8)]
         ),
         "an-duong-pumps": pumps(rose),
-        "trang-minh-wastewater": village(rose),
+        "trang-minh-wastewater": village(rose, mean),
         "my-dong-furnace": furnace(rose),
     }
     found = {name: (before, now, before - now) for name, (before, now) in both.items()}
-    before, now, cap = biogas(rose)
+    before, now, cap = biogas(rose, mean)
     found["nck-wastewater"] = (before, now, min(before - now, cap))
     found["vinh-bao-rice"] = rice(rose)
     return found

@@ -7,8 +7,9 @@ import pytest
 
 from mrv import factors
 from mrv.errors import FactorError
+from mrv.factors.centres import centres
 from mrv.factors.ledger import Ledger
-from mrv.factors.records import departures, unpublished
+from mrv.factors.records import book_of, departures, records_of, unpublished
 
 ENTRY = """
 [[factor]]
@@ -30,8 +31,9 @@ verified = false
         ("jcm-vn-am007.case-3", "avoided", date(2030, 1, 1), "0.533"),
         ("grid.vn", "consumed", date(2014, 1, 1), "0.6612"),
         ("grid.vn", "consumed", date(2022, 12, 31), "0.6766"),
-        ("diesel.ncv", "avoided", None, "43"),
-        ("diesel.ncv", "consumed", None, "43"),
+        ("diesel.ncv", "avoided", None, "41.4"),
+        ("diesel.ncv", "consumed", None, "43.3"),
+        ("diesel.ncv", "either", None, "43"),
     ],
 )
 def test_a_factor_is_found_by_kind_direction_and_day(kind, direction, at, value):
@@ -117,7 +119,7 @@ def test_a_ledger_lists_what_was_used():
     """A statement would list factors that it does not rest on, or leave one out."""
     ledger = Ledger(factors.load())
     ledger.select("grid.vn", "consumed", date(2026, 1, 1))
-    ledger.select("diesel.co2", "avoided")
+    ledger.select("diesel.co2", "either")
     ledger.select("grid.vn", "consumed", date(2026, 1, 1))
     assert [f.id for f in ledger.used()] == ["diesel-co2", "vn-grid-2023"]
 
@@ -133,3 +135,68 @@ def test_factors_that_a_registry_brought_are_told_from_ours():
     assert book.select("grid.vn", "consumed", date(2032, 1, 1)).id == "a"
     # one whose id is ours stays out, whatever it says
     assert list(book.with_more([brought])) == list(book)
+
+
+def row(name, begin=None, end=None, **more):
+    """Return a factor of the kind `k`."""
+    days = {"valid_from": begin, "valid_to": end}
+    entry = {"id": name, "kind": "k", "value": "1", "unit": "t", "direction": "either",
+             "source": "s", "certainty": "r", "verified": False, **more}  # fmt: skip
+    return factors.parse_entry({**entry, **{k: v for k, v in days.items() if v}}, "x")
+
+
+def test_bounds_lie_on_either_side_of_the_centre():
+    """A bound on the wrong side would raise what it is there to lower."""
+    book = factors.load()
+    bounds = [f for f in book if f.bound]
+    assert {f.bound for f in bounds} == {"lower", "upper"}
+    for one in bounds:
+        centre = book.select(one.kind, "either")
+        assert (one.value < centre.value) == (one.bound == "lower"), one.id
+        assert one.direction == {"lower": "avoided", "upper": "consumed"}[one.bound]
+        assert "table 1." in one.source
+
+
+def test_a_factor_that_supersedes_counts_from_its_day_on():
+    """A corrected value would rewrite the years before it, or never count."""
+    old, new = row("a"), row("b", date(2024, 1, 1), supersedes="a")
+    book = factors.FactorBook([old, new])
+    assert book.select("k", "either", date(2023, 12, 31)) is old
+    assert book.select("k", "either", date(2024, 1, 1)) is new
+    assert [f.id for f in book] == ["a", "b"]
+
+
+def test_a_factor_that_supersedes_all_of_another_leaves_it_in_the_book():
+    """A pack that names the old one could not be read by who has the new book."""
+    span = date(2024, 1, 1), date(2025, 1, 1)
+    book = factors.FactorBook([row("a", *span), row("b", *span, supersedes="a")])
+    assert book.select("k", "either", date(2024, 6, 1)).id == "b"
+    assert [f.id for f in book] == ["a", "b"]
+    again = book_of(records_of(["k"], book))
+    assert again.select("k", "either", date(2024, 6, 1)).supersedes == "a"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([row("b", supersedes="a")], "no other factor"),
+        ([row("b", supersedes="b")], "no other factor"),
+        ([row("a", date(2024, 1, 1)), row("b", supersedes="a")], "before 2024"),
+        ([row("a"), row("b", date(2024, 1, 1))], "supersedes"),
+        (
+            [row("a"), *(row(n, date(2024, 1, 1), supersedes="a") for n in "bc")],
+            "another one supersedes already",
+        ),
+    ],
+)
+def test_a_chain_of_factors_that_does_not_hold_is_refused(rows, said):
+    """Two values of one day would leave the account to chance."""
+    with pytest.raises(FactorError, match=said):
+        factors.FactorBook(rows)
+
+
+def test_older_rules_know_no_bounds():
+    """A period that was closed before bounds were asked for would come to other tonnes."""
+    book = centres(factors.load())
+    assert book.select("diesel.co2", "consumed").text == "74.1"
+    assert book.select("diesel.co2", "avoided").text == "74.1"

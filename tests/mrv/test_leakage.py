@@ -97,4 +97,4 @@ def test_a_hybrids_fuel_counts_against_it():
     method, inputs = find("ams-iii-c"), _golden("ams-iii-c")
     clean = evaluate(method, inputs, BOOK, "x").reduction_t
     fuel = evaluate(method, {**inputs, "project_diesel_l": 1000}, BOOK, "x").reduction_t
-    assert float(clean - fuel) == pytest.approx(2.67649, abs=1e-5)
+    assert float(clean - fuel) == pytest.approx(2.7206256, abs=1e-6)  # TOOL03: 0.84 * 43.3 * 74.8

@@ -2,14 +2,24 @@
 
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
+from mrv.accounting.fixed_ex_ante import CLAUSE
 from mrv.accounting.owner_inputs import MEASURED, OFFICIAL
 from mrv.accounting.period import close
-from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice, Sample
+from mrv.registry.project import (
+    ACCOUNTING,
+    Besides,
+    FixedBefore,
+    Measured,
+    Project,
+    ProjectDevice,
+    Sample,
+)
 from tests.mrv import plant
 
 BOOK = factors.load()
@@ -49,17 +59,17 @@ def closed(fleet, methodology, version, roles, parameters, rows, besides):
     return close(one, fleet, papers, given, plant.FROM, END, BOOK, besides=besides)
 
 
-def pumped(factor, accounting=ACCOUNTING):
+def pumped(factor, accounting=ACCOUNTING, specific="0.215", fixed=()):
     """Close a week of pumps whose owner typed a factor."""
     rows = {("flow", "flow"): [10**9] * WEEK, ("power", "energy_import"): [178_000] * WEEK}
-    parameters = {"kwh_per_m3_baseline": Decimal("0.215"), "head_m": 40,
+    parameters = {"kwh_per_m3_baseline": Decimal(specific), "head_m": 40,
                   "ef_grid_t_per_mwh": Decimal(factor)}  # fmt: skip
     roles = {"flow": "volume", "power": "power"}
-    besides = Besides(accounting=accounting)
+    besides = Besides(accounting=accounting, fixed=fixed)
     return closed(PUMPS, "am0020", "2.0", roles, parameters, rows, besides)
 
 
-def treated(samples=()):
+def treated(samples=(), channels=None, accounting=ACCOUNTING, **parameters):
     """Close a week of a wastewater plant."""
     rows = {
         ("in", "flow"): [5 * 10**6] * WEEK,
@@ -67,8 +77,22 @@ def treated(samples=()):
         ("power", "energy_import"): [4_000] * WEEK,
     }
     roles = {"in": "inflow", "gas": "biogas", "power": "power"}
-    besides = Besides(accounting=ACCOUNTING, samples=samples)
-    return closed(PLANT, "ams-iii-h", "19.0", roles, COD, rows, besides)
+    besides = Besides(accounting=accounting, samples=samples, channels=channels or {})
+    return closed(PLANT, "ams-iii-h", "19.0", roles, {**COD, **parameters}, rows, besides)
+
+
+def lab(**found):
+    """Return one sample of each parameter, in the period."""
+    return tuple(
+        Sample(name, f"S-{name}", date(2026, 1, 3), Decimal(str(value)), "ISO 6060",
+               "Lab, ISO 17025")
+        for name, value in found.items()
+    )  # fmt: skip
+
+
+def used(result):
+    """Values of the parameters that counted."""
+    return {p.name: p.value for p in result.parameters}
 
 
 def detail(result, clause):
@@ -100,21 +124,73 @@ def test_constants_in_place_of_what_is_monitored_are_named():
     """COD, methane and flare of a plant with meters for them would be whatever is typed."""
     ((holds, said),) = detail(treated(), MEASURED)
     assert not holds
-    for name in ("cod_in_kg_per_m3 = 6", "cod_out_kg_per_m3", "ch4_fraction", "eta_cod_project"):
+    for name in ("cod_in_kg_per_m3 = 0", "cod_out_kg_per_m3", "ch4_fraction", "eta_cod_project"):
         assert name in said
+
+
+MONITORED = ("cod_in_kg_per_m3", "cod_out_kg_per_m3", "ch4_fraction", "eta_cod_project",
+             "flare_efficiency")  # fmt: skip
 
 
 @pytest.mark.parametrize("found", ["5", "7"])
 def test_samples_count_in_place_of_constants(found):
     """A laboratory's result would stand beside a constant that counts."""
-    taken = date(2026, 1, 3)
-    samples = tuple(
-        Sample(name, f"S-{name}", taken, Decimal(found) if "in" in name else value, "ISO 6060",
-               "Lab, ISO 17025")
-        for name, value in COD.items()
-        if name in ("cod_in_kg_per_m3", "cod_out_kg_per_m3", "ch4_fraction", "eta_cod_project")
-    )  # fmt: skip
-    result = treated(samples)
-    used = {p.name: p.value for p in result.parameters}
-    assert used["cod_in_kg_per_m3"] == found
+    values = {name: COD[name] for name in MONITORED}
+    result = treated(lab(**{**values, "cod_in_kg_per_m3": found}))
+    assert used(result)["cod_in_kg_per_m3"] == found
     assert detail(result, MEASURED) == [(True, "")]
+
+
+def test_what_nobody_measured_earns_nothing():
+    """A COD that the owner typed would earn whatever it says."""
+    result = treated(cod_in_kg_per_m3=60)
+    assert result.credit_t == 0
+    assert float(result.net.reduction.t) <= 0
+    assert used(result)["cod_in_kg_per_m3"] == "0"
+    before = treated(cod_in_kg_per_m3=60, accounting=2)
+    assert float(before.net.reduction.t) > 30
+
+
+def test_analysers_count_and_of_two_witnesses_the_one_that_leaves_less():
+    """An analyser that reads too high would outvote the laboratory."""
+    measured = {n: Measured(Fraction(COD[n]), f"{n} of in on 7 of 7 days") for n in MONITORED[:4]}
+    alone = treated(lab(flare_efficiency="0.9"), measured)
+    assert used(alone)["cod_in_kg_per_m3"] == "6"
+    ((holds, said),) = detail(alone, MEASURED)
+    assert holds
+    assert "cod_in_kg_per_m3 of in on 7 of 7 days" in said
+    both = treated(lab(flare_efficiency="0.9", cod_in_kg_per_m3=5), measured)
+    assert used(both)["cod_in_kg_per_m3"] == "5"
+    high = treated(lab(flare_efficiency="0.9", cod_in_kg_per_m3=9), measured)
+    assert used(high)["cod_in_kg_per_m3"] == "6"
+
+
+def test_a_flare_without_results_counts_as_an_open_one():
+    """A flare that went out would burn nine tenths of the methane on paper."""
+    values = {name: COD[name] for name in MONITORED[:4]}
+    result = treated(lab(**values))
+    assert used(result)["flare_efficiency"] == "0.5"
+    assert not detail(result, MEASURED)[0][0]
+    shown = treated(lab(**values, flare_efficiency="0.9"))
+    assert float(result.net.reduction.t) < float(shown.net.reduction.t)
+
+
+def test_a_baseline_that_rises_after_the_first_statement_earns_nothing():
+    """A survey of yesterday would raise the baseline of a project that runs for years."""
+    before = (FixedBefore(None, "kwh_per_m3_baseline", "0.215", "TN-1"),)
+    honest, raised = pumped("0.6592"), pumped("0.6592", specific="0.3")
+    assert float(raised.net.reduction.t) > float(honest.net.reduction.t)
+    held = pumped("0.6592", specific="0.3", fixed=before)
+    assert held.net == honest.net
+    assert used(held)["kwh_per_m3_baseline"] == "0.215"
+    ((holds, said),) = detail(held, CLAUSE)
+    assert not holds
+    assert "kwh_per_m3_baseline = 0.215 of TN-1 counts" in said
+
+
+def test_a_baseline_that_sinks_counts():
+    """A project that corrects itself against its own interest would be held to the old value."""
+    before = (FixedBefore(None, "kwh_per_m3_baseline", "0.215", "TN-1"),)
+    lower = pumped("0.6592", specific="0.2", fixed=before)
+    assert lower.net == pumped("0.6592", specific="0.2").net
+    assert not detail(lower, CLAUSE)

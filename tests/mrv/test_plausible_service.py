@@ -11,7 +11,7 @@ from mrv import factors
 from mrv.accounting.period import close
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
-from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice
+from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice, Usage
 from tests.mrv import plant
 
 DAY = plant.DAY
@@ -240,3 +240,54 @@ def test_inverter_without_a_rating_earns_nothing():
 def _of(result, clause):
     """Detail of a condition that does not hold; nothing where it does."""
     return "".join(f.detail for f in result.applicability if f.clause.startswith(clause))
+
+
+def year_of(kwh, metres=KM_PER_QUARTER, weeks=8, history=()):
+    """Close some weeks of a bus that charges at its depot, with what it took before."""
+    rows = {
+        ("ch-1", "energy_import"): charged(7, kwh) * weeks,
+        ("bus-1", "distance"): metres if isinstance(metres, list) else driven(7 * weeks, metres),
+    }
+    besides = Besides(accounting=ACCOUNTING, history=history)
+    return closed(rows, "ch-1", weeks=weeks, besides=besides)
+
+
+BEFORE = Usage("TN-before", plant.FROM - 28 * DAY * INTERVAL_US, plant.FROM, 340_000 * 28,
+               324_000 * 28)  # fmt: skip
+
+
+def test_odometer_that_runs_fast_gains_nothing():
+    """An odometer a quarter fast would earn a quarter more, inside the range of its class."""
+    truth = year_of(340, weeks=4, history=(BEFORE,))
+    fast = year_of(340, KM_PER_QUARTER * 5 // 4, weeks=4, history=(BEFORE,))
+    without = year_of(340, KM_PER_QUARTER * 5 // 4, weeks=4)
+    assert float(without.net.reduction.t) > 1.3 * float(truth.net.reduction.t)
+    assert float(fast.net.reduction.t) <= float(truth.net.reduction.t) + 1e-4
+    assert unmet(fast)
+    assert not unmet(truth)
+    assert truth.net == year_of(340, weeks=4).net
+    assert any("the project used 1.049 before" in d.reason for d in fast.deductions)
+
+
+def test_odometer_that_becomes_fast_within_a_period():
+    """The first half of a period would say nothing of the second."""
+    fast = driven(28) + driven(28, KM_PER_QUARTER * 5 // 4)
+    truth, found = year_of(340), year_of(340, fast)
+    assert float(found.net.reduction.t) <= float(truth.net.reduction.t) + 1e-4
+    assert unmet(found)
+
+
+def test_fleet_that_takes_more_in_summer_loses_nothing():
+    """An honest fleet would pay for its air conditioning of the season before."""
+    summer = Usage("TN-s", BEFORE.from_us, BEFORE.to_us, BEFORE.used * 108 // 100, BEFORE.served)
+    result = year_of(340, weeks=4, history=(summer,))
+    assert not unmet(result)
+    assert result.net == year_of(340, weeks=4).net
+
+
+def test_version_2_of_the_rules_knows_no_history():
+    """A pack of the version before would come to other figures."""
+    rows = {("ch-1", "energy_import"): charged(7, 340) * 4,
+            ("bus-1", "distance"): driven(28, KM_PER_QUARTER * 5 // 4)}  # fmt: skip
+    older = Besides(accounting=2, history=(BEFORE,))
+    assert not unmet(closed(rows, "ch-1", weeks=4, besides=older))

@@ -47,14 +47,17 @@ def test_golden_factors(name):
     case = json.loads((GOLDEN / f"{name}.json").read_text())
     for key, value in compute(name, inputs(name)).items():
         mine = [round(float(v), 6) for v in value] if isinstance(value, list) else float(value)
-        assert mine == pytest.approx(case["expected"][key], abs=1e-9)
+        assert mine == pytest.approx(case["expected"][key], abs=1e-6)
 
 
 def test_other_plants_weigh_the_margins_otherwise():
     """A dam would get the factor of a wind farm."""
-    assert compute("tool07", inputs("tool07", technology="other"))["ef_cm_t_per_mwh"] == Fraction(
-        "0.53678"
+    burnt = Fraction("19.9") * Fraction("0.0895") * 4 + Fraction("46.5") * Fraction("0.0543") * (
+        Fraction("0.9")
     )
+    margin = burnt / Fraction("16.5")
+    found = compute("tool07", inputs("tool07", technology="other"))["ef_cm_t_per_mwh"]
+    assert found == (margin + Fraction("0.335")) / 2
 
 
 def test_the_build_margin_follows_from_the_newest_plants():
@@ -75,7 +78,7 @@ def test_the_build_margin_follows_from_the_newest_plants():
 
 @pytest.mark.parametrize(
     ("year", "baseline", "reduction"),
-    [(1, "11647.84", "7107.449"), (2, "19830.47", None), (10, "39925.57", "35385.18")],
+    [(1, "11647.84", "7105.684"), (2, "19830.47", None), (10, "39925.57", "35383.41")],
 )
 def test_compost_by_years(year, baseline, reduction):
     """The lifetime's methane would be booked in the first year."""
@@ -158,11 +161,15 @@ def test_biofuel_of_the_baseline_counts_nothing():
     assert mixed.project_t == pure.project_t
 
 
+# 1,000 L by the upper bounds that TOOL03 asks for
+DIESEL = 0.84 * 43.3 * 74.8 / 1000
+
+
 def test_a_lines_diesel_counts_against_it():
     """A ferry on diesel would be credited as if it ran on air."""
     clean = evaluate("ams-iii-u", inputs("ams-iii-u"))
     fuel = evaluate("ams-iii-u", inputs("ams-iii-u", diesel_l=1000))
-    assert float(clean.reduction_t - fuel.reduction_t) == pytest.approx(2.67649, abs=1e-5)
+    assert float(clean.reduction_t - fuel.reduction_t) == pytest.approx(DIESEL, abs=1e-5)
 
 
 def test_all_organic_matter_of_a_field_counts_and_so_does_its_pumps_fuel():
@@ -174,12 +181,12 @@ def test_all_organic_matter_of_a_field_counts_and_so_does_its_pumps_fuel():
     fuel = evaluate("rice-awd", inputs("rice-awd", diesel_l=1000))
     clean = evaluate("rice-awd", inputs("rice-awd"))
     # no part of it is taken off with the methane
-    assert float(clean.reduction_t - fuel.reduction_t) == pytest.approx(2.67649, abs=1e-5)
+    assert float(clean.reduction_t - fuel.reduction_t) == pytest.approx(DIESEL, abs=1e-5)
 
 
 def test_the_limit_of_a_large_foundry_counts_coke_in_the_factors_own_energy():
     """The limit would be reckoned with another coke than the emissions."""
-    ncv = factors.load().select("coke.ncv", "avoided").value
+    ncv = factors.load().select("coke.ncv", "either").value
     assert ncv / Fraction("3.6") == COKE_MWH_PER_T
     large = inputs("ams-ii-d-cupola", production_t=120_000, production_hist_t=120_000)
     with pytest.raises(methodologies.MethodologyError, match=r"type II limit, 60 GWh.*64400 MWh"):

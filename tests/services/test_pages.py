@@ -6,6 +6,8 @@ import pytest
 
 from mrv import methodologies
 from mrv.methodologies import tools
+from mrv.registry import programme_systems
+from services.cli.calculate import catalog_docs
 from services.cli.calculate import methodology_docs as pages
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +23,15 @@ def test_symbols_have_not_drifted():
     """An auditor would look a symbol up and not find it."""
     text = (ROOT / "mrv/NOMENCLATURE.md").read_text("utf-8")
     assert pages.symbols(text) == text, "run `make pages`"
+
+
+def test_the_page_of_the_catalog_has_not_drifted():
+    """A reader of the programme would be told another methodology or factor than counts."""
+    text = (ROOT / "docs/haiphong.md").read_text("utf-8")
+    assert catalog_docs.section(text) == text, "run `make pages`"
+    for system in programme_systems.load().values():
+        assert system.title in text
+        assert not system.reason or f"No tonnes: {system.reason}." in text
 
 
 @pytest.mark.parametrize("one", [*methodologies.load().values(), *tools.load().values()],

@@ -151,6 +151,51 @@ def test_a_factor_from_memory_is_warned_of_until_it_is_accepted_by_name(load):
     assert "from memory" not in _messages(load(BASE + accepting))
 
 
+GRID = """
+factors:
+  - {id: grid-2024, kind: grid.vn, value: 0.66, unit: tCO2/MWh, direction: consumed,
+     valid_from: 2024-01-01, source: letter 1, certainty: R, verified: true}
+"""
+CORRECTED = (
+    GRID
+    + """
+  - {id: grid-2024-b, kind: grid.vn, value: 0.67, unit: tCO2/MWh, direction: consumed,
+     valid_from: 2024-01-01, source: letter 2, certainty: R, verified: true,
+     supersedes: grid-2024}
+"""
+)
+
+
+def test_a_factor_is_corrected_by_another_that_names_it(load):
+    """A value would be edited, and the statements that used it would rest on nothing."""
+    stored = load(BASE + GRID).merged
+    changed = load(BASE + GRID.replace("0.66", "0.67"), stored)
+    assert changed.refused
+    assert "never changed" in _messages(changed)
+    assert "`supersedes: grid-2024`" in _messages(changed)
+    planned = load(BASE + CORRECTED, stored)
+    assert not planned.refused, _messages(planned)
+    again = load(to_yaml(planned.merged))
+    assert again.merged == planned.merged
+    text = CORRECTED.replace("supersedes: grid-2024}", "supersedes: grid-2023}")
+    assert "no other factor" in _messages(load(BASE + text, stored))
+
+
+def test_factors_do_not_walk_away_from_the_published_one_step_by_step(load):
+    """Each step of 14 % would pass, and three of them make a grid without coal."""
+    first = GRID.replace("0.66", "0.57")
+    stored = load(BASE + first).merged
+    second = CORRECTED.replace("value: 0.66,", "value: 0.57,").replace("0.67", "0.50")
+    planned = load(BASE + second, stored)
+    assert planned.refused
+    assert "0.50 is less than 0.85" in _messages(planned)
+    # one that was stored before stops no other row
+    held = replace(stored, entries={**stored.entries, **planned.merged.entries})
+    other = load(BASE.replace("name: S,", "name: T,"), held)
+    assert not other.refused, _messages(other)
+    assert "warning" in _messages(other)
+
+
 def test_a_project_older_than_its_factors_is_refused(load):
     """Its live account could not be compiled, and `tonne run` would stop."""
     buses = """

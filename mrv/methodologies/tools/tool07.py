@@ -2,8 +2,8 @@
 Emission factor of a grid, from its plants' fuel and generation.
 
 CDM TOOL07 version 7.0, simple operating margin: [M], from memory, with fuel
-properties of IPCC 2006, [r]: their means, where the tool asks for the lower 95 %
-bounds, which were not read.  Leave low-cost and must-run plants out of fuel and
+properties of IPCC 2006: the lower 95 % bounds of tables 1.2 and 1.4, as the tool
+asks, [M].  Leave low-cost and must-run plants out of fuel and
 generation; the method holds where they make less than half.
 """
 

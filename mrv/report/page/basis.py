@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.report.blocks import chapter, paragraph, part, table
+from mrv.report.dated_values import dated
 from mrv.report.translations import DASH, SHOWN, certainty, quantity, role, yes_no
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def basis(facts: Facts, words: Words) -> Iterator[Block]:
     yield _meters(facts, words)
     yield chapter(words["page.fixed"])
     yield from _fixed(facts, words)
+    yield from dated(facts.subject, words)
     yield chapter(words["factors"])
     yield _factors(facts, words)
     yield chapter(words["page.conditions"])

@@ -84,9 +84,16 @@ class Reckoning:
 
     @cached_property
     def own(self) -> Any:
-        """Parameters of the project, as the methodology takes them."""
+        """Parameters of the project as they counted: measured, official, or as they were fixed."""
         project = self.facts.plan.project
-        return parameters_of(self.facts.methodology, project.parameters, project.id)
+        specs = self.facts.methodology.parameters
+        given = parameters_of(self.facts.methodology, project.parameters, project.id)
+        counted = {
+            one.parameter: Fraction(one.value)
+            for one in self.facts.subject.fixed_parameters or ()
+            if one.device is None and one.parameter in specs and not specs[one.parameter].integer
+        }
+        return {**given, **counted}
 
     def micrograms(self, place: int) -> int:
         """Baseline emissions of a line, whole micrograms. [ug]"""

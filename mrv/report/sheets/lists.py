@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us, local_text
 from mrv.errors import ReportError
+from mrv.report.dated_values import HEADS, dated_rows
 from mrv.report.opinion import condition_rows, finding_rows, opinion_rows
 from mrv.report.sheets.grid import FIRST, MOST_ROWS
 from mrv.report.translations import (
@@ -175,6 +176,18 @@ def unusual(sheet: Grid, facts: Facts, words: Words) -> None:
         ]
         for one in facts.subject.unusual_readings or ()
     ])  # fmt: skip
+
+
+def dated(sheet: Grid, facts: Facts, words: Words) -> None:
+    """Write what counts from a date on: ratings, laboratory results, factors."""
+    rows = [
+        [
+            (text, "plain" if name == "value" else "text")
+            for name, text in zip(HEADS, row, strict=True)
+        ]
+        for row in dated_rows(facts.subject, words)
+    ]
+    listed(sheet, words, "dated", HEADS, rows)
 
 
 def conditions(sheet: Grid, facts: Facts, words: Words) -> None:

@@ -37,6 +37,7 @@ _WIDTHS: dict[str, tuple[int, ...]] = {
     "Sampling": (26, 24, 18, 14, 10, 44, 18, 8, 44),
     "Calibrations": (24, 18, 28, 14, 14, 14, 14),
     "Factors": (28, 26, 12, 12, 14, 12, 12, 44, 30, 10, 12, 12, 68),
+    "Dated values": (24, 36, 26, 14, 12, 60),
     "Conditions": (44, 80, 60),
     "Verification": (34, 100),
 }
@@ -79,6 +80,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
     sample(sheets["Sampling"], facts, words)
     lists.calibrations(sheets["Calibrations"], facts, words)
     lists.factors(sheets["Factors"], facts, words)
+    lists.dated(sheets["Dated values"], facts, words)
     lists.conditions(sheets["Conditions"], facts, words)
     lists.verification(sheets["Verification"], facts, words)
     book.close()

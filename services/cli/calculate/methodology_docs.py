@@ -2,7 +2,8 @@
 Pages of the methodology library, written from its files so that they cannot drift.
 
 `python -m services.cli.calculate.methodology_docs` in the repository writes
-`docs/methodologies/` and the table of symbols in `mrv/NOMENCLATURE.md`.
+`docs/methodologies/`, the table of symbols in `mrv/NOMENCLATURE.md`, and what each
+project of the catalog counts in `docs/haiphong.md`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrv import methodologies
+from mrv.accounting.distance_history import LEAST, WEEKS
 from mrv.methodologies import tools
 from mrv.model import Methodology
 from mrv.parameters.specs import ListSpec, MapSpec, ParameterSpec, RecordSpec
+from services.cli.calculate import catalog_docs
 from services.cli.calculate import input_schema as describe
 
 if TYPE_CHECKING:
@@ -54,6 +57,9 @@ def main() -> None:
         (folder / name).write_text(text, encoding="utf-8")
     nomenclature = Path("mrv/NOMENCLATURE.md")
     nomenclature.write_text(symbols(nomenclature.read_text("utf-8")), encoding="utf-8")
+    if catalog_docs.PAGE.is_file():
+        text = catalog_docs.PAGE.read_text("utf-8")
+        catalog_docs.PAGE.write_text(catalog_docs.section(text), encoding="utf-8")
 
 
 def _all() -> list[Methodology | Tool]:
@@ -123,6 +129,20 @@ def _services(one: Methodology) -> Iterator[str]:
             f" `{', '.join(taken.uses)}` [{taken.unit}]: a meter that stands still meanwhile is"
             " charged." + (f" Range: {taken.source}." if taken.source else "") + "\n"
         )
+        if taken.by_history:
+            yield (
+                f"A part of about {WEEKS} weeks that shows less than {float(LEAST):g} of what the"
+                " project used for it before counts what its use carries at that (tonne's own"
+                " rule).\n"
+            )
+    for name, spec in one.parameters.items():
+        if spec.unmeasured is not None:
+            channels = " and ".join(f"`{c}`" for c in spec.channels[1:])
+            by = f"{channels} of the role `{spec.channels[0]}` or " if channels else ""
+            yield (
+                f"`{name}` counts by {by}`laboratory` results; where there are none, as"
+                f" {spec.unmeasured}.\n"
+            )
 
 
 def _some(title: str, schema: Mapping[str, Any]) -> Iterator[str]:

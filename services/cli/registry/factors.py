@@ -53,12 +53,18 @@ def list_(kind: str, *, as_json: bool) -> None:
     """
     List all factors: those of tonne, then those that registry files brought.
 
+    No factor is ever changed. A corrected one has an id of its own and names the
+    old one in `supersedes`; it counts from its `valid_from` on. What a project
+    burns counts by the upper bound of its fuel (consumed), what a grid's plants
+    burnt by the lower one (avoided).
+
     \b
     Example:
       tonne factors list --kind grid.vn
     """
     with connect(database_url(), role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
         book = load_book(conn)
+    after = {f.supersedes: f.id for f in book if f.supersedes}
     rows = [
         {
             "id": f.id,
@@ -71,6 +77,9 @@ def list_(kind: str, *, as_json: bool) -> None:
             "certainty": f.certainty,
             "verified": f.verified,
             "source": f.source,
+            "bound": f.bound or None,
+            "supersedes": f.supersedes,
+            "superseded_by": after.get(f.id),
         }
         for f in book
         if f.kind.startswith(kind)
@@ -81,7 +90,7 @@ def list_(kind: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    head = ("id", "value", "unit", "certainty", "from", "source")
+    head = ("id", "value", "unit", "direction", "certainty", "from", "superseded_by", "source")
     cells = [[row[key] for key in head] for row in rows]
     click.echo(table(head, cells, empty=""))
 

@@ -261,6 +261,18 @@ def claimed_before(conn: Connection[TupleRow], project: str, from_us: int) -> St
     return None if row is None else Stored(*row)
 
 
+def claimed_within(
+    conn: Connection[TupleRow], project: str, from_us: int, to_us: int
+) -> list[Stored]:
+    """Return the issued statements of a project whose periods lie within a time, in order."""
+    rows = conn.execute(
+        f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id = %s"
+        " AND c.period <@ %s::tstzrange ORDER BY lower(c.period)",
+        (project, _range(from_us, to_us)),
+    ).fetchall()
+    return [Stored(*row) for row in rows]
+
+
 def claimed_exactly(
     conn: Connection[TupleRow], project: str, from_us: int, to_us: int
 ) -> Stored | None:

@@ -134,7 +134,7 @@ def compost_case():
         devices=tuple(ProjectDevice(name, role) for name, role in roles.items()),
     )  # fmt: skip
     begin_us, end_us = period_us(date(2026, 1, 31), date(2026, 2, 2), ZONE)
-    frames = _steady(fleet, begin_us, end_us, fuel=("fuel_total_ml", 3_000),
+    frames = steady(fleet, begin_us, end_us, fuel=("fuel_total_ml", 3_000),
                      power=("energy_import_wh", 5_000), weigh=("net_total_g", 700_000))  # fmt: skip
     return _case(MonitoringPlan(project, devices, {}, {}), frames, begin_us, end_us)
 
@@ -155,7 +155,7 @@ def waste_heat_case():
         devices=tuple(ProjectDevice(name, role) for name, role in roles.items()),
     )  # fmt: skip
     begin_us, end_us = period_us(date(2026, 2, 1), date(2026, 2, 2), ZONE)
-    frames = _steady(
+    frames = steady(
         fleet, begin_us, end_us, fuel=("fuel_total_ml", 3_000), grid=("energy_import_wh", 5_000),
         turbine=("energy_export_wh", 300_000),
     )  # fmt: skip
@@ -164,7 +164,7 @@ def waste_heat_case():
     return _case(plan, frames, begin_us, end_us)
 
 
-def _steady(fleet, begin_us, end_us, **registers):
+def steady(fleet, begin_us, end_us, **registers):
     """Registers that rise by the same step each quarter hour, from one before to one after."""
     times = np.arange(begin_us - 900_000_000, end_us + 1_800_000_000, 900_000_000, dtype=np.int64)
     return [
@@ -182,7 +182,7 @@ def _case(plan, frames, begin_us, end_us):
 def draft(case):
     """Return the facts of a draft."""
     body = compose(case, Label(1, "tonne 0"))
-    return Facts(body, None, case.plan, case.rows, case.factors, "draft")
+    return Facts(body, None, case.plan, case.rows, case.book, "draft")
 
 
 def issued(case, opinion="qualified", *, raise_findings=True):
@@ -207,5 +207,5 @@ def issued(case, opinion="qualified", *, raise_findings=True):
     )
     drawn = sign_sampling(signed, case, Size(), SIGNERS["verifier"], HOLDERS["verifier"], NOW)
     return Facts(
-        signed, verification, case.plan, case.rows, case.factors, "issued", (), 41, None, drawn
+        signed, verification, case.plan, case.rows, case.book, "issued", (), 41, None, drawn
     )

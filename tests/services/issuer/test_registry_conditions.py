@@ -11,6 +11,7 @@ from services.issuer.pack import export
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
+from services.store.statements import statements
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -99,12 +100,23 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
     who = logged.signers(url, tmp_path)
     name = _issued(url, who)
     other = plant.REGISTRY.replace("generation, case: 1", "generation, case: 3")
+    late = "rated_power_w: 1000000\n    installed: 2026-01-0{}T00:00:00+07:00\n    calibrations"
+    other = other.replace(late.format(1), late.format(2))
     refused, said = _import(url, tmp_path, other)
     assert not refused, said
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        issued = statements.find(conn, name).claims
         claims = supersede(conn, name, "test", "another case").document["credentialSubject"]
+    assert float(claims["emissions"]["reduction"]["t"]) <= float(issued.emissions.reduction.t)
+    assert "case of inv-1 = 1 of" in _told(claims, "tonne: what was fixed ex ante counts")
     changes = claims["supersedes"]["difference"]["inputs"]
-    assert {"name": "inv-1: case", "before": "1 1", "now": "3 1"} in changes
+    # what counted is the case of before; what the registry says stands beside it
+    case = next(c for c in changes if c["name"].startswith("registry: inv-1 as generation"))
+    assert ('"case": 1' in case["before"], '"case": 3' in case["now"]) == (True, True)
+    installed = next(c for c in changes if c["name"] == "registry: inv-2 installed")
+    assert (installed["before"], installed["now"]) == (
+        "2025-12-31T17:00:00Z", "2026-01-01T17:00:00Z"
+    )  # fmt: skip
     assert "case of inv-1 was 1" in _told(claims, "tonne: what was fixed ex ante")
 
 

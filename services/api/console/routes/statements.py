@@ -17,6 +17,7 @@ from mrv.documents.form import read_bytes
 from mrv.documents.sampling_list import SamplingList
 from mrv.documents.verification import Verification
 from mrv.report.comparison_blocks import designed, held
+from mrv.report.dated_values import dated
 from mrv.report.sampling_block import sampled
 from mrv.report.words import Words as ReportWords
 from mrv.statement.conditions import unanswered, unmet
@@ -188,7 +189,12 @@ def _held(
     """Set what the figures were held against in blocks, as the reports print them."""
     document = None if sample is None else read_bytes(SamplingList, sample, "the sample")
     concluded = None if opinion is None else opinion.credential_subject
-    parts = designed(said, words), held(said, concluded, words), sampled(document, words)
+    parts = (
+        designed(said, words),
+        dated(said, words),
+        held(said, concluded, words),
+        sampled(document, words),
+    )
     return list(chain.from_iterable(parts))
 
 

@@ -1,0 +1,56 @@
+"""
+What the registry said for a period beside what its statement shows, by names that do not change.
+
+A correction names each input that is another one than in the statement that it replaces.
+Meters, ratings, certificates and what was fixed ex ante stand in the statement itself; when
+a device was installed and served, its replacements, its place, typed constants, laboratory
+results, invoices and check meters stand in the plan.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mrv.statement.plan_extract import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mrv.statement.plan_extract import MonitoringPlan
+
+# what the statement itself tells of a device
+_SHOWN = ("id", "serial", "maker", "model", "ratings", "calibrations")
+_LISTS = {"laboratory": "sample", "invoices": "id", "checkMeters": "check"}
+
+
+def registry_inputs(plan: MonitoringPlan) -> dict[str, str]:
+    """Return what a plan says, by name."""
+    record = plan.to_json()
+    return {f"{PREFIX}{name}": value for name, value in _named(record)}
+
+
+def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    project = record["project"]
+    for key in ("from", "to", "timezone", "methodology", "version"):
+        yield f"project {key}", project[key]
+    for name, value in project["parameters"].items():
+        yield f"parameter {name}", _text(value)
+    for bound in project["devices"]:
+        yield (
+            f"{bound['device']} as {bound['role']} from {bound['from']}",
+            _text({"to": bound["to"], **bound["params"]}),
+        )
+    for device in record["devices"]:
+        for key, value in device.items():
+            if key not in _SHOWN:
+                yield f"{device['id']} {key}", _text(value)
+    for what, by in _LISTS.items():
+        for one in record.get(what, ()):
+            yield f"{what} {one[by]}", _text(one)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict) and value.keys() == {"$decimal"}:
+        return str(value["$decimal"])
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

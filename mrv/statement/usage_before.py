@@ -1,0 +1,58 @@
+"""
+What issued statements of a project used for its service: the history that distance is held to.
+
+Only statements of which nine tenths of the time are known say what is usual.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mrv.calendar import instant_us
+from mrv.methodologies import find
+from mrv.registry.project import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mrv.documents.statement import Claims
+
+_KNOWN = Fraction(9, 10)
+# how a deduction of what is not plausible begins (mrv/accounting/device_results)
+_NOT_PLAUSIBLE = "not plausible: "
+
+
+def usage(said: Claims) -> Usage | None:
+    """Return what a statement's service took; None where it says nothing of that."""
+    methodology = find(said.methodology.id, said.methodology.version)
+    for one in methodology.consumptions:
+        if not one.by_history or Fraction(said.coverage) < _KNOWN:
+            continue
+        used = _sum(said, one.uses)
+        served = _sum(said, one.serves) - _implausible(said, one.serves)
+        if used > 0 and served > 0:
+            begin, end = (
+                instant_us(edge, "UTC")
+                for edge in (said.monitoring_period.from_, said.monitoring_period.to)
+            )
+            return Usage(said.statement, begin, end, used, int(served))
+    return None
+
+
+def _sum(said: Claims, roles: Iterable[str]) -> int:
+    wanted = set(roles)
+    return sum(int(p.metered) for p in said.monitored_parameters if p.role in wanted)
+
+
+def _implausible(said: Claims, roles: Iterable[str]) -> Fraction:
+    wanted = set(roles)
+    devices = {p.device for p in said.monitored_parameters if p.role in wanted}
+    return sum(
+        (
+            Fraction(d.quantity)
+            for d in said.deductions
+            if d.device in devices and d.reason.startswith(_NOT_PLAUSIBLE)
+        ),
+        start=Fraction(0),
+    )

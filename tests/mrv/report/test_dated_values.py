@@ -1,0 +1,60 @@
+"""Values with a date: the same rows on paper, in the workbook and in the console."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from mrv.registry.project import ACCOUNTING, Sample
+from mrv.report.dated_values import HEADS, dated, dated_rows
+from mrv.report.page.basis import basis
+from mrv.report.words import LANGUAGES, Words
+from tests.mrv.plant import FROM
+from tests.mrv.report import sample
+
+MONTH_US = 31 * 86_400_000_000
+
+
+@pytest.fixture(scope="module")
+def facts():
+    """A turbine that was rated anew, a laboratory result, and the grid's factor of a year."""
+    case = sample.waste_heat_case()
+    plan = replace(
+        case.plan,
+        accounting=ACCOUNTING,
+        ratings={"turbine": ((FROM, 2_000_000), (FROM + MONTH_US, 3_000_000))},
+        samples=(Sample("f_wcm", "S-7", date(2026, 2, 1), Decimal("0.9"), "m", "Lab"),),
+    )
+    return sample.draft(replace(case, plan=plan))
+
+
+def test_ratings_samples_and_factors_have_their_dates(facts):
+    """A verifier would not see that a rated power counts from yesterday."""
+    rows = list(dated_rows(facts.subject, Words("en")))
+    assert [(r[0], r[2], r[3]) for r in rows if r[1] == "rated power"] == [
+        ("turbine", "2025-12-31T17:00:00Z", "2000000"),
+        ("turbine", "2026-01-31T17:00:00Z", "3000000"),
+    ]
+    assert any(r[1] == "f_wcm (sample S-7)" and r[2] == "2026-02-01" for r in rows)
+    assert any("vn-grid-2023" in r[1] and r[2] == "2023-01-01" for r in rows)
+    assert all(len(r) == len(HEADS) for r in rows)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_paper_and_console_show_the_same_table(facts, language):
+    """One of the two would hide what the other says."""
+    words = Words(language)
+    shown = [b for b in dated(facts.subject, words) if b["kind"] == "table"]
+    printed = [b for b in basis(facts, words) if b["kind"] == "table"]
+    assert len(shown) == 1
+    assert shown[0] in printed
+
+
+def test_a_statement_without_dates_has_no_empty_table(facts):
+    """A head over nothing would look as if something were missing."""
+    case = sample.compost_case()
+    bare = sample.draft(replace(case, plan=replace(case.plan, ratings={}, samples=())))
+    subject = bare.subject
+    rows = [r for r in dated_rows(subject, Words("en")) if "factor" not in r[1]]
+    assert rows == []

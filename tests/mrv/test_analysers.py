@@ -1,0 +1,77 @@
+"""What a plant's analysers measured: days weighed by what flowed, what is missing costs."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from ingest.model import Device, Fleet
+from mrv import factors
+from mrv.calendar import period_us
+from mrv.registry.project import ACCOUNTING, ProjectDevice
+from mrv.statement.evidence import monitored, remeter
+from mrv.statement.evidence_case import Case
+from mrv.statement.plan_extract import MonitoringPlan
+from tests.mrv.plant import FROM, PV, ZONE
+from tests.mrv.report.sample import frame
+from tests.mrv.test_owner_inputs import COD
+
+QUARTER_US = 900_000_000
+BEGIN, END = period_us(date(2026, 2, 1), date(2026, 2, 3), ZONE)
+TIMES = np.arange(BEGIN - QUARTER_US, END + QUARTER_US, QUARTER_US, dtype=np.int64)
+DEVICES = (
+    Device("gas", "s", "wastewater_plant", installed_us=FROM),
+    Device("in", "s", "wastewater_plant", installed_us=FROM),
+    Device("power", "s", "energy_meter", rated_power_w=50_000, installed_us=FROM),
+)
+# m3 of a quarter hour on the two days
+FLOWS = (1, 3)
+
+
+def closed(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING):
+    """Close two days; None where the analyser says nothing on a day."""
+    fleet = Fleet(DEVICES)
+    second = TIMES >= BEGIN + 96 * QUARTER_US
+    steps = np.where(second, FLOWS[1], FLOWS[0]) * 1_000_000
+    # what flows in a quarter hour is read at its end
+    rose = np.concatenate([[0], np.cumsum(steps[:-1])]) + 10**9
+    one = frame(fleet, "in", "flow_total_ml", rose, TIMES)
+    for name, values in (("cod_in_mg_l", cod_in), ("cod_out_mg_l", cod_out)):
+        shown = [np.nan if v is None else v for v in values]
+        one.columns[name] = np.where(second, shown[1], shown[0]).astype(np.float64)
+    gas = frame(fleet, "gas", "biogas_total_nml", np.arange(len(TIMES)) * 12_000_000, TIMES)
+    gas.columns["ch4_percent"] = np.full(len(TIMES), 62.0)
+    power = frame(fleet, "power", "energy_import_wh", np.arange(len(TIMES)) * 4_000, TIMES)
+    roles = {"in": "inflow", "gas": "biogas", "power": "power"}
+    project = replace(
+        PV, id="treated", methodology="ams-iii-h", version="19.0", expected={}, parameters=COD,
+        devices=tuple(ProjectDevice(name, role) for name, role in roles.items()),
+    )  # fmt: skip
+    plan = MonitoringPlan(project, DEVICES, accounting=accounting)
+    frames = [gas, one, power]
+    rows = remeter(fleet, frames, monitored(project, fleet), BEGIN, END)
+    made = Case(plan, frames, rows, BEGIN, END, factors.load())
+    return {p.name: Decimal(p.value) for p in made.result.parameters if p.device is None}
+
+
+def test_days_are_weighed_by_what_flowed():
+    """A weak day with little water would count as much as a strong one."""
+    used = closed((1000.0, 2000.0), (50.0, 90.0))
+    assert used["cod_in_kg_per_m3"] == Decimal("1.75")
+    assert used["cod_out_kg_per_m3"] == Decimal("0.08")
+    assert used["ch4_fraction"] == Decimal("0.62")
+
+
+def test_a_day_that_nobody_measured_costs():
+    """An analyser that is off while the water is thin would be an analyser that earns."""
+    used = closed((1000.0, None), (None, 90.0))
+    assert used["cod_in_kg_per_m3"] == Decimal("0.25")
+    assert used["cod_out_kg_per_m3"] == Decimal("0.09")
+
+
+@pytest.mark.parametrize("accounting", [1, 2])
+def test_older_rules_do_not_look_at_channels(accounting):
+    """A pack of then would come to other tonnes."""
+    assert closed((1000.0, 2000.0), accounting=accounting)["cod_in_kg_per_m3"] == 6

@@ -82,9 +82,11 @@ def _arrow() -> Any:
 def _words(values: list[Any]) -> Any:
     """Few different texts, many times."""
     pa = _arrow()
-    return pa.array(
-        [None if v is None else _text(v) for v in values], pa.string()
-    ).dictionary_encode()
+    try:
+        texts = pa.array(values, pa.string())
+    except UnicodeEncodeError:
+        texts = pa.array([None if v is None else _text(v) for v in values], pa.string())
+    return texts.dictionary_encode()
 
 
 def _text(text: str) -> str:
@@ -95,14 +97,17 @@ def _text(text: str) -> str:
 def _ipc(table: Any) -> bytes:
     pa = _arrow()
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    # a thread pool woken for tables this small costs ten times what it saves
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
 
 
 def _read(part: bytes) -> Any:
-    return _arrow().ipc.open_stream(part).read_all()
+    pa = _arrow()
+    options = pa.ipc.IpcReadOptions(use_threads=False)  # as in writing
+    return pa.ipc.open_stream(part, options=options).read_all()
 
 
 def _frame_table(frame: Frame, fleet: Fleet) -> Any:

@@ -11,15 +11,17 @@ from services.intake.handover import Handover
 from services.intake.receive import BATCH, Receive
 from services.intake.receiver import Receiver
 from services.intake.sparkplug import REBIRTH_S
+from services.waiting import WAIT_S, Start
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.mqtt.tls import Tls
+    from services.kafka_access import KafkaAccess
     from services.metrics import Metrics
 
 # small records cost several times as much a message, here and at every stage behind
-EVERY_S = 0.1
+EVERY_S = 0.02
 
 
 class Bridge:
@@ -30,7 +32,9 @@ class Bridge:
     ----------
     database_url : str
         Where the registry is, and what edge nodes are to be asked for.
-    mqtt_url, kafka_url, topic : str
+    mqtt_url : str
+    kafka : KafkaAccess
+    topic : str
     client_id : str
         Names the durable session at the broker, each bridge its own.
     share : str, optional
@@ -41,13 +45,15 @@ class Bridge:
         Name of this Sparkplug host application; one bridge's only.
     tls : Tls, optional
         Who we are to a broker by TLS.
+    wait_s : float
+        How long servers are waited for that are not there yet. [s]
     """
 
     def __init__(
         self,
         database_url: str,
         mqtt_url: str,
-        kafka_url: str,
+        kafka: KafkaAccess,
         topic: str,
         client_id: str,
         metrics: Metrics,
@@ -58,9 +64,11 @@ class Bridge:
         rebirth_s: float = REBIRTH_S,
         host_id: str | None = None,
         tls: Tls | None = None,
+        wait_s: float = WAIT_S,
     ) -> None:
         self._metrics = metrics
         self._stopping = threading.Event()
+        self._wait_s, self._log = wait_s, log
         self._handover = Handover()
         receive = Receive(
             mqtt_url, client_id, metrics, log, batch, share,
@@ -68,7 +76,7 @@ class Bridge:
         )  # fmt: skip
         self._receiver = Receiver(receive, self._handover, self._stopping, metrics, log)
         self._chain = BridgeChain(
-            database_url, kafka_url, topic, metrics, log, self._stopping, rebirth_s
+            database_url, kafka, topic, metrics, log, self._stopping, rebirth_s
         )
 
     def stop(self) -> None:
@@ -83,11 +91,13 @@ class Bridge:
         Raises
         ------
         ServerError
-            When a server cannot be reached at start, or refuses us later.
+            When a server is not there in time, or refuses us later.
         """
         with closing(self._handover), closing(self._chain) as chain:
-            chain.open()
+            start = Start(self._wait_s, self._log, self._stopping)
+            start.reach(chain.open)
             self._handover.fleet = chain.fleet
+            start.reach(self._receiver.connect)
             self._receiver.run(threading.Thread(target=self._send, name="sending", daemon=True))
 
     def _send(self) -> None:

@@ -49,6 +49,19 @@ class Receiver:
         self._stopping = stopping
         self._metrics, self._log = metrics, log
         self._pending = 0
+        self._connected = False
+
+    def connect(self) -> None:
+        """
+        Take up the session, with the topics of the registry in use.
+
+        Raises
+        ------
+        ServerError
+            When the broker cannot be reached.
+        """
+        self._receive.connect(self._handover.fleet)
+        self._connected = True
 
     def run(self, storing: threading.Thread) -> None:
         """
@@ -59,7 +72,8 @@ class Receiver:
         ServerError
             When the broker cannot be reached at start, or a server refuses us later.
         """
-        self._receive.connect(self._handover.fleet)
+        if not self._connected:
+            self.connect()
         storing.start()
         try:
             while not self._stopping.is_set() and self._handover.failure is None:

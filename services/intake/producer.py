@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from services.kafka_access import KafkaAccess
 
 DEADLINE_S = 10.0  # without an acknowledgement, until the producer is dropped
-STOPPING_S = 2.0  # the same once the process is told to stop
+STOPPING_S = 3.0  # the same once the process is told to stop
 _LOOK_S = 0.5
 _TIMEOUT_MS = 10_000
 _T = TypeVar("_T")

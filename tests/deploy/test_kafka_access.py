@@ -22,6 +22,7 @@ from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from tests.apache_kafka import APACHE, WHY
 from tests.deploy.files import DEPLOY
+from tests.integration.kafka_path import register, stored_records, wait_until
 from tests.ports import free_port
 
 pytestmark = [
@@ -119,6 +120,31 @@ def test_each_user_does_what_it_needs(brokers):
     assert read(brokers.access("worker")) == b"hello"
     send(brokers.access("worker"), f"{TOPIC}-dead")
     assert partitions(brokers.access("bridge"), TOPIC) == 1
+
+
+def test_a_worker_stores_as_its_user(brokers, database_url, tmp_path):
+    """A worker whose reader knows no password would wait for ever for its group."""
+    register(database_url)
+    send(brokers.access("bridge"), TOPIC)  # no parcel: it goes to the dead-letter topic
+    (tmp_path / "url").write_text(brokers.url("worker"))
+    told = os.environ | {
+        "TONNE_DATABASE_URL": database_url, "TONNE_KAFKA_URL_FILE": str(tmp_path / "url"),
+        "TONNE_KAFKA_CA_FILE": str(brokers.secrets / "kafka_ca"), "TONNE_METRICS_BIND": "",
+    }  # fmt: skip
+    log = tmp_path / "worker.log"
+    with log.open("wb") as out:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", "worker", "--session", "6"],
+            env=told, stdout=out, stderr=out,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: stored_records(database_url) > 0, 60, log.read_text, 0.2)
+    finally:
+        worker.terminate()
+        worker.wait(30)
+    assert worker.returncode == 0, log.read_text()
+    password = (brokers.secrets / "kafka_worker_password").read_text()
+    assert password not in log.read_text()
 
 
 def test_no_user_does_more(brokers):

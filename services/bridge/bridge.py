@@ -11,7 +11,7 @@ from services.intake.handover import Handover
 from services.intake.receive import BATCH, Receive
 from services.intake.receiver import Receiver
 from services.intake.sparkplug import REBIRTH_S
-from services.waiting import WAIT_S, Start
+from services.intake.start import ending_quietly, waited_for
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -46,7 +46,7 @@ class Bridge:
     tls : Tls, optional
         Who we are to a broker by TLS.
     wait_s : float
-        How long servers are waited for that are not there yet. [s]
+        How long servers that are not there are waited for at the start. [s]
     """
 
     def __init__(
@@ -64,11 +64,10 @@ class Bridge:
         rebirth_s: float = REBIRTH_S,
         host_id: str | None = None,
         tls: Tls | None = None,
-        wait_s: float = WAIT_S,
+        wait_s: float = 0.0,
     ) -> None:
-        self._metrics = metrics
+        self._metrics, self._log, self._wait_s = metrics, log, wait_s
         self._stopping = threading.Event()
-        self._wait_s, self._log = wait_s, log
         self._handover = Handover()
         receive = Receive(
             mqtt_url, client_id, metrics, log, batch, share,
@@ -91,14 +90,14 @@ class Bridge:
         Raises
         ------
         ServerError
-            When a server is not there in time, or refuses us later.
+            When a server cannot be reached at start, or refuses us later.
         """
-        with closing(self._handover), closing(self._chain) as chain:
-            start = Start(self._wait_s, self._log, self._stopping)
-            start.reach(chain.open)
+        with closing(self._handover), closing(self._chain) as chain, ending_quietly():
+            what = "database or Kafka"
+            waited_for(what, chain.open, self._wait_s, self._stopping, self._log)
             self._handover.fleet = chain.fleet
-            start.reach(self._receiver.connect)
-            self._receiver.run(threading.Thread(target=self._send, name="sending", daemon=True))
+            sending = threading.Thread(target=self._send, name="sending", daemon=True)
+            self._receiver.run(sending, self._wait_s)
 
     def _send(self) -> None:
         """The sending thread."""

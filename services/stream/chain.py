@@ -103,7 +103,11 @@ class StreamChain:
             When the database cannot be reached at start, or others write to it that
             must not while we do.
         """
-        require_same_time(self._database.connection())
+        try:
+            require_same_time(self._database.connection())
+        except BaseException:
+            self._database.close()
+            raise
 
     def take_over(self, begins: Mapping[int, int], seen: int) -> dict[int, int]:
         """

@@ -12,11 +12,12 @@ import contextlib
 import signal
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ingest.errors import InputError, ServerError
 from services.intake.retry import GaveUpError
 from services.intake.sparkplug import sparkplug_nodes
+from services.intake.start import ending_quietly, waited_for
 from services.intake.topics import dead, partitions
 from services.store.stream.offsets import FencedError
 from services.store.stream.topic_source import Source
@@ -25,18 +26,19 @@ from services.stream.assembly import Member, Parts
 from services.stream.chain import StreamChain
 from services.stream.dead_letter_topic import DeadTopic
 from services.stream.sequence import MissingError
-from services.waiting import WAIT_S, Start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import faust
     from structlog.typing import FilteringBoundLogger
 
-    from services.kafka_access import KafkaAccess
     from services.metrics import Metrics
     from services.settings import Settings
     from services.stream.commit_thread import Storing
     from services.stream.progress import Progress
 
+_T = TypeVar("_T")
 IDLE_S = 2.0
 STOP_S = 7.0  # Faust's end waits for Kafka; whoever stops us does not for long
 START_S = 700.0  # longer than a member that is busy may keep the group waiting
@@ -45,7 +47,7 @@ START_S = 700.0  # longer than a member that is busy may keep the group waiting
 async def work(
     settings: Settings, topic: str, metrics: Metrics, log: FilteringBoundLogger, *,
     group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None,
-    workers: int = 1, wait_s: float = WAIT_S,
+    workers: int = 1, wait_s: float = 0.0,
 ) -> None:  # fmt: skip
     """
     Store parcels until told to stop.
@@ -55,7 +57,7 @@ async def work(
     workers : int
         How many are to share the topic, each with a partition at least.
     wait_s : float
-        How long servers are waited for that are not there yet. [s]
+        How long servers that are not there are waited for at the start. [s]
 
     Raises
     ------
@@ -68,32 +70,37 @@ async def work(
     """
     stopping, leave = threading.Event(), asyncio.Event()
     _on_signals(stopping, leave)
-    start = Start(wait_s, log, stopping)
-    spoiled, chain, count = await _opened(settings, topic, metrics, log, stopping, start)
-    try:
-        _enough(topic, count, workers)
-        parts = Parts(settings, topic, chain, Member(group, session_s, instance), metrics, log)
-        await _run(parts, leave, stopping, group, log)
-    finally:
-        stopping.set()
-        await asyncio.to_thread(chain.close)
-        await asyncio.to_thread(spoiled.close)
-    _raise(parts.storing)
+    with ending_quietly():
+        spoiled, chain, count = await _opened(settings, topic, metrics, log, stopping, wait_s)
+        try:
+            _enough(topic, count, workers)
+            parts = Parts(settings, topic, chain, Member(group, session_s, instance), metrics, log)
+            await _run(parts, leave, stopping, group, log)
+        finally:
+            stopping.set()
+            await asyncio.to_thread(chain.close)
+            await asyncio.to_thread(spoiled.close)
+        _raise(parts.storing)
 
 
 async def _opened(
     settings: Settings, topic: str, metrics: Metrics, log: FilteringBoundLogger,
-    stopping: threading.Event, start: Start,
+    stopping: threading.Event, wait_s: float,
 ) -> tuple[DeadTopic, StreamChain, int]:  # fmt: skip
     """Reach Kafka and the database; return what stores, and the topic's number of partitions."""
     kafka = settings.require_kafka()
-    count = await asyncio.to_thread(start.reach, lambda: _counted(kafka, topic))
+
+    async def once(what: str, begin: Callable[[], _T]) -> _T:
+        return await asyncio.to_thread(waited_for, what, begin, wait_s, stopping, log)
+
+    count = await once("Kafka", partial(partitions, kafka, topic))
+    await once("Kafka", partial(partitions, kafka, dead(topic)))
     spoiled = DeadTopic(kafka, dead(topic), log, stopping, metrics.pulse)
     chain = StreamChain(
         settings.require("database_url"), Source(topic, count), spoiled, metrics, log,
         stopping, sparkplug_nodes(settings),
     )  # fmt: skip
-    await asyncio.to_thread(start.reach, chain.open)
+    await once("database", chain.open)
     return spoiled, chain, count
 
 
@@ -122,13 +129,6 @@ def _on_signals(stopping: threading.Event, leave: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop)
-
-
-def _counted(kafka: KafkaAccess, topic: str) -> int:
-    """Return the topic's number of partitions; its dead-letter topic must be there too."""
-    count = partitions(kafka, topic)
-    partitions(kafka, dead(topic))
-    return count
 
 
 async def _started(parts: Parts, leave: asyncio.Event, group: str) -> bool:

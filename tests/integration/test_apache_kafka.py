@@ -177,7 +177,7 @@ def test_a_start_waits_for_kafka_and_ends_with_one_line(processes, own_kafka, to
     assert all(json.loads(line) for line in before)
     worker = processes.start("worker", *SOON)
     with ended(worker):
-        wait_until(lambda: said(processes, worker, "waiting for"), 60, processes.logs, 0.2)
+        wait_until(lambda: said(processes, worker, "not there yet"), 60, processes.logs, 0.2)
         own_kafka.start()
         wait_until(lambda: said(processes, worker, "partitions"), 60, processes.logs, 0.2)
         assert leaves(worker) < LEAVES_S

@@ -1,12 +1,11 @@
-"""`--wait`: how long a starting process waits for its servers."""
-
-from __future__ import annotations
+"""`--wait`: how long a start waits for its servers."""
 
 import click
 
-from services.waiting import WAIT_S
+WAIT_S = 60.0
 
 wait_option = click.option(
-    "--wait", "wait_s", type=click.FloatRange(0, 3_600), default=WAIT_S, show_default=True,
-    help="Seconds that a start waits for servers that are not there yet.",
+    "--wait", "wait_s", type=click.FloatRange(0, 86_400), default=WAIT_S, show_default=True,
+    metavar="SECONDS",
+    help="Wait so long for servers that are not there yet; then end with 3.",
 )  # fmt: skip

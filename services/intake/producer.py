@@ -99,9 +99,7 @@ class Producer:
 
     def close(self) -> None:
         """Disconnect and end the thread."""
-        if self._kafka is not None:
-            self._do(_stop(self._kafka))
-        self.drop()
+        self.drop()  # `send` leaves nothing unsent
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
@@ -175,12 +173,6 @@ def _seen(answer: asyncio.Future[Any]) -> None:
     """Look at what became of a record: of several that failed, one is raised."""
     if not answer.cancelled():
         answer.exception()
-
-
-async def _stop(kafka: Any) -> None:
-    """Stop a producer that has nothing unsent."""
-    with contextlib.suppress(TimeoutError, OSError, RuntimeError):
-        await asyncio.wait_for(kafka.stop(), timeout=STOPPING_S)
 
 
 async def _abandon(kafka: Any) -> None:

@@ -35,6 +35,8 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
     covered : int or None
         Over how many partitions our own share was made; None before the first, or where an
         older worker made it.
+    untold : bool
+        Whether an older worker made it.
     """
 
     def __init__(self, topic: str) -> None:
@@ -42,6 +44,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         self._mark = b""
         self._join: Callable[[], object] = lambda: None
         self.covered: int | None = None
+        self.untold = False
 
     def joined_by(self, join: Callable[[], object]) -> None:
         """Take note of how we join the group again."""
@@ -71,3 +74,4 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         """Take note of our share."""
         told = assignment.user_data or b""
         self.covered = int(told) if told.isdigit() else None
+        self.untold = self.covered is None

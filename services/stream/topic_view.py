@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,7 +20,7 @@ from services.intake.kafka_client import Reasons, client_options, words
 from services.stream.records import MAX_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from typing import TypeVar
 
     from services.kafka_access import KafkaAccess
@@ -56,15 +57,17 @@ class TopicView:
 
     async def partitions(self) -> list[int]:
         """Return the topic's partitions; none where there is no such topic."""
-        return await self._asked(self._partitions())
+        return await self._asked(self._partitions)
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return where partitions end: the offset of the next record of each."""
-        return await self._asked(self._ends(list(partitions)))
+        return await self._asked(partial(self._ends, list(partitions)))
 
     async def record(self, partition: int, offset: int) -> Seen | None:
         """Return what a record is, or None where the partition has none at its offset."""
-        return await self._asked(self._record(TopicPartition(self.topic, partition), offset))
+        return await self._asked(
+            partial(self._record, TopicPartition(self.topic, partition), offset)
+        )
 
     async def close(self) -> None:
         """Disconnect."""
@@ -73,11 +76,11 @@ class TopicView:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
                 await asyncio.wait_for(consumer.stop(), 2)
 
-    async def _asked(self, question: Awaitable[_T]) -> _T:
+    async def _asked(self, question: Callable[[], Awaitable[_T]]) -> _T:
         with Reasons() as reasons:
             try:
                 async with asyncio.timeout(ANSWER_S), self._one:
-                    return await question
+                    return await question()
             except (KafkaError, OSError) as error:
                 await self.close()
                 raise AwayError(words(reasons.of(error))) from error

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 IDLE_S = 2.0
-STOP_S = 7.0  # Faust's end waits for Kafka; whoever stops us does not for long
+STOP_S = 5.0  # Faust's end waits for Kafka; whoever stops us does not for long
 START_S = 700.0  # longer than a member that is busy may keep the group waiting
 
 

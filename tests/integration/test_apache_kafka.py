@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from aiokafka.admin import NewPartitions
 
+from services.cli.local.doctor_kafka import topics as looked_at
 from services.intake.topics import Topic, administering, apply, dead
 from services.kafka_access import KafkaAccess
 from services.stream.topic_state import topic_state
@@ -131,6 +132,10 @@ def test_partitions_that_are_added_are_stored_whoever_was_restarted(
         access, stored = KafkaAccess.of(own_kafka.url), offsets(database_url)
         state = topic_state(access, topic, stored, f"workers-{topic}")
         assert (sum(state.lag.values()), state.unassigned, state.cut) == (0, (), {})
+        found = list(looked_at(access, database_url, f"workers-{topic}"))
+        assert [one.state for one in found] == ["ok", "ok"], found
+        *_, found = looked_at(access, database_url, "nobody")
+        assert (found.state, "partitions 0, 1, 2, 3, 4" in found.found) == ("wrong", True), found
         state = topic_state(access, topic, {0: 9}, "nobody")
         assert (sum(state.lag.values()), state.unassigned) == (4, (0, 1, 2, 3, 4))
         assert (state.cut, 0 < state.oldest_s < 120) == ({0: 1}, True)

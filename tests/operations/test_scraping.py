@@ -213,7 +213,7 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
     # a worker that waits for the database says how far behind it is, meanwhile too
     behind = "sum(max by (partition) (tonne_stream_offset_lag)) > 0"
     with psycopg.connect(database_url) as conn:
-        conn.execute("LOCK TABLE reading_pv_inverter IN SHARE MODE")
+        conn.execute("LOCK TABLE reading_pv_inverter, dead_letter IN SHARE MODE")
         _publish(mqtt_url)
         _wait(lambda: scraped.ask("query", query=behind)["result"], logs)
     _wait(lambda: not scraped.ask("query", query=behind)["result"], logs)

@@ -34,7 +34,7 @@ CHANCE = random.Random(27)  # noqa: S311 (moments)
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def kafka_cluster(tmp_path_factory):
     """Three brokers."""
     found = Cluster(tmp_path_factory.mktemp("cluster"))
     found.start()
@@ -43,10 +43,10 @@ def cluster(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def over_cluster(pipeline, cluster):
+def over_cluster(pipeline, kafka_cluster):
     """The pipeline's servers with the three brokers, and topics on all of them."""
-    pipeline.environment["TONNE_KAFKA_URL"] = cluster.url
-    pipeline.stack.kafka = cluster
+    pipeline.environment["TONNE_KAFKA_URL"] = kafka_cluster.url
+    pipeline.stack.kafka = kafka_cluster
     pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS), "--replication", "3")
     open_session(pipeline.urls.mqtt_url, "tonne-bridge")
     return pipeline
@@ -94,7 +94,7 @@ def all_three(cluster):
 @pytest.mark.parametrize(
     "happens", [leader_killed, leader_paused, rolling_restart, two_of_three, all_three]
 )
-def test_nothing_is_lost_or_doubled(over_cluster, cluster, tmp_path, capsys, happens):
+def test_nothing_is_lost_or_doubled(over_cluster, kafka_cluster, tmp_path, capsys, happens):
     """A broker that is updated on a Tuesday would cost readings, or count them twice."""
     names = field.fresh(40)
     over_cluster.register(field.registry(names))
@@ -103,7 +103,7 @@ def test_nothing_is_lost_or_doubled(over_cluster, cluster, tmp_path, capsys, hap
     with workers.running(2):
         wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
         began = time.monotonic()
-        happens(cluster)
+        happens(kafka_cluster)
         away_s = time.monotonic() - began
         workers.recover()
         fleet.finish()

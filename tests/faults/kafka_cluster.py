@@ -60,6 +60,11 @@ class Cluster:
         """All three, for one may be away."""
         return "kafka://" + ",".join(f"{LOOPBACK}:{one.port}" for one in self.brokers)
 
+    @property
+    def pid(self) -> int | None:
+        """Of one that runs, or None."""
+        return next((one.pid for one in self.brokers if one.pid), None)
+
     def start(self) -> None:
         """Start those that do not run, at the same time."""
         with ThreadPoolExecutor(COUNT) as threads:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from services.metrics import Metrics
 
 # small records cost several times as much a message, here and at every stage behind
-EVERY_S = 0.02
+EVERY_S = 0.1
 
 
 class Bridge:

@@ -34,6 +34,7 @@ TOPIC = "tonne-parcels"
 DEAD = "-dead"
 _HOUR_MS = 3_600_000
 _TIMEOUT_MS = 10_000
+_ASK_MS = 5_000  # a process that is told to stop while it asks ends no sooner
 _OF_TOPIC = 1  # Kafka's number of a setting's source: the topic itself
 
 
@@ -155,7 +156,7 @@ def partitions(access: KafkaAccess, name: str) -> int:
 
 
 @asynccontextmanager
-async def administering(access: KafkaAccess) -> AsyncIterator[Any]:
+async def administering(access: KafkaAccess, timeout_ms: int = _TIMEOUT_MS) -> AsyncIterator[Any]:
     """
     Lend a client that may ask and change the cluster.
 
@@ -164,7 +165,7 @@ async def administering(access: KafkaAccess) -> AsyncIterator[Any]:
     ServerError
         When no broker can be reached, or one refuses.
     """
-    client = AIOKafkaAdminClient(**client_options(access), request_timeout_ms=_TIMEOUT_MS)
+    client = AIOKafkaAdminClient(**client_options(access), request_timeout_ms=timeout_ms)
     with Reasons() as reasons:
         try:
             await client.start()
@@ -226,7 +227,7 @@ async def _brokers(access: KafkaAccess) -> int:
 
 
 async def _partitions(access: KafkaAccess, name: str) -> int:
-    async with administering(access) as admin:
+    async with administering(access, _ASK_MS) as admin:
         # asking for a topic by name would make it on a broker that makes topics by itself
         if name not in await admin.list_topics():
             raise InputError(f"Kafka has no topic {name!r}; make it with `tonne topics apply`")

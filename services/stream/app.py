@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 GROUP = "tonne-worker"
 SESSION_S = 30.0
 RECORDS = 64
-LINGER_S = 0.005
+LINGER_S = 0.05
 
 
 def build_app(

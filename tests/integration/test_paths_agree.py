@@ -26,7 +26,7 @@ from tests.integration.kafka_path import (
 from tests.running import open_session
 
 pytestmark = pytest.mark.integration
-PARTITIONS, HOURS = 3, 8
+PARTITIONS, HOURS = 3, 6
 SOON = ("--session", "6")
 
 

@@ -1,7 +1,7 @@
 """
 Three brokers of Apache Kafka under load, with copies on all: what ends, pauses and comes back.
 
-Minutes of four Java processes: `make soak` runs it, or FAULT_ROUNDS=1 with the file's name.
+Minutes of three Java processes: `make soak` runs it, or FAULT_ROUNDS=2 with the file's name.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tests.apache_kafka import APACHE, WHY
 from tests.integration import field
 from tests.integration.kafka_path import wait_until
 from tests.running import open_session
+from tests.soak import SOAK
 
 from .fleet import check
 from .kafka_cluster import Cluster
@@ -28,7 +29,7 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.timeout(7_200),
     pytest.mark.skipif(APACHE is None, reason=WHY),
-    pytest.mark.skipif("FAULT_ROUNDS" not in os.environ, reason="long: `make soak` runs it"),
+    pytest.mark.skipif(not SOAK, reason="long: `make soak` runs it"),
 ]
 CHANCE = random.Random(27)  # noqa: S311 (moments)
 

@@ -6,8 +6,11 @@ made and handed on; nothing global is configured, and a test or a second
 pipeline in the same process may log elsewhere.
 """
 
+import logging
 import sys
-from typing import TextIO, cast
+import threading
+import time
+from typing import Self, TextIO, cast
 
 import structlog
 from structlog.dev import plain_traceback
@@ -39,6 +42,65 @@ def get_logger(part: str, *, stream: TextIO | None = None, **bound: object) -> F
         wrapper_class=structlog.make_filtering_bound_logger("info"),
     ).bind(part=part, **bound)
     return cast("FilteringBoundLogger", logger)
+
+
+LIBRARIES = ("aiokafka", "kafka", "faust", "mode", "asyncio")
+SAME_S = 30.0  # a library's message is told once in this time, with how often it came
+BURST, A_SECOND = 5.0, 0.5  # lines of theirs at once, and in the long run
+
+
+class LibraryLog(logging.Handler):
+    """
+    What libraries log, as lines of ours: in one form, and each message now and then only.
+
+    A client of Kafka tells each failed attempt of each connection, thousands of lines a
+    minute while a broker is away.  A message is the same whatever stands in its places.
+
+    Parameters
+    ----------
+    log : FilteringBoundLogger
+    names : sequence of str
+        Loggers that speak through this one while the block runs.
+    """
+
+    def __init__(self, log: FilteringBoundLogger, names: tuple[str, ...] = LIBRARIES) -> None:
+        super().__init__(logging.WARNING)
+        self._log, self._names = log, names
+        self._told_s: dict[tuple[str, str], float] = {}
+        self._unsaid: dict[tuple[str, str], int] = {}
+        self._left, self._last_s = BURST, time.monotonic()
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> Self:
+        """Take the loggers over."""
+        for name in self._names:
+            logging.getLogger(name).addHandler(self)
+            logging.getLogger(name).propagate = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the loggers go."""
+        for name in self._names:
+            logging.getLogger(name).removeHandler(self)
+            logging.getLogger(name).propagate = True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell a message, unless it, or another, was told a moment ago."""
+        key = (record.name, str(record.msg)[:200])
+        with self._guard:
+            now_s = time.monotonic()
+            self._left = min(BURST, self._left + (now_s - self._last_s) * A_SECOND)
+            self._last_s = now_s
+            if now_s - self._told_s.get(key, float("-inf")) < SAME_S or self._left < 1:
+                self._unsaid[key] = self._unsaid.get(key, 0) + 1
+                return
+            self._told_s[key] = now_s
+            self._left -= 1
+            count = self._unsaid.pop(key, 0) + 1
+        error = record.exc_info[1] if record.exc_info else None
+        more: dict[str, object] = {} if error is None else {"error": repr(error)[:300]}
+        tell = self._log.error if record.levelno >= logging.ERROR else self._log.warning
+        tell(" ".join(record.getMessage().split())[:500], logger=record.name, count=count, **more)
 
 
 def _processors(out: TextIO) -> list[Processor]:

@@ -107,12 +107,26 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._streaming()
+
+    def _streaming(self) -> None:
         self.offset_lag = Gauge(
             "tonne_stream_offset_lag",
-            "Records of a Kafka partition that are not stored yet, by the worker that has it",
+            "Records of a Kafka partition that are not stored yet; every worker tells all",
             ["partition"],
             registry=self.registry,
         )
+        self.unassigned = Gauge(
+            "tonne_stream_partitions_unassigned",
+            "Partitions of the topic that the workers' group has given to nobody",
+            registry=self.registry,
+        )
+        self.kafka_waiting = Gauge(
+            "tonne_kafka_waiting_seconds",
+            "How long Kafka has been waited for; 0 while it answers",
+            registry=self.registry,
+        )
+        self.kafka_waiting.set_function(lambda: self.pulse.waiting_s("kafka"))
 
     def _accounting(self) -> None:
         self.coverage_ratio = Gauge(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,31 @@ class Pulse:
     def __init__(self, still_s: float = STILL_S) -> None:
         self._still_s = still_s
         self._beats: dict[str, float] = {}
+        self._waited_for: dict[str, float] = {}
+
+    def lost(self, server: str) -> None:
+        """Say that a server is waited for; the first time of several in a row counts."""
+        self._waited_for.setdefault(server, time.time())
+
+    def back(self, server: str) -> float | None:
+        """Say that a server answers; return for how long it was waited for. [s]"""
+        since = self._waited_for.pop(server, None)
+        return None if since is None else time.time() - since
+
+    def waiting_s(self, server: str) -> float:
+        """Return for how long a server has been waited for; 0 while it answers. [s]"""
+        since = self._waited_for.get(server)
+        return 0.0 if since is None else max(0.0, time.time() - since)
+
+    def waiting(self) -> str | None:
+        """Say which servers are waited for, and since when, or None."""
+        return (
+            "; ".join(
+                f"waiting for {server} since {_shown(since)}"
+                for server, since in sorted(self._waited_for.items())
+            )
+            or None
+        )
 
     def beat(self, part: str) -> None:
         """Say that a part moves; safe from any thread."""
@@ -43,3 +69,8 @@ class Pulse:
         now = time.monotonic()
         still = {part: now - at for part, at in self._beats.items() if now - at > self._still_s}
         return "; ".join(f"{part}: nothing for {s:.0f} s" for part, s in still.items()) or None
+
+
+def _shown(time_s: float) -> str:
+    """Return a time as text, in UTC."""
+    return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%dT%H:%M:%SZ}"

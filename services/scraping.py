@@ -70,6 +70,6 @@ def _with_health(scraped: Any, pulse: Pulse) -> Callable[[Any, Any], Iterable[by
         trouble = pulse.trouble()
         status = "503 Service Unavailable" if trouble else "200 OK"
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{trouble or 'ok'}\n".encode()]
+        return [f"{trouble or pulse.waiting() or 'ok'}\n".encode()]
 
     return answer

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from ingest.addresses import host_and_port, parts_of, server_of
 from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
+from services import kafka_access
 from services.environment import (
     METRICS_BIND,
     PREFIX,
@@ -26,12 +27,12 @@ from services.environment import (
     read_environment,
     split_bind,
 )
+from services.kafka_access import KafkaAccess
 
 __all__ = [
     "LOCAL_STATE",
     "Settings",
     "SettingsError",
-    "kafka_servers",
     "local_urls",
     "split_bind",
 ]
@@ -41,30 +42,12 @@ SECRETS = ("database_url", "mqtt_url", "kafka_url")
 # Secrets that are no URL; each may be named by `<NAME>_FILE` as well.
 WORDS = ("key_passphrase", "api_token")
 TLS_FILES = ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file")
+KAFKA_FILES = ("kafka_ca_file", "kafka_cert_file", "kafka_key_file")
 SCHEMES = {
     "database_url": ("postgresql", "postgres"),
     "mqtt_url": ("mqtt", "mqtts"),
-    "kafka_url": ("kafka",),
+    "kafka_url": kafka_access.SCHEMES,
 }
-_KAFKA_PORT = 9_092
-
-
-def kafka_servers(url: str) -> list[tuple[str, int]]:
-    """
-    Hosts and ports of `kafka://host[:port][,host[:port]..]`: brokers to ask for the others.
-
-    Raises
-    ------
-    ValueError
-        When it has another form; the text never holds a password.
-    """
-    parts = parts_of(url)
-    if parts.login is not None:
-        raise ValueError("names a user; Kafka is spoken to without a password so far")
-    if parts.rest.strip("/"):
-        raise ValueError("says more than hosts; write kafka://host:port,host:port")
-    found = [host_and_port(one) for one in parts.hosts]
-    return [(host, _KAFKA_PORT if port is None else port) for host, port in found]
 
 
 def _check_database(url: str) -> None:
@@ -111,6 +94,12 @@ class Settings(BaseSettings):
     mqtt_ca_file, mqtt_cert_file, mqtt_key_file : Path, optional
         For `mqtts://`: whose certificates to trust (else the system's authorities), and who
         we are; PEM.
+    kafka_ca_file, kafka_cert_file, kafka_key_file : Path, optional
+        The same for `kafkas://`.
+    kafka_sasl_mechanism : str, optional
+        How the user of `kafkas://user:password@..` shows who it is; SCRAM-SHA-512 unless given.
+    kafka_token_url : str, optional
+        Where OAUTHBEARER's tokens are given out, to that user as client id and secret.
     api_bind, metrics_bind : str
         `host:port` to listen on; an empty `metrics_bind` serves no metrics.
     sparkplug_host_id : str, optional
@@ -156,6 +145,11 @@ class Settings(BaseSettings):
     mqtt_ca_file: Path | None = None
     mqtt_cert_file: Path | None = None
     mqtt_key_file: Path | None = None
+    kafka_ca_file: Path | None = None
+    kafka_cert_file: Path | None = None
+    kafka_key_file: Path | None = None
+    kafka_sasl_mechanism: str | None = None
+    kafka_token_url: str | None = None
     api_bind: str = "127.0.0.1:8080"
     metrics_bind: str = METRICS_BIND
     sparkplug_host_id: str | None = None
@@ -215,8 +209,8 @@ class Settings(BaseSettings):
         if scheme not in schemes:
             # never the value: it may hold a password
             raise ValueError(f"begins with {scheme!r}; it must be a {schemes[0]}:// URL")
-        if scheme == "kafka":
-            kafka_servers(url)
+        if scheme in kafka_access.SCHEMES:
+            KafkaAccess.of(url)
         elif scheme in PORTS:
             server_of(url, PORTS)
         else:
@@ -267,6 +261,39 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _kafka_whole(self) -> "Settings":
+        if (self.kafka_cert_file is None) != (self.kafka_key_file is None):
+            raise ValueError("set TONNE_KAFKA_CERT_FILE and TONNE_KAFKA_KEY_FILE together")
+        access = None if self.kafka_url is None else KafkaAccess.of(self.kafka_url)
+        told = [name for name in KAFKA_FILES if getattr(self, name) is not None]
+        if told and access is not None and not access.secure:
+            raise ValueError(
+                f"{PREFIX}{told[0].upper()} is for TLS, but {PREFIX}KAFKA_URL begins with kafka://;"
+                " write kafkas://, or leave it out"
+            )
+        self._check_mechanism(access)
+        return self
+
+    def _check_mechanism(self, access: KafkaAccess | None) -> None:
+        mechanism = self.kafka_sasl_mechanism
+        if mechanism is not None and mechanism not in kafka_access.MECHANISMS:
+            raise ValueError(
+                f"TONNE_KAFKA_SASL_MECHANISM {mechanism!r} is none of"
+                f" {', '.join(kafka_access.MECHANISMS)}"
+            )
+        if mechanism is not None and access is not None and access.user is None:
+            raise ValueError(
+                "TONNE_KAFKA_SASL_MECHANISM is for a user, but TONNE_KAFKA_URL names none; write"
+                " kafkas://user:password@host:port"
+            )
+        if (mechanism == kafka_access.TOKEN) != (self.kafka_token_url is not None):
+            raise ValueError(
+                "set TONNE_KAFKA_SASL_MECHANISM=OAUTHBEARER and TONNE_KAFKA_TOKEN_URL together"
+            )
+        if self.kafka_token_url is not None and not self.kafka_token_url.startswith("https://"):
+            raise ValueError("TONNE_KAFKA_TOKEN_URL begins with no https://: a secret goes there")
+
     @property
     def key_passphrase_bytes(self) -> bytes:
         """The passphrase of signing keys; empty where there is none."""
@@ -276,6 +303,20 @@ class Settings(BaseSettings):
     def mqtt_tls(self) -> Tls:
         """Whom to trust and who we are, to a broker by TLS."""
         return Tls(self.mqtt_ca_file, self.mqtt_cert_file, self.mqtt_key_file)
+
+    def require_kafka(self) -> KafkaAccess:
+        """
+        Which Kafka, and who we are to it.
+
+        Raises
+        ------
+        SettingsError
+            When neither the environment nor local servers name it.
+        """
+        tls = Tls(self.kafka_ca_file, self.kafka_cert_file, self.kafka_key_file, "KAFKA")
+        return KafkaAccess.of(
+            self.require("kafka_url"), tls, self.kafka_sasl_mechanism, self.kafka_token_url
+        )
 
     @model_validator(mode="after")
     def _not_twice(self) -> "Settings":

@@ -61,6 +61,6 @@ def pytest_collection_modifyitems(items):
 def _own_environment(tmp_path_factory, monkeypatch):
     """No test may see a developer's settings, or use the servers of a demo that runs."""
     for name in os.environ:
-        if name.upper().startswith("TONNE_"):
+        if name.upper().startswith("TONNE_") or name == "KAFKA_HOME":
             monkeypatch.delenv(name)
     monkeypatch.setenv("TONNE_HOME", str(tmp_path_factory.getbasetemp() / "no-servers"))

@@ -20,6 +20,7 @@ import yaml
 from ingest.mqtt.session import Session
 from ingest.mqtt.topics import SUBSCRIPTIONS
 from services.local.stack import LocalStack
+from tests.apache_kafka import APACHE
 from tests.ports import SERVERS, free_port, give_ports
 
 
@@ -41,7 +42,7 @@ class Pipeline:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.stack = LocalStack(give_ports(home, *SERVERS))
+        self.stack = LocalStack(give_ports(home, *SERVERS), APACHE)
         self.urls = self.stack.up(kafka=False, secure=self.secure)
         self.metrics = f"127.0.0.1:{free_port()}"
         self.environment = {

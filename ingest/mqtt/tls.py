@@ -21,12 +21,14 @@ class Tls:
     Files of one side of a TLS connection; all PEM.
 
     `ca` is whom we trust, the system's authorities where it is None; `cert` and
-    `key` are who we are, nobody by certificate where they are None.
+    `key` are who we are, nobody by certificate where they are None.  `server` is whose
+    settings an error names: MQTT or KAFKA.
     """
 
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    server: str = "MQTT"
 
     @classmethod
     def of(cls, folder: Path) -> Tls:
@@ -49,7 +51,7 @@ class Tls:
         except (OSError, ssl.SSLError) as error:
             raise InputError(
                 f"{self.ca}: no certificate authority can be read from it: {error}; "
-                "set TONNE_MQTT_CA_FILE to the broker's ca.crt"
+                f"set TONNE_{self.server}_CA_FILE to the broker's ca.crt"
             ) from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.cert is not None:
@@ -58,6 +60,7 @@ class Tls:
             except (OSError, ssl.SSLError) as error:
                 raise InputError(
                     f"{self.cert} with {self.key}: no certificate and its key: {error}; set "
-                    "TONNE_MQTT_CERT_FILE and TONNE_MQTT_KEY_FILE to a pair that belong together"
+                    f"TONNE_{self.server}_CERT_FILE and TONNE_{self.server}_KEY_FILE to a pair"
+                    " that belong together"
                 ) from error
         return context

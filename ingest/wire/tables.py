@@ -8,6 +8,7 @@ one that the bridge's did not have yet is absent: bring workers up first.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +21,8 @@ from ingest.wire.envelope import WireError, seal, unseal
 from ingest.wire.record_batch import Parcel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ingest.model import Column, Fleet
 
 _OWN = ("device", "time_us", "message", "flags")
@@ -37,15 +40,9 @@ def encode(parcel: Parcel, fleet: Fleet) -> bytes:
             "codec": _words(parcel.codecs),
         }
     ).replace_schema_metadata({"received_us": str(parcel.received_us)})
-    rejected = pa.table(
-        {
-            "message": pa.array([r.message for r in parcel.rejected], pa.int32()),
-            "reason": pa.array([r.reason for r in parcel.rejected], pa.string()),
-            "detail": pa.array([_text(r.detail) for r in parcel.rejected], pa.string()),
-        }
-    )
-    frames = [_frame_table(frame, fleet) for frame in parcel.frames]
-    return seal([_ipc(table) for table in (messages, rejected, *frames)])
+    rejected = _rejected_part(parcel.rejected) if parcel.rejected else _no_rejected()
+    frames = [_ipc(_frame_table(frame, fleet)) for frame in parcel.frames]
+    return seal([_ipc(messages), rejected, *frames])
 
 
 def decode(record: bytes, fleet: Fleet) -> Parcel:
@@ -59,10 +56,10 @@ def decode(record: bytes, fleet: Fleet) -> Parcel:
     """
     parts = unseal(record)
     try:
-        messages, rejected, *frames = (_read(part) for part in parts)
-        parcel = _parcel(messages, rejected)
-        for table in frames:
-            frame = _frame(table, fleet, parcel)
+        messages, rejected, *frames = parts
+        parcel = _parcel(_read(messages), [] if rejected == _no_rejected() else _refusals(rejected))
+        for part in frames:
+            frame = _frame(_read(part), fleet, parcel)
             if len(frame):
                 parcel.frames.append(frame)
     except WireError:
@@ -82,9 +79,11 @@ def _arrow() -> Any:
 def _words(values: list[Any]) -> Any:
     """Few different texts, many times."""
     pa = _arrow()
-    return pa.array(
-        [None if v is None else _text(v) for v in values], pa.string()
-    ).dictionary_encode()
+    try:
+        texts = pa.array(values, pa.string())
+    except UnicodeEncodeError:
+        texts = pa.array([None if v is None else _text(v) for v in values], pa.string())
+    return texts.dictionary_encode()
 
 
 def _text(text: str) -> str:
@@ -95,14 +94,17 @@ def _text(text: str) -> str:
 def _ipc(table: Any) -> bytes:
     pa = _arrow()
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    # a thread pool woken for tables this small costs ten times what it saves
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
 
 
 def _read(part: bytes) -> Any:
-    return _arrow().ipc.open_stream(part).read_all()
+    pa = _arrow()
+    options = pa.ipc.IpcReadOptions(use_threads=False)  # as in writing
+    return pa.ipc.open_stream(part, options=options).read_all()
 
 
 def _frame_table(frame: Frame, fleet: Fleet) -> Any:
@@ -114,23 +116,58 @@ def _frame_table(frame: Frame, fleet: Fleet) -> Any:
         ),
         "time_us": pa.array(frame.time_us),
         "message": pa.array(frame.message),
-        "flags": pa.array(
-            [
-                msgspec.json.encode(frame.flags[k]).decode() if k in frame.flags else None
-                for k in range(len(frame))
-            ],
-            pa.string(),
-        ),
+        "flags": _flags(frame),
         **{name: pa.array(values) for name, values in frame.columns.items()},
     }
     return pa.table(columns).replace_schema_metadata({"class": frame.class_id})
 
 
-def _parcel(messages: Any, rejected: Any) -> Parcel:
+def _flags(frame: Frame) -> Any:
+    """Return what each row is flagged with, as JSON; most frames have no flag."""
+    pa = _arrow()
+    if not frame.flags:
+        return pa.nulls(len(frame), pa.string())
+    told = [
+        msgspec.json.encode(frame.flags[k]).decode() if k in frame.flags else None
+        for k in range(len(frame))
+    ]
+    return pa.array(told, pa.string())
+
+
+def _flags_of(column: Any) -> dict[int, dict[str, str]]:
+    if column.null_count == len(column):
+        return {}
+    return {
+        k: msgspec.json.decode(text)
+        for k, text in enumerate(column.to_pylist())
+        if text is not None
+    }
+
+
+def _rejected_part(rejected: Sequence[Rejected]) -> bytes:
+    pa = _arrow()
+    columns = {
+        "message": pa.array([r.message for r in rejected], pa.int32()),
+        "reason": pa.array([r.reason for r in rejected], pa.string()),
+        "detail": pa.array([_text(r.detail) for r in rejected], pa.string()),
+    }
+    return _ipc(pa.table(columns))
+
+
+@cache
+def _no_rejected() -> bytes:
+    """Return the part of a parcel without a refusal, which is made and read once."""
+    return _rejected_part([])
+
+
+def _refusals(part: bytes) -> list[Rejected]:
+    table = _read(part)
+    columns = (table.column(c).to_pylist() for c in ("message", "reason", "detail"))
+    return [Rejected(*refusal) for refusal in zip(*columns, strict=True)]
+
+
+def _parcel(messages: Any, rejected: list[Rejected]) -> Parcel:
     column = {name: messages.column(name).to_pylist() for name in messages.column_names}
-    refusals = zip(
-        *(rejected.column(c).to_pylist() for c in ("message", "reason", "detail")), strict=True
-    )
     parcel = Parcel(
         column["topic"],
         column["payload"],
@@ -139,7 +176,7 @@ def _parcel(messages: Any, rejected: Any) -> Parcel:
         column["codec"],
         int(messages.schema.metadata[b"received_us"]),
         [],
-        [Rejected(*refusal) for refusal in refusals],
+        rejected,
     )
     _within(np.array([r.message for r in parcel.rejected], dtype=np.int64), len(parcel))
     return parcel
@@ -170,11 +207,7 @@ def _frame(table: Any, fleet: Fleet, parcel: Parcel) -> Frame:
     frame = Frame(
         class_id, place, _column(table, "time_us"), _column(table, "message"),
         {c.name: _channel(table, c.name, c.kind) for c in known[class_id].channels.values()},
-        {
-            k: msgspec.json.decode(text)
-            for k, text in enumerate(table.column("flags").to_pylist())
-            if text is not None
-        },
+        _flags_of(table.column("flags")),
     )  # fmt: skip
     _within(frame.message, len(parcel))
     return _keep_known(frame, [ids[k] for k in np.asarray(device.indices)], parcel)

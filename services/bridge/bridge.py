@@ -11,11 +11,13 @@ from services.intake.handover import Handover
 from services.intake.receive import BATCH, Receive
 from services.intake.receiver import Receiver
 from services.intake.sparkplug import REBIRTH_S
+from services.intake.start import ending_quietly, waited_for
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.mqtt.tls import Tls
+    from services.kafka_access import KafkaAccess
     from services.metrics import Metrics
 
 # small records cost several times as much a message, here and at every stage behind
@@ -30,7 +32,9 @@ class Bridge:
     ----------
     database_url : str
         Where the registry is, and what edge nodes are to be asked for.
-    mqtt_url, kafka_url, topic : str
+    mqtt_url : str
+    kafka : KafkaAccess
+    topic : str
     client_id : str
         Names the durable session at the broker, each bridge its own.
     share : str, optional
@@ -41,13 +45,15 @@ class Bridge:
         Name of this Sparkplug host application; one bridge's only.
     tls : Tls, optional
         Who we are to a broker by TLS.
+    wait_s : float
+        How long servers that are not there are waited for at the start. [s]
     """
 
     def __init__(
         self,
         database_url: str,
         mqtt_url: str,
-        kafka_url: str,
+        kafka: KafkaAccess,
         topic: str,
         client_id: str,
         metrics: Metrics,
@@ -58,8 +64,9 @@ class Bridge:
         rebirth_s: float = REBIRTH_S,
         host_id: str | None = None,
         tls: Tls | None = None,
+        wait_s: float = 0.0,
     ) -> None:
-        self._metrics = metrics
+        self._metrics, self._log, self._wait_s = metrics, log, wait_s
         self._stopping = threading.Event()
         self._handover = Handover()
         receive = Receive(
@@ -68,7 +75,7 @@ class Bridge:
         )  # fmt: skip
         self._receiver = Receiver(receive, self._handover, self._stopping, metrics, log)
         self._chain = BridgeChain(
-            database_url, kafka_url, topic, metrics, log, self._stopping, rebirth_s
+            database_url, kafka, topic, metrics, log, self._stopping, rebirth_s
         )
 
     def stop(self) -> None:
@@ -85,10 +92,12 @@ class Bridge:
         ServerError
             When a server cannot be reached at start, or refuses us later.
         """
-        with closing(self._handover), closing(self._chain) as chain:
-            chain.open()
+        with closing(self._handover), closing(self._chain) as chain, ending_quietly():
+            what = "database or Kafka"
+            waited_for(what, chain.open, self._wait_s, self._stopping, self._log)
             self._handover.fleet = chain.fleet
-            self._receiver.run(threading.Thread(target=self._send, name="sending", daemon=True))
+            sending = threading.Thread(target=self._send, name="sending", daemon=True)
+            self._receiver.run(sending, self._wait_s)
 
     def _send(self) -> None:
         """The sending thread."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ingest.model import Fleet
     from ingest.mqtt.inbox import Inbox
     from ingest.pipeline.admit import Admitted
+    from services.kafka_access import KafkaAccess
     from services.metrics import Metrics
     from services.store.messages.principal_status import Said
 
@@ -45,7 +46,7 @@ class BridgeChain:
     def __init__(
         self,
         database_url: str,
-        kafka_url: str,
+        kafka: KafkaAccess,
         topic: str,
         metrics: Metrics,
         log: FilteringBoundLogger,
@@ -55,8 +56,8 @@ class BridgeChain:
         self._database = Database(database_url, "tonne bridge", log, stopping, pulse=metrics.pulse)
         away = any_of(KafkaError, OSError)
         self._patience = Patience("kafka", away, log, stopping, metrics.pulse)
-        self._producer = Producer(kafka_url, topic, log)
-        self._kafka_url, self._topic = kafka_url, topic
+        self._producer = Producer(kafka, topic, log, stopping)
+        self._kafka, self._topic = kafka, topic
         self._metrics = metrics
         self._log = log
         self._watch = RegistryWatch()
@@ -78,10 +79,14 @@ class BridgeChain:
         InputError
             When the topic is not there, or our clock is off.
         """
-        self._partitions = partitions(self._kafka_url, self._topic)
-        connection = self._database.connection()
-        require_same_time(connection)
-        self._refresh(connection)
+        self._partitions = partitions(self._kafka, self._topic)
+        try:
+            connection = self._database.connection()
+            require_same_time(connection)
+            self._refresh(connection)
+        except BaseException:
+            self._database.close()
+            raise
 
     @property
     def fleet(self) -> Fleet:

@@ -2,31 +2,43 @@
 Records to Kafka, each batch until every copy that counts has it.
 
 aiokafka lives in an event loop; ours runs in a thread of its own, so that the
-sending thread may wait in plain code.  After any failure the producer is made
-anew: what an idempotent one believes of its sequence is then no longer sure.
+sending thread may wait in plain code.  An idempotent producer of aiokafka tries a
+batch for ever, so we do not: where nothing was acknowledged for a while the
+producer is dropped, and whoever sends is told why.  After any failure it is made
+anew: what it believes of its sequence is then no longer sure.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, KafkaError, UnknownError, UnsupportedVersionError
 
-from services.intake.topics import bootstrap
+from services.intake.kafka_client import LARGEST, MAX_RECORD, Reasons, client_options, words
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
-MAX_RECORD = 900_000
-_ENVELOPE = 65_536
+    from services.kafka_access import KafkaAccess
+
+DEADLINE_S = 10.0  # without an acknowledgement, until the producer is dropped
+STOPPING_S = 3.0  # the same once the process is told to stop
+_LOOK_S = 0.5
 _TIMEOUT_MS = 10_000
 _T = TypeVar("_T")
+__all__ = ["MAX_RECORD", "NotStoredError", "Outgoing", "Producer"]
+
+
+class NotStoredError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """Records are not known to be stored; all may be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +59,17 @@ class Producer:
     is served without: a record may then be stored twice, which changes no row.
     """
 
-    def __init__(self, url: str, topic: str, log: FilteringBoundLogger) -> None:
-        self._bootstrap = bootstrap(url)
+    def __init__(
+        self, access: KafkaAccess, topic: str, log: FilteringBoundLogger,
+        stopping: threading.Event | None = None,
+    ) -> None:  # fmt: skip
+        self._access = access
         self._topic = topic
         self._log = log
-        self._idempotent = True
+        self._stopping = stopping or threading.Event()
         self._kafka: Any = None
+        self._told = False
+        self._moved_s = 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kafka", daemon=True)
         self._thread.start()
@@ -63,24 +80,26 @@ class Producer:
 
         Raises
         ------
-        KafkaError, OSError
+        NotStoredError
             When one is not known to be stored; all may be sent again.
+        InputError
+            When a file of TLS cannot be used.
         """
-        try:
-            self._do(self._send(records))
-        except (KafkaError, OSError):
-            self.drop()
-            raise
+        with Reasons() as reasons:
+            try:
+                self._do(self._within(self._send(records)))
+            except (KafkaError, OSError) as error:
+                self.drop()
+                raise NotStoredError(words(reasons.of(error))) from error
 
     def drop(self) -> None:
         """Give up the connection and what is unsent; the next `send` makes another."""
         kafka, self._kafka = self._kafka, None
-        if kafka is not None:
-            self._do(_stop(kafka))
+        self._do(_abandon(kafka))
 
     def close(self) -> None:
         """Disconnect and end the thread."""
-        self.drop()
+        self.drop()  # `send` leaves nothing unsent
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
@@ -88,49 +107,94 @@ class Producer:
     def _do(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    async def _within(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work that must get on; where it stands still, give it up."""
+        self._moved_s = time.monotonic()
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            await asyncio.wait({task}, timeout=_LOOK_S)
+            limit_s = STOPPING_S if self._stopping.is_set() else DEADLINE_S
+            if not task.done() and time.monotonic() - self._moved_s > limit_s:
+                task.cancel()
+                await asyncio.wait({task})
+                raise TimeoutError(f"nothing was acknowledged for {limit_s:.0f} s")
+        await task
+
     async def _send(self, records: Sequence[Outgoing]) -> None:
         if self._kafka is None:
             self._kafka = await self._start()
-        sent = [
-            await self._kafka.send(
+        waiting = set()
+        for r in records:
+            sent = await self._kafka.send(
                 self._topic, r.value, key=r.key, partition=r.partition, headers=list(r.headers)
             )
-            for r in records
-        ]
-        for answer in await asyncio.gather(*sent, return_exceptions=True):
-            if isinstance(answer, BaseException):
-                raise answer
+            sent.add_done_callback(_seen)
+            waiting.add(sent)
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for answer in done:
+                answer.result()
+            self._moved_s = time.monotonic()
 
     async def _start(self) -> Any:
+        """
+        Connect; idempotence is asked for at each start.
+
+        What a broker could not give once it may be able to give the next time.
+        """
         try:
-            return await self._started(idempotent=self._idempotent)
+            kafka = await self._started(idempotent=True)
         except (UnknownError, UnsupportedVersionError, IllegalOperation):
-            if not self._idempotent:
-                raise
-            self._idempotent = False
-            self._log.warning("broker gives no producer id; a record may be stored twice")
+            if not self._told:
+                self._told = True
+                self._log.warning("broker gives no producer id; a record may be stored twice")
             return await self._started(idempotent=False)
+        self._told = False
+        return kafka
 
     async def _started(self, *, idempotent: bool) -> Any:
         kafka = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._access),
             enable_idempotence=idempotent,
             acks="all",
-            max_request_size=MAX_RECORD + _ENVELOPE,
-            max_batch_size=MAX_RECORD + _ENVELOPE,
+            max_request_size=LARGEST,
+            max_batch_size=LARGEST,
             request_timeout_ms=_TIMEOUT_MS,
         )
         try:
             await kafka.start()
         except BaseException:
-            await _stop(kafka)
+            await _disconnect(kafka)
             raise
         return kafka
 
 
-async def _stop(kafka: Any) -> None:
-    """Stop a producer that may never have come up, or whose broker is gone."""
-    try:
-        await asyncio.wait_for(kafka.stop(), timeout=5)
-    except (TimeoutError, OSError, RuntimeError):
-        return
+def _seen(answer: asyncio.Future[Any]) -> None:
+    """Look at what became of a record: of several that failed, one is raised."""
+    if not answer.cancelled():
+        answer.exception()
+
+
+async def _abandon(kafka: Any) -> None:
+    """
+    End a producer without what is unsent, and all that it left in its loop.
+
+    Its own end would wait until every record is stored, for as long as Kafka is away.
+    """
+    if kafka is not None:
+        await _disconnect(kafka)
+    here = asyncio.current_task()
+    left = [task for task in asyncio.all_tasks() if task is not here]
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=2)
+    for task in left:
+        if task.done() and not task.cancelled():
+            task.exception()
+
+
+async def _disconnect(kafka: Any) -> None:
+    kafka._closed = True  # noqa: SLF001 (it would warn that nobody stopped it)
+    with contextlib.suppress(TimeoutError, OSError, RuntimeError):
+        await asyncio.wait_for(kafka.client.close(), timeout=1)

@@ -74,11 +74,17 @@ class Patience:
             When the process is told to stop while the server is away.
         """
         if error is None:
-            self._wait_s = _FIRST_WAIT_S
+            self._held()
         if error is None or not self._lost(error):
             return False
         self.wait(error)
         return True
+
+    def _held(self) -> None:
+        self._wait_s = _FIRST_WAIT_S
+        away_s = None if self._pulse is None else self._pulse.back(self.what)
+        if away_s is not None:
+            self._log.info(f"{self.what} back", after_s=round(away_s))
 
     def wait(self, error: BaseException) -> None:
         """
@@ -89,9 +95,15 @@ class Patience:
         GaveUpError
             When the process is told to stop while the server is away.
         """
+        since_s = 0.0
         if self._pulse is not None:
             self._pulse.beat(PULSE)
-        self._log.warning(f"{self.what} lost, holding", error=line(error), wait_s=self._wait_s)
+            self._pulse.lost(self.what)
+            since_s = self._pulse.waiting_s(self.what)
+        self._log.warning(
+            f"{self.what} lost, holding", error=line(error), wait_s=self._wait_s,
+            since_s=round(since_s),
+        )  # fmt: skip
         if self._stopping.wait(self._wait_s):
             raise GaveUpError from None
         self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
@@ -102,6 +114,7 @@ def any_of(*kinds: type[BaseException]) -> Callable[[BaseException], bool]:
     return lambda error: isinstance(error, kinds)
 
 
-def line(error: BaseException) -> str:
-    """Return an error's text as one line of a log."""
-    return " ".join(f"{type(error).__name__} {error}".split())[:300]
+def line(error: BaseException, *, name: bool = True) -> str:
+    """Return an error's text as one line of a log, with the name of its type or without."""
+    text = f"{type(error).__name__} {error}" if name else str(error)
+    return " ".join(text.split())[:300]

@@ -12,19 +12,30 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
+from aiokafka.errors import KafkaError, for_code
 
 from ingest.errors import InputError, ServerError
-from services.settings import kafka_servers
+from services.intake.kafka_client import (
+    LARGEST,
+    Reasons,
+    client_options,
+    unreachable,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from services.kafka_access import KafkaAccess
+
 TOPIC = "tonne-parcels"
 DEAD = "-dead"
 _HOUR_MS = 3_600_000
+_TIMEOUT_MS = 10_000
+_ASK_MS = 5_000  # a process that is told to stop while it asks ends no sooner
+_OF_TOPIC = 1  # Kafka's number of a setting's source: the topic itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +55,42 @@ class Topic:
 
     @property
     def configs(self) -> dict[str, str]:
-        """Topic settings by Kafka's names."""
+        """
+        Topic settings by Kafka's names.
+
+        A record is acknowledged once all copies but one have it: that one may be away.
+        No copy that was behind becomes the leader, for it would cut what was acknowledged.
+        """
         return {
             "retention.ms": str(self.retention_hours * _HOUR_MS),
             "cleanup.policy": "compact,delete" if self.compact else "delete",
+            "min.insync.replicas": str(max(1, self.replication - 1)),
+            "unclean.leader.election.enable": "false",
+            "max.message.bytes": str(LARGEST),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A topic's setting, and whether it was set for this topic rather than for all."""
+
+    value: str
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that a topic has and should not have, and how it is changed."""
+
+    topic: str
+    what: str
+    found: str
+    wanted: str
+    how: str
+    alterable: bool = False
+
+    def __str__(self) -> str:
+        return f"topic {self.topic!r} has {self.what} {self.found}, not {self.wanted}; {self.how}"
 
 
 def dead(topic: str) -> str:
@@ -56,14 +98,7 @@ def dead(topic: str) -> str:
     return topic + DEAD
 
 
-def bootstrap(url: str) -> list[str]:
-    """Return `host:port` of each broker that a `kafka://` URL names."""
-    return [
-        f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in kafka_servers(url)
-    ]
-
-
-def apply(url: str, wanted: Topic) -> bool:
+def apply(access: KafkaAccess, wanted: Topic) -> bool:
     """
     Make a topic, or check the one that is there.
 
@@ -75,14 +110,38 @@ def apply(url: str, wanted: Topic) -> bool:
     Raises
     ------
     InputError
-        When it is there and is not as wanted.
+        When it is there and is not as wanted, or needs more brokers than there are.
     ServerError
         When the broker cannot be reached or refuses.
     """
-    return asyncio.run(_apply(url, wanted))
+    made, left = settle(access, wanted)
+    if left:
+        raise InputError("\n".join(map(str, left)))
+    return made
 
 
-def partitions(url: str, name: str) -> int:
+def settle(
+    access: KafkaAccess, wanted: Topic, *, alter: bool = False
+) -> tuple[bool, list[Difference]]:
+    """
+    Make a topic, or compare the one that is there, and change what can be if asked to.
+
+    Returns
+    -------
+    bool
+        Whether it was made now.
+    list of Difference
+        What is not as wanted, after that.
+    """
+    return asyncio.run(_settle(access, wanted, alter=alter))
+
+
+def brokers(access: KafkaAccess) -> int:
+    """Return how many brokers the cluster has."""
+    return asyncio.run(_brokers(access))
+
+
+def partitions(access: KafkaAccess, name: str) -> int:
     """
     Return the number of partitions of a topic.
 
@@ -93,51 +152,82 @@ def partitions(url: str, name: str) -> int:
     ServerError
         When the broker cannot be reached.
     """
-    return asyncio.run(_partitions(url, name))
-
-
-def unreachable(url: str, error: BaseException) -> ServerError:
-    """Return the error of a broker that cannot be reached, or refuses, with what to do."""
-    asked = ", ".join(bootstrap(url))
-    if isinstance(error, KafkaConnectionError):
-        told = "no Kafka broker answers"  # its own text lists sockets
-    else:
-        told = " ".join(str(error).split())
-    return ServerError(
-        f"Kafka {asked}: {told}; check TONNE_KAFKA_URL, "
-        "or start a broker with `tonne local up --kafka`"
-    )
+    return asyncio.run(_partitions(access, name))
 
 
 @asynccontextmanager
-async def _admin(url: str) -> AsyncIterator[Any]:
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap(url))
-    try:
-        await client.start()
-        yield client
-    except (KafkaError, OSError) as error:
-        raise unreachable(url, error) from error
-    finally:
-        await client.close()
+async def administering(access: KafkaAccess, timeout_ms: int = _TIMEOUT_MS) -> AsyncIterator[Any]:
+    """
+    Lend a client that may ask and change the cluster.
+
+    Raises
+    ------
+    ServerError
+        When no broker can be reached, or one refuses.
+    """
+    client = AIOKafkaAdminClient(**client_options(access), request_timeout_ms=timeout_ms)
+    with Reasons() as reasons:
+        try:
+            await client.start()
+            yield client
+        except (KafkaError, OSError) as error:
+            raise unreachable(access, reasons.of(error)) from error
+        finally:
+            await client.close()
 
 
-async def _apply(url: str, wanted: Topic) -> bool:
-    async with _admin(url) as admin:
-        if wanted.name not in await admin.list_topics():
-            new = NewTopic(
-                wanted.name, wanted.partitions, wanted.replication, topic_configs=wanted.configs
+async def _settle(
+    access: KafkaAccess, wanted: Topic, *, alter: bool
+) -> tuple[bool, list[Difference]]:
+    async with administering(access) as admin:
+        there = wanted.name in await admin.list_topics()
+        found = await _describe(admin, wanted.name) if there else []
+        count = len((await admin.describe_cluster())["brokers"])
+        if wanted.replication > count and not found:
+            raise InputError(
+                f"topic {wanted.name!r} is to have {wanted.replication} copies, and the cluster has"
+                f" {count} brokers; ask for as many at most with --replication"
             )
-            answer = await admin.create_topics([new])
-            for name, code, *told in answer.topic_errors:
-                if code:
-                    raise ServerError(f"Kafka refuses topic {name!r}: {for_code(code)(*told)}")
-            return True
-        _check(wanted, await _describe(admin, wanted.name), await _configs(admin, wanted.name))
-        return False
+        if not there:
+            await _make(admin, wanted)
+            return True, []
+        configs = await _configs(admin, wanted.name)
+        left = differences(wanted, found, configs)
+        if alter and any(one.alterable for one in left):
+            await _alter(admin, wanted, found, configs)
+            left = [one for one in left if not one.alterable]
+        return False, left
 
 
-async def _partitions(url: str, name: str) -> int:
-    async with _admin(url) as admin:
+async def _make(admin: Any, wanted: Topic) -> None:
+    new = NewTopic(wanted.name, wanted.partitions, wanted.replication, topic_configs=wanted.configs)
+    answer = await admin.create_topics([new])
+    for name, code, *told in answer.topic_errors:
+        if code:
+            raise ServerError(f"Kafka refuses topic {name!r}: {words(for_code(code)(*told))}")
+
+
+async def _alter(
+    admin: Any, wanted: Topic, found: list[dict[str, Any]], configs: dict[str, Setting]
+) -> None:
+    """Add partitions, and change settings; those of its own that it has besides stay."""
+    if len(found) < wanted.partitions:
+        await admin.create_partitions({wanted.name: NewPartitions(wanted.partitions)})
+    own = {key: one.value for key, one in configs.items() if one.own}
+    resource = ConfigResource(ConfigResourceType.TOPIC, wanted.name, {**own, **wanted.configs})
+    for answer in await admin.alter_configs([resource]):
+        for code, told, *_ in answer.resources:
+            if code:
+                raise ServerError(f"Kafka changes no setting of {wanted.name!r}: {told}")
+
+
+async def _brokers(access: KafkaAccess) -> int:
+    async with administering(access) as admin:
+        return len((await admin.describe_cluster())["brokers"])
+
+
+async def _partitions(access: KafkaAccess, name: str) -> int:
+    async with administering(access, _ASK_MS) as admin:
         # asking for a topic by name would make it on a broker that makes topics by itself
         if name not in await admin.list_topics():
             raise InputError(f"Kafka has no topic {name!r}; make it with `tonne topics apply`")
@@ -150,27 +240,54 @@ async def _describe(admin: Any, name: str) -> list[dict[str, Any]]:
     return partitions
 
 
-async def _configs(admin: Any, name: str) -> dict[str, str]:
+async def _configs(admin: Any, name: str) -> dict[str, Setting]:
     resource = ConfigResource(ConfigResourceType.TOPIC, name)
     (answer,) = await admin.describe_configs([resource])
-    return {entry[0]: entry[1] for *_, entries in answer.resources for entry in entries}
+    return {
+        entry[0]: Setting(entry[1], own=_is_own(entry[3]))
+        for *_, entries in answer.resources
+        for entry in entries
+    }
 
 
-def _check(wanted: Topic, found: list[dict[str, Any]], configs: dict[str, str]) -> None:
+def _is_own(source: bool | int) -> bool:
+    """Whether a value was set for the topic: by version 0 `is_default` says no, later a source."""
+    return not source if isinstance(source, bool) else source == _OF_TOPIC
+
+
+def differences(
+    wanted: Topic, found: list[dict[str, Any]], configs: dict[str, Setting]
+) -> list[Difference]:
+    """Return what of a topic is not as wanted; what a broker does not tell is not compared."""
+    out = []
     if len(found) != wanted.partitions:
-        raise InputError(
-            f"topic {wanted.name!r} has {len(found)} partitions, not {wanted.partitions}: a change "
-            "moves devices between partitions; docs/scaling.md says how to do it"
+        more = len(found) < wanted.partitions
+        how = (
+            "a change moves devices between partitions, docs/scaling.md says how to do it"
+            if more
+            else "partitions cannot be taken away"
+        )
+        out.append(
+            _difference(wanted, "partitions", len(found), wanted.partitions, how, alterable=more)
         )
     copies = min(len(partition["replicas"]) for partition in found)
     if copies < wanted.replication:
-        raise InputError(
-            f"topic {wanted.name!r} has {copies} copies, not {wanted.replication}; "
-            "add them with kafka-reassign-partitions"
-        )
+        how = "add them with kafka-reassign-partitions"
+        out.append(_difference(wanted, "copies", copies, wanted.replication, how))
     for key, value in wanted.configs.items():
-        if configs.get(key, value) != value:
-            raise InputError(
-                f"topic {wanted.name!r} has {key}={configs[key]}, not {value}; "
-                "ask for that, or change it with kafka-configs"
-            )
+        has = configs.get(key)
+        if has is not None and not _does(key, has.value, value):
+            how = "ask for that, or change it with --alter"
+            out.append(_difference(wanted, key, has.value, value, how, alterable=True))
+    return out
+
+
+def _does(key: str, has: str, wanted: str) -> bool:
+    """Whether a setting's value will do: a topic may take larger records than ours."""
+    return int(has) >= int(wanted) if key == "max.message.bytes" else has == wanted
+
+
+def _difference(
+    wanted: Topic, what: str, found: object, value: object, how: str, *, alterable: bool = False
+) -> Difference:
+    return Difference(wanted.name, what, str(found), str(value), how, alterable)

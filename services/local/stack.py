@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ingest.mqtt.tls import Tls
 from services.local import packages
+from services.local.apache_kafka import ApacheKafka
 from services.local.kafka import Kafka
 from services.local.mosquitto import Mosquitto
 from services.local.postgres import Postgres
@@ -63,13 +64,16 @@ class LocalStack:
     ----------
     home : Path
         Data folder; made where it is missing.
+    kafka : Path, optional
+        Apache Kafka's own folder, see `kafka_home`; without it the broker is one that keeps its
+        topics in memory.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, kafka: Path | None = None) -> None:
         self.home = home.resolve()
         self.postgres = Postgres(self.home)
         self.mosquitto = Mosquitto(self.home)
-        self.kafka = Kafka(self.home)
+        self.kafka = Kafka(self.home) if kafka is None else ApacheKafka(self.home, kafka)
         self.prometheus = Prometheus(self.home)
 
     @property
@@ -103,7 +107,7 @@ class LocalStack:
         with self._alone():
             if secure is not None:
                 self.mosquitto.become(secure=secure)
-            wanted = {self.kafka: kafka, self.prometheus: prometheus}
+            wanted: dict[Server, bool] = {self.kafka: kafka, self.prometheus: prometheus}
             for server in self.servers:
                 if wanted.get(server, True):
                     server.start()

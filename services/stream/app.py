@@ -11,17 +11,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import faust
+from faust.auth import OAuthCredentials
 
-from services.intake.topics import bootstrap
+from services.intake.kafka_client import Tokens
+from services.kafka_access import TOKEN
 from services.stream.consumer import transport
 from services.stream.records import Record
+from services.stream.topic_view import FRESH_MS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from services.settings import Settings
+    from services.kafka_access import KafkaAccess
     from services.stream.commit_thread import Storing
+    from services.stream.consumer import TakeOver
+    from services.stream.sharing import Sharing
 
 GROUP = "tonne-worker"
 SESSION_S = 30.0
@@ -30,7 +35,8 @@ LINGER_S = 0.05
 
 
 def build_app(
-    settings: Settings, topic: str, storing: Storing, *,
+    kafka: KafkaAccess, home: Path, topic: str, storing: Storing,
+    take_over: TakeOver, sharing: Sharing, *,
     group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None,
 ) -> faust.App:  # fmt: skip
     """
@@ -38,8 +44,14 @@ def build_app(
 
     Parameters
     ----------
+    home : Path
+        Data folder.
     storing : Storing
         Where records go.
+    take_over : callable
+        Makes partitions ours; see `consumer.transport`.
+    sharing : Sharing
+        How the group shares the topic.
     group : str
         Consumer group; all workers of a topic have the same.
     session_s : float
@@ -47,11 +59,12 @@ def build_app(
     instance : str, optional
         A name that stays over restarts: back within the session, no rebalance.
     """
-    data = settings.home / "worker"  # Faust wants a folder, though nothing of ours is in it
+    data = home / "worker"  # Faust wants a folder, though nothing of ours is in it
     data.mkdir(parents=True, exist_ok=True)
-    brokers = [f"kafka://{server}" for server in bootstrap(settings.require("kafka_url"))]
-    app = faust.App(group, broker=brokers, **_options(data, session_s, instance))
-    app.transport = transport(app.conf.broker_consumer, app, storing.take_over)
+    brokers = [f"kafka://{server}" for server in kafka.bootstrap]
+    options = _options(data, session_s, instance)
+    app = faust.App(group, broker=brokers, broker_credentials=_credentials(kafka), **options)
+    app.transport = transport(app.conf.broker_consumer, app, take_over, sharing)
     parcels = app.topic(topic, value_serializer="raw", key_serializer="raw")
 
     @app.agent(parcels, concurrency=1, name="store")
@@ -66,6 +79,19 @@ def build_app(
     return app
 
 
+def _credentials(kafka: KafkaAccess) -> Any:
+    """Return how to speak to brokers and who we are, as Faust wants it; None in plain text."""
+    context = kafka.context()
+    if kafka.user is None:
+        return None if context is None else faust.SSLCredentials(context)
+    if kafka.mechanism == TOKEN:
+        return OAuthCredentials(oauth_cb=Tokens(kafka), ssl_context=context)
+    return faust.SASLCredentials(
+        username=kafka.user, password=kafka.password, ssl_context=context,
+        mechanism=kafka.mechanism,
+    )  # fmt: skip
+
+
 def _options(data: Path, session_s: float, instance: str | None) -> dict[str, Any]:
     return {
         "version": 1,
@@ -76,6 +102,7 @@ def _options(data: Path, session_s: float, instance: str | None) -> dict[str, An
         "topic_disable_leader": True,
         "table_standby_replicas": 0,  # without tables, Kafka's own assignor does
         "consumer_auto_offset_reset": "earliest",
+        "consumer_metadata_max_age_ms": FRESH_MS,  # how soon a leader sees new partitions
         "consumer_group_instance_id": instance,  # an empty name would be one name for all
         "broker_session_timeout": session_s,
         # a group waits no longer for a member to join again than for a sign of life

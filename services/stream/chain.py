@@ -8,6 +8,7 @@ the partition goes on.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -102,7 +103,11 @@ class StreamChain:
             When the database cannot be reached at start, or others write to it that
             must not while we do.
         """
-        require_same_time(self._database.connection())
+        try:
+            require_same_time(self._database.connection())
+        except BaseException:
+            self._database.close()
+            raise
 
     def take_over(self, begins: Mapping[int, int], seen: int) -> dict[int, int]:
         """
@@ -186,14 +191,15 @@ class StreamChain:
         if names_unknown(refusals(found)):
             version = self._refreshed(connection)
             found = read_records(version.fleet, self._own.topic, partition, todo, turn)
-        step = (position, todo[-1].offset + 1)
+        last = todo[-1]
+        step = (position, last.offset + 1, hashlib.sha256(last.value).digest())
         self._write(connection, version, step, found, turn)
 
     def _write(
         self,
         connection: Connection[TupleRow],
         version: Version,
-        step: tuple[Position, int],
+        step: tuple[Position, int, bytes | None],
         found: Sequence[Parcel | Spoiled],
         turn: Turn,
     ) -> None:
@@ -229,7 +235,9 @@ class StreamChain:
             if position is not None:
                 turn = Turn(self._nodes, connection)
                 found = [swept(turn, version.fleet, [name], now)]
-                self._write(connection, version, (position, position.offset), found, turn)
+                self._write(
+                    connection, version, (position, position.offset, position.digest), found, turn
+                )
 
     def _join(self, connection: Connection[TupleRow]) -> None:
         self._agree(share(connection, self._own.source))
@@ -280,6 +288,10 @@ class StreamChain:
     def positions(self) -> dict[int, int]:
         """Return the next record to store of each partition that is ours; safe from any thread."""
         return self._own.next_offsets()
+
+    def last_records(self) -> dict[int, tuple[int, bytes | None]]:
+        """Return the same with the SHA-256 of the record before it; safe from any thread."""
+        return self._own.last_records()
 
     def close(self) -> None:
         """Close the connection."""

@@ -45,6 +45,10 @@ class Storing:
         """Return the next record to store of each partition that is ours."""
         return await self._do(self._chain.positions)
 
+    def last_records(self) -> Mapping[int, tuple[int, bytes | None]]:
+        """Return the next record to store, and the digest of the one before it, of each."""
+        return self._chain.last_records()
+
     def known(self) -> Mapping[int, int]:
         """Return the positions without waiting for what is being stored."""
         return self._chain.positions()

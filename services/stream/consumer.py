@@ -8,37 +8,71 @@ knows, and asking it is also how a partition becomes ours.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 
-from ingest.errors import ServerError
+from services.stream.topic_view import AwayError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from services.stream.sharing import Sharing
 
     TakeOver = Callable[[Mapping[int, int], int], Awaitable[Mapping[int, int]]]
 
 
 FETCH_WAIT_MS = 100
+COMMIT_S = 5.0
+_AGAIN_S = 1.0
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
     """
-    Faust's reader, that asks for records more often.
+    Faust's reader, that asks for records more often, and waits for no commit.
 
     Kafka answers a fetch as soon as it has a record.  Some brokers that speak its
     protocol, the local one among them, answer when the fetch's longest wait is over:
     Faust's 1.5 s would then be the age of every reading.
     """
 
+    sharing: Sharing
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 (Faust passes a number of its own)
+        # Faust passes a number and an assignor of its own
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
+        consumer._partition_assignment_strategy = [self.sharing]  # noqa: SLF001
+        self.sharing.joined_by(self._join_again)
         return consumer
 
+    async def _commit(self, offsets: Mapping[Any, int]) -> bool:
+        """
+        Tell Kafka how far we are, if it listens: the database knows.
 
-def transport(url: Any, app: Any, take_over: TakeOver) -> Any:
+        aiokafka tries a commit for as long as Kafka is away, and Faust ends the process
+        where one fails.
+        """
+        tps = {driver.ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()}
+        ours = self._ensure_consumer().assignment()
+        found = {tp: OffsetAndMetadata(o, "") for tp, o in tps.items() if tp in ours}
+        try:
+            await asyncio.wait_for(self._ensure_consumer().commit(found), COMMIT_S)
+        except (KafkaError, OSError) as error:
+            self.log.warning("Kafka does not take our offsets: %r", error)
+            return False
+        return True
+
+    def _join_again(self) -> None:
+        """Join the group once more; safe from any thread."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 (no other way is offered)
+        self.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
+
+
+def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
     """
     Return a Faust transport whose consumer takes partitions over before it reads them.
 
@@ -47,13 +81,17 @@ def transport(url: Any, app: Any, take_over: TakeOver) -> Any:
     take_over : callable
         Partitions with the first record that Kafka has of each, and how many partitions
         there are, to the next offset of each.
+    sharing : Sharing
+        How the group shares the topic.
     """
 
     class Consumer(driver.Consumer):
         """Seeks to the stored offsets."""
 
         def _new_consumer_thread(self) -> Any:
-            return _Thread(self, loop=self.loop, beacon=self.beacon)
+            thread = _Thread(self, loop=self.loop, beacon=self.beacon)
+            thread.sharing = sharing
+            return thread
 
         async def seek_to_committed(self) -> Mapping[Any, int]:
             """Take over what is assigned, and read on from there."""
@@ -61,14 +99,19 @@ def transport(url: Any, app: Any, take_over: TakeOver) -> Any:
             if not assigned:  # what was ours is another's now
                 await take_over({}, 0)
                 return {}
-            ends = await self.highwaters(*assigned.values())
+            while True:
+                try:
+                    return await self._taken(assigned)
+                except (AwayError, KafkaError) as error:
+                    self.log.warning("Kafka is waited for: %r", error)
+                    await asyncio.sleep(_AGAIN_S)
+
+        async def _taken(self, assigned: Mapping[int, Any]) -> Mapping[Any, int]:
             seen = max(self.topic_partitions(tp.topic) or 0 for tp in assigned.values())
             first = await self.earliest_offsets(*assigned.values())
             begins = {partition: first.get(assigned[partition]) or 0 for partition in assigned}
             offsets = await take_over(begins, max(seen, max(assigned) + 1))
             found = {assigned[partition]: offset for partition, offset in offsets.items()}
-            for tp, offset in found.items():
-                _check(tp, offset, ends.get(tp))
             await self.seek_wait(found)
             return found
 
@@ -77,12 +120,3 @@ def transport(url: Any, app: Any, take_over: TakeOver) -> Any:
 
     Transport.Consumer = Consumer
     return Transport(url, app)
-
-
-def _check(tp: Any, offset: int, end: int | None) -> None:
-    """A topic that ends before what was stored of it is another one by the same name."""
-    if end is not None and offset > end:
-        raise ServerError(
-            f"partition {tp.partition} of {tp.topic!r} ends at {end}, but {offset} records of it"
-            " are stored: the topic was made again. Use a new --topic for bridges and workers"
-        )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from services.kafka_access import KafkaAccess
+    from services.pulse import Pulse
     from services.stream.records import Spoiled
 
 
@@ -33,13 +35,14 @@ class DeadTopic:
 
     def __init__(
         self,
-        kafka_url: str,
+        kafka: KafkaAccess,
         name: str,
         log: FilteringBoundLogger,
         stopping: threading.Event,
+        pulse: Pulse | None = None,
     ) -> None:
-        self._producer = Producer(kafka_url, name, log)
-        self._patience = Patience("kafka", any_of(KafkaError, OSError), log, stopping)
+        self._producer = Producer(kafka, name, log, stopping)
+        self._patience = Patience("kafka", any_of(KafkaError, OSError), log, stopping, pulse)
 
     def keep(self, records: Sequence[Spoiled]) -> None:
         """

@@ -73,6 +73,10 @@ class OwnPartitions:
         """Return the next record to store of each partition; safe from any thread."""
         return {p.partition: p.offset for p in self.positions.values()}
 
+    def last_records(self) -> dict[int, tuple[int, bytes | None]]:
+        """Return the same with the SHA-256 of the record before it, where it is known."""
+        return {p.partition: (p.offset, p.digest) for p in self.positions.values()}
+
     def home_of(self, principal: str) -> int:
         """Return the partition that answers for a principal."""
         return partition_of(principal, self.count)
@@ -83,13 +87,16 @@ class OwnPartitions:
         gateway = None if index is None else fleet.devices[index].gateway
         return self.home_of(gateway or device_id) in self.positions
 
-    def moved(self, position: Position, offset: int, visits: Mapping[int, int]) -> None:
+    def moved(
+        self, position: Position, step: tuple[int, bytes | None], visits: Mapping[int, int]
+    ) -> None:
         """
-        Take note of what a transaction of ours did.
+        Take note of what a transaction of ours did: to which record, with which before it.
 
         A visit that was our own is no news, unless another came between.
         """
-        self.positions[position.partition] = replace(position, offset=offset)
+        offset, digest = step
+        self.positions[position.partition] = replace(position, offset=offset, digest=digest)
         for partition, count in visits.items():
             visited = self.positions.get(partition)
             if visited is not None and visited.visits + 1 == count:

@@ -1,42 +1,33 @@
 """
 Whether a worker makes progress: offsets that Kafka holds beside those that are stored.
 
-A worker with nothing before it is well; one that has records before it and
-stores none is not, whatever its port answers.
+A worker with nothing before it is well, and so is one that waits for Kafka; one that has
+records before it and stores none is not, whatever its port answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
-
-from aiokafka.errors import KafkaError
-from faust.types import TP
+from typing import TYPE_CHECKING
 
 from services.intake.retry import PULSE
+from services.stream.topic_view import AwayError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from services.pulse import Pulse
     from services.stream.commit_thread import Storing
+    from services.stream.topic_view import TopicView
 
 ASK_S = 10.0
 
 
 class Progress:
-    """
-    Beats the pulse while the worker's partitions are stored, or were.
+    """Beats the pulse while the worker's partitions are stored, or were, or Kafka is away."""
 
-    Parameters
-    ----------
-    app : faust.App
-        Its consumer knows where the partitions end.
-    """
-
-    def __init__(self, app: Any, topic: str, storing: Storing, pulse: Pulse) -> None:
-        self._app, self._topic = app, topic
-        self._storing, self._pulse = storing, pulse
+    def __init__(self, view: TopicView, storing: Storing, pulse: Pulse) -> None:
+        self._view, self._storing, self._pulse = view, storing, pulse
         self._last: Mapping[int, int] = {}
         self._asked_s = 0.0
 
@@ -54,12 +45,12 @@ class Progress:
         self._pulse.beat(PULSE)
 
     async def _behind(self, positions: Mapping[int, int]) -> bool:
-        """Whether Kafka holds records that are not stored; so we say, too, when it cannot tell."""
+        """Whether Kafka holds records that are not stored."""
         if not positions:
             return False
-        wanted = [TP(self._topic, partition) for partition in positions]
         try:
-            ends = await asyncio.wait_for(self._app.consumer.highwaters(*wanted), ASK_S)
-        except (KafkaError, OSError, TimeoutError):
-            return True
-        return any(ends.get(tp, 0) > positions[tp.partition] for tp in wanted)
+            ends = await self._view.ends(positions)
+        except AwayError:
+            self._pulse.lost("kafka")
+            return False
+        return any(ends.get(partition, 0) > offset for partition, offset in positions.items())

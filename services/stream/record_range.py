@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.intake.topics import bootstrap, unreachable
+from services.intake.kafka_client import client_options, unreachable
 from services.stream.records import MAX_BYTES, Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from structlog.typing import FilteringBoundLogger
+
+    from services.kafka_access import KafkaAccess
 
 _WAIT_MS = 1_000
 
@@ -42,7 +44,11 @@ class _Span:
 
 
 async def past(
-    kafka_url: str, topic: str, stored: Mapping[int, int], since: Since, log: FilteringBoundLogger
+    kafka: KafkaAccess,
+    topic: str,
+    stored: Mapping[int, int],
+    since: Since,
+    log: FilteringBoundLogger,
 ) -> AsyncIterator[tuple[int, list[Record], int]]:
     """
     Yield records that were stored: partition, some of its records, and how many there are in all.
@@ -58,7 +64,7 @@ async def past(
         When Kafka cannot be reached.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap(kafka_url), enable_auto_commit=False, auto_offset_reset="none",
+        **client_options(kafka), enable_auto_commit=False, auto_offset_reset="none",
         max_partition_fetch_bytes=MAX_BYTES,
     )  # fmt: skip
     try:
@@ -73,7 +79,7 @@ async def past(
             async for records in _read(consumer, span, since.time_ms or 0):
                 yield span.tp.partition, records, total
     except (KafkaError, OSError) as error:
-        raise unreachable(kafka_url, error) from error
+        raise unreachable(kafka, error) from error
     finally:
         await consumer.stop()
 

@@ -79,7 +79,7 @@ async def replay(
     ServerError
         When a server cannot be reached, or `tonne run` writes to the database.
     """
-    kafka = settings.require("kafka_url")
+    kafka = settings.require_kafka()
     count = await asyncio.to_thread(count_partitions, kafka, topic)
     stopping = threading.Event()
     replayer = Replayer(settings.require("database_url"), Source(topic, count), log, stopping)

@@ -82,5 +82,5 @@ def begin(
         first=position.offset, count=first - position.offset,
     )  # fmt: skip
     with connection.transaction(), connection.cursor() as cursor:
-        offsets.advance(cursor, position, first)
-    return replace(position, offset=first)
+        offsets.advance(cursor, position, first, None)
+    return replace(position, offset=first, digest=None)

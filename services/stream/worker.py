@@ -12,37 +12,42 @@ import contextlib
 import signal
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ingest.errors import InputError, ServerError
 from services.intake.retry import GaveUpError
 from services.intake.sparkplug import sparkplug_nodes
+from services.intake.start import ending_quietly, waited_for
 from services.intake.topics import dead, partitions
 from services.store.stream.offsets import FencedError
 from services.store.stream.topic_source import Source
-from services.stream.app import GROUP, SESSION_S, build_app
+from services.stream.app import GROUP, SESSION_S
+from services.stream.assembly import Member, Parts
 from services.stream.chain import StreamChain
-from services.stream.commit_thread import Storing
 from services.stream.dead_letter_topic import DeadTopic
-from services.stream.lag import Lag
-from services.stream.progress import Progress
 from services.stream.sequence import MissingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import faust
     from structlog.typing import FilteringBoundLogger
 
     from services.metrics import Metrics
     from services.settings import Settings
+    from services.stream.commit_thread import Storing
+    from services.stream.progress import Progress
 
+_T = TypeVar("_T")
 IDLE_S = 2.0
-STOP_S = 30.0
+STOP_S = 5.0  # Faust's end waits for Kafka; whoever stops us does not for long
 START_S = 700.0  # longer than a member that is busy may keep the group waiting
 
 
 async def work(
     settings: Settings, topic: str, metrics: Metrics, log: FilteringBoundLogger, *,
-    group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None, workers: int = 1,
+    group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None,
+    workers: int = 1, wait_s: float = 0.0,
 ) -> None:  # fmt: skip
     """
     Store parcels until told to stop.
@@ -51,6 +56,8 @@ async def work(
     ----------
     workers : int
         How many are to share the topic, each with a partition at least.
+    wait_s : float
+        How long servers that are not there are waited for at the start. [s]
 
     Raises
     ------
@@ -58,25 +65,63 @@ async def work(
         When the topic, or its dead-letter topic, is not there, the topic has too few
         partitions, or our clock is off.
     ServerError
-        When a server cannot be reached at start, or a successor took over.
+        When a server is not there in time, a successor took over, or the topic is
+        not the one that was stored.
     """
-    kafka = settings.require("kafka_url")
-    count = await asyncio.to_thread(partitions, kafka, topic)
-    await asyncio.to_thread(partitions, kafka, dead(topic))
-    _enough(topic, count, workers)
-    stopping = threading.Event()
-    spoiled = DeadTopic(kafka, dead(topic), log, stopping)
+    stopping, leave = threading.Event(), asyncio.Event()
+    _on_signals(stopping, leave)
+    with ending_quietly():
+        spoiled, chain, count = await _opened(settings, topic, metrics, log, stopping, wait_s)
+        try:
+            _enough(topic, count, workers)
+            parts = Parts(settings, topic, chain, Member(group, session_s, instance), metrics, log)
+            await _run(parts, leave, stopping, group, log)
+        finally:
+            stopping.set()
+            await asyncio.to_thread(chain.close)
+            await asyncio.to_thread(spoiled.close)
+        _raise(parts.storing)
+
+
+async def _opened(
+    settings: Settings, topic: str, metrics: Metrics, log: FilteringBoundLogger,
+    stopping: threading.Event, wait_s: float,
+) -> tuple[DeadTopic, StreamChain, int]:  # fmt: skip
+    """Reach Kafka and the database; return what stores, and the topic's number of partitions."""
+    kafka = settings.require_kafka()
+
+    async def once(what: str, begin: Callable[[], _T]) -> _T:
+        return await asyncio.to_thread(waited_for, what, begin, wait_s, stopping, log)
+
+    count = await once("Kafka", partial(partitions, kafka, topic))
+    await once("Kafka", partial(partitions, kafka, dead(topic)))
+    spoiled = DeadTopic(kafka, dead(topic), log, stopping, metrics.pulse)
     chain = StreamChain(
         settings.require("database_url"), Source(topic, count), spoiled, metrics, log,
         stopping, sparkplug_nodes(settings),
     )  # fmt: skip
-    await asyncio.to_thread(chain.open)
-    storing = Storing(chain)
-    app = build_app(settings, topic, storing, group=group, session_s=session_s, instance=instance)
-    telling = asyncio.ensure_future(Lag(app, topic, storing, metrics).watch())
-    telling.add_done_callback(partial(_noted, storing))
-    leave = asyncio.Event()
+    await once("database", chain.open)
+    return spoiled, chain, count
 
+
+async def _run(
+    parts: Parts, leave: asyncio.Event, stopping: threading.Event, group: str,
+    log: FilteringBoundLogger,
+) -> None:  # fmt: skip
+    telling = asyncio.ensure_future(parts.lag.watch())
+    telling.add_done_callback(partial(_noted, parts.storing))
+    try:
+        if await _started(parts, leave, group):
+            log.info("working", topic=parts.view.topic, group=group)
+        await _until(leave, parts.storing, parts.app, parts.progress)
+    finally:
+        stopping.set()
+        telling.cancel()
+        await _end(parts.app, parts.storing, log)
+        await parts.close()
+
+
+def _on_signals(stopping: threading.Event, leave: asyncio.Event) -> None:
     def stop() -> None:
         stopping.set()
         leave.set()
@@ -84,22 +129,12 @@ async def work(
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop)
-    try:
-        if await _started(app, leave, storing, group):
-            log.info("working", topic=topic, group=group, partitions=count)
-        await _until(leave, storing, app, Progress(app, topic, storing, metrics.pulse))
-    finally:
-        stopping.set()
-        telling.cancel()
-        await _end(app, storing, log)
-        spoiled.close()
-    _raise(storing)
 
 
-async def _started(app: faust.App, leave: asyncio.Event, storing: Storing, group: str) -> bool:
+async def _started(parts: Parts, leave: asyncio.Event, group: str) -> bool:
     """Start, unless told to leave, or something fails, before the group has let us in."""
-    starting = asyncio.ensure_future(app.start())
-    ending = asyncio.ensure_future(_any(leave, storing.failed))
+    starting = asyncio.ensure_future(parts.app.start())
+    ending = asyncio.ensure_future(_any(leave, parts.storing.failed))
     done, left = await asyncio.wait(
         (starting, ending), timeout=START_S, return_when=asyncio.FIRST_COMPLETED
     )
@@ -167,7 +202,9 @@ async def _end(app: faust.App, storing: Storing, log: FilteringBoundLogger) -> N
         await asyncio.wait_for(app.stop(), STOP_S)
     except TimeoutError:
         log.warning("left without the group's goodbye; it will notice", after_s=STOP_S)
-    storing.close()
+    except Exception as error:  # noqa: BLE001 (what ended the storing is told already)
+        log.warning("left without the group's goodbye; it will notice", error=repr(error)[:300])
+    await asyncio.to_thread(storing.close)
 
 
 def _raise(storing: Storing) -> None:

@@ -33,7 +33,7 @@ def write(
     connection: Connection[TupleRow],
     version: Version,
     own: OwnPartitions,
-    step: tuple[Position, int],
+    step: tuple[Position, int, bytes | None],
     batch: Batch,
     turn: Turn,
 ) -> Committed:
@@ -42,8 +42,9 @@ def write(
 
     Parameters
     ----------
-    step : (Position, int)
-        Where the partition stands, and the next record after the batch.
+    step : (Position, int, bytes or None)
+        Where the partition stands, the next record after the batch, and the SHA-256 of
+        its last record.
 
     Raises
     ------
@@ -54,17 +55,17 @@ def write(
     psycopg.Error
         The offset has not moved, and the same call may be made again.
     """
-    position, end = step
+    position, end, digest = step
     store = version.store
     strangers = version.homes.strangers(batch.frames, position.partition)
     theirs = {*version.homes.of(strangers), *map(own.home_of, turn.names)} - {position.partition}
 
     now = own.positions[position.partition]
-    moves: list[tuple[int, dict[int, int]]] = []
+    moves: list[tuple[tuple[int, bytes | None], dict[int, int]]] = []
 
     def commit(batch: Batch, *, last: bool) -> Committed:
         """Store a part; the offset moves with the last."""
-        to = end if last else now.offset
+        to = (end, digest) if last else (now.offset, now.digest)
         store.state.forget(strangers)
         while True:
             try:
@@ -90,11 +91,11 @@ def write(
 
 
 def _move(
-    cursor: Cursor[TupleRow], step: tuple[Position, int], theirs: list[int]
+    cursor: Cursor[TupleRow], step: tuple[Position, tuple[int, bytes | None]], theirs: list[int]
 ) -> dict[int, int]:
     """Move the offset; lock the partitions whose guests we are, and return their visits."""
-    position, end = step
+    position, to = step
     if theirs:
         offsets.lock(cursor, position.topic, [position.partition, *theirs])
-    offsets.advance(cursor, position, end)
+    offsets.advance(cursor, position, *to)
     return offsets.visit(cursor, position.topic, theirs) if theirs else {}

@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.apache_kafka import APACHE, WHY
 from tests.bench import drain, load
 from tests.bench.drain import DEVICES, TOTAL
 from tests.bench.over_kafka import PARTITIONS, records, started, wait_for_line
@@ -20,6 +21,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     beside = drain.measure(pipeline)["drain_messages_per_s"]
     pipeline.stack.down()
     one, two = (_on_its_own(pipeline.home / str(count), count) for count in (1, 2))
+    print(f"broker: {WHY if APACHE else 'the embedded one'}")
     print(f"embedded {beside:,.0f}/s, one worker {one:,.0f}/s, two workers {two:,.0f}/s")
     return {
         "drain_kafka_messages_per_s": one,

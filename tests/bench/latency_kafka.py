@@ -13,6 +13,7 @@ from bisect import bisect_left
 
 import psycopg
 
+from tests.apache_kafka import APACHE, WHY
 from tests.bench import load
 from tests.bench.over_kafka import Running, over_kafka, records
 from tests.bench.paced import Paced
@@ -49,6 +50,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     times = latencies(paced, watched, seen)
     p50, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
     took = paced.moments[-1][0] - paced.moments[0][0]
+    print(f"broker: {WHY if APACHE else 'the embedded one'}")
     print(f"through Kafka at {sent / took:,.0f} messages/s, {len(times)} timed:")
     print(f"  publish to visible row: median {p50:.0f} ms, 99th percentile {p99:.0f} ms,")
     print(f"  longest {max(times):.0f} ms; {sent / held:.0f} messages a record,")

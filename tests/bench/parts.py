@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.local import kafka
+from tests.apache_kafka import APACHE
 from tests.running import Pipeline
 
 
@@ -26,7 +27,7 @@ def _chromium() -> str | None:
 
 
 def _kafka() -> str | None:
-    found = kafka.binary()
+    found = APACHE or kafka.binary()
     return None if found else "the Kafka-compatible broker is missing; run: make tools"
 
 

@@ -24,7 +24,8 @@ from ingest.wire import Parcel, decode, encode, join, sort
 from mrv import factors
 from services.clock import now_us
 from services.intake.registry_watch import load_plan
-from services.intake.topics import Topic, apply, bootstrap
+from services.intake.topics import Topic, apply
+from services.kafka_access import KafkaAccess
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from tests.bench import load, stages_store
@@ -132,7 +133,9 @@ async def through_kafka(pipeline: Pipeline, records: list[tuple[int, bytes]]) ->
     await asyncio.to_thread(apply, kafka.url, Topic(_TOPIC, _PARTITIONS, 1, 24))
     producing, consuming = (Meter(lambda: cpu_s(kafka.pid or 0)) for _ in range(2))
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap(kafka.url), acks="all", max_request_size=1_000_000
+        bootstrap_servers=KafkaAccess.of(kafka.url).bootstrap,
+        acks="all",
+        max_request_size=1_000_000,
     )
     await producer.start()
     with producing:
@@ -141,7 +144,9 @@ async def through_kafka(pipeline: Pipeline, records: list[tuple[int, bytes]]) ->
             sent = [await producer.send(_TOPIC, value, partition=p) for p, value in part]
             await asyncio.gather(*sent)
     await producer.stop()
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap(kafka.url), fetch_max_wait_ms=10)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=KafkaAccess.of(kafka.url).bootstrap, fetch_max_wait_ms=10
+    )
     await consumer.start()
     consumer.assign([TopicPartition(_TOPIC, p) for p in range(_PARTITIONS)])
     await consumer.seek_to_beginning()

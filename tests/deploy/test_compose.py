@@ -21,6 +21,9 @@ OURS = [(f, s) for f, s in SERVICES if FILES[f]["services"][s]["image"].startswi
 MADE = {  # by deploy/secrets.sh
     "owner_password", "pipeline_password", "api_password", "dashboards_password",
     "archive_password", "grafana_password", "owner_url", "pipeline_url", "api_url", "archive_url",
+    "kafka_ca", "kafka_broker_pem",
+    *(f"kafka_{user}_{what}" for user in ("broker", "admin", "bridge", "worker")
+      for what in ("password", "url")),
 }  # fmt: skip
 service = pytest.mark.parametrize(("file", "name"), SERVICES)
 ours = pytest.mark.parametrize(("file", "name"), OURS)
@@ -210,14 +213,30 @@ def test_brokers_keep_what_they_acknowledged():
     brokers = {n: s for n, s in services.items() if n.startswith("kafka")}
     topics = services["topics"]["command"]
     assert int(topics[topics.index("--replication") + 1]) == len(brokers)
+    script = (DEPLOY / "kafka/broker.sh").read_text()
     for number, (name, broker) in enumerate(sorted(brokers.items()), 1):
         told = broker["environment"]
-        assert told["KAFKA_NODE_ID"] == number
-        assert told["KAFKA_ADVERTISED_LISTENERS"] == f"PLAINTEXT://{name}:9092"
-        assert f"{number}@{name}:9093" in told["KAFKA_CONTROLLER_QUORUM_VOTERS"]
-        assert told["KAFKA_MIN_INSYNC_REPLICAS"] == 2
-        assert told["KAFKA_UNCLEAN_LEADER_ELECTION_ENABLE"] == "false"
-        assert told["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+        assert told["NODE"] == number
+        assert told["HOSTS"].split()[number - 1] == name
+        assert broker["entrypoint"] == ["sh", "/broker.sh"]
+        assert "./kafka/broker.sh:/broker.sh:ro" in broker["volumes"]
+    assert "copies=${COPIES:-3} in_step=${IN_STEP:-2}" in script
+    assert "unclean.leader.election.enable=false" in script
+    assert "auto.create.topics.enable=false" in script
+
+
+def test_kafka_is_spoken_to_by_tls_and_as_the_least_that_is_needed():
+    """A worker with the bridge's password could write readings of any device."""
+    services = FILES["compose.kafka.yaml"]["services"]
+    users = {"bridge-0": "bridge", "worker-0": "worker", "topics": "admin", "access": "broker",
+             "cli": "admin"}  # fmt: skip
+    for name, user in users.items():
+        told = services[name]["environment"]
+        assert told["TONNE_KAFKA_URL_FILE"] == f"/run/secrets/kafka_{user}_url"
+        assert told["TONNE_KAFKA_CA_FILE"] == "/run/secrets/kafka_ca"
+    script = (DEPLOY / "kafka/broker.sh").read_text()
+    assert "PLAINTEXT" not in script
+    assert "allow.everyone.if.no.acl.found=false" in script
 
 
 @pytest.mark.parametrize("name", ["run", "watch", "bridge-0", "worker-0"])

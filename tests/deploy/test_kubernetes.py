@@ -29,6 +29,7 @@ SECRETS = {
     "tonne-owner": {"database_url"}, "tonne-pipeline": {"database_url"},
     "tonne-service": {"database_url"}, "tonne-archivist": {"database_url"},
     "tonne-bucket": {"credentials"},
+    **{f"tonne-kafka-{user}": {"kafka_url", "ca.crt"} for user in ("bridge", "worker", "admin")},
 }  # fmt: skip
 CLAIMS = {
     p.values[0]["metadata"]["name"]
@@ -224,6 +225,21 @@ def test_the_api_is_asked_only_what_a_restart_would_mend():
     assert [port["name"] for port in found["ports"]] == ["http"]
     ready = found["readinessProbe"]["httpGet"]
     assert (ready["path"], found["livenessProbe"]["httpGet"]["path"]) == ("/readyz", "/healthz")
+
+
+@pytest.mark.parametrize(
+    ("file", "user"),
+    [("kafka/bridge", "bridge"), ("kafka/worker", "worker"), ("setup/topics", "admin")],
+)
+def test_each_speaks_to_kafka_as_itself(file, user):
+    """A worker with the bridge's password could write readings of any device."""
+    manifest = next(d for d in read(FOLDER / f"{file}.yaml") if "template" in d.get("spec", {}))
+    volumes = {v["name"]: v for v in pod(manifest)["volumes"]}
+    assert volumes["kafka"]["secret"]["secretName"] == f"tonne-kafka-{user}"
+    out = read(FOLDER / "base/network.yaml")[0]["spec"]["egress"]
+    ports = {port["port"] for rule in out for port in rule["ports"]}
+    assert 9093 in ports
+    assert 9092 not in ports  # plain text
 
 
 def test_all_that_compose_runs_runs_here():

@@ -14,9 +14,8 @@ import time
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.intake.topics import bootstrap
 from tests.integration import field
-from tests.integration.kafka_path import put, wait_until
+from tests.integration.kafka_path import put, servers, wait_until
 from tests.running import open_session
 from tests.soak import ROUNDS, often
 
@@ -124,7 +123,7 @@ def test_records_that_kafka_holds_twice_under_rebalances(workers, fleet, capsys)
         for _ in range(rounds):
             time.sleep(1)
             guest = workers.more()  # a rebalance while records are stored
-            again = asyncio.run(_some(bootstrap(workers.pipeline.stack.kafka.url)))
+            again = asyncio.run(_some(servers(workers.pipeline.stack.kafka.url)))
             twice += len(again)
             put(workers.pipeline.stack.kafka.url, TOPIC, again)
             wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,7 @@ from ingest.sparkplug import Rules
 from services.clock import now_us
 from services.embedded.chain import EmbeddedChain
 from services.intake.sparkplug import SparkplugNodes
-from services.intake.topics import bootstrap
+from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.processing.registry_import import import_registry
@@ -126,6 +126,11 @@ def stored_records(database_url: str) -> int:
     return int(row[0])
 
 
+def servers(kafka_url: str) -> list[str]:
+    """`host:port` of each broker of a URL."""
+    return KafkaAccess.of(kafka_url).bootstrap
+
+
 def ended_records(kafka_url: str, topic: str, partitions: int) -> int:
     """Records that the topic holds, over all partitions."""
     return sum(ends(kafka_url, topic, partitions).values())
@@ -134,7 +139,7 @@ def ended_records(kafka_url: str, topic: str, partitions: int) -> int:
 def ends(kafka_url: str, topic: str, partitions: int) -> dict[int, int]:
     """Where each partition of the topic ends."""
     wanted = [TopicPartition(topic, partition) for partition in range(partitions)]
-    found = asyncio.run(_ended(bootstrap(kafka_url), wanted))
+    found = asyncio.run(_ended(servers(kafka_url), wanted))
     return {tp.partition: end for tp, end in found.items()}
 
 
@@ -160,7 +165,7 @@ def wait_until(
 
 def put(kafka_url: str, topic: str, records: list[tuple[int, bytes]]) -> None:
     """Put records into partitions, as a hand that is not ours would."""
-    asyncio.run(_put(bootstrap(kafka_url), topic, records))
+    asyncio.run(_put(servers(kafka_url), topic, records))
 
 
 async def _put(servers: list[str], topic: str, records: list[tuple[int, bytes]]) -> None:
@@ -175,7 +180,7 @@ async def _put(servers: list[str], topic: str, records: list[tuple[int, bytes]])
 
 def held(kafka_url: str, topic: str) -> list[tuple[bytes | None, bytes | None]]:
     """Key and value of every record of a topic's first partition."""
-    return asyncio.run(_held(bootstrap(kafka_url), TopicPartition(topic, 0)))
+    return asyncio.run(_held(servers(kafka_url), TopicPartition(topic, 0)))
 
 
 async def _held(
@@ -196,10 +201,16 @@ async def _held(
 
 
 class Processes:
-    """Commands against one set of servers, their output in files."""
+    """
+    Commands against one set of servers, their output in files.
 
-    def __init__(self, folder: Path, database_url: str, mqtt_url: str, kafka_url: str) -> None:
-        self._folder, self.kafka_url = folder, kafka_url
+    The topic is a test's own, and so is the workers' group: others use the same broker.
+    """
+
+    def __init__(
+        self, folder: Path, database_url: str, mqtt_url: str, kafka_url: str, topic: str
+    ) -> None:
+        self._folder, self.kafka_url, self.topic = folder, kafka_url, topic
         self._environment = {
             **os.environ,
             "TONNE_HOME": str(folder / "home"),
@@ -215,29 +226,40 @@ class Processes:
         """The same servers with another database; the first broker named is one that is away."""
         folder = self._folder / name
         folder.mkdir()
-        other = Processes(folder, database_url, "", "")
+        other = Processes(folder, database_url, "", "", self.topic)
         other._environment = {
             **self._environment,
             "TONNE_HOME": str(folder / "home"),
             "TONNE_DATABASE_URL": database_url,
-            "TONNE_KAFKA_URL": f"kafka://127.0.0.1:1,{bootstrap(self.kafka_url)[0]}",
+            "TONNE_KAFKA_URL": f"kafka://127.0.0.1:1,{servers(self.kafka_url)[0]}",
         }
         return other
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "services.cli", *words],
+            [sys.executable, "-m", "services.cli", *self._own(words)],
             env=self._environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
+    def _own(self, words: Sequence[str]) -> list[str]:
+        """Return a command with the test's topic and group."""
+        found = list(words)
+        if words[0] in {"bridge", "worker", "topics"}:
+            found += ["--topic", self.topic]
+        if words[0] == "worker":
+            name = words[words.index("--group") + 1] if "--group" in words else "workers"
+            found += ["--group", f"{name}-{self.topic}"]  # the last one holds
+        return found
+
+    def start(self, *words: str, bind: str = "") -> subprocess.Popen[bytes]:
         """Start a command; its output goes to a file. The bridge tells its metrics."""
-        told = {"TONNE_METRICS_BIND": self._metrics} if words[0] == "bridge" else {}
+        bind = bind or (self._metrics if words[0] == "bridge" else "")
+        told = {"TONNE_METRICS_BIND": bind}
         log = self._folder / f"{len(self._logs)}-{words[0]}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", *words],
+                [sys.executable, "-m", "services.cli", *self._own(words)],
                 env=self._environment | told, stdout=out, stderr=out,
             )  # fmt: skip
         self._logs[process.pid] = log

@@ -26,7 +26,7 @@ from tests.integration.kafka_path import (
 from tests.running import open_session
 
 pytestmark = pytest.mark.integration
-TOPIC, PARTITIONS, HOURS = "tonne-parcels", 3, 6
+PARTITIONS, HOURS = 3, 6
 SOON = ("--session", "6")
 
 
@@ -72,7 +72,9 @@ def agree(urls):
 
 
 @pytest.mark.timeout(900)
-def test_paths_agree_though_workers_are_killed(tmp_path, database_urls, mqtt_broker, kafka_broker):
+def test_paths_agree_though_workers_are_killed(
+    tmp_path, database_urls, mqtt_broker, kafka_url, topic
+):
     """A city that moves from one process to many would find other tonnes than before."""
     sent = traffic(HOURS)
     half = len(sent) // 2
@@ -81,7 +83,7 @@ def test_paths_agree_though_workers_are_killed(tmp_path, database_urls, mqtt_bro
     alone, one, three = database_urls
     embedded(alone, sent)
 
-    many = Processes(tmp_path, three, mqtt_broker.url, kafka_broker.url)
+    many = Processes(tmp_path, three, mqtt_broker.url, kafka_url, topic)
     single = many.beside("single", one)
     made = many.run("topics", "apply", "--partitions", str(PARTITIONS))
     assert made.returncode == 0, made.stderr
@@ -105,7 +107,7 @@ def test_paths_agree_though_workers_are_killed(tmp_path, database_urls, mqtt_bro
             wait_stored(many, three, stored_records(three) + 5)
             third.kill()  # with its share before it
             wait_until(lambda: many.forwarded() == len(sent), 30, many.logs)
-            ended = ended_records(kafka_broker.url, TOPIC, PARTITIONS)
+            ended = ended_records(kafka_url, topic, PARTITIONS)
             for processes, url in ((many, three), (single, one)):
                 wait_stored(processes, url, ended)
             left = [first, second]
@@ -116,7 +118,7 @@ def test_paths_agree_though_workers_are_killed(tmp_path, database_urls, mqtt_bro
     publisher.close()
     agree(database_urls)
     check_replay(many, three, database_urls)
-    check_spoiled(many, three, kafka_broker.url)
+    check_spoiled(many, three)
 
 
 def check_replay(processes, database_url, database_urls):
@@ -154,31 +156,32 @@ def lose(database_url):
         connection.execute(f"DELETE FROM reading_pv_inverter WHERE time {after}")
 
 
-def check_spoiled(processes, database_url, kafka_url):
+def check_spoiled(processes, database_url):
     """What cannot be read is kept in table and topic, and can be sent again; the rest goes on."""
-    (_, whole), *_ = held(kafka_url, TOPIC)
+    kafka_url, topic = processes.kafka_url, processes.topic
+    (_, whole), *_ = held(kafka_url, topic)
     newer = whole[:4] + b"\x00\x63" + whole[6:]
     spoiled = [b"hello", whole[:-9], newer]
     before = len(tables(database_url)["dead_letter"])
-    put(kafka_url, TOPIC, [(0, record) for record in [*spoiled, whole]])
+    put(kafka_url, topic, [(0, record) for record in [*spoiled, whole]])
     with processes.running("worker", "--group", "last", *SOON):
-        wait_stored(processes, database_url, ended_records(kafka_url, TOPIC, PARTITIONS))
-        assert sorted(value for _, value in held(kafka_url, TOPIC + "-dead")) == sorted(spoiled)
+        wait_stored(processes, database_url, ended_records(kafka_url, topic, PARTITIONS))
+        assert sorted(value for _, value in held(kafka_url, topic + "-dead")) == sorted(spoiled)
         with psycopg.connect(database_url) as connection:
             kept = connection.execute(
                 "SELECT reason, payload FROM dead_letter WHERE topic = %s ORDER BY id",
-                [f"kafka:{TOPIC}"],
+                [f"kafka:{topic}"],
             ).fetchall()
             connection.execute(  # what a worker kept that was older than its bridge
                 "INSERT INTO dead_letter (received, topic, principal, reason, detail, payload,"
                 " sha256) VALUES (now(), %s, '', 'unknown_schema',"
                 " 'partition 1 offset 7: schema 1', %s, sha256(%s))",
-                [f"kafka:{TOPIC}", whole, whole],
+                [f"kafka:{topic}", whole, whole],
             )
         reasons = ["foreign_record", "damaged_record", "unknown_schema"]
         assert kept == list(zip(reasons, spoiled, strict=True))
         done = processes.run("deadletter", "replay", "--reason", "unknown_schema")
         assert done.stdout == "2 dead letters sent again\n", done.stderr
-        wait_stored(processes, database_url, ended_records(kafka_url, TOPIC, PARTITIONS))
+        wait_stored(processes, database_url, ended_records(kafka_url, topic, PARTITIONS))
     # one was still unreadable, and the whole one held nothing new
     assert len(tables(database_url)["dead_letter"]) == before + 3 + 1 + 1

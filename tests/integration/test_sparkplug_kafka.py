@@ -27,14 +27,14 @@ def _registers(url, device):
 
 
 def test_a_node_keeps_its_session_over_bridges_and_workers(
-    tmp_path, database_url, mqtt_broker, kafka_broker
+    tmp_path, database_url, mqtt_broker, kafka_url, topic
 ):
     """A site that grew to several bridges would read aliases by the wrong birth, or not at all."""
     nodes = [f"edge-{k}" for k in range(4)]
     import_nodes(database_url, tmp_path, nodes)
-    many = Processes(tmp_path, database_url, mqtt_broker.url, kafka_broker.url)
+    many = Processes(tmp_path, database_url, mqtt_broker.url, kafka_url, topic)
     (tmp_path / "second").mkdir()
-    other = Processes(tmp_path / "second", database_url, mqtt_broker.url, kafka_broker.url)
+    other = Processes(tmp_path / "second", database_url, mqtt_broker.url, kafka_url, topic)
     assert many.run("topics", "apply", "--partitions", "2").returncode == 0
     for k in (1, 2):
         open_session(mqtt_broker.url, f"tonne-bridge-{k}")

@@ -16,7 +16,7 @@ from tests.samples.sample import SAMPLE, must, tonne
 pytestmark = pytest.mark.integration
 RECORDS = SAMPLE / "kafka" / "records"
 ROWS = SAMPLE / "kafka" / "rows.copy.xz"
-TOPIC, PARTITIONS = "tonne-parcels", 2
+PARTITIONS = 2
 # rows that follow from readings by the rules of metering, which have versions of their own
 BY_RULES = {"interval_quantity", "interval_emission"}
 # when a row was made, and what its row number is, is not in the record
@@ -43,15 +43,15 @@ def _records():
         yield int(file.name.split("-")[0]), file.read_bytes()
 
 
-def test_records_of_0_1_0_are_stored_as_by_0_1_0(tmp_path, database_url, kafka_url):
+def test_records_of_0_1_0_are_stored_as_by_0_1_0(tmp_path, database_url, kafka_url, topic):
     """What a bridge had put into Kafka before the update would be lost, or another value."""
     registry = SAMPLE / "registry" / "haiphong"
     must({"TONNE_DATABASE_URL": database_url}, "registry", "import", registry)
-    processes = Processes(tmp_path, database_url, "", kafka_url)
+    processes = Processes(tmp_path, database_url, "", kafka_url, topic)
     made = processes.run("topics", "apply", "--partitions", str(PARTITIONS))
     assert made.returncode == 0, made.stderr
     records = list(_records())
-    put(kafka_url, TOPIC, records)
+    put(kafka_url, topic, records)
     with processes.running("worker", "--instance", "worker-0", "--session", "6"):
         wait_until(lambda: stored_records(database_url) == len(records), 60, processes.logs, 0.1)
     differ = {}

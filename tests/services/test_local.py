@@ -215,11 +215,11 @@ def test_stop_signal_is_the_clean_one(timescale):
     assert "shut down" in timescale.log.read_text(encoding="utf-8")
 
 
-def test_a_record_goes_through_the_kafka_protocol(kafka_url):
+def test_a_record_goes_through_the_kafka_protocol(embedded_kafka):
     """Bridge and worker are tested against this broker; it must really speak the protocol."""
 
     async def there_and_back():
-        servers = urlsplit(kafka_url).netloc
+        servers = urlsplit(embedded_kafka.url).netloc
         producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
         await producer.start()
         try:

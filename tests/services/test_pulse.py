@@ -63,3 +63,16 @@ def test_a_clock_that_is_off_is_refused(database_url, monkeypatch):
         monkeypatch.setattr(clocks, "now_us", lambda: true() - 3_600_000_000)
         with pytest.raises(InputError, match=r"3600 s apart.*timedatectl"):
             clocks.require_same_time(connection)
+
+
+def test_a_server_that_is_waited_for_is_told_since_when():
+    """Whoever looks at /healthz would see "ok" of a process that stores nothing."""
+    pulse = Pulse()
+    assert pulse.waiting() is None
+    assert pulse.back("kafka") is None
+    pulse.lost("kafka")
+    pulse.lost("kafka")
+    assert pulse.waiting().startswith("waiting for kafka since 20")
+    assert 0 <= pulse.waiting_s("kafka") < 60
+    assert pulse.back("kafka") >= 0
+    assert (pulse.waiting(), pulse.waiting_s("kafka")) == (None, 0.0)

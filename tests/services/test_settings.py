@@ -7,7 +7,8 @@ import pytest
 from ingest.addresses import server_of
 from ingest.mqtt.names import PORTS
 from services.environment import one_setting
-from services.settings import Settings, SettingsError, kafka_servers, split_bind
+from services.kafka_access import KafkaAccess
+from services.settings import Settings, SettingsError, split_bind
 from services.store.postgres.pool import shown
 
 
@@ -86,6 +87,10 @@ def test_a_secret_file_that_is_not_there_is_named(monkeypatch):
         ("TONNE_DATABASE_URL", "postgresql://u:secret@h1,h2:0/db", "TONNE_DATABASE_URL names no"),
         ("TONNE_DATABASE_URL", "postgresql://u:secret@h/db x", "TONNE_DATABASE_URL holds a blank"),
         ("TONNE_KAFKA_URL", "kafka://u:secret@a", "TONNE_KAFKA_URL names a user"),
+        ("TONNE_KAFKA_URL", "kafka://u:secret@a", "in plain text; write kafkas://"),
+        ("TONNE_KAFKA_URL", "kafkas://u@a", "TONNE_KAFKA_URL names a user without a password"),
+        ("TONNE_KAFKA_URL", "kafkas://u:secret@", "TONNE_KAFKA_URL names no host"),
+        ("TONNE_KAFKA_URL", "kafkas://u:sec/secret@h", "TONNE_KAFKA_URL holds / or # before its @"),
         ("TONNE_KAFKA_URL", "kafka://a/topic", "TONNE_KAFKA_URL says more than hosts"),
         ("TONNE_API_BIND", "8080", "TONNE_API_BIND address '8080' is not host:port"),
         ("TONNE_METRICS_BIND", "h:70000", "TONNE_METRICS_BIND address"),
@@ -100,6 +105,40 @@ def test_malformed_values_are_refused_by_name(monkeypatch, name, value, reason):
         Settings()
     assert reason in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"CA_FILE": "ca.crt"}, "TONNE_KAFKA_CA_FILE is for TLS, but TONNE_KAFKA_URL begins with"),
+        ({"CERT_FILE": "c.crt"}, "set TONNE_KAFKA_CERT_FILE and TONNE_KAFKA_KEY_FILE together"),
+        ({"URL": "kafkas://h", "SASL_MECHANISM": "PLAIN"}, "is for a user, but TONNE_KAFKA_URL"),
+        ({"URL": "kafkas://u:secret@h", "SASL_MECHANISM": "MD5"}, "'MD5' is none of SCRAM-SHA-512"),
+        ({"URL": "kafkas://u:secret@h", "SASL_MECHANISM": "OAUTHBEARER"}, "TONNE_KAFKA_TOKEN_URL"),
+        ({"URL": "kafkas://u:secret@h", "TOKEN_URL": "https://t"}, "OAUTHBEARER and TONNE_KAFKA"),
+    ],
+)
+def test_what_kafka_is_told_must_go_together(monkeypatch, told, reason):
+    """A password would travel in plain text, or be asked for in a way that nobody answers."""
+    for name, value in ({"URL": "kafka://h"} | told).items():
+        monkeypatch.setenv(f"TONNE_KAFKA_{name}", value)
+    with pytest.raises(SettingsError) as refused:
+        Settings()
+    assert reason in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_user_of_kafka_is_read_and_hidden(monkeypatch, tmp_path):
+    """A password with a sign in it would be another; one in a log is anybody's."""
+    secret = tmp_path / "url"
+    secret.write_text("kafkas://bridge:p%40ss%2Fword@k1,[::1]:9094", encoding="utf-8")
+    monkeypatch.setenv("TONNE_KAFKA_URL_FILE", str(secret))
+    found = Settings().require_kafka()
+    assert (found.user, found.password) == ("bridge", "p@ss/word")
+    assert found.bootstrap == ["k1:9093", "[::1]:9094"]
+    assert (found.protocol, found.mechanism) == ("SASL_SSL", "SCRAM-SHA-512")
+    assert "p@ss" not in repr(found)
+    assert KafkaAccess.of("kafka://k").protocol == "PLAINTEXT"
 
 
 def test_the_environment_wins_over_dotenv(monkeypatch, tmp_path):
@@ -147,10 +186,13 @@ def test_require_says_how_to_give_it():
 
 def test_a_url_names_several_kafka_brokers():
     """With one name alone, a worker could not start while that broker of three is away."""
-    assert kafka_servers("kafka://k1,k2:9093,[::1]:9094") == [
+    assert KafkaAccess.of("kafka://k1,k2:9093,[::1]:9094").servers == (
         ("k1", 9092), ("k2", 9093), ("::1", 9094),
-    ]  # fmt: skip
-    assert kafka_servers("kafka://[2001:db8::7],k2/") == [("2001:db8::7", 9092), ("k2", 9092)]
+    )  # fmt: skip
+    assert KafkaAccess.of("kafka://[2001:db8::7],k2/").servers == (
+        ("2001:db8::7", 9092), ("k2", 9092),
+    )  # fmt: skip
+    assert KafkaAccess.of("kafkas://k1").servers == (("k1", 9093),)
 
 
 @pytest.mark.parametrize(

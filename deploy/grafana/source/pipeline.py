@@ -58,8 +58,8 @@ def dashboard() -> model.Dashboard:
                 }, "s", "Device time to receipt. Devices that send what they kept raise it; that is no fault. A week stands for a week or more."),
                 prom("Not acknowledged", {"{{instance}}": "tonne_ingest_unacked_messages"}, "short",
                      "Messages received and not yet acknowledged upstream, by process."),
-                prom("Kafka records not stored", {"partition {{partition}}": "sum by (partition) (tonne_stream_offset_lag)"}, "short",
-                     "By the worker that has the partition, which asks Kafka every five seconds; nothing where there is no Kafka."),
+                prom("Kafka records not stored", {"partition {{partition}}": "max by (partition) (tonne_stream_offset_lag)"}, "short",
+                     "Each worker tells every partition of the topic, and asks Kafka every five seconds; nothing where there is no Kafka."),
             ]),
             ("Account", [
                 prom("Devices by state", {"{{state}}": "sum by (state) (max by (state, class) (tonne_fleet_devices))"}, "short",

@@ -99,7 +99,7 @@ class _Senders(ExitStack):
 
     @cached_property
     def _kafka(self) -> Redeliverer:
-        return self.enter_context(Redeliverer(Settings().require("kafka_url")))
+        return self.enter_context(Redeliverer(Settings().require_kafka()))
 
     def send(self, letter: DeadLetter, payload: bytes) -> None:
         """Send a letter where it came from."""

@@ -4,8 +4,8 @@ import socket
 from urllib.parse import urlsplit
 
 from ingest.mqtt.tls import Tls
+from services.kafka_access import KafkaAccess
 from services.local.mosquitto import greets
-from services.settings import kafka_servers
 
 _PORTS = {"mqtt": 1_883, "mqtts": 8_883}
 _TIMEOUT_S = 5.0
@@ -36,10 +36,10 @@ def greet_broker(url: str, tls: Tls) -> str | None:
     return None if answered else f"{_place(url)}: what answers is no MQTT broker"
 
 
-def greet_kafka(url: str) -> str | None:
-    """Say which brokers of `url` cannot be reached, and why, or None when all listen."""
+def greet_kafka(kafka: KafkaAccess) -> str | None:
+    """Say which brokers cannot be reached, and why, or None when all listen."""
     silent = []
-    for server in kafka_servers(url):
+    for server in kafka.servers:
         try:
             socket.create_connection(server, timeout=_TIMEOUT_S).close()
         except OSError as error:

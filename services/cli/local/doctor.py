@@ -85,10 +85,10 @@ def _examine(settings: Settings, identity: Path | None) -> Iterator[Finding]:
     yield from broker(
         settings.mqtt_url, settings.mqtt_tls if identity is None else Tls.of(identity)
     )
-    kafka = _kafka(settings.kafka_url)
+    kafka = _kafka(settings)
     yield kafka
-    if settings.kafka_url is not None and kafka.state == "ok":
-        yield from topics(settings.kafka_url, settings.database_url)
+    if kafka.state == "ok":
+        yield from topics(settings.require_kafka(), settings.database_url)
 
 
 def _python() -> Finding:
@@ -204,11 +204,11 @@ def _clocks(connection: psycopg.Connection) -> Finding:
     return Finding("database clock", "wrong", found, "synchronise the clocks of both machines")
 
 
-def _kafka(url: str | None) -> Finding:
+def _kafka(settings: Settings) -> Finding:
     fix = "set TONNE_KAFKA_URL, or run `tonne local up`"
-    if url is None:
+    if settings.kafka_url is None:
         return Finding("Kafka", "missing", "no URL is known", fix)
-    trouble = greet_kafka(url)
+    trouble = greet_kafka(settings.require_kafka())
     if trouble is None:
         return Finding("Kafka", "ok", "answers")
     return Finding("Kafka", "wrong", trouble, fix.replace("set", "check"))

@@ -16,12 +16,14 @@ from services.store.stream import topic_source as source
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from services.kafka_access import KafkaAccess
     from services.store.stream.topic_source import Source
 
 _TOPIC = "tonne-parcels"
+_GROUP = "tonne-worker"
 
 
-def topics(kafka_url: str, database_url: str | None) -> Iterator[Finding]:
+def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) -> Iterator[Finding]:
     """
     Look at the topic that workers of the database read, and at its dead-letter topic.
 
@@ -31,8 +33,8 @@ def topics(kafka_url: str, database_url: str | None) -> Iterator[Finding]:
     topic = read.topic if read else _TOPIC
     try:
         count, name = (load("services.intake.topics", n) for n in ("partitions", "dead"))
-        held, dead = count(kafka_url, topic), name(topic)
-        count(kafka_url, dead)
+        held, dead = count(kafka, topic), name(topic)
+        count(kafka, dead)
     except (InputError, ServerError) as error:
         fix = "`tonne topics apply`, if bridges and workers are to run here"
         yield Finding("Kafka topics", "wrong" if read else "missing", str(error), fix)
@@ -44,6 +46,36 @@ def topics(kafka_url: str, database_url: str | None) -> Iterator[Finding]:
     done = sum(stored.values())
     found = f"{topic!r} with {held} partitions, {done} records stored; {dead!r}"
     yield Finding("Kafka topics", "ok", found)
+    if read is not None:
+        yield from _workers(kafka, topic, stored, group)
+
+
+def _workers(
+    kafka: KafkaAccess, topic: str, stored: dict[int, int], group: str
+) -> Iterator[Finding]:
+    """Compare what Kafka holds with what is stored, and say which partitions nobody has."""
+    try:
+        state = load("services.stream.topic_state", "topic_state")(kafka, topic, stored, group)
+    except ServerError as error:
+        yield Finding("Kafka workers", "wrong", str(error), "look at Kafka first")
+        return
+    if state.cut:
+        found = ", ".join(f"partition {p} ends at {end}" for p, end in state.cut.items())
+        fix = "the topic was made again, or its log was cut: use a new --topic"
+        yield Finding("Kafka workers", "wrong", f"{found}, before what is stored", fix)
+        return
+    waiting = {p: lag for p, lag in state.lag.items() if lag}
+    behind = f"{sum(waiting.values())} records not stored"
+    if waiting:
+        behind += f", the oldest for {state.oldest_s:.0f} s"
+    if state.unassigned is None:
+        yield Finding("Kafka workers", "missing", f"{behind}; who has which: {state.untold}")
+    elif state.unassigned:
+        named = ", ".join(str(p) for p in state.unassigned)
+        fix = f"start workers of the group {group!r}; running ones take them within a minute"
+        yield Finding("Kafka workers", "wrong", f"no worker has partitions {named}; {behind}", fix)
+    else:
+        yield Finding("Kafka workers", "ok", f"every partition has a worker; {behind}")
 
 
 def _read(database_url: str | None) -> tuple[Source | None, dict[int, int]]:

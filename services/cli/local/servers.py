@@ -11,6 +11,7 @@ from services.cli.output.json_text import say
 from services.cli.output.masks import masked
 from services.cli.output.table import table
 from services.local import packages
+from services.local.apache_kafka import kafka_home
 from services.local.kafka import binary
 from services.local.stack import LocalStack, Status
 from services.settings import Settings
@@ -61,6 +62,9 @@ def up(
     """
     Start PostgreSQL with TimescaleDB, mosquitto and a Kafka-compatible broker.
 
+    Where KAFKA_HOME names a folder of Apache Kafka, that is started, with its data on disk;
+    else a small broker of the same protocol that keeps its topics in memory.
+
     Servers that run already are left alone.  Data of earlier days is kept.
     As root, missing Debian packages are named and installed.
 
@@ -71,8 +75,9 @@ def up(
     Example:
       tonne local up --no-kafka
     """
-    stack = LocalStack(Settings().home)
-    kafka = binary() is not None if kafka is None else kafka
+    apache = kafka_home()
+    stack = LocalStack(Settings().home, apache)
+    kafka = bool(apache or binary()) if kafka is None else kafka
     stack.up(kafka=kafka, secure=secure, prometheus=prometheus)
     _show(stack.status(), passwords=passwords, as_json=as_json)
 

@@ -17,6 +17,8 @@ from services.logs import get_logger
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from services.kafka_access import KafkaAccess
+
 PREFIX = "kafka:"
 _PLACE = re.compile(r"partition (\d+) offset \d+:")
 
@@ -27,12 +29,11 @@ class Redeliverer:
 
     Parameters
     ----------
-    url : str
-        `kafka://host[:port]`.
+    kafka : KafkaAccess
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, kafka: KafkaAccess) -> None:
+        self._kafka = kafka
         self._producers: dict[str, Any] = {}
         self._partitions: dict[str, int] = {}
 
@@ -79,12 +80,12 @@ class Redeliverer:
         try:
             producer.send([outgoing])
         except (load("aiokafka.errors", "KafkaError"), OSError) as error:
-            raise load("services.intake.topics", "unreachable")(self._url, error) from error
+            raise load("services.intake.kafka_client", "unreachable")(self._kafka, error) from error
 
     def _producer(self, topic: str) -> Any:
         if topic not in self._producers:
             count = load("services.intake.topics", "partitions")
-            self._partitions[topic] = count(self._url, topic)
+            self._partitions[topic] = count(self._kafka, topic)
             make = load("services.intake.producer", "Producer")
-            self._producers[topic] = make(self._url, topic, get_logger("deadletter"))
+            self._producers[topic] = make(self._kafka, topic, get_logger("deadletter"))
         return self._producers[topic]

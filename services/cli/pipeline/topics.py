@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from ingest.errors import InputError
 from services.cli.groups import Group
 from services.cli.options.json_option import json_option
 from services.cli.output.json_text import say
@@ -51,6 +54,10 @@ def topics() -> None:
     "--dead-compact/--dead-delete", default=True, show_default=True,
     help="Keep one copy of a dead letter, or all; the topic of parcels is never compacted.",
 )  # fmt: skip
+@click.option(
+    "--alter", is_flag=True,
+    help="Change what is not as asked for, as far as it can be; new partitions move devices.",
+)  # fmt: skip
 @json_option
 def apply_topic(
     topic: str,
@@ -60,23 +67,78 @@ def apply_topic(
     dead_hours: int,
     *,
     dead_compact: bool,
+    alter: bool,
     as_json: bool,
 ) -> None:
     """
     Make the topic and its dead-letter topic, or check that they are as asked for.
 
+    A record counts as stored once all copies but one have it (min.insync.replicas).
+
     \b
     Example:
       tonne topics apply --partitions 8 --replication 3
     """
-    make, dead = load("services.intake.topics", "Topic"), load("services.intake.topics", "dead")
-    url, apply = Settings().require("kafka_url"), load("services.intake.topics", "apply")
+    make, dead, settle, brokers = (
+        load("services.intake.topics", name) for name in ("Topic", "dead", "settle", "brokers")
+    )
+    kafka = Settings().require_kafka()
+    count = brokers(kafka)
+    if replication == 1 and count > 1:
+        click.echo(
+            f"one copy of each record on {count} brokers: one that is lost takes its records with"
+            " it; --replication 3",
+            err=True,
+        )
     done: list[dict[str, object]] = []
+    left: list[Any] = []
     for wanted in (
         make(topic, partitions, replication, retention_hours),
         make(dead(topic), 1, replication, dead_hours, compact=dead_compact),
     ):
-        made = "made" if apply(url, wanted) else "as asked for"
-        done.append({"topic": wanted.name, "result": made, "partitions": wanted.partitions})
+        made, differ = settle(kafka, wanted, alter=alter)
+        left += differ
+        result = "made" if made else "differs" if differ else "as asked for"
+        done.append({"topic": wanted.name, "result": result, "partitions": wanted.partitions})
     rows = [list(one.values()) for one in done]
     say(done, table(("topic", "result", "partitions"), rows, empty=""), as_json=as_json)
+    if left:
+        shown = [(one.topic, one.what, one.found, one.wanted, one.how) for one in left]
+        heads = ("topic", "setting", "is", "asked for", "change")
+        raise InputError(f"not as asked for:\n{table(heads, shown, empty='')}")
+
+
+@topics.command()
+@topic_option
+@click.option("--group", default="tonne-worker", show_default=True, help="The workers' group.")
+@click.option("--bridge", default="tonne-bridge", show_default=True, help="The bridges' user.")
+@click.option("--worker", default="tonne-worker", show_default=True, help="The workers' user.")
+@click.option("--admin", default="tonne-admin", show_default=True, help="The administrator.")
+@click.option("--apply", "apply_", is_flag=True, help="Set them, as a user who may.")
+@json_option
+def access(
+    topic: str, group: str, bridge: str, worker: str, admin: str, *, apply_: bool, as_json: bool
+) -> None:
+    """
+    What each user of Kafka needs, as the broker's access list has it.
+
+    The bridge writes the topic; the worker reads it, writes its dead-letter topic and has its
+    group; the administrator makes topics, replays, and looks. None may do more.
+
+    \b
+    Example:
+      tonne topics access
+      tonne topics access --apply
+    """
+    needed = load("services.intake.topic_access", "needed")
+    grants = needed(topic, group, bridge, worker, admin)
+    if apply_:
+        load("services.intake.topic_access", "grant")(Settings().require_kafka(), grants)
+    rows = [(one.user, one.operation, one.resource, one.name) for one in grants]
+    heads = ("user", "may", "of", "name")
+    text = table(heads, rows, empty="")
+    commands = "\n".join(one.command for one in grants)
+    say(
+        [dict(zip(heads, row, strict=True)) for row in rows],
+        text if apply_ else f"{text}\n\n{commands}", as_json=as_json,
+    )  # fmt: skip

@@ -12,8 +12,10 @@ import click
 
 from services.cli.options.time_option import Moment
 from services.cli.pipeline.kafka_options import load, topic_option
+from services.cli.pipeline.leaving import run_and_leave
 from services.cli.pipeline.metrics_bind import metrics_bind
-from services.logs import get_logger
+from services.cli.pipeline.wait_option import wait_option
+from services.logs import LibraryLog, get_logger
 from services.metrics import Metrics
 from services.settings import Settings
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     "--partition", "partitions", type=click.IntRange(0), multiple=True, metavar="P",
     help="With --from-..: only this partition; may be repeated.",
 )  # fmt: skip
+@wait_option
 @click.option("--json", "as_json", is_flag=True, help="With --from-..: print JSON.")
 def worker(
     topic: str,
@@ -64,6 +67,7 @@ def worker(
     from_offset: int | None,
     from_time: datetime | None,
     partitions: tuple[int, ...],
+    wait_s: float,
     *,
     as_json: bool,
 ) -> None:
@@ -92,13 +96,14 @@ def worker(
     metrics = Metrics()
     work = load("services.stream.worker", "work")
     bind = metrics_bind(settings)
-    with metrics.serve(bind):
+    with LibraryLog(log), metrics.serve(bind):
         log.info("metrics", bind=bind or "off")
-        asyncio.run(
+        run_and_leave(
             work(
                 settings, topic, metrics, log, group=group, session_s=session_s,
-                instance=instance, workers=workers,
-            )
+                instance=instance, workers=workers, wait_s=wait_s,
+            ),
+            log,
         )  # fmt: skip
     log.info("stopped")
 
@@ -107,7 +112,8 @@ def _replay(settings: Settings, topic: str, since: Any, log: Any, *, as_json: bo
     replay = load("services.stream.replay", "replay")
     make = load("services.stream.record_range", "Since")
     seen = _Shown()
-    done = asyncio.run(replay(settings, topic, make(*since), log, seen))
+    with LibraryLog(log):
+        done = asyncio.run(replay(settings, topic, make(*since), log, seen))
     seen.end()
     if as_json:
         click.echo(json.dumps(asdict(done)))

@@ -37,13 +37,18 @@ class VisitedError(TonneError):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A partition that is ours: by which epoch, the next record to store, visits so far."""
+    """
+    A partition that is ours: by which epoch, the next record to store, visits so far.
+
+    `digest` is the SHA-256 of the record before it, None where that is not known.
+    """
 
     topic: str
     partition: int
     epoch: int
     offset: int
     visits: int = 0
+    digest: bytes | None = None
 
 
 def take_over(
@@ -62,7 +67,7 @@ def take_over(
         'INSERT INTO stream_offset (topic, partition, "offset", epoch)'
         " SELECT %s, p, 0, 1 FROM unnest(%s::int[]) AS p ORDER BY p"
         " ON CONFLICT (topic, partition) DO UPDATE SET epoch = stream_offset.epoch + 1"
-        ' RETURNING partition, epoch, "offset", visits',
+        ' RETURNING partition, epoch, "offset", visits, last_sha256',
         (topic, wanted),
     ).fetchall()
     return [Position(topic, *row) for row in rows]
@@ -77,9 +82,16 @@ def stored(connection: Connection[TupleRow], topic: str) -> dict[int, int]:
     return dict(rows.fetchall())
 
 
-def advance(cursor: Cursor[TupleRow], position: Position, offset: int) -> None:
+def advance(
+    cursor: Cursor[TupleRow], position: Position, offset: int, digest: bytes | None
+) -> None:
     """
     Move a partition on to `offset`, in the transaction that stores what lies before.
+
+    Parameters
+    ----------
+    digest : bytes, optional
+        SHA-256 of the record before `offset`, where there is one that was stored.
 
     Raises
     ------
@@ -89,9 +101,9 @@ def advance(cursor: Cursor[TupleRow], position: Position, offset: int) -> None:
         When somebody else wrote for its devices since `position` was read.
     """
     cursor.execute(
-        'UPDATE stream_offset SET "offset" = %s'
+        'UPDATE stream_offset SET "offset" = %s, last_sha256 = %s'
         ' WHERE topic = %s AND partition = %s AND epoch = %s AND "offset" = %s RETURNING visits',
-        (offset, position.topic, position.partition, position.epoch, position.offset),
+        (offset, digest, position.topic, position.partition, position.epoch, position.offset),
     )
     _check(position, cursor.fetchone())
 
@@ -156,7 +168,7 @@ def reread(connection: Connection[TupleRow], position: Position) -> Position:
         When the partition is no longer ours.
     """
     row = connection.execute(
-        'SELECT "offset", visits FROM stream_offset'
+        'SELECT "offset", visits, last_sha256 FROM stream_offset'
         " WHERE topic = %s AND partition = %s AND epoch = %s",
         (position.topic, position.partition, position.epoch),
     ).fetchone()

@@ -20,23 +20,31 @@ from services.bridge.encode import fitting
 from services.intake.producer import MAX_RECORD
 from services.intake.receive import BATCH
 from services.intake.topics import Topic, apply, partitions
+from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from services.metrics import Metrics
 from tests.bench.load import Publisher
 from tests.integration.kafka_path import ended_records, wait_until
+from tests.ports import free_port
 from tests.running import open_session
 
-TOPIC = Topic("parcels", 2, 1, 24)
+
+def of(name):
+    """A topic as bridges of these tests want it."""
+    return Topic(name, 2, 1, 24)
 
 
 class Running:
     """A bridge in a thread."""
 
-    def __init__(self, database_url, mqtt_url, kafka_url, share=None, name="bridge-1", batch=BATCH):
+    def __init__(
+        self, database_url, mqtt_url, kafka_url, topic, *,
+        share=None, name="bridge-1", batch=BATCH,
+    ):  # fmt: skip
         self.metrics = Metrics(CollectorRegistry())
         self.bridge = Bridge(
-            database_url, mqtt_url, kafka_url, TOPIC.name, name, self.metrics, get_logger("test"),
-            batch=batch, share=share,
+            database_url, mqtt_url, KafkaAccess.of(kafka_url), topic, name, self.metrics,
+            get_logger("test"), batch=batch, share=share, wait_s=0,
         )  # fmt: skip
         self.failure = None
         self._thread = threading.Thread(target=self._run)
@@ -75,11 +83,13 @@ def sent(count, start=0):
 
 
 @pytest.mark.integration
-def test_bridges_that_share_split_the_messages(database_url, mqtt_broker, kafka_broker):
+@pytest.mark.parametrize("broker", ["run_kafka", "embedded_kafka"])
+def test_bridges_that_share_split_the_messages(database_url, mqtt_broker, topic, broker, request):
     """Two bridges that both forward everything would double Kafka's load for nothing."""
-    assert apply(kafka_broker.url, TOPIC)
+    kafka_url = request.getfixturevalue(broker).url
+    assert apply(KafkaAccess.of(kafka_url), of(topic))
     both = [
-        Running(database_url, mqtt_broker.url, kafka_broker.url, "city", f"bridge-{k}")
+        Running(database_url, mqtt_broker.url, kafka_url, topic, share="city", name=f"bridge-{k}")
         for k in (1, 2)
     ]
     time.sleep(1.5)  # both subscribed
@@ -91,44 +101,44 @@ def test_bridges_that_share_split_the_messages(database_url, mqtt_broker, kafka_
         one.stop()
     assert sum(b.forwarded() for b in both) == 400
     assert all(b.forwarded() > 50 for b in both)
-    assert ended_records(kafka_broker.url, TOPIC.name, 2) > 0
+    assert ended_records(kafka_url, topic, 2) > 0
 
 
 @pytest.mark.faults
-def test_without_kafka_nothing_is_acknowledged(database_url, mqtt_broker, kafka_broker):
+def test_without_kafka_nothing_is_acknowledged(database_url, mqtt_broker, own_kafka, topic):
     """A reading acknowledged while Kafka was away would be in nobody's hands."""
-    apply(kafka_broker.url, TOPIC)
-    one = Running(database_url, mqtt_broker.url, kafka_broker.url)
+    apply(KafkaAccess.of(own_kafka.url), of(topic))
+    one = Running(database_url, mqtt_broker.url, own_kafka.url, topic)
     publisher = Publisher(mqtt_broker.port)
     time.sleep(1.0)
     publisher.send(sent(100))
     wait_until(lambda: one.forwarded() == 100, 20, lambda: "100 forwarded")
-    kafka_broker.kill()
+    own_kafka.kill()
     publisher.send(sent(50, start=100))
     publisher.close()
     time.sleep(1.0)
     one.stop()
     assert one.forwarded() == 100
     assert "nothing was lost" in str(one.failure)
-    kafka_broker.start()
-    apply(kafka_broker.url, TOPIC)
-    two = Running(database_url, mqtt_broker.url, kafka_broker.url)
+    own_kafka.start()
+    apply(KafkaAccess.of(own_kafka.url), of(topic))  # the embedded one has forgotten it
+    two = Running(database_url, mqtt_broker.url, own_kafka.url, topic)
     wait_until(lambda: two.forwarded() == 50, 20, lambda: "50 forwarded")
     two.stop()
 
 
 @pytest.mark.faults
 def test_a_kafka_that_stands_still_holds_the_mqtt_broker_back(
-    database_url, mqtt_broker, kafka_broker
+    database_url, mqtt_broker, own_kafka, topic
 ):
     """A bridge that read on would hold a city's messages in memory, and lose them with itself."""
-    apply(kafka_broker.url, TOPIC)
+    apply(KafkaAccess.of(own_kafka.url), of(topic))
     open_session(mqtt_broker.url, "bridge-1")
-    one = Running(database_url, mqtt_broker.url, kafka_broker.url, batch=50)
+    one = Running(database_url, mqtt_broker.url, own_kafka.url, topic, batch=50)
     publisher = Publisher(mqtt_broker.port)
     publisher.send(sent(50))
     wait_until(lambda: one.forwarded() == 50, 40, lambda: "50 forwarded")
-    os.kill(kafka_broker.pid, signal.SIGSTOP)
+    os.kill(own_kafka.pid, signal.SIGSTOP)
     try:
         publisher.send(sent(3_000, start=50))
         wait_until(lambda: one.unacked() > 50, 20, lambda: "some received")
@@ -136,7 +146,7 @@ def test_a_kafka_that_stands_still_holds_the_mqtt_broker_back(
         assert one.unacked() <= 3 * 50
         assert one.forwarded() == 50
     finally:
-        os.kill(kafka_broker.pid, signal.SIGCONT)
+        os.kill(own_kafka.pid, signal.SIGCONT)
     publisher.close()
     wait_until(lambda: one.forwarded() == 3_050, 90, lambda: f"{one.forwarded()} forwarded")
     wait_until(lambda: one.unacked() == 0, 20, lambda: "all acknowledged")
@@ -144,31 +154,30 @@ def test_a_kafka_that_stands_still_holds_the_mqtt_broker_back(
 
 
 @pytest.mark.integration
-def test_a_missing_topic_is_refused(database_url, mqtt_broker, kafka_broker):
+def test_a_missing_topic_is_refused(database_url, mqtt_broker, kafka_url, topic):
     """A broker that made the topic by itself would choose the partitions, too."""
-    one = Running(database_url, mqtt_broker.url, kafka_broker.url)
+    one = Running(database_url, mqtt_broker.url, kafka_url, topic)
     one.stop()
     assert "tonne topics apply" in str(one.failure)
     with pytest.raises(InputError, match="tonne topics apply"):
-        partitions(kafka_broker.url, TOPIC.name)
+        partitions(KafkaAccess.of(kafka_url), topic)
 
 
 @pytest.mark.integration
-def test_a_topic_is_made_once_and_checked_after(kafka_broker):
+def test_a_topic_is_made_once_and_checked_after(kafka_url, topic):
     """A partition count that changed by a slip would move devices between workers."""
-    assert apply(kafka_broker.url, TOPIC)
-    assert not apply(kafka_broker.url, TOPIC)
-    assert partitions(kafka_broker.url, TOPIC.name) == 2
+    assert apply(KafkaAccess.of(kafka_url), of(topic))
+    assert not apply(KafkaAccess.of(kafka_url), of(topic))
+    assert partitions(KafkaAccess.of(kafka_url), topic) == 2
     for wrong, word in (
-        (Topic(TOPIC.name, 3, 1, 24), "partitions"),
-        (Topic(TOPIC.name, 2, 3, 24), "copies"),
-        (Topic(TOPIC.name, 2, 1, 25), "retention"),
+        (Topic(topic, 3, 1, 24), "partitions"),
+        (Topic(topic, 2, 3, 24), "copies"),
+        (Topic(topic, 2, 1, 25), "retention"),
     ):
         with pytest.raises(InputError, match=word):
-            apply(kafka_broker.url, wrong)
-    kafka_broker.kill()
+            apply(KafkaAccess.of(kafka_url), wrong)
     with pytest.raises(ServerError, match="TONNE_KAFKA_URL"):
-        apply(kafka_broker.url, TOPIC)
+        apply(KafkaAccess.of(f"kafka://127.0.0.1:{free_port()}"), of(topic))
 
 
 def test_a_parcel_too_large_for_kafka_is_cut():

@@ -21,7 +21,7 @@ def connection(database_url):
 
 def advance(connection, position, offset):
     with connection.transaction(), connection.cursor() as cursor:
-        offsets.advance(cursor, position, offset)
+        offsets.advance(cursor, position, offset, None)
 
 
 def test_a_partition_goes_on_where_it_was_stored(connection):
@@ -64,7 +64,7 @@ def test_taking_over_waits_for_a_commit_that_runs(connection, database_url):
     with psycopg.connect(database_url, autocommit=True) as other:
         other.execute("SET lock_timeout = '100ms'")
         with connection.transaction(), connection.cursor() as cursor:
-            offsets.advance(cursor, old, 5)
+            offsets.advance(cursor, old, 5, None)
             with pytest.raises(psycopg.errors.LockNotAvailable):
                 offsets.take_over(other, TOPIC, [0])
         assert offsets.take_over(other, TOPIC, [0])[0].offset == 5

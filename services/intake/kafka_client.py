@@ -1,0 +1,168 @@
+"""How aiokafka is told whom to speak to, and what Kafka's refusals mean in words."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+import time
+import urllib.parse
+import urllib.request
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, Self
+
+from aiokafka import errors
+from aiokafka.abc import AbstractTokenProvider
+
+from ingest.errors import ServerError
+from services.kafka_access import TOKEN
+
+if TYPE_CHECKING:
+    from services.kafka_access import KafkaAccess
+
+MAX_RECORD = 900_000  # bytes of a record of ours
+LARGEST = MAX_RECORD + 65_536  # with what Kafka puts around it
+_TOKEN_TIMEOUT_S = 10.0
+_SPENT = 0.8  # of a token's life, after which another is asked for
+_ACCESS = "; `tonne topics access` prints what each user needs, --apply sets it"
+# What a refusal means, and what to do about it, by Kafka's own name of it.
+_WORDS: dict[type[BaseException], str] = {
+    errors.NotEnoughReplicasError: "fewer copies of the partition are in step than"
+    " min.insync.replicas asks for; bring the other brokers back",
+    errors.UnknownTopicOrPartitionError: "the topic, or this partition of it, is not there; make it"
+    " with `tonne topics apply`",
+    errors.TopicAuthorizationFailedError: f"our user may not do this with the topic{_ACCESS}",
+    errors.GroupAuthorizationFailedError: f"our user may not read as this group{_ACCESS}",
+    errors.ClusterAuthorizationFailedError: f"our user may not do this with the cluster{_ACCESS}",
+    errors.SaslAuthenticationFailed: "our user or password is refused; check TONNE_KAFKA_URL",
+    errors.UnsupportedSaslMechanismError: "the broker does not know our way to show who we are;"
+    " check TONNE_KAFKA_SASL_MECHANISM",
+    errors.MessageSizeTooLargeError: "a record is larger than the topic takes; raise"
+    " max.message.bytes with `tonne topics apply --alter`",
+    errors.KafkaConnectionError: "no Kafka broker answers",
+    errors.NodeNotReadyError: "no Kafka broker answers",
+}
+_WORDS[errors.NotEnoughReplicasAfterAppendError] = _WORDS[errors.NotEnoughReplicasError]
+_WORDS[errors.AuthenticationFailedError] = _WORDS[errors.SaslAuthenticationFailed]
+
+
+def client_options(access: KafkaAccess) -> dict[str, Any]:
+    """
+    Return what each client of aiokafka is told.
+
+    Raises
+    ------
+    InputError
+        Naming a file of TLS that cannot be used.
+    """
+    return {"bootstrap_servers": access.bootstrap, **security_options(access)}
+
+
+def security_options(access: KafkaAccess) -> dict[str, Any]:
+    """Return how to speak to brokers, and who we are."""
+    found: dict[str, Any] = {"security_protocol": access.protocol}
+    if access.secure:
+        found["ssl_context"] = access.context()
+    if access.user is not None:
+        found["sasl_mechanism"] = access.mechanism
+        if access.mechanism == TOKEN:
+            found["sasl_oauth_token_provider"] = Tokens(access)
+        else:
+            found["sasl_plain_username"] = access.user
+            found["sasl_plain_password"] = access.password
+    return found
+
+
+def words(error: BaseException) -> str:
+    """Return what an error of Kafka's means, and what to do about it."""
+    for kind, meaning in _WORDS.items():
+        if isinstance(error, kind):
+            return meaning
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message
+        return f"the broker's certificate is refused ({why}); check TONNE_KAFKA_CA_FILE"
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"no TLS comes about ({error.reason}); check TONNE_KAFKA_URL and TONNE_KAFKA_CERT_FILE"
+        )
+    if isinstance(error, TimeoutError):
+        return str(error) or "no answer in time"
+    if isinstance(error, OSError):
+        return f"no Kafka broker answers ({error.strerror or error})"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def unreachable(access: KafkaAccess, error: BaseException) -> ServerError:
+    """Return the error of a broker that cannot be reached, or refuses, with what to do."""
+    asked = ", ".join(access.bootstrap)
+    return ServerError(
+        f"Kafka {asked}: {words(error)}; check TONNE_KAFKA_URL, "
+        "or start a broker with `tonne local up --kafka`"
+    )
+
+
+class Reasons(logging.Handler):
+    """
+    What aiokafka gives for a reason in its log, while the block runs: its errors do not say.
+
+    It tries a refused connection, and a refused record, again and again in silence.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._last: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        """Listen."""
+        logging.getLogger("aiokafka").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Listen no more."""
+        logging.getLogger("aiokafka").removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the error that a line of the log tells."""
+        told = record.args if isinstance(record.args, tuple) else ()
+        for one in told:
+            if isinstance(one, BaseException):
+                self._last = one
+            elif isinstance(one, type) and issubclass(one, BaseException):
+                self._last = one()
+
+    def of(self, error: BaseException) -> BaseException:
+        """Return the reason that was given for an error, or the error itself."""
+        vague = isinstance(error, errors.KafkaConnectionError | TimeoutError)
+        return self._last if vague and self._last is not None else error
+
+
+class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types
+    """Tokens by client credentials (RFC 6749, 4.4), each used for most of its life."""
+
+    def __init__(self, access: KafkaAccess) -> None:
+        self._access = access
+        self._held, self._until_s = "", 0.0
+
+    async def token(self) -> str:
+        """Return a token that is still good."""
+        if time.monotonic() >= self._until_s:
+            self._held, life_s = await asyncio.to_thread(self._ask)
+            self._until_s = time.monotonic() + life_s * _SPENT
+        return self._held
+
+    def _ask(self) -> tuple[str, float]:
+        access = self._access
+        pair = (
+            f"{urllib.parse.quote(access.user or '')}:{urllib.parse.quote(access.password or '')}"
+        )
+        request = urllib.request.Request(  # noqa: S310 (the settings refuse all but https)
+            access.token_url or "",
+            b"grant_type=client_credentials",
+            {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"},
+        )
+        with urllib.request.urlopen(  # noqa: S310 (as above)
+            request, timeout=_TOKEN_TIMEOUT_S, context=access.context()
+        ) as answer:
+            told = json.load(answer)
+        return str(told["access_token"]), float(told.get("expires_in", 60))

@@ -1,0 +1,101 @@
+"""
+What each user of Kafka needs, and no more: the bridge's, the worker's, the administrator's.
+
+A record of the topic holds readings that were admitted already, so whoever may write to it
+may speak for any device: the bridge's user alone may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import for_code
+from aiokafka.protocol.admin import CreateAclsRequest
+
+from ingest.errors import ServerError
+from services.intake.kafka_client import words
+from services.intake.topics import administering, dead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from services.kafka_access import KafkaAccess
+
+# Kafka's own numbers of them
+RESOURCES = {"topic": 2, "group": 3}
+OPERATIONS = {
+    "Read": 3, "Write": 4, "Create": 5, "Alter": 7, "Describe": 8, "DescribeConfigs": 10,
+    "AlterConfigs": 11,
+}  # fmt: skip
+_LITERAL, _ALLOW, _ANY_HOST = 3, 3, "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One thing that a user may do."""
+
+    user: str
+    operation: str
+    resource: str
+    name: str
+
+    @property
+    def command(self) -> str:
+        """The same for `kafka-acls.sh`."""
+        return (
+            f"kafka-acls.sh --add --allow-principal 'User:{self.user}'"
+            f" --operation {self.operation} --{self.resource} '{self.name}'"
+        )
+
+
+def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list[Grant]:
+    """
+    Return what the three users need.
+
+    Parameters
+    ----------
+    bridge, worker, admin : str
+        Names of users; by certificate its whole subject, `CN=bridge,O=..`.
+    """
+    spoiled = dead(topic)
+    found = [Grant(bridge, operation, "topic", topic) for operation in ("Write", "Describe")]
+    found += [Grant(worker, operation, "topic", topic) for operation in ("Read", "Describe")]
+    found += [Grant(worker, operation, "topic", spoiled) for operation in ("Write", "Describe")]
+    found.append(Grant(worker, "Read", "group", group))
+    administers = ("Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs")
+    found += [Grant(admin, one, "topic", name) for name in (topic, spoiled) for one in administers]
+    # `tonne doctor`, a replay, and dead letters that are sent again
+    found += [Grant(admin, one, "topic", topic) for one in ("Read", "Write")]
+    found.append(Grant(admin, "Describe", "group", group))
+    return found
+
+
+def grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
+    """
+    Let users do what they need; what they may do already stays.
+
+    Raises
+    ------
+    ServerError
+        When Kafka cannot be reached, or refuses: only who may alter the cluster may do this.
+    """
+    asyncio.run(_grant(access, grants))
+
+
+async def _grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
+    async with administering(access) as admin:
+        for one in grants:
+            request = CreateAclsRequest(
+                RESOURCES[one.resource], one.name, _LITERAL, f"User:{one.user}", _ANY_HOST,
+                OPERATIONS[one.operation], _ALLOW,
+            )  # fmt: skip
+            answer = await admin._send_request(request)  # noqa: SLF001 (no other way is offered)
+            for code, told in answer.creation_responses:
+                if code:
+                    why = told or words(for_code(code)())
+                    raise ServerError(
+                        f"Kafka does not let {one.user!r} {one.operation} {one.resource}"
+                        f" {one.name!r}: {why}; run this as a user who may alter the cluster"
+                    )

@@ -1,0 +1,121 @@
+"""
+Which Kafka, and who we are to it: what a `kafka://` or `kafkas://` URL and its settings say.
+
+Holds no client of Kafka's: settings, `tonne doctor` and local servers read it without the
+extra `kafka`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from ingest.addresses import host_and_port, parts_of
+from ingest.mqtt.tls import Tls
+
+if TYPE_CHECKING:
+    import ssl
+
+PLAIN, SECURE = "kafka", "kafkas"
+SCHEMES = (PLAIN, SECURE)
+SCRAM_512, SCRAM_256, PASSWORD, TOKEN = "SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"
+MECHANISMS = (SCRAM_512, SCRAM_256, PASSWORD, TOKEN)
+_PORTS = {PLAIN: 9_092, SECURE: 9_093}
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaAccess:
+    """
+    Brokers to ask for the others, and how to speak to them.
+
+    Attributes
+    ----------
+    servers : tuple of (str, int)
+        Host and port of each broker that is named.
+    secure : bool
+        Whether by TLS.
+    tls : Tls
+        Whom to trust, and who we are by certificate.
+    user, password : str, optional
+        Who we are by SASL; with OAUTHBEARER the client's id and secret.
+    mechanism : str
+        Of `MECHANISMS`; says nothing without a user.
+    token_url : str, optional
+        Where OAUTHBEARER's tokens are given out.
+    """
+
+    servers: tuple[tuple[str, int], ...]
+    secure: bool = False
+    tls: Tls = field(default_factory=Tls)
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    mechanism: str = SCRAM_512
+    token_url: str | None = None
+
+    @classmethod
+    def of(
+        cls, url: str, tls: Tls | None = None, mechanism: str | None = None,
+        token_url: str | None = None,
+    ) -> KafkaAccess:  # fmt: skip
+        """
+        Read a URL.
+
+        Raises
+        ------
+        ValueError
+            When it has another form; the text never holds a password.
+        """
+        parts = parts_of(url)
+        if parts.scheme not in SCHEMES:
+            raise ValueError(
+                f"begins with {parts.scheme!r}; it must be a kafka:// or kafkas:// URL"
+            )
+        secure = parts.scheme == SECURE
+        user, password = _login(parts.login, secure=secure)
+        if parts.rest.strip("/"):
+            raise ValueError(f"says more than hosts; write {parts.scheme}://host:port,host:port")
+        found = [host_and_port(one) for one in parts.hosts]
+        usual = _PORTS[parts.scheme]
+        servers = tuple((host, usual if port is None else port) for host, port in found)
+        return cls(
+            servers, secure, tls or Tls(server="KAFKA"), user, password, mechanism or SCRAM_512,
+            token_url,
+        )  # fmt: skip
+
+    @property
+    def bootstrap(self) -> list[str]:
+        """`host:port` of each broker that is named."""
+        return [
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.servers
+        ]
+
+    @property
+    def protocol(self) -> str:
+        """The protocol of security by Kafka's names."""
+        return ("SASL_" if self.user is not None else "") + ("SSL" if self.secure else "PLAINTEXT")
+
+    def context(self) -> ssl.SSLContext | None:
+        """
+        Return a client's context that checks the broker's name; None without TLS.
+
+        Raises
+        ------
+        InputError
+            Naming the file that cannot be used.
+        """
+        return self.tls.context() if self.secure else None
+
+
+def _login(login: str | None, *, secure: bool) -> tuple[str | None, str | None]:
+    if login is None:
+        return None, None
+    if not secure:
+        raise ValueError(
+            "names a user, whose password would travel in plain text; write kafkas://, or leave"
+            " the user out"
+        )
+    user, colon, password = login.partition(":")
+    if not user or not colon or not password:
+        raise ValueError("names a user without a password; write kafkas://user:password@host:port")
+    return unquote(user), unquote(password)

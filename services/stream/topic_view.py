@@ -1,0 +1,129 @@
+"""
+The topic as Kafka has it: asked over a connection of its own.
+
+Faust's own is busy with what it reads, and answers nothing while it waits for Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from services.intake.kafka_client import Reasons, client_options, words
+from services.stream.records import MAX_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+    from typing import TypeVar
+
+    from services.kafka_access import KafkaAccess
+
+    _T = TypeVar("_T")
+
+ANSWER_S = 10.0
+FRESH_MS = 10_000  # how old what is known of partitions may be
+
+
+class AwayError(Exception):
+    """Kafka does not answer; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A record's SHA-256, and when Kafka got it. [ms since 1970]"""
+
+    digest: bytes
+    time_ms: int
+
+
+class TopicView:
+    """
+    What Kafka tells of a topic.
+
+    Every question raises `AwayError` when Kafka does not answer in time.
+    """
+
+    def __init__(self, kafka: KafkaAccess, topic: str) -> None:
+        self._kafka, self.topic = kafka, topic
+        self._consumer: Any = None
+        self._one = asyncio.Lock()  # one question at a time
+
+    async def partitions(self) -> list[int]:
+        """Return the topic's partitions; none where there is no such topic."""
+        return await self._asked(self._partitions)
+
+    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return where partitions end: the offset of the next record of each."""
+        return await self._asked(partial(self._ends, list(partitions)))
+
+    async def record(self, partition: int, offset: int) -> Seen | None:
+        """Return what a record is, or None where the partition has none at its offset."""
+        return await self._asked(
+            partial(self._record, TopicPartition(self.topic, partition), offset)
+        )
+
+    async def close(self) -> None:
+        """Disconnect."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(consumer.stop(), 2)
+
+    async def _asked(self, question: Callable[[], Awaitable[_T]]) -> _T:
+        with Reasons() as reasons:
+            try:
+                async with asyncio.timeout(ANSWER_S), self._one:
+                    return await question()
+            except (KafkaError, OSError) as error:
+                await self.close()
+                raise AwayError(words(reasons.of(error))) from error
+
+    async def _connected(self) -> Any:
+        if self._consumer is None:
+            made = AIOKafkaConsumer(
+                **client_options(self._kafka), enable_auto_commit=False, auto_offset_reset="none",
+                metadata_max_age_ms=FRESH_MS, request_timeout_ms=int(ANSWER_S * 1_000),
+                max_partition_fetch_bytes=MAX_BYTES,
+            )  # fmt: skip
+            try:
+                await made.start()
+            except BaseException:
+                with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                    await asyncio.wait_for(made.stop(), 2)
+                raise
+            self._consumer = made
+        return self._consumer
+
+    async def _partitions(self) -> list[int]:
+        consumer = await self._connected()
+        with contextlib.suppress(KafkaError):  # asked for once, it is looked after from then on
+            await consumer.end_offsets([TopicPartition(self.topic, 0)])
+        return sorted(consumer.partitions_for_topic(self.topic) or ())
+
+    async def _ends(self, partitions: list[int]) -> dict[int, int]:
+        consumer = await self._connected()
+        wanted = [TopicPartition(self.topic, partition) for partition in partitions]
+        found = await consumer.end_offsets(wanted)
+        return {tp.partition: end for tp, end in found.items()}
+
+    async def _record(self, tp: Any, offset: int) -> Seen | None:
+        consumer = await self._connected()
+        consumer.assign([tp])
+        try:
+            consumer.seek(tp, offset)
+            while True:
+                found = (await consumer.getmany(tp, timeout_ms=1_000, max_records=1)).get(tp, ())
+                for message in found:
+                    if message.offset != offset:
+                        return None
+                    digest = hashlib.sha256(message.value or b"").digest()
+                    return Seen(digest, message.timestamp)
+        finally:
+            consumer.unsubscribe()

@@ -1,0 +1,201 @@
+"""The brokers of compose.kafka.yaml: TLS, users with passwords, and who may do what."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
+
+from ingest.errors import ServerError
+from ingest.mqtt.tls import Tls
+from services.intake.kafka_client import client_options
+from services.intake.producer import NotStoredError, Outgoing, Producer
+from services.intake.topic_access import grant, needed
+from services.intake.topics import Topic, apply, partitions
+from services.kafka_access import KafkaAccess
+from services.logs import get_logger
+from tests.apache_kafka import APACHE, WHY
+from tests.deploy.files import DEPLOY
+from tests.integration.kafka_path import register, stored_records, wait_until
+from tests.ports import free_port
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(APACHE is None, reason=WHY),
+]
+TOPIC, GROUP = "tonne-parcels", "tonne-worker"
+
+
+class Brokers:
+    """One broker as compose starts it, with what `secrets.sh` made."""
+
+    def __init__(self, folder):
+        self.secrets, self.port = folder / "secrets", free_port()
+        told = os.environ | {"TONNE_SECRETS": str(self.secrets), "KAFKA_HOSTS": "localhost"}
+        subprocess.run(["sh", DEPLOY / "secrets.sh"], env=told, check=True, capture_output=True)
+        environment = os.environ | {
+            "KAFKA_FOLDER": str(APACHE), "SECRETS": str(self.secrets), "NODE": "1",
+            "DATA": str(folder / "data"), "SETTINGS": str(folder / "settings"),
+            "PORT": str(self.port), "CONTROLLER_PORT": str(free_port()), "HOSTS": "localhost",
+            "COPIES": "1", "IN_STEP": "1", "CLUSTER_ID": "dG9ubmUta2Fma2EtMDAwMQ",
+            "KAFKA_HEAP_OPTS": "-Xmx384m", "KAFKA_OPTS": "-XX:TieredStopAtLevel=1",
+        }  # fmt: skip
+        self._log = folder / "kafka.log"
+        with self._log.open("wb") as out:
+            self._process = subprocess.Popen(
+                ["sh", DEPLOY / "kafka/broker.sh"], env=environment, stdout=out, stderr=out
+            )
+        end = time.monotonic() + 90
+        while "Kafka Server started" not in self._log.read_text():
+            assert self._process.poll() is None, self._log.read_text()[-3_000:]
+            assert time.monotonic() < end, self._log.read_text()[-3_000:]
+            time.sleep(0.2)
+
+    def url(self, user):
+        """URL of one of the users, as `secrets.sh` wrote it, at our port."""
+        whole = (self.secrets / f"kafka_{user}_url").read_text()
+        return f"{whole.rpartition('@')[0]}@localhost:{self.port}"
+
+    def access(self, user, **changed):
+        """How a user speaks to it."""
+        tls = Tls(self.secrets / "kafka_ca", server="KAFKA")
+        return KafkaAccess.of(self.url(user), changed.pop("tls", tls), **changed)
+
+    def stop(self):
+        """End it."""
+        self._process.terminate()
+        self._process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def brokers(tmp_path_factory):
+    """The broker, with topics and the access list as compose sets them."""
+    found = Brokers(tmp_path_factory.mktemp("brokers"))
+    try:
+        grants = needed(TOPIC, GROUP, "tonne-bridge", "tonne-worker", "tonne-admin")
+        grant(found.access("broker"), grants)
+        admin = found.access("admin")
+        apply(admin, Topic(TOPIC, 1, 1, 24))
+        apply(admin, Topic(f"{TOPIC}-dead", 1, 1, 24, compact=True))
+        yield found
+    finally:
+        found.stop()
+
+
+def send(access, topic):
+    """Send a record as a bridge does."""
+    producer = Producer(access, topic, get_logger("test"))
+    try:
+        producer.send([Outgoing(b"hello", 0, key=b"compacted topics take none without")])
+    finally:
+        producer.close()
+
+
+async def _read(access, group):
+    consumer = AIOKafkaConsumer(
+        TOPIC, **client_options(access), group_id=group, auto_offset_reset="earliest"
+    )
+    try:
+        await consumer.start()
+        return (await asyncio.wait_for(consumer.getone(), 30)).value
+    finally:
+        await consumer.stop()
+
+
+def read(access, group=GROUP):
+    """Read a record as a worker does."""
+    return asyncio.run(_read(access, group))
+
+
+def test_each_user_does_what_it_needs(brokers):
+    """A list that is too short would stop a city's readings on the first day."""
+    send(brokers.access("bridge"), TOPIC)
+    assert read(brokers.access("worker")) == b"hello"
+    send(brokers.access("worker"), f"{TOPIC}-dead")
+    assert partitions(brokers.access("bridge"), TOPIC) == 1
+
+
+def test_a_worker_stores_as_its_user(brokers, database_url, tmp_path):
+    """A worker whose reader knows no password would wait for ever for its group."""
+    register(database_url)
+    send(brokers.access("bridge"), TOPIC)  # no parcel: it goes to the dead-letter topic
+    (tmp_path / "url").write_text(brokers.url("worker"))
+    told = os.environ | {
+        "TONNE_DATABASE_URL": database_url, "TONNE_KAFKA_URL_FILE": str(tmp_path / "url"),
+        "TONNE_KAFKA_CA_FILE": str(brokers.secrets / "kafka_ca"), "TONNE_METRICS_BIND": "",
+    }  # fmt: skip
+    log = tmp_path / "worker.log"
+    with log.open("wb") as out:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", "worker", "--session", "6"],
+            env=told, stdout=out, stderr=out,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: stored_records(database_url) > 0, 60, log.read_text, 0.2)
+    finally:
+        worker.terminate()
+        worker.wait(30)
+    assert worker.returncode == 0, log.read_text()
+    password = (brokers.secrets / "kafka_worker_password").read_text()
+    assert password not in log.read_text()
+
+
+def test_no_user_does_more(brokers):
+    """A worker's password that came out would write readings of any device."""
+    with pytest.raises(NotStoredError, match="tonne topics access"):
+        send(brokers.access("worker"), TOPIC)
+    with pytest.raises((TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
+        read(brokers.access("bridge"))
+    with pytest.raises(GroupAuthorizationFailedError):
+        read(brokers.access("worker"), "another")
+    with pytest.raises(ServerError, match="topic"):
+        apply(brokers.access("bridge"), Topic("other", 1, 1, 24))
+
+
+def test_a_wrong_password_or_authority_is_told_by_its_name(brokers, tmp_path):
+    """An operator would look for a broker that is down."""
+    right = brokers.access("bridge")
+    wrong = KafkaAccess.of(f"kafkas://tonne-bridge:secret@localhost:{brokers.port}", right.tls)
+    with pytest.raises(ServerError, match="our user or password is refused") as refused:
+        partitions(wrong, TOPIC)
+    assert "secret" not in str(refused.value)
+    with pytest.raises(ServerError, match=r"certificate is refused .*TONNE_KAFKA_CA_FILE"):
+        partitions(brokers.access("bridge", tls=Tls(server="KAFKA")), TOPIC)
+    elsewhere = KafkaAccess.of(brokers.url("bridge").replace("localhost", "127.0.0.1"), right.tls)
+    with pytest.raises(ServerError, match=r"certificate is refused .*127\.0\.0\.1"):
+        partitions(elsewhere, TOPIC)
+    plain = KafkaAccess.of(f"kafka://localhost:{brokers.port}")
+    with pytest.raises(ServerError, match=r"Kafka localhost"):
+        partitions(plain, TOPIC)
+
+
+def test_the_commands_take_it_from_files(brokers, tmp_path):
+    """Compose names files of secrets: one that no command reads would end in a crash loop."""
+    url = tmp_path / "url"
+    url.write_text(brokers.url("admin"))
+    told = os.environ | {
+        "TONNE_KAFKA_URL_FILE": str(url), "TONNE_KAFKA_CA_FILE": str(brokers.secrets / "kafka_ca"),
+    }  # fmt: skip
+    cli = [sys.executable, "-m", "services.cli"]
+    done = subprocess.run(
+        [*cli, "topics", "apply", "--partitions", "2", "--retention-hours", "24",
+         "--dead-hours", "24"],
+        env=told, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "partitions" in done.stderr
+    done = subprocess.run(
+        [*cli, "topics", "apply", "--partitions", "2", "--retention-hours", "48",
+         "--dead-hours", "24", "--alter"],
+        env=told, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert partitions(brokers.access("worker"), TOPIC) == 2
+    assert not apply(brokers.access("admin"), Topic(TOPIC, 2, 1, 48))

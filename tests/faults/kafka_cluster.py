@@ -1,0 +1,88 @@
+"""Three brokers of Apache Kafka, each its own controller, which tests end, pause and cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from services.intake.topics import administering
+from services.kafka_access import KafkaAccess
+from services.local.apache_kafka import ApacheKafka
+from services.local.ports import LOOPBACK
+from tests.apache_kafka import APACHE
+from tests.ports import free_port
+
+COUNT = 3
+
+
+class Broker(ApacheKafka):
+    """One of three."""
+
+    def __init__(self, home: Path, node: int, controllers: list[int], port: int) -> None:
+        assert APACHE is not None
+        super().__init__(home, APACHE)
+        home.mkdir(parents=True)
+        (home / "kafka.port").write_text(str(port))
+        self._node, self._controllers = node, controllers
+
+    def settings(self, port: int) -> str:
+        """Return what stands in `server.properties`."""
+        own = self._controllers[self._node - 1]
+        voters = ",".join(
+            f"{k}@{LOOPBACK}:{controller}" for k, controller in enumerate(self._controllers, 1)
+        )
+        changed = {
+            "node.id": str(self._node), "controller.quorum.voters": voters,
+            "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{own}",
+            "offsets.topic.replication.factor": "3", "transaction.state.log.min.isr": "2",
+            "transaction.state.log.replication.factor": "3", "min.insync.replicas": "2",
+            "default.replication.factor": "3",
+        }  # fmt: skip
+        lines = dict(line.split("=", 1) for line in super().settings(port).splitlines())
+        return "".join(f"{key}={value}\n" for key, value in (lines | changed).items())
+
+
+class Cluster:
+    """Three brokers, started together, for a quorum is two."""
+
+    def __init__(self, folder: Path) -> None:
+        controllers = [free_port() for _ in range(COUNT)]
+        self.brokers = [
+            Broker(folder / f"kafka-{node}", node, controllers, free_port())
+            for node in range(1, COUNT + 1)
+        ]
+
+    @property
+    def url(self) -> str:
+        """All three, for one may be away."""
+        return "kafka://" + ",".join(f"{LOOPBACK}:{one.port}" for one in self.brokers)
+
+    @property
+    def pid(self) -> int | None:
+        """Of one that runs, or None."""
+        return next((one.pid for one in self.brokers if one.pid), None)
+
+    def start(self) -> None:
+        """Start those that do not run, at the same time."""
+        with ThreadPoolExecutor(COUNT) as threads:
+            list(threads.map(ApacheKafka.start, self.brokers))
+
+    def leader(self, topic: str) -> Broker:
+        """Return the broker that leads the topic's first partition."""
+        return self.brokers[asyncio.run(self._leader(topic)) - 1]
+
+    async def _leader(self, topic: str) -> int:
+        async with administering(KafkaAccess.of(self.url)) as admin:
+            (found,) = await admin.describe_topics([topic])
+        return int(min(found["partitions"], key=lambda one: one["partition"])["leader"])
+
+    def stop(self) -> None:
+        """End all of them; what is paused goes on first."""
+        for one in self.brokers:
+            if one.pid is not None:
+                os.kill(one.pid, signal.SIGCONT)
+        for one in self.brokers:
+            one.kill()

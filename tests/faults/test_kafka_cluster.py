@@ -1,0 +1,120 @@
+"""
+Three brokers of Apache Kafka under load, with copies on all: what ends, pauses and comes back.
+
+Minutes of three Java processes: `make soak` runs it, or FAULT_ROUNDS=2 with the file's name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from tests.apache_kafka import APACHE, WHY
+from tests.integration import field
+from tests.integration.kafka_path import wait_until
+from tests.running import open_session
+from tests.soak import SOAK
+
+from .fleet import check
+from .kafka_cluster import Cluster
+from .killing import figures, report, start
+from .workers import PARTITIONS, PAUSE_S, TOPIC, Workers
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.timeout(7_200),
+    pytest.mark.skipif(APACHE is None, reason=WHY),
+    pytest.mark.skipif(not SOAK, reason="long: `make soak` runs it"),
+]
+CHANCE = random.Random(27)  # noqa: S311 (moments)
+
+
+@pytest.fixture(scope="module")
+def kafka_cluster(tmp_path_factory):
+    """Three brokers."""
+    found = Cluster(tmp_path_factory.mktemp("cluster"))
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def over_cluster(pipeline, kafka_cluster):
+    """The pipeline's servers with the three brokers, and topics on all of them."""
+    pipeline.environment["TONNE_KAFKA_URL"] = kafka_cluster.url
+    pipeline.stack.kafka = kafka_cluster
+    pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS), "--replication", "3")
+    open_session(pipeline.urls.mqtt_url, "tonne-bridge")
+    return pipeline
+
+
+def leader_killed(cluster):
+    """The leader of the first partition is killed, and comes back."""
+    leader = cluster.leader(TOPIC)
+    leader.kill()
+    time.sleep(3)
+    leader.start()
+
+
+def leader_paused(cluster):
+    """It stands still for longer than its session, and wakes up as a follower."""
+    leader = cluster.leader(TOPIC)
+    os.kill(leader.pid, signal.SIGSTOP)
+    time.sleep(25)
+    os.kill(leader.pid, signal.SIGCONT)
+
+
+def rolling_restart(cluster):
+    """Every broker is stopped and started in turn, as an update does."""
+    for broker in cluster.brokers:
+        broker.restart()
+        time.sleep(8)
+
+
+def two_of_three(cluster):
+    """Fewer copies are in step than is asked for."""
+    for broker in cluster.brokers[:2]:
+        broker.kill()
+    time.sleep(20)
+    cluster.start()
+
+
+def all_three(cluster):
+    """No broker answers."""
+    for broker in cluster.brokers:
+        broker.kill()
+    time.sleep(20)
+    cluster.start()
+
+
+@pytest.mark.parametrize(
+    "happens", [leader_killed, leader_paused, rolling_restart, two_of_three, all_three]
+)
+def test_nothing_is_lost_or_doubled(over_cluster, kafka_cluster, tmp_path, capsys, happens):
+    """A broker that is updated on a Tuesday would cost readings, or count them twice."""
+    names = field.fresh(40)
+    over_cluster.register(field.registry(names))
+    fleet = start(over_cluster, names)
+    workers = Workers(over_cluster, tmp_path, CHANCE)
+    with workers.running(2):
+        wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
+        began = time.monotonic()
+        happens(kafka_cluster)
+        away_s = time.monotonic() - began
+        workers.recover()
+        fleet.finish()
+        workers.recover()
+    check(over_cluster, fleet)
+    told = [line for log in tmp_path.glob("*.log") for line in log.read_text().splitlines()]
+    assert all(json.loads(line) for line in told if not line.startswith("tonne: "))
+    assert not [line for line in told if "Traceback" in line]
+    report(
+        capsys,
+        f"{happens.__name__} ({away_s:.0f} s): {figures(fleet)}, none lost, none doubled;"
+        f" {workers.told()}; {len(told)} lines of log",
+    )

@@ -1,0 +1,210 @@
+"""What an operator does to Apache Kafka, and what becomes of workers and bridges meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+import urllib.request
+from contextlib import contextmanager, suppress
+
+import psycopg
+import pytest
+from aiokafka.admin import NewPartitions
+
+from services.cli.local.doctor_kafka import topics as looked_at
+from services.intake.topics import Topic, administering, apply, dead
+from services.kafka_access import KafkaAccess
+from services.stream.topic_state import topic_state
+from tests.apache_kafka import APACHE, WHY
+from tests.bench.load import Publisher
+from tests.integration.kafka_path import Processes, put, register, stored_records, wait_until
+from tests.ports import free_port
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(APACHE is None, reason=WHY),
+]
+SOON = ("--session", "6")
+LEAVES_S = 10
+
+
+def make(kafka_url, topic, partitions):
+    """Make a topic and its dead-letter topic."""
+    access = KafkaAccess.of(kafka_url)
+    apply(access, Topic(topic, partitions, 1, 24))
+    with suppress(Exception):
+        apply(access, Topic(dead(topic), 1, 1, 24, compact=True))
+
+
+def administer(kafka_url, work):
+    """Do something with an administrator's client."""
+
+    async def _work():
+        async with administering(KafkaAccess.of(kafka_url)) as admin:
+            return await work(admin)
+
+    return asyncio.run(_work())
+
+
+def offsets(database_url):
+    with psycopg.connect(database_url) as connection:
+        return dict(connection.execute('SELECT partition, "offset" FROM stream_offset').fetchall())
+
+
+def health(bind):
+    with suppress(OSError), urllib.request.urlopen(f"http://{bind}/healthz", timeout=5) as page:
+        return page.status, page.read().decode()
+    return 0, ""
+
+
+def metrics(bind):
+    with urllib.request.urlopen(f"http://{bind}/metrics", timeout=5) as page:
+        return page.read().decode()
+
+
+def lines(processes, process):
+    """A process's log, all of which must be JSON."""
+    return [
+        json.loads(line)
+        for line in processes.log_of(process).splitlines()
+        if not line.startswith("tonne: ")  # the sentence that a command ends with
+    ]
+
+
+def said(processes, process, event):
+    return any(event in line["event"] for line in lines(processes, process))
+
+
+def leaves(process):
+    """Have a process end by SIGTERM; return how long it took."""
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def processes(tmp_path, database_url, mqtt_broker, own_kafka, topic):
+    """Commands on servers of this file's own."""
+    register(database_url)
+    found = Processes(tmp_path, database_url, mqtt_broker.url, own_kafka.url, topic)
+    yield found
+    own_kafka.start()
+
+
+@contextmanager
+def ended(*started):
+    """End processes by SIGKILL where the block has not ended them."""
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_partitions_that_are_added_are_stored_whoever_was_restarted(
+    processes, database_url, own_kafka, topic
+):
+    """Readings would lie in a new partition that no worker reads, with their receipts given."""
+    make(own_kafka.url, topic, 2)
+    names = [("worker", "--instance", f"w-{k}", "--session", "20") for k in (0, 1)]
+    workers = [processes.start(*words) for words in names]
+    for process in workers:
+        wait_until(lambda p=process: said(processes, p, "partitions"), 60, processes.logs, 0.2)
+    bind = f"127.0.0.1:{free_port()}"
+    for k, words in enumerate(names):  # any rollout does that
+        leaves(workers[k])
+        workers[k] = processes.start(*words, bind=bind if k == 0 else "")
+        wait_until(lambda k=k: said(processes, workers[k], "partitions"), 60, processes.logs, 0.2)
+    with ended(*workers):
+        administer(own_kafka.url, lambda admin: admin.create_partitions({topic: NewPartitions(5)}))
+        added = time.monotonic()
+        put(own_kafka.url, topic, [(partition, b"hello") for partition in range(5)])
+        wait_until(
+            lambda: offsets(database_url) == dict.fromkeys(range(5), 1), 60, processes.logs, 0.2
+        )
+        assert time.monotonic() - added < 60
+        wait_until(lambda: "unassigned 0.0" in metrics(bind), 30, lambda: metrics(bind), 0.5)
+        access, stored = KafkaAccess.of(own_kafka.url), offsets(database_url)
+        state = topic_state(access, topic, stored, f"workers-{topic}")
+        assert (sum(state.lag.values()), state.unassigned, state.cut) == (0, (), {})
+        found = list(looked_at(access, database_url, f"workers-{topic}"))
+        assert [one.state for one in found] == ["ok", "ok"], found
+        *_, found = looked_at(access, database_url, "nobody")
+        assert (found.state, "partitions 0, 1, 2, 3, 4" in found.found) == ("wrong", True), found
+        state = topic_state(access, topic, {0: 9}, "nobody")
+        assert (sum(state.lag.values()), state.unassigned) == (4, (0, 1, 2, 3, 4))
+        assert (state.cut, 0 < state.oldest_s < 120) == ({0: 1}, True)
+        for process in workers:
+            assert leaves(process) < LEAVES_S
+            assert process.returncode == 0, processes.logs()
+
+
+def test_kafka_away_is_waited_for_and_told(processes, mqtt_broker, own_kafka, topic):
+    """A supervisor would restart what cannot be helped, or wait a minute for an end."""
+    make(own_kafka.url, topic, 2)
+    binds = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    worker = processes.start("worker", *SOON, bind=binds[0])
+    bridge = processes.start("bridge", bind=binds[1])
+    with ended(worker, bridge):
+        wait_until(lambda: said(processes, worker, "partitions"), 60, processes.logs, 0.2)
+        wait_until(lambda: said(processes, bridge, "receiving"), 60, processes.logs, 0.2)
+        own_kafka.kill()
+        publisher = Publisher(mqtt_broker.port)
+        publisher.send([("tonne/v1/nobody/telemetry", b"{}")])
+        publisher.close()
+        for bind in binds:
+            wait_until(
+                lambda b=bind: "waiting for kafka since" in health(b)[1], 40, processes.logs, 0.5
+            )
+            assert health(bind)[0] == 200
+        for process, code in ((worker, 0), (bridge, 3)):
+            assert said(processes, process, "kafka lost, holding")
+            assert leaves(process) < LEAVES_S
+            assert process.returncode == code, processes.logs()
+            assert "Traceback" not in processes.log_of(process)
+    *_, last = processes.log_of(bridge).splitlines()
+    assert last == "tonne: stopped while a server was down; nothing was lost"
+
+
+def test_a_start_waits_for_kafka_and_ends_with_one_line(processes, own_kafka, topic):
+    """A whole stack starts at once; one that never comes must be told, not tried for ever."""
+    make(own_kafka.url, topic, 1)
+    own_kafka.kill()
+    done = processes.run("worker", "--wait", "2")
+    assert done.returncode == 3
+    *before, last = done.stderr.splitlines()
+    assert "no Kafka broker answers" in last
+    assert all(json.loads(line) for line in before)
+    worker = processes.start("worker", *SOON)
+    with ended(worker):
+        wait_until(lambda: said(processes, worker, "not there yet"), 60, processes.logs, 0.2)
+        own_kafka.start()
+        wait_until(lambda: said(processes, worker, "partitions"), 60, processes.logs, 0.2)
+        assert leaves(worker) < LEAVES_S
+
+
+def test_a_topic_that_was_made_again_ends_the_worker(processes, database_url, own_kafka, topic):
+    """New records would be taken for those that were stored, and left out."""
+    make(own_kafka.url, topic, 1)
+    worker = processes.start("worker", *SOON)
+    with ended(worker):
+        put(own_kafka.url, topic, [(0, b"hello"), (0, b"world")])
+        wait_until(lambda: stored_records(database_url) == 2, 60, processes.logs, 0.2)
+        administer(own_kafka.url, lambda admin: admin.delete_topics([topic]))
+        time.sleep(1)
+        make(own_kafka.url, topic, 1)
+        assert worker.wait(60) == 3, processes.logs()
+        *_, last = processes.log_of(worker).splitlines()
+        assert "the topic was made again" in last
+        assert "Traceback" not in processes.log_of(worker)
+    put(own_kafka.url, topic, [(0, b"other")] * 4)  # it has grown past what was stored
+    done = processes.run("worker", *SOON)
+    assert done.returncode == 3, done.stderr
+    assert "record 1 of partition 0" in done.stderr
+    assert "--topic" in done.stderr.splitlines()[-1]
+    assert stored_records(database_url) == 2

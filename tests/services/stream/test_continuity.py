@@ -1,0 +1,64 @@
+"""The partition that is read on must be the one that was stored, to its last record."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+
+import pytest
+
+from ingest.errors import ServerError
+from services.intake.topics import Topic, apply
+from services.kafka_access import KafkaAccess
+from services.logs import get_logger
+from services.stream.continuity import Continuity
+from services.stream.topic_view import AwayError, TopicView
+from tests.integration.kafka_path import put
+from tests.ports import free_port
+
+pytestmark = pytest.mark.integration
+
+
+def digest(value):
+    return hashlib.sha256(value).digest()
+
+
+def check(kafka_url, topic, stored, begins):
+    """Compare, and return what was logged."""
+    told = io.StringIO()
+
+    async def _check():
+        view = TopicView(KafkaAccess.of(kafka_url), topic)
+        try:
+            await Continuity(view, get_logger("test", stream=told)).check(stored, begins)
+        finally:
+            await view.close()
+
+    asyncio.run(_check())
+    return [json.loads(line) for line in told.getvalue().splitlines()]
+
+
+def test_the_last_stored_record_is_compared(kafka_url, topic):
+    """A topic made again, or a log that was cut, would be read on as if nothing had happened."""
+    apply(KafkaAccess.of(kafka_url), Topic(topic, 2, 1, 24))
+    put(kafka_url, topic, [(0, b"one"), (0, b"two"), (1, b"other")])
+    begins = {0: 0, 1: 0}
+    # as it was stored; nothing stored yet; stored by a version that kept no digest
+    assert check(kafka_url, topic, {0: (2, digest(b"two")), 1: (0, None)}, begins) == []
+    assert check(kafka_url, topic, {0: (1, None), 1: (1, digest(b"other"))}, begins) == []
+    with pytest.raises(ServerError, match=r"record 1 of partition 0 of .* is not the one"):
+        check(kafka_url, topic, {0: (2, digest(b"else"))}, begins)
+    with pytest.raises(ServerError, match=r"ends at 1, but 5 records .* new --topic"):
+        check(kafka_url, topic, {1: (5, digest(b"other"))}, begins)
+    # retention took it
+    (line,) = check(kafka_url, topic, {0: (2, digest(b"two"))}, {0: 2})
+    assert (line["partition"], line["record"]) == (0, 1)
+
+
+def test_a_kafka_that_is_away_is_no_other_topic():
+    """A broker's restart would be taken for a topic that was made again."""
+    url = f"kafka://127.0.0.1:{free_port()}"
+    with pytest.raises(AwayError, match="no Kafka broker answers"):
+        check(url, "parcels", {0: (2, digest(b"two"))}, {0: 0})

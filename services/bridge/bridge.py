@@ -11,6 +11,7 @@ from services.intake.handover import Handover
 from services.intake.receive import BATCH, Receive
 from services.intake.receiver import Receiver
 from services.intake.sparkplug import REBIRTH_S
+from services.intake.start import ending_quietly, waited_for
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -41,6 +42,8 @@ class Bridge:
         Name of this Sparkplug host application; one bridge's only.
     tls : Tls, optional
         Who we are to a broker by TLS.
+    wait_s : float
+        How long servers that are not there are waited for at the start. [s]
     """
 
     def __init__(
@@ -58,8 +61,9 @@ class Bridge:
         rebirth_s: float = REBIRTH_S,
         host_id: str | None = None,
         tls: Tls | None = None,
+        wait_s: float = 0.0,
     ) -> None:
-        self._metrics = metrics
+        self._metrics, self._log, self._wait_s = metrics, log, wait_s
         self._stopping = threading.Event()
         self._handover = Handover()
         receive = Receive(
@@ -85,10 +89,12 @@ class Bridge:
         ServerError
             When a server cannot be reached at start, or refuses us later.
         """
-        with closing(self._handover), closing(self._chain) as chain:
-            chain.open()
+        with closing(self._handover), closing(self._chain) as chain, ending_quietly():
+            what = "database or Kafka"
+            waited_for(what, chain.open, self._wait_s, self._stopping, self._log)
             self._handover.fleet = chain.fleet
-            self._receiver.run(threading.Thread(target=self._send, name="sending", daemon=True))
+            sending = threading.Thread(target=self._send, name="sending", daemon=True)
+            self._receiver.run(sending, self._wait_s)
 
     def _send(self) -> None:
         """The sending thread."""

@@ -79,9 +79,13 @@ class BridgeChain:
             When the topic is not there, or our clock is off.
         """
         self._partitions = partitions(self._kafka_url, self._topic)
-        connection = self._database.connection()
-        require_same_time(connection)
-        self._refresh(connection)
+        try:
+            connection = self._database.connection()
+            require_same_time(connection)
+            self._refresh(connection)
+        except BaseException:
+            self._database.close()
+            raise
 
     @property
     def fleet(self) -> Fleet:

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from services.intake.acknowledge import Acknowledge
+from services.intake.start import waited_for
 
 if TYPE_CHECKING:
     import threading
@@ -50,16 +51,21 @@ class Receiver:
         self._metrics, self._log = metrics, log
         self._pending = 0
 
-    def run(self, storing: threading.Thread) -> None:
+    def run(self, storing: threading.Thread, wait_s: float = 0.0) -> None:
         """
         Receive until told to stop, with the storing thread beside.
+
+        Parameters
+        ----------
+        wait_s : float
+            How long a broker that is not there is waited for at the start. [s]
 
         Raises
         ------
         ServerError
             When the broker cannot be reached at start, or a server refuses us later.
         """
-        self._receive.connect(self._handover.fleet)
+        waited_for("broker", self._connect, wait_s, self._stopping, self._log)
         storing.start()
         try:
             while not self._stopping.is_set() and self._handover.failure is None:
@@ -72,6 +78,9 @@ class Receiver:
             self._leave(storing)
         if self._handover.failure is not None:
             raise self._handover.failure
+
+    def _connect(self) -> None:
+        self._receive.connect(self._handover.fleet)
 
     def _pass(self, *, stopping: bool) -> None:
         self._pending -= self._acknowledge.step(self._handover)

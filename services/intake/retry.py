@@ -102,6 +102,7 @@ def any_of(*kinds: type[BaseException]) -> Callable[[BaseException], bool]:
     return lambda error: isinstance(error, kinds)
 
 
-def line(error: BaseException) -> str:
-    """Return an error's text as one line of a log."""
-    return " ".join(f"{type(error).__name__} {error}".split())[:300]
+def line(error: BaseException, *, name: bool = True) -> str:
+    """Return an error's text as one line of a log, with the name of its type or without."""
+    text = f"{type(error).__name__} {error}" if name else str(error)
+    return " ".join(text.split())[:300]

@@ -24,6 +24,7 @@ from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.writer_lock import share
 from services.processing.batch import Batch
 from services.processing.commit import Store
+from services.store.messages.dead_letter_write import DAY_BYTES
 from services.store.stream.offsets import VisitedError
 from services.store.timeseries.last_seen import see
 from services.stream.own_partitions import OwnPartitions
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from services.stream.dead_letter_topic import DeadTopic
     from services.stream.records import Record
 
+# so long rows that devices wait for are worked on before the next records
+_AT_ONCE_S = 1.0
 # A worker that was paused inside a transaction must not hold its partition for ever.
 LIMITS = ("idle_in_transaction_session_timeout = '20s'", "statement_timeout = '5min'")
 
@@ -75,6 +78,7 @@ class StreamChain:
         log: FilteringBoundLogger,
         stopping: threading.Event,
         nodes: SparkplugNodes | None = None,
+        letter_bytes: int = DAY_BYTES,
     ) -> None:
         self._database = Database(
             database_url, "tonne worker", log, stopping, LIMITS,
@@ -88,6 +92,7 @@ class StreamChain:
         self._watch = RegistryWatch()
         self._held: Version | None = None
         self._nodes = nodes or SparkplugNodes(Rules())
+        self._letter_bytes = letter_bytes
         self._unsure = False
 
     def open(self) -> None:
@@ -102,7 +107,11 @@ class StreamChain:
             When the database cannot be reached at start, or others write to it that
             must not while we do.
         """
-        require_same_time(self._database.connection())
+        try:
+            require_same_time(self._database.connection())
+        except BaseException:
+            self._database.close()
+            raise
 
     def take_over(self, begins: Mapping[int, int], seen: int) -> dict[int, int]:
         """
@@ -208,6 +217,7 @@ class StreamChain:
         count_commit(self._metrics, committed)
         if any(self._own.home_of(name) != step[0].partition for name in turn.names):
             self._nodes.forget()
+        self._answer(connection, version)
 
     def look(self) -> None:
         """Take up a new registry version while no record comes."""
@@ -216,8 +226,9 @@ class StreamChain:
         with self._database.glance() as connection, suppress(VisitedError):
             if connection is not None:
                 self._look_again(connection)
-                self._refreshed(connection)
+                version = self._refreshed(connection)
                 self._sweep(connection)
+                self._answer(connection, version)
                 return
         self._unsure = True
 
@@ -268,14 +279,24 @@ class StreamChain:
         if held is not None and not newer:
             return held
         plan = load_plan(connection, self._factors)
-        store = Store(plan)
+        store = Store(plan, self._letter_bytes)
         if held is None:
             see(connection)
-        remade = answer_requests(connection, store, self._own)
+        waiting = store.look_for_requests(connection, self._own.answer_for)
         fleet = plan.fleet
-        self._log.info("registry", version=fleet.version, devices=len(fleet), devices_remade=remade)
+        self._log.info(
+            "registry", version=fleet.version, devices=len(fleet), devices_to_remake=waiting
+        )
         self._held = Version(store, Homes(fleet, self._own.count))
+        self._answer(connection, self._held)
         return self._held
+
+    def _answer(self, connection: Connection[TupleRow], version: Version) -> None:
+        """Go on for a moment with rows that devices wait for."""
+        if version.store.behind:
+            count_commit(
+                self._metrics, answer_requests(connection, version.store, self._own, _AT_ONCE_S)
+            )
 
     def positions(self) -> dict[int, int]:
         """Return the next record to store of each partition that is ours; safe from any thread."""

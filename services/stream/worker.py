@@ -12,11 +12,12 @@ import contextlib
 import signal
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ingest.errors import InputError, ServerError
 from services.intake.retry import GaveUpError
 from services.intake.sparkplug import sparkplug_nodes
+from services.intake.start import waited_for
 from services.intake.topics import dead, partitions
 from services.store.stream.offsets import FencedError
 from services.store.stream.topic_source import Source
@@ -29,12 +30,15 @@ from services.stream.progress import Progress
 from services.stream.sequence import MissingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import faust
     from structlog.typing import FilteringBoundLogger
 
     from services.metrics import Metrics
     from services.settings import Settings
 
+_T = TypeVar("_T")
 IDLE_S = 2.0
 STOP_S = 30.0
 START_S = 700.0  # longer than a member that is busy may keep the group waiting
@@ -43,6 +47,7 @@ START_S = 700.0  # longer than a member that is busy may keep the group waiting
 async def work(
     settings: Settings, topic: str, metrics: Metrics, log: FilteringBoundLogger, *,
     group: str = GROUP, session_s: float = SESSION_S, instance: str | None = None, workers: int = 1,
+    wait_s: float = 0.0,
 ) -> None:  # fmt: skip
     """
     Store parcels until told to stop.
@@ -51,6 +56,8 @@ async def work(
     ----------
     workers : int
         How many are to share the topic, each with a partition at least.
+    wait_s : float
+        How long servers that are not there are waited for at the start. [s]
 
     Raises
     ------
@@ -61,16 +68,20 @@ async def work(
         When a server cannot be reached at start, or a successor took over.
     """
     kafka = settings.require("kafka_url")
-    count = await asyncio.to_thread(partitions, kafka, topic)
-    await asyncio.to_thread(partitions, kafka, dead(topic))
-    _enough(topic, count, workers)
     stopping = threading.Event()
+
+    async def once(what: str, begin: Callable[[], _T]) -> _T:
+        return await asyncio.to_thread(waited_for, what, begin, wait_s, stopping, log)
+
+    count = await once("Kafka", partial(partitions, kafka, topic))
+    await once("Kafka", partial(partitions, kafka, dead(topic)))
+    _enough(topic, count, workers)
     spoiled = DeadTopic(kafka, dead(topic), log, stopping)
     chain = StreamChain(
         settings.require("database_url"), Source(topic, count), spoiled, metrics, log,
-        stopping, sparkplug_nodes(settings),
+        stopping, sparkplug_nodes(settings), settings.dead_letter_bytes_a_day,
     )  # fmt: skip
-    await asyncio.to_thread(chain.open)
+    await once("database", chain.open)
     storing = Storing(chain)
     app = build_app(settings, topic, storing, group=group, session_s=session_s, instance=instance)
     telling = asyncio.ensure_future(Lag(app, topic, storing, metrics).watch())

@@ -8,6 +8,7 @@ import click
 
 from services.cli.pipeline.kafka_options import load, topic_option
 from services.cli.pipeline.metrics_bind import metrics_bind
+from services.cli.pipeline.wait_option import wait_option
 from services.intake.receive import BATCH
 from services.logs import get_logger
 from services.metrics import Metrics
@@ -27,7 +28,8 @@ from services.settings import Settings
     "--batch", type=click.IntRange(1, 20_000), default=BATCH, show_default=True,
     help="Most messages sent at once.",
 )  # fmt: skip
-def bridge(topic: str, client_id: str, share: str | None, batch: int) -> None:
+@wait_option
+def bridge(topic: str, client_id: str, share: str | None, batch: int, wait_s: float) -> None:
     """
     Take readings from MQTT and put them into Kafka; acknowledge once it has them.
 
@@ -52,6 +54,7 @@ def bridge(topic: str, client_id: str, share: str | None, batch: int) -> None:
         rebirth_s=settings.sparkplug_rebirth_s,
         host_id=settings.sparkplug_host_id,
         tls=settings.mqtt_tls,
+        wait_s=wait_s,
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: running.stop())

@@ -13,6 +13,7 @@ import click
 from services.cli.options.time_option import Moment
 from services.cli.pipeline.kafka_options import load, topic_option
 from services.cli.pipeline.metrics_bind import metrics_bind
+from services.cli.pipeline.wait_option import wait_option
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     "--partition", "partitions", type=click.IntRange(0), multiple=True, metavar="P",
     help="With --from-..: only this partition; may be repeated.",
 )  # fmt: skip
+@wait_option
 @click.option("--json", "as_json", is_flag=True, help="With --from-..: print JSON.")
 def worker(
     topic: str,
@@ -64,6 +66,7 @@ def worker(
     from_offset: int | None,
     from_time: datetime | None,
     partitions: tuple[int, ...],
+    wait_s: float,
     *,
     as_json: bool,
 ) -> None:
@@ -97,7 +100,7 @@ def worker(
         asyncio.run(
             work(
                 settings, topic, metrics, log, group=group, session_s=session_s,
-                instance=instance, workers=workers,
+                instance=instance, workers=workers, wait_s=wait_s,
             )
         )  # fmt: skip
     log.info("stopped")

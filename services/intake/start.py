@@ -1,0 +1,89 @@
+"""
+Servers that are not there yet when a process starts are waited for, as long as it was told.
+
+After a power cut everything starts at once, and a database that recovers takes minutes.
+What a server refuses, or a registry lacks, is said at once.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import psycopg
+
+from ingest.errors import ServerError
+from services.intake.retry import GaveUpError, line
+from services.store.postgres.sqlstates import Verdict, verdict
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+    from structlog.typing import FilteringBoundLogger
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0
+_T = TypeVar("_T")
+
+
+def waited_for(
+    what: str,
+    begin: Callable[[], _T],
+    wait_s: float,
+    stopping: threading.Event,
+    log: FilteringBoundLogger,
+) -> _T:
+    """
+    Return what `begin` returns, once the server is there.
+
+    Parameters
+    ----------
+    what : str
+        The server, as a log names it.
+    wait_s : float
+        How long it is tried again. [s]
+
+    Raises
+    ------
+    ServerError
+        When the server is not there by then; in one line.
+    GaveUpError
+        When the process is told to stop meanwhile.
+    """
+    until_s = time.monotonic() + wait_s
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            return begin()
+        except (ServerError, psycopg.Error) as error:
+            if not _may_come(error):
+                raise
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                waited = f"; waited {wait_s:g} s" if wait_s else ""
+                raise ServerError(line(error, name=False) + waited) from error
+            log.warning("not there yet", server=what, error=line(error), left_s=round(left_s, 1))
+        if stopping.wait(min(pause_s, max(left_s, 0.0))):
+            raise GaveUpError
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+
+def _may_come(error: BaseException) -> bool:
+    """Whether the server is away, and not one that refuses us."""
+    if isinstance(error, psycopg.Error):
+        return verdict(error) is Verdict.WAIT
+    cause = error.__cause__
+    if isinstance(cause, psycopg.Error):
+        return verdict(cause) is Verdict.WAIT
+    # a lock that another process holds has no cause; a socket that nobody opened has
+    return cause is not None
+
+
+@contextmanager
+def ending_quietly() -> Iterator[None]:
+    """End a start that was told to stop while it waited, as one that had begun."""
+    try:
+        yield
+    except GaveUpError:
+        return

@@ -68,6 +68,7 @@ class EmbeddedChain:
         self._nodes = nodes
         self._letter_bytes = letter_bytes
         self._swept_s = 0.0
+        self._rest_until_s = 0.0
 
     def open(self) -> None:
         """
@@ -178,13 +179,17 @@ class EmbeddedChain:
     @property
     def behind(self) -> bool:
         """Whether devices wait for rows: too many for a commit, or asked for by the registry."""
-        return self._held is not None and self._version.store.behind > 0
+        rested = time.monotonic() >= self._rest_until_s
+        return rested and self._held is not None and self._version.store.behind > 0
 
     def catch_up(self) -> None:
         """Derive a span of what waits; a lost database is left for later."""
+        done = False
         with self._database.glance() as connection:
             if connection is not None and self.behind:
-                step(connection, self._version, self._metrics, self._log)
+                done = step(connection, self._version, self._metrics, self._log)
+        if not done:  # an import is at work, or the database is away
+            self._rest_until_s = time.monotonic() + CHECK_S
 
     def idle(self) -> None:
         """Do what is due while no batch comes; a lost database is left for later."""

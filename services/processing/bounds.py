@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 60_000
 # readings that a span of one device, or of several together, begins with
 MOST_READINGS = 60_000
+# a day that a catch-up may reach back, and what it takes to see the next readings
+AHEAD_US = 26 * 3_600_000_000
 # what is archived is not counted before it is read
 _ARCHIVED_US = 8 * 86_400_000_000
 
@@ -143,7 +145,7 @@ def spans(
             if device not in found:
                 done.append(device)
                 continue
-            span = _span(fleet, device, requests[device].from_us, found[device])
+            span = _span(fleet, device, requests[device], found[device])
             if out and (rows + span.rows > MOST_ROWS or count + span.readings > MOST_READINGS):
                 continue
             out[device] = span
@@ -151,10 +153,15 @@ def spans(
     return out, done
 
 
-def _span(fleet: Fleet, device: int, from_us: int, found: readings.Ahead) -> Span:
+def _span(fleet: Fleet, device: int, request: Request, found: readings.Ahead) -> Span:
+    from_us = request.from_us
     begin = found.first_us if from_us == FROM_START else from_us
     kinds = max(registers(fleet, device), 1)
     until = _ceil(begin + MOST_ROWS // kinds * INTERVAL_US)
+    if request.last_us < FAR_US:
+        # rows may agree soon after the last change; the longer they do not, the farther
+        beyond = max(begin - request.last_us, 0)
+        until = min(until, _ceil(max(begin, request.last_us) + AHEAD_US + 3 * beyond))
     first = _ceil(found.first_us)
     if found.archived_us is not None:
         until = min(until, _ceil(max(begin, found.first_us)) + _ARCHIVED_US)

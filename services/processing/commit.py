@@ -36,7 +36,7 @@ from services.processing import windows
 from services.processing.affected_periods import Touched
 from services.processing.batch import Answered, Batch, Committed, Written
 from services.processing.bounds import expected, spans
-from services.processing.parts import in_parts
+from services.processing.parts import in_parts, tried
 from services.processing.quality_pass import Quality
 from services.processing.rejudge import Changed, reach_us
 from services.processing.store_readings import joined, store_readings, without
@@ -96,6 +96,7 @@ class Store:
         self._queue: dict[int, str] = {}
         self._held: set[int] = set()
         self._gone: list[str] = []
+        self._alone = 0  # so many spans are of one device each
         self._ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
 
     def commit(
@@ -355,15 +356,24 @@ class Store:
         psycopg.Error
             Nothing of it is stored, and the same call may be made again.
         """
-        some = self._mine()[: requests.AT_ONCE]
+        some = self._mine()[: 1 if self._alone else requests.AT_ONCE]
         ids = [*self._gone, *(self._queue[d] for d in some)]
-        try:
+
+        def span() -> Answered:
             with connection.transaction(), connection.cursor() as cursor:
                 guard(cursor)
-                answered = self._answer(cursor, ids)
+                return self._answer(cursor, ids)
+
+        try:
+            answered = tried(span)
         except BaseException:
             self._forget()
+            # what the server refuses of one device holds up no other
+            self._alone = requests.AT_ONCE
+            for device in some:
+                self._queue[device] = self._queue.pop(device)
             raise
+        self._alone = max(self._alone - 1, 0)
         self._gone = [name for name in self._gone if name not in answered.dropped]
         for device in answered.ended:
             self._queue.pop(device, None)
@@ -377,7 +387,8 @@ class Store:
         fleet, out = self.plan.fleet, Answered()
         archived.guard(cursor)
         taken = requests.take(cursor, ids, fleet.version)
-        out.dropped.extend(name for name in taken if name not in fleet.by_id)
+        nothing = requests.without(cursor, ids)
+        out.dropped.extend(n for n in (*taken, *nothing) if n not in fleet.by_id)
         asked = {fleet.by_id[name]: one for name, one in taken.items() if name in fleet.by_id}
         cut, none = spans(cursor, fleet, asked)
         remade, rest = windows.span(cursor, self.plan, self._scratch, asked, cut)
@@ -386,6 +397,7 @@ class Store:
         whole = {d: s for d, s in cut.items() if asked[d].whole and d not in rest.restart}
         until = {d: s.until_us for d, s in whole.items() if s.until_us is not None}
         self._quality.remake(cursor, {d: s.from_us for d, s in whole.items()}, until)
+        out.ended.extend(fleet.by_id[name] for name in nothing if name in fleet.by_id)
         out.ended.extend([*none, *(d for d in cut if d not in rest.moved)])
         out.moved.extend(rest.moved)
         self._answer_stations(cursor, asked, cut, remade, out)
@@ -408,7 +420,7 @@ class Store:
     ) -> None:
         """Values of stations: all anew at the end of a whole, else those that flows changed."""
         fleet = self.plan.fleet
-        whole = [d for d in out.ended if asked[d].whole]
+        whole = [d for d in out.ended if d in asked and asked[d].whole]
         stations.remake(cursor, fleet, self._ids, whole)
         last_us = self.state.last_us.copy()
         last_us[list(cut)] = [one.newest_us for one in cut.values()]

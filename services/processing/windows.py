@@ -15,7 +15,7 @@ from ingest.model import INTERVAL_US
 from ingest.pipeline import FROM_START
 from services.processing import bounds
 from services.processing.agreement import agreed
-from services.processing.bounds import rows_between
+from services.processing.bounds import AHEAD_US, rows_between
 from services.processing.rejudge import Changed
 from services.processing.reprocess import Remade, remake
 from services.store.postgres.timestamps import FAR_US
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from services.settle import Plan
     from services.store.timeseries.remake_requests import Request
 
-_HOUR_US = 3_600_000_000
-# a day that a catch-up may reach back, and what it takes to see the next readings
-AHEAD_US = 26 * _HOUR_US
 _LONGER = 4
 
 
@@ -94,9 +91,10 @@ def _affordable(
     kept: dict[int, Changed] = {}
     rows = 0
     for device, one in todo.items():
-        rows += rows_between(fleet, device, one.first_us, until_us[device])
-        if until_us[device] < newest_us[device] and rows <= bounds.MOST_ROWS:
+        more = rows_between(fleet, device, one.first_us, until_us[device])
+        if until_us[device] < newest_us[device] and rows + more <= bounds.MOST_ROWS:
             kept[device] = one
+            rows += more
     return kept
 
 
@@ -162,7 +160,10 @@ def span(
         d for d, begin, _ in made.spans()
         if begin == FROM_START and d in until and begins[d] != FROM_START
     }  # fmt: skip
-    last = {d: requests[d].last_us for d in until if requests[d].last_us < FAR_US}
+    # rows before this span were made by the one before, and would agree with themselves
+    last = {
+        d: max(requests[d].last_us, begins[d] - 1) for d in until if requests[d].last_us < FAR_US
+    }
     newest = {d: one.newest_us for d, one in cut.items()}
     kept = Remade([p.only(p.from_us.keys() - rest.restart) for p in made.pieces], made.events)
     ends = agreed(cursor, plan.fleet, kept, last, newest) if last else {}

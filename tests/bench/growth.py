@@ -57,8 +57,8 @@ _FILL = (
     (
         "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
         " estimated_us, unknown_us, register_value, register_read, register_changed, metering)"
-        " SELECT format('bench-%%s', lpad(d::text, 5, '0')), 'energy_export', t, 5000 + d, 900000000,"
-        f" 0, 0, (extract(epoch FROM t) / 100)::bigint, t, t, 2 FROM {_TIMES}, {_WHO}"
+        " SELECT format('bench-%%s', lpad(d::text, 5, '0')), 'energy_export', t, 5000 + d,"
+        f" 900000000, 0, 0, (extract(epoch FROM t) / 100)::bigint, t, t, 2 FROM {_TIMES}, {_WHO}"
     ),
     (
         "INSERT INTO interval_emission SELECT format('bench-%%s', lpad((d / 100)::text, 3, '0')),"

@@ -19,6 +19,7 @@ from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.timeseries import remake_requests as requests
 from tests.ingest.metering import MINUTE_US, T0_US
+from tests.services.poison import refuse
 
 from . import stored
 from .deliveries import Reading, frame, register
@@ -176,3 +177,28 @@ def test_a_fleet_that_returns_is_no_one_commit(connection, monkeypatch):
     assert spans >= 2
     _commit(connection, store, [Reading(d, later + 15 * MINUTE_US, 2_100) for d in (0, 1)])
     stored.check(connection, plan_)
+
+
+def test_a_device_that_the_server_refuses_holds_up_no_other(database_url, monkeypatch):
+    """One meter whose rows do not fit would keep a whole city's returned fleet from its own."""
+    monkeypatch.setattr(bounds, "MOST_ROWS", 500)
+    plan_ = plan(next(_examples))
+    later = T0_US + 30 * _DAY_US
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        store = Store(plan_)
+        _commit(conn, store, [Reading(d, T0_US, 1_000) for d in (0, 1)])
+        _commit(conn, store, [Reading(d, later, 2_000) for d in (0, 1)])
+        refuse(database_url, plan_.fleet.devices[0].id, "22003", "interval_quantity")
+        refused = 0
+        for _ in range(6):
+            try:
+                store.catch_up(conn)
+            except psycopg.errors.NumericValueOutOfRange:
+                refused += 1
+        assert refused
+        left = conn.execute("SELECT device_id FROM remake_request").fetchall()
+        assert left == [(plan_.fleet.devices[0].id,)]
+        conn.execute("DROP TRIGGER refuse ON interval_quantity")
+        while store.behind:
+            assert store.catch_up(conn)
+        stored.check(conn, plan_)

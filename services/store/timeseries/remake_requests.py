@@ -77,6 +77,12 @@ def held(cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int]) -> set[
     return {fleet.by_id[device_id] for (device_id,) in cursor.fetchall()}
 
 
+def without(cursor: Cursor[TupleRow], ids: Sequence[str]) -> set[str]:
+    """Return which of some ids have no request any more."""
+    cursor.execute("SELECT device_id FROM remake_request WHERE device_id = ANY(%s)", (list(ids),))
+    return set(ids) - {device_id for (device_id,) in cursor.fetchall()}
+
+
 def take(cursor: Cursor[TupleRow], ids: Sequence[str], version: int) -> dict[str, Request]:
     """
     Take requests to go on with them in this transaction; they stay until `move` or `end`.
@@ -116,7 +122,8 @@ def put_off(cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[in
         " FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d (id, first, last)"
         " ON CONFLICT (device_id) DO UPDATE SET"
         " from_time = least(r.from_time, excluded.from_time),"
-        " last_time = greatest(r.last_time, excluded.last_time),"
+        # up to where rows are made already, they say nothing of those after
+        " last_time = greatest(r.last_time, excluded.last_time, r.from_time),"
         " whole = r.whole OR excluded.whole, held = true",
         (
             fleet.ids(order),

@@ -66,7 +66,7 @@ def test_a_restart_in_the_middle_of_the_start_ends_nothing(server):
 
     def once_killed():
         if not tried:
-            chain._database.connection()  # noqa: SLF001 - as far as the first step of open()
+            chain._database.connection()
             server.kill()
             threading.Timer(0.3, server.start).start()
         tried.append(time.monotonic())

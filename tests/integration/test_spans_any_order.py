@@ -98,7 +98,7 @@ def deliveries(draw) -> tuple[list[list[Reading]], int]:
 
 
 @settings(
-    max_examples=60, deadline=None,
+    max_examples=15, deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture,
     ],

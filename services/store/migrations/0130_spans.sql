@@ -47,6 +47,12 @@ COMMENT ON COLUMN dead_letter_excess.beginning IS 'of the last message, a thousa
 GRANT SELECT ON dead_letter_day, dead_letter_excess TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana;
 GRANT INSERT, UPDATE ON dead_letter_day, dead_letter_excess TO tonne_ingest;
 
+-- What is written again and again keeps room in its pages, and is vacuumed early.
+ALTER TABLE indicator_value SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE clock_lag SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+ALTER TABLE remake_request SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02);
+
 -- Whoever watches lets old dead letters go; the function itself keeps thirty days of them.
 RESET ROLE;
 SET LOCAL ROLE tonne_retention;

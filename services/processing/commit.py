@@ -33,10 +33,10 @@ from services.clock import now_us
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
 from services.processing import windows
-from services.processing.affected_periods import Touched
+from services.processing.backlog import Backlog
 from services.processing.batch import Answered, Batch, Committed, Written
-from services.processing.bounds import expected, spans
-from services.processing.parts import in_parts, tried
+from services.processing.bounds import expected
+from services.processing.parts import in_parts
 from services.processing.quality_pass import Quality
 from services.processing.rejudge import Changed, reach_us
 from services.processing.store_readings import joined, store_readings, without
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
     from ingest.decode import Rejected
     from ingest.model import Fleet, Frame
-    from services.processing.bounds import Span
+    from services.processing.affected_periods import Touched
     from services.processing.quality_pass import Stored
     from services.processing.store_readings import Arrived
     from services.settle import Plan, Settled
@@ -91,13 +91,7 @@ class Store:
         self._quality = Quality(plan, self._ids)
         self._seen = Seen(plan.fleet)
         self._words = BindingWords(plan.bindings)
-        # devices whose rows are asked for, by fleet index; those whose readings are only
-        # stored until then; ids that are gone
-        self._queue: dict[int, str] = {}
-        self._held: set[int] = set()
-        self._gone: list[str] = []
-        self._alone = 0  # so many spans are of one device each
-        self._ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
+        self._backlog = Backlog(plan, self._ids, self._words, self._quality)
 
     def commit(
         self,
@@ -200,7 +194,7 @@ class Store:
     ) -> tuple[Settled, late.Remade, dict[int, int]]:
         """Make what follows from stored readings, or put it off; return what was made."""
         fleet, plan = self.plan.fleet, self.plan
-        held = self._held_of(arrived)
+        held = self._backlog.held_of(arrived)
         much = expected(plan.bounds, self.state, arrived.onward).too_much()
         onward = arrived.newest() if arrived.changed or held or much else {}
         put_off = {d: _both(arrived.changed.get(d), onward.get(d)) for d in held}
@@ -228,16 +222,6 @@ class Store:
             requests.put_off(cursor, fleet, put_off)
         return settled, remade, self._newest(put_off, onward)
 
-    def _held_of(self, arrived: Arrived) -> set[int]:
-        """Devices with readings here whose readings are only stored for now."""
-        if not self._held:
-            return set()
-        index = np.array(sorted(self._held), dtype=np.int32)
-        found = self._held & arrived.changed.keys()
-        for frame in arrived.onward:
-            found.update(frame.device[np.isin(frame.device, index)].tolist())
-        return found
-
     def _newest(self, devices: Iterable[int], onward: Mapping[int, Changed]) -> dict[int, int]:
         """Newest stored reading of devices, those of this batch too. [us UTC]"""
         last_us = self.state.last_us
@@ -245,10 +229,8 @@ class Store:
             d: max(int(last_us[d]), onward[d].last_us if d in onward else NEVER) for d in devices
         }
 
-    def _write_remade(
-        self, cursor: Cursor[TupleRow], remade: late.Remade, out: Committed, *, long: bool = False
-    ) -> None:
-        out.rows.update(late.write(cursor, self.plan, self._ids, self._words, remade, long=long))
+    def _write_remade(self, cursor: Cursor[TupleRow], remade: late.Remade, out: Committed) -> None:
+        out.rows.update(late.write(cursor, self.plan, self._ids, self._words, remade))
         out.events.extend(remade.events)
 
     def remember(self, written: Written) -> Committed:
@@ -258,8 +240,7 @@ class Store:
         self._seen.remember(written.heard)
         written.remade.remember(self.state, self._scratch)
         for device, newest in written.put_off.items():
-            self._queue[device] = self.plan.fleet.devices[device].id
-            self._held.add(device)
+            self._backlog.add(device)
             self.state.last_us[device] = max(int(self.state.last_us[device]), newest)
         self.state.forget(np.array(unsure, dtype=np.int32))
         return written.committed
@@ -296,30 +277,13 @@ class Store:
         connection: Connection[TupleRow],
         ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True,
     ) -> int:
-        """
-        Take up which devices wait for their rows; return how many.
-
-        Parameters
-        ----------
-        ours : callable, optional
-            Tells by fleet and id which of them this process answers for.
-        """
-        fleet, self._ours = self.plan.fleet, ours
-        found = requests.waiting(connection)
-        self._held = {fleet.by_id[name] for name in found if found[name] and name in fleet.by_id}
-        mine = [name for name in found if ours(fleet, name)]
-        self._gone = [name for name in mine if name not in fleet.by_id]
-        self._queue = {fleet.by_id[name]: name for name in mine if name in fleet.by_id}
-        return len(mine)
+        """Take up which devices wait for their rows; return how many. See `Backlog.look`."""
+        return self._backlog.look(connection, ours)
 
     @property
     def behind(self) -> int:
         """How many devices wait for their rows."""
-        return len(self._mine()) + len(self._gone)
-
-    def _mine(self) -> list[int]:
-        fleet = self.plan.fleet
-        return [d for d, name in self._queue.items() if self._ours(fleet, name)]
+        return len(self._backlog)
 
     def remake_requested(self, connection: Connection[TupleRow]) -> int:
         """
@@ -356,80 +320,13 @@ class Store:
         psycopg.Error
             Nothing of it is stored, and the same call may be made again.
         """
-        some = self._mine()[: 1 if self._alone else requests.AT_ONCE]
-        ids = [*self._gone, *(self._queue[d] for d in some)]
-
-        def span() -> Answered:
-            with connection.transaction(), connection.cursor() as cursor:
-                guard(cursor)
-                return self._answer(cursor, ids)
-
         try:
-            answered = tried(span)
+            answered = self._backlog.span(connection, guard, self.state.last_us)
         except BaseException:
             self._forget()
-            # what the server refuses of one device holds up no other
-            self._alone = requests.AT_ONCE
-            for device in some:
-                self._queue[device] = self._queue.pop(device)
             raise
-        self._alone = max(self._alone - 1, 0)
-        self._gone = [name for name in self._gone if name not in answered.dropped]
-        for device in answered.ended:
-            self._queue.pop(device, None)
-            self._held.discard(device)
-        for device in set(some) - set(answered.ended):
-            self._queue[device] = self._queue.pop(device)  # the others are next
         self.state.forget(np.array(answered.ended, dtype=np.int32))
         return answered
-
-    def _answer(self, cursor: Cursor[TupleRow], ids: Sequence[str]) -> Answered:
-        fleet, out = self.plan.fleet, Answered()
-        archived.guard(cursor)
-        taken = requests.take(cursor, ids, fleet.version)
-        nothing = requests.without(cursor, ids)
-        out.dropped.extend(n for n in (*taken, *nothing) if n not in fleet.by_id)
-        asked = {fleet.by_id[name]: one for name, one in taken.items() if name in fleet.by_id}
-        cut, none = spans(cursor, fleet, asked)
-        remade, rest = windows.span(cursor, self.plan, self._scratch, asked, cut)
-        self._write_remade(cursor, remade, out.committed, long=True)
-        self._note_days(cursor, remade)
-        whole = {d: s for d, s in cut.items() if asked[d].whole and d not in rest.restart}
-        until = {d: s.until_us for d, s in whole.items() if s.until_us is not None}
-        self._quality.remake(cursor, {d: s.from_us for d, s in whole.items()}, until)
-        out.ended.extend(fleet.by_id[name] for name in nothing if name in fleet.by_id)
-        out.ended.extend([*none, *(d for d in cut if d not in rest.moved)])
-        out.moved.extend(rest.moved)
-        self._answer_stations(cursor, asked, cut, remade, out)
-        requests.move(cursor, {fleet.devices[d].id: one for d, one in rest.moved.items()})
-        requests.end(cursor, [*out.dropped, *fleet.ids(out.ended)])
-        return out
-
-    def _note_days(self, cursor: Cursor[TupleRow], remade: late.Remade) -> None:
-        """Note sealed days whose rows were made: they are sealed again."""
-        rows = [piece.rows for piece in remade.pieces]
-        seals.note_days(cursor, self.plan.fleet, [(r.device, r.start_us) for r in rows], now_us())
-
-    def _answer_stations(
-        self,
-        cursor: Cursor[TupleRow],
-        asked: Mapping[int, requests.Request],
-        cut: Mapping[int, Span],
-        remade: late.Remade,
-        out: Answered,
-    ) -> None:
-        """Values of stations: all anew at the end of a whole, else those that flows changed."""
-        fleet = self.plan.fleet
-        whole = [d for d in out.ended if d in asked and asked[d].whole]
-        stations.remake(cursor, fleet, self._ids, whole)
-        last_us = self.state.last_us.copy()
-        last_us[list(cut)] = [one.newest_us for one in cut.values()]
-        touched = Touched(fleet, last_us)
-        for piece in remade.pieces:
-            kept = [d for d in piece.from_us if not asked[d].whole]
-            touched.flows(piece.only(kept).rows)
-        if touched:
-            stations.settle(cursor, fleet, self._ids, touched)
 
     def _load(self, cursor: Cursor[TupleRow], frames: Sequence[Frame]) -> None:
         """Read what the batch goes on from."""
@@ -440,8 +337,7 @@ class Store:
         if missing:
             marks.load(cursor, self.plan.fleet, self.state, missing)
             self._quality.load(cursor, self.state, missing)
-            self._held.difference_update(missing)
-            self._held |= requests.held(cursor, self.plan.fleet, missing)
+            self._backlog.load(cursor, missing)
 
     def _write_derived(self, cursor: Cursor[TupleRow], settled: Settled, out: Committed) -> None:
         for part, fresh in ((settled.fresh, True), (settled.open, False)):

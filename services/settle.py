@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet, Frame, IntervalRows
     from ingest.pipeline import MeterState
-    from mrv.accounting.device_bindings import Bindings
+    from mrv.accounting.device_bindings import Bindings, Compiled
     from mrv.model import Factors
     from mrv.registry.project import Project
 
@@ -38,9 +38,14 @@ class Plan:
     checks: Checks
 
     @staticmethod
-    def of(fleet: Fleet, projects: Iterable[Project], factors: Factors) -> Plan:
-        """Compile a fleet and its projects."""
-        bindings = compile_bindings(projects, fleet, factors)
+    def of(
+        fleet: Fleet,
+        projects: Iterable[Project],
+        factors: Factors,
+        compiled: Compiled | None = None,
+    ) -> Plan:
+        """Compile a fleet and its projects; `compiled` is what earlier versions came to."""
+        bindings = compile_bindings(projects, fleet, factors, compiled)
         return Plan(fleet, Bounds(fleet), bindings, Checks(fleet))
 
 

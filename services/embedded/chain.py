@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ingest.mqtt.inbox import Inbox
 from mrv import factors
+from mrv.accounting.device_bindings import Compiled
 from services.clock import now_us
 from services.embedded.admit import admit
 from services.embedded.registry_version import step, take_up
@@ -61,6 +62,7 @@ class EmbeddedChain:
         self._metrics = metrics
         self._log = log
         self._factors = factors.load()
+        self._compiled = Compiled()
         self._watch = RegistryWatch()
         self._held: Version | None = None
         self._ignored = Ignored(log)
@@ -153,8 +155,9 @@ class EmbeddedChain:
             if first:
                 see(connection)
             self._held = take_up(
-                connection, self._factors, self._metrics, self._log, self._letter_bytes
-            )
+                connection, self._factors, self._metrics, self._log, self._letter_bytes,
+                self._compiled,
+            )  # fmt: skip
         return self._version
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.model import Fleet
+    from mrv.accounting.device_bindings import Compiled
     from mrv.factors import FactorBook
     from services.metrics import Metrics
 
@@ -44,9 +45,10 @@ def take_up(
     metrics: Metrics,
     log: FilteringBoundLogger,
     letter_bytes: int = DAY_BYTES,
+    compiled: Compiled | None = None,
 ) -> Version:
     """Read the newest version, and begin with what its changes ask for."""
-    plan = load_plan(connection, factors)
+    plan = load_plan(connection, factors, compiled)
     store = Store(plan, letter_bytes)
     fleet = plan.fleet
     waiting = store.look_for_requests(connection)

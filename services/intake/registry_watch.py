@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ingest.decode import Rejected
     from ingest.model import Fleet
+    from mrv.accounting.device_bindings import Compiled
     from mrv.factors import FactorBook
 
 CHECK_S = 2.0
@@ -56,10 +57,21 @@ def load_fleet(connection: Connection[TupleRow]) -> Fleet:
         return registry.load_fleet(connection)
 
 
-def load_plan(connection: Connection[TupleRow], factors: FactorBook) -> Plan:
-    """Load and compile devices, projects and published factors of one version."""
+def load_plan(
+    connection: Connection[TupleRow], factors: FactorBook, compiled: Compiled | None = None
+) -> Plan:
+    """
+    Load and compile devices, projects and published factors of one version.
+
+    Parameters
+    ----------
+    compiled : Compiled, optional
+        What earlier versions came to: only projects that differ are compiled again.
+    """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         fleet, projects = registry.load_fleet(connection), registry.load_projects(connection)
-        book = factors.with_more(load_published(connection))
-    return Plan.of(fleet, projects, book)
+        published = load_published(connection)
+    if compiled is not None:
+        compiled.by(published)
+    return Plan.of(fleet, projects, factors.with_more(published), compiled)

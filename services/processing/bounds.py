@@ -165,12 +165,12 @@ def _span(fleet: Fleet, device: int, request: Request, found: readings.Ahead) ->
     first = _ceil(found.first_us)
     if found.archived_us is not None:
         until = min(until, _ceil(max(begin, found.first_us)) + _ARCHIVED_US)
-    elif found.count == MOST_READINGS // 4:
+    elif found.number == MOST_READINGS // 4:
         until = min(until, _ceil(found.last_us))
     until = max(until, first)  # a step over a long silence is not cut
     last = until >= found.newest_us
     rows = rows_between(fleet, device, begin, min(until, found.newest_us))
-    return Span(from_us, None if last else until, found.newest_us, rows, found.count)
+    return Span(from_us, None if last else until, found.newest_us, rows, found.number)
 
 
 def _ceil(us: int) -> int:

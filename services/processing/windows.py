@@ -113,10 +113,11 @@ def too_long(
     begins = {d: one.first_us for d, one in near.items()}
     whole = {d: us for d, us in begins.items() if us == FROM_START}
     for class_id, members in by_class(fleet, list(whole)).items():
-        found = readings.ahead(cursor, fleet, class_id, dict.fromkeys(members, FROM_START), 1)
-        begins |= {d: one.first_us for d, one in found.items()}
+        ahead = readings.ahead(cursor, fleet, class_id, dict.fromkeys(members, FROM_START), 1)
+        begins |= {d: one.first_us for d, one in ahead.items()}
     rows = {d: rows_between(fleet, d, us, newest_us[d]) for d, us in begins.items()}
-    total, found = sum(rows.values()), {}
+    total = sum(rows.values())
+    found: dict[int, Changed] = {}
     for device in sorted(rows, key=rows.__getitem__, reverse=True):
         if total <= bounds.MOST_ROWS:
             break

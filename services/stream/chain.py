@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ingest.sparkplug import Rules
 from mrv import factors
+from mrv.accounting.device_bindings import Compiled
 from services.clock import now_us
 from services.intake.batch_metrics import count_commit, count_messages
 from services.intake.clock_check import require_same_time
@@ -89,6 +90,7 @@ class StreamChain:
         self._metrics = metrics
         self._log = log
         self._factors = factors.load()
+        self._compiled = Compiled()
         self._watch = RegistryWatch()
         self._held: Version | None = None
         self._nodes = nodes or SparkplugNodes(Rules())
@@ -278,7 +280,7 @@ class StreamChain:
         newer = self._watch.newer(connection, None if held is None else held.fleet)
         if held is not None and not newer:
             return held
-        plan = load_plan(connection, self._factors)
+        plan = load_plan(connection, self._factors, self._compiled)
         store = Store(plan, self._letter_bytes)
         if held is None:
             see(connection)

@@ -312,11 +312,11 @@ class Ahead(NamedTuple):
     """
     What of a device's readings lies ahead of a time.
 
-    `count` of them are looked at, from `first_us` to `last_us`; `newest_us` is the newest of
+    `number` of them are looked at, from `first_us` to `last_us`; `newest_us` is the newest of
     all.  `archived_us` is the newest one in the archive, where some of those ahead are.
     """
 
-    count: int
+    number: int
     first_us: int
     last_us: int
     newest_us: int

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from ingest.mqtt.inbox import Inbox
 from mrv import factors
-from mrv.accounting.device_bindings import Compiled
 from services.clock import now_us
 from services.embedded.admit import admit
 from services.embedded.registry_version import step, take_up
@@ -21,7 +20,7 @@ from services.intake.batch_metrics import Ignored, Statuses, count_commit, count
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.done import Done
-from services.intake.registry_watch import CHECK_S, RegistryWatch, names_unknown
+from services.intake.registry_watch import CHECK_S, Plans, RegistryWatch, names_unknown
 from services.intake.sparkplug import Turn
 from services.intake.writer_lock import alone
 from services.processing.batch import Batch
@@ -61,8 +60,7 @@ class EmbeddedChain:
         )  # fmt: skip
         self._metrics = metrics
         self._log = log
-        self._factors = factors.load()
-        self._compiled = Compiled()
+        self._plans = Plans(factors.load())
         self._watch = RegistryWatch()
         self._held: Version | None = None
         self._ignored = Ignored(log)
@@ -155,9 +153,8 @@ class EmbeddedChain:
             if first:
                 see(connection)
             self._held = take_up(
-                connection, self._factors, self._metrics, self._log, self._letter_bytes,
-                self._compiled,
-            )  # fmt: skip
+                connection, self._plans, self._metrics, self._log, self._letter_bytes
+            )
         return self._version
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:

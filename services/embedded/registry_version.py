@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ingest.mqtt.topics import Router
 from services.intake.batch_metrics import count_commit
-from services.intake.registry_watch import load_plan
 from services.processing.commit import Store
 from services.store.messages.dead_letter_write import DAY_BYTES
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from ingest.model import Fleet
-    from mrv.accounting.device_bindings import Compiled
-    from mrv.factors import FactorBook
+    from services.intake.registry_watch import Plans
     from services.metrics import Metrics
 
 # so long a change of the registry is worked on before the next batch
@@ -41,14 +39,13 @@ class Version:
 
 def take_up(
     connection: Connection[TupleRow],
-    factors: FactorBook,
+    plans: Plans,
     metrics: Metrics,
     log: FilteringBoundLogger,
     letter_bytes: int = DAY_BYTES,
-    compiled: Compiled | None = None,
 ) -> Version:
     """Read the newest version, and begin with what its changes ask for."""
-    plan = load_plan(connection, factors, compiled)
+    plan = plans.load(connection)
     store = Store(plan, letter_bytes)
     fleet = plan.fleet
     waiting = store.look_for_requests(connection)

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 
 from ingest.sparkplug import Rules
 from mrv import factors
-from mrv.accounting.device_bindings import Compiled
 from services.clock import now_us
 from services.intake.batch_metrics import count_commit, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.registry_watch import RegistryWatch, load_plan, names_unknown
+from services.intake.registry_watch import Plans, RegistryWatch, names_unknown
 from services.intake.retry import PULSE
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.writer_lock import share
@@ -89,8 +88,7 @@ class StreamChain:
         self._dead_topic = dead_topic
         self._metrics = metrics
         self._log = log
-        self._factors = factors.load()
-        self._compiled = Compiled()
+        self._plans = Plans(factors.load())
         self._watch = RegistryWatch()
         self._held: Version | None = None
         self._nodes = nodes or SparkplugNodes(Rules())
@@ -280,7 +278,7 @@ class StreamChain:
         newer = self._watch.newer(connection, None if held is None else held.fleet)
         if held is not None and not newer:
             return held
-        plan = load_plan(connection, self._factors, self._compiled)
+        plan = self._plans.load(connection)
         store = Store(plan, self._letter_bytes)
         if held is None:
             see(connection)

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.decode import Rejected
-from ingest.intervals import heads
 from services.processing.affected_periods import Touched
 from services.processing.rejudge import Changed
 from services.store.archive import archived_readings as cold
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.timestamps import FAR_US, stamp
 from services.store.timeseries import readings
 
 if TYPE_CHECKING:
@@ -55,13 +54,13 @@ class Arrived:
         """First and last of each device's onward readings. [us UTC]"""
         found: dict[int, Changed] = {}
         for frame in self.onward:
-            order = np.argsort(frame.device, kind="stable")
-            device, time_us = frame.device[order], frame.time_us[order]
-            head = heads(device)
-            first = np.minimum.reduceat(time_us, head).tolist()
-            last = np.maximum.reduceat(time_us, head).tolist()
-            for index, a, b in zip(device[head].tolist(), first, last, strict=True):
-                found[index] = joined(Changed(a, b), found.get(index))
+            device, of = np.unique(frame.device, return_inverse=True)
+            first = np.full(len(device), FAR_US, dtype=np.int64)
+            last = -first
+            np.minimum.at(first, of, frame.time_us)
+            np.maximum.at(last, of, frame.time_us)
+            for index, *edges in zip(*(c.tolist() for c in (device, first, last)), strict=True):
+                found[index] = joined(Changed(*edges), found.get(index))
         return found
 
 

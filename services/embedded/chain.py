@@ -155,6 +155,8 @@ class EmbeddedChain:
             self._held = take_up(
                 connection, self._plans, self._metrics, self._log, self._letter_bytes
             )
+        else:
+            self._version.store.look_for_requests(connection)
         return self._version
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:

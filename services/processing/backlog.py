@@ -75,7 +75,9 @@ class Backlog:
         self._held = {fleet.by_id[name] for name in found if found[name] and name in fleet.by_id}
         mine = [name for name in found if ours(fleet, name)]
         self._gone = [name for name in mine if name not in fleet.by_id]
-        self._queue = {fleet.by_id[name]: name for name in mine if name in fleet.by_id}
+        asked = {fleet.by_id[name]: name for name in mine if name in fleet.by_id}
+        # those that wait already keep their turn
+        self._queue = {d: name for d, name in self._queue.items() if d in asked} | asked
         return len(mine)
 
     def load(self, cursor: Cursor[TupleRow], devices: Sequence[int]) -> None:

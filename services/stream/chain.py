@@ -277,6 +277,7 @@ class StreamChain:
         held = self._held
         newer = self._watch.newer(connection, None if held is None else held.fleet)
         if held is not None and not newer:
+            held.store.look_for_requests(connection, self._own.answer_for)
             return held
         plan = self._plans.load(connection)
         store = Store(plan, self._letter_bytes)

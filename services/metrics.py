@@ -75,6 +75,7 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.dead_letters_left_out.labels("unknown_device")  # as for the next one
         self.dead_letters.labels("unstorable")  # the first one must be a rise, for Prometheus
 
     def _storing(self) -> None:

@@ -4,7 +4,7 @@
 # PYTHON chooses the interpreter, VENV another folder for its environment:
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-other soak coverage lint lock dist mutants bench fuzz dashboards pages \
+.PHONY: help setup tools demo test test-other test-community soak coverage lint lock dist mutants bench fuzz dashboards pages \
 	schemas readmes clean
 
 VENV ?= .venv
@@ -38,6 +38,9 @@ test: lint ## Lint, then all tests against real servers; ARGS go to pytest
 
 test-other: tools ## What depends on the interpreter, under a second Python where there is one
 	@sh deploy/test_other_python.sh
+
+test-community: tools ## Tests of the database on TimescaleDB's Community edition, where that is installed
+	@sh deploy/test_community.sh $(ARGS)
 
 soak: tools ## Tests of faults, many kills each: an hour or more; ROUNDS=17, ARGS go to pytest
 	@sh deploy/test_packages.sh

@@ -69,6 +69,13 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.dead_letters_left_out = Counter(
+            "tonne_dead_letters_left_out",
+            "Payloads refused and only counted, as their principal had sent too many that day",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.dead_letters_left_out.labels("unknown_device")  # as for the next one
         self.dead_letters.labels("unstorable")  # the first one must be a rise, for Prometheus
 
     def _storing(self) -> None:

@@ -48,6 +48,7 @@ SCHEMES = {
     "mqtt_url": ("mqtt", "mqtts"),
     "kafka_url": kafka_access.SCHEMES,
 }
+LEAST_LETTER_DAYS = 30
 
 
 def _check_database(url: str) -> None:
@@ -121,8 +122,12 @@ class Settings(BaseSettings):
     require_accepted_factors : bool
         Refuse to submit a statement that rests on a factor from memory which its
         project does not accept by name.
-    dead_letter_days : int, optional
-        How many days `tonne deadletter expire` keeps; without it nothing ever goes.
+    dead_letter_days : int
+        How many days dead letters are kept, 30 at the least; 0 for ever.
+    dead_letter_bytes_a_day : int
+        What is kept of one principal's dead letters in a day of UTC; more is counted only.
+    database_disk : Path, optional
+        A folder on the database's disk, where this machine sees it: its room is watched.
     archive_url : str, optional
         Where `tonne archive` puts sealed days: an absolute path, or an s3:// URL; also
         where this machine finds an archive that was made under another path.
@@ -161,7 +166,9 @@ class Settings(BaseSettings):
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
     require_accepted_factors: bool = False
-    dead_letter_days: int | None = Field(default=None, ge=30)
+    dead_letter_days: int = Field(default=90, ge=0)
+    dead_letter_bytes_a_day: int = Field(default=20_000_000, ge=10_000)
+    database_disk: Path | None = None
     archive_url: str | None = None
     archive_days: int = Field(default=90, ge=7)
 
@@ -232,6 +239,13 @@ class Settings(BaseSettings):
         if name and set(name) & set("/+#"):
             raise ValueError(f"{name!r} cannot stand in a topic; leave out / + #")
         return name or None
+
+    @field_validator("dead_letter_days")
+    @classmethod
+    def _long_enough(cls, days: int) -> int:
+        if 0 < days < LEAST_LETTER_DAYS:
+            raise ValueError(f"is {days}; keep {LEAST_LETTER_DAYS} days at least, or 0 for ever")
+        return days
 
     @field_validator("home", mode="before")
     @classmethod

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet, Frame, IntervalRows
     from ingest.pipeline import MeterState
+    from mrv.accounting.device_bindings import Compiled
     from mrv.accounting.emission_rows import Bindings, EmissionRows
     from mrv.model import Factors
     from mrv.registry.project import Project
@@ -41,10 +42,15 @@ class Plan:
     older: Callable[[], Bindings]
 
     @staticmethod
-    def of(fleet: Fleet, projects: Iterable[Project], factors: Factors) -> Plan:
-        """Compile a fleet and its projects."""
+    def of(
+        fleet: Fleet,
+        projects: Iterable[Project],
+        factors: Factors,
+        compiled: Compiled | None = None,
+    ) -> Plan:
+        """Compile a fleet and its projects; `compiled` is what earlier versions came to."""
         held = tuple(projects)
-        bindings = compile_bindings(held, fleet, factors)
+        bindings = compile_bindings(held, fleet, factors, compiled)
 
         def older() -> Bindings:
             return compile_bindings(held, fleet, centres(factors))

@@ -202,7 +202,7 @@ def _from_power(
     out: Metered,
 ) -> None:
     """Estimate the energy of devices that never showed the register."""
-    bare = ~register.known
+    bare = ~(register.known | register.shown)
     bare[metered] = False
     held = bare[rows.device]
     if held.any():

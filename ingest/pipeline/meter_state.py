@@ -29,11 +29,13 @@ class Register:
     One quantity of every device.
 
     `other_*` are the line beside the mark's (`ingest.registers.Other`), `other_read_us`
-    is NEVER where there is none.
+    is NEVER where there is none.  `shown` devices have the register, though no reading of it
+    was met yet: a history that is read in spans estimates nothing from power before it.
     """
 
     known: NDArray[np.bool_]
     away: NDArray[np.bool_]
+    shown: NDArray[np.bool_]
     value: Int64
     read_us: Int64
     changed_us: Int64
@@ -83,6 +85,7 @@ def _register(n: int) -> Register:
     return Register(
         known=np.zeros(n, dtype=np.bool_),
         away=np.zeros(n, dtype=np.bool_),
+        shown=np.zeros(n, dtype=np.bool_),
         value=zeros(),
         read_us=never(),
         changed_us=never(),

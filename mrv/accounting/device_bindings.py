@@ -8,7 +8,7 @@ at one base unit of the year: there is no second formula here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +29,14 @@ from mrv.rounding import UG_PER_T, Rates
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ingest.model import Fleet, Int64
+    from ingest.model import Device, Fleet, Int64
     from mrv.model import Factors, Methodology, Reductions, RoleNeeds
     from mrv.registry.project import Project, ProjectDevice
 
 Span = tuple[int, int]
 # Of a base unit: baseline, project, leakage, withheld. [ug CO2e]
 _Rates = tuple[Fraction, Fraction, Fraction, Fraction]
+_Price = tuple["Source", _Rates]
 # Interval numbers since the epoch stay below 2**32 for a hundred thousand years.
 _SHIFT = 32
 _NEVER = 1 << _SHIFT
@@ -43,11 +44,45 @@ _NEVER = 1 << _SHIFT
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
+    """A device's time of constant rate; grid intervals since the epoch, half-open."""
+
+    device: str
+    quantity: int
     begin: int
     end: int
-    project: int
-    source: Source
-    rates: _Rates
+    price: _Price
+
+
+class Compiled:
+    """
+    Segments of projects as they were compiled last.
+
+    A registry of many projects changes a few at a time; whoever compiles version after
+    version hands the same one in, and only projects that differ are compiled again.
+    """
+
+    def __init__(self) -> None:
+        self._factors: object = None
+        self._known: dict[str, tuple[Project, list[Device], list[_Segment]]] = {}
+
+    def by(self, factors: object) -> None:
+        """Forget everything where factors are other ones than before."""
+        if factors != self._factors:
+            self._factors = factors
+            self._known.clear()
+
+    def segments(self, project: Project, fleet: Fleet, factors: Factors) -> list[_Segment]:
+        """Return a project's segments, compiled where it or its devices are not as they were."""
+        devices = [
+            fleet.devices[fleet.by_id[bound.device]]
+            for bound in project.devices
+            if bound.device in fleet.by_id
+        ]
+        held = self._known.get(project.id)
+        if held is None or held[0] != project or held[1] != devices:
+            held = (project, devices, list(_of_project(project, fleet, factors)))
+            self._known[project.id] = held
+        return held[2]
 
 
 def key(device: Int64, quantity: Int64, start_us: Int64) -> Int64:
@@ -71,7 +106,9 @@ def segments(bindings: Bindings) -> Iterator[tuple[int, int, int, int, Source]]:
         )
 
 
-def compile_bindings(projects: Iterable[Project], fleet: Fleet, factors: Factors) -> Bindings:
+def compile_bindings(
+    projects: Iterable[Project], fleet: Fleet, factors: Factors, compiled: Compiled | None = None
+) -> Bindings:
     """
     Compile the projects of a registry version for `mrv.accounting.account.account`.
 
@@ -84,6 +121,8 @@ def compile_bindings(projects: Iterable[Project], fleet: Fleet, factors: Factors
         Whose indices the interval rows carry.
     factors : Factors
         `mrv.factors.load()`.
+    compiled : Compiled, optional
+        What earlier versions of the same registry came to.
 
     Raises
     ------
@@ -93,21 +132,30 @@ def compile_bindings(projects: Iterable[Project], fleet: Fleet, factors: Factors
         A year of its crediting period has no factor.
     """
     ordered = sorted(projects, key=lambda p: p.id)
-    segments = [
-        segment
-        for number, project in enumerate(ordered)
-        for segment in _of_project(project, number, fleet, factors)
-    ]
-    segments.sort(key=lambda s: (s.begin, s.end))
-    priced = sorted({(s.source, s.rates) for s in segments})
-    position = {pair: i for i, pair in enumerate(priced)}
+    held = compiled or Compiled()
+    each = [held.segments(project, fleet, factors) for project in ordered]
+    found = [segment for some in each for segment in some]
+    # a price is one object for all devices of a project: few have to be told apart by value
+    prices = {id(s.price): s.price for s in found}
+    priced = sorted(set(prices.values()))
+    position = {price: i for i, price in enumerate(priced)}
+    place = {key_: position[price] for key_, price in prices.items()}
+    base = np.array(
+        [fleet.by_id[s.device] * len(QUANTITY_INDEX) + s.quantity for s in found], dtype=np.int64
+    )
+    begin = (base << _SHIFT) + np.array([s.begin for s in found], dtype=np.int64)
+    end = (base << _SHIFT) + np.array([s.end for s in found], dtype=np.int64)
+    sizes = np.array([len(some) for some in each], dtype=np.int64)
+    number = np.repeat(np.arange(len(each), dtype=np.int32), sizes)
+    source = np.array([place[id(s.price)] for s in found], dtype=np.int32)
+    order = np.lexsort((end, begin))
     return Bindings(
         projects=tuple(p.id for p in ordered),
         sources=tuple(source for source, _ in priced),
-        begin=np.array([s.begin for s in segments], dtype=np.int64),
-        end=np.array([s.end for s in segments], dtype=np.int64),
-        project=np.array([s.project for s in segments], dtype=np.int32),
-        source=np.array([position[s.source, s.rates] for s in segments], dtype=np.int32),
+        begin=begin[order],
+        end=end[order],
+        project=number[order],
+        source=source[order],
         baseline=Rates([rates[0] for _, rates in priced]),
         emitted=Rates([rates[1] for _, rates in priced]),
         leakage=Rates([rates[2] for _, rates in priced]),
@@ -125,9 +173,9 @@ class _Pricing:
             methodology, project.parameters, f"project {project.id}: parameters"
         )
         self._factors = factors
-        self._known: dict[Any, tuple[Source, _Rates]] = {}
+        self._known: dict[Any, _Price] = {}
 
-    def of(self, role: str, params: Mapping[str, Any], year: int) -> tuple[Source, _Rates]:
+    def of(self, role: str, params: Mapping[str, Any], year: int) -> _Price:
         question = (role, tuple(sorted(params.items())), year)
         if question not in self._known:
             ledger = Ledger(self._factors)
@@ -139,9 +187,7 @@ class _Pricing:
         return self._known[question]
 
 
-def _of_project(
-    project: Project, number: int, fleet: Fleet, factors: Factors
-) -> Iterator[_Segment]:
+def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_Segment]:
     methodology = find(project.methodology, project.version)
     pricing = _Pricing(project, methodology, factors)
     gaining = costed(project, methodology, fleet)
@@ -153,16 +199,16 @@ def _of_project(
             raise MethodologyError(f"{where} is not in the registry; import it first")
         if methodology.by_time:
             continue
-        index = fleet.by_id[bound.device]
-        base = (index * len(QUANTITY_INDEX) + QUANTITY_INDEX[needs.quantity]) << _SHIFT
-        served = [service_intervals(project, bound, fleet.devices[index], needs.side)]
+        device = fleet.devices[fleet.by_id[bound.device]]
+        served = [service_intervals(project, bound, device, needs.side)]
         for first, last in common(served, gaining) if needs.side == "baseline" else served:
             yield from _merged(
                 _Segment(
-                    base + begin_us // INTERVAL_US,
-                    base + end_us // INTERVAL_US,
-                    number,
-                    *pricing.of(bound.role, params, year),
+                    bound.device,
+                    QUANTITY_INDEX[needs.quantity],
+                    begin_us // INTERVAL_US,
+                    end_us // INTERVAL_US,
+                    pricing.of(bound.role, params, year),
                 )
                 for year, begin_us, end_us in years(
                     first * INTERVAL_US, last * INTERVAL_US, project.timezone
@@ -227,10 +273,8 @@ def _merged(segments: Iterator[_Segment]) -> Iterator[_Segment]:
     for segment in segments:
         if pending is None:
             pending = segment
-        elif (segment.source, segment.rates) == (pending.source, pending.rates):
-            pending = _Segment(
-                pending.begin, segment.end, pending.project, pending.source, pending.rates
-            )
+        elif segment.price == pending.price:
+            pending = replace(pending, end=segment.end)
         else:
             yield pending
             pending = segment

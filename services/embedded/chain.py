@@ -14,16 +14,17 @@ from ingest.mqtt.inbox import Inbox
 from mrv import factors
 from services.clock import now_us
 from services.embedded.admit import admit
-from services.embedded.registry_version import take_up
+from services.embedded.registry_version import step, take_up
 from services.embedded.write import write
 from services.intake.batch_metrics import Ignored, Statuses, count_commit, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.done import Done
-from services.intake.registry_watch import CHECK_S, RegistryWatch, names_unknown
+from services.intake.registry_watch import CHECK_S, Plans, RegistryWatch, names_unknown
 from services.intake.sparkplug import Turn
 from services.intake.writer_lock import alone
 from services.processing.batch import Batch
+from services.store.messages.dead_letter_write import DAY_BYTES
 from services.store.timeseries.last_seen import see
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class EmbeddedChain:
         log: FilteringBoundLogger,
         stopping: threading.Event,
         nodes: SparkplugNodes,
+        letter_bytes: int = DAY_BYTES,
     ) -> None:
         self._database = Database(
             database_url, "tonne run", log, stopping,
@@ -58,13 +60,15 @@ class EmbeddedChain:
         )  # fmt: skip
         self._metrics = metrics
         self._log = log
-        self._factors = factors.load()
+        self._plans = Plans(factors.load())
         self._watch = RegistryWatch()
         self._held: Version | None = None
         self._ignored = Ignored(log)
         self._statuses = Statuses(log)
         self._nodes = nodes
+        self._letter_bytes = letter_bytes
         self._swept_s = 0.0
+        self._rest_until_s = 0.0
 
     def open(self) -> None:
         """
@@ -77,9 +81,14 @@ class EmbeddedChain:
         InputError
             When our clock is off.
         """
-        connection = self._database.connection()
-        require_same_time(connection)
-        self._refreshed(connection)
+        try:
+            connection = self._database.connection()
+            require_same_time(connection)
+            self._refreshed(connection)
+        except BaseException:
+            self._database.close()
+            self._held = None
+            raise
 
     @property
     def fleet(self) -> Fleet:
@@ -143,7 +152,11 @@ class EmbeddedChain:
         if self._watch.newer(connection, None if self._held is None else self._held.fleet):
             if first:
                 see(connection)
-            self._held = take_up(connection, self._factors, self._log)
+            self._held = take_up(
+                connection, self._plans, self._metrics, self._log, self._letter_bytes
+            )
+        else:
+            self._version.store.look_for_requests(connection)
         return self._version
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
@@ -164,6 +177,21 @@ class EmbeddedChain:
                     self._log.info("rebirth asked for", topic=topic)
                 return found
         return []
+
+    @property
+    def behind(self) -> bool:
+        """Whether devices wait for rows: too many for a commit, or asked for by the registry."""
+        rested = time.monotonic() >= self._rest_until_s
+        return rested and self._held is not None and self._version.store.behind > 0
+
+    def catch_up(self) -> None:
+        """Derive a span of what waits; a lost database is left for later."""
+        done = False
+        with self._database.glance() as connection:
+            if connection is not None and self.behind:
+                done = step(connection, self._version, self._metrics, self._log)
+        if not done:  # an import is at work, or the database is away
+            self._rest_until_s = time.monotonic() + CHECK_S
 
     def idle(self) -> None:
         """Do what is due while no batch comes; a lost database is left for later."""

@@ -12,6 +12,8 @@ from services.intake.handover import Handover
 from services.intake.receive import BATCH, Receive
 from services.intake.receiver import Receiver
 from services.intake.sparkplug import SparkplugNodes
+from services.intake.start import ending_quietly, waited_for
+from services.store.messages.dead_letter_write import DAY_BYTES
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -37,6 +39,10 @@ class Runner:
         Name of this Sparkplug host application.
     tls : Tls, optional
         Who we are to a broker by TLS.
+    wait_s : float
+        How long servers that are not there are waited for at the start. [s]
+    letter_bytes : int
+        What is kept of one principal's dead letters in a day.
     """
 
     def __init__(
@@ -50,14 +56,17 @@ class Runner:
         nodes: SparkplugNodes | None = None,
         host_id: str | None = None,
         tls: Tls | None = None,
+        *,
+        wait_s: float = 0.0,
+        letter_bytes: int = DAY_BYTES,
     ) -> None:
-        self._metrics, self._log = metrics, log
+        self._metrics, self._log, self._wait_s = metrics, log, wait_s
         self._stopping = threading.Event()
         self._handover = Handover()
         receive = Receive(mqtt_url, client_id, metrics, log, batch, host_id=host_id, tls=tls)
         self._receiver = Receiver(receive, self._handover, self._stopping, metrics, log)
         nodes = nodes or SparkplugNodes(Rules())
-        self._chain = EmbeddedChain(database_url, metrics, log, self._stopping, nodes)
+        self._chain = EmbeddedChain(database_url, metrics, log, self._stopping, nodes, letter_bytes)
 
     def stop(self) -> None:
         """Ask to finish what it holds and leave; safe in a signal handler."""
@@ -73,16 +82,17 @@ class Runner:
         ServerError
             When a server cannot be reached at start, or refuses us later.
         """
-        with closing(self._handover), closing(self._chain) as chain:
-            chain.open()
+        with closing(self._handover), closing(self._chain) as chain, ending_quietly():
+            waited_for("database", chain.open, self._wait_s, self._stopping, self._log)
             self._handover.fleet = chain.fleet
-            self._receiver.run(threading.Thread(target=self._store, name="storing", daemon=True))
+            storing = threading.Thread(target=self._store, name="storing", daemon=True)
+            self._receiver.run(storing, self._wait_s)
 
     def _store(self) -> None:
         """The storing thread."""
         chain, handover = self._chain, self._handover
         with handover.ending():
-            for inbox in handover.batches():
+            for inbox in handover.batches(lambda: chain.behind):
                 self._metrics.pulse.beat("storing")
                 if inbox is None:
                     chain.idle()
@@ -90,3 +100,5 @@ class Runner:
                     handover.take_back(chain.store(inbox))
                 handover.fleet = chain.fleet
                 handover.tell(chain.between(handover.said()))
+                if chain.behind:
+                    chain.catch_up()

@@ -54,6 +54,8 @@ def count_commit(metrics: Metrics, committed: Committed) -> None:
         metrics.quality_flags.labels(test).inc(count)
     for table, rows in committed.rows.items():
         metrics.commit_rows.labels(table).inc(rows)
+    for reason, count in committed.left_out.items():
+        metrics.dead_letters_left_out.labels(reason).inc(count)
     metrics.late_readings.inc(committed.late)
 
 

@@ -19,7 +19,7 @@ from services.intake.retry import GaveUpError
 from services.intake.wakeup_pipe import Bell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ingest.mqtt.inbox import Inbox
     from services.intake.done import Done
@@ -89,15 +89,22 @@ class Handover:
 
     # the storing thread
 
-    def batches(self) -> Iterator[Inbox | None]:
-        """Yield batches as they come, and None where none came for a while; end when told to."""
+    def batches(self, busy: Callable[[], bool] = lambda: False) -> Iterator[Inbox | None]:
+        """
+        Yield batches as they come, and None where none came for a while; end when told to.
+
+        Parameters
+        ----------
+        busy : callable, optional
+            Whether the thread has other work: then nothing is waited for.
+        """
         with contextlib.suppress(_EndedError):
             while True:
-                yield self._next()
+                yield self._next(busy=busy())
 
-    def _next(self) -> Inbox | None:
+    def _next(self, *, busy: bool) -> Inbox | None:
         try:
-            inbox = self._todo.get(timeout=CHECK_S)
+            inbox = self._todo.get(timeout=0.0 if busy else CHECK_S)
         except queue.Empty:
             return None
         if inbox is None:

@@ -27,6 +27,10 @@ _OVERDUE = "tonne_columnstore_overdue_chunks"
 _TEXTS = {
     "tonne_database_up": "Whether the database answered the last look: 1 or 0",
     "tonne_fleet_dark_devices": "Devices that are silent because their gateway is",
+    "tonne_remake_waiting_devices": "Devices whose intervals wait to be made",
+    "tonne_database_bytes": "What the database takes on its disk",
+    "tonne_database_free_bytes": "What the database's disk has left, where that can be seen",
+    "tonne_database_failed_jobs": "Jobs of TimescaleDB whose last run failed",
     _OVERDUE: "Chunks that are rows though they are long old enough to be compressed",
     "tonne_last_reading_time_seconds": "Device time of the newest reading, seconds since 1970",
     "tonne_log_audit_time_seconds": "When the last audit ended, seconds since 1970",
@@ -65,6 +69,11 @@ class Looked(Collector):
             self._values["tonne_last_reading_time_seconds"] = gauges.last_reading_s
         if gauges.overdue is not None:
             self._values[_OVERDUE] = gauges.overdue
+        self._values["tonne_remake_waiting_devices"] = gauges.waiting
+        self._values["tonne_database_bytes"] = gauges.size_bytes
+        self._values["tonne_database_failed_jobs"] = gauges.failed_jobs
+        if gauges.free_bytes is not None:
+            self._values["tonne_database_free_bytes"] = gauges.free_bytes
         self._values["tonne_database_up"] = 1
         self._now = gauges
 
@@ -73,7 +82,7 @@ class Looked(Collector):
         self._metrics.fleet_devices.clear()
         self._metrics.coverage_ratio.clear()
         self._now = None
-        for name in ("tonne_fleet_dark_devices", "tonne_last_reading_time_seconds", _OVERDUE):
+        for name in _TEXTS.keys() - {"tonne_log_audit_time_seconds"}:
             self._values.pop(name, None)
         self._values["tonne_database_up"] = 0
 

@@ -6,14 +6,16 @@ days that dashboards read are added up beside them: after an upgrade that takes 
 Long rounds hold the database against the log and a few devices' derived rows
 against their readings: a change that nobody made by a command is found without
 anybody asking.  They cost a core for as long as they take, so a pipeline's own
-process does not take them.  All of it only reads, but for the sums of days
-and for old chunks, which are compressed.
+process does not take them.  All of it only reads, but for the sums of days, for old
+chunks, which are compressed, and for dead letters that policy no longer keeps.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 import psycopg
@@ -23,7 +25,9 @@ from services.clock import now_us
 from services.issuer.audit import audit
 from services.issuer.watch_metrics import Looked
 from services.processing.rebuild import rebuild
+from services.settings import local_urls
 from services.settle import Plan
+from services.store.messages.dead_letter_expiry import expire
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
@@ -32,6 +36,7 @@ from services.store.views import fleet_metrics as gauges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 
     from services.metrics import Metrics
     from services.pulse import Pulse
+    from services.settings import Settings
 
 LOOK_S = 30.0
 DAYS_S = 300.0
@@ -46,6 +52,7 @@ DAYS_S = 300.0
 _DAYS_SHARE = 20
 AUDIT_S = 21_600.0
 COMPRESS_S = 3_600.0
+EXPIRE_S = 21_600.0
 # whole histories are metered again, so that a round of all devices takes some days
 _COMPARED = 5
 _WEEK_US = 7 * 86_400_000_000
@@ -53,6 +60,31 @@ _WEEK_US = 7 * 86_400_000_000
 _PATIENCE = b"SET statement_timeout = '20s'"
 _LONG = b"SET statement_timeout = '15min'"
 PULSE = "watching"
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """
+    What goes by policy, and which disk is watched.
+
+    Attributes
+    ----------
+    letter_days : int
+        Days for which dead letters are kept; 0 for ever.
+    disk : Path or None
+        A folder on the database's disk; where there is none, the database's own is looked for.
+    """
+
+    letter_days: int = 0
+    disk: Path | None = None
+
+    @staticmethod
+    def by(settings: Settings) -> Keep:
+        """Return what settings say."""
+        local = local_urls(settings.home).get("database_url") == settings.database_url
+        return Keep(
+            settings.dead_letter_days, settings.database_disk or (settings.home if local else None)
+        )
 
 
 class Watcher:
@@ -69,6 +101,8 @@ class Watcher:
         Pause between two audits; without it there are none. [s]
     pulse : Pulse, optional
         Of a process that does nothing else: it moves as long as looks end, well or not.
+    keep : Keep, optional
+        What goes by policy, and which disk is watched.
     """
 
     def __init__(
@@ -80,8 +114,10 @@ class Watcher:
         audit_s: float | None = None,
         *,
         pulse: Pulse | None = None,
+        keep: Keep | None = None,
     ) -> None:
         self._url, self._log, self._pulse = url, log, pulse
+        self._keep = keep or Keep()
         self._looked = Looked(metrics)
         self._stopping = threading.Event()
         self._next = 0
@@ -89,6 +125,7 @@ class Watcher:
             ("watcher", self.look, every_s),
             ("days", self.add_up, DAYS_S),
             ("columnstore", self.compress, COMPRESS_S),
+            ("letters", self.expire, EXPIRE_S),
         ]
         if audit_s is not None:
             rounds.append(("auditor", self.audit, audit_s))
@@ -122,7 +159,7 @@ class Watcher:
         try:
             with self._connected() as conn:
                 conn.execute(_PATIENCE)
-                self._looked.saw(gauges.read(conn))
+                self._looked.saw(gauges.read(conn, self._keep.disk))
         except (TonneError, psycopg.Error) as error:
             self._looked.lost()
             self._warn("database not seen", error)
@@ -151,6 +188,19 @@ class Watcher:
                     self._log.warning("chunk not compressed", table=chunk.table, error=why)
         except (TonneError, psycopg.Error) as error:
             self._warn("chunks not compressed", error)
+
+    def expire(self) -> None:
+        """Let dead letters go that policy no longer keeps; what went stays on record."""
+        if not self._keep.letter_days:
+            return
+        before = datetime.now(UTC) - timedelta(days=self._keep.letter_days)
+        try:
+            with self._connected() as conn:
+                conn.execute(_LONG)
+                if gone := expire(conn, before, "tonne watch"):
+                    self._log.info("dead letters expired", letters=gone, before=f"{before:%F}")
+        except (TonneError, psycopg.Error) as error:
+            self._warn("dead letters not expired", error)
 
     def audit(self) -> None:
         """Walk the log, and make a few devices' rows again; only a break is loud."""

@@ -61,12 +61,12 @@ class Touched:
             if found.class_id == PLANT:  # pumps and fuel meters count a flow too
                 self._days.setdefault(device, set()).add(day_of(start, found.timezone))
 
-    def flows_from(self, device: int, from_us: int) -> None:
-        """Note that all interval rows of a plant from a time on were made again."""
+    def flows_from(self, device: int, from_us: int, to_us: int) -> None:
+        """Note that interval rows of a plant in [from, to) were made again."""
         found = self._fleet.devices[device]
         if found.class_id != PLANT:
             return
-        newest = self._newest.get(device, int(self._last_us[device]))
+        newest = min(self._newest.get(device, int(self._last_us[device])), to_us)
         day = day_of(from_us, found.timezone)
         while day.begin_us <= newest:
             self._days.setdefault(device, set()).add(day)

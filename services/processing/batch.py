@@ -75,6 +75,7 @@ class Committed:
     flags: Counter[str] = field(default_factory=Counter)
     late: int = 0
     rejected: list[Rejected] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Committed) -> None:
         """Count what another transaction did."""
@@ -83,23 +84,38 @@ class Committed:
         self.flags += other.flags
         self.late += other.late
         self.rejected += other.rejected
+        self.left_out += other.left_out
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a transaction wrote, and the state that holds once it is committed."""
+    """
+    What a transaction wrote, and the state that holds once it is committed.
+
+    `put_off` are devices whose rows are made later, with the newest reading of each.
+    """
 
     committed: Committed
     settled: Settled
-    remade: Remade | None
+    remade: Remade
     flagged: Stored
     heard: Heard
+    put_off: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Devices made again on request, and the state that holds once that is committed."""
+    """
+    A span of what some devices waited for.
 
-    devices: int
-    remade: Remade
-    flagged: Stored
+    `ended` are those with nothing left to wait for, `dropped` ids that the registry no
+    longer holds; of `moved` more is to come.
+    """
+
+    ended: list[int] = field(default_factory=list)
+    moved: list[int] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    committed: Committed = field(default_factory=Committed)
+
+    def __bool__(self) -> bool:
+        return bool(self.ended or self.moved or self.dropped)

@@ -27,19 +27,26 @@ import numpy as np
 from psycopg.errors import UniqueViolation
 
 from ingest.pipeline import FROM_START, MeterState
+from ingest.pipeline.meter_state import NEVER
+from ingest.pipeline.quality_state import NEAR_US
 from services.clock import now_us
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
+from services.processing import windows
+from services.processing.backlog import Backlog
 from services.processing.batch import Answered, Batch, Committed, Written
+from services.processing.bounds import expected
 from services.processing.parts import in_parts
 from services.processing.quality_pass import Quality
-from services.processing.store_readings import store_readings
+from services.processing.rejudge import Changed, reach_us
+from services.processing.store_readings import joined, store_readings, without
 from services.processing.unreadable_archive import without_archived
 from services.settle import settle
 from services.store.archive import catalog as archived
 from services.store.messages import dead_letter_write as letters
 from services.store.messages import signed_values as signed
 from services.store.postgres.binary_copy import Words
+from services.store.postgres.timestamps import FAR_US
 from services.store.statements import sealed_days as seals
 from services.store.statements.sealed_days import YOUNG_US
 from services.store.timeseries import interval_rows as derived
@@ -50,29 +57,41 @@ from services.store.timeseries.last_seen import Seen
 from services.vault.errors import DamagedError, VaultError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
 
     from ingest.decode import Rejected
-    from ingest.model import Frame
+    from ingest.model import Fleet, Frame
     from services.processing.affected_periods import Touched
+    from services.processing.quality_pass import Stored
+    from services.processing.store_readings import Arrived
     from services.settle import Plan, Settled
     from services.store.messages.dead_letter_write import Letters
 
 
 class Store:
-    """The registry version, the live state and the encoded names that commits share."""
+    """
+    The registry version, the live state and the encoded names that commits share.
 
-    def __init__(self, plan: Plan) -> None:
+    Parameters
+    ----------
+    plan : Plan
+    letter_bytes : int
+        What is kept of one principal's dead letters in a day.
+    """
+
+    def __init__(self, plan: Plan, letter_bytes: int = letters.DAY_BYTES) -> None:
         self.plan = plan
+        self._letter_bytes = letter_bytes
         self.state = MeterState(len(plan.fleet))
         self._scratch = MeterState(len(plan.fleet))
         self._ids = Words.of([d.id for d in plan.fleet.devices] or [""])
         self._quality = Quality(plan, self._ids)
         self._seen = Seen(plan.fleet)
         self._words = BindingWords(plan.bindings)
+        self._backlog = Backlog(plan, self._ids, self._words, self._quality)
 
     def commit(
         self,
@@ -132,32 +151,98 @@ class Store:
 
         Reads what is needed, settles, writes.  Only `remember` takes it up in the live
         state, once it is committed; after any failure `after_failure` is to be asked.
+        What is more than a commit may hold is put off: see `catch_up`.
         """
         fleet, frames, messages = self.plan.fleet, batch.frames, batch.messages
         out = Committed(rejected=signed.refusals(batch.rejected))
         self._load(cursor, frames)
         arrived = store_readings(cursor, fleet, self._ids, self.state.last_us, batch, out)
-        flagged = self._quality.store(cursor, arrived.onward, arrived.changed, (frames, messages))
+        flagged = self._flag(cursor, arrived, frames, messages)
         out.flags = flagged.flags
-        settled = settle(self.plan, self.state, arrived.onward)
-        arrived.made_again(settled.metered.rewrites)
-        self._write_derived(cursor, settled, out)
-        remade = self._remake(cursor, arrived.changed, out) if arrived.changed else None
+        settled, remade, put_off = self._derive(cursor, arrived, out)
         self._settle_stations(cursor, arrived.touched, settled, remade, out)
         heard = self._seen.observe(cursor, frames, messages)
         seals.note_late(cursor, fleet, frames, now_us())
-        out.rows["dead_letter"] += letters.record(cursor, fleet, out.rejected, messages)
+        kept = letters.record(cursor, fleet, out.rejected, messages, self._letter_bytes)
+        out.rows["dead_letter"] += kept.kept
+        out.left_out = kept.left_out
         out.rows["signed_value"] += signed.record(cursor, fleet, batch.rejected, messages)
         out.events = [*settled.metered.events, *out.events]
-        return Written(out, settled, remade, flagged, heard)
+        return Written(out, settled, remade, flagged, heard, put_off)
+
+    def _flag(
+        self,
+        cursor: Cursor[TupleRow],
+        arrived: Arrived,
+        frames: Sequence[Frame],
+        messages: Letters,
+    ) -> Stored:
+        """Flag readings: new ones from what is remembered, late ones and their neighbours anew."""
+        changed = dict(arrived.changed)
+        newest = {d: int(self.state.last_us[d]) for d in changed}
+        onward = arrived.newest() if changed else {}
+        for device in changed.keys() & onward.keys():
+            reach = reach_us(self.plan, self.plan.fleet.devices[device].class_id)
+            if changed[device].last_us + reach + NEAR_US >= newest[device]:
+                changed[device] = joined(changed[device], onward[device])
+                newest.pop(device)
+        fresh = without(arrived.onward, changed.keys() - newest.keys())
+        return self._quality.store(cursor, fresh, changed, newest, (frames, messages))
+
+    def _derive(
+        self, cursor: Cursor[TupleRow], arrived: Arrived, out: Committed
+    ) -> tuple[Settled, late.Remade, dict[int, int]]:
+        """Make what follows from stored readings, or put it off; return what was made."""
+        fleet, plan = self.plan.fleet, self.plan
+        held = self._backlog.held_of(arrived)
+        much = expected(plan.bounds, self.state, arrived.onward).too_much()
+        onward = arrived.newest() if arrived.changed or held or much else {}
+        put_off = {d: _both(arrived.changed.get(d), onward.get(d)) for d in held}
+        changed = {d: c for d, c in arrived.changed.items() if d not in put_off}
+        before = {d: int(self.state.last_us[d]) for d in changed}
+        made = windows.far(cursor, plan, self._scratch, changed, before)
+        self._write_remade(cursor, made.remade, out)
+        near = {d: _both(changed[d], onward.get(d)) for d in made.left}
+        for device, since_us in much.items():
+            if device not in put_off and device not in near:
+                put_off[device] = Changed(since_us + 1, onward[device].last_us)
+        going = without(arrived.onward, put_off.keys() | near.keys())
+        settled = settle(plan, self.state, going)
+        self._write_derived(cursor, settled, out)
+        if settled.metered.rewrites and not onward:
+            onward = arrived.newest()
+        for device, us in settled.metered.rewrites.items():
+            near[device] = _both(Changed(us, FAR_US), near.get(device))
+        put_off |= windows.too_long(cursor, fleet, near, self._newest(near, onward))
+        begins = {d: c.first_us for d, c in near.items() if d not in put_off}
+        remade = late.remake(cursor, plan, self._scratch, begins)
+        self._write_remade(cursor, remade, out)
+        remade.join(made.remade)
+        if put_off:
+            requests.put_off(cursor, fleet, put_off)
+        return settled, remade, self._newest(put_off, onward)
+
+    def _newest(self, devices: Iterable[int], onward: Mapping[int, Changed]) -> dict[int, int]:
+        """Newest stored reading of devices, those of this batch too. [us UTC]"""
+        last_us = self.state.last_us
+        return {
+            d: max(int(last_us[d]), onward[d].last_us if d in onward else NEVER) for d in devices
+        }
+
+    def _write_remade(self, cursor: Cursor[TupleRow], remade: late.Remade, out: Committed) -> None:
+        out.rows.update(late.write(cursor, self.plan, self._ids, self._words, remade))
+        out.events.extend(remade.events)
 
     def remember(self, written: Written) -> Committed:
         """Go on from what was committed; return what it did."""
         written.settled.metered.apply(self.state)
-        self._quality.remember(written.flagged)
+        unsure = self._quality.remember(written.flagged)
         self._seen.remember(written.heard)
-        if written.remade is not None:
-            written.remade.remember(self.state, self._scratch)
+        written.remade.remember(self.state, self._scratch)
+        for device, newest in written.put_off.items():
+            self._backlog.add(device)
+            self.state.last_us[device] = max(int(self.state.last_us[device]), newest)
+        self.state.forget(np.array(unsure, dtype=np.int32))
         return written.committed
 
     def after_failure(
@@ -187,37 +272,61 @@ class Store:
         """Write who was heard last, while no batch comes."""
         self._seen.flush(connection)
 
+    def look_for_requests(
+        self,
+        connection: Connection[TupleRow],
+        ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True,
+    ) -> int:
+        """Take up which devices wait for their rows; return how many. See `Backlog.look`."""
+        return self._backlog.look(connection, ours)
+
+    @property
+    def behind(self) -> int:
+        """How many devices wait for their rows."""
+        return len(self._backlog)
+
     def remake_requested(self, connection: Connection[TupleRow]) -> int:
         """
-        Make again what the registry's changes asked for; return how many devices.
+        Make again all that is asked for, span by span; return how many devices.
 
         Requests of devices that the registry no longer holds are dropped.
         """
+        self.look_for_requests(connection)
         count = 0
-        for ids in requests.portions(requests.waiting(connection)):
-            with connection.transaction(), connection.cursor() as cursor:
-                answered = self.answer(cursor, ids)
-            count += self.remember_answered(answered)
+        while self.behind:
+            answered = self.catch_up(connection)
+            if not answered:
+                break
+            count += len(answered.ended)
         return count
 
-    def answer(self, cursor: Cursor[TupleRow], ids: Sequence[str]) -> Answered:
+    def catch_up(
+        self,
+        connection: Connection[TupleRow],
+        guard: Callable[[Cursor[TupleRow]], object] = lambda _: None,
+    ) -> Answered:
         """
-        Make derived rows of these devices again if that is asked for, in the caller's transaction.
+        Derive the next span of some devices that wait; return once it is durable.
 
-        A registry that is newer than ours must answer by its own plan.
+        A registry that is newer than ours must answer by its own plan: then nothing is done.
+
+        Parameters
+        ----------
+        guard : callable, optional
+            Called in the transaction: raises where the devices are no longer ours.
+
+        Raises
+        ------
+        psycopg.Error
+            Nothing of it is stored, and the same call may be made again.
         """
-        taken = requests.take(cursor, ids, self.plan.fleet.version)
-        known = [self.plan.fleet.by_id[i] for i in taken if i in self.plan.fleet.by_id]
-        remade = self._remake(cursor, dict.fromkeys(known, FROM_START), Committed())
-        flagged = self._quality.remake(cursor, dict.fromkeys(known, FROM_START))
-        stations.remake(cursor, self.plan.fleet, self._ids, known)
-        return Answered(len(known), remade, flagged)
-
-    def remember_answered(self, answered: Answered) -> int:
-        """Go on from rows made again, once committed; return of how many devices."""
-        answered.remade.remember(self.state, self._scratch)
-        self._quality.remember(answered.flagged)
-        return answered.devices
+        try:
+            answered = self._backlog.span(connection, guard, self.state.last_us)
+        except BaseException:
+            self._forget()
+            raise
+        self.state.forget(np.array(answered.ended, dtype=np.int32))
+        return answered
 
     def _load(self, cursor: Cursor[TupleRow], frames: Sequence[Frame]) -> None:
         """Read what the batch goes on from."""
@@ -228,6 +337,7 @@ class Store:
         if missing:
             marks.load(cursor, self.plan.fleet, self.state, missing)
             self._quality.load(cursor, self.state, missing)
+            self._backlog.load(cursor, missing)
 
     def _write_derived(self, cursor: Cursor[TupleRow], settled: Settled, out: Committed) -> None:
         for part, fresh in ((settled.fresh, True), (settled.open, False)):
@@ -241,7 +351,7 @@ class Store:
         cursor: Cursor[TupleRow],
         touched: Touched,
         settled: Settled,
-        remade: late.Remade | None,
+        remade: late.Remade,
         out: Committed,
     ) -> None:
         """Make again the values of stations that follow from what was just stored."""
@@ -251,20 +361,19 @@ class Store:
         touched.flows(settled.fresh.intervals)
         touched.flows(settled.open.intervals)
         whole = []
-        for from_us, _ in remade.parts if remade is not None else ():
-            for device, us in from_us.items():
-                if us == FROM_START:
-                    whole.append(device)
-                else:
-                    touched.flows_from(device, us)
+        for device, begin, end in remade.spans():
+            if begin == FROM_START:
+                whole.append(device)
+            else:
+                touched.flows_from(device, begin, end)
         touched.drop(whole)
         out.rows["indicator_value"] += stations.remake(cursor, fleet, self._ids, whole)
         out.rows["indicator_value"] += stations.settle(cursor, fleet, self._ids, touched)
 
-    def _remake(
-        self, cursor: Cursor[TupleRow], changed: dict[int, int], out: Committed
-    ) -> late.Remade:
-        remade = late.remake(cursor, self.plan, self._scratch, changed)
-        out.rows.update(late.write(cursor, self.plan, self._ids, self._words, remade))
-        out.events.extend(remade.events)
-        return remade
+
+def _both(one: Changed | None, other: Changed | None) -> Changed:
+    """Span of one or two."""
+    if one is None:
+        one, other = other, None
+    assert one is not None  # noqa: S101 (callers have one of them)
+    return joined(one, other)

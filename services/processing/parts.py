@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import psycopg
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+_T = TypeVar("_T")
 UNSTORABLE = "unstorable"
 _TRIES = 5
 _FIRST_PAUSE_S = 0.02
@@ -60,12 +61,12 @@ def in_parts(
         The server is away; or it refuses what belongs to no message, as the offset.
     """
     try:
-        return _tried(partial(commit, batch, last=True))
+        return tried(partial(commit, batch, last=True))
     except psycopg.Error as error:
         parts = deque(_apart(batch, error))
     with around():
         out = _stored(parts, commit)
-        out.add(_tried(partial(commit, Batch([], [], batch.messages), last=True)))
+        out.add(tried(partial(commit, Batch([], [], batch.messages), last=True)))
     return out
 
 
@@ -75,13 +76,13 @@ def _stored(parts: deque[Batch], commit: Commit) -> Committed:
     while parts:
         part = parts.popleft()
         try:
-            out.add(_tried(partial(commit, part, last=False)))
+            out.add(tried(partial(commit, part, last=False)))
         except psycopg.Error as error:
             parts.extendleft(reversed(_apart(part, error)))
     return out
 
 
-def _tried(commit: Callable[[], Committed]) -> Committed:
+def tried(commit: Callable[[], _T]) -> _T:
     """Commit; where that collides with others, again a few times."""
     for n in range(_TRIES):
         try:

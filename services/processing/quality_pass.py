@@ -10,7 +10,8 @@ from ingest.pipeline import FROM_START
 from ingest.pipeline.meter_state import NEVER
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
-from services.processing.rejudge import rejudge
+from services.processing.rejudge import Rejudged, computed, rejudge
+from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import quality_lookback as watched
 from services.store.timeseries.device_clocks import Clocks
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ingest.model import Frame
     from ingest.pipeline import MeterState
     from ingest.pipeline.quality_tests import Judged
-    from services.processing.rejudge import Rejudged
+    from services.processing.rejudge import Changed
     from services.settle import Plan
     from services.store.messages.dead_letter_write import Letters
     from services.store.postgres.binary_copy import Words
@@ -65,7 +66,8 @@ class Quality:
         self,
         cursor: Cursor[TupleRow],
         new: Sequence[Frame],
-        changed: Mapping[int, int],
+        changed: Mapping[int, Changed],
+        newest_us: Mapping[int, int],
         received: tuple[Sequence[Frame], Letters],
     ) -> Stored:
         """
@@ -75,33 +77,52 @@ class Quality:
         ----------
         new : sequence of Frame
             Readings later than all that is stored of their devices.
-        changed : mapping of int to int
-            Devices with other readings: fleet index to the time from which. [us UTC]
+        changed : mapping of int to Changed
+            Devices with other readings, by fleet index.
+        newest_us : mapping of int to int
+            Newest reading of each of them. [us UTC]
         received : (frames, messages)
             All readings as they came, and when.
         """
         judged = judge(self._plan.checks, self._live, new)
         flags.write(cursor, self._ids, judged.flags)
-        out = self._again(cursor, changed, self._live) if changed else Stored()
+        out = self._again(cursor, changed, newest_us, self._live) if changed else Stored()
         out.flags += flags.count(judged.flags)
         out.judged = judged
         out.clocks = self._clocks.observe(cursor, *received)
         return out
 
-    def remember(self, stored: Stored) -> None:
-        """Go on from what was committed."""
+    def remember(self, stored: Stored) -> list[int]:
+        """Go on from what was committed; return devices of which nothing is to be remembered."""
+        unsure: list[int] = []
         if stored.again is not None:
             stored.again.remember(self._live, self._scratch)
+            unsure = stored.again.passed
         if stored.judged is not None:
             stored.judged.apply()
         self._clocks.remember(stored.clocks)
+        return unsure
 
-    def remake(self, cursor: Cursor[TupleRow], changed: Mapping[int, int]) -> Stored:
-        """Judge again what is stored, each device's from an hour before its own time on."""
-        return self._again(cursor, changed, None)
+    def remake(
+        self,
+        cursor: Cursor[TupleRow],
+        from_us: Mapping[int, int],
+        until_us: Mapping[int, int],
+    ) -> Rejudged:
+        """Judge again what is stored, each device's in its own span; nothing is remembered."""
+        found, _ = computed(cursor, self._plan, self._scratch, from_us, None, until_us)
+        spans = {d: (us, until_us.get(d, FAR_US)) for d, us in from_us.items()}
+        out = Rejudged(passed=list(from_us), added=flags.count(found))
+        out.added.subtract(flags.clear(cursor, self._plan.fleet, spans))
+        flags.write(cursor, self._ids, found)
+        return out
 
     def _again(
-        self, cursor: Cursor[TupleRow], changed: Mapping[int, int], live: Watched | None
+        self,
+        cursor: Cursor[TupleRow],
+        changed: Mapping[int, Changed],
+        newest_us: Mapping[int, int],
+        live: Watched | None,
     ) -> Stored:
-        again = rejudge(cursor, self._plan, self._ids, self._scratch, changed, live)
+        again = rejudge(cursor, self._plan, self._ids, self._scratch, changed, newest_us, live)
         return Stored(+again.added, again)

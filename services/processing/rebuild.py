@@ -119,7 +119,7 @@ def _computed(
 ) -> _Computed:
     scratch = MeterState(len(plan.fleet))
     remade = late.remake(cursor, plan, scratch, dict.fromkeys(devices, FROM_START))
-    rows = IntervalRows.concat([metered.rows for _, metered in remade.parts])
+    rows = IntervalRows.concat([piece.rows for piece in remade.pieces])
     inside = (rows.start_us >= from_us) & (rows.start_us < to_us)
     values = stations.computed(cursor, plan.fleet, devices, rows)
     within = (values.start_us >= from_us) & (values.start_us < to_us)

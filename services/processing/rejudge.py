@@ -2,22 +2,24 @@
 Run the quality tests again over stored readings, after late readings or registry changes.
 
 A batch in order only adds flags.  Where a reading came late or a channel was
-filled, everything from an hour before it is judged again: the reading before
-may now be a spike, and the runs after it may have broken.
+filled, what follows from an hour before it on is judged again, as far as any test
+can reach: the reading before may now be a spike, and the runs after it may have broken.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ingest import classes
 from ingest.pipeline import FROM_START
 from ingest.pipeline.flags import Flags
-from ingest.pipeline.quality_state import NEAR_US, Watched
+from ingest.pipeline.quality_state import NEAR_US, Watched, runs_of
 from ingest.pipeline.quality_tests import judge
+from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import quality_lookback as watched
 from services.store.timeseries import readings
@@ -36,10 +38,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Rejudged:
-    """Flags made again, and the state of their devices after."""
+    """
+    Flags made again, and the state of their devices after.
+
+    `devices` were judged to their last reading; `passed` only up to where a change can
+    reach, and what is remembered of them may have begun before it.
+    """
 
     judged: list[Judged] = field(default_factory=list)
     devices: list[int] = field(default_factory=list)
+    passed: list[int] = field(default_factory=list)
     added: Counter[str] = field(default_factory=Counter)
 
     def remember(self, live: Watched, scratch: Watched) -> None:
@@ -49,12 +57,28 @@ class Rejudged:
         live.copy(scratch, np.array(self.devices, dtype=np.int32))
 
 
+class Changed(NamedTuple):
+    """First and last reading of a device that changed; FROM_START and FAR_US for all. [us UTC]"""
+
+    first_us: int
+    last_us: int
+
+
+def reach_us(plan: Plan, class_id: str) -> int:
+    """How long after a reading a flag can still depend on it. [us]"""
+    channels = classes.load()[class_id].channels.values()
+    runs = (w for channel in channels for w in runs_of(plan.checks, class_id, channel))
+    longest = max((watch.longest_us + watch.gap_us for watch in runs), default=0)
+    return longest + 2 * NEAR_US
+
+
 def rejudge(
     cursor: Cursor[TupleRow],
     plan: Plan,
     ids: Words,
     scratch: Watched,
-    changed: Mapping[int, int],
+    changed: Mapping[int, Changed],
+    newest_us: Mapping[int, int],
     live: Watched | None = None,
 ) -> Rejudged:
     """
@@ -64,16 +88,28 @@ def rejudge(
     ----------
     scratch : Watched
         As long as the fleet; holds nothing about these devices.
-    changed : mapping of int to int
-        Fleet index to the time from which readings changed; FROM_START for all. [us UTC]
+    changed : mapping of int to Changed
+        By fleet index: which readings changed.  What comes so long after them that no
+        flag can depend on them is left as it is.
+    newest_us : mapping of int to int
+        Newest reading of devices of which that may be so. [us UTC]
     live : Watched, optional
         State of these devices before the change.
     """
-    begins = {d: us if us == FROM_START else us - NEAR_US for d, us in changed.items()}
-    out = Rejudged(devices=list(begins))
-    found, out.judged = computed(cursor, plan, scratch, begins, live)
+    begins = {
+        d: FROM_START if one.first_us == FROM_START else one.first_us - NEAR_US
+        for d, one in changed.items()
+    }
+    ends = {}
+    for device, one in changed.items():
+        end = one.last_us + reach_us(plan, plan.fleet.devices[device].class_id)
+        if one.last_us < FAR_US and end + NEAR_US < newest_us.get(device, -FAR_US):
+            ends[device] = end
+    out = Rejudged(devices=[d for d in begins if d not in ends], passed=list(ends))
+    found, out.judged = computed(cursor, plan, scratch, begins, live, ends)
     out.added = flags.count(found)
-    out.added.subtract(flags.clear(cursor, plan.fleet, begins))
+    spans = {d: (us, ends.get(d, FAR_US)) for d, us in begins.items()}
+    out.added.subtract(flags.clear(cursor, plan.fleet, spans))
     flags.write(cursor, ids, found)
     return out
 
@@ -84,16 +120,23 @@ def computed(
     scratch: Watched,
     begins: Mapping[int, int],
     live: Watched | None = None,
+    ends: Mapping[int, int] | None = None,
 ) -> tuple[Flags, list[Judged]]:
-    """Flags of stored readings, each device's from its own time on, and what follows them."""
+    """Flags of stored readings, each device's in its own span, and what follows them."""
+    until = dict(ends or {})
     watched.load(cursor, plan.checks, scratch, begins, live)
     judged: list[Judged] = []
     for class_id, members in marks.by_class(plan.fleet, list(begins)).items():
         after = {d: begins[d] - 1 for d in members}
-        frame = readings.fetch(cursor, plan.fleet, class_id, after)
+        # the reading after may tell of the last one, if it is near
+        beyond = {d: us + NEAR_US + 1 for d, us in until.items()}
+        frame = readings.fetch(cursor, plan.fleet, class_id, after, beyond)
         if len(frame):
             judged.append(judge(plan.checks, scratch, [frame]))
     found = Flags.concat([one.flags for one in judged])
     starts = np.full(len(plan.fleet), FROM_START, dtype=np.int64)
     starts[list(begins)] = list(begins.values())
-    return found.take(found.time_us >= starts[found.device]), judged
+    stops = np.full(len(plan.fleet), FAR_US, dtype=np.int64)
+    stops[list(until)] = list(until.values())
+    inside = (found.time_us >= starts[found.device]) & (found.time_us < stops[found.device])
+    return found.take(inside), judged

@@ -8,7 +8,7 @@ that changed.  Runs inside the transaction that stored the readings.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,12 +23,13 @@ from ingest.pipeline import (
     meter,
 )
 from services.settle import Part
+from services.store.postgres.timestamps import FAR_US
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterator, Mapping
 
     from psycopg import Cursor
     from psycopg.rows import TupleRow
@@ -39,27 +40,75 @@ if TYPE_CHECKING:
     from services.store.timeseries.interval_rows import BindingWords
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of some devices, each one's of [from, to); `FAR_US` for all from a time on. [us UTC]"""
+
+    from_us: dict[int, int]
+    to_us: dict[int, int]
+    metered: Metered
+
+    def only(self, devices: Collection[int]) -> Piece:
+        """Return what it has of some devices."""
+        kept = [d for d in self.from_us if d in devices]
+        return replace(self, from_us={d: self.from_us[d] for d in kept})
+
+    def shortened(self, to_us: Mapping[int, int]) -> Piece:
+        """Return it with other ends of some devices."""
+        return replace(self, to_us=self.to_us | {d: to_us[d] for d in self.from_us if d in to_us})
+
+    @property
+    def rows(self) -> IntervalRows:
+        """Its interval rows."""
+        rows = self.metered.rows
+        if not self.from_us:
+            return rows.take(np.zeros(len(rows), dtype=np.bool_))
+        size = max(int(rows.device.max(initial=0)), *self.from_us) + 1
+        begin, end = (np.full(size, us, dtype=np.int64) for us in (FAR_US, FROM_START))
+        index = list(self.from_us)
+        begin[index] = list(self.from_us.values())
+        end[index] = [self.to_us.get(d, FAR_US) for d in index]
+        inside = (rows.start_us >= begin[rows.device]) & (rows.start_us < end[rows.device])
+        return rows.take(inside)
+
+
 @dataclass(slots=True)
 class Remade:
     """Derived rows made again: for each device the rows from its own interval on."""
 
-    parts: list[tuple[dict[int, int], Metered]] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
 
     def remember(self, state: MeterState, scratch: MeterState) -> None:
-        """Move the devices' new state into the live one, once committed."""
-        for from_us, metered in self.parts:
-            metered.apply(scratch)
-            index = list(from_us)
-            state.last_us[index] = scratch.last_us[index]
+        """Move the new state of devices made to their end into the live one, once committed."""
+        for piece in self.pieces:
+            piece.metered.apply(scratch)
+            index = [d for d in piece.from_us if piece.to_us.get(d, FAR_US) == FAR_US]
+            state.last_us[index] = np.maximum(state.last_us[index], scratch.last_us[index])
             for live, new in zip(state.registers, scratch.registers, strict=True):
                 for name in type(live).__slots__:  # every field is an array by fleet index
                     getattr(live, name)[index] = getattr(new, name)[index]
             state.loaded[index] = True
 
+    def spans(self) -> Iterator[tuple[int, int, int]]:
+        """Each device that was made again, from when to when. [us UTC]"""
+        for piece in self.pieces:
+            for device, begin in piece.from_us.items():
+                yield device, begin, piece.to_us.get(device, FAR_US)
+
+    def join(self, other: Remade) -> None:
+        """Take what was made of other devices."""
+        self.pieces += other.pieces
+        self.events += other.events
+
 
 def remake(
-    cursor: Cursor[TupleRow], plan: Plan, scratch: MeterState, from_us: dict[int, int]
+    cursor: Cursor[TupleRow],
+    plan: Plan,
+    scratch: MeterState,
+    from_us: Mapping[int, int],
+    until_us: Mapping[int, int] | None = None,
+    whole: Collection[int] = (),
 ) -> Remade:
     """
     Derived rows from each device's own time on, from stored readings.
@@ -68,14 +117,19 @@ def remake(
     ----------
     scratch : MeterState
         As long as the fleet; holds nothing about these devices.
-    from_us : dict of int to int
+    from_us : mapping of int to int
         Fleet index to the time from which readings changed; FROM_START for all.
+    until_us : mapping of int to int, optional
+        Up to which time readings are looked at, on the grid; the end for devices not in it.
+    whole : collection of int
+        Devices whose every row is made again, in spans of which this is one.
     """
     out = Remade()
+    until = dict(until_us or {})
     todo = dict(from_us)
     while todo:
-        begins = _begin(cursor, plan, scratch, todo)
-        metered = _meter(cursor, plan, scratch, begins)
+        begins = _begin(cursor, plan, scratch, todo, whole)
+        metered = _meter(cursor, plan, scratch, begins, until)
         # a catch-up over a standstill that began before the rows replaced here
         again = {d: us + 1 for d, us in metered.spread.items() if us < begins[d].replaced_us}
         again |= metered.rewrites | _first_registers(plan, scratch, todo, metered)
@@ -83,7 +137,7 @@ def remake(
         rows = metered.rows.take(np.isin(metered.rows.device, list(done)))
         metered.rewrites = {}
         _keep_only(metered, rows, set(done))
-        out.parts.append((done, metered))
+        out.pieces.append(Piece(done, {d: until[d] for d in done if d in until}, metered))
         out.events.extend(metered.events if not again else [])
         todo = {d: us if us < todo[d] else FROM_START for d, us in again.items()}
     return out
@@ -102,7 +156,8 @@ def _first_registers(
     }
     found: dict[int, int] = {}
     for quantity, ends in metered.ends:
-        new = ends.device[~scratch.registers[quantity].known[ends.device]]
+        register = scratch.registers[quantity]
+        new = ends.device[~register.known[ends.device] & ~register.shown[ends.device]]
         for device in new[np.isin(new, limited)].tolist():
             if (plan.fleet.devices[device].class_id, quantity) in powered:
                 found[device] = FROM_START
@@ -127,7 +182,11 @@ class _Begin:
 
 
 def _begin(
-    cursor: Cursor[TupleRow], plan: Plan, scratch: MeterState, from_us: dict[int, int]
+    cursor: Cursor[TupleRow],
+    plan: Plan,
+    scratch: MeterState,
+    from_us: dict[int, int],
+    whole: Collection[int],
 ) -> dict[int, _Begin]:
     """
     Find where rows begin to change, and the marks that everything from there follows from.
@@ -138,60 +197,92 @@ def _begin(
     marks.reset(scratch, list(from_us))
     begins = {d: _Begin(FROM_START, FROM_START) for d, us in from_us.items() if us == FROM_START}
     limited = {d: us for d, us in from_us.items() if us > FROM_START}
-    replaced = {d: _floor(us - POWER_GAP_US) for d, us in limited.items()}
+    replaced = {d: floor(us - POWER_GAP_US) for d, us in limited.items()}
     for mark in marks.last(cursor, plan.fleet, read_before=limited):
         # rows that hold a catch-up over the mark's standstill may lose it
         still = max(mark.changed_us, limited[mark.device] - SPREAD_US)
-        replaced[mark.device] = min(replaced[mark.device], _floor(min(mark.since_us, still)))
+        replaced[mark.device] = min(replaced[mark.device], floor(min(mark.since_us, still)))
     for device, us in marks.departed(cursor, plan.fleet, limited).items():
         # a fall, a return or a settlement after the change reaches as far back
-        replaced[device] = min(replaced[device], _floor(us - LOOK_BACK_US))
+        replaced[device] = min(replaced[device], floor(us - LOOK_BACK_US))
     after = {d: us - POWER_GAP_US - 1 for d, us in replaced.items()}
     for mark in marks.last(cursor, plan.fleet, start_before=replaced):
         mark.set(scratch.registers[mark.quantity])
         after[mark.device] = min(after[mark.device], mark.seen_us)
+    _note_shown(cursor, plan, scratch, [d for d in from_us if d in whole])
     return begins | {d: _Begin(after[d], replaced[d]) for d in limited}
 
 
-def _floor(us: int) -> int:
+def _note_shown(
+    cursor: Cursor[TupleRow], plan: Plan, scratch: MeterState, devices: list[int]
+) -> None:
+    """Note which devices have a register that no reading so far has shown."""
+    for class_id, members in marks.by_class(plan.fleet, devices).items():
+        for column in plan.bounds.columns(class_id):
+            register = scratch.registers[column.quantity]
+            bare = [d for d in members if not register.known[d]]
+            if column.channel.power is not None and bare:
+                register.shown[marks.showing(cursor, plan.fleet, bare, column.channel)] = True
+
+
+def floor(us: int) -> int:
+    """Begin of the interval of a time. [us UTC]"""
     return us // INTERVAL_US * INTERVAL_US
 
 
 def _meter(
-    cursor: Cursor[TupleRow], plan: Plan, scratch: MeterState, begins: dict[int, _Begin]
+    cursor: Cursor[TupleRow],
+    plan: Plan,
+    scratch: MeterState,
+    begins: dict[int, _Begin],
+    until: Mapping[int, int],
 ) -> Metered:
     frames = []
+    # a reading on the grid belongs to the interval that it ends
+    ends = {d: us + 1 for d, us in until.items()}
     for class_id, members in marks.by_class(plan.fleet, list(begins)).items():
         after = {d: begins[d].after_us for d in members}
-        frames.append(readings.fetch(cursor, plan.fleet, class_id, after))
+        frames.append(readings.fetch(cursor, plan.fleet, class_id, after, ends))
     metered = meter(plan.bounds, scratch, [f for f in frames if len(f)])
     starts = np.full(len(plan.fleet), FROM_START, dtype=np.int64)
     starts[list(begins)] = [b.replaced_us for b in begins.values()]
-    metered.rows = metered.rows.take(metered.rows.start_us >= starts[metered.rows.device])
+    before = np.full(len(plan.fleet), FAR_US, dtype=np.int64)
+    before[list(until)] = list(until.values())
+    rows = metered.rows
+    inside = (rows.start_us >= starts[rows.device]) & (rows.start_us < before[rows.device])
+    metered.rows = rows.take(inside)
     return metered
 
 
 def write(
-    cursor: Cursor[TupleRow], plan: Plan, ids: Words, words: BindingWords, remade: Remade
-) -> dict[str, int]:
-    """Bring stored rows to what was made again; return rows written or deleted, by table."""
+    cursor: Cursor[TupleRow], plan: Plan, ids: Words, words: BindingWords, remade: Remade,
+    *, long: bool = False,
+) -> dict[str, int]:  # fmt: skip
+    """
+    Bring stored rows to what was made again; return rows written or deleted, by table.
+
+    With `long`, rows later than any that is stored go in by COPY, not compared.
+    """
     written = {"interval_quantity": 0, "interval_emission": 0}
-    for from_us, metered in remade.parts:
-        if not from_us:
+    for piece in remade.pieces:
+        if not piece.from_us:
             continue
-        part = Part.of(plan, metered.rows)
+        rows = piece.rows
+        fresh = np.zeros(len(rows), dtype=np.bool_)
+        if long:
+            fresh = derived.beyond(cursor, plan.fleet, list(piece.from_us), rows)
+        part = Part.of(plan, rows.take(~fresh))
+        span = {d: (us, piece.to_us.get(d, FAR_US)) for d, us in piece.from_us.items()}
         written["interval_quantity"] += derived.replace_intervals(
-            cursor, plan.fleet, ids, part.intervals, from_us
+            cursor, plan.fleet, ids, part.intervals, span
         )
         written["interval_emission"] += derived.replace_emissions(
-            cursor, plan.fleet, ids, words, part.emissions, from_us
+            cursor, plan.fleet, ids, words, part.emissions, span
         )
+        if fresh.any():
+            part = Part.of(plan, rows.take(fresh))
+            derived.write_intervals(cursor, ids, part.intervals, fresh=True)
+            derived.write_emissions(cursor, ids, words, part.emissions, fresh=True)
+            written["interval_quantity"] += len(part.intervals)
+            written["interval_emission"] += len(part.emissions)
     return written
-
-
-def earliest(devices: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Each device's earliest time."""
-    found: dict[int, int] = {}
-    for device, us in devices:
-        found[device] = min(us, found.get(device, us))
-    return found

@@ -15,12 +15,13 @@ import numpy as np
 
 from ingest.decode import Rejected
 from services.processing.affected_periods import Touched
+from services.processing.rejudge import Changed
 from services.store.archive import archived_readings as cold
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.timestamps import FAR_US, stamp
 from services.store.timeseries import readings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from psycopg import Cursor
     from psycopg.rows import TupleRow
@@ -38,21 +39,45 @@ class Arrived:
     Parameters
     ----------
     onward : list of Frame
-        Readings that go on from the live state.
-    changed : dict of int to int
-        Devices whose derived rows are made again: fleet index to the time from which. [us UTC]
+        Readings later than anything that their device had stored.
+    changed : dict of int to Changed
+        Late readings that changed what is stored, by fleet index.
     touched : Touched
         Hours and days of stations with other readings.
     """
 
     onward: list[Frame]
-    changed: dict[int, int]
+    changed: dict[int, Changed]
     touched: Touched
 
-    def made_again(self, from_us: Mapping[int, int]) -> None:
-        """Have these devices made again too, from these times."""
-        for device, us in from_us.items():
-            self.changed[device] = min(us, self.changed.get(device, us))
+    def newest(self) -> dict[int, Changed]:
+        """First and last of each device's onward readings. [us UTC]"""
+        found: dict[int, Changed] = {}
+        for frame in self.onward:
+            device, of = np.unique(frame.device, return_inverse=True)
+            first = np.full(len(device), FAR_US, dtype=np.int64)
+            last = -first
+            np.minimum.at(first, of, frame.time_us)
+            np.maximum.at(last, of, frame.time_us)
+            for index, *edges in zip(*(c.tolist() for c in (device, first, last)), strict=True):
+                found[index] = joined(Changed(*edges), found.get(index))
+        return found
+
+
+def joined(one: Changed, other: Changed | None) -> Changed:
+    """Span of two."""
+    if other is None:
+        return one
+    return Changed(min(one.first_us, other.first_us), max(one.last_us, other.last_us))
+
+
+def without(frames: Sequence[Frame], devices: Collection[int]) -> list[Frame]:
+    """Frames without the readings of some devices."""
+    if not devices:
+        return list(frames)
+    index = np.array(sorted(devices), dtype=np.int32)
+    kept = [frame.take(~np.isin(frame.device, index)) for frame in frames]
+    return [frame for frame in kept if len(frame)]
 
 
 def store_readings(
@@ -85,7 +110,7 @@ def store_readings(
         touched.readings(frame)
         out.rows[f"reading_{frame.class_id}"] += len(frame)
     changed = _merge(cursor, fleet, ids, [f for f in others if len(f)], out, touched)
-    return Arrived(_onward(fresh, changed), changed, touched)
+    return Arrived(fresh, changed, touched)
 
 
 def _new_for_sure(frame: Frame, last_us: Int64) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -105,9 +130,9 @@ def _merge(
     frames: Sequence[Frame],
     out: Committed,
     touched: Touched,
-) -> dict[int, int]:
-    """Merge rows that may exist; return from when each of their devices changed."""
-    changed: dict[int, int] = {}
+) -> dict[int, Changed]:
+    """Merge rows that may exist; return which readings of each device changed."""
+    changed: dict[int, Changed] = {}
     names = [device.id for device in fleet.devices] if frames else []
     for frame in frames:
         merged = _merge_beside(cursor, ids, names, frame)
@@ -120,7 +145,7 @@ def _merge(
             out.rejected.append(Rejected(int(frame.message[row]), "conflict", detail))
         for row in merged.changed:
             index, us = int(frame.device[row]), int(frame.time_us[row])
-            changed[index] = min(us, changed.get(index, us))
+            changed[index] = joined(Changed(us, us), changed.get(index))
     return changed
 
 
@@ -134,18 +159,3 @@ def _merge_beside(
     return readings.Merged(
         changed, split.conflicts + [int(split.rows[i]) for i in merged.conflicts]
     )
-
-
-def _onward(frames: Sequence[Frame], changed: dict[int, int]) -> list[Frame]:
-    """Frames without the devices that are made again anyway, and their new rows' times."""
-    if not changed:
-        return list(frames)
-    index = np.array(list(changed), dtype=np.int32)
-    kept = []
-    for frame in frames:
-        again = np.isin(frame.device, index)
-        for row in np.flatnonzero(again):
-            device, us = int(frame.device[row]), int(frame.time_us[row])
-            changed[device] = min(us, changed[device])
-        kept.append(frame.take(~again))
-    return [frame for frame in kept if len(frame)]

@@ -19,12 +19,13 @@ from services.clock import now_us
 from services.intake.batch_metrics import count_commit, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.registry_watch import RegistryWatch, load_plan, names_unknown
+from services.intake.registry_watch import Plans, RegistryWatch, names_unknown
 from services.intake.retry import PULSE
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.writer_lock import share
 from services.processing.batch import Batch
 from services.processing.commit import Store
+from services.store.messages.dead_letter_write import DAY_BYTES
 from services.store.stream.offsets import VisitedError
 from services.store.timeseries.last_seen import see
 from services.stream.own_partitions import OwnPartitions
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from services.stream.dead_letter_topic import DeadTopic
     from services.stream.records import Record
 
+# so long rows that devices wait for are worked on before the next records
+_AT_ONCE_S = 1.0
 # A worker that was paused inside a transaction must not hold its partition for ever.
 LIMITS = ("idle_in_transaction_session_timeout = '20s'", "statement_timeout = '5min'")
 
@@ -76,6 +79,7 @@ class StreamChain:
         log: FilteringBoundLogger,
         stopping: threading.Event,
         nodes: SparkplugNodes | None = None,
+        letter_bytes: int = DAY_BYTES,
     ) -> None:
         self._database = Database(
             database_url, "tonne worker", log, stopping, LIMITS,
@@ -85,10 +89,11 @@ class StreamChain:
         self._dead_topic = dead_topic
         self._metrics = metrics
         self._log = log
-        self._factors = factors.load()
+        self._plans = Plans(factors.load())
         self._watch = RegistryWatch()
         self._held: Version | None = None
         self._nodes = nodes or SparkplugNodes(Rules())
+        self._letter_bytes = letter_bytes
         self._unsure = False
 
     def open(self) -> None:
@@ -214,6 +219,7 @@ class StreamChain:
         count_commit(self._metrics, committed)
         if any(self._own.home_of(name) != step[0].partition for name in turn.names):
             self._nodes.forget()
+        self._answer(connection, version)
 
     def look(self) -> None:
         """Take up a new registry version while no record comes."""
@@ -222,8 +228,9 @@ class StreamChain:
         with self._database.glance() as connection, suppress(VisitedError):
             if connection is not None:
                 self._look_again(connection)
-                self._refreshed(connection)
+                version = self._refreshed(connection)
                 self._sweep(connection)
+                self._answer(connection, version)
                 return
         self._unsure = True
 
@@ -274,16 +281,27 @@ class StreamChain:
         held = self._held
         newer = self._watch.newer(connection, None if held is None else held.fleet)
         if held is not None and not newer:
+            held.store.look_for_requests(connection, self._own.answer_for)
             return held
-        plan = load_plan(connection, self._factors)
-        store = Store(plan)
+        plan = self._plans.load(connection)
+        store = Store(plan, self._letter_bytes)
         if held is None:
             see(connection)
-        remade = answer_requests(connection, store, self._own)
+        waiting = store.look_for_requests(connection, self._own.answer_for)
         fleet = plan.fleet
-        self._log.info("registry", version=fleet.version, devices=len(fleet), devices_remade=remade)
+        self._log.info(
+            "registry", version=fleet.version, devices=len(fleet), devices_to_remake=waiting
+        )
         self._held = Version(store, Homes(fleet, self._own.count))
+        self._answer(connection, self._held)
         return self._held
+
+    def _answer(self, connection: Connection[TupleRow], version: Version) -> None:
+        """Go on for a moment with rows that devices wait for."""
+        if version.store.behind:
+            count_commit(
+                self._metrics, answer_requests(connection, version.store, self._own, _AT_ONCE_S)
+            )
 
     def positions(self) -> dict[int, int]:
         """Return the next record to store of each partition that is ours; safe from any thread."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from services.processing.batch import Committed
 from services.store.stream import offsets
-from services.store.timeseries import remake_requests as requests
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -31,9 +32,11 @@ class Version:
         return self.store.plan.fleet
 
 
-def answer_requests(connection: Connection[TupleRow], store: Store, own: OwnPartitions) -> int:
+def answer_requests(
+    connection: Connection[TupleRow], store: Store, own: OwnPartitions, most_s: float
+) -> Committed:
     """
-    Make again what the registry's changes asked for of our devices; return how many.
+    Go on with rows that our devices wait for, for so long; return what was written.
 
     Requests of others' devices wait for their workers.
 
@@ -44,11 +47,12 @@ def answer_requests(connection: Connection[TupleRow], store: Store, own: OwnPart
     VisitedError
         When somebody else wrote for the devices of one.
     """
-    fleet, count = store.plan.fleet, 0
-    ours = [name for name in requests.waiting(connection) if own.answer_for(fleet, name)]
-    for ids in requests.portions(ours):
-        with connection.transaction(), connection.cursor() as cursor:
-            offsets.confirm(cursor, list(own.positions.values()))
-            answered = store.answer(cursor, ids)
-        count += store.remember_answered(answered)
-    return count
+    until_s, out = time.monotonic() + most_s, Committed()
+    while store.behind and time.monotonic() < until_s:
+        answered = store.catch_up(
+            connection, lambda cursor: offsets.confirm(cursor, list(own.positions.values()))
+        )
+        if not answered:
+            break
+        out.add(answered.committed)
+    return out

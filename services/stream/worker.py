@@ -98,7 +98,7 @@ async def _opened(
     spoiled = DeadTopic(kafka, dead(topic), log, stopping, metrics.pulse)
     chain = StreamChain(
         settings.require("database_url"), Source(topic, count), spoiled, metrics, log,
-        stopping, sparkplug_nodes(settings),
+        stopping, sparkplug_nodes(settings), settings.dead_letter_bytes_a_day,
     )  # fmt: skip
     await once("database", chain.open)
     return spoiled, chain, count

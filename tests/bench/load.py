@@ -47,7 +47,7 @@ def registry(devices: int) -> dict:
                 {"device": row["id"], "role": "generation", "case": 1}
                 for row in rows[at : at + _PER_PROJECT]
             ],
-            "expected": {"energy_kwh_per_year": 120_000 * _PER_PROJECT},
+            "expected": {"energy_kwh_per_year": 120_000 * min(_PER_PROJECT, devices - at)},
         }
         for at in range(0, devices, _PER_PROJECT)
     ]

@@ -44,6 +44,8 @@ PARTS = {
     "latency": Part("tests.bench.latency"),
     "latency_kafka": Part("tests.bench.latency_kafka", _kafka),
     "memory": Part("tests.bench.memory"),
+    "returning": Part("tests.bench.returning"),
+    "growth": Part("tests.bench.growth"),
     "steady": Part("tests.bench.steady", _kafka),
     "identities": Part("tests.bench.identities"),
     "verification": Part("tests.bench.verification"),

@@ -151,6 +151,7 @@ def scraped(database_url, mqtt_url, kafka_url, topic, folder) -> Iterator[Deploy
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")} | {
         "TONNE_HOME": str(folder / "home"), "TONNE_DATABASE_URL": database_url,
         "TONNE_MQTT_URL": mqtt_url, "TONNE_KAFKA_URL": kafka_url,
+        "TONNE_DATABASE_DISK": str(folder),
     }  # fmt: skip
     cli = [sys.executable, "-m", "services.cli"]
     subprocess.run(

@@ -9,10 +9,17 @@ import pytest
 from click.testing import CliRunner
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 from paho.mqtt.subscribeoptions import SubscribeOptions
+from prometheus_client import CollectorRegistry
 
+from ingest.decode import Rejected
+from ingest.model import Fleet
 from services.cli.data.payload_dump import dump, partial
 from services.cli.data.payload_text import legible
 from services.cli.main import main
+from services.issuer.watcher import Keep, Watcher
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.store.messages.dead_letter_write import Letters, record
 
 PAYLOAD = b'{"ts": \xff\x00 broken'
 
@@ -208,7 +215,8 @@ def _age(url, days):
 def test_what_policy_no_longer_keeps_goes_and_is_recorded(tonne, database_url, monkeypatch):
     """Refused bytes would pile up for ever, or go without anyone knowing what they were."""
     _age(database_url, 100)
-    assert tonne("expire").exit_code == 2  # no policy
+    monkeypatch.setenv("TONNE_DEAD_LETTER_DAYS", "0")
+    assert tonne("expire").exit_code == 2  # all are kept
     assert tonne("expire", "--days", 29).exit_code == 2
     monkeypatch.setenv("TONNE_DEAD_LETTER_DAYS", "60")
     assert json.loads(tonne("expire", "--dry-run", "--json").stdout)["letters"] == 3
@@ -233,3 +241,50 @@ def test_nobody_removes_a_letter_by_hand(database_url, tonne, role):
         for table in ("dead_letter", "dead_letter_removal"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(f"DELETE FROM {table}")
+
+
+def _refused(url, count, size, day_bytes, principal="mad"):
+    """Refuse so many messages of a principal, in one transaction."""
+    letters = Letters(
+        [f"tonne/v1/{principal}/telemetry"] * count,
+        [b"x" * size] * count,
+        [None] * count,
+        [False] * count,
+        1_772_323_200_000_000,
+    )
+    refusals = [Rejected(k, "not_json", "at byte 0") for k in range(count)]
+    with psycopg.connect(url) as conn, conn.cursor() as cursor:
+        return record(cursor, Fleet([]), refusals, letters, day_bytes)
+
+
+def test_one_principal_fills_no_disk(database_url):
+    """A gateway that went mad would fill the disk with what nobody can use."""
+    done = _refused(database_url, 100, 1_000, 20_000)
+    assert 0 < done.kept < 20
+    assert done.left_out == {"not_json": 100 - done.kept}
+    again = _refused(database_url, 50, 1_000, 20_000)
+    assert (again.kept, again.left_out) == (0, {"not_json": 50})
+    assert _refused(database_url, 3, 1_000, 20_000, "calm").kept == 3
+    with psycopg.connect(database_url) as conn:
+        kept = conn.execute("SELECT count(*) FROM dead_letter WHERE principal = 'mad'").fetchone()
+        (row,) = conn.execute(
+            "SELECT principal, reason, letters, bytes, length(beginning) FROM dead_letter_excess"
+        ).fetchall()
+    assert kept == (done.kept,)
+    assert row == ("mad", "not_json", 150 - done.kept, (150 - done.kept) * 1_000, 1_000)
+
+
+def test_old_letters_go_by_themselves(database_url):
+    """Somebody would have to remember a cron job, or the table grows for ever."""
+    _age(database_url, 100)
+    log = get_logger("test")
+    keep = Keep(letter_days=90)
+    Watcher(database_url, Metrics(CollectorRegistry()), log, keep=Keep()).expire()
+    with psycopg.connect(database_url) as conn:
+        before = conn.execute("SELECT count(*) FROM dead_letter").fetchone()
+    Watcher(database_url, Metrics(CollectorRegistry()), log, keep=keep).expire()
+    with psycopg.connect(database_url) as conn:
+        after = conn.execute("SELECT count(*) FROM dead_letter").fetchone()
+        gone = conn.execute("SELECT author, letters FROM dead_letter_removal").fetchall()
+    assert (before, after) == ((3,), (0,))
+    assert gone == [("tonne watch", 3)]

@@ -32,7 +32,8 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
     """
     Remove dead letters older than policy keeps; what went is recorded for good.
 
-    Without a policy nothing ever goes.  Run it once a day, by cron or by hand.
+    `tonne run` and `tonne watch` do it by themselves, by TONNE_DEAD_LETTER_DAYS: 90 where
+    it is not set, for ever where it is 0.
 
     \b
     Example:
@@ -43,8 +44,8 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
         _tell_history(as_json=as_json)
         return
     kept = days or Settings().dead_letter_days
-    if kept is None:
-        raise click.UsageError("no policy: give --days, or set TONNE_DEAD_LETTER_DAYS")
+    if not kept:
+        raise click.UsageError("TONNE_DEAD_LETTER_DAYS is 0, which keeps all: give --days")
     before = datetime.now(UTC) - timedelta(days=kept)
     with connect(database_url(), name=NAME, autocommit=True) as conn:
         groups = group_letters(conn, Filter(received_to=before), ["reason"])

@@ -10,7 +10,7 @@ from services.cli.local.doctor_finding import Finding
 from services.clock import now_us
 from services.settings import Settings
 from services.store.archive import catalog as archived
-from services.store.postgres import columnstore
+from services.store.postgres import chunk_intervals, columnstore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,14 @@ def storage(conn: Connection[TupleRow]) -> Iterator[Finding]:
     if conn.execute("SELECT to_regclass('public.archive_place')").fetchone() == (None,):
         return
     yield _columnstore(conn)
+    if failing := columnstore.failed_jobs(conn):
+        fix = "SELECT delete_job(NUMBER): tonne adds no job; the server's log says why it failed"
+        yield Finding("jobs", "wrong", f"TimescaleDB's fail: {', '.join(failing)}", fix)
+    if long := [one for one in chunk_intervals.lengths(conn) if one.advised < one.days]:
+        size = sum(one.days * one.bytes_a_day for one in long) / 2**30
+        found = f"indexes of open chunks come to {size:.1f} GiB, more than a quarter of memory"
+        fix = "`tonne migrate` makes new chunks shorter; is effective_cache_size what there is?"
+        yield Finding("chunks", "wrong", found, fix)
     yield _archive(conn)
 
 
@@ -44,9 +52,6 @@ def _columnstore(conn: Connection[TupleRow]) -> Finding:
             f" of {late[0].table}, {late[0].age_days:.0f} days"
         )
         return Finding("columnstore", "wrong", found, "`tonne columnstore run` says why")
-    if failing := columnstore.failed_jobs(conn):
-        fix = "SELECT remove_compression_policy('TABLE'): tonne compresses by itself"
-        return Finding("columnstore", "wrong", f"policies fail: {', '.join(failing)}", fix)
     days = columnstore.OVERDUE_DAYS
     return Finding("columnstore", "ok", f"nothing older than {days} days is kept as rows")
 

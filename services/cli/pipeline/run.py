@@ -8,11 +8,12 @@ from contextlib import nullcontext
 import click
 
 from services.cli.pipeline.metrics_bind import metrics_bind
+from services.cli.pipeline.wait_option import wait_option
 from services.embedded.runner import Runner
 from services.intake.receive import BATCH
 from services.intake.sparkplug import sparkplug_nodes
 from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
-from services.issuer.watcher import Watcher
+from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
@@ -34,7 +35,8 @@ from services.settings import Settings
     "--watch/--no-watch", default=True, show_default=True,
     help="Count the fleet, statements and calibrations from time to time, for metrics.",
 )  # fmt: skip
-def run(client_id: str, batch: int, *, seal: bool, watch: bool) -> None:
+@wait_option
+def run(client_id: str, batch: int, *, seal: bool, watch: bool, wait_s: float) -> None:
     """
     Take readings from MQTT, store them with their intervals and emissions.
 
@@ -56,6 +58,8 @@ def run(client_id: str, batch: int, *, seal: bool, watch: bool) -> None:
         sparkplug_nodes(settings),
         settings.sparkplug_host_id,
         settings.mqtt_tls,
+        wait_s=wait_s,
+        letter_bytes=settings.dead_letter_bytes_a_day,
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: runner.stop())
@@ -66,7 +70,9 @@ def run(client_id: str, batch: int, *, seal: bool, watch: bool) -> None:
             settings.require("database_url"), settings.home, LOG_KEY, EVERY_S, metrics, log
         )
         watcher = (
-            Watcher(settings.require("database_url"), metrics, log) if watch else nullcontext()
+            Watcher(settings.require("database_url"), metrics, log, keep=Keep.by(settings))
+            if watch
+            else nullcontext()
         )
         with sealer if seal else nullcontext(), watcher:
             runner.run()

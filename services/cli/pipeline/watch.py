@@ -9,7 +9,7 @@ import click
 
 from services.cli.pipeline.metrics_bind import metrics_bind
 from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
-from services.issuer.watcher import AUDIT_S, LOOK_S, Watcher
+from services.issuer.watcher import AUDIT_S, LOOK_S, Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
@@ -43,7 +43,9 @@ def watch(every: float, audit_s: float, *, seal: bool) -> None:
     settings = Settings()
     log, metrics = get_logger("watch"), Metrics()
     url = settings.require("database_url")
-    watcher = Watcher(url, metrics, log, every, audit_s, pulse=metrics.pulse)
+    watcher = Watcher(
+        url, metrics, log, every, audit_s, pulse=metrics.pulse, keep=Keep.by(settings)
+    )
     sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: watcher.stop())

@@ -4,20 +4,26 @@ Dead letters: what was refused, with its reason and its bytes.
 A message that the broker delivers again (DUP) after a crash may have been kept
 already; only for those do we look before writing, so that the count is exact
 and identical messages that were really sent twice count twice.
+
+One principal may have so many bytes a day kept (`DAY_BYTES`).  What it sends beyond
+that is counted by reason, with the beginning of the last message: a device that went
+mad fills no disk.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.mqtt.topics import device_of, principal_of
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from psycopg import Cursor
     from psycopg.rows import TupleRow
@@ -25,6 +31,10 @@ if TYPE_CHECKING:
     from ingest.decode import Rejected
     from ingest.model import Fleet
 
+# of one principal, kept in a day: its messages and what is said of them
+DAY_BYTES = 20_000_000
+_ROW_BYTES = 300
+_BEGINNING = 1_000
 _DETAIL = 1_000
 _COLUMNS = "received, topic, principal, device_id, reason, detail, payload, content_type, sha256"
 _TYPES = ["timestamptz", "text", "text", "text", "text", "text", "bytea", "text", "bytea"]
@@ -50,49 +60,153 @@ class Letters:
         return when if isinstance(when, int) else when[message]
 
 
+@dataclass(slots=True)
+class Recorded:
+    """How many letters were kept, and how many were only counted, by reason."""
+
+    kept: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
 def record(
-    cursor: Cursor[TupleRow], fleet: Fleet, rejected: Sequence[Rejected], messages: Letters
-) -> int:
+    cursor: Cursor[TupleRow],
+    fleet: Fleet,
+    rejected: Sequence[Rejected],
+    messages: Letters,
+    day_bytes: int = DAY_BYTES,
+) -> Recorded:
     """
     Keep refused messages: one row a message and reason.
 
-    Returns
-    -------
-    int
-        Rows written.
+    Parameters
+    ----------
+    day_bytes : int
+        What is kept of one principal in a day of UTC.
     """
     details: dict[tuple[int, str], list[str]] = {}
     for refusal in rejected:
         details.setdefault((refusal.message, refusal.reason), []).append(refusal.detail)
     if not details:
-        return 0
+        return Recorded()
     digests = {k: hashlib.sha256(messages.payloads[k]).digest() for k, _ in details}
     known = _known(cursor, [d for k, d in digests.items() if messages.repeated[k]])
-    written = 0
-    with cursor.copy(f"COPY dead_letter ({_COLUMNS}) FROM STDIN (FORMAT binary)") as copy:
-        copy.set_types(_TYPES)
-        for (k, reason), texts in details.items():
-            topic = messages.topics[k]
-            if messages.repeated[k] and (topic, reason, digests[k]) in known:
-                continue
-            device = device_of(topic, fleet)
-            copy.write_row(
-                (
-                    _moment(messages.received(k)),
-                    _clean(topic),
-                    _clean(principal_of(topic)),
-                    device if device in fleet.by_id else None,
-                    reason,
-                    _clean("; ".join(texts))[:_DETAIL],
-                    messages.payloads[k],
-                    None
-                    if messages.content_types[k] is None
-                    else _clean(messages.content_types[k] or ""),
-                    digests[k],
-                )
+    rows = [
+        _row(fleet, messages, key, texts, digests[key[0]])
+        for key, texts in details.items()
+        if not (
+            messages.repeated[key[0]]
+            and (messages.topics[key[0]], key[1], digests[key[0]]) in known
+        )
+    ]
+    kept, over = _within(cursor, rows, day_bytes)
+    if kept:
+        with cursor.copy(f"COPY dead_letter ({_COLUMNS}) FROM STDIN (FORMAT binary)") as copy:
+            copy.set_types(_TYPES)
+            for row in kept:
+                copy.write_row(row)
+    _count_over(cursor, over)
+    return Recorded(len(kept), Counter(row.reason for row in over))
+
+
+class _Row(NamedTuple):
+    """A dead letter, in the order of `_COLUMNS`."""
+
+    received: datetime
+    topic: str
+    principal: str
+    device: str | None
+    reason: str
+    detail: str
+    payload: bytes
+    content_type: str | None
+    sha256: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return len(self.payload) + len(self.detail) + _ROW_BYTES
+
+
+def _row(
+    fleet: Fleet, messages: Letters, key: tuple[int, str], texts: Sequence[str], digest: bytes
+) -> _Row:
+    number, reason = key
+    topic = messages.topics[number]
+    device, said = device_of(topic, fleet), messages.content_types[number]
+    return _Row(
+        _moment(messages.received(number)),
+        _clean(topic),
+        _clean(principal_of(topic)),
+        device if device in fleet.by_id else None,
+        reason,
+        _clean("; ".join(texts))[:_DETAIL],
+        messages.payloads[number],
+        None if said is None else _clean(said),
+        digest,
+    )
+
+
+def _within(
+    cursor: Cursor[TupleRow], rows: Sequence[_Row], day_bytes: int
+) -> tuple[list[_Row], list[_Row]]:
+    """Part rows that a principal has room for today from those that it has not; note the room."""
+    cursor.execute(
+        "SELECT principal, day, bytes FROM dead_letter_day WHERE principal = ANY(%s)",
+        (sorted({row.principal for row in rows}),),
+    )
+    taken: Counter[tuple[str, date]] = Counter(
+        {(principal, day): size for principal, day, size in cursor.fetchall()}
+    )
+    kept, over = [], []
+    added: Counter[tuple[str, date]] = Counter()
+    for row in rows:
+        key = row.principal, row.received.date()
+        if taken[key] + added[key] + row.size > day_bytes:
+            over.append(row)
+        else:
+            added[key] += row.size
+            kept.append(row)
+    keys = sorted(added)
+    cursor.execute(
+        "INSERT INTO dead_letter_day AS d (principal, day, bytes)"
+        " SELECT * FROM unnest(%s::text[], %s::date[], %s::bigint[])"
+        " AS n (principal, day, bytes) WHERE NOT EXISTS (SELECT FROM dead_letter_day o"
+        " WHERE o.principal = n.principal AND o.day > n.day)"
+        " ON CONFLICT (principal) DO UPDATE SET day = excluded.day, bytes = excluded.bytes"
+        " + CASE WHEN d.day = excluded.day THEN d.bytes ELSE 0 END",
+        _newest_days(keys, added),
+    )
+    return kept, over
+
+
+def _newest_days(
+    keys: Sequence[tuple[str, date]], added: Mapping[tuple[str, date], int]
+) -> tuple[list[str], list[date], list[int]]:
+    """Of each principal the newest day, as three lists."""
+    last = dict(keys)  # ascending, so the newest day stays
+    pairs = list(last.items())
+    return list(last), list(last.values()), [added[pair] for pair in pairs]
+
+
+def _count_over(cursor: Cursor[TupleRow], over: Sequence[_Row]) -> None:
+    """Count what found no room, with the beginning of the last of each kind."""
+    groups: dict[tuple[str, date, str], list[_Row]] = {}
+    for row in over:
+        groups.setdefault((row.principal, row.received.date(), row.reason), []).append(row)
+    cursor.executemany(
+        "INSERT INTO dead_letter_excess AS e VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (principal, day, reason) DO UPDATE SET"
+        " letters = e.letters + excluded.letters, bytes = e.bytes + excluded.bytes,"
+        " last = excluded.last, topic = excluded.topic, detail = excluded.detail,"
+        " beginning = excluded.beginning",
+        [
+            (
+                *key, len(rows), sum(len(row.payload) for row in rows), rows[-1].received,
+                rows[-1].topic[:_BEGINNING], rows[-1].detail, rows[-1].payload[:_BEGINNING],
             )
-            written += 1
-    return written
+            for key, rows in sorted(groups.items())
+        ],
+    )  # fmt: skip
 
 
 def _known(cursor: Cursor[TupleRow], digests: list[bytes]) -> set[tuple[str, str, bytes]]:

@@ -24,7 +24,7 @@ import psycopg
 
 from ingest import classes
 from ingest.errors import InputError
-from services.store.postgres import columnstore, reading_tables
+from services.store.postgres import chunk_intervals, columnstore, reading_tables
 from services.store.postgres.pool import connect, shown
 from services.store.postgres.prerequisites import make_extensions
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
+
+    from services.store.postgres.chunk_intervals import Length
 
 LOCK = 0x746F6E6E65  # "tonne"
 FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
@@ -127,7 +129,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
         with _whole(conn, "making the tables of readings"):
             tables = reading_tables.make(conn, classes.load())
         _apply_all(conn, [m for m in pending if m.version > BASE])
-        notes = [columnstore.switch_on(conn)]
+        notes = [columnstore.switch_on(conn), *map(_shorter, chunk_intervals.shorten(conn))]
     if tables and done:
         notes.append(f"made or widened for device classes: {', '.join(tables)}")
     return Report(tuple(_label(m) for m in pending), migrations[-1].version, tuple(notes))
@@ -146,6 +148,13 @@ def version_of(conn: Connection[TupleRow]) -> int:
     """Return the version of a database's schema."""
     row = conn.execute("SELECT max(version) FROM schema_migration").fetchone()
     return 0 if row is None else int(row[0] or 0)
+
+
+def _shorter(one: Length) -> str:
+    return (
+        f"{one.table}: new chunks hold {one.advised:.0f} days, not {one.days:.0f}: indexes of open"
+        " chunks are to take a quarter of effective_cache_size at most"
+    )
 
 
 def _label(migration: Migration) -> str:

@@ -34,6 +34,8 @@ UNSEALED = {
     "sparkplug_held": "waits to be read",
     "late_day": "waits to be sealed",
     "remake_request": "waits to be made again",
+    "dead_letter_day": "how much room for dead letters is left today",
+    "dead_letter_excess": "what found no room; counted, not kept",
     "indicator_value": "made again from readings; never carbon",
     "quality_flag": "made again from readings; changes no quantity",
     "day_quantity": "made again from intervals, for dashboards",

@@ -8,7 +8,7 @@ projects again when it has moved.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.model import Device, Fleet, QualityLimits, Replacement
 from mrv.registry.project import Calibration, Project, ProjectDevice
@@ -26,26 +26,33 @@ _DEVICES = (
     "SELECT d.id, d.site, d.class, d.profile, d.gateway, d.rated_power_w, "
     f"{_US.format('d.installed')}, {_US.format('d.removed')}, s.timezone, "
     "coalesce(d.attributes -> 'limits', '{}')::text, s.latitude, s.longitude "
-    "FROM device d JOIN site s ON s.id = d.site ORDER BY d.id"
+    "FROM device d JOIN site s ON s.id = d.site"
+    " WHERE %(ids)s::text[] IS NULL OR d.id = ANY(%(ids)s) ORDER BY d.id"
 )
 _SWAPS = (
     f"SELECT device_id, channel, {_US.format('at')}, last_value, first_value "
-    "FROM device_replacement ORDER BY device_id, at, channel"
+    "FROM device_replacement WHERE %(ids)s::text[] IS NULL OR device_id = ANY(%(ids)s)"
+    " ORDER BY device_id, at, channel"
 )
 _QUALITY = (
     f"SELECT device_id, channel, {_US.format('begins')}, limits "
-    "FROM device_quality ORDER BY device_id, channel, begins"
+    "FROM device_quality WHERE %(ids)s::text[] IS NULL OR device_id = ANY(%(ids)s)"
+    " ORDER BY device_id, channel, begins"
 )
 _PROJECTS = (
     "SELECT id, name, methodology, version, timezone, "
     f"{_US.format('lower(crediting)')}, {_US.format('upper(crediting)')}, "
-    "parameters::text, expected::text, action FROM project ORDER BY id"
+    "parameters::text, expected::text, action FROM project"
+    " WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s) ORDER BY id"
 )
 _SERVICES = (
     "SELECT project_id, device_id, role, params::text, "
     f"{_US.format('lower(during)')}, {_US.format('upper(during)')} "
-    "FROM project_device ORDER BY project_id, position"
+    "FROM project_device WHERE %(ids)s::text[] IS NULL OR project_id = ANY(%(ids)s)"
+    " ORDER BY project_id, position"
 )
+# more changes than these are read as quickly with everything
+_FEW = 1_000
 
 
 def registry_version(conn: Connection[TupleRow]) -> int:
@@ -62,13 +69,61 @@ def load_fleet(conn: Connection[TupleRow]) -> Fleet:
     newer version next time, and loaded again.
     """
     version = registry_version(conn)
+    devices = _load_devices(conn, None)
+    topics = conn.execute("SELECT template FROM topic_template WHERE active ORDER BY id")
+    return Fleet(devices, version, [template for (template,) in topics])
+
+
+class Changes(NamedTuple):
+    """Ids of devices and projects that newer versions of the registry changed."""
+
+    devices: set[str]
+    projects: set[str]
+
+
+def changed_since(conn: Connection[TupleRow], version: int) -> Changes | None:
+    """
+    Return what versions after one changed; None where that is much, or more than these.
+
+    A site, a topic or a factor reaches farther than its own row; a version that is not after
+    ours is one that was restored.
+    """
+    if registry_version(conn) < version:
+        return None
+    found = Changes(set(), set())
+    kinds = {"device": found.devices, "project": found.projects}
+    rows = conn.execute("SELECT changes FROM registry_version WHERE version > %s", [version])
+    for (changes,) in rows:
+        if not isinstance(changes, list) or any(one["kind"] not in kinds for one in changes):
+            return None
+        for one in changes:
+            kinds[one["kind"]].add(one["id"])
+    return found if len(found.devices) + len(found.projects) <= _FEW else None
+
+
+def load_changed(
+    conn: Connection[TupleRow], fleet: Fleet, projects: Sequence[Project], changes: Changes
+) -> tuple[Fleet, list[Project]]:
+    """Load what has changed of devices and projects; all others are the same objects as before."""
+    version = registry_version(conn)
+    devices = {d.id: d for d in fleet.devices}
+    devices |= {d.id: d for d in _load_devices(conn, sorted(changes.devices))}
+    known = {p.id: p for p in projects}
+    known |= {p.id: p for p in _load_projects(conn, sorted(changes.projects))}
+    order = [devices[name] for name in sorted(devices)]
+    return Fleet(order, version, fleet.topics), [known[name] for name in sorted(known)]
+
+
+def _load_devices(conn: Connection[TupleRow], ids: Sequence[str] | None) -> list[Device]:
+    """Load some devices, or all."""
+    asked = {"ids": ids}
     swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
-    for device, channel, at_us, last, first in conn.execute(_SWAPS):
+    for device, channel, at_us, last, first in conn.execute(_SWAPS, asked):
         swaps[device].append(Replacement(channel, at_us, last, first))
     quality: defaultdict[str, list[QualityLimits]] = defaultdict(list)
-    for device, channel, begins_us, limits in conn.execute(_QUALITY):
+    for device, channel, begins_us, limits in conn.execute(_QUALITY, asked):
         quality[device].append(QualityLimits(channel, begins_us, limits))
-    devices = [
+    return [
         Device(
             name, site, class_id, profile, gateway, rated, begin, end, tuple(swaps[name]),
             zone, _limits(text), tuple(quality[name]), (latitude, longitude),
@@ -76,10 +131,8 @@ def load_fleet(conn: Connection[TupleRow]) -> Fleet:
         for (
             name, site, class_id, profile, gateway, rated, begin, end, zone, text,
             latitude, longitude
-        ) in conn.execute(_DEVICES)
+        ) in conn.execute(_DEVICES, asked)
     ]  # fmt: skip
-    topics = conn.execute("SELECT template FROM topic_template WHERE active ORDER BY id")
-    return Fleet(devices, version, [template for (template,) in topics])
 
 
 def _limits(text: str) -> dict[str, Any]:
@@ -90,8 +143,14 @@ def _limits(text: str) -> dict[str, Any]:
 
 def load_projects(conn: Connection[TupleRow]) -> list[Project]:
     """Load all projects with their devices, in the order of their ids."""
+    return _load_projects(conn, None)
+
+
+def _load_projects(conn: Connection[TupleRow], ids: Sequence[str] | None) -> list[Project]:
+    """Load some projects, or all."""
+    asked = {"ids": ids}
     services: defaultdict[str, list[ProjectDevice]] = defaultdict(list)
-    for project, device, role, params, from_us, to_us in conn.execute(_SERVICES):
+    for project, device, role, params, from_us, to_us in conn.execute(_SERVICES, asked):
         services[project].append(ProjectDevice(device, role, exact(params), from_us, to_us))
     return [
         Project(
@@ -109,7 +168,7 @@ def load_projects(conn: Connection[TupleRow]) -> list[Project]:
         )
         for (
             project, title, methodology, version, zone, begin, end, parameters, expected, action
-        ) in conn.execute(_PROJECTS)
+        ) in conn.execute(_PROJECTS, asked)
     ]  # fmt: skip
 
 

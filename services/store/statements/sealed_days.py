@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
 
-    from ingest.model import Fleet, Frame, Int64
+    from ingest.model import Fleet, Frame, Int32, Int64
 
 _DAY_US = 86_400_000_000
 # younger than the youngest day that is sealed, so certainly not under a seal
@@ -116,7 +116,14 @@ def note_late(cursor: Cursor[TupleRow], fleet: Fleet, frames: Sequence[Frame], n
     A batch of the last day costs one comparison; an older one a look at how far
     the seals reach.
     """
-    if all(not len(f) or int(f.time_us.min()) >= now_us - YOUNG_US for f in frames):
+    note_days(cursor, fleet, [(f.device, f.time_us) for f in frames], now_us)
+
+
+def note_days(
+    cursor: Cursor[TupleRow], fleet: Fleet, times: Sequence[tuple[Int32, Int64]], now_us: int
+) -> None:
+    """Note the sealed days of devices and times, two arrays of one length each. [us UTC]"""
+    if all(not len(us) or int(us.min()) >= now_us - YOUNG_US for _, us in times):
         return
     cursor.execute("SELECT max(day) FROM data_seal")
     row = cursor.fetchone()
@@ -125,9 +132,9 @@ def note_late(cursor: Cursor[TupleRow], fleet: Fleet, frames: Sequence[Frame], n
     sealed = int(datetime(row[0].year, row[0].month, row[0].day, tzinfo=UTC).timestamp())
     until_us = sealed * 1_000_000 + 2 * _DAY_US  # whatever the zone
     days: set[tuple[int, int]] = set()
-    for frame in frames:
-        old = frame.time_us < until_us
-        key = frame.device[old].astype(np.int64) << 32 | frame.time_us[old] // _DAY_US
+    for device, time_us in times:
+        old = time_us < until_us
+        key = device[old].astype(np.int64) << 32 | time_us[old] // _DAY_US
         days |= {(k >> 32, k & 0xFFFFFFFF) for k in np.unique(key).tolist()}
     pairs = sorted(days)
     cursor.execute(

@@ -18,11 +18,12 @@ from ingest.model import METERING, NULL, IntervalRows
 from services.store.postgres import column_copy
 from services.store.postgres import week_chunks as weeks
 from services.store.postgres.binary_copy import Int2, Int8, Text, Time, Words, encode
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.timestamps import FAR_US, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
     from psycopg import Cursor
     from psycopg.rows import TupleRow
 
@@ -162,27 +163,53 @@ def _upsert(cursor: Cursor[TupleRow], table: Table) -> None:
     )
 
 
+def beyond(
+    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int], rows: IntervalRows
+) -> NDArray[np.bool_]:
+    """Mark rows that are later than any stored row of their device and quantity."""
+    last = np.full((len(fleet), len(QUANTITIES)), -FAR_US, dtype=np.int64)
+    quantities = np.unique(rows.quantity).tolist()
+    cursor.execute(
+        "SELECT d.index, q.number, (extract(epoch FROM i.start) * 1000000)::bigint"
+        " FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
+        " CROSS JOIN unnest(%s::text[], %s::smallint[]) AS q (name, number)"
+        " CROSS JOIN LATERAL (SELECT start FROM interval_quantity WHERE device_id = d.id"
+        " AND quantity = q.name ORDER BY start DESC LIMIT 1) i",
+        (
+            fleet.ids(list(devices)),
+            list(devices),
+            [QUANTITIES[q].name for q in quantities],
+            quantities,
+        ),
+    )
+    for device, quantity, start in cursor.fetchall():
+        last[device, quantity] = start
+    later: NDArray[np.bool_] = rows.start_us > last[rows.device, rows.quantity]
+    return later
+
+
 def replace_intervals(
     cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, rows: IntervalRows,
-    from_us: Mapping[int, int],
+    spans: Mapping[int, tuple[int, int]],
 ) -> int:  # fmt: skip
-    """Make these devices' interval rows those given, from their own times on: `_replace`."""
-    return _replace(cursor, fleet, INTERVALS, _intervals(ids, rows), from_us)
+    """Make these devices' interval rows those given, each in its own span: `_replace`."""
+    return _replace(cursor, fleet, INTERVALS, _intervals(ids, rows), spans)
 
 
 def replace_emissions(
     cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, words: BindingWords, rows: EmissionRows,
-    from_us: Mapping[int, int],
+    spans: Mapping[int, tuple[int, int]],
 ) -> int:  # fmt: skip
-    """Make these devices' emission rows those given, from their own times on: `_replace`."""
-    return _replace(cursor, fleet, EMISSIONS, _emissions(ids, words, rows), from_us)
+    """Make these devices' emission rows those given, each in its own span: `_replace`."""
+    return _replace(cursor, fleet, EMISSIONS, _emissions(ids, words, rows), spans)
 
 
 def _replace(
-    cursor: Cursor[TupleRow], fleet: Fleet, table: Table, data: bytes, from_us: Mapping[int, int]
-) -> int:
+    cursor: Cursor[TupleRow], fleet: Fleet, table: Table, data: bytes,
+    spans: Mapping[int, tuple[int, int]],
+) -> int:  # fmt: skip
     """
-    Make the stored rows those given; write only those that differ.
+    Make the stored rows those given in half-open spans; write only those that differ.
 
     A late reading mostly changes an interval or two, and all after them come out as
     they are.  To write these again would double the table, and beside compressed
@@ -197,18 +224,21 @@ def _replace(
     key = " AND ".join(f"r.{c} = s.{c}" for c in table.columns[:KEY])
     given, held = (", ".join(f"{x}.{c}" for c in table.columns[KEY:]) for x in "rs")
     cursor.execute(
-        "WITH stored AS MATERIALIZED (SELECT s.* FROM unnest(%s::text[], %s::timestamptz[])"
-        f" AS d (id, start) CROSS JOIN LATERAL (SELECT * FROM {table.name} t"
-        " WHERE t.device_id = d.id AND t.start >= d.start AND t.start >= %s OFFSET 0) s),"
+        "WITH stored AS MATERIALIZED (SELECT s.*"
+        " FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d (id, begin, until)"
+        f" CROSS JOIN LATERAL (SELECT * FROM {table.name} t"
+        " WHERE t.device_id = d.id AND t.start >= d.begin AND t.start < d.until"
+        " AND t.start >= %s AND t.start < %s OFFSET 0) s),"
         f" same AS (DELETE FROM {table.incoming} r USING stored s WHERE {key}"
         f" AND ROW({given}) IS NOT DISTINCT FROM ROW({held}))"
         f" SELECT s.device_id, s.{table.other_key}, array_agg(s.start::text) FROM stored s"
         f" WHERE NOT EXISTS (SELECT FROM {table.incoming} r WHERE {key}) GROUP BY 1, 2",
         (
-            fleet.ids(list(from_us)),
-            [stamp(us) for us in from_us.values()],
-            # said once more as one value: it spares the chunks before all of them
-            stamp(min(from_us.values())),
+            fleet.ids(list(spans)),
+            *([stamp(span[edge]) for span in spans.values()] for edge in (0, 1)),
+            # said once more as two values: that spares the chunks outside of all of them
+            stamp(min(begin for begin, _ in spans.values())),
+            stamp(max(until for _, until in spans.values())),
         ),
     )
     changed = 0

@@ -47,18 +47,23 @@ def write(cursor: Cursor[TupleRow], ids: Words, flags: Flags) -> None:
         copy.write(data)
 
 
-def clear(cursor: Cursor[TupleRow], fleet: Fleet, begins: Mapping[int, int]) -> Counter[str]:
-    """Delete these devices' flags from each one's own time on; return how many by test."""
-    if not begins:
+def clear(
+    cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[int, int]]
+) -> Counter[str]:
+    """Delete these devices' flags, each one's of a half-open span; return how many by test."""
+    if not spans:
         return Counter()
     cursor.execute(
-        "DELETE FROM quality_flag f USING unnest(%s::text[], %s::timestamptz[]) AS d (id, begins)"
-        " WHERE f.device_id = d.id AND f.time >= d.begins AND f.time >= %s RETURNING f.test",
+        "DELETE FROM quality_flag f"
+        " USING unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d (id, begins, until)"
+        " WHERE f.device_id = d.id AND f.time >= d.begins AND f.time < d.until"
+        " AND f.time >= %s AND f.time < %s RETURNING f.test",
         (
-            fleet.ids(list(begins)),
-            [stamp(us) for us in begins.values()],
-            # said once more as one value: it spares the chunks before all of them
-            stamp(min(begins.values())),
+            fleet.ids(list(spans)),
+            *([stamp(span[edge]) for span in spans.values()] for edge in (0, 1)),
+            # said once more as two values: that spares the chunks outside of all of them
+            stamp(min(begin for begin, _ in spans.values())),
+            stamp(max(until for _, until in spans.values())),
         ),
     )
     return Counter(test for (test,) in cursor.fetchall())

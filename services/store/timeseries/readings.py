@@ -162,40 +162,53 @@ def fetch(
     cursor: Cursor[TupleRow],
     fleet: Fleet,
     class_id: str,
-    after_us: dict[int, int],
-    until_us: int | None = None,
+    after_us: Mapping[int, int],
+    until_us: int | Mapping[int, int] | None = None,
 ) -> Frame:
     """
     Readings of some devices, each from its own time on, whether stored or archived.
 
     Parameters
     ----------
-    after_us : dict of int to int
+    after_us : mapping of int to int
         Fleet index to the time after which readings are wanted. [us UTC]
-    until_us : int or None
-        End of the span, exclusive; None for no end. [us UTC]
+    until_us : int, mapping of int to int, or None
+        End of the span, exclusive; of each device, where it is a mapping, with no end for those
+        that are not in it; None for no end. [us UTC]
 
     Returns
     -------
     Frame
         Sorted by device id and time.
     """
+    ends = _ends(after_us, until_us)
     query = (
-        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, after)"
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+        " AS d (id, index, after, until)"
         f" JOIN reading_{class_id} r ON r.device_id = d.id AND r.time > d.after"
-        # said once more as a constant: chunks before it are not even opened
+        " AND r.time < d.until"
+        # said once more as constants: chunks outside of them are not even opened
         f" AND r.time > {_stamp(min(after_us.values(), default=0))}"
-        + ("" if until_us is None else f" AND r.time < {_stamp(until_us)}")
+        f" AND r.time < {_stamp(max(ends, default=0))}"
     )
     arguments = (
         fleet.ids(list(after_us)),
         list(after_us),
         [stamp(us) for us in after_us.values()],
+        [stamp(us) for us in ends],
     )
     stored = _select(cursor, class_id, query, arguments)
-    until = FAR_US if until_us is None else until_us
-    asked = [Asked(fleet.devices[d].id, d, us + 1, until) for d, us in after_us.items()]
+    asked = [
+        Asked(fleet.devices[d].id, d, us + 1, end)
+        for (d, us), end in zip(after_us.items(), ends, strict=True)
+    ]
     return cold.with_archived(cursor, stored, asked)
+
+
+def _ends(after_us: Mapping[int, int], until_us: int | Mapping[int, int] | None) -> list[int]:
+    if until_us is None or isinstance(until_us, int):
+        return [FAR_US if until_us is None else until_us] * len(after_us)
+    return [until_us.get(device, FAR_US) for device in after_us]
 
 
 def months(
@@ -293,6 +306,54 @@ def _select(cursor: Cursor[TupleRow], class_id: str, query: str, arguments: Sequ
 def _absent(kind: str) -> tuple[str, str]:
     """Type of a channel, and how a value that is not there is written."""
     return ("int8", f"({NULL})") if kind == "register" else ("float8", "'NaN'")
+
+
+class Ahead(NamedTuple):
+    """
+    What of a device's readings lies ahead of a time.
+
+    `number` of them are looked at, from `first_us` to `last_us`; `newest_us` is the newest of
+    all.  `archived_us` is the newest one in the archive, where some of those ahead are.
+    """
+
+    number: int
+    first_us: int
+    last_us: int
+    newest_us: int
+    archived_us: int | None
+
+
+def ahead(
+    cursor: Cursor[TupleRow], fleet: Fleet, class_id: str, from_us: Mapping[int, int], most: int
+) -> dict[int, Ahead]:
+    """
+    Look ahead over readings of some devices, each from its own time on, that time too.
+
+    Devices without any are left out; readings in the archive are not counted.
+    """
+    cursor.execute(
+        f"SELECT d.index, n.count, {_us('n.first')}, {_us('n.last')}, {_us('l.time')}"
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, since)"
+        " CROSS JOIN LATERAL (SELECT count(*), min(time) AS first, max(time) AS last"
+        f" FROM (SELECT time FROM reading_{class_id} WHERE device_id = d.id"
+        " AND time >= d.since ORDER BY time LIMIT %s) s) n"
+        f" CROSS JOIN LATERAL (SELECT max(time) AS time FROM (SELECT time FROM reading_{class_id}"
+        " WHERE device_id = d.id AND time >= d.since ORDER BY time DESC LIMIT 1) s) l",
+        (fleet.ids(list(from_us)), list(from_us), [stamp(us) for us in from_us.values()], most),
+    )
+    rows = cursor.fetchall()
+    reach = archived.reach(cursor, fleet.ids(list(from_us)))
+    found = {}
+    for index, count, first, last, newest in rows:
+        name = fleet.devices[index].id
+        oldest, end = reach.get(name, (FAR_US, -FAR_US))
+        if name not in reach or end < from_us[index]:
+            if count:
+                found[index] = Ahead(count, first, last, newest, None)
+            continue
+        begin = max(oldest, from_us[index])
+        found[index] = Ahead(count, begin, last or end, max(newest or end, end), end)
+    return found
 
 
 def ends(cursor: Cursor[TupleRow], device: Device) -> tuple[int, int] | None:

@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import INTERVAL_US, POWER_GAP_US
+from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL, POWER_GAP_US
 from ingest.pipeline.meter_state import NEVER
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.archive.archived_readings import Asked
+from services.store.postgres import column_copy
 from services.store.postgres.timestamps import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from psycopg import Cursor
     from psycopg.rows import TupleRow
 
-    from ingest.model import Fleet
+    from ingest.classes import Channel
+    from ingest.model import Fleet, Int16, Int32, Int64
     from ingest.pipeline.meter_state import MeterState, Register
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
@@ -102,17 +106,102 @@ def departed(cursor: Cursor[TupleRow], fleet: Fleet, from_us: Mapping[int, int])
     """
     Return since when the registers of devices have another line beside theirs.
 
-    Only of devices that have one at any time after `from_us`. [us UTC]
+    Only of devices that have one soon after `from_us`: what is left later than a week after
+    it cannot reach back before it. [us UTC]
     """
     since = [stamp(us - 1 - INTERVAL_US) for us in from_us.values()]
+    until = [stamp(us + LOOK_BACK_US + INTERVAL_US) for us in from_us.values()]
+    beside = f"{_US.format('min(least(i.register_read, i.other_read))')}"
     cursor.execute(
-        f"SELECT d.index, {_US.format('min(least(i.register_read, i.other_read))')}"
-        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[]) AS d (id, index, since)"
-        " JOIN interval_quantity i ON i.device_id = d.id AND i.start > d.since"
-        " AND i.other_read IS NOT NULL GROUP BY 1",
-        (fleet.ids(list(from_us)), list(from_us), since),
+        f"SELECT d.index, {beside}"
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+        " AS d (id, index, since, until) CROSS JOIN LATERAL"
+        " (SELECT register_read, other_read FROM interval_quantity WHERE device_id = d.id"
+        "  AND start > d.since AND start < d.until AND other_read IS NOT NULL"
+        # a silence may hide the reading that the week ends with
+        "  UNION ALL SELECT n.* FROM unnest(%s::text[]) AS q (name) CROSS JOIN LATERAL"
+        "  (SELECT register_read, other_read FROM interval_quantity WHERE device_id = d.id"
+        "   AND quantity = q.name AND start >= d.until AND register_read IS NOT NULL"
+        "   ORDER BY start LIMIT 1) n WHERE n.other_read IS NOT NULL) i GROUP BY 1",
+        (fleet.ids(list(from_us)), list(from_us), since, until, _quantities(fleet, from_us)),
     )
     return dict(cursor.fetchall())
+
+
+def _quantities(fleet: Fleet, devices: Iterable[int]) -> list[str]:
+    """Return the quantities that registers of some devices count."""
+    known = classes.load()
+    found = {
+        str(channel.quantity)
+        for class_id in by_class(fleet, list(devices))
+        for channel in known[class_id].registers
+    }
+    return sorted(found)
+
+
+class Held(NamedTuple):
+    """Stored interval rows with what a register's state is compared by; n rows."""
+
+    device: Int32
+    quantity: Int16
+    start_us: Int64
+    value: Int64
+    read_us: Int64
+    changed_us: Int64
+    other: NDArray[np.bool_]
+    metering: Int16
+
+
+def between(cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Held:
+    """Stored interval rows of some devices, each in its half-open span; sorted. [us UTC]"""
+    if not spans:
+        spans = {0: (0, 0)} if len(fleet) else {}
+    types = {"device": "int4", "quantity": "int2", "start": "timestamptz"}
+    types |= dict.fromkeys(("value", "read", "changed"), "int8")
+    types |= {"other": "int2", "metering": "int2"}
+    marks = (
+        f"coalesce(i.register_value, ({NULL})),"
+        f" coalesce({_US.format('i.register_read')}, ({NULL})),"
+        f" coalesce({_US.format('i.register_changed')}, ({NULL}))"
+    )
+    found = column_copy.fetch(
+        cursor,
+        f"SELECT d.index, q.number, i.start, {marks},"
+        " (i.other_read IS NOT NULL)::int::smallint, i.metering"
+        " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+        " AS d (id, index, since, until) CROSS JOIN LATERAL (SELECT * FROM interval_quantity"
+        " WHERE device_id = d.id AND start >= d.since AND start < d.until OFFSET 0) i"
+        " JOIN unnest(%s::text[], %s::smallint[]) AS q (name, number) ON q.name = i.quantity"
+        " ORDER BY 1, 2, 3",
+        (
+            fleet.ids(list(spans)),
+            list(spans),
+            [stamp(us) for us, _ in spans.values()],
+            [stamp(us) for _, us in spans.values()],
+            list(QUANTITY_INDEX),
+            list(QUANTITY_INDEX.values()),
+        ),
+        types,
+    )
+    columns = [found[name] for name in types]
+    columns[-2] = columns[-2] != 0
+    return Held(*columns)
+
+
+def showing(
+    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int], channel: Channel
+) -> list[int]:
+    """Return which of some devices of a class have ever shown a register."""
+    class_id = fleet.devices[devices[0]].class_id
+    cursor.execute(
+        "SELECT d.index FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
+        " WHERE EXISTS (SELECT FROM interval_quantity WHERE device_id = d.id AND quantity = %s"
+        " AND register_read IS NOT NULL)"
+        f" OR EXISTS (SELECT FROM reading_{class_id} WHERE device_id = d.id"
+        f" AND {channel.name} IS NOT NULL)",
+        (fleet.ids(list(devices)), list(devices), str(channel.quantity)),
+    )
+    return [index for (index,) in cursor.fetchall()]
 
 
 def reset(state: MeterState, devices: Sequence[int]) -> None:
@@ -120,7 +209,7 @@ def reset(state: MeterState, devices: Sequence[int]) -> None:
     index = list(devices)
     state.last_us[index] = NEVER
     for register in state.registers:
-        register.known[index] = register.away[index] = False
+        register.known[index] = register.away[index] = register.shown[index] = False
         for name in ("read_us", "changed_us", "other_read_us", "open_us", "power_us"):
             getattr(register, name)[index] = NEVER
 

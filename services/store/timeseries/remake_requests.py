@@ -1,32 +1,91 @@
-"""Devices whose derived rows are to be made again after a registry change."""
+"""
+Devices whose derived rows are to be made again, or are not made yet, and from when on.
+
+The registry asks for the whole of a device when what readings mean has changed; the
+pipeline puts off what is more than a commit may hold.  A request is answered in spans,
+each in a commit that also moves it on: after a crash the next span is the same.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from services.store.postgres.timestamps import FAR_US, stamp
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
 
-AT_ONCE = 50
+    from ingest.model import Fleet
+
+# devices of which the next spans are cut together
+AT_ONCE = 20
+# no time that can be counted is as far as an infinity
+_TIMES = ", ".join(
+    f"CASE WHEN isfinite({name}) THEN (extract(epoch FROM {name}) * 1000000)::bigint END"
+    for name in ("from_time", "last_time")
+)
 
 
-def waiting(connection: Connection[TupleRow]) -> list[str]:
-    """Return the ids of devices that are asked for."""
-    rows = connection.execute("SELECT device_id FROM remake_request ORDER BY device_id")
-    return [device_id for (device_id,) in rows]
-
-
-def portions(ids: Sequence[str]) -> list[Sequence[str]]:
-    """Cut ids into what one transaction makes again."""
-    return [ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)]
-
-
-def take(cursor: Cursor[TupleRow], ids: Sequence[str], version: int) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Request:
     """
-    Take requests to answer them in this transaction; return the devices.
+    What is to be derived of a device.
+
+    Attributes
+    ----------
+    from_us : int
+        Readings from here on are to be metered; `-FAR_US` for all. [us UTC]
+    last_us : int
+        The last reading that changed; `FAR_US` for all. [us UTC]
+    whole : bool
+        Flags and values of stations are made again as well.
+    """
+
+    from_us: int = -FAR_US
+    last_us: int = FAR_US
+    whole: bool = True
+
+    def moved(self, from_us: int) -> Request:
+        """Return it with everything before a time done."""
+        return replace(self, from_us=from_us)
+
+
+def waiting(connection: Connection[TupleRow]) -> dict[str, bool]:
+    """Return the ids of devices with a request, the oldest first, and whether each is held."""
+    rows = connection.execute(
+        "SELECT device_id, held FROM remake_request ORDER BY requested, device_id"
+    )
+    return dict(rows.fetchall())
+
+
+def count(connection: Connection[TupleRow]) -> int:
+    """How many devices have a request."""
+    row = connection.execute("SELECT count(*) FROM remake_request").fetchone()
+    return int(row[0]) if row else 0
+
+
+def held(cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int]) -> set[int]:
+    """Return of which devices readings are only stored for now, by fleet index."""
+    cursor.execute(
+        "SELECT device_id FROM remake_request WHERE held AND device_id = ANY(%s)",
+        (fleet.ids(list(devices)),),
+    )
+    return {fleet.by_id[device_id] for (device_id,) in cursor.fetchall()}
+
+
+def without(cursor: Cursor[TupleRow], ids: Sequence[str]) -> set[str]:
+    """Return which of some ids have no request any more."""
+    cursor.execute("SELECT device_id FROM remake_request WHERE device_id = ANY(%s)", (list(ids),))
+    return set(ids) - {device_id for (device_id,) in cursor.fetchall()}
+
+
+def take(cursor: Cursor[TupleRow], ids: Sequence[str], version: int) -> dict[str, Request]:
+    """
+    Take requests to go on with them in this transaction; they stay until `move` or `end`.
 
     Parameters
     ----------
@@ -34,11 +93,62 @@ def take(cursor: Cursor[TupleRow], ids: Sequence[str], version: int) -> list[str
         Of the registry that they are answered by; none is taken where there is a newer one.
     """
     cursor.execute(
-        "DELETE FROM remake_request WHERE device_id IN (SELECT device_id"
-        " FROM remake_request WHERE device_id = ANY(%s)"
-        " ORDER BY device_id FOR UPDATE SKIP LOCKED)"
+        f"SELECT device_id, {_TIMES}, whole FROM remake_request WHERE device_id = ANY(%s)"
         " AND %s = (SELECT coalesce(max(version), 0) FROM registry_version)"
-        " RETURNING device_id",
+        " ORDER BY device_id FOR UPDATE SKIP LOCKED",
         (list(ids), version),
     )
-    return [device_id for (device_id,) in cursor.fetchall()]
+    return {
+        device_id: Request(
+            -FAR_US if begin is None else begin, FAR_US if last is None else last, whole
+        )
+        for device_id, begin, last, whole in cursor.fetchall()
+    }
+
+
+def put_off(cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> None:
+    """
+    Have readings of devices metered later; what waits already is widened.
+
+    Parameters
+    ----------
+    spans : mapping of int to (int, int)
+        Fleet index to the first and the last reading that changed. [us UTC]
+    """
+    order = sorted(spans, key=lambda device: fleet.devices[device].id)
+    cursor.execute(
+        "INSERT INTO remake_request AS r (device_id, from_time, last_time, whole, held)"
+        " SELECT d.id, d.first, d.last, d.first = '-infinity', true"
+        " FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d (id, first, last)"
+        " ON CONFLICT (device_id) DO UPDATE SET"
+        " from_time = least(r.from_time, excluded.from_time),"
+        # up to where rows are made already, they say nothing of those after
+        " last_time = greatest(r.last_time, excluded.last_time, r.from_time),"
+        " whole = r.whole OR excluded.whole, held = true",
+        (
+            fleet.ids(order),
+            [stamp(spans[device][0]) for device in order],
+            [stamp(spans[device][1]) for device in order],
+        ),
+    )
+
+
+def move(cursor: Cursor[TupleRow], requests: Mapping[str, Request]) -> None:
+    """Move requests on: everything before their `from_us` is done."""
+    if requests:
+        cursor.execute(
+            "UPDATE remake_request r SET from_time = d.first, last_time = d.last, whole = d.whole"
+            " FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[], %s::boolean[])"
+            " AS d (id, first, last, whole) WHERE r.device_id = d.id",
+            (
+                list(requests),
+                [stamp(one.from_us) for one in requests.values()],
+                [stamp(one.last_us) for one in requests.values()],
+                [one.whole for one in requests.values()],
+            ),
+        )
+
+
+def end(cursor: Cursor[TupleRow], ids: Iterable[str]) -> None:
+    """Drop requests that are answered."""
+    cursor.execute("DELETE FROM remake_request WHERE device_id = ANY(%s)", (list(ids),))

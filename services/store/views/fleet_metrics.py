@@ -6,9 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.store.postgres import columnstore
+from services.store.postgres import columnstore, disk_room
+from services.store.timeseries import remake_requests
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
@@ -37,6 +40,14 @@ class Gauges:
     overdue : int or None
         Chunks that are rows though they are long old enough for the columnstore; None where
         the server has none.
+    waiting : int
+        Devices whose intervals wait to be made.
+    size_bytes : int
+        What the database takes on its disk.
+    free_bytes : int or None
+        What that disk has left; None where it cannot be seen from here.
+    failed_jobs : int
+        Jobs of TimescaleDB whose last run failed.
     """
 
     devices: dict[tuple[str, str], int]
@@ -47,6 +58,10 @@ class Gauges:
     statements: dict[str, int]
     calibrations: dict[tuple[str, str], int]
     overdue: int | None
+    waiting: int
+    size_bytes: int
+    free_bytes: int | None
+    failed_jobs: int
 
 
 _DEVICES = """
@@ -65,8 +80,15 @@ _CALIBRATIONS = "SELECT project_id, state, count(*) FROM v_calibration_due GROUP
 _ROUND_S = 60.0
 
 
-def read(conn: Connection[TupleRow]) -> Gauges:
-    """Look at the database, as a role that may read statements."""
+def read(conn: Connection[TupleRow], disk: Path | None = None) -> Gauges:
+    """
+    Look at the database, as a role that may read statements.
+
+    Parameters
+    ----------
+    disk : Path, optional
+        A folder on the database's disk.
+    """
     devices = conn.execute(_DEVICES).fetchall()
     times = [row[3] for row in devices if row[3] is not None]
     return Gauges(
@@ -78,6 +100,9 @@ def read(conn: Connection[TupleRow]) -> Gauges:
         dict(conn.execute(_STATEMENTS).fetchall()),
         {(project, state): n for project, state, n in conn.execute(_CALIBRATIONS).fetchall()},
         _overdue(conn),
+        remake_requests.count(conn),
+        *disk_room.of(conn, disk),
+        len(columnstore.failed_jobs(conn)),
     )
 
 

@@ -8,7 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from ingest.errors import RegistryError
+from mrv import factors
 from services.cli.main import main
+from services.intake.registry_watch import Plans
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
@@ -164,3 +166,51 @@ def test_imports_at_once_do_not_overlap(database_url):
         plans = list(pool.map(lambda _: _import(database_url, DEMO), range(3)))
     created = sum(p.results[0].result == "created" for p in plans)
     assert (created, _version(database_url)) == (1, 1)
+
+
+def test_what_changed_is_read_and_all_else_is_as_it_was(database_url, tmp_path):
+    """A change that is taken up in part would price a meter by what it was."""
+    file = tmp_path / "registry.yaml"
+
+    def load(text):
+        file.write_text(text, encoding="utf-8")
+        with connect(database_url) as conn:
+            assert not import_registry(conn, read_files([file]), author="test").refused
+
+    load(_PLANT.format(power=50_000, first="inv-1"))
+    plans = Plans(factors.load())
+    with connect(database_url, autocommit=True) as conn:
+        before = plans.load(conn)
+        for text in (
+            _PLANT.format(power=40_000, first="inv-1"),
+            _PLANT.format(power=40_000, first="inv-0"),
+            _PLANT.format(power=40_000, first="inv-0").replace("latitude: 20.9", "latitude: 20.8"),
+        ):
+            load(text)
+            after, anew = plans.load(conn), Plans(factors.load()).load(conn)
+            assert after.fleet.version == anew.fleet.version > before.fleet.version
+            assert after.fleet.devices == anew.fleet.devices
+            assert after.bindings.projects == anew.bindings.projects
+            assert after.bindings.begin.tolist() == anew.bindings.begin.tolist()
+            before = after
+
+
+_PLANT = """
+sites:
+  - {{id: roof, name: Roof, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}}
+devices:
+  - {{id: "{first}", site: roof, class: pv_inverter, profile: generic, rated_power_w: 30000,
+     installed: 2025-12-01T00:00:00Z}}
+  - {{id: inv-2, site: roof, class: pv_inverter, profile: generic, rated_power_w: {power},
+     installed: 2025-12-01T00:00:00Z}}
+projects:
+  - id: pv
+    name: PV
+    methodology: jcm-vn-am007
+    version: "1.0"
+    crediting_period: {{from: 2026-01-01, to: 2036-01-01}}
+    expected: {{energy_kwh_per_year: 90000}}
+    devices:
+      - {{device: "{first}", role: generation, case: 1}}
+      - {{device: inv-2, role: generation, case: 1}}
+"""

@@ -1,0 +1,177 @@
+"""
+How much one commit derives, and how a long history is cut into spans.
+
+A single reading after months of silence makes thousands of rows, and a fleet that comes
+back sends one of each device.  So what a commit holds is counted in derived rows before
+they are made.  What is too much waits in `remake_request`, a span at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest import classes
+from ingest.model import INTERVAL_US, NULL
+from ingest.pipeline import FROM_START
+from services.store.postgres.timestamps import FAR_US
+from services.store.timeseries import readings
+from services.store.timeseries.register_checkpoints import by_class
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg import Cursor
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet, Frame, Int32, Int64
+    from ingest.pipeline import Bounds, MeterState
+    from services.store.timeseries.remake_requests import Request
+
+# derived rows that a commit holds, about 60 MB of memory
+MOST_ROWS = 60_000
+# readings that a span of one device, or of several together, begins with
+MOST_READINGS = 60_000
+# a day that a catch-up may reach back, and what it takes to see the next readings
+AHEAD_US = 26 * 3_600_000_000
+# what is archived is not counted before it is read
+_ARCHIVED_US = 8 * 86_400_000_000
+
+
+def registers(fleet: Fleet, device: int) -> int:
+    """How many quantities a device's class counts."""
+    return len(classes.load()[fleet.devices[device].class_id].registers)
+
+
+def rows_between(fleet: Fleet, device: int, from_us: int, to_us: int) -> int:
+    """Most interval rows of a device between two times."""
+    return registers(fleet, device) * max((to_us - from_us) // INTERVAL_US + 1, 0)
+
+
+class Expected(NamedTuple):
+    """Rows that new readings make of each device, and from when on; n devices. [us UTC]"""
+
+    device: Int32
+    rows: Int64
+    since_us: Int64
+
+    def too_much(self) -> dict[int, int]:
+        """
+        Devices that are more than a commit may hold, the longest silences first.
+
+        Returns
+        -------
+        dict of int to int
+            Fleet index to the time up to which everything is derived. [us UTC]
+        """
+        if not len(self.device) or int(self.rows.sum()) <= MOST_ROWS:
+            return {}
+        order = np.argsort(-self.rows, kind="stable")
+        left = int(self.rows.sum()) - np.cumsum(self.rows[order])
+        count = int(np.flatnonzero(left <= MOST_ROWS)[0]) + 1
+        return {int(self.device[k]): int(self.since_us[k]) for k in order[:count]}
+
+
+def expected(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Expected:
+    """
+    Count the rows that new readings will make, before any is made.
+
+    Parameters
+    ----------
+    state : MeterState
+        Where registers stand.
+    frames : sequence of Frame
+        Readings later than anything that their devices had stored.
+    """
+    parts = []
+    for frame in frames:
+        device, of = np.unique(frame.device, return_inverse=True)
+        rows = np.zeros(len(device), dtype=np.int64)
+        since = np.full(len(device), FAR_US, dtype=np.int64)
+        for column in bounds.columns(frame.class_id):
+            held = frame.columns[column.channel.name] != NULL
+            begin = np.full(len(device), FAR_US, dtype=np.int64)
+            end = -begin
+            np.minimum.at(begin, of[held], frame.time_us[held])
+            np.maximum.at(end, of[held], frame.time_us[held])
+            register = state.registers[column.quantity]
+            known = register.known[device]
+            begin = np.where(known, register.seen_us(device), begin)
+            there = end > begin
+            rows[there] += (end[there] - begin[there]) // INTERVAL_US + 1
+            since[there] = np.minimum(since[there], begin[there])
+        parts.append((device, rows, since))
+    if not parts:
+        none = np.zeros(0, dtype=np.int64)
+        return Expected(none.astype(np.int32), none, none)
+    return Expected(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class Span(NamedTuple):
+    """
+    What is derived next of a device: from where, up to where; no end where it is the last.
+
+    `rows` and `readings` are what it may come to.
+    """
+
+    from_us: int
+    until_us: int | None
+    newest_us: int
+    rows: int
+    readings: int
+
+
+def spans(
+    cursor: Cursor[TupleRow], fleet: Fleet, requests: Mapping[int, Request]
+) -> tuple[dict[int, Span], list[int]]:
+    """
+    Cut the next span of requests, as many as a commit may hold, and one at the least.
+
+    Returns
+    -------
+    spans : dict of int to Span
+        By fleet index; others have to wait.
+    done : list of int
+        Devices without any reading from the time of their request on.
+    """
+    out: dict[int, Span] = {}
+    done: list[int] = []
+    rows = count = 0
+    for class_id, members in by_class(fleet, list(requests)).items():
+        since = {d: requests[d].from_us for d in members}
+        found = readings.ahead(cursor, fleet, class_id, since, MOST_READINGS // 4)
+        for device in members:
+            if device not in found:
+                done.append(device)
+                continue
+            span = _span(fleet, device, requests[device], found[device])
+            if out and (rows + span.rows > MOST_ROWS or count + span.readings > MOST_READINGS):
+                continue
+            out[device] = span
+            rows, count = rows + span.rows, count + span.readings
+    return out, done
+
+
+def _span(fleet: Fleet, device: int, request: Request, found: readings.Ahead) -> Span:
+    from_us = request.from_us
+    begin = found.first_us if from_us == FROM_START else from_us
+    kinds = max(registers(fleet, device), 1)
+    until = _ceil(begin + MOST_ROWS // kinds * INTERVAL_US)
+    if request.last_us < FAR_US:
+        # rows may agree soon after the last change; the longer they do not, the farther
+        beyond = max(begin - request.last_us, 0)
+        until = min(until, _ceil(max(begin, request.last_us) + AHEAD_US + 3 * beyond))
+    first = _ceil(found.first_us)
+    if found.archived_us is not None:
+        until = min(until, _ceil(max(begin, found.first_us)) + _ARCHIVED_US)
+    elif found.number == MOST_READINGS // 4:
+        until = min(until, _ceil(found.last_us))
+    until = max(until, first)  # a step over a long silence is not cut
+    last = until >= found.newest_us
+    rows = rows_between(fleet, device, begin, min(until, found.newest_us))
+    return Span(from_us, None if last else until, found.newest_us, rows, found.number)
+
+
+def _ceil(us: int) -> int:
+    return -(-us // INTERVAL_US) * INTERVAL_US

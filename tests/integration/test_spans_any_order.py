@@ -1,0 +1,204 @@
+"""Long histories: late readings that stop where rows agree, and commits that put work off."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest.model import Device, Fleet
+from mrv import factors
+from mrv.registry.project import Project, ProjectDevice
+from services.processing import bounds
+from services.processing.batch import Batch
+from services.processing.commit import Store
+from services.settle import Plan
+from services.store.messages.dead_letter_write import Letters
+from services.store.timeseries import remake_requests as requests
+from tests.ingest.metering import MINUTE_US, T0_US
+from tests.services.poison import refuse
+
+from . import stored
+from .deliveries import Reading, frame, register
+
+pytestmark = pytest.mark.integration
+_examples = count()
+_DAY_US = 1_440 * MINUTE_US
+_GAPS = st.sampled_from([60, 60, 60, 120, 240, 720, 1_440, 4_320])
+
+
+def plan(n: int) -> Plan:
+    """Two inverters, one of them in a project."""
+    ids = [f"s{n}-served", f"s{n}-bare"]
+    fleet = Fleet([Device(name, "s", "pv_inverter", rated_power_w=100_000) for name in ids])
+    served = (ProjectDevice(ids[0], "generation", {"case": 1}),)
+    project = Project(
+        f"sp{n}", "P", "jcm-vn-am007", "1.0", "Asia/Ho_Chi_Minh",
+        T0_US - 180 * _DAY_US, T0_US + 180 * _DAY_US, devices=served,
+    )  # fmt: skip
+    return Plan.of(fleet, [project], factors.load())
+
+
+@pytest.fixture(scope="module")
+def connection(timescale, migrated_template):
+    """A database for all examples."""
+    name = "spans_any_order"
+    with psycopg.connect(timescale.url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
+    with psycopg.connect(timescale.url, dbname=name, autocommit=True) as opened:
+        yield opened
+    with psycopg.connect(timescale.url, autocommit=True) as server:
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@st.composite
+def history(draw, device: int) -> list[Reading]:
+    """Weeks of one device: an odd stretch or two, and steady days around them."""
+    out: list[Reading] = []
+    time_us, value = T0_US, draw(st.sampled_from([0, 10**6]))
+    powered = draw(st.integers(0, 3)) == 0
+    for _ in range(draw(st.integers(1, 3))):
+        for _ in range(draw(st.integers(10, 40))):
+            out.append(Reading(device, time_us, value))
+            time_us += draw(_GAPS) * MINUTE_US
+            value += draw(st.sampled_from([0, 1_000, 20_000, 60_000]))
+        odd = draw(register(draw(st.integers(1, 6))))
+        for step in odd:
+            out.append(Reading(device, time_us, step if draw(st.booleans()) else value + step % 9))
+            time_us += draw(st.sampled_from([15, 60, 60, 1_440])) * MINUTE_US
+        value = max(value, out[-1].export or 0)
+    if powered:
+        return [
+            Reading(device, r.time_us, r.export if k > len(out) // 2 else None, power=5_000.0)
+            for k, r in enumerate(out)
+        ]
+    return out
+
+
+@st.composite
+def deliveries(draw) -> tuple[list[list[Reading]], int]:
+    """Batches with late readings anywhere, and how many rows a commit may hold."""
+    readings = [r for d in range(2) for r in draw(history(d))]
+    readings.sort(key=lambda r: r.time_us)
+    late = [r for r in readings if draw(st.integers(0, 11)) == 0]
+    onward = [r for r in readings if r not in late]
+    out: list[list[Reading]] = []
+    while onward or late:
+        size = draw(st.integers(1, 60))
+        out.append(onward[:size])
+        onward = onward[size:]
+        if late and (not onward or draw(st.booleans())):
+            some = draw(st.integers(1, 3))
+            out.append(late[:some])
+            late = late[some:]
+    return [batch for batch in out if batch], draw(st.sampled_from([40, 400, 60_000]))
+
+
+@settings(
+    max_examples=15, deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture,
+    ],
+)  # fmt: skip
+@given(deliveries(), st.randoms(use_true_random=False))
+def test_stopping_and_putting_off_give_the_same_rows(connection, monkeypatch, delivery, fate):
+    """A tonne must not depend on where metering stopped, was put off or was killed."""
+    arriving, most = delivery
+    plan_ = plan(next(_examples))
+    monkeypatch.setattr(bounds, "MOST_ROWS", most)
+    store = Store(plan_)
+    for readings in arriving:
+        _commit(connection, store, readings)
+        store = _meanwhile(connection, store, fate)
+    while store.behind:
+        assert store.catch_up(connection)
+    assert requests.count(connection) == 0
+    stored.check(connection, plan_)
+
+
+def _commit(connection, store, readings):
+    n = len(readings)
+    letters = Letters(["t"] * n, [b"x"] * n, [None] * n, [False] * n, T0_US)
+    return store.commit(connection, [frame(readings)], [], letters)
+
+
+def _meanwhile(connection, store, fate):
+    """A span, one that is rolled back, a new process, or nothing."""
+    kind = fate.randrange(5)
+    if kind == 0 and store.behind:
+        store.catch_up(connection)
+    elif kind == 1 and store.behind:
+        with connection.transaction(force_rollback=True):
+            store.catch_up(connection)
+        kind = 2
+    if kind == 2:
+        store = Store(store.plan)
+        store.look_for_requests(connection)
+    return store
+
+
+def test_a_late_reading_is_metered_to_where_rows_agree(connection):
+    """Back-filling a year would cost its square."""
+    plan_ = plan(next(_examples))
+    store = Store(plan_)
+    hours = range(1_440)
+    _commit(connection, store, [Reading(0, T0_US + h * 60 * MINUTE_US, h * 900) for h in hours])
+    for day in (3, 30, 55):
+        at = T0_US + day * _DAY_US + 30 * MINUTE_US
+        late = frame([Reading(0, at, day * 24 * 900 + 450)])
+        letters = Letters(["t"], [b"x"], [None], [False], T0_US)
+        with connection.transaction(), connection.cursor() as cursor:
+            written = store.write(cursor, Batch([late], [], letters))
+        store.remember(written)
+        ((_, begin, end),) = written.remade.spans()
+        assert at - _DAY_US <= begin <= at
+        assert at < end <= at + _DAY_US // 4
+    stored.check(connection, plan_)
+
+
+def test_a_fleet_that_returns_is_no_one_commit(connection, monkeypatch):
+    """A city that was without power for a month would need the memory of a data centre."""
+    monkeypatch.setattr(bounds, "MOST_ROWS", 500)
+    plan_ = plan(next(_examples))
+    store = Store(plan_)
+    _commit(connection, store, [Reading(d, T0_US, 1_000) for d in (0, 1)])
+    later = T0_US + 30 * _DAY_US
+    done = _commit(connection, store, [Reading(0, later, 2_000), Reading(1, later, 2_000)])
+    assert done.rows["reading_pv_inverter"] == 2
+    assert done.rows["interval_quantity"] == 0
+    spans = 0
+    while store.behind:
+        answered = store.catch_up(connection)
+        assert answered.committed.rows["interval_quantity"] <= 30 * 96 + 100  # one step is one
+        spans += 1
+    assert spans >= 2
+    _commit(connection, store, [Reading(d, later + 15 * MINUTE_US, 2_100) for d in (0, 1)])
+    stored.check(connection, plan_)
+
+
+def test_a_device_that_the_server_refuses_holds_up_no_other(database_url, monkeypatch):
+    """One meter whose rows do not fit would keep a whole city's returned fleet from its own."""
+    monkeypatch.setattr(bounds, "MOST_ROWS", 500)
+    plan_ = plan(next(_examples))
+    later = T0_US + 30 * _DAY_US
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        store = Store(plan_)
+        _commit(conn, store, [Reading(d, T0_US, 1_000) for d in (0, 1)])
+        _commit(conn, store, [Reading(d, later, 2_000) for d in (0, 1)])
+        refuse(database_url, plan_.fleet.devices[0].id, "22003", "interval_quantity")
+        refused = 0
+        for _ in range(6):
+            try:
+                store.catch_up(conn)
+            except psycopg.errors.NumericValueOutOfRange:
+                refused += 1
+        assert refused
+        left = conn.execute("SELECT device_id FROM remake_request").fetchall()
+        assert left == [(plan_.fleet.devices[0].id,)]
+        conn.execute("DROP TRIGGER refuse ON interval_quantity")
+        while store.behind:
+            assert store.catch_up(conn)
+        stored.check(conn, plan_)

@@ -1,0 +1,102 @@
+"""A start waits for its servers, and not for ever."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.errors import ServerError
+from ingest.sparkplug import Rules
+from services.embedded.chain import EmbeddedChain
+from services.intake.retry import GaveUpError
+from services.intake.sparkplug import SparkplugNodes
+from services.intake.start import waited_for
+from services.local.postgres import Postgres
+from services.logs import get_logger
+from services.metrics import Metrics
+from tests.fix_timescale import Quick, copy_cluster
+from tests.ports import give_ports
+
+pytestmark = pytest.mark.integration
+LOG = get_logger("test")
+
+
+@pytest.fixture
+def server(tmp_path, migrated_cluster):
+    """A database server of its own that does not run yet."""
+    copy_cluster(migrated_cluster, tmp_path)
+    made = Quick(give_ports(tmp_path, Postgres.name))
+    yield made
+    made.stop()
+
+
+def opening(url, stopping):
+    """How `tonne run` begins."""
+    chain = EmbeddedChain(url, Metrics(CollectorRegistry()), LOG, stopping, SparkplugNodes(Rules()))
+    return chain, chain.open
+
+
+def test_a_database_that_comes_later_is_waited_for(server):
+    """After a power cut the pipeline would have to be started by hand."""
+    stopping = threading.Event()
+    server.start()  # so that its URL is known
+    chain, begin = opening(server.url, stopping)
+    server.stop()
+    with pytest.raises(ServerError, match="cannot be used") as error:
+        waited_for("database", begin, 0.3, stopping, LOG)
+    assert "waited 0.3 s" in str(error.value)
+    assert "\n" not in str(error.value)
+    later = threading.Timer(0.7, server.start)
+    later.start()
+    waited_for("database", begin, 60, stopping, LOG)
+    later.join()
+    assert chain.fleet.version == 0
+    chain.close()
+
+
+def test_a_restart_in_the_middle_of_the_start_ends_nothing(server):
+    """A database that is upgraded at that moment would leave the pipeline down."""
+    stopping = threading.Event()
+    server.start()
+    chain, begin = opening(server.url, stopping)
+    tried: list[float] = []
+
+    def once_killed():
+        if not tried:
+            chain._database.connection()
+            server.kill()
+            threading.Timer(0.3, server.start).start()
+        tried.append(time.monotonic())
+        begin()
+
+    waited_for("database", once_killed, 60, stopping, LOG)
+    assert len(tried) > 1
+    chain.close()
+
+
+def test_what_is_refused_is_said_at_once(server):
+    """A wrong name of a database would be waited for until somebody looks."""
+    server.start()
+    began = time.monotonic()
+    taken = ServerError("another `tonne run` writes to this database")
+
+    def begin():
+        raise taken
+
+    with pytest.raises(ServerError, match="another"):
+        waited_for("database", begin, 60, threading.Event(), LOG)
+    assert time.monotonic() - began < 5
+
+
+def test_a_stop_ends_the_wait(server):
+    """A container that is stopped while it waits would be killed after its grace."""
+    stopping = threading.Event()
+    server.start()
+    _, begin = opening(server.url, stopping)
+    server.stop()
+    threading.Timer(0.3, stopping.set).start()
+    with pytest.raises(GaveUpError):
+        waited_for("database", begin, 60, stopping, LOG)

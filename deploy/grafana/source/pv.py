@@ -10,9 +10,11 @@ from deploy.grafana.source.panels import (
     ORANGE,
     RED,
     YELLOW,
+    avoided,
     bars,
     levels,
     series,
+    serving,
     stat,
     table,
 )
@@ -62,9 +64,8 @@ SELECT avg(yield_h) AS yield_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MIN
 SELECT sum(clipped_h) AS clipped_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
 """, "suffix: h", "Hours of inverters at 98 % of their rated power or more: sun that was not taken.",
                      steps=((None, GREEN), (10, YELLOW)), decimals=1),
-                stat("Avoided in range", f"""
-SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t WHERE $__timeFilter(time) AND {_MINE}
-""", "suffix: t", "Metered reduction of the chosen inverters.", decimals=2),
+                avoided("Avoided in range", serving("SELECT unnest(ARRAY[${device:sqlstring}]::text[])"),
+                        "Metered reduction of the projects that the chosen inverters serve, whole."),
                 stat("Not heard", f"""
 SELECT count(*) FILTER (WHERE state <> 'online') AS inverters FROM v_device_health
 WHERE {_MINE} HAVING count(*) > 0

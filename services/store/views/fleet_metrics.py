@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from services.store.postgres import columnstore
+from services.store.views import silence_rates
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -91,8 +92,10 @@ def refresh_days(conn: Connection[TupleRow]) -> int:
     """
     Add up the days that dashboards read; returns how many chunks had changed.
 
-    One transaction each minute's worth, so that what was done stays done.
+    One transaction each minute's worth, so that what was done stays done.  What silence
+    costs is made again first, where the registry has changed.
     """
+    silence_rates.refresh(conn)
     made = 0
     while True:
         began = time.monotonic()

@@ -105,8 +105,9 @@ LEFT JOIN v_gateway_health g ON g.gateway = h.gateway
 LEFT JOIN LATERAL (
     SELECT m.project_id, r.role, r.side, usual.ug * 0.000000000001 AS avoided_t_per_day, s.since,
            greatest(extract(epoch FROM now() - s.since), 0) AS silent_for_s,
-           CASE r.side WHEN 'baseline' THEN greatest(usual.ug, 0) / 86400 WHEN 'project' THEN r.ug_per_h / 3600
-               ELSE greatest(usual.ug / 86400, r.ug_per_h / 3600, 0) END AS ug_per_s
+           CASE r.side WHEN 'baseline' THEN CASE WHEN usual.ug < 0 THEN 0 ELSE usual.ug END / 86400
+               WHEN 'project' THEN r.ug_per_h / 3600
+               WHEN 'both' THEN greatest(usual.ug / 86400, r.ug_per_h / 3600) END AS ug_per_s
     FROM project_device m
     JOIN project p ON p.id = m.project_id
     LEFT JOIN silence_rate r ON r.project_id = m.project_id AND r.device_id = m.device_id

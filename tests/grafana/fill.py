@@ -118,7 +118,8 @@ def registry(size: Size, clock: str) -> dict[str, Any]:
     """Return the registry file: sites, devices, projects of three kinds, the programme."""
     return {
         "sites": [
-            {"id": i, "name": n, "latitude": a, "longitude": o, "timezone": clock}
+            {"id": i, "name": n, "latitude": a, "longitude": o, "timezone": clock,
+             **({"park": "nck"} if i == "nam-cau-kien" else {})}
             for i, n, a, o in SITES
         ],
         "devices": _devices(size),
@@ -224,7 +225,7 @@ def _projects(size: Size) -> list[dict[str, Any]]:
             "parameters": {"cop_reference": 4.2, "cop_project": 5.8, "ef_grid_t_per_mwh": 0.6592},
         },
         {
-            "id": "foundry", "name": "Foundry", "methodology": "ams-ii-d", "version": "13.0",
+            "id": "foundry", "name": "Foundry", "system": "foundry-furnaces", "methodology": "ams-ii-d", "version": "13.0",
             "crediting_period": period, "action": "1",
             "devices": [
                 *({"device": f"wgh-{k + 1}", "role": "production"} for k in range(size.bridges)),

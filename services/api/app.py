@@ -17,6 +17,7 @@ from services.api.console import assets as console_assets
 from services.api.console import render as page
 from services.api.console.answer_cache import Memory
 from services.api.console.live import Live
+from services.api.console.routes import devices as console_devices
 from services.api.console.routes import live, overview, projects, reference, sign_in
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
@@ -138,7 +139,7 @@ def make_app(
     app.include_router(v1)
     for part in (
         overview, projects, console_statements, live, sign_in, console_assets, console_programme,
-        console_sewers,
+        console_sewers, console_devices,
     ):  # fmt: skip
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

@@ -177,10 +177,10 @@ def read(conn: psycopg.Connection[Any]) -> Account:
     (now,) = conn.execute("SELECT now()").fetchone() or ()
     zones = dict(conn.execute("SELECT id, timezone FROM site").fetchall())
     devices = {
-        name: {"site": site, "class": class_id, "rated": rated, "gateway": gateway,
+        name: {"site": site, "class": class_id, "rated": rated, "gateway": gateway, "dc": dc,
                "zone": ZoneInfo(zones[site])}
-        for name, site, class_id, rated, gateway in conn.execute(
-            "SELECT id, site, class, rated_power_w, gateway FROM device"
+        for name, site, class_id, rated, gateway, dc in conn.execute(
+            "SELECT id, site, class, rated_power_w, gateway, attributes -> 'dc_power_w' FROM device"
         )
     }  # fmt: skip
     projects = {

@@ -79,7 +79,9 @@ def device_amounts(class_id: str, quantity: str, scale: Decimal) -> Meaning:
     """A quantity of each device over local days that begin within."""
 
     def meaning(a: Account, since: datetime, until: datetime) -> Figures:
-        found = {d: a.energy([d], quantity, a.device_days(since, until)) for d in a.of_class(class_id)}
+        found = {
+            d: a.energy([d], quantity, a.device_days(since, until)) for d in a.of_class(class_id)
+        }
         return {d: None if v is None else v * scale for d, v in found.items()}
 
     return meaning
@@ -139,7 +141,9 @@ def usual_days(a: Account, since: datetime, until: datetime) -> dict[tuple[str, 
     for device in a.of_class(*METERED):
         zone = a.devices[device]["zone"]
         rows = a.amount_days[device, "energy_import"]
-        sums = {d: (sum(r.value for r in of), sum(r.measured_us for r in of)) for d, of in rows.items()}
+        sums = {
+            d: (sum(r.value for r in of), sum(r.measured_us for r in of)) for d, of in rows.items()
+        }
         for day, (value, measured) in sums.items():
             length = (midnight(day + timedelta(days=1), zone) - midnight(day, zone)).total_seconds()
             if not wanted(device, day) or day >= a.now.astimezone(zone).date():
@@ -209,7 +213,11 @@ def yields(a: Account, since: datetime, until: datetime) -> list[tuple[str, Deci
     """Inverter, energy and yield of each day before today. [kWh, h]"""
     wanted = a.device_days(since, until)
     return [
-        (device, kwh(total), kwh(total) / (Decimal(a.devices[device]["rated"]) / 1000))
+        (
+            device,
+            kwh(total),
+            kwh(total) / (Decimal(a.devices[device]["dc"] or a.devices[device]["rated"]) / 1000),
+        )
         for device in a.of_class("pv_inverter")
         for day, rows in a.amount_days[device, "energy_export"].items()
         if wanted(device, day) and day < a.now.astimezone(a.devices[device]["zone"]).date()
@@ -260,7 +268,7 @@ def _unit_ug(a: Account, project: str, role: str) -> Fraction:
     return unit_reductions(method, role, {}, parameters, load_factors(), year).project_t * 10**12
 
 
-def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:  # noqa: FBT001
+def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
     """Cost of each silent device, so far or a day. [t]"""
     del since, until
     gateways = {d["gateway"] for d in a.devices.values() if d["gateway"]}
@@ -272,7 +280,7 @@ def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
     return found
 
 
-def project_costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:  # noqa: FBT001
+def project_costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
     """The same of devices that serve a project now."""
     serving = {m[0] for of in a.members.values() for m in of if m[2] <= a.now < m[3]}
     return {d: v for d, v in costs(daily, a, since, until).items() if d in serving}
@@ -281,13 +289,13 @@ def project_costs(daily: bool, a: Account, since: datetime, until: datetime) -> 
 def cost_of_silence(a: Account, since: datetime, until: datetime) -> float | None:
     """Of the programme's own projects together. [t]"""
     own = {m[0] for p in a.counted() for m in a.members[p] if m[2] <= a.now < m[3]}
-    found = [v for d, v in costs(False, a, since, until).items() if d in own and v is not None]  # noqa: FBT003
+    found = [v for d, v in costs(False, a, since, until).items() if d in own and v is not None]
     return sum(found) if found else None
 
 
 def wrong(a: Account, since: datetime, until: datetime) -> Figures:
     """Cost of dark gateways, and of devices that are silent by themselves, by class and site."""
-    each = costs(False, a, since, until)  # noqa: FBT003
+    each = costs(False, a, since, until)
     found: Figures = {}
     for device, cost in each.items():
         one = a.devices[device]
@@ -351,12 +359,16 @@ def action_figure(name: str, a: Account, since: datetime, until: datetime) -> Fi
     for action in a.actions:
         own = [p for p in a.projects if a.belongs(p, action)]
         if name == "monitored_t":
-            found[action] = a.tonnes(own, lambda p, d: True)  # noqa: ARG005
+            found[action] = a.tonnes(own, lambda p, d: True)
         elif name == "expected_t_per_year":
             known = [Decimal(str(a.projects[p]["yearly"])) for p in own if a.projects[p]["yearly"]]
             found[action] = sum(known) if known else None
         elif name == "issued_t":
-            credits_ = [s["credit_t"] for s in a.statements if s["project"] in own and s["state"] == "issued"]
+            credits_ = [
+                s["credit_t"]
+                for s in a.statements
+                if s["project"] in own and s["state"] == "issued"
+            ]
             found[action] = sum(credits_) if credits_ else None
         else:
             values = [v for p in own if (v := PROJECT[name](a, p)) is not None]
@@ -422,16 +434,16 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     "tonne-factories: Furthest above usual first: usual_kwh": ("usual_kwh", "device_id", partial(furthest, 1)),
     "tonne-factories: Specific energy": ("kwh_t", None, specific),
     "tonne-factories: Specific energy by site": (None, ("time", "metric"), specific_by_site),
-    "tonne-fleet: Silent devices and what they cost: cost_t": ("cost_t", "device_id", partial(costs, False)),  # noqa: FBT003
-    "tonne-fleet: Silent devices and what they cost: cost_t_per_day": ("cost_t_per_day", "device_id", partial(costs, True)),  # noqa: FBT003
+    "tonne-fleet: Silent devices and what they cost: cost_t": ("cost_t", "device_id", partial(costs, False)),
+    "tonne-fleet: Silent devices and what they cost: cost_t_per_day": ("cost_t_per_day", "device_id", partial(costs, True)),
     "tonne-mrv: Avoided by day": (None, "day", by_day(lambda a: sorted(a.projects), "reduction")),
     "tonne-mrv: By state: credit_t": ("credit_t", "state", credit_by_state),
     "tonne-mrv: Cost of gaps": ("cost_t", None, lambda a, s, u: sum(gaps(a, s, u)) if gaps(a, s, u) else None),
     "tonne-mrv: Gaps and deductions, dearest first: cost_t": ("cost_t", (), gaps),
     "tonne-mrv: Issued": ("credit_t", None, credit("issued")),
     "tonne-mrv: On the way": ("credit_t", None, credit(*ON_THE_WAY)),
-    "tonne-mrv: Silent now: cost_t": ("cost_t", "device_id", partial(project_costs, False)),  # noqa: FBT003
-    "tonne-mrv: Silent now: cost_t_per_day": ("cost_t_per_day", "device_id", partial(project_costs, True)),  # noqa: FBT003
+    "tonne-mrv: Silent now: cost_t": ("cost_t", "device_id", partial(project_costs, False)),
+    "tonne-mrv: Silent now: cost_t_per_day": ("cost_t_per_day", "device_id", partial(project_costs, True)),
     "tonne-mrv: Statements: credit_t": ("credit_t", "statement_id", lambda a, s, u: {one["id"]: one["credit_t"] for one in a.statements}),
     "tonne-mrv: Statements: reduction_t": ("reduction_t", "statement_id", lambda a, s, u: {one["id"]: Decimal(subject(one)["emissions"]["reduction"]["ug"]) * Decimal("1e-12") for one in a.statements}),
     "tonne-overview: Avoided by local day": (None, "day", by_action),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _UNIT = re.compile(r"^(kwatth|suffix: (t|t/d|kWh.*))$")
-_FIELD = re.compile(r"(_t|_ug|_t_per_year|_t_so_far|_kwh|_wh|percent_of_expected|percent_of_target)$|^tCO2$|^value$")  # fmt: skip
+_FIELD = re.compile(r"(_t|_ug|_t_per_year|_t_per_day|_t_so_far|_kwh|_wh|percent_of_expected|percent_of_target)$|^tCO2$|^value$")  # fmt: skip
 _FIGURE = re.compile(r"tonnes\(|rounded\(|_t\b|\bissued\b|\bmonitored\b")
 _ROOT = Path(__file__).parents[2]
 
@@ -34,9 +34,9 @@ def of_panels() -> list[str]:
             if _UNIT.match(panel["fieldConfig"]["defaults"]["unit"]):
                 found.append(where)
             for override in panel["fieldConfig"]["overrides"]:
-                for one in override["properties"]:
-                    if one["id"] == "unit" and _UNIT.match(one["value"]):
-                        found.append(f"{where}: {override['matcher']['options']}")
+                units = [o["value"] for o in override["properties"] if o["id"] == "unit"]
+                if any(map(_UNIT.match, units)):
+                    found.append(f"{where}: {override['matcher']['options']}")
     return sorted(found)
 
 
@@ -90,10 +90,12 @@ def _fields(schema: dict[str, Any], body: Any, seen: tuple[str, ...]) -> Iterato
 def of_console() -> list[str]:
     """Expressions of the console's pages that write tonnes."""
     found = []
-    for file in sorted(resources.files("services.api.console").joinpath("templates").iterdir(), key=lambda f: f.name):
+    for file in sorted(
+        resources.files("services.api.console").joinpath("templates").iterdir(),
+        key=lambda f: f.name,
+    ):
         text = file.read_text(encoding="utf-8")
-        for said in re.findall(r"\{\{(.*?)\}\}", text):
-            said = said.strip()
+        for said in re.findall(r"\{\{ (.*?) \}\}", text):
             bare = re.sub(r'"[^"]*"', '""', said)
             if _FIGURE.search(bare) and not said.startswith('t("'):
                 found.append(f"{file.name}: {said}")

@@ -24,7 +24,7 @@ from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.figures import surfaces
 from tests.figures.account import UG, Account, midnight, read
-from tests.figures.panels import PROJECT, missed
+from tests.figures.panels import PROJECT, missed, silence
 from tests.figures.test_panels import _empty, _filled, _midnight, _never_heard, _silent
 from tests.fix_timescale import _fresh
 
@@ -37,8 +37,8 @@ TYPED_API = {
       for name in ("reported_percent_of_target", "reported_t", "target_t_per_year")),
 }  # fmt: skip
 TYPED_CONSOLE = {
-    "overview.html: figure(t, one.city_model.reported_t|plain, \"not_stated\")",
-    "programme.html: figure(t, one.city_model.reported_t|plain, \"not_stated\")",
+    'overview.html: figure(t, one.city_model.reported_t|plain, "not_stated")',
+    'programme.html: figure(t, one.city_model.reported_t|plain, "not_stated")',
     "statement.html: t.number(one.effect_t)",
 }  # fmt: skip
 
@@ -88,7 +88,9 @@ def city(request, timescale, migrated_template, tmp_path_factory):
 
 def _wrong(found):
     """Only what differs, a few of each, for whoever reads the failure."""
-    wrong = {where: [pair for pair in pairs if pair[0] != pair[1]] for where, pairs in found.items()}
+    wrong = {
+        where: [pair for pair in pairs if pair[0] != pair[1]] for where, pairs in found.items()
+    }
     return {where: pairs[:3] for where, pairs in wrong.items() if pairs}
 
 
@@ -134,11 +136,43 @@ def _api(city, a):
     park = city.get("/v1/parks/nck", year=year)
     if park is not None:
         yield "/v1/parks/{park}: monitored_t", _number(park["monitored_t"]), _of_park(a, year)
+    yield from _devices(city, a)
     for one in city.get("/v1/statements")["items"]:
         same = next(s for s in a.statements if s["id"] == one["statement"])
         yield "/v1/statements: credit_t", one["credit_t"], same["credit_t"]
         whole = city.get(f"/v1/statements/{one['statement']}")
         yield "/v1/statements/{statement}: credit_t", whole["credit_t"], same["credit_t"]
+
+
+def _devices(city, a):
+    path = "/v1/devices/{device}"
+    for device in [d for d in a.devices if d in a.silent() or d.endswith("1")]:
+        page = city.get(f"/v1/devices/{device}")
+        today = a.now.astimezone(a.devices[device]["zone"]).date()
+        wanted = {
+            (str(day), quantity): sum(r.value for r in rows)
+            for (name, quantity), days in a.amount_days.items() if name == device
+            for day, rows in days.items() if day > today - timedelta(days=28)
+        }  # fmt: skip
+        shown = {(one["day"], one["quantity"]): one["value"] for one in page["days"]}
+        yield f"{path}: value", shown, wanted
+        quarters = {q: sum(o["value"] for o in page["today"] if o["quantity"] == q)
+                    for q in {o["quantity"] for o in page["today"]}}  # fmt: skip
+        so_far = {q: v for (day, q), v in wanted.items() if day == str(today)}
+        yield f"{path}: value", quarters, so_far
+        daily, days = silence(a, device) if device in a.silent() else (None, 0.0)
+        yield (
+            f"{path}: cost_t_per_day",
+            _near(page["cost_t_per_day"]),
+            _near(daily and daily / 10**12),
+        )
+        # it grows from one moment to the next
+        so_far_t = None if daily is None else float(daily) * days / 1e12
+        yield f"{path}: cost_t", _near(page["cost_t"], 4), _near(so_far_t, 4)
+
+
+def _near(value, digits=9):
+    return None if value is None else f"{float(value):.{digits - 1}e}"
 
 
 def _series(city, a):
@@ -168,7 +202,7 @@ def _series(city, a):
 
 
 def _of_year(a, projects, year):
-    return a.tonnes(projects, lambda p, d: d.year == year)  # noqa: ARG005
+    return a.tonnes(projects, lambda p, d: d.year == year)
 
 
 def _action(a, path, one, year):
@@ -177,7 +211,9 @@ def _action(a, path, one, year):
     monitored = _of_year(a, own, year)
     yield f"{path}: monitored_t", _number(said["monitored_t"]), monitored
     target = one["city_model"]["target_t_per_year"]
-    percent = None if monitored is None or not target else f"{monitored / Decimal(target) * 100:.3f}"
+    percent = (
+        None if monitored is None or not target else f"{monitored / Decimal(target) * 100:.3f}"
+    )
     yield f"{path}: monitored_percent_of_target", said["monitored_percent_of_target"], percent
     yearly = [Decimal(str(a.projects[p]["yearly"])) for p in own if a.projects[p]["yearly"]]
     wanted = sum(yearly) if yearly else None
@@ -219,7 +255,9 @@ def _report(a, body, year):
 
 def _expected(a, project, year):
     zone = a.projects[project]["zone"]
-    return a.expected(project, midnight(date(year, 1, 1), zone), midnight(date(year + 1, 1, 1), zone))
+    return a.expected(
+        project, midnight(date(year, 1, 1), zone), midnight(date(year + 1, 1, 1), zone)
+    )
 
 
 def _of_park(a, year):
@@ -238,7 +276,10 @@ def test_figures_of_the_console_are_the_account(city, monkeypatch):
         account = city.account()
         found = defaultdict(list)
         for where, shown, subject in _pages(city, account, monkeypatch):
-            found[where].append((_plain(shown), _plain(_meant(account, where, subject))))
+            pair = _plain(shown), _plain(_meant(account, where, subject))
+            # what silence costs grows from one moment to the next
+            growing = where.startswith("device.html")
+            found[where].append(tuple(_near(one, 4) for one in pair) if growing else pair)
     assert _wrong(found) == {}
     if account.statements:
         missing = {*surfaces.of_console()} - {*found} - TYPED_CONSOLE
@@ -259,7 +300,9 @@ def _pages(city, a, monkeypatch):
 
     class Marked(jinja2.BaseLoader):
         def get_source(self, environment, template):
-            text, *rest = jinja2.PackageLoader("services.api.console").get_source(environment, template)
+            text, *rest = jinja2.PackageLoader("services.api.console").get_source(
+                environment, template
+            )
             for name, said in wanted:
                 if name == template:
                     of = re.search(r"\b(one|p|sums|found)\b\.", said)
@@ -281,9 +324,10 @@ def _pages(city, a, monkeypatch):
     city.client.post("/console/en/sign-in", data={"key": city.token})
     pages = ["", "statements", f"programme?year={a.now.year}", f"parks/nck?year={a.now.year}"]
     pages += [f"projects/{p}" for p in a.projects]
+    pages += [f"devices/{d}" for d in a.silent()[:3]]
     pages += [f"projects/{p}?month={_newest(a, p):%Y-%m}" for p in a.projects]
     for one in a.statements:
-        day = one["document"]["credentialSubject"]["monitoringPeriod"]["local_from"][:10]
+        day = one["document"]["credentialSubject"]["monitoringPeriod"]["localFrom"][:10]
         pages += [f"statements/{one['id']}", f"statements/{one['id']}/days/{day}"]
     for page in pages:
         answer = city.client.get(f"/console/en/{page}")
@@ -304,7 +348,9 @@ def _days_of(page, text):
     """The rows of a project's days."""
     for day, cells in re.findall(r'<tr><th scope="row">(\d{4}-\d\d-\d\d)</th>(.*?)</tr>', text):
         values = re.findall(r"<td class=\"number\"[^>]*>(.*?)</td>", cells)
-        for name, value in zip(("baseline", "emitted", "reduction", "expected"), values, strict=False):
+        for name, value in zip(
+            ("baseline", "emitted", "reduction", "expected"), values, strict=False
+        ):
             yield f"days: {name}", value, (page, date.fromisoformat(day))
 
 
@@ -318,8 +364,10 @@ def _meant(a, where, said):
     page, subject = said
     if where.startswith("days: "):
         return _day(a, page, where.removeprefix("days: "), subject)
-    name = re.split(r"[/?]", page)[1] if page.startswith("projects/") else getattr(subject, "id", None)
-    all_ = lambda p, d: True  # noqa: E731, ARG005
+    name = (
+        re.split(r"[/?]", page)[1] if page.startswith("projects/") else getattr(subject, "id", None)
+    )
+    all_ = lambda p, d: True  # noqa: E731
     whole = [s for s in a.statements if s["state"] == "issued"]
     figures = {
         "overview.html: t.number(issued)": lambda: sum(s["credit_t"] for s in whole if s["project"] in a.counted()),
@@ -351,9 +399,15 @@ def _meant(a, where, said):
         "statement.html: t.number(one.reduction_t)": lambda: _vintage(a, page, subject)["reduction_t"],
         'gaps.html: figure(t, one.cost_t, "none")': lambda: _gap(a, subject)["cost_t"],
         'gaps.html: figure(t, one.forgone_at_most_t, "none")': lambda: _gap(a, subject).get("forgone_at_most_t"),
-        'day.html: figure(t, tonnes(one.reduction_ug, 6), "none")': lambda: _plain(subject.reduction_ug if False else _of_day(a, page, subject)),
+        'device.html: t.number("%.6f"|format(found.cost_t))': lambda: f"{_cost_t(a, subject['id']):.6f}",
+        'day.html: figure(t, tonnes(one.reduction_ug, 6), "none")': lambda: _of_day(a, page, subject),
     }  # fmt: skip
     return None if where in TYPED_CONSOLE else figures[where]()
+
+
+def _cost_t(a, device):
+    daily, days = silence(a, device)
+    return float(daily) * days / 1e12
 
 
 def _year(a):
@@ -376,13 +430,20 @@ def _signed(a, name):
 
 
 def _vintage(a, page, one):
-    return next(v for v in _signed(a, page.split("/")[1])["credited"]["vintages"] if v["year"] == one.year)
+    return next(
+        v for v in _signed(a, page.split("/")[1])["credited"]["vintages"] if v["year"] == one.year
+    )
 
 
 def _gap(a, one):
     for s in a.statements:
         for gap in s["document"]["credentialSubject"]["gaps"]:
-            if (gap["device"], gap["from"], gap["to"], gap["kind"]) == (one.device, one.from_, one.to, one.kind):
+            if (gap["device"], gap["from"], gap["to"], gap["kind"]) == (
+                one.device,
+                one.from_,
+                one.to,
+                one.kind,
+            ):
                 return gap
     raise LookupError(one)
 
@@ -404,7 +465,7 @@ def _day(a, page, name, day):
         zone = a.projects[project]["zone"]
         value = a.expected(project, midnight(day, zone), midnight(day + timedelta(days=1), zone))
         return _floor(value, 6) if value else None
-    return _floor(a.tonnes([project], lambda p, d: d == day, name), 6)  # noqa: ARG005
+    return _floor(a.tonnes([project], lambda p, d: d == day, name), 6)
 
 
 def test_commands_print_the_account(city, monkeypatch):
@@ -415,7 +476,15 @@ def test_commands_print_the_account(city, monkeypatch):
         rows = [r for r in account.emissions if r.project == project]
         begin = min((r.start for r in rows), default=account.now - timedelta(days=3))
         end = account.now + timedelta(days=1)
-        said = ["intervals", "--project", project, "--from", begin.isoformat(), "--to", end.isoformat()]
+        said = [
+            "intervals",
+            "--project",
+            project,
+            "--from",
+            begin.isoformat(),
+            "--to",
+            end.isoformat(),
+        ]
         result = CliRunner().invoke(main, [*said, "--json"])
         assert result.exit_code == 0, result.output
         shown = json.loads(result.stdout)

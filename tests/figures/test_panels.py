@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import random
+import secrets
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_days
-from tests.fix_timescale import _fresh
 from tests.figures import surfaces
 from tests.figures.account import read
 from tests.figures.panels import NEARLY, PANELS, TYPED
+from tests.fix_timescale import _fresh
 from tests.grafana import city
 from tests.grafana.fill import Size, fill, register
 from tests.grafana.macros import boards, choices, expand, panels
@@ -61,7 +62,7 @@ def reader(request, timescale, migrated_template, tmp_path_factory):
 
 
 def test_every_panel_of_tonnes_or_energy_is_walked():
-    """A new panel would show tonnes of its own making, and nobody would hold them against anything."""
+    """A new panel would show tonnes of its own making, held against nothing."""
     assert sorted({*PANELS, *TYPED}) == surfaces.of_panels()
 
 
@@ -73,8 +74,8 @@ def test_no_alert_has_tonnes_of_its_own():
 @pytest.mark.integration
 def test_panels_show_the_account(reader):
     """An operator would read another tonne on each board, and none of them the account's."""
-    seed = random.randrange(2**32)
-    chance = random.Random(seed)
+    seed = secrets.randbits(32)
+    chance = np.random.default_rng(seed)
     different = []
     with reader.transaction():
         account = read(reader)
@@ -83,9 +84,8 @@ def test_panels_show_the_account(reader):
         # as a board opens, and the span of the silent city's data
         spans += [(account.now - timedelta(days=30), account.now)]
         spans += [(account.now - timedelta(days=60), account.now - timedelta(days=40))]
-        for since, until in spans:
-            # a query names whole seconds
-            since, until = since.replace(microsecond=0), until.replace(microsecond=0)
+        # a query names whole seconds
+        for since, until in ([t.replace(microsecond=0) for t in span] for span in spans):
             for where, shown in _shown(reader, since, until):
                 column, key, meaning = PANELS[where]
                 wanted = meaning(account, since, until)

@@ -108,7 +108,9 @@ def fill(
 def register(url: str, folder: Path, size: Size, now: datetime, clock: str = "") -> None:
     """Import the fleet, its sites and projects, by the command's own way."""
     file = folder / "fleet.yaml"
-    file.write_text(yaml.safe_dump(registry(size, clock or zone(now)), sort_keys=False, allow_unicode=True))
+    file.write_text(
+        yaml.safe_dump(registry(size, clock or zone(now)), sort_keys=False, allow_unicode=True)
+    )
     with connect(url) as conn:
         planned = import_registry(conn, read_files([file]), author="test")
         assert not planned.refused, [r.messages for r in planned.results]
@@ -118,8 +120,14 @@ def registry(size: Size, clock: str) -> dict[str, Any]:
     """Return the registry file: sites, devices, projects of three kinds, the programme."""
     return {
         "sites": [
-            {"id": i, "name": n, "latitude": a, "longitude": o, "timezone": clock,
-             **({"park": "nck"} if i == "nam-cau-kien" else {})}
+            {
+                "id": i,
+                "name": n,
+                "latitude": a,
+                "longitude": o,
+                "timezone": clock,
+                **({"park": "nck"} if i == "nam-cau-kien" else {}),
+            }
             for i, n, a, o in SITES
         ],
         "devices": _devices(size),
@@ -151,7 +159,12 @@ def _devices(size: Size) -> list[dict[str, Any]]:
         "furnace": ("fur", size.bridges, "nam-cau-kien"),
         **{class_id: (class_id, size.works, "trang-cat") for class_id in WORKS},
     }
-    rated = {"pv_inverter": 100_000, "ev_charger": 120_000, "energy_meter": 400_000, "furnace": 1_000_000}
+    rated = {
+        "pv_inverter": 100_000,
+        "ev_charger": 120_000,
+        "energy_meter": 400_000,
+        "furnace": 1_000_000,
+    }
     limits = {
         "wastewater_plant": {"standard": "qcvn-40-2011", "column": "B", "kq": 0.9, "kf": 1.0},
         "noise_station": {"standard": "qcvn-26-2010", "area": "ordinary"},
@@ -165,6 +178,8 @@ def _devices(size: Size) -> list[dict[str, Any]]:
             one = _device(f"{stem}-{k + 1}", where, class_id)
             if class_id in rated:
                 one["rated_power_w"] = rated[class_id]
+            if class_id == "pv_inverter" and k == 0:
+                one["attributes"] = {"dc_power_w": 125_000}
             if class_id in limits:
                 one["attributes"] = {"limits": limits[class_id]}
             if class_id == "pv_inverter" and k % 4 == 3:
@@ -311,7 +326,9 @@ def _of_class(class_id: str) -> list[str]:
     """Return readings and intervals of a class whose days all look alike."""
     channels = classes.load()[class_id].channels.values()
     values = [
-        "extract(epoch FROM t - %(begin)s)::bigint * 2" if c.kind == "register" else f"6 + 5 * {_WAVE}"
+        "extract(epoch FROM t - %(begin)s)::bigint * 2"
+        if c.kind == "register"
+        else f"6 + 5 * {_WAVE}"
         for c in channels
     ]
     quantities = sorted({c.quantity for c in classes.load()[class_id].registers if c.quantity})

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.source import air, ev, factories, fleet, mrv, overview, pipeline, pv, water, works
+from deploy.grafana.source import (
+    air,
+    ev,
+    factories,
+    fleet,
+    mrv,
+    overview,
+    pipeline,
+    pv,
+    water,
+    works,
+)
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model

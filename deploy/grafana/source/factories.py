@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy.grafana.source.boards import board, devices, sites
-from deploy.grafana.source.panels import GREEN, ORANGE, RED, avoided, bars, series, serving, stat, table
+from deploy.grafana.source.panels import (
+    GREEN,
+    ORANGE,
+    RED,
+    avoided,
+    bars,
+    series,
+    serving,
+    stat,
+    table,
+)
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model

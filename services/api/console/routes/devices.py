@@ -1,0 +1,51 @@
+"""A device: what is wrong with it, what it did today and in the last weeks, what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from services.api.console.render import Language, language_of, render
+from services.api.console.session import View, signed_in
+from services.api.routes.registry import IdPath, unknown
+from services.store.views.device_page import device_page
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/devices/{device}")
+def lead_to_device(request: Request, device: IdPath) -> Response:
+    """Lead from a board to the page in the browser's language."""
+    address = f"/console/{language_of(request)}/devices/{device}"
+    return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
+
+
+@router.get("/projects/{project}")
+def lead_to_project(request: Request, project: IdPath) -> Response:
+    """Lead from a board to the page in the browser's language."""
+    address = f"/console/{language_of(request)}/projects/{project}"
+    return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
+
+
+@router.get("/console/{language}/devices/{device}")
+def page(ask: View, language: Language, device: IdPath) -> Response:
+    """Show a device, also one that is known by its refused messages alone."""
+    signed_in(ask, "a device")
+    with ask.reading() as conn:
+        found = device_page(conn, ask.who.projects, device)
+    if found is None:
+        raise unknown("device", device)
+    return render(
+        ask,
+        language,
+        "device.html",
+        found=found,
+        main=_main(found.get("registers", []), found.get("days", [])),
+    )
+
+
+def _main(registers: list[dict[str, Any]], days: list[dict[str, Any]]) -> list[str]:
+    """Return the quantities of a device that have days or a register, in a fixed order."""
+    return sorted({one["quantity"] for one in [*registers, *days]})

@@ -129,6 +129,8 @@ class Settings(BaseSettings):
         Requests a second that one address, or one token, may make of the API.
     oidc_issuer, oidc_audience, oidc_jwks_url : str, optional
         Identity provider whose bearer tokens the API takes: all three or none.
+    grafana_url : str, optional
+        Where Grafana answers: a device's page in the console then leads to its board.
     require_accepted_factors : bool
         Refuse to submit a statement that rests on a factor from memory which its
         project does not accept by name.
@@ -166,6 +168,7 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
+    grafana_url: str | None = None
     require_accepted_factors: bool = False
     dead_letter_days: int | None = Field(default=None, ge=30)
     archive_url: str | None = None
@@ -238,6 +241,13 @@ class Settings(BaseSettings):
         if name and set(name) & set("/+#"):
             raise ValueError(f"{name!r} cannot stand in a topic; leave out / + #")
         return name or None
+
+    @field_validator("grafana_url")
+    @classmethod
+    def _page(cls, url: str | None) -> str | None:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must be an http:// or https:// URL")
+        return url.rstrip("/") if url else None
 
     @field_validator("home", mode="before")
     @classmethod

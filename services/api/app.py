@@ -84,13 +84,14 @@ class Choices:
     """
     What the operator decides: where the home is, how often one may ask, who signs tokens.
 
-    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS.
+    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL.
     """
 
     home: Path
     rate_per_s: float
     oidc: Tokens | None = None
     strict: bool = False
+    grafana: str | None = None
 
 
 def make_app(
@@ -125,7 +126,7 @@ def make_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.metrics = metrics
+    app.state.metrics, app.state.grafana = metrics, choices.grafana
     app.state.memory, app.state.live = Memory(), Live(log_)
     problems.install(app, log_, shown=_shown)
     app.include_router(health.router)

@@ -261,6 +261,7 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "maker": "Example",
         "model": "X-100",
         "site_name": "Nam Cau Kien Industrial Park",
+        "timezone": "Asia/Ho_Chi_Minh",
         "attributes": {},
         "newest": {"active_power_w": 41_000.0},
     },

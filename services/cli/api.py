@@ -57,7 +57,7 @@ def _serve() -> None:
     log = get_logger("api")
     choices = Choices(
         settings.home.absolute(), settings.api_rate_per_s, _oidc(settings),
-        strict=settings.require_accepted_factors,
+        strict=settings.require_accepted_factors, grafana=settings.grafana_url,
     )  # fmt: skip
     app = make_app(database_url(), choices, Metrics(), log)
     serve(app, settings.api_bind, lambda: log.info("serving", bind=settings.api_bind))

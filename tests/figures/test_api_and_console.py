@@ -455,7 +455,7 @@ def _of_day(a, page, one):
     sums = defaultdict(int)
     for row in rows:
         sums[row.device] += row.reduction
-    shown = None if one.reduction_ug is None else int(one.reduction_ug)
+    shown = None if one["reduction_ug"] is None else int(one["reduction_ug"])
     return _floor(next((v * UG for v in sums.values() if v == shown), None), 6)
 
 

@@ -93,7 +93,8 @@ SELECT what, cost_t, place, since, things FROM (
 """, "Dark gateways (one row each, not one a device), silent devices, calibrations that ran out and"
                       " limits exceeded on the last days. Cost: tonnes that silence costs so far, by the"
                       " rule of each project.",
-                      units={"cost_t": "suffix: t"}, decimals={"cost_t": 2}, span=16, height=10),
+                      units={"cost_t": "suffix: t"}, decimals={"cost_t": 2},
+                      links={"what": "/d/tonne-fleet/fleet-health?${__url_time_range}"}, span=16, height=10),
                 site_map("Sites", """
 SELECT s.id AS site, left(s.name, 80) AS name, s.latitude, s.longitude,
        count(h.device_id) FILTER (WHERE h.state <> 'online') AS value

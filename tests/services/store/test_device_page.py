@@ -111,8 +111,8 @@ def test_the_command_shows_what_was_metered(conn, database_url, monkeypatch):
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     said = CliRunner().invoke(main, ["devices", "show", "alone"])
     assert said.exit_code == 0, said.output
-    assert "987.654 kWh" in said.output
-    assert "12.345 kWh" in said.output
+    assert "987.7 kWh" in said.output
+    assert "12.34 kWh" in said.output
     assert "cause" not in said.output
     wrong = CliRunner().invoke(main, ["devices", "show", "alon"])
     assert wrong.exit_code == 2

@@ -13,6 +13,15 @@ from services.api.routes.registry import IdPath, unknown
 from services.store.views.device_page import device_page
 
 router = APIRouter(include_in_schema=False)
+# the board of a class; all others stand on one
+_BOARDS = {
+    "pv_inverter": "pv", "ev_charger": "ev", "vehicle": "ev", "air_station": "air",
+    "noise_station": "air", "wastewater_plant": "water", "water_station": "water",
+    **dict.fromkeys(
+        ("energy_meter", "chiller", "pump", "furnace", "lamp_controller", "weighbridge",
+         "recycling_line"), "factories",
+    ),
+}  # fmt: skip
 
 
 @router.get("/devices/{device}")
@@ -42,8 +51,17 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         language,
         "device.html",
         found=found,
+        board=_board(ask.request.app.state.grafana, found),
         main=_main(found.get("registers", []), found.get("days", [])),
     )
+
+
+def _board(grafana: str | None, found: dict[str, Any]) -> str | None:
+    """Return the address of a device's board; None where no Grafana is known."""
+    if grafana is None or not found["registered"]:
+        return None
+    name = _BOARDS.get(found["class"], "works")
+    return f"{grafana}/d/tonne-{name}/{name}?var-device={found['id']}&var-site={found['site']}"
 
 
 def _main(registers: list[dict[str, Any]], days: list[dict[str, Any]]) -> list[str]:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from mrv.registry.project import Project
 
 
+_Side = Literal["baseline", "project", "both"]
+
+
 class SilenceRate(NamedTuple):
     """
     Cost of an hour without a device. [ug CO2e/h]
@@ -37,7 +40,7 @@ class SilenceRate(NamedTuple):
 
     device: str
     role: str
-    side: Literal["baseline", "project", "both"]
+    side: _Side
     ug_per_h: int | None
 
 
@@ -76,7 +79,7 @@ def silence_rates(
     for bound in project.devices:
         named = f"project {project.id}: device {bound.device}"
         needs = role_needs(methodology, bound, named)
-        side = needs.side if needs.costs is None else "both"
+        side: _Side = needs.side if needs.costs is None else "both"
         hourly = None
         if side != "baseline":
             device = fleet.devices[fleet.by_id[bound.device]]

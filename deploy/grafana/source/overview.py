@@ -34,39 +34,39 @@ def dashboard() -> model.Dashboard:
 SELECT count(*) FILTER (WHERE state <> 'online') AS devices FROM v_device_health
 WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) HAVING count(*) > 0
 """, "short", "Registered devices without a reading for longer than twice the expected time between two.",
-                     steps=((None, GREEN), (1, YELLOW), (10, RED)), span=3),
+                     steps=((None, GREEN), (1, YELLOW), (10, RED)), span=4),
                 stat("Cost of silence", """
 SELECT sum(cost_t) AS cost_t FROM v_silence_cost
 WHERE project_id IN (SELECT project_id FROM v_counted_project) AND site = ANY(ARRAY[${site:sqlstring}]::text[])
 """, "suffix: t", "Tonnes that silent devices of the programme's projects cost so far: a meter of the baseline what it avoided"
                      " on average over four weeks, one of the project's side the highest plausible value. What the"
                      " devices kept still brings them back; no data when all are heard.",
-                     steps=((None, YELLOW), (1, RED)), decimals=2, span=3),
+                     steps=((None, YELLOW), (1, RED)), decimals=2, span=4),
                 stat("Limits exceeded", """
 SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
 WHERE time > now() - INTERVAL '2 days' AND grade IN ('within', 'exceeded') AND site = ANY(ARRAY[${site:sqlstring}]::text[])
 HAVING count(*) > 0
 """, "short", "Station and plant days of the last two over a limit of air, noise or water.",
-                     steps=((None, GREEN), (1, RED)), span=3),
+                     steps=((None, GREEN), (1, RED)), span=4),
                 stat("Generated now", _NOW.format(class_id="pv_inverter"), "kwatt",
-                     "PV power of all inverters heard in the last half hour.", decimals=0, span=3),
+                     "PV power of all inverters heard in the last half hour.", decimals=0, span=4),
                 stat("Charging now", _NOW.format(class_id="ev_charger"), "kwatt",
-                     "Power into vehicles, of all chargers heard in the last half hour.", decimals=0, span=3),
+                     "Power into vehicles, of all chargers heard in the last half hour.", decimals=0, span=4),
                 stat("Generated today", f"""
 SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
 WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site = ANY(ARRAY[${{site:sqlstring}}]::text[])
   AND device_id IN (SELECT device_id FROM v_counted_device)
-""", "kwatth", "PV energy since midnight of each site's own clock.", decimals=0, span=3),
+""", "kwatth", "PV energy since midnight of each site's own clock.", decimals=0, span=4),
                 stat("Avoided today", f"""
 SELECT sum(avoided_t) AS avoided_t FROM v_account_day WHERE {_TODAY} AND {_COUNTED}
-""", "suffix: t", "Emission reduction of the programme's projects since local midnight, as metered; not issued.", decimals=2, span=3),
+""", "suffix: t", "Emission reduction of the programme's projects since local midnight, as metered; not issued.", decimals=2, span=8),
                 stat("Avoided this year", """
 SELECT sum(this_year_t) AS avoided_t FROM v_project_now WHERE counted
-""", "suffix: t", "Emission reduction of the programme's projects since 1 January, as metered.", decimals=1, span=3),
+""", "suffix: t", "Emission reduction of the programme's projects since 1 January, as metered.", decimals=1, span=8),
                 stat("Expected this year so far", """
 SELECT sum(expected_this_year_t) AS expected_t FROM v_project_state WHERE counted
 """, "suffix: t", "What the programme's projects were expected to avoid from 1 January until now, silent ones among them.",
-                     decimals=1, span=3),
+                     decimals=1, span=8),
             ]),
             ("What is wrong, and what it costs", [
                 table("What is wrong now", """

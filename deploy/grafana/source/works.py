@@ -25,30 +25,31 @@ class Kind(NamedTuple):
     amount: str
     gauge: str
     gauge_unit: str
+    gauge_name: str
     why: str
 
 
 KINDS = (
     Kind("wind_turbine", "Wind", "energy_export", "0.001", "kwatth", "Generated", "wind_speed_m_s",
-         "suffix: m/s", "Wind at the turbine: little energy in much wind is a fault."),
+         "suffix: m/s", "Wind speed", "Wind at the turbine: little energy in much wind is a fault."),
     Kind("waste_heat_turbine", "Waste heat", "energy_export", "0.001", "kwatth", "Generated",
-         "gas_temperature_c", "celsius", "Temperature of the gas at the boiler: cold gas drives no turbine."),
+         "gas_temperature_c", "celsius", "Gas temperature", "Temperature of the gas at the boiler: cold gas drives no turbine."),
     Kind("steam_meter", "Steam", "mass", "0.000001", "suffix: t", "Steam delivered", "pressure_kpa",
-         "suffix: kPa", "Pressure of the steam at the meter."),
-    Kind("fuel_meter", "Fuel", "flow", "0.001", "suffix: L", "Fuel drawn", "rate_l_h", "suffix: L/h",
+         "suffix: kPa", "Pressure", "Pressure of the steam at the meter."),
+    Kind("fuel_meter", "Fuel", "flow", "0.001", "suffix: L", "Fuel drawn", "rate_l_h", "suffix: L/h", "Flow",
          "Flow of fuel; a meter that stands still while its plant works is at fault."),
-    Kind("compost_windrow", "Composting", "", "", "", "", "oxygen_percent", "percent",
+    Kind("compost_windrow", "Composting", "", "", "", "", "oxygen_percent", "percent", "Oxygen",
          "Oxygen in the windrow: under 8 % it makes methane, and is turned."),
     Kind("water_tube", "Rice", "operating_time", "1 / 86400.0", "suffix: d", "Days in season", "level_cm",
-         "suffix: cm", "Water in the tube against the soil: a field is dry from 15 cm below on."),
-    Kind("passenger_counter", "Passengers", "count", "1", "short", "Boarded", "on_board", "short",
+         "suffix: cm", "Water level", "Water in the tube against the soil: a field is dry from 15 cm below on."),
+    Kind("passenger_counter", "Passengers", "count", "1", "short", "Boarded", "on_board", "short", "On board",
          "Passengers on board."),
     Kind("sewer_level", "Sewers", "operating_time", "1 / 3600.0", "suffix: h", "Hours of overflow", "level_m",
-         "suffix: m", "Level in the manhole; it overflows at its weir."),
+         "suffix: m", "Level", "Level in the manhole; it overflows at its weir."),
     Kind("waterworks", "Waterworks", "flow", "0.000001", "suffix: m³", "Delivered", "chlorine_mg_l",
-         "suffix: mg/L", "Free chlorine at the outlet: QCVN 01-1:2018 asks for 0.2 to 1.0 mg/L."),
+         "suffix: mg/L", "Chlorine", "Free chlorine at the outlet: QCVN 01-1:2018 asks for 0.2 to 1.0 mg/L."),
     Kind("weather_station", "Weather", "degree_time", "1 / 86400.0", "suffix: K d", "Cooling degree days",
-         "irradiance_w_m2", "suffix: W/m²", "Sun on the horizontal plane."),
+         "irradiance_w_m2", "suffix: W/m²", "Irradiance", "Sun on the horizontal plane."),
 )  # fmt: skip
 
 
@@ -69,14 +70,14 @@ def _row(kind: Kind) -> Row:
 
 
 def _days(kind: Kind) -> Builder[model.Panel]:
-    return bars(f"{kind.amount} by local day: {kind.class_id}", f"""
+    return bars(f"{kind.amount} by local day: {kind.row.lower()}", f"""
 SELECT day::text AS day, sum(value) * {kind.scale} AS amount FROM v_day_quantity
 WHERE class = '{kind.class_id}' AND quantity = '{kind.quantity}' AND $__timeFilter(time) AND {_HERE} GROUP BY day ORDER BY day
 """, kind.unit, f"{kind.amount}, all devices of the class at the chosen sites, by the registers and the site's own days.")  # fmt: skip
 
 
 def _gauge(kind: Kind, span: int) -> Builder[model.Panel]:
-    return series(f"{kind.gauge}: {kind.class_id}", f"""
+    return series(f"{kind.gauge_name}: {kind.row.lower()}", f"""
 SELECT $__timeGroup(r.time, '1h') AS time, r.device_id AS metric, avg(r.{kind.gauge}) AS value
 FROM reading_{kind.class_id} r
 WHERE r.time > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '7 days') AND r.time <= $__timeTo()
@@ -92,7 +93,7 @@ def _devices(kind: Kind) -> Builder[model.Panel]:
         if kind.quantity
         else "NULL::numeric"
     )
-    return table(f"Devices: {kind.class_id}", f"""
+    return table(f"Devices: {kind.row.lower()}", f"""
 SELECT h.device_id, h.state, {amount} AS amount, h.silent_s, h.site, h.last_reading
 FROM v_device_health h WHERE h.class = '{kind.class_id}' AND h.{_HERE}
 ORDER BY (h.state = 'online'), h.last_reading NULLS FIRST, h.device_id LIMIT 100

@@ -133,7 +133,8 @@ def device_page(
     known = registered(conn, scope, id_)
     if known is None:
         return _unknown(conn, id_) if scope is None else None
-    health = _row(conn, _HEALTH, [id_], _HEALTH_NAMES) or dict.fromkeys(_HEALTH_NAMES)
+    found = _row(conn, _HEALTH, [id_], _HEALTH_NAMES)
+    health: dict[str, Any] = dict.fromkeys(_HEALTH_NAMES) if found is None else found
     health["said_at"] = health["said_at"] if health["said"] == "offline" else None
     more = conn.execute(_MORE, [id_]).fetchone()
     maker, model, site_name, zone, attributes = more or (None, None, "", "UTC", {})

@@ -22,6 +22,7 @@ from ingest.errors import TonneError
 from services.clock import now_us
 from services.issuer.audit import audit
 from services.issuer.watch_metrics import Looked
+from services.processing import silence_rates
 from services.processing.rebuild import rebuild
 from services.settle import Plan
 from services.store.postgres import columnstore
@@ -133,6 +134,7 @@ class Watcher:
         try:
             with self._connected() as conn:
                 conn.execute(_LONG)
+                silence_rates.refresh(conn)
                 if made := gauges.refresh_days(conn):
                     self._log.debug("days added up", chunks=made)
         except (TonneError, psycopg.Error) as error:

@@ -9,6 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from services.processing import silence_rates
 from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_days
 from tests.figures import surfaces
@@ -45,6 +46,7 @@ def _midnight(url, home):
 def _never_heard(url, home):
     register(url, home, SMALL, datetime.now(UTC))
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        silence_rates.refresh(conn)
         refresh_days(conn)
 
 

@@ -19,9 +19,10 @@ import psycopg
 import yaml
 
 from ingest import classes
+from services.processing import silence_rates
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from services.store.views.fleet_metrics import refresh_days
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def fill(
         conn.execute("ANALYZE")
         conn.execute("SELECT pg_stat_force_next_flush()")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        silence_rates.refresh(conn)
         refresh_days(conn)
     return end
 

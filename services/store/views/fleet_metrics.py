@@ -1,4 +1,4 @@
-"""What only the database knows of a fleet and its account, counted for Prometheus."""
+"""Counts of fleet and account for Prometheus that only the database knows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from services.store.postgres import columnstore
-from services.store.views import silence_rates
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -92,10 +91,8 @@ def refresh_days(conn: Connection[TupleRow]) -> int:
     """
     Add up the days that dashboards read; returns how many chunks had changed.
 
-    One transaction each minute's worth, so that what was done stays done.  What silence
-    costs is made again first, where the registry has changed.
+    One transaction each minute's worth, so that what was done stays done.
     """
-    silence_rates.refresh(conn)
     made = 0
     while True:
         began = time.monotonic()

@@ -8,11 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from services.cli.main import main
+from services.processing.registry_import import import_registry
+from services.processing.silence_rates import refresh
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from services.store.views.device_page import TO_DO, device_page
-from services.store.views.silence_rates import refresh
 
 CATALOG = Path(__file__).parents[3] / "deploy/catalog/haiphong"
 

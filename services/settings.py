@@ -119,6 +119,8 @@ class Settings(BaseSettings):
         Requests a second that one address, or one token, may make of the API.
     oidc_issuer, oidc_audience, oidc_jwks_url : str, optional
         Identity provider whose bearer tokens the API takes: all three or none.
+    grafana_url : str, optional
+        Where Grafana answers: a device's page in the console then leads to its board.
     require_accepted_factors : bool
         Refuse to submit a statement that rests on a factor from memory which its
         project does not accept by name.
@@ -165,6 +167,7 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
+    grafana_url: str | None = None
     require_accepted_factors: bool = False
     dead_letter_days: int = Field(default=90, ge=0)
     dead_letter_bytes_a_day: int = Field(default=20_000_000, ge=10_000)
@@ -246,6 +249,13 @@ class Settings(BaseSettings):
         if 0 < days < LEAST_LETTER_DAYS:
             raise ValueError(f"is {days}; keep {LEAST_LETTER_DAYS} days at least, or 0 for ever")
         return days
+
+    @field_validator("grafana_url")
+    @classmethod
+    def _page(cls, url: str | None) -> str | None:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must be an http:// or https:// URL")
+        return url.rstrip("/") if url else None
 
     @field_validator("home", mode="before")
     @classmethod

@@ -17,6 +17,7 @@ from services.api.console import assets as console_assets
 from services.api.console import render as page
 from services.api.console.answer_cache import Memory
 from services.api.console.live import Live
+from services.api.console.routes import devices as console_devices
 from services.api.console.routes import live, overview, projects, reference, sign_in
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
@@ -83,13 +84,14 @@ class Choices:
     """
     What the operator decides: where the home is, how often one may ask, who signs tokens.
 
-    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS.
+    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL.
     """
 
     home: Path
     rate_per_s: float
     oidc: Tokens | None = None
     strict: bool = False
+    grafana: str | None = None
 
 
 def make_app(
@@ -124,7 +126,7 @@ def make_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.metrics = metrics
+    app.state.metrics, app.state.grafana = metrics, choices.grafana
     app.state.memory, app.state.live = Memory(), Live(log_)
     problems.install(app, log_, shown=_shown)
     app.include_router(health.router)
@@ -138,7 +140,7 @@ def make_app(
     app.include_router(v1)
     for part in (
         overview, projects, console_statements, live, sign_in, console_assets, console_programme,
-        console_sewers,
+        console_sewers, console_devices,
     ):  # fmt: skip
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

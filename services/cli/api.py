@@ -60,6 +60,7 @@ def _serve() -> None:
         settings.api_rate_per_s,
         _oidc(settings),
         strict=settings.require_accepted_factors,
+        grafana=settings.grafana_url,
     )
     app = make_app(database_url(), choices, Metrics(), log)
     serve(app, settings.api_bind, lambda: log.info("serving", bind=settings.api_bind))

@@ -24,6 +24,7 @@ from ingest.errors import TonneError
 from services.clock import now_us
 from services.issuer.audit import audit
 from services.issuer.watch_metrics import Looked
+from services.processing import silence_rates
 from services.processing.rebuild import rebuild
 from services.settings import local_urls
 from services.settle import Plan
@@ -170,6 +171,7 @@ class Watcher:
         try:
             with self._connected() as conn:
                 conn.execute(_LONG)
+                silence_rates.refresh(conn)
                 if made := gauges.refresh_days(conn):
                     self._log.debug("days added up", chunks=made)
         except (TonneError, psycopg.Error) as error:

@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 import psycopg
 import yaml
 
+from ingest import classes
+from services.processing import silence_rates
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
@@ -37,6 +39,13 @@ SITES = (
 )
 
 
+# classes of one board, a device or more each
+WORKS = (
+    "wind_turbine", "waste_heat_turbine", "steam_meter", "fuel_meter", "compost_windrow",
+    "water_tube", "passenger_counter", "sewer_level", "waterworks", "weather_station",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """How many devices of each class, over how many days, a reading every so many minutes."""
@@ -52,6 +61,7 @@ class Size:
     plants: int = 2
     bridges: int = 1
     canal: int = 1
+    works: int = 1
 
 
 def zone(now: datetime) -> str:
@@ -67,31 +77,42 @@ def zone(now: datetime) -> str:
 YEAR = Size(365, 15, 80, 30, 30, 40, 8, 6, 4, 2)  # 200 devices
 
 
-def fill(url: str, folder: Path, size: Size = Size()) -> datetime:
-    """Fill a migrated database; returns the end of the data, the last whole quarter hour."""
+def fill(
+    url: str, folder: Path, size: Size = Size(), *, silent: timedelta = timedelta(), clock: str = ""
+) -> datetime:
+    """
+    Fill a migrated database; returns the end of the data, the last whole quarter hour.
+
+    `silent` is how long nothing came since; `clock` is the sites' zone, else `zone`.
+    """
     now = datetime.now(UTC)
-    register(url, folder, size, now)
+    clock = clock or zone(now)
+    register(url, folder, size, now, clock)
+    now -= silent
     end = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("SET timezone = 'UTC'")
         conn.execute("UPDATE site SET name = name || %s WHERE id = 'hostile'", [TURNED])
         conn.execute("DELETE FROM remake_request")  # rows are made here
         names = {"begin": end - timedelta(days=size.days), "end": end, "step": size.minutes,
-                 "zone": zone(now)}  # fmt: skip
+                 "zone": clock}  # fmt: skip
         for statement in STATEMENTS:
             conn.execute(statement, names)
         conn.execute("SELECT tonne_see_devices()")
         conn.execute("ANALYZE")
         conn.execute("SELECT pg_stat_force_next_flush()")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        silence_rates.refresh(conn)
         refresh_days(conn)
     return end
 
 
-def register(url: str, folder: Path, size: Size, now: datetime) -> None:
+def register(url: str, folder: Path, size: Size, now: datetime, clock: str = "") -> None:
     """Import the fleet, its sites and projects, by the command's own way."""
     file = folder / "fleet.yaml"
-    file.write_text(yaml.safe_dump(registry(size, zone(now)), sort_keys=False, allow_unicode=True))
+    file.write_text(
+        yaml.safe_dump(registry(size, clock or zone(now)), sort_keys=False, allow_unicode=True)
+    )
     with connect(url) as conn:
         planned = import_registry(conn, read_files([file]), author="test")
         assert not planned.refused, [r.messages for r in planned.results]
@@ -101,7 +122,14 @@ def registry(size: Size, clock: str) -> dict[str, Any]:
     """Return the registry file: sites, devices, projects of three kinds, the programme."""
     return {
         "sites": [
-            {"id": i, "name": n, "latitude": a, "longitude": o, "timezone": clock}
+            {
+                "id": i,
+                "name": n,
+                "latitude": a,
+                "longitude": o,
+                "timezone": clock,
+                **({"park": "nck"} if i == "nam-cau-kien" else {}),
+            }
             for i, n, a, o in SITES
         ],
         "devices": _devices(size),
@@ -130,13 +158,21 @@ def _devices(size: Size) -> list[dict[str, Any]]:
         "wastewater_plant": ("wwt", size.plants, "trang-cat"),
         "water_station": ("wst", size.canal, "trang-cat"),
         "weighbridge": ("wgh", size.bridges, "nam-cau-kien"),
+        "furnace": ("fur", size.bridges, "nam-cau-kien"),
+        **{class_id: (class_id, size.works, "trang-cat") for class_id in WORKS},
     }
-    rated = {"pv_inverter": 100_000, "ev_charger": 120_000, "energy_meter": 400_000}
+    rated = {
+        "pv_inverter": 100_000,
+        "ev_charger": 120_000,
+        "energy_meter": 400_000,
+        "furnace": 1_000_000,
+    }
     limits = {
         "wastewater_plant": {"standard": "qcvn-40-2011", "column": "B", "kq": 0.9, "kf": 1.0},
         "noise_station": {"standard": "qcvn-26-2010", "area": "ordinary"},
     }
-    found = [_device("gw-1", "hostile", "energy_meter"), _device("gw-2", "cat-ba", "energy_meter")]
+    found = [_device("gw-1", "hostile", "energy_meter"), _device("gw-2", "cat-ba", "energy_meter"),
+             {**_device("inv-away", "cat-ba", "pv_inverter"), "rated_power_w": 100_000}]  # fmt: skip
     for class_id, (stem, count, site) in counts.items():
         for k in range(count):
             # every fourth stands at the site with the hostile name
@@ -144,6 +180,8 @@ def _devices(size: Size) -> list[dict[str, Any]]:
             one = _device(f"{stem}-{k + 1}", where, class_id)
             if class_id in rated:
                 one["rated_power_w"] = rated[class_id]
+            if class_id == "pv_inverter" and k == 0:
+                one["attributes"] = {"dc_power_w": 125_000}
             if class_id in limits:
                 one["attributes"] = {"limits": limits[class_id]}
             if class_id == "pv_inverter" and k % 4 == 3:
@@ -203,13 +241,31 @@ def _projects(size: Size) -> list[dict[str, Any]]:
             ],
             "parameters": {"cop_reference": 4.2, "cop_project": 5.8, "ef_grid_t_per_mwh": 0.6592},
         },
+        {
+            "id": "foundry", "name": "Foundry", "system": "foundry-furnaces", "methodology": "ams-ii-d", "version": "13.0",
+            "crediting_period": period, "action": "1",
+            "devices": [
+                *({"device": f"wgh-{k + 1}", "role": "production"} for k in range(size.bridges)),
+                *({"device": f"fur-{k + 1}", "role": "power"} for k in range(size.bridges)),
+            ],
+            "parameters": {"production_hist_t": 11_500, "sec_baseline_mwh_per_t": 0.72,
+                           "ef_grid_t_per_mwh": 0.6592},
+            "expected": {"reduction_t_per_year": 1364},
+        },
+        {
+            "id": "elsewhere", "name": "A replay that is not the city's", "methodology": "jcm-vn-am007",
+            "version": "1.0", "crediting_period": period,
+            "devices": [{"device": "inv-away", "role": "generation", "case": 1}],
+            "parameters": {"accept_factors": factor["accept_factors"][:1]},
+            "expected": {"reduction_t_per_year": 49.9},
+        },
     ]  # fmt: skip
 
 
 _TIMES = "generate_series(%(begin)s, %(end)s, make_interval(mins => %(step)s)) AS t"
 # gateway gw-1 fell silent five hours ago, and one inverter three days ago
 _HEARD = """(d.gateway IS DISTINCT FROM 'gw-1' OR t < %(end)s - INTERVAL '5 hours')
-    AND (d.id <> 'inv-2' OR t < %(end)s - INTERVAL '3 days')
+    AND (d.id NOT IN ('inv-2', 'chg-3') OR t < %(end)s - INTERVAL '3 days')
     AND (d.id <> 'inv-3' OR t::date <> (%(end)s - INTERVAL '8 days')::date)"""
 # hour of the day in UTC+7, and a number of the device that stays
 _HOUR = "(extract(epoch FROM t + INTERVAL '7 hours')::bigint %% 86400 / 3600.0)"
@@ -268,6 +324,22 @@ def _verdict(class_id: str, name: str, over: str, standard: str, what: str) -> s
     return _indicator(class_id, name, "day", f"({over})::int::float", said)
 
 
+def _of_class(class_id: str) -> list[str]:
+    """Return readings and intervals of a class whose days all look alike."""
+    channels = classes.load()[class_id].channels.values()
+    values = [
+        "extract(epoch FROM t - %(begin)s)::bigint * 2"
+        if c.kind == "register"
+        else f"6 + 5 * {_WAVE}"
+        for c in channels
+    ]
+    quantities = sorted({c.quantity for c in classes.load()[class_id].registers if c.quantity})
+    return [
+        _readings(class_id, ", ".join(c.name for c in channels), ", ".join(values)),
+        *(_intervals(class_id, one, f"100000 * (10 + {_WAVE})") for one in quantities),
+    ]
+
+
 STATEMENTS: tuple[Any, ...] = (
     _readings(
         "pv_inverter",
@@ -320,19 +392,23 @@ STATEMENTS: tuple[Any, ...] = (
     _intervals("wastewater_plant", "biogas", f"270000 * (1 + 0.3 * {_WAVE})"),
     _intervals("wastewater_plant", "energy_import", "5400"),
     _intervals("weighbridge", "mass", f"90000 * (10 + {_WAVE})"),
+    _readings("furnace", "active_power_w", f"200000 * (2 + {_WAVE})"),
+    _intervals("furnace", "energy_import", f"110000 * (4 + {_WAVE})"),
+    *(one for class_id in WORKS for one in _of_class(class_id)),
     """
     INSERT INTO interval_emission (project_id, device_id, start, baseline_ug, project_ug, leakage_ug,
         reduction_ug, methodology, factor)
-    SELECT m.project_id, i.device_id, i.start, b.ug, b.ug * b.share / 100, 0, b.ug - b.ug * b.share / 100,
+    SELECT m.project_id, i.device_id, i.start, b.baseline, b.project, 0, b.baseline - b.project,
         p.methodology, 'made up'
     FROM interval_quantity i
     JOIN project_device m ON m.device_id = i.device_id
     JOIN project p ON p.id = m.project_id
-    CROSS JOIN LATERAL (SELECT CASE i.quantity
-        WHEN 'energy_export' THEN i.value * 333000 WHEN 'distance' THEN i.value * 900000
-        WHEN 'energy_import' THEN i.value * 659200 END AS ug,
-        CASE i.quantity WHEN 'energy_export' THEN 0 WHEN 'distance' THEN 45 ELSE 72 END AS share) b
-    WHERE b.ug IS NOT NULL AND m.role <> 'charging'
+    CROSS JOIN LATERAL (SELECT
+        i.value * CASE m.role WHEN 'generation' THEN 333000 WHEN 'vehicle' THEN 900001
+            WHEN 'equipment' THEN 659200 WHEN 'production' THEN 474624 ELSE 0 END AS baseline,
+        i.value * CASE m.role WHEN 'charging' THEN 100001 WHEN 'power' THEN 659200
+            WHEN 'equipment' THEN 474624 ELSE 0 END AS project) b
+    WHERE b.baseline + b.project > 0
     """,
     _indicator("air_station", "vn-aqi-hourly", "hour", _AQI, _GRADE),
     _indicator("air_station", "pm2_5_1h_ug_m3", "hour", f"40 + 25 * {_WAVE}"),

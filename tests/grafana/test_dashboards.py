@@ -14,6 +14,8 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.__main__ import FOLDER, files
+from ingest import classes
+from services.processing import silence_rates
 from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_days
 from tests.fix_timescale import _fresh
@@ -36,7 +38,10 @@ VERDICTS = ("cost_t", "exceeded", "change", "against_site", "this_year_t", "stat
 REGISTERED = {
     "tonne-air: Stations not heard", "tonne-fleet: Gateways", "tonne-fleet: Gateways dark",
     "tonne-fleet: Late", "tonne-fleet: Offline", "tonne-fleet: Online",
-    "tonne-mrv: Calibrations due", "tonne-mrv: Calibrations to see to",
+    "tonne-fleet: Silent devices and what they cost", "tonne-mrv: Silent now",
+    "tonne-overview: Cost of silence", "tonne-overview: Expected this year so far",
+    "tonne-overview: Projects against what was expected",
+    "tonne-mrv: Calibrations to see to",
     "tonne-overview: Devices not heard",
     "tonne-overview: Programme by action", "tonne-overview: Sites",
     "tonne-overview: What is wrong now", "tonne-pv: Not heard",
@@ -106,7 +111,7 @@ def _missing(ours, theirs, where):
 def test_uids_are_fixed_and_unique():
     """Grafana gives what has no uid a new one with each start, and every link breaks."""
     uids = [b["uid"] for b in BOARDS]
-    assert len(set(uids)) == len(uids) == 9
+    assert len(set(uids)) == len(uids) == 10
     assert all(re.fullmatch(r"tonne-[a-z]+", uid) for uid in uids)
     for board in BOARDS:
         ids = [panel["id"] for panel in board["panels"]]
@@ -135,6 +140,12 @@ def test_days_are_local_and_nothing_is_filled_with_zero():
         assert "coalesce" not in target.query.lower(), target.name
         # today is another day for a server on UTC until seven in the morning
         assert not re.search(r"current_date|now\(\)::date", target.query.lower()), target.name
+
+
+def test_every_class_has_a_board():
+    """Whoever runs a windmill or a waterworks would find nothing of it on any board."""
+    said = json.dumps(BOARDS)
+    assert [c for c in classes.load() if f"'{c}'" not in said and f"reading_{c} " not in said] == []
 
 
 def test_links_lead_somewhere():
@@ -208,6 +219,7 @@ def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(databa
     """A meter that never spoke would read 0 kWh, a day without stations would be a clean one."""
     register(database_url, tmp_path, Size(), datetime.now(UTC))
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        silence_rates.refresh(conn)
         refresh_days(conn)
     found = {}
     with connect(database_url, role="tonne_grafana", autocommit=True) as conn:
@@ -220,6 +232,8 @@ def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(databa
     assert {where for where, figures in found.items() if figures} == REGISTERED
     assert {where for where, figures in found.items() if 0 in figures} == {
         "tonne-fleet: Online", "tonne-fleet: Late",
+        # how many of its devices are heard
+        "tonne-overview: Projects against what was expected",
     }  # fmt: skip
 
 

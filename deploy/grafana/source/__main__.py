@@ -12,13 +12,24 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.source import air, ev, factories, fleet, mrv, overview, pipeline, pv, water
+from deploy.grafana.source import (
+    air,
+    ev,
+    factories,
+    fleet,
+    mrv,
+    overview,
+    pipeline,
+    pv,
+    water,
+    works,
+)
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
 FOLDER = Path(__file__).parents[1] / "dashboards"
-BOARDS = (overview, pv, ev, air, water, factories, fleet, mrv, pipeline)
+BOARDS = (overview, pv, ev, air, water, factories, works, fleet, mrv, pipeline)
 
 
 def written(made: model.Dashboard) -> str:

@@ -24,7 +24,8 @@ def board(
 ) -> model.Dashboard:  # fmt: skip
     """Put panels in rows under variables; on a phone Grafana stacks them in this order."""
     made = build.Dashboard(title).uid(f"tonne-{uid}").description(about).tags([TAG])
-    made.time(since, "now").refresh(refresh).timezone("browser").readonly()
+    # the installation's own zone (GF_DATE_FORMATS_DEFAULT_TIMEZONE): local days begin at midnight
+    made.time(since, "now").refresh(refresh).timezone("").readonly()
     made.tooltip(model.DashboardCursorSync.CROSSHAIR)
     link = build.DashboardLink("Dashboards").type(model.DashboardLinkType.DASHBOARDS)
     made.link(link.tags([TAG]).as_dropdown(True).include_vars(True).keep_time(True))
@@ -77,6 +78,16 @@ def devices(
 def number(name: str, label: str, value: str, about: str) -> build.TextBoxVariable:
     """A number that the reader may type, such as a tariff."""
     return build.TextBoxVariable(name).label(label).description(about).default_value(value)
+
+
+def console_address() -> build.TextBoxVariable:
+    """Where the console of `tonne api` answers, for links from a board into it."""
+    return number("console", "Console", "http://127.0.0.1:8080", "Address of tonne's console.")
+
+
+def console(page: str) -> str:
+    """Address of a page of the console; the console chooses the reader's language."""
+    return "${console}/" + page
 
 
 def _query(name: str, label: str, sql: str) -> build.QueryVariable:

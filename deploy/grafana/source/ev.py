@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.grafana.source.boards import board, devices, number, sites
+from deploy.grafana.source.boards import board, console, console_address, devices, number, sites
 from deploy.grafana.source.panels import (
     GREEN,
     ORANGE,
     RED,
     YELLOW,
+    avoided,
     bars,
     series,
+    serving,
     stat,
     table,
     timeline,
@@ -47,7 +49,7 @@ WHERE $__timeFilter(time) AND quantity = 'energy_import' AND {_MINE}
 """, "currencyVND", "Charged energy times the tariff typed above.", decimals=0),
                 stat("Driven", f"""
 SELECT sum(distance_km) AS distance_km FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE}
-""", "lengthkm", "Odometer steps of all vehicles at the chosen sites.", decimals=0),
+""", "suffix: km", "Odometer steps of all vehicles at the chosen sites.", decimals=0),
                 stat("Energy a kilometre", f"""
 SELECT (SELECT sum(energy_kwh) FROM v_day_energy_kwh WHERE $__timeFilter(time) AND class = 'ev_charger'
             AND quantity = 'energy_import' AND {_HERE})
@@ -58,10 +60,9 @@ SELECT (SELECT sum(energy_kwh) FROM v_day_energy_kwh WHERE $__timeFilter(time) A
 SELECT sum(i.value) FILTER (WHERE {_PEAK})::float8 / nullif(sum(i.value), 0) AS share {_LOAD}
 """, "percentunit", "Share of the charged energy drawn between the two hours typed above, local time.",
                      steps=((None, GREEN), (0.1, YELLOW), (0.3, RED)), decimals=1),
-                stat("Avoided", f"""
-SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t e JOIN device d ON d.id = e.device_id
-WHERE $__timeFilter(e.time) AND d.class = 'vehicle' AND d.{_HERE}
-""", "suffix: t", "Metered reduction of the buses' projects.", decimals=2),
+                avoided("Avoided", serving(f"SELECT id FROM device WHERE class IN ('vehicle', 'ev_charger') AND {_HERE}"),
+                        "Metered reduction of the projects of vehicles and chargers at the chosen sites, whole: what the"
+                        " vehicles avoid less what the chargers draw."),
             ]),
             ("Chargers", [
                 series("Charging power and the peak", f"""
@@ -107,7 +108,7 @@ FROM reading_ev_charger WHERE time > greatest($__timeFrom()::timestamptz, $__tim
                 bars("Distance by local day", f"""
 SELECT day::text AS day, sum(distance_km) AS distance_km FROM v_day_distance_km
 WHERE $__timeFilter(time) AND {_HERE} GROUP BY day ORDER BY day
-""", "lengthkm", "Odometer steps of all vehicles at the chosen sites, by day of their clock."),
+""", "suffix: km", "Odometer steps of all vehicles at the chosen sites, by day of their clock."),
                 bars("Energy a kilometre by day", f"""
 SELECT day::text AS day, e.kwh / nullif(k.km, 0) AS kwh_km
 FROM (SELECT day, sum(energy_kwh) AS kwh FROM v_day_energy_kwh WHERE $__timeFilter(time) AND class = 'ev_charger'
@@ -116,16 +117,14 @@ JOIN (SELECT day, sum(distance_km) AS km FROM v_day_distance_km WHERE $__timeFil
       GROUP BY day) k USING (day) ORDER BY day
 """, "suffix: kWh/km", "Whole days: what is charged at night is driven by day. Look at the trend."),
                 table("Vehicles", f"""
-SELECT h.device_id, h.state, k.km, e.avoided_t, k.km_per_day, h.site, h.last_reading
+SELECT h.device_id, h.state, k.km, k.km_per_day, h.site, h.last_reading
 FROM v_device_health h
 LEFT JOIN (SELECT device_id, sum(distance_km) AS km, avg(distance_km) AS km_per_day FROM v_day_distance_km
            WHERE $__timeFilter(time) GROUP BY device_id) k ON k.device_id = h.device_id
-LEFT JOIN (SELECT device_id, sum(avoided_t) AS avoided_t FROM v_day_avoided_t
-           WHERE $__timeFilter(time) AND device_id IN (SELECT id FROM device WHERE class = 'vehicle') GROUP BY device_id) e ON e.device_id = h.device_id
 WHERE h.class = 'vehicle' AND h.{_HERE} ORDER BY k.km NULLS FIRST LIMIT 100
-""", "Distance and reduction of each vehicle in range; those that did not drive, or were not heard, first.",
-                      units={"km": "lengthkm", "km_per_day": "lengthkm", "avoided_t": "suffix: t"},
-                      decimals={"km": 0, "km_per_day": 0, "avoided_t": 2}, span=24),
+""", "Distance of each vehicle in range, for tonnes are the project's; those that did not drive, or were not heard, first.",
+                      units={"km": "suffix: km", "km_per_day": "suffix: km/d"},
+                      decimals={"km": 0, "km_per_day": 0}, links={"device_id": console("devices/${__value.raw}")}, span=24),
             ]),
         ],
         variables=[
@@ -133,6 +132,7 @@ WHERE h.class = 'vehicle' AND h.{_HERE} ORDER BY k.km NULLS FIRST LIMIT 100
             number("tariff", "Tariff, VND/kWh", "2204", "Price of a kWh; type your own."),
             number("peak_from", "Peak from, h", "17", "First hour of the peak, local."),
             number("peak_to", "Peak to, h", "20", "End of the peak, local."),
+            console_address(),
         ],
         since="now-14d",
     )  # fmt: skip

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy.grafana.source.boards import board, devices, sites
-from deploy.grafana.source.panels import GREEN, ORANGE, RED, bars, series, stat, table
+from deploy.grafana.source.panels import (
+    GREEN,
+    ORANGE,
+    RED,
+    avoided,
+    bars,
+    series,
+    serving,
+    stat,
+    table,
+)
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
@@ -13,6 +23,7 @@ if TYPE_CHECKING:
 # what draws energy in a factory or a building
 _METERED = ("energy_meter", "chiller", "pump", "furnace", "lamp_controller")
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
+_CHOSEN = "SELECT unnest(ARRAY[${device:sqlstring}]::text[])"
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 # the same weekday of the eight weeks before; days that were measured throughout, on both sides
 _USUAL = f"""
@@ -53,9 +64,8 @@ SELECT sum(energy_kwh) / nullif(sum(usual_kwh), 0) - 1 AS change FROM ({_USUAL})
                 stat("Specific energy", f"""
 SELECT sum(d.kwh) / nullif(sum(m.t), 0) AS kwh_t FROM ({_DRAWN}) d JOIN ({_MADE}) m USING (day, site)
 """, "suffix: kWh/t", "Energy over weighed mass, at sites with both a meter and a weighbridge or a counted line.", decimals=1, span=6),
-                stat("Avoided", f"""
-SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t WHERE $__timeFilter(time) AND {_MINE}
-""", "suffix: t", "Metered reduction of projects that the chosen meters serve.", decimals=2, span=6),
+                avoided("Avoided", serving(_CHOSEN), "Metered reduction of the projects that the chosen meters serve, whole:"
+                        " castings and furnace are one account.", span=6),
             ]),
             ("By day", [
                 series("Energy against usual", f"""
@@ -65,9 +75,10 @@ SELECT time, sum(energy_kwh) AS "drawn", sum(usual_kwh) AS "usual" FROM ({_USUAL
 SELECT m.time, m.site AS metric, d.kwh / nullif(m.t, 0) AS kwh_t FROM ({_DRAWN}) d JOIN ({_MADE}) m USING (day, site) ORDER BY 1
 """, "suffix: kWh/t", "Energy over weighed mass of the local day.", broken_ms=50 * 3_600_000, fill=0),
                 bars("Emissions of projects: baseline and project", f"""
-SELECT day::text AS day, sum(baseline_t) AS baseline_t, sum(project_t) AS project_t FROM v_day_avoided_t
-WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
-""", "suffix: t", "What the methodology's baseline would have emitted beside what was, by local day.", stacked=False),
+SELECT day::text AS day, sum(baseline_t) AS baseline_t, sum(project_t) AS project_t FROM v_account_day
+WHERE $__timeFilter(time) AND {serving(_CHOSEN)} GROUP BY day ORDER BY day
+""", "suffix: t", "What the methodology's baseline would have emitted beside what was, of the projects that the chosen"
+                     " meters serve, by local day.", stacked=False),
                 series("Power of quarter hours", """
 SELECT start AS time, device_id AS metric, value * 0.004 AS power_kw FROM interval_quantity
 WHERE quantity = 'energy_import' AND start > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '3 days')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.grafana.source.boards import board, sites
+from deploy.grafana.source.boards import board, console, console_address, sites
 from deploy.grafana.source.panels import GREEN, ORANGE, RED, YELLOW, bars, stat, table
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def dashboard() -> model.Dashboard:
                 stat("Gateways dark", f"""
 SELECT count(*) FILTER (WHERE state = 'dark') AS gateways FROM v_gateway_health WHERE {_HERE} HAVING count(*) > 0
 """, "short", "Gateways behind which everything is silent: one cause for many devices.", steps=((None, GREEN), (1, RED))),
-                stat("Clocks off", _count("clock <> 'good'", "clock"), "short", "Devices whose clock is ahead, behind or drifting (docs/quality.md).", steps=((None, GREEN), (1, ORANGE))),
+                stat("Clocks off", _count("clock IN ('ahead', 'behind', 'drifting')", "clock"), "short", "Devices whose clock is ahead, behind or drifting (docs/quality.md).", steps=((None, GREEN), (1, ORANGE))),
                 stat("Flags in a day", f"""
 SELECT sum({_FLAGS}) AS flags FROM v_device_health WHERE {_HERE}
 """, "short", "Readings of the last 24 hours that a quality test marked.", steps=((None, GREEN), (100, YELLOW))),
@@ -46,13 +46,14 @@ SELECT gateway, state, silent_s, devices, site, last_heard FROM v_gateway_health
 ORDER BY (state = 'dark') DESC, last_heard NULLS FIRST LIMIT 100
 """, "Look here first: a dark gateway explains every device behind it.", units={"silent_s": "s"}, span=10),
                 table("Silent devices and what they cost", f"""
-SELECT device_id, cost_t, silent_s, gateway_state, site, class, gateway, last_reading, avoided_t_per_day
+SELECT device_id, cost_t, silent_s, gateway_state, site, class, side, gateway, last_reading, cost_t_per_day
 FROM v_silence_cost WHERE {_HERE} AND device_id NOT IN (SELECT gateway FROM v_gateway_health)
 ORDER BY (gateway_state IS NOT DISTINCT FROM 'dark'), cost_t DESC NULLS LAST, last_reading NULLS LAST LIMIT 200
 """, "Devices that are silent by themselves first, the dearest on top; those behind a dark gateway last."
-                      " Cost: tonnes not counted so far, by the mean of four weeks.",
-                      units={"silent_s": "s", "avoided_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
-                      decimals={"avoided_t_per_day": 3, "cost_t": 3}, span=14),
+                      " Cost so far by the rule of the device's project: a meter of the baseline what it avoided on"
+                      " average over four weeks, one of the project's side the highest plausible value.",
+                      units={"silent_s": "s", "cost_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
+                      decimals={"cost_t_per_day": 3, "cost_t": 3}, links={"device_id": console("devices/${__value.raw}")}, span=14),
             ]),
             ("Wrong", [
                 bars("Quality flags by day", f"""
@@ -73,9 +74,10 @@ WHERE $__timeFilter(f.time) AND d.{_HERE} GROUP BY f.device_id, f.test, f.channe
 """, "Device, channel and test with the most flags in range."),
                 table("Clocks", f"""
 SELECT device_id, clock, clock_offset_s, clock_drift_s_per_day, site, class FROM v_device_health
-WHERE clock <> 'good' AND {_HERE} ORDER BY abs(clock_offset_s) DESC LIMIT 100
+WHERE clock IN ('ahead', 'behind', 'drifting') AND {_HERE} ORDER BY abs(clock_offset_s) DESC LIMIT 100
 """, "Ahead is above zero. A reading more than five minutes ahead is refused.",
-                      units={"clock_offset_s": "s", "clock_drift_s_per_day": "suffix: s/d"}, decimals={"clock_drift_s_per_day": 1}),
+                      units={"clock_offset_s": "s", "clock_drift_s_per_day": "suffix: s/d"},
+                      links={"device_id": console("devices/${__value.raw}")}, decimals={"clock_drift_s_per_day": 1}),
                 table("Refused messages", """
 SELECT l.reason, count(*) AS letters, l.device_id, left(l.principal, 80) AS principal, max(l.received) AS last
 FROM dead_letter l WHERE $__timeFilter(l.received)
@@ -86,8 +88,8 @@ GROUP BY 1, 3, 4 ORDER BY letters DESC LIMIT 50
                 table("Devices", f"""
 SELECT device_id, state, silent_s, last_reading, site, class, gateway, clock, {_FLAGS} AS flags_last_day FROM v_device_health
 WHERE {_HERE} ORDER BY (state = 'online'), last_reading NULLS FIRST LIMIT 500
-""", "The first 500, silent ones on top.", units={"silent_s": "s"}, span=24, height=12),
+""", "The first 500, silent ones on top.", units={"silent_s": "s"}, links={"device_id": console("devices/${__value.raw}")}, span=24, height=12),
             ]),
         ],
-        variables=[sites()],
+        variables=[sites(), console_address()],
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.grafana.source.boards import board, projects
+from deploy.grafana.source.boards import board, console, console_address, projects
 from deploy.grafana.source.panels import GREEN, ORANGE, RED, YELLOW, bars, series, stat, table
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ WHERE $__timeFilter(q.time) GROUP BY 1, 2 ORDER BY 1
 """, "percentunit", "Share of each local day for which the projects' meters have measured quarter hours, devices that"
                        " sent nothing all day left out; today as far as it has come.", steps=_COVERED, broken_ms=50 * 3_600_000, fill=0),
                 bars("Avoided by day", f"""
-SELECT day::text AS day, sum(avoided_t) AS avoided_t FROM v_day_avoided_t
+SELECT day::text AS day, sum(avoided_t) AS avoided_t FROM v_account_day
 WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
 """, "suffix: t", "Metered reduction by local day, before a period's deductions."),
                 table("Gaps and deductions, dearest first", f"""
@@ -63,11 +63,12 @@ WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST, from_time LIMIT 200
 """, "Of each statement that is not superseded: what was missing, by which rule it was filled, and what that cost.",
                       units={"cost_t": "suffix: t"}, decimals={"cost_t": 4}),
                 table("Silent now", f"""
-SELECT device_id, cost_t, silent_s, project_id, gateway_state, last_reading, avoided_t_per_day FROM v_silence_cost
-WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST LIMIT 100
-""", "What becomes a gap unless the devices send what they kept: cost so far by the mean of four weeks.",
-                      units={"silent_s": "s", "avoided_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
-                      decimals={"avoided_t_per_day": 3, "cost_t": 3}),
+SELECT device_id, cost_t, silent_s, project_id, role, side, gateway_state, last_reading, cost_t_per_day FROM v_silence_cost
+WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST, device_id LIMIT 100
+""", "What becomes a gap unless the devices send what they kept. Cost so far by the project's rule: a meter of the"
+                      " baseline what it avoided on average, one of the project's side the highest plausible value.",
+                      units={"silent_s": "s", "cost_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
+                      decimals={"cost_t_per_day": 3, "cost_t": 3}, links={"device_id": console("devices/${__value.raw}")}),
             ]),
             ("Statements", [
                 table("Statements", f"""
@@ -83,10 +84,12 @@ WHERE {_MINE} GROUP BY state ORDER BY array_position(ARRAY['draft', 'submitted',
     'issued', 'superseded', 'rejected', 'revoked'], state)
 """, "How many wait in each state, since when, and for how many tonnes.", units={"credit_t": "suffix: t"}, span=8),
                 table("Calibrations due", f"""
-SELECT device_id, state, days_left, valid_until::text AS valid_until, project_id, role, site FROM v_calibration_due
+SELECT device_id, state, CASE WHEN days_left < 0 THEN 'expired ' || -days_left || ' days ago' WHEN days_left = 0 THEN 'runs out today'
+           WHEN days_left > 0 THEN 'in ' || days_left || ' days' ELSE 'no certificate' END AS runs_out,
+       valid_until::text AS valid_until, project_id, role, site FROM v_calibration_due
 WHERE state <> 'valid' AND {_MINE} ORDER BY days_left NULLS FIRST, device_id LIMIT 200
 """, "From the day a certificate runs out, the meter's largest permissible error is taken off.",
-                      units={"days_left": "d"}, steps={"days_left": ((None, RED), (0, ORANGE), (60, GREEN))}, span=16),
+                      links={"device_id": console("devices/${__value.raw}")}, span=16),
             ]),
             ("Log", [
                 table("Log entries by kind", """
@@ -97,10 +100,10 @@ SELECT p.id AS project_id, max(s.day)::text AS last_sealed_day, (now() AT TIME Z
 FROM project p LEFT JOIN data_seal s ON s.project_id = p.id WHERE p.id = ANY(ARRAY[${project:sqlstring}]::text[])
 GROUP BY p.id ORDER BY last_sealed_day NULLS FIRST
 """, "The last day under a seal of each project; a day is due 24 hours after its end.",
-                      units={"days_ago": "d"}, steps={"days_ago": ((None, GREEN), (4, RED))}, span=12),
+                      units={"days_ago": "suffix: d"}, steps={"days_ago": ((None, GREEN), (4, RED))}, span=12),
             ]),
         ],
-        variables=[projects()],
+        variables=[projects(), console_address()],
         since="now-30d",
         refresh="5m",
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.grafana.source.boards import board, sites
+from deploy.grafana.source.boards import board, console, console_address, sites
 from deploy.grafana.source.panels import GREEN, RED, YELLOW, bars, series, site_map, stat, table
 
 if TYPE_CHECKING:
@@ -12,14 +12,15 @@ if TYPE_CHECKING:
 
 _NOW = """
 SELECT sum(p.power_kw) AS power_kw
-FROM device d
+FROM v_counted_device d
 CROSS JOIN LATERAL (
     SELECT r.active_power_w / 1000 AS power_kw FROM reading_{class_id} r
-    WHERE r.device_id = d.id AND r.time > now() - INTERVAL '30 minutes' AND r.active_power_w IS NOT NULL
+    WHERE r.device_id = d.device_id AND r.time > now() - INTERVAL '30 minutes' AND r.active_power_w IS NOT NULL
     ORDER BY r.time DESC LIMIT 1
 ) p
 WHERE d.class = '{class_id}' AND d.site = ANY(ARRAY[${{site:sqlstring}}]::text[])
 """
+_COUNTED = "project_id IN (SELECT project_id FROM v_counted_project)"
 _TODAY = "day = (now() AT TIME ZONE timezone)::date AND time > now() - INTERVAL '2 days'"
 
 
@@ -33,32 +34,39 @@ def dashboard() -> model.Dashboard:
 SELECT count(*) FILTER (WHERE state <> 'online') AS devices FROM v_device_health
 WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) HAVING count(*) > 0
 """, "short", "Registered devices without a reading for longer than twice the expected time between two.",
-                     steps=((None, GREEN), (1, YELLOW), (10, RED)), span=3),
+                     steps=((None, GREEN), (1, YELLOW), (10, RED)), span=4),
                 stat("Cost of silence", """
-SELECT sum(cost_t) AS cost_t FROM v_silence_cost WHERE site = ANY(ARRAY[${site:sqlstring}]::text[])
-""", "suffix: t", "Tonnes not counted so far because devices are silent, by what each avoided on average over four"
-                     " weeks. What the devices kept still brings them back; no data when all are heard.",
-                     steps=((None, YELLOW), (1, RED)), decimals=2, span=3),
+SELECT sum(cost_t) AS cost_t FROM v_silence_cost
+WHERE project_id IN (SELECT project_id FROM v_counted_project) AND site = ANY(ARRAY[${site:sqlstring}]::text[])
+""", "suffix: t", "Tonnes that silent devices of the programme's projects cost so far: a meter of the baseline what it avoided"
+                     " on average over four weeks, one of the project's side the highest plausible value. What the"
+                     " devices kept still brings them back; no data when all are heard.",
+                     steps=((None, YELLOW), (1, RED)), decimals=2, span=4),
                 stat("Limits exceeded", """
 SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
 WHERE time > now() - INTERVAL '2 days' AND grade IN ('within', 'exceeded') AND site = ANY(ARRAY[${site:sqlstring}]::text[])
 HAVING count(*) > 0
 """, "short", "Station and plant days of the last two over a limit of air, noise or water.",
-                     steps=((None, GREEN), (1, RED)), span=3),
+                     steps=((None, GREEN), (1, RED)), span=4),
                 stat("Generated now", _NOW.format(class_id="pv_inverter"), "kwatt",
-                     "PV power of all inverters heard in the last half hour.", decimals=0, span=3),
+                     "PV power of all inverters heard in the last half hour.", decimals=0, span=4),
                 stat("Charging now", _NOW.format(class_id="ev_charger"), "kwatt",
-                     "Power into vehicles, of all chargers heard in the last half hour.", decimals=0, span=3),
+                     "Power into vehicles, of all chargers heard in the last half hour.", decimals=0, span=4),
                 stat("Generated today", f"""
 SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
 WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site = ANY(ARRAY[${{site:sqlstring}}]::text[])
-""", "kwatth", "PV energy since midnight of each site's own clock.", decimals=0, span=3),
+  AND device_id IN (SELECT device_id FROM v_counted_device)
+""", "kwatth", "PV energy since midnight of each site's own clock.", decimals=0, span=4),
                 stat("Avoided today", f"""
-SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t WHERE {_TODAY}
-""", "suffix: t", "Emission reduction since local midnight, as metered; not issued.", decimals=2, span=3),
+SELECT sum(avoided_t) AS avoided_t FROM v_account_day WHERE {_TODAY} AND {_COUNTED}
+""", "suffix: t", "Emission reduction of the programme's projects since local midnight, as metered; not issued.", decimals=2, span=8),
                 stat("Avoided this year", """
-SELECT sum(this_year_t) AS avoided_t FROM v_programme_now WHERE action NOT LIKE '%-%'
-""", "suffix: t", "Emission reduction since 1 January of the projects that belong to an action.", decimals=0, span=3),
+SELECT sum(this_year_t) AS avoided_t FROM v_project_now WHERE counted
+""", "suffix: t", "Emission reduction of the programme's projects since 1 January, as metered.", decimals=1, span=8),
+                stat("Expected this year so far", """
+SELECT sum(expected_this_year_t) AS expected_t FROM v_project_state WHERE counted
+""", "suffix: t", "What the programme's projects were expected to avoid from 1 January until now, silent ones among them.",
+                     decimals=1, span=8),
             ]),
             ("What is wrong, and what it costs", [
                 table("What is wrong now", """
@@ -83,9 +91,10 @@ SELECT what, cost_t, place, since, things FROM (
     WHERE grade = 'exceeded' AND time > now() - INTERVAL '2 days' AND site = ANY(ARRAY[${site:sqlstring}]::text[])
 ) wrong ORDER BY cost_t DESC NULLS LAST, rank, place
 """, "Dark gateways (one row each, not one a device), silent devices, calibrations that ran out and"
-                      " limits exceeded on the last days. Cost: tonnes not counted so far, from what the"
-                      " silent devices avoided on average over four weeks.",
-                      units={"cost_t": "suffix: t"}, decimals={"cost_t": 2}, span=16, height=10),
+                      " limits exceeded on the last days. Cost: tonnes that silence costs so far, by the"
+                      " rule of each project.",
+                      units={"cost_t": "suffix: t"}, decimals={"cost_t": 2},
+                      links={"what": "/d/tonne-fleet/fleet-health?${__url_time_range}"}, span=16, height=10),
                 site_map("Sites", """
 SELECT s.id AS site, left(s.name, 80) AS name, s.latitude, s.longitude,
        count(h.device_id) FILTER (WHERE h.state <> 'online') AS value
@@ -94,32 +103,46 @@ WHERE s.id = ANY(ARRAY[${site:sqlstring}]::text[]) GROUP BY s.id, s.name, s.lati
 """, "short", "Each site with the number of its devices that are not heard.",
                          steps=((None, GREEN), (1, YELLOW), (10, RED))),
             ]),
+            ("Projects", [
+                table("Projects against what was expected", """
+SELECT project_id, state, this_year_t, expected_this_year_t, last_30_days_t, expected_30_days_t, missed_t,
+       CASE WHEN silent_since IS NOT NULL THEN to_char(silent_since AT TIME ZONE timezone, 'YYYY-MM-DD HH24:MI') END AS silent_since,
+       online, devices, left(name, 80) AS name, CASE WHEN counted THEN 'yes' ELSE 'no' END AS counted
+FROM v_project_now ORDER BY (state IN ('silent', 'never heard')) DESC, missed_t DESC NULLS LAST, project_id
+""", "Whole projects. Silent: none of its devices is heard; missed is what was expected of it since then. The last"
+                      " 30 days end today. Counted: in the programme's totals.",
+                      units=dict.fromkeys(("this_year_t", "expected_this_year_t", "last_30_days_t", "expected_30_days_t",
+                                           "missed_t"), "suffix: t"),
+                      decimals=dict.fromkeys(("this_year_t", "expected_this_year_t", "last_30_days_t", "expected_30_days_t",
+                                              "missed_t"), 2),
+                      links={"project_id": console("projects/${__value.raw}")}, span=24, height=8),
+            ]),
             ("Against the targets of AIM-LCS", [
                 table("Programme by action", """
-SELECT name, this_year_t, target_t_per_year, this_year_t / nullif(target_t_per_year, 0) AS share_of_target,
+SELECT name, this_year_t, expected_this_year_t, target_t_per_year, this_year_t / nullif(target_t_per_year, 0) AS share_of_target,
        issued_t, monitored_t, expected_t_per_year, action
 FROM v_programme_now ORDER BY position
 """, "The city's modelled target beside what the projects metered this year and in all, and what was issued."
                       " Accounts that are never added: an action holds its parts' projects (1 holds 1-03).",
-                      units={"target_t_per_year": "suffix: t", "expected_t_per_year": "suffix: t",
+                      units={"target_t_per_year": "suffix: t", "expected_this_year_t": "suffix: t", "expected_t_per_year": "suffix: t",
                              "this_year_t": "suffix: t", "monitored_t": "suffix: t", "issued_t": "suffix: t",
                              "share_of_target": "percentunit"},
-                      decimals={"share_of_target": 4, "this_year_t": 1, "monitored_t": 1}, span=24, height=7),
+                      decimals={"share_of_target": 4, "this_year_t": 1, "monitored_t": 1, "expected_this_year_t": 1}, span=24, height=7),
                 bars("Avoided by local day", """
 SELECT day::text AS day,
        sum(avoided_t) FILTER (WHERE a.top = '1') AS green_industry,
        sum(avoided_t) FILTER (WHERE a.top = '2') AS green_building,
        sum(avoided_t) FILTER (WHERE a.top = '3') AS energy_efficiency,
        sum(avoided_t) FILTER (WHERE a.top = '4') AS clean_transport,
-       sum(avoided_t) FILTER (WHERE a.top IS NULL) AS other
-FROM v_day_avoided_t e
+       sum(avoided_t) FILTER (WHERE a.top IS NULL OR a.top NOT IN ('1', '2', '3', '4')) AS other
+FROM v_account_day e
 JOIN (SELECT id, split_part(action, '-', 1) AS top FROM project) a ON a.id = e.project_id
-WHERE $__timeFilter(time) GROUP BY day ORDER BY day
-""", "suffix: t", "Metered reduction by day of the projects' own clock, by action of AIM-LCS."),
+WHERE $__timeFilter(time) AND project_id IN (SELECT project_id FROM v_counted_project) GROUP BY day ORDER BY day
+""", "suffix: t", "Metered reduction of the programme's projects by day of their own clock, by action of AIM-LCS."),
                 series("Power by class, quarter hours", """
 SELECT i.start AS time, CASE d.class WHEN 'pv_inverter' THEN 'PV' WHEN 'ev_charger' THEN 'charging' ELSE 'factories and buildings' END AS metric,
        sum(i.value) * 0.004 AS power_kw
-FROM interval_quantity i JOIN device d ON d.id = i.device_id
+FROM interval_quantity i JOIN v_counted_device d ON d.device_id = i.device_id
 WHERE $__timeFilter(i.start) AND d.class IN ('pv_inverter', 'ev_charger', 'energy_meter')
   AND i.quantity = CASE d.class WHEN 'pv_inverter' THEN 'energy_export' ELSE 'energy_import' END
   AND d.site = ANY(ARRAY[${site:sqlstring}]::text[])
@@ -127,5 +150,5 @@ GROUP BY 1, 2 ORDER BY 1
 """, "kwatt", "Mean power of each quarter hour, from metered energy."),
             ]),
         ],
-        variables=[sites()],
+        variables=[sites(), console_address()],
     )  # fmt: skip

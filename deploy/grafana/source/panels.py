@@ -262,6 +262,17 @@ def site_map(
     return panel
 
 
+def avoided(title: str, which: str, about: str, *, span: int = 4) -> stats.Panel:
+    """Tonnes of whole projects on the local days in range; `which` is a condition on `project_id`."""
+    sql = f"SELECT sum(avoided_t) AS avoided_t FROM v_account_day WHERE $__timeFilter(time) AND {which}"
+    return stat(title, sql, "suffix: t", about, decimals=2, span=span)
+
+
+def serving(devices: str) -> str:
+    """Condition on `project_id`: projects that some of these devices serve, now or at any time."""
+    return f"project_id IN (SELECT m.project_id FROM project_device m WHERE m.device_id IN ({devices}))"
+
+
 def prom(
     title: str, exprs: Mapping[str, str], unit: str, about: str, *, span: int = 12, height: int = 8,
     steps: Steps | None = None, stacked: bool = False,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.grafana.source.boards import board, devices, sites
+from deploy.grafana.source.boards import board, console, console_address, devices, sites
 from deploy.grafana.source.panels import (
     GREEN,
     ORANGE,
     RED,
     YELLOW,
+    avoided,
     bars,
     levels,
     series,
+    serving,
     stat,
     table,
 )
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model
 
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
-_RATIO = ((None, RED), (0.65, ORANGE), (0.75, GREEN))
+# above 1 the nameplate is wrong, or is the inverter's: that is no good news
+_RATIO = ((None, RED), (0.65, ORANGE), (0.75, GREEN), (1.0, ORANGE))
 _LOSS = ((None, RED), (0.9, YELLOW), (0.95, GREEN))
 _TREND = f"""
 WITH ratios AS (
@@ -52,19 +55,19 @@ WHERE $__timeFilter(time) AND quantity = 'energy_export' AND {_MINE}
                 stat("Performance ratio", f"""
 SELECT sum(energy_kwh) / sum(reference_kwh) AS ratio FROM v_day_pv
 WHERE $__timeFilter(time) AND performance_ratio IS NOT NULL AND {_MINE}
-""", "percentunit", "IEC 61724-1: energy over insolation times rated power, whole days with 8 hours of"
-                     " measured sun. Rated power of the inverter stands for that of the panels.",
+""", "percentunit", "IEC 61724-1: energy over insolation times nameplate, whole days with 8 hours of"
+                     " measured sun. By the panels' nameplate (`attributes.dc_power_w`); where the registry"
+                     " lacks it by the inverter's, which shows a plant with more panels above its true ratio.",
                      steps=_RATIO, decimals=1),
                 stat("Yield a day", f"""
 SELECT avg(yield_h) AS yield_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
-""", "suffix: kWh/kW", "Energy by rated power, mean of the days and inverters in range.", decimals=2),
+""", "suffix: kWh/kW", "Energy by nameplate of the panels, or of the inverter where that is not known; mean of the days and inverters in range.", decimals=2),
                 stat("Clipped", f"""
 SELECT sum(clipped_h) AS clipped_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
 """, "suffix: h", "Hours of inverters at 98 % of their rated power or more: sun that was not taken.",
                      steps=((None, GREEN), (10, YELLOW)), decimals=1),
-                stat("Avoided in range", f"""
-SELECT sum(avoided_t) AS avoided_t FROM v_day_avoided_t WHERE $__timeFilter(time) AND {_MINE}
-""", "suffix: t", "Metered reduction of the chosen inverters.", decimals=2),
+                avoided("Avoided in range", serving("SELECT unnest(ARRAY[${device:sqlstring}]::text[])"),
+                        "Metered reduction of the projects that the chosen inverters serve, whole."),
                 stat("Not heard", f"""
 SELECT count(*) FILTER (WHERE state <> 'online') AS inverters FROM v_device_health
 WHERE {_MINE} HAVING count(*) > 0
@@ -113,30 +116,30 @@ WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
             ("Inverters", [
                 table("Worst first", f"""
 WITH recent AS (
-    SELECT p.device_id, p.site, sum(p.energy_kwh) AS energy_kwh, avg(p.yield_h) AS yield_h,
+    SELECT p.device_id, p.site, sum(p.energy_kwh) AS energy_kwh, avg(p.yield_h) AS yield_h, bool_and(p.dc_known) AS dc_known,
            sum(p.energy_kwh) FILTER (WHERE p.performance_ratio IS NOT NULL)
                / sum(p.reference_kwh) FILTER (WHERE p.performance_ratio IS NOT NULL) AS performance_ratio
     FROM v_day_pv p WHERE p.time > now() - INTERVAL '8 days' AND p.{_MINE} GROUP BY 1, 2
 ), typical AS (
     SELECT site, percentile_cont(0.5) WITHIN GROUP (ORDER BY yield_h) AS yield_h FROM recent GROUP BY site
 )
-SELECT h.device_id, r.yield_h / nullif(t.yield_h, 0) - 1 AS against_site, r.performance_ratio, h.state,
-       r.yield_h, r.energy_kwh, h.site, h.last_reading
+SELECT h.device_id, r.yield_h / nullif(t.yield_h, 0) - 1 AS against_site, r.performance_ratio,
+       CASE WHEN r.dc_known THEN 'panels' ELSE 'inverter' END AS nameplate, h.state, r.yield_h, r.energy_kwh, h.site, h.last_reading
 FROM v_device_health h
 LEFT JOIN recent r ON r.device_id = h.device_id
 LEFT JOIN typical t ON t.site = h.site
 WHERE h.{_MINE} ORDER BY r.yield_h / nullif(t.yield_h, 0) NULLS FIRST, h.device_id LIMIT 50
-""", "The last seven days: energy, yield by rated power, ratio, and how far from the site's median inverter."
+""", "The last seven days: energy, yield by nameplate, ratio, and how far from the site's median inverter."
                       " Inverters without a day come first.",
                       units={"energy_kwh": "kwatth", "yield_h": "suffix: kWh/kW/d", "performance_ratio": "percentunit",
                              "against_site": "percentunit"},
                       decimals={"against_site": 1, "performance_ratio": 1, "yield_h": 2},
                       steps={"against_site": ((None, RED), (-0.15, ORANGE), (-0.05, "text")),
                              "performance_ratio": _RATIO},
-                      links={"device_id": "/d/tonne-pv/pv?var-device=${__value.raw}&${__url_time_range}"},
+                      links={"device_id": console("devices/${__value.raw}")},
                       span=24, height=10),
             ]),
         ],
-        variables=[sites(), devices("pv_inverter", "Inverter")],
+        variables=[sites(), devices("pv_inverter", "Inverter"), console_address()],
         since="now-14d",
     )  # fmt: skip

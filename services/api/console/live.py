@@ -34,6 +34,8 @@ _TIMES = 20
 _QUIET_S = 15.0
 _BEHIND = 8
 MOST = 1_000
+# what somebody has to see to comes first
+_RANK = {"offline": 0, "late": 1, "online": 2}
 Row = dict[str, Any]
 
 
@@ -119,7 +121,8 @@ class Live:
 
 def snapshot(conn: Connection[TupleRow], who: Principal) -> list[Row]:
     """Return the rows that somebody may see, for a page without scripts."""
-    return [_row(one) for one in console.newest(conn, shown()) if _may(who, one.projects)]
+    rows = [_row(one) for one in console.newest(conn, shown()) if _may(who, one.projects)]
+    return sorted(rows, key=lambda row: _RANK.get(row["state"], 0))
 
 
 def shown() -> dict[str, str]:

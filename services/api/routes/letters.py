@@ -21,11 +21,17 @@ def letters(
     limit: Limit = 100,
     cursor: Cursor = None,
     reason: Annotated[str | None, Query(max_length=64, pattern="^[a-z_0-9]+$")] = None,
+    device: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
 ) -> Response:
-    """List refused messages, newest first, without their bytes."""
+    """
+    List refused messages, newest first, without their bytes.
+
+    `device` finds those of a device also while it is not registered: by its principal, or
+    by a part of the topic.
+    """
     with ask.reading() as conn:
-        of = ("letters", ask.who.id, reason)
+        of = ("letters", ask.who.id, reason, device or "")
         after = ask.api.cursors.read(of, cursor)
         before = None if after is None else int(after[0])
-        rows = listing.letters(conn, ask.who.projects, before, limit + 1, reason)
+        rows = listing.letters(conn, ask.who.projects, before, limit + 1, reason, device)
         return page(ask, of, limit, rows, lambda row: [row["id"]])

@@ -13,6 +13,7 @@ from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Reader
 from services.store.views import listing
+from services.store.views.device_page import device_page
 
 router = APIRouter(tags=["registry"])
 IdPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
@@ -49,11 +50,23 @@ def devices(ask: Reader, limit: Limit = 100, cursor: Cursor = None) -> Response:
 
 @router.get("/devices/{device}", response_model=shapes.DeviceDetail)
 def device(ask: Reader, device: IdPath) -> Response:
-    """Return a device, its certificates, and when it was last heard."""
+    """
+    Return a device: its state, the cause and what to do, what was metered and refused.
+
+    Of a device that is not registered the refusal says how many messages it sent.
+    """
     with ask.reading() as conn:
-        found = listing.device(conn, ask.who.projects, device)
+        found = device_page(conn, ask.who.projects, device)
     if found is None:
         raise unknown("device", device)
+    if not found["registered"]:
+        newest = found["refused"][0]
+        raise ProblemError(
+            404,
+            f"device {device!r} is not registered, and messages of it are refused: the newest is"
+            f" dead letter {newest['id']}, reason {newest['reason']};"
+            f" GET /v1/deadletters?device={device}",
+        )
     return current(found)
 
 

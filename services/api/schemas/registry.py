@@ -64,9 +64,126 @@ class Calibration(Shape):
     max_error_percent: str | None
 
 
-class DeviceDetail(Device):
-    """A device with its certificates, and when it was last heard."""
+class Served(Shape):
+    """A project that a device serves or served; half-open in time."""
 
+    project: str
+    role: str = Field(examples=["generation"])
+    from_: datetime = Field(alias="from")
+    to: datetime
+
+
+class Register(Shape):
+    """
+    Where a register stands, as metering left it; base units.
+
+    `rose` is when it last went up; `waiting_at` is another line that waits for readings
+    that confirm it, and `waiting` how many it has.
+    """
+
+    quantity: str = Field(examples=["energy_export"])
+    unit: str = Field(examples=["Wh"])
+    interval: datetime
+    stands_at: int
+    read: datetime | None
+    rose: datetime | None
+    waiting_at: int | None
+    waiting: int | None
+
+
+class DayAmount(Shape):
+    """A quantity of a local day of the device's site; base units."""
+
+    day: date
+    quantity: str = Field(examples=["energy_export"])
+    value: int
+    unit: str = Field(examples=["Wh"])
+    measured_h: float
+    unknown_h: float
+
+
+class QuarterAmount(Shape):
+    """A quantity of a quarter hour of today; base units."""
+
+    start: datetime
+    quantity: str = Field(examples=["energy_export"])
+    value: int
+    unit: str = Field(examples=["Wh"])
+
+
+class FlagCount(Shape):
+    """Readings of the last seven days that a test of quality marked."""
+
+    channel: str
+    test: str
+    readings: int
+    last: datetime
+
+
+class Refused(Shape):
+    """A message that was refused."""
+
+    id: int
+    received: datetime
+    reason: str
+    detail: str
+    topic: str
+    principal: str
+
+
+class Credential(Shape):
+    """A credential of a device, without its secret."""
+
+    kind: Literal["certificate", "password"]
+    serial: str | None
+    issued: datetime
+    expires: datetime | None
+    revoked: datetime | None
+    reason: str | None
+
+
+class DeviceDetail(Device):
+    """
+    A device: its state and the cause of it, what was metered, what was refused.
+
+    `cause` is empty while it is heard.  `cost_t` is what its silence costs so far by the
+    rule of its project. [t CO2e]
+    """
+
+    registered: bool
     calibrations: list[Calibration]
     state: Literal["online", "late", "offline"] | None
+    cause: Literal[
+        "", "removed", "gateway", "refused", "credential", "will", "never heard", "silence"
+    ]
+    since: datetime | None
+    what_to_do: str
+    runbook: str = Field(examples=["docs/operations.md#gatewaydark"])
+    cost_t: str | None
+    cost_t_per_day: str | None
+    side: Literal["baseline", "project", "both"] | None
     last_reading: datetime | None
+    received: datetime | None
+    expected_s: float | None
+    gateway_dark: bool | None
+    gateway_heard: datetime | None
+    said: str | None
+    said_at: datetime | None
+    firmware: str | None
+    completeness_today: float | None
+    clock: str | None
+    clock_offset_s: float | None
+    clock_drift_s_per_day: float | None
+    maker: str | None
+    model: str | None
+    site_name: str
+    timezone: str
+    attributes: dict[str, Any]
+    projects: list[Served]
+    newest: dict[str, float | int]
+    registers: list[Register]
+    days: list[DayAmount]
+    today: list[QuarterAmount]
+    flags: list[FlagCount]
+    refused: list[Refused]
+    credentials: list[Credential]

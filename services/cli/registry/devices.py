@@ -20,6 +20,7 @@ from services.cli.output.counts import counted
 from services.cli.output.json_text import print_json, say
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
+from services.cli.registry.devices_show import show
 from services.cli.registry.devices_watch import watch
 from services.cli.registry.show_plan import show_plan
 from services.nearest import did_you_mean
@@ -54,12 +55,14 @@ def devices() -> None:
     \b
     Example:
       tonne devices list --alarm
+      tonne devices show inv-001
       tonne devices knocks
       tonne devices claims
       tonne devices watch inv-001
     """
 
 
+devices.add_command(show)
 devices.add_command(watch)
 
 
@@ -86,7 +89,16 @@ def list_(
     if as_json:
         print_json(found)
         return
-    head = ("device", "state", "alarm", "last reading", "today", "clock", "firmware", "gateway")
+    head = (
+        "device",
+        "state",
+        "alarm",
+        "last reading",
+        "today",
+        "clock off by",
+        "firmware",
+        "gateway",
+    )
     click.echo(table(head, map(_cells, found), empty="no such device is registered"))
     counts = {w: sum(r["state"] == w for r in found) for w in _STATES}
     alarms = sum(bool(r["alarm"]) for r in found)

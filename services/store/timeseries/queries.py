@@ -96,11 +96,10 @@ def emissions(
 ) -> list[dict[str, Any]]:
     """Return a project's emissions on the grid, exact sums over its devices. [ug CO2e]."""
     names = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
-    sums = ", ".join(f"sum({name})" for name in names)
+    names_ = ", ".join(names)
     rows = conn.execute(
-        f"SELECT {_START}, {sums} FROM interval_emission"
-        " WHERE project_id = %s AND start >= %s AND start < %s GROUP BY start ORDER BY start"
-        " LIMIT %s",
+        f"SELECT {_START.replace('start', 'time')}, {names_} FROM v_account_interval"
+        " WHERE project_id = %s AND time >= %s AND time < %s ORDER BY time LIMIT %s",
         (project, stamp(from_us), stamp(to_us), limit),
     )
     return [

@@ -31,10 +31,12 @@ class Site:
 @dataclass(frozen=True, slots=True)
 class ProjectSums:
     """
-    A project and what was stored of it.
+    A project, its account and what was expected of it.
 
-    `reduction_ug` is of all stored intervals and `month_ug` of its last 30 days with any:
-    None where there is none.  `issued_t` are whole tonnes that count.
+    `reduction_ug` is of all stored intervals and `month_ug` of today and the 29 local days
+    before: None where there is none.  `expected_t` is what was expected to date, `missed_t`
+    since it is silent.  `counted`: it belongs to the programme.  `issued_t` are whole tonnes
+    that count.
     """
 
     id: str
@@ -53,6 +55,12 @@ class ProjectSums:
     reduction_ug: Decimal | None
     month_ug: Decimal | None
     issued_t: int
+    counted: bool
+    state: str
+    silent_since: datetime | None
+    missed_t: Decimal | None
+    expected_t: Decimal | None
+    today: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +101,17 @@ def project_sums(conn: Connection[TupleRow], project: str | None = None) -> list
     rows = conn.execute(
         "SELECT p.id, p.name, p.methodology, p.version, p.action, p.timezone, p.crediting_from,"
         " p.crediting_to, p.expected, held.sites, held.devices, made.first, made.last,"
-        " made.reduction_ug, month.reduction_ug, coalesce(issued.t, 0)"
-        " FROM project p"
+        " made.reduction_ug, made.month_ug, coalesce(issued.t, 0), now.counted, now.state,"
+        " now.silent_since, now.missed_t, now.expected_to_date_t, now.today"
+        " FROM project p JOIN v_project_state now ON now.project_id = p.id"
         " CROSS JOIN LATERAL (SELECT coalesce(array_agg(DISTINCT s.name), '{}') AS sites,"
         "   count(DISTINCT d.id) AS devices FROM project_device m"
         "   JOIN device d ON d.id = m.device_id JOIN site s ON s.id = d.site"
         "   WHERE m.project_id = p.id) held"
-        " LEFT JOIN LATERAL (SELECT min(start) AS first, max(start) AS last,"
-        "   sum(reduction_ug) AS reduction_ug FROM interval_emission"
-        "   WHERE project_id = p.id) made ON true"
-        " LEFT JOIN LATERAL (SELECT sum(reduction_ug) AS reduction_ug FROM interval_emission"
-        "   WHERE project_id = p.id AND start > made.last - INTERVAL '30 days') month ON true"
+        " LEFT JOIN LATERAL (SELECT min(time) AS first, max(time) AS last,"
+        "   sum(reduction_ug) AS reduction_ug,"
+        "   sum(reduction_ug) FILTER (WHERE time >= now.month_begins) AS month_ug"
+        "   FROM v_account_interval WHERE project_id = p.id) made ON true"
         " LEFT JOIN LATERAL (SELECT sum(s.credit_t)::bigint AS t FROM claim c"
         "   JOIN statement s ON s.id = c.statement_id WHERE c.project_id = p.id) issued ON true"
         " WHERE %(id)s::text IS NULL OR p.id = %(id)s ORDER BY p.id",
@@ -117,13 +125,27 @@ def emission_days(
 ) -> list[EmissionDay]:
     """Return a project's local days in [first, end) of which anything is stored."""
     rows = conn.execute(
-        "SELECT (start AT TIME ZONE %(zone)s)::date AS day, sum(baseline_ug), sum(project_ug),"
-        " sum(leakage_ug), sum(reduction_ug) FROM interval_emission"
-        " WHERE project_id = %(project)s AND start >= %(first)s::timestamp AT TIME ZONE %(zone)s"
-        " AND start < %(end)s::timestamp AT TIME ZONE %(zone)s GROUP BY day ORDER BY day",
+        "SELECT (time AT TIME ZONE %(zone)s)::date AS day, sum(baseline_ug), sum(project_ug),"
+        " sum(leakage_ug), sum(reduction_ug) FROM v_account_interval"
+        " WHERE project_id = %(project)s AND time >= %(first)s::timestamp AT TIME ZONE %(zone)s"
+        " AND time < %(end)s::timestamp AT TIME ZONE %(zone)s GROUP BY day ORDER BY day",
         {"zone": timezone, "project": project, "first": first, "end": end},
     )
     return [EmissionDay(day, *map(int, sums)) for day, *sums in rows]
+
+
+def expected_days(
+    conn: Connection[TupleRow], project: str, timezone: str, first: date, end: date
+) -> dict[date, Decimal]:
+    """Return what was expected of each local day in [first, end), as far as it has come. [t]"""
+    rows = conn.execute(
+        "SELECT d::date, tonne_expected_t(%(project)s, d AT TIME ZONE %(zone)s,"
+        " (d + INTERVAL '1 day') AT TIME ZONE %(zone)s)"
+        " FROM generate_series(%(first)s::timestamp, %(end)s::timestamp - INTERVAL '1 day',"
+        "   INTERVAL '1 day') d",
+        {"zone": timezone, "project": project, "first": first, "end": end},
+    )
+    return {day: value for day, value in rows if value}
 
 
 def coverage_days(

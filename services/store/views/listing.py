@@ -132,15 +132,29 @@ def letters(
     before: int | None,
     limit: int,
     reason: str | None,
+    device: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return dead letters, newest first; those of no known device only without a scope."""
+    """
+    Return dead letters, newest first; those of no known device only without a scope.
+
+    `device` is found in the device's column, as the principal or as a part of the topic: of
+    a device that was not registered nothing else names it.
+    """
     rows = conn.execute(
         f"SELECT {', '.join(f'l.{name}' for name in _LETTER_NAMES)}, length(l.payload)"
         " FROM dead_letter l LEFT JOIN device d ON d.id = l.device_id"
         " WHERE (%(before)s::bigint IS NULL OR l.id < %(before)s)"
         " AND (%(reason)s::text IS NULL OR l.reason = %(reason)s)"
+        " AND (%(device)s::text IS NULL OR l.device_id = %(device)s OR l.principal = %(device)s"
+        "   OR (l.device_id IS NULL AND %(device)s = ANY (string_to_array(l.topic, '/'))))"
         f" AND {_SERVES} ORDER BY l.id DESC LIMIT %(limit)s",
-        {"scope": _listed(scope), "before": before, "reason": reason, "limit": limit},
+        {
+            "scope": _listed(scope),
+            "before": before,
+            "reason": reason,
+            "limit": limit,
+            "device": device,
+        },
     )
     return [_named((*_LETTER_NAMES, "size"), row) for row in rows.fetchall()]
 

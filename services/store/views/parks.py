@@ -178,11 +178,17 @@ def _shown(of: str, values: Sums) -> dict[str, str | None]:
 def _tonnes(
     conn: Connection[TupleRow], sites: Sequence[str], begin: datetime, end: datetime
 ) -> str | None:
-    """Monitored tonnes of what stands at the members; None where nothing was accounted."""
+    """
+    Monitored tonnes of the projects that lie within the park; None where nothing was accounted.
+
+    A project counts whole or not at all: where one of its devices stands elsewhere, the
+    park's devices are one part of its account, which has no tonnes by itself.
+    """
     row = conn.execute(
-        "SELECT (sum(e.reduction_ug) * 0.000000000001)::text FROM interval_emission e"
-        " JOIN device d ON d.id = e.device_id"
-        " WHERE d.site = ANY(%s) AND e.start >= %s AND e.start < %s",
-        [list(sites), begin, end],
+        "SELECT (sum(e.reduction_ug) * 0.000000000001)::text FROM v_account_interval e"
+        " WHERE e.time >= %(begin)s AND e.time < %(end)s AND e.project_id IN ("
+        "   SELECT m.project_id FROM project_device m JOIN device d ON d.id = m.device_id"
+        "   GROUP BY m.project_id HAVING bool_and(d.site = ANY(%(sites)s)))",
+        {"sites": list(sites), "begin": begin, "end": end},
     ).fetchone()
     return None if row is None else row[0]

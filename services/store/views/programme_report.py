@@ -26,17 +26,15 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
-_YEAR_S = 365 * 86_400
 _OF_YEAR = (
     "start >= make_timestamptz(%(year)s, 1, 1, 0, 0, 0, timezone)"
     " AND start < make_timestamptz(%(year)s + 1, 1, 1, 0, 0, 0, timezone)"
 )
 _PROJECTS = f"""
 WITH live AS (
-    SELECT project_id, sum(baseline_ug) AS baseline_ug, sum(project_ug) AS project_ug,
-           sum(reduction_ug) AS reduction_ug, min(start) AS first, max(start) AS last
-    FROM interval_emission JOIN project ON project.id = project_id
-    WHERE {_OF_YEAR} GROUP BY project_id
+    SELECT project_id, sum(reduction_ug) AS reduction_ug
+    FROM v_account_interval JOIN project ON project.id = project_id
+    WHERE {_OF_YEAR.replace("start", "time")} GROUP BY project_id
 ), issued AS (
     SELECT c.project_id, sum((v.vintage ->> 'credited_t')::numeric) AS credit_t,
            bool_or(EXISTS (SELECT FROM jsonb_array_elements(
@@ -49,8 +47,9 @@ WITH live AS (
 )
 SELECT p.id, p.name, p.system, p.action, p.methodology || ' ' || p.version,
        (p.expected ->> 'reduction_t_per_year')::numeric, live.reduction_ug * 0.000000000001,
-       extract(epoch FROM live.last - live.first) + 900, issued.credit_t, issued.provisional,
-       p.transfer::text
+       tonne_expected_t(p.id, make_timestamptz(%(year)s, 1, 1, 0, 0, 0, p.timezone),
+           make_timestamptz(%(year)s + 1, 1, 1, 0, 0, 0, p.timezone)),
+       issued.credit_t, issued.provisional, p.transfer::text
 FROM project p LEFT JOIN live ON live.project_id = p.id
 LEFT JOIN issued ON issued.project_id = p.id
 ORDER BY p.id
@@ -154,12 +153,10 @@ def _projects(
 
 
 def _project(row: Sequence[Any], by_time: Collection[str]) -> dict[str, Any]:
-    (name, title, system, action, method, yearly, monitored, seconds, credit, rests, said) = row
+    (name, title, system, action, method, yearly, monitored, expected, credit, rests, said) = row
     issued = int(credit or 0)
     moved = transferable(issued, TransferClass(**exact(said)) if said else TransferClass())
-    so_far = None
-    if yearly is not None and seconds is not None:
-        so_far = f"{yearly * Decimal(seconds) / _YEAR_S:.3f}"
+    so_far = None if expected is None else f"{expected:f}"
     return {
         "project": name,
         "name": title,

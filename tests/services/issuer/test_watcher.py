@@ -315,10 +315,10 @@ def test_silence_costs_by_whole_local_days(database_url, tmp_path):
         conn.execute("SELECT tonne_see_devices()")
         conn.execute("SELECT tonne_refresh_days()")
         (found,) = conn.execute(
-            "SELECT avoided_t_per_day FROM v_silence_cost WHERE device_id = 'inv-1'"
+            "SELECT avoided_t_per_day::float FROM v_silence_cost WHERE device_id = 'inv-1'"
         ).fetchone()
         (wanted,) = conn.execute(
-            "SELECT (sum(reduction_ug) / 28 / 1e12)::float FROM day_emission"
+            "SELECT (sum(reduction_ug) / 4 / 1e12)::float FROM day_emission"
             " WHERE device_id = 'inv-1' AND day < '2026-02-05'"
         ).fetchone()
     assert wanted > 0

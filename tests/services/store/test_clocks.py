@@ -52,6 +52,20 @@ def test_a_backlog_says_nothing_of_the_clock(url):
     assert _health(url)[:2] == ("good", -2.0)
 
 
+def test_a_day_of_readings_that_were_kept_says_nothing_of_the_clock(url):
+    """A recording that is sent ten months later would be a clock fault of ten months, each day."""
+    kept = T0_US - 300 * DAY_US
+    for day in range(2):
+        received = T0_US + day * DAY_US + 12 * 3600 * S
+        commit(url, "d", np.array([kept + day * 600 * S]), [1.0], received)
+        assert _health(url)[:2] == ("not known", None)
+    # two days that say the same are a clock
+    for day in range(2, 4):
+        received = T0_US + day * DAY_US + 12 * 3600 * S
+        commit(url, "d", np.array([received - 7 * 3600 * S]), [1.0], received)
+    assert _health(url)[0] == "behind"
+
+
 def test_a_clock_that_drifts_is_told_before_it_is_off(url):
     """A clock that loses 15 s a day is a quarter of an hour off after two months."""
     for day in range(8):

@@ -18,6 +18,8 @@ from services.store.views import console
 from services.store.views.programme_progress import progress_document
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
@@ -56,8 +58,9 @@ def entrance(request: Request) -> Response:
 def overview(ask: View, language: Language) -> Response:
     """Show the front page."""
     found = recalled(ask)
-    issued = sum(one.issued_t for one in found.projects)
-    monitored = [int(p.reduction_ug) for p in found.projects if p.reduction_ug is not None]
+    counted = [one for one in found.projects if one.counted]
+    issued = sum(one.issued_t for one in counted)
+    monitored = [int(p.reduction_ug) for p in counted if p.reduction_ug is not None]
     return render(
         ask,
         language,
@@ -70,7 +73,7 @@ def overview(ask: View, language: Language) -> Response:
         chosen=[row for row in found.stations if row[2] in _CHOSEN],
         tonnes=tonnes,
         rounded=rounded,
-        expected=expected_so_far,
+        beside=[one for one in found.projects if not one.counted],
     )
 
 
@@ -106,15 +109,6 @@ def tonnes(ug: object, places: int = 3) -> str | None:
     return decimal_text(Fraction(int(ug), UG_PER_T), places, "down")  # type: ignore[call-overload]
 
 
-def rounded(text: str | None) -> str | None:
-    """Return decimal text with three places, rounded down."""
-    return None if text is None else decimal_text(Fraction(text), 3, "down")
-
-
-def expected_so_far(project: ProjectSums) -> str | None:
-    """Return what was expected over the days that something is stored of. [t CO2e]"""
-    said = project.expected.get("reduction_t_per_year")
-    if said is None or project.first is None or project.last is None:
-        return None
-    days = Fraction(int((project.last - project.first).total_seconds()) + 900, 86_400)
-    return decimal_text(Fraction(str(said)) * days / 365, 3, "down")
+def rounded(value: str | Decimal | None) -> str | None:
+    """Return tonnes with three places, rounded down."""
+    return None if value is None else decimal_text(Fraction(value), 3, "down")

@@ -17,7 +17,7 @@ from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, render
-from services.api.console.routes.overview import tonnes
+from services.api.console.routes.overview import rounded, tonnes
 from services.api.console.session import View
 from services.api.problems import ProblemError
 from services.api.routes.registry import IdPath, unknown
@@ -25,7 +25,9 @@ from services.store.registry import load as registry
 from services.store.views import console, listing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
+    from decimal import Decimal
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -68,7 +70,7 @@ def project(
     project: IdPath,
     month: Annotated[str | None, Query(max_length=7)] = None,
 ) -> Response:
-    """Show a project in a month; its last one with anything stored where none is named."""
+    """Show a project in a month; that of now where none is named, within its crediting period."""
     found = ask.request.app.state.memory.get(
         ("project", project, month), lambda: _found(ask, project, month)
     )
@@ -90,6 +92,7 @@ def project(
             for one in serving
         ],
         tonnes=tonnes,
+        rounded=rounded,
     )
 
 
@@ -102,14 +105,16 @@ def _found(ask: Asked, name: str, month: str | None) -> Month:
         end = _following(first)
         emissions = console.emission_days(conn, name, sums.timezone, first, end)
         coverage = console.coverage_days(conn, name, sums.timezone, _pairs(conn, name), first, end)
-    days = _days(sums, emissions, coverage)
+        expected = console.expected_days(conn, name, sums.timezone, first, end)
+    days = _days(emissions, coverage, expected)
     weeks = month_calendar(first.year, first.month, coverage)
     return Month(sums, first, days, weeks, list(sums.sites))
 
 
 def _first_of(month: str | None, sums: ProjectSums) -> date:
     if month is None:
-        return (_local(sums.last, sums.timezone) or sums.crediting_from).replace(day=1)
+        last = sums.crediting_to - timedelta(days=1)
+        return max(sums.crediting_from, min(sums.today, last)).replace(day=1)
     said = _MONTH.fullmatch(month)
     if said is None or int(said[1]) < 1990:  # noqa: PLR2004 - before any crediting period
         raise ProblemError(422, f"month = {month!r}; write it like 2026-01")
@@ -128,18 +133,18 @@ def _pairs(conn: Connection[TupleRow], name: str) -> list[tuple[str, str]]:
 
 
 def _days(
-    sums: ProjectSums, emissions: list[EmissionDay], coverage: list[CoverageDay]
+    emissions: list[EmissionDay], coverage: list[CoverageDay], expected: Mapping[date, Decimal]
 ) -> list[Day]:
     held = {one.day: one for one in emissions}
     known = {one.day: one for one in coverage}
-    said = sums.expected.get("reduction_t_per_year")
-    expected = None if said is None else decimal_text(Fraction(str(said)) / 365, 6, "down")
     return [
-        Day(
-            day, *_tonnes(held.get(day)), expected if day in known else None, _share(known.get(day))
-        )
+        Day(day, *_tonnes(held.get(day)), _grams(expected.get(day)), _share(known.get(day)))
         for day in sorted(held.keys() | known.keys())
     ]
+
+
+def _grams(value: Decimal | None) -> str | None:
+    return None if value is None else decimal_text(Fraction(value), 6, "down")
 
 
 def _tonnes(one: EmissionDay | None) -> tuple[str | None, str | None, str | None]:
@@ -157,13 +162,15 @@ def _share(one: CoverageDay | None) -> int | None:
 
 
 def _months(found: Month) -> dict[str, str | None]:
-    """Return the month before and the month after, within what is stored."""
+    """Return the month before and the month after, within what is stored and until now."""
     before = (found.first - timedelta(days=1)).replace(day=1)
     after = _following(found.first)
-    low, high = (_local(edge, found.sums.timezone) for edge in (found.sums.first, found.sums.last))
+    sums = found.sums
+    stored = [_local(edge, sums.timezone) for edge in (sums.first, sums.last)]
+    days = [day for day in stored if day is not None] + [_first_of(None, sums)]
     return {
-        "before": f"{before:%Y-%m}" if low and before >= low.replace(day=1) else None,
-        "after": f"{after:%Y-%m}" if high and after <= high else None,
+        "before": f"{before:%Y-%m}" if before >= min(days).replace(day=1) else None,
+        "after": f"{after:%Y-%m}" if after <= max(days) else None,
     }
 
 

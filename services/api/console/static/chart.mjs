@@ -7,7 +7,7 @@ const style = (name) => getComputedStyle(document.documentElement).getPropertyVa
 
 function series(table, columns) {
   const rows = [...table.tBodies[0].rows];
-  const days = rows.map((row) => Date.parse(`${row.cells[0].textContent}T00:00:00Z`) / 1000);
+  const days = rows.map((row) => Number(row.cells[0].dataset.at) || Date.parse(`${row.cells[0].textContent}T00:00:00Z`) / 1000);
   const values = columns.map((column) => rows.map((row) => {
     const said = row.cells[column].dataset.value;
     return said === undefined ? null : Number(said);
@@ -17,6 +17,10 @@ function series(table, columns) {
 
 function draw(figure) {
   const table = document.getElementById(figure.dataset.chart);
+  // quarter hours of a day, by the clock of the device's site
+  const zone = figure.dataset.clock;
+  const clock = zone && new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: zone });
+  const hour = (at) => clock.format(new Date(at * 1000));
   const columns = figure.dataset.series.split(" ").map(Number);
   const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
   const [ink, line] = [style("--quiet"), style("--line")];
@@ -31,13 +35,14 @@ function draw(figure) {
     width,
     height: 260,
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
-    scales: { x: { range: (_, low, high) => [low - 43_200, high + 43_200] }, y: { range: (_, low, high) => [Math.min(low ?? 0, 0), Math.max(high ?? 0, 0) * 1.08 || 1] } },
+    scales: { x: { range: (_, low, high) => (zone ? [low - 900, high + 900] : [low - 43_200, high + 43_200]) }, y: { range: (_, low, high) => [Math.min(low ?? 0, 0), Math.max(high ?? 0, 0) * 1.08 || 1] } },
     axes: [
-      { ...axis, incrs: [1, 2, 7, 14, 31].map((days) => days * DAY_S), values: (_, at) => at.map(day) },
+      zone ? { ...axis, incrs: [900, 3_600, 10_800, 21_600], values: (_, at) => at.map(hour) }
+        : { ...axis, incrs: [1, 2, 7, 14, 31].map((days) => days * DAY_S), values: (_, at) => at.map(day) },
       { ...axis, size: 64, values: (_, found) => found.map((one) => number.format(one)) },
     ],
     series: [
-      { label: heads[0], value: "{YYYY}-{MM}-{DD}" },
+      { label: heads[0], value: zone ? (_, at) => (at === null ? "\u2013" : hour(at)) : "{YYYY}-{MM}-{DD}" },
       ...columns.map((column, i) => ({ label: heads[column], value: (_, one) => (one === null || one === undefined ? "\u2013" : number.format(one)), ...looks[i % looks.length] })),
     ],
   };

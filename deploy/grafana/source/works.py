@@ -1,0 +1,101 @@
+"""Wind, waste heat, steam, fuel, compost, rice, buses' riders, sewers, waterworks, weather: a row a class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from deploy.grafana.source.boards import Row, board, console, console_address, sites
+from deploy.grafana.source.panels import bars, series, table
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.cog.builder import Builder
+    from grafana_foundation_sdk.models import dashboard as model
+
+_HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
+
+
+class Kind(NamedTuple):
+    """A class: its quantity by day and the gauge that its operator looks at first."""
+
+    class_id: str
+    row: str
+    quantity: str
+    scale: str
+    unit: str
+    amount: str
+    gauge: str
+    gauge_unit: str
+    gauge_name: str
+    why: str
+
+
+KINDS = (
+    Kind("wind_turbine", "Wind", "energy_export", "0.001", "kwatth", "Generated", "wind_speed_m_s",
+         "suffix: m/s", "Wind speed", "Wind at the turbine: little energy in much wind is a fault."),
+    Kind("waste_heat_turbine", "Waste heat", "energy_export", "0.001", "kwatth", "Generated",
+         "gas_temperature_c", "celsius", "Gas temperature", "Temperature of the gas at the boiler: cold gas drives no turbine."),
+    Kind("steam_meter", "Steam", "mass", "0.000001", "suffix: t", "Steam delivered", "pressure_kpa",
+         "suffix: kPa", "Pressure", "Pressure of the steam at the meter."),
+    Kind("fuel_meter", "Fuel", "flow", "0.001", "suffix: L", "Fuel drawn", "rate_l_h", "suffix: L/h", "Flow",
+         "Flow of fuel; a meter that stands still while its plant works is at fault."),
+    Kind("compost_windrow", "Composting", "", "", "", "", "oxygen_percent", "percent", "Oxygen",
+         "Oxygen in the windrow: under 8 % it makes methane, and is turned."),
+    Kind("water_tube", "Rice", "operating_time", "1 / 86400.0", "suffix: d", "Days in season", "level_cm",
+         "suffix: cm", "Water level", "Water in the tube against the soil: a field is dry from 15 cm below on."),
+    Kind("passenger_counter", "Passengers", "count", "1", "short", "Boarded", "on_board", "short", "On board",
+         "Passengers on board."),
+    Kind("sewer_level", "Sewers", "operating_time", "1 / 3600.0", "suffix: h", "Hours of overflow", "level_m",
+         "suffix: m", "Level", "Level in the manhole; it overflows at its weir."),
+    Kind("waterworks", "Waterworks", "flow", "0.000001", "suffix: m³", "Delivered", "chlorine_mg_l",
+         "suffix: mg/L", "Chlorine", "Free chlorine at the outlet: QCVN 01-1:2018 asks for 0.2 to 1.0 mg/L."),
+    Kind("weather_station", "Weather", "degree_time", "1 / 86400.0", "suffix: K d", "Cooling degree days",
+         "irradiance_w_m2", "suffix: W/m²", "Irradiance", "Sun on the horizontal plane."),
+)  # fmt: skip
+
+
+def dashboard() -> model.Dashboard:
+    """Build it."""
+    return board(
+        "works", "Works and fields", "Classes that no other board holds: what each made, and what its operator asks first.",
+        [_row(kind) for kind in KINDS],
+        variables=[sites(), console_address()],
+        since="now-30d",
+        refresh="5m",
+    )  # fmt: skip
+
+
+def _row(kind: Kind) -> Row:
+    made = [_days(kind)] if kind.quantity else []
+    return kind.row, [*made, _gauge(kind, 12 if made else 24), _devices(kind)]
+
+
+def _days(kind: Kind) -> Builder[model.Panel]:
+    return bars(f"{kind.amount} by local day: {kind.row.lower()}", f"""
+SELECT day::text AS day, sum(value) * {kind.scale} AS amount FROM v_day_quantity
+WHERE class = '{kind.class_id}' AND quantity = '{kind.quantity}' AND $__timeFilter(time) AND {_HERE} GROUP BY day ORDER BY day
+""", kind.unit, f"{kind.amount}, all devices of the class at the chosen sites, by the registers and the site's own days.")  # fmt: skip
+
+
+def _gauge(kind: Kind, span: int) -> Builder[model.Panel]:
+    return series(f"{kind.gauge_name}: {kind.row.lower()}", f"""
+SELECT $__timeGroup(r.time, '1h') AS time, r.device_id AS metric, avg(r.{kind.gauge}) AS value
+FROM reading_{kind.class_id} r
+WHERE r.time > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '7 days') AND r.time <= $__timeTo()
+  AND r.{kind.gauge} IS NOT NULL AND r.device_id IN (SELECT id FROM device WHERE class = '{kind.class_id}' AND {_HERE})
+GROUP BY 1, 2 ORDER BY 1
+""", kind.gauge_unit, f"{kind.why} Mean of the hour, the last seven days of the range.", broken_ms=2 * 3_600_000, fill=0, span=span)  # fmt: skip
+
+
+def _devices(kind: Kind) -> Builder[model.Panel]:
+    amount = (
+        f"""(SELECT sum(q.value) * {kind.scale} FROM v_day_quantity q WHERE q.device_id = h.device_id
+        AND q.quantity = '{kind.quantity}' AND $__timeFilter(q.time))"""
+        if kind.quantity
+        else "NULL::numeric"
+    )
+    return table(f"Devices: {kind.row.lower()}", f"""
+SELECT h.device_id, h.state, {amount} AS amount, h.silent_s, h.site, h.last_reading
+FROM v_device_health h WHERE h.class = '{kind.class_id}' AND h.{_HERE}
+ORDER BY (h.state = 'online'), h.last_reading NULLS FIRST, h.device_id LIMIT 100
+""", "Devices of the class, silent ones on top, with their amount in range.", units={"silent_s": "s"} | ({"amount": kind.unit} if kind.quantity else {}),
+                 decimals={"amount": 1}, links={"device_id": console("devices/${__value.raw}")}, span=24, height=6)  # fmt: skip

@@ -1,0 +1,69 @@
+"""A device: what is wrong with it, what it did today and in the last weeks, what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from services.api.console.render import Language, language_of, render
+from services.api.console.session import View, signed_in
+from services.api.routes.registry import IdPath, unknown
+from services.store.views.device_page import device_page
+
+router = APIRouter(include_in_schema=False)
+# the board of a class; all others stand on one
+_BOARDS = {
+    "pv_inverter": "pv", "ev_charger": "ev", "vehicle": "ev", "air_station": "air",
+    "noise_station": "air", "wastewater_plant": "water", "water_station": "water",
+    **dict.fromkeys(
+        ("energy_meter", "chiller", "pump", "furnace", "lamp_controller", "weighbridge",
+         "recycling_line"), "factories",
+    ),
+}  # fmt: skip
+
+
+@router.get("/devices/{device}")
+def lead_to_device(request: Request, device: IdPath) -> Response:
+    """Lead from a board to the page in the browser's language."""
+    address = f"/console/{language_of(request)}/devices/{device}"
+    return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
+
+
+@router.get("/projects/{project}")
+def lead_to_project(request: Request, project: IdPath) -> Response:
+    """Lead from a board to the page in the browser's language."""
+    address = f"/console/{language_of(request)}/projects/{project}"
+    return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
+
+
+@router.get("/console/{language}/devices/{device}")
+def page(ask: View, language: Language, device: IdPath) -> Response:
+    """Show a device, also one that is known by its refused messages alone."""
+    signed_in(ask, "a device")
+    with ask.reading() as conn:
+        found = device_page(conn, ask.who.projects, device)
+    if found is None:
+        raise unknown("device", device)
+    return render(
+        ask,
+        language,
+        "device.html",
+        found=found,
+        board=_board(ask.request.app.state.grafana, found),
+        main=_main(found.get("registers", []), found.get("days", [])),
+    )
+
+
+def _board(grafana: str | None, found: dict[str, Any]) -> str | None:
+    """Return the address of a device's board; None where no Grafana is known."""
+    if grafana is None or not found["registered"]:
+        return None
+    name = _BOARDS.get(found["class"], "works")
+    return f"{grafana}/d/tonne-{name}/{name}?var-device={found['id']}&var-site={found['site']}"
+
+
+def _main(registers: list[dict[str, Any]], days: list[dict[str, Any]]) -> list[str]:
+    """Return the quantities of a device that have days or a register, in a fixed order."""
+    return sorted({one["quantity"] for one in [*registers, *days]})

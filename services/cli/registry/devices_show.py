@@ -1,0 +1,165 @@
+"""`tonne devices show`: one device, what is wrong with it and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from ingest.errors import RegistryError
+from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.amounts import shown_amount
+from services.cli.output.json_text import print_json
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
+from services.store.postgres.pool import connect
+from services.store.registry.known import require
+from services.store.views.device_page import device_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_WEEK, _WIDE = 7, 100
+_CAUSES = {
+    "removed": "removed", "unknown": "not registered", "gateway": "its gateway is dark",
+    "refused": "its messages are refused", "credential": "no valid credential",
+    "will": "the broker lost it", "never heard": "never heard", "silence": "silent by itself",
+}  # fmt: skip
+
+
+@click.command()
+@click.argument("device")
+@json_option
+def show(device: str, *, as_json: bool) -> None:
+    """
+    One device: state and cause, registers, days, flags, refused messages, credentials.
+
+    Works for a device that is not registered, too, as far as messages of it were refused.
+
+    \b
+    Example:
+      tonne devices show inv-001
+    """
+    with connect(database_url(), role="tonne_mrv", name="tonne devices", autocommit=True) as conn:
+        found = device_page(conn, None, device)
+        if found is None:
+            require(conn, "device", device)
+            raise RegistryError(f"nothing is known of {device!r}")
+    if as_json:
+        print_json(found)
+        return
+    for line in _lines(found):
+        click.echo(line)
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    zone = ZoneInfo(found.get("timezone", "UTC"))
+    for name, value in _head(found, zone):
+        if value not in (None, "", "-"):
+            yield f"{name:<13} {value}"
+    if found["registered"]:
+        yield from _part("registers", _registers(found, zone))
+        yield from _part("last days", _days(found))
+        yield from _part("flags of a week", _flags(found, zone))
+    yield from _part("refused", _refused(found, zone))
+    yield from _part("credentials", _credentials(found, zone))
+
+
+def _head(found: dict[str, Any], zone: ZoneInfo) -> Iterator[tuple[str, Any]]:
+    yield "device", found["id"]
+    yield "state", found["state"] or "removed"
+    if found["cause"]:
+        yield "cause", _CAUSES[found["cause"]]
+        yield "since", shown_time(found["since"], zone)
+        yield "what to do", found["what_to_do"]
+        yield "runbook", found["runbook"]
+    if not found["registered"]:
+        return
+    if found["cost_t"] is not None:
+        yield "silence costs", f"{found['cost_t']:.6f} t so far, by the rule of its project"
+    yield "class", f"{found['class']}, profile {found['profile']}"
+    yield "site", f"{found['site']} ({found['timezone']})"
+    yield "gateway", found["gateway"]
+    yield "serial", " ".join(filter(None, (found["maker"], found["model"], found["serial"])))
+    yield "last reading", shown_time(found["last_reading"], zone)
+    yield "clock", _clock(found)
+    yield "firmware", found["firmware"]
+    for one in found["projects"]:
+        yield "project", f"{one['project']} as {one['role']}, until {shown_time(one['to'], zone)}"
+    for one in found["calibrations"]:
+        yield "certificate", f"{one['certificate']}, valid until {one['valid_until']}"
+    yield from found["newest"].items()
+
+
+def _clock(found: dict[str, Any]) -> str | None:
+    offset = found["clock_offset_s"]
+    return (
+        found["clock"]
+        if offset is None
+        else f"{found['clock'] or 'its own word'}, off by {offset:+.1f} s"
+    )
+
+
+def _part(title: str, shown: tuple[Sequence[str], list[Sequence[object]]]) -> Iterator[str]:
+    head, rows = shown
+    if rows:
+        yield ""
+        yield f"{title}:"
+        yield table(list(head), rows, empty="")
+
+
+def _registers(
+    found: dict[str, Any], zone: ZoneInfo
+) -> tuple[Sequence[str], list[Sequence[object]]]:
+    rows: list[Sequence[object]] = [
+        (one["quantity"], shown_amount(one["stands_at"], one["unit"]),
+         shown_time(one["read"], zone), shown_time(one["rose"], zone), _waiting(one))
+        for one in found["registers"]
+    ]  # fmt: skip
+    return ("quantity", "stands at", "read", "last rose", "waits for readings"), rows
+
+
+def _waiting(one: dict[str, Any]) -> str | None:
+    if not one["waiting"]:
+        return None
+    return f"{shown_amount(one['waiting_at'], one['unit'])} ({one['waiting']})"
+
+
+def _days(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
+    last = sorted({one["day"] for one in found["days"]})[-_WEEK:]
+    rows: list[Sequence[object]] = [
+        (one["day"], one["quantity"], shown_amount(one["value"], one["unit"]),
+         f"{one['measured_h']:.2f} h", f"{one['unknown_h']:.2f} h")
+        for one in found["days"] if one["day"] in last
+    ]  # fmt: skip
+    return ("day", "quantity", "metered", "measured", "unknown"), rows
+
+
+def _flags(found: dict[str, Any], zone: ZoneInfo) -> tuple[Sequence[str], list[Sequence[object]]]:
+    rows: list[Sequence[object]] = [
+        (one["channel"], one["test"], one["readings"], shown_time(one["last"], zone))
+        for one in found["flags"]
+    ]
+    return ("channel", "test", "readings", "last"), rows
+
+
+def _refused(found: dict[str, Any], zone: ZoneInfo) -> tuple[Sequence[str], list[Sequence[object]]]:
+    rows: list[Sequence[object]] = [
+        (one["id"], shown_time(one["received"], zone), one["reason"],
+         f"{one['topic']}: {one['detail']}"[:_WIDE])
+        for one in found["refused"]
+    ]  # fmt: skip
+    return ("number", "received", "reason", "topic and detail"), rows
+
+
+def _credentials(
+    found: dict[str, Any], zone: ZoneInfo
+) -> tuple[Sequence[str], list[Sequence[object]]]:
+    rows: list[Sequence[object]] = [
+        (one["kind"], one["serial"], shown_time(one["issued"], zone),
+         shown_time(one["expires"], zone), shown_time(one["revoked"], zone), one["reason"])
+        for one in found["credentials"]
+    ]  # fmt: skip
+    return ("kind", "serial", "issued", "expires", "revoked", "why"), rows

@@ -1,0 +1,96 @@
+"""
+What an hour of silence costs for each device of a project, kept in a table for boards.
+
+The rates follow from registry, factors and class limits.  They are made again when the
+registry or this program changes, and once a day, since largest intervals may grow.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from ingest.errors import TonneError
+from mrv.accounting.silence import Seen, SilenceRate, silence_rates
+from services.store.registry import load as registry
+from services.store.registry.factors import load_book
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from ingest.model import Fleet
+    from mrv.model import Factors
+    from mrv.registry.project import Project
+
+_FRESH = (
+    "SELECT FROM silence_rate_made WHERE registry = %s AND version = %s"
+    " AND made > now() - INTERVAL '1 day'"
+)
+_RATED = "SELECT device_id, max(rated_power_w) FROM device_rating GROUP BY device_id"
+# of devices that nothing rates alone; each by its key
+_LARGEST = (
+    "SELECT m.device_id, q.quantity, q.value FROM project_device m"
+    " CROSS JOIN LATERAL (SELECT quantity, max(value) AS value FROM interval_quantity i"
+    " WHERE i.device_id = m.device_id AND i.start > now() - INTERVAL '1 year' GROUP BY quantity) q"
+    " WHERE NOT EXISTS (SELECT FROM device_rating r WHERE r.device_id = m.device_id)"
+)
+_WRITE = (
+    "INSERT INTO silence_rate (project_id, device_id, role, side, ug_per_h)"
+    " VALUES (%s, %s, %s, %s, %s)"
+)
+
+
+def refresh(conn: Connection[TupleRow]) -> bool:
+    """
+    Make the rates again where they may have changed; returns whether it did.
+
+    A project whose methodology cannot price its roles has no rates, and its silence no cost.
+    """
+    key = (registry.registry_version(conn), version("tonne"))
+    if conn.execute(_FRESH, key).fetchone() is not None:
+        return False
+    fleet, book, seen = registry.load_fleet(conn), load_book(conn), _seen(conn)
+    rows = [
+        (project.id, *rate)
+        for project in registry.load_projects(conn)
+        for rate in _of_project(project, fleet, seen, book)
+    ]
+    with conn.transaction():
+        conn.execute("LOCK TABLE silence_rate IN EXCLUSIVE MODE")
+        conn.execute("DELETE FROM silence_rate")
+        conn.cursor().executemany(_WRITE, rows)
+        conn.execute(
+            "INSERT INTO silence_rate_made (registry, version, made) VALUES (%s, %s, now())"
+            " ON CONFLICT (only_one) DO UPDATE SET registry = excluded.registry,"
+            " version = excluded.version, made = excluded.made",
+            key,
+        )
+    return True
+
+
+def _seen(conn: Connection[TupleRow]) -> dict[str, Seen]:
+    found: dict[str, Seen] = {
+        device: Seen(rated, {}) for device, rated in conn.execute(_RATED).fetchall()
+    }
+    largest: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for device, quantity, value in conn.execute(_LARGEST).fetchall():
+        largest[device][quantity] = value
+    return found | {device: Seen(None, values) for device, values in largest.items()}
+
+
+def _of_project(
+    project: Project, fleet: Fleet, seen: dict[str, Seen], factors: Factors
+) -> Iterator[SilenceRate]:
+    year = datetime.now(UTC).astimezone(ZoneInfo(project.timezone)).year
+    try:
+        # of a device that comes and goes once more, one row
+        named = {one.device: one for one in silence_rates(project, fleet, seen, factors, year)}
+    except TonneError:
+        return
+    yield from named.values()

@@ -1,0 +1,241 @@
+"""
+Everything that is known of one device, for whoever has to see to it.
+
+State and its cause, since when, what it costs, what to do; registers and what metering made
+of them; flags, refused messages, certificates, credentials, clock.  A device that is not
+registered is known by its refused messages.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from ingest.classes import QUANTITIES
+from services.store.views.listing import device as registered
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_UNITS = {q.name: q.unit for q in QUANTITIES}
+_DAYS, _LETTERS, _FLAG_DAYS = 28, 20, 7
+# where docs/operations.md says what to do, and that in a sentence
+TO_DO = {
+    "removed": ("", "Nothing: the registry says that it was taken away."),
+    "unknown": (
+        "docs/operations.md#deadlettersrising",
+        "Register it: tonne devices accept, then tonne deadletter replay --reason unknown_device.",
+    ),
+    "gateway": (
+        "docs/operations.md#gatewaydark",
+        "See to the gateway: its power, its uplink, its outbox. The device itself may be well.",
+    ),
+    "refused": (
+        "docs/operations.md#deadlettersrising",
+        "It speaks and is refused: read the newest refused message, mend the cause, replay.",
+    ),
+    "credential": (
+        "docs/operations.md#devicessilent",
+        "It holds no valid credential: issue one, with tonne registry issue-credentials.",
+    ),
+    "will": (
+        "docs/operations.md#devicessilent",
+        "The broker lost its connection: look at its power and its network.",
+    ),
+    "never heard": (
+        "docs/operations.md#devicessilent",
+        "Hold its id and credential against the registry; see it come: tonne devices watch.",
+    ),
+    "silence": (
+        "docs/operations.md#devicessilent",
+        "It keeps silent: look at its power and its network.",
+    ),
+    "": ("", ""),
+}
+_HEALTH = (
+    "SELECT h.state, h.gateway_dark, h.last_reading, h.received, h.expected_s, h.said, h.said_at,"
+    " h.firmware, h.completeness_today, h.clock, coalesce(p.clock_ahead_s, h.clock_offset_s),"
+    " h.clock_drift_s_per_day, g.last_heard, c.cost_t, c.cost_t_per_day, c.side"
+    " FROM v_device_health h LEFT JOIN principal_status p ON p.principal = h.device_id"
+    " LEFT JOIN v_gateway_health g ON g.gateway = h.gateway"
+    " LEFT JOIN v_silence_cost c ON c.device_id = h.device_id WHERE h.device_id = %s"
+)
+_HEALTH_NAMES = (
+    "state", "gateway_dark", "last_reading", "received", "expected_s", "said", "said_at",
+    "firmware", "completeness_today", "clock", "clock_offset_s", "clock_drift_s_per_day",
+    "gateway_heard", "cost_t", "cost_t_per_day", "side",
+)  # fmt: skip
+_MORE = (
+    "SELECT d.maker, d.model, s.name, s.timezone, d.attributes FROM device d"
+    " JOIN site s ON s.id = d.site WHERE d.id = %s"
+)
+_SERVES = (
+    "SELECT project_id, role, lower(during), upper(during) FROM project_device"
+    " WHERE device_id = %s ORDER BY lower(during) DESC"
+)
+_REGISTERS = (
+    "SELECT q.quantity, i.start, i.register_value, i.register_read, i.register_changed,"
+    " i.other_value, i.other_count FROM unnest(%(names)s::text[]) AS q (quantity)"
+    " CROSS JOIN LATERAL (SELECT * FROM interval_quantity WHERE device_id = %(id)s"
+    "   AND quantity = q.quantity AND register_value IS NOT NULL ORDER BY start DESC LIMIT 1) i"
+)
+_REGISTER_NAMES = ("quantity", "interval", "stands_at", "read", "rose", "waiting_at", "waiting")
+_DAY_ROWS = (
+    "SELECT (start AT TIME ZONE %(zone)s)::date AS day, quantity, sum(value)::bigint,"
+    " sum(measured_us)::bigint, sum(unknown_us)::bigint FROM interval_quantity"
+    " WHERE device_id = %(id)s AND measured_us + estimated_us + unknown_us > 0"
+    " AND start >="
+    " ((now() AT TIME ZONE %(zone)s)::date - %(days)s)::timestamp AT TIME ZONE %(zone)s"
+    " GROUP BY 1, 2 ORDER BY 2, 1"
+)
+_TODAY = (
+    "SELECT start, quantity, value FROM interval_quantity WHERE device_id = %(id)s"
+    " AND start >= (now() AT TIME ZONE %(zone)s)::date::timestamp AT TIME ZONE %(zone)s"
+    " AND measured_us + estimated_us + unknown_us > 0 ORDER BY 2, 1"
+)
+_FLAGS = (
+    "SELECT channel, test, count(*), max(time) FROM quality_flag WHERE device_id = %s"
+    f" AND time > now() - INTERVAL '{_FLAG_DAYS} days' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
+)
+# of a device that nobody registered the letters carry no id: its principal or topic names it
+_LETTER = "SELECT id, received, reason, detail, topic, principal FROM dead_letter"
+_REFUSED = (
+    "SELECT * FROM ("
+    f" ({_LETTER} WHERE device_id = %(id)s ORDER BY id DESC LIMIT %(most)s)"
+    f" UNION ({_LETTER} WHERE principal = %(id)s ORDER BY id DESC LIMIT %(most)s)"
+    f" UNION (SELECT * FROM ({_LETTER} WHERE reason = 'unknown_device' ORDER BY id DESC"
+    "   LIMIT 20000) unnamed WHERE %(id)s = ANY (string_to_array(topic, '/')) ORDER BY id DESC"
+    "   LIMIT %(most)s)) found ORDER BY id DESC LIMIT %(most)s"
+)
+_REFUSED_NAMES = ("id", "received", "reason", "detail", "topic", "principal")
+_CREDENTIALS = (
+    "SELECT kind, serial, issued, expires, revoked, reason FROM credential WHERE principal = %s"
+    " ORDER BY issued DESC LIMIT 20"
+)
+_CREDENTIAL_NAMES = ("kind", "serial", "issued", "expires", "revoked", "reason")
+
+
+def device_page(
+    conn: Connection[TupleRow], scope: Sequence[str] | None, id_: str
+) -> dict[str, Any] | None:
+    """
+    Return what is known of a device; None where there is nothing that the scope may see.
+
+    Parameters
+    ----------
+    scope : sequence of str, optional
+        Projects of the caller; devices that are not registered show to callers without one.
+    """
+    known = registered(conn, scope, id_)
+    if known is None:
+        return _unknown(conn, id_) if scope is None else None
+    found = _row(conn, _HEALTH, [id_], _HEALTH_NAMES)
+    health: dict[str, Any] = dict.fromkeys(_HEALTH_NAMES) if found is None else found
+    health["said_at"] = health["said_at"] if health["said"] == "offline" else None
+    more = conn.execute(_MORE, [id_]).fetchone()
+    maker, model, site_name, zone, attributes = more or (None, None, "", "UTC", {})
+    refused = _refused(conn, id_)
+    credentials = _rows(conn, _CREDENTIALS, [id_], _CREDENTIAL_NAMES)
+    cause, since = _cause(known, health, refused, credentials)
+    days = conn.execute(_DAY_ROWS, {"id": id_, "zone": zone, "days": _DAYS - 1}).fetchall()
+    return {
+        **known, **health,
+        "registered": True, "maker": maker, "model": model, "site_name": site_name,
+        "timezone": zone, "attributes": attributes,
+        "cause": cause, "since": since, "what_to_do": TO_DO[cause][1], "runbook": TO_DO[cause][0],
+        "projects": _rows(conn, _SERVES, [id_], ("project", "role", "from", "to")),
+        "newest": _newest(conn, known["class"], id_),
+        "registers": [
+            {**one, "unit": _UNITS[one["quantity"]]}
+            for one in _rows(conn, _REGISTERS, {"id": id_, "names": list(_UNITS)}, _REGISTER_NAMES)
+        ],
+        "days": [
+            {"day": day, "quantity": quantity, "value": value, "unit": _UNITS[quantity],
+             "measured_h": measured / 3.6e9, "unknown_h": lost / 3.6e9}
+            for day, quantity, value, measured, lost in days
+        ],
+        "today": [
+            {"start": start, "quantity": quantity, "value": value, "unit": _UNITS[quantity]}
+            for start, quantity, value in conn.execute(_TODAY, {"id": id_, "zone": zone})
+        ],
+        "flags": _rows(conn, _FLAGS, [id_], ("channel", "test", "readings", "last")),
+        "refused": refused,
+        "credentials": credentials,
+    }  # fmt: skip
+
+
+def _unknown(conn: Connection[TupleRow], id_: str) -> dict[str, Any] | None:
+    refused = _refused(conn, id_)
+    if not refused:
+        return None
+    runbook, to_do = TO_DO["unknown"]
+    return {
+        "id": id_, "registered": False, "state": "unknown", "cause": "unknown",
+        "since": refused[-1]["received"], "what_to_do": to_do, "runbook": runbook,
+        "refused": refused,
+        "credentials": _rows(conn, _CREDENTIALS, [id_], _CREDENTIAL_NAMES),
+    }  # fmt: skip
+
+
+def _cause(
+    known: dict[str, Any], health: dict[str, Any], refused: list[dict[str, Any]],
+    credentials: list[dict[str, Any]],
+) -> tuple[str, Any]:  # fmt: skip
+    """Why a device is not heard, and since when; the cause that explains most comes first."""
+    heard = health["last_reading"]
+    if health["state"] is None:
+        return "removed", known["removed"]
+    if health["state"] == "online":
+        return "", None
+    if health["gateway_dark"]:
+        return "gateway", health["gateway_heard"] or heard
+    return _own_cause(health, refused, credentials) or (
+        ("never heard", known["installed"]) if heard is None else ("silence", heard)
+    )
+
+
+def _own_cause(
+    health: dict[str, Any], refused: list[dict[str, Any]], credentials: list[dict[str, Any]]
+) -> tuple[str, Any] | None:
+    """What was refused, revoked or told of the device itself since it was heard."""
+    heard, received = health["last_reading"], health["received"]
+    since = [r["received"] for r in refused if received is None or r["received"] > received]
+    if since:
+        return "refused", since[-1]
+    revoked = [c["revoked"] for c in credentials if c["revoked"] is not None]
+    if credentials and len(revoked) == len(credentials):
+        return "credential", max(revoked)
+    if health["said_at"] is not None and (heard is None or health["said_at"] >= heard):
+        return "will", health["said_at"]
+    return None
+
+
+def _refused(conn: Connection[TupleRow], id_: str) -> list[dict[str, Any]]:
+    return _rows(conn, _REFUSED, {"id": id_, "most": _LETTERS}, _REFUSED_NAMES)
+
+
+def _newest(conn: Connection[TupleRow], class_id: str, id_: str) -> dict[str, Any]:
+    """Return the channels of a device's newest reading that say something."""
+    query = sql.SQL("SELECT * FROM {} WHERE device_id = %s ORDER BY time DESC LIMIT 1")
+    cursor = conn.execute(query.format(sql.Identifier(f"reading_{class_id}")), [id_])
+    row, names = cursor.fetchone(), [c.name for c in cursor.description or ()]
+    found = {} if row is None else dict(zip(names, row, strict=True))
+    left_out = {"device_id", "time", "flags"}
+    return {k: v for k, v in found.items() if v is not None and k not in left_out}
+
+
+def _row(
+    conn: Connection[TupleRow], query: str, values: Any, names: Sequence[str]
+) -> dict[str, Any] | None:
+    return next(iter(_rows(conn, query, values, names)), None)
+
+
+def _rows(
+    conn: Connection[TupleRow], query: str, values: Any, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    found = conn.execute(query.encode(), values).fetchall()
+    return [dict(zip(names, row, strict=True)) for row in found]

@@ -1,0 +1,218 @@
+"""
+The account, added up once more in plain Python from the rows of the tables.
+
+No view and no sum of the database takes part, so that what a surface shows is held
+against something that it was not made from.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from services.store.postgres.jsonb import exact
+
+UG = Decimal(10) ** -12
+YEAR_S = 365 * 86_400
+
+
+class Emission(NamedTuple):
+    """A stored quarter hour of a device in a project. [ug CO2e]"""
+
+    project: str
+    device: str
+    start: datetime
+    baseline: int
+    emitted: int
+    leakage: int
+    reduction: int
+
+
+class Amount(NamedTuple):
+    """A stored quarter hour of a device's quantity. [base units]"""
+
+    device: str
+    quantity: str
+    start: datetime
+    value: int
+    measured_us: int
+
+
+@dataclass
+class Account:
+    """Everything that a surface may be held against, as it was at `now`."""
+
+    now: datetime
+    emissions: list[Emission]
+    amounts: list[Amount]
+    projects: dict[str, dict[str, Any]]
+    devices: dict[str, dict[str, Any]]
+    members: dict[str, list[tuple[str, str, datetime, datetime]]]
+    actions: list[str]
+    statements: list[dict[str, Any]]
+    states: dict[str, tuple[str, datetime | None]]
+    days: dict[str, dict[date, list[Emission]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Sort the rows into local days."""
+        for project in self.projects:
+            self.days[project] = defaultdict(list)
+        for row in self.emissions:
+            self.days[row.project][self.local(row.start, row.project)].append(row)
+        self.amount_days: dict[tuple[str, str], dict[date, list[Amount]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for one in self.amounts:
+            zone = self.devices[one.device]["zone"]
+            day = one.start.astimezone(zone).date()
+            self.amount_days[one.device, one.quantity][day].append(one)
+
+    def local(self, at: datetime, project: str) -> date:
+        """Local day of a project."""
+        return at.astimezone(self.projects[project]["zone"]).date()
+
+    def counted(self) -> list[str]:
+        """Projects of the programme's actions; all where there is no programme."""
+        if not self.actions:
+            return sorted(self.projects)
+        return [p for p in sorted(self.projects) if any(self.belongs(p, a) for a in self.actions)]
+
+    def belongs(self, project: str, action: str) -> bool:
+        """Whether a project's action is this one or a part of it."""
+        own = self.projects[project]["action"] or ""
+        return own == action or own.startswith(action + "-")
+
+    def serving(self, devices: Iterable[str]) -> list[str]:
+        """Projects that some of these devices serve or served."""
+        wanted = set(devices)
+        return [p for p, of in self.members.items() if wanted & {one[0] for one in of}]
+
+    def of_class(self, *classes: str) -> list[str]:
+        """Devices of these classes."""
+        return [d for d, one in self.devices.items() if one["class"] in classes]
+
+    def tonnes(
+        self, projects: Iterable[str], days: Callable[[str, date], bool], side: str = "reduction"
+    ) -> Decimal | None:
+        """Tonnes of whole projects over local days; None where no row is."""
+        found = [
+            getattr(row, side)
+            for project in projects
+            for day, rows in self.days[project].items()
+            if days(project, day)
+            for row in rows
+        ]
+        return sum(found) * UG if found else None
+
+    def within(self, since: datetime, until: datetime) -> Callable[[str, date], bool]:
+        """Local days of a project whose midnight lies within."""
+        return lambda project, day: since <= midnight(day, self.projects[project]["zone"]) <= until
+
+    def today(self, project: str) -> date:
+        """Today by a project's clock."""
+        return self.local(self.now, project)
+
+    def energy(
+        self, devices: Iterable[str], quantity: str, days: Callable[[str, date], bool]
+    ) -> int | None:
+        """Base units of devices over local days of their sites; None where no row is."""
+        found = [
+            row.value
+            for device in devices
+            for day, rows in self.amount_days[device, quantity].items()
+            if days(device, day)
+            for row in rows
+        ]
+        return sum(found) if found else None
+
+    def device_days(self, since: datetime, until: datetime) -> Callable[[str, date], bool]:
+        """Local days of a device's site whose midnight lies within."""
+        return lambda device, day: since <= midnight(day, self.devices[device]["zone"]) <= until
+
+    def expected(
+        self, project: str, begin: datetime | None = None, end: datetime | None = None
+    ) -> Decimal | None:
+        """What was expected of a project, by whole grams. [t]"""
+        one = self.projects[project]
+        if one["yearly"] is None or not self.members.get(project):
+            return None
+        since = max(one["from"], min(m[2] for m in self.members[project]), begin or one["from"])
+        quarter = self.now.replace(minute=self.now.minute // 15 * 15, second=0, microsecond=0)
+        until = min(one["to"], quarter, end or one["to"])
+        seconds = Fraction(max(0, int((until - since).total_seconds())))
+        micro = int(Fraction(str(one["yearly"])) * seconds / YEAR_S * 10**6)
+        return Decimal(micro) / 10**6
+
+    def silent(self) -> list[str]:
+        """Devices that are not heard."""
+        return [d for d, (state, _) in self.states.items() if state != "online"]
+
+    def usual_ug(self, project: str, device: str, last: datetime) -> Fraction | None:
+        """Mean reduction of the days of the four weeks before a device fell silent. [ug/d]"""
+        end = self.local(last, project)
+        sums: dict[date, int] = defaultdict(int)
+        for day, rows in self.days[project].items():
+            if end - timedelta(days=28) <= day < end:
+                for row in rows:
+                    if row.device == device:
+                        sums[day] += row.reduction
+        return Fraction(sum(sums.values()), len(sums)) if sums else None
+
+
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """Instant at which a local day begins."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def read(conn: psycopg.Connection[Any]) -> Account:
+    """Read everything, as the transaction sees it."""
+    (now,) = conn.execute("SELECT now()").fetchone() or ()
+    zones = dict(conn.execute("SELECT id, timezone FROM site").fetchall())
+    devices = {
+        name: {"site": site, "class": class_id, "rated": rated, "gateway": gateway, "dc": dc,
+               "zone": ZoneInfo(zones[site])}
+        for name, site, class_id, rated, gateway, dc in conn.execute(
+            "SELECT id, site, class, rated_power_w, gateway, attributes -> 'dc_power_w' FROM device"
+        )
+    }  # fmt: skip
+    projects = {
+        name: {"zone": ZoneInfo(zone), "action": action, "from": begin, "to": end, "name": title,
+               "yearly": (expected or {}).get("reduction_t_per_year"), "system": system,
+               "methodology": method, "version": version, "parameters": exact(parameters)}
+        for name, zone, action, begin, end, expected, title, system, method, version, parameters
+        in conn.execute(
+            "SELECT id, timezone, action, lower(crediting), upper(crediting), expected, name, system,"
+            " methodology, version, parameters::text FROM project"
+        )
+    }  # fmt: skip
+    members = defaultdict(list)
+    for project, *one in conn.execute(
+        "SELECT project_id, device_id, role, lower(during), upper(during) FROM project_device"
+    ):
+        members[project].append(tuple(one))
+    return Account(
+        now.astimezone(UTC),
+        [Emission(*row) for row in conn.execute(
+            "SELECT project_id, device_id, start, baseline_ug, project_ug, leakage_ug, reduction_ug"
+            " FROM interval_emission")],
+        [Amount(*row) for row in conn.execute(
+            "SELECT device_id, quantity, start, value, measured_us FROM interval_quantity")],
+        projects,
+        devices,
+        dict(members),
+        [row[0] for row in conn.execute("SELECT id FROM programme_action ORDER BY position")],
+        [{"id": name, "project": project, "credit_t": credit, "document": document, "state": state}
+         for name, project, credit, document, state in conn.execute(
+            "SELECT s.id, s.project_id, s.credit_t, s.document, (SELECT e.state FROM statement_event e"
+            " WHERE e.statement_id = s.id ORDER BY e.sequence DESC LIMIT 1) FROM statement s")],
+        {row[0]: (row[1], row[2]) for row in conn.execute(
+            "SELECT device_id, state, last_reading FROM v_device_health")},
+    )  # fmt: skip

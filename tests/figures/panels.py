@@ -1,0 +1,478 @@
+"""
+What each panel's figure means, said once more in Python over the account's rows.
+
+A meaning returns what the panel's column must show: a figure, or a figure a row by the
+row's name.  `SAME` are figures of the registry or of signed documents.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+from mrv.accounting.factor_acceptance import parameters_of
+from mrv.factors import load as load_factors
+from mrv.methodologies import find, unit_reductions
+from tests.figures.account import Account, midnight
+
+Figures = dict[Any, Any]
+Meaning = Callable[[Account, datetime, datetime], Any]
+METERED = ("energy_meter", "chiller", "pump", "furnace", "lamp_controller")
+ON_THE_WAY = ("draft", "submitted", "under_verification", "verified")
+
+
+def kwh(wh: int | None) -> Decimal | None:
+    """Return whole Wh as kWh."""
+    return None if wh is None else Decimal(wh) / 1000
+
+
+def avoided(projects: Callable[[Account], list[str]]) -> Meaning:
+    """Tonnes of whole projects over local days that begin within."""
+    return lambda a, since, until: a.tonnes(projects(a), a.within(since, until))
+
+
+def drawn(quantity: str, *of: str) -> Meaning:
+    """Energy of devices of some classes over local days that begin within. [kWh]"""
+    return lambda a, since, until: kwh(
+        a.energy(a.of_class(*of), quantity, a.device_days(since, until))
+    )
+
+
+def by_day(projects: Callable[[Account], list[str]], *sides: str) -> Meaning:
+    """Tonnes of each local day, all projects of a kind together."""
+
+    def meaning(a: Account, since: datetime, until: datetime) -> Figures:
+        chosen, wanted = projects(a), a.within(since, until)
+        days = sorted({d for p in chosen for d in a.days[p] if wanted(p, d)})
+        return {
+            str(day): tuple(
+                a.tonnes(chosen, lambda p, d, day=day: d == day and wanted(p, d), side)
+                for side in sides
+            )
+            for day in days
+        }
+
+    return meaning
+
+
+def day_energy(quantity: str, scale: Decimal, *of: str) -> Meaning:
+    """A quantity of each local day, all devices of some classes together."""
+
+    def meaning(a: Account, since: datetime, until: datetime) -> Figures:
+        found: dict[str, int] = defaultdict(int)
+        wanted = a.device_days(since, until)
+        for device in a.of_class(*of):
+            for day, rows in a.amount_days[device, quantity].items():
+                if wanted(device, day):
+                    found[str(day)] += sum(r.value for r in rows)
+        return {day: (value * scale,) for day, value in found.items()}
+
+    return meaning
+
+
+def device_amounts(class_id: str, quantity: str, scale: Decimal) -> Meaning:
+    """A quantity of each device over local days that begin within."""
+
+    def meaning(a: Account, since: datetime, until: datetime) -> Figures:
+        found = {
+            d: a.energy([d], quantity, a.device_days(since, until)) for d in a.of_class(class_id)
+        }
+        return {d: None if v is None else v * scale for d, v in found.items()}
+
+    return meaning
+
+
+def ratio(above: Meaning, below: Meaning) -> Meaning:
+    """One figure over another; None where either is."""
+
+    def meaning(a: Account, since: datetime, until: datetime) -> float | None:
+        top, bottom = above(a, since, until), below(a, since, until)
+        return None if top is None or not bottom else float(Fraction(top) / Fraction(bottom))
+
+    return meaning
+
+
+def amount(quantity: str, scale: int, *of: str) -> Meaning:
+    """A quantity other than energy, in its own unit."""
+
+    def meaning(a: Account, since: datetime, until: datetime) -> Fraction | None:
+        value = a.energy(a.of_class(*of), quantity, a.device_days(since, until))
+        return None if value is None else Fraction(value, scale)
+
+    return meaning
+
+
+def km_by_day(a: Account, since: datetime, until: datetime) -> Figures:
+    """Energy a kilometre of whole days on which both were metered."""
+    found = {}
+    wanted = a.device_days(since, until)
+    energy: dict[date, int] = defaultdict(int)
+    metres: dict[date, int] = defaultdict(int)
+    for sums, class_id, quantity in (
+        (energy, "ev_charger", "energy_import"), (metres, "vehicle", "distance"),
+    ):  # fmt: skip
+        for device in a.of_class(class_id):
+            today = a.now.astimezone(a.devices[device]["zone"]).date()
+            for day, rows in a.amount_days[device, quantity].items():
+                if wanted(device, day) and day < today:
+                    sums[day] += sum(r.value for r in rows)
+    for day in energy.keys() & metres.keys():
+        found[str(day)] = (energy[day] / metres[day] if metres[day] else None,)
+    return found
+
+
+def charged(a: Account, since: datetime, until: datetime) -> Figures:
+    """Energy of quarter hours that begin within, by charger. [kWh]"""
+    found: Figures = dict.fromkeys(a.of_class("ev_charger"))
+    for one in a.amounts:
+        if one.device in found and one.quantity == "energy_import" and since <= one.start <= until:
+            found[one.device] = (found[one.device] or Decimal(0)) + Decimal(one.value) / 1000
+    return found
+
+
+def usual_days(a: Account, since: datetime, until: datetime) -> dict[tuple[str, date], Any]:
+    """Whole days within, by meter: what was drawn and the mean of the same weekdays before."""
+    wanted, found = a.device_days(since, until), {}
+    for device in a.of_class(*METERED):
+        zone = a.devices[device]["zone"]
+        rows = a.amount_days[device, "energy_import"]
+        sums = {
+            d: (sum(r.value for r in of), sum(r.measured_us for r in of)) for d, of in rows.items()
+        }
+        for day, (value, measured) in sums.items():
+            length = (midnight(day + timedelta(days=1), zone) - midnight(day, zone)).total_seconds()
+            if not wanted(device, day) or day >= a.now.astimezone(zone).date():
+                continue
+            if min(1, measured / (1e6 * length)) <= 0.95:
+                continue
+            before = [
+                v for d, (v, m) in sums.items()
+                if 7 <= (day - d).days <= 56 and (day - d).days % 7 == 0 and m > 0.95 * 86_400e6
+            ]  # fmt: skip
+            found[device, day] = (value, Fraction(sum(before), len(before)) if before else None)
+    return found
+
+
+def against_usual(a: Account, since: datetime, until: datetime) -> Figures:
+    """Drawn and usual by day. [kWh]"""
+    days: Figures = {}
+    for (device, day), (value, usual) in usual_days(a, since, until).items():
+        at = midnight(day, a.devices[device]["zone"])
+        drawn_, usual_ = days.get(at, (0, None))
+        more = usual_ if usual is None else (usual_ or 0) + usual
+        days[at] = (drawn_ + value, more)
+    return {at: (float(v) / 1000, u and float(u) / 1000) for at, (v, u) in days.items()}
+
+
+def furthest(which: int, a: Account, since: datetime, until: datetime) -> Figures:
+    """By meter: sums over days of which the usual is known. [kWh]"""
+    found: Figures = dict.fromkeys(a.of_class(*METERED))
+    for (device, _), values in usual_days(a, since, until).items():
+        if values[1] is not None:
+            found[device] = (found[device] or 0) + Fraction(values[which])
+    return {d: None if v is None else float(v) / 1000 for d, v in found.items()}
+
+
+def by_site(a: Account, since: datetime, until: datetime) -> dict[tuple[date, str], Any]:
+    """Energy over mass of each day and site that has both. [kWh/t]"""
+    wanted = a.device_days(since, until)
+    energy: dict[tuple[date, str], int] = defaultdict(int)
+    mass: dict[tuple[date, str], int] = defaultdict(int)
+    for sums, of, quantity in (
+        (energy, METERED, "energy_import"), (mass, ("weighbridge", "recycling_line"), "mass"),
+    ):  # fmt: skip
+        for device in a.of_class(*of):
+            for day, rows in a.amount_days[device, quantity].items():
+                if wanted(device, day):
+                    sums[day, a.devices[device]["site"]] += sum(r.value for r in rows)
+    return {key: (energy[key], mass[key]) for key in energy.keys() & mass.keys()}
+
+
+def specific(a: Account, since: datetime, until: datetime) -> float | None:
+    """Energy over mass of all days and sites that have both. [kWh/t]"""
+    found = by_site(a, since, until).values()
+    grams = sum(g for _, g in found)
+    return sum(wh for wh, _ in found) * 1000 / grams if grams else None
+
+
+def specific_by_site(a: Account, since: datetime, until: datetime) -> Figures:
+    """The same by day and site."""
+    return {
+        (midnight(day, next(d["zone"] for d in a.devices.values() if d["site"] == site)), site):
+            (wh * 1000 / grams,)
+        for (day, site), (wh, grams) in by_site(a, since, until).items() if grams
+    }  # fmt: skip
+
+
+def yields(a: Account, since: datetime, until: datetime) -> list[tuple[str, Decimal, Decimal]]:
+    """Inverter, energy and yield of each day before today. [kWh, h]"""
+    wanted = a.device_days(since, until)
+    return [
+        (
+            device,
+            kwh(total),
+            kwh(total) / (Decimal(a.devices[device]["dc"] or a.devices[device]["rated"]) / 1000),
+        )
+        for device in a.of_class("pv_inverter")
+        for day, rows in a.amount_days[device, "energy_export"].items()
+        if wanted(device, day) and day < a.now.astimezone(a.devices[device]["zone"]).date()
+        for total in [sum(r.value for r in rows)]
+    ]
+
+
+def yield_a_day(a: Account, since: datetime, until: datetime) -> float | None:
+    """Mean yield of inverters' days. [h]"""
+    found = [y for _, _, y in yields(a, since, until)]
+    return float(sum(found)) / len(found) if found else None
+
+
+def last_week(which: int, a: Account, since: datetime, until: datetime) -> Figures:
+    """Energy, or mean yield, of each inverter over the days that began in the last eight."""
+    del since, until
+    found: dict[str, list[Decimal]] = {d: [] for d in a.of_class("pv_inverter")}
+    for device, *values in yields(a, a.now - timedelta(days=8) + timedelta(microseconds=1), a.now):
+        found[device].append(values[which])
+    return {
+        d: None if not v else float(sum(v)) / (len(v) if which else 1) for d, v in found.items()
+    }
+
+
+def silence(a: Account, device: str) -> tuple[Fraction | None, float]:
+    """What a day of a device's silence costs [ug/d], and for how long it has been [d]."""
+    for project, members in a.members.items():
+        for name, role, begin, end in members:
+            if name != device or not begin <= a.now < end:
+                continue
+            last = a.states[device][1]
+            days = 0.0 if last is None else (a.now - max(last, begin)).total_seconds() / 86_400
+            if role in {"charging", "power"}:  # of the project's side
+                since = begin if last is None else max(last, begin)
+                most = a.devices[device]["rated"] * _unit_ug(a, project, role)
+                return most * 24, (a.now - since).total_seconds() / 86_400
+            usual = None if last is None else a.usual_ug(project, device, last)
+            return None if usual is None else max(usual, Fraction(0)), days
+    return None, 0.0
+
+
+def _unit_ug(a: Account, project: str, role: str) -> Fraction:
+    """Project emissions of a Wh that is drawn in a role. [ug]"""
+    one = a.projects[project]
+    method = find(one["methodology"], one["version"])
+    parameters = parameters_of(method, one["parameters"], project)
+    year = a.local(a.now, project).year
+    return unit_reductions(method, role, {}, parameters, load_factors(), year).project_t * 10**12
+
+
+def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
+    """Cost of each silent device, so far or a day. [t]"""
+    del since, until
+    gateways = {d["gateway"] for d in a.devices.values() if d["gateway"]}
+    found = {}
+    for device in a.silent():
+        rate, days = silence(a, device)
+        if device not in gateways:
+            found[device] = None if rate is None else float(rate) * (1 if daily else days) / 1e12
+    return found
+
+
+def project_costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
+    """The same of devices that serve a project now."""
+    serving = {m[0] for of in a.members.values() for m in of if m[2] <= a.now < m[3]}
+    return {d: v for d, v in costs(daily, a, since, until).items() if d in serving}
+
+
+def cost_of_silence(a: Account, since: datetime, until: datetime) -> float | None:
+    """Of the programme's own projects together. [t]"""
+    own = {m[0] for p in a.counted() for m in a.members[p] if m[2] <= a.now < m[3]}
+    found = [v for d, v in costs(False, a, since, until).items() if d in own and v is not None]
+    return sum(found) if found else None
+
+
+def wrong(a: Account, since: datetime, until: datetime) -> Figures:
+    """Cost of dark gateways, and of devices that are silent by themselves, by class and site."""
+    each = costs(False, a, since, until)
+    found: Figures = {}
+    for device, cost in each.items():
+        one = a.devices[device]
+        above = one["gateway"]
+        if above is not None and a.states[above][0] != "online":
+            name = ("gateway dark", f"{above} ({a.devices[above]['site']})")
+        else:
+            name = (f"devices silent: {one['class']}", one["site"])
+        found[name] = found.get(name) if cost is None else (found.get(name) or 0) + cost
+    return found
+
+
+def project_figure(name: str, a: Account, since: datetime, until: datetime) -> Figures:
+    """A column of the table of projects. [t]"""
+    del since, until
+    return {p: PROJECT[name](a, p) for p in a.projects}
+
+
+def _begin(a: Account, project: str, day: date) -> datetime:
+    return midnight(day, a.projects[project]["zone"])
+
+
+def last_30_days(a: Account, project: str) -> Decimal | None:
+    """Today and the 29 days before."""
+    return a.tonnes([project], lambda p, d: d > a.today(p) - timedelta(days=30))
+
+
+def this_year(a: Account, project: str) -> Decimal | None:
+    """Since 1 January."""
+    return a.tonnes([project], lambda p, d: d.year == a.today(p).year)
+
+
+def expected_this_year(a: Account, project: str) -> Decimal | None:
+    """From 1 January until now."""
+    return a.expected(project, _begin(a, project, date(a.today(project).year, 1, 1)))
+
+
+def missed(a: Account, project: str) -> Decimal | None:
+    """Since the last of its devices was heard; None while one is, or where none serves."""
+    serving = [m[0] for m in a.members.get(project, []) if m[2] <= a.now < m[3]]
+    # a gateway's rule may call a device silent; by itself it is heard within its cadence
+    heard = [a.states[d][1] for d in serving if a.states[d][1] is not None]
+    if not serving or any(a.now - at <= timedelta(seconds=1800) for at in heard):
+        return None
+    return a.expected(project, max(heard, default=None))
+
+
+PROJECT: dict[str, Callable[[Account, str], Decimal | None]] = {
+    "this_year_t": this_year,
+    "expected_this_year_t": expected_this_year,
+    "last_30_days_t": last_30_days,
+    "expected_30_days_t": lambda a, p: a.expected(p, _begin(a, p, a.today(p) - timedelta(days=29))),
+    "missed_t": missed,
+}
+
+
+def action_figure(name: str, a: Account, since: datetime, until: datetime) -> Figures:
+    """A column of the table of actions, by action."""
+    del since, until
+    found: Figures = {}
+    for action in a.actions:
+        own = [p for p in a.projects if a.belongs(p, action)]
+        if name == "monitored_t":
+            found[action] = a.tonnes(own, lambda p, d: True)
+        elif name == "expected_t_per_year":
+            known = [Decimal(str(a.projects[p]["yearly"])) for p in own if a.projects[p]["yearly"]]
+            found[action] = sum(known) if known else None
+        elif name == "issued_t":
+            credits_ = [
+                s["credit_t"]
+                for s in a.statements
+                if s["project"] in own and s["state"] == "issued"
+            ]
+            found[action] = sum(credits_) if credits_ else None
+        else:
+            values = [v for p in own if (v := PROJECT[name](a, p)) is not None]
+            found[action] = sum(values) if values else None
+    return found
+
+
+def by_action(a: Account, since: datetime, until: datetime) -> Figures:
+    """Tonnes of each day by top action: 1, 2, 3, 4 and other."""
+    tops: dict[str, list[str]] = {top: [] for top in ("1", "2", "3", "4", "other")}
+    for project in a.counted():
+        top = (a.projects[project]["action"] or "").split("-")[0]
+        tops[top if top in tops else "other"].append(project)
+    parts = [by_day(lambda _, of=of: of, "reduction")(a, since, until) for of in tops.values()]
+    days = {day for part in parts for day in part}
+    return {day: tuple(part.get(day, (None,))[0] for part in parts) for day in days}
+
+
+def credit(*states: str) -> Meaning:
+    """Whole tonnes of statements in these states."""
+
+    def meaning(a: Account, since: datetime, until: datetime) -> int | None:
+        del since, until
+        found = [s["credit_t"] for s in a.statements if s["state"] in states]
+        return sum(found) if found else None
+
+    return meaning
+
+
+def credit_by_state(a: Account, since: datetime, until: datetime) -> Figures:
+    """The same by state."""
+    return {s["state"]: credit(s["state"])(a, since, until) for s in a.statements}
+
+
+def subject(one: dict[str, Any]) -> dict[str, Any]:
+    """What a statement claims."""
+    return one["document"]["credentialSubject"]
+
+
+def gaps(a: Account, since: datetime, until: datetime) -> list[Decimal]:
+    """Costs of gaps and deductions of all statements, as signed."""
+    del since, until
+    return sorted(
+        Decimal(cut["cost_t"])
+        for one in a.statements
+        for key in ("gaps", "deductions")
+        for cut in subject(one)[key]
+    )
+
+
+PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
+    # name of the surface: column (None: all after the key), key, meaning
+    "tonne-ev: Avoided": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class("vehicle", "ev_charger")))),
+    "tonne-ev: Charged": ("energy_kwh", None, drawn("energy_import", "ev_charger")),
+    "tonne-ev: Energy a kilometre": ("kwh_km", None, ratio(drawn("energy_import", "ev_charger"), amount("distance", 1000, "vehicle"))),
+    "tonne-ev: Energy a kilometre by day": (None, "day", km_by_day),
+    "tonne-ev: Utilisation and faults: energy_kwh": ("energy_kwh", "device_id", charged),
+    "tonne-factories: Avoided": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class(*METERED)))),
+    "tonne-factories: Drawn": ("energy_kwh", None, drawn("energy_import", *METERED)),
+    "tonne-factories: Emissions of projects: baseline and project": (None, "day", by_day(lambda a: a.serving(a.of_class(*METERED)), "baseline", "emitted")),
+    "tonne-factories: Energy against usual": (None, "time", against_usual),
+    "tonne-factories: Furthest above usual first: energy_kwh": ("energy_kwh", "device_id", partial(furthest, 0)),
+    "tonne-factories: Furthest above usual first: usual_kwh": ("usual_kwh", "device_id", partial(furthest, 1)),
+    "tonne-factories: Specific energy": ("kwh_t", None, specific),
+    "tonne-factories: Specific energy by site": (None, ("time", "metric"), specific_by_site),
+    "tonne-fleet: Silent devices and what they cost: cost_t": ("cost_t", "device_id", partial(costs, False)),
+    "tonne-fleet: Silent devices and what they cost: cost_t_per_day": ("cost_t_per_day", "device_id", partial(costs, True)),
+    "tonne-mrv: Avoided by day": (None, "day", by_day(lambda a: sorted(a.projects), "reduction")),
+    "tonne-mrv: By state: credit_t": ("credit_t", "state", credit_by_state),
+    "tonne-mrv: Cost of gaps": ("cost_t", None, lambda a, s, u: sum(gaps(a, s, u)) if gaps(a, s, u) else None),
+    "tonne-mrv: Gaps and deductions, dearest first: cost_t": ("cost_t", (), gaps),
+    "tonne-mrv: Issued": ("credit_t", None, credit("issued")),
+    "tonne-mrv: On the way": ("credit_t", None, credit(*ON_THE_WAY)),
+    "tonne-mrv: Silent now: cost_t": ("cost_t", "device_id", partial(project_costs, False)),
+    "tonne-mrv: Silent now: cost_t_per_day": ("cost_t_per_day", "device_id", partial(project_costs, True)),
+    "tonne-mrv: Statements: credit_t": ("credit_t", "statement_id", lambda a, s, u: {one["id"]: one["credit_t"] for one in a.statements}),
+    "tonne-mrv: Statements: reduction_t": ("reduction_t", "statement_id", lambda a, s, u: {one["id"]: Decimal(subject(one)["emissions"]["reduction"]["ug"]) * Decimal("1e-12") for one in a.statements}),
+    "tonne-overview: Avoided by local day": (None, "day", by_action),
+    "tonne-overview: Avoided this year": ("avoided_t", None, lambda a, s, u: a.tonnes(a.counted(), lambda p, d: d.year == a.today(p).year)),
+    "tonne-overview: Avoided today": ("avoided_t", None, lambda a, s, u: a.tonnes(a.counted(), lambda p, d: d == a.today(p))),
+    "tonne-overview: Cost of silence": ("cost_t", None, cost_of_silence),
+    "tonne-overview: Expected this year so far": ("expected_t", None, lambda a, s, u: sum(found) if (found := [v for p in a.counted() if (v := expected_this_year(a, p)) is not None]) else None),
+    "tonne-overview: Generated today": ("energy_kwh", None, lambda a, s, u: kwh(a.energy(
+        [d for d in a.of_class("pv_inverter") if not set(a.serving([d])) - set(a.counted())], "energy_export",
+        lambda d, day: day == a.now.astimezone(a.devices[d]["zone"]).date()))),
+    **{f"tonne-overview: Programme by action: {name}": (name, "action", partial(action_figure, name))
+       for name in ("expected_t_per_year", "expected_this_year_t", "issued_t", "monitored_t", "this_year_t")},
+    **{f"tonne-overview: Projects against what was expected: {name}": (name, "project_id", partial(project_figure, name)) for name in PROJECT},
+    "tonne-overview: What is wrong now: cost_t": ("cost_t", ("what", "place"), wrong),
+    "tonne-pv: Avoided in range": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class("pv_inverter")))),
+    "tonne-pv: Energy by local day": (None, "day", day_energy("energy_export", Decimal("0.001"), "pv_inverter")),
+    "tonne-pv: Energy in range": ("energy_kwh", None, drawn("energy_export", "pv_inverter")),
+    "tonne-pv: Worst first: energy_kwh": ("energy_kwh", "device_id", partial(last_week, 0)),
+    "tonne-pv: Worst first: yield_h": ("yield_h", "device_id", partial(last_week, 1)),
+    "tonne-pv: Yield a day": ("yield_h", None, yield_a_day),
+    "tonne-water: Electricity by volume": ("kwh_m3", None, ratio(drawn("energy_import", "wastewater_plant"), amount("flow", 1_000_000, "wastewater_plant"))),
+    "tonne-works: Devices: steam: amount": ("amount", "device_id", device_amounts("steam_meter", "mass", Decimal("0.000001"))),
+    "tonne-works: Devices: waste heat: amount": ("amount", "device_id", device_amounts("waste_heat_turbine", "energy_export", Decimal("0.001"))),
+    "tonne-works: Devices: wind: amount": ("amount", "device_id", device_amounts("wind_turbine", "energy_export", Decimal("0.001"))),
+    "tonne-works: Generated by local day: waste heat": (None, "day", day_energy("energy_export", Decimal("0.001"), "waste_heat_turbine")),
+    "tonne-works: Generated by local day: wind": (None, "day", day_energy("energy_export", Decimal("0.001"), "wind_turbine")),
+    "tonne-works: Steam delivered by local day: steam": (None, "day", day_energy("mass", Decimal("0.000001"), "steam_meter")),
+}  # fmt: skip
+# the registry's own figure, not of an account
+TYPED = {"tonne-overview: Programme by action: target_t_per_year"}
+# kinds of figure that are shares of sums, and not sums: held to their last digits
+NEARLY = 1e-9

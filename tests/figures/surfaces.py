@@ -1,0 +1,104 @@
+"""
+Every surface that shows tonnes or energy, found in what makes it: none is listed by hand.
+
+A new panel, field or figure is in the list at once, and the walk fails until it is held
+against the account.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tests.grafana.macros import boards, panels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_UNIT = re.compile(r"^(kwatth|suffix: (t|t/d|kWh.*))$")
+_FIELD = re.compile(r"(_t|_ug|_t_per_year|_t_per_day|_t_so_far|_kwh|_wh|percent_of_expected|percent_of_target)$|^tCO2$|^value$")  # fmt: skip
+_FIGURE = re.compile(r"tonnes\(|rounded\(|_t\b|\bissued\b|\bmonitored\b")
+_ROOT = Path(__file__).parents[2]
+
+
+def of_panels() -> list[str]:
+    """Board, panel and column of each figure in tonnes or energy; power is not one."""
+    found = []
+    for board in boards():
+        for panel in panels(board):
+            where = f"{board['uid']}: {panel['title']}"
+            if _UNIT.match(panel["fieldConfig"]["defaults"]["unit"]):
+                found.append(where)
+            for override in panel["fieldConfig"]["overrides"]:
+                units = [o["value"] for o in override["properties"] if o["id"] == "unit"]
+                if any(map(_UNIT.match, units)):
+                    found.append(f"{where}: {override['matcher']['options']}")
+    return sorted(found)
+
+
+def of_alerts() -> list[str]:
+    """Alert rules of Grafana and Prometheus whose query names tonnes or energy."""
+    found = []
+    for file in sorted((_ROOT / "deploy").glob("grafana/provisioning/alerting/*.yaml")):
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            found += [r["title"] for r in group["rules"] if _named(str(r["data"]))]
+    for file in sorted((_ROOT / "deploy").glob("prometheus/rules/*.yml")):
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            found += [r["alert"] for r in group["rules"] if "alert" in r and _named(r["expr"])]
+    return sorted(found)
+
+
+def _named(query: str) -> bool:
+    return re.search(r"_t\b|tonnes|avoided|emission|kwh|_ug\b", query) is not None
+
+
+def of_api(schema: dict[str, Any]) -> list[str]:
+    """Fields of the answers to GET under /v1 that hold tonnes or energy."""
+    found = set()
+    for path, methods in schema["paths"].items():
+        content = methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        body = content.get("application/json", {}).get("schema")
+        if path.startswith("/v1/") and body is not None:
+            found |= {f"{path}: {name}" for name in _fields(schema, body, ())}
+    return sorted(found)
+
+
+def _fields(schema: dict[str, Any], body: Any, seen: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(body, list):
+        for one in body:
+            yield from _fields(schema, one, seen)
+        return
+    if not isinstance(body, dict):
+        return
+    if "$ref" in body:
+        name = body["$ref"].rpartition("/")[2]
+        if name not in seen:
+            yield from _fields(schema, schema["components"]["schemas"][name], (*seen, name))
+        return
+    for name, one in body.get("properties", {}).items():
+        if _FIELD.search(name):
+            yield name
+        yield from _fields(schema, one, seen)
+    for key in ("items", "anyOf", "allOf", "oneOf", "additionalProperties"):
+        yield from _fields(schema, body.get(key), seen)
+
+
+def of_console() -> list[str]:
+    """Expressions of the console's pages that write tonnes."""
+    found = []
+    for file in sorted(
+        resources.files("services.api.console").joinpath("templates").iterdir(),
+        key=lambda f: f.name,
+    ):
+        text = file.read_text(encoding="utf-8")
+        for said in re.findall(r"\{\{ (.*?) \}\}", text):
+            bare = re.sub(r'"[^"]*"', '""', said)
+            if _FIGURE.search(bare) and not said.startswith('t("'):
+                found.append(f"{file.name}: {said}")
+            elif _FIGURE.search(bare):
+                found += [f"{file.name}: {one}" for one in re.findall(r"tonnes=(.*)\)$", said)]
+    return sorted(set(found))

@@ -1,0 +1,148 @@
+"""One device's page: the cause of its silence, what was metered, what was refused."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from services.cli.main import main
+from services.processing.registry_import import import_registry
+from services.processing.silence_rates import refresh
+from services.registry.files import read_files
+from services.store.postgres.pool import connect
+from services.store.views.device_page import TO_DO, device_page
+
+CATALOG = Path(__file__).parents[3] / "deploy/catalog/haiphong"
+
+
+@pytest.fixture
+def conn(database_url):
+    """A database with a gateway, two inverters behind it and one by itself."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO site VALUES ('s', 'S', 20.9, 106.6, 'Asia/Ho_Chi_Minh')")
+        for name, gateway in (("gw", None), ("a", "gw"), ("b", "gw"), ("alone", None)):
+            connection.execute(
+                "INSERT INTO device (id, site, class, profile, installed, gateway)"
+                " VALUES (%s, 's', 'pv_inverter', 'generic', '2026-01-01Z', %s)",
+                [name, gateway],
+            )
+        yield connection
+
+
+def _heard(conn, name, ago_s):
+    conn.execute(
+        "INSERT INTO device_seen VALUES (%(d)s, now() - %(s)s * interval '1 s',"
+        " now() - %(s)s * interval '1 s', '-infinity', repeat('0', 100)::bit(100))",
+        {"d": name, "s": ago_s},
+    )
+
+
+def _refused(conn, topic, principal, device, reason, ago_s):
+    conn.execute(
+        "INSERT INTO dead_letter (received, topic, principal, device_id, reason, detail, payload,"
+        " sha256)"
+        " VALUES (now() - %s * interval '1 s', %s, %s, %s, %s, 'made up', 'x', sha256('x'))",
+        [ago_s, topic, principal, device, reason],
+    )
+
+
+def _cause(conn, name):
+    page = device_page(conn, None, name)
+    assert page["what_to_do"] == TO_DO[page["cause"]][1]
+    return page["cause"]
+
+
+def test_each_silence_has_its_cause(conn):
+    """A technician would be sent to a meter whose gateway lost its power."""
+    for name in ("a", "b", "alone"):
+        _heard(conn, name, 10_000)
+    assert [_cause(conn, name) for name in ("a", "alone")] == ["gateway", "silence"]
+    conn.execute(
+        "UPDATE device_seen SET last_reading = now(), received = now() WHERE device_id = 'b'"
+    )
+    assert [_cause(conn, name) for name in ("a", "b")] == ["silence", ""]
+    conn.execute("INSERT INTO principal_status VALUES ('alone', 'offline', now())")
+    assert _cause(conn, "alone") == "will"
+    conn.execute(
+        "INSERT INTO credential (principal, kind, revoked, revoked_by, reason)"
+        " VALUES ('alone', 'password', now(), 'test', 'lost')"
+    )
+    assert _cause(conn, "alone") == "credential"
+    _refused(conn, "tonne/v1/alone/telemetry", "alone", "alone", "out_of_range", 60)
+    assert _cause(conn, "alone") == "refused"
+    conn.execute("UPDATE device SET removed = now() - interval '1 day' WHERE id = 'alone'")
+    assert _cause(conn, "alone") == "removed"
+
+
+def test_a_device_that_was_never_heard_says_so(conn):
+    """A meter that was wired and never spoke would look like one that fell silent."""
+    page = device_page(conn, None, "alone")
+    assert (page["cause"], page["since"]) == ("never heard", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_messages_of_a_device_that_is_not_registered_are_found(conn, database_url, monkeypatch):
+    """Its owner would search for it, find nothing, and look for the fault at the wrong end."""
+    _refused(conn, "tonne/v1/gw/new-1/telemetry", "gw", None, "unknown_device", 60)
+    _refused(conn, "tonne/v1/new-2/telemetry", "new-2", None, "unknown_device", 60)
+    for name in ("new-1", "new-2"):
+        page = device_page(conn, None, name)
+        assert (page["registered"], page["cause"], len(page["refused"])) == (False, "unknown", 1)
+        assert device_page(conn, ["some"], name) is None  # of no project: for nobody's scope
+    assert device_page(conn, None, "nobody") is None
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    said = CliRunner().invoke(main, ["devices", "show", "new-1"])
+    assert said.exit_code == 0, said.output
+    assert "not registered" in said.output
+    assert "tonne/v1/gw/new-1/telemetry" in said.output
+
+
+def test_the_command_shows_what_was_metered(conn, database_url, monkeypatch):
+    """Whoever stands before a meter would have no register to hold it against."""
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    conn.execute(
+        "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
+        " estimated_us, unknown_us, register_value, register_read, register_changed)"
+        " VALUES ('alone', 'energy_export', %(t)s, 12345, 900000000, 0, 0, 987654, %(t)s, %(t)s)",
+        {"t": start},
+    )
+    _heard(conn, "alone", 1)
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    said = CliRunner().invoke(main, ["devices", "show", "alone"])
+    assert said.exit_code == 0, said.output
+    assert "987.7 kWh" in said.output
+    assert "12.34 kWh" in said.output
+    assert "cause" not in said.output
+    wrong = CliRunner().invoke(main, ["devices", "show", "alon"])
+    assert wrong.exit_code == 2
+    assert "alone" in wrong.output
+
+
+def test_a_silent_fuel_meter_costs_the_highest_plausible_value(database_url):
+    """Fuel that nobody meters would be a gain, and the dearest silences sort last."""
+    with connect(database_url) as conn:
+        planned = import_registry(conn, read_files([CATALOG]), author="test")
+        assert not planned.refused
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        assert refresh(conn)
+        assert not refresh(conn)  # nothing changed
+        rates = {
+            (device, role): (side, ug)
+            for device, role, side, ug in conn.execute(
+                "SELECT device_id, role, side, ug_per_h FROM silence_rate"
+            )
+        }
+        silent = conn.execute(
+            "SELECT device_id, cost_t FROM v_silence_cost WHERE side = 'project'"
+        ).fetchall()
+    fuel = {device: ug for (device, role), (side, ug) in rates.items() if "fuel" in device}
+    assert fuel
+    # a class limit bounds some of them; nothing bounds the others until they were metered
+    assert all(ug is None or ug > 0 for ug in fuel.values())
+    power = [ug for (_, role), (side, ug) in rates.items() if side == "project" and role == "power"]
+    assert power
+    assert all(ug > 0 for ug in power)
+    # what was never heard costs from the day on which it began to serve
+    assert {cost is None or cost > 0 for _, cost in silent} <= {True}
+    assert [cost for _, cost in silent if cost]

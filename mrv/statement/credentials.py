@@ -18,6 +18,7 @@ from mrv.documents.verification import Assurance, Conclusion, FindingShown, Opin
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
+from mrv.statement.approval import digests
 from mrv.statement.conditions import shown, unmet
 from mrv.statement.credential_parts import about, issuer, valid_from
 from mrv.statement.opinion import check_conditions, check_opinion, materiality, opinion_word
@@ -157,14 +158,20 @@ def _text(text: str | None) -> str | UnsetType:
     return UNSET if text is None else text
 
 
-def issued_entry(statement: Mapping[str, Any], verification: Mapping[str, Any]) -> bytes:
+def issued_entry(
+    statement: Mapping[str, Any],
+    verification: Mapping[str, Any],
+    approvals: Sequence[Mapping[str, Any]] = (),
+) -> bytes:
     """Entry of the transparency log that says: this statement, verified so, is issued."""
+    more = {"approvalsSha256": digests(approvals)} if approvals else {}
     return canonical.encode(
         {
             "event": "issued",
             "statement": claims_of(statement).statement,
             "statementSha256": canonical.sha256_hex(canonical.encode(statement)),
             "verificationSha256": canonical.sha256_hex(canonical.encode(verification)),
+            **more,
         }
     )
 

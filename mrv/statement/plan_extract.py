@@ -48,6 +48,8 @@ from mrv.registry.project import (
 )
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.plan_json import (
+    arrivals_in,
+    arrivals_out,
     check_meter_in,
     check_meter_out,
     earlier_in,
@@ -60,6 +62,7 @@ from mrv.statement.plan_json import (
 if TYPE_CHECKING:
     from mrv.documents.plan import StatementFigures
     from mrv.registry.monitoring_plan import Version
+    from mrv.statement.arrival import Arrivals
 
 _DECIMAL = "$decimal"
 
@@ -108,6 +111,10 @@ class MonitoringPlan:
     meters : mapping of str to (maker, model)
     samples : tuple of Sample
         What laboratories found in the period.
+    arrivals : mapping of str to mapping of str to Arrived, or None
+        By device and local day; None where nobody counted.
+    issue_signatures : int
+        How many have to approve the issue; 1 where the preparer's own signature does.
     """
 
     project: Project
@@ -130,6 +137,8 @@ class MonitoringPlan:
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     meters: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
+    arrivals: Arrivals | None = None
+    issue_signatures: int = 1
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -150,7 +159,7 @@ class MonitoringPlan:
         none: Mapping[str, Any] = {}
         return replace(
             self, accounting=FIRST, registry=(), uncounted=none, ratings=none, meters=none,
-            samples=(),
+            samples=(), arrivals=None, issue_signatures=1,
         )  # fmt: skip
 
     def fleet(self) -> Fleet:
@@ -178,6 +187,8 @@ class MonitoringPlan:
             )
             or UNSET,
             laboratory=tuple(map(sample_out, self.samples)) or UNSET,
+            arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
+            issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -301,6 +312,8 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         accounting=_known(plan.accounting or FIRST),
         registry=plan.registry or (),
         samples=tuple(map(_sample_in, plan.laboratory or ())),
+        arrivals=None if plan.arrivals is UNSET else arrivals_in(plan.arrivals),
+        issue_signatures=_signatures(plan.issue_signatures),
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
         ratings={
             d.id: tuple((_time(r.from_), int(r.rated_power_w)) for r in d.ratings)
@@ -309,6 +322,14 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         },
         meters={d.id: (d.maker or None, d.model or None) for d in devices if d.maker or d.model},
     )
+
+
+def _signatures(said: int | UnsetType) -> int:
+    if said is UNSET:
+        return 1
+    if said < 2:  # noqa: PLR2004 - one is not written
+        raise ValueError(f"{said} signatures of an issue; 2 or more are written")
+    return said
 
 
 def _known(accounting: int) -> int:

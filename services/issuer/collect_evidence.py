@@ -24,6 +24,7 @@ from mrv.methodologies import find
 from mrv.registry.monitoring_plan import in_force
 from mrv.registry.project import ACCOUNTING, FIRST, Project
 from mrv.statement import evidence
+from mrv.statement.arrival import by_day
 from mrv.statement.evidence_case import Case
 from mrv.statement.fixed_parameters import changed
 from mrv.statement.metering_versions import of_claims
@@ -34,10 +35,12 @@ from services.store.registry import invoices
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
 from services.store.registry.factors import load_book
+from services.store.registry.programme import issue_signatures
 from services.store.statements import carry_over as carried
 from services.store.statements import period_evidence as periods
 from services.store.statements import statements
 from services.store.statements.period_evidence import Reach
+from services.store.timeseries.arrivals import counted
 from services.store.timeseries.interval_rows import intervals_of, older_rows
 
 if TYPE_CHECKING:
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from mrv.documents.plan import StatementFigures
     from mrv.documents.statement import Claims
     from mrv.registry.monitoring_plan import Version
+    from mrv.statement.arrival import Arrivals
     from services.store.statements.statements import Stored
 
 
@@ -147,8 +151,20 @@ def plan_of(
         ratings=said.ratings,
         samples=said.samples,
         meters=periods.load_makers(conn, ids),
+        arrivals=_arrivals(conn, now, from_us, to_us),
+        issue_signatures=issue_signatures(conn),
     )
     return correcting(conn, plan, supersedes)
+
+
+def _arrivals(
+    conn: Connection[TupleRow], project: Project, from_us: int, to_us: int
+) -> Arrivals:
+    """When the readings of the project's own meters arrived, by device and local day."""
+    ids = sorted({d.device for d in project.devices})
+    with conn.cursor() as cursor:
+        counts = counted(cursor, ids, from_us, to_us)
+    return by_day(counts, from_us, to_us, project.timezone)
 
 
 def correcting(

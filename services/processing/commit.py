@@ -42,6 +42,7 @@ from services.store.messages import signed_values as signed
 from services.store.postgres.binary_copy import Words
 from services.store.statements import sealed_days as seals
 from services.store.statements.sealed_days import YOUNG_US
+from services.store.timeseries import arrivals
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries import remake_requests as requests
@@ -144,6 +145,7 @@ class Store:
         self._write_derived(cursor, settled, out)
         remade = self._remake(cursor, arrived.changed, out) if arrived.changed else None
         self._settle_stations(cursor, arrived.touched, settled, remade, out)
+        arrivals.note(cursor, fleet, arrived.stored, messages)
         heard = self._seen.observe(cursor, frames, messages)
         seals.note_late(cursor, fleet, frames, now_us())
         out.rows["dead_letter"] += letters.record(cursor, fleet, out.rejected, messages)

@@ -43,11 +43,14 @@ class Arrived:
         Devices whose derived rows are made again: fleet index to the time from which. [us UTC]
     touched : Touched
         Hours and days of stations with other readings.
+    stored : list of Frame
+        Rows that changed what is stored.
     """
 
     onward: list[Frame]
     changed: dict[int, int]
     touched: Touched
+    stored: list[Frame]
 
     def made_again(self, from_us: Mapping[int, int]) -> None:
         """Have these devices made again too, from these times."""
@@ -84,8 +87,9 @@ def store_readings(
         readings.copy_new(cursor, ids, frame)
         touched.readings(frame)
         out.rows[f"reading_{frame.class_id}"] += len(frame)
-    changed = _merge(cursor, fleet, ids, [f for f in others if len(f)], out, touched)
-    return Arrived(_onward(fresh, changed), changed, touched)
+    stored = list(fresh)
+    changed = _merge(cursor, fleet, ids, [f for f in others if len(f)], out, touched, stored)
+    return Arrived(_onward(fresh, changed), changed, touched, stored)
 
 
 def _new_for_sure(frame: Frame, last_us: Int64) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -105,6 +109,7 @@ def _merge(
     frames: Sequence[Frame],
     out: Committed,
     touched: Touched,
+    stored: list[Frame],
 ) -> dict[int, int]:
     """Merge rows that may exist; return from when each of their devices changed."""
     changed: dict[int, int] = {}
@@ -113,7 +118,8 @@ def _merge(
         merged = _merge_beside(cursor, ids, names, frame)
         out.rows[f"reading_{frame.class_id}"] += len(merged.changed)
         out.late += len(merged.changed)
-        touched.readings(frame.take(np.array(merged.changed, dtype=np.intp)))
+        stored.append(frame.take(np.array(merged.changed, dtype=np.intp)))
+        touched.readings(stored[-1])
         for row in merged.conflicts:
             device = fleet.devices[frame.device[row]].id
             detail = f"{device} at {stamp(int(frame.time_us[row]))} has other values"

@@ -26,7 +26,7 @@ NAME = canonical.parse_object(FILES["statement.json"])["credentialSubject"]["sta
 # steps of `tonne verify` that need no readings
 SHARED = (
     "form", "keys and roles", "operator's proof", "verifier's proof and digest", "log receipt",
-    "status", "claims", "manifest", "times",
+    "status", "claims", "manifest", "times", "approvals",
 )  # fmt: skip
 AT = datetime(2026, 2, 10, tzinfo=UTC)
 

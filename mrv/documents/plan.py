@@ -243,3 +243,4 @@ class PlanExtract(Form):
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     arrivals: tuple[ArrivedDevice, ...] | UnsetType = UNSET
     issue_signatures: int | UnsetType = UNSET
+    public_url: str | UnsetType = UNSET

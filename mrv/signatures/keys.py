@@ -135,8 +135,8 @@ class DistantKey(SigningKey):
         signature = self._elsewhere(message)
         if not ed25519.verifies(self.public, signature, message):
             raise SignatureError(
-                f"what was asked to sign for {self.public_multikey} gave {len(signature)} bytes that"
-                " are no signature of the message by that key (Ed25519, 64 bytes as they are);"
+                f"what was asked to sign for {self.public_multikey} gave {len(signature)} bytes,"
+                " no signature of the message by that key (Ed25519, 64 bytes as they are);"
                 " look at the key file's signer"
             )
         return signature

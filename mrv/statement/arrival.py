@@ -127,9 +127,7 @@ def summary(arrivals: Arrivals, leaves: Iterable[DayLeaf]) -> Arrival:
         at_once_days=str(sum(one.at_once for one in every)),
         device_days=str(len(rows)),
         not_noted=str(
-            sum(
-                max(0, count - _of(arrivals, device, day)) for (device, day), count in rows.items()
-            )
+            sum(max(0, count - _of(arrivals, device, day)) for (device, day), count in rows.items())
         ),
     )
 

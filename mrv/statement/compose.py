@@ -177,9 +177,7 @@ def _arrival(case: Case) -> wire.Arrival | UnsetType:
         return UNSET
     zone, mine = case.plan.project.timezone, {d.device for d in case.plan.project.devices}
     whole = {day.isoformat() for day, *_ in days(case.from_us, case.to_us, zone)}
-    return summary(
-        found, (x for x in case.readings.leaves if x.device in mine and x.day in whole)
-    )
+    return summary(found, (x for x in case.readings.leaves if x.device in mine and x.day in whole))
 
 
 def _credited(result: PeriodResult) -> wire.Credited:

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.documents.statement import claims_of
-from mrv.documents.verification import Assurance, Conclusion, FindingShown, Opinion, Verification
+from mrv.documents.verification import (
+    Assurance,
+    Conclusion,
+    FindingShown,
+    Opinion,
+    PersonNamed,
+    SiteVisit,
+    Verification,
+)
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
@@ -52,6 +60,12 @@ class Finding:
         Why conditions that do not hold do not stand against the opinion.
     procedure : str or None
         What was done, in the verifier's own words.
+    team : tuple of PersonNamed
+    site_visits : tuple of SiteVisit
+    signatory : PersonNamed or None
+        Who answers for the verification.
+    accreditation : str or None
+        Number of the verifier's accreditation.
     """
 
     opinion: Opinion
@@ -60,6 +74,10 @@ class Finding:
     findings: tuple[str, ...] = ()
     because: str | None = None
     procedure: str | None = None
+    team: tuple[PersonNamed, ...] = ()
+    site_visits: tuple[SiteVisit, ...] = ()
+    signatory: PersonNamed | None = None
+    accreditation: str | None = None
 
 
 def sign_statement(
@@ -124,6 +142,10 @@ def verification_body(
         unmet=shown(open_),
         because=_text(finding.because),
         procedure=_text(finding.procedure),
+        team=finding.team or UNSET,
+        site_visits=finding.site_visits or UNSET,
+        signatory=finding.signatory or UNSET,
+        accreditation=_text(finding.accreditation),
     )
     return about(statement, "verification", VERIFICATION, (write(subject), holder, created))
 
@@ -151,6 +173,10 @@ def conclusion_of(verification: Mapping[str, Any]) -> Finding:
         remarks,
         said.because or None,
         said.procedure or None,
+        said.team or (),
+        said.site_visits or (),
+        said.signatory or None,
+        said.accreditation or None,
     )
 
 

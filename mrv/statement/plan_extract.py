@@ -115,6 +115,8 @@ class MonitoringPlan:
         By device and local day; None where nobody counted.
     issue_signatures : int
         How many have to approve the issue; 1 where the preparer's own signature does.
+    public_url : str or None
+        Where anybody may ask whether the statement counts.
     """
 
     project: Project
@@ -139,6 +141,7 @@ class MonitoringPlan:
     samples: tuple[Sample, ...] = ()
     arrivals: Arrivals | None = None
     issue_signatures: int = 1
+    public_url: str | None = None
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -159,7 +162,7 @@ class MonitoringPlan:
         none: Mapping[str, Any] = {}
         return replace(
             self, accounting=FIRST, registry=(), uncounted=none, ratings=none, meters=none,
-            samples=(), arrivals=None, issue_signatures=1,
+            samples=(), arrivals=None, issue_signatures=1, public_url=None,
         )  # fmt: skip
 
     def fleet(self) -> Fleet:
@@ -189,6 +192,7 @@ class MonitoringPlan:
             laboratory=tuple(map(sample_out, self.samples)) or UNSET,
             arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
+            public_url=self.public_url or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -314,6 +318,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         samples=tuple(map(_sample_in, plan.laboratory or ())),
         arrivals=None if plan.arrivals is UNSET else arrivals_in(plan.arrivals),
         issue_signatures=_signatures(plan.issue_signatures),
+        public_url=plan.public_url or None,
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
         ratings={
             d.id: tuple((_time(r.from_), int(r.rated_power_w)) for r in d.ratings)

@@ -119,9 +119,7 @@ def arrivals_in(record: tuple[ArrivedDevice, ...]) -> Arrivals:
         for one in of_device.days:
             if one.day in here or not 0 <= int(one.late) <= int(one.readings):
                 raise ValueError(f"arrivals of {of_device.device} on {one.day} cannot be so")
-            here[one.day] = Arrived(
-                int(one.readings), int(one.late), int(one.hours), int(one.span)
-            )
+            here[one.day] = Arrived(int(one.readings), int(one.late), int(one.hours), int(one.span))
     return found
 
 

@@ -35,7 +35,7 @@ from services.store.registry import invoices
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
 from services.store.registry.factors import load_book
-from services.store.registry.programme import issue_signatures
+from services.store.registry.programme import issue_signatures, public_url
 from services.store.statements import carry_over as carried
 from services.store.statements import period_evidence as periods
 from services.store.statements import statements
@@ -153,13 +153,12 @@ def plan_of(
         meters=periods.load_makers(conn, ids),
         arrivals=_arrivals(conn, now, from_us, to_us),
         issue_signatures=issue_signatures(conn),
+        public_url=public_url(conn),
     )
     return correcting(conn, plan, supersedes)
 
 
-def _arrivals(
-    conn: Connection[TupleRow], project: Project, from_us: int, to_us: int
-) -> Arrivals:
+def _arrivals(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int) -> Arrivals:
     """When the readings of the project's own meters arrived, by device and local day."""
     ids = sorted({d.device for d in project.devices})
     with conn.cursor() as cursor:

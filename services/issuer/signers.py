@@ -49,8 +49,8 @@ def opened(signer: Mapping[str, Any]) -> Signs:
         If it is neither a command nor a key in a token.
     """
     command, token = signer.get("command"), signer.get("pkcs11")
-    if signer.keys() == {"command"} and _texts(command):
-        return lambda message: _asked([*command], message)
+    if signer.keys() == {"command"} and isinstance(command, list) and _texts(command):
+        return lambda message: _asked(command, message)
     if signer.keys() == {"pkcs11"} and isinstance(token, dict) and token.keys() == _FIELDS:
         return lambda message: _in_token(token, message)
     raise InputError(
@@ -59,8 +59,8 @@ def opened(signer: Mapping[str, Any]) -> Signs:
     )
 
 
-def _texts(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(x, str) for x in value)
+def _texts(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(one, str) for one in values)
 
 
 def _asked(command: list[str], message: bytes) -> bytes:
@@ -133,7 +133,8 @@ def _session(where: Mapping[str, str], *, write: bool = False) -> Iterator[Any]:
     pin = Settings().pkcs11_pin
     if pin is None:
         raise InputError(
-            f"token {where['token']!r} asks for a PIN: set TONNE_PKCS11_PIN or TONNE_PKCS11_PIN_FILE"
+            f"token {where['token']!r} asks for a PIN: set TONNE_PKCS11_PIN or"
+            " TONNE_PKCS11_PIN_FILE"
         )
     told = f"token {where['token']!r} by {where['module']}"
     try:

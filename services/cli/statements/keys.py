@@ -68,7 +68,7 @@ def keys() -> None:
 @click.option("--token-key", metavar="LABEL", help="With --pkcs11: which key; NAME where absent.")
 @click.option("--make", is_flag=True, help="With --pkcs11: make the key in the token.")
 @click.option("--signer", "command", multiple=True, metavar="WORD",
-              help="The secret is elsewhere: a command that signs, word by word; repeatable.")  # fmt: skip
+              help="The secret is elsewhere: a command that signs, a word each.")  # fmt: skip
 @click.option("--public-key", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="With --signer: its public key, as PEM or as a Multikey.")  # fmt: skip
 @_json
@@ -139,7 +139,7 @@ def _elsewhere(
     label: str,
     command: tuple[str, ...],
     public_key: Path | None,
-    make: bool,  # noqa: FBT001 - as the option came
+    make: bool,
 ) -> tuple[str, dict[str, Any]]:
     """Return the public key and the signer that the options name."""
     if module is not None and not command and token is not None:

@@ -27,6 +27,7 @@ from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.findings import finding
+from services.cli.statements.opinion_options import person, site_visit
 from services.cli.statements.period import show_closed
 from services.cli.statements.report import report, write_whole
 from services.cli.statements.sampling import sample
@@ -198,19 +199,30 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
 @click.option("--because", metavar="TEXT", help="Why conditions that do not hold do not stand"
               " against an opinion without reservation; signed and shown.")  # fmt: skip
 @click.option("--procedure", metavar="TEXT", help="What you did, in your own words.")
+@click.option("--team", "team", multiple=True, metavar="NAME:FUNCTION",
+              help="Who verified; may be repeated.")  # fmt: skip
+@click.option("--site-visit", "visits", multiple=True, metavar="DAY:PLACE:TEXT",
+              help="When you were where, and what you saw; may be repeated.")  # fmt: skip
+@click.option("--signatory", metavar="NAME:FUNCTION", help="Who answers for it.")
+@click.option("--accreditation", metavar="ID",
+              help="Its number; that of your key's keyring entry where absent.")  # fmt: skip
 @_out
 @_json
 def verify(
     what: str,
     key_name: str,
+    *,
     opinion: Opinion,
     assurance: Assurance,
     materiality: str,
     findings: tuple[str, ...],
     because: str | None,
     procedure: str | None,
+    team: tuple[str, ...],
+    visits: tuple[str, ...],
+    signatory: str | None,
+    accreditation: str | None,
     out: Path | None,
-    *,
     as_json: bool,
 ) -> None:
     """
@@ -233,7 +245,14 @@ def verify(
         --out verification.json
     """
     percent = _percent(materiality)
-    conclusion = Finding(opinion, assurance, percent, findings, because, procedure)
+    body = keys.load(Settings().home, key_name)[1].bounds.accreditation
+    conclusion = Finding(
+        opinion, assurance, percent, findings, because, procedure,
+        tuple(person("--team", one) for one in team),
+        tuple(site_visit(one) for one in visits),
+        None if signatory is None else person("--signatory", signatory),
+        accreditation or (body.id if body else None),
+    )  # fmt: skip
     said = f"opinion {opinion_word(opinion)}, signed by"
     if out is not None:
         with failing():

@@ -40,4 +40,6 @@ GRANT SELECT ON statement_approval TO tonne_mrv, tonne_api, tonne_grafana;
 GRANT INSERT ON statement_approval TO tonne_mrv;
 
 -- NULL: one suffices, and it is the preparer's own.
+-- public_url: where the programme's API is, for readers of its reports.
+ALTER TABLE programme ADD COLUMN public_url text;
 ALTER TABLE programme ADD COLUMN issue_signatures integer CHECK (issue_signatures BETWEEN 1 AND 9);

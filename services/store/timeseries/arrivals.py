@@ -23,7 +23,8 @@ _NOTE = (
     " SELECT d.id, to_timestamp(d.made * 3600), to_timestamp(d.arrived * 3600), d.readings"
     " FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[])"
     " AS d (id, made, arrived, readings) ORDER BY d.id, d.made, d.arrived"
-    " ON CONFLICT (device_id, made, arrived) DO UPDATE SET readings = a.readings + excluded.readings"
+    " ON CONFLICT (device_id, made, arrived)"
+    " DO UPDATE SET readings = a.readings + excluded.readings"
 )
 Counted = tuple[str, int, int, int]
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -93,7 +92,7 @@ def test_a_token_without_its_pin_signs_nothing(token, monkeypatch):
     """Whoever has the machine would have the key."""
     where = {"module": str(MODULE), "token": "plant", "key": "k"}
     monkeypatch.setenv("TONNE_PKCS11_PIN", "0000")
-    with pytest.raises(InputError, match="PIN is refused|asks for a PIN|NoSuchToken"):
+    with pytest.raises(InputError, match=r"PIN is refused|asks for a PIN|NoSuchToken"):
         signers.public_key(where)
     monkeypatch.delenv("TONNE_PKCS11_PIN")
     with pytest.raises(InputError, match="TONNE_PKCS11_PIN"):
@@ -175,7 +174,7 @@ def test_the_pin_is_a_secret_of_the_settings(home, monkeypatch):
     """A PIN would stand in a process list or a log."""
     file = home / "pin"
     file.write_text(PIN + "\n")
-    os.chmod(file, 0o600)
+    file.chmod(0o600)
     monkeypatch.delenv("TONNE_PKCS11_PIN", raising=False)
     monkeypatch.setenv("TONNE_PKCS11_PIN_FILE", str(file))
     assert Settings().pkcs11_pin == PIN

@@ -31,13 +31,16 @@ def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
             one.device,
             named or None,
             one.meter.serial,
-            _ratings(one, words),
+            _ratings(one, facts, words),
             None if percent is None else words.number(percent),
         ]
 
 
-def _ratings(one: MonitoredParameter, words: Words) -> str | None:
+def _ratings(one: MonitoredParameter, facts: Facts, words: Words) -> str | None:
     found = one.meter.ratings or ()
+    if not found:
+        rated = next((d.rated_power_w for d in facts.plan.devices if d.id == one.device), None)
+        return None if rated is None else f"{words.number(str(rated))} W"
     texts = (f"{words.number(r.rated_power_w)} W ({r.from_[: len('2026-01-01')]})" for r in found)
     return "; ".join(texts) or None
 

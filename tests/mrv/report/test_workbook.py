@@ -20,7 +20,7 @@ from tests.mrv.report import office, sample
 SHEETS = [
     "Monitoring Plan", "Monitoring Structure", "Monitoring Report", "Calculation", "Days", "Gaps",
     "Deductions", "Cross-checks", "Comparisons", "Sampling", "Calibrations", "Factors",
-    "Conditions",
+    "Conditions", "Audit file",
     "Verification",
 ]  # fmt: skip
 

@@ -25,13 +25,14 @@ def approvals(subject: Subject) -> str:
     own, asked = _own(subject), _programmes(subject)
     if subject.verification is None and subject.approvals:
         raise SignatureError(f"{APPROVALS} approves what is not verified")
-    if subject.receipt is None:
-        raise NotApplicableError("not issued yet")
-    if not subject.approvals and max(own, asked) == 1:
-        return "nobody asks for more than the preparer's signature"
-    subject.needs_keys("operator")
+    if subject.approvals or (subject.receipt is not None and max(own, asked) > 1):
+        subject.needs_keys("operator")
     holders = [_one(subject, document) for document in subject.approvals]
     found = people(holders)
+    if subject.receipt is None:
+        raise NotApplicableError(f"not issued yet, {found} people approved so far")
+    if not found and max(own, asked) == 1:
+        return "nobody asks for more than the preparer's signature"
     if own > 1 and found < own:
         raise SignatureError(
             f"{own} people have to approve the issue, as the statement says, and {found} did"

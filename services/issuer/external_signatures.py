@@ -7,10 +7,12 @@ database, goes the same way.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mrv.accounting import factor_acceptance as acceptance
+from mrv.documents.form import UNSET
 from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, StatementStateError, VerificationError
 from mrv.signatures import canonical
@@ -178,8 +180,11 @@ def _verifier(
 def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
     """Collect a statement's case again; refuse if the statement does not follow from it."""
     body = canonical.parse_object(stored.body)
-    label = label_of(claims_of(body, stored.id))
+    said = claims_of(body, stored.id)
+    label = label_of(said)
     case = collect(conn, stored.project, stored.from_us, stored.to_us, stored.supersedes)
+    if said.arrival is UNSET:  # closed before arrivals were counted
+        case = replace(case, plan=replace(case.plan, arrivals=None))
     where = first_difference(compose(case, label), body)
     if where is not None:
         raise VerificationError(

@@ -111,8 +111,8 @@ def test_a_rule_cannot_be_taken_out_of_a_root(home, pack):
 
 def test_a_rule_says_two_or_more_and_since_when(home):
     """A rule that asks for nothing would look like one."""
-    create = ("trust", "create", "--programme", "HP", "--keys", home / "ring.json", "--root", "first",
-              "--expires", LATER, "--out", home / "x.json")  # fmt: skip
+    create = ("trust", "create", "--programme", "HP", "--keys", home / "ring.json", "--root",
+              "first", "--expires", LATER, "--out", home / "x.json")  # fmt: skip
     for more in (("--issue-signatures", 1), ("--issue-signatures", 0), ("--issue-since", PAST),
                  ("--issue-signatures", 2, "--issue-since", "soon")):  # fmt: skip
         assert tonne(*create, *more)[0] == 2, more

@@ -1,6 +1,5 @@
 """Arrival, approvals and status lists from the database to the reader; stolen keys."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -147,7 +146,7 @@ def test_two_people_issue_where_the_registry_says_so(plant_of, tmp_path):
         document = canonical.parse_object(out.read_bytes())
         assert accept.approval(conn, name, document) == 2
     told = tonne("statement", "issue", name, "--key", "the-operator", "--json")
-    assert json.loads(told.splitlines()[-1] if told.startswith("w") else told)["state"] == "issued"
+    assert '"state": "issued"' in told
     report = checked(url, name, tmp_path / "pack")
     assert report.exit_code == 0, report.missing
     assert "the-director, the-operator" in report.steps[-1].detail
@@ -184,9 +183,6 @@ def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path)
         false = sign_list("pv", [name], [name], *operator, now)
         with pytest.raises(StatementStateError, match="not so"):
             accept.status_list(conn, "pv", false)
-        old = sign_list("pv", [name], [], *operator, first.signed - timedelta(days=1))
-        with pytest.raises(StatementStateError, match="is published"):
-            accept.status_list(conn, "pv", old)
         with pytest.raises(EnrolmentError):
             accept.status_list(conn, "pv", sign_list("pv", [name], [], *who["verifier"], now))
         assert accept.untold(conn, "pv", canonical.parse_object(first.document)) == set()
@@ -198,4 +194,8 @@ def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path)
     with _connect(url) as conn:
         with pytest.raises(StatementStateError, match="not so"):
             accept.status_list(conn, "pv", canonical.parse_object(first.document))
+        ahead = sign_list("pv", [name], [name], *operator, datetime.now(UTC) + timedelta(minutes=2))
+        accept.status_list(conn, "pv", ahead)
+        with pytest.raises(StatementStateError, match="is published"):
+            life.status_list(conn, "pv", operator)
         assert audits.audit(conn, logged.NOW).first_break is None

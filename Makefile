@@ -16,7 +16,8 @@ ROUNDS ?= 6
 # histories of meters with faults, whose seed is printed
 TRUTHS ?= 42100
 FAULTS := tests/faults tests/operations/test_alerts.py tests/services/edge/test_outage.py \
-	tests/services/edge/test_gateway.py
+	tests/services/edge/test_gateway.py tests/deploy/test_locks.py \
+	tests/integration/test_pipeline_any_order.py
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 12

@@ -33,8 +33,8 @@ LONGEST = (
     "security/test_brokers.py",
     "faults/test_kills_of_the_database.py",
 )
-# what runs beside one busy process on each core, for tests mostly wait for servers
-WAITING = 4
+# what runs beside one busy process on each core, while others wait for servers
+WAITING = 2
 
 # how long an example takes depends on what else runs, and says nothing of what is tested
 settings.register_profile(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from .fleet import Fleet
 
 MARKS = [pytest.mark.faults, pytest.mark.timeout(1_800)]
-TIMES = float(os.environ.get("FAULT_ROUNDS", "1"))
 CHANCE = random.Random(20)  # noqa: S311 (moments to kill at)
 
 

@@ -1,7 +1,7 @@
 """
 `kill -9` of the broker, under load: a device that waits for its receipt loses nothing.
 
-FAULT_ROUNDS multiplies how often it is killed.
+FAULT_ROUNDS above 1 multiplies how often it is killed.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 
 from tests.integration import field
+from tests.soak import often
 
 from .fleet import check, lost
-from .killing import CHANCE, MARKS, TIMES, figures, report, start
+from .killing import CHANCE, MARKS, figures, report, start
 
 pytestmark = MARKS
 
@@ -29,7 +30,7 @@ def test_kill_of_the_broker(pipeline, capsys):
     names, trusting = field.fresh(40), field.fresh(40)
     pipeline.register(field.registry([*names, *trusting]))
     log = pipeline.home / "broker.log"
-    kills = int(20 * TIMES)
+    kills = often(8, 20)
     fleet, believer = start(pipeline, names), start(pipeline, trusting, receipts=False)
     kill_broker(pipeline, kills // 4)  # while nobody takes what it holds
     with pipeline.running(log):

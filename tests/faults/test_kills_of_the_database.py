@@ -1,7 +1,7 @@
 """
 `kill -9` of the database, under load: a device that waits for its receipt loses nothing.
 
-FAULT_ROUNDS multiplies how often it is killed.
+FAULT_ROUNDS above 1 multiplies how often it is killed.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 
 from tests.integration import field
+from tests.soak import often
 
 from .fleet import check
-from .killing import CHANCE, MARKS, TIMES, figures, report, start
+from .killing import CHANCE, MARKS, figures, report, start
 
 pytestmark = MARKS
 
@@ -21,7 +22,7 @@ def test_kill_of_the_database(pipeline, capsys):
     names = field.fresh(40)
     pipeline.register(field.registry(names))
     log = pipeline.home / "database.log"
-    kills = int(5 * TIMES)
+    kills = often(3, 5)
     with pipeline.running(log) as process:
         pipeline.receiving_since(log)
         fleet = start(pipeline, names)

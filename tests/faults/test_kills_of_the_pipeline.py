@@ -1,7 +1,7 @@
 """
 `kill -9` of `tonne run`, under load: a device that waits for its receipt loses nothing.
 
-FAULT_ROUNDS multiplies how often it is killed.
+FAULT_ROUNDS above 1 multiplies how often it is killed.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 
 from tests.integration import field
+from tests.soak import often
 
 from .fleet import check
-from .killing import CHANCE, MARKS, TIMES, figures, report, start
+from .killing import CHANCE, MARKS, figures, report, start
 
 pytestmark = MARKS
 
@@ -21,7 +22,7 @@ def test_kill_of_the_pipeline(pipeline, capsys):
     names = field.fresh(40)
     pipeline.register(field.registry(names))
     fleet = start(pipeline, names)
-    kills = int(20 * TIMES)
+    kills = often(6, 20)
     for k in range(kills):
         log = pipeline.home / f"killed-{k}.log"
         with pipeline.running(log) as process:

@@ -7,7 +7,6 @@ FAULT_ROUNDS multiplies how often; 17 kills workers fifty times.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 import time
@@ -19,13 +18,13 @@ from services.intake.topics import bootstrap
 from tests.integration import field
 from tests.integration.kafka_path import put, wait_until
 from tests.running import open_session
+from tests.soak import ROUNDS, often
 
 from .fleet import Fleet, check
 from .killing import figures, report, start
 from .workers import PARTITIONS, PAUSE_S, SESSION_S, TOPIC, Workers
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(7_200)]
-TIMES = float(os.environ.get("FAULT_ROUNDS", "1"))
 CHANCE = random.Random(21)  # noqa: S311 (moments to kill at)
 
 
@@ -60,7 +59,7 @@ def finish(workers: Workers, fleet: Fleet) -> None:
 
 def test_kill_of_workers(workers, fleet, capsys):
     """A worker that dies in the middle of a commit would cost readings, or count them twice."""
-    kills = int(3 * TIMES) if TIMES > 1 else 1
+    kills = often(1, 3)
     with workers.running(2):
         wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
         for _ in range(kills):
@@ -77,7 +76,7 @@ def test_kill_of_workers(workers, fleet, capsys):
 
 def test_a_worker_that_was_thought_dead_wakes_up(workers, fleet, capsys):
     """It would write from marks that are out of date, over what its successor wrote."""
-    pauses = max(1, int(TIMES / 2))
+    pauses = max(1, int(ROUNDS / 2))
     with workers.running(2):
         for k in range(pauses):
             # the local broker does not let a worker in while the only other one sleeps
@@ -100,7 +99,7 @@ def test_a_worker_that_was_thought_dead_wakes_up(workers, fleet, capsys):
 
 def test_kill_of_the_database_under_workers(workers, fleet, capsys):
     """A commit whose answer was lost must not be made again."""
-    kills = max(1, int(TIMES))
+    kills = max(1, int(ROUNDS))
     with workers.running(2):
         wait_until(lambda: workers.sharing(2), 120, workers.logs, PAUSE_S)
         for _ in range(kills):
@@ -119,7 +118,7 @@ def test_kill_of_the_database_under_workers(workers, fleet, capsys):
 
 def test_records_that_kafka_holds_twice_under_rebalances(workers, fleet, capsys):
     """A bridge that repeats itself, and partitions that wander, must change no kilowatt hour."""
-    rounds, twice = max(1, int(TIMES / 2)), 0
+    rounds, twice = max(1, int(ROUNDS / 2)), 0
     with workers.running(1):
         wait_until(lambda: workers.sharing(1), 120, workers.logs, PAUSE_S)
         for _ in range(rounds):

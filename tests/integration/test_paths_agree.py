@@ -26,7 +26,7 @@ from tests.integration.kafka_path import (
 from tests.running import open_session
 
 pytestmark = pytest.mark.integration
-TOPIC, PARTITIONS, HOURS = "tonne-parcels", 3, 8
+TOPIC, PARTITIONS, HOURS = "tonne-parcels", 3, 6
 SOON = ("--session", "6")
 
 

@@ -16,6 +16,7 @@ from services.processing.commit import Store
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from tests.ingest.metering import MINUTE_US, T0_US
+from tests.soak import SOAK
 
 from . import stored
 from .deliveries import FAILING, Journal, batches, frame, odd_history
@@ -100,7 +101,7 @@ def deliver(connection, plan_, arriving) -> Journal:
 
 
 @settings(
-    max_examples=80, deadline=None,
+    max_examples=80 if SOAK else 30, deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(batches(3), st.none() | st.integers(0, 40))
@@ -143,7 +144,7 @@ def odd_plan(n: int) -> Plan:
 
 
 @settings(
-    max_examples=50, deadline=None,
+    max_examples=50 if SOAK else 20, deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(batches(3, odd_history))

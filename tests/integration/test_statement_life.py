@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from services.cli.main import main
 from services.store.postgres.pool import connect
+from tests.planted import planted
 from tests.services.issuer import plant
 
 pytestmark = pytest.mark.integration
@@ -31,11 +32,15 @@ def tonne(database_url, tmp_path, monkeypatch):
     return run
 
 
+def _sunny(url, home):
+    plant.register(url, home)
+    plant.fill_pv(url, end="2026-03-05")
+
+
 @pytest.fixture
 def signed(tonne, database_url, tmp_path):
     """A plant with two sunny days and enrolled keys of both roles."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, end="2026-03-05")
+    planted(_sunny, database_url, tmp_path)
     tonne("keys", "create", "--role", "operator", "--name", "plant")
     tonne("keys", "create", "--role", "verifier", "--name", "auditor")
     tonne("log", "seal", "--until", "2026-03-06")

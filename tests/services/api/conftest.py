@@ -15,6 +15,7 @@ import pytest
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
+from tests.planted import planted
 from tests.ports import free_port
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -40,26 +41,30 @@ class Served:
         return httpx.request(method, self.url + path, headers=headers, timeout=30, **more)
 
 
+def _issued(database_url, home):
+    """A sealed log, an issued statement and a draft, and everybody's tokens."""
+    plant.register(database_url, home)
+    plant.fill_pv(database_url)
+    who = logged.signers(database_url, home)
+    logged.seal_now(database_url, who)
+    issued = logged.issue(database_url, who, sample=True)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        day = plant.us("2026-03-03"), plant.us("2026-03-04")
+        draft = close_period(conn, "pv", *day, "test").statement
+    with connect(database_url, role="tonne_api", autocommit=True) as conn:
+        return issued, draft, _tokens(conn)
+
+
 @pytest.fixture(scope="module")
 def served(timescale, migrated_template, tmp_path_factory):
     """Return an API that is up."""
     home = tmp_path_factory.mktemp("api")
     for database_url in _fresh(timescale, f"TEMPLATE {migrated_template}"):
-        plant.register(database_url, home)
-        plant.fill_pv(database_url)
-        who = logged.signers(database_url, home)
-        logged.seal_now(database_url, who)
-        issued = logged.issue(database_url, who, sample=True)
-        with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-            draft = close_period(
-                conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test"
-            ).statement
-        with connect(database_url, role="tonne_api", autocommit=True) as conn:
-            tokens = _tokens(conn)
+        issued, draft, tokens = planted(_issued, database_url, home)
         url = f"127.0.0.1:{free_port()}"
         with (home / "api.log").open("wb") as log:
             process = _start(database_url, home, url, log)
-            yield Served(f"http://{url}", database_url, home, tokens, issued, draft, process)
+            yield Served(f"http://{url}", database_url, home, dict(tokens), issued, draft, process)
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
 

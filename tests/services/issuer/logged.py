@@ -23,6 +23,19 @@ def signers(url, home):
     return {**named, "log": log}
 
 
+def quarter_hours(url, home):
+    """Three days of two inverters, a reading each quarter hour; return the signers."""
+    plant.quarter_hours(url, home)
+    return signers(url, home)
+
+
+def with_buses(url, home):
+    """The same, and three days of a bus and its charger; return the signers."""
+    plant.quarter_hours(url, home)
+    plant.fill_buses(url)
+    return signers(url, home)
+
+
 def issue(url, who, begin="2026-03-02", end="2026-03-03", project="pv", *, sample=False):
     """Close, submit, verify and issue a day; draw its sample where that is asked for."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:

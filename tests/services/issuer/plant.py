@@ -73,6 +73,12 @@ projects:
 PLAN = REGISTRY[REGISTRY.index("    monitoring:") : REGISTRY.index("  - id: bus\n")]
 
 
+def quarter_hours(url, folder):
+    """Import the registry and store three days of two inverters, a reading each quarter hour."""
+    register(url, folder)
+    fill_pv(url, minutes=15)
+
+
 def us(text):
     """Microseconds of local midnight of a date, or of RFC 3339."""
     return instant_us(text, ZONE)

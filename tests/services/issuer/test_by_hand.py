@@ -14,21 +14,26 @@ from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
+from tests.planted import planted
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration
 SCRIPT = Path(__file__).parents[3] / "docs" / "verify_by_hand.py"
 
 
+def _exported(url, home):
+    plant.register(url, home)
+    plant.fill_pv(url, end="2026-03-05", minutes=15)
+    name = logged.issue(url, logged.signers(url, home), "2026-03-01", "2026-03-05")
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        export(conn, name, home / "pack")
+
+
 @pytest.fixture
 def folder(database_url, tmp_path):
     """Export an issued pack of three days: one certificate expires within, one inverter rests."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, end="2026-03-05", minutes=15)
-    who = logged.signers(database_url, tmp_path)
-    name = logged.issue(database_url, who, "2026-03-01", "2026-03-05")
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-        return export(conn, name, tmp_path / "pack")
+    planted(_exported, database_url, tmp_path)
+    return tmp_path / "pack"
 
 
 def _by_hand(folder):

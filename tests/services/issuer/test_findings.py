@@ -30,34 +30,45 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from tests.opinions import concluded
+from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def who(database_url, tmp_path):
-    """Return signers over a plant with readings."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, minutes=15)
-    return logged.signers(database_url, tmp_path)
+def _submitted(url, home):
+    """Signers of a plant with readings, and a submitted statement."""
+    who = logged.quarter_hours(url, home)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        day = plant.us("2026-03-01"), plant.us("2026-03-02")
+        name = close_period(conn, "pv", *day, "test").statement
+        life.submit(conn, name, who["operator"])
+    return who, name
 
 
 @pytest.fixture
-def conn(database_url):
+def submitted(database_url, tmp_path):
+    return planted(_submitted, database_url, tmp_path)
+
+
+@pytest.fixture
+def who(submitted):
+    """Return the signers."""
+    return submitted[0]
+
+
+@pytest.fixture
+def name(submitted):
+    """Return the submitted statement."""
+    return submitted[1]
+
+
+@pytest.fixture
+def conn(database_url, submitted):
     """Return a connection as the issuer has it."""
     with connect(database_url, role="tonne_mrv", autocommit=True) as opened:
         yield opened
-
-
-@pytest.fixture
-def name(conn, who):
-    """Return a submitted statement."""
-    day = plant.us("2026-03-01"), plant.us("2026-03-02")
-    found = close_period(conn, "pv", *day, "test").statement
-    life.submit(conn, found, who["operator"])
-    return found
 
 
 def say(conn, name, signer, *said, principal=None):

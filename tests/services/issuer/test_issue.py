@@ -17,6 +17,7 @@ from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from services.store.statements import transparency_log as log
 from tests.opinions import concluded
+from tests.planted import planted
 from tests.services.issuer import plant, sealed
 from tests.services.issuer.sealed import close_period
 
@@ -31,13 +32,17 @@ def _connect(url):
 @pytest.fixture
 def signers(database_url, tmp_path):
     """Return enrolled keys of operator, verifier and log over a plant with readings."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, end="2026-03-06", minutes=15)
-    with _connect(database_url) as conn:
+    return planted(_signers, database_url, tmp_path)
+
+
+def _signers(url, home):
+    plant.register(url, home)
+    plant.fill_pv(url, end="2026-03-06", minutes=15)
+    with _connect(url) as conn:
         for role in ("operator", "verifier"):
-            enrolled.enroll(conn, keys.create(tmp_path, f"the-{role}", role))
-        log = sealed.log_of(conn, tmp_path)
-    pairs = [life.Signer(*keys.load(tmp_path, f"the-{role}")) for role in ("operator", "verifier")]
+            enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
+        log = sealed.log_of(conn, home)
+    pairs = [life.Signer(*keys.load(home, f"the-{role}")) for role in ("operator", "verifier")]
     return [*pairs, log]
 
 

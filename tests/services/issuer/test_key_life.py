@@ -22,6 +22,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
 from tests.opinions import concluded
+from tests.planted import planted
 from tests.services.issuer import logged, plant
 
 NOW = logged.NOW
@@ -31,16 +32,20 @@ def _connect(url):
     return connect(url, role="tonne_mrv", autocommit=True)
 
 
+def _issued(url, home):
+    plant.register(url, home)
+    plant.fill_pv(url, end="2026-03-05")
+    who = logged.signers(url, home)
+    logged.seal_now(url, who)
+    return who, logged.issue(url, who)
+
+
 @pytest.fixture
 def issued(database_url, tmp_path, monkeypatch):
     """A statement that was issued over sealed days; where, who and which."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, end="2026-03-05")
-    who = logged.signers(database_url, tmp_path)
-    logged.seal_now(database_url, who)
-    return database_url, who, logged.issue(database_url, who)
+    return database_url, *planted(_issued, database_url, tmp_path)
 
 
 def tonne(*words, code=0):

@@ -11,23 +11,29 @@ from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
+from tests.planted import planted
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def folder(database_url, tmp_path):
-    """Export the pack of a day of both projects' plant."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+def _exported(url, home):
+    plant.register(url, home)
+    plant.fill_pv(url)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
         span = plant.us("2026-03-02"), plant.us("2026-03-03")
         closed = close_period(conn, "pv", *span, "test")
         with pytest.raises(InputError, match="not an empty folder"):
-            export(conn, closed.statement, tmp_path)
-        return export(conn, closed.statement, tmp_path / "out" / "pack")
+            export(conn, closed.statement, home)
+        export(conn, closed.statement, home / "out" / "pack")
+
+
+@pytest.fixture
+def folder(database_url, tmp_path):
+    """Export the pack of a day of both projects' plant."""
+    planted(_exported, database_url, tmp_path)
+    return tmp_path / "out" / "pack"
 
 
 def _cell(path, column, row, value):

@@ -6,6 +6,7 @@ from mrv.errors import PeriodError
 from services.clock import now_us
 from services.issuer.close import close_period
 from services.store.postgres.pool import connect
+from tests.planted import planted
 from tests.services.issuer import plant, sealed
 
 pytestmark = pytest.mark.integration
@@ -16,8 +17,7 @@ SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 @pytest.fixture
 def conn(database_url, tmp_path):
     """Connect to the plant, of which nothing is sealed."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, minutes=15)
+    planted(plant.quarter_hours, database_url, tmp_path)
     with connect(database_url, role="tonne_mrv", autocommit=True) as found:
         yield found
 

@@ -17,6 +17,7 @@ from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from tests.opinions import concluded
+from tests.planted import planted
 from tests.services.issuer import logged, plant, sealed
 from tests.services.issuer.sealed import close_period
 
@@ -26,13 +27,14 @@ COUNTED = ("monitoring_period", "statement", "statement_event", "claim", "log_en
            "statement_evidence", "enrolled_key", "statement_sampling", "finding_event")  # fmt: skip
 
 
+def _drafted(url, home):
+    return logged.quarter_hours(url, home), _close(url, "2026-03-02", "2026-03-03")
+
+
 @pytest.fixture
 def drafted(database_url, tmp_path):
     """Draft a day of the plant; return the database, the signers and the name."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, minutes=15)
-    who = logged.signers(database_url, tmp_path)
-    return database_url, who, _close(database_url, "2026-03-02", "2026-03-03")
+    return database_url, *planted(_drafted, database_url, tmp_path)
 
 
 def _close(url, begin, end):

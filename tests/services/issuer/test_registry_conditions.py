@@ -11,6 +11,7 @@ from services.issuer.pack import export
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.registry.import_ import import_registry
+from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
@@ -21,8 +22,7 @@ ONE = "    rated_power_w: 1000000\n    installed: 2026-01-01T00:00:00+07:00\n   
 
 @pytest.fixture
 def url(database_url, tmp_path):
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, minutes=15)
+    planted(plant.quarter_hours, database_url, tmp_path)
     return database_url
 
 

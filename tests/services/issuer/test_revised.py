@@ -13,6 +13,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from tests.opinions import concluded
+from tests.planted import planted
 from tests.services.issuer import plant, sealed
 from tests.services.issuer.sealed import close_period
 
@@ -53,18 +54,22 @@ def _mrv(url):
 @pytest.fixture
 def closed(database_url, tmp_path):
     """One issued statement of the buses, and the next day's draft."""
-    plant.register(database_url, tmp_path)
-    plant.fill_buses(database_url)
-    with _mrv(database_url) as conn:
+    return planted(_closed, database_url, tmp_path)
+
+
+def _closed(url, home):
+    plant.register(url, home)
+    plant.fill_buses(url)
+    with _mrv(url) as conn:
         for role in ("operator", "verifier"):
-            enrolled.enroll(conn, keys.create(tmp_path, f"the-{role}", role))
+            enrolled.enroll(conn, keys.create(home, f"the-{role}", role))
         operator, verifier = (
-            life.Signer(*keys.load(tmp_path, f"the-{role}")) for role in ("operator", "verifier")
+            life.Signer(*keys.load(home, f"the-{role}")) for role in ("operator", "verifier")
         )
         issued = close_period(conn, "bus", *map(plant.us, FIRST), "test").statement
         life.submit(conn, issued, operator)
         life.verify(conn, issued, verifier, concluded("unmodified", "limited"))
-        life.issue(conn, issued, sealed.log_of(conn, tmp_path), "test")
+        life.issue(conn, issued, sealed.log_of(conn, home), "test")
         draft = close_period(conn, "bus", *map(plant.us, SECOND), "test")
     uses = {f.id: f.provisional for f in draft.result.factors}
     assert uses["vn-grid-2023"]

@@ -17,6 +17,7 @@ from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
+from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
@@ -24,17 +25,19 @@ pytestmark = pytest.mark.integration
 SIZE = Size(2, 3)
 
 
-@pytest.fixture
-def submitted(database_url, tmp_path):
-    """Submit three days of two inverters; return the database, the signers and the name."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, minutes=15)
-    who = logged.signers(database_url, tmp_path)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+def _submitted(url, home):
+    who = logged.quarter_hours(url, home)
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
         span = plant.us("2026-03-01"), plant.us("2026-03-04")
         name = close_period(conn, "pv", *span, "test").statement
         life.submit(conn, name, who["operator"])
-    return database_url, who, name
+    return who, name
+
+
+@pytest.fixture
+def submitted(database_url, tmp_path):
+    """Submit three days of two inverters; return the database, the signers and the name."""
+    return database_url, *planted(_submitted, database_url, tmp_path)
 
 
 def _sample(url, name, signer, size=SIZE):

@@ -5,6 +5,7 @@ import pytest
 
 from services.issuer.audit import audit
 from services.store.postgres.pool import connect
+from tests.planted import planted
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration
@@ -13,10 +14,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def who(database_url, tmp_path):
     """Return the signers over a plant with three days of readings."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, minutes=15)
-    plant.fill_buses(database_url)
-    return logged.signers(database_url, tmp_path)
+    return planted(logged.with_buses, database_url, tmp_path)
 
 
 def _audit(url, now=logged.NOW, held=()):

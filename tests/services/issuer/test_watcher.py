@@ -10,21 +10,24 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from services.store.views import fleet_metrics as gauges
+from tests.planted import planted
 from tests.services.issuer import logged, plant
 
 pytestmark = pytest.mark.integration
 
 
+def _issued(url, home):
+    """A plant with an issued statement and a sealed log."""
+    who = logged.with_buses(url, home)
+    logged.issue(url, who)
+    logged.seal_now(url, who)
+    _made_again(url)
+
+
 @pytest.fixture
 def watched(database_url, tmp_path):
     """Return metrics and a watcher over a plant with an issued statement and a sealed log."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, minutes=15)
-    plant.fill_buses(database_url)
-    who = logged.signers(database_url, tmp_path)
-    logged.issue(database_url, who)
-    logged.seal_now(database_url, who)
-    _made_again(database_url)
+    planted(_issued, database_url, tmp_path)
     metrics = Metrics()
     return metrics, Watcher(database_url, metrics, get_logger("watch"))
 
@@ -180,8 +183,7 @@ def _energy_days(conn, device):
 
 def test_days_are_added_up_again_when_a_site_s_clock_is_corrected(database_url, tmp_path):
     """A site entered in the wrong time zone would keep days that begin at seven in the morning."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, minutes=15)
+    planted(plant.quarter_hours, database_url, tmp_path)
     before = plant.REGISTRY
     after = before.replace("timezone: Asia/Ho_Chi_Minh", "timezone: America/Denver")
     assert after != before
@@ -229,8 +231,7 @@ def _tonnes(conn):
 
 def test_a_change_of_the_registry_alone_adds_no_day_up_again(database_url, tmp_path):
     """A serial number entered would have years of a whole city added up anew."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, minutes=15)
+    planted(plant.quarter_hours, database_url, tmp_path)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         conn.execute("SELECT pg_sleep(1.2)")  # counts of writes are told once a second
         while gauges.refresh_days(conn):
@@ -242,8 +243,7 @@ def test_a_change_of_the_registry_alone_adds_no_day_up_again(database_url, tmp_p
 
 def test_a_late_reading_writes_its_own_days_alone(database_url, tmp_path):
     """The month of now would be written anew every five minutes, for every device."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, minutes=15)
+    planted(plant.quarter_hours, database_url, tmp_path)
     written = (
         "SELECT device_id, quantity, day::text, xmin::text FROM day_quantity UNION ALL"
         " SELECT device_id, project_id, day::text, xmin::text FROM day_emission UNION ALL"
@@ -271,8 +271,7 @@ def test_a_late_reading_writes_its_own_days_alone(database_url, tmp_path):
 
 def test_sunshine_of_archived_days_stays(database_url, tmp_path):
     """Once a plant's readings left for the archive, its past would have no performance ratio."""
-    plant.register(database_url, tmp_path)
-    plant.fill_pv(database_url, minutes=15)
+    planted(plant.quarter_hours, database_url, tmp_path)
     sunny = (
         "SELECT device_id, day, insolation_wh_m2, sunny_s, clipped_s FROM day_pv"
         " WHERE device_id = 'inv-1' ORDER BY day"

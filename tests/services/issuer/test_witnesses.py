@@ -13,6 +13,7 @@ from services.cli.main import main
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.statements import statements
+from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
@@ -36,14 +37,18 @@ def run(database_url, monkeypatch):
     return go
 
 
+def _checked(url, home):
+    plant.register(url, home)
+    plant.register(url, home, CHECK)
+    plant.fill_pv(url, minutes=15)
+    times, energy, _ = plant.sunny("2026-03-01", "2026-03-04", 15)
+    plant.send(url, "check-1", times, energy_export_wh=energy // 10 * 9)
+
+
 @pytest.fixture
 def url(database_url, tmp_path):
     """Fill two days, the first inverter with a check meter that shows a tenth less."""
-    plant.register(database_url, tmp_path)
-    plant.register(database_url, tmp_path, CHECK)
-    plant.fill_pv(database_url, minutes=15)
-    times, energy, _ = plant.sunny("2026-03-01", "2026-03-04", 15)
-    plant.send(database_url, "check-1", times, energy_export_wh=energy // 10 * 9)
+    planted(_checked, database_url, tmp_path)
     return database_url
 
 

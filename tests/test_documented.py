@@ -111,7 +111,9 @@ def test_targets_and_settings_exist(page: Path) -> None:
 
 def test_every_setting_is_told_of() -> None:
     """Whoever deploys finds out about a setting from the source, or not at all."""
-    told = set().union(*(re.findall(r"\bTONNE_[A-Z0-9_]+[A-Z0-9]\b", _text(page)) for page in PAGES))
+    told = set().union(
+        *(re.findall(r"\bTONNE_[A-Z0-9_]+[A-Z0-9]\b", _text(page)) for page in PAGES)
+    )
     assert {f"TONNE_{name.upper()}" for name in Settings.model_fields} - told == set()
 
 

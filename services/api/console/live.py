@@ -1,5 +1,5 @@
 """
-What devices say now, told to everybody who watches.
+Live readings of devices as server-sent events, one query for all viewers.
 
 The database is asked once for all watchers, and each scope's news is written once:
 what a further watcher costs is one copy of bytes.  Nothing is asked while nobody watches.

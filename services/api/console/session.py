@@ -1,5 +1,5 @@
 """
-Who looks at a page: nobody in particular, or the holder of an API key who signed in.
+Session of the console: anonymous, or the holder of an API key who signed in.
 
 The cookie holds no key: it names one, says until when, and carries a mark that only
 this database's API can make.  A key that is revoked ends its sessions at once.  The
@@ -36,9 +36,14 @@ def open_session(api: Api, key: ApiKey, response: Response, *, secure: bool) -> 
     until = int(time.time()) + LASTS_S
     said = f"{key.id}.{until}"
     response.set_cookie(
-        COOKIE, f"{said}.{_mark(api, said)}", max_age=LASTS_S, path="/console", secure=secure,
-        httponly=True, samesite="strict",
-    )  # fmt: skip
+        COOKIE,
+        f"{said}.{_mark(api, said)}",
+        max_age=LASTS_S,
+        path="/console",
+        secure=secure,
+        httponly=True,
+        samesite="strict",
+    )
 
 
 def close_session(response: Response) -> None:

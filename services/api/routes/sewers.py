@@ -49,11 +49,7 @@ AssetPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 
 @router.get("/sewers", response_model=shapes.Sewers, response_class=GeoJson)
 def sewers(
-    ask: Reader,
-    bbox: Window = None,
-    limit: Most = 2_000,
-    after: After = "",
-    cells: Sides = None,
+    ask: Reader, bbox: Window = None, limit: Most = 2_000, after: After = "", cells: Sides = None
 ) -> Response:
     """
     Return assets whose extent meets a window, by id, as a FeatureCollection.

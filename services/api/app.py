@@ -28,6 +28,7 @@ from services.api.metrics import Measures
 from services.api.request_context import Api
 from services.api.routes import (
     administration,
+    approvals,
     document_schemas,
     evidence,
     findings,
@@ -37,6 +38,7 @@ from services.api.routes import (
     letters,
     log,
     programme,
+    published,
     registry,
     sampling,
     series,
@@ -134,7 +136,7 @@ def make_app(
     for part in (
         administration, registry, series, statements, evidence, writes, log, keyring,
         document_schemas, programme, letters, reference, sewers, invoices, sampling, findings,
-        signatures,
+        signatures, approvals, published,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)

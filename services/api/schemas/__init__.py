@@ -33,6 +33,14 @@ from services.api.schemas.programme import (
     Transfer,
     Transferable,
 )
+from services.api.schemas.published import (
+    Approved,
+    IssueApproval,
+    StatusBits,
+    StatusList,
+    TakenApproval,
+    TakenList,
+)
 from services.api.schemas.registry import (
     Calibration,
     Credential,
@@ -64,6 +72,7 @@ from services.api.schemas.statements import (
 
 __all__ = [
     "Action",
+    "Approved",
     "AuditRow",
     "Calibration",
     "CityModel",
@@ -88,6 +97,7 @@ __all__ = [
     "Inclusion",
     "Interval",
     "Invoice",
+    "IssueApproval",
     "Issued",
     "Judged",
     "Key",
@@ -130,13 +140,17 @@ __all__ = [
     "Statement",
     "StatementDetail",
     "Status",
+    "StatusBits",
+    "StatusList",
     "Step",
     "Submitted",
     "SystemField",
     "SystemIndicator",
     "SystemProject",
     "SystemReport",
+    "TakenApproval",
     "TakenEvent",
+    "TakenList",
     "Transfer",
     "Transferable",
     "Verification",

@@ -11,7 +11,7 @@ import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
 from psycopg_pool import ConnectionPool
 
-from services.api import examples, problems
+from services.api import examples, lanes, problems
 from services.api import schemas as shapes
 from services.api.console import assets as console_assets
 from services.api.console import render as page
@@ -59,7 +59,9 @@ if TYPE_CHECKING:
     from services.api.oidc import Tokens
     from services.metrics import Metrics
 
-_READERS, _WRITERS, _WAIT_S = 8, 4, 5.0
+_READERS, _WAIT_S = 8, 5.0
+# threads: reads, what `lanes` lets through beside them, and as many again to answer from
+_THREADS = _READERS + lanes.WRITES + lanes.FILES + 8
 _ABOUT = (
     "Statements of avoided CO2, their evidence and the log that holds them."
     " Statements that are issued, their status and the proofs are public; all else needs a"
@@ -106,13 +108,16 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = 2 * _READERS
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         reads = _pool(database_url, "tonne_api", _READERS)
-        pooled = _pool(database_url, "tonne_mrv", _WRITERS)
-        with reads, pooled:
+        files = _pool(database_url, "tonne_mrv", lanes.FILES)
+        writes = _pool(database_url, "tonne_api", lanes.WRITES)
+        with reads, files, writes:
             with reads.connection() as conn:
                 cursors = Cursors(api_records.cursor_secret(conn))
-            app.state.api = Api(reads, pooled, cursors, choices.oidc, choices.home, choices.strict)
+            app.state.api = Api(
+                reads, files, writes, cursors, choices.oidc, choices.home, choices.strict
+            )
             yield
 
     app = FastAPI(
@@ -142,7 +147,12 @@ def make_app(
     ):  # fmt: skip
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
-    app.add_middleware(Guard, rates=Rates(choices.rate_per_s), measures=Measures(metrics.registry))
+    app.add_middleware(
+        Guard,
+        rates=Rates(choices.rate_per_s),
+        lanes=lanes.Lanes(),
+        measures=Measures(metrics.registry),
+    )
     return app
 
 

@@ -60,7 +60,12 @@ def _serve() -> None:
         strict=settings.require_accepted_factors,
     )  # fmt: skip
     app = make_app(database_url(), choices, Metrics(), log)
-    serve(app, settings.api_bind, settings.trusted_proxies, lambda: log.info("serving", bind=settings.api_bind))
+    serve(
+        app,
+        settings.api_bind,
+        settings.trusted_proxies,
+        lambda: log.info("serving", bind=settings.api_bind),
+    )
     log.info("stopped")
 
 

@@ -156,9 +156,7 @@ def shown() -> dict[str, str]:
     return found
 
 
-def _living(
-    reads: ConnectionPool[Connection[TupleRow]], asked: Sequence[bytes]
-) -> set[bytes]:
+def _living(reads: ConnectionPool[Connection[TupleRow]], asked: Sequence[bytes]) -> set[bytes]:
     with reads.connection() as conn:
         return sessions.living(conn, asked)
 

@@ -2,8 +2,9 @@
 Who looks at a page: nobody in particular, or the holder of an API key who signed in.
 
 The cookie holds no key, but the secret of a session that the database knows: signing
-out ends it, wherever a copy of the cookie went, and so does revoking the key.  The cookie opens pages alone; the API takes bearer tokens and nothing else, so that no
-other site can make a browser write.
+out ends it, wherever a copy of the cookie went, and so does revoking the key.  It opens
+pages alone; the API takes bearer tokens and nothing else, so that no other site can make
+a browser write.
 """
 
 from __future__ import annotations

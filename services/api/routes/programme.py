@@ -25,7 +25,9 @@ router = APIRouter(tags=["programme"])
 
 
 @router.get("/programme", response_model=shapes.Programme)
-def programme(ask: WholeReader, year: Annotated[int | None, Query(ge=1990, le=2200)] = None) -> Response:
+def programme(
+    ask: WholeReader, year: Annotated[int | None, Query(ge=1990, le=2200)] = None
+) -> Response:
     """
     Return targets and progress by action, and what may be transferred abroad.
 

@@ -104,7 +104,7 @@ class Reader:
     def told(self, what):
         """Print the figures, and return the slowest but one in a hundred. [s]"""
         p99_s = self.share_s(0.99)
-        print(
+        print(  # noqa: T201 - the figures are what the soak is for
             f"{what}: {len(self.times_s)} reads, median {self.share_s(0.5):.3f} s,"
             f" 99 % {p99_s:.3f} s, statuses {sorted(set(self.statuses))}"
         )

@@ -102,7 +102,7 @@ def test_nobody_but_a_trusted_proxy_is_believed(served, attacked):
     for source, believed in (("127.0.0.1", True), (hostile.ATTACKER, False)):
         with hostile.connection(attacked, source) as one:
             one.sendall(request.encode())
-            answer = b"".join(iter(lambda: one.recv(65_536), b"")).decode().lower()  # noqa: B023
+            answer = b"".join(iter(lambda: one.recv(65_536), b"")).decode().lower()
         assert answer.startswith("http/1.1 303"), answer
         assert ("; secure" in answer) == believed, source
 

@@ -93,6 +93,7 @@ class Waits:
     ended = False
 
     def end(self):
+        """Be hung up on."""
         self.ended = True
 
 

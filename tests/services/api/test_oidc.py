@@ -35,6 +35,7 @@ class Provider:
         return jwt.encode(said, key, "EdDSA", headers={"kid": id_})
 
     def document(self):
+        """Return the keys as they are published (RFC 7517)."""
         return {
             "keys": [
                 {**OKPAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": id_, "use": "sig"}

@@ -120,8 +120,10 @@ def main(pack):
         tonnes += energy * factor / 10**6
         print(f"{device['id']:<20} {int(energy) / 1000:>16.3f} kWh at {float(factor)} t/MWh")
     credited = max(0, tonnes.numerator // tonnes.denominator)
-    print(f"{int(tonnes * 10**6) / 10**6:.6f} t, {credited} credited; the statement says"
-          f" {claims['credited']['t']}")  # fmt: skip
+    print(
+        f"{int(tonnes * 10**6) / 10**6:.6f} t, {credited} credited; the statement says"
+        f" {claims['credited']['t']}"
+    )
     ug = int(tonnes * 10**12) - int(plan["carried"]["ug"])
     if credited != int(claims["credited"]["t"]) or ug != int(
         claims["emissions"]["reduction"]["ug"]

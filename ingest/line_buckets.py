@@ -1,5 +1,5 @@
 """
-Readings that were read elsewhere, into the buckets of `decode`.
+Put readings of Sparkplug and other decoders into the buckets of `decode`.
 
 A message by exception tells what has changed, and mostly of more than tonne
 keeps: one without a known channel is no fault, but a birth without any is.

@@ -1,5 +1,5 @@
 """
-The words of the pipeline: devices, frames of readings, interval rows.
+Types of the pipeline: devices, frames of readings, interval rows.
 
 All quantities are whole base units (Wh, mL, m, microseconds UTC); gauges are
 float64 in the unit that their column's name carries.  An absent register is

@@ -1,5 +1,5 @@
 """
-The words of the account: factors, methodologies, activities, reductions.
+Types of the account: factors, methodologies, activities, reductions.
 
 Symbols of the methodologies stand beside these names in NOMENCLATURE.md.
 """

@@ -1,4 +1,4 @@
-"""The name that somebody may have meant."""
+"""The known name nearest to a mistyped one."""
 
 from __future__ import annotations
 

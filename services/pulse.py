@@ -1,4 +1,4 @@
-"""Whether a process moves: each of its parts says so now and then, or a server is waited for."""
+"""Liveness of a process: each part reports progress, or that it waits for a server."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-A process answers Prometheus, and whoever asks whether it moves.
+HTTP endpoint of a process: metrics for Prometheus, and whether it moves.
 
 Knows no series: a gateway in the field that has few of its own need not load those of a
 pipeline.

@@ -15,7 +15,7 @@ import numpy as np
 
 from ingest.pipeline import Bounds, Metered, meter
 from ingest.pipeline.quality_limits import Checks
-from mrv.accounting.account import EmissionRows, account
+from mrv.accounting.account import account
 from mrv.accounting.device_bindings import compile_bindings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ingest.model import Fleet, Frame, IntervalRows
     from ingest.pipeline import MeterState
-    from mrv.accounting.device_bindings import Bindings
+    from mrv.accounting.emission_rows import Bindings, EmissionRows
     from mrv.model import Factors
     from mrv.registry.project import Project
 

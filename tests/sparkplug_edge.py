@@ -9,9 +9,14 @@ from ingest.formats import sparkplug_b_pb2 as pb
 INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64 = range(1, 9)
 FLOAT, DOUBLE, BOOLEAN, STRING = 9, 10, 11, 12
 FIELDS = {
-    FLOAT: "float_value", DOUBLE: "double_value", BOOLEAN: "boolean_value", STRING: "string_value",
-    INT64: "long_value", UINT64: "long_value", UINT32: "long_value",
-}  # fmt: skip
+    FLOAT: "float_value",
+    DOUBLE: "double_value",
+    BOOLEAN: "boolean_value",
+    STRING: "string_value",
+    INT64: "long_value",
+    UINT64: "long_value",
+    UINT32: "long_value",
+}
 T0_MS = 1_767_225_600_000
 
 
@@ -46,9 +51,11 @@ def payload(metrics, ts=T0_MS, seq=0):
 def _add(out, given):
     metric = out.metrics.add()
     for name, value in (
-        ("name", given.name), ("alias", given.alias), ("datatype", given.datatype),
+        ("name", given.name),
+        ("alias", given.alias),
+        ("datatype", given.datatype),
         ("timestamp", given.ts),
-    ):  # fmt: skip
+    ):
         if value is not None:
             setattr(metric, name, value)
     if given.historical:

@@ -191,10 +191,7 @@ def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
 
 
 def _stated(
-    us: int,
-    chosen: dict[str, list[Sample]],
-    refused: list[tuple[str, str]],
-    message: str | None,
+    us: int, chosen: dict[str, list[Sample]], refused: list[tuple[str, str]], message: str | None
 ) -> Stated:
     """Return a moment's reading; a channel of which it has two values equally good goes."""
     agreed = {}

@@ -114,9 +114,13 @@ def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
     prefix, unit, offset = pack.name, pack.unit, pack.value
     for i, record in enumerate(records):
         based = (
-            record.bn is not None or record.bt is not None or record.bu is not None
-            or record.bv is not None or record.bs is not None or record.bver is not None
-        )  # fmt: skip
+            record.bn is not None
+            or record.bt is not None
+            or record.bu is not None
+            or record.bv is not None
+            or record.bs is not None
+            or record.bver is not None
+        )
         if based:
             here = None
             _base(pack, record, i)
@@ -161,9 +165,12 @@ def _base(pack: _Pack, record: Record, i: int) -> None:
 
 def _is_bare(record: Record) -> bool:
     return (
-        record.v is None and record.s is None and record.vs is None
-        and record.vb is None and record.vd is None
-    )  # fmt: skip
+        record.v is None
+        and record.s is None
+        and record.vs is None
+        and record.vb is None
+        and record.vd is None
+    )
 
 
 def _add(pack: _Pack, record: Record, i: int) -> None:

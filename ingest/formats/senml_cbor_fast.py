@@ -1,5 +1,5 @@
 """
-CBOR packs that a device sends again and again, taken apart by their layout.
+SenML CBOR packs, decoded by a layout learned from earlier packs of the same sender.
 
 Floats have one width in CBOR, so packs of a sender that differ in numbers alone
 are equal byte for byte but where the numbers stand.  Once such a pack has come

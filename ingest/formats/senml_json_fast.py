@@ -1,5 +1,5 @@
 """
-JSON packs that a device sends again and again: decoders that know their records by heart.
+SenML JSON packs, decoded by decoders made for records that came before.
 
 A device's packs differ in their numbers alone.  Once one has come a few times, a
 decoder is made that accepts exactly its names and units, record by record, so

@@ -1,5 +1,5 @@
 """
-Sparkplug payloads of a layout that was seen before, read at one stroke.
+Sparkplug payloads, unpacked in one pass by a layout that came before.
 
 An edge node sends the same metrics over and over: only times, the sequence
 number and the values change, and those mostly keep their width.  A form is the

@@ -26,9 +26,13 @@ MARK = b"SunS"
 _END = 0xFFFF
 _HEAD = 2
 _ABSENT = {
-    "int16": -0x8000, "sunssf": -0x8000, "uint16": 0xFFFF, "enum16": 0xFFFF,
-    "uint32": 0xFFFFFFFF, "uint64": 0xFFFFFFFFFFFFFFFF,
-}  # fmt: skip
+    "int16": -0x8000,
+    "sunssf": -0x8000,
+    "uint16": 0xFFFF,
+    "enum16": 0xFFFF,
+    "uint32": 0xFFFFFFFF,
+    "uint64": 0xFFFFFFFFFFFFFFFF,
+}
 # an accumulator's word for "not implemented" is 0; some say it as a uint32 would
 _ABSENT_ACC = (0, 0xFFFFFFFF)
 _MAX_SCALE = 10

@@ -1,4 +1,4 @@
-"""Names on the wire that need nothing else known: a gateway in the field has little memory."""
+"""MQTT names that gateways use too; imports nothing, since a gateway has little memory."""
 
 from __future__ import annotations
 

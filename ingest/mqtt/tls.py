@@ -1,4 +1,4 @@
-"""Who we are to a broker, and whom we trust: a certificate authority, a certificate, its key."""
+"""TLS settings of an MQTT client: certificate authority, client certificate, private key."""
 
 from __future__ import annotations
 

@@ -161,7 +161,10 @@ class Checks:
             floor = _NO_FLOOR
         night, peak = limits.night_of_rated, limits.peak_of_rated
         rows = (
-            low, high, spike, limits.rate_per_minute,
+            low,
+            high,
+            spike,
+            limits.rate_per_minute,
             None if limits.flat_s is None else limits.flat_s * _S,
             floor,
             None if night is None else night * rated,
@@ -169,7 +172,7 @@ class Checks:
             limits.phases_share,
             None if limits.gap_s is None else limits.gap_s * _S,
             None if limits.sleep_s is None else limits.sleep_s * _S,
-        )  # fmt: skip
+        )
         for row, value in enumerate(rows):
             table[row, versions] = np.nan if value is None else value
 

@@ -123,9 +123,14 @@ def parse(document: dict[str, Any]) -> Profile:
     limits = document.get("limits", {})
     Limits().changed(limits, f"profile {name}")
     return Profile(
-        name, document["class"], document["title"], document["source"], channels,
-        *_certainty(name, document), limits,
-    )  # fmt: skip
+        name,
+        document["class"],
+        document["title"],
+        document["source"],
+        channels,
+        *_certainty(name, document),
+        limits,
+    )
 
 
 def _certainty(name: str, document: dict[str, Any]) -> tuple[str, str]:
@@ -154,9 +159,13 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
     Limits().changed(spec.get("limits", {}), where)
     try:
         return Source(
-            channel, moduli=moduli, exact_modulus=modulus is not None, also=also, register=found,
+            channel,
+            moduli=moduli,
+            exact_modulus=modulus is not None,
+            also=also,
+            register=found,
             **spec,
-        )  # fmt: skip
+        )
     except TypeError as error:
         raise ProfileError(f"{where}: {error}") from None
 

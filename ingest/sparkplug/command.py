@@ -1,4 +1,4 @@
-"""What a host says: a node is to be born again, and whether the host listens."""
+"""Messages of a Sparkplug host: the rebirth command (NCMD), and STATE."""
 
 from __future__ import annotations
 

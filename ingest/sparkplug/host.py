@@ -78,11 +78,7 @@ class Host:
     """
 
     def __init__(
-        self,
-        node_of: Callable[[str], Node],
-        rules: Rules,
-        outcome: Outcome,
-        known: Container[str],
+        self, node_of: Callable[[str], Node], rules: Rules, outcome: Outcome, known: Container[str]
     ) -> None:
         self._node_of = node_of
         self._known = known

@@ -1,5 +1,5 @@
 """
-The outside of a Kafka record: four letters, a schema number, a digest, parts.
+The envelope of a Kafka record: magic bytes, schema number, digest, parts.
 
     "TONW"  u16 schema  sha256 of what follows  { u32 length, Arrow IPC stream } ...
 

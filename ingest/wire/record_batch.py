@@ -1,5 +1,5 @@
 """
-What travels together, and to which partition.
+A Kafka record as values: frames and messages of one batch that go to one partition.
 
 Partition of a device: CRC-32 of the id of who speaks for it, itself or its
 gateway, modulo the number of partitions.  It is stable over processes and

@@ -1,5 +1,5 @@
 """
-Interval quantities to emissions, as they arrive: the hot path.
+Interval quantities to emissions as they arrive (the hot path).
 
 Rows of an additive methodology are exact.  The others are a live view in which
 each row is rounded against the claimant; the period's statement is computed
@@ -8,40 +8,18 @@ from exact sums instead.  Gaps and late calibrations are the period's business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from mrv.accounting.device_bindings import key
+from mrv.accounting.emission_rows import EmissionRows
 from mrv.methodologies import reduction
 
 if TYPE_CHECKING:
     from ingest.model import Int32, Int64, IntervalRows
-    from mrv.accounting.device_bindings import Bindings
+    from mrv.accounting.emission_rows import Bindings
     from mrv.rounding import Rates
-
-
-@dataclass(frozen=True, slots=True)
-class EmissionRows:
-    """
-    Emissions on the 15-minute grid, n rows, one a project, device and interval. [ug CO2e]
-
-    `project` indexes `Bindings.projects`, `source` (methodology and factors)
-    `Bindings.sources`, `device` the fleet.
-    """
-
-    project: Int32
-    device: Int32
-    start_us: Int64
-    baseline_ug: Int64
-    project_ug: Int64
-    leakage_ug: Int64
-    reduction_ug: Int64
-    source: Int32
-
-    def __len__(self) -> int:
-        return len(self.start_us)
 
 
 def account(rows: IntervalRows, bindings: Bindings) -> EmissionRows:

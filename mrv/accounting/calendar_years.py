@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 
 
 def parts_of_years(
-    project: Project,
-    methodology: Methodology,
-    fleet: Fleet,
-    period_us: tuple[int, int],
+    project: Project, methodology: Methodology, fleet: Fleet, period_us: tuple[int, int]
 ) -> dict[int, list[Activity]]:
     """
     How much of each calendar year the period is, for what goes by time alone.

@@ -1,13 +1,13 @@
 """
-What stands on both sides of the account: the worse of what may have been lost.
+Conservative bound of a quantity that enters both baseline and project emissions.
 
-A quantity such as waste whose composting emits may cost more than it gains.  Each
-part of it that lost something is asked by itself whether nothing or the most leaves
-less, so that a loss that gains never hides one that costs; then each year is the
-lowest of nothing for all, the most for those, and the most for all.
+Waste whose composting emits is one: it may cost more than it gains.  For each part with
+missing data the reduction is computed with the loss taken as zero and as the maximum, by
+itself, so that a loss that gains does not hide one that costs.  Each year then takes the
+lowest of: zero for all, the maximum for those parts, the maximum for all.
 
-While a role that costs has no device bound, the baseline gains nothing, and so nothing
-of both sides is counted: for what costs more than it gains that would be a gift.
+While a role that causes emissions has no device bound, nothing is counted on either side:
+zero baseline would be a gift for what costs more than it gains.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the meters say, held against a second witness: a check meter, an invoice.
+Metered quantities compared with check meters and invoices.
 
 Nothing is taken off here.  Where the two differ by more than they may, the
 statement says by how much the reduction would be too high if the other one were

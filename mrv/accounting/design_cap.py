@@ -1,7 +1,5 @@
 """
-What the design says of a year: which meters its energy is of, and what lies above it.
-
-Output above the design is what the baseline could not have produced or driven.
+Ex-ante design cap: what a year may be credited at most, and energy above it.
 
 A project may state how much its baseline service came to in a year.  What its
 devices of that role count beyond it, pro rata of the year's days that the period

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US
+from mrv.accounting.emission_rows import Bindings, Source
 from mrv.accounting.factor_acceptance import parameters_of
 from mrv.calendar import years
 from mrv.errors import MethodologyError
@@ -28,7 +29,7 @@ from mrv.rounding import UG_PER_T, Rates
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ingest.model import Fleet, Int32, Int64
+    from ingest.model import Fleet, Int64
     from mrv.model import Factors, Methodology, Reductions, RoleNeeds
     from mrv.registry.project import Project, ProjectDevice
 
@@ -38,35 +39,6 @@ _Rates = tuple[Fraction, Fraction, Fraction, Fraction]
 # Interval numbers since the epoch stay below 2**32 for a hundred thousand years.
 _SHIFT = 32
 _NEVER = 1 << _SHIFT
-
-
-class Source(NamedTuple):
-    """Where a rate comes from: `jcm-vn-am007@1.0`, and the ids of its factors with spaces."""
-
-    methodology: str
-    factors: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bindings:
-    """
-    Segments of constant rate, n, sorted by `begin`.
-
-    `begin` and `end` (half-open) are keys as `key` makes them; `project` indexes
-    `projects`, `source` indexes `sources` and the rates. [ug CO2e a base unit]
-    `withheld` is what the methodology deducts from a unit that earns something.
-    """
-
-    projects: tuple[str, ...]
-    sources: tuple[Source, ...]
-    begin: Int64
-    end: Int64
-    project: Int32
-    source: Int32
-    baseline: Rates
-    emitted: Rates
-    leakage: Rates
-    withheld: Rates
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 """
-What an owner typed: factors beside the official ones, and constants where meters are asked.
+Inputs that an owner entered by hand: own factors, constants in place of monitored parameters.
 
 An emission factor of the owner's own counts only where it leaves less than the official
 one; else the official one counts, and the condition says by how many tonnes they differ.

@@ -1,13 +1,12 @@
 """
-Service without consumption: what stands still while something is delivered is at fault.
+Specific consumption of a service, held against its plausible range.
 
 A kilometre takes electricity, a casting takes current.  Each stretch of about a week is
-asked by itself, so that a meter that stood still for one of them does not hide in the
-others.  What a stretch uses for its service has to lie within what such services take.
-Below it the highest of that range is charged, since nobody knows which of the two is
-wrong.  A meter that stood still while others moved is charged up to what the project
-used at most for the same service in the stretches in which all moved.  Above the range
-nothing is changed, for the claimed use costs the claimant more than its bound would.
+judged by itself, so that a meter that stood still for one of them does not hide in the
+others.  Below the range its upper end is charged, since nobody knows which of the two is
+wrong.  A meter that stood still while others moved is charged up to what the project used
+at most for the same service in the stretches in which all moved.  Above the range nothing
+is changed: the claimed use costs the claimant more than its bound would.
 """
 
 from __future__ import annotations

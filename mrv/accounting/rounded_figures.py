@@ -22,14 +22,7 @@ from mrv.accounting.period_result import (
     Vintage,
 )
 from mrv.parameters.inputs import exact
-from mrv.rounding import (
-    UG_PER_T,
-    decimal_text,
-    exact_text,
-    floor_credit,
-    share_text,
-    to_integer,
-)
+from mrv.rounding import UG_PER_T, decimal_text, exact_text, floor_credit, share_text, to_integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

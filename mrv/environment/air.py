@@ -87,10 +87,7 @@ def _daily_index(
 
 
 def _against_limits(
-    means: Mapping[str, float],
-    highest: Mapping[str, float],
-    over_8h: Mapping[str, float],
-    day: Day,
+    means: Mapping[str, float], highest: Mapping[str, float], over_8h: Mapping[str, float], day: Day
 ) -> Iterator[Row]:
     given = {
         "1h": {x: number(v) for x, v in highest.items()},

@@ -37,15 +37,24 @@ GASES = ("so2", "no2", "co", "o3")
 LEVELS = (10, 50, 90)
 # What a plant discharges: the substance, and the channel that measures it.
 DISCHARGED = {
-    "cod": "cod_out_mg_l", "bod5": "bod5_mg_l", "tss": "tss_mg_l",
-    "tn": "tn_mg_l", "tp": "tp_mg_l", "nh4_n": "nh4_n_mg_l",
-}  # fmt: skip
+    "cod": "cod_out_mg_l",
+    "bod5": "bod5_mg_l",
+    "tss": "tss_mg_l",
+    "tn": "tn_mg_l",
+    "tp": "tp_mg_l",
+    "nh4_n": "nh4_n_mg_l",
+}
 _WATER = ("cod_in_mg_l", *DISCHARGED.values())
 # What a station in a canal, river or lake measures, and what the index makes of.
 SURFACE = (
-    "do_mg_l", "bod5_mg_l", "cod_mg_l", "nh4_n_mg_l", "no3_n_mg_l", "po4_p_mg_l",
+    "do_mg_l",
+    "bod5_mg_l",
+    "cod_mg_l",
+    "nh4_n_mg_l",
+    "no3_n_mg_l",
+    "po4_p_mg_l",
     "coliform_mpn_100ml",
-)  # fmt: skip
+)
 
 
 def _hour_of(channel: str) -> str:

@@ -59,10 +59,7 @@ def build_margin(emissions: Fraction, generation: Fraction) -> Fraction:
 
 
 def combined_margin(
-    operating: Fraction,
-    build: Fraction,
-    weight_operating: Fraction,
-    weight_build: Fraction,
+    operating: Fraction, build: Fraction, weight_operating: Fraction, weight_build: Fraction
 ) -> Fraction:
     """
     Weigh what runs today with what is built next.

@@ -72,10 +72,7 @@ def methane_potential(
 
 
 def decayed(
-    deposits: Sequence[Fraction],
-    carbon: Fraction,
-    rate: Fraction,
-    steps_per_year: int,
+    deposits: Sequence[Fraction], carbon: Fraction, rate: Fraction, steps_per_year: int
 ) -> Fraction:
     """
     Degradable carbon of one waste type that decays in the last step of a series.

@@ -11,10 +11,7 @@ _G_PER_T = 10**6
 
 
 def passenger_factor(
-    vehicle: Fraction,
-    occupancy: Fraction,
-    improvement: Fraction,
-    years: int,
+    vehicle: Fraction, occupancy: Fraction, improvement: Fraction, years: int
 ) -> Fraction:
     """
     Emissions of one passenger on a kilometre.

@@ -60,12 +60,7 @@ def amended(organic: Fraction, exponent: Fraction) -> Fraction:
     return power(1 + organic, exponent)
 
 
-def daily_methane(
-    base: Fraction,
-    water: Fraction,
-    before: Fraction,
-    organic: Fraction,
-) -> Fraction:
+def daily_methane(base: Fraction, water: Fraction, before: Fraction, organic: Fraction) -> Fraction:
     """
     Methane of a hectare on a day.
 
@@ -94,12 +89,7 @@ def daily_methane(
     return base * water * before * organic
 
 
-def season(
-    area: Fraction,
-    days: Fraction,
-    daily: Fraction,
-    gwp: Fraction,
-) -> Fraction:
+def season(area: Fraction, days: Fraction, daily: Fraction, gwp: Fraction) -> Fraction:
     """
     Methane of a season.
 
@@ -129,11 +119,7 @@ def season(
 
 
 def nitrous_oxide(
-    area: Fraction,
-    nitrogen: Fraction,
-    drained: Fraction,
-    flooded: Fraction,
-    gwp: Fraction,
+    area: Fraction, nitrogen: Fraction, drained: Fraction, flooded: Fraction, gwp: Fraction
 ) -> Fraction:
     """
     Nitrous oxide that drainage adds in a season.
@@ -164,10 +150,7 @@ def nitrous_oxide(
 
 
 def after_deduction(
-    baseline: Fraction,
-    project: Fraction,
-    deduction: Fraction,
-    other: Fraction,
+    baseline: Fraction, project: Fraction, deduction: Fraction, other: Fraction
 ) -> Fraction:
     """
     Reduction, with the uncertainty of defaults taken off the methane.

@@ -36,10 +36,7 @@ def organic_load(flow: Fraction, concentration: Fraction) -> Fraction:
 
 
 def methane(
-    load: Fraction,
-    correction: Fraction,
-    capacity: Fraction,
-    uncertainty: Fraction,
+    load: Fraction, correction: Fraction, capacity: Fraction, uncertainty: Fraction
 ) -> Fraction:
     """
     Methane that a load of organic matter forms.

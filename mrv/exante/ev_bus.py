@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 METHOD = "ams-iii-c"
 _OF_METHOD = (
-    "sfc_l_per_100km", "years_since_baseline", "ef_grid_t_per_mwh", "tdl", "biofuel_share",
-)  # fmt: skip
+    "sfc_l_per_100km",
+    "years_since_baseline",
+    "ef_grid_t_per_mwh",
+    "tdl",
+    "biofuel_share",
+)
 _DAYS = 365
 _HOURS = 24
 # Part of a battery that a timetable may use: it ages, and cold days come. [M]
@@ -87,11 +91,15 @@ def _flags(inputs: Inputs, daily_km: Fraction, even: Fraction) -> Iterator[Flag]
 
 def _number(unit: str, meaning: str, minimum: str, maximum: str, **more: object) -> ParameterSpec:
     return ParameterSpec(
-        unit=unit, meaning=meaning, minimum=minimum, maximum=maximum,
-        source=str(more.get("source", "the plan")), integer=bool(more.get("integer")),
+        unit=unit,
+        meaning=meaning,
+        minimum=minimum,
+        maximum=maximum,
+        source=str(more.get("source", "the plan")),
+        integer=bool(more.get("integer")),
         default=None if more.get("default") is None else str(more["default"]),
         required=bool(more.get("required", True)),
-    )  # fmt: skip
+    )
 
 
 INPUTS: Spec = {
@@ -100,7 +108,10 @@ INPUTS: Spec = {
     "days_per_year": _number("d", "days of service a year", "1", str(_DAYS), integer=True),
     "buses": _number("1", "buses in service", "1", "100000", integer=True),
     "kwh_per_km": _number(
-        "kWh/km", "electricity at the chargers' AC input for each kilometre", "0.05", "20",
+        "kWh/km",
+        "electricity at the chargers' AC input for each kilometre",
+        "0.05",
+        "20",
         source="measured on the route, or the maker; it decides the result",
     ),
     "speed_km_per_h": _number(
@@ -108,7 +119,7 @@ INPUTS: Spec = {
     ),
     "battery_kwh": _number("kWh", "battery of a bus", "1", "2000", required=False),
     **{key: find(METHOD).inputs[key] for key in _OF_METHOD},
-}  # fmt: skip
+}
 
 
 ESTIMATE = Estimate(

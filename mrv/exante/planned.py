@@ -18,10 +18,7 @@ def of(methodology: Methodology) -> Estimate:
     def run(inputs: Inputs, factors: Factors, where: str) -> Outcome:
         result = compute(methodology, inputs, factors, where)
         return Outcome(
-            method=methodology.id,
-            energy_kwh=None,
-            reductions=result,
-            figures=result.extra,
+            method=methodology.id, energy_kwh=None, reductions=result, figures=result.extra
         )
 
     return Estimate(

@@ -28,9 +28,13 @@ def _plan(unit: str, meaning: str) -> ParameterSpec:
 
 def _degrees(meaning: str, lowest: str, highest: str, default: str | None = None) -> ParameterSpec:
     return ParameterSpec(
-        unit="deg", meaning=meaning, minimum=lowest, maximum=highest, default=default,
+        unit="deg",
+        meaning=meaning,
+        minimum=lowest,
+        maximum=highest,
+        default=default,
         source="the plan",
-    )  # fmt: skip
+    )
 
 
 def _fraction(meaning: str, default: str, source: str, minimum: str = "0") -> ParameterSpec:

@@ -79,8 +79,7 @@ def methane(
 ) -> Fraction:
     """Emissions at the site in the last year (steps = 1) or month (12) of a series. [tCO2e]."""
     carbon = sum(
-        (_carbon(kind, deposits, inputs, factors, steps) for kind in DEGRADABLE),
-        start=NOTHING,
+        (_carbon(kind, deposits, inputs, factors, steps) for kind in DEGRADABLE), start=NOTHING
     )
     potential = landfill.methane_potential(
         inputs["phi"],

@@ -114,11 +114,7 @@ METHODOLOGY = Methodology(
         ),
         "power": replace(POWER_ROLE, symbol="E_y", source="import register of the pumps"),
     },
-    parameters={
-        "kwh_per_m3_baseline": _SPECIFIC,
-        "head_m": _HEAD,
-        "ef_grid_t_per_mwh": EF_BOTH,
-    },
+    parameters={"kwh_per_m3_baseline": _SPECIFIC, "head_m": _HEAD, "ef_grid_t_per_mwh": EF_BOTH},
     inputs={
         "kwh_per_m3_baseline": _SPECIFIC,
         "volume_m3": ParameterSpec(

@@ -115,7 +115,7 @@ METHODOLOGY = Methodology(
             source="export less import register of the meter at the grid",
             less="energy_import",
             frequency="hourly or finer",
-        ),
+        )
     },
     parameters={
         "ef_grid_t_per_mwh": _EF_EX_ANTE,

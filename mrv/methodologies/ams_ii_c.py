@@ -40,11 +40,7 @@ def inputs_of(
 
     def side(power: str) -> list[dict[str, Fraction]]:
         return [
-            {
-                "count": a.params["count"],
-                "kw": a.params[power],
-                "hours": a.value / SECONDS_PER_HOUR,
-            }
+            {"count": a.params["count"], "kw": a.params[power], "hours": a.value / SECONDS_PER_HOUR}
             for a in groups
         ]
 
@@ -150,7 +146,7 @@ METHODOLOGY = Methodology(
             },
             symbol="o_i",
             source="hour meter of the group",
-        ),
+        )
     },
     parameters={
         "technical_losses": replace(_LOSSES, meaning=f"{_LOSSES.meaning}; 0.1 where absent"),

@@ -14,21 +14,8 @@ from typing import TYPE_CHECKING
 from mrv.equations.efficiency import by_output, credited_output
 from mrv.equations.electricity import displaced
 from mrv.equations.reductions import reduction
-from mrv.methodologies._furnace import (
-    FURNACE_ROLE,
-    PRODUCTION_ROLE,
-    consumption,
-    one_figure,
-    used,
-)
-from mrv.methodologies._live import (
-    EF_BOTH,
-    G_PER_T,
-    LEAKAGE_YEARLY,
-    part_of_year,
-    power_mwh,
-    total,
-)
+from mrv.methodologies._furnace import FURNACE_ROLE, PRODUCTION_ROLE, consumption, one_figure, used
+from mrv.methodologies._live import EF_BOTH, G_PER_T, LEAKAGE_YEARLY, part_of_year, power_mwh, total
 from mrv.methodologies._shared import (
     EF_GRID,
     LEAKAGE,
@@ -118,10 +105,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.D version 13.0",
     notes=__doc__.strip(),
     additive=ADDITIVE,
-    roles={
-        "production": PRODUCTION_ROLE,
-        "power": FURNACE_ROLE,
-    },
+    roles={"production": PRODUCTION_ROLE, "power": FURNACE_ROLE},
     parameters={
         "production_hist_t": PRODUCTION_BEFORE,
         "sec_baseline_mwh_per_t": _SPECIFIC,
@@ -148,10 +132,7 @@ METHODOLOGY = Methodology(
             meaning="electricity of the furnace, in place of sec_project_mwh_per_t; all of it"
             " counts, also that of output above history",
         ),
-        "leakage_t": replace(
-            LEAKAGE,
-            meaning="equipment moved to another site and used on",
-        ),
+        "leakage_t": replace(LEAKAGE, meaning="equipment moved to another site and used on"),
         "ef_grid_t_per_mwh": EF_GRID,
     },
     inputs_of=inputs_of,

@@ -83,12 +83,7 @@ METHODOLOGY = Methodology(
     additive=ADDITIVE,
     roles=_composting.ROLES,
     parameters=_composting.FIXED,
-    inputs={
-        "year": _composting.YEAR,
-        "waste_t_by_year": BY_YEAR,
-        **SITE,
-        **_composting.PROJECT,
-    },
+    inputs={"year": _composting.YEAR, "waste_t_by_year": BY_YEAR, **SITE, **_composting.PROJECT},
     applicability=_composting.SORTED,
     inputs_of=inputs_of,
     timed=True,

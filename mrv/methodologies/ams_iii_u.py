@@ -136,11 +136,7 @@ def plausible(inputs: Inputs) -> None:
         )
 
 
-_ACCESS = replace(
-    LEAKAGE,
-    meaning="trips to and from the line, of the year",
-    symbol="PE_access",
-)
+_ACCESS = replace(LEAKAGE, meaning="trips to and from the line, of the year", symbol="PE_access")
 _MODES = ("motorcycle", "car", "bus")
 # A mode that the survey did not find.
 _ABSENT = {"share": "0", "ef_g_per_km": "0", "occupancy": "1"}
@@ -235,10 +231,7 @@ METHODOLOGY = Methodology(
         ),
         **{
             f"{mode}_{key}": replace(
-                spec,
-                meaning=f"{mode}: {spec.meaning}",
-                default=_ABSENT.get(key),
-                required=False,
+                spec, meaning=f"{mode}: {spec.meaning}", default=_ABSENT.get(key), required=False
             )
             for mode in _MODES
             for key, spec in _OF_MODE.items()
@@ -265,10 +258,7 @@ METHODOLOGY = Methodology(
         "tdl": LOSSES,
         "diesel_l": replace(DIESEL, default="0", meaning="diesel of the line"),
         "other_project_t": _ACCESS,
-        "modes": MapSpec(
-            "modes that passengers would have taken, by name",
-            _OF_MODE,
-        ),
+        "modes": MapSpec("modes that passengers would have taken, by name", _OF_MODE),
         "leakage_t": replace(
             LEAKAGE,
             meaning="load of the remaining buses and taxis where it falls by more than 10 points,"

@@ -97,11 +97,7 @@ METHODOLOGY = Methodology(
             source="import register of the equipment's meter",
         )
     },
-    parameters={
-        "cop_reference": _REFERENCE,
-        "cop_project": _PROJECT,
-        "ef_grid_t_per_mwh": _FACTOR,
-    },
+    parameters={"cop_reference": _REFERENCE, "cop_project": _PROJECT, "ef_grid_t_per_mwh": _FACTOR},
     inputs={
         "ec_mwh": replace(
             POWER,

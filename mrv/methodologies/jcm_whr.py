@@ -78,7 +78,7 @@ METHODOLOGY = Methodology(
             "baseline",
             symbol="EG_SUP,p",
             source="export register of the generator's meter",
-        ),
+        )
     },
     parameters={"captive_load_kw": _CAPACITY, "ef_grid_t_per_mwh": _GRID},
     inputs={

@@ -148,10 +148,7 @@ METHODOLOGY = Methodology(
             side="baseline",
         ),
         "panel_kg": _PANEL_KG,
-        "materials": MapSpec(
-            "materials recovered, by name",
-            _OF_MATERIAL,
-        ),
+        "materials": MapSpec("materials recovered, by name", _OF_MATERIAL),
         "power_mwh": POWER,
         "diesel_l": replace(DIESEL, default="0", meaning="diesel that the plant burns"),
         "ef_grid_t_per_mwh": EF_GRID,

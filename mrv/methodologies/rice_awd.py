@@ -246,18 +246,9 @@ METHODOLOGY = Methodology(
         ),
         "fuel": replace(FUEL_ROLE, required=False),
     },
-    parameters={
-        "season_days": _DAYS,
-        **_FIXED,
-    },
+    parameters={"season_days": _DAYS, **_FIXED},
     inputs={
-        "seasons": ListSpec(
-            "the seasons of the year",
-            {
-                "area_ha": _AREA,
-                "days": _DAYS,
-            },
-        ),
+        "seasons": ListSpec("the seasons of the year", {"area_ha": _AREA, "days": _DAYS}),
         **_FIXED,
         "other_organic": ListSpec(
             "compost, manure and other organic matter, one object a kind",

@@ -33,7 +33,7 @@ from ingest.model import Frame, IntervalRows
 from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
 from mrv.signatures.canonical import legible
-from mrv.statement.evidence import FIELDS
+from mrv.statement.evidence_rows import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -16,7 +16,7 @@ from ingest.classes import QUANTITIES
 from ingest.errors import InputError
 from mrv.packs.columns import channel, channel_arrays, nothing, reading_schema, time_array
 from mrv.packs.pack import Table
-from mrv.statement.evidence import FIELDS
+from mrv.statement.evidence_rows import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

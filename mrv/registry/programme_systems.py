@@ -13,8 +13,6 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mrv.methodologies import find as methodology
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,24 +36,9 @@ class System:
 
 @cache
 def load() -> Mapping[str, System]:
-    """
-    Read all systems.
-
-    Raises
-    ------
-    MethodologyError
-        If one names a methodology that is not there.
-    """
+    """All systems by id."""
     text = (resources.files(__package__) / "programme_systems.toml").read_text("utf-8")
-    found: dict[str, System] = {}
-    for entry in tomllib.loads(text)["system"]:
-        one = System(**{**entry, "methods": tuple(entry["methods"])})
-        for identifier in one.methods:
-            methodology(identifier)
-        found[one.id] = one
-    return MappingProxyType(found)
-
-
-def goes_by_time(identifier: str) -> bool:
-    """Whether a methodology's baseline goes by time, so that no interval has tonnes."""
-    return methodology(identifier).by_time
+    entries = tomllib.loads(text)["system"]
+    return MappingProxyType(
+        {one["id"]: System(**{**one, "methods": tuple(one["methods"])}) for one in entries}
+    )

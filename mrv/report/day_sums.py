@@ -71,11 +71,14 @@ def day_sums(
 def _of_one(
     place: int, rows: IntervalRows, from_us: int, to_us: int, timezone: str
 ) -> Iterator[Day]:
-    cut = [
-        (day, max(begin, from_us), min(end, to_us)) for day, begin, end in days(
-            from_us, to_us, timezone
-        )
-    ] if from_us < to_us else []  # fmt: skip
+    cut = (
+        [
+            (day, max(begin, from_us), min(end, to_us))
+            for day, begin, end in days(from_us, to_us, timezone)
+        ]
+        if from_us < to_us
+        else []
+    )
     if not cut:
         return
     edges = np.searchsorted(rows.start_us, [*(begin for _, begin, _ in cut), cut[-1][2]])

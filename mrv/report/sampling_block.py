@@ -32,10 +32,14 @@ def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:
     yield note(words["sampling_note"])
     yield pairs(drawn_rows(document, words))
     heads = [
-        (words["day"], "l", 0), (words["device"], "l", 1.3), (words["role"], "l", 0.9),
-        (words["drawn"], "l", 0.8), (words["metered"], "r", 1.0), (words["weight"], "r", 0),
+        (words["day"], "l", 0),
+        (words["device"], "l", 1.3),
+        (words["role"], "l", 0.9),
+        (words["drawn"], "l", 0.8),
+        (words["metered"], "r", 1.0),
+        (words["weight"], "r", 0),
         (words["risk"], "l", 2.0),
-    ]  # fmt: skip
+    ]
     rows: list[list[str | None]] = []
     for one in document.credential_subject.items:
         unit, size = SHOWN[one.unit]

@@ -1,5 +1,5 @@
 """
-Whom a programme names: a signed, versioned file in the manner of TUF (The Update Framework).
+Trust root of a programme: a signed, versioned file that names its verifiers, after TUF.
 
     {"signed": {"type": "tonne-trust-root", "programme", "version", "expires",
                 "root": {"threshold", "keys": [Multikey, ...]},

@@ -1,5 +1,5 @@
 """
-The words of a statement: one function, for the operator who closes and whoever checks.
+Compose the statement of a period: one function for the close and for every check of it.
 
 A W3C Verifiable Credential (VC data model 2.0) without issuer and proof, which
 come with the signature.  No wall clock and no float stands in it: the same

@@ -8,7 +8,7 @@ from ingest import classes, profiles
 from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, utc_text
 from mrv.documents.statement import Planned
-from mrv.registry.monitoring_plan import Meter, departures, imprecise
+from mrv.registry.plan_departures import Meter, departures, imprecise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,8 +78,9 @@ def registered(plan: MonitoringPlan) -> Iterator[Finding]:
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[str]:
     project = plan.project
     bound = [(d.device, d.role) for d in project.devices]
-    meters = {d.id: meter(d.class_id, d.profile, plan.calibrations.get(d.id, ()))
-              for d in plan.devices}  # fmt: skip
+    meters = {
+        d.id: meter(d.class_id, d.profile, plan.calibrations.get(d.id, ())) for d in plan.devices
+    }
     yield from departures(version, (project.methodology, project.version), bound, meters)
     yield from imprecise(version, meters, bound)
 

@@ -1,5 +1,5 @@
 """
-Who says it: the operator's proof, the verifier's own credential, the log's entry.
+Sign a statement and its verification: operator's proof, verifier's credential, log entry.
 
 The operator becomes the statement's issuer and proves it (eddsa-jcs-2022).  The
 verifier does not add to that document but issues another one about it, naming

@@ -1,4 +1,4 @@
-"""What second witnesses say of a period, as a statement shows it: check meters and invoices."""
+"""Cross-checks by check meters and invoices, as the JSON of a statement."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def readings_out(one: Reach) -> ReadingsReach:
 
 def indicated(result: PeriodResult) -> Materiality:
     """
-    Add up what cross-checks that do not hold let fear, net and absolute.
+    Add up the possible overstatement of cross-checks that do not hold, net and absolute.
 
     Check meters and invoices may witness the same energy, so the kind that says
     more counts, not both.

@@ -18,7 +18,7 @@ from ingest.model import NULL
 from mrv.calendar import days
 from mrv.signatures.day_digests import DayKey, cut_leaf, day_leaf, digest_leaves
 from mrv.signatures.row_bytes import Rows, column_bytes
-from mrv.statement.evidence import FIELDS, TABLE, blocks
+from mrv.statement.evidence_rows import FIELDS, TABLE, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -166,8 +166,9 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
 
 def _plain(text: str, most: int) -> str:
     """Text on one line without control or formatting characters, cut to a length."""
-    kept = "".join(c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
-                   for c in text)  # fmt: skip
+    kept = "".join(
+        c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
     return kept if len(kept) <= most else kept[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 

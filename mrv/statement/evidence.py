@@ -15,30 +15,25 @@ metering from it alone.  Readings outside of the period are digested like all.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import Frame, IntervalRows
+from ingest.model import IntervalRows
 from ingest.pipeline import METERING
 from mrv.accounting.device_bindings import role_needs
 from mrv.methodologies import find
+from mrv.statement.evidence_rows import FIELDS, blocks
 from mrv.statement.metering_versions import meter_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from ingest.model import Fleet
+    from ingest.model import Fleet, Frame
     from mrv.registry.project import CheckMeter, Project
-
-BLOCK_ROWS = 65_536
-TABLE = "interval_quantity"
-# What of a row is evidence; where its register stood follows from the readings.
-FIELDS = ("value", "measured_us", "estimated_us", "unknown_us")
 
 
 def monitored(
@@ -83,45 +78,6 @@ def remeter(
         select(meter([block]), pairs, from_us, to_us) for frame in frames for block in blocks(frame)
     ]
     return in_order(IntervalRows.concat(parts))
-
-
-def blocks(frame: Frame) -> Iterator[Frame]:
-    """
-    Cut a frame into whole devices, a few at a time, each by device and time.
-
-    Arrays that stay in the processor's cache are worked through several times
-    faster than those of a whole file, and memory stays bounded.
-    """
-    frame = ordered(frame)
-    heads = np.flatnonzero(np.append(True, frame.device[1:] != frame.device[:-1]))
-    limits = np.append(heads, len(frame)).tolist() if len(frame) else []
-    begin = 0
-    for head, end in pairwise(limits):
-        if end - begin > BLOCK_ROWS and head > begin:
-            yield part(frame, begin, head)
-            begin = head
-    if len(frame):
-        yield part(frame, begin, len(frame))
-
-
-def ordered(frame: Frame) -> Frame:
-    """Rows by device and time; the frame itself where they are so already."""
-    before, after = frame.device[:-1], frame.device[1:]
-    rising = (after > before) | ((after == before) & (frame.time_us[1:] >= frame.time_us[:-1]))
-    if rising.all():
-        return frame
-    return frame.take(np.lexsort((frame.time_us, frame.device)))
-
-
-def part(frame: Frame, begin: int, end: int) -> Frame:
-    """Rows of a range, without copying them."""
-    return Frame(
-        frame.class_id,
-        frame.device[begin:end],
-        frame.time_us[begin:end],
-        frame.message[begin:end],
-        {name: values[begin:end] for name, values in frame.columns.items()},
-    )
 
 
 def select(

@@ -1,4 +1,4 @@
-"""A period's whole evidence, and the figures that follow from it."""
+"""The evidence of a period, and the figures computed from it."""
 
 from __future__ import annotations
 

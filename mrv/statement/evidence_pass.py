@@ -16,7 +16,7 @@ import numpy as np
 from ingest.model import IntervalRows
 from mrv.errors import CanonicalError
 from mrv.signatures.day_digests import digest_leaves
-from mrv.statement import evidence
+from mrv.statement import evidence, evidence_rows
 from mrv.statement.device_days import reading_leaves
 from mrv.statement.metering_versions import meter_of
 from mrv.statement.register_check import rises
@@ -91,7 +91,7 @@ def scan(
     risen: list[tuple[Window, int]] = []
     meter = meter_of(metering, fleet)
     for frame in frames:
-        for block in evidence.blocks(frame):
+        for block in evidence_rows.blocks(frame):
             leaves.extend(reading_leaves(fleet, block, timezone))
             _reach(block, from_us, to_us, reaches, fleet)
             risen.extend(rises(block, fleet, windows))

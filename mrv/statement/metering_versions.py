@@ -1,5 +1,5 @@
 """
-Which rules of metering made rows, by their version.
+Versions of the rules of metering, and the function that meters by each.
 
 A statement names the version that its intervals were made by; one that names none was made
 before versions had numbers, by the first.  Old versions stay as they were, so that what was

@@ -1,5 +1,5 @@
 """
-The monitoring plan of a period: what the registry said of project and meters.
+The plan extract of a period: what the registry said of project and meters.
 
 An extract, so that a pack can be checked without the registry: the project and
 its devices of the period, meter swaps, certificates, check meters, the versions

@@ -1,8 +1,7 @@
 """
-What a plan extract holds beside the registry's devices, as JSON and back.
+JSON of the plan extract's other parts, written and read.
 
-Check meters, invoices, the figures of other statements, and the time between them
-that nobody claimed.
+Check meters, invoices, prior statements, and time that no statement claimed.
 """
 
 from __future__ import annotations

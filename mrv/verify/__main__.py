@@ -48,9 +48,12 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--keys", help="whom you trust: a trust root, or a keyring")
     parser.add_argument("--status", help="the project's status list")
     parser.add_argument(
-        "--accept", action="append", default=[], choices=(*STATES[:-1], *WAIVERS),
+        "--accept",
+        action="append",
+        default=[],
+        choices=(*STATES[:-1], *WAIVERS),
         help="a state that is enough for you, or a weakness that you take as it is",
-    )  # fmt: skip
+    )
     parser.add_argument("--at", help="for which time you ask (RFC 3339); now where absent")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser

@@ -1,4 +1,4 @@
-"""What a reader asks with, for both commands that verify: a time, keys that are their own."""
+"""Options that both verify commands share: time of verification, trusted keys."""
 
 from __future__ import annotations
 

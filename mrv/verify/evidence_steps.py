@@ -1,4 +1,4 @@
-"""Steps about what was said: plan, factors, readings, intervals, the account."""
+"""Verification steps on plan, factors, readings, intervals and the account."""
 
 from __future__ import annotations
 

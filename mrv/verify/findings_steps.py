@@ -1,4 +1,4 @@
-"""The steps about findings and samples: by whom, in their order, drawn as nobody chose."""
+"""Verification steps on findings and sampling: who signed, in which order, drawn at random."""
 
 from __future__ import annotations
 
@@ -74,10 +74,7 @@ def _event(document: dict[str, Any], subject: Subject) -> Event:
 
 
 def _same(
-    records: tuple[Record, ...],
-    verification: Mapping[str, Any],
-    said: Conclusion,
-    subject: Subject,
+    records: tuple[Record, ...], verification: Mapping[str, Any], said: Conclusion, subject: Subject
 ) -> None:
     if said.misstatements is UNSET:  # written before findings were signed
         if records:

@@ -1,4 +1,4 @@
-"""What an auditor needs beside what holds: what is missing, and what the outcome rests on."""
+"""Whether an auditor may rely on a statement: what is missing, and what the outcome rests on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps about who said it: form, keys, proofs, the log."""
+"""Verification steps on form, keys, proofs and the log."""
 
 from __future__ import annotations
 

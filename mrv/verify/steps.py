@@ -1,4 +1,4 @@
-"""The steps in their order, and how each comes out."""
+"""The verification: its numbered steps in order, and the outcome of each."""
 
 from __future__ import annotations
 

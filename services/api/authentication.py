@@ -11,14 +11,20 @@ from services.api.problems import ProblemError
 from services.store.api import api_keys
 
 if TYPE_CHECKING:
-    from services.api.request_context import Api
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from psycopg_pool import ConnectionPool
+
+    from services.api.oidc import Tokens
     from services.store.api.api_keys import ApiKey
 
 # a token of three parts is a JWT, RFC 7519
 _JWT_DOTS = 2
 
 
-async def authenticate(api: Api, authorization: str) -> Principal:
+async def authenticate(
+    authorization: str, reads: ConnectionPool[Connection[TupleRow]], oidc: Tokens | None
+) -> Principal:
     """
     Return who asks; an identity provider is waited for with no connection in hand.
 
@@ -31,18 +37,18 @@ async def authenticate(api: Api, authorization: str) -> Principal:
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise ProblemError(401, "give `Authorization: Bearer TOKEN`", CHALLENGE)
-    if api.oidc is not None and token.count(".") == _JWT_DOTS:
-        return await api.oidc.principal(token)
+    if oidc is not None and token.count(".") == _JWT_DOTS:
+        return await oidc.principal(token)
     if not api_keys.is_token(token):
         raise _invalid()  # the database has nothing to say of it
-    found = await run_in_threadpool(_key, api, token)
+    found = await run_in_threadpool(_key, reads, token)
     if found is None:
         raise _invalid()
     return Principal(f"key:{found.id}", found.name, found.role, found.projects)
 
 
-def _key(api: Api, token: str) -> ApiKey | None:
-    with api.reads.connection() as conn:
+def _key(reads: ConnectionPool[Connection[TupleRow]], token: str) -> ApiKey | None:
+    with reads.connection() as conn:
         return api_keys.find(conn, token)
 
 

@@ -1,5 +1,5 @@
 """
-Page marks: where the next page begins, as a text that only we can make.
+Cursors of paged lists: where the next page begins, in a text that callers cannot make.
 
 A mark holds the last row's key, so a page neither skips nor repeats a row when
 others are written meanwhile; it is bound to its list and filters.

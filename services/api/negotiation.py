@@ -31,9 +31,11 @@ def media_type(accept: str | None, offered: Sequence[str]) -> str:
     found = _best(accept, offered, _suits_type)
     if found is None:
         raise ProblemError(
-            406, f"this is not to be had as {accept[:200] if accept else ''!r}; there is:"
-            f" {', '.join(offered)}", {"Vary": "Accept"},
-        )  # fmt: skip
+            406,
+            f"this is not to be had as {accept[:200] if accept else ''!r}; there is:"
+            f" {', '.join(offered)}",
+            {"Vary": "Accept"},
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""Lists a page at a time, each beginning after the last row of the one before."""
+"""Answers in JSON that no cache keeps, lists among them a page at a time."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 MOST = 1_000
 Limit = Annotated[int, Query(ge=1, le=MOST, description="Most items of the page.")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before.", max_length=2_048)]
+
+
+def current(body: object, headers: dict[str, str] | None = None) -> Response:
+    """Answer with JSON that is true now; caches do not keep it."""
+    return Response(
+        msgspec.json.encode(body),
+        media_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
 
 
 def page(
@@ -40,9 +49,8 @@ def page(
     """
     items = rows[:limit]
     mark = ask.api.cursors.make(of, key(items[-1])) if len(rows) > limit else None
-    body = msgspec.json.encode({"items": [shown(row) for row in items], "next": mark})
-    headers = {"Cache-Control": "no-store"}
+    headers = {}
     if mark is not None:
         url = ask.request.url.include_query_params(cursor=mark)
         headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
-    return Response(body, media_type="application/json", headers=headers)
+    return current({"items": [shown(row) for row in items], "next": mark}, headers)

@@ -1,5 +1,5 @@
 """
-Who asks: nobody in particular, the holder of an API key, or of an OIDC token.
+Principals of a request: anonymous, the holder of an API key, or of an OIDC token.
 
 A principal has one role and sees some projects or all.  What it may not see is
 answered as if it were not there.
@@ -77,6 +77,7 @@ def refuse_part(principal: Principal) -> None:
     """
     if not principal.sees_all:
         raise ProblemError(
-            403, "this is of all projects, and your scope is some of them; ask for a key without"
-            " `--project`"
-        )  # fmt: skip
+            403,
+            "this is of all projects, and your scope is some of them; ask for a key without"
+            " `--project`",
+        )

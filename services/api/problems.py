@@ -97,9 +97,7 @@ def status_of(error: Exception) -> int | None:
 
 
 def install(
-    app: FastAPI,
-    log: FilteringBoundLogger,
-    shown: Callable[[Request, Response, str], Response],
+    app: FastAPI, log: FilteringBoundLogger, shown: Callable[[Request, Response, str], Response]
 ) -> None:
     """
     Answer every error of the application with a problem document.

@@ -49,9 +49,11 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
     with ask.api.files.connection() as conn:
         tag = _edition(conn, stored, wanted, spoken)
         file = kept.made(
-            ask.api.home / "reports", f"{stored.id}.{spoken}.{tag}.{wanted}", _KEPT,
+            ask.api.home / "reports",
+            f"{stored.id}.{spoken}.{tag}.{wanted}",
+            _KEPT,
             lambda work: _made(conn, stored.id, wanted, spoken, work),
-        )  # fmt: skip
+        )
     shared = "public" if stored.state in PUBLIC_STATES and wanted == "pdf" else "private"
     return kept.sent(ask, file, tag, MEDIA_TYPES[wanted], {
         "Cache-Control": f"{shared}, no-cache",

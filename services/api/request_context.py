@@ -183,11 +183,12 @@ def _asked(*roles: str, whole: bool = False) -> Callable[[Request], Awaitable[As
     """
 
     async def asked(request: Request) -> Asked:
+        api: Api = request.app.state.api
         _refuse_unknown(request)
         if "authorization" not in request.headers:
             who = PUBLIC
         else:
-            who = await authenticate(request.app.state.api, request.headers["authorization"])
+            who = await authenticate(request.headers["authorization"], api.reads, api.oidc)
         ask = Asked(request, who)
         if roles and who.role not in roles:
             if request.method != "GET" and who is not PUBLIC:

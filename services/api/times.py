@@ -20,8 +20,7 @@ From = Annotated[
     ),
 ]
 To = Annotated[
-    str,
-    Query(alias="to", description="End, without.", examples=["2026-02-01"], max_length=40),
+    str, Query(alias="to", description="End, without.", examples=["2026-02-01"], max_length=40)
 ]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrv.signatures import canonical
-from mrv.statement import evidence
+from mrv.statement import evidence_rows
 from services.archive.context import leaves_of, noted, read_day
 from services.archive.throttle import batches
 from services.issuer.changes import sealed_leaves
@@ -128,7 +128,7 @@ def _write(
     ends = {}
     for begin, end in zip(edges.tolist(), [*edges[1:].tolist(), len(frame)], strict=True):
         name = fleet.devices[frame.device[begin]].id
-        own = evidence.part(frame, begin, end)
+        own = evidence_rows.part(frame, begin, end)
         times = own.time_us.tolist()
         flags = {k: said[name, us] for k, us in enumerate(times) if (name, us) in said}
         writer.add(name, own, flags if said else {})

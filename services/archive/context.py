@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from mrv.statement import evidence
+from mrv.statement import evidence_rows
 from mrv.statement.device_days import reading_leaves
 from services.store.statements import sealed_days as seals
 from services.store.timeseries import readings
@@ -76,6 +76,6 @@ def leaves_of(fleet: Fleet, frame: Frame, day: Day) -> list[DayLeaf]:
     """Leaves of a day's readings, as the log has them."""
     return [
         leaf
-        for block in evidence.blocks(frame)
+        for block in evidence_rows.blocks(frame)
         for leaf in reading_leaves(fleet, block, day.timezone)
     ]

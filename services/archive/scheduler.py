@@ -25,12 +25,7 @@ _SHOWN = 10
 
 
 def forever(
-    url: str,
-    place: str | None,
-    keep_us: int,
-    every_s: float,
-    *,
-    rows_per_s: float | None = None,
+    url: str, place: str | None, keep_us: int, every_s: float, *, rows_per_s: float | None = None
 ) -> None:
     """
     Archive now, and again and again.
@@ -71,7 +66,12 @@ def once(
     for what in report.refused[:_SHOWN]:
         log.error("not as it was sealed, left where it is", what=what)
     log.info(
-        "archived", days=report.days, files=report.parts, readings=report.rows,
-        dropped=report.dropped, waiting=report.waiting[:_SHOWN], refused=len(report.refused),
-    )  # fmt: skip
+        "archived",
+        days=report.days,
+        files=report.parts,
+        readings=report.rows,
+        dropped=report.dropped,
+        waiting=report.waiting[:_SHOWN],
+        refused=len(report.refused),
+    )
     return not report.refused

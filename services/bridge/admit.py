@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 def admit(router: Router, inbox: Inbox) -> Admitted:
     """Admit a batch by a registry version."""
     return decoding.admit(
-        router.fleet, router.route, inbox.topics, inbox.payloads, inbox.content_types,
+        router.fleet,
+        router.route,
+        inbox.topics,
+        inbox.payloads,
+        inbox.content_types,
         inbox.received_us,
-    )  # fmt: skip
+    )

@@ -56,9 +56,11 @@ def _serve() -> None:
         pass  # a database that is away or without schema is said at once
     log = get_logger("api")
     choices = Choices(
-        settings.home.absolute(), settings.api_rate_per_s, _oidc(settings),
+        settings.home.absolute(),
+        settings.api_rate_per_s,
+        _oidc(settings),
         strict=settings.require_accepted_factors,
-    )  # fmt: skip
+    )
     app = make_app(database_url(), choices, Metrics(), log)
     serve(
         app,
@@ -90,8 +92,13 @@ def keys() -> None:
 @keys.command()
 @click.option("--role", required=True, type=Choice(get_args(ApiRole)))
 @click.option("--name", required=True, help="Whose it is.")
-@click.option("--project", "projects", multiple=True, metavar="ID",
-              help="May be repeated; all projects where absent.")  # fmt: skip
+@click.option(
+    "--project",
+    "projects",
+    multiple=True,
+    metavar="ID",
+    help="May be repeated; all projects where absent.",
+)
 @click.option(
     "--expires",
     metavar=METAVAR,

@@ -1,5 +1,5 @@
 """
-When something was measured, though the gateway's clock may be wrong.
+Time of a measurement, corrected by uptime where the gateway's clock is wrong.
 
 Beside the wall clock each message keeps the machine's uptime and the name of its
 boot.  Once tonne has said what time it is, the true time of everything recorded in

@@ -1,9 +1,8 @@
 """
-Room on the disk for the outbox's own work when everything else has filled it.
+Reserve disk space so that the outbox can always checkpoint.
 
-A full disk is made a full file: it grows no more until the disk has room.  Then what
-the write-ahead log holds can always be brought into the file, and messages go and come
-within it.  For the log itself a file of nothing keeps a little of the disk.
+When the disk is full, the SQLite file is capped with `max_page_count`, so that messages
+go and come within it.  A ballast file beside it is deleted to give the write-ahead log room.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`tonne edge`: sources that record, a link that forwards, and one word a minute."""
+"""`tonne edge`: sources that record, an uplink that forwards, a line of status a minute."""
 
 from __future__ import annotations
 
@@ -121,7 +121,11 @@ class Gateway:
 
     def _word(self) -> None:
         self._log.info(
-            "outbox", waiting=self._outbox.count(), recorded=self._recorder.recorded,
-            sent=self._link.sent, receipted=self._link.freed, lost=self._recorder.lost,
+            "outbox",
+            waiting=self._outbox.count(),
+            recorded=self._recorder.recorded,
+            sent=self._link.sent,
+            receipted=self._link.freed,
+            lost=self._recorder.lost,
             tonne="answers" if self._link.up else "silent",
-        )  # fmt: skip
+        )

@@ -1,5 +1,5 @@
 """
-What a gateway tells Prometheus, asked of its parts when somebody scrapes.
+Prometheus collector of a gateway.
 
 Only its own series: those of a pipeline would stand at zero beside them, and the
 memory is better used for the outbox.  No device's name is in a label.

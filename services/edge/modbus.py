@@ -50,9 +50,13 @@ class Bus:
             )
         else:
             self._client = ModbusSerialClient(
-                source.line, baudrate=source.baud, parity=source.parity,
-                stopbits=source.stop_bits, timeout=source.timeout_s, retries=1,
-            )  # fmt: skip
+                source.line,
+                baudrate=source.baud,
+                parity=source.parity,
+                stopbits=source.stop_bits,
+                timeout=source.timeout_s,
+                retries=1,
+            )
 
     def read(self, span: Span, unit: int) -> bytes:
         """
@@ -111,9 +115,11 @@ class Registers:
         profile = profiles.load()[source.class_, source.profile]
         wanted = [c.register for c in profile.channels.values() if c.register is not None]
         self._exact = sorted(
-            {Span("input" if r.table == "input" else "holding", r.address, SIZES[r.type])
-             for r in wanted}
-        )  # fmt: skip
+            {
+                Span("input" if r.table == "input" else "holding", r.address, SIZES[r.type])
+                for r in wanted
+            }
+        )
         self._spans = joined(self._exact, _GAP)
 
     def read(self, bus: Bus) -> dict[str, object]:

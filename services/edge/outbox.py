@@ -145,10 +145,13 @@ class Outbox:
     def _prepare(self, db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA page_size = {PAGE}")
         for pragma in (
-            "journal_mode = WAL", "synchronous = FULL", "cache_size = -2000",
-            "journal_size_limit = 4194304", f"wal_autocheckpoint = {(4 << 20) // PAGE}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "cache_size = -2000",
+            "journal_size_limit = 4194304",
+            f"wal_autocheckpoint = {(4 << 20) // PAGE}",
             f"max_page_count = {self._most_pages}",
-        ):  # fmt: skip
+        ):
             db.execute(f"PRAGMA {pragma}")
         db.executescript(_SCHEMA)
 

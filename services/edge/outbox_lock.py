@@ -1,4 +1,4 @@
-"""Whose an outbox is: one process of one machine."""
+"""Lock of an outbox: one process on one machine uses it."""
 
 from __future__ import annotations
 

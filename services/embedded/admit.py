@@ -23,9 +23,14 @@ def admit(router: Router, inbox: Inbox, turn: Turn) -> Admitted:
     """
     given = turn.read_anew(router.fleet, inbox, of_nodes(inbox.topics))
     admitted = decoding.admit(
-        router.fleet, router.route, inbox.topics, inbox.payloads, inbox.content_types,
-        inbox.received_us, given,
-    )  # fmt: skip
+        router.fleet,
+        router.route,
+        inbox.topics,
+        inbox.payloads,
+        inbox.content_types,
+        inbox.received_us,
+        given,
+    )
     admitted.rejected.extend(turn.outcome.rejected)
     admitted.codecs.extend(SPARKPLUG for _ in turn.outcome.released)
     return admitted

@@ -122,9 +122,14 @@ _Row = tuple[str, "Kind", str | None, str | None, datetime | None]
 
 
 def _one(
-    conn: Connection[TupleRow], folder: IdentityFolder, authority: Authority, name: str,
-    held: Credential | None, wish: Wish, author: str,
-) -> tuple[Result, _Row | None]:  # fmt: skip
+    conn: Connection[TupleRow],
+    folder: IdentityFolder,
+    authority: Authority,
+    name: str,
+    held: Credential | None,
+    wish: Wish,
+    author: str,
+) -> tuple[Result, _Row | None]:
     where = folder.device(name)
     if held is not None and held.kind == wish.kind and not wish.renew and _lasts(held):
         return Result(name, "unchanged", held.kind, held.expires, where), None

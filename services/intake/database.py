@@ -1,4 +1,4 @@
-"""A connection that comes back, and work that waits for it."""
+"""A database connection that is opened again after it was lost."""
 
 from __future__ import annotations
 
@@ -174,9 +174,11 @@ class Attempt:
                 self._patience.wait(error)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:  # fmt: skip
+    ) -> bool:
         """End the try; a connection that was lost is closed, and the next opens another."""
         if error is not None and held(error):
             self._database.close()

@@ -1,5 +1,5 @@
 """
-When to look whether the registry has a newer version than the one in use.
+When to look for a newer version of the registry.
 
 A process looks now and then, and at once when a message names a device that it
 does not know; a version that cannot be taken up whole is asked for again.

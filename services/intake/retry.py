@@ -1,4 +1,4 @@
-"""Work that waits for a server, tried again in place until it is done or we are stopped."""
+"""Retry in place: work that waits for a server, until it is done or the process stops."""
 
 from __future__ import annotations
 

@@ -179,10 +179,14 @@ class Turn:
         """Admit what `sweep` has decided."""
         released = self.outcome.released
         admitted = admit(
-            router.fleet, router.route, [one.topic for one in released],
-            [one.payload for one in released], [None] * len(released), now_us,
+            router.fleet,
+            router.route,
+            [one.topic for one in released],
+            [one.payload for one in released],
+            [None] * len(released),
+            now_us,
             self.outcome.given,
-        )  # fmt: skip
+        )
         admitted.rejected.extend(self.outcome.rejected)
         return admitted
 

@@ -1,5 +1,5 @@
 """
-Births and wills, parted from the readings that they come among.
+Separate births and wills from the readings that they come among.
 
 They say of now: what is lost of them, the expected cadence of readings makes good.
 So they come at most once, and need no acknowledgement.

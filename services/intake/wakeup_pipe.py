@@ -1,4 +1,4 @@
-"""A bell between two threads: one waits on a file descriptor, the other rings."""
+"""Self-pipe: lets one thread wake another that blocks in `select`."""
 
 from __future__ import annotations
 

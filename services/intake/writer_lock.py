@@ -1,5 +1,5 @@
 """
-Who may write to a database beside whom.
+Advisory locks on a database: one single writer, or several workers of one topic.
 
 `tonne run` remembers where every register stands and must be alone.  Workers
 share: among them a device is one partition's to write, so they all must read

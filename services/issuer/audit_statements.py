@@ -49,11 +49,7 @@ def standing(conn: Connection[TupleRow], entries: Sequence[Entry]) -> Iterator[s
 
 
 def _one(
-    conn: Connection[TupleRow],
-    stored: Stored,
-    said: dict[str, dict[str, Any]],
-    *,
-    manifest: bool,
+    conn: Connection[TupleRow], stored: Stored, said: dict[str, dict[str, Any]], *, manifest: bool
 ) -> Iterator[str]:
     have = documents(conn, stored.id)
     issued = said.get("issued")
@@ -114,10 +110,11 @@ def _figures(conn: Connection[TupleRow], stored: Stored) -> Iterator[str]:
         yield f"statement {stored.id}: its closed period or its document says {row}, not {expected}"
     own = (stored.id, stored.project, stored.from_us, stored.to_us, stored.credit_t)
     body = (
-        said.statement, said.project.id,
+        said.statement,
+        said.project.id,
         *(instant_us(edge, "UTC") for edge in (period.from_, period.to)),
         int(said.credited.t),
-    )  # fmt: skip
+    )
     if own != body:
         yield f"statement {stored.id}: its columns say {own}, its body {body}"
 

@@ -23,7 +23,7 @@ from mrv.factors.records import book_of
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import in_force
 from mrv.registry.project import ACCOUNTING, FIRST, Project
-from mrv.statement import evidence
+from mrv.statement import evidence, evidence_rows
 from mrv.statement.evidence_case import Case
 from mrv.statement.fixed_parameters import changed
 from mrv.statement.metering_versions import of_claims
@@ -237,7 +237,7 @@ def join(frames: Sequence[Frame]) -> list[Frame]:
     for class_id in sorted({f.class_id for f in frames if len(f)}):
         parts = [f for f in frames if f.class_id == class_id]
         if len(parts) == 1:
-            joined.append(evidence.ordered(parts[0]))
+            joined.append(evidence_rows.ordered(parts[0]))
             continue
         frame = Frame(
             class_id,
@@ -246,7 +246,7 @@ def join(frames: Sequence[Frame]) -> list[Frame]:
             np.concatenate([f.message for f in parts]),
             {n: np.concatenate([f.columns[n] for f in parts]) for n in parts[0].columns},
         )
-        joined.append(evidence.ordered(frame))
+        joined.append(evidence_rows.ordered(frame))
     return joined
 
 
@@ -270,7 +270,7 @@ def _mismatch(
 
 
 def _facts(rows: IntervalRows) -> dict[int, str]:
-    columns = (rows.start_us, *(getattr(rows, name) for name in evidence.FIELDS))
+    columns = (rows.start_us, *(getattr(rows, name) for name in evidence_rows.FIELDS))
     return {
         start: f"{value} (measured {m} us, estimated {e} us, unknown {u} us)"
         for start, value, m, e, u in zip(*(c.tolist() for c in columns), strict=True)

@@ -1,5 +1,5 @@
 """
-What every step of a statement's life rests on: its documents, proven again, and who signs.
+Load a statement's signed documents, and verify them again before each step of its life.
 
 Every step checks again what the earlier ones left: that the signed document is
 of the stored body, by an enrolled key of the right role.

@@ -15,14 +15,7 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
 from mrv.log.entries import EVIDENCE
-from mrv.packs.pack import (
-    KEYS,
-    MANIFEST_RECEIPT,
-    README,
-    RECEIPT,
-    STATEMENT,
-    VERIFICATION,
-)
+from mrv.packs.pack import KEYS, MANIFEST_RECEIPT, README, RECEIPT, STATEMENT, VERIFICATION
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us
 from mrv.methodologies import find
-from mrv.registry.monitoring_plan import frequency_of
+from mrv.registry.plan_departures import frequency_of
 from mrv.statement.conformity import meter
 from mrv.statement.diagram import diagram
 from services.clock import now_us

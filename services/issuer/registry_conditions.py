@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mrv.calendar import local_date, utc_text
 from mrv.documents.plan import RegistryCondition
 from mrv.methodologies import find
-from services.registry import meters, rules
+from services.registry import meters, service_times
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 
 if TYPE_CHECKING:
@@ -189,9 +189,9 @@ def _bound(registry: Registry) -> defaultdict[str, list[tuple[int, int]]]:
     """When each device serves a project. [us UTC]"""
     found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for project in registry.projects.values():
-        zone = rules.timezone(project, registry)
+        zone = service_times.timezone(project, registry)
         for bound in project.devices if zone else ():
-            found[bound.device].append(rules.during_us(project, bound, zone or ""))
+            found[bound.device].append(service_times.during_us(project, bound, zone or ""))
     return found
 
 

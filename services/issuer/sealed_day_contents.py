@@ -17,7 +17,7 @@ import numpy as np
 from mrv.calendar import days, utc_text
 from mrv.log.entries import Day
 from mrv.signatures.day_digests import Digest, digest_leaves
-from mrv.statement import evidence
+from mrv.statement import evidence_rows
 from mrv.statement.device_days import intervals_digest, leaves, reading_leaves
 from services.store.registry import load as registry
 from services.store.statements import sealed_days as seals
@@ -141,7 +141,7 @@ def parts_of(cursor: Cursor[TupleRow], fleet: Fleet, job: Job) -> dict[str, Dige
         for class_id, members in marks.by_class(fleet, index).items():
             after = dict.fromkeys(members, job.from_us - 1)
             frame = readings.fetch(cursor, fleet, class_id, after, job.to_us)
-            for block in evidence.blocks(frame):
+            for block in evidence_rows.blocks(frame):
                 found["readings"].extend(reading_leaves(fleet, block, zone))
         rows = intervals_of(cursor, fleet, job.from_us, job.to_us, list(some), marks=False)
         found["intervals"].extend(intervals_digest(fleet, rows, zone).leaves)

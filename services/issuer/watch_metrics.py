@@ -1,5 +1,5 @@
 """
-What a look at the database tells Prometheus.
+Prometheus metrics of `tonne watch`.
 
 Only a process that looks has these series.  While the database is away they are
 gone, all but `tonne_database_up`: a gauge that stays at its last value would show

@@ -1,5 +1,5 @@
 """
-Who a server runs as.
+System account that a local server runs as.
 
 PostgreSQL refuses to run as root, and a broker has no need to.  Where we are
 root, each server runs as the account that its Debian package made, over a

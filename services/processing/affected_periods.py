@@ -1,4 +1,4 @@
-"""Which hours and days of stations a batch touched, and which of them can have a value."""
+"""Station hours and days that a batch made stale, and which of them can have a value."""
 
 from __future__ import annotations
 

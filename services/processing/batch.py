@@ -1,4 +1,4 @@
-"""A batch on its way into the database: what is to be stored, what was, and what follows."""
+"""A batch on its way into the database: new readings, stored ones, what follows from both."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-A batch that the server refuses, in parts: the message that cannot be stored goes aside.
+Store a batch that the server refuses in parts: the message that cannot be stored goes aside.
 
 A batch is one transaction as long as it can be.  Where the server refuses it, each
 half of its messages is tried alone, and so on, until one message stands alone.  That
@@ -34,7 +34,7 @@ _FIRST_PAUSE_S = 0.02
 
 class Commit(Protocol):
     """
-    Stores a batch in one transaction; with `last` what the whole batch moves on, too.
+    Stores a batch in one transaction; with `last` also the offset and other state of the batch.
 
     Inside another transaction it is a savepoint of that.
     """

@@ -1,4 +1,4 @@
-"""What the quality tests do in a transaction: flags and clocks stored, and remembered after it."""
+"""Run the quality tests in the transaction: flags and clocks stored, state kept after commit."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from ingest.pipeline.flags import Flags
-    from mrv.accounting.account import EmissionRows
+    from mrv.accounting.emission_rows import EmissionRows
     from mrv.environment import Values
     from services.settle import Plan
 

@@ -1,5 +1,5 @@
 """
-Flags of stored readings made again: what late readings and changed registries ask for.
+Run the quality tests again over stored readings, after late readings or registry changes.
 
 A batch in order only adds flags.  Where a reading came late or a channel was
 filled, everything from an hour before it is judged again: the reading before

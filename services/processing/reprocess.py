@@ -1,5 +1,5 @@
 """
-Late readings: meter again from the stored mark before them, and write what differs.
+Meter late readings again from the checkpoint before them, and write what differs.
 
 Also the way of whatever the live state cannot settle by itself: a register
 that returns from a glitch, a standstill that ends in a catch-up, a registry

@@ -1,5 +1,5 @@
 """
-Values of stations follow their readings: what a batch touched is made again.
+Recompute indicator values of the station hours and days that a batch touched.
 
 Nothing is remembered between batches.  Hours are made from stored readings, and
 what follows from an hour (the indices of the next eleven, its day) from stored
@@ -43,12 +43,12 @@ _REMADE_US = 30 * 24 * HOUR_US
 
 
 def settle(cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, touched: Touched) -> int:
-    """Make again what was touched; return how many values were computed."""
+    """Recompute what the batch touched; return how many values were computed."""
     return sum(_settle(cursor, fleet, ids, spans, days) for spans, days in touched.portions())
 
 
 def remake(cursor: Cursor[TupleRow], fleet: Fleet, ids: Words, devices: Sequence[int]) -> int:
-    """Make all values of stations anew, a month at a time."""
+    """Recompute all indicator values of stations, a month at a time."""
     members = [d for d in devices if fleet.devices[d].class_id in CLASSES]
     if not members:
         return 0

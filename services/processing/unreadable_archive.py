@@ -1,5 +1,5 @@
 """
-Readings that cannot be judged while the archive cannot be read, put aside.
+Set readings aside that cannot be judged while the archive cannot be read.
 
 Those of archived times; if there are none, those of devices whose history is
 all archived.  They become dead letters, to be replayed once it can be read:

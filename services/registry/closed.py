@@ -1,4 +1,4 @@
-"""What a file may not change once a period is closed: its days would be others."""
+"""Changes that an import refuses because closed periods count by the old value."""
 
 from __future__ import annotations
 

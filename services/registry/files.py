@@ -72,9 +72,11 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in FORMATS) if (
-            path.is_dir()
-        ) else [path]  # fmt: skip
+        inside = (
+            sorted(p for p in path.iterdir() if p.suffix.lower() in FORMATS)
+            if (path.is_dir())
+            else [path]
+        )
         if not inside:
             raise RegistryError(f"{path} holds no .yaml, .yml or .csv file; name another folder")
         found += inside

@@ -45,10 +45,7 @@ def reader(class_id: str, rated_w: int | None) -> Callable[[Row], Quality]:
 
 
 def _problems(
-    device_class: DeviceClass | None,
-    channel: str,
-    found: Mapping[str, Any],
-    rated_w: int | None,
+    device_class: DeviceClass | None, channel: str, found: Mapping[str, Any], rated_w: int | None
 ) -> Iterator[tuple[str | None, str]]:
     if device_class is None or not channel:
         return  # told already

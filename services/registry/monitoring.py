@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mrv.registry.monitoring_plan import Line, Version, departures, imprecise
+from mrv.registry.monitoring_plan import Line, Version
+from mrv.registry.plan_departures import departures, imprecise
 from mrv.statement.conformity import meter
 from services.registry.finding import Finding
 

@@ -1,4 +1,4 @@
-"""Does a project bring what its methodology asks for?"""
+"""Rules: does a project bring what its methodology asks for?"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from services.registry import closed as closed_rules
 from services.registry import meters, monitoring, ratings, rules
 from services.registry.entries import Device, Entry, Key, Project, Registry
+from services.registry.service_times import timezone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -139,7 +140,7 @@ def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:
     projects = merged.projects
     for name, project in stored.projects.items():
         now = projects[name]
-        if rules.timezone(project, stored) != rules.timezone(now, merged):
+        if timezone(project, stored) != timezone(now, merged):
             yield (project.kind, name)
 
 

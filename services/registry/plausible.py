@@ -1,5 +1,5 @@
 """
-Can the rated power make the expected energy?
+Rules: can the rated power make the expected energy?
 
 A plan that says 45 MW and 214.7 GWh a year holds a slip somewhere: no sun
 gives 4,771 kWh a kilowatt.  The data must not be derived from either figure

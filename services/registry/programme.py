@@ -1,4 +1,4 @@
-"""Does the programme hold together: targets, actions, systems, and where its sites lie?"""
+"""Rules: does the programme hold together: targets, actions, systems, places of its sites?"""
 
 from __future__ import annotations
 

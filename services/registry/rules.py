@@ -11,21 +11,19 @@ from collections import defaultdict
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
-from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
-from zoneinfo import available_timezones
 
 from ingest import classes, profiles
 from ingest.errors import RegistryError
 from ingest.mqtt import templates
 from mrv import factors
-from mrv.calendar import period_us
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from services.registry import meters, monitoring, needs, plausible, programme
-from services.registry.entries import Device, Site
+from services.registry.entries import Device
 from services.registry.finding import Finding
+from services.registry.service_times import during_us, timezone, zones
 
 # what a published series may change by from one value to the next: less in the direction in
 # which the claimant gains
@@ -220,26 +218,3 @@ def _shared(registry: Registry) -> Iterator[Finding]:
 
 def _other_than(device: str, *services: _Service) -> str:
     return next(s.bound.device for s in services if s.bound.device != device)
-
-
-@cache
-def zones() -> frozenset[str]:
-    """Return the names in the zone database, which takes a walk through its files."""
-    return frozenset(available_timezones())
-
-
-def timezone(project: Project, registry: Registry) -> str | None:
-    """Return the time zone of the project's first site; None where it is not known."""
-    device = (
-        registry.entries.get(("device", project.devices[0].device)) if project.devices else None
-    )
-    site = registry.entries.get(("site", device.site)) if isinstance(device, Device) else None
-    if not isinstance(site, Site) or site.timezone not in zones():
-        return None
-    return site.timezone
-
-
-def during_us(project: Project, bound: ProjectDevice, zone: str) -> tuple[int, int]:
-    """Return when a device serves a project, half-open. [us UTC]"""
-    begin = bound.from_date or project.crediting_from
-    return period_us(begin, bound.to_date or project.crediting_to, zone)

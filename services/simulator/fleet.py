@@ -69,9 +69,14 @@ class Group(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"ki
         prefix = self.prefix or self.kind.replace("_", "-") + "-"
         for name in self.ids or [f"{prefix}{k:03d}" for k in range(1, self.count + 1)]:
             yield _device(
-                name, self.kind, self.gateway, self.site, self.rated_power_w, self.per_day,
+                name,
+                self.kind,
+                self.gateway,
+                self.site,
+                self.rated_power_w,
+                self.per_day,
                 self.cadence_s,
-            )  # fmt: skip
+            )
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -188,9 +193,14 @@ def _registered(rows: list[Row], sites: dict[str, Site], usual_s: int | None) ->
         place = Place(site.latitude, site.longitude)
         own = row.attributes
         device = _device(
-            row.id, row.kind, row.gateway, place, row.rated_power_w, own.simulated_per_day,
+            row.id,
+            row.kind,
+            row.gateway,
+            place,
+            row.rated_power_w,
+            own.simulated_per_day,
             own.cadence_s or usual_s or USUAL_CADENCE_S,
-        )  # fmt: skip
+        )
         if (row.kind, row.profile) not in profiles.load():
             raise SimulatorError(
                 f"device {row.id!r} has profile {row.profile!r}, which class {row.kind} lacks"

@@ -91,7 +91,10 @@ def _extra(day_of_year: Floats) -> Floats:
     """Irradiance outside the atmosphere; J. W. Spencer, Search 2, 1971. [W/m2]"""
     b = (2.0 * np.pi / 365.0) * (day_of_year - 1)
     nearness = (
-        1.00011 + 0.034221 * np.cos(b) + 0.00128 * np.sin(b)
-        + 0.000719 * np.cos(2 * b) + 7.7e-05 * np.sin(2 * b)
-    )  # fmt: skip
+        1.00011
+        + 0.034221 * np.cos(b)
+        + 0.00128 * np.sin(b)
+        + 0.000719 * np.cos(2 * b)
+        + 7.7e-05 * np.sin(2 * b)
+    )
     return _SOLAR_CONSTANT * nearness

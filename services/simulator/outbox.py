@@ -1,5 +1,5 @@
 """
-What a device keeps until it knows that its readings are safe.
+Outbox of a simulated device: readings kept until a receipt says that they are durable.
 
 A broker's PUBACK is no promise of durability.  A message stays here until a
 receipt names each of its readings, and goes out again when none comes; the wait

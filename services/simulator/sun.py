@@ -5,6 +5,7 @@ NREL/TP-560-34302 (2008), doi:10.2172/15003974, for a site at sea level in a sta
 atmosphere.  The order of operations is that of pvlib's `spa.py` (BSD 3-Clause,
 pvlib.LICENSE.txt), so that both give the same figures to the last bit; tests hold one
 against the other.  pvlib itself brings scipy, pandas and HDF5, 200 MB for two angles.
+Metering has a sun of its own, `ingest/sun.py`, which says why.
 """
 
 from __future__ import annotations

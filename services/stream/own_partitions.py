@@ -1,4 +1,4 @@
-"""The partitions that are ours: how far each is stored, and what the topic has in all."""
+"""A worker's own partitions: how far each is stored, and how many the topic has."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Whether a worker gets anywhere: what Kafka holds, beside what is stored.
+Whether a worker makes progress: offsets that Kafka holds beside those that are stored.
 
 A worker with nothing before it is well; one that has records before it and
 stores none is not, whatever its port answers.

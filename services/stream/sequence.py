@@ -1,4 +1,4 @@
-"""Which record of a partition is next: none is left out, and none is stored twice."""
+"""Continuity of a partition's offsets: no record is left out, none is stored twice."""
 
 from __future__ import annotations
 

@@ -49,9 +49,14 @@ def _read(turn: Turn, parcel: Parcel, fleet: Fleet) -> Parcel:
     left = [k for k in range(len(parcel)) if k not in refused]
     given = turn.read(fleet, parcel, left)
     admitted = admit(
-        fleet, Router(fleet).route, parcel.topics, parcel.payloads, parcel.content_types,
-        parcel.received_us, given,
-    )  # fmt: skip
+        fleet,
+        Router(fleet).route,
+        parcel.topics,
+        parcel.payloads,
+        parcel.content_types,
+        parcel.received_us,
+        given,
+    )
     parcel.frames = admitted.frames
     parcel.rejected += admitted.rejected + turn.outcome.rejected
     _append(parcel, turn)

@@ -57,10 +57,15 @@ class Writer:
         words = [f.name for f in self._schema if f.name not in delta]
         self._out = BytesIO()
         self._writer = parquet.ParquetWriter(
-            self._out, self._schema, version="2.6", compression="zstd", compression_level=_LEVEL,
-            use_dictionary=words, column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+            self._out,
+            self._schema,
+            version="2.6",
+            compression="zstd",
+            compression_level=_LEVEL,
+            use_dictionary=words,
+            column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
             write_statistics=["device", "time"],
-        )  # fmt: skip
+        )
         self._waiting: list[Any] = []
         self._rows = 0
 

@@ -80,8 +80,10 @@ def beside(pipeline: Pipeline) -> dict[str, float]:
             if both:
                 share.append((ticks(archiver.pid, server) - own) / TICKS / took)
     publisher.close()
-    print(f"ingest {rates}; processor time of a message {cpu_us} us; the archiver took {share} of"
-          " a core")  # fmt: skip
+    print(
+        f"ingest {rates}; processor time of a message {cpu_us} us; the archiver took {share} of"
+        " a core"
+    )
     return {
         # turns that follow one another share what else the machine does
         "ingest_beside_archiving": median(
@@ -179,17 +181,24 @@ def frames() -> Iterator[Frame]:
 def archive(pipeline: Pipeline) -> dict[str, float]:
     """Move it all; processor seconds are those of `tonne archive run` alone."""
     with spent() as cpu:
-        done = json.loads(pipeline.tonne(
-            "archive", "run", "--url", str(pipeline.home / "archive"), "--days", "7", "--json"
-        ))  # fmt: skip
+        done = json.loads(
+            pipeline.tonne(
+                "archive", "run", "--url", str(pipeline.home / "archive"), "--days", "7", "--json"
+            )
+        )
     if done["refused"] or not done["dropped"]:
         raise AssertionError(f"not all of the bench's days were archived: {done}")
-    figures = {"archive_rows_per_s": done["rows"] / cpu["wall_s"],
-               "archive_rows_per_cpu_s": done["rows"] / cpu["cpu_s"]}  # fmt: skip
+    figures = {
+        "archive_rows_per_s": done["rows"] / cpu["wall_s"],
+        "archive_rows_per_cpu_s": done["rows"] / cpu["cpu_s"],
+    }
     print(f"archived {done['rows']:,} readings in {cpu['wall_s']:.1f} s")
     for class_id in CLASSES:
-        files = [f for f in json.loads(pipeline.tonne("archive", "list", "--json"))
-                 if f["class"] == class_id]  # fmt: skip
+        files = [
+            f
+            for f in json.loads(pipeline.tonne("archive", "list", "--json"))
+            if f["class"] == class_id
+        ]
         figures[f"archived_bytes_{class_id}"] = sum(f["bytes"] for f in files) / sum(
             f["rows"] for f in files
         )

@@ -21,11 +21,16 @@ STAGES = (
 CADENCES = ((900, "15 minutes"), (60, "minute"))
 FLEETS = (10_000, 1_000_000, 100_000_000)
 NEEDS = {
-    "messages/s": "messages_per_s", "cells": "cells", "bridges": "bridges", "workers": "workers",
-    "partitions": "partitions", "busy database processors": "database_cores",
-    "TB a year": "tb_a_year", "WAL MB/s": "wal_mb_per_s", "Kafka TB, a week, 3 copies":
-    "kafka_week_tb",
-}  # fmt: skip
+    "messages/s": "messages_per_s",
+    "cells": "cells",
+    "bridges": "bridges",
+    "workers": "workers",
+    "partitions": "partitions",
+    "busy database processors": "database_cores",
+    "TB a year": "tb_a_year",
+    "WAL MB/s": "wal_mb_per_s",
+    "Kafka TB, a week, 3 copies": "kafka_week_tb",
+}
 CELLS = ((CELL_DEVICES, 2), (CELL_DEVICES, 3), (10 * CELL_DEVICES, 3))
 
 
@@ -56,10 +61,15 @@ def stages(stage: dict[str, float]) -> str:
 def rows(stage: dict[str, float]) -> str:
     """Bytes of each kind of row and of its indexes, at a message a quarter of an hour."""
     found = [
-        (name, *(f"{stage[f'stage_{name}_{what}_900s']:.3g}"
-                 for what in ("rows", "bytes", "index_bytes")))
+        (
+            name,
+            *(
+                f"{stage[f'stage_{name}_{what}_900s']:.3g}"
+                for what in ("rows", "bytes", "index_bytes")
+            ),
+        )
         for name in TABLES
-    ]  # fmt: skip
+    ]
     return table(("table", "rows a message", "bytes a row", "bytes of indexes"), found)
 
 
@@ -75,9 +85,13 @@ def device_year(stage: dict[str, float]) -> str:
             row = sum(stage[f"stage_{name}_{b}_{cadence_s}s"] for b in ("bytes", "index_bytes"))
             megabytes.append(messages * rows_each * row / 1e6)
         rows.append(
-            (f"every {said}", number(messages), *(f"{us * messages / 1e6:.2f}" for us in spent),
-             *(f"{mb:.1f}" for mb in megabytes))
-        )  # fmt: skip
+            (
+                f"every {said}",
+                number(messages),
+                *(f"{us * messages / 1e6:.2f}" for us in spent),
+                *(f"{mb:.1f}" for mb in megabytes),
+            )
+        )
     head = ("a message", "messages", "bridge s", "worker s", "database s", "readings MB",
             "quantities MB", "emissions MB")  # fmt: skip
     return table(head, rows)
@@ -108,7 +122,10 @@ def cell_events(stage: dict[str, float]) -> str:
     for devices, workers in CELLS:
         for what, trace in events(devices, workers, Costs.of(stage, QUARTER_S)).items():
             rows.append(
-                (f"{devices:,} devices, {workers} workers: {what}", f"{trace.waiting.max():,.0f}",
-                 f"{trace.oldest_s.max():,.0f}")
-            )  # fmt: skip
+                (
+                    f"{devices:,} devices, {workers} workers: {what}",
+                    f"{trace.waiting.max():,.0f}",
+                    f"{trace.oldest_s.max():,.0f}",
+                )
+            )
     return table(("what happens", "most messages waiting", "the oldest waits s"), rows)

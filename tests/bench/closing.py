@@ -44,7 +44,9 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
             began, spent = time.monotonic(), time.process_time()
             close_period(conn, project.id, month.BEGIN_US, month.END_US, "bench")
             took += time.monotonic() - began
-            print(f"closed {project.id}: {time.monotonic() - began:.2f} s, of it here"
-                  f" {time.process_time() - spent:.2f} s of processor time")  # fmt: skip
+            print(
+                f"closed {project.id}: {time.monotonic() - began:.2f} s, of it here"
+                f" {time.process_time() - spent:.2f} s of processor time"
+            )
     print(f"closed a month of {len(names)} devices, {readings} readings, in {took:.1f} s")
     return {"close_s": took}

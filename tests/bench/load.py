@@ -27,15 +27,22 @@ def registry(devices: int) -> dict:
     installed = datetime(2025, 1, 1, tzinfo=UTC).isoformat()
     rows = [
         {
-            "id": f"bench-{i:05d}", "site": "bench", "class": "pv_inverter", "profile": "generic",
-            "rated_power_w": RATED_W, "installed": installed,
+            "id": f"bench-{i:05d}",
+            "site": "bench",
+            "class": "pv_inverter",
+            "profile": "generic",
+            "rated_power_w": RATED_W,
+            "installed": installed,
         }
         for i in range(devices)
-    ]  # fmt: skip
+    ]
     projects = [
         {
-            "id": f"bench-{at // _PER_PROJECT:03d}", "name": "Bench", "methodology": "jcm-vn-am007",
-            "version": "1.0", "crediting_period": {"from": "2026-01-01", "to": "2036-01-01"},
+            "id": f"bench-{at // _PER_PROJECT:03d}",
+            "name": "Bench",
+            "methodology": "jcm-vn-am007",
+            "version": "1.0",
+            "crediting_period": {"from": "2026-01-01", "to": "2036-01-01"},
             "devices": [
                 {"device": row["id"], "role": "generation", "case": 1}
                 for row in rows[at : at + _PER_PROJECT]
@@ -43,7 +50,7 @@ def registry(devices: int) -> dict:
             "expected": {"energy_kwh_per_year": 120_000 * _PER_PROJECT},
         }
         for at in range(0, devices, _PER_PROJECT)
-    ]  # fmt: skip
+    ]
     return {"sites": [SITE], "devices": rows, "projects": projects}
 
 

@@ -36,8 +36,10 @@ def started(
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "services.cli", *words],
-            env=os.environ | environment, stdout=out, stderr=out,
-        )  # fmt: skip
+            env=os.environ | environment,
+            stdout=out,
+            stderr=out,
+        )
         try:
             yield process
         finally:

@@ -21,12 +21,12 @@ from mrv import factors
 from services.clock import now_us
 from services.intake.registry_watch import load_plan
 from services.processing.commit import Store
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.settle import Plan, settle
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from tests.bench import load
 from tests.bench.load import Messages
 from tests.bench.spent import Meter, cpu_s
@@ -67,9 +67,13 @@ class Storing:
         """Read a batch."""
         none = [None] * len(batch)
         return admit(
-            self.plan.fleet, self._route, [t for t, _ in batch], [p for _, p in batch], none,
+            self.plan.fleet,
+            self._route,
+            [t for t, _ in batch],
+            [p for _, p in batch],
+            none,
             now_us(),
-        )  # fmt: skip
+        )
 
     def settle(self, admitted: Admitted) -> None:
         """Settle alone, beside the store's own state."""

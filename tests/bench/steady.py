@@ -60,8 +60,11 @@ def sampled(pipeline: Pipeline, running: Running, seconds: float) -> np.ndarray:
         if now // 60 > told:
             told = int(now // 60)
             stored = pipeline.counted("tonne_ingest_messages_total")
-            print(f"  minute {told}: worker {rows[-1][1]:.0f} MB, bridge {rows[-1][2]:.0f} MB,"
-                  f" {stored:.0f} stored", flush=True)  # fmt: skip
+            print(
+                f"  minute {told}: worker {rows[-1][1]:.0f} MB, bridge {rows[-1][2]:.0f} MB,"
+                f" {stored:.0f} stored",
+                flush=True,
+            )
         time.sleep(_SAMPLE_S)
     return np.array(rows)
 

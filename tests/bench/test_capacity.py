@@ -20,9 +20,13 @@ PAGE = Path(__file__).parents[2] / "docs/scaling.md"
 
 @settings(deadline=None, max_examples=30)
 @given(
-    st.lists(st.floats(0, 500), min_size=20, max_size=60), st.integers(1, 6), st.integers(1, 4),
-    st.floats(1, 400), st.floats(1, 400), st.none() | st.integers(0, 50),
-)  # fmt: skip
+    st.lists(st.floats(0, 500), min_size=20, max_size=60),
+    st.integers(1, 6),
+    st.integers(1, 4),
+    st.floats(1, 400),
+    st.floats(1, 400),
+    st.none() | st.integers(0, 50),
+)
 def test_what_came_is_stored_or_waits(rates, partitions, workers, worker, database, lost):
     """A simulation that loses messages would promise a capacity that is not there."""
     plant = Plant(np.full(partitions, 1 / partitions), workers, worker, database)

@@ -47,8 +47,10 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
     if not report.consistent:
         raise AssertionError(f"the bench's pack does not verify: {report}")
     digest = canonical.sha256_hex((folder / "statement.json").read_bytes())[:8]
-    print(f"verified {len(frame)} readings of {len(fleet)} devices ({digest}) in {took:.2f} s,"
-          f" {cpu:.2f} s of processor time")  # fmt: skip
+    print(
+        f"verified {len(frame)} readings of {len(fleet)} devices ({digest}) in {took:.2f} s,"
+        f" {cpu:.2f} s of processor time"
+    )
     shutil.rmtree(folder)
     return {
         "verify_readings_per_s": len(frame) / took,

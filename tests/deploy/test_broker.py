@@ -95,9 +95,13 @@ def _serving(folder, service):
     own_folder(folder, account)
     with (folder.parent / "mosquitto.out").open("wb") as out:
         process = subprocess.Popen(
-            [program, *words], cwd=folder, stdout=out, stderr=out,
-            user=account and account.uid, group=account and account.gid,
-        )  # fmt: skip
+            [program, *words],
+            cwd=folder,
+            stdout=out,
+            stderr=out,
+            user=account and account.uid,
+            group=account and account.gid,
+        )
     try:
         yield process
     finally:
@@ -135,10 +139,12 @@ def test_it_starts_and_no_device_speaks_or_listens_as_another(database_url, tmp_
     words = services["broker"]["command"]
     for there, here in {
         "0.0.0.0:8883": f"127.0.0.1:{port}",
-        "mosquitto": "localhost", "${MQTT_HOST:-localhost}": "127.0.0.1",
+        "mosquitto": "localhost",
+        "${MQTT_HOST:-localhost}": "127.0.0.1",
         _option(words, "--plugin"): PLUGIN.format(arch=os.uname().machine),
-        _option(words, "--into"): str(into), _option(words, "--services-into"): str(handed),
-    }.items():  # fmt: skip
+        _option(words, "--into"): str(into),
+        _option(words, "--services-into"): str(handed),
+    }.items():
         kept = words[:3]  # the word mosquitto is a command there, and a host after it
         words = [*kept, *(here if word == there else word for word in words[3:])]
     environment = os.environ | {"TONNE_HOME": str(home), "TONNE_DATABASE_URL": database_url}
@@ -146,8 +152,11 @@ def test_it_starts_and_no_device_speaks_or_listens_as_another(database_url, tmp_
     def tonne(*given):
         done = subprocess.run(
             [sys.executable, "-m", "services.cli", *given],
-            env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, f"{shlex.join(given)}: {done.stdout}{done.stderr}"
 
     devices = [{"id": name, **ROW} for name in ("inv-1", "inv-2")]
@@ -185,9 +194,11 @@ def _look(port, home, service, names):
         tls = Tls.of(home / "identity/devices" / name).context()
         other = "inv-2" if name == "inv-1" else "inv-1"
         for topic, allowed in (
-            (f"tonne/v1/{name}/telemetry", True), (f"tonne/v1/{other}/telemetry", False),
-            (f"spBv1.0/g/NDATA/{name}", True), (f"spBv1.0/g/NDATA/{other}", False),
-        ):  # fmt: skip
+            (f"tonne/v1/{name}/telemetry", True),
+            (f"tonne/v1/{other}/telemetry", False),
+            (f"spBv1.0/g/NDATA/{name}", True),
+            (f"spBv1.0/g/NDATA/{other}", False),
+        ):
             device = Probe(port, tls, name)
             assert device.open()
             assert device.publish(topic, name.encode()) == allowed, topic

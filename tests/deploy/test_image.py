@@ -67,16 +67,21 @@ def test_each_deployed_process_starts_and_looks_for_its_server(image, tmp_path, 
     )
     with (tmp_path / "said").open("w+", encoding="utf-8") as said:
         process = subprocess.Popen(
-            [image / "tonne", *shlex.split(filled)], cwd=tmp_path, stdout=said, stderr=said,
+            [image / "tonne", *shlex.split(filled)],
+            cwd=tmp_path,
+            stdout=said,
+            stderr=said,
             env={
-                "PATH": os.environ["PATH"], "TONNE_HOME": str(tmp_path / "home"),
+                "PATH": os.environ["PATH"],
+                "TONNE_HOME": str(tmp_path / "home"),
                 "TONNE_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none",
-                "TONNE_MQTT_URL": "mqtt://127.0.0.1:9", "TONNE_KAFKA_URL": "kafka://127.0.0.1:9",
+                "TONNE_MQTT_URL": "mqtt://127.0.0.1:9",
+                "TONNE_KAFKA_URL": "kafka://127.0.0.1:9",
                 "TONNE_ARCHIVE_URL": str(tmp_path / "archive"),
                 "TONNE_METRICS_BIND": f"127.0.0.1:{free_port()}",
                 "TONNE_API_BIND": f"127.0.0.1:{free_port()}",
             },
-        )  # fmt: skip
+        )
         code = ended(process, tmp_path / "said", waits=waits)
     text = (tmp_path / "said").read_text("utf-8")
     assert "cannot be used" in text or "no Kafka broker answers" in text, text
@@ -127,9 +132,12 @@ def test_the_image_is_pinned_and_not_root():
 def test_nothing_is_installed_without_its_hash():
     """One `pip install` beside the lock brings whatever is newest that day."""
     installs = [
-        part for line in STEPS if line.startswith("RUN") for part in line.split("&&")
+        part
+        for line in STEPS
+        if line.startswith("RUN")
+        for part in line.split("&&")
         if "pip install" in part
-    ]  # fmt: skip
+    ]
     assert len(installs) == 3
     assert all("--require-hashes" in p or "--no-deps --no-index" in p for p in installs)
 
@@ -137,9 +145,11 @@ def test_nothing_is_installed_without_its_hash():
 def test_what_is_copied_is_there_and_not_ignored():
     """The builder sees only what .dockerignore lets through."""
     copied = [
-        source for line in STEPS if line.startswith("COPY ") and "--from" not in line
+        source
+        for line in STEPS
+        if line.startswith("COPY ") and "--from" not in line
         for source in line.split()[1:-1]
-    ]  # fmt: skip
+    ]
     assert IGNORED[1] == "*"
     for source in copied:
         assert (ROOT / source).exists(), source

@@ -28,9 +28,13 @@ def bare(tmp_path_factory):
 def ask(bin_folder, folder, *words, **environment):
     """Run a command of it in a folder that is no checkout."""
     return subprocess.run(
-        [bin_folder / "tonne", *words], cwd=folder, capture_output=True, text=True, check=False,
+        [bin_folder / "tonne", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
         env={"PATH": os.environ["PATH"], "TONNE_HOME": str(folder / "home"), **environment},
-    )  # fmt: skip
+    )
 
 
 def imported():
@@ -52,8 +56,11 @@ def test_each_module_that_a_bare_installation_lacks_names_its_extra(bare, tmp_pa
     )
     done = subprocess.run(
         [bare / "python", "-c", code, *others],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     lacking = done.stdout.split()
     assert {"httpx", "fastapi", "faust", "typst"} <= set(lacking)
     assert {m: extras.extra_of(m) for m in lacking if not extras.extra_of(m)} == {}
@@ -82,8 +89,13 @@ def test_every_command_tells_what_it_lacks_in_one_line(bare, tmp_path):
         assert exit_code in {0, 2}, (name, exception)
         assert not exit_code or (output.count("\n") == 1 and "; run: " in output), (name, output)
     assert {name for name, (exit_code, *_) in said.items() if not exit_code} >= {
-        "run", "registry", "period", "verify", "simulate", "local",
-    }  # fmt: skip
+        "run",
+        "registry",
+        "period",
+        "verify",
+        "simulate",
+        "local",
+    }
 
 
 def test_a_missing_extra_names_the_command_that_brings_it(bare, tmp_path):

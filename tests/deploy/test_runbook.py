@@ -16,9 +16,10 @@ BLOCKS = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
 LINES = [line.split("  #")[0].strip() for line in BLOCKS.splitlines() if line.strip()]
 COMMANDS = [line.removeprefix("tonne ") for line in LINES if line.startswith("tonne ")]
 COMMANDS += [
-    line.split(" cli ", 1)[1] for line in LINES if line.startswith("docker compose run") and " cli "
-    in line
-]  # fmt: skip
+    line.split(" cli ", 1)[1]
+    for line in LINES
+    if line.startswith("docker compose run") and " cli " in line
+]
 COMPOSE = [part for line in LINES for part in line.split(" && ") if part.startswith("docker ")]
 
 
@@ -41,9 +42,10 @@ def test_services_are_there():
 def test_metrics_and_targets_are_there():
     """An alert on a series that nobody counts never fires."""
     exported = {
-        sample for family in Metrics(CollectorRegistry()).registry.collect()
+        sample
+        for family in Metrics(CollectorRegistry()).registry.collect()
         for sample in (family.name, f"{family.name}_total", f"{family.name}_count")
-    }  # fmt: skip
+    }
     named = set(re.findall(r"\b((?:tonne|process)_[a-z_]+)\b", PAGE))
     assert named
     assert named <= exported

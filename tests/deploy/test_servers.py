@@ -21,8 +21,10 @@ def make_secrets(folder):
     done = subprocess.run(
         ["sh", str(DEPLOY / "secrets.sh")],
         env=os.environ | {"TONNE_SECRETS": str(folder)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 

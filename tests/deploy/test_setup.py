@@ -96,9 +96,13 @@ def test_without_a_network_one_line_says_so(project, tmp_path):
     (project / ".venv/bin").mkdir(parents=True)
     (project / ".venv/bin/tonne").touch()
     code, said = set_up(
-        project, PYTHON="", PATH=f"{shims}:{os.environ['PATH']}", HOME="/proc/nobody",
-        HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9",
-    )  # fmt: skip
+        project,
+        PYTHON="",
+        PATH=f"{shims}:{os.environ['PATH']}",
+        HOME="/proc/nobody",
+        HTTPS_PROXY="http://127.0.0.1:9",
+        HTTP_PROXY="http://127.0.0.1:9",
+    )
     assert code == 2
     assert said[0].endswith("found as python3.12")
     assert said[1].startswith("setup: /proc/nobody/.cache cannot be written")

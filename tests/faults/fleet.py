@@ -36,9 +36,13 @@ class Fleet(threading.Thread):
         self._halt = threading.Event()
         devices = [Device(n, "pv_inverter", n, 20.94, 106.6, RATED_W, 60) for n in names]
         self._sender = Sender(
-            pipeline.urls.mqtt_url, devices, connections=10, receipts=receipts, wait_s=_WAIT_S,
+            pipeline.urls.mqtt_url,
+            devices,
+            connections=10,
+            receipts=receipts,
+            wait_s=_WAIT_S,
             label=names[0],
-        )  # fmt: skip
+        )
         self.sent = Sent()
 
     def run(self) -> None:

@@ -39,8 +39,10 @@ class Workers:
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", "services.cli", *words],
-                env=self.pipeline.environment | {"TONNE_METRICS_BIND": ""}, stdout=out, stderr=out,
-            )  # fmt: skip
+                env=self.pipeline.environment | {"TONNE_METRICS_BIND": ""},
+                stdout=out,
+                stderr=out,
+            )
         self._logs[process.pid] = log
         return process
 

@@ -88,9 +88,13 @@ def fuzz(codec: str, held: dict[str, list[bytes]], count: int, seed: int) -> dic
         print(f"{codec}: {growth / 2**20:.1f} MiB more in the second half")
     taken = time.process_time() - began
     return {
-        "payloads": sent, "read": read, "rows": rows, "found": found,
-        "growth_mib": round(growth / 2**20, 1), "us_each": round(taken / sent * 1e6, 1),
-    }  # fmt: skip
+        "payloads": sent,
+        "read": read,
+        "rows": rows,
+        "found": found,
+        "growth_mib": round(growth / 2**20, 1),
+        "us_each": round(taken / sent * 1e6, 1),
+    }
 
 
 def _hang(_signal: int, _frame: object) -> None:

@@ -30,9 +30,12 @@ _SIGNED = {"value": "AQID", "format": "SignedData", "context": "Transaction.End"
 _SIGNED_201 = {
     "value": 7.5,
     "signedMeterValue": {
-        "signedMeterData": "AQID", "signingMethod": "", "encodingMethod": "OCMF", "publicKey": ""
+        "signedMeterData": "AQID",
+        "signingMethod": "",
+        "encodingMethod": "OCMF",
+        "publicKey": "",
     },
-}  # fmt: skip
+}
 _T = "2026-01-01T00:00:00.5+07:00"
 MORE: dict[str, list[object]] = {
     "json": [

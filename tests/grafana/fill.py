@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 import psycopg
 import yaml
 
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from services.store.views.fleet_metrics import refresh_days
 
 if TYPE_CHECKING:

@@ -234,12 +234,15 @@ def _bars(panel: dict[str, Any], names: list[str], rows: list[Any]) -> str:
 
 def _levels(panel: dict[str, Any], names: list[str], rows: list[Any]) -> str:
     top = max((float(r[1]) for r in rows), default=1) or 1
-    return "".join(
-        f"<div style='margin:2px 0'><span style='display:inline-block;width:30%'>{escape(str(r[0]))}</span>"
-        f"<span style='display:inline-block;background:{color(panel, float(r[1]))};width:{float(r[1]) / top * 50:.0f}%'>&nbsp;</span> "
-        f"{escape(shown(r[1], *_unit(panel)))}</div>"
-        for r in rows
-    ) or "no data"  # fmt: skip
+    return (
+        "".join(
+            f"<div style='margin:2px 0'><span style='display:inline-block;width:30%'>{escape(str(r[0]))}</span>"
+            f"<span style='display:inline-block;background:{color(panel, float(r[1]))};width:{float(r[1]) / top * 50:.0f}%'>&nbsp;</span> "
+            f"{escape(shown(r[1], *_unit(panel)))}</div>"
+            for r in rows
+        )
+        or "no data"
+    )
 
 
 def _calendar(panel: dict[str, Any], names: list[str], rows: list[Any]) -> str:
@@ -263,11 +266,14 @@ def _calendar(panel: dict[str, Any], names: list[str], rows: list[Any]) -> str:
 
 def _map(panel: dict[str, Any], names: list[str], rows: list[Any]) -> str:
     found = [dict(zip(names, r, strict=True)) for r in rows]
-    return "".join(
-        f"<div><span style='color:{color(panel, float(f['value'] or 0))}'>●</span>"
-        f" {escape(f['name'][:40])} ({f['latitude']:.2f}, {f['longitude']:.2f}): {escape(shown(f['value']))}</div>"
-        for f in found
-    ) or "no data"  # fmt: skip
+    return (
+        "".join(
+            f"<div><span style='color:{color(panel, float(f['value'] or 0))}'>●</span>"
+            f" {escape(f['name'][:40])} ({f['latitude']:.2f}, {f['longitude']:.2f}): {escape(shown(f['value']))}</div>"
+            for f in found
+        )
+        or "no data"
+    )
 
 
 def _legend(names: list[str]) -> str:
@@ -278,9 +284,14 @@ def _legend(names: list[str]) -> str:
 
 
 _KINDS = {
-    "stat": _stat, "table": _table, "timeseries": _lines, "barchart": _bars, "bargauge": _levels,
-    "status-history": _calendar, "geomap": _map,
-}  # fmt: skip
+    "stat": _stat,
+    "table": _table,
+    "timeseries": _lines,
+    "barchart": _bars,
+    "bargauge": _levels,
+    "status-history": _calendar,
+    "geomap": _map,
+}
 
 
 def main() -> None:

@@ -45,11 +45,14 @@ class Memory:
             held = [one._replace(message=None) for one in node.held]
             self.nodes[name] = replace(node, held=held)
         readings = [
-            (given.topic.split("/", 2)[2].removesuffix("/telemetry"), line.ts,
-             {n: v for n, v in zip(line.of.names, line.numbers, strict=True) if v is not None})
+            (
+                given.topic.split("/", 2)[2].removesuffix("/telemetry"),
+                line.ts,
+                {n: v for n, v in zip(line.of.names, line.numbers, strict=True) if v is not None},
+            )
             for given in out.given
             for line in given.lines
-        ]  # fmt: skip
+        ]
         readings = [one for one in readings if one[2]]
         refused = [r.reason for r in out.rejected]
         refused += [reason for given in out.given for _, reason, _ in given.refused]

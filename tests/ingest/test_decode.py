@@ -122,9 +122,10 @@ PAYLOADS = st.one_of(
     st.one_of(READINGS, st.lists(READINGS, max_size=4), SENML, ANYTHING).map(
         lambda found: json.dumps(found).encode()
     ),
-    st.tuples(READINGS.map(lambda r: json.dumps(r).encode()), st.binary(max_size=3), st.integers(0))
-    .map(lambda p: p[0][: p[2] % len(p[0])] + p[1] + p[0][p[2] % len(p[0]) :]),
-)  # fmt: skip
+    st.tuples(
+        READINGS.map(lambda r: json.dumps(r).encode()), st.binary(max_size=3), st.integers(0)
+    ).map(lambda p: p[0][: p[2] % len(p[0])] + p[1] + p[0][p[2] % len(p[0]) :]),
+)
 
 
 @settings(max_examples=400, deadline=None)

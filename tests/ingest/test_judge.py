@@ -142,10 +142,12 @@ def test_phases_that_do_not_make_the_whole_are_found():
     n = 3
     phases = {f"active_power_l{k}_w": np.array([1000.0, 1000.0, np.nan]) for k in (1, 2)}
     frame = _frame(
-        np.arange(n) * MINUTE_US, "energy_meter",
+        np.arange(n) * MINUTE_US,
+        "energy_meter",
         active_power_w=np.array([3010.0, 1000.0, 500.0]),
-        active_power_l3_w=np.array([1000.0, -1000.0, np.nan]), **phases,
-    )  # fmt: skip
+        active_power_l3_w=np.array([1000.0, -1000.0, np.nan]),
+        **phases,
+    )
     found = judge(Device("d", "s", "energy_meter"), frame)
     assert found == []
     frame.columns["active_power_w"] = np.array([3010.0, 3000.0, 500.0])

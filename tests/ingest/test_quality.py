@@ -46,9 +46,19 @@ def test_range_bounds_are_inside_and_absent_is_nowhere():
     """A sensor at its limit measures; one that says nothing is not out of range."""
     values = np.array([-1.0, -1.1, 2.0, 2.1, np.nan, np.inf])
     assert gross_range.outside(values, -1.0, 2.0).tolist() == [
-        False, True, False, True, False, True,
-    ]  # fmt: skip
+        False,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
     high = np.array([np.nan, 1.0, 1.0, np.inf, 1.0, np.inf])
     assert gross_range.outside(values, -np.inf, high).tolist() == [
-        False, False, True, False, False, False,
-    ]  # fmt: skip
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]

@@ -59,8 +59,11 @@ def test_no_history_earns_more_than_its_meter_made():
 def test_an_honest_meter_loses_nothing():
     """Who reads and sends what is true would pay for those who do not."""
     found = credited(range(SEED, SEED + 40 * len(CASES), len(CASES)))
-    honest = [one for one in credited(range(len(CASES) * 1000, len(CASES) * 1000 + 1)) + found
-              if one[1] == ()]  # fmt: skip
+    honest = [
+        one
+        for one in credited(range(len(CASES) * 1000, len(CASES) * 1000 + 1)) + found
+        if one[1] == ()
+    ]
     assert honest
     assert all(wh == truth for _, _, truth, wh in honest)
 

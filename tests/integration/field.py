@@ -26,20 +26,27 @@ def registry(names: list[str]) -> dict:
     """PV inverters, each in a project of its own, as a registry document."""
     devices = [
         {
-            "id": name, "site": SITE["id"], "class": "pv_inverter", "profile": "generic",
-            "rated_power_w": RATED_W, "installed": "2025-01-01T00:00:00Z",
+            "id": name,
+            "site": SITE["id"],
+            "class": "pv_inverter",
+            "profile": "generic",
+            "rated_power_w": RATED_W,
+            "installed": "2025-01-01T00:00:00Z",
         }
         for name in names
-    ]  # fmt: skip
+    ]
     projects = [
         {
-            "id": f"p-{name}", "name": name, "methodology": "jcm-vn-am007", "version": "1.0",
+            "id": f"p-{name}",
+            "name": name,
+            "methodology": "jcm-vn-am007",
+            "version": "1.0",
             "crediting_period": {"from": "2026-01-01", "to": "2036-01-01"},
             "devices": [{"device": name, "role": "generation", "case": 1}],
             "expected": {"energy_kwh_per_year": 120_000},
         }
         for name in names
-    ]  # fmt: skip
+    ]
     return {"sites": [POLAR], "devices": devices, "projects": projects}
 
 

@@ -30,12 +30,12 @@ from services.intake.sparkplug import SparkplugNodes
 from services.intake.topics import bootstrap
 from services.logs import get_logger
 from services.metrics import Metrics
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.simulator.faults import Faults
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from services.store.statements.statements import latest
 from tests.ports import free_port
 from tests.services.issuer.sealed import close_period

@@ -59,8 +59,10 @@ def servers(tmp_path):
 def _script(backup, name, *words):
     done = subprocess.run(
         ["sh", backup / "scripts" / name, *map(str, words)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -147,8 +149,11 @@ def test_a_backup_whose_log_does_not_arrive_says_so(servers, backup):
     words = (server.url, str(backup / "kept"), "1")
     done = subprocess.run(
         ["sh", backup / "scripts/base-backup.sh", *words],
-        capture_output=True, text=True, check=False, env={**os.environ, "WAL_WAIT_S": "0"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "WAL_WAIT_S": "0"},
+    )
     assert done.returncode == 1
     assert f"{backup}/kept/wal has no 0000" in done.stderr
 

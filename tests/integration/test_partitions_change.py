@@ -71,9 +71,13 @@ class Unread:
 def worker(database_url: str, partitions: int, topic: str = TOPIC) -> StreamChain:
     """The storing half of a worker that sees so many partitions."""
     return StreamChain(
-        database_url, Source(topic, partitions), Unread(), Metrics(CollectorRegistry()),
-        get_logger("test"), threading.Event(),
-    )  # fmt: skip
+        database_url,
+        Source(topic, partitions),
+        Unread(),
+        Metrics(CollectorRegistry()),
+        get_logger("test"),
+        threading.Event(),
+    )
 
 
 def store_all(one: StreamChain, shares: dict[int, list[Record]], seed: int) -> None:

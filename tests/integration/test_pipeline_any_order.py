@@ -101,9 +101,10 @@ def deliver(connection, plan_, arriving) -> Journal:
 
 
 @settings(
-    max_examples=80 if SOAK else 30, deadline=None,
+    max_examples=80 if SOAK else 30,
+    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+)
 @given(batches(3), st.none() | st.integers(0, 40))
 def test_any_delivery_gives_the_same_rows(connection, arriving, swap):
     """A tonne must not depend on the network, on a crash or on how batches were cut."""
@@ -131,7 +132,11 @@ def odd_plan(n: int) -> Plan:
         Fleet(
             [
                 Device(
-                    f"o{n}-rated", "s", "pv_inverter", rated_power_w=100_000, quality=strict,
+                    f"o{n}-rated",
+                    "s",
+                    "pv_inverter",
+                    rated_power_w=100_000,
+                    quality=strict,
                     place=(20.9, 106.6),
                 ),
                 Device(f"o{n}-bare", "s", "pv_inverter", quality=strict[1:2] + strict[4:]),
@@ -140,13 +145,14 @@ def odd_plan(n: int) -> Plan:
         ),
         [],
         factors.load(),
-    )  # fmt: skip
+    )
 
 
 @settings(
-    max_examples=50 if SOAK else 20, deadline=None,
+    max_examples=50 if SOAK else 20,
+    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+)
 @given(batches(3, odd_history))
 def test_any_delivery_gives_the_same_flags(connection, arriving):
     """A technician would be sent for what one order of arrival says and another does not."""

@@ -39,8 +39,9 @@ def running(pipeline, *words):
         process = subprocess.Popen(
             [sys.executable, "-m", "services.cli", *words],
             env=os.environ | pipeline.environment | {"TONNE_METRICS_BIND": ""},
-            stdout=out, stderr=out,
-        )  # fmt: skip
+            stdout=out,
+            stderr=out,
+        )
         try:
             yield log
         finally:

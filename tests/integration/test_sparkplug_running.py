@@ -9,18 +9,21 @@ import pytest
 import yaml
 
 from ingest.codecs import sparkplug_b
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from tests.integration.field import client, eventually
 from tests.sparkplug_edge import EdgeNode
 
 pytestmark = pytest.mark.integration
 E, P = "energy_export_kwh", "active_power_kw"
 SITE = {
-    "id": "roof", "name": "Roof", "latitude": 20.9, "longitude": 106.6,
+    "id": "roof",
+    "name": "Roof",
+    "latitude": 20.9,
+    "longitude": 106.6,
     "timezone": "Asia/Ho_Chi_Minh",
-}  # fmt: skip
+}
 
 
 def _device(name, kind="pv_inverter", **more):

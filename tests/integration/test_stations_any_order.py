@@ -88,8 +88,10 @@ def arrive(chance: random.Random, sent: list, how: str) -> list:
     if how == "shuffled":
         chance.shuffle(out)
     if how == "delayed":
-        late = [(t + chance.choice((0, 0, 0, 0, 90, 1500)) * MINUTE_US, i) for i, (_, t, _) in
-                enumerate(out)]  # fmt: skip
+        late = [
+            (t + chance.choice((0, 0, 0, 0, 90, 1500)) * MINUTE_US, i)
+            for i, (_, t, _) in enumerate(out)
+        ]
         out = [out[i] for _, i in sorted(late)]
     return out
 
@@ -109,11 +111,13 @@ def frames(batch: list) -> list[Frame]:
         if n:
             found.append(
                 Frame(
-                    class_id, np.full(n, index, dtype=np.int32),
+                    class_id,
+                    np.full(n, index, dtype=np.int32),
                     np.array([t for t, _ in rows], dtype=np.int64),
-                    np.arange(n, dtype=np.int32), columns,
+                    np.arange(n, dtype=np.int32),
+                    columns,
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -162,8 +166,11 @@ def pure(connection, plan_: Plan) -> dict:
         ):
             grade, detail = values.said.get(i, (None, None))
             out[found.id, KINDS[kind].name, start] = (
-                KINDS[kind].period, *(None if f != f else f for f in figures), grade, detail,  # noqa: PLR0124
-            )  # fmt: skip
+                KINDS[kind].period,
+                *(None if f != f else f for f in figures),  # noqa: PLR0124
+                grade,
+                detail,
+            )
     return out
 
 
@@ -190,9 +197,11 @@ def connection(timescale, migrated_template):
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.integers(0, 2**32), st.sampled_from(ZONES), st.sampled_from((5, 10, 15)),
+    st.integers(0, 2**32),
+    st.sampled_from(ZONES),
+    st.sampled_from((5, 10, 15)),
     st.sampled_from(("in order", "delayed", "shuffled")),
-)  # fmt: skip
+)
 def test_any_delivery_gives_the_same_hours_and_days(connection, seed, zone, cadence, how):
     """An air warning, or a plant's load, must not depend on the network or on a crash."""
     chance, plan_ = random.Random(seed), plan(next(_examples), zone)  # noqa: S311 - repeatable

@@ -16,9 +16,12 @@ BEGIN_MS = 1_767_978_000_000
 STEP_MS = 10 * 60_000
 DAY = ("--from", "2026-01-10", "--to", "2026-01-11")
 SITE = {
-    "id": "port", "name": "Port", "latitude": 20.9, "longitude": 106.7,
+    "id": "port",
+    "name": "Port",
+    "latitude": 20.9,
+    "longitude": 106.7,
     "timezone": "Asia/Ho_Chi_Minh",
-}  # fmt: skip
+}
 STATIONS = {
     "st-air": ("air_station", {}),
     "st-noise": ("noise_station", {"limits": {"standard": "qcvn-26-2010", "area": "ordinary"}}),
@@ -35,12 +38,16 @@ def registry() -> dict:
         "sites": [SITE],
         "devices": [
             {
-                "id": name, "site": "port", "class": class_id, "profile": "generic",
+                "id": name,
+                "site": "port",
+                "class": class_id,
+                "profile": "generic",
                 "installed": "2025-01-01T00:00:00Z",
-            } | ({"attributes": attributes} if attributes else {})
+            }
+            | ({"attributes": attributes} if attributes else {})
             for name, (class_id, attributes) in STATIONS.items()
         ],
-    }  # fmt: skip
+    }
 
 
 def values(name: str, k: int) -> dict[str, float]:

@@ -46,9 +46,12 @@ def test_we_verify_what_others_sign(other_implementation, which):
     key, holder = packs.SIGNERS["verifier"], packs.HOLDERS["verifier"]
     document = {k: v for k, v in json.loads(FILES[f"{which}.json"]).items() if k != "proof"}
     (signed,) = other_implementation(
-        "sign", [document], secret=key.secret_multikey, public=key.public_multikey,
+        "sign",
+        [document],
+        secret=key.secret_multikey,
+        public=key.public_multikey,
         created="2026-02-01T00:00:00Z",
-    )  # fmt: skip
+    )
     assert verify_proof(signed, [holder]) == holder
     assert signed == create_proof(document, key, packs.NOW)
     with pytest.raises(SignatureError):

@@ -28,8 +28,9 @@ from mrv.statement.compose import Label, compose
 from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
 from mrv.statement.diagram import diagram
-from mrv.statement.evidence import FIELDS, monitored, remeter
+from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
+from mrv.statement.evidence_rows import FIELDS
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.verify import Pack, Table

@@ -75,8 +75,7 @@ def test_an_interval_cut_by_a_hand_over_goes_to_the_costly_side():
     join, leave = plant.FROM + INTERVAL_US // 2, plant.FROM + 5 * INTERVAL_US // 2
     cut = [
         replace(
-            project,
-            devices=tuple(replace(d, from_us=join, to_us=leave) for d in project.devices),
+            project, devices=tuple(replace(d, from_us=join, to_us=leave) for d in project.devices)
         )
         for project in (plant.PV, plant.BUS)
     ]
@@ -154,16 +153,20 @@ def test_a_project_that_cannot_be_counted_is_refused(change, says):
 
 def test_a_building_has_no_live_figure_rather_than_a_loss():
     """Its quarter hours know no base load: each would show all that it draws as a loss."""
-    fleet = Fleet([
-        Device("m-1", "s", "energy_meter", rated_power_w=10**6, installed_us=plant.FROM),
-        Device("sky", "s", "weather_station", installed_us=plant.FROM),
-    ])  # fmt: skip
+    fleet = Fleet(
+        [
+            Device("m-1", "s", "energy_meter", rated_power_w=10**6, installed_us=plant.FROM),
+            Device("sky", "s", "weather_station", installed_us=plant.FROM),
+        ]
+    )
     building = replace(
-        plant.BUS, id="building", methodology="ams-ii-e", version="11.0",
-        parameters={"intercept_mwh": 1450, "slope_mwh_per_cdd": 0.62,
-                    "ef_grid_t_per_mwh": 0.6592},
+        plant.BUS,
+        id="building",
+        methodology="ams-ii-e",
+        version="11.0",
+        parameters={"intercept_mwh": 1450, "slope_mwh_per_cdd": 0.62, "ef_grid_t_per_mwh": 0.6592},
         devices=(ProjectDevice("m-1", "power"), ProjectDevice("sky", "weather")),
-    )  # fmt: skip
+    )
     rows = plant.laid_out(fleet, {("m-1", "energy_import"): [1000] * plant.DAY})
     assert len(account(rows, compile_bindings([building], fleet, BOOK))) == 0
     wrong = replace(building, devices=(ProjectDevice("m-1", "nothing"),))

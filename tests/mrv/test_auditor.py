@@ -103,8 +103,9 @@ def test_the_command_loads_no_server():
         "print(json.dumps(sorted(m for m in sys.modules"
         " if m.split('.')[0] in ('services', 'psycopg', 'pydantic', 'paho'))))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          cwd=ROOT)  # fmt: skip
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     loaded = json.loads(told.stdout)
     rooms = {name.split(".")[1] for name in loaded if name.startswith("services.")}
     assert rooms <= {"cli", "extras", "nearest"}

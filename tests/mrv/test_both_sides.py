@@ -19,12 +19,14 @@ from mrv.rounding import UG_PER_T
 from tests.mrv import plant
 
 BOOK = factors.load()
-FLEET = Fleet([
-    Device("weigh", "s", "weighbridge", installed_us=plant.FROM),
-    Device("plant", "s", "wastewater_plant", rated_power_w=50_000, installed_us=plant.FROM),
-    Device("power", "s", "energy_meter", rated_power_w=50_000, installed_us=plant.FROM),
-    Device("fuel", "s", "fuel_meter", installed_us=plant.FROM),
-])  # fmt: skip
+FLEET = Fleet(
+    [
+        Device("weigh", "s", "weighbridge", installed_us=plant.FROM),
+        Device("plant", "s", "wastewater_plant", rated_power_w=50_000, installed_us=plant.FROM),
+        Device("power", "s", "energy_meter", rated_power_w=50_000, installed_us=plant.FROM),
+        Device("fuel", "s", "fuel_meter", installed_us=plant.FROM),
+    ]
+)
 SITE = {"phi": Fraction("0.85"), "f_captured": 0, "mcf": 1, "tdl": Fraction("0.0615")}
 COMPOST = replace(
     plant.PV,
@@ -157,19 +159,18 @@ def test_a_wider_band_of_the_bridge_never_earns_more(kind, mass, errors):
     """A bridge that is out of calibration would weigh less wood, and cost less."""
     better, worse = (
         _closed(
-            _wood(kind), _rows("weigh", mass=mass),
+            _wood(kind),
+            _rows("weigh", mass=mass),
             {"weigh": [Calibration(date(2024, 1, 1), date(2025, 1, 1), "C", None, error)]},
         )
         for error in sorted(errors)
-    )  # fmt: skip
+    )
     assert worse.net.reduction.ug <= better.net.reduction.ug
 
 
 @settings(deadline=None, max_examples=25)
 @given(
-    flow=st.integers(0, 200),
-    gas=st.integers(1, 3_000),
-    gone=st.sets(st.integers(0, 9), max_size=9),
+    flow=st.integers(0, 200), gas=st.integers(1, 3_000), gone=st.sets(st.integers(0, 9), max_size=9)
 )
 def test_losing_the_gas_meter_never_raises_the_reduction(flow, gas, gone):
     """Gas that the flare lets through would be forgotten with the gas."""
@@ -185,8 +186,10 @@ def test_losing_the_gas_meter_never_raises_the_reduction(flow, gas, gone):
 def _without(begin, end):
     """Wood whose power meter is away for some intervals of a day."""
     away = [plant.FROM + edge * INTERVAL_US for edge in (begin, end)]
-    meters = (ProjectDevice("power", "power", to_us=away[0]),
-              ProjectDevice("power", "power", from_us=away[1]))  # fmt: skip
+    meters = (
+        ProjectDevice("power", "power", to_us=away[0]),
+        ProjectDevice("power", "power", from_us=away[1]),
+    )
     return (ProjectDevice("weigh", "waste"), ProjectDevice("fuel", "fuel"), *meters)
 
 

@@ -13,20 +13,29 @@ from mrv.registry.project import Calibration, ProjectDevice
 from mrv.rounding import UG_PER_T
 from tests.mrv import plant
 
-FLEET = Fleet([
-    Device("turbine", "s", "waste_heat_turbine", rated_power_w=5 * 10**6, installed_us=plant.FROM),
-    Device("scale", "s", "weighbridge", installed_us=plant.FROM),
-    Device("furnace", "s", "furnace", rated_power_w=10**6, installed_us=plant.FROM),
-    Device("gas", "s", "fuel_meter", installed_us=plant.FROM),
-    Device("fans", "s", "energy_meter", rated_power_w=50_000, installed_us=plant.FROM),
-])  # fmt: skip
-SURE = {d.id: (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),)
-        for d in FLEET.devices}  # fmt: skip
+FLEET = Fleet(
+    [
+        Device(
+            "turbine", "s", "waste_heat_turbine", rated_power_w=5 * 10**6, installed_us=plant.FROM
+        ),
+        Device("scale", "s", "weighbridge", installed_us=plant.FROM),
+        Device("furnace", "s", "furnace", rated_power_w=10**6, installed_us=plant.FROM),
+        Device("gas", "s", "fuel_meter", installed_us=plant.FROM),
+        Device("fans", "s", "energy_meter", rated_power_w=50_000, installed_us=plant.FROM),
+    ]
+)
+SURE = {
+    d.id: (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),) for d in FLEET.devices
+}
 WHR = replace(
-    plant.PV, id="whr", methodology="jcm-whr", version="1.0", expected={},
+    plant.PV,
+    id="whr",
+    methodology="jcm-whr",
+    version="1.0",
+    expected={},
     parameters={"captive_load_kw": 180, "ef_grid_t_per_mwh": Fraction("0.6592")},
     devices=(ProjectDevice("turbine", "turbine"),),
-)  # fmt: skip
+)
 CUPOLA = replace(
     WHR, id="cupola", methodology="ams-ii-d-cupola", version="13.0",
     parameters={"production_hist_t": 12_000, "coke_t_per_t": Fraction("0.14"),
@@ -35,11 +44,15 @@ CUPOLA = replace(
     devices=(ProjectDevice("scale", "production"), ProjectDevice("furnace", "power")),
 )  # fmt: skip
 BURNERS = replace(
-    WHR, id="burners", methodology="jcm-id-am009",
+    WHR,
+    id="burners",
+    methodology="jcm-id-am009",
     parameters={"eta_reference": Fraction("0.38"), "eta_project": Fraction("0.55")},
-    devices=(ProjectDevice("gas", "lpg", {"density_kg_per_m3": 540}),
-             ProjectDevice("fans", "power")),
-)  # fmt: skip
+    devices=(
+        ProjectDevice("gas", "lpg", {"density_kg_per_m3": 540}),
+        ProjectDevice("fans", "power"),
+    ),
+)
 DAY = plant.DAY
 
 

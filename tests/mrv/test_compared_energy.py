@@ -70,10 +70,14 @@ def test_other_periods_are_compared_by_the_same_meters(plant):
 
 @pytest.mark.parametrize(
     ("method", "roles", "expected"),
-    [("jcm-vn-am007", ["generation"], ()), ("am0020", ["volume", "power"], ()),
-     ("ams-iii-c", ["vehicle", "charging"], ()), ("acm0012", ["turbine", "fuel"], ()),
-     ("acm0012", ["turbine", "auxiliary"], ("turbine",))],
-)  # fmt: skip
+    [
+        ("jcm-vn-am007", ["generation"], ()),
+        ("am0020", ["volume", "power"], ()),
+        ("ams-iii-c", ["vehicle", "charging"], ()),
+        ("acm0012", ["turbine", "fuel"], ()),
+        ("acm0012", ["turbine", "auxiliary"], ("turbine",)),
+    ],
+)
 def test_only_plants_that_meter_both_say_which(method, roles, expected):
     """Statements of all others would change their bytes for nothing."""
     bound = [ProjectDevice(role, role) for role in roles]

@@ -38,10 +38,13 @@ CHILLER = replace(
     id="chiller",
     methodology="jcm-vn-am003",
     version="1.0",
-    parameters={"cop_reference": Decimal("4.2"), "cop_project": Decimal("5.8"),
-                "ef_grid_t_per_mwh": Decimal("0.6592")},
+    parameters={
+        "cop_reference": Decimal("4.2"),
+        "cop_project": Decimal("5.8"),
+        "ef_grid_t_per_mwh": Decimal("0.6592"),
+    },
     devices=(ProjectDevice("m-1", "equipment"),),
-)  # fmt: skip
+)
 METER = Device("m-1", "s", "energy_meter", rated_power_w=10**6, installed_us=plant.FROM)
 FLEET = Fleet([*plant.FLEET.devices, METER])
 # Less biogas is less methane that can be shown, and less that the flare lets through:
@@ -53,8 +56,13 @@ LESSENS = {"feedwater_kj_per_kg", "f_captured", "years_since_baseline", "biofuel
            "eta_reference", "cop_reference", "occupancy"}  # fmt: skip
 # What the golden cases leave at its default, so that nothing would show of it.
 BESIDES = {
-    "acm0012": {"power_mwh": 100, "steam_t": 1000, "steam_kj_per_kg": 2776,
-                "feedwater_kj_per_kg": 420, "boiler_efficiency": Decimal("0.85")},
+    "acm0012": {
+        "power_mwh": 100,
+        "steam_t": 1000,
+        "steam_kj_per_kg": 2776,
+        "feedwater_kj_per_kg": 420,
+        "boiler_efficiency": Decimal("0.85"),
+    },
     "ams-ii-c": {"refrigerant_kg": 10, "refrigerant_gwp": 1924},
     "ams-iii-c": {"biofuel_share": Decimal("0.05"), "project_diesel_l": 1000, "leakage_t": 5},
     "ams-iii-f": {"f_captured": Decimal("0.2"), "other_project_t": 5, "leakage_t": 5},
@@ -62,7 +70,7 @@ BESIDES = {
     "ams-iii-i": {"mcf_project": Decimal("0.1"), "other_project_t": 5, "leakage_t": 5},
     "ams-iii-u": {"diesel_l": 1000, "other_project_t": 5, "leakage_t": 5},
     "rice-awd": {"diesel_l": 1000, "other_organic": [{"t_per_ha": 1, "cfoa": Decimal("0.17")}]},
-}  # fmt: skip
+}
 LIVE = {
     "pv": (plant.PV, (("inv-1", "energy_export"), ("inv-2", "energy_export"))),
     "bus": (plant.BUS, (("ch-1", "energy_import"), ("bus-1", "distance"))),
@@ -97,8 +105,13 @@ def _given(method):
     """Inputs of the golden case, or of the one beside it where there is none."""
     if method.id == "pv-panel-recycling":
         materials = {"glass": {"share": Decimal("0.7"), "ef_t_per_t": Decimal("0.6")}}
-        return {"panels": 10_000, "panel_kg": 22, "materials": materials,
-                "power_mwh": Decimal("6.4"), "ef_grid_t_per_mwh": Decimal("0.6592")}  # fmt: skip
+        return {
+            "panels": 10_000,
+            "panel_kg": 22,
+            "materials": materials,
+            "power_mwh": Decimal("6.4"),
+            "ef_grid_t_per_mwh": Decimal("0.6592"),
+        }
     name = method.id.removesuffix("-monthly")
     given_inputs = json.loads((GOLDEN / f"{name}.json").read_text(), parse_float=Decimal)["inputs"]
     if name != method.id:
@@ -119,8 +132,11 @@ def _cases(*, monitored=True):
 
 def _fixed():
     """Numbers fixed ex ante that stand on one side of the account."""
-    return [case for case in _cases(monitored=False) if case.values[2][-1] not in {"year", "case"}
-            and case.values[3] != "both"]  # fmt: skip
+    return [
+        case
+        for case in _cases(monitored=False)
+        if case.values[2][-1] not in {"year", "case"} and case.values[3] != "both"
+    ]
 
 
 def test_every_methodology_has_a_number_that_can_be_lost():

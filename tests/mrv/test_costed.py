@@ -73,8 +73,9 @@ def test_between_one_charger_and_the_next_nothing_is_gained():
     buses = [d for d in result.devices if d.role == "vehicle"]
     assert sum(d.outside_service for d in buses) == 48_000
     assert [(d.from_us - FROM, d.to_us - FROM) for d in buses] == [
-        (0, quarter), (3 * quarter, DAY_US),
-    ]  # fmt: skip
+        (0, quarter),
+        (3 * quarter, DAY_US),
+    ]
     live = account(rows, compile_bindings([project], FLEET, BOOK))
     # live rows round down, each by less than a microgram
     assert 0 <= result.gross.baseline.ug - int(live.baseline_ug.sum()) < DAY

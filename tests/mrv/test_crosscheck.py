@@ -29,11 +29,13 @@ def _close(project, rows, besides, days=1):
 
 
 def _pv(main, check, **more):
-    rows = IntervalRows.concat([
-        full("inv-1", "energy_export", DAY, main),
-        full("inv-2", "energy_export", DAY, 7),
-        _check_rows(check, **more),
-    ])  # fmt: skip
+    rows = IntervalRows.concat(
+        [
+            full("inv-1", "energy_export", DAY, main),
+            full("inv-2", "energy_export", DAY, 7),
+            _check_rows(check, **more),
+        ]
+    )
     return _close(PV, rows, METER)
 
 
@@ -64,13 +66,16 @@ def test_only_time_that_both_witness_is_compared():
 
 def test_a_charger_that_shows_too_little_raises_the_reduction():
     """The sign would be wrong on the project's side, where less energy is more tonnes."""
-    rows = IntervalRows.concat([
-        full("ch-1", "energy_import", DAY, 9_000), full("bus-1", "distance", DAY, 3_000),
-        replace(
-            (ours := full("ch-1", "energy_import", DAY, 10_000)),
-            device=ours.device * 0 + CHECKED.by_id["check-1"],
-        ),
-    ])  # fmt: skip
+    rows = IntervalRows.concat(
+        [
+            full("ch-1", "energy_import", DAY, 9_000),
+            full("bus-1", "distance", DAY, 3_000),
+            replace(
+                (ours := full("ch-1", "energy_import", DAY, 10_000)),
+                device=ours.device * 0 + CHECKED.by_id["check-1"],
+            ),
+        ]
+    )
     (found,) = _close(BUS, rows, Besides((CheckMeter("ch-1", "check-1", 2),))).cross_checks
     assert found.holds is False
     assert Decimal(found.effect_t) > 0
@@ -97,9 +102,9 @@ def _invoice(value, begin=0, end=DAY, devices=("inv-1", "inv-2"), **more):
 )
 def test_invoices(invoice, holds, detail):
     """What was billed would say nothing about what is claimed, or something it cannot know."""
-    rows = IntervalRows.concat([
-        full("inv-1", "energy_export", DAY, 10_000), full("inv-2", "energy_export", DAY, 7)
-    ])  # fmt: skip
+    rows = IntervalRows.concat(
+        [full("inv-1", "energy_export", DAY, 10_000), full("inv-2", "energy_export", DAY, 7)]
+    )
     (found,) = _close(PV, rows, Besides(invoices=(invoice,))).cross_checks
     assert found.holds is holds
     assert detail in found.detail
@@ -110,11 +115,16 @@ def test_invoices(invoice, holds, detail):
 
 def test_other_periods_are_compared_by_their_length():
     """A month would look poor beside a longer one, or a bad meter beside its own good month."""
-    rows = IntervalRows.concat([
-        full("inv-1", "energy_export", DAY, 10_000), full("inv-2", "energy_export", DAY, 10_000)
-    ])  # fmt: skip
-    before = Earlier("TN-before", FROM - 2 * DAY_US, FROM, 2_400_000, factors.load().select(
-        "jcm-vn-am007.case-1", "avoided").value)  # fmt: skip
+    rows = IntervalRows.concat(
+        [full("inv-1", "energy_export", DAY, 10_000), full("inv-2", "energy_export", DAY, 10_000)]
+    )
+    before = Earlier(
+        "TN-before",
+        FROM - 2 * DAY_US,
+        FROM,
+        2_400_000,
+        factors.load().select("jcm-vn-am007.case-1", "avoided").value,
+    )
     found = _close(PV, rows, Besides(earlier=(before,))).comparisons
     bases = [(c.basis, c.what) for c in found]
     assert bases[:2] == [("design", "energy [kWh]"), ("design", "reduction [t]")]

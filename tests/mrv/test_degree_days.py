@@ -131,7 +131,7 @@ def test_the_line_that_was_fitted_elsewhere_still_counts():
         ),
         ({"history": [{**HISTORY[0], "cdd": -1}] * 12}, r"history\[0\]: cdd = -1"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(changed, said):
     """A baseline that does not hold would be credited."""
     with pytest.raises(MethodologyError, match=said):

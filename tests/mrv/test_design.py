@@ -77,8 +77,9 @@ def test_each_year_has_its_own_design():
     result = _closed(cap=36_500, days=3, begin=begin)
     assert _km(result) == pytest.approx(300)
     assert {d.reason.split(":")[0] for d in result.deductions} == {
-        "above the design of 2026", "above the design of 2027"
-    }  # fmt: skip
+        "above the design of 2026",
+        "above the design of 2027",
+    }
 
 
 @settings(max_examples=25, deadline=None)

@@ -51,9 +51,7 @@ CASES = {
     "fuels.liquid_mass": (("L", "kg/L"), "t"),
     "fuels.burnt": (("t", "TJ/(1000 t)", "tCO2/TJ"), "tCO2"),
     "fuels.calcined": (("t", "tCO2/t"), "tCO2"),
-    "landfill.methane_potential": (
-        ("", "", "tCO2/tCH4", "", "tCH4/tC", "", ""), "tCO2/tC",
-    ),
+    "landfill.methane_potential": (("", "", "tCO2/tCH4", "", "tCH4/tC", "", ""), "tCO2/tC"),
     "landfill.released": (("tC", "tCO2/tC"), "tCO2"),
     "composting.composted": (("t", "tCH4/t", "tCO2/tCH4"), "tCO2"),
     "wastewater.organic_load": (("m^3", "tCOD/(1000 m^3)"), "tCOD"),
@@ -75,9 +73,7 @@ CASES = {
     "efficiency.by_ratio": (("MWh", "", ""), "MWh"),
     "efficiency.refrigerant": (("kg", "tCO2/t"), "tCO2"),
     "efficiency.hydraulic_minimum": (("m",), "kWh/m^3"),
-    "recycling.plastic": (
-        ("t", "", "MWh/t", "tCO2/MWh", "GJ/t", "tCO2/TJ"), "tCO2",
-    ),
+    "recycling.plastic": (("t", "", "MWh/t", "tCO2/MWh", "GJ/t", "tCO2/TJ"), "tCO2"),
     "recycling.material": (("t", "tCO2/t"), "tCO2"),
     "recycling.in_panels": (("", "kg", ""), "t"),
     "modal_shift.passenger_factor": (("gCO2/km", "", "", "int"), "gCO2/km"),
@@ -87,10 +83,11 @@ CASES = {
     "rice.daily_methane": (("tCH4/(1000 hectare day)", "", "", ""), "tCH4/(1000 hectare day)"),
     "rice.season": (("hectare", "day", "tCH4/(1000 hectare day)", "tCO2/tCH4"), "tCO2"),
     "rice.nitrous_oxide": (
-        ("hectare", "tN/(1000 hectare)", "tN2O/tN", "tN2O/tN", "tCO2/tN2O"), "tCO2",
+        ("hectare", "tN/(1000 hectare)", "tN2O/tN", "tN2O/tN", "tCO2/tN2O"),
+        "tCO2",
     ),
     "rice.after_deduction": (("tCO2", "tCO2", "", "tCO2"), "tCO2"),
-}  # fmt: skip
+}
 # Numbers alone: an exponential or a power has no unit to check; the units of the
 # regression are held in test_degree_days, by changing them.
 PURE = {

@@ -191,8 +191,10 @@ def test_a_day_of_air_has_means_highest_hours_index_and_limits():
     assert (index.value, index.grade, index.covered) == (110.0, "Kem", 1.0)
     verdict = found["qcvn-05-2023"]
     assert (verdict.value, verdict.grade, verdict.detail) == (
-        1.0, "exceeded", {"exceeded": ["8h.o3"]},
-    )  # fmt: skip
+        1.0,
+        "exceeded",
+        {"exceeded": ["8h.o3"]},
+    )
 
 
 def test_the_limit_of_dust_falls_on_new_years_day_2026():
@@ -230,8 +232,11 @@ def test_an_hour_of_noise_is_the_worked_example():
     levels = [62.1, 64.5, 71.2, 68.0, 66.3, 59.8, 63.7, 70.4, 65.2, 61.0, 67.8, 72.5]
     found = hours(NOISE, minutes(*range(0, 60, 5)), laeq_dba=levels)
     assert {kind: value for (kind, _), (value, _) in found.items()} == {
-        "leq_1h_dba": 67.711, "l10_1h_dba": 71.12, "l50_1h_dba": 65.75, "l90_1h_dba": 61.11,
-    }  # fmt: skip
+        "leq_1h_dba": 67.711,
+        "l10_1h_dba": 71.12,
+        "l50_1h_dba": 65.75,
+        "l90_1h_dba": 61.11,
+    }
 
 
 def test_a_day_of_noise_has_its_parts_and_its_limits():
@@ -400,9 +405,14 @@ def test_a_field_speaks_hour_by_hour():
 
 @pytest.mark.parametrize(
     ("levels", "state"),
-    [([5.0] * 24, "wet"), ([-3.0] * 24, "falling"), ([-15.0] + [5.0] * 23, "dry"),
-     ([-14.9] * 24, "falling"), ([5.0] * 17, None)],
-)  # fmt: skip
+    [
+        ([5.0] * 24, "wet"),
+        ([-3.0] * 24, "falling"),
+        ([-15.0] + [5.0] * 23, "dry"),
+        ([-14.9] * 24, "falling"),
+        ([5.0] * 17, None),
+    ],
+)
 def test_a_day_of_a_field_says_how_far_its_water_fell(levels, state):
     """A farmer would not know whether the field was dried far enough."""
     rows = of_day(FIELD, known(level_1h_cm=levels))
@@ -412,8 +422,9 @@ def test_a_day_of_a_field_says_how_far_its_water_fell(levels, state):
     assert rows["awd"].grade == state
     assert rows["awd"].value == (state == "dry")
     assert (rows["level_24h_min_cm"].value, rows["level_24h_max_cm"].value) == (
-        min(levels), max(levels),
-    )  # fmt: skip
+        min(levels),
+        max(levels),
+    )
 
 
 @pytest.mark.parametrize(

@@ -129,9 +129,11 @@ def cases_of_ended_keys():
             placed = enrolled(role, KEYS[role], ends_at=LogPlace("the-log", at))
             yield f"{role} ended at entry {at}", Attempt(WHOLE, ring_with(role, placed), STATUS)
             both = enrolled(
-                role, KEYS[role], ends_at=LogPlace("the-log", at),
+                role,
+                KEYS[role],
+                ends_at=LogPlace("the-log", at),
                 valid_until="2026-02-04T00:00:00Z",
-            )  # fmt: skip
+            )
             yield f"{role} ended at {at} and then", Attempt(WHOLE, ring_with(role, both), STATUS)
         elsewhere = enrolled(role, KEYS[role], ends_at=LogPlace("another-log", 99))
         yield f"{role} ended in another log", Attempt(WHOLE, ring_with(role, elsewhere), STATUS)
@@ -180,17 +182,21 @@ def cases_of_organisations():
         own = enrolled("operator", KEYS["operator"], organisation_id=spelt.strip().lower())
         ring = (own, held, HOLDERS["log"])
         yield f"one id {spelt!r}", Attempt(WHOLE, ring, STATUS)
-    cast = replace(RIGHT, signers={**KEYS, "verifier": KEYS["operator"]},
-                   holders={**HOLDERS, "verifier": HOLDERS["operator"]})  # fmt: skip
+    cast = replace(
+        RIGHT,
+        signers={**KEYS, "verifier": KEYS["operator"]},
+        holders={**HOLDERS, "verifier": HOLDERS["operator"]},
+    )
     yield "operator verifies", Attempt(forged(cast), RING, STATUS)
 
 
 def cases_of_time():
     """Yield packs signed before there was anything to sign, or in the wrong order."""
     before = [
-        datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC),
+        datetime(2025, 1, 1, tzinfo=UTC),
+        datetime(2026, 1, 1, tzinfo=UTC),
         datetime(2026, 1, 2, 12, tzinfo=UTC),
-    ]  # fmt: skip
+    ]
     for at in before:
         yield f"signed {at}", Attempt(forged(replace(RIGHT, signed=at)), RING, STATUS)
         early = forged(replace(RIGHT, signed=at, verified=at))
@@ -199,8 +205,9 @@ def cases_of_time():
         yield f"verified {at}", Attempt(forged(replace(RIGHT, verified=at)), RING, STATUS)
     late = forged(replace(RIGHT, verified=ASKED + timedelta(days=1)))
     yield "verified in time to come", Attempt(late, RING, STATUS)
-    future = forged(replace(RIGHT, signed=ASKED + timedelta(hours=1),
-                            verified=ASKED + timedelta(hours=2)))  # fmt: skip
+    future = forged(
+        replace(RIGHT, signed=ASKED + timedelta(hours=1), verified=ASKED + timedelta(hours=2))
+    )
     yield "signed in time to come", Attempt(future, RING, STATUS)
 
 
@@ -289,10 +296,14 @@ def cases_of_order():
         fork = forged(replace(RIGHT, seals_before=before))
         yield f"seals of a tree after {before}", Attempt(fork, RING, STATUS)
     for name in ("receipt.txt", "manifest.txt", "seals.json"):
-        yield f"without {name}", Attempt(
-            packs.with_files(WHOLE, {n: d for n, d in WHOLE.files.items() if n != name}),
-            RING, STATUS,
-        )  # fmt: skip
+        yield (
+            f"without {name}",
+            Attempt(
+                packs.with_files(WHOLE, {n: d for n, d in WHOLE.files.items() if n != name}),
+                RING,
+                STATUS,
+            ),
+        )
     other = forged(replace(RIGHT, before=(b"before", b"more")))
     for name in ("receipt.txt", "manifest.txt"):
         files = {**WHOLE.files, name: other.files[name]}

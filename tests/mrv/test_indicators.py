@@ -149,8 +149,7 @@ def test_a_day_of_dust_alone_has_an_index():
 
 def test_ozone_above_the_eight_hour_scale_goes_by_the_hour():
     """The worst day of ozone would have no index."""
-    given = {"pm_24h_ug_m3": {"pm10": 20}, "gas_1h_max_ug_m3": {"o3": 400},
-             "o3_8h_max_ug_m3": 401}  # fmt: skip
+    given = {"pm_24h_ug_m3": {"pm10": 20}, "gas_1h_max_ug_m3": {"o3": 400}, "o3_8h_max_ug_m3": 401}
     assert evaluate("vn-aqi-daily", given)["sub_indices"]["o3"] == 200
 
 
@@ -172,8 +171,12 @@ def test_toxic_gases_have_limits_too():
 
 def test_noise_beyond_the_golden_case():
     """The median and the American level would be missing."""
-    given = {"laeq_dba": CASES["noise"]["inputs"]["laeq_dba"], "exceedance_percent": [50],
-             "ldn_day_dba": 68, "ldn_night_dba": 58}  # fmt: skip
+    given = {
+        "laeq_dba": CASES["noise"]["inputs"]["laeq_dba"],
+        "exceedance_percent": [50],
+        "ldn_day_dba": 68,
+        "ldn_night_dba": 58,
+    }
     assert evaluate("noise", given) == {
         "leq_dba": Fraction("67.711"),
         "l50_dba": Fraction("65.75"),
@@ -265,8 +268,10 @@ def test_configured_limits_go_by_column_and_flow():
     assert evaluate("qcvn-40-2025", given, table)["exceeded"] == []
     large = evaluate("qcvn-40-2025", {**given, "flow_m3_d": 2001}, table)
     assert large == {
-        "limit_mg_l": {"cod": 75}, "limit_unscaled": {"ph": [6, 9]}, "exceeded": ["cod"],
-    }  # fmt: skip
+        "limit_mg_l": {"cod": 75},
+        "limit_unscaled": {"ph": [6, 9]},
+        "exceeded": ["cod"],
+    }
     with pytest.raises(IndicatorError, match="no limit of tn for column B"):
         evaluate("qcvn-40-2025", {**given, "measured_mg_l": {"tn": 1}}, table)
     with pytest.raises(IndicatorError, match="id 'qcvn-40-2025'; qcvn-14-2025 needs"):

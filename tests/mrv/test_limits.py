@@ -56,8 +56,12 @@ def test_curves_and_bands():
     table = limits.read(TEXT, "x.toml")
     curve = table.curves["c"]
     assert [curve.at(Fraction(x)) for x in ("0.5", "1", "1.25", "2", "2.5")] == [
-        None, 0, Fraction(5, 2), 10, None,
-    ]  # fmt: skip
+        None,
+        0,
+        Fraction(5, 2),
+        10,
+        None,
+    ]
     assert [table.band(Fraction(x)).name for x in (0, 5, 6, 99)] == ["good", "good", "poor", "poor"]
 
 

@@ -157,8 +157,10 @@ def test_earlier_waste_goes_on_decaying():
 
 def _tested(name, roles=(), **parameters):
     devices = tuple(CandidateDevice(role, role, "x", 1) for role in roles)
-    return [c.test(Candidate(parameters, devices, 2026, None))
-            for c in methodologies.find(name).applicability]  # fmt: skip
+    return [
+        c.test(Candidate(parameters, devices, 2026, None))
+        for c in methodologies.find(name).applicability
+    ]
 
 
 def test_a_live_project_that_nothing_can_be_counted_for_is_named():
@@ -224,10 +226,15 @@ def test_panels_earn_by_their_materials():
     """The live form would leave out a material, or count one twice."""
     given = [("panels", 10_000), ("power", Fraction("26.4") * MWH)]
     parameters = {
-        "panel_kg": 22, "aluminium_share": 0.1, "aluminium_ef_t_per_t": 8.4, "glass_share": 0.7,
-        "glass_ef_t_per_t": 0.6, "copper_share": 0.01, "copper_ef_t_per_t": 3,
+        "panel_kg": 22,
+        "aluminium_share": 0.1,
+        "aluminium_ef_t_per_t": 8.4,
+        "glass_share": 0.7,
+        "glass_ef_t_per_t": 0.6,
+        "copper_share": 0.01,
+        "copper_ef_t_per_t": 3,
         "ef_grid_t_per_mwh": 0.6592,
-    }  # fmt: skip
+    }
     found = _reductions("pv-panel-recycling", given, parameters)
     assert found.baseline_t == Fraction("283.8")
     assert round(float(found.project_t), 3) == 17.403

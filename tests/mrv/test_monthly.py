@@ -24,11 +24,13 @@ FIXED = {"first_year": 2026, "share_food": 1, "phi": Fraction("0.85"), "f_captur
 # by hand: P of TOOL04, DOC and k of food in the wet tropics
 POTENTIAL = 0.85 * 28 * 0.9 * 16 / 12 * 0.5 * 0.5
 CARBON, K = 0.15, 0.4
-FLEET = Fleet([
-    Device("weigh", "s", "weighbridge", installed_us=plant.FROM),
-    Device("power", "s", "energy_meter", rated_power_w=50_000, installed_us=plant.FROM),
-    Device("fuel", "s", "fuel_meter", installed_us=plant.FROM),
-])  # fmt: skip
+FLEET = Fleet(
+    [
+        Device("weigh", "s", "weighbridge", installed_us=plant.FROM),
+        Device("power", "s", "energy_meter", rated_power_w=50_000, installed_us=plant.FROM),
+        Device("fuel", "s", "fuel_meter", installed_us=plant.FROM),
+    ]
+)
 PROJECT = replace(
     plant.PV, id="compost", methodology="ams-iii-f-monthly", version="12.0", expected={},
     parameters={**FIXED, "waste_t_year_1": 500, "first_year": 2025},
@@ -45,8 +47,9 @@ def _given_off(waste_t, months):
 def _year(part=1):
     """Activities of a year whose months are covered in part, with 1000/12 t in each."""
     for month in range(1, 13):
-        length = Fraction(calendar.month_us(2026, month, plant.ZONE),
-                          calendar.year_us(2026, plant.ZONE))  # fmt: skip
+        length = Fraction(
+            calendar.month_us(2026, month, plant.ZONE), calendar.year_us(2026, plant.ZONE)
+        )
         share = {GAINING: length * part, MONTH: month, LENGTH: length}
         yield Activity(PERIOD, share, length * part)
         yield Activity("waste", {MONTH: month}, Fraction(1000, 12) * T)
@@ -102,10 +105,13 @@ def test_a_period_over_the_end_of_a_month():
     first = (begin - plant.FROM) // INTERVAL_US
     loads = [None] * first + [T] * day + [2 * T] * day
     idle = [None] * first + [0] * (2 * day)
-    rows = plant.laid_out(FLEET, {("weigh", "mass"): loads, ("power", "energy_import"): idle,
-                                  ("fuel", "flow"): idle})  # fmt: skip
-    sure = {d.id: (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),)
-            for d in FLEET.devices}  # fmt: skip
+    rows = plant.laid_out(
+        FLEET, {("weigh", "mass"): loads, ("power", "energy_import"): idle, ("fuel", "flow"): idle}
+    )
+    sure = {
+        d.id: (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),)
+        for d in FLEET.devices
+    }
     found = close(PROJECT, FLEET, sure, rows, begin, end, BOOK)
     january = _given_off(day, 0) + _given_off(500, 12) / 31
     february = _given_off(2 * day, 0) + (_given_off(500, 13) + _given_off(day, 1)) / 28
@@ -131,13 +137,17 @@ def test_a_gap_that_costs_hides_none_that_earns():
     begin, end = calendar.period_us(date(2026, 1, 1), date(2027, 1, 1), plant.ZONE)
     count = (end - begin) // INTERVAL_US
     idle = [0] * count
-    sure = {d.id: (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),)
-            for d in FLEET.devices}  # fmt: skip
+    sure = {
+        d.id: (Calibration(date(2025, 1, 1), date(2040, 1, 1), "C", None, 0),)
+        for d in FLEET.devices
+    }
 
     def closed(lost):
         loads = [None if at in lost else T for at in range(count)]
-        rows = plant.laid_out(FLEET, {("weigh", "mass"): loads, ("power", "energy_import"): idle,
-                                      ("fuel", "flow"): idle})  # fmt: skip
+        rows = plant.laid_out(
+            FLEET,
+            {("weigh", "mass"): loads, ("power", "energy_import"): idle, ("fuel", "flow"): idle},
+        )
         return close(replace(PROJECT, parameters=FIXED), FLEET, sure, rows, begin, end, BOOK)
 
     winter, december = {0}, set(range(count - 10 * plant.DAY, count))

@@ -88,8 +88,9 @@ def test_a_jump_that_nobody_entered_is_refused_and_one_that_is_entered_is_not(bu
     jumped = np.where(np.arange(len(times)) < middle, register, register + 10_000 * KWH)
     with pytest.raises(PeriodError, match="enter the meter's replacement"):
         _case(buses, jumped).check_counted()
-    swap = Replacement("energy_import_wh", int(times[middle]) - 1, int(register[middle - 1]),
-                       int(jumped[middle]))  # fmt: skip
+    swap = Replacement(
+        "energy_import_wh", int(times[middle]) - 1, int(register[middle - 1]), int(jumped[middle])
+    )
     _case(buses, jumped, replacements=(swap,)).check_counted()
 
 

@@ -76,9 +76,14 @@ def test_rates_are_exact_for_every_value(pairs):
 
 @pytest.mark.parametrize(
     ("value", "places", "rounded"),
-    [("59.35", 0, "59"), ("59.5", 0, "60"), ("-0.5", 0, "-1"), ("-0.4", 0, "0"),
-     ("144.9643125", 6, "144.964313")],
-)  # fmt: skip
+    [
+        ("59.35", 0, "59"),
+        ("59.5", 0, "60"),
+        ("-0.5", 0, "-1"),
+        ("-0.4", 0, "0"),
+        ("144.9643125", 6, "144.964313"),
+    ],
+)
 def test_half_rounds_up_as_standards_do(value, places, rounded):
     """An air quality index of 50.5 would stay in the better band."""
     assert half_up(Fraction(value), places) == Fraction(rounded)

@@ -142,14 +142,21 @@ def test_metering_from_a_rise_before_the_period_gives_the_rows_of_the_whole_hist
 def test_steps_follow_each_other():
     """A draft could be issued, or an issued statement sent back."""
     for state, wanted in (
-        ("draft", "submitted"), ("submitted", "verified"), ("submitted", "rejected"),
-        ("verified", "issued"), ("issued", "superseded"),
-    ):  # fmt: skip
+        ("draft", "submitted"),
+        ("submitted", "verified"),
+        ("submitted", "rejected"),
+        ("verified", "issued"),
+        ("issued", "superseded"),
+    ):
         check_step("TN-x", state, wanted)
     for state, wanted in (
-        ("draft", "verified"), ("draft", "issued"), ("submitted", "issued"),
-        ("issued", "submitted"), ("superseded", "issued"), ("rejected", "verified"),
-    ):  # fmt: skip
+        ("draft", "verified"),
+        ("draft", "issued"),
+        ("submitted", "issued"),
+        ("issued", "submitted"),
+        ("superseded", "issued"),
+        ("rejected", "verified"),
+    ):
         with pytest.raises(StatementStateError, match=f"is {state}"):
             check_step("TN-x", state, wanted)
 

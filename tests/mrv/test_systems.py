@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from mrv import indicators
+from mrv import indicators, methodologies
 from mrv.registry import programme_systems as systems
 from services.cli.main import main
 
@@ -20,6 +20,7 @@ def test_all_systems_of_the_slides_are_there():
     assert len(found) == 19
     # neither tonnes without an equation, nor null without a reason
     assert all(bool(one.methods) != bool(one.reason) for one in found.values())
+    assert {name for one in found.values() for name in one.methods} <= methodologies.load().keys()
     without = [one.id for one in found.values() if not one.methods]
     assert without == ["sewerage-registry", "tay-nam-canal", "air-and-noise"]
 

@@ -86,8 +86,9 @@ def test_a_pack_cannot_write_lines_of_its_own():
     assert all(line.isprintable() for line in shown)
 
 
-@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2,
-                                 zipfile.ZIP_LZMA])  # fmt: skip
+@pytest.mark.parametrize(
+    "how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
 def test_a_spoiled_zip_file_is_refused_and_no_traceback(how, tmp_path):
     """A reader of a broken download would see our source instead of what to do."""
     out = io.BytesIO()

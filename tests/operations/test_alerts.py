@@ -43,9 +43,11 @@ def registry(valid_days: int) -> dict[str, Any]:
     """Eight inverters by themselves, two behind a gateway, one project."""
     today = datetime.now(UTC).date()
     calibration = {
-        "performed": str(today - timedelta(days=700)), "certificate": f"VMI-{valid_days}",
-        "valid_until": str(today + timedelta(days=valid_days)), "accuracy_class": "0.5S",
-    }  # fmt: skip
+        "performed": str(today - timedelta(days=700)),
+        "certificate": f"VMI-{valid_days}",
+        "valid_until": str(today + timedelta(days=valid_days)),
+        "accuracy_class": "0.5S",
+    }
     common = {"site": "estate", "profile": "generic", "installed": "2025-01-01T00:00:00Z"}
     inverters = [
         {"id": name, "class": "pv_inverter", "rated_power_w": 100_000, **common,
@@ -163,8 +165,10 @@ def _process(pipeline: Pipeline, *words: str, **environment: str) -> Iterator[No
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "services.cli", *words],
-            env=pipeline.environment | environment, stdout=out, stderr=out,
-        )  # fmt: skip
+            env=pipeline.environment | environment,
+            stdout=out,
+            stderr=out,
+        )
         try:
             yield
         finally:
@@ -258,9 +262,12 @@ def test_every_name_in_rules_and_dashboards_exists(city: City) -> None:
 def test_a_panel_s_expression_gives_something(city: City, target) -> None:
     """An operator would look at an empty panel during an outage."""
     quiet = {
-        "Dead letters", "Kafka records not stored", "What registers did", "Statements by state",
+        "Dead letters",
+        "Kafka records not stored",
+        "What registers did",
+        "Statements by state",
         "Unusual readings",
-    }  # fmt: skip
+    }
     if target.panel in quiet:
         city.ask("query", query=target.query)
     else:

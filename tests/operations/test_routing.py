@@ -58,9 +58,12 @@ def _alertmanager(folder: Path, told: Told) -> Iterator[str]:
         text = CONFIG.read_text().replace("alert-receiver:8080", f"127.0.0.1:{heard}")
         (folder / "alertmanager.yml").write_text(text.replace("group_wait: 30s", "group_wait: 2s"))
         command = [
-            str(packages.ALERTMANAGER), "--config.file=alertmanager.yml", "--storage.path=data",
-            f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
-        ]  # fmt: skip
+            str(packages.ALERTMANAGER),
+            "--config.file=alertmanager.yml",
+            "--storage.path=data",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+        ]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         try:
@@ -109,7 +112,8 @@ def test_one_cause_is_one_message(tmp_path: Path) -> None:
         found = _heard(told)
         assert [path for path, _ in found] == ["/ticket", "/ticket"]  # no night mends them
         assert {name for _, names in found for name in names} == {
-            "CalibrationExpired", "CalibrationExpiring",
-        }  # fmt: skip
+            "CalibrationExpired",
+            "CalibrationExpiring",
+        }
         _raise(url, "DatabaseDown", "PipelineStalled", "NoTelemetry", "ApiFailing", "CommitsSlow")
         assert _heard(told) == [("/page", {"DatabaseDown"})]

@@ -70,9 +70,14 @@ def test_alertmanager_takes_its_configuration():
 def test_pages_wake_somebody_and_tickets_do_not(labels, receiver):
     """A calibration in two months would ring at three in the morning."""
     _run(
-        AMTOOL, "config", "routes", "test", f"--config.file={ALERTMANAGER}",
-        f"--verify.receivers={receiver}", *labels.split(),
-    )  # fmt: skip
+        AMTOOL,
+        "config",
+        "routes",
+        "test",
+        f"--config.file={ALERTMANAGER}",
+        f"--verify.receivers={receiver}",
+        *labels.split(),
+    )
 
 
 def test_inhibition_names_alerts_that_exist():

@@ -66,9 +66,14 @@ def test_the_sample_holds_what_it_is_for():
 
     assert values("statement_event", "state") >= {"issued", "superseded", "revoked", "rejected"}
     assert values("dead_letter", "reason") >= {
-        "conflict", "malformed_json", "not_your_device", "time_future", "time_missing",
-        "unknown_device", "value_missing",
-    }  # fmt: skip
+        "conflict",
+        "malformed_json",
+        "not_your_device",
+        "time_future",
+        "time_missing",
+        "unknown_device",
+        "value_missing",
+    }
     tables = {
         "archive_drop", "credential", "device_replacement", "invoice", "log_cosignature",
         "monitoring_plan", "published_factor", "quality_flag", "signed_value", "sparkplug_birth",

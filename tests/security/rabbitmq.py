@@ -55,13 +55,17 @@ class RabbitMQ(Server):
     def _environment(self, port):
         here = self.folder
         return [
-            f"HOME={here}", f"RABBITMQ_NODENAME={self._node}", "ERL_EPMD_ADDRESS=127.0.0.1",
-            f"ERL_EPMD_PORT={port + 1}", f"RABBITMQ_DIST_PORT={port + 2}",
+            f"HOME={here}",
+            f"RABBITMQ_NODENAME={self._node}",
+            "ERL_EPMD_ADDRESS=127.0.0.1",
+            f"ERL_EPMD_PORT={port + 1}",
+            f"RABBITMQ_DIST_PORT={port + 2}",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}",
-            f"RABBITMQ_MNESIA_BASE={here}/data", f"RABBITMQ_LOG_BASE={here}/log",
+            f"RABBITMQ_MNESIA_BASE={here}/data",
+            f"RABBITMQ_LOG_BASE={here}/log",
             f"RABBITMQ_CONFIG_FILE={here}/rabbitmq.conf",
             f"RABBITMQ_ENABLED_PLUGINS_FILE={here}/enabled_plugins",
-        ]  # fmt: skip
+        ]
 
     def ready(self, port):
         """Whether it lets our own people in."""

@@ -17,12 +17,7 @@ from paho.mqtt.properties import Properties
 
 from ingest.mqtt.session import Session
 from services.local.ports import LOOPBACK
-from tests.security.brokers import (
-    old_tls,
-    rogue,
-    secured,
-    speaks_plain,
-)
+from tests.security.brokers import old_tls, rogue, secured, speaks_plain
 from tests.security.probe import Probe
 
 __all__ = ["secured"]
@@ -87,10 +82,7 @@ def test_a_forged_publish_is_refused_loudly(secured, topic):
 @pytest.mark.parametrize("version", [mqtt.MQTTv311, mqtt.MQTTv5])
 def test_nothing_forged_is_delivered(secured, version):
     """MQTT 3.1.1 has no word for refused; what counts is that nobody gets it."""
-    with (
-        secured.pipeline(*ALL_TELEMETRY) as pipeline,
-        secured.client("devB") as other,
-    ):
+    with secured.pipeline(*ALL_TELEMETRY) as pipeline, secured.client("devB") as other:
         assert other.open()
         assert other.subscribe("tonne/v1/devB/receipt")
         for topic in FORGED_TOPICS:

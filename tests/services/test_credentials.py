@@ -100,10 +100,11 @@ def test_secrets_are_for_their_owner_alone(tonne, database_url):
 def test_who_cannot_hold_a_credential_is_told_why(tonne, name, told):
     """A certificate for `tonne` would be the pipeline's; nothing may be half issued either."""
     tonne.register(
-        "a", {"id": "behind", "more": ", gateway: a"},
+        "a",
+        {"id": "behind", "more": ", gateway: a"},
         {"id": "gone", "more": ", removed: 2026-02-01T00:00:00Z"},
         *([name] if name.startswith("tonne") else []),
-    )  # fmt: skip
+    )
     assert told in tonne("registry", "issue-credentials", "a", name, code=2)
     assert not (tonne.home / "identity" / "devices" / "a").exists()
 
@@ -119,9 +120,12 @@ def test_a_credential_is_revoked_once_and_stays_on_record(tonne, database_url):
     (row,) = json.loads(tonne("registry", "credentials", "a", "--json"))
     assert row["reason"] == "stolen"
     with psycopg.connect(database_url, autocommit=True) as conn:
-        for statement in ("UPDATE credential SET revoked = NULL, reason = NULL, revoked_by = NULL",
-                          "UPDATE credential SET principal = 'b'", "DELETE FROM credential",
-                          "TRUNCATE credential"):  # fmt: skip
+        for statement in (
+            "UPDATE credential SET revoked = NULL, reason = NULL, revoked_by = NULL",
+            "UPDATE credential SET principal = 'b'",
+            "DELETE FROM credential",
+            "TRUNCATE credential",
+        ):
             with pytest.raises(psycopg.Error):
                 conn.execute(statement)
     assert [r["result"] for r in _issue(tonne, "a")] == ["issued"]

@@ -8,7 +8,7 @@ import pytest
 
 from ingest.errors import ServerError
 from services.cli.local import demo_listening
-from services.cli.local.demo import LISTENS, Stage
+from services.cli.local.demo_stage import LISTENS, Stage
 from services.local.ports import LOOPBACK, choose
 from services.local.stack import LocalStack
 from tests.ports import free_port

@@ -81,8 +81,13 @@ def test_a_stranger_knocks_is_accepted_and_watched(pipeline, client, tmp_path):
         assert "created   device    new-1" in done
         assert not _told(pipeline, "new-1") + _told(pipeline, "new-2")
         pipeline.tonne("deadletter", "replay", "--reason", "unknown_device")
-        rows = _until(lambda: [r for r in json.loads(pipeline.tonne("devices", "list", "--json"))
-                               if r["device"] == "new-1" and r["last_reading"]])  # fmt: skip
+        rows = _until(
+            lambda: [
+                r
+                for r in json.loads(pipeline.tonne("devices", "list", "--json"))
+                if r["device"] == "new-1" and r["last_reading"]
+            ]
+        )
         assert (rows[0]["gateway"], rows[0]["state"]) == ("gw", "online")
         with _watching(pipeline, "new-1", 60) as watched:
             assert json.loads(watched.stdout.readline())["watching"] == "new-1"
@@ -109,8 +114,10 @@ def test_accepting_badly_changes_nothing(pipeline, client, tmp_path):
         _send(client, "tonne/v1/gw/new-3/telemetry", energy_export_kwh=1.0)
         _until(lambda: "new-3" in pipeline.tonne("devices", "knocks"))
     for site, kind, since in (
-        ("nowhere", "pv_inverter", SINCE), ("s", "toaster", SINCE), ("s", "pv_inverter", "today")
-    ):  # fmt: skip
+        ("nowhere", "pv_inverter", SINCE),
+        ("s", "toaster", SINCE),
+        ("s", "pv_inverter", "today"),
+    ):
         words = ("--site", site, "--class", kind, "--installed", since)
         with pytest.raises(RuntimeError):
             pipeline.tonne("devices", "accept", "new-3", *words)

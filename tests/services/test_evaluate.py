@@ -115,8 +115,9 @@ def test_defaults_are_shown_with_their_source():
     assert schema["tdl"]["default"] == 0.2
     assert schema["tdl"]["default_factor"]["certainty"] == "[M]"
     assert {f["id"] for f in schema["flare_efficiency"]["published"]} == {
-        "flare-open", "flare-enclosed",
-    }  # fmt: skip
+        "flare-open",
+        "flare-enclosed",
+    }
     case = json.loads(run("jcm-vn-am007", "--describe").stdout)
     assert case["properties"]["systems"]["items"]["properties"]["case"]["enum"] == [1, 2, 3]
     assert (

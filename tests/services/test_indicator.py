@@ -99,6 +99,8 @@ def test_list_names_all_and_which_need_limits():
     assert {one["id"] for one in data} == set(indicators.load())
     kinds = {one["id"]: one["limits"] for one in data}
     assert (kinds["qcvn-40-2025"], kinds["qcvn-40-2011"], kinds["noise"]) == (
-        "to be given", "built in", "none",
-    )  # fmt: skip
+        "to be given",
+        "built in",
+        "none",
+    )
     assert "qcvn-14-2025" in run("--list").stdout

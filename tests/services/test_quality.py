@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from services.cli.main import main
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from tests.services.stored_power import commit
 
 REGISTRY = """

@@ -17,7 +17,7 @@ from services.registry.document import to_yaml
 from services.registry.entries import Registry
 from services.registry.files import Incoming, read_files
 from services.registry.plan import plan
-from services.registry.rules import during_us, timezone
+from services.registry.service_times import during_us, timezone
 
 DEMO = Path("deploy/catalog/demo.yaml")
 BASE = """

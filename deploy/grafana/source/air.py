@@ -5,16 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy.grafana.source.boards import board, sites
-from deploy.grafana.source.panels import (
-    GREEN,
-    RED,
-    Steps,
-    series,
-    site_map,
-    stat,
-    table,
-    timeline,
-)
+from deploy.grafana.source.panels import GREEN, RED, Steps, series, site_map, stat, table, timeline
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models import dashboard as model

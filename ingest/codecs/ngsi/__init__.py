@@ -86,9 +86,12 @@ def _readings(i: int, entity: Any) -> Iterator[Stated]:
         )
     for at, those in times.items():
         yield Stated(
-            at, {one.name: one.value for one in those}, None, tuple(one.unit for one in those),
+            at,
+            {one.name: one.value for one in those},
+            None,
+            tuple(one.unit for one in those),
             tuple(refused),
-        )  # fmt: skip
+        )
         refused = []
 
 

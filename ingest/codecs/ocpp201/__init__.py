@@ -82,9 +82,13 @@ def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | ocpp.Signed | Pa
         if (signed := one.signedMeterValue) is not None:
             name = ocpp.channel(one.measurand, one.phase, one.location)
             yield ocpp.Signed(
-                name, one.context, signed.signedMeterData, signed.signingMethod,
-                signed.encodingMethod, signed.publicKey,
-            )  # fmt: skip
+                name,
+                one.context,
+                signed.signedMeterData,
+                signed.signingMethod,
+                signed.encodingMethod,
+                signed.publicKey,
+            )
         unit = one.unitOfMeasure or _Unit()
         power = unit.multiplier
         measurand = one.measurand or ocpp.MEASURAND

@@ -50,9 +50,10 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
     if open_:
         yield banner(f"{words['page.unmet']}: {'; '.join(row[0] for row in open_)}", "warn")
         heads = [
-            (words["condition"], "l", 1.2), (words["condition.detail"], "l", 2.0),
+            (words["condition"], "l", 1.2),
+            (words["condition.detail"], "l", 2.0),
             (words["condition.answer"], "l", 1.4),
-        ]  # fmt: skip
+        ]
         yield table(words, heads, [list(row) for row in open_])
     yield paragraph(words["page.as_of"], small=True)
 
@@ -80,12 +81,17 @@ def account(facts: Facts, words: Words) -> Iterator[Block]:
     yield note(words["page.account_note"])
     heads = [("", "l", 1.6), *((words[f"page.{side}"], "r", 1.0) for side in _SIDES)]
     subject = facts.subject
-    yield table(words, heads, [
-        [words[f"page.{name}"], *(words.number(getattr(totals, side).t) for side in _SIDES)]
-        for name, totals in (
-            ("before", subject.emissions_before_deductions), ("after", subject.emissions),
-        )
-    ])  # fmt: skip
+    yield table(
+        words,
+        heads,
+        [
+            [words[f"page.{name}"], *(words.number(getattr(totals, side).t) for side in _SIDES)]
+            for name, totals in (
+                ("before", subject.emissions_before_deductions),
+                ("after", subject.emissions),
+            )
+        ],
+    )
     yield from _vintages(facts, words)
     yield from designed(subject, words)
 
@@ -93,8 +99,11 @@ def account(facts: Facts, words: Words) -> Iterator[Block]:
 def _vintages(facts: Facts, words: Words) -> Iterator[Block]:
     credited = facts.subject.credited
     yield chapter(words["page.vintages"])
-    heads = [(words["vintage"], "l", 1.0), (words["reduction_t"], "r", 1.0),
-             (words["page.credited_t"], "r", 1.0)]  # fmt: skip
+    heads = [
+        (words["vintage"], "l", 1.0),
+        (words["reduction_t"], "r", 1.0),
+        (words["page.credited_t"], "r", 1.0),
+    ]
     rows = [
         [str(v.year), words.number(v.reduction_t), words.number(v.credited_t)]
         for v in credited.vintages

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 _DAYS, _MONTHS = 31, 12
 # of longer periods a square is a month
 _MOST_MONTHS = 36
-_LEVELS = ("99.5 \N{EN DASH} 100 %", "95 \N{EN DASH} 99.5 %", "80 \N{EN DASH} 95 %",
-           "50 \N{EN DASH} 80 %", "< 50 %")  # fmt: skip
+_LEVELS = (
+    "99.5 \N{EN DASH} 100 %",
+    "95 \N{EN DASH} 99.5 %",
+    "80 \N{EN DASH} 95 %",
+    "50 \N{EN DASH} 80 %",
+    "< 50 %",
+)
 
 
 def calendar(facts: Facts, words: Words) -> Iterator[Block]:
@@ -62,10 +67,12 @@ def _by_days(days: Sequence[Span], months: Sequence[str]) -> list[dict[str, Any]
 def _by_months(months: Sequence[Span]) -> list[dict[str, Any]]:
     known = {one.name: one for one in months}
     return [
-        {"name": year,
-         "cells": [_cell(str(m), known, f"{year}-{m:02d}") for m in range(1, _MONTHS + 1)]}
+        {
+            "name": year,
+            "cells": [_cell(str(m), known, f"{year}-{m:02d}") for m in range(1, _MONTHS + 1)],
+        }
         for year in sorted({one.name[:4] for one in months})
-    ]  # fmt: skip
+    ]
 
 
 def _cell(text: str, known: Mapping[str, Span], name: str) -> dict[str, Any]:

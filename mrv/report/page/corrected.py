@@ -24,16 +24,22 @@ def corrected(facts: Facts, words: Words) -> Iterator[Block]:
     yield chapter(words["page.correction"])
     before, now = map(words.percent, (said.coverage_before, said.coverage_now))
     factors = [f"{a} \N{RIGHTWARDS ARROW}" for a in said.factors_before]
-    yield pairs([
-        (words["reduction"], words.number(said.reduction_t)),
-        (words["page.credited_t"], words.number(said.credited_t)),
-        (words["page.covered"], f"{before} \N{RIGHTWARDS ARROW} {now}"),
-        (words["factors"], " ".join((*factors, *said.factors_now)) or words["none"]),
-    ])  # fmt: skip
-    heads = [(words["device"], "l", 1.4), *(
-        (f"{words[n]}, {words[f'page.{when}']}", "r", 1.0)
-        for n in ("metered", "counted") for when in ("earlier", "now")
-    )]  # fmt: skip
+    yield pairs(
+        [
+            (words["reduction"], words.number(said.reduction_t)),
+            (words["page.credited_t"], words.number(said.credited_t)),
+            (words["page.covered"], f"{before} \N{RIGHTWARDS ARROW} {now}"),
+            (words["factors"], " ".join((*factors, *said.factors_now)) or words["none"]),
+        ]
+    )
+    heads = [
+        (words["device"], "l", 1.4),
+        *(
+            (f"{words[n]}, {words[f'page.{when}']}", "r", 1.0)
+            for n in ("metered", "counted")
+            for when in ("earlier", "now")
+        ),
+    ]
     rows = [
         [one.device, *(
             DASH if amount is None else words.number(amount)

@@ -33,10 +33,15 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
         listed.sort(key=lambda one: Fraction(one.time_s), reverse=True)
         listed[:MOST_ROWS] = sorted(listed[:MOST_ROWS], key=lambda one: one.from_)
     heads = [
-        (words["device"], "l", 1.3), (words["from"], "l", 0), (words["to"], "l", 0),
-        (words["kind"], "l", 0), (words["time_h"], "r", 0.7), (words["rule"], "l", 1.7),
-        (words["cost_t"], "r", 0.9), (words["forgone_t"], "r", 0.9),
-    ]  # fmt: skip
+        (words["device"], "l", 1.3),
+        (words["from"], "l", 0),
+        (words["to"], "l", 0),
+        (words["kind"], "l", 0),
+        (words["time_h"], "r", 0.7),
+        (words["rule"], "l", 1.7),
+        (words["cost_t"], "r", 0.9),
+        (words["forgone_t"], "r", 0.9),
+    ]
     yield table(words, heads, [
         [
             one.device, *_edges(facts, one), kind(one, words),
@@ -63,19 +68,28 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
         return
     units = {one.device: one.unit for one in facts.parameters}
     heads = [
-        (words["device"], "l", 1.3), (words["from"], "l", 0), (words["to"], "l", 0),
-        (words["reason"], "l", 2.0), (words["percent"], "r", 0), (words["deducted"], "r", 1.1),
+        (words["device"], "l", 1.3),
+        (words["from"], "l", 0),
+        (words["to"], "l", 0),
+        (words["reason"], "l", 2.0),
+        (words["percent"], "r", 0),
+        (words["deducted"], "r", 1.1),
         (words["cost_t"], "r", 0.9),
-    ]  # fmt: skip
+    ]
     rows = []
     for one in found:
         unit, size = SHOWN[units[one.device]]
         amount = words.number(words.plain(Fraction(one.quantity) / size, 6))
-        rows.append([
-            one.device, *_edges(facts, one), reason(one, words),
-            words.number(words.plain(Fraction(one.percent), 6)), f"{amount} {unit}",
-            words.number(one.cost_t),
-        ])  # fmt: skip
+        rows.append(
+            [
+                one.device,
+                *_edges(facts, one),
+                reason(one, words),
+                words.number(words.plain(Fraction(one.percent), 6)),
+                f"{amount} {unit}",
+                words.number(one.cost_t),
+            ]
+        )
     yield table(words, heads, rows)
 
 

@@ -188,5 +188,6 @@ def _actual(sheet: Grid, row: int, said: Comparison, facts: Facts, cells: Cells)
     metered = sum(
         line.metered for line in facts.lines if parameters[line.parameter] in facts.compared
     )
-    _live(sheet, (row, 6), f"({cells.energies})/1000", Fraction(metered, 1000), said.actual,
-          _PLACES)  # fmt: skip
+    _live(
+        sheet, (row, 6), f"({cells.energies})/1000", Fraction(metered, 1000), said.actual, _PLACES
+    )

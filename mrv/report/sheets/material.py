@@ -91,8 +91,9 @@ def _shares(
     of = Fraction(facts.subject.emissions.reduction.t)
     sheet.formula(at, _COUNTS, f"={reduction}", of, "six")
     shares = (
-        ("net_share", said.net_share_percent), ("absolute_share", said.absolute_share_percent),
-    )  # fmt: skip
+        ("net_share", said.net_share_percent),
+        ("absolute_share", said.absolute_share_percent),
+    )
     for row, (name, share) in enumerate(shares, at + 1):
         sheet.text(row, 0, words[name], "head")
         if share is None:

@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING
 
 from mrv.report.sheets.calculation import COUNTED
 from mrv.report.sheets.grid import FIRST
-from mrv.report.sheets.layout import (
-    TABLE_1,
-    TABLE_1_AT,
-    Layout,
-    fixed,
-    general,
-    monitored_cells,
-)
+from mrv.report.sheets.layout import TABLE_1, TABLE_1_AT, Layout, fixed, general, monitored_cells
 from mrv.report.sheets.table_3 import equal, sides, table_3
 from mrv.report.translations import SHOWN, span_of_days
 

@@ -6,14 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mrv.report.sheets.grid import FIRST
-from mrv.report.sheets.layout import (
-    TABLE_1,
-    TABLE_1_AT,
-    Layout,
-    fixed,
-    general,
-    monitored_cells,
-)
+from mrv.report.sheets.layout import TABLE_1, TABLE_1_AT, Layout, fixed, general, monitored_cells
 
 if TYPE_CHECKING:
     from mrv.report.report_data import Facts
@@ -69,11 +62,14 @@ def structure(sheet: Grid, facts: Facts, words: Words) -> None:
     signed = words["structure.by_proof"]
     rows = (
         (issuer.name if issuer else None, words["structure.operator"], signed if issuer else None),
-        (opinion.issuer.name if opinion else None, words["structure.verifier"],
-         signed if opinion else None),
+        (
+            opinion.issuer.name if opinion else None,
+            words["structure.verifier"],
+            signed if opinion else None,
+        ),
         *_responsible(facts, words),
         ("tonne", words["structure.system"], facts.subject.code_version),
-    )  # fmt: skip
+    )
     for row, cells in enumerate(rows, FIRST):
         for column, text in enumerate(cells):
             sheet.text(row, column, text)
@@ -85,7 +81,10 @@ def _responsible(facts: Facts, words: Words) -> list[tuple[str | None, str, str]
     if not versions:
         return [(None, words["structure.site"], words["structure.by_nobody"])]
     return [
-        (one.responsible, words["structure.plan"],
-         words.filled("structure.by_plan", one.version, one.from_))
+        (
+            one.responsible,
+            words["structure.plan"],
+            words.filled("structure.by_plan", one.version, one.from_),
+        )
         for one in versions
-    ]  # fmt: skip
+    ]

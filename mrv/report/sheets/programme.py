@@ -49,11 +49,14 @@ _HEADS = {
     "Parks": ("park", "member", "of", "made", "got", "given", "exchanged", "unit"),
 }  # fmt: skip
 _NOTES = {
-    "Systems": ("systems_note",), "Projects": ("projects_note",),
+    "Systems": ("systems_note",),
+    "Projects": ("projects_note",),
     "Actions": ("city_note", "never_added"),
     "Measured by action": ("measured_note", "never_added"),
-    "Indicators": ("indicators_note",), "Fields": ("fields_note",), "Parks": ("parks_note",),
-}  # fmt: skip
+    "Indicators": ("indicators_note",),
+    "Fields": ("fields_note",),
+    "Parks": ("parks_note",),
+}
 
 
 def workbook(document: Mapping[str, Any], words: Words) -> bytes:
@@ -143,25 +146,37 @@ def _projects(sheet: Grid, document: Mapping[str, Any], words: Words) -> None:
             sheet.missing(row, 8)
         moved = one["transferable_t"]
         why = [words.get(f"provisional.{text[:7]}", text) for text in one["provisional"]]
-        sheet.row(row, [
-            (one["issued_credits_t"], "whole"),
-            (moved, "whole") if isinstance(moved, int)
-            else (words["programme.not_determined"], "text"),
-            ("; ".join(why) or DASH, "text"),
-        ], 9)  # fmt: skip
+        sheet.row(
+            row,
+            [
+                (one["issued_credits_t"], "whole"),
+                (moved, "whole")
+                if isinstance(moved, int)
+                else (words["programme.not_determined"], "text"),
+                ("; ".join(why) or DASH, "text"),
+            ],
+            9,
+        )
 
 
 def _actions(city: Grid, projects: Grid, actions: Sequence[Mapping[str, Any]]) -> None:
     for row, one in enumerate(actions, FIRST):
         head: list[Any] = [
-            (one["action"], "text"), (one["name"], "text"), (one["part_of"] or DASH, "text")
-        ]  # fmt: skip
+            (one["action"], "text"),
+            (one["name"], "text"),
+            (one["part_of"] or DASH, "text"),
+        ]
         model, own = one["city_model"], one["projects"]
-        city.row(row, [
-            *head, _stated(model["target_t_per_year"], "whole"),
-            _stated(model["target_year"], "year"), _stated(model["reported_t"], "whole"),
-            _stated(model["reported_percent_of_target"], "plain"),
-        ])  # fmt: skip
+        city.row(
+            row,
+            [
+                *head,
+                _stated(model["target_t_per_year"], "whole"),
+                _stated(model["target_year"], "year"),
+                _stated(model["reported_t"], "whole"),
+                _stated(model["reported_percent_of_target"], "plain"),
+            ],
+        )
         projects.row(row, [
             *head, (own["count"], "whole"), _stated(own["expected_t_per_year"], "six"),
             (_number(own["monitored_t"]), "six"), (own["issued_credits_t"], "whole"),
@@ -172,13 +187,18 @@ def _indicators(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words)
     listed = [(s, i) for s in systems for i in s["indicators"]]
     for row, (of, one) in enumerate(listed, FIRST):
         indicator = one["indicator"]
-        sheet.row(row, [
-            (_system(of["system"], of["title"], words), "text"), (one["device"], "text"),
-            (words.get(f"indicator.{indicator}", indicator), "text"),
-            (one["days"], "whole"), (one["days_judged"], "whole"),
-            _exceeded(one),
-            *((_number(one[n]), "plain") for n in ("mean", "highest", "lowest")),
-        ])  # fmt: skip
+        sheet.row(
+            row,
+            [
+                (_system(of["system"], of["title"], words), "text"),
+                (one["device"], "text"),
+                (words.get(f"indicator.{indicator}", indicator), "text"),
+                (one["days"], "whole"),
+                (one["days_judged"], "whole"),
+                _exceeded(one),
+                *((_number(one[n]), "plain") for n in ("mean", "highest", "lowest")),
+            ],
+        )
 
 
 def _exceeded(one: Mapping[str, Any]) -> tuple[Value, str]:
@@ -204,11 +224,16 @@ def _parks(sheet: Grid, parks: Sequence[Mapping[str, Any]], words: Words) -> Non
         for member, balance in [*balances, (words["programme.whole_park"], park["park_balance"])]:
             for of, sums in balance.items():
                 got, given = ("drawn", "released") if "drawn" in sums else ("got", "given")
-                sheet.row(row, [
-                    (park["park"], "text"), (member, "text"), (words[f"flow.{of}"], "text"),
-                    *((_number(sums[side]), "three") for side in ("made", got, given)),
-                    # only the park as a whole exchanges within itself
-                    (_number(sums["exchanged"]), "three") if got == "drawn" else (DASH, "text"),
-                    (sums["unit"], "text"),
-                ])  # fmt: skip
+                sheet.row(
+                    row,
+                    [
+                        (park["park"], "text"),
+                        (member, "text"),
+                        (words[f"flow.{of}"], "text"),
+                        *((_number(sums[side]), "three") for side in ("made", got, given)),
+                        # only the park as a whole exchanges within itself
+                        (_number(sums["exchanged"]), "three") if got == "drawn" else (DASH, "text"),
+                        (sums["unit"], "text"),
+                    ],
+                )
                 row += 1

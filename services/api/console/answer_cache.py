@@ -41,10 +41,7 @@ class Memory:
             found = find()
             took_s = time.monotonic() - began_s
             with self._lock:
-                self._kept[question] = (
-                    time.monotonic() + max(_LEAST_S, _TIMES * took_s),
-                    found,
-                )
+                self._kept[question] = (time.monotonic() + max(_LEAST_S, _TIMES * took_s), found)
                 self._kept.move_to_end(question)
                 while len(self._kept) > _MOST:
                     self._kept.popitem(last=False)

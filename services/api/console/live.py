@@ -1,5 +1,5 @@
 """
-What devices say now, told to everybody who watches.
+Live readings of devices as server-sent events, one query for all viewers.
 
 The database is asked once for all watchers, and each scope's news is written once:
 what a further watcher costs is one copy of bytes.  Nothing is asked while nobody watches.
@@ -110,8 +110,8 @@ class Live:
                 living = await run_in_threadpool(_living, reads, asked)
                 self._known_s = time.monotonic()
                 # who came meanwhile was let in a moment ago
-                self._send_away(living | {one.session for one in self._watchers.values()
-                                          if one.session not in asked})  # fmt: skip
+                came = {one.session for one in self._watchers.values()} - set(asked)
+                self._send_away(living | came)
                 if time.monotonic() >= next_s:
                     began_s = time.monotonic()
                     self._tell(await run_in_threadpool(_ask, reads))

@@ -1,5 +1,5 @@
 """
-Who looks at a page: nobody in particular, or the holder of an API key who signed in.
+Session of the console: anonymous, or the holder of an API key who signed in.
 
 The cookie holds no key, but the secret of a session that the database knows: signing
 out ends it, wherever a copy of the cookie went, and so does revoking the key.  It opens
@@ -35,9 +35,14 @@ def open_session(
 ) -> None:
     """Let the browser hold a session of whoever signed in."""
     response.set_cookie(
-        COOKIE, sessions.open_session(conn, key), max_age=sessions.LASTS_S, path="/console",
-        secure=secure, httponly=True, samesite="strict",
-    )  # fmt: skip
+        COOKIE,
+        sessions.open_session(conn, key),
+        max_age=sessions.LASTS_S,
+        path="/console",
+        secure=secure,
+        httponly=True,
+        samesite="strict",
+    )
 
 
 def close_session(conn: Connection[TupleRow], request: Request, response: Response) -> None:

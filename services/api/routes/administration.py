@@ -1,16 +1,15 @@
-"""Who one is; API keys and the audit of their use, for administrators."""
+"""The caller's identity; for administrators API keys and the audit of their use."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from services.api import schemas as shapes
-from services.api.paging import Cursor, Limit, page
+from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Admin, Reader
 from services.store.api import api_keys
@@ -30,14 +29,14 @@ _CREATED, _DONE = 201, 200
 def me(ask: Reader) -> Response:
     """Return who asks, and what may be seen."""
     who = ask.who
-    return _json({"id": who.id, "name": who.name, "role": who.role, "projects": who.projects})
+    return current({"id": who.id, "name": who.name, "role": who.role, "projects": who.projects})
 
 
 @router.get("/keys", response_model=list[shapes.Key])
 def keys(ask: Admin) -> Response:
     """List API keys, oldest first; never their secrets."""
     with ask.reading() as conn:
-        return _json([asdict(one) for one in api_keys.all_keys(conn)])
+        return current([asdict(one) for one in api_keys.all_keys(conn)])
 
 
 @router.post("/keys", status_code=_CREATED, response_model=shapes.MadeKey)
@@ -72,11 +71,3 @@ def audit(ask: Admin, limit: Limit = 100, cursor: Cursor = None) -> Response:
         after = ask.api.cursors.read(("audit", ask.who.id), cursor) or [0]
         rows = [asdict(row) for row in api_records.audit_rows(conn, after[0], limit + 1)]
         return page(ask, ("audit", ask.who.id), limit, rows, lambda row: [row["id"]])
-
-
-def _json(body: object) -> Response:
-    return Response(
-        msgspec.json.encode(body),
-        media_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )

@@ -73,7 +73,9 @@ def take_event(
         records = steps.records(conn, steps.documents(conn, statement))
         now = next(one for one in records if one.name == event.finding)
         return _CREATED, {
-            "statement": statement, "state": "under_verification", "finding": now.to_json(),
-        }  # fmt: skip
+            "statement": statement,
+            "state": "under_verification",
+            "finding": now.to_json(),
+        }
 
     return ask.write(body.decode(), work)

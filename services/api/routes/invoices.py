@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from services.api import schemas as shapes
-from services.api.paging import Cursor, Limit, page
+from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Operator, Reader
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.writes import Named
+from services.processing import invoice_import
 from services.registry.fields import Row
 from services.registry.located import Plain, Table
 from services.store.registry import invoices as stored
@@ -54,8 +54,7 @@ def invoice(ask: Reader, invoice: IdPath) -> Response:
         found = stored.one(conn, ask.who.projects, invoice)
     if found is None:
         raise unknown("invoice", invoice)
-    headers = {"Cache-Control": "no-store"}
-    return Response(msgspec.json.encode(_shown(found)), 200, headers, "application/json")
+    return current(_shown(found))
 
 
 @router.post(
@@ -72,7 +71,7 @@ def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named 
         if not ask.who.sees(project):
             raise unknown("project", project)
         rows = [_row(one, project) for one in said.invoices]
-        found = stored.deliver(conn, rows, ask.who.name)
+        found = invoice_import.deliver(conn, rows, ask.who.name)
         if found.refused:
             raise ProblemError(_REFUSED, _refusal(found))
         results = [{"id": one.id, "result": one.result} for one in found.results]

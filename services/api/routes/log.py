@@ -25,9 +25,7 @@ Index = Annotated[int, Query(ge=0, le=_LARGEST, description="Place of the entry,
 
 
 @router.get(
-    "/checkpoint",
-    responses={200: {"content": {"text/plain": {}}}},
-    response_class=Response,
+    "/checkpoint", responses={200: {"content": {"text/plain": {}}}}, response_class=Response
 )
 def checkpoint(ask: Ask) -> Response:
     """Return the last signed head, as a note (C2SP tlog-checkpoint), with its witnesses' lines."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
+from mrv import methodologies
 from mrv.report import MEDIA_TYPES, make_programme
 from services.api import schemas as shapes
+from services.api.paging import current
 from services.api.problems import ProblemError
 from services.api.reports import Lang, spoken_language
 from services.api.request_context import WholeReader
@@ -35,7 +36,7 @@ def programme(
     """
     with ask.reading() as conn:
         found = progress_document(conn, year)
-    return _json(found)
+    return current(found)
 
 
 Year = Annotated[int | None, Query(ge=1990, le=2200)]
@@ -54,7 +55,7 @@ def report(ask: WholeReader, year: Year = None) -> Response:
 
     `tCO2` is null where no methodology counts a system, with the reason.
     """
-    return _json(_report(ask, year))
+    return current(_report(ask, year))
 
 
 @router.get("/programme/report.xlsx", response_class=Workbook)
@@ -67,12 +68,15 @@ def report_workbook(ask: WholeReader, year: Year = None, lang: Lang = None) -> R
 def report_file(document: Mapping[str, Any], language: str) -> Workbook:
     """Return a programme report as a workbook to be saved."""
     name = f"programme-{document['year']}.{language}.xlsx"
-    return Workbook(make_programme(document, language), headers={
-        "Cache-Control": "no-store",
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Content-Language": language,
-        "Vary": "Authorization, Accept-Language",
-    })  # fmt: skip
+    return Workbook(
+        make_programme(document, language),
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Language": language,
+            "Vary": "Authorization, Accept-Language",
+        },
+    )
 
 
 @router.get("/parks/{park}", response_model=shapes.Park)
@@ -87,17 +91,9 @@ def park(
         if park not in parks.park_ids(conn):
             raise ProblemError(404, f"there is no park {park!r} that you may see")
         found = parks.balance(conn, park, *span)
-    return _json(found)
+    return current(found)
 
 
 def _report(ask: WholeReader, year: int | None) -> dict[str, Any]:
     with ask.reading() as conn:
-        return report_document(conn, year)
-
-
-def _json(body: object) -> Response:
-    return Response(
-        msgspec.json.encode(body),
-        media_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
+        return report_document(conn, year, methodologies.by_time())

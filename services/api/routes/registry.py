@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from services.api import schemas as shapes
-from services.api.paging import Cursor, Limit, page
+from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Reader
 from services.store.views import listing
@@ -36,7 +35,7 @@ def project(ask: Reader, project: IdPath) -> Response:
         if not found:
             raise unknown("project", project)
         devices = listing.project_devices(conn, project)
-    return _json({**_project(found[0]), "devices": devices})
+    return current({**_project(found[0]), "devices": devices})
 
 
 @router.get("/devices", response_model=shapes.pages(shapes.Device))
@@ -55,7 +54,7 @@ def device(ask: Reader, device: IdPath) -> Response:
         found = listing.device(conn, ask.who.projects, device)
     if found is None:
         raise unknown("device", device)
-    return _json(found)
+    return current(found)
 
 
 def unknown(what: str, id_: str) -> ProblemError:
@@ -66,11 +65,3 @@ def unknown(what: str, id_: str) -> ProblemError:
 def _project(row: dict[str, Any]) -> dict[str, Any]:
     parameters, expected = json.loads(row["parameters"]), json.loads(row["expected"])
     return {**row, "parameters": parameters, "expected": expected}
-
-
-def _json(body: object) -> Response:
-    return Response(
-        msgspec.json.encode(body),
-        media_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )

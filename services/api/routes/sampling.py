@@ -61,8 +61,11 @@ def take_sampling(
         document = canonical.parse_object(body)
         random, by_risk, population = accept.sampling(conn, statement, document, ask.who.id)
         return _CREATED, {
-            "statement": statement, "state": "under_verification", "random": random,
-            "by_risk": by_risk, "population": population,
-        }  # fmt: skip
+            "statement": statement,
+            "state": "under_verification",
+            "random": random,
+            "by_risk": by_risk,
+            "population": population,
+        }
 
     return ask.write(body.decode(), work)

@@ -36,9 +36,7 @@ router = APIRouter(tags=["statements"])
 StatementId = Annotated[
     str,
     Path(
-        max_length=120,
-        pattern=r"^TN-[A-Za-z0-9_-]+$",
-        examples=["TN-nck-pv-20260101-20260201-1"],
+        max_length=120, pattern=r"^TN-[A-Za-z0-9_-]+$", examples=["TN-nck-pv-20260101-20260201-1"]
     ),
 ]
 Document = Response
@@ -88,9 +86,7 @@ def document(ask: Ask, statement: StatementId) -> Response:
 
 
 @router.get(
-    "/statements/{statement}.pdf",
-    responses=_file("application/pdf"),
-    response_class=Document,
+    "/statements/{statement}.pdf", responses=_file("application/pdf"), response_class=Document
 )
 def pdf(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
     """Return statement and verification report as PDF/A, the signed documents attached."""
@@ -100,9 +96,7 @@ def pdf(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
 
 
 @router.get(
-    "/statements/{statement}.xlsx",
-    responses=_file(MEDIA_TYPES["xlsx"]),
-    response_class=Document,
+    "/statements/{statement}.xlsx", responses=_file(MEDIA_TYPES["xlsx"]), response_class=Document
 )
 def xlsx(ask: Reader, statement: StatementId, lang: Lang = None) -> Response:
     """Return the monitoring report as a workbook; it holds daily sums of every meter."""
@@ -230,9 +224,7 @@ def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Respons
     """Answer, or say that the caller has it already."""
     tag = f'"{hashlib.sha256(media_type.encode() + body).hexdigest()[:32]}"'
     shared = "public" if state in PUBLIC_STATES else "private"
-    headers = {
-        "ETag": tag, "Cache-Control": f"{shared}, no-cache", "Vary": "Authorization, Accept",
-    }  # fmt: skip
+    headers = {"ETag": tag, "Cache-Control": f"{shared}, no-cache", "Vary": "Authorization, Accept"}
     if has_already(ask.request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=media_type, headers=headers)

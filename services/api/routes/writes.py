@@ -1,4 +1,4 @@
-"""What changes something: periods closed, statements issued or to be superseded."""
+"""Requests that change something: close a period, issue or supersede a statement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all shapes share: identifiers, states, problems, pages."""
+"""What all schemas share: identifiers, states, problems, pages."""
 
 from __future__ import annotations
 

@@ -32,13 +32,7 @@ _BELOW_ZERO = "the project would emit more than its baseline"
 @click.option("--expected", is_flag=True, help="Print the registry's `expected` alone, as YAML.")
 @click.option("--json", "compact", is_flag=True, help="One line of JSON, for programs.")
 def estimate(
-    system: str | None,
-    inputs: Any,
-    *,
-    listed: bool,
-    describe: bool,
-    expected: bool,
-    compact: bool,
+    system: str | None, inputs: Any, *, listed: bool, describe: bool, expected: bool, compact: bool
 ) -> None:
     """
     Estimate a year of a planned SYSTEM from INPUTS, a JSON file (- for standard input).

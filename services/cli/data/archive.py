@@ -65,12 +65,23 @@ def archive() -> None:
 
 @archive.command()
 @click.option("--url", metavar="URL", help="Place of a first archive; else TONNE_ARCHIVE_URL.")
-@click.option("--days", type=click.IntRange(7),
-              help="Keep this many days in the database; else TONNE_ARCHIVE_DAYS.")  # fmt: skip
-@click.option("--pace", type=click.FloatRange(min=1), metavar="ROWS_PER_S",
-              help="Work through no more readings a second.")  # fmt: skip
-@click.option("--every", type=click.IntRange(60), metavar="SECONDS",
-              help="Go on until stopped, a run every so often.")  # fmt: skip
+@click.option(
+    "--days",
+    type=click.IntRange(7),
+    help="Keep this many days in the database; else TONNE_ARCHIVE_DAYS.",
+)
+@click.option(
+    "--pace",
+    type=click.FloatRange(min=1),
+    metavar="ROWS_PER_S",
+    help="Work through no more readings a second.",
+)
+@click.option(
+    "--every",
+    type=click.IntRange(60),
+    metavar="SECONDS",
+    help="Go on until stopped, a run every so often.",
+)
 @json_option
 def run(
     url: str | None, days: int | None, pace: float | None, every: int | None, *, as_json: bool
@@ -143,12 +154,7 @@ def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
 @click.option("--url", metavar="URL", help="A copy of the archive; else the archive itself.")
 @json_option
 def verify(
-    begin: str | None,
-    end: str | None,
-    devices: tuple[str, ...],
-    url: str | None,
-    *,
-    as_json: bool,
+    begin: str | None, end: str | None, devices: tuple[str, ...], url: str | None, *, as_json: bool
 ) -> None:
     """
     Hold the archive against the log, and name all that is wrong; ends with 1 if anything is.
@@ -181,8 +187,13 @@ def verify(
 @begin_option
 @end_option
 @_devices
-@click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True,
-              help="How long they stay in the database.")  # fmt: skip
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3660),
+    default=30,
+    show_default=True,
+    help="How long they stay in the database.",
+)
 @click.option("--reason", required=True, help="Why, for the record.")
 @json_option
 def restore(

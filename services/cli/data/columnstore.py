@@ -39,8 +39,13 @@ def columnstore() -> None:
 
 
 @columnstore.command()
-@click.option("--days", type=click.FloatRange(7), default=store.AFTER_DAYS, show_default=True,
-              help="Compress chunks that ended so long ago.")  # fmt: skip
+@click.option(
+    "--days",
+    type=click.FloatRange(7),
+    default=store.AFTER_DAYS,
+    show_default=True,
+    help="Compress chunks that ended so long ago.",
+)
 @json_option
 def run(days: float, *, as_json: bool) -> None:
     """

@@ -29,11 +29,7 @@ from services.cli.output.json_text import print_json
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.store.messages.dead_letter_groups import GROUPS, group_letters
-from services.store.messages.dead_letter_query import (
-    count_letters,
-    get_letter,
-    list_letters,
-)
+from services.store.messages.dead_letter_query import count_letters, get_letter, list_letters
 from services.store.postgres.pool import connect
 
 _SHOWN_BYTES = 2_000
@@ -98,10 +94,15 @@ def list_(
         print_json(letters)
         return
     rows = [
-        (one.id, shown_time(one.received), one.reason, "yes" if one.replayed else "no",
-         f"{one.topic}: {one.detail}")
+        (
+            one.id,
+            shown_time(one.received),
+            one.reason,
+            "yes" if one.replayed else "no",
+            f"{one.topic}: {one.detail}",
+        )
         for one in letters
-    ]  # fmt: skip
+    ]
     head = ("number", "received", "reason", "sent again", "topic and detail")
     click.echo(table(head, rows, empty=_NONE))
     if len(letters) == limit:
@@ -113,10 +114,15 @@ def _tell_groups(found: list[dict[str, Any]], by: Sequence[str], *, as_json: boo
         print_json(found)
         return
     rows = [
-        (one["refused"], one["waiting"], *(one[name] for name in by), shown_time(one["last"]),
-         one["example"])
+        (
+            one["refused"],
+            one["waiting"],
+            *(one[name] for name in by),
+            shown_time(one["last"]),
+            one["example"],
+        )
         for one in found
-    ]  # fmt: skip
+    ]
     head = ("refused", "not sent again", *by, "last", "such as")
     click.echo(table(head, rows, empty=_NONE))
 
@@ -128,12 +134,7 @@ def _tell_groups(found: list[dict[str, Any]], by: Sequence[str], *, as_json: boo
 @end_
 @json_
 def count(
-    reason: str | None,
-    device: str | None,
-    begin: str | None,
-    end: str | None,
-    *,
-    as_json: bool,
+    reason: str | None, device: str | None, begin: str | None, end: str | None, *, as_json: bool
 ) -> None:
     """
     By reason and device, the most frequent first.
@@ -177,9 +178,13 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
     far = partial(payload)
     if as_json:
         shown = {
-            **asdict(found), "read": read, "position": far.position, "broken": far.why or None,
-            "before": far.values, "payload_hex": payload.hex(),
-        }  # fmt: skip
+            **asdict(found),
+            "read": read,
+            "position": far.position,
+            "broken": far.why or None,
+            "before": far.values,
+            "payload_hex": payload.hex(),
+        }
         print_json(shown)
         return
     for name, value in asdict(found).items():

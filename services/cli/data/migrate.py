@@ -6,11 +6,12 @@ from dataclasses import asdict
 import click
 
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
 from services.store.postgres.migrate import migrate as apply
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def migrate(*, as_json: bool) -> None:
     """
     Bring the database schema to this version; again changes nothing.

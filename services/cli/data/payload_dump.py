@@ -1,5 +1,5 @@
 """
-What stands in bytes that no codec could read, up to where it breaks off.
+Show a payload that no codec could read, up to and around the place of the fault.
 
 A technician wants to see the place: the part before it as text, the values that
 were sound, and the bytes around it.

@@ -1,4 +1,4 @@
-"""Who a person is to a broker by TLS: `tonne-admin`, where this machine holds its identity."""
+"""TLS identity of a person at a broker: `tonne-admin`, where this machine holds it."""
 
 from __future__ import annotations
 

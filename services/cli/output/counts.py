@@ -8,8 +8,3 @@ _PLURALS = {"entry": "entries", "knock": "knocks", "registry": "registries"}
 def counted(number: int, noun: str) -> str:
     """Return `1 device`, `2 devices`; thousands are grouped."""
     return f"{number:,} {noun if number == 1 else _PLURALS.get(noun, f'{noun}s')}"
-
-
-def plural(number: int, noun: str) -> str:
-    """Return the word alone."""
-    return noun if number == 1 else _PLURALS.get(noun, f"{noun}s")

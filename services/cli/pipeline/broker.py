@@ -55,15 +55,19 @@ def broker() -> None:
     help="mosquitto: a port for user name and password, by TLS. rabbitmq: allow them on --listen.",
 )
 @click.option(
-    "--host", "hosts", multiple=True,
+    "--host",
+    "hosts",
+    multiple=True,
     help="Name or address by which devices find it; repeat. This machine's name by default.",
-)  # fmt: skip
+)
 @click.option("--connections", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True)
 @click.option("--sparkplug", is_flag=True, help="Let principals speak Sparkplug B too.")
 @click.option(
-    "--for", "folder_there", type=click.Path(path_type=Path),
+    "--for",
+    "folder_there",
+    type=click.Path(path_type=Path),
     help="Where the files will be for the broker; where they are written by default.",
-)  # fmt: skip
+)
 @click.option(
     "--log", default="file mosquitto.log", show_default=True, help="mosquitto's log_dest."
 )
@@ -202,9 +206,11 @@ def _applied(settings: Settings, url: str, *, sparkplug: bool) -> Applied:
         local.take_up_revocations()
     with connect(database_url(), name=_NAME, autocommit=True) as conn:
         return brokers.apply(
-            folder, lambda more: brokers.known(conn, folder, sparkplug=more), url,
+            folder,
+            lambda more: brokers.known(conn, folder, sparkplug=more),
+            url,
             sparkplug=sparkplug,
-        )  # fmt: skip
+        )
 
 
 def _show(done: Applied) -> None:

@@ -43,9 +43,12 @@ _apply = click.option(
     "--password", is_flag=True, help="A password, for what can hold no certificate; still by TLS."
 )
 @click.option(
-    "--days", type=click.IntRange(1, 7_300), default=enrolment.DAYS, show_default=True,
+    "--days",
+    type=click.IntRange(1, 7_300),
+    default=enrolment.DAYS,
+    show_default=True,
     help="How long a certificate holds.",
-)  # fmt: skip
+)
 @click.option("--renew", is_flag=True, help="A new one, though one is in use.")
 @_author
 @_apply
@@ -143,9 +146,13 @@ def revoke_credentials(
     settings = Settings()
     with connect(database_url(), name=_NAME, autocommit=True) as conn:
         done = enrolment.revoke(
-            conn, identity_folder(settings), devices, author or getpass.getuser(), reason,
+            conn,
+            identity_folder(settings),
+            devices,
+            author or getpass.getuser(),
+            reason,
             older=older,
-        )  # fmt: skip
+        )
     _show(done, as_json=as_json)
     if apply:
         tell_broker(settings)
@@ -177,10 +184,15 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
         print_json(found)
         return
     rows = [
-        (c.principal, c.kind, shown_time(c.issued), shown_time(c.expires),
-         f"{shown_time(c.revoked)}: {c.reason}" if c.revoked else None)
+        (
+            c.principal,
+            c.kind,
+            shown_time(c.issued),
+            shown_time(c.expires),
+            f"{shown_time(c.revoked)}: {c.reason}" if c.revoked else None,
+        )
         for c in found
-    ]  # fmt: skip
+    ]
     head = ("principal", "kind", "issued", "expires", "revoked")
     click.echo(table(head, rows, empty="no such credential is on record"))
 

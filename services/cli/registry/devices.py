@@ -1,4 +1,4 @@
-"""`tonne devices`: who is there, who knocks, and what arrives."""
+"""`tonne devices`: known and unknown devices, and what arrives of them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from services.cli.output.times import shown_time
 from services.cli.registry.devices_watch import watch
 from services.cli.registry.show_plan import show_plan
 from services.nearest import did_you_mean
+from services.processing.registry_import import import_registry
 from services.registry import parse
 from services.registry.entries import Registry
 from services.registry.fields import Row
@@ -31,7 +32,6 @@ from services.registry.located import Plain, Table
 from services.store.messages.dead_letter_query import get_letter
 from services.store.messages.unknown_devices import Knock, claims, knocks, refuse
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from services.store.registry.known import require
 from services.store.timeseries.queries import site_timezone
 from services.store.views import device_health as health
@@ -175,9 +175,11 @@ def _held(conn: Connection[TupleRow], one: Knock) -> list[str]:
 @click.option("--class", "class_id", required=True, metavar="CLASS")
 @click.option("--profile", default="generic", show_default=True)
 @click.option(
-    "--installed", required=True, metavar=METAVAR,
+    "--installed",
+    required=True,
+    metavar=METAVAR,
     help="Since when it measures: a day of the site, or RFC 3339 with offset.",
-)  # fmt: skip
+)
 @click.option("--rated-power-w", metavar="W", help="Its rated power, whole watts.")
 @click.option("--serial", help="Its maker's serial number.")
 @_author

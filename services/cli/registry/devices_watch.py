@@ -105,10 +105,12 @@ class _Shown:
         self._came |= one.values.keys()
         if self._as_json:
             told: dict[str, Any] = {
-                "time": one.time.isoformat(), "values": one.values,
-                "units": {n: self._units[n] for n in one.values}, "flags": one.flags,
+                "time": one.time.isoformat(),
+                "values": one.values,
+                "units": {n: self._units[n] for n in one.values},
+                "flags": one.flags,
                 "missing": self._missing(),
-            }  # fmt: skip
+            }
             click.echo(json.dumps(told))
             return
         local = one.time.astimezone(self._zone)

@@ -11,6 +11,7 @@ import click
 from ingest.errors import InputError
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
 from services.cli.output.counts import counted
 from services.cli.output.table import table
 from services.issuer.affected_statements import affected as statements_affected
@@ -47,7 +48,7 @@ def factors() -> None:
 
 @factors.command("list")
 @click.option("--kind", default="", metavar="BEGIN", help="Only kinds that begin so: grid.vn.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_(kind: str, *, as_json: bool) -> None:
     """
     List all factors: those of tonne, then those that registry files brought.
@@ -87,7 +88,7 @@ def list_(kind: str, *, as_json: bool) -> None:
 
 @factors.command()
 @click.option("--recompute", is_flag=True, help="Make live rows and drafts again.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def affected(*, recompute: bool, as_json: bool) -> None:
     """
     List statements whose factors would be others today.

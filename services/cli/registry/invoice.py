@@ -17,6 +17,7 @@ from services.cli.options.json_option import json_option
 from services.cli.output.amounts import shown_amount
 from services.cli.output.json_text import print_json
 from services.cli.output.table import table
+from services.processing.invoice_import import deliver
 from services.registry.invoices import Import, read
 from services.store.postgres.pool import connect
 from services.store.registry import invoices
@@ -56,7 +57,7 @@ def import_(files: tuple[Path, ...], author: str | None, *, dry_run: bool, as_js
     """
     with connect(database_url(), name="tonne invoice", autocommit=True) as conn:
         rows = [row for path in files for row in read(path)]
-        found = invoices.deliver(conn, rows, author or getpass.getuser(), write=not dry_run)
+        found = deliver(conn, rows, author or getpass.getuser(), write=not dry_run)
     _show(found, written=not dry_run and not found.refused, as_json=as_json)
 
 
@@ -98,9 +99,14 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
         print_json(rows)
         return
     cells = [
-        (one.id, name, *(local_date(us, zones[name]) for us in (one.from_us, one.to_us)),
-         shown_amount(one.value, QUANTITIES[QUANTITY_INDEX[one.quantity]].unit), one.quantity)
+        (
+            one.id,
+            name,
+            *(local_date(us, zones[name]) for us in (one.from_us, one.to_us)),
+            shown_amount(one.value, QUANTITIES[QUANTITY_INDEX[one.quantity]].unit),
+            one.quantity,
+        )
         for name, one, *_ in found
-    ]  # fmt: skip
+    ]
     head = ("invoice", "project", "from", "to", "amount", "quantity")
     click.echo(table(head, cells, empty="no invoice is stored"))

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from ingest.errors import InputError
+from mrv import methodologies
 from mrv.report import LANGUAGES, make_programme
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
 from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
 from services.cli.statements.report import write_whole
 from services.store.postgres.pool import connect
 from services.store.views import parks
@@ -37,7 +39,7 @@ def programme() -> None:
 @click.option(
     "--year", type=click.IntRange(1990, 2200), help="The last one with figures if absent."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def progress(year: int | None, *, as_json: bool) -> None:
     """
     Show targets and progress by action, and what may be transferred abroad.
@@ -65,7 +67,7 @@ def progress(year: int | None, *, as_json: bool) -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A .xlsx to write.")
 @click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True,
               help="Language of the workbook; names of the registry stay.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def report(year: int | None, out: Path | None, language: str, *, as_json: bool) -> None:
     """
     Show every system: devices, expected against measured, issued, transferable, provisional.
@@ -81,7 +83,7 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
     if out is not None and out.suffix.lower() != ".xlsx":
         raise InputError(f"--out {out} is a workbook; let its name end in .xlsx")
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
-        document = report_document(conn, year)
+        document = report_document(conn, year, methodologies.by_time())
     if out is not None:
         write_whole(out, make_programme(document, language))
     if as_json:
@@ -93,7 +95,7 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
 @programme.command()
 @click.argument("park")
 @click.option("--year", type=click.IntRange(1990, 2200), required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def park(park: str, year: int, *, as_json: bool) -> None:
     """
     Show an eco-industrial park's balance: energy, water, waste, heat, and who gave what to whom.
@@ -112,11 +114,14 @@ def _systems_text(document: dict[str, Any]) -> str:
     head = ("system", "title", "devices", "heard", "expected t", "measured t", "issued t")
     rows = [
         (
-            s["system"], s["title"], str(s["devices"]), str(s["devices_heard"]),
+            s["system"],
+            s["title"],
+            str(s["devices"]),
+            str(s["devices_heard"]),
             *(shown_tonnes(s[k]) for k in ("expected_t", "tCO2", "issued_credits_t")),
         )
         for s in document["systems"]
-    ]  # fmt: skip
+    ]
     lines = [f"{document['programme']}, {document['year']}: by system", ""]
     lines += _table([head, *rows])
     for s in document["systems"]:

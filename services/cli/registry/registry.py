@@ -22,13 +22,13 @@ from services.cli.registry.credentials import (
 from services.cli.registry.sewer import import_folder
 from services.cli.registry.show_plan import show_plan
 from services.cli.registry.template import schema_, template_
+from services.processing.registry_import import check_registry, import_registry
 from services.registry.document import to_yaml
 from services.registry.entries import Registry
 from services.registry.files import read_files
 from services.registry.plan import Plan, plan
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
-from services.store.registry.import_ import check_registry, import_registry
 
 _strict = click.option("--strict", is_flag=True, help="Take warnings for errors.")
 

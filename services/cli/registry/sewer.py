@@ -115,8 +115,12 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
 
 
 @sewer.command()
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
-              help="The file: .csv or .geojson.")  # fmt: skip
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file: .csv or .geojson.",
+)
 @json_option
 def export(out: Path, *, as_json: bool) -> None:
     """

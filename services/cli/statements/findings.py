@@ -37,8 +37,11 @@ _what = click.argument("what", metavar="ID|PACK")
 _name = click.argument("name", metavar="FINDING")
 _key = click.option("--key", "key_name", required=True, metavar="N", help="Signer's key, by name.")
 _text = click.option("--text", required=True, help="In words.")
-_out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
-                    help="Sign a PACK apart into this file, to be handed in.")  # fmt: skip
+_out = click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Sign a PACK apart into this file, to be handed in.",
+)
 
 
 @click.group(cls=Group)
@@ -64,12 +67,19 @@ def finding() -> None:
 
 @finding.command()
 @_what
-@click.option("--kind", type=Choice(get_args(Kind)), required=True,
-              help="Corrective action, clarification, observation, forward action.")  # fmt: skip
+@click.option(
+    "--kind",
+    type=Choice(get_args(Kind)),
+    required=True,
+    help="Corrective action, clarification, observation, forward action.",
+)
 @_key
 @_text
-@click.option("--effect", metavar="TONNES", help="By how many tonnes the reduction is too high "
-              "for it; negative where it is too low.")  # fmt: skip
+@click.option(
+    "--effect",
+    metavar="TONNES",
+    help="By how many tonnes the reduction is too high for it; negative where it is too low.",
+)
 @_out
 @json_option
 def add(
@@ -118,8 +128,11 @@ def answer(
 @_name
 @_key
 @_text
-@click.option("--effect", metavar="TONNES", help="What of its effect remains in the statement; "
-              "as it was where it is not given.")  # fmt: skip
+@click.option(
+    "--effect",
+    metavar="TONNES",
+    help="What of its effect remains in the statement; as it was where it is not given.",
+)
 @_out
 @json_option
 def close(
@@ -144,8 +157,13 @@ def close(
 
 @finding.command()
 @_id
-@click.option("--from", "signed", required=True, help="The event, as it was signed.",
-              type=click.Path(exists=True, dir_okay=False, path_type=Path))  # fmt: skip
+@click.option(
+    "--from",
+    "signed",
+    required=True,
+    help="The event, as it was signed.",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
 @json_option
 def take(id_: str, signed: Path, *, as_json: bool) -> None:
     """

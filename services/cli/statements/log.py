@@ -42,8 +42,13 @@ if TYPE_CHECKING:
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_log_key = click.option("--log-key", default="tonne-log", show_default=True, metavar="N",
-                        help="Key that signs the log's heads; made the first time.")  # fmt: skip
+_log_key = click.option(
+    "--log-key",
+    default="tonne-log",
+    show_default=True,
+    metavar="N",
+    help="Key that signs the log's heads; made the first time.",
+)
 _SHOWN = 5
 _DAY_US = 86_400_000_000
 
@@ -64,12 +69,23 @@ def log() -> None:
 @log.command()
 @_log_key
 @click.option("--recheck", is_flag=True, help="Compare all sealed days, not only late ones.")
-@click.option("--accept", metavar="REASON",
-              help="Seal what was changed by hand too; the reason stands in the log.")  # fmt: skip
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY",
-              help="Only days that begin before this one, in UTC.")  # fmt: skip
-@click.option("--every", type=click.IntRange(10), metavar="SECONDS",
-              help="Go on until stopped; `tonne run` does that by itself.")  # fmt: skip
+@click.option(
+    "--accept",
+    metavar="REASON",
+    help="Seal what was changed by hand too; the reason stands in the log.",
+)
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DAY",
+    help="Only days that begin before this one, in UTC.",
+)
+@click.option(
+    "--every",
+    type=click.IntRange(10),
+    metavar="SECONDS",
+    help="Go on until stopped; `tonne run` does that by itself.",
+)
 @click.option("--project", "projects", multiple=True, help="Only days of this project; repeatable.")
 @_json
 def seal(
@@ -130,8 +146,10 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(vars(report), indent=2))
         return
-    click.echo(f"sealed {counted(report.days, 'day')}, {report.again} again; entered"
-               f" {', '.join(report.entries) or 'nothing else'}")  # fmt: skip
+    click.echo(
+        f"sealed {counted(report.days, 'day')}, {report.again} again; entered"
+        f" {', '.join(report.entries) or 'nothing else'}"
+    )
     for what in report.corrections:
         click.echo(what)
     for what in report.refused:
@@ -139,8 +157,13 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
 
 
 @log.command()
-@click.option("--checkpoint", "held", type=_file, multiple=True,
-              help="A head that you kept: the log must lead to it. May be repeated.")  # fmt: skip
+@click.option(
+    "--checkpoint",
+    "held",
+    type=_file,
+    multiple=True,
+    help="A head that you kept: the log must lead to it. May be repeated.",
+)
 @_json
 def audit(held: tuple[Path, ...], *, as_json: bool) -> None:
     """
@@ -206,10 +229,14 @@ def list_(*, as_json: bool) -> None:
     """
     with _database() as conn:
         rows = [
-            {"index": e.index, "kind": e.kind, "at": shown_time(e.appended),
-             "entry": json.loads(e.body)}
+            {
+                "index": e.index,
+                "kind": e.kind,
+                "at": shown_time(e.appended),
+                "entry": json.loads(e.body),
+            }
             for e in stored.entries(conn)
-        ]  # fmt: skip
+        ]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -246,8 +273,13 @@ def proof(what: str, *, as_json: bool) -> None:
 
 
 @log.command()
-@click.option("--since", type=click.IntRange(0), default=0, show_default=True,
-              help="Entries under the last head that the witness signed.")  # fmt: skip
+@click.option(
+    "--since",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Entries under the last head that the witness signed.",
+)
 @_json
 def request(since: int, *, as_json: bool) -> None:
     """
@@ -266,8 +298,13 @@ def request(since: int, *, as_json: bool) -> None:
 @log.command()
 @click.argument("request_file", metavar="REQUEST", type=_file)
 @click.option("--key", "key_name", required=True, metavar="N", help="Your witness key, by name.")
-@click.option("--keys", "keys_file", required=True, type=_file,
-              help="Keyring with the log's key, as `tonne keys export` writes it.")  # fmt: skip
+@click.option(
+    "--keys",
+    "keys_file",
+    required=True,
+    type=_file,
+    help="Keyring with the log's key, as `tonne keys export` writes it.",
+)
 @_json
 def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool) -> None:
     """

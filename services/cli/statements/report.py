@@ -30,12 +30,20 @@ if TYPE_CHECKING:
 @click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
 )
-@click.option("--format", "format_", type=Choice(get_args(Format)),
-              help="By the ending of --out where absent.")  # fmt: skip
+@click.option(
+    "--format",
+    "format_",
+    type=Choice(get_args(Format)),
+    help="By the ending of --out where absent.",
+)
 @click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True,
               help="Language of all words but those that were signed.")  # fmt: skip
-@click.option("--keys", "keys_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Public keys that you trust, where a pack is given.")  # fmt: skip
+@click.option(
+    "--keys",
+    "keys_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Public keys that you trust, where a pack is given.",
+)
 @json_option
 def report(
     what: str,

@@ -34,11 +34,20 @@ _HOW_MANY = click.IntRange(min=0)
 @click.command()
 @click.argument("what", metavar="ID|PACK")
 @click.option("--key", "key_name", metavar="N", help="Verifier's key: draw, sign and keep.")
-@click.option("--random", "random_", type=_HOW_MANY, metavar="COUNT",
-              help="Device-days at random; the square root of all, if not given.")  # fmt: skip
+@click.option(
+    "--random",
+    "random_",
+    type=_HOW_MANY,
+    metavar="COUNT",
+    help="Device-days at random; the square root of all, if not given.",
+)
 @click.option("--by-risk", type=_HOW_MANY, metavar="COUNT", help="Device-days by risk, likewise.")
-@click.option("--from", "signed", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Take a list that the verifier signed elsewhere.")  # fmt: skip
+@click.option(
+    "--from",
+    "signed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take a list that the verifier signed elsewhere.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the signed list to a file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the signed list.")
 def sample(

@@ -30,18 +30,30 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("path", metavar="PATH|URL")
-@click.option("--keys", "keys_file", type=_file,
-              help="Whom you trust: a programme's trust root, or public keys as"
-              " `tonne keys export` writes them.")  # fmt: skip
-@click.option("--status", "status_file", type=_file,
-              help="The project's status list: whether the statement still counts; lists in the"
-              " file of --keys count too.")  # fmt: skip
-@click.option("--accept", "accepted", multiple=True,
-              type=Choice((*STATES[:-1], *WAIVERS)),
-              help="A state that is enough for you, or a weakness that you take as it is;"
-              " may be repeated.")  # fmt: skip
-@click.option("--at", "moment", metavar="TIME", help="For which time you ask (RFC 3339);"
-              " now where absent.")  # fmt: skip
+@click.option(
+    "--keys",
+    "keys_file",
+    type=_file,
+    help="Whom you trust: a programme's trust root, or public keys as"
+    " `tonne keys export` writes them.",
+)
+@click.option(
+    "--status",
+    "status_file",
+    type=_file,
+    help="The project's status list: whether the statement still counts; lists in the"
+    " file of --keys count too.",
+)
+@click.option(
+    "--accept",
+    "accepted",
+    multiple=True,
+    type=Choice((*STATES[:-1], *WAIVERS)),
+    help="A state that is enough for you, or a weakness that you take as it is; may be repeated.",
+)
+@click.option(
+    "--at", "moment", metavar="TIME", help="For which time you ask (RFC 3339); now where absent."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(
     path: str,

@@ -81,7 +81,7 @@ def count_refusal(conn: Connection[TupleRow], method: str, path: str, status: in
 
 @contextmanager
 def one_at_a_time(conn: Connection[TupleRow], principal: str, key: str) -> Iterator[None]:
-    """Let nobody else work on this request meanwhile; the work has transactions of its own."""
+    """Hold an idempotency key; the work under it has transactions of its own."""
     named = "hashtextextended('api answer:' || %s || ':' || %s, 0)"
     conn.execute(f"SELECT pg_advisory_lock({named})", (principal, key))
     try:
@@ -92,7 +92,7 @@ def one_at_a_time(conn: Connection[TupleRow], principal: str, key: str) -> Itera
 
 
 def answer(conn: Connection[TupleRow], principal: str, key: str) -> Answer | None:
-    """Return what a request of this name was answered, if it was."""
+    """Return the stored answer of an idempotency key, if there is one."""
     row = conn.execute(
         "SELECT request, status, body FROM api_answer WHERE principal = %s AND key = %s",
         (principal, key),
@@ -101,7 +101,7 @@ def answer(conn: Connection[TupleRow], principal: str, key: str) -> Answer | Non
 
 
 def keep_answer(conn: Connection[TupleRow], principal: str, key: str, found: Answer) -> None:
-    """Keep an answer, and let go of those that nobody will ask for again."""
+    """Store an answer, and delete those that have expired."""
     conn.execute(
         "INSERT INTO api_answer (principal, key, request, status, body)"
         " VALUES (%s, %s, %s, %s, %s)",
@@ -111,7 +111,7 @@ def keep_answer(conn: Connection[TupleRow], principal: str, key: str, found: Ans
 
 
 def cursor_secret(conn: Connection[TupleRow]) -> bytes:
-    """Return the secret by which page marks are recognised."""
+    """Return the secret that page cursors are signed with."""
     row = conn.execute("SELECT secret FROM api_cursor_secret").fetchone()
     if row is None:
         raise RuntimeError("the migration put a secret there")

@@ -1,5 +1,5 @@
 """
-Archived readings beside stored ones: the one way by which both are read and added to.
+Read and write archived readings together with those of the database.
 
 Whatever is read is read from the database first and then from the archive's
 parts.  A chunk is dropped only after its parts are recorded, so a row that
@@ -148,7 +148,7 @@ class Split(NamedTuple):
 
 def split(cursor: Cursor[TupleRow], ids: Sequence[str], frame: Frame) -> Split:
     """
-    Tell what of late readings is new beside the archive.
+    Split late readings into those that the archive lacks and those that it holds.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ def relation(cursor: Cursor[TupleRow], class_id: str, asked: Sequence[Asked]) ->
 
 def thaw(cursor: Cursor[TupleRow], class_id: str, ids: Mapping[int, str], found: Found) -> str:
     """
-    Put archived rows that are not stored into a table of this session; return its name.
+    Load archived rows that are not stored into a temporary table; return its name.
 
     Parameters
     ----------

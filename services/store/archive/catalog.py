@@ -38,7 +38,7 @@ class Home(NamedTuple):
 
 
 def guard(cursor: Cursor[TupleRow]) -> None:
-    """Let no chunk be dropped until this transaction ends; waits for one that is."""
+    """Lock against dropping of chunks until the transaction ends; waits for one in progress."""
     cursor.execute(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
 
 
@@ -235,7 +235,7 @@ def chunks(conn: Connection[TupleRow], until_us: int) -> list[Chunk]:
 
 
 def drop(conn: Connection[TupleRow], chunk: Chunk) -> str:
-    """Drop a chunk; return '' or what stands in the way."""
+    """Drop a chunk; return an empty text, or the reason why it cannot be dropped."""
     row = conn.execute(
         "SELECT tonne_drop_archived(%s, %s, %s)",
         (chunk.class_id, stamp(chunk.from_us), stamp(chunk.to_us)),
@@ -253,7 +253,7 @@ def hold(conn: Connection[TupleRow], from_us: int, to_us: int, days: int, reason
 
 
 def held(cursor: Cursor[TupleRow], chunk: Chunk) -> bool:
-    """Whether a chunk holds what was brought back and is to stay."""
+    """Whether a chunk holds restored readings that are to stay."""
     cursor.execute(
         "SELECT EXISTS (SELECT FROM archive_hold WHERE until > now()"
         " AND from_time < %s AND to_time > %s)",

@@ -1,4 +1,4 @@
-"""What principals say of themselves on their status topic: the last word of each."""
+"""Last message of each principal on its status topic."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _decoder = msgspec.json.Decoder(_Status)
 
 def keep(connection: Connection[TupleRow], fleet: Fleet, said: Iterable[Said]) -> list[Said]:
     """
-    Keep the last word of each principal of the registry.
+    Store the last status message of each registered principal.
 
     Returns
     -------
@@ -68,11 +68,13 @@ def keep(connection: Connection[TupleRow], fleet: Fleet, said: Iterable[Said]) -
             " clock_ahead_s = coalesce(excluded.clock_ahead_s, s.clock_ahead_s)"
             " WHERE excluded.at >= s.at",
             (
-                names, [status.state for status, _ in words], [at for _, at in words],
+                names,
+                [status.state for status, _ in words],
+                [at for _, at in words],
                 [_clean(status.firmware) for status, _ in words],
                 [status.clock_ahead_s for status, _ in words],
             ),
-        )  # fmt: skip
+        )
     return unused
 
 

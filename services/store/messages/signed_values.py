@@ -65,7 +65,7 @@ class SignedValue:
 
 
 def refusals(noted: Sequence[Rejected]) -> list[Rejected]:
-    """Return what was refused indeed."""
+    """Return the entries that are refusals; the others are signed values, kept as evidence."""
     return [one for one in noted if one.reason != SIGNED_VALUE]
 
 

@@ -124,13 +124,18 @@ def _write_held(cursor: Cursor[TupleRow], before: Node, after: Node) -> None:
         " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
         [
             (
-                one.id, after.name, stamp(one.received_us), _clean(one.topic), one.payload,
-                one.seq, one.sent_ms,
+                one.id,
+                after.name,
+                stamp(one.received_us),
+                _clean(one.topic),
+                one.payload,
+                one.seq,
+                one.sent_ms,
             )
             for one in after.held
             if one.id not in had
         ],
-    )  # fmt: skip
+    )
 
 
 def claim(connection: Connection[TupleRow], at_most_every_s: float) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Who knocked unknown, and who spoke for a device that is another's: found in what was refused."""
+"""Unregistered devices, and principals that published for another's device, from dead letters."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Claim:
 
 
 def knocks(conn: Connection[TupleRow], *, refused: bool = False) -> list[Knock]:
-    """Return who knocked and is not registered since, the newest first."""
+    """Return unregistered devices that messages named, the newest first."""
     fleet = load_fleet(conn)
     decided = {
         (principal, device): reason
@@ -69,7 +69,7 @@ def knocks(conn: Connection[TupleRow], *, refused: bool = False) -> list[Knock]:
 
 
 def claims(conn: Connection[TupleRow]) -> list[Claim]:
-    """Return who spoke for a registered device that is not its own, the newest first."""
+    """Return principals that published for a device of another, the newest first."""
     fleet = load_fleet(conn)
     found: dict[tuple[str, str], Claim] = {}
     for principal, topic, count, first, last, _ in _refused_as(conn, "not_your_device"):
@@ -100,7 +100,7 @@ def _refused_as(conn: Connection[TupleRow], reason: str) -> list[TupleRow]:
 def refuse(
     conn: Connection[TupleRow], principal: str, device: str, author: str, reason: str
 ) -> None:
-    """Note that a device is not wanted; it is listed no more."""
+    """Mark an unregistered device as refused; `knocks` lists it no more."""
     conn.execute(
         "INSERT INTO knock_refused (principal, device, author, reason) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (principal, device) DO UPDATE SET refused = now(),"

@@ -25,7 +25,7 @@ def connect(
     url: str, *, role: str | None = None, name: str = "tonne", autocommit: bool = False
 ) -> Connection[TupleRow]:
     """
-    Open a connection that thinks in UTC.
+    Open a connection whose session time zone is UTC.
 
     Parameters
     ----------
@@ -61,11 +61,7 @@ def session_settings(role: str | None, name: str) -> dict[str, Any]:
     rows take a tenth of that.
     """
     options = "-c timezone=UTC -c jit=off" + (f" -c role={role}" if role else "")
-    return {
-        "application_name": name,
-        "options": options,
-        "connect_timeout": CONNECT_TIMEOUT_S,
-    }
+    return {"application_name": name, "options": options, "connect_timeout": CONNECT_TIMEOUT_S}
 
 
 def shown(url: str) -> str:

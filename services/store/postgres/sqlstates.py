@@ -1,5 +1,5 @@
 """
-What an error of the server means for the work that met it.
+What to do after a server's error, by its SQLSTATE: wait, try again, or take it as refused.
 
 Three cases: the server is away and the work waits for it; the work collided with
 other work and is tried again; the server refuses what it was given.  Only the code

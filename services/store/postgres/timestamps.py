@@ -1,4 +1,4 @@
-"""Times as PostgreSQL takes them."""
+"""Microseconds UTC to the text of a timestamptz, and back."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """
-Long spans cut into runs that a server can gather, in the order in which rows lie.
+Split long time ranges into queries of one week each, ordered by week and then by device.
 
-Rows lie as they came, those of an hour together: all devices of one week are
-asked for before the next, so that its pages are read once.
+Rows lie as they came, those of an hour together: in this order each page is read once.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Credential:
 
 
 def lock(conn: Connection[TupleRow]) -> None:
-    """Let one process at a time issue and revoke, to the transaction's end."""
+    """Lock issuing and revoking until the transaction ends."""
     conn.execute("LOCK TABLE credential IN SHARE ROW EXCLUSIVE MODE")
 
 
@@ -94,10 +94,13 @@ def revoke(
         " AND NOT (%(but)s"
         " AND id = (SELECT max(id) FROM credential WHERE principal = %(principal)s))",
         {
-            "author": author, "reason": reason, "principal": principal, "kind": kind,
+            "author": author,
+            "reason": reason,
+            "principal": principal,
+            "kind": kind,
             "but": but_newest,
         },
-    )  # fmt: skip
+    )
     return done.rowcount
 
 

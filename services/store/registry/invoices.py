@@ -1,4 +1,4 @@
-"""Invoices on their way into the store: all of a delivery or none, each document once."""
+"""Invoices as they are stored, each document once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mrv.statement.plan_json import invoice_in, invoice_out
-from services.registry.invoices import plan
 from services.store.postgres.jsonb import jsonb
-from services.store.registry.load import load_projects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,44 +15,17 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from mrv.registry.project import Invoice
-    from services.registry.fields import Row
-    from services.registry.invoices import Import
 
 _COLUMNS = "i.id, i.project_id, i.document::text, i.corrects, i.reason, i.author, i.imported"
 _CORRECTED_BY = "(SELECT o.id FROM invoice o WHERE o.corrects = i.id)"
 
 
-def deliver(
-    conn: Connection[TupleRow], rows: Sequence[Row], author: str, *, write: bool = True
-) -> Import:
-    """
-    Store the invoices of a delivery, unless one of them is wrong.
-
-    Parameters
-    ----------
-    conn : Connection
-        In autocommit; deliveries wait for each other.
-    write : bool
-        False only says what would become of them.
-    """
-    with conn.transaction():
-        conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('invoices', 0))")
-        projects = {project.id: project for project in load_projects(conn)}
-        stored = {
-            one.id: (project, one, corrects, reason)
-            for project, one, corrects, reason in every(conn, corrected=True)
-        }
-        found = plan(rows, projects, stored)
-        if write and not found.refused:
-            _insert(conn, [(e.project, e.invoice, e.corrects, e.reason) for e in found.new], author)
-    return found
-
-
-def _insert(
+def insert(
     conn: Connection[TupleRow],
     new: Sequence[tuple[str, Invoice, str | None, str | None]],
     author: str,
 ) -> None:
+    """Store invoices: project, document, which one it corrects, and why."""
     rows: list[tuple[Any, ...]] = [
         (one.id, project, jsonb(invoice_out(one)), corrects, reason, author)
         for project, one, corrects, reason in new
@@ -109,10 +80,12 @@ def listed(
         " AND (%(project)s::text IS NULL OR i.project_id = %(project)s)"
         " ORDER BY i.id LIMIT %(limit)s",
         {
-            "after": after, "scope": None if scope is None else list(scope), "project": project,
+            "after": after,
+            "scope": None if scope is None else list(scope),
+            "project": project,
             "limit": limit,
         },
-    )  # fmt: skip
+    )
     return [_shown(row) for row in rows]
 
 

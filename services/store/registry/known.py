@@ -1,4 +1,4 @@
-"""What the registry holds, so that a name which it does not hold is never an empty answer."""
+"""Check that a name is in the registry, so that an unknown one is never an empty answer."""
 
 from __future__ import annotations
 

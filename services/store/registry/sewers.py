@@ -138,11 +138,16 @@ def cells(conn: Connection[TupleRow], box: Box, sides: tuple[int, int]) -> list[
         " WHERE x BETWEEN %(west)s AND %(east)s AND y BETWEEN %(south)s AND %(north)s"
         " GROUP BY 1, 2 ORDER BY 2, 1",
         {
-            "west": west, "south": south, "east": east, "north": north, "columns": sides[0],
-            "rows": sides[1], "wide": max((east - west) / sides[0], _LEAST_DEGREES),
+            "west": west,
+            "south": south,
+            "east": east,
+            "north": north,
+            "columns": sides[0],
+            "rows": sides[1],
+            "wide": max((east - west) / sides[0], _LEAST_DEGREES),
             "high": max((north - south) / sides[1], _LEAST_DEGREES),
         },
-    )  # fmt: skip
+    )
     return [Cell(*row) for row in rows.fetchall()]
 
 

@@ -17,7 +17,7 @@ from services.registry.entries import (
     Site,
     Topic,
 )
-from services.registry.rules import during_us, timezone
+from services.registry.service_times import during_us, timezone
 from services.store.postgres.jsonb import jsonb
 from services.store.registry import monitoring_plans as monitoring
 

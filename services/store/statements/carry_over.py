@@ -1,5 +1,5 @@
 """
-What issued periods left below zero and none has taken yet, and what lies between them.
+Negative balances of issued periods that no later one has taken yet, and the time between.
 
 Mostly it is the balance of the period before.  But a period may be issued after a later
 one, or corrected after the next one took what it left: what is owed then is taken by

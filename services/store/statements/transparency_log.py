@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def lock(conn: Connection[TupleRow]) -> None:
-    """Let nobody else append until the transaction ends."""
+    """Lock the log against other appends until the transaction ends."""
     conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('transparency log', 0))")
 
 

@@ -50,9 +50,12 @@ def hourly(cursor: Cursor[TupleRow], fleet: Fleet, spans: Sequence[Span]) -> Val
     )
     names, numbers = list(KIND_INDEX), list(KIND_INDEX.values())
     types = {
-        "device": "int4", "kind": "int2", "start": "timestamptz",
-        "value": "float8", "covered": "float8",
-    }  # fmt: skip
+        "device": "int4",
+        "kind": "int2",
+        "start": "timestamptz",
+        "value": "float8",
+        "covered": "float8",
+    }
     found = column_copy.fetch(cursor, query, (*of_spans(fleet, spans), names, numbers), types)
     columns: list[Any] = list(found.values())
     return Values(*columns)

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
-    from mrv.accounting.account import EmissionRows
-    from mrv.accounting.device_bindings import Bindings
+    from mrv.accounting.emission_rows import Bindings, EmissionRows
     from services.store.postgres.binary_copy import Field
 
 QUANTITY_WORDS = Words.of([q.name for q in QUANTITIES])

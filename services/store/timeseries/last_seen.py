@@ -1,5 +1,5 @@
 """
-Who is heard: newest reading, last receipt, and the quarter hours of today with a reading.
+Last contact of devices: newest reading, last receipt, quarter hours of today with a reading.
 
 A device list of ten thousand may not look into as many histories, so each device
 has one row.  A new quarter hour, and a device's first word, are written with the
@@ -125,9 +125,12 @@ class Seen:
             text = np.where(self._quarters[device], "1", "0")
             bits = text.view(f"<U{QUARTERS}").ravel().tolist()
             rows = (
-                self._fleet.ids(device.tolist()), self._last[device].tolist(),
-                self._received[device].tolist(), self._days.dates(device), bits,
-            )  # fmt: skip
+                self._fleet.ids(device.tolist()),
+                self._last[device].tolist(),
+                self._received[device].tolist(),
+                self._days.dates(device),
+                bits,
+            )
             cursor.execute(_WRITE, rows)
         return Written(device, self._last[device].copy(), whole)
 

@@ -96,9 +96,14 @@ class _Look:
     """Look-ups for some devices of one class, and the SQL by which its readings are asked."""
 
     def __init__(
-        self, cursor: Cursor[TupleRow], checks: Checks, watched: Watched, source: tuple[str, str],
-        members: list[int], before_us: Mapping[int, int],
-    ) -> None:  # fmt: skip
+        self,
+        cursor: Cursor[TupleRow],
+        checks: Checks,
+        watched: Watched,
+        source: tuple[str, str],
+        members: list[int],
+        before_us: Mapping[int, int],
+    ) -> None:
         self._cursor = cursor
         self._checks = checks
         self._watched = watched

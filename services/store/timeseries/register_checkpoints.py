@@ -1,5 +1,5 @@
 """
-Where metering can go on from: the marks stored beside interval rows.
+Checkpoints of metering: register marks stored beside interval rows, to go on from.
 
 `load` makes a device's state what it was when its last batch was committed;
 `last` finds the marks from which late data is metered again.

@@ -1,4 +1,4 @@
-"""Requests of the registry's changes: devices whose derived rows are to be made again."""
+"""Devices whose derived rows are to be made again after a registry change."""
 
 from __future__ import annotations
 

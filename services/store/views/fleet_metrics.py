@@ -1,4 +1,4 @@
-"""What only the database knows of a fleet and its account, counted for Prometheus."""
+"""Counts of fleet and account for Prometheus that only the database knows."""
 
 from __future__ import annotations
 

@@ -115,10 +115,14 @@ def statements(
         " AND (%(at)s::timestamptz IS NULL OR (created::timestamptz, id) > (%(at)s, %(id)s))"
         f" ORDER BY created::timestamptz {way}, id {way} LIMIT %(limit)s",
         {
-            "scope": _listed(scope), "public": list(PUBLIC_STATES), "project": project,
-            "limit": limit, "at": after and after[0], "id": after and after[1],
+            "scope": _listed(scope),
+            "public": list(PUBLIC_STATES),
+            "project": project,
+            "limit": limit,
+            "at": after and after[0],
+            "id": after and after[1],
         },
-    )  # fmt: skip
+    )
     return [(Stored(*row[:-1]), str(row[-1])) for row in rows.fetchall()]
 
 
@@ -149,8 +153,12 @@ _DEVICE_NAMES = (
     "id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed", "serial",
 )  # fmt: skip
 _CALIBRATION_NAMES = (
-    "performed", "valid_until", "certificate", "accuracy_class", "max_error_percent",
-)  # fmt: skip
+    "performed",
+    "valid_until",
+    "certificate",
+    "accuracy_class",
+    "max_error_percent",
+)
 _LETTER_NAMES = ("id", "received", "topic", "device_id", "reason", "detail", "content_type")
 
 

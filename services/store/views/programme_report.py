@@ -21,7 +21,7 @@ from services.store.views import parks
 from services.store.views.programme_progress import progress_document
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -79,9 +79,13 @@ _LIMITED = ("qcvn-05-2023", "limits")
 DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
 
 
-def report_document(conn: Connection[TupleRow], year: int | None) -> dict[str, Any]:
+def report_document(
+    conn: Connection[TupleRow], year: int | None, by_time: Collection[str]
+) -> dict[str, Any]:
     """
     Return progress by system and action in a year.
+
+    `by_time` names the methodologies whose intervals have no tonnes.
 
     Raises
     ------
@@ -90,7 +94,7 @@ def report_document(conn: Connection[TupleRow], year: int | None) -> dict[str, A
     """
     progress = progress_document(conn, year)
     year = progress["year"] or datetime.now(UTC).year
-    projects = _projects(conn, year)
+    projects = _projects(conn, year, by_time)
     indicators = _indicators(conn, year)
     fields = _fields(conn, year)
     devices = _devices(conn)
@@ -142,12 +146,14 @@ def _added(values: Any) -> str | None:
     return f"{sum(known):f}" if known else None
 
 
-def _projects(conn: Connection[TupleRow], year: int) -> list[dict[str, Any]]:
+def _projects(
+    conn: Connection[TupleRow], year: int, by_time: Collection[str]
+) -> list[dict[str, Any]]:
     rows = conn.execute(_PROJECTS, {"year": year}).fetchall()
-    return [_project(row) for row in rows]
+    return [_project(row, by_time) for row in rows]
 
 
-def _project(row: Sequence[Any]) -> dict[str, Any]:
+def _project(row: Sequence[Any], by_time: Collection[str]) -> dict[str, Any]:
     (name, title, system, action, method, yearly, monitored, seconds, credit, rests, said) = row
     issued = int(credit or 0)
     moved = transferable(issued, TransferClass(**exact(said)) if said else TransferClass())
@@ -167,7 +173,9 @@ def _project(row: Sequence[Any]) -> dict[str, Any]:
         "issued_credits_t": issued,
         "transferable_t": "not determined" if moved.credit_t is None else moved.credit_t,
         "transfer_basis": moved.basis,
-        "provisional": _provisional(method.split(" ")[0], monitored, credit, rests),
+        "provisional": _provisional(
+            monitored, credit, by_time=method.split(" ")[0] in by_time, rests=rests
+        ),
     }
 
 
@@ -178,11 +186,11 @@ def _percent(part: Decimal | None, whole: str | None) -> str | None:
 
 
 def _provisional(
-    method: str, monitored: Decimal | None, credit: Decimal | None, rests: bool | None
+    monitored: Decimal | None, credit: Decimal | None, *, by_time: bool, rests: bool | None
 ) -> list[str]:
     """Why a project's figures of the year may still change."""
     found = []
-    if systems.goes_by_time(method):
+    if by_time:
         found.append("no live figure: the base load goes by time; statements alone count it")
     if monitored is not None and credit is None:
         found.append("nothing of this year is issued: live figures, before base loads, gaps, caps")

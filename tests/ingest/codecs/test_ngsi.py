@@ -67,10 +67,13 @@ def test_attributes_may_each_tell_their_time():
     later = "2026-01-01T00:15:00Z"
     first, second = _read(
         {
-            "type": "X", "a": {"value": 1, "observedAt": T}, "b": {"value": 2, "observedAt": later},
-            "c": {"value": 3, "observedAt": T, "unitCode": "GP"}, "d": {"value": 4},
+            "type": "X",
+            "a": {"value": 1, "observedAt": T},
+            "b": {"value": 2, "observedAt": later},
+            "c": {"value": 3, "observedAt": T, "unitCode": "GP"},
+            "d": {"value": 4},
         }
-    )  # fmt: skip
+    )
     assert (first.ts, first.values, first.units) == (T, {"a": 1.0, "c": 3.0}, (None, "mg/m3"))
     assert (second.ts, second.values) == (later, {"b": 2.0})
     assert [reason for reason, _ in first.refused] == ["time_missing"]

@@ -120,9 +120,7 @@ def test_one_bad_sample_keeps_the_others():
         ),
     )
     assert reading.values == {REGISTER: 5.0}
-    assert [reason for reason, _ in reading.refused] == [
-        "not_a_number", "not_finite", SIGNED_VALUE,
-    ]  # fmt: skip
+    assert [reason for reason, _ in reading.refused] == ["not_a_number", "not_finite", SIGNED_VALUE]
 
 
 SCHEMAS = resources.files("ocpp")
@@ -158,9 +156,14 @@ def test_a_signed_value_is_noted_as_it_came():
     ((reason, detail),) = reading.refused
     assert reason == SIGNED_VALUE
     assert json.loads(detail) == {
-        "ts": T, "channel": REGISTER, "context": "Transaction.End", "data": "0A1B",
-        "method": "", "encoding": "", "public_key": "",
-    }  # fmt: skip
+        "ts": T,
+        "channel": REGISTER,
+        "context": "Transaction.End",
+        "data": "0A1B",
+        "method": "",
+        "encoding": "",
+        "public_key": "",
+    }
 
 
 def test_two_registers_of_one_moment_are_none():
@@ -183,8 +186,12 @@ def test_two_registers_of_one_moment_are_none():
 
 def test_a_sample_says_more_than_the_whole_watt_hours_of_its_call():
     """Each session's end would be refused for the half watt-hour that the call rounds away."""
-    data = [{"timestamp": T, "sampledValue": [
-        {"value": "1.0004", "unit": "kWh", "context": "Transaction.End"}]}]  # fmt: skip
+    data = [
+        {
+            "timestamp": T,
+            "sampledValue": [{"value": "1.0004", "unit": "kWh", "context": "Transaction.End"}],
+        }
+    ]
     body = {"meterStop": 1000, "timestamp": T, "transactionId": 1, "transactionData": data}
     (reading,) = _read(ocpp16, [2, "1", "StopTransaction", body])
     assert (_said(reading), reading.refused) == ({REGISTER: (1.0004, "kWh")}, ())

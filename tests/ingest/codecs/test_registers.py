@@ -172,10 +172,7 @@ def test_a_profile_reads_the_registers_of_its_map():
     held = bytearray(2 * 76)
     for address, value in words.items():
         held[2 * address : 2 * address + 4] = struct.pack(">f", value)
-    payload = {
-        "ts": 1767225600000,
-        "blocks": [{"table": "input", "address": 0, "hex": held.hex()}],
-    }
+    payload = {"ts": 1767225600000, "blocks": [{"table": "input", "address": 0, "hex": held.hex()}]}
     decoded = read(json.dumps(payload), device_class="energy_meter", profile="eastron-sdm630")
     assert decoded.codecs == ["modbus"]
     (row,) = rows(decoded)

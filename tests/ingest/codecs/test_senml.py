@@ -125,9 +125,11 @@ def test_values_that_are_no_quantities_leave_the_others():
     )
     assert [reason for reason, _ in reading.refused] == ["not_a_number"] * 2
     setting = [
-        {"bn": "urn:dev:ow:10e2073a01080063:"}, {"n": "temp", "u": "Cel", "v": 23.1},
-        {"n": "heat", "u": "/", "v": 1}, {"n": "fan", "u": "/", "v": 0},
-    ]  # fmt: skip
+        {"bn": "urn:dev:ow:10e2073a01080063:"},
+        {"n": "temp", "u": "Cel", "v": 23.1},
+        {"n": "heat", "u": "/", "v": 1},
+        {"n": "fan", "u": "/", "v": 0},
+    ]
     found = senml_json.decode(json.dumps(setting).encode(), RECEIVED_US)
     assert [v for _, _, _, v in _resolved(found)] == [23.1, 1.0, 0.0]
 
@@ -275,12 +277,14 @@ _TEXT = st.text("abW:/_#", max_size=5)
 _FIELDS = st.fixed_dictionaries(
     {},
     optional={
-        **dict.fromkeys(("bt", "bv", "bs", "bver", "v", "s", "t", "ut"),
-                        st.floats() | st.integers() | st.none() | _TEXT),
+        **dict.fromkeys(
+            ("bt", "bv", "bs", "bver", "v", "s", "t", "ut"),
+            st.floats() | st.integers() | st.none() | _TEXT,
+        ),
         **dict.fromkeys(("bn", "bu", "n", "u", "vs", "vd"), _TEXT | st.integers()),
         "vb": st.booleans(),
     },
-)  # fmt: skip
+)
 
 
 @given(st.lists(_FIELDS, max_size=5))
@@ -302,10 +306,14 @@ def test_two_values_of_one_time_are_none():
     first, second = ({"n": name, "u": "kWh", "v": v, "t": t} for v in (5, 6))
     power = {"n": "active_power_kw", "u": "W", "v": 3, "t": t}
     for pack in ([first, second, power], [first, power, second, first]):
-        found = read(json.dumps(pack), device_class="energy_meter",
-                     content_type="application/senml+json")  # fmt: skip
+        found = read(
+            json.dumps(pack), device_class="energy_meter", content_type="application/senml+json"
+        )
         assert [row.keys() for row in rows(found)] == [{"time_us", "active_power_w"}]
         assert set(reasons(found)) == {"channel_twice"}
-    found = read(json.dumps([first, first]), device_class="energy_meter",
-                 content_type="application/senml+json")  # fmt: skip
+    found = read(
+        json.dumps([first, first]),
+        device_class="energy_meter",
+        content_type="application/senml+json",
+    )
     assert (rows(found)[0]["energy_import_wh"], reasons(found)) == (5_000, [])

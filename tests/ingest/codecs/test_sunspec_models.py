@@ -15,9 +15,13 @@ from ingest.formats import sunspec
 UNITS = {"Pct": "%", "C": "Cel", "Var": "var", "PF": None}
 MODELS = sorted(sunspec.models())
 RANGES = {
-    "int16": (-0x7FFF, 0x7FFF), "uint16": (0, 0xFFFE), "enum16": (0, 0xFFFE),
-    "acc32": (1, 2**32 - 2), "uint32": (0, 2**32 - 2), "uint64": (0, 2**64 - 2),
-}  # fmt: skip
+    "int16": (-0x7FFF, 0x7FFF),
+    "uint16": (0, 0xFFFE),
+    "enum16": (0, 0xFFFE),
+    "acc32": (1, 2**32 - 2),
+    "uint32": (0, 2**32 - 2),
+    "uint64": (0, 2**64 - 2),
+}
 
 
 def _published(model_id):

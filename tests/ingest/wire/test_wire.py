@@ -52,11 +52,15 @@ def parcels(draw) -> Parcel:
 
     refusals = st.builds(Rejected, st.integers(0, n - 1), TEXT, TEXT)
     return Parcel(
-        of(TEXT), of(st.binary(max_size=30)), of(st.none() | TEXT), of(st.booleans()), of(TEXT),
+        of(TEXT),
+        of(st.binary(max_size=30)),
+        of(st.none() | TEXT),
+        of(st.booleans()),
+        of(TEXT),
         draw(st.integers(0, 2**52)),
         [draw(frames(c, n)) for c in CLASSES if draw(st.booleans())],
         draw(st.lists(refusals, max_size=4)),
-    )  # fmt: skip
+    )
 
 
 def same(one: Parcel, two: Parcel) -> None:

@@ -171,9 +171,11 @@ def test_no_text_leaves_the_page(pages, tmp_path, key):
     file = tmp_path / "page.pdf"
     file.write_bytes(pages[key])
     boxes = subprocess.run(
-        [shutil.which("pdftotext"), "-bbox", str(file), "-"], capture_output=True, text=True,
+        [shutil.which("pdftotext"), "-bbox", str(file), "-"],
+        capture_output=True,
+        text=True,
         check=True,
-    ).stdout  # fmt: skip
+    ).stdout
     edges = re.findall(r'<word xMin="([\d.]+)" yMin="[\d.]+" xMax="([\d.]+)"', boxes)
     assert len(edges) > 500
     assert min(float(left) for left, _ in edges) > MARGIN_PT - 1
@@ -189,8 +191,13 @@ def test_a_correction_says_what_it_changes(facts):
     document = one.statement["credentialSubject"]
     said = write(difference(before, figures(claims_of(one.statement), by_device=True)))
     document["supersedes"] = {"statement": "TN-pv-1", "reason": "late", "difference": said}
-    other = {"statement": "TN-pv-0", "what": "energy [kWh]", "expected": "10.0", "actual": "12.5",
-             "difference_percent": "25"}  # fmt: skip
+    other = {
+        "statement": "TN-pv-0",
+        "what": "energy [kWh]",
+        "expected": "10.0",
+        "actual": "12.5",
+        "difference_percent": "25",
+    }
     document["otherPeriods"] = [other]
     text = _close(text_of(page(one, Words("en"))))
     for wanted in ("TN-pv-1: late", "What this correction changes", "TN-pv-0", "25 %"):
@@ -204,9 +211,11 @@ def test_labels_of_a_month_do_not_touch(tmp_path):
     case = sample.pv_case(date(2026, 1, 1), date(2026, 2, 1), name="PV")
     file.write_bytes(page(sample.draft(case), Words("en")))
     words = subprocess.run(
-        [shutil.which("pdftotext"), "-bbox", str(file), "-"], capture_output=True, text=True,
+        [shutil.which("pdftotext"), "-bbox", str(file), "-"],
+        capture_output=True,
+        text=True,
         check=True,
-    ).stdout  # fmt: skip
+    ).stdout
     labels = re.findall(r">(2026-01-\d\d[^<]*)</word>", words)
     assert {"2026-01-01", "2026-01-05", "2026-01-29"} <= set(labels)
     assert all(len(one) == len("2026-01-01") for one in labels)

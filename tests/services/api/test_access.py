@@ -135,11 +135,16 @@ def test_the_matrix_names_every_route(served):
 def test_each_role_gets_what_is_its_own(served, method, path):
     """An auditor could issue a statement, or a neighbour read another's readings."""
     names = {
-        "{project}": "pv", "{device}": "inv-1", "{statement}": served.issued, "{index}": "0",
-        "{asset}": "P-1", "{park}": "none",
-        "{invoice}": "E-1", "{name}": "statement",
+        "{project}": "pv",
+        "{device}": "inv-1",
+        "{statement}": served.issued,
+        "{index}": "0",
+        "{asset}": "P-1",
+        "{park}": "none",
+        "{invoice}": "E-1",
+        "{name}": "statement",
         "{key}": "000000000000",
-    }  # fmt: skip
+    }
     address = path
     for name, value in names.items():
         address = address.replace(name, value)

@@ -51,14 +51,7 @@ def test_a_page_mark_that_we_did_not_make_is_refused(served):
     """A forged mark would show another list, or break the query."""
     query = {**SPAN, "device": "inv-1", "limit": 5}
     mark = served.ask("/v1/intervals", "auditor", params=query).json()["next"]
-    marks = [
-        mark[:-2] + ("AA" if mark[-2:] != "AA" else "BB"),
-        "",
-        "x",
-        "%00",
-        "é",
-        "A" * 900,
-    ]
+    marks = [mark[:-2] + ("AA" if mark[-2:] != "AA" else "BB"), "", "x", "%00", "é", "A" * 900]
     for wrong in marks:
         found = served.ask("/v1/intervals", "auditor", params={**query, "cursor": wrong})
         is_problem(found, 400)
@@ -79,9 +72,12 @@ def test_a_body_that_is_no_period_changes_nothing(served, body):
     """A half-understood request would close a wrong period."""
     before = _drafts(served)
     found = served.ask(
-        "/v1/projects/pv/periods", "operator", "POST", content=body,
+        "/v1/projects/pv/periods",
+        "operator",
+        "POST",
+        content=body,
         headers={"Content-Type": "application/json"},
-    )  # fmt: skip
+    )
     assert found.status_code in {400, 422}
     is_problem(found, found.status_code)
     assert _drafts(served) == before
@@ -95,15 +91,21 @@ def _drafts(served):
 def test_other_content_types_are_refused(served):
     """A form posted by a web page would act in an operator's name."""
     found = served.ask(
-        "/v1/projects/pv/periods", "operator", "POST", content=json.dumps(SPAN),
+        "/v1/projects/pv/periods",
+        "operator",
+        "POST",
+        content=json.dumps(SPAN),
         headers={"Content-Type": "application/x-www-form-urlencoded"},
-    )  # fmt: skip
+    )
     is_problem(found, 415)
     for kind in ("text/plain", "multipart/form-data; boundary=x", "application/xml", "x", ""):
         found = served.ask(
-            "/v1/projects/pv/periods", "operator", "POST", content=json.dumps(SPAN),
+            "/v1/projects/pv/periods",
+            "operator",
+            "POST",
+            content=json.dumps(SPAN),
             headers={"Content-Type": kind},
-        )  # fmt: skip
+        )
         is_problem(found, 415)
 
 

@@ -82,9 +82,12 @@ def name(served, holder, tmp_path):
 
 def post(served, name, what, body, who, **headers):
     return served.ask(
-        f"/v1/statements/{name}/{what}", who, "POST", content=body,
+        f"/v1/statements/{name}/{what}",
+        who,
+        "POST",
+        content=body,
         headers={"Content-Type": "application/json", **headers},
-    )  # fmt: skip
+    )
 
 
 def say(holder, pack, out, *args):
@@ -162,8 +165,13 @@ def test_who_may_hand_in_what(served, holder, name, tmp_path):
         pack = unpacked(client, name, tmp_path / "pack")
     raised = say(holder, pack, tmp_path / "e", "add", pack, "--kind", "CL", "--key", "the-verifier")
     for who, status in {
-        "operator": 403, "auditor": 403, "admin": 403, "elsewhere": 404, "rival": 404, None: 401,
-    }.items():  # fmt: skip
+        "operator": 403,
+        "auditor": 403,
+        "admin": 403,
+        "elsewhere": 404,
+        "rival": 404,
+        None: 401,
+    }.items():
         answer = post(served, name, "findings", raised, who)
         assert answer.status_code == status, (who, answer.text)
     assert served.ask(f"/v1/statements/{name}/findings", "scoped").json()["findings"] == []
@@ -198,9 +206,12 @@ def test_an_event_that_nobody_signed_so_is_refused(served, holder, name, tmp_pat
         statement, (), ("raised", "CAR", "x", None), *keys.load(served.home, "the-verifier"), late
     )
     by_operator = sign_event(
-        statement, (), ("raised", "CAR", "x", None), *keys.load(served.home, "the-operator"),
+        statement,
+        (),
+        ("raised", "CAR", "x", None),
+        *keys.load(served.home, "the-operator"),
         datetime.now(UTC),
-    )  # fmt: skip
+    )
     wrong = [
         (_spoilt(raised, text="another"), 422), (_spoilt(raised, text="a\x00b"), 422),
         (_spoilt(raised, text=""), 422), (_spoilt(raised, text="x" * 10_001), 422),
@@ -229,9 +240,11 @@ def test_a_signature_of_another_draft_or_hand_submits_nothing(served, holder, tm
         holder("submit", draft, "--key", "the-operator", "--out", out)
         of_another = json.loads(out.read_bytes())
     for body, status in (
-        (of_another, 422), ({**of_another, "proof": {}}, 422), ({"proof": {}}, 422),
+        (of_another, 422),
+        ({**of_another, "proof": {}}, 422),
+        ({"proof": {}}, 422),
         ({**of_another, "credentialSubject": {}}, 422),
-    ):  # fmt: skip
+    ):
         answer = post(served, name, "submission", json.dumps(body), "operator")
         assert answer.status_code == status, answer.text
     assert served.ask(f"/v1/statements/{name}/status", "operator").json()["state"] == "draft"

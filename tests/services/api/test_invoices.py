@@ -17,17 +17,21 @@ MARCH = {
 
 def deliver(served, *invoices, who="operator", project="pv", **headers):
     return served.ask(
-        f"/v1/projects/{project}/invoices", who, "POST", json={"invoices": list(invoices)},
+        f"/v1/projects/{project}/invoices",
+        who,
+        "POST",
+        json={"invoices": list(invoices)},
         headers=headers,
-    )  # fmt: skip
+    )
 
 
 def test_an_invoice_is_kept_and_read_back(served):
     """What was billed would have to be typed in on the server's own machine."""
     first = deliver(served, {**MARCH, "id": "A-1"})
     assert (first.status_code, first.json()) == (
-        201, {"results": [{"id": "A-1", "result": "created"}]}
-    )  # fmt: skip
+        201,
+        {"results": [{"id": "A-1", "result": "created"}]},
+    )
     again = deliver(served, {**MARCH, "id": "A-1"})
     assert (again.status_code, again.json()["results"][0]["result"]) == (200, "unchanged")
     corrected = {**MARCH, "id": "A-2", "amount": "9001", "corrects": "A-1", "reason": "misread"}
@@ -37,8 +41,10 @@ def test_an_invoice_is_kept_and_read_back(served):
         assert client.invoice("A-1") == kept["A-1"]
     assert kept["A-1"].corrected_by == "A-2"
     assert (kept["A-1"].value, kept["A-1"].unit, kept["A-1"].quantity) == (
-        "9000500", "Wh", "energy_export"
-    )  # fmt: skip
+        "9000500",
+        "Wh",
+        "energy_export",
+    )
     assert kept["A-2"].reason == "misread"
     assert kept["A-2"].author == "the operator"
 
@@ -66,11 +72,16 @@ def test_the_client_delivers(served):
         ({"unit": "kg"}, "unit"),
         ({"corrects": "nothing", "reason": "x"}, "no invoice of pv"),
         ({"corrects": "nothing"}, "give both"),
-        ({"amount": "-1"}, "amount"), ({"amount": 1.5}, "amount"), ({"amount": "1e9"}, "amount"),
-        ({"id": "a b"}, "id"), ({"issuer": "a\u0000b"}, "issuer"), ({"nonsense": 1}, "nonsense"),
-        ({"tolerance_percent": "100.5"}, "tolerance_percent"), ({"sha256": "x"}, "sha256"),
+        ({"amount": "-1"}, "amount"),
+        ({"amount": 1.5}, "amount"),
+        ({"amount": "1e9"}, "amount"),
+        ({"id": "a b"}, "id"),
+        ({"issuer": "a\u0000b"}, "issuer"),
+        ({"nonsense": 1}, "nonsense"),
+        ({"tolerance_percent": "100.5"}, "tolerance_percent"),
+        ({"sha256": "x"}, "sha256"),
     ],
-)  # fmt: skip
+)
 def test_one_that_is_wrong_keeps_all_out(served, change, said):
     """Half a delivery would be kept, and nobody would know which half."""
     good = {**MARCH, "id": "C-1"}
@@ -95,10 +106,12 @@ def test_invoices_keep_to_the_scope(served):
 def test_a_delivery_that_comes_many_times_is_kept_once(served):
     """A client that heard no answer would bill twice."""
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(
-            lambda _: deliver(served, {**MARCH, "id": "F-1"}, **{"Idempotency-Key": "f-1"}),
-            range(6),
-        ))  # fmt: skip
+        answers = list(
+            pool.map(
+                lambda _: deliver(served, {**MARCH, "id": "F-1"}, **{"Idempotency-Key": "f-1"}),
+                range(6),
+            )
+        )
         named = list(pool.map(lambda _: deliver(served, {**MARCH, "id": "F-2"}), range(6)))
     assert {one.status_code for one in answers} == {201}
     assert sorted(one.status_code for one in named) == [200] * 5 + [201]

@@ -26,9 +26,13 @@ from services.api.console.assets import load
 CASES = int(os.environ.get("TONNE_API_CASES", "8"))
 _A_CASE_S = 2
 CHECKS = [
-    not_a_server_error, status_code_conformance, content_type_conformance,
-    response_headers_conformance, response_schema_conformance, negative_data_rejection,
-]  # fmt: skip
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
 ADMIN = ("/v1/keys", "/v1/audit")
 WRITES = ("/periods", "/issue", "/supersede", "/invoices", "/submission")
 VERIFIES = ("/sampling", "/findings", "/verification")
@@ -53,9 +57,13 @@ def _ask(served, operation, seen):
     headers = {} if whose is None else {"Authorization": f"Bearer {served.tokens[whose]}"}
 
     @settings(
-        max_examples=CASES, derandomize=True, database=None, deadline=None,
-        phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+        max_examples=CASES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=_cases(operation))
     def cases(case):
         _sometimes_real(case, served, sum(seen.values()))

@@ -27,20 +27,17 @@ def verified(served):
     who = {
         role: life.Signer(*keys.load(served.home, name))
         for role, name in (
-            ("operator", "the-operator"), ("verifier", "the-verifier"), ("log", "tonne-log"),
+            ("operator", "the-operator"),
+            ("verifier", "the-verifier"),
+            ("log", "tonne-log"),
         )
-    }  # fmt: skip
+    }
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         name = close_period(
             conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-02"), "test"
         ).statement
         life.submit(conn, name, who["operator"])
-        life.verify(
-            conn,
-            name,
-            who["verifier"],
-            concluded("unmodified"),
-        )
+        life.verify(conn, name, who["verifier"], concluded("unmodified"))
     return name, who["log"]
 
 

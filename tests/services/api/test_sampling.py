@@ -22,8 +22,10 @@ def drawn(served):
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         span = plant.us("2026-03-03"), plant.us("2026-03-04")
         name = close_period(conn, "pv", *span, "test").statement
-        signers = {r: life.Signer(*logged.keys.load(served.home, f"the-{r}"))
-                   for r in ("operator", "verifier")}  # fmt: skip
+        signers = {
+            r: life.Signer(*logged.keys.load(served.home, f"the-{r}"))
+            for r in ("operator", "verifier")
+        }
         life.submit(conn, name, signers["operator"])
         have = steps.documents(conn, name)
         case = accept.recompute(conn, have.stored)
@@ -36,9 +38,12 @@ def drawn(served):
 
 def post(served, name, body, who="verifier", **headers):
     return served.ask(
-        f"/v1/statements/{name}/sampling", who, "POST", content=body,
+        f"/v1/statements/{name}/sampling",
+        who,
+        "POST",
+        content=body,
         headers={"Content-Type": "application/json", **headers},
-    )  # fmt: skip
+    )
 
 
 def spoilt(body, **change):

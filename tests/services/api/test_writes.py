@@ -36,27 +36,26 @@ def test_an_issue_asked_for_many_times_at_once_happens_once(served):
     """Two clicks on one button would enter a statement in the log twice."""
     name = close(served).json()["statement"]
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
-        who = {r: life.Signer(*logged.keys.load(served.home, f"the-{r}"))
-               for r in ("operator", "verifier")}  # fmt: skip
+        who = {
+            r: life.Signer(*logged.keys.load(served.home, f"the-{r}"))
+            for r in ("operator", "verifier")
+        }
         life.submit(conn, name, who["operator"])
         early = served.ask(f"/v1/statements/{name}/issue", "operator", "POST")
         assert early.status_code == 409
         assert "submitted" in early.json()["detail"]
-        life.verify(
-            conn,
-            name,
-            who["verifier"],
-            concluded("unmodified"),
-        )
+        life.verify(conn, name, who["verifier"], concluded("unmodified"))
     answers = []
 
     def ask():
         answers.append(
             served.ask(
-                f"/v1/statements/{name}/issue", "operator", "POST",
+                f"/v1/statements/{name}/issue",
+                "operator",
+                "POST",
                 headers={"Idempotency-Key": f"issue {name}".replace(" ", "-")},
             )
-        )  # fmt: skip
+        )
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:
@@ -78,13 +77,17 @@ def test_an_issue_asked_for_many_times_at_once_happens_once(served):
 def test_superseding_makes_a_draft_and_changes_nothing_yet(served):
     """A statement that is issued could vanish before its successor is verified."""
     plant.send(
-        served.database_url, "inv-1", [plant.us("2026-03-02T12:01:01+07:00")],
+        served.database_url,
+        "inv-1",
+        [plant.us("2026-03-02T12:01:01+07:00")],
         active_power_w=[700_000],
-    )  # fmt: skip
+    )
     found = served.ask(
-        f"/v1/statements/{served.issued}/supersede", "operator", "POST",
+        f"/v1/statements/{served.issued}/supersede",
+        "operator",
+        "POST",
         json={"reason": "late readings of inv-1"},
-    )  # fmt: skip
+    )
     assert found.status_code == 201
     draft = served.ask(f"/v1/statements/{found.json()['statement']}", "operator").json()
     assert draft["supersedes"] == served.issued

@@ -59,8 +59,10 @@ def test_archived_days_are_read_as_before(sealed_url, who, place, tmp_path):
     again = _pack(sealed_url, name, tmp_path / "two")
     # where the readings stand is another file, and so is the list of files; all else is the same
     assert {n for n in packed.keys() | again.keys() if packed.get(n) != again.get(n)} == {
-        "manifest.json", "readings/pv_inverter.parquet", *(n for n in again if n.count("/") == 2),
-    }  # fmt: skip
+        "manifest.json",
+        "readings/pv_inverter.parquet",
+        *(n for n in again if n.count("/") == 2),
+    }
     assert shelved.underived(sealed_url) == []
     assert _audit(sealed_url).first_break is None
     found = _check(sealed_url)
@@ -116,9 +118,11 @@ def test_a_day_changed_by_hand_is_neither_archived_nor_dropped(sealed_url, who, 
     """A forgery would become the only copy."""
     with psycopg.connect(sealed_url, autocommit=True) as conn:
         conn.execute("SET session_replication_role = replica")
-        conn.execute("UPDATE reading_pv_inverter SET active_power_w = 1"
-                     " WHERE device_id = 'inv-1' AND time = (SELECT min(time)"
-                     " FROM reading_pv_inverter WHERE time >= '2026-03-02T05:00Z')")  # fmt: skip
+        conn.execute(
+            "UPDATE reading_pv_inverter SET active_power_w = 1"
+            " WHERE device_id = 'inv-1' AND time = (SELECT min(time)"
+            " FROM reading_pv_inverter WHERE time >= '2026-03-02T05:00Z')"
+        )
     report = shelved.archive(sealed_url, place)
     assert "inv-1 on 2026-03-02 is not as it was sealed" in report.refused[0]
     assert shelved.hot(sealed_url)[0] > 0
@@ -171,8 +175,9 @@ def test_every_class_can_be_archived(sealed_url):
 def test_readers_hold_a_chunk(sealed_url, who, place):
     """A period that is being closed would see its readings vanish halfway."""
     with connect(sealed_url, role="tonne_mrv", autocommit=True) as conn, conn.transaction():
-        conn.execute("SELECT pg_advisory_xact_lock_shared("
-                     "hashtextextended('tonne archived readings', 0))")  # fmt: skip
+        conn.execute(
+            "SELECT pg_advisory_xact_lock_shared(hashtextextended('tonne archived readings', 0))"
+        )
         report = shelved.archive(sealed_url, place)
         assert (report.days, report.dropped, len(report.waiting)) == (6, [], 3)
     assert len(shelved.archive(sealed_url, place).dropped) == 3
@@ -188,6 +193,7 @@ def test_files_say_what_they_hold(sealed_url, who, place):
     with connect(sealed_url) as conn:
         detail = conn.execute(
             "SELECT convert_from(content, 'UTF8')::jsonb -> 'readings' FROM log_detail"
-            " WHERE index = %s", [manifest["seal"]],
-        ).fetchone()[0]  # fmt: skip
+            " WHERE index = %s",
+            [manifest["seal"]],
+        ).fetchone()[0]
     assert manifest["leaves"] == detail

@@ -156,8 +156,10 @@ def test_a_spoilt_day_is_named(folder, spoil):
     """A file would be believed because it has the archive's name."""
     spoil(_days(folder)[1])
     first, then = SPOILT[spoil]
-    for failure, (step, words) in ((verify(read_pack(folder)).failure, first),
-                                   (_listed_again(folder), then)):  # fmt: skip
+    for failure, (step, words) in (
+        (verify(read_pack(folder)).failure, first),
+        (_listed_again(folder), then),
+    ):
         assert failure is not None
         assert failure.name == step
         assert words in failure.detail

@@ -109,8 +109,11 @@ def test_a_shell_completes(words: str, expected: str) -> None:
     }
     told = subprocess.run(
         [sys.executable, "-c", "from services.cli.main import main; main(prog_name='tonne')"],
-        capture_output=True, text=True, check=True, env={**os.environ, **given},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **given},
+    )
     assert f"plain,{expected}" in told.stdout.splitlines()
 
 

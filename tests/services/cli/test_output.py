@@ -51,8 +51,11 @@ def test_quantities_have_units_that_fit(value: int, unit: str, shown: str) -> No
 def test_bytes() -> None:
     """An archive's size decides which disk is bought."""
     assert [shown_bytes(n) for n in (0, 1_023, 1_536, 5 << 30)] == [
-        "0 B", "1,023 B", "1.5 KiB", "5 GiB",
-    ]  # fmt: skip
+        "0 B",
+        "1,023 B",
+        "1.5 KiB",
+        "5 GiB",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -129,9 +129,12 @@ def registry(*devices):
     rows = [{"id": name, "class": "energy_meter", **row} for name in (GATEWAY, OTHER)]
     rows += [{**row, "gateway": GATEWAY, **device} for device in devices]
     site = {
-        "id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6,
+        "id": "s",
+        "name": "S",
+        "latitude": 20.9,
+        "longitude": 106.6,
         "timezone": "Asia/Ho_Chi_Minh",
-    }  # fmt: skip
+    }
     return {"sites": [site], "devices": rows}
 
 
@@ -145,9 +148,13 @@ class Edge:
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")}
         self._environment |= environment or {}
         document = {
-            "gateway": GATEWAY, "broker": pipeline.urls.mqtt_url, "identity": pipeline.identity,
-            "outbox": str(self.outbox), "sources": sources, **more,
-        }  # fmt: skip
+            "gateway": GATEWAY,
+            "broker": pipeline.urls.mqtt_url,
+            "identity": pipeline.identity,
+            "outbox": str(self.outbox),
+            "sources": sources,
+            **more,
+        }
         self.config.write_text(yaml.safe_dump(document))
         self.log = folder / "edge.log"
         self.process = None
@@ -157,8 +164,10 @@ class Edge:
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "services.cli", "edge", str(self.config)],
-                stdout=out, stderr=out, env=self._environment,
-            )  # fmt: skip
+                stdout=out,
+                stderr=out,
+                env=self._environment,
+            )
 
     def kill(self):
         """Cut its power."""
@@ -219,8 +228,11 @@ class Edge:
         """What it says of its outbox."""
         done = subprocess.run(
             [sys.executable, "-m", "services.cli", "edge", str(self.config), "--status"],
-            env=self._environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return json.loads(done.stdout)
 
 
@@ -235,9 +247,14 @@ def until(happened, patience_s=60.0, what=""):
 def meter(plant, every_s=0.2, device="meter-1"):
     """A source: the plant's Modbus meter."""
     return {
-        "kind": "modbus-tcp", "device": device, "class": "energy_meter", "every_s": every_s,
-        "profile": "eastron-sdm630", "host": "127.0.0.1", "port": plant.meter,
-    }  # fmt: skip
+        "kind": "modbus-tcp",
+        "device": device,
+        "class": "energy_meter",
+        "every_s": every_s,
+        "profile": "eastron-sdm630",
+        "host": "127.0.0.1",
+        "port": plant.meter,
+    }
 
 
 def rows(pipeline, class_, device):

@@ -55,9 +55,14 @@ class Line:
     async def _serve(self):
         server = ModbusSerialServer(
             [meter_device(METER), inverter_device(INVERTER, energy_wh=654_321)],
-            framer=FramerType.RTU, ignore_missing_devices=True,
-            port=self._far, baudrate=BAUD, parity="N", stopbits=1, bytesize=8,
-        )  # fmt: skip
+            framer=FramerType.RTU,
+            ignore_missing_devices=True,
+            port=self._far,
+            baudrate=BAUD,
+            parity="N",
+            stopbits=1,
+            bytesize=8,
+        )
         await server.listen()
         self._loop, self._quit = asyncio.get_running_loop(), asyncio.Event()
         self._listening.set()

@@ -28,10 +28,14 @@ def folder(tmp_path, request):
     drop.mkdir()
     outbox, stopping = Outbox(path, 64 << 20, "thin"), threading.Event()
     source = CsvFolder(
-        folder=str(drop), columns={"Chỉ số": "energy_import_kwh"}, time_column="Thời gian",
-        timezone="Asia/Ho_Chi_Minh", device_column="Thiết bị", every_s=0.05,
+        folder=str(drop),
+        columns={"Chỉ số": "energy_import_kwh"},
+        time_column="Thời gian",
+        timezone="Asia/Ho_Chi_Minh",
+        device_column="Thiết bị",
+        every_s=0.05,
         **getattr(request, "param", {}),
-    )  # fmt: skip
+    )
     watching = Folder(source, Recorder(outbox, Clock(), get_logger("edge")), stopping)
     watching.start()
     yield drop, outbox

@@ -34,9 +34,12 @@ CHANCE = random.Random(10)  # noqa: S311 (moments to kill at)
 
 def _sunspec(plant):
     return {
-        "kind": "sunspec-tcp", "device": "inv-1", "host": "127.0.0.1", "port": plant.inverter,
+        "kind": "sunspec-tcp",
+        "device": "inv-1",
+        "host": "127.0.0.1",
+        "port": plant.inverter,
         "every_s": 0.5,
-    }  # fmt: skip
+    }
 
 
 def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, tmp_path, capsys):
@@ -66,13 +69,19 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
             until(lambda: "recording" in edge.log.read_text(), what=edge.log.read_text)
             end = time.monotonic() + 60
             while not rows(pipeline, "pv_inverter", "q-1"):
-                for payload in (b'{"ts": 1767225600000, "values": {"energy_export_kwh": 12.5}}',
-                                b'{"active_power_kw": 3}', b"not json"):  # fmt: skip
+                for payload in (
+                    b'{"ts": 1767225600000, "values": {"energy_export_kwh": 12.5}}',
+                    b'{"active_power_kw": 3}',
+                    b"not json",
+                ):
                     client.publish("plant/q-1/json", payload, qos=1).wait_for_publish(5)
                 assert time.monotonic() < end, edge.log.read_text()
                 time.sleep(1)
-            for class_, device in (("energy_meter", "meter-1"), ("pv_inverter", "inv-1"),
-                                   ("energy_meter", "c-1")):  # fmt: skip
+            for class_, device in (
+                ("energy_meter", "meter-1"),
+                ("pv_inverter", "inv-1"),
+                ("energy_meter", "c-1"),
+            ):
                 until(lambda c=class_, d=device: rows(pipeline, c, d), what=edge.log.read_text)
             until((drop / "refused" / "bad.csv.txt").exists)
             until(lambda: (edge.told("receipted_messages_total") or 0) > 3, what=edge.scrape)
@@ -82,16 +91,19 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
             client.loop_stop()
             state, firmware = one(
                 pipeline,
-                "SELECT state, firmware FROM v_device_health WHERE device_id = %s", GATEWAY,
-            )  # fmt: skip
+                "SELECT state, firmware FROM v_device_health WHERE device_id = %s",
+                GATEWAY,
+            )
     finally:
         local.stop()
-    energy = one(pipeline, "SELECT max(energy_export_wh) FROM reading_pv_inverter"
-                            " WHERE device_id = 'inv-1'")  # fmt: skip
+    energy = one(
+        pipeline, "SELECT max(energy_export_wh) FROM reading_pv_inverter WHERE device_id = 'inv-1'"
+    )
     assert energy == (123_456,)
     assert [r[1] for r in rows(pipeline, "energy_meter", "c-1")] == [
-        datetime(2025, 12, 31, 17, 0, tzinfo=UTC), datetime(2025, 12, 31, 17, 15, tzinfo=UTC)
-    ]  # fmt: skip
+        datetime(2025, 12, 31, 17, 0, tzinfo=UTC),
+        datetime(2025, 12, 31, 17, 15, tzinfo=UTC),
+    ]
     assert "line 2" in (drop / "refused" / "bad.csv.txt").read_text(encoding="utf-8")
     refused = {each["reason"].split(":")[0] for each in edge.status()["refused"]}
     assert any("no JSON" in reason for reason in refused)
@@ -236,8 +248,10 @@ def test_a_device_that_is_not_its_own_holds_up_no_other(pipeline, plant, tmp_pat
     edge = Edge(tmp_path, pipeline, [stranger, _sunspec(plant)])
     before = len(rows(pipeline, "pv_inverter", "inv-1"))
     with edge.running(), pipeline.running(tmp_path / "run.log"):
-        until(lambda: len(rows(pipeline, "pv_inverter", "inv-1")) > before + 5,
-              what=edge.log.read_text)  # fmt: skip
+        until(
+            lambda: len(rows(pipeline, "pv_inverter", "inv-1")) > before + 5,
+            what=edge.log.read_text,
+        )
     status = edge.status()
     held = {each["device"]: each["messages"] for each in status["waiting"]}
     assert held["of-another-gateway"] > 5
@@ -266,9 +280,12 @@ def test_a_device_that_is_not_its_own_holds_up_no_other(pipeline, plant, tmp_pat
 def test_a_wrong_configuration_is_told_by_its_key(tmp_path, change, told):
     """A gateway that starts with half of its sources records half a plant."""
     document = {
-        "gateway": "gw", "broker": "mqtts://h", "identity": "i",
-        "sources": [{"kind": "mqtt", "url": "mqtt://h", "topics": ["p/{device}"]}], **change,
-    }  # fmt: skip
+        "gateway": "gw",
+        "broker": "mqtts://h",
+        "identity": "i",
+        "sources": [{"kind": "mqtt", "url": "mqtt://h", "topics": ["p/{device}"]}],
+        **change,
+    }
     file = tmp_path / "edge.yaml"
     file.write_text(yaml.safe_dump({k: v for k, v in document.items() if v is not None}))
     done = CliRunner().invoke(main, ["edge", str(file), "--check"])
@@ -280,8 +297,11 @@ def test_registers_are_asked_for_in_few_requests():
     """A meter at 9600 baud answers a few requests a second."""
     spans = [Span("input", a, 2) for a in (12, 14, 16, 42, 52, 70, 72, 74)]
     assert joined(spans, 0) == [
-        Span("input", 12, 6), Span("input", 42, 2), Span("input", 52, 2), Span("input", 70, 6),
-    ]  # fmt: skip
+        Span("input", 12, 6),
+        Span("input", 42, 2),
+        Span("input", 52, 2),
+        Span("input", 70, 6),
+    ]
     assert len(joined(spans, 30)) == 1
     assert joined([Span("input", 0, 2), Span("holding", 2, 2)], 8) != joined(spans, 8)
     assert len(joined([Span("input", 0, 2), Span("input", 118, 4)], 200)) == 2

@@ -59,8 +59,10 @@ def test_days_without_network_arrive_once_it_is_back(pipeline, tmp_path, capsys)
     broker.stop()
     try:
         with edge.running():
-            until(lambda: all((tmp_path / d / "done" / f"{d}.csv").exists() for d in AWAY),
-                  what=edge.log.read_text)  # fmt: skip
+            until(
+                lambda: all((tmp_path / d / "done" / f"{d}.csv").exists() for d in AWAY),
+                what=edge.log.read_text,
+            )
             backlog = waiting(edge)
             assert backlog == sum(map(len, sent.values()))
             edge.kill()
@@ -89,8 +91,10 @@ def wrong_clock():
             pytest.fail("libfaketime is not installed: sh deploy/test_packages.sh")
         pytest.skip("libfaketime is not installed: sh deploy/test_packages.sh")
     return lambda offset: {
-        "LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
+        "LD_PRELOAD": str(FAKETIME[0]),
+        "FAKETIME": offset,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
 
 
 @pytest.mark.parametrize(("offset", "seconds"), [("+1d", DAY_S), ("-1d", -DAY_S)])
@@ -112,8 +116,11 @@ def test_a_clock_off_by_a_day_is_seen_through_and_told(
             _of_an_earlier_boot(edge, 2)
             broker.start()
             with pipeline.running(tmp_path / "run.log"):
-                until(lambda: waiting(edge) < 3 and _clock(pipeline) is not None, 60,
-                      edge.log.read_text)  # fmt: skip
+                until(
+                    lambda: waiting(edge) < 3 and _clock(pipeline) is not None,
+                    60,
+                    edge.log.read_text,
+                )
                 until(lambda: abs(_clock(pipeline) - seconds) < 60, 60, edge.log.read_text)
                 edge.stop()
                 time.sleep(1)
@@ -126,8 +133,12 @@ def test_a_clock_off_by_a_day_is_seen_through_and_told(
     assert all(abs((t - began).total_seconds()) < 120 for t in right)
     # what is from before the machine last started stays as it was stamped: a day ahead it is
     # refused and kept, a day behind it is a late reading like any other
-    letters = one(pipeline, "SELECT count(*) FROM dead_letter WHERE device_id = 'clock-1'"
-                            " AND reason = 'time_future' AND received > %s", began)  # fmt: skip
+    letters = one(
+        pipeline,
+        "SELECT count(*) FROM dead_letter WHERE device_id = 'clock-1'"
+        " AND reason = 'time_future' AND received > %s",
+        began,
+    )
     assert (len(late), letters) == ((0, (2,)) if seconds > 0 else (2, (0,)))
     told = edge.words()
     (answer,) = [w for w in told if w["event"] == "tonne answers"]
@@ -146,8 +157,11 @@ def _stamped(edge):
 def _of_an_earlier_boot(edge, count):
     """As if the machine had started anew since these were recorded."""
     with closing(sqlite3.connect(edge.outbox, timeout=10)) as db, db:
-        db.execute("UPDATE message SET boot = 'earlier' WHERE seq IN"
-                   " (SELECT seq FROM message ORDER BY seq LIMIT ?)", [count])  # fmt: skip
+        db.execute(
+            "UPDATE message SET boot = 'earlier' WHERE seq IN"
+            " (SELECT seq FROM message ORDER BY seq LIMIT ?)",
+            [count],
+        )
 
 
 def _clock(pipeline):
@@ -162,11 +176,18 @@ def test_two_gateways_that_claim_one_device(pipeline, plant, tmp_path):
     before = {r[1] for r in rows(pipeline, "energy_meter", "meter-2")}
     right = Edge(_folder(tmp_path, "right"), pipeline, [meter(plant, 0.3, "meter-2")])
     theirs = str(pipeline.home / "identity" / "devices" / OTHER)
-    wrong = Edge(_folder(tmp_path, "wrong"), pipeline, [meter(plant, 0.3, "meter-2")],
-                 gateway=OTHER, identity=theirs)  # fmt: skip
+    wrong = Edge(
+        _folder(tmp_path, "wrong"),
+        pipeline,
+        [meter(plant, 0.3, "meter-2")],
+        gateway=OTHER,
+        identity=theirs,
+    )
     with pipeline.running(tmp_path / "run.log"), right.running(), wrong.running():
-        until(lambda: len(rows(pipeline, "energy_meter", "meter-2")) > len(before) + 10,
-              what=right.log.read_text)  # fmt: skip
+        until(
+            lambda: len(rows(pipeline, "energy_meter", "meter-2")) > len(before) + 10,
+            what=right.log.read_text,
+        )
         until(lambda: _claims(pipeline), what=wrong.log.read_text)
     # in the other's name it cannot speak at all: the broker knows it
     handed = IdentityFolder(pipeline.home / "identity").device(OTHER)

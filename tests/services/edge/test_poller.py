@@ -35,9 +35,13 @@ def test_no_two_readings_are_of_one_millisecond(monkeypatch):
     """The second has the time of the first and other values: tonne would refuse it."""
     monkeypatch.setattr(modbus, "Bus", AtOnce)
     source = ModbusTcp(
-        device="m-1", class_="energy_meter", profile="eastron-sdm630", host="127.0.0.1", port=1,
+        device="m-1",
+        class_="energy_meter",
+        profile="eastron-sdm630",
+        host="127.0.0.1",
+        port=1,
         every_s=0.0001,
-    )  # fmt: skip
+    )
     stopping = threading.Event()
     kept = Kept(stopping)
     Poller([source], kept, stopping).run()

@@ -37,17 +37,24 @@ def test_two_devices_of_one_line_arrive_and_a_third_is_away(pipeline, line, tmp_
         until(lambda: _told(edge, "rtu-1"), what=edge.log.read_text)
         held = len(rows(pipeline, "energy_meter", "rtu-1"))
         line.mend()
-        until(lambda: len(rows(pipeline, "energy_meter", "rtu-1")) > held + 2,
-              what=edge.log.read_text)  # fmt: skip
+        until(
+            lambda: len(rows(pipeline, "energy_meter", "rtu-1")) > held + 2, what=edge.log.read_text
+        )
     # none twice and none between: each reading of the register stands once
-    least, most, count = one(pipeline, "SELECT min(energy_import_wh), max(energy_import_wh), count("
-                                       "DISTINCT energy_import_wh) FROM reading_energy_meter"
-                                       " WHERE device_id = 'rtu-1'")  # fmt: skip
+    least, most, count = one(
+        pipeline,
+        "SELECT min(energy_import_wh), max(energy_import_wh), count("
+        "DISTINCT energy_import_wh) FROM reading_energy_meter"
+        " WHERE device_id = 'rtu-1'",
+    )
     assert least == 1_000_125
     assert count == len(rows(pipeline, "energy_meter", "rtu-1"))
     assert most >= least + 125 * (count - 1)
-    found = one(pipeline, "SELECT max(energy_export_wh), min(energy_export_wh), max(active_power_w)"
-                          " FROM reading_pv_inverter WHERE device_id = 'rtu-2'")  # fmt: skip
+    found = one(
+        pipeline,
+        "SELECT max(energy_export_wh), min(energy_export_wh), max(active_power_w)"
+        " FROM reading_pv_inverter WHERE device_id = 'rtu-2'",
+    )
     assert found == (654_321, 654_321, 4_200.0)
     assert _told(edge, "rtu-3")  # the address that nobody answers at
     assert one(pipeline, "SELECT count(*) FROM dead_letter WHERE device_id LIKE 'rtu-%%'") == (0,)

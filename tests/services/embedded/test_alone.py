@@ -16,11 +16,15 @@ def test_two_pipelines_do_not_write_beside_each_other(database_url, monkeypatch)
     opened = []
     first, second = (
         Database(
-            database_url, name, get_logger("test"), threading.Event(),
-            join=writers.alone, opened=lambda n=name: opened.append(n),
+            database_url,
+            name,
+            get_logger("test"),
+            threading.Event(),
+            join=writers.alone,
+            opened=lambda n=name: opened.append(n),
         )
         for name in ("first", "second")
-    )  # fmt: skip
+    )
     first.connection()
     with pytest.raises(ServerError, match="another `tonne run` writes"):
         second.connection()

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from services.embedded.runner import Runner
 from services.logs import get_logger
 from services.metrics import Metrics
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 
 REGISTRY = """
 sites:

@@ -17,9 +17,9 @@ from services.intake.receipts import Receipts
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from tests.services.poison import COLLISIONS, REFUSALS, refuse
 
 pytestmark = pytest.mark.integration

@@ -43,12 +43,7 @@ def issue(url, who, begin="2026-03-02", end="2026-03-03", project="pv", *, sampl
         life.submit(conn, name, who["operator"])
         if sample:
             life.sample(conn, name, who["verifier"], Size())
-        life.verify(
-            conn,
-            name,
-            who["verifier"],
-            concluded("unmodified"),
-        )
+        life.verify(conn, name, who["verifier"], concluded("unmodified"))
         life.issue(conn, name, who["log"], "test")
     return name
 

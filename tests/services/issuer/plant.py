@@ -7,12 +7,12 @@ from ingest.model import NULL, Frame
 from mrv import factors
 from mrv.calendar import instant_us
 from services.processing.commit import Store
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
-from services.store.registry.import_ import import_registry
 
 ZONE = "Asia/Ho_Chi_Minh"
 MINUTE_US = 60_000_000
@@ -139,9 +139,12 @@ def fill_pv(url, begin="2026-03-01", end="2026-03-04", minutes=5):
     silent = (times >= us("2026-03-02T08:00:00+07:00")) & (times < us("2026-03-02T09:30:00+07:00"))
     kept = ~silent
     send(
-        url, "inv-2", times[kept], energy_export_wh=energy[kept] // 2,
+        url,
+        "inv-2",
+        times[kept],
+        energy_export_wh=energy[kept] // 2,
         active_power_w=power[kept] / 2,
-    )  # fmt: skip
+    )
 
 
 def fill_buses(url):

@@ -54,12 +54,7 @@ def _verified(url, who, day):
     name = _close(url, day)["statement"]
     with _connect(url) as conn:
         life.submit(conn, name, who["operator"])
-        life.verify(
-            conn,
-            name,
-            who["verifier"],
-            concluded("unmodified"),
-        )
+        life.verify(conn, name, who["verifier"], concluded("unmodified"))
     return name
 
 

@@ -6,12 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from psycopg import errors
 
-from mrv.errors import (
-    CanonicalError,
-    EnrolmentError,
-    SignatureError,
-    StatementStateError,
-)
+from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import read_keyring
@@ -88,12 +83,7 @@ def test_an_open_request_stands_against_an_unqualified_opinion(conn, who, name):
         life.verify(conn, name, who["verifier"], unqualified)
     say(conn, name, who["operator"], "answered", "CAR-1", "it is C-2", None)
     with pytest.raises(StatementStateError, match="CAR-1 is open"):
-        life.verify(
-            conn,
-            name,
-            who["verifier"],
-            concluded("unmodified"),
-        )
+        life.verify(conn, name, who["verifier"], concluded("unmodified"))
     say(conn, name, who["verifier"], "closed", "CAR-1", "seen", "0")
     assert life.verify(conn, name, who["verifier"], unqualified) == "verified"
     said = steps.documents(conn, name).verification["credentialSubject"]
@@ -102,8 +92,11 @@ def test_an_open_request_stands_against_an_unqualified_opinion(conn, who, name):
     assert [e["event"] for e in shown["events"]] == ["raised", "answered", "closed"]
     assert said["opinion"] == "unqualified"
     assert [e.state for e in statements.events(conn, name)] == [
-        "draft", "submitted", "under_verification", "verified",
-    ]  # fmt: skip
+        "draft",
+        "submitted",
+        "under_verification",
+        "verified",
+    ]
 
 
 @pytest.fixture
@@ -175,12 +168,7 @@ def test_misstatements_are_held_against_materiality_net_and_absolute(conn, who, 
     for effect in effects:
         say(conn, name, who["verifier"], "raised", "OBS", "an error", effect)
     with pytest.raises(StatementStateError, match="misstatements of"):
-        life.verify(
-            conn,
-            name,
-            who["verifier"],
-            concluded("unqualified"),
-        )
+        life.verify(conn, name, who["verifier"], concluded("unqualified"))
     life.verify(conn, name, who["verifier"], Finding("qualified", "reasonable", "5"))
     found = steps.documents(conn, name).verification["credentialSubject"]["misstatements"]
     assert found["material"] is True
@@ -239,9 +227,8 @@ def test_a_verification_signed_before_a_finding_does_not_pass_over_it(conn, who,
     """An opinion could be signed first, and the findings raised behind its back."""
     have = steps.documents(conn, name)
     early = sign_verification(
-        have.statement, concluded("unqualified"), *who["verifier"],
-        datetime.now(UTC),
-    )  # fmt: skip
+        have.statement, concluded("unqualified"), *who["verifier"], datetime.now(UTC)
+    )
     say(conn, name, who["verifier"], "raised", "OBS", "x", None)
     with pytest.raises(CanonicalError, match="with its 1 findings"):
         accept.verification(conn, name, early)
@@ -266,10 +253,12 @@ def test_the_database_refuses_what_the_code_would(conn, who, name, database_url,
         " document) VALUES (%s, %s, %s, %s, 'x', %s, 'x', '')"
     )
     for finding, number, event, key in (
-        ("CAR-1", 2, "closed", operator), ("CAR-1", 3, "closed", verifier),
-        ("CAR-1", 2, "raised", verifier), ("CAR-2", 1, "answered", operator),
+        ("CAR-1", 2, "closed", operator),
+        ("CAR-1", 3, "closed", verifier),
+        ("CAR-1", 2, "raised", verifier),
+        ("CAR-2", 1, "answered", operator),
         ("CAR-2", 1, "raised", operator),
-    ):  # fmt: skip
+    ):
         with pytest.raises(errors.CheckViolation):
             conn.execute(insert, (name, finding, number, event, key))
     with pytest.raises(errors.InsufficientPrivilege):
@@ -289,9 +278,7 @@ def test_an_issued_statement_is_revoked_for_good(conn, who, name):
     life.issue(conn, name, who["log"], "test")
     life.revoke(conn, name, who["log"], who["operator"].holder, "claimed elsewhere")
     last = statements.events(conn, name)[-1]
-    assert (last.state, last.actor, last.reason) == (
-        "revoked", "the-operator", "claimed elsewhere",
-    )  # fmt: skip
+    assert (last.state, last.actor, last.reason) == ("revoked", "the-operator", "claimed elsewhere")
     for step in (life.revoke, life.issue):
         more = ("again",) if step is life.revoke else ()
         with pytest.raises(StatementStateError, match="is revoked"):

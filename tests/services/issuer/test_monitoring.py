@@ -53,8 +53,13 @@ def test_a_drawing_holds_hostile_names_as_text(project):
     drawn = diagram(plan)
     root = ET.fromstring(drawn)  # noqa: S314 - our own output
     assert {e.tag.rpartition("}")[2] for e in root.iter()} == {
-        "svg", "title", "style", "rect", "text", "path"
-    }  # fmt: skip
+        "svg",
+        "title",
+        "style",
+        "rect",
+        "text",
+        "path",
+    }
     assert "\x00" not in drawn
     assert "\u202e" not in drawn
     assert any("<script>" in (e.text or "") for e in root.iter())

@@ -95,8 +95,9 @@ def test_time_before_a_device_was_installed_earns_nothing(database_url, tmp_path
         span = plant.us("2026-03-01"), plant.us("2026-03-03")
         first, second = close_period(conn, "pv", *span, "test").result.devices
     assert (first.coverage.installed_share, second.coverage.installed_share) == (
-        "0.500000", "1.000000",
-    )  # fmt: skip
+        "0.500000",
+        "1.000000",
+    )
     assert first.outside_service > 0
 
 

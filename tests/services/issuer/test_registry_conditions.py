@@ -8,9 +8,9 @@ from mrv.verify import verify
 from services.cli.main import main
 from services.issuer.close import supersede
 from services.issuer.pack import export
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
-from services.store.registry.import_ import import_registry
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period

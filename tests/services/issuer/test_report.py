@@ -48,8 +48,11 @@ def spoilt(issued, tmp_path):
 def _tonne(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "services.cli", "statement", "report", *map(str, arguments)],
-        capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", **environment},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", **environment},
+    )
 
 
 def test_database_and_pack_give_the_same_report(issued):
@@ -86,8 +89,12 @@ def test_a_draft_is_reported_while_its_evidence_stands(database_url, tmp_path):
         span = plant.us("2026-03-02"), plant.us("2026-03-03")
         name = close_period(conn, "pv", *span, "test").statement
         assert facts_of(conn, name).state == "draft"
-        plant.send(database_url, "inv-2", [plant.us("2026-03-02T08:40:00+07:00")],
-                   energy_export_wh=[2_500_100])  # fmt: skip
+        plant.send(
+            database_url,
+            "inv-2",
+            [plant.us("2026-03-02T08:40:00+07:00")],
+            energy_export_wh=[2_500_100],
+        )
         with pytest.raises(PeriodError, match="not as it was closed"):
             facts_of(conn, name)
 

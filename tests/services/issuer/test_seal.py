@@ -46,8 +46,9 @@ def test_late_readings_are_a_new_leaf(database_url, who):
     """A day could be rewritten in silence after it was sealed."""
     logged.seal_now(database_url, who)
     times, energy, _ = plant.sunny("2026-03-02", "2026-03-03", 15)
-    plant.send(database_url, "inv-1", times[40:44] + 60_000_000,
-               energy_export_wh=energy[40:44] + 100)  # fmt: skip
+    plant.send(
+        database_url, "inv-1", times[40:44] + 60_000_000, energy_export_wh=energy[40:44] + 100
+    )
     notes = [n for step in _audit(database_url).steps for n in step.notes]
     assert any("late readings" in note for note in notes)
     assert _audit(database_url).first_break is None
@@ -61,9 +62,12 @@ def test_late_readings_are_a_new_leaf(database_url, who):
 def test_a_change_by_hand_is_not_sealed_unless_somebody_says_why(database_url, who):
     """The sealer itself would make a forgery look right."""
     logged.seal_now(database_url, who)
-    _execute(database_url, "UPDATE reading_pv_inverter SET active_power_w = active_power_w + 1"
-             " WHERE device_id = 'inv-1' AND time >= '2026-03-02T05:00Z'"
-             " AND time < '2026-03-02T05:16Z'")  # fmt: skip
+    _execute(
+        database_url,
+        "UPDATE reading_pv_inverter SET active_power_w = active_power_w + 1"
+        " WHERE device_id = 'inv-1' AND time >= '2026-03-02T05:00Z'"
+        " AND time < '2026-03-02T05:16Z'",
+    )
     _execute(database_url, "UPDATE calibration SET valid_until = '2030-01-01'")
     for recheck in (False, True):
         report = logged.seal_now(database_url, who, recheck=recheck)

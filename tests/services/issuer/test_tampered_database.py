@@ -49,14 +49,23 @@ programme:
   actions: [{id: "1", name: Green Industry, target_kt: 1477}, {id: "2", name: Ports, target_kt: 5}]
 """
 COLUMNS = {
-    "pv_inverter": "active_power_w", "ev_charger": "energy_import_wh", "vehicle": "odometer_m",
-    "energy_meter": "energy_import_wh", "air_station": "pm2_5_ug_m3",
-    "noise_station": "laeq_dba", "wastewater_plant": "flow_total_ml",
-}  # fmt: skip
+    "pv_inverter": "active_power_w",
+    "ev_charger": "energy_import_wh",
+    "vehicle": "odometer_m",
+    "energy_meter": "energy_import_wh",
+    "air_station": "pm2_5_ug_m3",
+    "noise_station": "laeq_dba",
+    "wastewater_plant": "flow_total_ml",
+}
 DEVICES = {
-    "pv_inverter": "inv-1", "ev_charger": "ch-1", "vehicle": "bus-1", "energy_meter": "meter-1",
-    "air_station": "air-1", "noise_station": "noise-1", "wastewater_plant": "works-1",
-}  # fmt: skip
+    "pv_inverter": "inv-1",
+    "ev_charger": "ch-1",
+    "vehicle": "bus-1",
+    "energy_meter": "meter-1",
+    "air_station": "air-1",
+    "noise_station": "noise-1",
+    "wastewater_plant": "works-1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +103,10 @@ def _verifying(url, who, project, begin, end):
         name = close_period(conn, project, plant.us(begin), plant.us(end), "test").statement
         life.submit(conn, name, who["operator"])
         life.sample(conn, name, who["verifier"], Size(1, 1))
-        for key, said in (("verifier", ("raised", "CAR", "why?", None)),
-                          ("operator", ("answered", "CAR-1", "because", None))):  # fmt: skip
+        for key, said in (
+            ("verifier", ("raised", "CAR", "why?", None)),
+            ("operator", ("answered", "CAR-1", "because", None)),
+        ):
             accept.finding(conn, name, findings.sign(conn, name, who[key], said))
 
 

@@ -56,16 +56,13 @@ def whole(timescale, migrated_template, tmp_path_factory):
         ).statement
         life.submit(conn, name, who["operator"])
         life.sample(conn, name, who["verifier"], Size(1, 1))
-        for key, said in (("verifier", ("raised", "CAR", "why?", "0.5")),
-                          ("operator", ("answered", "CAR-1", "because", None)),
-                          ("verifier", ("closed", "CAR-1", "seen", "0"))):  # fmt: skip
+        for key, said in (
+            ("verifier", ("raised", "CAR", "why?", "0.5")),
+            ("operator", ("answered", "CAR-1", "because", None)),
+            ("verifier", ("closed", "CAR-1", "seen", "0")),
+        ):
             accept.finding(conn, name, findings.sign(conn, name, who[key], said))
-        life.verify(
-            conn,
-            name,
-            who["verifier"],
-            concluded("unqualified"),
-        )
+        life.verify(conn, name, who["verifier"], concluded("unqualified"))
         life.issue(conn, name, who["log"], "test")
         folder = export(conn, name, home / "out")
     next(made, None)
@@ -126,8 +123,10 @@ def test_documents(folder, whole, name, what):
             path.unlink()
         case "add":
             more = {"x": "y"}
-            path.write_text(json.dumps({**record, **more} if isinstance(record, dict)
-                                       else [*record, more]), "utf-8")  # fmt: skip
+            path.write_text(
+                json.dumps({**record, **more} if isinstance(record, dict) else [*record, more]),
+                "utf-8",
+            )
         case "reorder":
             listed = _first_list(record)
             if listed is None:

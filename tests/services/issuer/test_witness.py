@@ -50,9 +50,12 @@ def test_only_what_leads_on_is_signed(sign):
     assert sign(_request(5, LEAVES[:12]))
     other = [*LEAVES[:3], leaf_hash(b"other"), *LEAVES[4:]]
     for request in (
-        _request(0, other), _request(5, LEAVES), _request(12, other),
-        make_request(12, [], _head(LEAVES)), make_request(12, LEAVES[:4], _head(LEAVES)),
-    ):  # fmt: skip
+        _request(0, other),
+        _request(5, LEAVES),
+        _request(12, other),
+        make_request(12, [], _head(LEAVES)),
+        make_request(12, LEAVES[:4], _head(LEAVES)),
+    ):
         with pytest.raises(LogError):
             sign(request)
     assert sign(_request(12, LEAVES))

@@ -138,8 +138,10 @@ def test_a_correction_shows_what_it_changes(database_url, tmp_path):
     change = replaces["difference"]
     assert [line["device"] for line in change["devices"]] == ["inv-1", "inv-2"]
     assert all(int(c["meteredNow"]) > int(c["meteredBefore"]) for c in change["devices"])
-    was, is_ = (Decimal(b["emissions"]["reduction"]["ug"])
-                for b in (body, again.document["credentialSubject"]))  # fmt: skip
+    was, is_ = (
+        Decimal(b["emissions"]["reduction"]["ug"])
+        for b in (body, again.document["credentialSubject"])
+    )
     assert Decimal(change["reduction_t"]) * 10**12 == is_ - was > 0
     assert canonical.encode(_close(database_url).document) == canonical.encode(again.document)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
@@ -197,9 +199,10 @@ def test_a_plants_own_use_is_not_held_against_its_design(database_url, tmp_path)
     plant.register(database_url, tmp_path, WASTE_HEAT)
     times = range(plant.us("2026-03-01"), plant.us("2026-03-03") + 1, 15 * plant.MINUTE_US)
     for device, column, step in (
-        ("turbine", "energy_export_wh", 300_000), ("grid", "energy_import_wh", 5_000),
+        ("turbine", "energy_export_wh", 300_000),
+        ("grid", "energy_import_wh", 5_000),
         ("start-up", "fuel_total_ml", 3_000),
-    ):  # fmt: skip
+    ):
         steps = [step * i for i in range(len(times))]
         plant.send(database_url, device, list(times), **{column: steps})
     who, days = logged.signers(database_url, tmp_path), ("2026-03-01", "2026-03-02", "2026-03-03")
@@ -213,9 +216,13 @@ def test_a_plants_own_use_is_not_held_against_its_design(database_url, tmp_path)
     subject = closed.document["credentialSubject"]
     design, other = subject["comparisons"][0], subject["otherPeriods"][0]
     assert (design["roles"], design["actual"], design["expected"]) == (
-        ["turbine"], "28800.000000", "24000.000000",
-    )  # fmt: skip
+        ["turbine"],
+        "28800.000000",
+        "24000.000000",
+    )
     assert (other["statement"], other["expected"], other["roles"]) == (
-        first, "28800.000000", ["turbine"],
-    )  # fmt: skip
+        first,
+        "28800.000000",
+        ["turbine"],
+    )
     assert verify(read_pack(folder)).consistent

@@ -14,11 +14,21 @@ from tests.running import Pipeline
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 SITE = {"id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6, "timezone": "UTC"}
-ROW = {"site": "s", "class": "pv_inverter", "profile": "generic", "rated_power_w": 50_000,
-       "installed": "2025-01-01T00:00:00Z"}  # fmt: skip
-FLEET = {"sites": [SITE], "devices": [
-    {"id": "gw", **ROW}, {"id": "inv-1", **ROW}, {"id": "inv-2", **ROW, "gateway": "gw"},
-]}  # fmt: skip
+ROW = {
+    "site": "s",
+    "class": "pv_inverter",
+    "profile": "generic",
+    "rated_power_w": 50_000,
+    "installed": "2025-01-01T00:00:00Z",
+}
+FLEET = {
+    "sites": [SITE],
+    "devices": [
+        {"id": "gw", **ROW},
+        {"id": "inv-1", **ROW},
+        {"id": "inv-2", **ROW, "gateway": "gw"},
+    ],
+}
 SPAN = ("--start", "2026-03-01T02:00:00Z", "--duration", "30m", "--cadence", "60s")
 
 
@@ -41,8 +51,11 @@ def secure(tmp_path_factory):
 def _run(secure, *words, **more):
     return subprocess.run(
         [sys.executable, "-m", "services.cli", *words],
-        env=secure.environment | more, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=secure.environment | more,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _simulate(secure, *words, **more):
@@ -82,9 +95,14 @@ def test_every_principal_shows_its_own_identity(secure, tmp_path):
         elsewhere.mkdir()
         handed = str(secure.home / "identity" / "devices")
         done = _simulate(
-            secure, "--json", "--mqtt-url", secure.urls.mqtt_url, "--identities", handed,
+            secure,
+            "--json",
+            "--mqtt-url",
+            secure.urls.mqtt_url,
+            "--identities",
+            handed,
             TONNE_HOME=str(elsewhere),
-        )  # fmt: skip
+        )
         told = json.loads(done.stdout)
         assert (done.returncode, told["unreceipted"], told["refused"]) == (0, 0, 0), done.stderr
         assert _stored(secure) == {"gw": 30, "inv-1": 30, "inv-2": 30}  # the same once more
@@ -109,8 +127,11 @@ def test_a_stranger_is_turned_away(secure, tmp_path):
     ours = (secure.home / "identity" / "ca.crt").read_bytes()
     for name in ("gw", "inv-1"):
         made = authority.issue(name, 10)
-        for file, content in (("client.crt", made.certificate), ("client.key", made.key),
-                              ("ca.crt", ours)):  # fmt: skip
+        for file, content in (
+            ("client.crt", made.certificate),
+            ("client.key", made.key),
+            ("ca.crt", ours),
+        ):
             write(tmp_path / "handed" / name / file, content)
     done = _simulate(secure, "--identities", str(tmp_path / "handed"), "--wait", "2s")
     assert done.returncode == 3
@@ -134,8 +155,9 @@ def test_the_doctor_shows_the_identity_that_is_in_use(secure, tmp_path):
         assert found["MQTT identity"]["found"].startswith("tonne, until ")
         found = _doctor(secure, "--identity", str(secure.home / "identity" / "devices" / "inv-1"))
         assert (found["MQTT broker"]["state"], found["MQTT identity"]["found"][:6]) == (
-            "ok", "inv-1,",
-        )  # fmt: skip
+            "ok",
+            "inv-1,",
+        )
         # to look takes nobody over: the pipeline is on the same connection still
         assert running.poll() is None
         assert "lost" not in log.read_text()

@@ -33,10 +33,7 @@ def independent_wh(path, column, seconds):
 
 @pytest.mark.parametrize(
     ("path", "column", "seconds", "rise"),
-    [
-        (RSF2, "inv2_ac_power_w__1047", 900, 1_455_886),
-        (SERF, "ac_power__752", 60, 69_279),
-    ],
+    [(RSF2, "inv2_ac_power_w__1047", 900, 1_455_886), (SERF, "ac_power__752", 60, 69_279)],
 )
 def test_register_rise_is_the_energy_of_the_recording(path, column, seconds, rise):
     """The kWh and tonnes that the README promises would not be what a reader gets."""

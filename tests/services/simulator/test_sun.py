@@ -11,8 +11,11 @@ from services.simulator.sun import position
 
 PLACES = [(20.85, 106.68), (0.0, 0.0), (-33.9, 151.2), (66.6, 25.7), (33.88, -130.9)]
 SPANS = [
-    ("2022-01-02", "15min"), ("2026-01-01", "1h"), ("2026-06-21", "5min"), ("2040-12-31", "1h"),
-]  # fmt: skip
+    ("2022-01-02", "15min"),
+    ("2026-01-01", "1h"),
+    ("2026-06-21", "5min"),
+    ("2040-12-31", "1h"),
+]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -33,10 +36,14 @@ def test_a_day_s_power_is_that_of_pvlib(place, span):
     assert_same(dni, parts["dni"])
     assert_same(dhi, parts["dhi"])
     total = pvlib.irradiance.get_total_irradiance(
-        surface_tilt=10.0, surface_azimuth=180.0,
-        solar_zenith=theirs["apparent_zenith"], solar_azimuth=theirs["azimuth"],
-        dni=parts["dni"], ghi=clear, dhi=parts["dhi"],
-    )["poa_global"].to_numpy()  # fmt: skip
+        surface_tilt=10.0,
+        surface_azimuth=180.0,
+        solar_zenith=theirs["apparent_zenith"],
+        solar_azimuth=theirs["azimuth"],
+        dni=parts["dni"],
+        ghi=clear,
+        dhi=parts["dhi"],
+    )["poa_global"].to_numpy()
     towards = plane(10.0, 180.0, sun, dni, ghi, dhi)
     assert_same(towards, total)
     module = module_c(towards, 25.0, 2.0)

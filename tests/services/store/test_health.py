@@ -72,8 +72,10 @@ def test_one_silent_device_behind_a_gateway_that_speaks_is_its_own_alarm(conn):
         _device(conn, name, gateway="gw")
         _heard(conn, name, ago)
     assert _health(conn) == {
-        "gw": ("online", False), "a": ("online", False), "b": ("offline", True),
-    }  # fmt: skip
+        "gw": ("online", False),
+        "a": ("online", False),
+        "b": ("offline", True),
+    }
 
 
 def test_a_dark_gateway_behind_a_dark_gateway_is_one_alarm(conn):

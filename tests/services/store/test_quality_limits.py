@@ -7,6 +7,7 @@ import pytest
 from mrv import factors
 from services.processing.commit import Store
 from services.processing.rebuild import rebuild
+from services.processing.registry_import import import_registry
 from services.registry.document import to_yaml
 from services.registry.entries import Registry
 from services.registry.files import read_files
@@ -14,7 +15,6 @@ from services.registry.plan import plan
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
-from services.store.registry.import_ import import_registry
 from services.store.registry.load import load_fleet, load_projects
 from tests.services.stored_power import commit
 

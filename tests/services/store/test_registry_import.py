@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 from ingest.errors import RegistryError
 from services.cli.main import main
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
-from services.store.registry.import_ import import_registry
 from services.store.registry.load import (
     load_calibrations,
     load_fleet,
@@ -113,8 +113,11 @@ def test_the_pipeline_sees_the_fleet(database_url, tmp_path):
     assert (fleet.version, inverter.rated_power_w) == (1, 100_000)
     (found,) = inverter.replacements
     assert (found.channel, found.at_us, found.last, found.first) == (
-        "energy_export_wh", 1_772_326_800_000_000, 99_999_500, 0,
-    )  # fmt: skip
+        "energy_export_wh",
+        1_772_326_800_000_000,
+        99_999_500,
+        0,
+    )
     nrel = projects["nrel-pv"]
     assert (nrel.timezone, nrel.from_us) == ("America/New_York", 1_641_013_200_000_000)
     assert nrel.devices[0].params == {"case": 1}

@@ -17,11 +17,11 @@ from mrv import factors
 from services.clock import now_us
 from services.logs import get_logger
 from services.metrics import Metrics
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
-from services.store.registry.import_ import import_registry
 from services.store.stream.offsets import FencedError
 from services.store.stream.topic_source import Source
 from services.stream.chain import StreamChain
@@ -80,9 +80,13 @@ def committer(database_url, register):
     def another(partitions=1, topic=TOPIC):
         spoiled = DeadTopic()
         one = StreamChain(
-            database_url, Source(topic, partitions), spoiled, Metrics(CollectorRegistry()),
-            get_logger("test"), threading.Event(),
-        )  # fmt: skip
+            database_url,
+            Source(topic, partitions),
+            spoiled,
+            Metrics(CollectorRegistry()),
+            get_logger("test"),
+            threading.Event(),
+        )
         one.spoiled = spoiled
         made.append(one)
         return one

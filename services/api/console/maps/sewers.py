@@ -134,17 +134,21 @@ def _heaps(scale: _Scale, cells: Iterable[Cell]) -> list[Heap]:
     least, largest = _DOT_PX
     return [
         Heap(
-            one, (one.column + 0.5) * wide, (one.row + 0.5) * high,
+            one,
+            (one.column + 0.5) * wide,
+            (one.row + 0.5) * high,
             least + (largest - least) * math.sqrt(one.assets / most),
-            _text((
-                scale.west + one.column * wide * scale.wide,
-                scale.north - (one.row + 1) * high * scale.high,
-                scale.west + (one.column + 1) * wide * scale.wide,
-                scale.north - one.row * high * scale.high,
-            )),
+            _text(
+                (
+                    scale.west + one.column * wide * scale.wide,
+                    scale.north - (one.row + 1) * high * scale.high,
+                    scale.west + (one.column + 1) * wide * scale.wide,
+                    scale.north - one.row * high * scale.high,
+                )
+            ),
         )
         for one in listed
-    ]  # fmt: skip
+    ]
 
 
 def _ways(box: Box) -> dict[str, str]:
@@ -173,9 +177,11 @@ def _on_earth(box: Box) -> Box:
     across = max(-180 - west, 0) - max(east - 180, 0)
     up = max(-90 - south, 0) - max(north - 90, 0)
     return (
-        max(west + across, -180.0), max(south + up, -90.0),
-        min(east + across, 180.0), min(north + up, 90.0),
-    )  # fmt: skip
+        max(west + across, -180.0),
+        max(south + up, -90.0),
+        min(east + across, 180.0),
+        min(north + up, 90.0),
+    )
 
 
 def _shrink(latitude: float) -> float:

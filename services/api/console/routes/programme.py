@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from ingest.errors import RegistryError
+from mrv import methodologies
 from services.api.console.render import Language, render
 from services.api.console.routes.overview import rounded
 from services.api.console.session import View, signed_in_for_all
@@ -31,10 +32,15 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
     found = _report(ask, year)
     listed = [p for s in found["systems"] for p in s["projects"]] + found["without_system"]
     return render(
-        ask, language, "programme.html", found=found, projects=listed,
+        ask,
+        language,
+        "programme.html",
+        found=found,
+        projects=listed,
         fields=[one for s in found["systems"] for one in s["fields"]],
-        stations=[one for s in found["systems"] for one in s["indicators"]], rounded=rounded,
-    )  # fmt: skip
+        stations=[one for s in found["systems"] for one in s["indicators"]],
+        rounded=rounded,
+    )
 
 
 @router.get("/console/{language}/programme/report.xlsx", response_class=Workbook)
@@ -66,7 +72,7 @@ def _report(ask: Asked, year: int | None) -> dict[str, Any]:
 
     def find() -> dict[str, Any]:
         with ask.reading() as conn:
-            return report_document(conn, year)
+            return report_document(conn, year, methodologies.by_time())
 
     try:
         found: dict[str, Any] = ask.request.app.state.memory.get(("programme", year), find)

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(include_in_schema=False)
 Chosen = Annotated[str | None, Query(max_length=70, pattern=r"^ *[A-Za-z0-9_-]{0,64} *$")]
-_UNITS = {
-    "diameter_mm": "mm", "level_m": "m", "level_to_m": "m", "cover_m": "m", "length_m": "m",
-}  # fmt: skip
+_UNITS = {"diameter_mm": "mm", "level_m": "m", "level_to_m": "m", "cover_m": "m", "length_m": "m"}
 
 
 class Picked(NamedTuple):
@@ -53,9 +51,14 @@ def sewers(ask: View, language: Language, bbox: Window = None, asset: Chosen = N
         box = around if said is None else sewer_map.fitted(said) if _loose(said) else said
         picture = _whole(ask, conn) if box is None else _picture(conn, box)
     return render(
-        ask, language, "sewers.html", picked=picked, drawn=picture,
-        size=(sewer_map.WIDTH, sewer_map.HEIGHT), whole=_summary(ask),
-    )  # fmt: skip
+        ask,
+        language,
+        "sewers.html",
+        picked=picked,
+        drawn=picture,
+        size=(sewer_map.WIDTH, sewer_map.HEIGHT),
+        whole=_summary(ask),
+    )
 
 
 def _picked(conn: Connection[TupleRow], id_: str) -> Picked:

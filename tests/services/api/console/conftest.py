@@ -21,11 +21,16 @@ def browser():
         opened = made.chromium.launch(
             executable_path=path,
             args=[
-                "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
             ],
             env={**os.environ, "LANG": "C.UTF-8"},
-        )  # fmt: skip
+        )
         yield opened
         opened.close()
 

@@ -15,16 +15,21 @@ from tests.services.issuer import plant
 
 pytestmark = pytest.mark.usefixtures("served")
 PAGES = (
-    "/console/{}/", "/console/{}/projects/pv?month=2026-03", "/console/{}/statements",
-    "/console/{}/statements/{issued}", "/console/{}/statements/{issued}/check",
-    "/console/{}/check", "/console/{}/sign-in",
-)  # fmt: skip
+    "/console/{}/",
+    "/console/{}/projects/pv?month=2026-03",
+    "/console/{}/statements",
+    "/console/{}/statements/{issued}",
+    "/console/{}/statements/{issued}/check",
+    "/console/{}/check",
+    "/console/{}/sign-in",
+)
 # what each step of the check says of a whole pack, without a status list
 WHOLE = ["ok"] * 5 + ["not-applicable"] + ["ok"] * 3
 OWN = (
-    "/console/{}/live", "/console/{}/statements/{issued}/days/2026-03-02",
+    "/console/{}/live",
+    "/console/{}/statements/{issued}/days/2026-03-02",
     "/console/{}/statements/{issued}/days/2026-03-02/inv-1",
-)  # fmt: skip
+)
 
 
 def sign_in(tab, served, who="auditor"):

@@ -14,12 +14,12 @@ from mrv.report.words import LANGUAGES, Words
 from services.api.client import Client
 from services.api.console.maps import sewers as sewer_map
 from services.cli.main import main
+from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.sewers.assets import Asset
 from services.sewers.files import read
 from services.store.postgres.pool import connect
 from services.store.registry import sewers
-from services.store.registry.import_ import import_registry
 from tests.fix_node import installed
 from tests.services.api.console.test_browser import serious, sign_in
 from tests.services.api.console.test_pages import foreign_parts, get, session

@@ -162,9 +162,10 @@ def test_what_the_figures_were_held_against_is_what_the_report_prints(served, la
     assert facts.sample is not None
     concluded = facts.opinion.credential_subject
     blocks = [
-        *designed(facts.subject, words), *held(facts.subject, concluded, words),
+        *designed(facts.subject, words),
+        *held(facts.subject, concluded, words),
         *sampled(facts.sample, words),
-    ]  # fmt: skip
+    ]
     cells = [cell for one in blocks for row in one.get("rows", ()) for cell in row]
     assert facts.sample.credential_subject.seed in cells
     assert words["materiality.findings"] in cells
@@ -202,13 +203,17 @@ def test_missing_shows_as_missing(served):
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/console/fr/", 404), ("/console/en/projects/nobody", 404),
-        ("/console/en/projects/pv?month=2026-13", 422), ("/console/en/projects/pv?month=x", 422),
-        ("/console/en/projects/pv?month=0000-01", 422), ("/console/en/statements/TN-none", 404),
-        ("/console/en/nothing", 404), ("/console/assets/0/console.css", 404),
+        ("/console/fr/", 404),
+        ("/console/en/projects/nobody", 404),
+        ("/console/en/projects/pv?month=2026-13", 422),
+        ("/console/en/projects/pv?month=x", 422),
+        ("/console/en/projects/pv?month=0000-01", 422),
+        ("/console/en/statements/TN-none", 404),
+        ("/console/en/nothing", 404),
+        ("/console/assets/0/console.css", 404),
         ("/console/en/projects/%3Cscript%3E", 422),
     ],
-)  # fmt: skip
+)
 def test_wrong_addresses_are_pages_too(served, path, status):
     """A reader would be shown a program's words."""
     answer = get(served, path)
@@ -243,9 +248,10 @@ def test_sessions_hold_only_what_was_given(served):
         api_keys.revoke(conn, key.id)
     assert get(served, "/console/en/live", cookies).status_code == 401
     foreign = httpx.post(
-        f"{served.url}/console/en/sign-in", data={"key": served.tokens["admin"]},
+        f"{served.url}/console/en/sign-in",
+        data={"key": served.tokens["admin"]},
         headers={"Origin": "https://elsewhere.example"},
-    )  # fmt: skip
+    )
     assert foreign.status_code == 403
     wrong = httpx.post(f"{served.url}/console/en/sign-in", data={"key": "tonne_x_y"})
     assert wrong.status_code == 401
@@ -330,8 +336,10 @@ def test_hostile_names_stay_names(served):
         conn.execute("UPDATE project SET name = %s WHERE id = 'bus'", [hostile])
     cookies = session(served, "auditor")
     for path in (
-        "/console/en/projects/bus?month=2025-01", "/console/vi/live", "/console/ja/statements",
-    ):  # fmt: skip
+        "/console/en/projects/bus?month=2025-01",
+        "/console/vi/live",
+        "/console/ja/statements",
+    ):
         text = get(served, path, cookies).text
         assert foreign_parts(text) == []
         assert "<img" not in text

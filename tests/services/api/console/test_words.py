@@ -48,10 +48,15 @@ def test_every_word_of_a_template_is_there(file):
 @pytest.mark.parametrize(
     ("header", "language"),
     [
-        ("", "en"), ("vi-VN,vi;q=0.9,en;q=0.8", "vi"), ("ja", "ja"), ("fr,de;q=0.5", "en"),
-        ("fr, ja;q=0.3, vi;q=0.7", "vi"), ("en;q=0, vi;q=0.1", "vi"), ("x;q=y,;;", "en"),
+        ("", "en"),
+        ("vi-VN,vi;q=0.9,en;q=0.8", "vi"),
+        ("ja", "ja"),
+        ("fr,de;q=0.5", "en"),
+        ("fr, ja;q=0.3, vi;q=0.7", "vi"),
+        ("en;q=0, vi;q=0.1", "vi"),
+        ("x;q=y,;;", "en"),
     ],
-)  # fmt: skip
+)
 def test_the_browser_chooses_the_language(header, language):
     """A reader in Hai Phong would be met in English."""
     assert preferred(header) == language
@@ -159,12 +164,16 @@ def test_an_interval_of_two_quantities_avoids_its_tonnes_once():
     found = _sums([*rows, ("t2", "energy_export", 5, 60, 0, 0, 30)], {r[1] for r in rows})
     assert found["reduction_ug"] == 730
     assert [(one["quantity"], one["value"], one["unit"]) for one in found["lines"]] == [
-        ("energy_export", 15, "Wh"), ("energy_import", 3, "Wh"),
-    ]  # fmt: skip
+        ("energy_export", 15, "Wh"),
+        ("energy_import", 3, "Wh"),
+    ]
     assert _sums([], {"energy_export"}) == {"lines": [], "reduction_ug": None}
     assert [page.percent(x) for x in ("0.998655", "0.999999", "1", "0")] == [
-        "99.86", "99.99", "100.00", "0.00",
-    ]  # fmt: skip
+        "99.86",
+        "99.99",
+        "100.00",
+        "0.00",
+    ]
     assert [page.plain(x) for x in ("10.500000", "7.000", "100", None)] == [
         "10.5",
         "7",

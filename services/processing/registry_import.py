@@ -1,4 +1,4 @@
-"""An import: read what is stored, plan, and write all of it or nothing."""
+"""Import registry files: read what is stored, plan, and write all of it or nothing."""
 
 from __future__ import annotations
 

@@ -1,0 +1,154 @@
+# ruff: noqa: INP001 - a script, run by `make readmes`
+"""
+Write the README of each package: its files by what they answer, and who may import it.
+
+Files answer in the first paragraph of their docstring, importers come from the contracts
+in pyproject.toml.  What a person wrote above the mark stays.
+"""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+MARK = "<!-- below: make readmes -->"
+PACKAGES = ("ingest", "mrv", "services")
+# what speaks for itself, or is spoken of elsewhere
+_PASSED = {"__init__.py", "__pycache__", "README.md", "py.typed"}
+# files and folders that are no Python
+DATA = {
+    "ingest/classes/*.toml": "a device class each: channels, units, limits, names",
+    "ingest/formats/sparkplug_b.proto": "the schema that `sparkplug_b_pb2.py` is made of",
+    "ingest/formats/sunspec_models.toml": "SunSpec's models: points, types, scale factors",
+    "ingest/profiles/*.toml": "a device model each: names, units and registers, with their source",
+    "mrv/NOMENCLATURE.md": "symbols of the methodologies, and our names for them",
+    "mrv/factors/*.toml": "published factors by subject: value, unit, direction, validity, source",
+    "mrv/limits/*.toml": "a standard each: limits, curves, bands",
+    "mrv/registry/decree_112_2026.toml": "the rules of Decree 112/2026 on transfers abroad",
+    "mrv/registry/programme_systems.toml": "the systems, and what counts each",
+    "mrv/report/fonts": "fonts of the PDF, with their licence",
+    "mrv/report/page/page.typ": "the pages' layout, in Typst",
+    "mrv/report/words/*.toml": "the words, a language each",
+    "mrv/report/words/names": "names of parameters and conditions, a language each",
+    "mrv/verify/*.md": "the text of VERIFY.md, today's and that of 0.1.0",
+    "services/api/console/static": "styles, scripts, and the check in the browser",
+    "services/api/console/templates": "the pages' templates",
+    "services/api/console/words": "the words, a language each",
+    "services/api/console/maps/coastline.npz": "the outline itself",
+    "services/simulator/pvlib.LICENSE.txt": "licence of what follows pvlib",
+    "services/simulator/spa_terms.csv": "periodic terms of the Solar Position Algorithm",
+    "services/store/migrations": "the schema, a file an area; released ones are never edited",
+}
+
+
+def packages() -> list[Path]:
+    """Folders of packages that hold something beside their own `__init__.py`."""
+    return sorted(
+        file.parent
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("__init__.py")
+        if any(not name.startswith("cases") for name in entries(file.parent))
+    )
+
+
+def entries(folder: Path) -> list[str]:
+    """
+    Names that a package's README has: modules and packages first, then the rest.
+
+    Several files of one kind that is no Python are one entry, `*.toml`.
+    """
+    inside = [path for path in folder.iterdir() if path.name not in _PASSED]
+    code = [p.name for p in inside if p.suffix == ".py"]
+    code += [f"{p.name}/" for p in inside if (p / "__init__.py").exists()]
+    other = [p for p in inside if p.is_file() and p.suffix != ".py"]
+    kinds = [p.suffix for p in other]
+    data = {
+        p.name if _place(p) in DATA or kinds.count(p.suffix) == 1 else f"*{p.suffix}" for p in other
+    }
+    data |= {f"{p.name}/" for p in inside if p.is_dir() and f"{p.name}/" not in code}
+    return [*sorted(code), *sorted(data)]
+
+
+def main() -> None:
+    """Write all of them."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    rules = contracts["tool"]["importlinter"]["contracts"]
+    for folder in packages():
+        file = folder / "README.md"
+        name = ".".join(folder.relative_to(ROOT).parts)
+        text = file.read_text("utf-8") if file.exists() else f"# {name}\n\n{MARK}\n"
+        kept = text.partition(MARK)[0].rstrip()
+        file.write_text(f"{kept}\n\n{MARK}\n\n{_made(folder, name, rules)}", "utf-8")
+
+
+def _made(folder: Path, name: str, rules: list[dict]) -> str:
+    rows = [
+        f"| [`{entry}`]({entry.rstrip('/')}) | {_answer(folder, entry)} |"
+        if "*" not in entry
+        else f"| `{entry}` | {_answer(folder, entry)} |"
+        for entry in entries(folder)
+    ]
+    return (
+        f"{_said(folder / '__init__.py')}\n\n| file | what it answers |\n|---|---|\n"
+        + "\n".join(rows)
+        + f"\n\n{_importers(name, rules)}\n"
+    )
+
+
+def _answer(folder: Path, entry: str) -> str:
+    path = folder / entry
+    if entry.endswith(".py"):
+        return _said(path)
+    if (path / "__init__.py").exists():
+        return _said(path / "__init__.py")
+    return DATA.get(_place(path), "data")
+
+
+def _place(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _said(file: Path) -> str:
+    """Return the first paragraph of a file's docstring, in one line."""
+    said = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "Generated code."
+    return " ".join(said.split("\n\n")[0].split()).replace("|", "\\|")
+
+
+def _importers(name: str, rules: list[dict]) -> str:
+    """Say by the contracts what may import a package, as the shorter of two lists."""
+    parent, _, own = name.rpartition(".")
+    for rule in rules:
+        if rule["type"] == "protected" and name in rule["protected_modules"]:
+            return f"Imported by {_listed(rule['allowed_importers'])} alone."
+    for rule in rules:
+        if rule["type"] != "layers" or parent not in rule.get("containers", [""]):
+            continue
+        layers = [[one.strip(" ()") for one in layer.split("|")] for layer in rule["layers"]]
+        place = next((i for i, layer in enumerate(layers) if own in layer), None)
+        if place is None:
+            continue
+        prefix = f"{parent}." if parent else ""
+        above = [prefix + one for layer in layers[:place] for one in layer]
+        others = [prefix + one for layer in layers[place:] for one in layer if one != own]
+        if not above:
+            return f"Nothing in `{parent or 'tonne'}` may import it."
+        if not parent:
+            return f"May be imported by {_listed(above)}."
+        if len(above) <= len(others):
+            return f"May be imported by {_listed(above)}, and by what may import `{parent}`."
+        return (
+            f"May be imported by all of `{parent}` but {_listed(others)}."
+            if others
+            else (f"May be imported by all of `{parent}`.")
+        )
+    return f"May be imported by what may import `{parent}`, and by nothing beside it."
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"`{one}`" for one in names)
+
+
+if __name__ == "__main__":
+    main()

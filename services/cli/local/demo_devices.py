@@ -1,0 +1,92 @@
+"""The demo's devices: a recording replayed, a month of the catalog, and what speaks on after."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from ingest.errors import InputError, ServerError
+from services.cli.local.demo_progress import Progress
+from services.cli.local.demo_stage import brief
+from services.shipped import shipped
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Sequence
+
+    from services.cli.local.demo_stage import Stage
+
+REGISTRY = shipped("catalog/haiphong")
+RECORDING = shipped("data/nrel_rsf2_inverter_15min.csv")
+REPLAYED = "nrel-rsf2-inv2"
+FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
+# what both the month and the live devices are: the catalog, but for what is replayed
+FLEET = (*("--fleet", str(REGISTRY), "--without", REPLAYED), *("--cadence", "15m", "--seed", "1"))
+FLEET_FROM = "2026-01-01T00:00:00+07:00"
+# when the recording, and the month, begin and end
+REPLAY_SPAN = ("2022-01-02T00:00:00-07:00", "2022-01-07T00:00:00-07:00")
+MONTH_SPAN = (FLEET_FROM, "2026-02-01T00:00:00+07:00")
+_LOOK_S = 5.0
+
+
+def send(stage: Stage, pipeline: subprocess.Popen[bytes]) -> None:
+    """Let the devices speak, and show what arrives."""
+    replay = ("simulate", "--replay", str(RECORDING), "--device", REPLAYED, "--speed", "max")
+    month = (
+        "simulate", *FLEET, "--start", FLEET_FROM,
+        "--duration", "31d", "--speed", "max", "--faults", FAULTS,
+    )  # fmt: skip
+    status = stage.json("local", "status", shown=False)
+    with closing(Progress(status, stage.metrics)) as progress:
+        for words, span in ((replay, REPLAY_SPAN), (month, MONTH_SPAN)):
+            send_one(stage, words, pipeline, progress, span)
+
+
+def send_one(
+    stage: Stage,
+    words: Sequence[str],
+    pipeline: subprocess.Popen[bytes],
+    progress: Progress,
+    span: tuple[str, str],
+) -> None:
+    """Let some devices speak to their end."""
+    with stage.start(*words) as sending:
+        with progress.bar(*span) as show:
+            while sending.poll() is None:
+                time.sleep(0.5)
+                show()
+                if pipeline.poll() is not None:
+                    sending.terminate()
+                    raise ServerError(f"tonne run ended early; see {stage.packs / 'run.log'}")
+        out, err = sending.communicate()
+    if sending.returncode:
+        raise InputError(f"tonne simulate failed: {out}{err}")
+    brief(out.splitlines()[0])
+    click.echo(progress.line())
+
+
+def stay(stage: Stage) -> None:
+    """
+    Keep the servers and the pipeline up until Ctrl-C, with devices that go on speaking.
+
+    They show gauges alone.  A register that came back after the months since the
+    simulated one would stand for every quarter hour between: rows in millions.
+    """
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    stage.quiet = False
+    with stage.running("simulate", *FLEET, "--today", "--gauges-only", "--wait", "5s") as live:
+        click.echo(
+            "The catalog's devices go on speaking, and the pipeline stays up;"
+            f" TONNE_HOME={stage.home}. Ctrl-C ends it."
+        )
+        while not stop.wait(_LOOK_S):
+            if live.poll() is not None:
+                click.echo(f"the devices fell silent; see {stage.packs / 'simulate.log'}", err=True)
+                stop.wait()

@@ -1,0 +1,61 @@
+"""What the demo prints at its end: figures, where to look, what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mrv.documents.form import read
+from mrv.documents.statement import Claims
+from services.cli.local.demo_statements import RING
+from services.cli.output.masks import masked
+
+if TYPE_CHECKING:
+    from services.cli.local.demo_stage import Stage
+
+
+def summary(figures: list[dict[str, Any]]) -> None:
+    """Print the statements' figures."""
+    click.secho("Statements", fg="green")
+    for one in figures:
+        said = read(Claims, one["credentialSubject"], one["statement"])
+        tonnes = said.emissions
+        click.echo(f"  {one['statement']}  {one['state']}, credited {said.credited.t} t")
+        click.echo(
+            f"    baseline {tonnes.baseline.t} t - project {tonnes.project.t} t"
+            f" - leakage {tonnes.leakage.t} t = {tonnes.reduction.t} tCO2e,"
+            f" coverage {said.coverage}"
+        )
+
+
+def look(stage: Stage) -> None:
+    """Print where everything is."""
+    click.secho("Where to look", fg="green")
+    click.echo(f"  {'console':13} http://{stage.api}/")
+    click.echo(f"  {'api':13} http://{stage.api}/v1/openapi.json")
+    click.echo(f"  {'metrics':13} http://{stage.metrics}/metrics")
+    for name, url in stage.json("local", "status", shown=False).items():
+        if name.endswith("_url") and url:
+            click.echo(f"  {name:13} {masked(url)}")
+
+
+def what_next(stage: Stage) -> None:
+    """Print what a person may do now."""
+    pack = next(iter(sorted(stage.packs.glob("TN-*"))), stage.packs)
+    steps = {
+        "tonne demo --resume": "the console again, nothing is replayed",
+        f"tonne verify {_short(pack)} --keys {_short(stage.packs / RING)}": "as an auditor does",
+        "tonne registry template > mine.yaml": "a registry file for your own plant",
+        "tonne --help": "all commands",
+    }
+    click.secho("What to do next", fg="green")
+    width = max(map(len, steps))
+    for command, does in steps.items():
+        click.echo(f"  {command:<{width}}  {does}")
+
+
+def _short(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,116 @@
+"""The demo's statements: closed, signed by two keys, issued, verified as an auditor does."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import InputError
+from services.cli.exit_codes import Exit
+from services.cli.local.demo_stage import brief
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from services.cli.local.demo_stage import Stage
+
+# project, first local day, first local day after
+PERIODS = (
+    ("nrel-pv", "2022-01-02", "2022-01-07"),
+    ("nck-pv", "2026-01-01", "2026-02-01"),
+    ("cat-ba-ebus", "2026-01-01", "2026-02-01"),
+)
+_REFUSAL = 3  # lines
+KEYS = {"operator": "demo-operator", "verifier": "demo-verifier"}
+# whose the keys are, and what they may sign
+BOUNDS = {
+    "operator": (
+        *("--organisation", "Demo Energy JSC"),
+        *(word for project, *_ in PERIODS for word in ("--project", project)),
+    ),
+    "verifier": ("--organisation", "Demo Verification Ltd", "--accreditation", "DEMO-1"),
+}
+OPINION = (
+    *("--opinion", "unqualified", "--assurance", "reasonable"),
+    *("--because", "a demonstration: no monitoring plan is registered for its projects"),
+)
+RING = "keys.json"
+# What a statement of version 0.1.0 lacks: it was verified without a written reason, and
+# no day had to be sealed before.
+OF_0_1_0 = ("--accept", "unmet-conditions", "--accept", "unsealed-days")
+
+
+def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
+    """
+    Close a period and bring its statement to issue, with two keys; verify the pack.
+
+    A statement that an earlier run issued stays what it is, and is verified again.
+    """
+    ensure_keys(stage)
+    stage.quiet = project != PERIODS[0][0]  # the others go the same way
+    click.secho(f"{project}, {first} to {end}", fg="green")
+    listed = stage.json("statement", "list", shown=False)
+    issued = [s["statement"] for s in listed if (s["project"], s["state"]) == (project, "issued")]
+    name = issued[-1] if issued else close_and_issue(stage, project, first, end)
+    pack = stage.packs / name
+    shutil.rmtree(pack, ignore_errors=True)
+    stage.tonne("statement", "export", name, "--out", str(pack))
+    checked(stage, project, pack, earlier=bool(issued))
+    shown = stage.json("statement", "show", name, shown=False)
+    return {"statement": name, "state": shown["state"], "pack": pack, **shown["document"]}
+
+
+def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
+    """Verify a pack as an auditor does, and show that without keys nothing is relied on."""
+    ring, status = stage.packs / RING, stage.packs / f"status-{project}.json"
+    stage.tonne(
+        "statement", "status-list", project, "--key", KEYS["operator"], "--out", str(status)
+    )
+    # the ring keeps the lists of all projects so far: it alone is enough to verify by
+    lists = [
+        word
+        for path in sorted(stage.packs.glob("status-*.json"))
+        for word in ("--status", str(path))
+    ]
+    stage.tonne("keys", "export", *lists, "--out", str(ring))
+    given = ("verify", str(pack), "--keys", str(ring))
+    try:
+        brief(stage.tonne(*given))
+    except InputError:
+        if not earlier:
+            raise
+        brief(stage.tonne(*given, *OF_0_1_0))
+    refused = stage.tonne("verify", str(pack), code=Exit.NOT_ENOUGH)
+    if not stage.quiet:
+        click.echo("Whoever gives no keys of their own is told that this is not enough:")
+        brief(refused, lines=_REFUSAL)
+
+
+def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
+    """Take a period's draft through the hands of operator and verifier."""
+    # the sealer of `tonne run` would come to it within the hour
+    until = date.fromisoformat(end) + timedelta(days=1)
+    brief(stage.tonne("log", "seal", "--project", project, "--until", until.isoformat()))
+    closed = stage.json("period", "close", project, "--from", first, "--to", end)
+    name: str = closed["statement"]
+    steps = {
+        "draft": ("submit", "--key", KEYS["operator"]),
+        "submitted": ("verify", "--key", KEYS["verifier"], *OPINION),
+        "verified": ("issue",),
+    }
+    state = closed["state"]
+    while state in steps:
+        step, *signer = steps[state]
+        stage.tonne("statement", step, name, *signer)
+        state = stage.json("statement", "show", name, shown=False)["state"]
+    return name
+
+
+def ensure_keys(stage: Stage) -> None:
+    """Make the two keys where the folder does not hold them yet."""
+    for role, name in KEYS.items():
+        if not (stage.home / "keys" / f"{name}.json").exists():
+            stage.tonne("keys", "create", "--role", role, "--name", name, *BOUNDS[role])

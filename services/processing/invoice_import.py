@@ -1,0 +1,45 @@
+"""A delivery of invoices: held against what is registered and stored, kept whole or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.registry.invoices import plan
+from services.store.registry import invoices
+from services.store.registry.load import load_projects
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.registry.fields import Row
+    from services.registry.invoices import Import
+
+
+def deliver(
+    conn: Connection[TupleRow], rows: Sequence[Row], author: str, *, write: bool = True
+) -> Import:
+    """
+    Store the invoices of a delivery, unless one of them is wrong.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit; deliveries wait for each other.
+    write : bool
+        False only says what would become of them.
+    """
+    with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('invoices', 0))")
+        projects = {project.id: project for project in load_projects(conn)}
+        stored = {
+            one.id: (project, one, corrects, reason)
+            for project, one, corrects, reason in invoices.every(conn, corrected=True)
+        }
+        found = plan(rows, projects, stored)
+        if write and not found.refused:
+            new = [(e.project, e.invoice, e.corrects, e.reason) for e in found.new]
+            invoices.insert(conn, new, author)
+    return found

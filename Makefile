@@ -5,7 +5,7 @@
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 .DEFAULT_GOAL := help
 .PHONY: help setup tools demo test test-other soak coverage lint lock dist mutants bench fuzz dashboards pages \
-	schemas readmes clean
+	schemas readmes audit clean
 
 VENV ?= .venv
 export VENV
@@ -81,6 +81,9 @@ pages: tools ## Write docs/methodologies and the table of symbols from the metho
 
 schemas: tools ## Write docs/schemas from the types of the signed documents
 	@$(BIN)/python -m services.cli.calculate.document_schemas
+
+audit: tools ## Hold the locks against advisories: ADVISORIES="folders of OSV files"
+	@$(BIN)/python deploy/audit.py $(ADVISORIES)
 
 readmes: tools ## Write the READMEs of the packages from docstrings and import contracts
 	@$(BIN)/python deploy/readmes.py

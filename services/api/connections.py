@@ -161,7 +161,6 @@ class PromptProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Wait for the end of a later head; the first is waited for already."""
         super().on_message_begin()
-        self._head = 0
         if self._late is None:
             self._wait()
 
@@ -187,6 +186,11 @@ class PromptProtocol(HttpToolsProtocol):
         """Take a part of the body; what is no body of it is counted."""
         self._head = max(0, self._head - len(body))
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Count the next head from its beginning."""
+        self._head = 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next head, within what uvicorn keeps a connection for."""

@@ -26,7 +26,8 @@ STALE_S = 24 * 3600.0
 BETWEEN_S = 10.0
 UNKNOWN_S = 300.0
 MOST_UNKNOWN = 10_000
-WAIT_S = 5.0
+WAIT_S = 2.0
+_FETCH_S = 5.0
 _LARGEST = 1_048_576
 _PART = 65_536
 
@@ -137,10 +138,10 @@ def read(url: str) -> bytes:
     OSError
         When it cannot be had so.
     """
-    until_s = time.monotonic() + WAIT_S
+    until_s = time.monotonic() + _FETCH_S
     request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - the operator's own setting
     body = bytearray()
-    with urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310 - the operator's own setting
+    with urlopen(request, timeout=_FETCH_S) as answer:  # noqa: S310 - the operator's own setting
         while part := answer.read1(_PART):
             body += part
             if len(body) > _LARGEST or time.monotonic() > until_s:

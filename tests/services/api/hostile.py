@@ -20,6 +20,11 @@ def connection(url, source=ATTACKER, timeout=10.0):
     return socket.create_connection((where.hostname, where.port), timeout, (source, 0))
 
 
+def client(source=ATTACKER):
+    """Return a client that asks from an address of its own."""
+    return httpx.Client(transport=httpx.HTTPTransport(local_address=source), timeout=30)
+
+
 def endless_header(url, until_s):
     """Send a header that never ends; the bytes that were taken and what was answered."""
     taken, part = 0, b"a" * 65_536

@@ -77,7 +77,6 @@ def test_a_provider_that_hangs_holds_no_connection_of_the_database(served, attac
 
 def test_writes_at_once_stall_no_read(served, attacked):
     """A write waited for a second connection while it held the first: all stood for 5 s."""
-
     headers = {"Authorization": f"Bearer {served.tokens['admin']}"}
 
     def make():

@@ -9,6 +9,7 @@ Where no database or broker is named, the ones that `tonne local up` started in
 
 import json
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,9 @@ class Settings(BaseSettings):
         With which `tonne verify URL` asks the API.
     api_rate_per_s : float
         Requests a second that one address, or one token, may make of the API.
+    trusted_proxies : str
+        Addresses and networks of the proxies before the API, separated by commas: what
+        they say of a caller's address and of TLS is believed, of nobody else.
     oidc_issuer, oidc_audience, oidc_jwks_url : str, optional
         Identity provider whose bearer tokens the API takes: all three or none.
     grafana_url : str, optional
@@ -167,6 +171,7 @@ class Settings(BaseSettings):
     sparkplug_rebirth_s: float = Field(default=30.0, ge=1, le=3600)
     home: Path = Path(".tonne")
     api_rate_per_s: float = Field(default=1_000, gt=0, le=1_000_000)
+    trusted_proxies: str = "127.0.0.1,::1"
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
@@ -238,6 +243,18 @@ class Settings(BaseSettings):
         except SettingsError as error:
             raise ValueError(str(error)) from error
         return bind
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        for one in filter(None, (part.strip() for part in text.split(","))):
+            try:
+                ip_network(one)
+            except ValueError:
+                raise ValueError(
+                    f"{one!r} is no address and no network; give such as 10.0.0.7 or 10.0.0.0/24"
+                ) from None
+        return text
 
     @field_validator("sparkplug_host_id")
     @classmethod

@@ -11,7 +11,7 @@ import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
 from psycopg_pool import ConnectionPool
 
-from services.api import examples, problems
+from services.api import examples, lanes, problems
 from services.api import schemas as shapes
 from services.api.console import assets as console_assets
 from services.api.console import render as page
@@ -62,7 +62,9 @@ if TYPE_CHECKING:
     from services.api.oidc import Tokens
     from services.metrics import Metrics
 
-_READERS, _WRITERS, _WAIT_S = 8, 4, 5.0
+_READERS, _WAIT_S = 8, 5.0
+# threads: reads, what `lanes` lets through beside them, and as many again to answer from
+_THREADS = _READERS + lanes.WRITES + lanes.FILES + 8
 _ABOUT = (
     "Statements of avoided CO2, their evidence and the log that holds them."
     " Statements that are issued, their status and the proofs are public; all else needs a"
@@ -75,8 +77,9 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         (400, "Malformed"), (401, "No valid token"), (403, "Not for this role"),
         (404, "Not there, or not for you"), (406, "Not to be had in such a form or language"),
         (408, "Too slow"), (409, "Not in this state"), (413, "Too large"),
-        (415, "A body that is no JSON"), (416, "No such range"), (422, "Not acceptable"),
-        (429, "Too often"), (503, "Database or archive away"),
+        (414, "An address that is too long"), (415, "A body that is no JSON"),
+        (416, "No such range"), (422, "Not acceptable"), (429, "Too often"),
+        (431, "A head that is too large"), (503, "Database or archive away"),
     )
 }  # fmt: skip
 
@@ -110,13 +113,16 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = 2 * _READERS
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         reads = _pool(database_url, "tonne_api", _READERS)
-        pooled = _pool(database_url, "tonne_mrv", _WRITERS)
-        with reads, pooled:
+        files = _pool(database_url, "tonne_mrv", lanes.FILES)
+        writes = _pool(database_url, "tonne_api", lanes.WRITES)
+        with reads, files, writes:
             with reads.connection() as conn:
                 cursors = Cursors(api_records.cursor_secret(conn))
-            app.state.api = Api(reads, pooled, cursors, choices.oidc, choices.home, choices.strict)
+            app.state.api = Api(
+                reads, files, writes, cursors, choices.oidc, choices.home, choices.strict
+            )
             yield
 
     app = FastAPI(
@@ -146,7 +152,12 @@ def make_app(
     ):  # fmt: skip
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
-    app.add_middleware(Guard, rates=Rates(choices.rate_per_s), measures=Measures(metrics.registry))
+    app.add_middleware(
+        Guard,
+        rates=Rates(choices.rate_per_s),
+        lanes=lanes.Lanes(),
+        measures=Measures(metrics.registry),
+    )
     return app
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.concurrency import run_in_threadpool
+
 from services.api.principals import CHALLENGE, Principal
 from services.api.problems import ProblemError
 from services.store.api import api_keys
@@ -11,16 +13,20 @@ from services.store.api import api_keys
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
+    from psycopg_pool import ConnectionPool
 
     from services.api.oidc import Tokens
+    from services.store.api.api_keys import ApiKey
 
 # a token of three parts is a JWT, RFC 7519
 _JWT_DOTS = 2
 
 
-def authenticate(conn: Connection[TupleRow], authorization: str, oidc: Tokens | None) -> Principal:
+async def authenticate(
+    authorization: str, reads: ConnectionPool[Connection[TupleRow]], oidc: Tokens | None
+) -> Principal:
     """
-    Return who asks.
+    Return who asks; an identity provider is waited for with no connection in hand.
 
     Raises
     ------
@@ -32,13 +38,24 @@ def authenticate(conn: Connection[TupleRow], authorization: str, oidc: Tokens | 
     if scheme.lower() != "bearer" or not token:
         raise ProblemError(401, "give `Authorization: Bearer TOKEN`", CHALLENGE)
     if oidc is not None and token.count(".") == _JWT_DOTS:
-        return oidc.principal(token)
-    found = api_keys.find(conn, token)
+        return await oidc.principal(token)
+    if not api_keys.is_token(token):
+        raise _invalid()  # the database has nothing to say of it
+    found = await run_in_threadpool(_key, reads, token)
     if found is None:
-        raise ProblemError(
-            401,
-            "this token is not valid: unknown, expired or revoked; an administrator makes one"
-            " with `tonne api keys create`",
-            {"WWW-Authenticate": 'Bearer realm="tonne", error="invalid_token"'},
-        )
+        raise _invalid()
     return Principal(f"key:{found.id}", found.name, found.role, found.projects)
+
+
+def _key(reads: ConnectionPool[Connection[TupleRow]], token: str) -> ApiKey | None:
+    with reads.connection() as conn:
+        return api_keys.find(conn, token)
+
+
+def _invalid() -> ProblemError:
+    return ProblemError(
+        401,
+        "this token is not valid: unknown, expired or revoked; an administrator makes one"
+        " with `tonne api keys create`",
+        {"WWW-Authenticate": 'Bearer realm="tonne", error="invalid_token"'},
+    )

@@ -60,10 +60,6 @@ class Cursors:
         key: list[Any] = json.loads(body)
         return key
 
-    def seal(self, purpose: str, said: str) -> str:
-        """Return a mark of a text, that nobody can make who has not the secret."""
-        return self._mac((purpose,), said.encode()).hex()
-
     def _mac(self, of: tuple[object, ...], body: bytes) -> bytes:
         said = json.dumps(of, default=str).encode()
         return hmac.new(self._secret, said + b"\0" + body, hashlib.sha256).digest()[:_MAC_BYTES]

@@ -39,6 +39,8 @@ def made(folder: Path, name: str, most: int, make: Callable[[Path], Path]) -> Pa
         Takes an empty folder to work in; returns the finished file, which is moved.
     """
     file = folder / name
+    if file.exists():  # whoever has it already waits for nobody's new one
+        return file
     with _one_at_a_time:
         if file.exists():
             return file

@@ -1,5 +1,5 @@
 """
-What every request passes before it is read: size, time and rate are bounded.
+What every request passes before it is read: size, time, rate and number are bounded.
 
 Plain ASGI, so that a refused request costs next to nothing.
 """
@@ -11,15 +11,20 @@ import hashlib
 import math
 import time
 from collections import OrderedDict
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from services.api.connections import share_of
 from services.api.problems import problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from services.api.lanes import Lanes
     from services.api.metrics import Measures
 
+ALIVE = "/healthz"
+_BUSY = "as much is done for you, or at all, as can be done at once; try again"
 LARGEST_BODY = 1_048_576
 BODY_S = 15.0
 _CALLERS = 20_000
@@ -59,11 +64,12 @@ class Rates:
 
 
 class Guard:
-    """Refuses what is too large, too slow or too often, and counts everything."""
+    """Refuses what is too large, too slow or too often, lets few in at once, counts everything."""
 
-    def __init__(self, app: ASGIApp, rates: Rates, measures: Measures) -> None:
+    def __init__(self, app: ASGIApp, rates: Rates, lanes: Lanes, measures: Measures) -> None:
         self._app = app
         self._rates = rates
+        self._lanes = lanes
         self._measures = measures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,6 +94,9 @@ class Guard:
             self._measures.count(scope, status, time.perf_counter() - began_s)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == ALIVE:  # says that the process lives, however much there is to do
+            await self._app(scope, receive, send)
+            return
         headers = dict(scope["headers"])
         wait_s = max(self._rates.wait_s(caller) for caller in _callers(scope, headers))
         if wait_s:
@@ -105,6 +114,23 @@ class Guard:
         if _has_body(headers) and not _is_json(scope["path"], headers):
             await problem(415, "a body is application/json here")(scope, receive, send)
             return
+        with ExitStack() as held:
+            for lane, turn in self._lanes.of(scope, headers):
+                if not await lane.enter(turn):
+                    await problem(503, _BUSY, {"Retry-After": "5"})(scope, receive, send)
+                    return
+                held.callback(lane.leave, turn)
+
+            async def sending(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    held.close()  # the work is done; how slowly it is read holds nobody up
+                await send(message)
+
+            await self._read_and_serve(scope, headers, receive, sending)
+
+    async def _read_and_serve(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
         body = await _read(receive, LARGEST_BODY) if _has_body(headers) else b""
         if body is None:
             await problem(408, f"the body did not arrive in {BODY_S:.0f} s")(scope, receive, send)
@@ -127,7 +153,7 @@ def _as_get(scope: Scope) -> Scope:
 
 def _callers(scope: Scope, headers: dict[bytes, bytes]) -> list[bytes]:
     """Return the address, and the token where one is given: neither helps around the other."""
-    address = (scope.get("client") or ("",))[0].encode()
+    address = share_of((scope.get("client") or ("",))[0]).encode()
     token = headers.get(b"authorization")
     return [address] if token is None else [address, hashlib.sha256(token).digest()]
 

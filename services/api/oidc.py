@@ -1,9 +1,9 @@
 """
 Bearer tokens of an identity provider: OpenID Connect, signatures by its published keys.
 
-Claims `tonne_role` (operator, verifier, auditor, admin) and `tonne_projects` (a
-list; all where absent) say what the holder may do.  Only asymmetric signatures
-are taken, as RFC 8725 section 3.1 asks.
+Claims `tonne_role` (operator, verifier, auditor, admin) and `tonne_projects` (a list
+of ids, or `["*"]` for all; none where absent) say what the holder may do.  Only
+asymmetric signatures are taken, as RFC 8725 section 3.1 asks.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import jwt
-from jwt import PyJWKClient
 
 from services.api.principals import Principal
 from services.api.problems import ProblemError
+from services.api.provider_keys import ProviderAwayError, ProviderKeys
 from services.store.api.api_keys import ApiRole
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
-_KEYS_FOR_S = 300
-_TIMEOUT_S = 5
+_ALL = ["*"]
 
 
 class Tokens:
@@ -37,9 +36,9 @@ class Tokens:
     def __init__(self, issuer: str, audience: str, jwks_url: str) -> None:
         self._issuer = issuer
         self._audience = audience
-        self._keys = PyJWKClient(jwks_url, lifespan=_KEYS_FOR_S, timeout=_TIMEOUT_S)
+        self._keys = ProviderKeys(jwks_url)
 
-    def principal(self, token: str) -> Principal:
+    async def principal(self, token: str) -> Principal:
         """
         Return whose token it is.
 
@@ -49,25 +48,27 @@ class Tokens:
             401 where it is not valid, 403 where it names no role, 503 where the
             issuer's keys cannot be had.
         """
-        claims = self._claims(token)
-        role, projects = claims.get("tonne_role"), claims.get("tonne_projects")
+        claims = await self._claims(token)
+        role, projects = claims.get("tonne_role"), claims.get("tonne_projects", [])
         if role not in get_args(ApiRole):
             raise ProblemError(
                 403, f"the token's tonne_role must be one of {', '.join(get_args(ApiRole))}"
             )
-        if projects is not None and not (
-            isinstance(projects, list) and all(isinstance(one, str) for one in projects)
-        ):
-            raise ProblemError(403, "the token's tonne_projects must be a list of project ids")
+        if not (isinstance(projects, list) and all(isinstance(one, str) for one in projects)):
+            raise ProblemError(
+                403, "the token's tonne_projects must be a list of project ids, or only '*' in it"
+            )
         subject = str(claims["sub"])
         name = str(claims.get("name", subject))
         return Principal(
-            f"oidc:{subject}", name, str(role), None if projects is None else tuple(projects)
+            f"oidc:{subject}", name, str(role), None if projects == _ALL else tuple(projects)
         )
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    async def _claims(self, token: str) -> dict[str, Any]:
         try:
-            key = self._keys.get_signing_key_from_jwt(token)
+            key = await self._keys.key(str(jwt.get_unverified_header(token).get("kid", "")))
+            if key is None:
+                raise jwt.InvalidKeyError
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
@@ -76,9 +77,9 @@ class Tokens:
                 audience=self._audience,
                 options={"require": ["exp", "iat", "sub"]},
             )
-        except jwt.PyJWKClientConnectionError:
+        except ProviderAwayError:
             raise ProblemError(
-                503, "the identity provider's keys cannot be had; try again"
+                503, "the identity provider's keys cannot be had; try again", {"Retry-After": "10"}
             ) from None
         except (jwt.PyJWTError, ValueError, TypeError):
             raise ProblemError(

@@ -41,6 +41,11 @@ class Principal:
         """Whether a project is within its scope."""
         return self.role != "public" and (self.projects is None or project in self.projects)
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether every project is within its scope, those to come too."""
+        return self.role != "public" and self.projects is None
+
 
 PUBLIC = Principal("public", "public", "public", ())
 
@@ -59,3 +64,20 @@ def refuse(principal: Principal, roles: tuple[str, ...]) -> NoReturn:
     raise ProblemError(
         403, f"the role {principal.role} may not do this; it is for: {', '.join(roles)}"
     )
+
+
+def refuse_part(principal: Principal) -> None:
+    """
+    Refuse whoever sees some projects only, where what is shown is of all of them.
+
+    Raises
+    ------
+    ProblemError
+        403.
+    """
+    if not principal.sees_all:
+        raise ProblemError(
+            403,
+            "this is of all projects, and your scope is some of them; ask for a key without"
+            " `--project`",
+        )

@@ -46,7 +46,7 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
         that is not verified has other readings by now.
     """
     spoken = spoken_language(ask, lang)
-    with ask.api.writes.connection() as conn:
+    with ask.api.files.connection() as conn:
         tag = _edition(conn, stored, wanted, spoken)
         file = kept.made(
             ask.api.home / "reports",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+import psycopg
 from fastapi import Depends, Request
+from psycopg import sql
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from services.api.authentication import authenticate
-from services.api.principals import PUBLIC, Principal, refuse
+from services.api.principals import PUBLIC, Principal, refuse, refuse_part
 from services.api.problems import ProblemError, status_of
 from services.store.api import audit_and_idempotency as api_records
 from services.store.api.audit_and_idempotency import Answer
@@ -29,19 +31,27 @@ if TYPE_CHECKING:
     from services.api.cursors import Cursors
     from services.api.oidc import Tokens
 
+    Work = Callable[[Connection[TupleRow]], tuple[int, Any]]
+
 _FORBIDDEN, _DEFECT = 403, 500
+SET_ROLE = sql.SQL("SET ROLE {}")
 _V1 = "/v1"  # a route within a router may know its path without it
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
     """
-    What the routes share: pools by role, page marks, the identity provider, the home.
+    What the routes share: pools, page marks, the identity provider, the home.
+
+    A request takes one connection at a time: of `reads`, which is `tonne_api`; or of
+    `files` and `writes`, for what takes long, so that those who only read do not wait for
+    it.  `files` reads as `tonne_mrv`; of `writes` each begins as `tonne_api`.
 
     `strict` refuses statements that rest on a factor which nobody accepted by name.
     """
 
     reads: ConnectionPool[Connection[TupleRow]]
+    files: ConnectionPool[Connection[TupleRow]]
     writes: ConnectionPool[Connection[TupleRow]]
     cursors: Cursors
     oidc: Tokens | None
@@ -57,18 +67,29 @@ class Asked:
     ----------
     who : Principal
         Authenticated, and of a role that the route is for.
+    session : bytes, optional
+        By what the session is kept, where it is a page that was asked for.
     """
 
-    def __init__(self, request: Request, who: Principal) -> None:
+    def __init__(self, request: Request, who: Principal, session: bytes | None = None) -> None:
         self.api: Api = request.app.state.api
         self.request = request
         self.who = who
+        self.session = session
+        self._held: Connection[TupleRow] | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Connection[TupleRow]]:
-        """Give a connection, as `tonne_api`."""
+        """Give a connection, as `tonne_api`: within itself the same one, never a second."""
+        if self._held is not None:
+            yield self._held
+            return
         with self.api.reads.connection() as conn:
-            yield conn
+            self._held = conn
+            try:
+                yield conn
+            finally:
+                self._held = None
 
     def noted(self, conn: Connection[TupleRow], status: int) -> None:
         """Keep an audit row of this request."""
@@ -77,7 +98,7 @@ class Asked:
         digest = hashlib.sha256(query).hexdigest()[:16] if query else ""
         api_records.audit(conn, who.id, who.role, at.method, at.url.path[:500], status, digest)
 
-    def write(self, said: str, work: Callable[[Connection[TupleRow]], tuple[int, Any]]) -> Response:
+    def write(self, said: str, work: Work, role: str = "tonne_mrv") -> Response:
         """
         Do what changes something, once a request that names itself, and note it.
 
@@ -86,8 +107,10 @@ class Asked:
         said : str
             The body, by which a repeated request is recognised.
         work : callable
-            Takes a connection as `tonne_mrv`, in autocommit; returns the status and what
-            to answer, as JSON.
+            Takes the request's one connection, in autocommit, as `role`; returns the status
+            and what to answer, as JSON.
+        role : str
+            As whom it works in the database.
 
         Raises
         ------
@@ -95,9 +118,9 @@ class Asked:
             422 where the request's name was used for another one.
         """
         key = self.request.headers.get("idempotency-key")
-        with self.api.reads.connection() as conn:
+        with self.api.writes.connection() as conn:
             try:
-                answer, again = self._once(conn, key, said, work)
+                answer, again = self._once(conn, key, said, _as(role, work))
             except Exception as error:
                 self.noted(conn, status_of(error) or _DEFECT)
                 raise
@@ -111,42 +134,68 @@ class Asked:
         conn: Connection[TupleRow],
         key: str | None,
         said: str,
-        work: Callable[[Connection[TupleRow]], tuple[int, Any]],
+        work: Work,
     ) -> tuple[Answer, bool]:
         line = f"{self.request.method} {self.request.url.path}\n{said}"
         digest = hashlib.sha256(line.encode()).digest()
-        with conn.transaction():
-            if key is not None:
-                api_records.one_at_a_time(conn, self.who.id, key)
-                found = api_records.answer(conn, self.who.id, key)
-                if found is not None and found.request != digest:
-                    raise ProblemError(
-                        422, "this Idempotency-Key was used for another request; take a new one"
-                    )
-                if found is not None:
-                    return found, True
-            with self.api.writes.connection() as writing:
-                status, body = work(writing)
-            answer = Answer(digest, status, msgspec.json.encode(body))
-            if key is not None:
-                api_records.keep_answer(conn, self.who.id, key, answer)
+        if key is None:
+            return _answered(digest, work(conn)), False
+        with api_records.one_at_a_time(conn, self.who.id, key):
+            found = api_records.answer(conn, self.who.id, key)
+            if found is not None and found.request != digest:
+                raise ProblemError(
+                    422, "this Idempotency-Key was used for another request; take a new one"
+                )
+            if found is not None:
+                return found, True
+            answer = _answered(digest, work(conn))
+            api_records.keep_answer(conn, self.who.id, key, answer)
             return answer, False
 
 
-def _asked(*roles: str) -> Callable[[Request], Awaitable[Asked]]:
-    """Return a dependency that lets these roles in, before anything else is looked at."""
+def _answered(digest: bytes, found: tuple[int, Any]) -> Answer:
+    status, body = found
+    return Answer(digest, status, msgspec.json.encode(body))
+
+
+def _as(role: str, work: Work) -> Work:
+    """Return work that is done as a role of the database; what is noted of it is not."""
+
+    def done(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        conn.execute(SET_ROLE.format(sql.Identifier(role)))
+        try:
+            return work(conn)
+        finally:
+            with suppress(psycopg.OperationalError):  # it is lost, and is not used again
+                conn.execute("RESET ROLE")
+
+    return done
+
+
+def _asked(*roles: str, whole: bool = False) -> Callable[[Request], Awaitable[Asked]]:
+    """
+    Return a dependency that lets these roles in, before anything else is looked at.
+
+    Parameters
+    ----------
+    whole : bool
+        Only those whose scope is all projects: what is shown cannot be told apart by project.
+    """
 
     async def asked(request: Request) -> Asked:
+        api: Api = request.app.state.api
         _refuse_unknown(request)
         if "authorization" not in request.headers:
             who = PUBLIC
         else:
-            who = await run_in_threadpool(_authenticated, request)
+            who = await authenticate(request.headers["authorization"], api.reads, api.oidc)
         ask = Asked(request, who)
         if roles and who.role not in roles:
             if request.method != "GET" and who is not PUBLIC:
                 await run_in_threadpool(_noted_refusal, ask)
             refuse(who, roles)
+        if whole:
+            refuse_part(who)
         return ask
 
     return asked
@@ -166,12 +215,6 @@ def _refuse_unknown(request: Request) -> None:
         raise ProblemError(422, f"query {unknown[0][:60]!r} is no parameter here; {there}")
 
 
-def _authenticated(request: Request) -> Principal:
-    api: Api = request.app.state.api
-    with api.reads.connection() as conn:
-        return authenticate(conn, request.headers["authorization"], api.oidc)
-
-
 def _noted_refusal(ask: Asked) -> None:
     with ask.reading() as conn:
         ask.noted(conn, _FORBIDDEN)
@@ -180,6 +223,7 @@ def _noted_refusal(ask: Asked) -> None:
 Ask = Annotated[Asked, Depends(_asked())]
 READERS = ("operator", "verifier", "auditor", "admin")
 Reader = Annotated[Asked, Depends(_asked(*READERS))]
+WholeReader = Annotated[Asked, Depends(_asked(*READERS, whole=True))]
 Operator = Annotated[Asked, Depends(_asked("operator"))]
 Verifier = Annotated[Asked, Depends(_asked("verifier"))]
 Party = Annotated[Asked, Depends(_asked("operator", "verifier"))]

@@ -1,77 +1,25 @@
-"""
-Serve the application: uvicorn, with a limit on how long a caller may take to ask.
-
-uvicorn waits for a request's head without end; a caller that sends a byte a minute
-would hold a connection for ever.
-"""
+"""Serve the application: uvicorn, with limits on connections, behind proxies that it trusts."""
 
 from __future__ import annotations
 
+import resource
 import signal
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingest.errors import ServerError
+from services.api.connections import MOST, Places, PromptProtocol, networks
 from services.settings import split_bind
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
     from types import FrameType
 
     from fastapi import FastAPI
 
-HEAD_S = 10.0
-_CONNECTIONS = 2_000
 _CLOSING_S = 15
-_SAID = (
-    b'{"type":"about:blank","title":"Request Timeout","status":408,'
-    b'"detail":"the request did not come to its end in time"}'
-)
-_SLOW = (
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\n"
-    b"connection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(_SAID), _SAID)
-)
-
-
-class PromptProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that hangs up on a request whose head does not come to its end."""
-
-    _late: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first head."""
-        super().connection_made(transport)
-        self._late = self.loop.call_later(HEAD_S, self._hang_up)
-
-    def on_message_begin(self) -> None:
-        """Wait for the end of a later head; the first is waited for already."""
-        super().on_message_begin()
-        if self._late is None:
-            self._late = self.loop.call_later(HEAD_S, self._hang_up)
-
-    def on_headers_complete(self) -> None:
-        """Wait no more."""
-        self._stop_waiting()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _stop_waiting(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-
-    def _hang_up(self) -> None:
-        self._late = None
-        if not self.transport.is_closing():
-            self.transport.write(_SLOW)
-            self.transport.close()
+_FILES_BESIDE = 200  # pools, files that are sent, what libraries keep open
 
 
 class _Server(uvicorn.Server):
@@ -93,11 +41,17 @@ class _Server(uvicorn.Server):
             self.should_exit = True
 
 
-def serve(app: FastAPI, bind: str, listening: Callable[[], object]) -> None:
+def serve(app: FastAPI, bind: str, proxies: str, listening: Callable[[], object]) -> None:
     """
     Answer at an address until SIGTERM or SIGINT, finishing what was begun.
 
-    `listening` is called once the address is ours.
+    Parameters
+    ----------
+    proxies : str
+        Addresses and networks of the proxies whose `X-Forwarded-For` and
+        `X-Forwarded-Proto` are believed, separated by commas.
+    listening : callable
+        Called once the address is ours.
 
     Raises
     ------
@@ -116,10 +70,15 @@ def serve(app: FastAPI, bind: str, listening: Callable[[], object]) -> None:
         access_log=False,
         server_header=False,
         date_header=True,
-        limit_concurrency=_CONNECTIONS,
+        # `Places` keeps below it: nobody is answered 503 for another one's idle sockets
+        limit_concurrency=MOST + 1,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         timeout_graceful_shutdown=_CLOSING_S,
         **settings,
     )
+    config.places = Places(networks(proxies))  # type: ignore[attr-defined]  # the protocol finds it there
+    _open_files(MOST + _FILES_BESIDE)
     server = _Server(config)
     try:
         ours = config.bind_socket()
@@ -134,3 +93,11 @@ def serve(app: FastAPI, bind: str, listening: Callable[[], object]) -> None:
     server.run(sockets=[ours])
     if not server.started:
         raise ServerError("the API could not start; its log says why")
+
+
+def _open_files(wanted: int) -> None:
+    """Let this process hold a file for each connection, as far as the system allows."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

@@ -63,7 +63,12 @@ def _serve() -> None:
         grafana=settings.grafana_url,
     )
     app = make_app(database_url(), choices, Metrics(), log)
-    serve(app, settings.api_bind, lambda: log.info("serving", bind=settings.api_bind))
+    serve(
+        app,
+        settings.api_bind,
+        settings.trusted_proxies,
+        lambda: log.info("serving", bind=settings.api_bind),
+    )
     log.info("stopped")
 
 

@@ -178,6 +178,21 @@ def test_a_spoilt_local_state_says_how_to_mend_it(tmp_path):
         Settings()
 
 
+@pytest.mark.parametrize("text", ["", "10.0.0.7", " 10.0.0.0/24 , ::1", "2001:db8::/64"])
+def test_proxies_are_addresses_and_networks(monkeypatch, text):
+    """A proxy's word would not count, and all its callers be one address."""
+    monkeypatch.setenv("TONNE_TRUSTED_PROXIES", text)
+    assert Settings().trusted_proxies == text
+
+
+@pytest.mark.parametrize("text", ["*", "proxy", "10.0.0.7/24", "10.0.0.7:80", "10.0.0.7 10.0.0.8"])
+def test_a_proxy_that_is_none_is_refused(monkeypatch, text):
+    """`*` would believe every caller's word on its own address."""
+    monkeypatch.setenv("TONNE_TRUSTED_PROXIES", text)
+    with pytest.raises(SettingsError, match="TONNE_TRUSTED_PROXIES"):
+        Settings()
+
+
 def test_require_says_how_to_give_it():
     """A command without its server must say what to do, not fail on None."""
     with pytest.raises(SettingsError, match=r"TONNE_KAFKA_URL is not set.*local up --kafka"):

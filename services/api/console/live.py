@@ -3,6 +3,8 @@ Live readings of devices as server-sent events, one query for all viewers.
 
 The database is asked once for all watchers, and each scope's news is written once:
 what a further watcher costs is one copy of bytes.  Nothing is asked while nobody watches.
+Every two seconds it is asked whose session still lives; the others are sent away, and all
+of them where nobody can tell for half a minute.
 """
 
 from __future__ import annotations
@@ -10,16 +12,17 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from ingest import classes
+from services.store.api import sessions
 from services.store.views import console
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 EVERY_S = 2.0
 _TIMES = 20
 _QUIET_S = 15.0
+_UNKNOWN_S = 30.0
 _BEHIND = 8
 MOST = 1_000
 # what somebody has to see to comes first
@@ -39,12 +43,20 @@ _RANK = {"offline": 0, "late": 1, "online": 2}
 Row = dict[str, Any]
 
 
+class Watcher(NamedTuple):
+    """Somebody who watches, and by what their session is kept."""
+
+    who: Principal
+    session: bytes
+
+
 class Live:
     """Asks what is new, and tells it to those who watch."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
-        self._watchers: dict[asyncio.Queue[bytes | None], Principal] = {}
+        self._watchers: dict[asyncio.Queue[bytes | None], Watcher] = {}
+        self._known_s = 0.0
         self._rows: dict[str, tuple[Row, tuple[str, ...]]] = {}
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -55,11 +67,11 @@ class Live:
         return len(self._watchers) >= MOST
 
     async def watch(
-        self, reads: ConnectionPool[Connection[TupleRow]], who: Principal
+        self, reads: ConnectionPool[Connection[TupleRow]], who: Principal, session: bytes
     ) -> AsyncIterator[bytes]:
         """Yield events: all rows that the watcher may see, then those that change."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BEHIND)
-        self._watchers[queue] = who
+        self._watchers[queue] = Watcher(who, session)
         self._loop = asyncio.get_running_loop()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._follow(reads))
@@ -83,22 +95,34 @@ class Live:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._send_away)
 
-    def _send_away(self) -> None:
-        for queue in self._watchers:
-            while queue.full():
-                queue.get_nowait()
-            queue.put_nowait(None)
+    def _send_away(self, living: Collection[bytes] = ()) -> None:
+        for queue, watcher in self._watchers.items():
+            if watcher.session not in living:
+                while not queue.empty():
+                    queue.get_nowait()
+                queue.put_nowait(None)
 
     async def _follow(self, reads: ConnectionPool[Connection[TupleRow]]) -> None:
-        """Ask as long as somebody watches, for at most a twentieth of the time."""
-        self._rows = {}
+        """Ask as long as somebody watches; for news at most a twentieth of the time."""
+        self._rows, self._known_s = {}, time.monotonic()
+        next_s = 0.0
         while self._watchers:
-            began_s = time.monotonic()
             try:
-                self._tell(await run_in_threadpool(_ask, reads))
+                asked = [one.session for one in self._watchers.values()]
+                living = await run_in_threadpool(_living, reads, asked)
+                self._known_s = time.monotonic()
+                # who came meanwhile was let in a moment ago
+                came = {one.session for one in self._watchers.values()} - set(asked)
+                self._send_away(living | came)
+                if time.monotonic() >= next_s:
+                    began_s = time.monotonic()
+                    self._tell(await run_in_threadpool(_ask, reads))
+                    next_s = began_s + (1 + _TIMES) * (time.monotonic() - began_s)
             except Exception as error:  # noqa: BLE001 - the database is away; watchers see the time stand
                 self._log.warning("live view", error=" ".join(str(error).split())[:200])
-            await asyncio.sleep(max(EVERY_S, _TIMES * (time.monotonic() - began_s)))
+                if time.monotonic() - self._known_s > _UNKNOWN_S:
+                    self._send_away()
+            await asyncio.sleep(EVERY_S)
 
     def _tell(self, found: list[Newest]) -> None:
         rows = {one.device: (_row(one), one.projects) for one in found}
@@ -107,7 +131,7 @@ class Live:
         if not changed:
             return
         made: dict[tuple[str, ...] | None, bytes] = {}
-        for queue, who in self._watchers.items():
+        for queue, (who, _) in self._watchers.items():
             if who.projects not in made:
                 made[who.projects] = _event([row for row, of in changed if _may(who, of)])
             if queue.full():  # a slow watcher gets everything anew, once it reads
@@ -133,6 +157,11 @@ def shown() -> dict[str, str]:
         names = [*(n for n in gauges if n == "active_power_w"), *gauges, *one.channels]
         found[class_id] = names[0]
     return found
+
+
+def _living(reads: ConnectionPool[Connection[TupleRow]], asked: Sequence[bytes]) -> set[bytes]:
+    with reads.connection() as conn:
+        return sessions.living(conn, asked)
 
 
 def _ask(reads: ConnectionPool[Connection[TupleRow]]) -> list[Newest]:

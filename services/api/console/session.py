@@ -1,44 +1,43 @@
 """
 Session of the console: anonymous, or the holder of an API key who signed in.
 
-The cookie holds no key: it names one, says until when, and carries a mark that only
-this database's API can make.  A key that is revoked ends its sessions at once.  The
-cookie opens pages alone; the API takes bearer tokens and nothing else, so that no
-other site can make a browser write.
+The cookie holds no key, but the secret of a session that the database knows: signing
+out ends it, wherever a copy of the cookie went, and so does revoking the key.  It opens
+pages alone; the API takes bearer tokens and nothing else, so that no other site can make
+a browser write.
 """
 
 from __future__ import annotations
 
-import hmac
-import time
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from services.api.principals import PUBLIC, Principal
+from services.api.principals import PUBLIC, Principal, refuse_part
 from services.api.problems import ProblemError
 from services.api.request_context import Api, Asked
-from services.store.api import api_keys
+from services.store.api import sessions
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
     from starlette.responses import Response
 
     from services.store.api.api_keys import ApiKey
 
 COOKIE = "tonne_session"
-LASTS_S = 12 * 3600
-_PARTS = 3
+_LONGEST = 200
 
 
-def open_session(api: Api, key: ApiKey, response: Response, *, secure: bool) -> None:
-    """Let the browser remember who signed in."""
-    until = int(time.time()) + LASTS_S
-    said = f"{key.id}.{until}"
+def open_session(
+    conn: Connection[TupleRow], key: ApiKey, response: Response, *, secure: bool
+) -> None:
+    """Let the browser hold a session of whoever signed in."""
     response.set_cookie(
         COOKIE,
-        f"{said}.{_mark(api, said)}",
-        max_age=LASTS_S,
+        sessions.open_session(conn, key),
+        max_age=sessions.LASTS_S,
         path="/console",
         secure=secure,
         httponly=True,
@@ -46,22 +45,18 @@ def open_session(api: Api, key: ApiKey, response: Response, *, secure: bool) -> 
     )
 
 
-def close_session(response: Response) -> None:
-    """Let the browser forget it."""
+def close_session(conn: Connection[TupleRow], request: Request, response: Response) -> None:
+    """End the session, here and in the browser."""
+    session = _session_of(request)
+    if session is not None:
+        sessions.end(conn, session)
     response.delete_cookie(COOKIE, path="/console", httponly=True, samesite="strict")
 
 
-def principal_of(api: Api, cookie: str | None) -> Principal:
-    """Return whose session a cookie is; the public where it is of none that holds now."""
-    parts = (cookie or "").split(".")
-    if len(parts) != _PARTS or not parts[1].isascii() or not parts[1].isdecimal():
-        return PUBLIC
-    said = f"{parts[0]}.{parts[1]}"
-    good = hmac.compare_digest(parts[2].encode(), _mark(api, said).encode())
-    if not good or int(parts[1]) <= time.time():
-        return PUBLIC
+def principal_of(api: Api, session: bytes) -> Principal:
+    """Return whose session it is; the public where it does not live now."""
     with api.reads.connection() as conn:
-        key = api_keys.valid(conn, parts[0])
+        key = sessions.holder(conn, session)
     return PUBLIC if key is None else principal(key)
 
 
@@ -70,13 +65,9 @@ def principal(key: ApiKey) -> Principal:
     return Principal(f"key:{key.id}", key.name, key.role, key.projects)
 
 
-def _mark(api: Api, said: str) -> str:
-    return api.cursors.seal("console session", said)
-
-
-def signed_in(ask: Asked, what: str) -> None:
+def signed_in(ask: Asked, what: str) -> bytes:
     """
-    Refuse whoever did not sign in.
+    Refuse whoever did not sign in; return by what the session of the others is kept.
 
     Parameters
     ----------
@@ -88,15 +79,35 @@ def signed_in(ask: Asked, what: str) -> None:
     ProblemError
         401.
     """
-    if ask.who.role == PUBLIC.role:
+    if ask.who.role == PUBLIC.role or ask.session is None:
         raise ProblemError(401, f"sign in to see {what}")
+    return ask.session
+
+
+def signed_in_for_all(ask: Asked, what: str) -> None:
+    """
+    Refuse whoever did not sign in, or sees some projects only.
+
+    Raises
+    ------
+    ProblemError
+        401, 403.
+    """
+    signed_in(ask, what)
+    refuse_part(ask.who)
+
+
+def _session_of(request: Request) -> bytes | None:
+    cookie = request.cookies.get(COOKIE)
+    return None if cookie is None or len(cookie) > _LONGEST else sessions.digest(cookie)
 
 
 async def _seen(request: Request) -> Asked:
-    cookie = request.cookies.get(COOKIE)
-    api: Api = request.app.state.api
-    who = PUBLIC if cookie is None else await run_in_threadpool(principal_of, api, cookie)
-    return Asked(request, who)
+    session = _session_of(request)
+    if session is None:
+        return Asked(request, PUBLIC)
+    who = await run_in_threadpool(principal_of, request.app.state.api, session)
+    return Asked(request, who, session)
 
 
 View = Annotated[Asked, Depends(_seen)]

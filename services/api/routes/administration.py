@@ -45,25 +45,23 @@ def create_key(ask: Admin, said: shapes.NewKey) -> Response:
     if ask.request.headers.get("idempotency-key") is not None:
         raise ProblemError(400, "a token is shown once: leave Idempotency-Key out")
 
-    def work(_: Connection[TupleRow]) -> tuple[int, Any]:
-        with ask.api.reads.connection() as conn:
-            key, token = api_keys.create(
-                conn, said.name, said.role, said.projects, ask.who.name, said.expires
-            )
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        key, token = api_keys.create(
+            conn, said.name, said.role, said.projects, ask.who.name, said.expires
+        )
         return _CREATED, {**asdict(key), "token": token}
 
-    return ask.write(said.model_dump_json(), work)
+    return ask.write(said.model_dump_json(), work, "tonne_api")
 
 
 @router.delete("/keys/{key}", response_model=shapes.Key)
 def revoke_key(ask: Admin, key: KeyId) -> Response:
     """Revoke an API key, from now on."""
 
-    def work(_: Connection[TupleRow]) -> tuple[int, Any]:
-        with ask.api.reads.connection() as conn:
-            return _DONE, asdict(api_keys.revoke(conn, key))
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        return _DONE, asdict(api_keys.revoke(conn, key))
 
-    return ask.write("", work)
+    return ask.write("", work, "tonne_api")
 
 
 @router.get("/audit", response_model=shapes.pages(shapes.AuditRow))

@@ -52,8 +52,8 @@ def evidence(ask: Reader, statement: StatementId) -> Response:
         if not ask.who.sees(stored.project):
             raise unknown("statement", statement)
         ask.noted(conn, 200)
-        with ask.api.writes.connection() as reading:
-            file, tag = packed(reading, ask.api.home / "evidence", stored)
+    with ask.api.files.connection() as conn:
+        file, tag = packed(conn, ask.api.home / "evidence", stored)
     return send_pack(ask, file, tag, statement)
 
 

@@ -14,7 +14,7 @@ from services.api import schemas as shapes
 from services.api.paging import current
 from services.api.problems import ProblemError
 from services.api.reports import Lang, spoken_language
-from services.api.request_context import Reader
+from services.api.request_context import WholeReader
 from services.store.views import parks
 from services.store.views.programme_progress import progress_document
 from services.store.views.programme_report import report_document
@@ -26,7 +26,9 @@ router = APIRouter(tags=["programme"])
 
 
 @router.get("/programme", response_model=shapes.Programme)
-def programme(ask: Reader, year: Annotated[int | None, Query(ge=1990, le=2200)] = None) -> Response:
+def programme(
+    ask: WholeReader, year: Annotated[int | None, Query(ge=1990, le=2200)] = None
+) -> Response:
     """
     Return targets and progress by action, and what may be transferred abroad.
 
@@ -47,7 +49,7 @@ class Workbook(Response):
 
 
 @router.get("/programme/report", response_model=shapes.ProgrammeReport)
-def report(ask: Reader, year: Year = None) -> Response:
+def report(ask: WholeReader, year: Year = None) -> Response:
     """
     Return every system: devices, expected against measured, issued, transferable, provisional.
 
@@ -57,7 +59,7 @@ def report(ask: Reader, year: Year = None) -> Response:
 
 
 @router.get("/programme/report.xlsx", response_class=Workbook)
-def report_workbook(ask: Reader, year: Year = None, lang: Lang = None) -> Response:
+def report_workbook(ask: WholeReader, year: Year = None, lang: Lang = None) -> Response:
     """Return the same as a workbook; names of the registry stay as they are."""
     spoken = spoken_language(ask, lang)
     return report_file(_report(ask, year), spoken)
@@ -79,7 +81,7 @@ def report_file(document: Mapping[str, Any], language: str) -> Workbook:
 
 @router.get("/parks/{park}", response_model=shapes.Park)
 def park(
-    ask: Reader,
+    ask: WholeReader,
     park: Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")],
     year: Annotated[int, Query(ge=1990, le=2200)],
 ) -> Response:
@@ -92,6 +94,6 @@ def park(
     return current(found)
 
 
-def _report(ask: Reader, year: int | None) -> dict[str, Any]:
+def _report(ask: WholeReader, year: int | None) -> dict[str, Any]:
     with ask.reading() as conn:
         return report_document(conn, year, methodologies.by_time())

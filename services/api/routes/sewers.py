@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from services.api import schemas as shapes
 from services.api.problems import ProblemError
-from services.api.request_context import Reader
+from services.api.request_context import WholeReader
 from services.api.routes.registry import unknown
 from services.sewers.geojson import collection, feature, grid
 from services.store.registry import sewers as stored
@@ -49,7 +49,11 @@ AssetPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 
 @router.get("/sewers", response_model=shapes.Sewers, response_class=GeoJson)
 def sewers(
-    ask: Reader, bbox: Window = None, limit: Most = 2_000, after: After = "", cells: Sides = None
+    ask: WholeReader,
+    bbox: Window = None,
+    limit: Most = 2_000,
+    after: After = "",
+    cells: Sides = None,
 ) -> Response:
     """
     Return assets whose extent meets a window, by id, as a FeatureCollection.
@@ -70,7 +74,7 @@ def sewers(
 
 
 @router.get("/sewers/{asset}", response_model=shapes.Sewer, response_class=GeoJson)
-def sewer(ask: Reader, asset: AssetPath) -> Response:
+def sewer(ask: WholeReader, asset: AssetPath) -> Response:
     """Return an asset as a Feature, with what was seen of it and what was done."""
     with ask.reading() as conn:
         found = stored.history(conn, asset)

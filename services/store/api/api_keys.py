@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +22,7 @@ ApiRole = Literal["operator", "verifier", "auditor", "admin"]
 PREFIX = "tonne"
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _ID_LENGTH = 12
+_TOKEN = re.compile(rf"{PREFIX}_[a-z0-9]{{{_ID_LENGTH}}}_[A-Za-z0-9_-]{{1,100}}")
 _COLUMNS = "id, name, role, projects, created, created_by, expires, revoked"
 
 
@@ -79,12 +81,16 @@ def _refuse_unknown(conn: Connection[TupleRow], projects: Sequence[str] | None) 
         )
 
 
+def is_token(text: str) -> bool:
+    """Whether a text has the form of a token."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 def find(conn: Connection[TupleRow], token: str) -> ApiKey | None:
     """Return the key that a token is of, if it is valid now."""
-    prefix, _, rest = token.partition("_")
-    id_, _, secret = rest.partition("_")
-    if prefix != PREFIX or not id_.isascii() or not secret.isascii() or "\0" in id_:
+    if not is_token(token):
         return None
+    id_, _, secret = token.removeprefix(f"{PREFIX}_").partition("_")
     row = conn.execute(
         f"SELECT {_COLUMNS}, secret_sha256 FROM api_key WHERE id = %s AND revoked IS NULL"
         " AND (expires IS NULL OR expires > now())",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
 _KEPT = "30 days"
+_REFUSALS_KEPT = "90 days"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +67,28 @@ def audit_rows(conn: Connection[TupleRow], after: int, limit: int) -> list[Audit
     return [AuditRow(*row) for row in rows.fetchall()]
 
 
-def one_at_a_time(conn: Connection[TupleRow], principal: str, key: str) -> None:
-    """Lock an idempotency key until the transaction ends."""
+def count_refusal(conn: Connection[TupleRow], method: str, path: str, status: int) -> None:
+    """Count an attempt of somebody unknown: one row an hour, however many there are."""
     conn.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended('api answer:' || %s || ':' || %s, 0))",
-        (principal, key),
+        "INSERT INTO api_refusal (hour, method, path, status, times)"
+        " VALUES (date_trunc('hour', now()), %s, %s, %s, 1)"
+        " ON CONFLICT (hour, method, path, status)"
+        " DO UPDATE SET times = api_refusal.times + 1, last = clock_timestamp()",
+        (method, path, status),
     )
+    conn.execute("DELETE FROM api_refusal WHERE hour < now() - %s::interval", [_REFUSALS_KEPT])
+
+
+@contextmanager
+def one_at_a_time(conn: Connection[TupleRow], principal: str, key: str) -> Iterator[None]:
+    """Hold an idempotency key; the work under it has transactions of its own."""
+    named = "hashtextextended('api answer:' || %s || ':' || %s, 0)"
+    conn.execute(f"SELECT pg_advisory_lock({named})", (principal, key))
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute(f"SELECT pg_advisory_unlock({named})", (principal, key))
 
 
 def answer(conn: Connection[TupleRow], principal: str, key: str) -> Answer | None:

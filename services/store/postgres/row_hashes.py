@@ -54,6 +54,8 @@ UNSEALED = {
     "knock_refused": "whose knocking was refused",
     "api_key": "who may ask the API",
     "api_answer": "answers to be given again",
+    "api_session": "who is signed in to the console",
+    "api_refusal": "attempts of nobody known, counted",
     "api_cursor_secret": "the API's own marks",
     "schema_migration": "the schema",
 }

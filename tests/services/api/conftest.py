@@ -63,7 +63,7 @@ def served(timescale, migrated_template, tmp_path_factory):
         issued, draft, tokens = planted(_issued, database_url, home)
         url = f"127.0.0.1:{free_port()}"
         with (home / "api.log").open("wb") as log:
-            process = _start(database_url, home, url, log)
+            process = start(database_url, home, url, log)
             yield Served(f"http://{url}", database_url, home, dict(tokens), issued, draft, process)
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
@@ -86,7 +86,8 @@ def _tokens(conn):
     return {name: token for name, (_, token) in made.items()}
 
 
-def _start(database_url, home, url, log):
+def start(database_url, home, url, log, **more):
+    """Return `tonne api` at an address, ready to answer; `more` are further settings."""
     process = subprocess.Popen(
         [sys.executable, "-m", "services.cli", "api"],
         stdout=log,
@@ -98,6 +99,7 @@ def _start(database_url, home, url, log):
             "TONNE_API_BIND": url,
             "TONNE_API_RATE_PER_S": "100000",
             "TONNE_HOME": str(home),
+            **more,
         },
     )
     for _ in range(300):

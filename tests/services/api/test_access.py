@@ -6,6 +6,8 @@ import pytest
 ALL = ("operator", "verifier", "auditor", "admin")
 # status by role; 200 stands for "let in", whatever the request then meets
 READ = dict.fromkeys((*ALL, "scoped"), 200) | {None: 401}
+# of all projects: no scope of some of them sees it
+WHOLE = dict.fromkeys(ALL, 200) | {"scoped": 403, "stranger": 403, None: 401}
 OPEN = dict.fromkeys((*ALL, "scoped", "stranger", None), 200)
 ADMIN = {"admin": 200, "operator": 403, "verifier": 403, "auditor": 403, None: 401}
 OPERATOR = {"operator": 200, "verifier": 403, "auditor": 403, "admin": 403, None: 401}
@@ -52,13 +54,13 @@ MATRIX = {
     ("GET", "/v1/log/proof/inclusion"): OPEN,
     ("GET", "/v1/log/proof/consistency"): OPEN,
     ("GET", "/v1/keyring"): OPEN,
-    ("GET", "/v1/programme"): READ,
+    ("GET", "/v1/programme"): WHOLE,
     ("GET", "/v1/deadletters"): READ,
-    ("GET", "/v1/programme/report"): READ,
-    ("GET", "/v1/programme/report.xlsx"): READ,
-    ("GET", "/v1/parks/{park}"): READ,
-    ("GET", "/v1/sewers"): READ,
-    ("GET", "/v1/sewers/{asset}"): READ,
+    ("GET", "/v1/programme/report"): WHOLE,
+    ("GET", "/v1/programme/report.xlsx"): WHOLE,
+    ("GET", "/v1/parks/{park}"): WHOLE,
+    ("GET", "/v1/sewers"): WHOLE,
+    ("GET", "/v1/sewers/{asset}"): WHOLE,
 }
 QUERIES = {
     "/v1/intervals": {"device": "inv-1", "from": "2026-03-02", "to": "2026-03-03"},

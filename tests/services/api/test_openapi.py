@@ -69,7 +69,10 @@ def _ask(served, operation, seen):
         _sometimes_real(case, served, sum(seen.values()))
         answer = case.call(headers=headers, timeout=30)
         seen[answer.status_code] += 1
-        case.validate_response(answer, checks=CHECKS)
+        # a head that is too large is refused before anybody looks what is in it, and the
+        # check of refusals does not know these two
+        known = answer.status_code not in {414, 431}
+        case.validate_response(answer, checks=CHECKS if known else CHECKS[:-1])
 
     cases()
 

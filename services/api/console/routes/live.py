@@ -28,12 +28,12 @@ def page(ask: View, language: Language) -> Response:
 @router.get("/console/{language}/live/events")
 async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - its address says it
     """Tell what changes, as server-sent events."""
-    signed_in(ask, "devices as they speak")
+    session = signed_in(ask, "devices as they speak")
     found: live.Live = ask.request.app.state.live
     if found.full:
         raise ProblemError(503, "too many people watch; try again later", {"Retry-After": "30"})
     return StreamingResponse(
-        found.watch(ask.api.reads, ask.who),
+        found.watch(ask.api.reads, ask.who, session),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

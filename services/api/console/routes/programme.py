@@ -12,7 +12,7 @@ from ingest.errors import RegistryError
 from mrv import methodologies
 from services.api.console.render import Language, render
 from services.api.console.routes.overview import rounded
-from services.api.console.session import View, signed_in
+from services.api.console.session import View, signed_in_for_all
 from services.api.problems import ProblemError
 from services.api.routes.programme import Workbook, report_file
 from services.api.routes.registry import IdPath, unknown
@@ -52,7 +52,7 @@ def workbook(ask: View, language: Language, year: Year = None) -> Response:
 @router.get("/console/{language}/parks/{park}")
 def park(ask: View, language: Language, park: IdPath, year: Year = None) -> Response:
     """Show what a park's members drew, made, gave each other and gave back in a year."""
-    signed_in(ask, "the balance of a park")
+    signed_in_for_all(ask, "the balance of a park")
     of = year or datetime.now(UTC).year
     span = datetime(of, 1, 1, tzinfo=UTC), datetime(of + 1, 1, 1, tzinfo=UTC)
 
@@ -68,7 +68,7 @@ def park(ask: View, language: Language, park: IdPath, year: Year = None) -> Resp
 
 
 def _report(ask: Asked, year: int | None) -> dict[str, Any]:
-    signed_in(ask, "the programme's report")
+    signed_in_for_all(ask, "the programme's report")
 
     def find() -> dict[str, Any]:
         with ask.reading() as conn:

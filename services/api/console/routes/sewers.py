@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from services.api.console.maps import sewers as sewer_map
 from services.api.console.render import Language, render
-from services.api.console.session import View, signed_in
+from services.api.console.session import View, signed_in_for_all
 from services.api.routes.registry import unknown
 from services.api.routes.sewers import Window, window
 from services.sewers.geojson import properties
@@ -43,7 +43,7 @@ class Picked(NamedTuple):
 @router.get("/console/{language}/sewers")
 def sewers(ask: View, language: Language, bbox: Window = None, asset: Chosen = None) -> Response:
     """Show the network's map; of a chosen asset its condition and what was seen and done."""
-    signed_in(ask, "the sewer network")
+    signed_in_for_all(ask, "the sewer network")
     said = window(bbox)
     with ask.reading() as conn:
         picked = None if not asset else _picked(conn, asset.strip())

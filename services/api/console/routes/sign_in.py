@@ -13,9 +13,11 @@ from services.api.console.session import View, close_session, open_session, prin
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.store.api import api_keys
+from services.store.api import audit_and_idempotency as api_records
 
 router = APIRouter(include_in_schema=False)
 _FIELDS = 4
+_ELSEWHERE, _REFUSED = 303, 401
 
 
 async def _said(request: Request) -> str:
@@ -39,12 +41,13 @@ def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_said)]) 
     _refuse_foreign(ask)
     with ask.reading() as conn:
         found = api_keys.find(conn, key)
-        asked = Asked(ask.request, ask.who if found is None else principal(found))
-        asked.noted(conn, 401 if found is None else 303)
-    if found is None:
-        return render(ask, language, "sign_in.html", status=401, wrong=True)
-    answer = RedirectResponse(f"/console/{language}/", 303)
-    open_session(ask.api, found, answer, secure=ask.request.url.scheme == "https")
+        if found is None:
+            api_records.count_refusal(conn, "POST", ask.request.url.path, _REFUSED)
+            return render(ask, language, "sign_in.html", status=_REFUSED, wrong=True)
+        Asked(ask.request, principal(found)).noted(conn, _ELSEWHERE)
+        answer = RedirectResponse(f"/console/{language}/", _ELSEWHERE)
+        # behind a proxy that is trusted the scheme is what it says, else that of the connection
+        open_session(conn, found, answer, secure=ask.request.url.scheme == "https")
     return answer
 
 
@@ -52,8 +55,9 @@ def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_said)]) 
 def sign_out(ask: View, language: Language) -> Response:
     """Close the session."""
     _refuse_foreign(ask)
-    answer = RedirectResponse(f"/console/{language}/", 303)
-    close_session(answer)
+    answer = RedirectResponse(f"/console/{language}/", _ELSEWHERE)
+    with ask.reading() as conn:
+        close_session(conn, ask.request, answer)
     return answer
 
 

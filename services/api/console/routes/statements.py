@@ -165,8 +165,8 @@ def evidence(ask: View, language: Language, statement: StatementId) -> Response:
     stored, _ = _own(ask, statement)
     with ask.reading() as conn:
         ask.noted(conn, 200)
-        with ask.api.writes.connection() as reading:
-            file, tag = packed(reading, ask.api.home / "evidence", stored)
+    with ask.api.files.connection() as conn:
+        file, tag = packed(conn, ask.api.home / "evidence", stored)
     return send_pack(ask, file, tag, statement)
 
 

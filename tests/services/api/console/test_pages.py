@@ -2,6 +2,7 @@
 
 import html
 import re
+import time
 from html.parser import HTMLParser
 
 import httpx
@@ -268,8 +269,39 @@ def test_signing_out_ends_the_session_of_the_browser(served):
     with httpx.Client(base_url=served.url) as client:
         client.post("/console/en/sign-in", data={"key": served.tokens["auditor"]})
         assert client.get("/console/en/live").status_code == 200
+        copied = dict(client.cookies)
         client.post("/console/en/sign-out")
         assert client.get("/console/en/live").status_code == 401
+    assert get(served, "/console/en/live", copied).status_code == 401
+
+
+def test_a_cookie_goes_over_tls_alone_where_the_proxy_speaks_it(served):
+    """Somebody on the way to a page by plain HTTP would have the session."""
+    key = {"key": served.tokens["auditor"]}
+    for said, secure in (({}, False), ({"X-Forwarded-Proto": "https"}, True)):
+        answer = httpx.post(f"{served.url}/console/en/sign-in", data=key, headers=said)
+        assert ("Secure" in answer.headers["set-cookie"]) == secure
+
+
+@pytest.mark.parametrize("way", ["revoked", "signed out"])
+def test_a_live_stream_ends_with_its_session(served, way):
+    """Who was shut out went on watching for minutes."""
+    with connect(served.database_url, role="tonne_api", autocommit=True) as conn:
+        key, token = api_keys.create(conn, "watches", "auditor", None, "test")
+    served.tokens["watches"] = token
+    cookies = session(served, "watches")
+    events = f"{served.url}/console/en/live/events"
+    with httpx.stream("GET", events, cookies=cookies, timeout=10) as answer:
+        parts = answer.iter_raw()
+        next(parts)
+        if way == "revoked":
+            assert served.ask(f"/v1/keys/{key.id}", "admin", "DELETE").status_code == 200
+        else:
+            httpx.post(f"{served.url}/console/en/sign-out", cookies=cookies)
+        began_s = time.monotonic()
+        for _ in parts:  # until the server ends it
+            assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < 10
 
 
 def test_files_are_packed_and_kept(served):

@@ -1,0 +1,98 @@
+# ruff: noqa: INP001, T201 - a script, run by `make audit`; findings are its output
+"""
+Hold the locks against published advisories, from files: where nothing can be fetched, too.
+
+    python deploy/audit.py FOLDER...
+
+The folders hold advisories in the OSV format (https://ossf.github.io/osv-schema/), one a JSON
+file, as the database of PyPI's advisories has them.  Ends with 1 where a pinned version is
+affected, with 2 where there is nothing to hold them against.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+ROOT = Path(__file__).parents[1]
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-setup.lock")
+_PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^ ;\\]+)", re.MULTILINE)
+
+
+def pinned(lock: Path) -> dict[str, str]:
+    """Return the versions that a lock pins, by name."""
+    found = _PINNED.findall(lock.read_text(encoding="utf-8"))
+    return {canonicalize_name(name): version for name, version in found}
+
+
+def affects(affected: dict[str, Any], version: str) -> bool:
+    """Whether a version is among those that an advisory names, or in a range of it."""
+    if version in affected.get("versions", ()):
+        return True
+    return any(
+        _within(one["events"], Version(version))
+        for one in affected.get("ranges", ())
+        if one["type"] == "ECOSYSTEM"
+    )
+
+
+def _within(events: list[dict[str, str]], version: Version) -> bool:
+    """Go through a range's events by version: the last one that is not later counts."""
+    inside = False
+    for event in sorted(events, key=_at):
+        if "introduced" in event:
+            inside = inside or version >= _at(event)
+        elif "fixed" in event:
+            inside = inside and version < _at(event)
+        elif "last_affected" in event:
+            inside = inside and version <= _at(event)
+    return inside
+
+
+def _at(event: dict[str, str]) -> Version:
+    (text,) = event.values()
+    return Version("0.dev0" if text == "0" else text)
+
+
+def findings(lock: Path, advisories: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each advisory that concerns what a lock pins."""
+    versions = pinned(lock)
+    found = set()
+    for one in advisories:
+        for affected in one.get("affected", ()) if "withdrawn" not in one else ():
+            package = affected.get("package", {})
+            name = canonicalize_name(package.get("name", ""))
+            if package.get("ecosystem") != "PyPI" or name not in versions:
+                continue
+            try:
+                hit = affects(affected, versions[name])
+            except InvalidVersion:
+                hit = True  # what cannot be read is looked at by a person
+            if hit:
+                said = one.get("summary") or one.get("details", "")[:100]
+                found.add(f"{lock.name}: {name} {versions[name]}: {one['id']}: {said}")
+    return sorted(found)
+
+
+def main(folders: list[str]) -> int:
+    """Print what was found; return the exit status."""
+    files = [file for folder in folders for file in sorted(Path(folder).rglob("*.json"))]
+    advisories = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    if not advisories:
+        print("audit: no advisories; name folders of OSV files", file=sys.stderr)
+        return 2
+    found = [line for lock in LOCKS for line in findings(ROOT / lock, advisories)]
+    for line in found:
+        print(line)
+    print(f"audit: {len(found)} of {len(advisories)} advisories concern us", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

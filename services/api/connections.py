@@ -1,0 +1,252 @@
+"""
+Connections: how long one may say nothing, how much a head may hold, how many one has.
+
+uvicorn waits for a request's head without end and takes as much of it as comes; a header
+that comes in parts is copied with each part.  Here a head has a deadline and a size, a
+connection that finished nothing gives its place to a new one where all are taken, and an
+address has a share of them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter, OrderedDict
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+HEAD_S = 10.0
+HEAD_BYTES = 65_536
+LINE_BYTES = 16_384
+HEAD_LINES = 100
+MOST = 2_000
+MOST_OF_ADDRESS = 200
+_NETWORK_6 = 64  # an IPv6 customer has a network, not an address
+_STATUS = {
+    408: "the request did not come to its end in time",
+    414: f"the address is longer than {LINE_BYTES} bytes",
+    431: f"the head has more than {HEAD_LINES} lines, {LINE_BYTES} bytes in one of them,"
+    f" or {HEAD_BYTES} bytes",
+}
+
+
+class TooLargeError(Exception):
+    """A head that is refused while it comes in; it ends the parser's work."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def refusal(status: int) -> bytes:
+    """Return an answer to whoever gets no further, as it goes over the line."""
+    phrase = HTTPStatus(status).phrase
+    said = (
+        f'{{"type":"about:blank","title":"{phrase}","status":{status},'
+        f'"detail":"{_STATUS[status]}"}}'
+    )
+    return (
+        f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/problem+json\r\n"
+        f"connection: close\r\ncontent-length: {len(said)}\r\n\r\n{said}"
+    ).encode()
+
+
+def share_of(address: str) -> str:
+    """Return what an address counts as: itself, or its network where it is of IPv6."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, _NETWORK_6), strict=False))
+    return str(found)
+
+
+class Places:
+    """
+    Places for connections: so many in all, so many an address.
+
+    Parameters
+    ----------
+    proxies : sequence of networks
+        Whoever connects from there speaks for others, and has no share of its own.
+    """
+
+    def __init__(
+        self, proxies: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = ()
+    ) -> None:
+        self._proxies = proxies
+        self._of: Counter[str] = Counter()
+        self._taken = 0
+        # those that wait for a head, the one that waited longest first
+        self._waiting: OrderedDict[PromptProtocol, None] = OrderedDict()
+
+    def take(self, address: str) -> bool:
+        """Take a place; whether there was one, or one was made free for it."""
+        share = share_of(address)
+        if self._of[share] >= MOST_OF_ADDRESS and not self._speaks_for_others(share):
+            return False
+        if self._taken >= MOST:
+            if not self._waiting:
+                return False
+            self._waiting.popitem(last=False)[0].end()
+        self._taken += 1
+        self._of[share] += 1
+        return True
+
+    def give_back(self, address: str) -> None:
+        """Let another one have the place."""
+        share = share_of(address)
+        self._taken -= 1
+        self._of[share] -= 1
+        if not self._of[share]:
+            del self._of[share]
+
+    def waits(self, one: PromptProtocol) -> None:
+        """Note that a connection waits for a head."""
+        self._waiting[one] = None
+        self._waiting.move_to_end(one)
+
+    def works(self, one: PromptProtocol) -> None:
+        """Note that a connection does not wait any more."""
+        self._waiting.pop(one, None)
+
+    def _speaks_for_others(self, share: str) -> bool:
+        try:
+            address = ipaddress.ip_address(share.partition("/")[0])
+        except ValueError:
+            return False
+        return any(address in network for network in self._proxies)
+
+
+class PromptProtocol(HttpToolsProtocol):
+    """HTTP/1.1 with a limit to a head's size and time, and to connections."""
+
+    _late: asyncio.TimerHandle | None = None
+    _address: str | None = None
+    _head = 0
+    _refused = 0
+
+    @property
+    def _places(self) -> Places:
+        found: Places = self.config.places  # type: ignore[attr-defined]  # `serve` put it there
+        return found
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a place and wait for the first head, or hang up."""
+        super().connection_made(transport)
+        address = self.client[0] if self.client else ""
+        if not self._places.take(address):
+            transport.abort()
+            return
+        self._address = address
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, as long as what is no body stays small."""
+        if self.transport.is_closing():
+            return
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > HEAD_BYTES and not self.transport.is_closing():
+            self._hang_up(431)
+
+    def on_message_begin(self) -> None:
+        """Wait for the end of a later head; the first is waited for already."""
+        super().on_message_begin()
+        if self._late is None:
+            self._wait()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the address."""
+        if len(self.url) + len(url) > LINE_BYTES:
+            self._refuse(414)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a line of the head, or of a body's trailer."""
+        if len(self.headers) >= HEAD_LINES or len(name) + len(value) > LINE_BYTES:
+            self._refuse(431)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Wait no more."""
+        self._stop_waiting()
+        self._head = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; what is no body of it is counted."""
+        self._head = max(0, self._head - len(body))
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Count the next head from its beginning."""
+        self._head = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next head, within what uvicorn keeps a connection for."""
+        super().on_response_complete()
+        if self.timeout_keep_alive_task is not None:
+            self._places.waits(self)
+
+    def send_400_response(self, msg: str) -> None:
+        """Say what was wrong with a head."""
+        if self._refused:
+            self._hang_up(self._refused)
+        else:
+            super().send_400_response(msg)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        self._stop_waiting()
+        if self._address is not None:
+            self._places.give_back(self._address)
+            self._address = None
+        super().connection_lost(exc)
+
+    def end(self) -> None:
+        """Make room: nothing was finished here, and others wait."""
+        self._stop_waiting()
+        self.transport.abort()
+
+    def _wait(self) -> None:
+        self._places.waits(self)
+        self._late = self.loop.call_later(HEAD_S, self._hang_up, 408)
+
+    def _stop_waiting(self) -> None:
+        self._places.works(self)
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _refuse(self, status: int) -> None:
+        self._refused = status
+        raise TooLargeError(status)
+
+    def _hang_up(self, status: int) -> None:
+        self._stop_waiting()
+        if not self.transport.is_closing():
+            self.transport.write(refusal(status))
+            self.transport.close()
+
+
+def networks(text: str) -> list[Any]:
+    """
+    Read addresses and networks, separated by commas.
+
+    Raises
+    ------
+    ValueError
+        Where one is neither.
+    """
+    parts = [one.strip() for one in text.split(",")]
+    return [ipaddress.ip_network(one) for one in parts if one]

@@ -1,0 +1,111 @@
+"""
+How much is done at once: by address, and of what takes long.
+
+Threads and connections of the database are few.  Whoever waits for a turn waits here,
+where it costs neither: many writes or reports, or many requests of one address, leave
+room for all other readers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from services.api.connections import share_of
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+OF_ADDRESS = 6
+WRITES, FILES = 4, 2
+WAIT_S = 30.0
+_FILES = ("/evidence", ".pdf", ".xlsx")
+_MADE_FILES = (b"application/pdf", b"spreadsheetml")
+
+
+class Lane:
+    """
+    So many at once for each turn, the others one after another.
+
+    Parameters
+    ----------
+    most : int
+        How many of one turn are let in.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._inside: Counter[str] = Counter()
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    async def enter(self, turn: str) -> bool:
+        """Wait to be let in; whether it was so in time."""
+        if self._inside[turn] < self._most:
+            self._inside[turn] += 1
+            return True
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(turn, deque()).append(place)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await place
+        except TimeoutError:
+            return self._gone(turn, place)
+        except asyncio.CancelledError:
+            if self._gone(turn, place):
+                self.leave(turn)
+            raise
+        return True
+
+    def leave(self, turn: str) -> None:
+        """Let the next one in."""
+        waiting = self._waiting.get(turn)
+        while waiting:
+            place = waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._waiting.pop(turn, None)
+        self._inside[turn] -= 1
+        if not self._inside[turn]:
+            del self._inside[turn]
+
+    def _gone(self, turn: str, place: asyncio.Future[None]) -> bool:
+        """Stop waiting; whether it was let in at this very moment."""
+        if place.done() and not place.cancelled():
+            return True
+        waiting = self._waiting.get(turn)
+        if waiting is not None and place in waiting:
+            waiting.remove(place)
+            if not waiting:
+                del self._waiting[turn]
+        return False
+
+
+class Lanes:
+    """The lanes that a request goes through: its address's, then that of its kind."""
+
+    def __init__(self) -> None:
+        self._addresses = Lane(OF_ADDRESS)
+        self._writes = Lane(WRITES)
+        self._files = Lane(FILES)
+
+    def of(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[Lane, str]]:
+        """Return where a request waits for its turn, and by which name."""
+        path: str = scope["path"]
+        if path.endswith("/events"):  # stays open, and has a limit of its own
+            return []
+        address = share_of((scope.get("client") or ("",))[0])
+        found = [(self._addresses, address)]
+        if scope["method"] not in {"GET", "HEAD"} and path.startswith("/v1/"):
+            found.append((self._writes, ""))
+        elif _makes_a_file(path, headers):
+            found.append((self._files, ""))
+        return found
+
+
+def _makes_a_file(path: str, headers: dict[bytes, bytes]) -> bool:
+    accepted = headers.get(b"accept", b"")
+    return path.endswith(_FILES) or (
+        path.startswith("/v1/statements/") and any(one in accepted for one in _MADE_FILES)
+    )

@@ -1,0 +1,125 @@
+"""A client that means harm, and readers beside it who should not notice."""
+
+import contextlib
+import secrets
+import socket
+import threading
+import time
+from base64 import urlsafe_b64encode
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+ATTACKER = "127.0.0.66"
+
+
+def connection(url, source=ATTACKER, timeout=10.0):
+    """Connect from an address of one's own; every address of 127/8 is this machine's."""
+    where = urlsplit(url)
+    return socket.create_connection((where.hostname, where.port), timeout, (source, 0))
+
+
+def client(source=ATTACKER):
+    """Return a client that asks from an address of its own."""
+    # no TLS here, and its settings take longer to make than a request does
+    way = httpx.HTTPTransport(local_address=source, verify=False)
+    return httpx.Client(transport=way, timeout=30)
+
+
+def endless_header(url, until_s):
+    """Send a header that never ends; the bytes that were taken and what was answered."""
+    taken, part = 0, b"a" * 65_536
+    with connection(url) as one:
+        one.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        with contextlib.suppress(OSError):
+            while time.monotonic() < until_s:
+                taken += one.send(part)
+        with contextlib.suppress(OSError):
+            return taken, one.recv(200)
+    return taken, b""
+
+
+def idle(url, count, source=ATTACKER):
+    """Open sockets that say nothing; those that could be opened."""
+    opened = []
+    for _ in range(count):
+        try:
+            opened.append(connection(url, source, 2.0))
+        except OSError:
+            break
+    return opened
+
+
+def forged_token():
+    """Return a token of three parts that names a key which nobody has."""
+    head = {"alg": "RS256", "typ": "JWT", "kid": secrets.token_hex(8)}
+    body = {"sub": "x", "iss": "x", "aud": "x", "exp": 2**33, "iat": 1}
+    parts = [msgspec.json.encode(head), msgspec.json.encode(body), b"no signature"]
+    return ".".join(urlsafe_b64encode(one).rstrip(b"=").decode() for one in parts)
+
+
+def at_once(calls):
+    """Run each call in a thread of its own; their results once all have ended."""
+    results = [None] * len(calls)
+
+    def run(place, call):
+        results[place] = call()
+
+    threads = [threading.Thread(target=run, args=one, daemon=True) for one in enumerate(calls)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    return results
+
+
+class Reader:
+    """Reads public pages the whole time; `times_s` of the answers, `statuses` of those."""
+
+    def __init__(self, *urls):
+        self._urls = urls
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self.times_s, self.statuses = [], []
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join(60)
+
+    def _read(self):
+        with httpx.Client(timeout=30, headers={"Connection": "close"}) as client:
+            while not self._ended.is_set():
+                for url in self._urls:
+                    began_s = time.monotonic()
+                    try:
+                        status = client.get(url).status_code
+                    except httpx.HTTPError:
+                        status = 0
+                    self.times_s.append(time.monotonic() - began_s)
+                    self.statuses.append(status)
+                self._ended.wait(0.02)
+
+    def share_s(self, share):
+        """Return the time under which this share of all answers stayed. [s]"""
+        return sorted(self.times_s)[min(len(self.times_s) - 1, int(share * len(self.times_s)))]
+
+    def told(self, what):
+        """Print the figures, and return the slowest but one in a hundred. [s]"""
+        p99_s = self.share_s(0.99)
+        print(  # noqa: T201 - the figures are what the soak is for
+            f"{what}: {len(self.times_s)} reads, median {self.share_s(0.5):.3f} s,"
+            f" 99 % {p99_s:.3f} s, statuses {sorted(set(self.statuses))}"
+        )
+        return p99_s
+
+
+@contextlib.contextmanager
+def hanging_provider():
+    """Yield the address of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/keys"

@@ -1,0 +1,125 @@
+"""What one hostile address, or a provider that hangs, does to those who only read."""
+
+import signal
+import time
+
+import httpx
+import pytest
+
+from tests.ports import free_port
+from tests.services.api import hostile
+from tests.services.api.conftest import start
+from tests.services.api.hostile import Reader
+from tests.soak import often
+
+LASTS_S = often(2, 5)
+# of reads at 99 %, beside other tests on two cores; the soak has the machine to itself [s]
+QUICK_S = often(1, 0) or 0.2
+
+
+@pytest.fixture(scope="module")
+def attacked(served):
+    """Return a second API over the same database, whose identity provider hangs."""
+    url = f"127.0.0.1:{free_port()}"
+    with hostile.hanging_provider() as keys, (served.home / "attacked.log").open("wb") as log:
+        process = start(
+            served.database_url, served.home, url, log,
+            TONNE_OIDC_ISSUER="https://id.example.vn", TONNE_OIDC_AUDIENCE="tonne",
+            TONNE_OIDC_JWKS_URL=keys,
+        )  # fmt: skip
+        yield f"http://{url}"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+
+
+def public(served, url):
+    return f"{url}/healthz", f"{url}/v1/statements/{served.issued}/status"
+
+
+def test_a_header_without_end_stops_nobody(served, attacked):
+    """One anonymous connection took the probe past its limit, and the service was restarted."""
+    until_s = time.monotonic() + LASTS_S
+    with Reader(*public(served, attacked)) as readers:
+        found = hostile.at_once([lambda: hostile.endless_header(attacked, until_s)] * 8)
+        time.sleep(max(0, until_s - time.monotonic()))
+    assert readers.told("endless header") < QUICK_S
+    assert set(readers.statuses) == {200}
+    assert max(taken for taken, _ in found) < 16 * 2**20  # what stands in socket buffers
+
+
+def test_idle_sockets_of_one_address_shut_nobody_out(served, attacked):
+    """Two thousand sockets that say nothing gave 503 to everybody."""
+    opened = hostile.idle(attacked, 2_050)
+    try:
+        with Reader(*public(served, attacked)) as readers:
+            time.sleep(LASTS_S)
+    finally:
+        for one in opened:
+            one.close()
+    assert readers.told("idle sockets") < QUICK_S
+    assert set(readers.statuses) == {200}
+
+
+def test_a_provider_that_hangs_holds_no_connection_of_the_database(served, attacked):
+    """Twenty anonymous tokens took all connections, and public reads were answered 503."""
+
+    def knock():
+        headers = {"Authorization": f"Bearer {hostile.forged_token()}"}
+        with hostile.client() as one:
+            return one.get(f"{attacked}/v1/statements", headers=headers).status_code
+
+    with Reader(*public(served, attacked)) as readers:
+        statuses = hostile.at_once([knock] * 20)
+    assert set(statuses) <= {401, 503}
+    assert readers.told("a provider that hangs") < QUICK_S
+    assert set(readers.statuses) == {200}
+
+
+def test_writes_at_once_stall_no_read(served, attacked):
+    """A write waited for a second connection while it held the first: all stood for 5 s."""
+    headers = {"Authorization": f"Bearer {served.tokens['admin']}"}
+
+    def make():
+        with hostile.client() as one:
+            key = {"name": "many", "role": "auditor"}
+            return one.post(f"{attacked}/v1/keys", json=key, headers=headers).status_code
+
+    with Reader(*public(served, attacked)) as readers:
+        statuses = [one for _ in range(often(3, 10)) for one in hostile.at_once([make] * 16)]
+    assert set(statuses) == {201}
+    assert readers.told("writes at once") < QUICK_S
+    assert set(readers.statuses) == {200}
+
+
+def test_nobody_but_a_trusted_proxy_is_believed(served, attacked):
+    """A caller would choose the address that it is counted by."""
+    said = "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https"
+    key = f"key={served.tokens['auditor']}"
+    request = (
+        f"POST /console/en/sign-in HTTP/1.1\r\nHost: x\r\n{said}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n"
+        f"Content-Length: {len(key)}\r\n\r\n{key}"
+    )
+    for source, believed in (("127.0.0.1", True), (hostile.ATTACKER, False)):
+        with hostile.connection(attacked, source) as one:
+            one.sendall(request.encode())
+            answer = b"".join(iter(lambda: one.recv(65_536), b"")).decode().lower()
+        assert answer.startswith("http/1.1 303"), answer
+        assert ("; secure" in answer) == believed, source
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 200 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 100_000, b"431"),
+    ],
+)  # fmt: skip
+def test_a_head_that_is_too_large_is_refused(attacked, head, status):
+    """What is read before anybody is known would fill the memory."""
+    with hostile.connection(attacked) as one:
+        one.sendall(head)
+        assert one.recv(200).startswith(b"HTTP/1.1 " + status)
+    assert httpx.get(f"{attacked}/healthz").status_code == 200

@@ -1,0 +1,125 @@
+"""Turns and places: nobody takes what all need."""
+
+import asyncio
+
+import pytest
+
+from services.api import connections, lanes
+from services.api.connections import Places, networks, share_of
+from services.api.lanes import Lane, Lanes
+
+
+def test_a_lane_lets_in_so_many_and_the_others_after_them():
+    """Many writes at once would take all threads from those who read."""
+
+    async def queued():
+        lane, inside, most = Lane(2), 0, 0
+
+        async def one():
+            nonlocal inside, most
+            assert await lane.enter("a")
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0)
+            inside -= 1
+            lane.leave("a")
+
+        await asyncio.gather(*(one() for _ in range(20)))
+        assert most == 2
+        assert await lane.enter("a")
+
+    asyncio.run(queued())
+
+
+def test_whoever_leaves_the_queue_leaves_no_place_behind(monkeypatch):
+    """Callers that hang up while they wait would shut everybody out for ever."""
+    monkeypatch.setattr(lanes, "WAIT_S", 0.02)
+
+    async def gone():
+        lane = Lane(1)
+        assert await lane.enter("a")
+        assert not await lane.enter("a")  # in time
+        waiting = [asyncio.create_task(lane.enter("a")) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        lane.leave("a")
+        waiting[1].cancel()  # let in and gone at the same moment
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [isinstance(one, asyncio.CancelledError) for one in found[:2]] == [True, True]
+        assert found[2] is True
+        lane.leave("a")
+        assert await lane.enter("a")
+
+    asyncio.run(gone())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "accept", "count"),
+    [
+        ("GET", "/v1/projects", b"*/*", 1),
+        ("POST", "/v1/keys", b"*/*", 2),
+        ("DELETE", "/v1/keys/a", b"*/*", 2),
+        ("GET", "/v1/statements/TN-a/evidence", b"*/*", 2),
+        ("GET", "/v1/statements/TN-a.pdf", b"*/*", 2),
+        ("GET", "/v1/statements/TN-a", b"application/pdf", 2),
+        ("GET", "/console/en/statements/TN-a/report.xlsx", b"*/*", 2),
+        ("POST", "/console/en/sign-in", b"*/*", 1),
+        ("GET", "/console/en/live/events", b"*/*", 0),
+    ],
+)
+def test_what_takes_long_has_a_lane_of_its_own(method, path, accept, count):
+    """Reports for one auditor would keep all others from reading."""
+    scope = {"method": method, "path": path, "client": ("192.0.2.1", 5)}
+    assert len(Lanes().of(scope, {b"accept": accept})) == count
+
+
+def test_an_address_has_a_share_of_the_places(monkeypatch):
+    """One address would take all of them."""
+    monkeypatch.setattr(connections, "MOST_OF_ADDRESS", 3)
+    places = Places(networks("10.0.0.0/24, ::1"))
+    assert [places.take("192.0.2.1") for _ in range(4)] == [True, True, True, False]
+    assert places.take("192.0.2.2")
+    places.give_back("192.0.2.1")
+    assert places.take("192.0.2.1")
+    assert all(places.take("10.0.0.7") for _ in range(9))  # a proxy speaks for many
+    assert all(places.take(f"2001:db8::{k}") for k in range(3))
+    assert not places.take("2001:db8::ffff")  # one customer, many addresses
+    assert places.take("2001:db8:0:1::1")
+
+
+class Waits:
+    """A connection that says nothing."""
+
+    ended = False
+
+    def end(self):
+        """Be hung up on."""
+        self.ended = True
+
+
+def test_a_new_connection_takes_the_place_of_one_that_says_nothing(monkeypatch):
+    """Sockets of many addresses that say nothing would give 503 to all."""
+    monkeypatch.setattr(connections, "MOST", 3)
+    places, idle = Places(), [Waits() for _ in range(3)]
+    for k, one in enumerate(idle):
+        assert places.take(f"192.0.2.{k}")
+        places.waits(one)
+    places.works(idle[0])
+    assert places.take("198.51.100.1")
+    assert [one.ended for one in idle] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("address", "share"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("no address", "no address"),
+    ],
+)
+def test_what_an_address_counts_as(address, share):
+    """A customer with a network of 2^64 addresses would be counted as so many."""
+    assert share_of(address) == share

@@ -1,0 +1,169 @@
+"""Tokens of an identity provider: what they open, and how often the provider is asked."""
+
+import asyncio
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import jwt
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
+
+from services.api import provider_keys
+from services.api.oidc import Tokens
+from services.api.problems import ProblemError
+from tests.services.api.hostile import forged_token, hanging_provider
+
+ISSUER, AUDIENCE = "https://id.example.vn", "tonne"
+
+
+class Provider:
+    """Publishes keys; `asked` counts how often, `keys` are those that it has now."""
+
+    def __init__(self):
+        self.asked, self.keys, self.away = 0, {}, False
+
+    def sign(self, id_, **claims):
+        """Return a token that is good for a minute, but for what is said otherwise."""
+        now = int(time.time())
+        said = {"iss": ISSUER, "aud": AUDIENCE, "sub": "an", "iat": now, "exp": now + 60}
+        key = self.keys.setdefault(id_, Ed25519PrivateKey.generate())
+        said |= {"tonne_role": "auditor", **claims}
+        return jwt.encode(said, key, "EdDSA", headers={"kid": id_})
+
+    def document(self):
+        """Return the keys as they are published (RFC 7517)."""
+        return {
+            "keys": [
+                {**OKPAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": id_, "use": "sig"}
+                for id_, key in self.keys.items()
+            ]
+        }
+
+
+@contextmanager
+def published():
+    """Yield a provider, and tokens that are checked by its keys."""
+    provider = Provider()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            provider.asked += 1
+            body = msgspec.json.encode(provider.document())
+            self.send_response(503 if provider.away else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield provider, Tokens(ISSUER, AUDIENCE, f"http://127.0.0.1:{server.server_port}/keys")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def refused(found):
+    """Return the status of a refusal."""
+    assert isinstance(found, ProblemError), found
+    return found.status
+
+
+async def all_of(tokens, texts):
+    """Check tokens at once; principals and refusals."""
+    return await asyncio.gather(*map(tokens.principal, texts), return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("claims", "projects"),
+    [
+        ({}, ()),
+        ({"tonne_projects": []}, ()),
+        ({"tonne_projects": ["pv"]}, ("pv",)),
+        ({"tonne_projects": ["*"]}, None),
+        ({"tonne_projects": ["pv", "*"]}, ("pv", "*")),  # no project has such an id
+    ],
+)
+def test_who_is_given_no_projects_sees_none(claims, projects):
+    """A provider that forgot the claim would open every owner's meters."""
+    with published() as (provider, tokens):
+        token = provider.sign("one", **claims)
+        found = asyncio.run(tokens.principal(token))
+    assert found.projects == projects
+    assert found.sees("bus") == (projects is None)
+
+
+@pytest.mark.parametrize("wrong", [None, "pv", "*", {"pv": 1}, [1], 7])
+def test_a_claim_of_another_shape_is_refused(wrong):
+    """A misread claim would open too much."""
+    with published() as (provider, tokens):
+        token = provider.sign("one", tonne_projects=wrong)
+        (found,) = asyncio.run(all_of(tokens, [token]))
+    assert refused(found) == 403
+
+
+def test_the_provider_is_asked_once_for_all(monkeypatch):
+    """Anonymous tokens with random key ids would have us hammer the provider."""
+    monkeypatch.setattr(provider_keys, "BETWEEN_S", 0.2)
+    with published() as (provider, tokens):
+
+        async def attacked():
+            good, forged = provider.sign("one"), [forged_token() for _ in range(200)]
+            first = await all_of(tokens, [good, *forged])
+            assert first[0].id == "oidc:an"
+            assert {refused(one) for one in first[1:]} == {401}
+            assert provider.asked == 1
+            renewed = provider.sign("two")
+            await asyncio.sleep(0.25)
+            assert [one.id for one in await all_of(tokens, [renewed])] == ["oidc:an"]
+            again = await all_of(tokens, [good, renewed, *forged])
+            assert [one.id for one in again[:2]] == ["oidc:an"] * 2
+            await asyncio.sleep(0.25)
+            before = provider.asked
+            for _ in range(3):  # an id that was not there is not asked for again
+                await all_of(tokens, forged[:1])
+            assert provider.asked <= before + 1
+
+        asyncio.run(attacked())
+
+
+def test_known_keys_outlive_an_outage_of_the_provider(monkeypatch):
+    """Nobody could sign in while the provider restarts."""
+    monkeypatch.setattr(provider_keys, "FRESH_S", 0.0)
+    monkeypatch.setattr(provider_keys, "BETWEEN_S", 0.0)
+    with published() as (provider, tokens):
+
+        async def through():
+            token = provider.sign("one")
+            await tokens.principal(token)
+            provider.away = True
+            for _ in range(3):
+                assert (await tokens.principal(token)).id == "oidc:an"
+                await asyncio.sleep(0.05)
+
+        asyncio.run(through())
+
+
+def test_a_provider_that_hangs_is_waited_for_once(monkeypatch):
+    """Each token would wait anew, and requests would pile up."""
+    monkeypatch.setattr(provider_keys, "WAIT_S", 0.3)
+    with hanging_provider() as url:
+        tokens = Tokens(ISSUER, AUDIENCE, url)
+
+        async def waited():
+            began_s = time.monotonic()
+            found = await all_of(tokens, [forged_token() for _ in range(100)])
+            assert {refused(one) for one in found} == {503}
+            found = await all_of(tokens, [forged_token() for _ in range(100)])
+            assert {refused(one) for one in found} == {503}
+            return time.monotonic() - began_s
+
+        assert asyncio.run(waited()) < 2

@@ -1,0 +1,91 @@
+"""What a key of another project sees of this one: nothing, at any address."""
+
+import httpx
+import pytest
+
+from services.api.console.routes import (
+    live,
+    overview,
+    programme,
+    projects,
+    reference,
+    sewers,
+    sign_in,
+    statements,
+)
+from services.store.postgres.pool import connect
+from tests.services.api.test_access import MATRIX, OPEN, QUERIES
+
+# answered with what is within the scope: what must not be in it
+LISTS = {"/v1/me", "/v1/projects", "/v1/devices", "/v1/invoices", "/v1/deadletters"}
+OF_ANOTHER = ("inv-1", "inv-2", '"pv"')
+NAMES = {
+    "{language}": "en", "{project}": "pv", "{device}": "inv-1", "{day}": "2026-03-02",
+    "{park}": "none", "{wanted}": "xlsx", "{asset}": "P-1",
+}  # fmt: skip
+# shown to everybody: what was issued, sums of projects, words and shapes
+PUBLIC_PAGES = {
+    "/", "/console", "/console/", "/console/{language}/", "/console/{language}/statements",
+    "/console/{language}/check", "/console/{language}/reference", "/console/{language}/sign-in",
+    "/console/{language}/projects/{project}", "/console/{language}/statements/{statement}",
+    "/console/{language}/statements/{statement}/check",
+}  # fmt: skip
+PAGES = sorted(
+    route.path
+    for part in (live, overview, programme, projects, reference, sewers, sign_in, statements)
+    for route in part.router.routes
+    if "GET" in route.methods
+)
+
+
+def test_every_route_says_what_an_outsider_gets():
+    """A route that nobody thought of could show another owner's meters."""
+    inside = {path for (_, path), wanted in MATRIX.items() if wanted is not OPEN} - LISTS
+    outsiders = {"stranger", "rival", "elsewhere"}
+    open_to_one = {
+        path
+        for (_, path), wanted in MATRIX.items()
+        if path in inside and not outsiders & set(wanted) and set(wanted.values()) - {401, 403}
+    }
+    administration = {"/v1/keys", "/v1/keys/{key}", "/v1/audit"}
+    assert open_to_one <= administration
+
+
+@pytest.mark.parametrize("path", sorted(LISTS))
+def test_a_list_holds_nothing_of_another_project(served, path):
+    """A competitor would read from a list what the single pages hide."""
+    text = served.ask(path, "stranger", params=QUERIES.get(path)).text
+    assert not [one for one in OF_ANOTHER if one in text]
+
+
+def test_pages_keep_to_the_scope(served):
+    """Drafts and meters of one owner would stand on a page for another."""
+    with httpx.Client(base_url=served.url, timeout=30) as browser:
+        assert browser.post(
+            "/console/en/sign-in", data={"key": served.tokens["stranger"]}
+        ).status_code == 303  # fmt: skip
+        for path in PAGES:
+            address = path.replace("{statement}", served.draft)
+            for name, value in NAMES.items():
+                address = address.replace(name, value)
+            if path in PUBLIC_PAGES or path.endswith("/events"):
+                continue
+            found = browser.get(address)
+            assert found.status_code in {403, 404, 422} or not [
+                one for one in ("inv-1", "inv-2", served.draft) if one in found.text
+            ], address
+
+
+def test_failed_sign_ins_are_counted_and_grow_nothing(served):
+    """A stranger could fill a table that nobody may empty."""
+    with connect(served.database_url, role="tonne_api") as conn:
+        (rows,) = conn.execute("SELECT count(*) FROM api_audit").fetchone()
+    for _ in range(5):
+        wrong = httpx.post(f"{served.url}/console/vi/sign-in", data={"key": "tonne_x_y"})
+        assert wrong.status_code == 401
+    with connect(served.database_url, role="tonne_api") as conn:
+        assert conn.execute("SELECT count(*) FROM api_audit").fetchone() == (rows,)
+        counted = conn.execute(
+            "SELECT count(*), sum(times) FROM api_refusal WHERE path = '/console/vi/sign-in'"
+        ).fetchone()
+    assert counted in {(1, 5), (2, 5)}  # two where an hour began

@@ -18,7 +18,7 @@ from mrv.exports.source import check_issued, check_together
 from tests.mrv.exports.entries import PROJECT, whole
 from tests.mrv.exports.sources import TONNES, source
 
-_VECTORS = Path(environ.get("TONNE_CDOP", Path(__file__).parents[4] / "shared/vectors/cdop"))
+_VECTORS = Path(environ.get("CDOP_VECTORS", Path(__file__).parents[4] / "shared/vectors/cdop"))
 _SCHEMAS = _VECTORS / "json_schema"
 with_schemas = pytest.mark.skipif(
     not _SCHEMAS.is_dir(), reason=f"the protocol's schemas are not at {_SCHEMAS}"

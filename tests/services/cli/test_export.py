@@ -75,3 +75,18 @@ def test_a_pack_that_does_not_hold_is_not_exported(pack, options, tmp_path):
         file.write_bytes(was)
     assert done.exit_code == Exit.FALSE, done.output
     assert not (tmp_path / "out").exists()
+
+
+def test_a_partys_year_is_written_as_tables_and_workbook(pack, options, tmp_path):
+    """A ministry would type five tables again from a screen."""
+    entered = tmp_path / "authority.yaml"
+    one = {"party": "VNM", "year": 2026, "version": 1, "date": "2027-04-10",
+           "ndc_from": 2021, "ndc_to": 2030}  # fmt: skip
+    entered.write_text(yaml.safe_dump({"submissions": [one]}), encoding="utf-8")
+    done = _run("aef", pack, *options, "--party", "VNM", "--year", 2026)
+    assert done.exit_code == Exit.NOT_ENOUGH, done.output  # no status list was given
+    names = {file.name for file in (tmp_path / "out").iterdir()}
+    tables = {f"T{number}.csv" for number in range(1, 6)}
+    assert names == {*tables, "submission.xlsx", "filed.txt", "missing.json"}
+    row = (tmp_path / "out" / "T1.csv").read_text("utf-8").splitlines()[1]
+    assert row == "VNM,1,2026,2027-04-10,2021,2030"

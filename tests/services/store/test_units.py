@@ -4,10 +4,13 @@ from contextlib import contextmanager
 from datetime import date
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import InputError
+from services.cli.errors import Exit
+from services.cli.main import main
 from services.store.postgres.pool import connect
 from services.store.statements.units import UnitEvent, balances, enter, events
 from tests.fix_timescale import _fresh
@@ -114,3 +117,17 @@ def test_a_rule_is_named(issued):
         with pytest.raises(InputError, match="later event"):
             enter(conn, _one(name, "retired", day=date(2026, 5, 1)), "test")
         assert balances(conn, date(2026, 5, 31)) == []
+
+
+def test_the_command_refuses_with_the_rule_and_writes_nothing(issued):
+    """A letter that is entered wrongly would stand in the registry for good."""
+    url, name = issued
+    env = {"TONNE_DATABASE_URL": url}
+    more = ["--vintage", "2026", "--first", "1", "--last", str(CREDITED + 1), "--day", "2026-06-01",
+            "--document", "letter"]  # fmt: skip
+    done = CliRunner().invoke(main, ["units", "enter", name, "issued", *more], env=env)
+    assert done.exit_code == Exit.INPUT
+    assert f"credits {CREDITED} t" in done.stderr
+    for words in (["list", "--statement", name], ["balance", "--year", "2026"]):
+        done = CliRunner().invoke(main, ["units", *words, "--json"], env=env)
+        assert (done.exit_code, done.stdout) == (Exit.DONE, "[]\n"), done.output

@@ -15,6 +15,7 @@ TonneError
         |-- PeriodError            a monitoring period cannot be closed as asked
         |-- StatementStateError    a statement cannot make that step of its life
         |-- ReportError            a report cannot be made as asked
+        |-- ExportError            an export cannot be made, or what was entered contradicts
         `-- VerificationError      a numbered step of verification found something false
 """
 
@@ -80,6 +81,10 @@ class StatementStateError(MrvError):
 
 class ReportError(MrvError):
     """A report cannot be made: its language is unknown, or it does not fit its format."""
+
+
+class ExportError(MrvError):
+    """An export cannot be made of a statement, or what an authority entered contradicts."""
 
 
 class VerificationError(MrvError):

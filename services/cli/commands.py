@@ -51,6 +51,8 @@ SECTIONS = {
         "period": Entry("statements.period:period", "Close a monitoring period."),
         "statement": Entry("statements.statement:statement", "The life of a statement."),
         "verify": Entry("statements.verify:verify", "Check a statement or evidence pack, offline."),
+        "export": Entry("statements.export:export", "Files for registries and ministries."),
+        "units": Entry("statements.units:units", "Units after issue: ranges and their life."),
         "log": Entry("statements.log:log", "Seal what was measured, and audit the seals."),
         "keys": Entry("statements.keys:keys", "Signing keys of operator and verifier."),
         "trust": Entry("statements.trust:trust", "Whom a programme trusts, signed and versioned."),

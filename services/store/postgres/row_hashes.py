@@ -94,6 +94,7 @@ WRITTEN = {
     "invoice": "imported",
     "device_rating": "recorded",
     "laboratory_result": "recorded",
+    "unit_event": "recorded",
 }
 PATIENCE = "10 minutes"
 # Append-only by grant alone: no process may change it.

@@ -7,10 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from mrv.errors import CanonicalError, PeriodError, VerificationError
+from ingest.errors import RegistryError
+from mrv.errors import CanonicalError, ExportError, PeriodError, VerificationError
+from mrv.exports.cad_trust import cad_trust
+from mrv.exports.cdop import cdop
+from mrv.exports.entered import Registration
 from mrv.packs.reader import read_pack
 from mrv.report import MEDIA_TYPES, make
 from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.trust_root import Trust
+from services.issuer.exports import source_of, source_of_pack
 from services.issuer.pack import export
 from services.issuer.report import facts_of, facts_of_pack
 from services.store.postgres.pool import connect
@@ -132,3 +138,30 @@ def test_what_cannot_be_made_is_explained(issued, spoilt, tmp_path, arguments, c
     told = _tonne(*arguments)
     assert (told.returncode, said in told.stderr) == (code, True), told.stderr
     assert not list(out.iterdir())
+
+
+def test_database_and_pack_give_the_same_export(issued):
+    """A registry would be sent other tonnes by the operator than the auditor finds in the pack."""
+    url, name, pack = issued
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        stored = source_of(conn, name)
+        with pytest.raises(RegistryError, match="TN-none"):
+            source_of(conn, "TN-none")
+    ring = read_keyring((Path(pack) / "keys.json").read_bytes())
+    read = source_of_pack(read_pack(pack), Trust(tuple(ring), "a keyring"), None)
+    assert (read.claims, read.opinion, read.plan) == (stored.claims, stored.opinion, stored.plan)
+    assert any("--status" in one for one in read.lacking)
+    assert stored.lacking == ()
+    entered = Registration(project=stored.claims.project.id)
+    for make_tables in (cdop, cad_trust):
+        assert make_tables([read], entered).tables == make_tables([stored], entered).tables
+
+
+def test_a_statement_that_is_not_issued_is_not_exported(issued):
+    """A draft's tonnes would be in a registry."""
+    url, _, _ = issued
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        day = plant.us("2026-03-03"), plant.us("2026-03-04")
+        draft = close_period(conn, "pv", *day, "test").statement
+        with pytest.raises(ExportError, match=f"{draft} is draft"):
+            source_of(conn, draft)

@@ -1,0 +1,297 @@
+"""
+Agreed electronic format of Article 6.2 (Decision 4/CMA.6, Annex II): tables T1 to T5.
+
+A version of a year reports what versions up to its own day reported, so that a version
+that was filed comes out the same for ever; what was left out then is entered with the
+version that reports it (`reported_in`).  Review status, consistency results and links to
+reviews are the CARP's, and never written.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from datetime import date
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from mrv.errors import ExportError
+from mrv.exports.draft import Draft
+from mrv.exports.holdings import holdings, range_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from mrv.exports.draft import Fields
+    from mrv.exports.entered import Action, Authority, Authorization, Itmos, Submission
+
+Cells = dict[str, "str | int"]
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "T1": ("party", "version", "reportedYear", "submissionDate", "ndcFirstYear", "ndcLastYear"),
+    "T2": ("authorizationId", "authorizationDate", "authorizationVersion", "cooperativeApproachId",
+           "quantity", "metric", "gwpValues", "sector", "activityType", "purposes",
+           "firstTransferDefinition", "authorizedParty", "authorizedEntities", "oimpParty",
+           "timeframe", "termsAndConditions", "documentation", "additionalInformation"),
+    "T3": ("actionDate", "actionType", "actionSubtype", "cooperativeApproachId", "authorizationId",
+           "firstTransferringParty", "itmoRegistryId", "itmoFirstId", "itmoLastId",
+           "unitRegistryId", "unitFirstId", "unitLastId", "metric", "gwpValues", "quantity",
+           "mitigationType", "vintageYear", "transferringParty", "acquiringParty",
+           "purposeOfUse", "usingPartyOrEntity", "yearOfUse"),
+    "T4": ("cooperativeApproachId", "authorizationId", "firstTransferringParty", "itmoRegistryId",
+           "itmoFirstId", "itmoLastId", "unitRegistryId", "unitFirstId", "unitLastId", "metric",
+           "gwpValues", "quantity", "mitigationType", "vintageYear"),
+    "T5": ("authorizationDate", "entityName", "countryOfIncorporation", "entityId",
+           "cooperativeApproachId", "conditions", "changeOfConditions", "additionalInformation"),
+}  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+PURPOSES = ("NDC", "OIMP", "IMP", "OP", "NDC and OIMP", "NDC and IMP", "NDC and OP")
+FIRST_TRANSFERS = (
+    "Authorization", "Issuance", "Use or cancellation", "First international transfer"
+)  # fmt: skip
+METRICS, MITIGATION = ("GHG", "Non-GHG"), ("Emission reductions", "Removals")
+
+
+def aef(
+    authority: Authority, statements: Collection[str], party: str, year: int, version: int
+) -> Draft:
+    """
+    Return the tables of one version of a Party's year, each a list of rows.
+
+    Parameters
+    ----------
+    authority : Authority
+        That `contradictions.check` let pass.
+    statements : collection of str
+        Issued statements that were given; units of any other are named as missing.
+    party : str
+        ISO 3166-1 alpha-3.
+
+    Raises
+    ------
+    ExportError
+        If there is no such submission, or it or an earlier one was filed and would now
+        come out as another.
+    """
+    _check_words(authority)
+    wanted = None
+    for one in authority.submissions:
+        made = _tables(authority, statements, one)
+        if one.filed is not None and digest(made) != one.filed:
+            raise ExportError(
+                f"{one.party} {one.year} version {one.version} was filed as {one.filed[:12]} and"
+                f" would now be {digest(made)[:12]}: a year that is filed never changes; enter"
+                " what is new with `reported_in` of a new version"
+            )
+        if (one.party, one.year, one.version) == (party, year, version):
+            wanted = made
+    if wanted is None:
+        raise ExportError(
+            f"submissions has no version {version} of {party} {year}; enter it with its date"
+        )
+    return wanted
+
+
+def to_csv(draft: Draft, table: str) -> str:
+    """
+    Return a table as CSV (RFC 4180), with a head of its columns.
+
+    Raises
+    ------
+    ExportError
+        For a text that a spreadsheet would take for a formula.
+    """
+    for row in draft.tables[table]:
+        for name, value in row.items():
+            if isinstance(value, str) and value.startswith(_FORMULA):
+                raise ExportError(
+                    f"{table}.{name} {value!r}: a spreadsheet takes this for a formula; write it"
+                    " so that it begins with a letter"
+                )
+    out = StringIO()
+    writer = csv.DictWriter(out, COLUMNS[table], lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(draft.tables[table])
+    return out.getvalue()
+
+
+def digest(draft: Draft) -> str:
+    """SHA-256 of the five tables as CSV, in hex: what was filed, in one number."""
+    whole = "\r\n".join(to_csv(draft, table) for table in COLUMNS)
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _tables(authority: Authority, statements: Collection[str], submission: Submission) -> Draft:
+    draft = Draft()
+    draft.tables["T1"] = [{
+        "party": submission.party, "version": submission.version, "reportedYear": submission.year,
+        "submissionDate": submission.date.isoformat(), "ndcFirstYear": submission.ndc_from,
+        "ndcLastYear": submission.ndc_to,
+    }]  # fmt: skip
+    reported = _Reported(authority, submission, draft)
+    granted = [a for a in authority.authorizations if reported(a.date, a.reported_in)]
+    actions = [
+        (one, action)
+        for one in authority.authorizations
+        for action in one.actions
+        if reported(action.date, action.reported_in)
+    ]
+    own = [one for one in granted if one.party == submission.party]
+    of_year = [one for one in own if one.date.year == submission.year]
+    draft.tables["T2"] = [_authorization(draft, one) for one in of_year]
+    draft.tables["T3"] = [
+        _action(draft, one, action, statements)
+        for one, action in sorted(actions, key=lambda pair: (pair[1].date, pair[1].first))
+        if action.date.year == submission.year and _actor(one, action) == submission.party
+    ]
+    draft.tables["T4"] = [
+        _row(draft, "T4", one.authorization, one.units, (one.first, one.last), statements).values
+        for one in holdings(granted, actions)
+        if one.holder == submission.party
+    ]
+    draft.tables["T5"] = [
+        _entity(one, place) for one in own for place in range(len(one.entities))
+        if one.entities[place].date.year == submission.year
+    ]  # fmt: skip
+    return draft
+
+
+class _Reported:
+    """Whether something of a day had been reported when a submission was made."""
+
+    def __init__(self, authority: Authority, submission: Submission, draft: Draft) -> None:
+        self._of, self._draft = submission, draft
+        self._days = {
+            (one.year, one.version): one.date
+            for one in authority.submissions
+            if one.party == submission.party
+        }
+
+    def __call__(self, day: date, version: int) -> bool:
+        if day > date(self._of.year, 12, 31):
+            return False
+        first = self._days.get((day.year, version))
+        if first is None:
+            self._draft.lacks(
+                "T1", "version", f"enter the submission of {day.year}, version {version}"
+            )
+        return first is not None and first <= self._of.date
+
+
+def _authorization(draft: Draft, one: Authorization) -> Cells:
+    ask = f"enter authorizations[{one.id}]"
+    row = draft.row("T2").put(
+        authorizationId=one.id,
+        authorizationDate=one.date.isoformat(),
+        authorizationVersion=one.version,
+        cooperativeApproachId=one.approach,
+        metric=one.metric,
+        authorizedEntities="; ".join(entity.id for entity in one.entities) or None,
+        oimpParty=one.oimp_party,
+        timeframe=one.timeframe,
+        termsAndConditions=one.terms,
+        documentation=one.documentation,
+        additionalInformation=one.additional,
+    )
+    row.need("quantity", one.quantity, f"{ask}.quantity")
+    row.need("gwpValues", one.gwp, f"{ask}.gwp")
+    row.need("sector", one.sector, f"{ask}.sector")
+    row.need("activityType", one.activity_type, f"{ask}.activity_type")
+    row.need("purposes", one.purposes, f"{ask}.purposes")
+    row.need("firstTransferDefinition", one.first_transfer, f"{ask}.first_transfer")
+    row.need("authorizedParty", one.authorized_party, f"{ask}.authorized_party")
+    return row.values
+
+
+def _row(
+    draft: Draft, table: str, one: Authorization, units: Itmos, span: tuple[int, int],
+    statements: Collection[str],
+) -> Fields:  # fmt: skip
+    """Columns that actions and holdings have in common."""
+    if units.statement not in statements:
+        draft.lacks(
+            table, "quantity", f"give the issued statement {units.statement}, or its pack, too"
+        )
+    if units.unit_first is not None and span != (units.first, units.last):
+        # the serials were entered for the whole range, and no part of them is guessed
+        draft.lacks(table, "unitFirstId", f"enter {span[0]} to {span[1]} as a range of its own")
+    row = draft.row(table).put(
+        cooperativeApproachId=one.approach,
+        authorizationId=one.id,
+        firstTransferringParty=one.party,
+        itmoRegistryId=units.registry,
+        itmoFirstId=span[0],
+        itmoLastId=span[1],
+        unitRegistryId=units.unit_registry or "NA",
+        unitFirstId=_serial(units, units.unit_first, span),
+        unitLastId=_serial(units, units.unit_last, span),
+        metric=one.metric,
+        quantity=span[1] - span[0] + 1,
+        mitigationType=one.mitigation,
+        vintageYear=units.vintage,
+    )
+    return row.need("gwpValues", one.gwp, f"enter authorizations[{one.id}].gwp")
+
+
+def _serial(units: Itmos, serial: str | None, span: tuple[int, int]) -> str | None:
+    if serial is None:
+        return "NA"
+    return serial if span == (units.first, units.last) else None
+
+
+def _action(draft: Draft, one: Authorization, action: Action, statements: Collection[str]) -> Cells:
+    ask = f"enter authorizations[{one.id}], {action.type} of {action.date}"
+    units = range_of(one, action)
+    row = _row(draft, "T3", one, units, (action.first, action.last), statements).put(
+        actionDate=action.date.isoformat(),
+        actionType=action.type,
+        transferringParty=action.from_party,
+        acquiringParty=action.to_party,
+        purposeOfUse=action.purpose,
+        usingPartyOrEntity=action.using,
+        yearOfUse=action.year_of_use,
+    )
+    row.need("actionSubtype", action.subtype, f"{ask}, subtype")
+    if action.type in ("First Transfer", "Transfer", "Acquisition"):
+        row.need("transferringParty", action.from_party, f"{ask}, from_party")
+        row.need("acquiringParty", action.to_party, f"{ask}, to_party")
+    if action.type == "Use":
+        row.need("purposeOfUse", action.purpose, f"{ask}, purpose")
+        row.need("usingPartyOrEntity", action.using, f"{ask}, using")
+        row.need("yearOfUse", action.year_of_use, f"{ask}, year_of_use")
+    return row.values
+
+
+def _entity(one: Authorization, place: int) -> Cells:
+    entity = one.entities[place]
+    return {
+        "authorizationDate": entity.date.isoformat(),
+        "entityName": entity.name,
+        "countryOfIncorporation": entity.country,
+        "entityId": entity.id,
+        "cooperativeApproachId": one.approach,
+        "conditions": entity.conditions or "",
+        "changeOfConditions": entity.changes or "",
+        "additionalInformation": entity.additional or "",
+    }
+
+
+def _actor(one: Authorization, action: Action) -> str:
+    """Party that reports an action: the acquiring one for an acquisition, else the giving one."""
+    if action.type == "Acquisition":
+        return action.to_party or one.party
+    return action.from_party or one.party
+
+
+def _check_words(authority: Authority) -> None:
+    for one in authority.authorizations:
+        listed: dict[str, tuple[Any, tuple[str, ...]]] = {
+            "metric": (one.metric, METRICS),
+            "mitigation": (one.mitigation, MITIGATION),
+            "purposes": (one.purposes, PURPOSES),
+            "first_transfer": (one.first_transfer, FIRST_TRANSFERS),
+        }
+        for key, (value, known) in listed.items():
+            if value is not None and value not in known:
+                raise ExportError(
+                    f"authorizations[{one.id}].{key} {value!r} is none of {'; '.join(known)}"
+                )

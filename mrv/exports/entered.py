@@ -1,0 +1,308 @@
+"""
+What only an authority or a registry knows, as it is entered; see docs/registries.md.
+
+Whatever is not entered is absent, and the export that needs it names it.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import msgspec
+from msgspec import Struct
+
+from mrv.errors import ExportError
+
+Day = date
+
+
+class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all entries: by name, unchangeable, with no key beside its own."""
+
+
+class Units(Entry, frozen=True, kw_only=True):
+    """
+    Consecutive serial numbers of whole tonnes of one vintage, of one statement.
+
+    `first` and `last` are both of the range.  `type`, `status` and their like are words of
+    the lists of the format that takes them.
+    """
+
+    statement: str
+    vintage: int
+    first: int
+    last: int
+    serial: str
+    account: str | None = None
+    status: str | None = None
+    cdop_status: str | None = None
+    status_reason: str | None = None
+    status_date: Day | None = None
+
+    @property
+    def quantity(self) -> int:
+        """Units in the range, a tonne each. [t]"""
+        return self.last - self.first + 1
+
+
+class Validation(Entry, frozen=True, kw_only=True):
+    """The validation of a project, as its registry numbers it."""
+
+    id: int | None = None
+    type: str | None = None
+    body: str | None = None
+    date: Day | None = None
+    report: str | None = None
+    period_number: int | None = None
+
+
+class Verified(Entry, frozen=True, kw_only=True):
+    """What a registry adds to the verification of a statement."""
+
+    statement: str
+    id: str | None = None
+    visit_from: Day | None = None
+    visit_to: Day | None = None
+    report: str | None = None
+
+
+class Issued(Entry, frozen=True, kw_only=True):
+    """The issuance of a statement's units by a registry."""
+
+    statement: str
+    id: str | None = None
+    date: Day | None = None
+    url: str | None = None
+    status: str | None = None
+
+
+class Estimated(Entry, frozen=True, kw_only=True):
+    """The estimation that a registry holds of a project's reductions."""
+
+    id: int | None = None
+    date: Day | None = None
+    status: str | None = None
+    reason: str | None = None
+
+
+class Place(Entry, frozen=True, kw_only=True):
+    """Where a project is: alpha-3 country, UN M49 region, subdivision in words."""
+
+    country: str
+    region: str | None = None
+    subdivision: str | None = None
+    city: str | None = None
+    address: str | None = None
+
+
+class CdopWords(Entry, frozen=True, kw_only=True):
+    """Words of the lists of the Carbon Data Open Protocol."""
+
+    programme: str | None = None
+    standard: str | None = None
+    registry: str | None = None
+    project_status: str | None = None
+    project_sector: str | None = None
+    project_type: str | None = None
+    mitigation_type: str | None = None
+    unit_type: str | None = None
+    sdgs: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+
+
+class CadTrustWords(Entry, frozen=True, kw_only=True):
+    """Words of the picklists of CAD Trust."""
+
+    project_status: str | None = None
+    sectors: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    unit_type: str | None = None
+    cobenefits: tuple[str, ...] = ()
+
+
+class Disclosures(Entry, frozen=True, kw_only=True):
+    """What a project discloses, by the keys of the Carbon Data Open Protocol."""
+
+    attestations: tuple[str, ...] | None = None
+    carbon_concession_contract_length: bool | None = None
+    carbon_concession_contract: str | None = None
+    carbon_credit_ownership_attestation: bool | None = None
+    carbon_credit_ownership_documentation: str | None = None
+    child_labor_attestation: bool | None = None
+    child_labor_documentation: str | None = None
+    community_frameworks: str | None = None
+    cultural_site_borders: bool | None = None
+    cultural_site_designation: bool | None = None
+    labor_worker_attestation: bool | None = None
+    labor_worker_documentation: str | None = None
+    land_right_attestation: bool | None = None
+    land_rights_documentation: str | None = None
+    land_ownership_attestation: bool | None = None
+    land_ownership_documentation: str | None = None
+    legal_compliance_attestation: bool | None = None
+    legal_compliance_documentation: str | None = None
+    previous_project_crediting_program: bool | None = None
+    project_governance_structure: str | None = None
+    public_comment: bool | None = None
+    public_comment_summary: str | None = None
+
+
+class Registration(Entry, frozen=True, kw_only=True):
+    """A project as a registry holds it."""
+
+    project: str
+    programme: str | None = None
+    registry: str | None = None
+    programme_id: str | None = None
+    project_id: str | None = None
+    link: str | None = None
+    description: str | None = None
+    developer: str | None = None
+    status_date: Day | None = None
+    registered: Day | None = None
+    methodology_link: str | None = None
+    place: Place | None = None
+    validation: Validation = Validation()
+    estimation: Estimated = Estimated()
+    verifications: tuple[Verified, ...] = ()
+    issuances: tuple[Issued, ...] = ()
+    units: tuple[Units, ...] = ()
+    cdop: CdopWords = CdopWords()
+    cad_trust: CadTrustWords = CadTrustWords()
+    disclosures: Disclosures = Disclosures()
+
+
+class Entity(Entry, frozen=True, kw_only=True):
+    """An entity that a Party authorized."""
+
+    id: str
+    name: str
+    country: str
+    date: Day
+    conditions: str | None = None
+    changes: str | None = None
+    additional: str | None = None
+
+
+class Itmos(Entry, frozen=True, kw_only=True):
+    """A range of internationally transferred mitigation outcomes, of one statement's vintage."""
+
+    statement: str
+    vintage: int
+    first: int
+    last: int
+    registry: str
+    unit_registry: str | None = None
+    unit_first: str | None = None
+    unit_last: str | None = None
+
+    @property
+    def quantity(self) -> int:
+        """Tonnes in the range. [t]"""
+        return self.last - self.first + 1
+
+
+class Action(Entry, frozen=True, kw_only=True):
+    """
+    What happened to a range of ITMOs, on a day, by a document.
+
+    `reported_in` is the version of that year's submission which reports it first.
+    """
+
+    date: Day
+    type: str
+    first: int
+    last: int
+    registry: str
+    document: str
+    subtype: str | None = None
+    from_party: str | None = None
+    to_party: str | None = None
+    purpose: str | None = None
+    using: str | None = None
+    year_of_use: int | None = None
+    reported_in: int = 1
+
+
+class Authorization(Entry, frozen=True, kw_only=True):
+    """An authorization by a Party under Article 6, paragraph 3, with what it covers."""
+
+    id: str
+    project: str
+    approach: str
+    date: Day
+    version: int
+    party: str
+    quantity: int | None = None
+    metric: str = "GHG"
+    gwp: str | None = None
+    sector: str | None = None
+    activity_type: str | None = None
+    mitigation: str = "Emission reductions"
+    purposes: str | None = None
+    first_transfer: str | None = None
+    authorized_party: str | None = None
+    oimp_party: str | None = None
+    timeframe: str | None = None
+    terms: str | None = None
+    documentation: str | None = None
+    additional: str | None = None
+    reported_in: int = 1
+    entities: tuple[Entity, ...] = ()
+    units: tuple[Itmos, ...] = ()
+    actions: tuple[Action, ...] = ()
+
+
+class Submission(Entry, frozen=True, kw_only=True):
+    """
+    A version of a Party's yearly submission.
+
+    `filed` is the SHA-256 that the export gave when it was filed; from then on what it
+    reported cannot become another.
+    """
+
+    party: str
+    year: int
+    version: int
+    date: Day
+    ndc_from: int
+    ndc_to: int
+    filed: str | None = None
+
+
+class Authority(Entry, frozen=True, kw_only=True):
+    """All that was entered."""
+
+    registrations: tuple[Registration, ...] = ()
+    authorizations: tuple[Authorization, ...] = ()
+    submissions: tuple[Submission, ...] = ()
+
+    def registration(self, project: str) -> Registration:
+        """Return a project's registration; an empty one where none was entered."""
+        found = (one for one in self.registrations if one.project == project)
+        return next(found, Registration(project=project))
+
+
+def read_authority(record: object, name: str) -> Authority:
+    """
+    Read a file of entries.
+
+    Parameters
+    ----------
+    record : object
+        As YAML or JSON gave it; days as text.
+    name : str
+        Of the file, for errors.
+
+    Raises
+    ------
+    ExportError
+        Naming the path of the first key that is missing, unknown or of another type.
+    """
+    try:
+        return msgspec.convert(record, Authority)
+    except msgspec.ValidationError as error:
+        raise ExportError(
+            f"{name}: {error}; docs/registries.md lists the keys, and a number that is a name"
+            " stands in quotes"
+        ) from error

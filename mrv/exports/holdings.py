@@ -1,0 +1,148 @@
+"""
+Who holds which ITMOs, range by range, as actions follow one another.
+
+A range is cut where an action takes a part of it.  What was used or cancelled is held by
+nobody, and nothing can happen to it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mrv.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mrv.exports.entered import Action, Authorization, Itmos
+
+TYPES = ("Authorization", "First Transfer", "Transfer", "Acquisition", "Use", "Cancellation")
+_MOVING, _ENDING = ("First Transfer", "Transfer", "Acquisition"), ("Use", "Cancellation")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """
+    A range with one history.
+
+    Attributes
+    ----------
+    first, last : int
+        Both of the range.
+    holder : str or None
+        Party; None once used or cancelled.
+    units : Itmos
+        The range that it was cut from.
+    """
+
+    authorization: Authorization
+    units: Itmos
+    first: int
+    last: int
+    holder: str | None
+
+    @property
+    def quantity(self) -> int:
+        """Tonnes. [t]"""
+        return self.last - self.first + 1
+
+
+def range_of(authorization: Authorization, action: Action) -> Itmos:
+    """
+    Return the range that an action is a part of.
+
+    Raises
+    ------
+    ExportError
+        If there is none: an action is of units that were entered.
+    """
+    for units in authorization.units:
+        inside = units.first <= action.first <= action.last <= units.last
+        if inside and units.registry == action.registry:
+            return units
+    raise ExportError(
+        f"{_named(authorization, action)}: {action.first} to {action.last} lies in no range of"
+        f" units in registry {action.registry}; enter the units, or one action a range"
+    )
+
+
+def holdings(
+    authorizations: Iterable[Authorization], actions: Iterable[tuple[Authorization, Action]]
+) -> list[Held]:
+    """
+    Return what is held after some actions, by authorization and number.
+
+    Parameters
+    ----------
+    authorizations : iterable of Authorization
+        Those in force.
+    actions : iterable of (Authorization, Action)
+
+    Raises
+    ------
+    ExportError
+        For an action before the authorization, of units that were used or cancelled, or
+        by a Party that does not hold them.
+    """
+    held = [
+        Held(one, units, units.first, units.last, one.party)
+        for one in authorizations
+        for units in one.units
+    ]
+    for authorization, action in sorted(actions, key=lambda pair: pair[1].date):
+        _check(authorization, action)
+        units = range_of(authorization, action)
+        held = [part for one in held for part in _after(one, authorization, units, action)]
+    return sorted(held, key=lambda one: (one.authorization.id, one.units.registry, one.first))
+
+
+def _check(authorization: Authorization, action: Action) -> None:
+    if action.type not in TYPES:
+        raise ExportError(
+            f"{_named(authorization, action)}: {action.type!r} is no type of action; one of"
+            f" {', '.join(TYPES)}"
+        )
+    if action.date < authorization.date:
+        raise ExportError(
+            f"{_named(authorization, action)}: it is before the authorization of"
+            f" {authorization.date}"
+        )
+
+
+def _after(one: Held, authorization: Authorization, units: Itmos, action: Action) -> Iterable[Held]:
+    """Cut a range at the edges of an action, and change the part that lies in it."""
+    apart = one.last < action.first or action.last < one.first
+    if one.authorization is not authorization or one.units is not units or apart:
+        yield one
+        return
+    if one.first < action.first:
+        yield replace(one, last=action.first - 1)
+    yield replace(
+        one,
+        first=max(one.first, action.first),
+        last=min(one.last, action.last),
+        holder=_holder(one, action),
+    )
+    if action.last < one.last:
+        yield replace(one, first=action.last + 1)
+
+
+def _holder(one: Held, action: Action) -> str | None:
+    where = _named(one.authorization, action)
+    if one.holder is None:
+        raise ExportError(
+            f"{where}: units from {max(one.first, action.first)} on were used or cancelled before"
+        )
+    giver = action.from_party
+    # an acquisition is the other side of a transfer that may stand here as well
+    received = action.type == "Acquisition" and one.holder == action.to_party
+    if giver is not None and giver != one.holder and not received:
+        raise ExportError(f"{where}: {giver} does not hold the units, {one.holder} does")
+    if action.type in _ENDING:
+        return None
+    return action.to_party or one.holder if action.type in _MOVING else one.holder
+
+
+def _named(authorization: Authorization, action: Action) -> str:
+    return f"authorizations[{authorization.id}], {action.type} of {action.date}"

@@ -1,0 +1,249 @@
+"""`tonne export`: issued statements as registries and ministries take them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import InputError
+from mrv.errors import VerificationError
+from mrv.exports.cad_trust import ORDER, cad_trust
+from mrv.exports.cdop import cdop
+from mrv.exports.contradictions import check
+from mrv.exports.entered import Authority, read_authority
+from mrv.exports.source import begin_us, check_one_project, check_together
+from mrv.verify.asked import given, own_keys
+from services.cli.errors import Exit
+from services.cli.groups import Group
+from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import say
+from services.cli.output.progress import bar
+from services.store.postgres.pool import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mrv.exports.draft import Draft
+    from mrv.exports.source import Source
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_what = click.argument("what", metavar="ID|PACK...", nargs=-1, required=True)
+_entered = click.option("--entered", type=_file, metavar="FILE",
+                        help="What only the authority or registry knows (YAML).")  # fmt: skip
+_out = click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+_keys = click.option("--keys", "keys_file", type=_file,
+                     help="Public keys that you trust, where a pack is given.")  # fmt: skip
+_status = click.option("--status", "status_file", type=_file,
+                       help="The project's status list, where a pack is given.")  # fmt: skip
+
+
+@click.group(cls=Group)
+def export() -> None:
+    """
+    Files for registries and ministries, from issued statements or their packs.
+
+    A field is computed from a statement, entered in the file of --entered, or named as
+    missing: then the export is a draft, and the command ends with 4.
+
+    \b
+    Example:
+      tonne export cdop pack --keys trusted.json --entered authority.yaml --out cdop
+    """
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (json_option, _status, _keys, _out, _entered, _what):
+        command = option(command)
+    return command
+
+
+@export.command("cdop")
+@_options
+def cdop_(
+    what: tuple[str, ...],
+    entered: Path | None,
+    out: Path,
+    keys_file: Path | None,
+    status_file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Carbon Data Open Protocol: one JSON document a schema of 31 July 2026.
+
+    Give all issued statements of one project. Ends with 0 where every required field is
+    there, with 4 and `missing.json` where one is not.
+
+    \b
+    Example:
+      tonne export cdop TN-nck-pv-20260101-20260201-1 --entered authority.yaml --out cdop
+    """
+    sources, authority = _given(what, entered, keys_file, status_file)
+    draft = cdop(sources, authority.registration(check_one_project(sources)))
+    files = {f"{name}.json": _json_bytes(value) for name, value in draft.tables.items()}
+    _write(sources, draft, files, out, as_json=as_json)
+
+
+@export.command("cad-trust")
+@_options
+def cad_trust_(
+    what: tuple[str, ...],
+    entered: Path | None,
+    out: Path,
+    keys_file: Path | None,
+    status_file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    CAD Trust: the tables of data model v2.0.2, numbered in the order of insertion.
+
+    Each row has its fields, an id of ours (`ownId`), and those of the rows that it
+    refers to (`refs`); ids of the node are the node's. Ends with 4 for a draft.
+
+    \b
+    Example:
+      tonne export cad-trust pack --keys trusted.json --entered authority.yaml --out cad
+    """
+    sources, authority = _given(what, entered, keys_file, status_file)
+    draft = cad_trust(sources, authority.registration(check_one_project(sources)))
+    files = {
+        f"{n:02}-{name}.json": _json_bytes(draft.tables[name]) for n, name in enumerate(ORDER, 1)
+    }
+    _write(sources, draft, files, out, as_json=as_json)
+
+
+@export.command("aef")
+@click.option("--party", required=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as VNM.")
+@click.option("--year", required=True, type=int, help="Reported year.")
+@click.option("--version", type=int, default=1, show_default=True, help="Of the submission.")
+@_options
+def aef_(
+    what: tuple[str, ...],
+    entered: Path | None,
+    out: Path,
+    keys_file: Path | None,
+    status_file: Path | None,
+    *,
+    party: str,
+    year: int,
+    version: int,
+    as_json: bool,
+) -> None:
+    """
+    Article 6.2, agreed electronic format: tables T1 to T5 of a Party's year.
+
+    Writes a CSV a table, one workbook for the submission, and `filed.txt`: enter its
+    number as `filed` once the submission is made, and the version never changes again.
+    Give every issued statement whose units are reported or held. Ends with 4 for a draft.
+
+    \b
+    Example:
+      tonne export aef pack --keys trusted.json --entered authority.yaml \\
+        --party VNM --year 2026 --out aef-2026
+    """
+    from mrv.exports.aef import COLUMNS, aef, digest, to_csv  # noqa: PLC0415
+    from mrv.exports.aef_workbook import workbook  # noqa: PLC0415 - loads the XLSX writer
+
+    sources, authority = _given(what, entered, keys_file, status_file)
+    draft = aef(authority, {one.name for one in sources}, party, year, version)
+    files = {f"{table}.csv": to_csv(draft, table).encode() for table in COLUMNS}
+    files["submission.xlsx"] = workbook(draft)
+    files["filed.txt"] = f"{digest(draft)}\n".encode()
+    _write(sources, draft, files, out, as_json=as_json)
+
+
+def _given(
+    what: Sequence[str], entered: Path | None, keys_file: Path | None, status_file: Path | None
+) -> tuple[list[Source], Authority]:
+    """Read statements and entries, and hold them against each other before anything is made."""
+    authority = Authority() if entered is None else _authority(entered)
+    try:
+        sources = [_source(one, keys_file, status_file) for one in what]
+    except VerificationError as error:
+        click.echo(f"tonne: {error}", err=True)
+        click.get_current_context().exit(Exit.FALSE)
+    sources.sort(key=begin_us)
+    check_together(sources)
+    check(authority, sources)
+    return sources, authority
+
+
+def _authority(path: Path) -> Authority:
+    from services.registry.files import read_document  # noqa: PLC0415 - loads YAML
+    from services.registry.located import native  # noqa: PLC0415
+
+    return read_authority(native(read_document(path, "registrations")), str(path))
+
+
+def _source(what: str, keys_file: Path | None, status_file: Path | None) -> Source:
+    from mrv.packs.zipped import opened_pack  # noqa: PLC0415 - loads the Parquet reader
+    from services.issuer.exports import source_of, source_of_pack  # noqa: PLC0415
+
+    if Path(what).exists():
+        now = datetime.now(UTC)
+        trusted = None if keys_file is None else own_keys(str(keys_file), what, now)
+        status = None if status_file is None else given(str(status_file), "--status")
+        with opened_pack(what) as pack, bar(f"verifying {what}"):
+            return source_of_pack(pack, trusted, status)
+    if keys_file is not None or status_file is not None:
+        raise InputError(
+            f"--keys and --status are for packs, and there is no folder {what}; leave them out"
+        )
+    with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
+        return source_of(conn, what)
+
+
+def _write(
+    sources: Sequence[Source], draft: Draft, files: Mapping[str, bytes], out: Path, *, as_json: bool
+) -> None:
+    """Write the folder whole or not at all; end with 4 where something is missing."""
+    for source in sources:
+        for sentence in source.lacking:
+            draft.lacks(source.name, "verification", sentence)
+    whole = dict(files)
+    if draft.missing:
+        missing = [
+            {"table": one.table, "field": one.field, "remedy": one.remedy} for one in draft.missing
+        ]
+        whole["missing.json"] = _json_bytes(missing)
+    _write_folder(out, whole)
+    state = "draft" if draft.missing else "complete"
+    done = {
+        "folder": out,
+        "state": state,
+        "statements": [one.name for one in sources],
+        "missing": [str(one) for one in draft.missing],
+    }
+    lines = [f"{out}: {state}, {len(files)} files", *(f"  MISSING  {m}" for m in draft.missing)]
+    say(done, "\n".join(lines), as_json=as_json)
+    if draft.missing:
+        click.get_current_context().exit(Exit.NOT_ENOUGH)
+
+
+def _json_bytes(value: Any) -> bytes:
+    return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()
+
+
+def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    if out.exists():
+        raise InputError(f"--out {out} is there already; name a new folder")
+    try:
+        made = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error
+    try:
+        for name, data in files.items():
+            (made / name).write_bytes(data)
+        made.chmod(0o755)
+        made.rename(out)
+    except OSError as error:
+        shutil.rmtree(made, ignore_errors=True)
+        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error

@@ -1,0 +1,126 @@
+"""`tonne units`: whole tonnes after issue, by ranges."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
+from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import print_json, say
+from services.cli.output.table import table
+from services.store.postgres.pool import connect
+from services.store.statements import units as store
+from services.store.statements.statements import find
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from services.store.statements.units import UnitState
+
+
+@click.group(cls=Group)
+def units() -> None:
+    """
+    Units of issued statements: whole tonnes by vintage, numbered from 1, and their life.
+
+    \b
+    Example:
+      tonne units enter TN-nck-pv-20260101-20260201-1 issued --vintage 2026 \\
+        --first 1 --last 12 --day 2026-03-01 --document "registry letter 7"
+      tonne units balance --year 2026
+    """
+
+
+@units.command()
+@click.argument("statement")
+@click.argument("event", type=Choice(get_args(store.UnitState)))
+@click.option("--vintage", type=int, required=True, help="Calendar year.")
+@click.option("--first", type=int, required=True, help="First unit of the range.")
+@click.option("--last", type=int, required=True, help="Last unit of the range, included.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="When it happened.")
+@click.option("--document", required=True, help="By which document.")
+@click.option("--holder", help="Who has them from then on.")
+@json_option
+def enter(
+    statement: str,
+    event: UnitState,
+    vintage: int,
+    first: int,
+    last: int,
+    day: datetime,
+    document: str,
+    holder: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Enter what happened to a range of units; it is never changed.
+
+    Refused where a unit would be issued twice or beyond what the statement credits,
+    transferred before its first transfer, or moved after it was cancelled or retired.
+
+    \b
+    Example:
+      tonne units enter TN-nck-pv-20260101-20260201-1 retired --vintage 2026 \\
+        --first 1 --last 5 --day 2026-06-01 --document "letter 9"
+    """
+    one = store.UnitEvent(statement, vintage, first, last, event, day.date(), document, holder)
+    with _database() as conn:
+        find(conn, statement)
+        number = store.enter(conn, one, getpass.getuser())
+    said = f"{statement}: units {first} to {last} of {vintage} are {event} (entry {number})"
+    say({"entry": number, **one._asdict()}, said, as_json=as_json)
+
+
+@units.command("list")
+@click.option("--statement", metavar="ID", help="Only this statement.")
+@json_option
+def list_(statement: str | None, *, as_json: bool) -> None:
+    """
+    List what was entered, in that order.
+
+    \b
+    Example:
+      tonne units list --statement TN-nck-pv-20260101-20260201-1
+    """
+    with _database() as conn:
+        if statement is not None:
+            find(conn, statement)
+        found = store.events(conn, statement)
+    if as_json:
+        print_json([one._asdict() for one in found])
+        return
+    head = ("statement", "vintage", "first", "last", "event", "day", "document", "holder")
+    click.echo(table(head, found, empty="no unit was entered; `tonne units enter` does"))
+
+
+@units.command()
+@click.option("--year", type=click.IntRange(2000, 9998), required=True, help="At its 31 December.")
+@json_option
+def balance(year: int, *, as_json: bool) -> None:
+    """
+    Show how many units are issued, first transferred, cancelled, retired and held.
+
+    \b
+    Example:
+      tonne units balance --year 2026
+    """
+    with _database() as conn:
+        found = store.balances(conn, date(year, 12, 31))
+    if as_json:
+        print_json([{**one._asdict(), "held": one.held} for one in found])
+        return
+    head = ("statement", "vintage", "issued", "first transferred", "cancelled", "retired", "held")
+    rows = [(*one, one.held) for one in found]
+    click.echo(table(head, rows, empty=f"no unit was issued up to the end of {year}"))
+
+
+def _database() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_mrv", name="tonne units", autocommit=True)

@@ -1,0 +1,110 @@
+"""Units after issue: ranges of whole tonnes, what became of them, and balances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from psycopg import errors
+from psycopg.types.range import Range
+
+from ingest.errors import InputError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+UnitState = Literal["issued", "first transferred", "transferred", "cancelled", "retired"]
+_SIZE = (
+    "SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest((SELECT range_agg(e.units)"
+    " FROM unit_event e WHERE e.statement_id = u.statement_id AND e.vintage = u.vintage"
+    " AND e.day <= %(day)s AND e.event"
+)
+
+
+class UnitEvent(NamedTuple):
+    """What happened to the units `first` to `last` of a statement's vintage, by a document."""
+
+    statement: str
+    vintage: int
+    first: int
+    last: int
+    event: UnitState
+    day: date
+    document: str
+    holder: str | None = None
+
+
+class Balance(NamedTuple):
+    """Units of a statement's vintage at the end of a day; each one counted once a column. [t]"""
+
+    statement: str
+    vintage: int
+    issued: int
+    first_transferred: int
+    cancelled: int
+    retired: int
+
+    @property
+    def held(self) -> int:
+        """Units that are neither cancelled nor retired. [t]"""
+        return self.issued - self.cancelled - self.retired
+
+
+def enter(conn: Connection[TupleRow], one: UnitEvent, author: str) -> int:
+    """
+    Enter an event; it is never changed.
+
+    Returns
+    -------
+    int
+        Its number.
+
+    Raises
+    ------
+    InputError
+        With the database's rule, where the units may not do that.
+    """
+    if not 1 <= one.first <= one.last:
+        raise InputError(f"units {one.first} to {one.last} are no range; they count from 1")
+    try:
+        with conn.transaction():
+            row = conn.execute(
+                "INSERT INTO unit_event (statement_id, vintage, units, event, day, document,"
+                " holder, author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING sequence",
+                [one.statement, one.vintage, Range(one.first, one.last + 1), one.event, one.day,
+                 one.document, one.holder, author],
+            ).fetchone()  # fmt: skip
+    except errors.ExclusionViolation as error:
+        raise InputError(
+            f"some of units {one.first} to {one.last} of vintage {one.vintage} are {one.event}"
+            f" already ({error.diag.constraint_name}); see `tonne units list`"
+        ) from error
+    except (errors.CheckViolation, errors.ForeignKeyViolation) as error:
+        raise InputError(f"{error.diag.message_primary}; see `tonne units list`") from error
+    return 0 if row is None else int(row[0])
+
+
+def events(conn: Connection[TupleRow], statement: str | None = None) -> list[UnitEvent]:
+    """Return events in the order in which they were entered."""
+    rows = conn.execute(
+        "SELECT statement_id, vintage, lower(units), upper(units) - 1, event, day, document, holder"
+        " FROM unit_event WHERE %(s)s::text IS NULL OR statement_id = %(s)s ORDER BY sequence",
+        {"s": statement},
+    )
+    return [UnitEvent(*row) for row in rows]
+
+
+def balances(conn: Connection[TupleRow], day: date) -> list[Balance]:
+    """Return balances at the end of a day, by statement and vintage."""
+    columns = ", ".join(
+        f"({_SIZE} = '{event}')) r)"
+        for event in ("issued", "first transferred", "cancelled", "retired")
+    )
+    rows = conn.execute(
+        f"SELECT u.statement_id, u.vintage, {columns} FROM (SELECT DISTINCT statement_id, vintage"
+        " FROM unit_event WHERE day <= %(day)s) u ORDER BY 1, 2",
+        {"day": day},
+    )
+    return [Balance(*(row[:2]), *(int(size) for size in row[2:])) for row in rows]

@@ -86,6 +86,7 @@ WRITTEN = {
     "monitoring_plan": "imported",
     "invoice": "imported",
     "device_rating": "recorded",
+    "meter_key": "recorded",
     "laboratory_result": "recorded",
 }
 PATIENCE = "10 minutes"

@@ -13,7 +13,7 @@ What signed values show: verified, refused, or not checked.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from mrv.errors import SignedValueError
 from mrv.signed_values import ocmf
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     _Place = tuple[str, str | None, str | None, str]
 
 Outcome = Literal["verified", "refused", "not checked"]
-VERIFIED, REFUSED, NOT_CHECKED = "verified", "refused", "not checked"
+VERIFIED: Final = "verified"
+REFUSED: Final = "refused"
+NOT_CHECKED: Final = "not checked"
 
 
 class DatedKey(NamedTuple):

@@ -7,6 +7,7 @@ TonneError
         |-- CanonicalError         a value has no canonical bytes, or bytes are not canonical data
         |   `-- PackFormatError    a pack is whole, and of another version's form
         |-- SignatureError         a key, proof or signed note is malformed or does not verify
+        |-- SignedValueError       a value that a meter signed, or its key, cannot be read
         |-- LogError               a Merkle proof, checkpoint or receipt does not hold
         |-- EnrolmentError         a key is not enrolled, enrolled twice, or in the wrong role
         |-- MethodologyError       a methodology is unknown, or its inputs do not suit it
@@ -49,6 +50,10 @@ class PackFormatError(CanonicalError):
 
 class SignatureError(MrvError):
     """A key, a proof or a signed note is malformed or does not verify."""
+
+
+class SignedValueError(MrvError):
+    """A value that a meter signed, or a meter's key, cannot be read."""
 
 
 class LogError(MrvError):

@@ -137,7 +137,7 @@ def consistency_proof(earlier: int, leaves: Sequence[bytes]) -> list[bytes]:
     LogError
         If the earlier size is 0 or beyond the later one.
     """
-    _check_sizes(earlier, len(leaves))
+    check_sizes(earlier, len(leaves))
     path: list[bytes] = []
     whole = True  # the part looked at is still the whole earlier tree, whose root is known
     while earlier != len(leaves):
@@ -172,7 +172,7 @@ def verify_consistency(
     LogError
         If it does not hold.
     """
-    _check_sizes(earlier, later)
+    check_sizes(earlier, later)
     if earlier == later:
         if proof or earlier_root != later_root:
             raise LogError(f"two trees of {later} leaves must have one root and an empty proof")
@@ -216,7 +216,8 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def _check_sizes(earlier: int, later: int) -> None:
+def check_sizes(earlier: int, later: int) -> None:
+    """Refuse sizes between which there is no consistency proof."""
     if not 1 <= earlier <= later:
         raise LogError(
             f"no consistency proof from {earlier} to {later} leaves; "

@@ -1,6 +1,6 @@
 """
 What a command's end says: 0 done, 1 the thing checked is false, 2 bad input, 3 no server,
-4 consistent, and not enough to rely on (`tonne verify`).
+4 consistent, and not enough to rely on (`verify`, `signed verify`, `log monitor`).
 """
 
 from enum import IntEnum

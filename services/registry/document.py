@@ -80,6 +80,10 @@ def _device(device: Device) -> dict[str, Any]:
         maker=device.maker,
         model=device.model,
         ratings=_ratings(device),
+        meter_keys=[
+            {"from": _time(k.begins)} | _present(key=k.key, document=k.document)
+            for k in device.meter_keys or ()
+        ],
         check_of=device.check_of,
         check_percent=None if device.check_percent == CHECK_PERCENT else device.check_percent,
     )

@@ -53,6 +53,15 @@ class Rating:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterKey:
+    """Public key with which a meter signs from a time on, in hex, and where it was read."""
+
+    begins: datetime
+    key: str
+    document: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outside:
     """A meter at a project's site that does not serve it, and why."""
 
@@ -98,6 +107,7 @@ class Device:
     maker: str | None = None
     model: str | None = None
     ratings: tuple[Rating, ...] | None = None
+    meter_keys: tuple[MeterKey, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,12 +340,16 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
     ratings = entry.ratings
     if ratings is None:
         ratings = (known.ratings if known else None) or ()
+    meter_keys = entry.meter_keys
+    if meter_keys is None:
+        meter_keys = (known.meter_keys if known else None) or ()
     return replace(
         entry,
         calibrations=calibrations,
         replacements=replacements,
         quality=quality,
         ratings=ratings,
+        meter_keys=meter_keys,
         # files of 0.1.0 do not speak of them
         maker=entry.maker or (known.maker if known else None),
         model=entry.model or (known.model if known else None),

@@ -11,7 +11,7 @@ from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.project import Calibration, Sample
-from services.registry import limits, monitoring, ratings, wire
+from services.registry import limits, meter_keys, monitoring, ratings, wire
 from services.registry.entries import (
     CHECK_PERCENT,
     Action,
@@ -45,7 +45,7 @@ YEARS = 1990, 2200
 DEVICE_KEYS = (
     "id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed", "serial",
     "attributes", "calibrations", "replacements", "quality", "check_of", "check_percent",
-    "maker", "model", "ratings",
+    "maker", "model", "ratings", "meter_keys",
 )  # fmt: skip
 # read, transcribed, second-hand, back-solved, from memory
 CERTAINTIES = ("R", "T", "r", "B", "M")
@@ -92,6 +92,7 @@ def device(row: Row) -> Device:
         maker=row.optional("maker"),
         model=row.optional("model"),
         ratings=_list(row, "ratings", ratings.rating, lambda r: (r.begins,)),
+        meter_keys=_list(row, "meter_keys", meter_keys.meter_key, lambda k: (k.begins,)),
     )
 
 

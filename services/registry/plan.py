@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from services.registry import closed as closed_rules
-from services.registry import meters, monitoring, ratings, rules
+from services.registry import meter_keys, meters, monitoring, ratings, rules
 from services.registry.entries import Device, Entry, Key, Project, Published, Registry
 from services.registry.service_times import timezone
 
@@ -73,7 +73,10 @@ def plan(
             findings.add(key, text, warning=False)
     for key, text in _moved(stored, merged):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
-    for device, text in ratings.problems(stored, merged, closed or {}):
+    for device, text in (
+        *ratings.problems(stored, merged, closed or {}),
+        *meter_keys.problems(stored, merged),
+    ):
         key = (device.kind, device.id)
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     for one, other in meters.same_meters(merged):

@@ -48,6 +48,7 @@ _NAMES = {
     ("Device", "class_id"): "class",
     ("Quality", "begins"): "from",
     ("Rating", "begins"): "from",
+    ("MeterKey", "begins"): "from",
     ("ProjectDevice", "from_date"): "from",
     ("ProjectDevice", "to_date"): "to",
     ("TransferClass", "number"): "list",

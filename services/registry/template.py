@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ingest.classes import DeviceClass
     from mrv.model import Methodology
 
+# the generator of P-256, a point that nobody has the secret of
+_KEY = "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
 SITE = "my-site"
 _SITE = f"""\
 sites:
@@ -125,6 +127,10 @@ def _later(held: DeviceClass) -> Iterator[str]:
     if any(c.limit == "rated_power" for c in held.registers):
         yield "    # ratings:  # where its rated power is another one from a time on\n"
         yield "    #   - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 100000}\n"
+    yield "    # meter_keys:  # public keys of a meter that signs: hex or base64, DER or a point\n"
+    yield "    #   - from: 2026-01-01T00:00:00+07:00\n"
+    yield f"    #     key: {_KEY}\n"
+    yield "    #     document: label on the meter, photo 3\n"
     gauge = next((c.name for c in held.channels.values() if c.kind == "gauge"), None)
     if gauge is not None:
         yield "    # quality:  # limits of the quality tests, where this device needs others\n"

@@ -145,13 +145,17 @@ def check_replay(processes, database_url, database_urls):
 
 def lose(database_url):
     """Take away what inverters sent after some hour, as a backup that was behind would."""
-    after = "> '2026-03-01T03:00Z'"
+    after = ">= '2026-03-01T03:00Z'"
     with psycopg.connect(database_url) as connection:
         for table in ("interval_emission", "interval_quantity"):
             connection.execute(
                 f"DELETE FROM {table} WHERE start {after}"
                 " AND device_id IN (SELECT id FROM device WHERE class = 'pv_inverter')"
             )
+        connection.execute(
+            f"DELETE FROM arrival_count WHERE made {after}"
+            " AND device_id IN (SELECT id FROM device WHERE class = 'pv_inverter')"
+        )
         connection.execute("SET session_replication_role = replica")  # past the triggers
         connection.execute(f"DELETE FROM reading_pv_inverter WHERE time {after}")
 

@@ -490,3 +490,40 @@ def test_a_check_meter_claims_no_energy_of_its_own(load):
     assert "its check meter check counts the same" in _messages(told)
     both = one.replace("case: 1}]", "case: 1}, {device: check, role: generation, case: 1}]")
     assert "main would serve twice" in _messages(load(meters + both))
+
+
+KEY = "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+ROW = "{{from: {day}T00:00:00Z, key: '{key}'}}"
+
+
+def _keyed(*rows, serial="serial: A1, "):
+    device = f"{serial}meter_keys: [{', '.join(rows)}], installed:"
+    return BASE.replace("installed:", device)
+
+
+def test_keys_of_meters_are_read_once_and_never_changed(load):
+    """What verified a year ago would be refused, or what was refused verified."""
+    first, second = ROW.format(day="2026-01-01", key=KEY), ROW.format(day="2026-06-01", key=KEY)
+    stored = load(_keyed(first))
+    assert stored.merged.devices["inv"].meter_keys[0].key == KEY
+    assert not load(_keyed(second, first.upper().replace("FROM", "from").replace("KEY", "key")),
+                    stored.merged).refused  # fmt: skip
+    assert load(BASE, stored.merged).merged.devices["inv"].meter_keys  # a file that says nothing
+    changed = load(_keyed(second), stored.merged)
+    assert "is not changed or left out" in _messages(changed)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (_keyed(ROW.format(day="2026-01-01", key="3059")), "key"),
+        (_keyed(ROW.format(day="2026-01-01", key="04" + "11" * 64)), "lies on no curve"),
+        (_keyed(ROW.format(day="2026-01-01", key=KEY), serial=""), "give `serial` too"),
+        (_keyed(*[ROW.format(day="2026-01-01", key=KEY)] * 2), "twice"),
+    ],
+)
+def test_a_key_that_verifies_nothing_is_refused(load, text, what):
+    """The first signed value of an honest meter would be refused a year later."""
+    planned = load(text)
+    assert planned.refused
+    assert what in _messages(planned)

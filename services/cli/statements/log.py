@@ -21,6 +21,7 @@ from services.cli.output.json_text import print_json, say
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.pipeline.metrics_bind import metrics_bind
+from services.cli.statements.log_tiles import monitor, tiles
 from services.clock import now_us
 from services.issuer import audit as audits
 from services.issuer import keys, witness
@@ -64,6 +65,10 @@ def log() -> None:
       tonne log audit
       tonne log checkpoint > head.txt
     """
+
+
+log.add_command(tiles)
+log.add_command(monitor)
 
 
 @log.command()

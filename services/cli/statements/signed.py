@@ -1,4 +1,4 @@
-"""`tonne signed`: values that their meter signed, as evidence for whoever holds its key."""
+"""`tonne signed`: values that their meter signed, kept as evidence and verified."""
 
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from services.cli.output.counts import counted
 from services.cli.output.json_text import print_json
 from services.cli.output.table import table
 from services.cli.output.times import shown_time
+from services.cli.statements.signed_verify import verify
 from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect
 from services.store.registry.known import names, unknown
@@ -30,7 +31,11 @@ def signed() -> None:
     Example:
       tonne signed list --device charger-7 --from 2026-01-01
       tonne signed show 12 --out message.json
+      tonne signed verify --device charger-7
     """
+
+
+signed.add_command(verify)
 
 
 @signed.command("list")

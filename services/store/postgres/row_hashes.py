@@ -93,6 +93,7 @@ WRITTEN = {
     "monitoring_plan": "imported",
     "invoice": "imported",
     "device_rating": "recorded",
+    "meter_key": "recorded",
     "laboratory_result": "recorded",
     "unit_event": "recorded",
 }

@@ -14,6 +14,7 @@ from services.registry.entries import (
     Area,
     Device,
     Entry,
+    MeterKey,
     Modules,
     Outside,
     Programme,
@@ -93,6 +94,7 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
         "attributes::text, check_of, check_percent, maker, model FROM device ORDER BY id"
     ).fetchall()
     rated_from = load_ratings(conn)
+    signing = load_meter_keys(conn)
     limits = _quality(conn)
     certificates = load_calibrations(conn, [row[0] for row in rows])
     return [
@@ -115,6 +117,7 @@ def _devices(conn: Connection[TupleRow]) -> list[Device]:
             maker=maker,
             model=model,
             ratings=tuple(one for one, _ in rated_from[name]),
+            meter_keys=tuple(signing[name]),
         )
         for (
             name, site, class_id, profile, gateway, rated, installed, removed, serial, attributes,
@@ -131,6 +134,16 @@ def load_samples(conn: Connection[TupleRow]) -> defaultdict[str, list[Sample]]:
         " FROM laboratory_result ORDER BY project_id, taken, laboratory, sample, parameter"
     ):
         found[project].append(Sample(*row))
+    return found
+
+
+def load_meter_keys(conn: Connection[TupleRow]) -> defaultdict[str, list[MeterKey]]:
+    """Load the keys with which meters sign, by device and in order of time."""
+    found: defaultdict[str, list[MeterKey]] = defaultdict(list)
+    for device, begins, key, document in conn.execute(
+        "SELECT device_id, begins, key, document FROM meter_key ORDER BY device_id, begins"
+    ):
+        found[device].append(MeterKey(begins.astimezone(UTC), key, document))
     return found
 
 

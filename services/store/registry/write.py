@@ -102,6 +102,7 @@ def _write_devices(cur: Cursor[TupleRow], devices: list[Device], author: str) ->
         ],
     )
     _write_ratings(cur, devices, author)
+    _write_meter_keys(cur, devices, author)
     _write_swaps(cur, devices, author)
     _write_quality(cur, devices, author)
 
@@ -116,6 +117,15 @@ def _write_ratings(cur: Cursor[TupleRow], devices: list[Device], author: str) ->
             for d in devices
             for r in d.ratings or ()
         ],
+    )
+
+
+def _write_meter_keys(cur: Cursor[TupleRow], devices: list[Device], author: str) -> None:
+    """Add keys with which meters sign; those that stand there are never changed."""
+    cur.executemany(
+        "INSERT INTO meter_key (device_id, begins, key, document, author)"
+        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (device_id, begins) DO NOTHING",
+        [(d.id, k.begins, k.key, k.document, author) for d in devices for k in d.meter_keys or ()],
     )
 
 

@@ -1,6 +1,7 @@
 """What meters signed: kept once, with its message, and found again."""
 
 import json
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -9,10 +10,16 @@ from click.testing import CliRunner
 from ingest.model import Device, Fleet
 from ingest.pipeline.admit import admit
 from mrv import factors
+from mrv.signed_values.packaging import read_items
 from services.cli.main import main
 from services.processing.commit import Store
+from services.processing.registry_import import import_registry
+from services.registry.document import to_yaml
+from services.registry.files import read_files
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
+from services.store.registry.entries_from_rows import load_registry
 
 pytestmark = pytest.mark.integration
 TOPIC = "tonne/v1/c1/telemetry"
@@ -76,3 +83,58 @@ def test_it_is_listed_and_its_message_written(stored, tmp_path):
     unknown = run.invoke(main, ["signed", "list", "--device", "c11", "--json"])
     assert (unknown.exit_code, unknown.stdout) == (2, "")
     assert "did you mean 'c1'?" in unknown.stderr
+
+
+VALUES = Path(__file__).parents[2] / "vectors/ocmf/test_ocmf_ebee_01.xml"
+
+
+@pytest.fixture
+def registered(database_url, tmp_path):
+    """A charger with the key of its meter, and another without; both sent one value each."""
+    items = read_items(VALUES.read_bytes())
+    file = tmp_path / "r.yaml"
+    head = "{site: s, class: ev_charger, profile: ocpp, installed: 2020-01-01T00:00:00Z"
+    file.write_text(
+        "sites: [{id: s, name: S, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}]\n"
+        f"devices:\n  - {head}, id: c1, rated_power_w: 22000, serial: '000033022620',\n"
+        f"      meter_keys: [{{from: 2020-01-01T00:00:00Z, key: '{items[0].key}'}}]}}\n"
+        f"  - {head}, id: c2, rated_power_w: 22000}}\n"
+    )
+    with connect(database_url) as conn:
+        assert not import_registry(conn, read_files([file]), author="tester").refused
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        for number, device in enumerate(("c1", "c2")):
+            conn.execute(
+                "INSERT INTO signed_value (received, topic, device_id, time, channel, data, method,"
+                " encoding, public_key, payload, sha256) VALUES (now(), 't', %s, now(), 'e', %s,"
+                " '', '', '', '', sha256(%s))",
+                (device, items[number].text, device.encode()),
+            )
+    return file
+
+
+def test_stored_values_are_held_against_the_registry(registered, database_url, monkeypatch):
+    """What a neighbour's meter signed would count for the charger that sent it."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    run = CliRunner()
+    own = run.invoke(main, ["signed", "verify", "--device", "c1", "--json"])
+    assert (own.exit_code, json.loads(own.stdout)["verified"]) == (0, 1)
+    other = run.invoke(main, ["signed", "verify", "--device", "c2"])
+    assert other.exit_code == 1
+    assert "sent by c2, and signed by the meter of c1" in other.stdout
+    # a file, by the keys of the database, and the registry as it is written again
+    assert run.invoke(main, ["signed", "verify", str(VALUES)]).exit_code == 0
+    with connect(database_url) as conn:
+        stored = load_registry(conn)
+        registered.write_text(to_yaml(stored))
+        again = import_registry(conn, read_files([registered]), author="tester", dry_run=True)
+        assert {one.result for one in again.results} == {"unchanged"}
+        changed = (
+            to_yaml(stored)
+            .replace("from: '2020", "from: '2021")
+            .replace("from: 2020", "from: 2021")
+        )
+        registered.write_text(changed)
+        refused = import_registry(conn, read_files([registered]), author="tester", dry_run=True)
+        assert refused.refused
+        assert "is not changed or left out" in str(refused.results)

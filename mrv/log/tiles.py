@@ -1,0 +1,191 @@
+"""
+The log as static files that never change (c2sp.org/tlog-tiles).
+
+    checkpoint                   the signed head
+    tile/L/N[.p/W]               hashes: 256 of level L, each the root over 256^L entries
+    tile/entries/N[.p/W]         the entries themselves, 256 a bundle
+
+N is written in groups of three digits, `x001/x234/067`.  A tile that is full never changes
+again; one that is not has its width W in its name, so it never changes either.  Whoever has
+the files can recompute every root, and every proof from a few of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.errors import LogError
+from mrv.log.merkle import check_sizes
+from mrv.signatures.merkle_tree import EMPTY_ROOT, HASH_BYTES, node_hash, root_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+WIDTH = 256
+_HEIGHT = 8  # levels of the tree in one tile
+_LENGTH_BYTES, _LONGEST = 2, 0xFFFF
+ENTRIES = "entries"
+
+
+def tile_path(level: int | str, index: int, width: int = WIDTH) -> str:
+    """
+    Path of a tile.
+
+    Parameters
+    ----------
+    level : int or str
+        Level, or `entries` for a bundle.
+    index : int
+        Place of the tile in its level, from 0.
+    width : int
+        Hashes or entries in it, 1 to 256.
+    """
+    groups = [f"{index % 1000:03}"]
+    while index := index // 1000:
+        groups.append(f"x{index % 1000:03}")
+    partial = "" if width == WIDTH else f".p/{width}"
+    return f"tile/{level}/{'/'.join(reversed(groups))}{partial}"
+
+
+def files(entries: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+    """
+    Every tile and bundle of a log, with its path; bundles first, then tiles from below.
+
+    Parameters
+    ----------
+    entries : sequence of bytes
+        All entries under the head.
+    leaves : sequence of bytes
+        Their leaf hashes.
+
+    Raises
+    ------
+    LogError
+        If an entry is longer than a bundle can say.
+    """
+    for index, begin in enumerate(range(0, len(entries), WIDTH)):
+        part = entries[begin : begin + WIDTH]
+        yield tile_path(ENTRIES, index, len(part)), _bundle(begin, part)
+    level, hashes = 0, list(leaves)
+    while hashes:
+        parts = [hashes[begin : begin + WIDTH] for begin in range(0, len(hashes), WIDTH)]
+        for index, row in enumerate(parts):
+            yield tile_path(level, index, len(row)), b"".join(row)
+        level, hashes = level + 1, [root_hash(row) for row in parts if len(row) == WIDTH]
+
+
+def _bundle(begin: int, entries: Sequence[bytes]) -> bytes:
+    for place, entry in enumerate(entries, begin):
+        if len(entry) > _LONGEST:
+            raise LogError(f"entry {place} has {len(entry)} bytes; a bundle holds {_LONGEST}")
+    return b"".join(len(one).to_bytes(_LENGTH_BYTES, "big") + one for one in entries)
+
+
+def bundle_paths(begin: int, size: int) -> Iterator[tuple[int, int, str, str]]:
+    """
+    Bundles that hold the entries from a place on, in a log of a size.
+
+    Yields
+    ------
+    tuple of int, int, str, str
+        First entry of the bundle, entries in it, its path, and its path once it is full.
+    """
+    for index in range(begin // WIDTH, -(-size // WIDTH)):
+        width = min(WIDTH, size - index * WIDTH)
+        yield (
+            index * WIDTH, width, tile_path(ENTRIES, index, width), tile_path(ENTRIES, index),
+        )  # fmt: skip
+
+
+def read_bundle(content: bytes, width: int) -> list[bytes]:
+    """
+    Return the first entries of a bundle.
+
+    Raises
+    ------
+    LogError
+        If it holds fewer, or is cut.
+    """
+    found: list[bytes] = []
+    place = 0
+    while len(found) < width:
+        begin = place + _LENGTH_BYTES
+        place = begin + int.from_bytes(content[place:begin], "big")
+        if len(content) < max(begin, place):
+            raise LogError(f"a bundle is cut after {len(found)} of {width} entries; get it again")
+        found.append(content[begin:place])
+    return found
+
+
+class Tiles:
+    """
+    Roots and proofs of a log, from the tiles that they need.
+
+    What comes out is as true as the tiles: hold it against a signed root.
+
+    Parameters
+    ----------
+    size : int
+        Of the log whose tiles these are.
+    fetch : callable
+        From a tile's path, and the path that it has once it is full, to its bytes.
+    """
+
+    def __init__(self, size: int, fetch: Callable[[str, str], bytes]) -> None:
+        self.size = size
+        self._fetch = fetch
+        self._held: dict[tuple[int, int], bytes] = {}
+
+    def consistency_proof(self, earlier: int) -> list[bytes]:
+        """
+        Hashes that show the log of an earlier size unchanged in this one (RFC 9162, 2.1.4.1).
+
+        Raises
+        ------
+        LogError
+            If the earlier size is 0 or beyond this one, or a tile is damaged.
+        """
+        check_sizes(earlier, self.size)
+        path: list[bytes] = []
+        begin, end, whole = 0, self.size, True
+        while earlier != end:
+            middle = _middle(begin, end)
+            if earlier <= middle:
+                path.append(self._root(middle, end))
+                end = middle
+            else:
+                path.append(self._root(begin, middle))
+                begin, whole = middle, False
+        return ([] if whole else [self._root(begin, end)]) + path[::-1]
+
+    def root(self, size: int | None = None) -> bytes:
+        """Root of the first entries, of all where no number is given, 32 bytes."""
+        size = self.size if size is None else size
+        return self._root(0, size) if size else EMPTY_ROOT
+
+    def _root(self, begin: int, end: int) -> bytes:
+        count = end - begin
+        if count & (count - 1):
+            middle = _middle(begin, end)
+            return node_hash(self._root(begin, middle), self._root(middle, end))
+        level, within = divmod(count.bit_length() - 1, _HEIGHT)
+        first = begin >> (_HEIGHT * level)
+        row = self._row(level, first // WIDTH)
+        place = first % WIDTH * HASH_BYTES
+        hashes = row[place : place + (HASH_BYTES << within)]
+        return root_hash(hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES))
+
+    def _row(self, level: int, index: int) -> bytes:
+        if (level, index) not in self._held:
+            width = min(WIDTH, (self.size >> (_HEIGHT * level)) - index * WIDTH)
+            path = tile_path(level, index, width)
+            content = self._fetch(path, tile_path(level, index))[: width * HASH_BYTES]
+            if len(content) != width * HASH_BYTES:
+                raise LogError(f"{path} holds {len(content)} bytes, not {width} hashes")
+            self._held[level, index] = content
+        return self._held[level, index]
+
+
+def _middle(begin: int, end: int) -> int:
+    """Where a subtree of two leaves or more parts: after the largest power of two in it."""
+    return begin + (1 << ((end - begin - 1).bit_length() - 1))

@@ -1,0 +1,152 @@
+"""
+Public keys of meters, and their signatures (ECDSA with SHA-256).
+
+A key is a DER SubjectPublicKeyInfo or a bare point (SEC 1, section 2.3.3), written in hex,
+base64 or PEM.  A bare point does not say its curve: the algorithm of the value does.
+Curves are those of OCMF table 22 that `cryptography` has.  Those of 192 bits are not
+relied on (96 bits of security; NIST SP 800-186 dropped them), and secp192k1 is in no library
+here: values signed on them are not checked.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from mrv.errors import SignedValueError
+
+_ALGORITHM = re.compile(r"ECDSA-(.+)-SHA256")
+_CURVES: dict[str, ec.EllipticCurve] = {
+    "secp256r1": ec.SECP256R1(),
+    "secp256k1": ec.SECP256K1(),
+    "secp384r1": ec.SECP384R1(),
+    "brainpool256r1": ec.BrainpoolP256R1(),
+    "brainpool384r1": ec.BrainpoolP384R1(),
+}
+_OURS = {curve.name: name for name, curve in _CURVES.items()}
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----(.*)-----END PUBLIC KEY-----", re.DOTALL)
+_POINT, _SEQUENCE = (2, 3, 4), 0x30
+_LONGEST = 4_096
+
+
+class NotCheckedError(SignedValueError):
+    """A signature cannot be checked here, which says nothing for or against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterKey:
+    """A public key as bytes: DER, or a bare point whose curve the algorithm names."""
+
+    raw: bytes
+
+    @property
+    def hex(self) -> str:
+        """The form in which registries hold it."""
+        return self.raw.hex()
+
+
+def parse_key(text: str) -> MeterKey:
+    """
+    Key of its text: hex (blanks may stand in it), base64 or PEM.
+
+    Raises
+    ------
+    SignedValueError
+        If it is none, or of a kind that no value here is checked with.
+    """
+    try:
+        return _supported(decode_key(text))
+    except NotCheckedError as error:
+        raise SignedValueError(f"this key is of no use here: {error}") from error
+
+
+def decode_key(text: str) -> MeterKey:
+    """
+    Bytes of a key's text, of whatever kind it is.
+
+    Raises
+    ------
+    SignedValueError
+        If it is neither hex, base64 nor PEM of a key.
+    """
+    found = _PEM.search(text)
+    packed = "".join((found[1] if found else text).split())
+    try:
+        raw = bytes.fromhex(packed)
+    except ValueError:
+        try:
+            raw = b64decode(packed, validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+    if not raw or len(raw) > _LONGEST or raw[0] not in (*_POINT, _SEQUENCE):
+        raise SignedValueError(
+            f"{text.strip()[:24]!r} is no public key; give DER or a point, in hex, base64 or PEM"
+        )
+    return MeterKey(raw)
+
+
+def _supported(key: MeterKey) -> MeterKey:
+    """Refuse what could never verify: a point on no curve, a curve that is not there."""
+    if key.raw[0] == _SEQUENCE:
+        _loaded(key.raw)
+        return key
+    for curve in _CURVES.values():
+        try:
+            ec.EllipticCurvePublicKey.from_encoded_point(curve, key.raw)
+        except ValueError:
+            continue
+        return key
+    raise SignedValueError(f"point {key.hex[:16]}.. lies on no curve that is known here")
+
+
+def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> bool:
+    """
+    Whether a key's signature is over these bytes.
+
+    Raises
+    ------
+    NotCheckedError
+        If this algorithm, or the key's, is not known here.
+    SignedValueError
+        If the key is damaged.
+    """
+    found = _ALGORITHM.fullmatch(algorithm)
+    name = (found[1] if found else "").replace("brainpoolP", "brainpool")
+    curve = _CURVES.get(name)
+    if curve is None:
+        raise NotCheckedError(f"{algorithm} is not checked here; known are {', '.join(_CURVES)}")
+    if key.raw[0] == _SEQUENCE:
+        public = _loaded(key.raw)
+        if _OURS[public.curve.name] != name:
+            return False  # another key than the signer's
+    else:
+        try:
+            public = ec.EllipticCurvePublicKey.from_encoded_point(curve, key.raw)
+        except ValueError:
+            return False  # a point of another curve is another key
+    try:
+        public.verify(signature, signed, ec.ECDSA(SHA256()))
+    except InvalidSignature:
+        return False
+    except UnsupportedAlgorithm as error:
+        raise NotCheckedError(f"this machine's library has no {name}: {error}") from error
+    return True
+
+
+def _loaded(raw: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        public = load_der_public_key(raw)
+    except UnsupportedAlgorithm as error:
+        raise NotCheckedError(f"its curve is not in this machine's library: {error}") from error
+    except ValueError as error:
+        raise SignedValueError(f"key {raw.hex()[:24]}.. is damaged: {error}") from error
+    if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name not in _OURS:
+        raise NotCheckedError(f"it is of another kind or curve; known are {', '.join(_CURVES)}")
+    return public

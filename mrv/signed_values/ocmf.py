@@ -1,0 +1,273 @@
+"""
+OCMF: signed meter values as charging stations make them.
+
+    OCMF|payload|{"SD": signature, "SA": algorithm}
+
+What is signed are the payload's bytes as they stand there, so they are never written
+anew.  Source: Open Charge Metering Format, revision 1.2, S.A.F.E. e.V.; "section" below is
+its chapter "Payload Data Section".  A field that a reading leaves out has the value of the
+reading before it; a reading without RV tells an event and no value.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from base64 import b64decode
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from mrv.errors import SignedValueError
+
+HEADER = "OCMF|"
+DEFAULT_ALGORITHM = "ECDSA-secp256r1-SHA256"
+GOOD = "G"
+# table 19: what a meter says of its clock
+TIMES = {
+    "U": "not synchronised",
+    "I": "informative, from a clock that nobody checks",
+    "S": "synchronised",
+    "R": "relative, counted on from an informative clock",
+}
+# table 10: what a meter says of itself
+STATES = {
+    "N": "meter not present", "G": "good", "T": "timeout", "D": "disconnected",
+    "R": "meter removed", "M": "manipulation detected", "X": "meter exchanged",
+    "I": "incompatible", "O": "out of range", "S": "substitute value", "E": "other error",
+    "F": "register not read correctly",
+}  # fmt: skip
+_LONGEST = 1_000_000
+_VERSION = re.compile(r"1\.[0-9]{1,4}(\.[0-9]{1,4})?")
+_PAGE = re.compile(r"([TF])([0-9]{1,18})")
+# the colon in the offset is not of the format, and some makers write it
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[,.](\d{1,6}))?(Z|[+-]\d\d:?\d\d) ([UISR])", re.ASCII
+)
+_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?")
+_WH = {"Wh": 1, "kWh": 1_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    One reading of a record.
+
+    Parameters
+    ----------
+    time : datetime
+        With the meter's offset.
+    clock : str
+        `U`, `I`, `S` or `R`: whether that time is worth anything, see `TIMES`.
+    reason : str or None
+        `B` begin, `E` end, and others (table 7); None without a transaction.
+    value : Decimal or None
+        As the meter wrote it, in `unit`; None for an event.
+    obis : str or None
+        Which register it is (IEC 62056-6-1).
+    unit : str or None
+        Like `kWh`.
+    errors : str
+        `E` where the energy, `t` where the time may not be used.
+    status : str
+        The meter's state, `G` for good; see `STATES`.
+    """
+
+    time: datetime
+    clock: str
+    reason: str | None
+    value: Decimal | None
+    obis: str | None
+    unit: str | None
+    errors: str
+    status: str
+
+    @property
+    def energy_wh(self) -> Decimal | None:
+        """Value in watt-hours, exactly; None where it is no energy. [Wh]"""
+        factor = _WH.get(self.unit or "")
+        return None if factor is None or self.value is None else self.value * factor
+
+    @property
+    def usable(self) -> bool:
+        """Whether the meter itself stands by the value."""
+        return self.value is not None and self.status == GOOD and "E" not in self.errors
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    One record: what a meter signed at once.
+
+    Parameters
+    ----------
+    version : str
+        Of the format.
+    gateway, meter : str or None
+        Serial numbers; at least one is there.
+    page : str
+        `T` (transaction) or `F` (fiscal) and a number; a meter gives each once.
+    readings : tuple of Reading
+        In their order.
+    algorithm : str
+        Like `ECDSA-secp256r1-SHA256`.
+    signature : bytes
+        DER.
+    signed : bytes
+        What the signature is over.
+    """
+
+    version: str
+    gateway: str | None
+    meter: str | None
+    page: str
+    readings: tuple[Reading, ...]
+    algorithm: str
+    signature: bytes
+    signed: bytes
+
+    @property
+    def name(self) -> str:
+        """Serial numbers as a person reads them."""
+        found = [self.meter and f"meter {self.meter}", self.gateway and f"gateway {self.gateway}"]
+        return " behind ".join(filter(None, found))
+
+
+def is_ocmf(text: str) -> bool:
+    """Whether a text begins as a record does."""
+    return text.lstrip().startswith(HEADER)
+
+
+def read(text: str) -> Record:
+    """
+    Record of its text; nothing is verified.
+
+    Raises
+    ------
+    SignedValueError
+        If it is not whole, or a field is not of the format.
+    """
+    text = text.strip()
+    if not text.startswith(HEADER) or len(text) > _LONGEST:
+        _refuse(f"{text[:24]!r} does not begin with {HEADER}, or is longer than a megabyte")
+    payload, end = _object(text, len(HEADER))
+    if text[end : end + 1] != "|":
+        _refuse("the payload is not followed by | and the signature")
+    signature, last = _object(text, end + 1)
+    if text[last:].strip():
+        _refuse(f"after the signature stands {text[last : last + 24]!r}")
+    version = _text(payload, "FV")
+    if version is None or not _VERSION.fullmatch(version):
+        _refuse(f"FV {version!r} is not of the format's version 1")
+    page = _text(payload, "PG")
+    if page is None or not _PAGE.fullmatch(page):
+        _refuse(f"PG {page!r} is no page, like T12 or F3")
+    gateway, meter = _text(payload, "GS"), _text(payload, "MS")
+    if gateway is None and meter is None:
+        _refuse("neither GS nor MS names whose value it is")
+    return Record(
+        version=version,
+        gateway=gateway,
+        meter=meter,
+        page=page,
+        readings=_readings(payload.get("RD")),
+        algorithm=_text(signature, "SA") or DEFAULT_ALGORITHM,
+        signature=_signature(signature),
+        signed=text[len(HEADER) : end].encode(),
+    )
+
+
+def _object(text: str, begin: int) -> tuple[dict[str, Any], int]:
+    """JSON object at a place of a text, its numbers as they are written, and its end."""
+    start = begin + len(text[begin:]) - len(text[begin:].lstrip())
+    try:
+        found, end = _JSON.raw_decode(text, start)
+    except (ValueError, RecursionError) as error:
+        _refuse(f"its JSON cannot be read: {error}")
+    if not isinstance(found, dict):
+        _refuse("payload and signature must be JSON objects")
+    return found, end + len(text[end:]) - len(text[end:].lstrip())
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        _refuse("a key of its JSON stands there twice")
+    return found
+
+
+# numbers stay texts: 2935.60 says more than 2935.6
+_JSON = json.JSONDecoder(
+    object_pairs_hook=_once, parse_float=str, parse_int=str, parse_constant=str
+)
+
+
+def _readings(found: Any) -> tuple[Reading, ...]:
+    if not isinstance(found, list) or not found:
+        _refuse("RD is no list of readings")
+    done: list[Reading] = []
+    held: dict[str, Any] = {}
+    for one in found:
+        if not isinstance(one, dict):
+            _refuse("a reading is no JSON object")
+        held = held | {"RV": None} | one
+        done.append(_reading(held))
+    return tuple(done)
+
+
+def _reading(row: dict[str, Any]) -> Reading:
+    time, clock = _time(_text(row, "TM") or "")
+    status = _text(row, "ST")
+    if status not in STATES:
+        _refuse(f"ST {status!r} is no state of a meter")
+    number = row.get("RV")
+    if number is not None and not (isinstance(number, str) and _NUMBER.fullmatch(number.strip())):
+        _refuse(f"RV {str(number)[:24]!r} is no number")
+    value = None if number is None else Decimal(number.strip())
+    unit = _text(row, "RU")
+    if value is not None and unit is None:
+        _refuse(f"value {value} has no unit")
+    errors = _text(row, "EF") or ""
+    return Reading(time, clock, _text(row, "TX"), value, _text(row, "RI"), unit, errors, status)
+
+
+def _time(text: str) -> tuple[datetime, str]:
+    found = _TIME.fullmatch(text)
+    if found is None:
+        _refuse(f"TM {text[:40]!r} is no time with offset and synchronisation")
+    moment, part, offset, clock = found.groups()
+    try:
+        return datetime.fromisoformat(f"{moment}.{(part or '0').ljust(6, '0')}{offset}"), clock
+    except ValueError as error:
+        _refuse(f"TM {text!r}: {error}")
+
+
+def _signature(section: dict[str, Any]) -> bytes:
+    text = "".join((_text(section, "SD") or "").split())
+    encoding = _text(section, "SE") or "hex"
+    try:
+        if encoding == "hex":
+            found = bytes.fromhex(text)
+        elif encoding == "base64":
+            found = b64decode(text, validate=True)
+        else:
+            _refuse(f"SE {encoding!r} is neither hex nor base64")
+    except (ValueError, binascii.Error) as error:
+        _refuse(f"SD is not {encoding}: {error}")
+    if not found:
+        _refuse("SD, the signature, is missing")
+    return found
+
+
+def _text(row: dict[str, Any], key: str) -> str | None:
+    """Text of a field; None where it is absent or empty, as makers write what they do not have."""
+    found = row.get(key)
+    if found is not None and not isinstance(found, str):
+        _refuse(f"{key} is no text")
+    return (found or "").strip() or None
+
+
+def _refuse(what: str) -> NoReturn:
+    raise SignedValueError(f"not a whole OCMF record: {what}; get it again from its station")

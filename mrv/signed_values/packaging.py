@@ -1,0 +1,146 @@
+"""
+Ways in which signed values travel, down to their text.
+
+    XML    files of the S.A.F.E. transparency software: values/value, each with
+           signedData or encodedData and often a publicKey
+    OCPP   signedMeterData in base64 (2.0.1, 2.1), or the same object as JSON in a
+           sample's value (1.6), as "Signed Meter Values in OCPP" of the OCA has it
+    text   the value itself, one after another
+
+A key that travels with a value proves nothing of whose it is.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from base64 import b64decode
+from dataclasses import dataclass, field
+from typing import Any
+from xml.parsers import expat
+
+from mrv.errors import SignedValueError
+from mrv.signed_values import ocmf
+
+_BEGIN = re.compile(r"^[ \t]*(?=OCMF\|)", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Item:
+    """
+    A value as it came.
+
+    Parameters
+    ----------
+    text : str
+        The value, its transport's encoding taken off.
+    key : str or None
+        Text of the key beside it.
+    context : str or None
+        What it is of its transaction, as its sender says.
+    """
+
+    text: str = ""
+    key: str | None = None
+    context: str | None = None
+
+
+def read_items(content: bytes) -> list[Item]:
+    """
+    Values of a file, XML or text.
+
+    Raises
+    ------
+    SignedValueError
+        If there is none in it.
+    """
+    if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        found = _xml(content)
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise SignedValueError(f"the file is neither XML nor text: {error}") from error
+        found = [Item(one.strip()) for one in _BEGIN.split(text) if one.strip()]
+        if found and not ocmf.is_ocmf(found[0].text):
+            found = [Item(plain(text))]
+    if not found:
+        raise SignedValueError("no signed value is in the file; give OCMF, or XML of S.A.F.E.")
+    return found
+
+
+def plain(text: str) -> str:
+    """Text of a value as OCPP carries it; what is neither OCMF nor holds it stays as it is."""
+    text = text.strip()
+    if ocmf.is_ocmf(text):
+        return text
+    if text.startswith("{"):
+        try:
+            held: Any = json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+        inner = held.get("signedMeterData") if isinstance(held, dict) else None
+        return plain(inner) if isinstance(inner, str) and not inner.startswith("{") else text
+    for decode in (bytes.fromhex, _base64):
+        try:
+            found = decode(text).decode()
+        except ValueError:
+            continue
+        if ocmf.is_ocmf(found):
+            return found.strip()
+    return text
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return b64decode("".join(text.split()), validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Values of an XML file as its parser comes by them."""
+
+    items: list[Item] = field(default_factory=list)
+    encoding: str = "plain"
+    where: str | None = None
+    parts: list[str] = field(default_factory=list)
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "value":
+            self.items.append(Item(context=attributes.get("context")))
+        elif name in ("signedData", "encodedData", "publicKey") and self.items:
+            self.where, self.parts = name, []
+            self.encoding = attributes.get("encoding", "plain")
+
+    def data(self, text: str) -> None:
+        if self.where is not None:
+            self.parts.append(text)
+
+    def end(self, name: str) -> None:
+        if name != self.where:
+            return
+        self.where, text = None, "".join(self.parts).strip()
+        if name == "publicKey":
+            self.items[-1].key = text
+        else:
+            self.items[-1].text = plain(text) if self.encoding != "plain" else text
+
+
+def _xml(content: bytes) -> list[Item]:
+    walk, parser = _Walk(), expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = walk.start, walk.end
+    parser.CharacterDataHandler = walk.data
+    parser.StartDoctypeDeclHandler = _no_doctype
+    try:
+        parser.Parse(content, True)
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        raise SignedValueError(f"the XML cannot be read: {error}; get the file again") from error
+    return walk.items
+
+
+def _no_doctype(*_: object) -> None:
+    """Entities of one's own can blow a small file up, and no signed value needs any."""
+    raise SignedValueError("the XML declares a document type, which no file of signed values does")

@@ -1,0 +1,181 @@
+"""`tonne log tiles` and `tonne log monitor`: the log as outsiders read it, and such an outsider."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ingest.errors import InputError, ServerError
+from mrv.errors import LogError
+from mrv.log.checkpoint import Checkpoint
+from mrv.log.note import NoteKey, parse_vkey, signature_lines
+from mrv.signatures.keyfile import read_keyring
+from services.cli.errors import Exit
+from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.counts import counted
+from services.cli.output.json_text import print_json, say
+from services.settings import Settings
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import transparency_log as stored
+from services.tiles.monitor import follow
+from services.tiles.publish import publish
+from services.tiles.source import Folder, Web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from services.tiles.monitor import Report
+    from services.tiles.source import Source
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@json_option
+def tiles(folder: Path, *, as_json: bool) -> None:
+    """
+    Write the log into a folder as static files (c2sp.org/tlog-tiles).
+
+    Any web server or object store can serve it.  Run it again after each seal: only what is
+    new is written, and a folder that says otherwise than the log is refused.
+
+    \b
+    Example:
+      tonne log tiles /srv/www/log
+    """
+    with connect(database_url(), role="tonne_mrv", name="tonne log tiles", autocommit=True) as conn:
+        note = stored.checkpoint(conn)
+        if note is None:
+            raise InputError("the log has no head yet; `tonne log seal` makes the first")
+        entries = stored.entries(conn)
+        keys = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
+    done = publish(folder, note, [one.body for one in entries], [one.leaf for one in entries])
+    origin = Checkpoint.from_text(signature_lines(note)[0]).origin
+    vkeys = [NoteKey(one.name, one.public).vkey for one in keys if one.name == origin]
+    told = {"folder": folder, "size": done.size, "written": done.written, "vkeys": vkeys}
+    lines = "".join(f"\nkey of the log: {vkey}" for vkey in vkeys)
+    said = (
+        f"{folder}: {counted(done.size, 'entry')}, {counted(done.written, 'file')} written{lines}"
+    )
+    say(told, said, as_json=as_json)
+
+
+@click.command()
+@click.argument("where", metavar="URL|FOLDER")
+@click.option("--key", "vkeys", multiple=True, metavar="VKEY", help="Key of the log; repeatable.")
+@click.option("--keys", "ring", type=_file, help="Keyring with the log's key, instead.")
+@click.option(
+    "--head",
+    "heads",
+    type=_file,
+    multiple=True,
+    help="A head that somebody else was shown: the log must lead on from it. Repeatable.",
+)
+@click.option(
+    "--watch",
+    "watched",
+    multiple=True,
+    metavar="ID",
+    help="Tell entries of this statement or project.",
+)
+@click.option(
+    "--every", type=click.IntRange(10), metavar="SECONDS", help="Go on until stopped, or a break."
+)
+@json_option
+def monitor(
+    where: str,
+    vkeys: tuple[str, ...],
+    ring: Path | None,
+    heads: tuple[Path, ...],
+    watched: tuple[str, ...],
+    every: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Follow a log from outside: read what is new, hold it against what was seen before.
+
+    What was seen is kept in TONNE_HOME/monitor; no database is needed.  Ends with 1
+    where the log contradicts itself: the two signed heads are kept as evidence.  With
+    `--head` it is held against what others were shown; a head that the log does not
+    reach yet ends with 4.
+
+    \b
+    Example:
+      tonne log monitor https://log.example/tiles --key tonne-log+1a2b3c4d+AbCd...
+      tonne log monitor https://log.example/tiles --keys trusted.json --head theirs.txt
+    """
+    keys = [parse_vkey(text) for text in vkeys]
+    if ring is not None:
+        held = read_keyring(ring.read_bytes())
+        keys += [NoteKey(one.name, one.public) for one in held if one.role == "log"]
+    if not keys:
+        raise click.UsageError("give the log's key, --key VKEY or --keys FILE")
+    notes = [path.read_text(encoding="utf-8") for path in heads]
+    while True:
+        code = _round(where, keys, watched, notes, as_json=as_json, again=every is not None)
+        if every is None or code is Exit.FALSE:
+            click.get_current_context().exit(code)
+        time.sleep(every)
+
+
+def _round(
+    where: str,
+    keys: Sequence[NoteKey],
+    watched: Sequence[str],
+    notes: Sequence[str],
+    *,
+    as_json: bool,
+    again: bool,
+) -> Exit:
+    try:
+        with _source(where) as source:
+            report = follow(source, keys, Settings().home, watched, notes)
+    except ServerError as error:
+        if not again:
+            raise
+        click.echo(f"{error}", err=True)
+        return Exit.SERVER
+    except LogError as error:
+        click.echo(f"{error}", err=True)
+        return Exit.FALSE
+    _show(report, as_json=as_json, line=again)
+    if report.contradiction is not None:
+        return Exit.FALSE
+    return Exit.NOT_ENOUGH if report.ahead else Exit.DONE
+
+
+@contextmanager
+def _source(where: str) -> Iterator[Source]:
+    if where.startswith(("http://", "https://")):
+        with Web(where) as source:
+            yield source
+        return
+    if not Path(where).is_dir():
+        raise InputError(f"{where} is neither a folder nor a URL; give the one with `checkpoint`")
+    yield Folder(Path(where))
+
+
+def _show(report: Report, *, as_json: bool, line: bool) -> None:
+    if as_json:
+        print_json(report, line=line)
+        return
+    for one in report.found:
+        body = one["entry"]
+        click.echo(f"entry {one['index']}: {body.get('event')} {body.get('statement') or ''}")
+    if report.contradiction is not None:
+        click.echo(f"CONTRADICTION: {report.contradiction}")
+        for path in report.evidence:
+            click.echo(f"  kept {path}")
+        return
+    for size in report.ahead:
+        click.echo(f"not checked: a head over {size} entries, more than the log shows here")
+    new = report.size - report.before
+    click.echo(f"log {report.origin} holds, {counted(report.size, 'entry')}, {new} of them new")

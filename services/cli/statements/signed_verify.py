@@ -1,0 +1,232 @@
+"""`tonne signed verify`: what meters signed, held against the keys of the registry."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import InputError
+from mrv.errors import SignedValueError
+from mrv.signed_values import ocmf
+from mrv.signed_values.meter_keys import parse_key
+from mrv.signed_values.packaging import Item, plain, read_items
+from mrv.signed_values.verification import (
+    NOT_CHECKED,
+    REFUSED,
+    VERIFIED,
+    DatedKey,
+    check_items,
+    of_device,
+)
+from services.cli.errors import Exit
+from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.options.time_span import maybe_begin_option, maybe_end_option, maybe_span
+from services.cli.output.counts import counted
+from services.cli.output.json_text import print_json
+from services.registry.files import read_files
+from services.registry.meter_keys import by_serial
+from services.store.messages import signed_values as store
+from services.store.postgres.pool import connect
+from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.known import names, require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrv.signed_values.verification import Checked
+
+_NAME = "tonne signed"
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_path = click.Path(exists=True, path_type=Path)
+
+
+@click.command("verify")
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--key",
+    "given",
+    multiple=True,
+    metavar="[SERIAL=]KEY",
+    help="A meter's public key that you trust: a file, hex or base64. Instead of the registry.",
+)
+@click.option(
+    "--registry",
+    "files",
+    multiple=True,
+    type=_path,
+    help="Registry file or folder with the keys, instead of the database.",
+)
+@click.option("--device", metavar="ID", help="Without FILE: only stored values of this device.")
+@maybe_begin_option
+@maybe_end_option
+@json_option
+def verify(
+    file: Path | None,
+    given: tuple[str, ...],
+    files: tuple[Path, ...],
+    device: str | None,
+    begin: str | None,
+    end: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Check what meters signed (OCMF) with the keys of the registry (`meter_keys`).
+
+    FILE is XML of the S.A.F.E. transparency software, or text.  Without it the values
+    that are stored are checked.  A key that comes with a value never counts.
+
+    Ends with 0 where every value is verified, 1 where one is refused, 4 where one could
+    not be checked: no key of its meter, a curve that the library lacks, another format.
+
+    \b
+    Example:
+      tonne signed verify session.xml
+      tonne signed verify session.xml --key 1EMH0012345678=meter.pem
+      tonne signed verify --device charger-7 --from 2026-01-01
+    """
+    if file is None:
+        if given or files:
+            raise click.UsageError("--key and --registry are for a FILE")
+        found = _stored(device, begin, end)
+    else:
+        if device or begin or end:
+            raise click.UsageError("--device, --from and --to are for stored values, without FILE")
+        found = _of_file(file, given, files)
+    _show(found, as_json=as_json)
+    outcomes = {one.outcome for _, one in found}
+    code = Exit.FALSE if REFUSED in outcomes else Exit.DONE
+    if code is Exit.DONE and NOT_CHECKED in outcomes:
+        code = Exit.NOT_ENOUGH
+    click.get_current_context().exit(code)
+
+
+def _of_file(file: Path, given: Sequence[str], files: Sequence[Path]) -> list[tuple[str, Checked]]:
+    items = read_items(file.read_bytes())
+    if given:
+        keys = _given(given, items)
+    elif files:
+        incoming = read_files(files)
+        if incoming.problems:
+            raise InputError(next(iter(incoming.problems.values()))[0])
+        keys = by_serial(incoming.registry)
+    else:
+        with connect(database_url(), name=_NAME) as conn:
+            keys = by_serial(load_registry(conn))
+    return [(f"{at}", one) for at, one in enumerate(check_items(items, keys), 1)]
+
+
+def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedKey]]:
+    """Keys of `--key`, by serial number; one without is for the one meter of the file."""
+    found: dict[str, list[DatedKey]] = {}
+    for text in texts:
+        serial, gap, rest = text.partition("=")
+        if not gap or not rest.strip("="):  # the padding of base64
+            serial, rest = _only(items), text
+        named = Path(rest)
+        held = named.read_text(encoding="utf-8") if _is_file(named) else rest
+        found.setdefault(serial, []).append(DatedKey(parse_key(held), None, f"meter {serial}"))
+    return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a key in hex is longer than a file's name may be
+        return False
+
+
+def _only(items: Sequence[Item]) -> str:
+    serials = set()
+    for one in items:
+        try:
+            record = ocmf.read(one.text)
+        except SignedValueError:
+            continue
+        serials.add(record.meter or record.gateway or "")
+    if len(serials) > 1:
+        raise InputError(
+            f"the file has values of meters {', '.join(sorted(serials))};"
+            " say whose key it is, --key SERIAL=KEY"
+        )
+    return serials.pop() if serials else ""
+
+
+def _stored(device: str | None, begin: str | None, end: str | None) -> list[tuple[str, Checked]]:
+    with connect(database_url(), name=_NAME) as conn:
+        if device is not None:
+            require(conn, "device", device)
+        zone_of = device if device in names(conn, "device") else None
+        rows = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), None)
+        registry = load_registry(conn)
+    checked = check_items([Item(plain(one.data)) for one in rows], by_serial(registry))
+    return [
+        (f"{row.id}", of_device(one, row.device)) for row, one in zip(rows, checked, strict=True)
+    ]
+
+
+def _show(found: Sequence[tuple[str, Checked]], *, as_json: bool) -> None:
+    counts = {
+        what: sum(one.outcome == what for _, one in found)
+        for what in (VERIFIED, REFUSED, NOT_CHECKED)
+    }
+    if as_json:
+        print_json(
+            {"ok": counts[VERIFIED] == len(found)}
+            | {what.replace(" ", "_"): count for what, count in counts.items()}
+            | {"values": [_json(name, one) for name, one in found]}
+        )
+        return
+    for name, one in found:
+        click.echo(f"{name:>3}  {one.outcome:<11}  {_named(one)}: {one.detail}")
+        for reading in one.record.readings if one.record else ():
+            value = "no value" if reading.value is None else f"{reading.value} {reading.unit}"
+            click.echo(
+                f"     {reading.time.isoformat()} {reading.clock}"
+                f"  {reading.reason or '-'}  {reading.obis or '-'}  {value}"
+            )
+        for note in one.notes:
+            click.echo(f"     (note) {note}")
+    said = ", ".join(f"{count} {what}" for what, count in counts.items())
+    click.echo(f"{counted(len(found), 'signed value')}: {said}")
+
+
+def _named(one: Checked) -> str:
+    return f"{one.record.name}, page {one.record.page}" if one.record else "a value"
+
+
+def _json(name: str, one: Checked) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "value": name, "outcome": one.outcome, "detail": one.detail, "holder": one.holder,
+        "notes": list(one.notes),
+    }  # fmt: skip
+    record = one.record
+    if record is None:
+        return told
+    return told | {
+        "meter": record.meter,
+        "gateway": record.gateway,
+        "page": record.page,
+        "algorithm": record.algorithm,
+        "readings": [
+            {
+                "time": reading.time.astimezone(UTC),
+                "clock": reading.clock,
+                "reason": reading.reason,
+                "obis": reading.obis,
+                "value": reading.value,
+                "unit": reading.unit,
+                "energy_wh": reading.energy_wh,
+                "status": reading.status,
+                "errors": reading.errors,
+                "usable": reading.usable,
+            }
+            for reading in record.readings
+        ],
+    }

@@ -1,0 +1,68 @@
+"""
+Public keys with which meters sign, each with the time from which it is that meter's.
+
+A signed value is held against the key that stands here, never against one that it brings
+along.  A key is not changed once it is registered: what it verified would change with it.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from mrv.errors import SignedValueError
+from mrv.signed_values.meter_keys import parse_key
+from mrv.signed_values.verification import DatedKey
+from services.registry.entries import Device, MeterKey, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from services.registry.fields import Row
+
+
+def meter_key(row: Row) -> MeterKey:
+    """Read a row of `meter_keys`."""
+    row.only("from", "key", "document")
+    begins = row.required("from", row.moment("from"), "a time with its offset")
+    text = row.text("key")
+    try:
+        key = parse_key(text).hex if text else ""
+    except SignedValueError as error:
+        row.problem("key", str(error))
+        key = ""
+    return MeterKey(begins, key, row.optional("document"))
+
+
+def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]:
+    """Say which keys were changed, stand out of order, or can be found by no serial number."""
+    for device in merged.devices.values():
+        before = stored.devices.get(device.id)
+        known = (before.meter_keys if before else None) or ()
+        held = device.meter_keys or ()
+        if held[: len(known)] != known:
+            yield (
+                device,
+                (
+                    "meter_keys: what was registered is not changed or left out; add a row with"
+                    " the time from which the new key counts"
+                ),
+            )
+        for one, other in pairwise(held):
+            if other.begins <= one.begins:
+                yield (
+                    device,
+                    f"meter_keys: from {other.begins} is not after {one.begins}; order them",
+                )
+        if held and device.serial is None:
+            yield device, "meter_keys: signed values name their meter by serial; give `serial` too"
+
+
+def by_serial(registry: Registry) -> dict[str, list[DatedKey]]:
+    """Sort the keys of all devices by serial number, each device's in order of time."""
+    found: dict[str, list[DatedKey]] = {}
+    for device in registry.devices.values():
+        for one in device.meter_keys or ():
+            dated = DatedKey(parse_key(one.key), one.begins, device.id)
+            found.setdefault(device.serial or "", []).append(dated)
+    return found

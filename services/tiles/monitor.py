@@ -1,0 +1,188 @@
+"""
+Follow a log from outside, and hold what it shows against what it showed before.
+
+1. The head is signed by a key that the reader trusts.
+2. It leads on from the last head that was seen here, by a consistency proof out of the
+   log's own tiles.  A smaller head, or another root, is a contradiction.
+3. So it does from every head that others saw, where they are given: a log that shows two
+   readers two histories cannot answer both.
+4. Every new entry is read, and the entries lead to the signed root.
+5. Entries that name what is watched are told.
+
+Two signed heads that contradict each other are kept: they prove it to anybody.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import InputError
+from mrv.errors import LogError, SignatureError
+from mrv.log.checkpoint import Checkpoint, verify_checkpoint
+from mrv.log.merkle import verify_consistency
+from mrv.log.note import signature_lines
+from mrv.log.tiles import Tiles, bundle_paths, read_bundle
+from mrv.signatures.merkle_tree import CompactRange, leaf_hash
+from services.tiles import kept
+from services.tiles.source import tile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from mrv.log.note import NoteKey
+    from services.tiles.source import Source
+
+_CHECKPOINT = "checkpoint"
+
+
+@dataclass(slots=True)
+class Report:
+    """
+    What one round found.
+
+    Parameters
+    ----------
+    origin, size : str, int
+        The log, and the entries under the head that it shows.
+    before : int
+        Entries under the last head that was seen here.
+    found : list
+        Entries that name what is watched: index and body.
+    ahead : list of int
+        Sizes of others' heads that the log does not reach here, so that nothing is said of them.
+    contradiction : str or None
+        Why the log is not to be trusted any more.
+    evidence : list of Path
+        Files with the heads that contradict each other.
+    """
+
+    origin: str
+    size: int
+    before: int = 0
+    found: list[dict[str, Any]] = field(default_factory=list)
+    ahead: list[int] = field(default_factory=list)
+    contradiction: str | None = None
+    evidence: list[Path] = field(default_factory=list)
+
+
+def follow(
+    source: Source,
+    keys: Sequence[NoteKey],
+    home: Path,
+    watched: Sequence[str] = (),
+    others: Sequence[str] = (),
+) -> Report:
+    """
+    Go one round.
+
+    Parameters
+    ----------
+    keys : sequence of NoteKey
+        Keys of the log, had from elsewhere than the log.
+    home : Path
+        Under which is kept what was seen.
+    watched : sequence of str
+        Names of statements or projects.
+    others : sequence of str
+        Signed heads that others saw.
+
+    Raises
+    ------
+    InputError, LogError, SignatureError, ServerError
+        If the log cannot be read, or its head is not signed by a key of it; that
+        contradicts nothing yet.
+    """
+    raw = source.get(_CHECKPOINT)
+    if raw is None:
+        raise InputError("there is no checkpoint; give the folder or URL that holds it")
+    note = _text(raw)
+    key, head = _verified(note, keys)
+    folder = kept.place(home, key)
+    seen = kept.load(folder, key)
+    report = Report(head.origin, head.size, seen.head.size if seen else 0)
+    tiles = Tiles(head.size, lambda path, full: tile(source, path, full))
+    told = [(seen.note, seen.head)] if seen else []
+    told += [(other, _verified(other, keys)[1]) for other in others]
+    for at, (other, earlier) in enumerate(told):
+        if earlier.size > head.size and not (seen and at == 0):
+            report.ahead.append(earlier.size)
+            continue
+        what = _contradicts(head, earlier, tiles)
+        if what is not None:
+            report.contradiction = what
+            report.evidence = kept.evidence(folder, other, note)
+            return report
+    tree = seen.tree if seen else CompactRange()
+    for index, entry in _entries(source, tree.size, head.size):
+        tree.append(leaf_hash(entry))
+        if (body := _named(entry, watched)) is not None:
+            report.found.append({"index": index, "entry": body})
+    if tree.root() != head.root:
+        raise LogError(
+            f"the entries that {head.origin} serves do not lead to its signed head over"
+            f" {head.size}: its bundles are damaged, or not those that it signed"
+        )
+    kept.save(folder, note, tree)
+    return report
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise SignatureError(f"the checkpoint is no text: {error}") from error
+
+
+def _verified(note: str, keys: Sequence[NoteKey]) -> tuple[NoteKey, Checkpoint]:
+    origin = Checkpoint.from_text(signature_lines(note)[0]).origin
+    for key in keys:
+        if key.name == origin:
+            return key, verify_checkpoint(note, key)
+    known = ", ".join(key.name for key in keys) or "none"
+    raise SignatureError(f"no key of log {origin!r} is given; given: {known}")
+
+
+def _contradicts(head: Checkpoint, earlier: Checkpoint, tiles: Tiles) -> str | None:
+    """Say why two heads cannot be of one log; None where one leads on from the other."""
+    if earlier.size > head.size:
+        return (
+            f"the log shows {head.size} entries and showed {earlier.size} here before: entries"
+            " were taken back, or an old copy is served; ask again, and by another way"
+        )
+    if not earlier.size:
+        return None
+    if earlier.size == head.size:
+        root = head.root
+    else:
+        # what the tiles say of the earlier size counts only if they lead to the signed root
+        root = tiles.root(earlier.size)
+        proof = tiles.consistency_proof(earlier.size)
+        verify_consistency(earlier.size, head.size, proof, root, head.root)
+    if root == earlier.root:
+        return None
+    return (
+        f"two heads are signed that are not of one history: over {earlier.size} and over"
+        f" {head.size} entries"
+    )
+
+
+def _entries(source: Source, begin: int, size: int) -> Iterator[tuple[int, bytes]]:
+    for first, width, path, full in bundle_paths(begin, size):
+        entries = read_bundle(tile(source, path, full), width)
+        yield from ((i, one) for i, one in enumerate(entries, first) if i >= begin)
+
+
+def _named(entry: bytes, watched: Sequence[str]) -> dict[str, Any] | None:
+    """Body of an entry whose statement or project is watched."""
+    if not watched:
+        return None
+    try:
+        body = json.loads(entry)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(body, dict):
+        return None
+    return body if {body.get("statement"), body.get("project")} & set(watched) else None

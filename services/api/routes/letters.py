@@ -30,7 +30,9 @@ def letters(
     by a part of the topic.
     """
     with ask.reading() as conn:
-        of = ("letters", ask.who.id, reason, device or "")
+        of: tuple[object, ...] = ("letters", ask.who.id, reason)
+        if device is not None:  # marks of before there was a choice of device go on
+            of = (*of, device)
         after = ask.api.cursors.read(of, cursor)
         before = None if after is None else int(after[0])
         rows = listing.letters(conn, ask.who.projects, before, limit + 1, reason, device)

@@ -39,6 +39,12 @@ def insert(
     )
 
 
+def projects(conn: Connection[TupleRow]) -> list[str]:
+    """Return the projects of which a list was ever published."""
+    rows = conn.execute("SELECT DISTINCT project_id FROM status_list ORDER BY project_id")
+    return [project for (project,) in rows]
+
+
 def newest(conn: Connection[TupleRow], project: str) -> Published | None:
     """Return a project's newest list, if one was ever published."""
     row = conn.execute(

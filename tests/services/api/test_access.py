@@ -54,6 +54,11 @@ MATRIX = {
     ("GET", "/v1/log/proof/inclusion"): OPEN,
     ("GET", "/v1/log/proof/consistency"): OPEN,
     ("GET", "/v1/keyring"): OPEN,
+    ("GET", "/v1/trust-root"): OPEN,
+    ("GET", "/v1/status-list"): OPEN,
+    ("POST", "/v1/status-list"): OPERATOR | {"rival": 404},
+    ("GET", "/v1/statements/{statement}/approvals.json"): OPEN,
+    ("POST", "/v1/statements/{statement}/approval"): OPERATOR | {"rival": 404},
     ("GET", "/v1/programme"): WHOLE,
     ("GET", "/v1/deadletters"): READ,
     ("GET", "/v1/programme/report"): WHOLE,
@@ -63,6 +68,7 @@ MATRIX = {
     ("GET", "/v1/sewers/{asset}"): WHOLE,
 }
 QUERIES = {
+    "/v1/status-list": {"project": "pv"},
     "/v1/intervals": {"device": "inv-1", "from": "2026-03-02", "to": "2026-03-03"},
     "/v1/parks/{park}": {"year": 2026},
     "/v1/emissions": {"project": "pv", "from": "2026-03-02", "to": "2026-03-03"},
@@ -88,7 +94,14 @@ OPINION = {
     "findings": [],
     "procedure": "x",
 }
+APPROVED = {"id": "x", "verificationSha256": "0" * 64}
+BITS = {"id": "x", "type": "BitstringStatusList", "statusPurpose": "x", "encodedList": "uA"}
 BODIES = {
+    "/v1/statements/{statement}/approval": {**SIGNED, "credentialSubject": APPROVED},
+    "/v1/status-list": {
+        **{name: value for name, value in SIGNED.items() if name != "relatedResource"},
+        "credentialSubject": BITS,
+    },
     "/v1/statements/{statement}/findings": {**SIGNED, "credentialSubject": EVENT},
     "/v1/statements/{statement}/verification": {**SIGNED, "credentialSubject": OPINION},
     "/v1/statements/{statement}/submission": {"issuer": {}, "proof": {}},

@@ -32,7 +32,7 @@ from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
 from services.store.postgres.timestamps import stamp
 from services.store.registry import load as registry
-from services.store.statements import sampling, statements
+from services.store.statements import approvals, sampling, statements, status_lists
 from services.store.statements import transparency_log as log
 from services.store.timeseries import readings
 from services.store.views import console, listing
@@ -114,13 +114,17 @@ def check(ask: View, language: Language, statement: StatementId) -> Response:
     """Show the page that checks a statement in the browser."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
-    return render(ask, language, "check.html", stored=stored)
+        lists = status_lists.projects(conn)
+        approved = bool(approvals.documents(conn, statement))
+    return render(ask, language, "check.html", stored=stored, lists=lists, approved=approved)
 
 
 @router.get("/console/{language}/check")
 def check_pack(ask: View, language: Language) -> Response:
     """Show the page that checks a pack from the reader's own disk."""
-    return render(ask, language, "check.html", stored=None)
+    with ask.reading() as conn:
+        lists = status_lists.projects(conn)
+    return render(ask, language, "check.html", stored=None, lists=lists, approved=False)
 
 
 @router.get("/console/{language}/statements/{statement}/days/{day}")

@@ -4,6 +4,8 @@ import { isZip, unzipped } from "./check/zip.mjs";
 
 const form = document.getElementById("check");
 const texts = JSON.parse(form.dataset.texts);
+// of which projects a status list is published: to ask for another is an error in the browser's log
+const lists = JSON.parse(form.dataset.lists);
 const verdict = document.getElementById("verdict");
 const results = document.getElementById("results");
 const names = new Map([...document.querySelectorAll("[data-step]")].map((li) => [li.dataset.step, li.textContent]));
@@ -19,6 +21,7 @@ async function fetched(path) {
 async function published(files) {
   try {
     const { project } = JSON.parse(new TextDecoder().decode(files.get("statement.json"))).credentialSubject;
+    if (!lists.includes(project.id)) return undefined;
     const answer = await fetch(`/v1/status-list?project=${encodeURIComponent(project.id)}`);
     return answer.ok ? new Uint8Array(await answer.arrayBuffer()) : undefined;
   } catch {
@@ -32,7 +35,7 @@ async function ofStatement(name) {
     "statement.json": `/v1/statements/${name}.json`,
     "verification.json": `/v1/statements/${name}/verification.json`,
     "receipt.txt": `/v1/statements/${name}/receipt`,
-    "approvals.json": `/v1/statements/${name}/approvals.json`,
+    ...(form.dataset.approved ? { "approvals.json": `/v1/statements/${name}/approvals.json` } : {}),
     "keys.json": "/v1/keyring",
   };
   const files = new Map();

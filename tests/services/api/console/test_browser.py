@@ -122,7 +122,7 @@ def check_files(tab, served, *, folder=None, archive=None, files=()):
         assert one.exists()
     if files:
         tab.get_by_label("or single documents").set_input_files(list(files))
-    tab.get_by_role("button", name="Check").click()
+    tab.get_by_role("button", name="Check", exact=True).click()
     return verdict(tab)
 
 

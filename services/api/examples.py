@@ -95,6 +95,8 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "id": f"urn:tonne:{_STATEMENT}:sampling",
         "type": ["VerifiableCredential", "SamplingList"],
     },
+    "Alarm": {"kind": "gateway_silent", "state": "open"},
+    "AlarmDetail": {"kind": "gateway_silent", "state": "open"},
     "Finding": {"finding": "CAR-1", "kind": "CAR", "state": "open", "effect_t": "0.003"},
     "FindingEvent": {
         **_SIGNED,

@@ -54,6 +54,9 @@ UNSEALED = {
     "api_key": "who may ask the API",
     "api_answer": "answers to be given again",
     "api_cursor_secret": "the API's own marks",
+    "alarm_rule": "rules of alarms, as this version has them",
+    "alarm": "what is wrong in the field; no statement rests on it",
+    "alarm_event": "history of alarms; no statement rests on it",
     "schema_migration": "the schema",
 }
 STATES = {

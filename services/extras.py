@@ -21,6 +21,7 @@ _PACKAGES = {
     "faust": "faust-streaming",
     "jwt": "pyjwt",
     "mode": "faust-streaming",
+    "pkcs11": "python-pkcs11",
     "pandas": "pvlib",
     "psycopg_pool": "psycopg-pool",
     "serial": "pyserial",

@@ -40,7 +40,7 @@ __all__ = [
 LOCAL_STATE = "local.json"
 SECRETS = ("database_url", "mqtt_url", "kafka_url")
 # Secrets that are no URL; each may be named by `<NAME>_FILE` as well.
-WORDS = ("key_passphrase", "api_token")
+WORDS = ("key_passphrase", "pkcs11_pin", "api_token")
 TLS_FILES = ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file")
 KAFKA_FILES = ("kafka_ca_file", "kafka_cert_file", "kafka_key_file")
 SCHEMES = {
@@ -113,6 +113,8 @@ class Settings(BaseSettings):
         Data folder of local servers and of the demo.
     key_passphrase : str, optional
         Under which signing keys in `TONNE_HOME/keys` are encrypted.
+    pkcs11_pin : str, optional
+        PIN of the token that keeps a signing key.
     api_token : str, optional
         With which `tonne verify URL` asks the API.
     api_rate_per_s : float
@@ -148,6 +150,7 @@ class Settings(BaseSettings):
     mqtt_url: str | None = Field(default=None, repr=False)
     kafka_url: str | None = Field(default=None, repr=False)
     key_passphrase: str | None = Field(default=None, repr=False)
+    pkcs11_pin: str | None = Field(default=None, repr=False)
     api_token: str | None = Field(default=None, repr=False)
     mqtt_ca_file: Path | None = None
     mqtt_cert_file: Path | None = None

@@ -70,7 +70,7 @@ def _accepted(line: str) -> None:
     """Look for each option of a command."""
     command, words = _command(line)
     known = {"--help"}.union(*(p.opts + p.secondary_opts for p in command.params))
-    for word in re.findall(r"--[a-z-]+[a-z]", " ".join(words)):
+    for word in re.findall(r"--[a-z][a-z0-9-]*[a-z0-9]", " ".join(words)):
         assert word in known, f"tonne {line}: no option {word}"
 
 
@@ -105,13 +105,15 @@ def test_targets_and_settings_exist(page: Path) -> None:
     text = _text(page)
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets
-    named = set(re.findall(r"\bTONNE_[A-Z][A-Z_]*[A-Z]\b(?!_?\*)", text))
+    named = set(re.findall(r"\bTONNE_[A-Z][A-Z0-9_]*[A-Z0-9]\b(?!_?\*)", text))
     assert named <= KNOWN | SWITCHES
 
 
 def test_every_setting_is_told_of() -> None:
     """Whoever deploys finds out about a setting from the source, or not at all."""
-    told = set().union(*(re.findall(r"\bTONNE_[A-Z_]+[A-Z]\b", _text(page)) for page in PAGES))
+    told = set().union(
+        *(re.findall(r"\bTONNE_[A-Z0-9_]+[A-Z0-9]\b", _text(page)) for page in PAGES)
+    )
     assert {f"TONNE_{name.upper()}" for name in Settings.model_fields} - told == set()
 
 

@@ -229,8 +229,30 @@ class FixedAsIssued(Form):
     statement: str
 
 
+class ArrivedDay(Form):
+    """Readings of a local day: how many, late ones, hours of arrival, hours that they are of."""
+
+    day: str
+    readings: Whole
+    late: Whole
+    hours: Whole
+    span: Whole
+
+
+class ArrivedDevice(Form):
+    """A device's days, as `mrv.statement.arrival` counts them."""
+
+    device: str
+    days: tuple[ArrivedDay, ...]
+
+
 class PlanExtract(Form):
-    """All of `plan.json`."""
+    """
+    All of `plan.json`.
+
+    `arrivals` is absent where tonne did not count them yet; an empty list says that it
+    counted none.
+    """
 
     project: ProjectExtract
     devices: tuple[DeviceExtract, ...]
@@ -249,3 +271,6 @@ class PlanExtract(Form):
     laboratory: tuple[LaboratoryResult, ...] | UnsetType = UNSET
     history: tuple[UsageBefore, ...] | UnsetType = UNSET
     fixed_before: tuple[FixedAsIssued, ...] | UnsetType = UNSET
+    arrivals: tuple[ArrivedDevice, ...] | UnsetType = UNSET
+    issue_signatures: int | UnsetType = UNSET
+    public_url: str | UnsetType = UNSET

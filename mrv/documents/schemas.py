@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from mrv.documents.approval import IssueApproval
 from mrv.documents.finding import FindingEvent
 from mrv.documents.form import Form
 from mrv.documents.plan import PlanExtract
@@ -17,6 +18,7 @@ DOCUMENTS: dict[str, type[Form]] = {
     "statement": Statement,
     "verification": Verification,
     "finding": FindingEvent,
+    "approval": IssueApproval,
     "sampling-list": SamplingList,
     "status-list": StatusList,
     "plan": PlanExtract,

@@ -433,12 +433,30 @@ class LaboratoryResult(Form):
     sha256: Hex | None
 
 
+class Arrival(Form):
+    """
+    When the period's readings arrived, as tonne counted them by the hour.
+
+    `late` are those that arrived 36 hours after their day's end or later, `at_once_days`
+    device-days whose readings of six hours or more came within two, `not_noted` readings
+    whose arrival nobody counted: they were stored before tonne counted, or by hand.
+    """
+
+    readings: Whole
+    late: Whole
+    late_percent: Number
+    at_once_days: Whole
+    device_days: Whole
+    not_noted: Whole
+
+
 class Claims(Form):
     """
     What a statement says of its period: the credential's subject.
 
     `accounting` is the version of the rules that the period was closed by; where it is
-    absent, the first.
+    absent, the first.  `arrival` is absent where tonne did not count it yet, and
+    `issue_signatures`, how many have to approve the issue, where it is one.
     """
 
     id: str
@@ -468,6 +486,8 @@ class Claims(Form):
     cross_checks: tuple[CrossCheck, ...] | UnsetType = UNSET
     unusual_readings: tuple[UnusualReadings, ...] | UnsetType = UNSET
     materiality: Misstatements | UnsetType = UNSET
+    arrival: Arrival | UnsetType = UNSET
+    issue_signatures: int | UnsetType = UNSET
     digests: Digests
     code_version: str
     supersedes: Supersedes | None

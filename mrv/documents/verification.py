@@ -61,6 +61,21 @@ class UnmetCondition(Form):
     detail: str
 
 
+class PersonNamed(Form):
+    """Who, and in which function, in the verifier's words."""
+
+    name: str
+    function: str
+
+
+class SiteVisit(Form):
+    """A visit to a site: on which day, where, and what was done and seen."""
+
+    day: str
+    place: str
+    text: str
+
+
 class Conclusion(Form):
     """
     What the verifier concludes: the credential's subject.
@@ -69,6 +84,8 @@ class Conclusion(Form):
     were plain texts then.  `unmet` lists the conditions that did not hold, and `because`
     is the verifier's reason to conclude over them; both absent in tonne 0.1.0.
     `procedure` is what the verifier wrote of the work; tonne 0.1.0 wrote it by itself.
+    `team`, `site_visits`, `signatory` and `accreditation` are the verifier's own words,
+    absent where they gave none.
     """
 
     id: str
@@ -80,6 +97,10 @@ class Conclusion(Form):
     unmet: tuple[UnmetCondition, ...] | UnsetType = UNSET
     because: str | UnsetType = UNSET
     procedure: str | UnsetType = UNSET
+    team: tuple[PersonNamed, ...] | UnsetType = UNSET
+    site_visits: tuple[SiteVisit, ...] | UnsetType = UNSET
+    signatory: PersonNamed | UnsetType = UNSET
+    accreditation: str | UnsetType = UNSET
 
     @property
     def shown(self) -> tuple[FindingShown, ...]:

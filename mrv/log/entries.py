@@ -2,7 +2,8 @@
 Entries of the log beside issued statements: sealed days, and digests of tables.
 
     data        a project's local day: Merkle roots over the device-days of its
-                readings, intervals and emissions (see mrv/signatures/day_digests)
+                readings, intervals and emissions (see mrv/signatures/day_digests), and
+                in which hours its readings arrived (see mrv/statement/arrival)
     registry, plan, calibration, keys, claims
                 digests of what the tables of that kind hold, whenever it changed
     records     rows that append-only tables got since the entry before
@@ -43,7 +44,12 @@ class Day(NamedTuple):
 
 
 def data_entry(
-    day: Day, sequence: int, registry_version: int, parts: Mapping[str, Digest], reason: str | None
+    day: Day,
+    sequence: int,
+    registry_version: int,
+    parts: Mapping[str, Digest],
+    reason: str | None,
+    arrival: Mapping[str, Any] | None = None,
 ) -> bytes:
     """
     Entry of a sealed day.
@@ -58,7 +64,10 @@ def data_entry(
         `readings`, `intervals`, `emissions`.
     reason : str or None
         Why a day is sealed again.
+    arrival : mapping, optional
+        As `arrival_part` makes it; days that tonne 0.1.0 sealed have none.
     """
+    more = {} if arrival is None else {"arrival": dict(arrival)}
     return canonical.encode(
         {
             "event": DATA,
@@ -71,8 +80,36 @@ def data_entry(
             "registryVersion": registry_version,
             "reason": reason,
             **{name: _part(parts[name].root, parts[name].leaves) for name in PARTS},
+            **more,
         }
     )
+
+
+def arrival_part(
+    rows: Sequence[RowHash], counts: tuple[int, int], hours: Mapping[str, int], sealed: str
+) -> dict[str, Any]:
+    """
+    Write what a day's seal says of when its readings arrived.
+
+    Parameters
+    ----------
+    rows : sequence of (str, str)
+        Devices, and of each what `mrv.statement.arrival` says, under one root.
+    counts : tuple of int
+        Readings that arrived, and those of them that came late.
+    hours : mapping of str to int
+        How many in which hour, by its begin in UTC.
+    sealed : str
+        When the log sealed it, by its own clock.
+    """
+    readings, late = counts
+    return {
+        "root": rows_root(rows),
+        "readings": str(readings),
+        "late": str(late),
+        "hours": {hour: str(count) for hour, count in hours.items()},
+        "sealed": sealed,
+    }
 
 
 def _part(root: str, leaves: Sequence[DayLeaf]) -> dict[str, str]:

@@ -5,6 +5,7 @@ An evidence pack as it was read: the bytes of its documents, its tables as colum
     verification.json    the verifier's credential, once verified
     findings.json        signed events of the verification's findings, if there are any
     sampling.json        which device-days the verifier looked at, if a list was drawn
+    approvals.json       who approved the issue, where more than one has to
     plan.json            registry extract: project, devices, certificates, meter swaps,
                          check meters, monitoring plan, invoices, compared statements
     diagram.svg          the monitoring diagram, drawn from plan.json
@@ -52,7 +53,7 @@ SEALS, GUIDE, MANIFEST, MANIFEST_RECEIPT = (
 )
 DIAGRAM = "diagram.svg"
 DOCUMENTS = (PLAN, FACTORS, KEYS, DIGESTS, SEALS, DIAGRAM, GUIDE, MANIFEST)
-FINDINGS, SAMPLING = "findings.json", "sampling.json"
+FINDINGS, SAMPLING, APPROVALS = "findings.json", "sampling.json", "approvals.json"
 FORMAT = 2
 README = "README.txt"  # only in packs of tonne 0.1.0
 READINGS, INTERVALS, DEAD_LETTERS = "readings", "intervals", "dead_letters"

@@ -11,6 +11,7 @@ from ingest.errors import InputError
 from mrv.packs import merged_readings as merged
 from mrv.packs import tables
 from mrv.packs.pack import (
+    APPROVALS,
     DEAD_LETTERS,
     DOCUMENTS,
     FINDINGS,
@@ -25,7 +26,9 @@ from mrv.packs.pack import (
     Table,
 )
 
-_READ = {STATEMENT, VERIFICATION, FINDINGS, SAMPLING, RECEIPT, MANIFEST_RECEIPT, *DOCUMENTS}
+_READ = {
+    STATEMENT, VERIFICATION, FINDINGS, SAMPLING, APPROVALS, RECEIPT, MANIFEST_RECEIPT, *DOCUMENTS,
+}  # fmt: skip
 # a year of days of some classes and sites, as the archive has them
 MOST_FILES = 20_000
 _MOST_BYTES = 256 * 1024 * 1024

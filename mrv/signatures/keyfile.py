@@ -2,7 +2,8 @@
 Key files: JSON bytes of a secret key, and of the keys that are trusted.
 
     secret    {"name", "role", "publicKeyMultibase", "secretKeyMultibase"},
-              or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM
+              or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM,
+              or with "signer" in its place: who signs, as the caller knows to ask them
     keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}, and where its owner
               keeps them beside the keys, "statusLists": [signed status lists]
 
@@ -12,16 +13,18 @@ and guarding their permissions is the caller's business.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mrv.errors import EnrolmentError, SignatureError
 from mrv.signatures import canonical
-from mrv.signatures.keys import EnrolledKey, SigningKey, keyring
+from mrv.signatures.keys import DistantKey, EnrolledKey, SigningKey, keyring
 
 _SECRET = "secretKeyMultibase"  # noqa: S105  # the name of a field
 _ENCRYPTED = "encryptedSecretKey"
 _LISTS = "statusLists"
+_SIGNER = "signer"
+Signs = Callable[[bytes], bytes]
 
 
 def write_secret(key: SigningKey, holder: EnrolledKey, passphrase: bytes = b"") -> bytes:
@@ -32,7 +35,16 @@ def write_secret(key: SigningKey, holder: EnrolledKey, passphrase: bytes = b"") 
     return _write({**holder.to_json(), _SECRET: key.secret_multikey})
 
 
-def read_secret(data: bytes, passphrase: bytes = b"") -> tuple[SigningKey, EnrolledKey]:
+def write_distant(holder: EnrolledKey, signer: Mapping[str, Any]) -> bytes:
+    """Bytes of the key file of a signer whose secret is elsewhere."""
+    return _write({**holder.to_json(), _SIGNER: dict(signer)})
+
+
+def read_secret(
+    data: bytes,
+    passphrase: bytes = b"",
+    opened: Callable[[Mapping[str, Any]], Signs] | None = None,
+) -> tuple[SigningKey, EnrolledKey]:
     """
     Key and holder of a key file.
 
@@ -40,6 +52,8 @@ def read_secret(data: bytes, passphrase: bytes = b"") -> tuple[SigningKey, Enrol
     ----------
     passphrase : bytes
         For a file whose secret is encrypted.
+    opened : callable, optional
+        Makes of the file's `signer` a function that signs; without it such a file is refused.
 
     Raises
     ------
@@ -54,6 +68,9 @@ def read_secret(data: bytes, passphrase: bytes = b"") -> tuple[SigningKey, Enrol
         key = SigningKey.decrypted(record.pop(_ENCRYPTED), passphrase)
     elif _SECRET in record:
         key = SigningKey.from_multikey(record.pop(_SECRET))
+    elif _SIGNER in record and opened is not None:
+        signs = opened(record.pop(_SIGNER))
+        key = DistantKey(str(record.get("publicKeyMultibase")), signs)
     else:
         raise SignatureError(f"key file holds no {_SECRET}; give the signer's own key file")
     holder = EnrolledKey.from_json(record)

@@ -8,19 +8,20 @@ Only enrolled keys are trusted, and enrolling one checks it.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, Self, get_args
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
@@ -93,6 +94,52 @@ class SigningKey:
 
     def __repr__(self) -> str:
         return f"SigningKey(public_multikey={self.public_multikey!r})"
+
+
+class DistantKey(SigningKey):
+    """
+    A key whose secret is elsewhere: in a token, or behind a service that signs.
+
+    Parameters
+    ----------
+    multikey : str
+        Its public part.
+    sign : callable
+        Takes the message's bytes, returns the Ed25519 signature, 64 bytes.
+    """
+
+    __slots__ = ("_elsewhere",)
+
+    def __init__(self, multikey: str, sign: Callable[[bytes], bytes]) -> None:
+        self._elsewhere = sign
+        self.public = decode_multikey(multikey)
+        self.public_multikey = multikey
+
+    def encrypted(self, passphrase: bytes) -> str:
+        """Refuse: the secret is not here."""
+        del passphrase
+        raise self._not_here()
+
+    @property
+    def secret_multikey(self) -> str:
+        """Refuse: the secret is not here."""
+        raise self._not_here()
+
+    def _not_here(self) -> SignatureError:
+        return SignatureError(
+            f"the secret of {self.public_multikey} is kept elsewhere and cannot be written"
+        )
+
+    def sign(self, message: bytes) -> bytes:
+        """Have the message signed; what comes back is verified before anybody uses it."""
+        signature = self._elsewhere(message)
+        if not ed25519.verifies(self.public, signature, message):
+            raise SignatureError(
+                f"what was asked to sign for {self.public_multikey} gave {len(signature)} bytes,"
+                " no signature of the message by that key (Ed25519, 64 bytes as they are);"
+                " look at the key file's signer"
+            )
+        return signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +263,28 @@ def keyring(keys: Iterable[EnrolledKey]) -> dict[str, EnrolledKey]:
                 f"{key.name!r} as {key.role}; enrol a key once"
             )
     return ring
+
+
+def public_multikey(data: bytes) -> str:
+    """
+    Public Multikey of a file: a Multikey's text, or PEM (SubjectPublicKeyInfo).
+
+    Raises
+    ------
+    SignatureError
+        If it is neither, or not of Ed25519.
+    """
+    text = data.decode(errors="replace").strip()
+    if not text.startswith("-----"):
+        decode_multikey(text)
+        return text
+    try:
+        key = load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SignatureError("the file holds no public key in PEM; export it again") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise SignatureError("the public key is not of Ed25519; give that of the signer")
+    return encode_multikey(key.public_bytes_raw())
 
 
 def encode_multikey(public: bytes) -> str:

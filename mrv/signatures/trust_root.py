@@ -36,6 +36,14 @@ if TYPE_CHECKING:
 
 TYPE = "tonne-trust-root"
 _FIELDS = {"type", "programme", "version", "expires", "root", "keys"}
+_MAY = {"issue"}
+
+
+class IssueRule(NamedTuple):
+    """How many operators have to approve an issue, of periods that end after a time (RFC 3339)."""
+
+    threshold: int
+    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ class TrustRoot:
         How many of them have to.
     keys : tuple of EnrolledKey
         Whom the programme names, with their bounds.
+    issue : IssueRule or None
+        How many have to approve an issue; one where it says nothing.
     """
 
     programme: str
@@ -64,6 +74,7 @@ class TrustRoot:
     root_keys: tuple[str, ...]
     threshold: int
     keys: tuple[EnrolledKey, ...]
+    issue: IssueRule | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.threshold <= len(set(self.root_keys)) == len(self.root_keys):
@@ -77,6 +88,10 @@ class TrustRoot:
         for multikey in self.root_keys:
             decode_multikey(multikey)
         keyring(self.keys)
+        if self.issue is not None:
+            time_of(self.issue.since, "since of the trust root's issue")
+            if self.issue.threshold < 2:  # noqa: PLR2004 - one is what holds without it
+                raise EnrolmentError("issue of a trust root asks for 2 people or more")
 
     def signed(self) -> dict[str, Any]:
         """Return what the root keys sign."""
@@ -87,6 +102,7 @@ class TrustRoot:
             "expires": self.expires,
             "root": {"threshold": self.threshold, "keys": list(self.root_keys)},
             "keys": [key.to_json() for key in self.keys],
+            **({} if self.issue is None else {"issue": self.issue._asdict()}),
         }
 
 
@@ -94,12 +110,14 @@ class Trust(NamedTuple):
     """
     Keys that a reader trusts, and where they came from, in a few words.
 
-    `status_lists` are signed documents that the reader keeps beside the keys.
+    `status_lists` are signed documents that the reader keeps beside the keys; `issue` is
+    how many have to approve an issue, as the programme says.
     """
 
     keys: tuple[EnrolledKey, ...]
     source: str
     status_lists: tuple[bytes, ...] = ()
+    issue: IssueRule | None = None
 
 
 def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) -> bytes:
@@ -173,7 +191,7 @@ def read_trusted(data: bytes, at: datetime) -> Trust:
         return Trust(keys, "your own keyring", lists)
     root = read_root(data, at)
     source = f"version {root.version} of the trust root of {root.programme}"
-    return Trust(root.keys, source)
+    return Trust(root.keys, source, (), root.issue)
 
 
 def _require(root: TrustRoot, signatures: list[tuple[str, bytes]], by: TrustRoot) -> None:
@@ -194,7 +212,8 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
     record = canonical.parse_object(data)
     try:
         said, listed = record["signed"], record["signatures"]
-        if record.keys() != {"signed", "signatures"} or said.keys() != _FIELDS:
+        fields = said.keys()
+        if record.keys() != {"signed", "signatures"} or not _FIELDS <= fields <= _FIELDS | _MAY:
             raise EnrolmentError("a trust root has other fields than its form; get it again")
         if said["type"] != TYPE:
             raise EnrolmentError(f"a file of type {said['type']!r} is no trust root")
@@ -205,6 +224,7 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
             tuple(said["root"]["keys"]),
             _number(said["root"]["threshold"]),
             tuple(EnrolledKey.from_json(one) for one in said["keys"]),
+            _issue(said["issue"]) if "issue" in said else None,
         )
         signatures = [(one["key"], decode_base58(one["value"])) for one in listed]
     except (KeyError, TypeError, AttributeError, CanonicalError) as error:
@@ -212,6 +232,12 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
     if root.signed() != said:
         raise EnrolmentError("a trust root holds more than its form has; get it again")
     return root, signatures
+
+
+def _issue(record: dict[str, Any]) -> IssueRule:
+    if record.keys() != {"threshold", "since"}:
+        raise EnrolmentError("issue of a trust root has threshold and since; get it again")
+    return IssueRule(_number(record["threshold"]), record["since"])
 
 
 def _number(value: object) -> int:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mrv.accounting.rounded_figures import DESIGN
-from mrv.calendar import local_text, utc_text
+from mrv.calendar import days, local_text, utc_text
 from mrv.documents import statement as wire
-from mrv.documents.form import UNSET, read, write
+from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import version_out
 from mrv.registry.project import BOUNDED, EVIDENCE, FIRST
 from mrv.signatures import canonical
+from mrv.statement.arrival import summary
 from mrv.statement.conformity import condition, planned, registered, since_before
 from mrv.statement.credential_parts import CONTEXT, URN
 from mrv.statement.cross_check_json import cross_check_out, indicated, readings_out
@@ -106,7 +107,7 @@ def composed(case: Case, label: Label) -> wire.Statement:
 
 
 def _claims(case: Case, label: Label, name: str) -> wire.Claims:
-    result, project = case.result, case.plan.project
+    result, project, plan = case.result, case.plan.project, case.plan
     return wire.Claims(
         id=f"{URN}project:{project.id}",
         statement=name,
@@ -145,6 +146,8 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         cross_checks=tuple(cross_check_out(c, case) for c in result.cross_checks),
         unusual_readings=unusual_out(case) if case.plan.accounting >= EVIDENCE else UNSET,
         materiality=indicated(result).stated(),
+        arrival=_arrival(case),
+        issue_signatures=plan.issue_signatures if plan.issue_signatures > 1 else UNSET,
         digests=case.digests(),
         code_version=label.code_version,
         supersedes=None
@@ -169,6 +172,16 @@ def _conditions(case: Case) -> tuple[wire.Condition, ...]:
     plan, result = case.plan, case.result
     found = *result.applicability, condition(plan, result), *since_before(plan), *registered(plan)
     return tuple(wire.Condition(clause=f.clause, holds=f.holds, detail=f.detail) for f in found)
+
+
+def _arrival(case: Case) -> wire.Arrival | UnsetType:
+    """Say when readings of the project's meters arrived; nothing where nobody counted."""
+    found = case.plan.arrivals
+    if found is None:
+        return UNSET
+    zone, mine = case.plan.project.timezone, {d.device for d in case.plan.project.devices}
+    whole = {day.isoformat() for day, *_ in days(case.from_us, case.to_us, zone)}
+    return summary(found, (x for x in case.readings.leaves if x.device in mine and x.day in whole))
 
 
 def _credited(result: PeriodResult) -> wire.Credited:

@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.documents.form import UNSET, UnsetType, read, write
 from mrv.documents.statement import claims_of
-from mrv.documents.verification import Assurance, Conclusion, FindingShown, Opinion, Verification
+from mrv.documents.verification import (
+    Assurance,
+    Conclusion,
+    FindingShown,
+    Opinion,
+    PersonNamed,
+    SiteVisit,
+    Verification,
+)
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
+from mrv.statement.approval import digests
 from mrv.statement.conditions import shown, unmet
 from mrv.statement.credential_parts import about, issuer, valid_from
 from mrv.statement.opinion import check_conditions, check_opinion, materiality, opinion_word
@@ -51,6 +60,12 @@ class Finding:
         Why conditions that do not hold do not stand against the opinion.
     procedure : str or None
         What was done, in the verifier's own words.
+    team : tuple of PersonNamed
+    site_visits : tuple of SiteVisit
+    signatory : PersonNamed or None
+        Who answers for the verification.
+    accreditation : str or None
+        Number of the verifier's accreditation.
     """
 
     opinion: Opinion
@@ -59,6 +74,10 @@ class Finding:
     findings: tuple[str, ...] = ()
     because: str | None = None
     procedure: str | None = None
+    team: tuple[PersonNamed, ...] = ()
+    site_visits: tuple[SiteVisit, ...] = ()
+    signatory: PersonNamed | None = None
+    accreditation: str | None = None
 
 
 def sign_statement(
@@ -123,6 +142,10 @@ def verification_body(
         unmet=shown(open_),
         because=_text(finding.because),
         procedure=_text(finding.procedure),
+        team=finding.team or UNSET,
+        site_visits=finding.site_visits or UNSET,
+        signatory=finding.signatory or UNSET,
+        accreditation=_text(finding.accreditation),
     )
     return about(statement, "verification", VERIFICATION, (write(subject), holder, created))
 
@@ -150,6 +173,10 @@ def conclusion_of(verification: Mapping[str, Any]) -> Finding:
         remarks,
         said.because or None,
         said.procedure or None,
+        said.team or (),
+        said.site_visits or (),
+        said.signatory or None,
+        said.accreditation or None,
     )
 
 
@@ -157,14 +184,20 @@ def _text(text: str | None) -> str | UnsetType:
     return UNSET if text is None else text
 
 
-def issued_entry(statement: Mapping[str, Any], verification: Mapping[str, Any]) -> bytes:
+def issued_entry(
+    statement: Mapping[str, Any],
+    verification: Mapping[str, Any],
+    approvals: Sequence[Mapping[str, Any]] = (),
+) -> bytes:
     """Entry of the transparency log that says: this statement, verified so, is issued."""
+    more = {"approvalsSha256": digests(approvals)} if approvals else {}
     return canonical.encode(
         {
             "event": "issued",
             "statement": claims_of(statement).statement,
             "statementSha256": canonical.sha256_hex(canonical.encode(statement)),
             "verificationSha256": canonical.sha256_hex(canonical.encode(verification)),
+            **more,
         }
     )
 

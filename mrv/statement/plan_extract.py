@@ -56,6 +56,8 @@ from mrv.registry.project import (
 )
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.plan_json import (
+    arrivals_in,
+    arrivals_out,
     check_meter_in,
     check_meter_out,
     earlier_in,
@@ -68,6 +70,7 @@ from mrv.statement.plan_json import (
 if TYPE_CHECKING:
     from mrv.documents.plan import StatementFigures
     from mrv.registry.monitoring_plan import Version
+    from mrv.statement.arrival import Arrivals
 
 _DECIMAL = "$decimal"
 # how inputs that only the plan holds are named (mrv/statement/registry_inputs)
@@ -122,6 +125,12 @@ class MonitoringPlan:
         What the project's issued statements of the last year used for its service.
     fixed : tuple of FixedBefore
         What was fixed ex ante otherwise than it is now.
+    arrivals : mapping of str to mapping of str to Arrived, or None
+        By device and local day; None where nobody counted.
+    issue_signatures : int
+        How many have to approve the issue; 1 where the preparer's own signature does.
+    public_url : str or None
+        Where anybody may ask whether the statement counts.
     """
 
     project: Project
@@ -146,6 +155,9 @@ class MonitoringPlan:
     samples: tuple[Sample, ...] = ()
     history: tuple[Usage, ...] = ()
     fixed: tuple[FixedBefore, ...] = ()
+    arrivals: Arrivals | None = None
+    issue_signatures: int = 1
+    public_url: str | None = None
 
     def besides(self) -> Besides:
         """Return what the period is held against beside its own readings."""
@@ -174,6 +186,9 @@ class MonitoringPlan:
             history=(),
             fixed=(),
             corrected=_as_before(self.corrected),
+            arrivals=None,
+            issue_signatures=1,
+            public_url=None,
         )
         if accounting > FIRST:
             return older
@@ -216,6 +231,9 @@ class MonitoringPlan:
                 for one in self.fixed
             )
             or UNSET,
+            arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
+            issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
+            public_url=self.public_url or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -373,6 +391,9 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
             FixedBefore(one.device, one.parameter, one.value, one.statement)
             for one in plan.fixed_before or ()
         ),
+        arrivals=None if plan.arrivals is UNSET else arrivals_in(plan.arrivals),
+        issue_signatures=_signatures(plan.issue_signatures),
+        public_url=plan.public_url or None,
         uncounted={one.device: one.reason for one in plan.uncounted or ()},
         ratings={
             d.id: tuple((_time(r.from_), int(r.rated_power_w)) for r in d.ratings)
@@ -381,6 +402,14 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         },
         meters={d.id: (d.maker or None, d.model or None) for d in devices if d.maker or d.model},
     )
+
+
+def _signatures(said: int | UnsetType) -> int:
+    if said is UNSET:
+        return 1
+    if said < 2:  # noqa: PLR2004 - one is not written
+        raise ValueError(f"{said} signatures of an issue; 2 or more are written")
+    return said
 
 
 def _known(accounting: int) -> int:

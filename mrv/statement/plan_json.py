@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import instant_us, utc_text
 from mrv.documents.form import read, write
-from mrv.documents.plan import CheckMeterNamed, InvoiceNamed, Span
+from mrv.documents.plan import ArrivedDay, ArrivedDevice, CheckMeterNamed, InvoiceNamed, Span
 from mrv.registry.project import CheckMeter, Earlier, Invoice
 from mrv.rounding import UG_PER_T
+from mrv.statement.arrival import Arrived
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mrv.documents.plan import StatementFigures
+    from mrv.statement.arrival import Arrivals
 
 
 def check_meter_out(one: CheckMeter) -> CheckMeterNamed:
@@ -86,6 +88,38 @@ def invoice_of(one: InvoiceNamed) -> Invoice:
         percent=Decimal(one.tolerance_percent),
         sha256=one.sha256,
     )
+
+
+def arrivals_out(found: Arrivals) -> tuple[ArrivedDevice, ...]:
+    """Write arrivals by device and day."""
+    return tuple(
+        ArrivedDevice(
+            device=device,
+            days=tuple(
+                ArrivedDay(
+                    day=day,
+                    readings=str(one.readings),
+                    late=str(one.late),
+                    hours=str(one.hours),
+                    span=str(one.span),
+                )
+                for day, one in sorted(of_device.items())
+            ),
+        )
+        for device, of_device in sorted(found.items())
+    )
+
+
+def arrivals_in(record: tuple[ArrivedDevice, ...]) -> Arrivals:
+    """Read what `arrivals_out` wrote; ValueError where more came late than came at all."""
+    found: Arrivals = {}
+    for of_device in record:
+        here = found.setdefault(of_device.device, {})
+        for one in of_device.days:
+            if one.day in here or not 0 <= int(one.late) <= int(one.readings):
+                raise ValueError(f"arrivals of {of_device.device} on {one.day} cannot be so")
+            here[one.day] = Arrived(int(one.readings), int(one.late), int(one.hours), int(one.span))
+    return found
 
 
 def invoice_out(one: Invoice) -> dict[str, Any]:

@@ -15,8 +15,13 @@ for whatever makes an error likelier there or costlier:
     4 where no certificate was valid
     6 where the meter was replaced on that day
     4 where a check meter or an invoice says otherwise
+    8 times the share of its readings that arrived late, rounded up
+    2 where the readings of many hours arrived within few
     3 where a quality test found readings unusual, from version 3 of the rules of accounting on
     10 times the day's share of the largest day's emissions, rounded down
+
+What is late and what is few: `mrv.statement.arrival`.  A statement that says nothing of
+arrival has no weight for it.
 
 The random part is drawn first, each unit alike, then the risk part among the rest,
 each unit in proportion to its weight.  Without other word each part has as many

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ingest.model import IntervalRows
     from mrv.accounting.period_result import DeviceOutcome
     from mrv.documents.sampling_list import Drawn
+    from mrv.statement.arrival import Arrivals
     from mrv.statement.evidence_case import Case
 
 
@@ -68,6 +69,7 @@ class _Period(NamedTuple):
     dates: list[date]
     edges: list[int]
     doubted: frozenset[str]
+    arrivals: Arrivals
     bare: Mapping[str, list[tuple[int, int]]]
     unusual: frozenset[tuple[int, int]]
 
@@ -92,9 +94,9 @@ def _period(case: Case) -> _Period:
         if charge.kind == CALIBRATION:
             bare.setdefault(charge.device, []).append((charge.start_us, charge.end_us))
     doubted = {d for c in case.result.cross_checks if c.holds is False for d in c.devices}
-    edges = [*begins.tolist(), end]
+    edges, arrivals = [*begins.tolist(), end], case.plan.arrivals or {}
     unusual = case.unusual.days(edges) if case.plan.accounting >= EVIDENCE else frozenset()
-    return _Period(dates, edges, frozenset(doubted), bare, unusual)
+    return _Period(dates, edges, frozenset(doubted), arrivals, bare, unusual)
 
 
 def rate(one: DeviceOutcome) -> Fraction:
@@ -113,6 +115,7 @@ def _of_device(
         if begin >= end:
             continue
         value = days.value[place]
+        came = period.arrivals.get(one.device, {}).get(day.isoformat())
         reasons = {
             "unknown or missing": 8 * max(0, end - begin - days.known_us[place]) // (end - begin),
             "estimated": 2 * bool(days.estimated_us[place]),
@@ -120,6 +123,8 @@ def _of_device(
             * any(a < end and b > begin for a, b in period.bare.get(one.device, ())),
             "meter replaced": 6 * any(begin <= at < end for at in swaps),
             "another witness differs": 4 * (one.device in period.doubted),
+            "arrived late": -(-8 * came.late // came.readings) if came else 0,
+            "arrived at once": 2 * bool(came and came.at_once),
             "unusual readings": 3 * ((index, place) in period.unusual),
             "large": int(10 * value * rate(one) / largest) if largest else 0,
         }

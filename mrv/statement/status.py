@@ -129,13 +129,19 @@ def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
     CanonicalError
         If it is not the list of that project.
     """
+    return statement not in ended(document, project, [statement])
+
+
+def ended(document: Mapping[str, Any], project: str, statements: Iterable[str]) -> set[str]:
+    """Return which statements a list says have ended; raises as `counts`."""
     if document.get("type") != list(TYPES) or document.get("id") != list_id(project):
         raise CanonicalError(f"not the status list {list_id(project)}; get the project's own")
     bits_of = read(StatusList, document, f"status list {list_id(project)}").credential_subject
     if bits_of.status_purpose != PURPOSE:
         raise CanonicalError(f"not the status list {list_id(project)}; get the project's own")
-    bits, index = _decode(bits_of.encoded_list), place(statement)
-    return not bits[index // 8] & 0x80 >> index % 8
+    bits = _decode(bits_of.encoded_list)
+    places = {name: place(name) for name in statements}
+    return {name for name, at in places.items() if bits[at // 8] & 0x80 >> at % 8}
 
 
 def lasts(document: Mapping[str, Any]) -> tuple[datetime, datetime]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ingest.errors import InputError
 from mrv.packs.reader import read_file, stands_in
+from mrv.signatures import canonical
 from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import Trust, read_trusted
+from mrv.statement.status import lasts
+
+# how far the clock that somebody read may be ahead of this machine's
+_AHEAD = timedelta(minutes=5)
 
 
 def asked_at(text: str | None) -> datetime:
@@ -17,16 +22,23 @@ def asked_at(text: str | None) -> datetime:
     Raises
     ------
     InputError
-        If it is no time with an offset, or none that UTC has.
+        If it is no time with an offset, none that UTC has, or one that has not come.
     """
+    now = datetime.now(UTC)
     if text is None:
-        return datetime.now(UTC)
+        return now
     try:
-        return time_of(text, "--at").astimezone(UTC)
+        at = time_of(text, "--at").astimezone(UTC)
     except OverflowError as error:
         raise InputError(
             f"--at is {text!r}, which no year from 1 to 9999 of UTC holds; name another time"
         ) from error
+    if at > now + _AHEAD:
+        raise InputError(
+            f"--at is {text}, and it is {now:%Y-%m-%dT%H:%M:%SZ}: nobody knows yet what counts"
+            " then; leave --at out to ask for now, or name a time that has passed"
+        )
+    return at
 
 
 def own_keys(file: str, pack: str, at: datetime) -> Trust:
@@ -36,8 +48,8 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
     Raises
     ------
     InputError
-        If the file stands in the pack that it is to judge, cannot be read, or is neither
-        a trust root nor a keyring.
+        If the file stands in the pack that it is to judge, cannot be read, is neither
+        a trust root nor a keyring, or keeps a status list that is none.
     """
     if stands_in(file, pack):
         raise InputError(
@@ -45,7 +57,16 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
             " give keys that you got from operator, verifier and log themselves, or leave --keys"
             " out to see what the pack alone shows"
         )
-    return read_trusted(given(file, "--keys"), at)
+    found = read_trusted(given(file, "--keys"), at)
+    for place, kept in enumerate(found.status_lists):
+        try:
+            lasts(canonical.parse_object(kept))
+        except InputError as error:
+            raise InputError(
+                f"--keys {file}: statusLists[{place}] is no status list: {error}; take it out, or"
+                " put the newest from the operator in its place"
+            ) from error
+    return found
 
 
 def given(file: str, option: str) -> bytes:

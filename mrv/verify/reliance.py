@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from mrv.documents.form import UNSET
 from mrv.signatures.organisations import organisation_of
 from mrv.verify.subject import a
 
@@ -74,6 +75,11 @@ def relied_on(subject: Subject) -> Iterator[str]:
         )
     if subject.trusted is not None and subject.lists:
         yield "status: the operator's own word, by a signed list that speaks for 31 days at most"
+    if subject.trusted is not None and subject.arrived:
+        yield (
+            "arrival: hours as the operator's server counted them when it stored the readings,"
+            " fixed by the log when it sealed each day"
+        )
     order = "the order of the log's entries, and " if head is not None else ""
     yield f"clock: {order}the time for which you ask, {subject.at:%Y-%m-%dT%H:%M:%SZ}"
     said = subject.claims
@@ -113,6 +119,9 @@ def not_relied_on(subject: Subject) -> Iterator[str]:
         yield "dates in signatures: each is its signer's own word"
     if subject.head is not None and not subject.witnesses:
         yield "a witness: none that you trust signed the log's head, the log alone vouches for it"
-    if subject.state == "issued":
+    if subject.state == "issued" and not subject.arrived:
         yield "the hour in which readings arrived: a seal says only that they were there by then"
+    said = subject.claims.arrival
+    if said is not UNSET and int(said.not_noted):
+        yield f"the arrival of {said.not_noted} readings: it was not counted when they were stored"
     yield "the meters: whether they measured correctly, calibration and site visits have to show"

@@ -13,6 +13,7 @@ Outcome = Literal["ok", "failed", "not applicable", "not checked", "not reached"
 STATES = ("draft", "submitted", "verified", "issued")
 RELIABLE, FALSE, NOT_ENOUGH = 0, 1, 4
 FORMAT = 1
+_DAYS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,21 @@ class Missing(NamedTuple):
     waiver: str = ""
 
 
+class SealedArrival(NamedTuple):
+    """When a day's readings came, as its seal says; `sealed_late`: 36 hours after its end."""
+
+    day: str
+    readings: int
+    late: int
+    hours: int
+    sealed_late: bool
+
+    @property
+    def striking(self) -> bool:
+        """Whether an auditor would ask: late, or all within two hours."""
+        return bool(self.late) or (0 < self.hours <= 2)  # noqa: PLR2004 - as mrv.statement.arrival
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """
@@ -77,6 +93,8 @@ class Report:
         What the outcome rests on, and what was left aside, in sentences.
     unmet : tuple of str
         Conditions that the statement says do not hold.
+    arrived : tuple of SealedArrival
+        When each sealed day's readings came.
     """
 
     statement: str
@@ -88,6 +106,7 @@ class Report:
     relied: tuple[str, ...] = ()
     not_relied: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
+    arrived: tuple[SealedArrival, ...] = ()
 
     @property
     def wanted(self) -> str:
@@ -144,6 +163,7 @@ class Report:
             "keys": self.keys,
             "steps": [asdict(step) for step in self.steps],
             "unmet": list(self.unmet),
+            "arrival": [one._asdict() for one in self.arrived],
             "missing": [one._asdict() for one in self.missing],
             "waived": [one._asdict() for one in self.waived],
             "reliedOn": list(self.relied),
@@ -177,9 +197,22 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"what to do: {failure.remedy}"
         return
     yield from (f"does not hold, as the statement says: {one}" for one in report.unmet)
+    yield from _arrivals(report)
     yield from (f"relied on: {one}" for one in report.relied)
     yield from (f"not relied on: {one}" for one in report.not_relied)
     yield from _outcome(report)
+
+
+def _arrivals(report: Report) -> Iterator[str]:
+    """Name the days whose readings came late or all at once, the worst first."""
+    asked = [one for one in report.arrived if one.striking]
+    for one in sorted(asked, key=lambda x: (-x.late, x.hours, x.day))[:_DAYS_SHOWN]:
+        yield (
+            f"arrival of {one.day}: {one.readings} readings in {one.hours} different hours,"
+            f" {one.late} of them later than 36 h after the day"
+        )
+    if len(asked) > _DAYS_SHOWN:
+        yield f"arrival: and {len(asked) - _DAYS_SHOWN} more such days; --json lists all"
 
 
 def _outcome(report: Report) -> Iterator[str]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mrv.calendar import days, instant_us
 from mrv.errors import CanonicalError, LogError
 from mrv.log.checkpoint import decode_hash, verify_checkpoint
-from mrv.log.entries import DATA
+from mrv.log.entries import DATA, rows_root
 from mrv.log.merkle import root_before, verify_inclusion
 from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, digest_leaves
 from mrv.signatures.merkle_tree import leaf_hash
+from mrv.signatures.proof_form import time_of
+from mrv.statement.arrival import check_sealed, rows_of, share
+from mrv.verify.report import SealedArrival
 from mrv.verify.signature_steps import log_key
 from mrv.verify.subject import NotApplicableError, NotCheckedError
 
@@ -49,7 +53,8 @@ def seals(subject: Subject) -> str:
     if len(seen) != len(record["days"]) or not seen <= whole:
         raise LogError("seals.json holds a day twice, or one outside of the period")
     _unsealed(subject, whole, seen)
-    return f"{len(seen)} of {len(whole)} days were sealed before the statement was issued"
+    sealed = f"{len(seen)} of {len(whole)} days were sealed before the statement was issued"
+    return sealed + _came(subject, len(seen))
 
 
 def _whole_days(subject: Subject) -> set[str]:
@@ -112,15 +117,54 @@ def _one(
             f"the readings of {entry['day']} are not those that the log sealed as entry"
             f" {one['index']}"
         )
+    _arrival(entry, subject, project)
 
 
-def readings_root(project: Project, leaves: Iterable[DayLeaf], entry: Mapping[str, Any]) -> str:
-    """Root over a sealed day's readings: of the devices that served the project on it."""
+def _arrival(entry: Mapping[str, Any], subject: Subject, project: Project) -> None:
+    """When a day's readings came is the same in the log and in what the statement rests on."""
+    said, plan, day = entry.get("arrival"), subject.plan.arrivals, entry["day"]
+    if said is None:
+        return
+    if plan is not None:
+        mine = serving(project, entry)
+        found = {d: of[day] for d, of in plan.items() if d in mine and day in of}
+        check_sealed(day, said, found, rows_root(rows_of(found)))
+    hours = {str(hour): int(count) for hour, count in said["hours"].items()}
+    readings, late = int(said["readings"]), int(said["late"])
+    fits = sum(hours.values()) == readings and 0 <= late <= readings
+    if not fits or min(hours.values(), default=1) < 1:
+        raise LogError(f"the counts of arrival in the seal of {day} do not fit one another")
+    due = time_of(entry["to"], "end of the day") + timedelta(hours=36)
+    late_seal = time_of(said["sealed"], "time of the seal") > due
+    subject.arrived.append(SealedArrival(day, readings, late, len(hours), late_seal))
+
+
+def _came(subject: Subject, days: int) -> str:
+    """Say in a sentence when the sealed days' readings came."""
+    every = subject.arrived
+    if not every:
+        return ""
+    readings, late = (sum(x.readings for x in every), sum(x.late for x in every))
+    tail = f"; by the log {late} of {readings} readings ({share(late, readings)} %) came later than"
+    tail += " 36 h after their day"
+    if waited := sum(one.sealed_late for one in every):
+        tail += f", {waited} days were sealed later than that"
+    if len(every) < days:
+        tail += f"; {days - len(every)} seals say nothing of it"
+    return tail
+
+
+def serving(project: Project, entry: Mapping[str, Any]) -> set[str]:
+    """Devices that served the project on a sealed day."""
     begin, end = (instant_us(entry[edge], "UTC") for edge in ("from", "to"))
-    serving = {
+    return {
         d.device
         for d in project.devices
         if d.from_us < end and (d.to_us is None or d.to_us > begin)
     }
-    day = entry["day"]
-    return digest_leaves(x for x in leaves if x.day == day and x.device in serving).root
+
+
+def readings_root(project: Project, leaves: Iterable[DayLeaf], entry: Mapping[str, Any]) -> str:
+    """Root over a sealed day's readings: of the devices that served the project on it."""
+    mine, day = serving(project, entry), entry["day"]
+    return digest_leaves(x for x in leaves if x.day == day and x.device in mine).root

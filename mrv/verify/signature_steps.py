@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ingest.errors import InputError
 from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError, EnrolmentError, LogError, PackFormatError, SignatureError
 from mrv.log.cosignature import cosignatures
@@ -303,7 +304,7 @@ def log(subject: Subject) -> str:
     if subject.receipt is None or subject.verification is None:
         raise NotApplicableError("not issued yet")
     subject.needs_keys("log")
-    entry = issued_entry(subject.statement, subject.verification)
+    entry = issued_entry(subject.statement, subject.verification, subject.approvals)
     try:
         key = log_key(subject.ring, parse_receipt(subject.receipt).checkpoint)
         subject.head = head = verify_receipt(subject.receipt, entry, key)
@@ -344,7 +345,7 @@ def status(subject: Subject) -> str:
             " revoked since; get the newest from the operator and give it with --status"
         )
     subject.needs_keys("operator")
-    made = [(_listed(subject, one), one) for one in subject.lists]
+    made = [(_listed(subject, where, one), one) for where, one in subject.named_lists]
     # a list of later says nothing about the time for which the reader asks
     past = [(at, one) for at, one in made if at - AHEAD <= subject.at] or made
     project, name = subject.claims.project.id, subject.claims.statement
@@ -360,9 +361,12 @@ def status(subject: Subject) -> str:
     return f"counts, as of {newest['validFrom']}"
 
 
-def _listed(subject: Subject, document: Mapping[str, Any]) -> datetime:
+def _listed(subject: Subject, where: str, document: Mapping[str, Any]) -> datetime:
     """When a status list was signed, by an operator who may sign for this project."""
-    signer = _proven(subject, document)
+    try:
+        signer = _proven(subject, document)
+    except InputError as error:
+        raise SignatureError(f"status list ({where}): {error}") from error
     if signer.role != "operator":
         raise EnrolmentError(f"the status list is signed by {signer.name}, a {signer.role}")
     check_project(signer, subject.claims.project.id, "the status list")

@@ -10,6 +10,7 @@ from mrv.errors import PackFormatError
 from mrv.packs.pack import KEYS
 from mrv.signatures.trust_root import Trust
 from mrv.statement.conditions import unmet
+from mrv.verify import approval_step as issuing
 from mrv.verify import evidence_steps as figures
 from mrv.verify import findings_steps as raised
 from mrv.verify import manifest_step as files
@@ -58,6 +59,7 @@ STEPS = (
     Step("findings", raised.findings, "ask verifier and operator for what they signed"),
     Step("sampling", raised.sampling, "ask the verifier for the list as it was signed"),
     Step("times", dates.times, "ask for a signature of a valid key, at its time"),
+    Step("approvals", issuing.approvals, "ask the operator who approved the issue"),
 )
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
@@ -99,10 +101,11 @@ def verify(
         raise InputError(f"--accept {', '.join(sorted(accepted))}: the words are {known}")
     if trusted is not None and not isinstance(trusted, Trust):
         trusted = Trust(tuple(trusted), "your own keyring")
-    ring, source, lists = (None, "", ()) if trusted is None else trusted
+    ring, source, lists, rule = (None, "", (), None) if trusted is None else trusted
     subject = Subject(
-        pack, ring, status=status, at=at or datetime.now(UTC), source=source, status_lists=lists
-    )
+        pack, ring, status=status, at=at or datetime.now(UTC), source=source, status_lists=lists,
+        issue_rule=rule,
+    )  # fmt: skip
     steps = tuple(_walk(subject))
     broken = any(step.outcome == "failed" for step in steps)
     if not broken:
@@ -117,6 +120,7 @@ def verify(
         () if broken else tuple(relied_on(subject)),
         () if broken else tuple(not_relied_on(subject)),
         () if broken else tuple(map(str, unmet(subject.claims))),
+        () if broken else tuple(subject.arrived),
     )
 
 

@@ -14,6 +14,7 @@ from mrv.documents.verification import Conclusion, Verification
 from mrv.errors import CanonicalError
 from mrv.factors.records import book_of
 from mrv.packs.pack import (
+    APPROVALS,
     DIGESTS,
     FACTORS,
     PLAN,
@@ -29,7 +30,7 @@ from mrv.statement.evidence_case import Case
 from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import read_plan
 from mrv.statement.status import list_id
-from mrv.verify.report import Missing
+from mrv.verify.report import Missing, SealedArrival
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from mrv.log.cosignature import Cosignature
     from mrv.packs.pack import Pack
     from mrv.signatures.keys import EnrolledKey, Role
+    from mrv.signatures.trust_root import IssueRule
     from mrv.statement.plan_extract import MonitoringPlan
 
 
@@ -59,7 +61,9 @@ class Subject:
     the step that judges keys.  `status` is a status list, if there is one, and `at` the
     time for which the reader asks; `source` says where the
     reader's keys come from.  `status_lists` are those that the reader keeps beside the
-    keys, beside `status`.  `lacking` is what steps found missing.
+    keys, beside `status`.  `issue_rule` is how many have to approve an issue, by the
+    programme's word.  `arrived` is what the seals say of when readings came; `lacking`
+    is what steps found missing.
     """
 
     pack: Pack
@@ -70,6 +74,8 @@ class Subject:
     source: str = ""
     status_lists: tuple[bytes, ...] = ()
     lacking: list[Missing] = field(default_factory=list)
+    issue_rule: IssueRule | None = None
+    arrived: list[SealedArrival] = field(default_factory=list)
     head: Checkpoint | None = None
     witnesses: tuple[Cosignature, ...] = ()
 
@@ -96,12 +102,29 @@ class Subject:
             raise CanonicalError("receipt.txt is not UTF-8; get the pack again") from error
 
     @cached_property
+    def approvals(self) -> list[dict[str, Any]]:
+        """Who approved the issue, as they signed it."""
+        data = self.pack.files.get(APPROVALS)
+        if data is None:
+            return []
+        found = canonical.parse(data)
+        if not isinstance(found, list) or not found or not all(isinstance(x, dict) for x in found):
+            raise CanonicalError(f"{APPROVALS} is not a list of approvals; get the pack again")
+        return found
+
+    @cached_property
     def lists(self) -> tuple[dict[str, Any], ...]:
         """The status list that was given, and those of this project beside the trusted keys."""
-        given = () if self.status is None else (canonical.parse_object(self.status),)
+        return tuple(one for _, one in self.named_lists)
+
+    @cached_property
+    def named_lists(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """The same, each with where it comes from."""
+        given = () if self.status is None else (("given", canonical.parse_object(self.status)),)
         own = list_id(self.claims.project.id)
-        kept = map(canonical.parse_object, self.status_lists)
-        return (*given, *(one for one in kept if one.get("id") == own))
+        kept = enumerate(map(canonical.parse_object, self.status_lists))
+        mine = ((f"statusLists[{n}] beside your keys", one) for n, one in kept)
+        return (*given, *(one for one in mine if one[1].get("id") == own))
 
     @property
     def stated(self) -> Mapping[str, Any]:

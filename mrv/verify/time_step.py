@@ -81,7 +81,7 @@ def _papers(subject: Subject) -> list[dict[str, Any]]:
 
 
 def _signers(subject: Subject) -> set[EnrolledKey]:
-    signed = [subject.statement, *_papers(subject)]
+    signed = [subject.statement, *_papers(subject), *subject.approvals]
     if subject.verification is not None:
         signed.append(subject.verification)
     ring = {key.multikey: key for key in subject.ring}

@@ -30,6 +30,7 @@ from services.api.request_context import Api
 from services.api.routes import (
     administration,
     alarms,
+    approvals,
     document_schemas,
     evidence,
     findings,
@@ -39,6 +40,7 @@ from services.api.routes import (
     letters,
     log,
     programme,
+    published,
     registry,
     sampling,
     series,
@@ -136,7 +138,7 @@ def make_app(
     for part in (
         administration, registry, series, statements, evidence, writes, log, keyring,
         document_schemas, programme, letters, reference, sewers, invoices, sampling, findings,
-        signatures, alarms,
+        signatures, approvals, published, alarms,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)

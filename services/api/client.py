@@ -143,6 +143,29 @@ class Client:
         """
         return self._hand_in(f"/statements/{statement}/sampling", signed, shapes.Sampled)
 
+    def approve(self, statement: str, signed: bytes) -> shapes.TakenApproval:
+        """
+        Hand in an operator's approval of a verified statement's issue.
+
+        Parameters
+        ----------
+        signed : bytes
+            As `tonne statement approve PACK --key N --out FILE` writes it.
+        """
+        return self._hand_in(f"/statements/{statement}/approval", signed, shapes.TakenApproval)
+
+    def status_list(self, project: str) -> bytes:
+        """Return a project's newest status list byte for byte."""
+        return self._ask("GET", "/status-list", params={"project": project}).content
+
+    def publish_status_list(self, project: str, signed: bytes) -> shapes.TakenList:
+        """Hand in a status list that the operator signed elsewhere."""
+        return self._hand_in(f"/status-list?project={project}", signed, shapes.TakenList)
+
+    def trust_root(self) -> bytes:
+        """Return the programme's trust root that the server keeps, byte for byte."""
+        return self._ask("GET", "/trust-root").content
+
     def findings(self, statement: str) -> shapes.Findings:
         """Return a statement's findings as their events left them."""
         return self._get(f"/statements/{statement}/findings", shapes.Findings)

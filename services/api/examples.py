@@ -97,6 +97,26 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
     },
     "Alarm": {"kind": "gateway_silent", "state": "open"},
     "AlarmDetail": {"kind": "gateway_silent", "state": "open"},
+    "Approved": {"id": f"urn:tonne:{_STATEMENT}", "verificationSha256": "9f86d081" * 8},
+    "IssueApproval": {
+        **_SIGNED,
+        "id": f"urn:tonne:{_STATEMENT}:approval:z6Mk",
+        "type": ["VerifiableCredential", "IssueApproval"],
+    },
+    "TakenApproval": {"state": "verified", "approvals": 2},
+    "StatusBits": {
+        "id": "urn:tonne:status:nck-pv#list",
+        "type": "BitstringStatusList",
+        "statusPurpose": "revocation",
+        "encodedList": "uH4sIAAAAAAAC_",
+    },
+    "StatusList": {
+        **{name: value for name, value in _SIGNED.items() if name != "relatedResource"},
+        "id": "urn:tonne:status:nck-pv",
+        "type": ["VerifiableCredential", "BitstringStatusListCredential"],
+        "validUntil": "2026-03-06T08:00:00Z",
+    },
+    "TakenList": {"valid_from": "2026-02-03T08:00:00Z"},
     "Finding": {"finding": "CAR-1", "kind": "CAR", "state": "open", "effect_t": "0.003"},
     "FindingEvent": {
         **_SIGNED,

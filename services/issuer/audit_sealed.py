@@ -14,7 +14,7 @@ from services.issuer import table_digests as records
 from services.issuer.audit_statements import standing
 from services.issuer.changes import compare, sealed_leaves
 from services.issuer.close import snapshot
-from services.issuer.seal import noted_days, underived
+from services.issuer.seal import arrival_of, noted_days, underived
 from services.issuer.sealed_day_contents import Job, ended, overdue, parts_of
 from services.settle import Plan
 from services.store.postgres.row_hashes import STATES, hashes, tables
@@ -92,11 +92,24 @@ def sealed_days(walk: Walk) -> str:
             found = compare(leaves, parts_of(cursor, plan.fleet, job), late)
         walk.breaks += [f"{job}: {one}" for one in found.by_hand]
         walk.breaks += [f"{job}: {one}" for one in underived(conn, plan, job, found)]
+        if not found and "arrival" in body:
+            walk.breaks += _arrival(walk, job, body["arrival"])
         if found.late:
             walk.notes.append(f"{job}: late readings that `tonne log seal` enters")
         elif found.derived:
             walk.notes.append(f"{job}: derived rows were made again; `tonne log seal --recheck`")
     return f"{len(latest)} days"
+
+
+def _arrival(walk: Walk, job: Job, said: dict[str, Any]) -> Iterator[str]:
+    """When a day's readings arrived is counted once, with them, and not changed later."""
+    with snapshot(walk.conn), walk.conn.cursor() as cursor:
+        now = arrival_of(cursor, job)
+    if {**now, "sealed": said.get("sealed")} != said:
+        yield (
+            f"{job}: the log sealed {said['late']} of {said['readings']} readings as late, and"
+            f" {now['late']} of {now['readings']} are counted now: arrival_count was changed"
+        )
 
 
 def _seal_rows(walk: Walk) -> Iterator[str]:
@@ -128,13 +141,17 @@ def _job_of(body: dict[str, Any], devices: set[str]) -> Job:
 
 
 def lateness(walk: Walk) -> str:
-    """Every day was sealed in the time promised."""
-    known = seals.latest(walk.conn)
+    """Every day was sealed in the time promised, by the log's clock."""
+    found = overdue(walk.ended, seals.first_sealed(walk.conn), walk.now_us)
     walk.breaks += [
-        f"{job} ended more than 36 hours ago and is not sealed"
-        for job in overdue(walk.ended, known, walk.now_us)
+        f"{job} ended more than 36 hours ago and is not sealed" for job in found.waiting
     ]
-    return "36 hours after a day's end"
+    walk.notes += [
+        f"{job} was sealed at {at:%Y-%m-%dT%H:%M:%SZ}, more than 36 hours after its end"
+        for job, at in found.sealed_late
+    ]
+    late = len(found.sealed_late)
+    return f"36 hours after a day's end; {late} days were sealed later than that"
 
 
 def published_factors(walk: Walk) -> str:

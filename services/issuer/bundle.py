@@ -19,6 +19,7 @@ from mrv.log.merkle import inclusion_proof
 from mrv.log.note import signature_lines
 from mrv.packs import tables
 from mrv.packs.pack import (
+    APPROVALS,
     DEAD_LETTERS,
     DIGESTS,
     FINDINGS,
@@ -40,7 +41,7 @@ from mrv.verify.seal_step import readings_root
 from mrv.verify.verify_md import guide
 from services.store.messages import dead_letter_query as dead_letters
 from services.store.registry import signing_keys as enrolled
-from services.store.statements import findings, sampling
+from services.store.statements import approvals, findings, sampling
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 
@@ -103,6 +104,9 @@ def complete(
     drawn = sampling.document(conn, papers.claims.statement)
     if drawn is not None:
         found[SAMPLING] = drawn
+    approved = _approvals(conn, papers)
+    if approved:
+        found[APPROVALS] = canonical.legible(approved)
     hashes = {name: canonical.sha256_hex(data) for name, data in found.items()}
     return {**found, MANIFEST: manifest_of(hashes)}
 
@@ -115,7 +119,7 @@ _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 def _keys(conn: Connection[TupleRow], papers: Papers, *, logged: bool) -> list[EnrolledKey]:
     """Keys of who signed, findings too, and of the log that the receipt is of."""
     every = [one.key for one in enrolled.load(conn)]
-    signed = {one["issuer"]["id"] for one in _findings(conn, papers)}
+    signed = {one["issuer"]["id"] for one in (*_findings(conn, papers), *_approvals(conn, papers))}
     drawn = sampling.document(conn, papers.claims.statement)
     if drawn is not None:
         signed.add(canonical.parse_object(drawn)["issuer"]["id"])
@@ -128,6 +132,11 @@ def _keys(conn: Connection[TupleRow], papers: Papers, *, logged: bool) -> list[E
 def _findings(conn: Connection[TupleRow], papers: Papers) -> list[dict[str, Any]]:
     name = papers.claims.statement
     return [canonical.parse_object(data) for data in findings.documents(conn, name)]
+
+
+def _approvals(conn: Connection[TupleRow], papers: Papers) -> list[dict[str, Any]]:
+    name = papers.claims.statement
+    return [canonical.parse_object(data) for data in approvals.documents(conn, name)]
 
 
 def _letters(conn: Connection[TupleRow], papers: Papers, plan: MonitoringPlan) -> bytes:

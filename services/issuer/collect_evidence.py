@@ -24,6 +24,7 @@ from mrv.methodologies import find
 from mrv.registry.monitoring_plan import in_force
 from mrv.registry.project import ACCOUNTING, FIRST, Project
 from mrv.statement import evidence, evidence_rows
+from mrv.statement.arrival import by_day
 from mrv.statement.evidence_case import Case
 from mrv.statement.fixed_parameters import changed, departed
 from mrv.statement.metering_versions import of_claims
@@ -36,10 +37,12 @@ from services.store.registry import invoices
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
 from services.store.registry.factors import load_book
+from services.store.registry.programme import issue_signatures, public_url
 from services.store.statements import carry_over as carried
 from services.store.statements import period_evidence as periods
 from services.store.statements import statements
 from services.store.statements.period_evidence import Reach
+from services.store.timeseries.arrivals import counted
 from services.store.timeseries.interval_rows import intervals_of, older_rows
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from mrv.documents.statement import Claims
     from mrv.registry.monitoring_plan import Version
     from mrv.registry.project import Usage
+    from mrv.statement.arrival import Arrivals
     from services.store.statements.statements import Stored
 
 _YEAR_US = 366 * 86_400_000_000
@@ -154,8 +158,19 @@ def plan_of(
         meters=periods.load_makers(conn, ids),
         history=_history(conn, now, from_us),
         fixed=() if before is None else departed(before.claims, now),
+        arrivals=_arrivals(conn, now, from_us, to_us),
+        issue_signatures=issue_signatures(conn),
+        public_url=public_url(conn),
     )
     return correcting(conn, plan, supersedes)
+
+
+def _arrivals(conn: Connection[TupleRow], project: Project, from_us: int, to_us: int) -> Arrivals:
+    """When the readings of the project's own meters arrived, by device and local day."""
+    ids = sorted({d.device for d in project.devices})
+    with conn.cursor() as cursor:
+        counts = counted(cursor, ids, from_us, to_us)
+    return by_day(counts, from_us, to_us, project.timezone)
 
 
 def correcting(

@@ -18,13 +18,14 @@ from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, verify_proof
 from mrv.signatures.proof_form import time_of
+from mrv.statement.approval import check_approval
 from mrv.statement.compose import TYPES
 from mrv.statement.credential_parts import issuer
 from mrv.statement.findings import Event, fold, read_event
 from mrv.statement.states import check_role
 from services.clock import now_us
 from services.store.registry import signing_keys as enrolled
-from services.store.statements import findings, statements
+from services.store.statements import approvals, findings, statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,6 +181,29 @@ def check_principal(conn: Connection[TupleRow], statement: str, principal: str |
             f"{principal} prepared statement {statement} and cannot verify it;"
             " the verifier needs an API principal of its own"
         )
+
+
+def approvers(
+    conn: Connection[TupleRow], have: Documents
+) -> tuple[list[dict[str, Any]], list[EnrolledKey]]:
+    """
+    Return a statement's approvals and who signed them, every proof checked.
+
+    Raises
+    ------
+    SignatureError, EnrolmentError, CanonicalError
+        If a stored approval is not what its holder signed over these documents.
+    """
+    trusted = [one.key for one in enrolled.load(conn)]
+    found, holders = [], []
+    for data in approvals.documents(conn, have.stored.id):
+        document = canonical.parse_object(data)
+        holder = verify_proof(document, trusted)
+        verification = have.verification or {}
+        check_approval(document, have.statement, verification, holder, have.stored.project)
+        found.append(document)
+        holders.append(holder)
+    return found, holders
 
 
 def records(conn: Connection[TupleRow], have: Documents) -> tuple[Record, ...]:

@@ -7,13 +7,18 @@ database, goes the same way.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mrv.accounting import factor_acceptance as acceptance
+from mrv.documents.form import UNSET
 from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, StatementStateError, VerificationError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of
+from mrv.signatures.proof_form import time_of
+from mrv.statement.approval import check_approval, people
 from mrv.statement.compose import compose, label_of
 from mrv.statement.conditions import unmet
 from mrv.statement.credentials import conclusion_of, verification_body
@@ -27,13 +32,15 @@ from mrv.statement.states import (
     check_role,
     check_step,
 )
+from mrv.statement.status import ended, lasts
 from mrv.verify.evidence_steps import first_difference
 from services.issuer import documents as steps
 from services.issuer.archived_parts import fitting
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import collect
 from services.issuer.evidence import by_name, files
-from services.store.statements import evidence, findings, statements
+from services.store.registry import load as registry
+from services.store.statements import approvals, evidence, findings, statements, status_lists
 from services.store.statements import sampling as store_sampling
 
 if TYPE_CHECKING:
@@ -48,6 +55,10 @@ if TYPE_CHECKING:
     from mrv.statement.states import State
     from services.issuer.documents import Documents
     from services.store.statements.statements import Stored
+
+_ENDED = ("superseded", "revoked")
+# a list says from when it holds, which is when it was signed
+_APART = timedelta(minutes=5)
 
 
 def statement(
@@ -169,8 +180,11 @@ def _verifier(
 def recompute(conn: Connection[TupleRow], stored: Stored) -> Case:
     """Collect a statement's case again; refuse if the statement does not follow from it."""
     body = canonical.parse_object(stored.body)
-    label = label_of(claims_of(body, stored.id))
+    said = claims_of(body, stored.id)
+    label = label_of(said)
     case = collect(conn, stored.project, stored.from_us, stored.to_us, stored.supersedes)
+    if said.arrival is UNSET:  # closed before arrivals were counted
+        case = replace(case, plan=replace(case.plan, arrivals=None))
     where = first_difference(compose(case, label), body)
     if where is not None:
         raise VerificationError(
@@ -212,6 +226,88 @@ def finding(
             steps.take(conn, name, "under_verification", holder, None, principal)
         findings.insert(conn, event, holder, document, principal)
     return event
+
+
+def approval(
+    conn: Connection[TupleRow],
+    name: str,
+    document: Mapping[str, Any],
+    principal: str | None = None,
+) -> int:
+    """
+    Take an operator's approval of a verified statement's issue.
+
+    Returns
+    -------
+    int
+        How many people have approved it by now.
+
+    Raises
+    ------
+    StatementStateError
+        If it is not the statement's turn, or that holder approved already.
+    SignatureError, EnrolmentError, CanonicalError
+        If it is not of this statement and verification, or not signed by an operator.
+    """
+    with conn.transaction():
+        have = steps.documents(conn, name)
+        check_step(name, have.stored.state, "issued")
+        if have.verification is None:
+            raise StatementStateError(f"the verification of {name} is missing; do not approve it")
+        holder = steps.signer_of(conn, document, "operator", name)
+        check_approval(document, have.statement, have.verification, holder, have.stored.project)
+        approvals.insert(conn, name, holder, document, principal)
+        return people(steps.approvers(conn, have)[1])
+
+
+def status_list(
+    conn: Connection[TupleRow],
+    project: str,
+    document: Mapping[str, Any],
+    principal: str | None = None,
+) -> None:
+    """
+    Take a project's status list that its operator signed; readers get the newest.
+
+    Raises
+    ------
+    SignatureError, EnrolmentError, CanonicalError
+        If it is no list of the project, not signed by an operator who may sign for it, or
+        its times do not fit.
+    StatementStateError
+        If it says that a statement counts which was superseded or revoked, or one not that
+        counts, or it is older than the list that is there.
+    """
+    with conn.transaction():
+        registry.load_project(conn, project)
+        holder = steps.signer_of(conn, document, "operator", f"the status list of {project}")
+        check_project(holder, project, "the status list")
+        signed = time_of(proofs_of(document)[0]["created"], "created").astimezone(UTC)
+        begin, end = lasts(document)
+        if not begin <= signed < end or signed - begin > _APART:
+            raise CanonicalError(
+                f"the status list says {begin} to {end}, and was signed at {signed}; sign it anew"
+            )
+        wrong = untold(conn, project, document)
+        if wrong:
+            raise StatementStateError(
+                f"the status list of {project} says of {', '.join(sorted(wrong))} what is not so"
+                " now; sign a new list"
+            )
+        last = status_lists.newest(conn, project)
+        if last is not None and last.signed > signed:
+            raise StatementStateError(
+                f"the status list of {project} was signed at {signed}, and one of {last.signed} is"
+                " published; sign a new list"
+            )
+        status_lists.insert(conn, project, holder, signed, document, principal)
+
+
+def untold(conn: Connection[TupleRow], project: str, document: Mapping[str, Any]) -> set[str]:
+    """Return the statements of which a project's list says another thing than what is so now."""
+    every = {one.id: one.state in _ENDED for one in statements.all_of(conn, project)}
+    told = ended(document, project, every)
+    return {name for name, gone in every.items() if gone != (name in told)}
 
 
 def sampling(

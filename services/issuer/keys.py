@@ -1,7 +1,8 @@
 """
 Key files of signers, in `TONNE_HOME/keys`: readable by their owner alone.
 
-The secret never leaves this file: the database and packs hold public parts.
+The secret never leaves this file: the database and packs hold public parts.  A file may
+name a signer in its place (`services.issuer.signers`): a key in a token, or a command.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
 from mrv.signatures.key_bounds import NO_BOUNDS, KeyBounds
-from mrv.signatures.keyfile import read_secret, write_secret
-from mrv.signatures.keys import EnrolledKey, SigningKey
+from mrv.signatures.keyfile import read_secret, write_distant, write_secret
+from mrv.signatures.keys import DistantKey, EnrolledKey, SigningKey
+from services.issuer import signers
 from services.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+    from typing import Any
 
     from mrv.signatures.keys import Role
 
 # Also the name of a file, and of a log in its signed heads.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _OTHERS = 0o077
+# no document begins so: a signature over it counts for nothing
+_TRY = b"tonne tries whether this key signs\n"
 
 
 def create(home: Path, name: str, role: Role, bounds: KeyBounds = NO_BOUNDS) -> EnrolledKey:
@@ -35,9 +41,29 @@ def create(home: Path, name: str, role: Role, bounds: KeyBounds = NO_BOUNDS) -> 
     InputError
         If the name is no file name, or there is a key of that name already.
     """
-    path = _path(home, name)
+    _path(home, name)
     key = SigningKey.generate()
     holder = EnrolledKey(name, role, key.public_multikey, bounds=bounds)
+    _keep(home, holder, write_secret(key, holder, Settings().key_passphrase_bytes))
+    return holder
+
+
+def adopt(home: Path, holder: EnrolledKey, signer: Mapping[str, Any]) -> EnrolledKey:
+    """
+    Keep a key whose secret is elsewhere, once it has signed a try.
+
+    Raises
+    ------
+    InputError, ServerError, SignatureError
+        If the signer cannot be asked, or what it gives is not by that key.
+    """
+    DistantKey(holder.multikey, signers.opened(signer)).sign(_TRY)
+    _keep(home, holder, write_distant(holder, signer))
+    return holder
+
+
+def _keep(home: Path, holder: EnrolledKey, data: bytes) -> None:
+    path = _path(home, holder.name)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -47,10 +73,9 @@ def create(home: Path, name: str, role: Role, bounds: KeyBounds = NO_BOUNDS) -> 
             " choose another name"
         ) from None
     with os.fdopen(descriptor, "wb") as file:
-        file.write(write_secret(key, holder, Settings().key_passphrase_bytes))
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    return holder
 
 
 def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
@@ -71,7 +96,7 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
         )
     if path.stat().st_mode & _OTHERS:
         raise InputError(f"{path} can be read by others; run `chmod 600 {path}`")
-    return read_secret(path.read_bytes(), Settings().key_passphrase_bytes)
+    return read_secret(path.read_bytes(), Settings().key_passphrase_bytes, signers.opened)
 
 
 def retire(home: Path, name: str, moment: str) -> Path:

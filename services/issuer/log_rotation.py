@@ -61,7 +61,13 @@ def rotate(conn: Connection[TupleRow], home: Path, name: str, now: datetime) -> 
         old, head = holders[-1], log.checkpoint(conn)
         if old.valid_until is None:
             enrolled.revoke(conn, name, now)
-        made = keys.create(home, _next_name(name), "log")
+        following = _next_name(name)
+        # one that was made before, as in a token, is taken
+        made = (
+            keys.load(home, following)[1]
+            if following in keys.names(home)
+            else keys.create(home, following, "log")
+        )
         enrolled.enroll(conn, made)
         if head is not None:
             enrolled.close_log(conn, old, head)

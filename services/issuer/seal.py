@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mrv.log.entries import DATA, data_entry
+from mrv.calendar import utc_text
+from mrv.log.entries import DATA, arrival_part, data_entry
 from mrv.signatures import canonical
+from mrv.statement.arrival import arrived, by_hour, rows_of
+from services.clock import now_us as clock_us
 from services.issuer import table_digests as records
 from services.issuer.changes import compare, detail_of, sealed_leaves
 from services.issuer.close import snapshot
@@ -25,12 +28,13 @@ from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
+from services.store.timeseries.arrivals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import date
 
-    from psycopg import Connection
+    from psycopg import Connection, Cursor
     from psycopg.rows import TupleRow
 
     from ingest.model import Fleet
@@ -155,15 +159,29 @@ def _prepare(
     conn: Connection[TupleRow], fleet: Fleet, job: Job, sequence: int, reason: str | None
 ) -> Prepared:
     with conn.cursor() as cursor:
-        parts = parts_of(cursor, fleet, job)
-    return _prepared(job, sequence, fleet.version, parts, reason)
+        parts, came = parts_of(cursor, fleet, job), arrival_of(cursor, job)
+    return _prepared(job, sequence, fleet.version, (parts, came), reason)
 
 
 def _prepared(
-    job: Job, sequence: int, version: int, parts: Mapping[str, Digest], reason: str | None
+    job: Job,
+    sequence: int,
+    version: int,
+    held: tuple[Mapping[str, Digest], Mapping[str, Any]],
+    reason: str | None,
 ) -> Prepared:
-    entry = data_entry(job.entry(), sequence, version, parts, reason)
+    parts, came = held
+    entry = data_entry(job.entry(), sequence, version, parts, reason, came)
     return Prepared(job, sequence, entry, detail_of(parts))
+
+
+def arrival_of(cursor: Cursor[TupleRow], job: Job) -> dict[str, Any]:
+    """Return what a day's seal says of when its readings arrived, and of when it was made."""
+    counts = counted(cursor, job.devices, job.from_us, job.to_us)
+    found = arrived(counts, job.to_us)
+    sums = sum(one.readings for one in found.values()), sum(one.late for one in found.values())
+    sealed = utc_text(clock_us() // 1_000_000 * 1_000_000)
+    return arrival_part(rows_of(found), sums, by_hour(counts), sealed)
 
 
 def _changed(
@@ -178,7 +196,7 @@ def _changed(
     """Prepare the next seal of a day that changed and may be sealed again."""
     noted = noted_days(late)
     with snapshot(conn), conn.cursor() as cursor:
-        now = parts_of(cursor, plan.fleet, job)
+        now, came = parts_of(cursor, plan.fleet, job), arrival_of(cursor, job)
         entry, detail = log.at(conn, seal_.entry)
     found = compare(sealed_leaves(canonical.parse_object(entry.body), detail), now, noted)
     if not found:
@@ -190,7 +208,7 @@ def _changed(
             report.refused += [f"{job}: {one}" for one in wrong]
             return []
         reason = "late readings" if found.late else "derived rows made again"
-    return [_prepared(job, seal_.sequence + 1, plan.fleet.version, now, reason)]
+    return [_prepared(job, seal_.sequence + 1, plan.fleet.version, (now, came), reason)]
 
 
 def noted_days(late: Sequence[LateDay]) -> set[tuple[str, str]]:

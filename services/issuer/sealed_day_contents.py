@@ -10,6 +10,7 @@ whatever it is for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import intervals_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
     from psycopg import Connection, Cursor
@@ -122,13 +123,33 @@ def ended(conn: Connection[TupleRow], fleet: Fleet, until_us: int) -> Iterator[J
                 yield Job(one.project, day, one.timezone, begin, end, devices)
 
 
-def overdue(jobs: Iterable[Job], sealed: Container[tuple[str, date]], now_us: int) -> list[Job]:
-    """Days that ended longer ago than promised and are not sealed."""
-    return [
-        job
-        for job in jobs
-        if job.to_us <= now_us - PROMISED_US and (job.project, job.day) not in sealed
-    ]
+class Overdue(NamedTuple):
+    """Days whose seal was promised earlier: those that still wait, and those sealed too late."""
+
+    waiting: list[Job]
+    sealed_late: list[tuple[Job, datetime]]
+
+
+def overdue(
+    jobs: Iterable[Job], sealed: Mapping[tuple[str, date], datetime], now_us: int
+) -> Overdue:
+    """
+    Tell which days were not sealed within `PROMISED_US` of their end.
+
+    Parameters
+    ----------
+    sealed : mapping
+        When each sealed day was first sealed.
+    """
+    found = Overdue([], [])
+    for job in jobs:
+        at = sealed.get((job.project, job.day))
+        due = datetime.fromtimestamp((job.to_us + PROMISED_US) / 1e6, UTC)
+        if at is None and job.to_us <= now_us - PROMISED_US:
+            found.waiting.append(job)
+        elif at is not None and at > due:
+            found.sealed_late.append((job, at))
+    return found
 
 
 def parts_of(cursor: Cursor[TupleRow], fleet: Fleet, job: Job) -> dict[str, Digest]:

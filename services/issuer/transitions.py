@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import errors
 
+from mrv.documents.form import UNSET
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.log.entries import EVIDENCE, evidence_entry
 from mrv.packs.pack import MANIFEST
 from mrv.signatures import canonical
+from mrv.statement.approval import check_enough, people, sign_approval
 from mrv.statement.credentials import (
     issued_entry,
     revoked_entry,
@@ -33,8 +35,10 @@ from services.issuer import bundle, keys
 from services.issuer import external_signatures as accept
 from services.issuer.close import snapshot
 from services.issuer.documents import Documents, Signer, documents, may_sign, records
+from services.issuer.documents import approvers as approvers_of
 from services.store.registry import load as registry
 from services.store.registry import signing_keys as enrolled
+from services.store.registry.programme import issue_signatures
 from services.store.statements import carry_over as carried
 from services.store.statements import evidence, statements
 from services.store.statements import transparency_log as log
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Documents",
     "Signer",
+    "approve",
     "documents",
     "issue",
     "log_signer",
@@ -148,6 +153,29 @@ def sample(
     return document
 
 
+def approve(conn: Connection[TupleRow], statement: str, signer: Signer) -> int:
+    """
+    Sign that a verified statement is to be issued.
+
+    Returns
+    -------
+    int
+        How many people have approved it by now.
+
+    Raises
+    ------
+    StatementStateError
+        If it is not verified, or that holder approved already.
+    """
+    have = documents(conn, statement)
+    check_step(statement, have.stored.state, "issued")
+    if have.verification is None:
+        raise SignatureError(f"the verification of {statement} is missing; do not approve it")
+    now = may_sign(conn, signer.holder, "operator", statement)
+    signed = sign_approval(have.statement, have.verification, *signer, now)
+    return accept.approval(conn, statement, signed)
+
+
 def issue(
     conn: Connection[TupleRow], statement: str, log_signer: Signer, by: EnrolledKey | str
 ) -> int:
@@ -199,8 +227,10 @@ def _issue(
         check_role(preparer, "operator", statement)
         check_role(verifier, "verifier", statement)
         check_other(preparer, verifier)
-        for signer in have.signers:
+        approved, approvers = approvers_of(conn, have)
+        for signer in (*have.signers, *approvers):
             _still_counts(conn, signer, statement)
+        check_enough(people(approvers), _wanted(conn, have), statement)
         may_sign(conn, log_signer.holder, "log", statement)
         if not isinstance(by, str):
             may_sign(conn, by, "operator", statement)
@@ -210,7 +240,7 @@ def _issue(
         _nothing_more_owed(conn, have)
         statements.claim(conn, have.stored)
         statements.step(conn, statement, "issued", actor, multikey=multikey)
-        entry = issued_entry(have.statement, have.verification)
+        entry = issued_entry(have.statement, have.verification, approved)
         index = log.append(conn, "issued", statement, entry)
         _seal_pack(conn, have, statement)
         if old is not None:
@@ -218,6 +248,13 @@ def _issue(
             log.append(conn, "superseded", old, superseded_entry(old, statement))
         log.sign_head(conn, log_signer.holder.name, log_signer.key)
     return index
+
+
+def _wanted(conn: Connection[TupleRow], have: Documents) -> int:
+    """How many have to approve: as the statement says, and no fewer than the programme now asks."""
+    said = have.claims.issue_signatures
+    asked = max(1 if said is UNSET else said, issue_signatures(conn))
+    return asked if asked > 1 else 0
 
 
 def _still_counts(conn: Connection[TupleRow], signer: EnrolledKey, statement: str) -> None:
@@ -308,7 +345,7 @@ def revoke(
 
 def status_list(conn: Connection[TupleRow], project: str, signer: Signer) -> bytes:
     """
-    Sign a project's status list: which of its statements count no more.
+    Sign a project's status list, which of its statements count no more, and publish it.
 
     Raises
     ------
@@ -321,7 +358,9 @@ def status_list(conn: Connection[TupleRow], project: str, signer: Signer) -> byt
     now = may_sign(conn, signer.holder, "operator", f"list of {project}")
     every = statements.all_of(conn, project)
     ended = [one.id for one in every if one.state in ("superseded", "revoked")]
-    return canonical.encode(sign_list(project, [one.id for one in every], ended, *signer, now))
+    signed = sign_list(project, [one.id for one in every], ended, *signer, now)
+    accept.status_list(conn, project, signed)
+    return canonical.encode(signed)
 
 
 def log_signer(conn: Connection[TupleRow], home: Path, name: str) -> Signer:

@@ -46,6 +46,17 @@ def pin(home: Path, data: bytes) -> TrustRoot:
     return root
 
 
+def kept(home: Path) -> bytes | None:
+    """Return the trust root that is kept here, if one is."""
+    path = pinned(home)
+    return path.read_bytes() if path.exists() else None
+
+
+def checked(data: bytes) -> TrustRoot:
+    """Read a trust root as of now; EnrolmentError where it does not hold, or has expired."""
+    return read_root(data, _now())
+
+
 def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
     """Keys of a file to enrol; a trust root must be the one that is kept."""
     found = read_trusted(data, _now())

@@ -49,6 +49,7 @@ from services.store.postgres.binary_copy import Words
 from services.store.postgres.timestamps import FAR_US
 from services.store.statements import sealed_days as seals
 from services.store.statements.sealed_days import YOUNG_US
+from services.store.timeseries import arrivals
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries import remake_requests as requests
@@ -161,6 +162,7 @@ class Store:
         out.flags = flagged.flags
         settled, remade, put_off = self._derive(cursor, arrived, out)
         self._settle_stations(cursor, arrived.touched, settled, remade, out)
+        arrivals.note(cursor, fleet, arrived.stored, messages)
         heard = self._seen.observe(cursor, frames, messages)
         seals.note_late(cursor, fleet, frames, now_us())
         kept = letters.record(cursor, fleet, out.rejected, messages, self._letter_bytes)

@@ -44,11 +44,14 @@ class Arrived:
         Late readings that changed what is stored, by fleet index.
     touched : Touched
         Hours and days of stations with other readings.
+    stored : list of Frame
+        Rows that changed what is stored.
     """
 
     onward: list[Frame]
     changed: dict[int, Changed]
     touched: Touched
+    stored: list[Frame]
 
     def newest(self) -> dict[int, Changed]:
         """First and last of each device's onward readings. [us UTC]"""
@@ -109,8 +112,9 @@ def store_readings(
         readings.copy_new(cursor, ids, frame)
         touched.readings(frame)
         out.rows[f"reading_{frame.class_id}"] += len(frame)
-    changed = _merge(cursor, fleet, ids, [f for f in others if len(f)], out, touched)
-    return Arrived(fresh, changed, touched)
+    stored = list(fresh)
+    changed = _merge(cursor, fleet, ids, [f for f in others if len(f)], out, touched, stored)
+    return Arrived(fresh, changed, touched, stored)
 
 
 def _new_for_sure(frame: Frame, last_us: Int64) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -130,6 +134,7 @@ def _merge(
     frames: Sequence[Frame],
     out: Committed,
     touched: Touched,
+    stored: list[Frame],
 ) -> dict[int, Changed]:
     """Merge rows that may exist; return which readings of each device changed."""
     changed: dict[int, Changed] = {}
@@ -138,7 +143,8 @@ def _merge(
         merged = _merge_beside(cursor, ids, names, frame)
         out.rows[f"reading_{frame.class_id}"] += len(merged.changed)
         out.late += len(merged.changed)
-        touched.readings(frame.take(np.array(merged.changed, dtype=np.intp)))
+        stored.append(frame.take(np.array(merged.changed, dtype=np.intp)))
+        touched.readings(stored[-1])
         for row in merged.conflicts:
             device = fleet.devices[frame.device[row]].id
             detail = f"{device} at {stamp(int(frame.time_us[row]))} has other values"

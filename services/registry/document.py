@@ -180,6 +180,8 @@ def _programme(programme: Programme) -> dict[str, Any]:
         name=programme.name,
         target_kt=programme.target_kt,
         area=asdict(programme.area) if programme.area else None,
+        issue_signatures=programme.issue_signatures,
+        public_url=programme.public_url,
         actions=actions,
     )
 

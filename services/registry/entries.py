@@ -201,6 +201,9 @@ class Programme:
     The one programme that the projects belong to.
 
     `target_kt` is what its actions' targets come to; sites outside `area` are warned of.
+    `issue_signatures` operators have to approve an issue, each with a key of their own; None:
+    the preparer's signature under the statement is enough.  `public_url` is where anybody
+    may ask the API whether a statement counts: reports show it.
     """
 
     kind: ClassVar[str] = "programme"
@@ -208,6 +211,8 @@ class Programme:
     actions: tuple[Action, ...]
     target_kt: Decimal | int | None = None
     area: Area | None = None
+    issue_signatures: int | None = None
+    public_url: str | None = None
 
     @property
     def id(self) -> str:

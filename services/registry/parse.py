@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 MAX_EXPECTED = 10**15
+_MOST_SIGNATURES = 9
+_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?")
 MAX_CADENCE_S = 31 * 86_400
 YEARS = 1990, 2200
 DEVICE_KEYS = (
@@ -207,14 +209,26 @@ def _outside(row: Row) -> Outside:
 
 def programme(row: Row) -> Programme:
     """Read the programme and its actions."""
-    row.only("name", "actions", "target_kt", "area")
+    row.only("name", "actions", "target_kt", "area", "issue_signatures", "public_url")
     actions = row.rows("actions") or []
     found = tuple(_action(a) for a in actions)
     area = _area(row)
     _gather(row, *actions)
     for name in {a.id for a in found if [b.id for b in found].count(a.id) > 1}:
         row.problem("actions", f"action {name!r} is given twice; keep one")
-    return Programme(row.text("name"), found, row.number("target_kt", 0, MAX_EXPECTED), area)
+    target, signatures = (
+        row.number("target_kt", 0, MAX_EXPECTED), row.whole("issue_signatures", 1, _MOST_SIGNATURES)
+    )  # fmt: skip
+    return Programme(row.text("name"), found, target, area, signatures, _url(row))
+
+
+def _url(row: Row) -> str | None:
+    if not row.has("public_url"):
+        return None
+    found = row.text("public_url").rstrip("/")
+    if not _URL.fullmatch(found):
+        row.problem("public_url", f"{found!r} is no address such as https://tonne.example.org")
+    return found
 
 
 def _area(row: Row) -> Area | None:

@@ -14,7 +14,7 @@ from mrv import factors
 from mrv.calendar import days, utc_text
 from mrv.documents.statement import claims_of
 from mrv.log.checkpoint import Checkpoint, sign_checkpoint
-from mrv.log.entries import Day, data_entry, evidence_entry
+from mrv.log.entries import Day, arrival_part, data_entry, evidence_entry
 from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import make_receipt
 from mrv.packs.pack import manifest_of
@@ -24,6 +24,8 @@ from mrv.signatures.day_digests import digest_leaves
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from mrv.statement.approval import sign_approval
+from mrv.statement.arrival import rows_of
 from mrv.statement.compose import Label, compose
 from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
@@ -62,6 +64,9 @@ class Cast:
     before: tuple = (b"before",)
     seals_before: tuple | None = None  # another history than the receipt's
     sealed: bool = True
+    approvers: tuple = ()  # keys with their holders, and when each approved
+    logged_approvals: tuple | None = None  # others than those in the pack
+    arrival: dict | None = None  # what the seal says of it, beside or in place of what is so
 
 
 HONEST = Cast()
@@ -128,6 +133,9 @@ def documents(made=None, tables=None, cast=HONEST, change=lambda body: body):
         ),
         "VERIFY.md": guide(claims_of(signed)),
     }
+    approved = [sign_approval(signed, opinion, *one) for one in cast.approvers]
+    if approved:
+        files["approvals.json"] = canonical.legible(approved)
     return logged(made, files, signed, opinion, tables, cast)
 
 
@@ -142,7 +150,7 @@ def logged(made, files, signed, opinion, tables=None, cast=HONEST):
         "emissions": digest_leaves(()),
     }
     which = Day(made.plan.project.id, day.isoformat(), zone, utc_text(begin), utc_text(end))
-    entry = data_entry(which, 1, 1, parts, None)
+    entry = data_entry(which, 1, 1, parts, None, _arrival(made, day, cast))
     first = [*map(leaf_hash, cast.before), leaf_hash(entry)]
     shown = first if cast.seals_before is None else [
         *map(leaf_hash, cast.seals_before), leaf_hash(entry)
@@ -155,12 +163,30 @@ def logged(made, files, signed, opinion, tables=None, cast=HONEST):
     } if cast.sealed else {"days": [], "head": None})  # fmt: skip
     files["manifest.json"] = manifest_of(hashes_of(files, tables))
     name = signed["credentialSubject"]["statement"]
-    entries = (issued_entry(signed, opinion), evidence_entry(name, files["manifest.json"]))
+    approved = canonical.parse(files["approvals.json"]) if "approvals.json" in files else ()
+    if cast.logged_approvals is not None:
+        approved = cast.logged_approvals
+    entries = (
+        issued_entry(signed, opinion, approved),
+        evidence_entry(name, files["manifest.json"]),
+    )
     leaves = first + [leaf_hash(e) for e in entries]
     for place, file in ((len(first), "receipt.txt"), (len(first) + 1, "manifest.txt")):
         receipt = make_receipt(place, inclusion_proof(place, leaves), head(leaves, cast))
         files[file] = receipt.encode()
     return files
+
+
+def _arrival(made, day, cast):
+    """What the day's seal says of arrival: what the plan says, where that says anything."""
+    if made.plan.arrivals is None:
+        return cast.arrival
+    found = {d: of[day.isoformat()] for d, of in made.plan.arrivals.items()}
+    count = sum(one.readings for one in found.values())
+    late = sum(one.late for one in found.values())
+    hours = {"2026-01-03T00:00:00Z": count} if count else {}
+    part = arrival_part(rows_of(found), (count, late), hours, "2026-01-03T20:00:00Z")
+    return part | (cast.arrival or {})
 
 
 def head(leaves, cast=HONEST):

@@ -19,6 +19,7 @@ from mrv.documents.status_list import StatusList
 from mrv.documents.verification import Verification
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
+from mrv.statement.approval import sign_approval
 from mrv.statement.compose import Label, compose
 from mrv.statement.findings import sign_event
 from mrv.statement.status import sign_list
@@ -48,6 +49,7 @@ def signed():
     found["status-list", "pv"] = sign_list("pv", ["TN-1"], ["TN-1"], *operator)
     raised = ("raised", "CAR", "no certificate", "0.5")
     found["finding", "raised"] = sign_event(statement, (), raised, *verifier)
+    found["approval", "pv"] = sign_approval(statement, found["verification", "pv"], *operator)
     files = packs.documents()
     found |= {("statement", "pack"): canonical.parse(files["statement.json"]),
               ("verification", "pack"): canonical.parse(files["verification.json"]),

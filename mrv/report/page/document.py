@@ -14,6 +14,7 @@ from mrv.calendar import instant_us
 from mrv.errors import ReportError
 from mrv.report.opinion import first_proof, state
 from mrv.report.page.account import account, summary
+from mrv.report.page.audit_file import audit_file, status
 from mrv.report.page.basis import basis
 from mrv.report.page.calendar import calendar
 from mrv.report.page.corrected import corrected
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 STANDARD: Final = "a-3a"
 _REGIONS = {"en": "GB", "vi": "VN", "ja": "JP"}
 _PARTS = (
-    summary, corrected, account, generation, calendar, gaps, deductions, checked, basis, verified,
-    evidence,
+    summary, corrected, account, generation, calendar, gaps, deductions, checked, basis, audit_file,
+    verified, evidence, status,
 )  # fmt: skip
 _HEADER = 70
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mrv.report.audit_rows import verifier_rows
 from mrv.report.blocks import banner, chapter, pairs, paragraph, part, table
 from mrv.report.comparison_blocks import held
 from mrv.report.opinion import (
@@ -38,7 +39,7 @@ def verified(facts: Facts, words: Words) -> Iterator[Block]:
         (words["project"], f"{subject.project.name} ({subject.project.id})"),
         (words["methodology"], f"{method.id} {method.version}: {method.title}"),
         (words["period"], span_of_days(subject)),
-        *signer_rows(facts, words),
+        *signer_rows(facts, words), *verifier_rows(facts, words),
     ])  # fmt: skip
     yield chapter(words["page.conclusion"])
     yield from _conclusion(facts, words)

@@ -11,7 +11,7 @@ from xlsxwriter import Workbook
 
 from mrv.calendar import instant_us
 from mrv.report.printable_text import legible
-from mrv.report.sheets import held, lists, monitored, plan
+from mrv.report.sheets import audited, held, lists, monitored, plan
 from mrv.report.sheets.calculation import METERED, Rates, Reckoning, calculation
 from mrv.report.sheets.grid import FIRST, Grid, Styles
 from mrv.report.sheets.layout import Layout
@@ -39,6 +39,7 @@ _WIDTHS: dict[str, tuple[int, ...]] = {
     "Factors": (28, 26, 12, 12, 14, 12, 12, 44, 30, 10, 12, 12, 68),
     "Dated values": (24, 36, 26, 14, 12, 60),
     "Conditions": (44, 80, 60),
+    "Audit file": (34, 34, 24, 44, 34),
     "Verification": (34, 100),
 }
 
@@ -82,6 +83,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
     lists.factors(sheets["Factors"], facts, words)
     lists.dated(sheets["Dated values"], facts, words)
     lists.conditions(sheets["Conditions"], facts, words)
+    audited.audit_file(sheets["Audit file"], facts, words)
     lists.verification(sheets["Verification"], facts, words)
     book.close()
     return out.getvalue()

@@ -88,6 +88,21 @@ class Unmet(Shape):
     detail: Text
 
 
+class Person(Shape):
+    """Who, and in which function."""
+
+    name: Line = Field(max_length=200, examples=["Tran Thi Lan"])
+    function: Line = Field(max_length=200, examples=["lead verifier"])
+
+
+class Visit(Shape):
+    """A visit to a site."""
+
+    day: Line = Field(max_length=10, examples=["2026-02-03"])
+    place: Line = Field(max_length=200, examples=["Nam Cau Kien"])
+    text: Text = Field(examples=["both meters read, seals intact"])
+
+
 class OpinionSaid(Shape):
     """The opinion, every finding as it stands, and why conditions that do not hold do not count."""
 
@@ -104,6 +119,17 @@ class OpinionSaid(Shape):
         default=None, examples=["the plan was agreed by letter of 2026-01-05, which I have seen"]
     )
     procedure: Text | None = None
+    team: list[Person] | None = Field(
+        default=None, max_length=100, examples=[[{"name": "Tran Thi Lan", "function": "lead"}]]
+    )
+    site_visits: list[Visit] | None = Field(
+        default=None, alias="siteVisits", max_length=100,
+        examples=[[{"day": "2026-02-03", "place": "Nam Cau Kien", "text": "meters read"}]],
+    )  # fmt: skip
+    signatory: Person | None = Field(
+        default=None, examples=[{"name": "Le Van Minh", "function": "director"}]
+    )
+    accreditation: Line | None = Field(default=None, max_length=200, examples=["VN-ACC-017"])
 
 
 class Verification(Signed):

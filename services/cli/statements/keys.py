@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -14,7 +14,7 @@ from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
 from mrv.signatures.key_bounds import Accreditation, KeyBounds
 from mrv.signatures.keyfile import write_keyring
-from mrv.signatures.keys import Role
+from mrv.signatures.keys import DistantKey, EnrolledKey, Role, public_multikey
 from mrv.signatures.proof_form import time_of
 from services.cli.groups import Group
 from services.cli.options.choice import Choice
@@ -25,7 +25,7 @@ from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.clock import now_us
 from services.issuer import keys as key_files
-from services.issuer import log_rotation, trust
+from services.issuer import log_rotation, signers, trust
 from services.settings import Settings, SettingsError
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
@@ -33,8 +33,6 @@ from services.store.registry import signing_keys as enrolled
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
-
-    from mrv.signatures.keys import EnrolledKey
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -64,6 +62,15 @@ def keys() -> None:
 @click.option("--scope", multiple=True, metavar="METHODOLOGY",
               help="What it covers; may be repeated. All, where absent.")  # fmt: skip
 @click.option("--accredited-until", metavar="TIME", help="RFC 3339; without end where absent.")
+@click.option("--pkcs11", "module", type=click.Path(exists=True, dir_okay=False),
+              help="The secret is in a token: the token's PKCS #11 module.")  # fmt: skip
+@click.option("--token", metavar="LABEL", help="With --pkcs11: which token.")
+@click.option("--token-key", metavar="LABEL", help="With --pkcs11: which key; NAME where absent.")
+@click.option("--make", is_flag=True, help="With --pkcs11: make the key in the token.")
+@click.option("--signer", "command", multiple=True, metavar="WORD",
+              help="The secret is elsewhere: a command that signs, a word each.")  # fmt: skip
+@click.option("--public-key", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="With --signer: its public key, as PEM or as a Multikey.")  # fmt: skip
 @_json
 def create(
     role: Role,
@@ -76,6 +83,12 @@ def create(
     accreditation: str | None,
     scope: tuple[str, ...],
     accredited_until: str | None,
+    module: str | None,
+    token: str | None,
+    token_key: str | None,
+    make: bool,
+    command: tuple[str, ...],
+    public_key: Path | None,
     as_json: bool,
 ) -> None:
     """
@@ -86,17 +99,29 @@ def create(
     and a key signs for its projects alone. With TONNE_KEY_PASSPHRASE (or
     TONNE_KEY_PASSPHRASE_FILE) the secret is encrypted in its file.
 
+    With --pkcs11 the secret stays in a token (PIN in TONNE_PKCS11_PIN or ..._FILE). With
+    --signer a command signs, such as a key service's client: it gets the bytes on its
+    standard input and writes the 64 bytes of the Ed25519 signature to its output.
+
     The public part is printed, and enrolled where the database can be reached.
 
     \b
     Example:
       tonne keys create --role operator --name plant --organisation "Plant Ltd" --project nck-pv
+      tonne keys create --role operator --name plant --make --token plant \\
+        --pkcs11 /usr/lib/softhsm/libsofthsm2.so
+      tonne keys create --role operator --name plant --public-key plant.pem \\
+        --signer /usr/local/bin/kms-sign --signer key-17
     """
     home = Settings().home
     until = None if accredited_until is None else _whole_second(accredited_until)
     body = None if accreditation is None else Accreditation(accreditation, scope, None, until)
     bounds = KeyBounds(organisation, organisation_id, projects or None, body)
-    made = key_files.create(home, name, role, bounds)
+    if module is None and not command and not (make or token or token_key or public_key):
+        made = key_files.create(home, name, role, bounds)
+    else:
+        multikey, signer = _elsewhere(module, token, token_key or name, command, public_key, make)
+        made = key_files.adopt(home, EnrolledKey(name, role, multikey, bounds=bounds), signer)
     done = "not enrolled" if no_enroll else _try_enroll(home, made)
     path = home / "keys" / f"{name}.json"
     if as_json:
@@ -106,6 +131,23 @@ def create(
         return
     click.echo(made.multikey)
     click.echo(f"secret in {path}; {done}", err=True)
+
+
+def _elsewhere(
+    module: str | None,
+    token: str | None,
+    label: str,
+    command: tuple[str, ...],
+    public_key: Path | None,
+    make: bool,
+) -> tuple[str, dict[str, Any]]:
+    """Return the public key and the signer that the options name."""
+    if module is not None and not command and token is not None:
+        where = {"module": module, "token": token, "key": label}
+        return signers.public_key(where, make=make), {"pkcs11": where}
+    if module is None and command and public_key is not None and not make:
+        return public_multikey(public_key.read_bytes()), {"command": list(command)}
+    raise InputError("give --pkcs11 with --token, or --signer with --public-key, and not both")
 
 
 def _try_enroll(home: Path, made: EnrolledKey) -> str:
@@ -206,7 +248,12 @@ def rotate(name: str, *, as_json: bool) -> None:
             say({**made.to_json(), "closed": name}, made.multikey, as_json=as_json)
             click.echo(f"log {name} is closed; log {made.name} goes on from it", err=True)
             return
-        _, holder = key_files.load(home, name)
+        key, holder = key_files.load(home, name)
+        if isinstance(key, DistantKey):
+            raise InputError(
+                f"the secret of {name!r} is kept elsewhere, and its next one has to be made there:"
+                f" `tonne keys revoke {name}`, then `tonne keys create` with another --name"
+            )
         enrolled.revoke(conn, name, at)
         aside = key_files.retire(home, name, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
         made = key_files.create(home, name, holder.role, holder.bounds)

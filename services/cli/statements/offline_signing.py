@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.errors import InputError
 from mrv.errors import VerificationError
 from mrv.packs.pack import FINDINGS
+from mrv.statement.approval import sign_approval
 from mrv.statement.conditions import unmet
 from mrv.statement.credentials import sign_statement, sign_verification
 from mrv.statement.findings import SIGNED_BY, read_events, sign_event
@@ -96,6 +97,27 @@ def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
     return sign_verification(
         subject.statement, conclusion, key, holder, datetime.now(UTC), _records(subject)
     )
+
+
+def approval(what: str, key_name: str) -> dict[str, Any]:
+    """
+    Verify a pack and sign that its verified statement is to be issued.
+
+    Raises
+    ------
+    InputError
+        If it is no pack of a verified statement.
+    VerificationError
+        Naming the first step that fails.
+    """
+    subject = _subject(what)
+    if subject.state != "verified" or subject.pack.bare or subject.verification is None:
+        raise InputError(
+            f"{what}: {_name(subject)} is {subject.state}; give the pack of a verified statement"
+        )
+    _walk(subject.pack)
+    key, holder = _signer(key_name, "operator", _name(subject))
+    return sign_approval(subject.statement, subject.verification, key, holder, datetime.now(UTC))
 
 
 def _subject(what: str) -> Subject:

@@ -27,6 +27,7 @@ from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.findings import finding
+from services.cli.statements.opinion_options import person, site_visit
 from services.cli.statements.period import show_closed
 from services.cli.statements.report import report, write_whole
 from services.cli.statements.sampling import sample
@@ -198,19 +199,30 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
 @click.option("--because", metavar="TEXT", help="Why conditions that do not hold do not stand"
               " against an opinion without reservation; signed and shown.")  # fmt: skip
 @click.option("--procedure", metavar="TEXT", help="What you did, in your own words.")
+@click.option("--team", "team", multiple=True, metavar="NAME:FUNCTION",
+              help="Who verified; may be repeated.")  # fmt: skip
+@click.option("--site-visit", "visits", multiple=True, metavar="DAY:PLACE:TEXT",
+              help="When you were where, and what you saw; may be repeated.")  # fmt: skip
+@click.option("--signatory", metavar="NAME:FUNCTION", help="Who answers for it.")
+@click.option("--accreditation", metavar="ID",
+              help="Its number; that of your key's keyring entry where absent.")  # fmt: skip
 @_out
 @_json
 def verify(
     what: str,
     key_name: str,
+    *,
     opinion: Opinion,
     assurance: Assurance,
     materiality: str,
     findings: tuple[str, ...],
     because: str | None,
     procedure: str | None,
+    team: tuple[str, ...],
+    visits: tuple[str, ...],
+    signatory: str | None,
+    accreditation: str | None,
     out: Path | None,
-    *,
     as_json: bool,
 ) -> None:
     """
@@ -233,7 +245,14 @@ def verify(
         --out verification.json
     """
     percent = _percent(materiality)
-    conclusion = Finding(opinion, assurance, percent, findings, because, procedure)
+    body = keys.load(Settings().home, key_name)[1].bounds.accreditation
+    conclusion = Finding(
+        opinion, assurance, percent, findings, because, procedure,
+        tuple(person("--team", one) for one in team),
+        tuple(site_visit(one) for one in visits),
+        None if signatory is None else person("--signatory", signatory),
+        accreditation or (body.id if body else None),
+    )  # fmt: skip
     said = f"opinion {opinion_word(opinion)}, signed by"
     if out is not None:
         with failing():
@@ -262,6 +281,42 @@ def _percent(text: str) -> str:
 
 
 @statement.command()
+@_what
+@_key
+@_out
+@_json
+def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
+    """
+    Approve the issue of a verified statement, as one of those who have to.
+
+    How many have to, the registry says (`programme: {issue_signatures: 2}`) or the
+    programme's trust root. Each signs with an operator's key of their own; `issue` refuses
+    while too few did, and `tonne verify` counts them again. With --out, and a PACK in place
+    of an ID, it is signed where the key is, without any database, once the pack holds; the
+    API takes the file.
+
+    \b
+    Example:
+      tonne statement approve TN-nck-pv-20260101-20260201-1 --key director
+      tonne statement approve pack/ --key director --out approval.json
+    """
+    if out is not None:
+        with failing():
+            document = apart.approval(what, key_name)
+        write_whole(out, canonical.encode(document))
+        by = document["issuer"]["name"]
+        done = {"file": out, "signed_by": by}
+        say(done, f"{out}: approval of {by}, to be handed in", as_json=as_json)
+        return
+    signer = _signer(key_name)
+    with _database() as conn:
+        found = life.approve(conn, what, signer)
+    by = signer.holder.name
+    done = {"statement": what, "approved_by": by, "approvals": found}
+    say(done, f"{what} is approved by {by}; {found} in all", as_json=as_json)
+
+
+@statement.command()
 @click.argument("id_", metavar="ID")
 @click.option("--key", "key_name", metavar="N",
               help="Operator's key of who issues; the system's user where absent.")  # fmt: skip
@@ -272,14 +327,17 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
     """
     Issue a verified statement: claim its period and enter it in the log.
 
+    With --key the project's status list is signed and published anew.
+
     \b
     Example:
       tonne statement issue TN-nck-pv-20260101-20260201-1 --key plant
     """
-    holder = None if key_name is None else _signer(key_name).holder
+    operator = None if key_name is None else _signer(key_name)
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
-        index = life.issue(conn, id_, signer, holder or getpass.getuser())
+        index = life.issue(conn, id_, signer, operator.holder if operator else getpass.getuser())
+        _publish(conn, id_, operator)
         open_ = [str(one) for one in unmet(life.documents(conn, id_).claims)]
     _warn(open_)
     name = signer.holder.name
@@ -318,19 +376,22 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
     """
     Revoke an issued statement for good: its period is free again, the log says why.
 
-    Publish the project's status list anew afterwards. To replace a statement by a
-    corrected one use `supersede`.
+    With --key the project's status list is signed and published anew; without it run
+    `statement status-list` afterwards. To replace a statement by a corrected one use
+    `supersede`.
 
     \b
     Example:
       tonne statement revoke TN-nck-pv-20260101-20260201-1 --reason "claimed elsewhere" --key plant
     """
-    holder = None if key_name is None else _signer(key_name).holder
+    operator = None if key_name is None else _signer(key_name)
     if not reason.strip():
         raise InputError("--reason is empty; say why the statement counts no more")
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
-        index = life.revoke(conn, id_, signer, holder or getpass.getuser(), reason)
+        by = operator.holder if operator else getpass.getuser()
+        index = life.revoke(conn, id_, signer, by, reason)
+        _publish(conn, id_, operator)
     name = signer.holder.name
     done = {"statement": id_, "state": "revoked", "entry": index, "log": name}
     say(done, f"{id_} is revoked, entry {index} of log {name}", as_json=as_json)
@@ -348,9 +409,11 @@ statement.add_command(sample)
 @_json
 def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
     """
-    Sign which statements of PROJECT count no more (W3C Bitstring Status List).
+    Sign which statements of PROJECT count no more, and publish it (W3C Bitstring Status List).
 
-    Publish it anew after each supersession and revocation; `tonne verify --status` reads it.
+    Sign it anew after each supersession and revocation, and every month: no list is
+    believed for more than 31 days. The API serves the newest to anybody
+    (`/v1/status-list?project=ID`); `tonne verify --status` reads it.
 
     \b
     Example:
@@ -384,6 +447,19 @@ def export(id_: str, out: Path, *, as_json: bool) -> None:
         write(conn, id_, out)
     said = f"{out}: evidence of {id_}; check it with `tonne verify {out}`"
     say({"statement": id_, "folder": out}, said, as_json=as_json)
+
+
+def _publish(conn: Connection[TupleRow], name: str, operator: life.Signer | None) -> None:
+    """Sign the project's status list anew, where an operator's key is at hand."""
+    project = statements.find(conn, name).project
+    if operator is not None:
+        life.status_list(conn, project, operator)
+        return
+    click.echo(
+        f"the status list of {project} is as it was; sign it anew with `tonne statement"
+        f" status-list {project} --key NAME`",
+        err=True,
+    )
 
 
 def _warn(unmet: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ import click
 from ingest.errors import InputError
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.proof_form import time_of
-from mrv.signatures.trust_root import TrustRoot, read_root, sign_root, write_root
+from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
 from services.cli.groups import Group
 from services.cli.options.json_option import json_option
 from services.cli.output.json_text import print_json, say
@@ -54,6 +54,10 @@ def trust() -> None:
 @click.option("--version", type=click.IntRange(1), default=1, show_default=True,
               help="One more than that of the file that it follows.")  # fmt: skip
 @click.option("--expires", required=True, metavar="TIME", help="RFC 3339 with offset.")
+@click.option("--issue-signatures", type=click.IntRange(2, 9), metavar="N",
+              help="How many operators have to approve an issue; one where absent.")  # fmt: skip
+@click.option("--issue-since", metavar="TIME",
+              help="Only of periods that end after this time (RFC 3339).")  # fmt: skip
 @_out
 @json_option
 def create(
@@ -63,6 +67,8 @@ def create(
     threshold: int,
     version: int,
     expires: str,
+    issue_signatures: int | None,
+    issue_since: str | None,
     out: Path,
     *,
     as_json: bool,
@@ -78,7 +84,11 @@ def create(
     time_of(expires, "--expires")
     multikeys = tuple(key for root in roots for key in _root_keys(root))
     keys = read_keyring(ring.read_bytes())
-    made = TrustRoot(programme, version, expires, multikeys, threshold, keys)
+    if issue_since is not None and issue_signatures is None:
+        raise InputError("--issue-since says nothing without --issue-signatures; give both")
+    since = issue_since or "1970-01-01T00:00:00Z"
+    rule = None if issue_signatures is None else IssueRule(issue_signatures, since)
+    made = TrustRoot(programme, version, expires, multikeys, threshold, keys, rule)
     out.write_bytes(write_root(made))
     said = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
     done = {"file": out, "version": version, "threshold": threshold, "root_keys": multikeys}
@@ -146,11 +156,17 @@ def show(file: Path, *, as_json: bool) -> None:
         print_json({
             "programme": root.programme, "version": root.version, "expires": root.expires,
             "threshold": root.threshold, "root_keys": root.root_keys,
+            "issue": None if root.issue is None else root.issue._asdict(),
             "keys": [key.to_json() for key in root.keys],
         })  # fmt: skip
         return
     click.echo(f"{root.programme}, version {root.version}, until {root.expires}")
     click.echo(f"{root.threshold} of {len(root.root_keys)} root keys sign the next one")
+    if root.issue is not None:
+        click.echo(
+            f"{root.issue.threshold} operators approve an issue, of periods that end after"
+            f" {root.issue.since}"
+        )
     rows = [
         (key.role, key.name, key.multikey, key.bounds.organisation,
          ", ".join(key.bounds.projects or ()) or "any")

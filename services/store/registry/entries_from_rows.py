@@ -56,10 +56,13 @@ def load_registry(conn: Connection[TupleRow]) -> Registry:
         )
     ]
     entries += _projects(conn)
-    programme = conn.execute("SELECT name, target_kt, area FROM programme").fetchone()
+    programme = conn.execute(
+        "SELECT name, target_kt, area, issue_signatures, public_url FROM programme"
+    ).fetchone()
     if programme is not None:
-        name, target, area = programme
-        entries.append(Programme(name, _actions(conn), target, Area(**area) if area else None))
+        name, target, area, signatures, url = programme
+        place = Area(**area) if area else None
+        entries.append(Programme(name, _actions(conn), target, place, signatures, url))
     return Registry.of(entries)
 
 

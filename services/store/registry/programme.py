@@ -56,6 +56,18 @@ def name_of(conn: Connection[TupleRow]) -> str | None:
     return None if row is None else str(row[0])
 
 
+def issue_signatures(conn: Connection[TupleRow]) -> int:
+    """Return how many operators have to approve an issue; 1 where nobody asks for more."""
+    row = conn.execute("SELECT issue_signatures FROM programme").fetchone()
+    return 1 if row is None or row[0] is None else int(row[0])
+
+
+def public_url(conn: Connection[TupleRow]) -> str | None:
+    """Return where anybody may ask the API, if the registry says it."""
+    row = conn.execute("SELECT public_url FROM programme").fetchone()
+    return None if row is None else row[0]
+
+
 def last_year(conn: Connection[TupleRow]) -> int | None:
     """Return the last year of which either account knows something."""
     row = conn.execute("SELECT max(year) FROM v_programme_year").fetchone()

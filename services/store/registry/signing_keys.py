@@ -45,12 +45,21 @@ def enroll(conn: Connection[TupleRow], key: EnrolledKey) -> None:
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('enrolled_key', 0))")
         for other in load(conn):
             _refuse_other(key, other.key)
+            if key.role == other.key.role == "log" and key != other.key and _lives(other):
+                raise EnrolmentError(
+                    f"the log has the key {other.key.name!r}, and a second one would split it:"
+                    f" `tonne keys rotate {other.key.name}` closes it and goes on with another"
+                )
         conn.execute(
             "INSERT INTO enrolled_key (multikey, name, role, bounds) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (multikey) DO UPDATE SET bounds = excluded.bounds"
             " WHERE excluded.bounds IS NOT NULL",
             (key.multikey, key.name, key.role, _bounds(key)),
         )
+
+
+def _lives(one: Enrolment) -> bool:
+    return one.valid_until is None or one.valid_until > datetime.now(UTC)
 
 
 def _bounds(key: EnrolledKey) -> Jsonb | None:

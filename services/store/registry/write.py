@@ -221,13 +221,17 @@ def _range(begin_us: int, end_us: int) -> str:
 
 def _write_programme(cur: Cursor[TupleRow], programme: Programme) -> None:
     cur.execute(
-        "INSERT INTO programme (name, target_kt, area) VALUES (%s, %s, %s) "
+        "INSERT INTO programme (name, target_kt, area, issue_signatures, public_url)"
+        " VALUES (%s, %s, %s, %s, %s) "
         "ON CONFLICT (only_one) DO UPDATE SET name = excluded.name,"
-        " target_kt = excluded.target_kt, area = excluded.area",
+        " target_kt = excluded.target_kt, area = excluded.area,"
+        " issue_signatures = excluded.issue_signatures, public_url = excluded.public_url",
         [
             programme.name,
             programme.target_kt,
             jsonb(asdict(programme.area)) if programme.area else None,
+            programme.issue_signatures,
+            programme.public_url,
         ],
     )
     cur.execute("DELETE FROM programme_action")

@@ -46,6 +46,15 @@ def latest(conn: Connection[TupleRow]) -> dict[tuple[str, date], Seal]:
     return {(row[0], row[1]): Seal(*row) for row in rows}
 
 
+def first_sealed(conn: Connection[TupleRow]) -> dict[tuple[str, date], datetime]:
+    """Return when each sealed day was first sealed, by project ('' for none) and day."""
+    rows = conn.execute(
+        "SELECT s.project_id, s.day, e.appended FROM data_seal s JOIN log_entry e USING (index)"
+        " WHERE s.sequence = 1"
+    )
+    return {(project, day): at for project, day, at in rows}
+
+
 def add(conn: Connection[TupleRow], seal: Seal) -> None:
     """Note where a day's seal stands in the log."""
     conn.execute(

@@ -20,7 +20,7 @@ from tests.mrv.report import office, sample
 SHEETS = [
     "Monitoring Plan", "Monitoring Structure", "Monitoring Report", "Calculation", "Days", "Gaps",
     "Deductions", "Cross-checks", "Unusual readings", "Comparisons", "Sampling", "Calibrations",
-    "Factors", "Dated values", "Conditions",
+    "Factors", "Dated values", "Conditions", "Audit file",
     "Verification",
 ]  # fmt: skip
 

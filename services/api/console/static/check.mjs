@@ -15,12 +15,24 @@ async function fetched(path) {
   return new Uint8Array(await answer.arrayBuffer());
 }
 
+/** The status list that this server publishes of a statement's project; it is judged like any other. */
+async function published(files) {
+  try {
+    const { project } = JSON.parse(new TextDecoder().decode(files.get("statement.json"))).credentialSubject;
+    const answer = await fetch(`/v1/status-list?project=${encodeURIComponent(project.id)}`);
+    return answer.ok ? new Uint8Array(await answer.arrayBuffer()) : undefined;
+  } catch {
+    return undefined; // without a list the check says that none is at hand
+  }
+}
+
 /** What the API gives of a statement to anybody. */
 async function ofStatement(name) {
   const parts = {
     "statement.json": `/v1/statements/${name}.json`,
     "verification.json": `/v1/statements/${name}/verification.json`,
     "receipt.txt": `/v1/statements/${name}/receipt`,
+    "approvals.json": `/v1/statements/${name}/approvals.json`,
     "keys.json": "/v1/keyring",
   };
   const files = new Map();
@@ -73,7 +85,8 @@ async function run() {
   try {
     const [trusted, status] = [await given("trusted"), await given("status")];
     const files = form.dataset.statement ? await ofStatement(form.dataset.statement) : await ofDisk();
-    const { steps, missing } = await check(files, { trusted, status, told });
+    const list = status ?? (await published(files));
+    const { steps, missing } = await check(files, { trusted, status: list, told });
     const failed = steps.some((step) => step.outcome === "failed");
     const whole = steps.every((step) => step.outcome !== "not checked");
     // never green: the figures are not computed here

@@ -4,18 +4,22 @@ import json
 import subprocess
 import zipfile
 from base64 import b64encode
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from ingest.errors import InputError
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.trust_root import IssueRule, read_trusted
 from mrv.statement.status import sign_list
 from mrv.verify import verify
 from tests.fix_node import _tool
 from tests.mrv import packs
+from tests.mrv import test_approvals as approved
 from tests.mrv import test_forgeries as forgeries
 
 RUNNER = Path(__file__).with_name("check.mjs")
@@ -26,7 +30,7 @@ NAME = canonical.parse_object(FILES["statement.json"])["credentialSubject"]["sta
 # steps of `tonne verify` that need no readings
 SHARED = (
     "form", "keys and roles", "operator's proof", "verifier's proof and digest", "log receipt",
-    "status", "claims", "manifest", "times",
+    "status", "claims", "manifest", "times", "approvals",
 )  # fmt: skip
 AT = datetime(2026, 2, 10, tzinfo=UTC)
 
@@ -202,6 +206,76 @@ def test_browser_and_command_agree_on_every_forgery():
             if codes != set(browser["missing"]):
                 unlike.append((where, sorted(codes), browser["missing"]))
     assert not unlike, unlike
+
+
+def trusted_files():
+    """Yield what a reader may give as whom they trust, with a pack and a status list."""
+    for where, cast, ring in approved.cases():
+        yield where, forgeries.forged(cast, approved.TWO), ring_bytes(ring), forgeries.STATUS
+    both = forgeries.forged(replace(approved.RIGHT, approvers=(approved.OWN, approved.OTHER)))
+    rules = (None, IssueRule(2, "2026-01-01T00:00:00Z"), IssueRule(3, "2026-01-01T00:00:00Z"),
+             IssueRule(2, "2026-06-01T00:00:00Z"))  # fmt: skip
+    for rule in rules:
+        root = approved.root_file(rule)
+        for name, pack in (("plain", forgeries.WHOLE), ("approved", both)):
+            yield f"root with {rule}, {name}", pack, root, forgeries.STATUS
+    for where, root in spoiled_roots():
+        yield where, forgeries.WHOLE, root, forgeries.STATUS
+    day = timedelta(days=1)
+    good, ended = forgeries.STATUS, forgeries.status(forgeries.NAME, made=AT - 3 * day)
+    old = forgeries.status(made=AT - 40 * day)
+    cut = canonical.encode({**canonical.parse_object(good), "validFrom": "2026-02-08T00:00:00Z"})
+    lists = {
+        "a good list": (good,), "an ended one": (ended,), "ended, then good": (ended, good),
+        "an old one": (old,), "another project's": (forgeries.status(project="other"),),
+        "one by the verifier": (forgeries.status(role="verifier"),), "a spoiled one": (cut,),
+        "a spoiled one beside a good one": (good, cut),
+        "one of later": (forgeries.status(made=AT + 2 * day), good),
+    }  # fmt: skip
+    for where, kept in lists.items():
+        file = write_keyring(forgeries.RING, map(canonical.parse_object, kept))
+        yield f"ring with {where}", forgeries.WHOLE, file, None
+        yield f"ring with {where}, and one given", forgeries.WHOLE, file, good
+
+
+def spoiled_roots():
+    """Yield trust roots that do not hold."""
+    whole = canonical.parse_object(approved.root_file(IssueRule(2, "2026-01-01T00:00:00Z")))
+    said = whole["signed"]
+    yield "root without signature", json.dumps({**whole, "signatures": []}).encode()
+    for name, value in (
+        ("version", 0), ("version", "1"), ("programme", " "), ("expires", "2026-02-01T00:00:00Z"),
+        ("expires", "x"), ("type", "x"), ("keys", {}), ("root", {"threshold": 2, "keys": []}),
+        ("issue", {"threshold": 1, "since": "2026-01-01T00:00:00Z"}), ("issue", 2), ("x", 1),
+        ("issue", None), ("keys", [*said["keys"], {**said["keys"][0], "name": "x"}]),
+    ):  # fmt: skip
+        data = canonical.encode({**whole, "signed": {**said, name: value}})
+        yield f"root with {name} {value!r:.40}", data
+
+
+def test_browser_and_command_agree_on_whom_a_reader_trusts():
+    """A trust root, lists beside the keys or approvals would be judged by two rules."""
+    asked = list(trusted_files())
+    found = in_a_browser([
+        (pack.files | TABLES, status, trusted) for _, pack, trusted, status in asked
+    ])  # fmt: skip
+    unlike, held = [], 0
+    for (where, pack, trusted, status), browser in zip(asked, found, strict=True):
+        mine = first_failure(browser)
+        try:
+            report = verify(pack, read_trusted(trusted, AT), status, at=AT)
+        except InputError:  # the command ends with 2, before any step
+            if mine != "keys and roles":
+                unlike.append((where, "refused", mine, browser["steps"]))
+            continue
+        said = report.failure.name if report.failure else None
+        codes = {m.code for m in report.missing} - {"seals"}
+        held += report.exit_code == 0
+        if mine != said or (said is None and codes != set(browser["missing"])):
+            unlike.append((where, said, sorted(codes), mine, browser["missing"]))
+    assert not unlike, unlike
+    assert held >= 6, held
+    assert len(asked) >= 50, len(asked)
 
 
 def ring_bytes(ring):

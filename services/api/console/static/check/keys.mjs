@@ -7,6 +7,7 @@
 import { BOUNDS, boundsOf } from "./bounds.mjs";
 import { isObject } from "./json.mjs";
 import { CheckError, fromBase58, short } from "./text.mjs";
+import { readRoot } from "./root.mjs";
 
 const P = 2n ** 255n - 19n;
 const L = 2n ** 252n + 27742317777372353535851937790883648493n;
@@ -45,12 +46,19 @@ export async function verifies(key, signature, bytes) {
   return crypto.subtle.verify({ name: "Ed25519" }, imported, signature, bytes);
 }
 
-/** Enrolled keys of a reader's own file, which may keep status lists beside them. */
-export function readOwnRing({ statusLists, ...record }) {
-  if (statusLists !== undefined && !Array.isArray(statusLists)) {
+/**
+ * Whom a reader trusts: a keyring, which may keep status lists beside the keys, or a
+ * programme's trust root.
+ *
+ * @returns {Promise<{ring: Map, lists: object[], issue: object|null}>}
+ */
+export async function readTrusted(record, at) {
+  if ("signed" in record) return readRoot(record, at);
+  const { statusLists, ...rest } = record;
+  if (statusLists !== undefined && !(Array.isArray(statusLists) && statusLists.every(isObject))) {
     throw new CheckError("statusLists of a keyring are signed status lists");
   }
-  return readRing(record);
+  return { ring: readRing(rest), lists: statusLists ?? [], issue: null };
 }
 
 /** Enrolled keys of a keyring file, by Multikey. */

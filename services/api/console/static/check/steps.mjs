@@ -8,7 +8,8 @@
  */
 import { checkAccreditation, checkProject, sameOrganisation } from "./bounds.mjs";
 import { encode, equal, isObject, legible, parse, parseObject } from "./json.mjs";
-import { multikeyOf, readOwnRing, readRing, ringOf } from "./keys.mjs";
+import { checkApproval, people } from "./approvals.mjs";
+import { multikeyOf, readRing, readTrusted, ringOf } from "./keys.mjs";
 import { cosigned, noteId, parseReceipt, signatures, verifyCheckpoint, verifyReceipt } from "./log.mjs";
 import { onlyProof, proven } from "./proof.mjs";
 import { counts, lasts } from "./status.mjs";
@@ -26,7 +27,7 @@ const DOCUMENTS = [
   "VERIFY.md", "manifest.json", "intervals.parquet",
 ];
 // what the API gives of a statement; anything beside it is an evidence pack
-const PUBLIC = ["statement.json", "verification.json", "receipt.txt", "keys.json"];
+const PUBLIC = ["statement.json", "verification.json", "receipt.txt", "keys.json", "approvals.json"];
 const UNLISTED = ["manifest.json", "manifest.txt", "receipt.txt"];
 const FORMAT = 2;
 const UG_PER_T = 10n ** 12n;
@@ -47,6 +48,7 @@ export const STEPS = [
   ["claims", claims],
   ["manifest", manifest],
   ["times", times],
+  ["approvals", approvals],
 ];
 
 /**
@@ -69,12 +71,12 @@ export async function check(files, { trusted, status: list, at, told = () => {} 
     steps.push({ name, ...step });
     told(steps.at(-1), steps.length);
   }
-  if (!broken) noteMissing(subject);
+  if (!broken) await noteMissing(subject);
   return { steps, missing: [...new Set(subject.missing)] };
 }
 
 /** What the steps could not find missing, since they had nothing to look at. */
-function noteMissing(subject) {
+async function noteMissing(subject) {
   const { missing } = subject;
   const order = ["draft", "submitted", "verified", "issued"];
   const codes = { submitted: "signature", verified: "verification", issued: "issue" };
@@ -83,10 +85,16 @@ function noteMissing(subject) {
   for (const later of order.slice(order.indexOf(state) + 1)) missing.push(codes[later]);
   if (!subject.trusted) missing.push("keys");
   else if (subject.ring || state === "draft") {
-    const held = new Set([...readOwnRing(parseObject(subject.trusted, "your keys")).values()].map((k) => k.role));
+    const held = new Set([...(await trust(subject)).ring.values()].map((k) => k.role));
     for (const role of ["operator", "verifier", "log"]) if (!held.has(role)) missing.push(`key-${role}`);
   }
-  if (!subject.list && state !== "draft") missing.push("status");
+  if (state !== "draft" && !(await listsOf(subject)).length) missing.push("status");
+}
+
+/** Whom the reader trusts, read once. */
+async function trust(subject) {
+  subject.trust ??= await readTrusted(parseObject(subject.trusted, "your keys"), subject.at);
+  return subject.trust;
 }
 
 async function taken(run, subject) {
@@ -188,7 +196,7 @@ async function keys(subject) {
     found = await signersOf(subject, roles);
   } else {
     await signersOf(subject, roles.filter((role) => role !== "log"));
-    subject.ring = readOwnRing(parseObject(subject.trusted, "your keys"));
+    subject.ring = (await trust(subject)).ring;
     const held = new Set([...subject.ring.values()].map((key) => key.role));
     found = await signersOf(subject, roles.filter((role) => held.has(role)));
     needsKeys(subject, ...roles);
@@ -342,6 +350,7 @@ async function log(subject) {
     statement: subject.claims.statement,
     statementSha256: toHex(await sha256(encode(statement))),
     verificationSha256: toHex(await sha256(encode(verification))),
+    ...(await approvedIn(subject)),
   });
   needsKeys(subject, "log");
   let key;
@@ -367,18 +376,47 @@ async function witnessed({ trusted, ring }, note) {
 
 async function status(subject) {
   if (stateOf(subject) === "draft") throw new NotApplicable("a draft, which counts nowhere");
-  if (!subject.list) throw new NotApplicable("no status list at hand");
+  const lists = await listsOf(subject);
+  if (!lists.length) throw new NotApplicable("no status list at hand");
   needsKeys(subject, "operator");
-  const list = parseObject(subject.list, "status list");
-  const key = await provenBy(subject, list);
-  if (key.role !== "operator") throw new CheckError(`the status list is signed by a ${key.role}`);
+  const made = [];
+  for (const [where, list] of lists) made.push({ at: await listed(subject, where, list), list });
+  // a list of later says nothing about the time for which the reader asks
+  let past = made.filter((one) => one.at <= subject.at + AHEAD);
+  if (!past.length) past = made;
   const { project, statement } = subject.claims;
-  checkProject(key, project.id, "the status list");
-  if (!(await counts(list, project.id, statement))) {
-    throw new CheckError(`${statement} counts no more: it was superseded or revoked`);
+  // an end is for good, so that any list that names it outweighs a newer one that does not
+  for (const { list } of past) {
+    if (!(await counts(list, project.id, statement))) {
+      throw new CheckError(`${statement} counts no more: it was superseded or revoked, by the list of ${list.validFrom}`);
+    }
   }
+  const { list } = past.reduce((newest, one) => (one.at > newest.at ? one : newest));
   current(subject, list);
   return `counts, as of ${list.validFrom}`;
+}
+
+/** The status list that was given, and those of this project beside the trusted keys. */
+async function listsOf(subject) {
+  const found = subject.list ? [["given", parseObject(subject.list, "status list")]] : [];
+  if (!subject.trusted) return found;
+  const own = `urn:tonne:status:${subject.claims.project.id}`;
+  const kept = (await trust(subject)).lists.map((list, n) => [`statusLists[${n}] beside your keys`, list]);
+  return [...found, ...kept.filter(([, list]) => list.id === own)];
+}
+
+/** When a status list was signed, by an operator who may sign for this project. */
+async function listed(subject, where, list) {
+  let key;
+  try {
+    key = await provenBy(subject, list);
+  } catch (error) {
+    if (error instanceof CheckError) throw new CheckError(`status list (${where}): ${error.message}`);
+    throw error;
+  }
+  if (key.role !== "operator") throw new CheckError(`the status list is signed by a ${key.role}`);
+  checkProject(key, subject.claims.project.id, "the status list");
+  return instant(onlyProof(list).created);
 }
 
 /** Whether the list was made after what it is about, and speaks of the reader's time. */
@@ -465,13 +503,59 @@ async function times(subject) {
   }
   if (last > subject.at + AHEAD) throw new CheckError("it was signed in a time to come");
   const holders = new Map();
-  for (const document of [...signed(subject).map(([one]) => one), ...papers]) {
+  for (const document of [...signed(subject).map(([one]) => one), ...papers, ...approvalsOf(subject)]) {
     const key = await proven(document, subject.ring);
     holders.set(key.multikey, key);
   }
   for (const key of holders.values()) keyCounted(subject, key);
   await logCounted(subject);
   return "in their order";
+}
+
+/** Each approval is proven and of these documents, and there are as many as there must be. */
+async function approvals(subject) {
+  const own = Number(subject.claims.issueSignatures ?? 1);
+  if (!Number.isInteger(own)) throw new CheckError("issueSignatures is no whole number");
+  const asked = await programmes(subject);
+  const given = approvalsOf(subject);
+  if (!subject.verification && given.length) throw new CheckError("approvals.json approves what is not verified");
+  if (given.length || (subject.receipt !== null && Math.max(own, asked) > 1)) needsKeys(subject, "operator");
+  const holders = [];
+  for (const document of given) {
+    const holder = await proven(document, subject.ring);
+    await checkApproval(document, subject, holder);
+    if (instant(onlyProof(document).created) > subject.at + AHEAD) throw new CheckError("it was approved in a time to come");
+    holders.push(holder);
+  }
+  const found = people(holders);
+  if (subject.receipt === null) throw new NotApplicable(`not issued yet, ${found} people approved so far`);
+  if (!found && Math.max(own, asked) === 1) return "nobody asks for more than the preparer's signature";
+  if (own > 1 && found < own) throw new CheckError(`${own} people have to approve the issue, and ${found} did`);
+  if (found < asked) subject.missing.push("approvals");
+  return `${found} people approved: ${[...new Set(holders.map((one) => one.name))].sort().join(", ")}`;
+}
+
+/** How many the programme asks for, of periods that end after it began to ask. */
+async function programmes(subject) {
+  const issue = subject.trusted ? (await trust(subject)).issue : null;
+  if (issue === null) return 1;
+  return instant(subject.claims.monitoringPeriod.to) > instant(issue.since) ? Number(issue.threshold) : 1;
+}
+
+function approvalsOf({ files }) {
+  if (!files.has("approvals.json")) return [];
+  const found = parse(files.get("approvals.json"), "approvals.json");
+  if (!Array.isArray(found) || !found.length || !found.every(isObject)) {
+    throw new CheckError("approvals.json is not a list of approvals");
+  }
+  return found;
+}
+
+/** What the log's entry of an issue says of approvals: their digests, where there are any. */
+async function approvedIn(subject) {
+  const found = [];
+  for (const one of approvalsOf(subject)) found.push(toHex(await sha256(encode(one))));
+  return found.length ? { approvalsSha256: found.sort() } : {};
 }
 
 function papersOf({ files }) {

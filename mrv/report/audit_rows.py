@@ -1,0 +1,128 @@
+"""
+What JCM's and ISO 14064-3's forms ask for beside figures, as rows of words.
+
+All of it is what the registry or the verifier wrote; what nobody wrote is None, and shown
+as not stated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.report.uncertainty import combined, percent_of, shown
+from mrv.statement.conformity import CLAUSE, CONSECUTIVE, FIXED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.documents.statement import MonitoredParameter
+    from mrv.report.report_data import Facts
+    from mrv.report.words import Words
+
+Row = list[str | None]
+
+
+def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
+    """Yield each meter: device, maker and model, serial, ratings, uncertainty."""
+    for one in facts.parameters:
+        named = " ".join(text for text in (one.meter.maker, one.meter.model) if text)
+        percent = shown(percent_of(one))
+        yield [
+            one.device,
+            named or None,
+            one.meter.serial,
+            _ratings(one, facts, words),
+            None if percent is None else words.number(percent),
+        ]
+
+
+def _ratings(one: MonitoredParameter, facts: Facts, words: Words) -> str | None:
+    found = one.meter.ratings or ()
+    if not found:
+        rated = next((d.rated_power_w for d in facts.plan.devices if d.id == one.device), None)
+        return None if rated is None else f"{words.number(str(rated))} W"
+    texts = (f"{words.number(r.rated_power_w)} W ({r.from_[: len('2026-01-01')]})" for r in found)
+    return "; ".join(texts) or None
+
+
+def uncertainty_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
+    """Yield the uncertainty of the sum, and by which rule it was combined."""
+    found = combined(facts.parameters)
+    if found.tonnes is None:
+        yield words["uncertainty_sum"], words["uncertainty_unknown"]
+    else:
+        share = "" if found.percent is None else f"; {words.number(found.percent)} %"
+        yield words["uncertainty_sum"], f"{words.number(found.tonnes)} t CO2e{share}"
+    yield words["uncertainty_rule"], words["uncertainty_rule_text"]
+
+
+def quality_rows(facts: Facts) -> Iterator[Row]:
+    """Yield each line of the monitoring plan: version, parameter, frequency, QA/QC, who answers."""
+    for version in facts.plan.versions:
+        for line in version.lines:
+            what = line.parameter if line.device is None else f"{line.parameter} ({line.device})"
+            yield [version.name, what, line.frequency, line.qa_qc or None, line.responsible or None]
+
+
+def procedure_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
+    """Yield who answers for each version of the plan, and its procedures."""
+    if not facts.plan.versions:
+        yield words["plan_responsible"], None
+    for version in facts.plan.versions:
+        yield f"{words['plan_responsible']} ({version.name})", version.responsible or None
+        for about, text in sorted(version.procedures.items()):
+            yield about, text or None
+
+
+def deviation_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
+    """Yield where monitoring departed from the plan: as computed, and as the operator wrote."""
+    conditions = [
+        one
+        for one in facts.subject.applicability
+        if not one.holds and one.clause in (CLAUSE, FIXED, CONSECUTIVE)
+    ]
+    computed = "; ".join(f"{one.clause}: {one.detail}" for one in conditions)
+    yield words["deviations_computed"], computed or words["deviations_none"]
+    said = [
+        text
+        for version in facts.plan.versions
+        for about, text in version.procedures.items()
+        if about.strip().lower() == "deviations"
+    ]
+    yield words["deviations_operator"], "; ".join(said) or None
+
+
+def arrival_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
+    """Yield when the readings arrived, as the statement says."""
+    said = facts.subject.arrival
+    if not said:
+        yield words["arrival"], None
+        return
+    counts = map(words.number, (said.readings, said.not_noted))
+    yield words["arrival"], words.filled("arrival_text", *counts)
+    share = words.number(said.late_percent)
+    yield words["arrival_late"], f"{words.number(said.late)}; {share} %"
+    yield (
+        words["arrival_at_once"],
+        words.filled("arrival_days", *map(words.number, (said.at_once_days, said.device_days))),
+    )
+
+
+def verifier_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
+    """Yield team, site visits, accreditation and signatory, as the verifier wrote them."""
+    said = facts.opinion.credential_subject if facts.opinion else None
+    team = "; ".join(f"{one.name}, {one.function}" for one in (said and said.team) or ())
+    visits = "; ".join(
+        f"{one.day}, {one.place}: {one.text}" for one in (said and said.site_visits) or ()
+    )
+    signs = (said and said.signatory) or None
+    yield words["team"], team or None
+    yield words["site_visits"], visits or None
+    yield words["accreditation"], (said and said.accreditation) or None
+    yield words["signatory"], None if signs is None else f"{signs.name}, {signs.function}"
+
+
+def status_url(facts: Facts) -> str | None:
+    """Return where anybody may ask whether the statement counts."""
+    base = facts.plan.public_url
+    return None if base is None else f"{base}/v1/statements/{facts.name}/status"

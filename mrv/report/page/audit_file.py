@@ -1,0 +1,63 @@
+"""What an auditor's file needs beside the figures: meters, data flow, quality, deviations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import segno
+
+from mrv.report.audit_rows import (
+    arrival_rows,
+    deviation_rows,
+    meter_rows,
+    procedure_rows,
+    quality_rows,
+    status_url,
+    uncertainty_rows,
+)
+from mrv.report.blocks import chapter, pairs, part, table
+from mrv.statement.diagram import diagram
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrv.report.blocks import Block
+    from mrv.report.report_data import Facts
+    from mrv.report.words import Words
+
+
+def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
+    """Show how the data came about, and who answers for them."""
+    yield part(words["page.audit_file"])
+    yield chapter(words["page.data_flow"])
+    yield {"kind": "drawing", "svg": diagram(facts.plan), "alt": words["page.data_flow"]}
+    yield chapter(words["page.meters_rated"])
+    heads = [
+        (words["device"], "l", 1.0), (words["maker_model"], "l", 1.2), (words["serial"], "l", 0.8),
+        (words["ratings"], "l", 1.4), (words["uncertainty"], "r", 0.8),
+    ]  # fmt: skip
+    yield table(words, heads, list(meter_rows(facts, words)))
+    yield pairs(uncertainty_rows(facts, words))
+    yield chapter(words["page.quality"])
+    yield pairs(procedure_rows(facts, words))
+    rows = list(quality_rows(facts))
+    if rows:
+        names = ("plan_version", "parameter", "frequency_head", "qa_qc", "responsible")
+        widths = (0.0, 1.2, 0.8, 1.8, 1.0)
+        heads = [(words[name], "l", wide) for name, wide in zip(names, widths, strict=True)]
+        yield table(words, heads, rows)
+    yield chapter(words["page.deviations"])
+    yield pairs(deviation_rows(facts, words))
+    yield chapter(words["page.arrival"])
+    yield pairs(arrival_rows(facts, words))
+
+
+def status(facts: Facts, words: Words) -> Iterator[Block]:
+    """Show where anybody may ask whether the statement counts, as text and as a QR code."""
+    yield chapter(words["page.status"])
+    url = status_url(facts)
+    yield pairs([(words["status_url"], url)])
+    if url is not None:
+        lines = segno.make(url, error="m", micro=False).matrix
+        dots = ["".join(str(int(dot)) for dot in line) for line in lines]
+        yield {"kind": "code_of_dots", "lines": dots, "alt": url}

@@ -1,0 +1,105 @@
+"""
+Approval of an issue: where a programme wants it, two people or more sign that it is right.
+
+Each signs a credential of their own over the signed statement and its verification, with an
+operator's key.  The log's entry of the issue names them all, so that none can be taken out
+or added later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mrv.documents.approval import Approved, IssueApproval
+from mrv.documents.form import read, write
+from mrv.errors import CanonicalError, EnrolmentError, SignatureError
+from mrv.signatures import canonical
+from mrv.signatures.data_integrity import create_proof, proofs_of
+from mrv.signatures.organisations import normalised
+from mrv.signatures.proof_form import time_of
+from mrv.statement.credential_parts import CONTEXT, about, issuer, related, valid_from
+from mrv.statement.states import check_project, check_role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from mrv.signatures.keys import EnrolledKey, SigningKey
+
+TYPES = ("VerifiableCredential", "IssueApproval")
+
+
+def sign_approval(
+    statement: Mapping[str, Any],
+    verification: Mapping[str, Any],
+    key: SigningKey,
+    holder: EnrolledKey,
+    created: datetime,
+) -> dict[str, Any]:
+    """Sign that a verified statement is to be issued."""
+    said = Approved(id=statement["id"], verification_sha256=_digest(verification))
+    part = f"approval:{holder.multikey}"
+    document = about(statement, part, TYPES, (write(said), holder, valid_from(created)))
+    return create_proof(document, key, created)
+
+
+def check_approval(
+    document: Mapping[str, Any],
+    statement: Mapping[str, Any],
+    verification: Mapping[str, Any],
+    holder: EnrolledKey,
+    project: str,
+) -> None:
+    """
+    Refuse an approval that is not of this statement and verification; its proof is the caller's.
+
+    Raises
+    ------
+    CanonicalError, SignatureError, EnrolmentError
+        If it is in another form, of other documents, earlier than the verification, or not
+        by an operator who may sign for the project.
+    """
+    name = str(document.get("id"))
+    check_role(holder, "operator", statement["id"])
+    check_project(holder, project, name)
+    if (
+        document.get("@context") != list(CONTEXT)
+        or document.get("type") != list(TYPES)
+        or document.get("id") != f"{statement['id']}:approval:{holder.multikey}"
+        or document.get("issuer") != issuer(holder)
+    ):
+        raise CanonicalError(f"{name!r} is no approval of {statement['id']} by {holder.name}")
+    said = read(IssueApproval, document, f"approval {name!r}").credential_subject
+    named = [related(statement["id"], canonical.encode(statement))]
+    if (
+        document["relatedResource"] != named
+        or said.id != statement["id"]
+        or said.verification_sha256 != _digest(verification)
+    ):
+        raise SignatureError(f"{name} approves another statement or another verification")
+    times = [proofs_of(one)[0]["created"] for one in (verification, document)]
+    if time_of(times[1], "created") < time_of(times[0], "created"):
+        raise SignatureError(f"{name} was signed at {times[1]}, before the verification")
+
+
+def people(holders: Iterable[EnrolledKey]) -> int:
+    """Count who approved: two keys of one holder, however the name is spelt, are one."""
+    return len({normalised(one.name) for one in holders})
+
+
+def check_enough(found: int, wanted: int, statement: str) -> None:
+    """Refuse an issue that too few approved; EnrolmentError says how to go on."""
+    if found < wanted:
+        raise EnrolmentError(
+            f"{wanted} people have to approve the issue of {statement}, and {found} did; each signs"
+            f" with `tonne statement approve {statement} --key NAME`"
+        )
+
+
+def digests(approvals: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Digests by which the log names approvals, in their order."""
+    return sorted(map(_digest, approvals))
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return canonical.sha256_hex(canonical.encode(document))

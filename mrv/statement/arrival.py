@@ -1,0 +1,159 @@
+"""
+When a day's readings arrived, and what of it an auditor wants to see.
+
+Readings that come late, or those of many hours that come in one, may be honest: a line was
+down.  They may also have been made at a desk.  Nobody can tell by the figures, so they are
+counted where all can see it: in the day's seal, in the statement, and in the weights of the
+sampling list.
+
+Counts are by whole hours.  An hour of arrival is late where it begins 36 hours after the
+day's end, or later; a day is at once where the readings of six hours or more came within
+two.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv.calendar import days, utc_text
+from mrv.documents.statement import Arrival
+from mrv.errors import LogError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mrv.signatures.day_digests import DayLeaf
+
+HOUR_US = 3_600_000_000
+LATE_US = 36 * HOUR_US
+_FEW_HOURS, _MANY_HOURS = 2, 6
+
+
+class Arrived(NamedTuple):
+    """
+    Readings of a device's local day.
+
+    Attributes
+    ----------
+    readings : int
+        How many were stored or completed.
+    late : int
+        How many of them arrived 36 hours after the day's end, or later.
+    hours : int
+        In how many different hours they arrived.
+    span : int
+        Of how many different hours of the day they are.
+    """
+
+    readings: int
+    late: int
+    hours: int
+    span: int
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the readings of many hours came within few."""
+        return self.hours <= _FEW_HOURS and self.span >= _MANY_HOURS
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self))
+
+
+Arrivals = dict[str, dict[str, Arrived]]  # by device and local day
+# device, hour of the reading, hour of arrival, count; hours as their begin [us UTC]
+Counted = tuple[str, int, int, int]
+
+
+def arrived(counts: Iterable[Counted], end_us: int) -> dict[str, Arrived]:
+    """Sum the counts of one local day by device; `end_us` is the day's end. [us UTC]"""
+    found: dict[str, list[Counted]] = defaultdict(list)
+    for one in counts:
+        found[one[0]].append(one)
+    return {
+        device: Arrived(
+            sum(n for *_, n in rows),
+            sum(n for *_, at, n in rows if at >= end_us + LATE_US),
+            len({at for *_, at, _ in rows}),
+            len({made for _, made, *_ in rows}),
+        )
+        for device, rows in sorted(found.items())
+    }
+
+
+def by_hour(counts: Iterable[Counted]) -> dict[str, int]:
+    """Sum the counts of some devices by hour of arrival, written in UTC."""
+    found: dict[int, int] = defaultdict(int)
+    for *_, at, n in counts:
+        found[at] += n
+    return {utc_text(at): n for at, n in sorted(found.items())}
+
+
+def by_day(counts: Iterable[Counted], from_us: int, to_us: int, timezone: str) -> Arrivals:
+    """Sort the counts of a period by device and local day."""
+    rows = sorted(counts, key=lambda one: one[1])
+    found: Arrivals = {}
+    at = 0
+    for day, begin, end in days(from_us, to_us, timezone):
+        here = []
+        while at < len(rows) and rows[at][1] < end:
+            if rows[at][1] >= begin:
+                here.append(rows[at])
+            at += 1
+        for device, one in arrived(here, end).items():
+            found.setdefault(device, {})[day.isoformat()] = one
+    return found
+
+
+def summary(arrivals: Arrivals, leaves: Iterable[DayLeaf]) -> Arrival:
+    """
+    Return what a statement says of the arrival of its readings.
+
+    Parameters
+    ----------
+    leaves : iterable of DayLeaf
+        Device-days of the period, with their rows.
+    """
+    every = [one for of_device in arrivals.values() for one in of_device.values()]
+    readings, late = sum(one.readings for one in every), sum(one.late for one in every)
+    rows: dict[tuple[str, str], int] = defaultdict(int)
+    for leaf in leaves:
+        rows[leaf.device, leaf.day] += leaf.rows
+    return Arrival(
+        readings=str(readings),
+        late=str(late),
+        late_percent=share(late, readings),
+        at_once_days=str(sum(one.at_once for one in every)),
+        device_days=str(len(rows)),
+        not_noted=str(
+            sum(max(0, count - _of(arrivals, device, day)) for (device, day), count in rows.items())
+        ),
+    )
+
+
+def _of(arrivals: Arrivals, device: str, day: str) -> int:
+    one = arrivals.get(device, {}).get(day)
+    return 0 if one is None else one.readings
+
+
+def share(part: int, whole: int) -> str:
+    """Percentage with two places, rounded up: what came late is never shown as less."""
+    hundredths = -(-part * 10_000 // whole) if whole else 0
+    return f"{Fraction(hundredths, 100).__float__():.2f}"
+
+
+def rows_of(found: Mapping[str, Arrived]) -> list[tuple[str, str]]:
+    """Return a day's devices and what is said of each, as they stand under a seal's root."""
+    return [(device, str(one)) for device, one in sorted(found.items())]
+
+
+def check_sealed(day: str, said: object, found: Mapping[str, Arrived], root: str) -> None:
+    """Refuse arrivals that are not those that a day's seal names; LogError."""
+    named = said.get("root") if isinstance(said, dict) else None
+    if named != root:
+        late = sum(one.late for one in found.values())
+        raise LogError(
+            f"plan.json says that {late} readings of {day} arrived late, and the log sealed another"
+            " account of when that day's readings arrived"
+        )

@@ -1,0 +1,72 @@
+"""The step about who approved the issue: as many people as the statement or the programme asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.documents.form import UNSET
+from mrv.errors import SignatureError
+from mrv.packs.pack import APPROVALS
+from mrv.signatures.data_integrity import proofs_of, verify_proof
+from mrv.signatures.proof_form import time_of
+from mrv.statement.approval import check_approval, people
+from mrv.verify.signature_steps import AHEAD
+from mrv.verify.subject import NotApplicableError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mrv.signatures.keys import EnrolledKey
+    from mrv.verify.subject import Subject
+
+
+def approvals(subject: Subject) -> str:
+    """Each approval is proven and of these documents, and there are as many as there must be."""
+    own, asked = _own(subject), _programmes(subject)
+    if subject.verification is None and subject.approvals:
+        raise SignatureError(f"{APPROVALS} approves what is not verified")
+    if subject.approvals or (subject.receipt is not None and max(own, asked) > 1):
+        subject.needs_keys("operator")
+    holders = [_one(subject, document) for document in subject.approvals]
+    found = people(holders)
+    if subject.receipt is None:
+        raise NotApplicableError(f"not issued yet, {found} people approved so far")
+    if not found and max(own, asked) == 1:
+        return "nobody asks for more than the preparer's signature"
+    if own > 1 and found < own:
+        raise SignatureError(
+            f"{own} people have to approve the issue, as the statement says, and {found} did"
+        )
+    if found < asked:
+        subject.lack(
+            "approvals",
+            "issued",
+            f"approval of the issue by {asked} people, as {subject.source} asks: {found} approved",
+            "nothing supplies it once it is issued; have the statement superseded by one that as"
+            " many approved",
+        )
+    return f"{found} people approved: {', '.join(sorted({one.name for one in holders}))}"
+
+
+def _own(subject: Subject) -> int:
+    said = subject.claims.issue_signatures
+    return 1 if said is UNSET else said
+
+
+def _programmes(subject: Subject) -> int:
+    """How many the programme asks for, of periods that end after it began to ask."""
+    rule = subject.issue_rule
+    if rule is None:
+        return 1
+    end = time_of(subject.claims.monitoring_period.to, "end of the period")
+    return rule.threshold if end > time_of(rule.since, "since") else 1
+
+
+def _one(subject: Subject, document: dict[str, Any]) -> EnrolledKey:
+    holder = verify_proof(document, subject.ring)
+    project = subject.claims.project.id
+    check_approval(document, subject.statement, subject.verification or {}, holder, project)
+    at = time_of(proofs_of(document)[0]["created"], "created")
+    if at - AHEAD > subject.at:
+        raise SignatureError(f"{document['id']} was signed at {at}, the check is of {subject.at}")
+    return holder

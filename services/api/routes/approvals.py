@@ -1,0 +1,64 @@
+"""Approvals of an issue: read by whoever sees the statement, taken as they were signed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from mrv.signatures import canonical
+from services.api import schemas as shapes
+from services.api.problems import ProblemError
+from services.api.request_context import Ask, Operator
+from services.api.routes.statements import StatementId, conditional, own, visible
+from services.api.routes.writes import Body, Named
+from services.issuer import external_signatures as accept
+from services.store.statements import approvals as stored
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+router = APIRouter(tags=["life of a statement"])
+_CREATED = 201
+
+
+@router.get(
+    "/statements/{statement}/approvals.json",
+    responses={200: {"content": {"application/json": {}}}},
+    response_class=Response,
+)
+def approvals(ask: Ask, statement: StatementId) -> Response:
+    """Return who approved the issue, as they signed it: a pack's `approvals.json`."""
+    with ask.reading() as conn:
+        found = visible(conn, ask.who, statement)
+        listed = [canonical.parse_object(one) for one in stored.documents(conn, statement)]
+    if not listed:
+        raise ProblemError(404, f"nobody approved the issue of {statement} apart")
+    return conditional(ask, canonical.legible(listed), "application/json", found.state)
+
+
+@router.post(
+    "/statements/{statement}/approval", status_code=_CREATED, response_model=shapes.TakenApproval
+)
+def approve(
+    ask: Operator,
+    statement: StatementId,
+    said: shapes.IssueApproval,
+    body: Body,
+    named: Named = None,
+) -> Response:
+    """
+    Take an operator's approval of a verified statement's issue, signed with a key of their own.
+
+    Where a programme wants two people to approve, `issue` is refused until both did.
+    """
+    del named, said  # read by `write`, declared for OpenAPI; what counts are the bytes
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        own(ask, conn, statement)
+        count = accept.approval(conn, statement, canonical.parse_object(body), ask.who.id)
+        return _CREATED, {"statement": statement, "state": "verified", "approvals": count}
+
+    return ask.write(body.decode(), work)

@@ -1,0 +1,106 @@
+"""What anybody may hold a statement against: status lists, and the programme's trust root."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from mrv.errors import EnrolmentError
+from mrv.signatures import canonical
+from services.api import schemas as shapes
+from services.api.problems import ProblemError
+from services.api.request_context import Ask, Operator
+from services.api.routes.registry import unknown
+from services.api.routes.statements import conditional
+from services.api.routes.writes import Body, Named
+from services.issuer import external_signatures as accept
+from services.issuer import trust
+from services.store.statements import status_lists
+from services.store.views.listing import PUBLIC_STATES
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+router = APIRouter(tags=["log"])
+ProjectQuery = Annotated[
+    str, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["nck-pv"], description="Whose.")
+]
+_CREATED = 201
+_PUBLIC = PUBLIC_STATES[0]
+
+
+@router.get(
+    "/status-list",
+    responses={200: {"content": {"application/vc": {}}}},
+    response_class=Response,
+)
+def status_list(ask: Ask, project: ProjectQuery) -> Response:
+    """
+    Return a project's status list, byte for byte as its operator signed it last.
+
+    It needs no key: whoever holds a statement asks whether it still counts. Where a
+    statement ended since and no list says so yet, none is given (409): an old list would
+    say that it counts.
+    """
+    with ask.reading() as conn:
+        found = status_lists.newest(conn, project)
+        if found is None:
+            raise ProblemError(404, f"no status list of project {project!r} was published")
+        late = accept.untold(conn, project, canonical.parse_object(found.document))
+    if late:
+        raise ProblemError(
+            409,
+            f"{', '.join(sorted(late))} ended since the list of {found.signed:%Y-%m-%dT%H:%M:%SZ}"
+            " was signed; ask its operator to sign a new one",
+        )
+    return conditional(ask, found.document, "application/vc", _PUBLIC)
+
+
+@router.post("/status-list", status_code=_CREATED, response_model=shapes.TakenList)
+def take_status_list(
+    ask: Operator,
+    project: ProjectQuery,
+    said: shapes.StatusList,
+    body: Body,
+    named: Named = None,
+) -> Response:
+    """
+    Take a status list that the operator signed elsewhere, and publish it.
+
+    Refused (409) where it says of a statement what is not so.
+    """
+    del named, said  # read by `write`, declared for OpenAPI; what counts are the bytes
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        if not ask.who.sees(project):
+            raise unknown("project", project)
+        document = canonical.parse_object(body)
+        accept.status_list(conn, project, document, ask.who.id)
+        return _CREATED, {"project": project, "valid_from": document["validFrom"]}
+
+    return ask.write(f"{project}\n{body.decode()}", work)
+
+
+@router.get(
+    "/trust-root",
+    responses={200: {"content": {"application/json": {}}}},
+    response_class=Response,
+)
+def trust_root(ask: Ask) -> Response:
+    """
+    Return the programme's trust root that is kept here, as `tonne verify --keys` takes it.
+
+    Compare it with what the programme itself publishes: a server that lies would lie here,
+    too. A newer one is taken by the rules of the one that you keep.
+    """
+    data = trust.kept(ask.api.home)
+    if data is None:
+        raise ProblemError(404, "no trust root is kept here; `tonne trust pin FILE` keeps one")
+    try:
+        trust.checked(data)
+    except EnrolmentError as error:
+        raise ProblemError(409, str(error)) from error
+    return conditional(ask, data, "application/json", _PUBLIC)

@@ -1,0 +1,55 @@
+"""Approvals of an issue as they are stored: signed documents, one a key and statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg import errors
+
+from mrv.errors import StatementStateError
+from mrv.signatures import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.signatures.keys import EnrolledKey
+
+
+def insert(
+    conn: Connection[TupleRow],
+    statement: str,
+    holder: EnrolledKey,
+    document: Mapping[str, object],
+    principal: str | None,
+) -> None:
+    """
+    Keep an approval.
+
+    Raises
+    ------
+    StatementStateError
+        If that holder approved already, or the statement is not verified, or is issued.
+    """
+    try:
+        conn.execute(
+            "INSERT INTO statement_approval (statement_id, actor, multikey, principal, document)"
+            " VALUES (%s, %s, %s, %s, %s)",
+            (statement, holder.name, holder.multikey, principal, canonical.encode(document)),
+        )
+    except (errors.UniqueViolation, errors.CheckViolation) as error:
+        raise StatementStateError(
+            f"{holder.name!r} cannot approve {statement}: it is approved by them already, or is"
+            f" not verified, or is issued; `tonne statement show {statement}` tells which"
+        ) from error
+
+
+def documents(conn: Connection[TupleRow], statement: str) -> list[bytes]:
+    """Return a statement's approvals, first to last."""
+    rows = conn.execute(
+        "SELECT document FROM statement_approval WHERE statement_id = %s ORDER BY at, multikey",
+        [statement],
+    )
+    return [bytes(one) for (one,) in rows]

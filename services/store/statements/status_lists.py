@@ -1,0 +1,49 @@
+"""Status lists as their operators signed them; none is ever changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mrv.signatures import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.signatures.keys import EnrolledKey
+
+
+class Published(NamedTuple):
+    """A project's newest list, and when it was signed."""
+
+    document: bytes
+    signed: datetime
+
+
+def insert(
+    conn: Connection[TupleRow],
+    project: str,
+    holder: EnrolledKey,
+    signed: datetime,
+    document: Mapping[str, object],
+    principal: str | None = None,
+) -> None:
+    """Keep a project's list beside the earlier ones."""
+    conn.execute(
+        "INSERT INTO status_list (project_id, signed, multikey, document, principal)"
+        " VALUES (%s, %s, %s, %s, %s)",
+        (project, signed, holder.multikey, canonical.encode(document), principal),
+    )
+
+
+def newest(conn: Connection[TupleRow], project: str) -> Published | None:
+    """Return a project's newest list, if one was ever published."""
+    row = conn.execute(
+        "SELECT document, signed FROM status_list WHERE project_id = %s"
+        " ORDER BY signed DESC, sequence DESC LIMIT 1",
+        [project],
+    ).fetchone()
+    return None if row is None else Published(bytes(row[0]), row[1])

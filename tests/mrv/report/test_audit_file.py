@@ -1,0 +1,116 @@
+"""What an auditor's file needs: what people wrote stands there, and what nobody wrote is said."""
+
+from dataclasses import replace
+from fractions import Fraction
+from io import BytesIO
+
+import openpyxl
+import pytest
+import segno
+from msgspec.structs import replace as changed
+from pypdf import PdfReader
+
+from mrv.documents.statement import Arrival
+from mrv.documents.verification import PersonNamed, SiteVisit
+from mrv.registry.monitoring_plan import Line
+from mrv.report.page import page
+from mrv.report.page.audit_file import status
+from mrv.report.sheets.workbook import workbook
+from mrv.report.uncertainty import combined, percent_of
+from mrv.report.words import Words
+from tests.mrv.report import sample
+
+URL = "https://tonne.example.vn"
+ARRIVAL = Arrival(
+    readings="1000", late="38", late_percent="3.80", at_once_days="2", device_days="14",
+    not_noted="7",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """A verified statement of whose people and plan nobody wrote anything."""
+    return sample.issued(sample.pv_case())
+
+
+@pytest.fixture(scope="module")
+def told(bare):
+    """The same, with what registry and verifier can say."""
+    line = Line("generation", None, None, "C", "continuous", "0.5S", "monthly by invoice", "Shift")
+    version = replace(
+        bare.plan.versions[0], lines=(line,), procedures={"Deviations": "meter 2 stood for a day"}
+    )
+    made = replace(bare, plan=replace(bare.plan, public_url=URL, versions=(version,)))
+    opinion = changed(
+        made.opinion.credential_subject,
+        team=(PersonNamed(name="Tran Thi Lan", function="lead verifier"),),
+        site_visits=(SiteVisit(day="2027-01-20", place="Nam Cau Kien", text="both meters read"),),
+        signatory=PersonNamed(name="Le Van Minh", function="director"),
+        accreditation="VN-ACC-017",
+    )
+    made.__dict__["opinion"] = changed(made.opinion, credential_subject=opinion)
+    subject = changed(made.stated.credential_subject, arrival=ARRIVAL)
+    made.__dict__["stated"] = changed(made.stated, credential_subject=subject)
+    return made
+
+
+def cells(data):
+    """Texts of the sheet, row by row."""
+    sheet = openpyxl.load_workbook(BytesIO(data))["Audit file"]
+    return [[c.value for c in row if c.value is not None] for row in sheet.iter_rows()]
+
+
+def text_of(data):
+    """Text that a reader can select, without white space."""
+    return "".join("".join(p.extract_text() for p in PdfReader(BytesIO(data)).pages).split())
+
+
+def test_page_and_workbook_say_what_was_written(told):
+    """JCM and ISO 14064-3 ask for it, and an auditor would have to ask by letter."""
+    said = text_of(page(told, Words("en")))
+    rows = cells(workbook(told, Words("en")))
+    flat = "".join("".join("".join(map(str, row)) for row in rows).split())
+    for wanted in (
+        "Tran Thi Lan, lead verifier", "2027-01-20, Nam Cau Kien: both meters read",
+        "Le Van Minh, director", "VN-ACC-017", "monthly by invoice", "Shift",
+        "meter 2 stood for a day", "38; 3.80 %", "2 of 14", "7 more were not counted",
+        f"{URL}/v1/statements/{told.name}/status", "1,000",
+    ):  # fmt: skip
+        assert "".join(wanted.split()) in said, wanted
+        assert "".join(wanted.split()) in flat, wanted
+
+
+def test_what_nobody_wrote_is_not_invented(bare):
+    """A report would name a team that never met, and show a code that leads nowhere."""
+    rows = {row[0]: row[1:] for row in cells(workbook(bare, Words("en"))) if row}
+    for name in ("Verification team", "Site visits", "Accreditation", "Signatory", "Ask here",
+                 "As the operator wrote", "Readings whose arrival was counted"):  # fmt: skip
+        assert rows[name] == ["not stated"], name
+    assert all(block["kind"] != "code_of_dots" for block in status(bare, Words("en")))
+
+
+def test_the_code_is_of_the_address(told):
+    """A reader's telephone would open another statement."""
+    (code,) = (b for b in status(told, Words("en")) if b["kind"] == "code_of_dots")
+    again = segno.make(f"{URL}/v1/statements/{told.name}/status", error="m", micro=False)
+    assert code["lines"] == ["".join("1" if dot else "0" for dot in row) for row in again.matrix]
+    assert code["alt"].endswith(f"{told.name}/status")
+
+
+def test_uncertainties_are_combined_as_the_ipcc_says(bare):
+    """An uncertainty of the sum would be of no rule that anybody can look up."""
+    one, other = bare.parameters
+    three = changed(one, side="baseline", emissions_t="300.000000")
+    four = changed(other, side="baseline", emissions_t="400.000000")
+    assert percent_of(three) == percent_of(four) == Fraction(1, 2)
+    # sqrt((0.005 x 300)^2 + (0.005 x 400)^2) = 2.5 of 700
+    assert combined([three, four]) == ("2.500000", "0.36")
+    # on the project's side the error adds, and the sum is less
+    assert combined([three, changed(four, side="project")]) == ("2.500000", "2.50")
+    assert combined([three, changed(four, calibrations=())]) == (None, None)
+    assert combined([changed(three, emissions_t="0")]) == ("0.000000", None)
+    (certificate,) = one.calibrations
+    worse = changed(certificate, max_error_percent=None, accuracy_class="1")
+    assert percent_of(changed(one, calibrations=(certificate, worse))) == 1
+    unknown = changed(certificate, max_error_percent=None, accuracy_class=None)
+    assert percent_of(changed(one, calibrations=(certificate, unknown))) is None

@@ -1,0 +1,205 @@
+"""Arrival, approvals and status lists from the database to the reader; stolen keys."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from mrv.errors import EnrolmentError, StatementStateError
+from mrv.packs.reader import read_pack
+from mrv.signatures import canonical
+from mrv.statement.status import sign_list
+from mrv.verify import verify
+from services.cli.main import main
+from services.issuer import audit as audits
+from services.issuer import external_signatures as accept
+from services.issuer import keys
+from services.issuer import transitions as life
+from services.issuer.pack import export
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
+from services.store.registry import signing_keys as enrolled
+from services.store.statements import status_lists
+from tests.opinions import concluded
+from tests.services.issuer import logged, plant
+from tests.services.issuer.sealed import close_period
+
+pytestmark = pytest.mark.integration
+HOUR_US = 3_600_000_000
+TWO = plant.REGISTRY + "programme: {name: HP, actions: [], issue_signatures: 2}\n"
+
+
+def _connect(url):
+    return connect(url, role="tonne_mrv", autocommit=True)
+
+
+def tonne(*words, code=0):
+    """Run a command."""
+    told = CliRunner().invoke(main, [str(word) for word in words])
+    assert told.exit_code == code, (told.output, told.exception)
+    return told.output
+
+
+@pytest.fixture
+def plant_of(database_url, tmp_path, monkeypatch):
+    """Make a plant of a registry with three days of readings; where and who."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+
+    def made(text=plant.REGISTRY):
+        plant.register(database_url, tmp_path, text)
+        plant.fill_pv(database_url, minutes=15)
+        who = logged.signers(database_url, tmp_path)
+        with _connect(database_url) as conn:
+            enrolled.enroll(conn, keys.create(tmp_path, "the-director", "operator"))
+        who["director"] = life.Signer(*keys.load(tmp_path, "the-director"))
+        return database_url, who
+
+    return made
+
+
+def verified(url, who, begin="2026-03-02", end="2026-03-03"):
+    """Close, submit and verify a day."""
+    with _connect(url) as conn:
+        name = close_period(conn, "pv", plant.us(begin), plant.us(end), "test").statement
+        life.submit(conn, name, who["operator"])
+        life.verify(conn, name, who["verifier"], concluded("unmodified"))
+    return name
+
+
+def checked(url, name, folder):
+    """Export and verify with the keys of now and the list that is published."""
+    with _connect(url) as conn:
+        ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
+        status = status_lists.newest(conn, "pv")
+        return verify(read_pack(export(conn, name, folder)), ring, status and status.document)
+
+
+def late(url, day, hours, arrived_us):
+    """Store readings of inv-1, a quarter hour each, that arrive at one time."""
+    begin = plant.us(day) + 60_000_000
+    times = begin + np.arange(hours * 4) * 15 * 60_000_000 + 120_000_000
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        store = plant.store_of(conn)
+        index = store.plan.fleet.by_id["inv-1"]
+        rows = {"active_power_w": np.full(len(times), 1.0)}
+        frame = plant._frame("pv_inverter", index, times, rows)
+        store.commit(conn, [frame], [], Letters([], [], [], [], arrived_us))
+        store.commit(conn, [frame], [], Letters([], [], [], [], arrived_us + HOUR_US))  # again
+
+
+def test_what_came_late_is_counted_once_sealed_and_shown(plant_of, tmp_path):
+    """A day that was made up a week later would look like one that was measured."""
+    url, who = plant_of()
+    arrived = plant.us("2026-03-09")
+    late(url, "2026-03-02", 24, arrived)
+    with psycopg.connect(url) as conn:
+        found = conn.execute(
+            "SELECT sum(readings), count(DISTINCT arrived) FROM arrival_count"
+            " WHERE device_id = 'inv-1' AND arrived > '2026-01-01'"
+        ).fetchone()
+    assert found == (96, 1)  # the repetition is not counted
+    name = verified(url, who)
+    with _connect(url) as conn:
+        said = life.documents(conn, name).claims.arrival
+        life.issue(conn, name, who["log"], "test")
+        life.status_list(conn, "pv", who["operator"])
+    assert int(said.late) == 96
+    assert said.not_noted == "0"
+    report = checked(url, name, tmp_path / "pack")
+    assert report.exit_code == 0, report.missing
+    (day,) = report.arrived
+    assert (day.day, day.late, day.sealed_late) == ("2026-03-02", 96, True)
+    logged.seal_now(url, who)
+    with _connect(url) as conn:
+        assert audits.audit(conn, logged.NOW).first_break is None
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("UPDATE arrival_count SET arrived = arrived - interval '7 days'"
+                     " WHERE arrived > '2026-01-01'")  # fmt: skip
+    with _connect(url) as conn:
+        told = audits.audit(conn, logged.NOW)
+    assert "arrival_count was changed" in str(told.first_break)
+
+
+def test_two_people_issue_where_the_registry_says_so(plant_of, tmp_path):
+    """One person could issue what the programme wants two to answer for."""
+    url, who = plant_of(TWO)
+    name = verified(url, who)
+    with _connect(url) as conn:
+        assert life.documents(conn, name).claims.issue_signatures == 2
+        with pytest.raises(EnrolmentError, match="2 people have to approve"):
+            life.issue(conn, name, who["log"], "test")
+        assert life.approve(conn, name, who["operator"]) == 1
+        with pytest.raises(StatementStateError, match="approved by them already"):
+            life.approve(conn, name, who["operator"])
+        with pytest.raises(EnrolmentError, match="verifier"):
+            life.approve(conn, name, who["verifier"])
+        with pytest.raises(EnrolmentError, match=r"2 people have to approve .* and 1 did"):
+            life.issue(conn, name, who["log"], "test")
+    pack = tmp_path / "verified"
+    with _connect(url) as conn:
+        export(conn, name, pack)
+    out = tmp_path / "approval.json"
+    tonne("statement", "approve", pack, "--key", "the-director", "--out", out)
+    with _connect(url) as conn:
+        document = canonical.parse_object(out.read_bytes())
+        assert accept.approval(conn, name, document) == 2
+    told = tonne("statement", "issue", name, "--key", "the-operator", "--json")
+    assert '"state": "issued"' in told
+    report = checked(url, name, tmp_path / "pack")
+    assert report.exit_code == 0, report.missing
+    assert "the-director, the-operator" in report.steps[-1].detail
+    logged.seal_now(url, who)
+    with _connect(url) as conn:
+        assert audits.audit(conn, logged.NOW).first_break is None
+        with pytest.raises(StatementStateError):
+            life.approve(conn, name, who["director"])
+
+
+def test_a_stolen_approvers_key_issues_nothing(plant_of):
+    """Whoever stole the director's key would issue until somebody looks."""
+    url, who = plant_of(TWO)
+    name = verified(url, who)
+    with _connect(url) as conn:
+        life.approve(conn, name, who["operator"])
+        life.approve(conn, name, who["director"])
+    tonne("keys", "revoke", "the-director")
+    with _connect(url) as conn:
+        with pytest.raises(EnrolmentError, match=r"cannot be issued|counts until"):
+            life.issue(conn, name, who["log"], "test")
+        with pytest.raises(EnrolmentError):
+            life.status_list(conn, "pv", who["director"])
+
+
+def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path):
+    """A reader who asks the server would be told that a revoked statement counts."""
+    url, who = plant_of()
+    name = verified(url, who)
+    tonne("statement", "issue", name, "--key", "the-operator")
+    assert checked(url, name, tmp_path / "one").exit_code == 0
+    operator, now = who["operator"], datetime.now(UTC)
+    with _connect(url) as conn:
+        first = status_lists.newest(conn, "pv")
+        false = sign_list("pv", [name], [name], *operator, now)
+        with pytest.raises(StatementStateError, match="not so"):
+            accept.status_list(conn, "pv", false)
+        with pytest.raises(EnrolmentError):
+            accept.status_list(conn, "pv", sign_list("pv", [name], [], *who["verifier"], now))
+        assert accept.untold(conn, "pv", canonical.parse_object(first.document)) == set()
+        # revoked without a key at hand: the list of before says what is not so any more
+        life.revoke(conn, name, who["log"], "test", "claimed elsewhere")
+        assert accept.untold(conn, "pv", canonical.parse_object(first.document)) == {name}
+    tonne("statement", "status-list", "pv", "--key", "the-operator", "--out", tmp_path / "s.json")
+    assert checked(url, name, tmp_path / "two").exit_code == 1
+    with _connect(url) as conn:
+        with pytest.raises(StatementStateError, match="not so"):
+            accept.status_list(conn, "pv", canonical.parse_object(first.document))
+        ahead = sign_list("pv", [name], [name], *operator, datetime.now(UTC) + timedelta(minutes=2))
+        accept.status_list(conn, "pv", ahead)
+        with pytest.raises(StatementStateError, match="is published"):
+            life.status_list(conn, "pv", operator)
+    logged.seal_now(url, who)
+    with _connect(url) as conn:
+        assert audits.audit(conn, logged.NOW).first_break is None

@@ -55,6 +55,8 @@ UNSEALED = {
     "api_key": "who may ask the API",
     "api_answer": "answers to be given again",
     "api_cursor_secret": "the API's own marks",
+    "silence_rate": "made again from registry and factors, for boards",
+    "silence_rate_made": "when those rates were made",
     "alarm_rule": "rules of alarms, as this version has them",
     "alarm": "what is wrong in the field; no statement rests on it",
     "alarm_event": "history of alarms; no statement rests on it",

@@ -29,7 +29,8 @@ TERMS = {
         "monitored_parameters": "monitored parameter", "account": "account", "receipt": "receipt",
         "role.operator": "operator", "role.verifier": "verifier", "state.draft": "draft",
         "state.submitted": "submitted", "state.verified": "verified", "state.issued": "issued",
-        "state.superseded": "superseded", "state.revoked": "revoked",
+        "state.superseded": "superseded", "state.revoked": "revoked", "alarm": "alarm",
+        "alarm.state.acknowledged": "acknowledged", "alarm.state.cleared": "cleared",
     },
     REPORTS: {
         "statement": "statement", "project": "project", "methodology": "methodology",

@@ -17,6 +17,7 @@ from services.api.console import assets as console_assets
 from services.api.console import render as page
 from services.api.console.answer_cache import Memory
 from services.api.console.live import Live
+from services.api.console.routes import alarms as console_alarms
 from services.api.console.routes import devices as console_devices
 from services.api.console.routes import live, overview, projects, reference, sign_in
 from services.api.console.routes import programme as console_programme
@@ -28,6 +29,7 @@ from services.api.metrics import Measures
 from services.api.request_context import Api
 from services.api.routes import (
     administration,
+    alarms,
     approvals,
     document_schemas,
     evidence,
@@ -142,13 +144,13 @@ def make_app(
     for part in (
         administration, registry, series, statements, evidence, writes, log, keyring,
         document_schemas, programme, letters, reference, sewers, invoices, sampling, findings,
-        signatures, approvals, published,
+        signatures, approvals, published, alarms,
     ):  # fmt: skip
         v1.include_router(part.router)
     app.include_router(v1)
     for part in (
         overview, projects, console_statements, live, sign_in, console_assets, console_programme,
-        console_sewers, console_devices,
+        console_sewers, console_devices, console_alarms,
     ):  # fmt: skip
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

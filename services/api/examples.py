@@ -95,6 +95,8 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "id": f"urn:tonne:{_STATEMENT}:sampling",
         "type": ["VerifiableCredential", "SamplingList"],
     },
+    "Alarm": {"kind": "gateway_silent", "state": "open"},
+    "AlarmDetail": {"kind": "gateway_silent", "state": "open"},
     "Approved": {"id": f"urn:tonne:{_STATEMENT}", "verificationSha256": "9f86d081" * 8},
     "IssueApproval": {
         **_SIGNED,

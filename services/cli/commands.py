@@ -58,6 +58,7 @@ SECTIONS = {
         "trust": Entry("statements.trust:trust", "Whom a programme trusts, signed and versioned."),
     },
     "Operation": {
+        "alarms": Entry("alarms:alarms", "What is wrong in the field, and who took it up."),
         "api": Entry("api:api", "The REST API for auditors, and its keys."),
         "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
     },

@@ -46,6 +46,7 @@ class Looked(Collector):
         self._values: dict[str, float] = {}
         self._breaks: dict[str, int] = {}
         self._counted: dict[str, int] = {}
+        self._alarms: Mapping[tuple[str, str, str], int] = {}
         self._checked = Counter(
             "tonne_rebuild_checked_devices",
             "Devices whose derived rows were made again and compared",
@@ -86,6 +87,10 @@ class Looked(Collector):
             self._values.pop(name, None)
         self._values["tonne_database_up"] = 0
 
+    def alarms(self, counts: Mapping[tuple[str, str, str], int] | None) -> None:
+        """Show alarms by (kind, severity, state); None where they were not seen."""
+        self._alarms = counts or {}
+
     def audited(self, report: AuditReport) -> None:
         """Show what an audit found; that stays until the next one."""
         self._breaks = {step.name: len(step.breaks) for step in report.steps}
@@ -106,6 +111,12 @@ class Looked(Collector):
             "tonne_log_audit_breaks", "What the last audit of the log found broken, by its step",
             ["step"], {(step,): count for step, count in self._breaks.items()},
         )  # fmt: skip
+        yield _family(
+            "tonne_alarms",
+            "Alarms that are not cleared, by kind, severity and whether somebody took them up",
+            ["kind", "severity", "state"],
+            self._alarms,
+        )
         now = self._now
         states = {} if now is None else {(s,): now.gateways.get(s, 0) for s in ("online", "dark")}
         yield _family(

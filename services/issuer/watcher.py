@@ -6,8 +6,9 @@ days that dashboards read are added up beside them: after an upgrade that takes 
 Long rounds hold the database against the log and a few devices' derived rows
 against their readings: a change that nobody made by a command is found without
 anybody asking.  They cost a core for as long as they take, so a pipeline's own
-process does not take them.  All of it only reads, but for the sums of days, for old
-chunks, which are compressed, and for dead letters that policy no longer keeps.
+process does not take them.  All of it only reads, but for alarms, which are raised
+and cleared, for the sums of days, for old chunks, which are compressed, and for dead
+letters that policy no longer keeps.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
+from services.store.views import alarm_round
 from services.store.views import fleet_metrics as gauges
 
 if TYPE_CHECKING:
@@ -124,6 +126,7 @@ class Watcher:
         self._next = 0
         rounds = [
             ("watcher", self.look, every_s),
+            ("alarms", self.see_alarms, every_s),
             ("days", self.add_up, DAYS_S),
             ("columnstore", self.compress, COMPRESS_S),
             ("letters", self.expire, EXPIRE_S),
@@ -164,6 +167,19 @@ class Watcher:
         except (TonneError, psycopg.Error) as error:
             self._looked.lost()
             self._warn("database not seen", error)
+
+    def see_alarms(self) -> None:
+        """Raise and clear alarms; while the database is away nothing is known of them."""
+        try:
+            with self._connected() as conn:
+                conn.execute(_LONG)
+                done = alarm_round.run(conn)
+                self._looked.alarms(done.alarms)
+                if done.raised or done.cleared:
+                    self._log.info("alarms", raised=done.raised, cleared=done.cleared)
+        except (TonneError, psycopg.Error) as error:
+            self._looked.alarms(None)
+            self._warn("alarms not seen", error)
 
     def add_up(self) -> None:
         """Add up the days that changed; a round that fails is made up by the next."""

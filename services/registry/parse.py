@@ -11,7 +11,7 @@ from mrv.errors import FactorError
 from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.project import Calibration, Sample
-from services.registry import limits, meter_keys, monitoring, ratings, wire
+from services.registry import alarm_rules, limits, meter_keys, monitoring, ratings, wire
 from services.registry.entries import (
     CHECK_PERCENT,
     Action,
@@ -105,6 +105,8 @@ def _attributes(row: Row) -> dict[str, Any]:
             "attributes",
             f"cadence_s {cadence!r} is not a number of seconds from 1 to {MAX_CADENCE_S}",
         )
+    for text in alarm_rules.problems(found["alarms"]) if "alarms" in found else ():
+        row.problem("attributes", text)
     return found
 
 

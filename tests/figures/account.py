@@ -59,6 +59,7 @@ class Account:
     actions: list[str]
     statements: list[dict[str, Any]]
     states: dict[str, tuple[str, datetime | None]]
+    alarms: list[tuple[str, str, str]]
     days: dict[str, dict[date, list[Emission]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -215,4 +216,5 @@ def read(conn: psycopg.Connection[Any]) -> Account:
             " WHERE e.statement_id = s.id ORDER BY e.sequence DESC LIMIT 1) FROM statement s")],
         {row[0]: (row[1], row[2]) for row in conn.execute(
             "SELECT device_id, state, last_reading FROM v_device_health")},
+        conn.execute("SELECT kind, subject, part FROM v_alarm WHERE cleared IS NULL").fetchall(),
     )  # fmt: skip

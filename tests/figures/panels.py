@@ -280,6 +280,25 @@ def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
     return found
 
 
+def alarm_cost(a: Account, kind: str, subject: str) -> float | None:
+    """What a day of an alarm's silences costs: of all devices that it stands for. [t]"""
+    silent = a.silent()
+    members = [m[0] for m in a.members.get(subject, ()) if m[2] <= a.now < m[3]]
+    devices = {
+        "device_silent": [subject],
+        "gateway_silent": [d for d in silent if a.devices[d]["gateway"] == subject],
+        "project_silent": [d for d in members if a.devices[d]["gateway"] not in silent],
+    }.get(kind, [])
+    found = [rate for d in devices if (rate := silence(a, d)[0]) is not None]
+    return float(sum(found)) / 1e12 if found else None
+
+
+def alarm_costs(a: Account, since: datetime, until: datetime) -> Figures:
+    """The same of every alarm that is not cleared."""
+    del since, until
+    return {one: alarm_cost(a, *one[:2]) for one in a.alarms}
+
+
 def project_costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
     """The same of devices that serve a project now."""
     serving = {m[0] for of in a.members.values() for m in of if m[2] <= a.now < m[3]}
@@ -434,6 +453,7 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     "tonne-factories: Furthest above usual first: usual_kwh": ("usual_kwh", "device_id", partial(furthest, 1)),
     "tonne-factories: Specific energy": ("kwh_t", None, specific),
     "tonne-factories: Specific energy by site": (None, ("time", "metric"), specific_by_site),
+    "tonne-fleet: Alarms: cost_t_per_day": ("cost_t_per_day", ("kind", "subject", "part"), alarm_costs),
     "tonne-fleet: Silent devices and what they cost: cost_t": ("cost_t", "device_id", partial(costs, False)),
     "tonne-fleet: Silent devices and what they cost: cost_t_per_day": ("cost_t_per_day", "device_id", partial(costs, True)),
     "tonne-mrv: Avoided by day": (None, "day", by_day(lambda a: sorted(a.projects), "reduction")),

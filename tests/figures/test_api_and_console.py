@@ -24,7 +24,7 @@ from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.figures import surfaces
 from tests.figures.account import UG, Account, midnight, read
-from tests.figures.panels import PROJECT, missed, silence
+from tests.figures.panels import PROJECT, alarm_cost, missed, silence
 from tests.figures.test_panels import _empty, _filled, _midnight, _never_heard, _silent
 from tests.fix_timescale import _fresh
 
@@ -137,6 +137,7 @@ def _api(city, a):
     if park is not None:
         yield "/v1/parks/{park}: monitored_t", _number(park["monitored_t"]), _of_park(a, year)
     yield from _devices(city, a)
+    yield from _alarms(city, a)
     for one in city.get("/v1/statements")["items"]:
         same = next(s for s in a.statements if s["id"] == one["statement"])
         yield "/v1/statements: credit_t", one["credit_t"], same["credit_t"]
@@ -170,6 +171,14 @@ def _devices(city, a):
         so_far_t = None if daily is None else float(daily) * days / 1e12
         shown_t = page["cost_t"] and float(page["cost_t"])
         yield f"{path}: cost_t", *_grown(shown_t, so_far_t)
+
+
+def _alarms(city, a):
+    for one in city.get("/v1/alarms")["items"]:
+        wanted = _near(alarm_cost(a, one["kind"], one["subject"]))
+        yield "/v1/alarms: cost_t_per_day", _near(one["cost_t_per_day"]), wanted
+        whole = city.get(f"/v1/alarms/{one['id']}")
+        yield "/v1/alarms/{alarm}: cost_t_per_day", _near(whole["cost_t_per_day"]), wanted
 
 
 def _grown(shown, wanted):

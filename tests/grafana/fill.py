@@ -23,6 +23,7 @@ from services.processing import silence_rates
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.store.postgres.pool import connect
+from services.store.views import alarm_round
 from services.store.views.fleet_metrics import refresh_days
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def fill(
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         silence_rates.refresh(conn)
         refresh_days(conn)
+        alarm_round.run(conn)
     return end
 
 

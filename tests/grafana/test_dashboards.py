@@ -93,6 +93,8 @@ def _dropped(board):
     ours = json.loads(json.dumps(board))
     for panel in panels(ours):  # the types know no SQL query: those are held against the database
         panel.pop("targets")
+    for noted in ours["annotations"].get("list", ()):
+        noted.pop("target")
     read = model.Dashboard.from_json(json.loads(json.dumps(ours)))
     return list(_missing(ours, json.loads(json.dumps(read, cls=JSONEncoder)), ""))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source.panels import DATABASE
+from deploy.grafana.source.panels import DATABASE, Sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,10 +19,14 @@ Row = tuple[str, "Sequence[Builder[model.Panel]]"]
 
 
 def board(
-    uid: str, title: str, about: str, rows: Sequence[Row], *, variables: Sequence[Any] = (),
+    uid: str, title: str, about: str, rows: Sequence[Row], *, variables: Sequence[Any] = (), marks: str | None = None,
     since: str = "now-7d", refresh: str = "1m",
 ) -> model.Dashboard:  # fmt: skip
-    """Put panels in rows under variables; on a phone Grafana stacks them in this order."""
+    """
+    Put panels in rows under variables; on a phone Grafana stacks them in this order.
+
+    `marks` is a query of `time`, `timeend`, `text` and `tags` that all charts show.
+    """
     made = build.Dashboard(title).uid(f"tonne-{uid}").description(about).tags([TAG])
     # the installation's own zone (GF_DATE_FORMATS_DEFAULT_TIMEZONE): local days begin at midnight
     made.time(since, "now").refresh(refresh).timezone("").readonly()
@@ -31,6 +35,10 @@ def board(
     made.link(link.tags([TAG]).as_dropdown(True).include_vars(True).keep_time(True))
     for variable in variables:
         made.with_variable(variable)
+    if marks is not None:
+        query: Any = Sql(marks, "table", "Anno")
+        noted = build.AnnotationQuery().name("Alarms").datasource(DATABASE).enable(True)
+        made.annotation(noted.icon_color("red").target(query))
     for name, panels in rows:
         made.with_row(build.Row(name))
         for panel in panels:

@@ -17,6 +17,12 @@ _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 _FLAGS = "CASE WHEN last_reading > now() - INTERVAL '1 day' THEN flags_last_day END"
 
 
+_MARKS = f"""
+SELECT raised AS time, cleared AS timeend, kind || ' ' || subject AS text, severity AS tags FROM v_alarm
+WHERE $__timeFilter(raised) AND severity <> 'minor' AND (site IS NULL OR {_HERE}) ORDER BY raised DESC LIMIT 300
+"""
+
+
 def _count(state: str, of: str = "*") -> str:
     return f"""
 SELECT count(*) FILTER (WHERE {state}) AS devices FROM v_device_health WHERE {_HERE} HAVING count({of}) > 0
@@ -39,6 +45,16 @@ SELECT count(*) FILTER (WHERE state = 'dark') AS gateways FROM v_gateway_health 
                 stat("Flags in a day", f"""
 SELECT sum({_FLAGS}) AS flags FROM v_device_health WHERE {_HERE}
 """, "short", "Readings of the last 24 hours that a quality test marked.", steps=((None, GREEN), (100, YELLOW))),
+            ]),
+            ("Alarms", [
+                table("Alarms", """
+SELECT id, severity, state, subject, kind, part, cost_t_per_day, since, devices, cause, acknowledged_by FROM v_alarm
+WHERE cleared IS NULL AND (site IS NULL OR site = ANY(ARRAY[${site:sqlstring}]::text[]))
+ORDER BY array_position(ARRAY['critical', 'major', 'minor'], severity), cost_t_per_day DESC NULLS LAST, id LIMIT 200
+""", "What is wrong now by the rules of docs/operations.md, one row a cause, the gravest and dearest first: acknowledge with"
+                      " `tonne alarms acknowledge`. A cost is that of silence, by the rule of the project.",
+                      units={"cost_t_per_day": "suffix: t/d"}, decimals={"cost_t_per_day": 3},
+                      links={"id": console("alarms/${__value.raw}")}, span=24),
             ]),
             ("Silent", [
                 table("Gateways", f"""
@@ -91,5 +107,5 @@ WHERE {_HERE} ORDER BY (state = 'online'), last_reading NULLS FIRST LIMIT 500
 """, "The first 500, silent ones on top.", units={"silent_s": "s"}, links={"device_id": console("devices/${__value.raw}")}, span=24, height=12),
             ]),
         ],
-        variables=[sites(), console_address()],
+        variables=[sites(), console_address()], marks=_MARKS,
     )  # fmt: skip

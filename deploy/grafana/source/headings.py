@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 HEADINGS = {
+    "acknowledged_by": "acknowledged by",
     "against_site": "against its site",
     "avoided_t": "avoided",
     "avoided_t_per_day": "avoided a day",

@@ -94,7 +94,7 @@ STATES = {
     "within": GREEN, "exceeded": RED, "good": GREEN, "ahead": ORANGE, "behind": ORANGE,
     "drifting": ORANGE, "issued": GREEN, "verified": "blue", "submitted": "blue",
     "under_verification": "blue", "draft": "text", "rejected": RED, "revoked": RED,
-    "superseded": "text",
+    "superseded": "text", "critical": RED, "major": ORANGE, "minor": YELLOW,
 }  # fmt: skip
 
 
@@ -199,7 +199,7 @@ def table(
         named = [_set("displayName", names[name])] if name in names else []
         panel.override_by_name(name, named + _column(name, units, links, steps, decimals))
     panel.override_by_regexp(
-        "/^(state|clock|grade|gateway_state)$/",
+        "/^(state|clock|grade|gateway_state|severity)$/",
         [_set("custom.cellOptions", {"type": "color-text"})],
     )
     return panel

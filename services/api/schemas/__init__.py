@@ -1,5 +1,6 @@
 """What the API answers and takes, as OpenAPI tells it; a file a group of routes."""
 
+from services.api.schemas.alarms import Alarm, AlarmDetail, AlarmEvent, AlarmRemark
 from services.api.schemas.base import Id, Line, Problem, Shape, State, pages
 from services.api.schemas.findings import (
     Finding,
@@ -72,6 +73,10 @@ from services.api.schemas.statements import (
 
 __all__ = [
     "Action",
+    "Alarm",
+    "AlarmDetail",
+    "AlarmEvent",
+    "AlarmRemark",
     "Approved",
     "AuditRow",
     "Calibration",

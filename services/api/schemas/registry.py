@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from services.api.schemas.alarms import Alarm  # noqa: TC001 - pydantic reads it
 from services.api.schemas.base import Shape
 
 
@@ -187,3 +188,4 @@ class DeviceDetail(Device):
     flags: list[FlagCount]
     refused: list[Refused]
     credentials: list[Credential]
+    alarms: list[Alarm]

@@ -60,6 +60,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         if value not in (None, "", "-"):
             yield f"{name:<13} {value}"
     if found["registered"]:
+        yield from _part("alarms", _alarms(found, zone))
         yield from _part("registers", _registers(found, zone))
         yield from _part("last days", _days(found))
         yield from _part("flags of a week", _flags(found, zone))
@@ -108,6 +109,14 @@ def _part(title: str, shown: tuple[Sequence[str], list[Sequence[object]]]) -> It
         yield ""
         yield f"{title}:"
         yield table(list(head), rows, empty="")
+
+
+def _alarms(found: dict[str, Any], zone: ZoneInfo) -> tuple[Sequence[str], list[Sequence[object]]]:
+    rows: list[Sequence[object]] = [
+        (one["id"], one["severity"], one["kind"], one["state"], shown_time(one["since"], zone))
+        for one in found["alarms"]
+    ]
+    return ("number", "severity", "kind", "state", "since"), rows
 
 
 def _registers(

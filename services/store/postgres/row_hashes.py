@@ -57,6 +57,11 @@ UNSEALED = {
     "api_session": "who is signed in to the console",
     "api_refusal": "attempts of nobody known, counted",
     "api_cursor_secret": "the API's own marks",
+    "silence_rate": "made again from registry and factors, for boards",
+    "silence_rate_made": "when those rates were made",
+    "alarm_rule": "rules of alarms, as this version has them",
+    "alarm": "what is wrong in the field; no statement rests on it",
+    "alarm_event": "history of alarms; no statement rests on it",
     "schema_migration": "the schema",
 }
 STATES = {

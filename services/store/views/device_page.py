@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from ingest.classes import QUANTITIES
+from services.store.views import alarms
 from services.store.views.listing import device as registered
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
-_DAYS, _LETTERS, _FLAG_DAYS = 28, 20, 7
+_DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20
 # where docs/operations.md says what to do, and that in a sentence
 TO_DO = {
     "removed": ("", "Nothing: the registry says that it was taken away."),
@@ -165,6 +166,7 @@ def device_page(
         "flags": _rows(conn, _FLAGS, [id_], ("channel", "test", "readings", "last")),
         "refused": refused,
         "credentials": credentials,
+        "alarms": alarms.listed(conn, scope, _ALARMS, states=None, subject=id_),
     }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ CHECKS = [
     negative_data_rejection,
 ]
 ADMIN = ("/v1/keys", "/v1/audit")
-WRITES = ("/periods", "/issue", "/supersede", "/invoices", "/submission")
+WRITES = ("/periods", "/issue", "/supersede", "/invoices", "/submission", "/acknowledge")
 VERIFIES = ("/sampling", "/findings", "/verification")
 
 

@@ -77,6 +77,7 @@ def paths(served, language="en"):
         ],
         "somebody": [
             f"/console/{language}/live", f"/console/{language}/programme?year=2026",
+            f"/console/{language}/alarms", f"/console/{language}/alarms?state=all",
             f"/console/{language}/programme/report.xlsx", f"/console/{language}/sewers",
             f"/console/{language}/parks/estate?year=2026",
         ],

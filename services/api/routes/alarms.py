@@ -1,0 +1,83 @@
+"""Alarms, as far as the caller may see their projects; an operator acknowledges them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from services.api import schemas as shapes
+from services.api.paging import Cursor, Limit, current, page
+from services.api.problems import ProblemError
+from services.api.request_context import Operator, Reader
+from services.api.routes.writes import Named
+from services.store.views import alarms
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+router = APIRouter(tags=["alarms"])
+AlarmId = Annotated[int, Path(ge=1, le=2**53, description="Number of the alarm.")]
+_DONE = 200
+
+
+@router.get("/alarms", response_model=shapes.pages(shapes.Alarm))
+def listed(
+    ask: Reader,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    state: Annotated[
+        Literal["now", "open", "acknowledged", "cleared", "all"],
+        Query(description="`now`: open or acknowledged, and not cleared."),
+    ] = "now",
+    severity: Annotated[
+        Literal["critical", "major", "minor"] | None, Query(description="Of this severity.")
+    ] = None,
+    device: Annotated[
+        str | None,
+        Query(max_length=64, pattern="^[A-Za-z0-9_-]+$", description="Of a device or gateway."),
+    ] = None,
+) -> Response:
+    """List alarms, newest first."""
+    states = {"now": ["open", "acknowledged"], "all": None}.get(state, [state])
+    with ask.reading() as conn:
+        of = ("alarms", ask.who.id, state, severity or "", device or "")
+        after = ask.api.cursors.read(of, cursor)
+        before = None if after is None else int(after[0])
+        rows = alarms.listed(
+            conn, ask.who.projects, limit + 1,
+            states=states, severity=severity, subject=device, before=before,
+        )  # fmt: skip
+        return page(ask, of, limit, rows, lambda row: [row["id"]])
+
+
+@router.get("/alarms/{alarm}", response_model=shapes.AlarmDetail)
+def one(ask: Reader, alarm: AlarmId) -> Response:
+    """Return an alarm with its history."""
+    with ask.reading() as conn:
+        found = alarms.one(conn, ask.who.projects, alarm)
+    if found is None:
+        raise _unknown(alarm)
+    return current(found)
+
+
+@router.post("/alarms/{alarm}/acknowledge", response_model=shapes.AlarmDetail)
+def acknowledge(
+    ask: Operator, alarm: AlarmId, said: shapes.AlarmRemark, named: Named = None
+) -> Response:
+    """Note that the caller takes an alarm up; 409 where somebody has."""
+    del named  # read by `write`, declared for OpenAPI
+
+    def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
+        if alarms.one(conn, ask.who.projects, alarm) is None:
+            raise _unknown(alarm)
+        alarms.acknowledge(conn, alarm, ask.who.name, said.text, ask.who.id)
+        return _DONE, alarms.one(conn, ask.who.projects, alarm)
+
+    return ask.write(said.model_dump_json(), work)
+
+
+def _unknown(alarm: int) -> ProblemError:
+    return ProblemError(404, f"there is no alarm {alarm} that you may see")

@@ -1,0 +1,66 @@
+"""Alarms: what is wrong in the field, since when, what it costs, who took it up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from services.api.schemas.base import Shape
+
+# a text of several lines; no database keeps a NUL
+Said = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")]
+
+
+class Alarm(Shape):
+    """
+    An alarm of a device, a gateway or a project.
+
+    `cost_t_per_day` is what the silence costs by the rule of the project [t CO2e]; null where
+    nothing prices it, and, with the number of devices, where the caller does not see every
+    project concerned.
+    """
+
+    id: int
+    kind: str = Field(examples=["gateway_silent"])
+    severity: Literal["critical", "major", "minor"]
+    state: Literal["open", "acknowledged", "cleared"]
+    subject_type: Literal["device", "gateway", "project"]
+    subject: str = Field(examples=["gw-01"])
+    part: str = Field(examples=[""], description="Channel or indicator, where a device has many.")
+    class_: str | None = Field(alias="class", examples=["energy_meter"])
+    site: str | None
+    projects: list[str]
+    since: datetime
+    raised: datetime = Field(examples=["2026-02-05T03:00:30Z"])
+    cause: str = Field(examples=["silence"])
+    detail: dict[str, Any] = Field(examples=[{}])
+    devices: int | None = Field(examples=[48])
+    cost_t_per_day: str | None = Field(examples=["0.412"])
+    cleared: datetime | None = Field(examples=[None])
+    acknowledged: datetime | None = Field(examples=["2026-02-05T03:10:00Z"])
+    acknowledged_by: str | None = Field(examples=["the operator"])
+    what_to_do: str = Field(examples=["See to the gateway: its power, its uplink."])
+    runbook: str = Field(examples=["docs/operations.md#gatewaydark"])
+
+
+class AlarmEvent(Shape):
+    """What became of an alarm; events are only added."""
+
+    event: Literal["raised", "acknowledged", "commented", "cleared"]
+    at: datetime
+    actor: str = Field(examples=["the operator"])
+    text: str = Field(examples=["a technician is on the way"])
+
+
+class AlarmDetail(Alarm):
+    """An alarm with its history."""
+
+    history: list[AlarmEvent]
+
+
+class AlarmRemark(Shape):
+    """What is said with an acknowledgement; may be empty."""
+
+    text: Said = Field(default="", examples=["a technician is on the way"])

@@ -1,0 +1,180 @@
+"""`tonne alarms`: what is wrong in the field, and who took it up."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import RegistryError
+from services.cli.groups import Group
+from services.cli.options.choice import Choice
+from services.cli.options.database_url import database_url
+from services.cli.options.json_option import json_option
+from services.cli.output.json_text import print_json, say
+from services.cli.output.table import table
+from services.cli.output.times import shown_time
+from services.registry.alarm_rules import kinds
+from services.store.postgres.pool import connect
+from services.store.views import alarms as stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+_STATES = ("now", *stored.STATES, "all")
+_author = click.option("--author", help="Who does it; the system's user by default.")
+_id = click.argument("number", type=click.IntRange(1, 2**53), metavar="NUMBER")
+
+
+@click.group(cls=Group)
+def alarms() -> None:
+    """
+    See alarms of devices, gateways and projects; acknowledge and comment them.
+
+    The watcher raises and clears them by rules a kind and device class.
+
+    \b
+    Example:
+      tonne alarms list
+      tonne alarms show 17
+      tonne alarms acknowledge 17 --text "a technician is on the way"
+    """
+
+
+@alarms.command("list")
+@click.option("--state", type=Choice(_STATES), default="now", help="`now`: not cleared.")
+@click.option("--severity", type=Choice(stored.SEVERITIES), help="Of this severity.")
+@click.option("--kind", type=Choice(tuple(kinds())), help="Of this kind.")
+@click.option("--of", "subject", metavar="ID", help="Of a device, gateway or project.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=200, help="Most rows.")
+@json_option
+def list_(
+    *,
+    state: str,
+    severity: str | None,
+    kind: str | None,
+    subject: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """
+    List alarms, newest first.
+
+    \b
+    Example:
+      tonne alarms list --severity critical
+      tonne alarms list --state all --of inv-001
+    """
+    states = {"now": ["open", "acknowledged"], "all": None}.get(state, [state])
+    with _database() as conn:
+        found = stored.listed(
+            conn, None, limit, states=states, kind=kind, severity=severity, subject=subject
+        )
+    if as_json:
+        print_json(found)
+        return
+    head = ("number", "severity", "kind", "of", "part", "state", "since", "devices", "a day")
+    rows = [
+        (one["id"], one["severity"], one["kind"], one["subject"], one["part"] or None,
+         one["state"], shown_time(one["since"]), one["devices"], _tonnes(one["cost_t_per_day"]))
+        for one in found
+    ]  # fmt: skip
+    click.echo(table(head, rows, empty="no such alarms"))
+
+
+@alarms.command()
+@_id
+@json_option
+def show(number: int, *, as_json: bool) -> None:
+    """
+    One alarm: cause, cost, what to do, and its history.
+
+    \b
+    Example:
+      tonne alarms show 17
+    """
+    with _database() as conn:
+        found = _known(conn, number)
+    if as_json:
+        print_json(found)
+        return
+    for name, value in _lines(found):
+        click.echo(f"{name:<13} {value}")
+
+
+@alarms.command()
+@_id
+@click.option("--text", default="", help="What is being done about it.")
+@_author
+@json_option
+def acknowledge(number: int, *, text: str, author: str | None, as_json: bool) -> None:
+    """
+    Take an alarm up; once, by one person.
+
+    \b
+    Example:
+      tonne alarms acknowledge 17 --text "a technician is on the way"
+    """
+    by = author or getpass.getuser()
+    with _database() as conn:
+        stored.acknowledge(conn, number, by, text)
+        found = _known(conn, number)
+    say(found, f"alarm {number} is acknowledged by {by}", as_json=as_json)
+
+
+@alarms.command()
+@_id
+@click.option("--text", required=True, help="What was found or done.")
+@_author
+@json_option
+def comment(number: int, *, text: str, author: str | None, as_json: bool) -> None:
+    """
+    Add a comment to an alarm, also after it is cleared.
+
+    \b
+    Example:
+      tonne alarms comment 17 --text "the fuse of string 3 was blown"
+    """
+    with _database() as conn:
+        stored.comment(conn, number, author or getpass.getuser(), text)
+        found = _known(conn, number)
+    say(found, f"alarm {number} has a new comment", as_json=as_json)
+
+
+def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield "alarm", f"{found['id']}, {found['severity']}, {found['state']}"
+    yield "kind", f"{found['kind']} {found['part']}".rstrip()
+    yield found["subject_type"], found["subject"]
+    if found["projects"]:
+        yield "projects", ", ".join(found["projects"])
+    yield "cause", found["cause"]
+    yield from found["detail"].items()
+    yield "since", shown_time(found["since"])
+    if found["devices"] != 1:
+        yield "devices", found["devices"]
+    if found["cost_t_per_day"] is not None:
+        yield "cost", f"{_tonnes(found['cost_t_per_day'])} a day"
+    yield "what to do", found["what_to_do"]
+    yield "runbook", found["runbook"]
+    for one in found["history"]:
+        said = f": {one['text']}" if one["text"] else ""
+        yield shown_time(one["at"]), f"{one['event']} by {one['actor']}{said}"
+
+
+def _tonnes(value: Any) -> str | None:
+    return None if value is None else f"{value:.6f} t"
+
+
+def _known(conn: Connection[TupleRow], number: int) -> dict[str, Any]:
+    found = stored.one(conn, None, number)
+    if found is None:
+        raise RegistryError(f"there is no alarm {number}; see tonne alarms list --state all")
+    return found
+
+
+def _database() -> Connection[TupleRow]:
+    return connect(database_url(), role="tonne_mrv", name="tonne alarms", autocommit=True)

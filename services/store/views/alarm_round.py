@@ -1,0 +1,122 @@
+"""
+Raise and clear alarms: what holds now against the alarms that are open, in one statement.
+
+A cause that is one with another's joins it: of devices behind a dark gateway, and of a
+project that is silent as a whole, there is one alarm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from services.registry import alarm_rules
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+ACTOR = "tonne watch"
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('tonne alarms'))"
+_WRITE = (
+    "INSERT INTO alarm_rule (kind, class, severity, after_s, clear_s, raise_below, clear_above,"
+    " days) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+    " ON CONFLICT (kind, class) DO UPDATE SET severity = excluded.severity,"
+    " after_s = excluded.after_s, clear_s = excluded.clear_s, raise_below = excluded.raise_below,"
+    " clear_above = excluded.clear_above, days = excluded.days"
+)
+_GONE = (
+    "DELETE FROM alarm_rule WHERE (kind, class) NOT IN"
+    " (SELECT * FROM unnest(%s::text[], %s::text[]))"
+)
+_ROUND = """
+WITH found AS MATERIALIZED (
+    SELECT * FROM v_alarm_condition
+), wider AS MATERIALIZED (
+    SELECT kind, subject FROM found WHERE kind IN ('gateway_silent', 'project_silent') AND raises
+), seen AS MATERIALIZED (
+    SELECT o.id, c.kind IS NOT NULL AS holds, o.ending_since, o.clear_s,
+           coalesce(c.devices, o.devices) AS devices, coalesce(c.projects, o.projects) AS projects,
+           coalesce(c.detail, o.detail) AS detail,
+           CASE WHEN c.kind IS NULL THEN o.cost_t_per_day ELSE c.cost_t_per_day END AS cost,
+           CASE WHEN c.kind IS NULL AND o.kind = 'device_silent' THEN (
+               SELECT w.subject FROM wider w
+               WHERE w.kind = 'gateway_silent' AND w.subject = d.gateway
+                  OR w.kind = 'project_silent' AND w.subject = ANY (o.projects) LIMIT 1
+           ) END AS joined
+    FROM alarm o
+    LEFT JOIN found c ON (c.kind, c.subject_type, c.subject, c.part)
+        = (o.kind, o.subject_type, o.subject, o.part)
+    LEFT JOIN device d ON d.id = o.subject
+    WHERE o.cleared IS NULL
+), next AS MATERIALIZED (
+    SELECT *, CASE WHEN NOT holds THEN coalesce(ending_since, now()) END AS ending,
+           CASE WHEN NOT holds AND (joined IS NOT NULL OR
+               coalesce(ending_since, now()) + clear_s * INTERVAL '1 s' <= now()) THEN now() END
+               AS over
+    FROM seen
+), kept AS (
+    UPDATE alarm a SET ending_since = n.ending, cleared = n.over, devices = n.devices,
+        projects = n.projects, detail = n.detail, cost_t_per_day = n.cost
+    FROM next n
+    WHERE a.id = n.id AND (a.ending_since, a.cleared, a.devices, a.projects, a.detail,
+        a.cost_t_per_day) IS DISTINCT FROM
+        (n.ending, n.over, n.devices, n.projects, n.detail, n.cost)
+    RETURNING a.id, a.cleared, n.joined
+), raised AS (
+    INSERT INTO alarm (kind, subject_type, subject, part, class, site, projects, severity, since,
+        cause, detail, devices, cost_t_per_day, clear_s)
+    SELECT kind, subject_type, subject, part, class, site, projects, severity, since, cause,
+           detail, devices, cost_t_per_day, clear_s
+    FROM found c
+    WHERE raises AND NOT EXISTS (SELECT FROM alarm o WHERE o.cleared IS NULL
+        AND (o.kind, o.subject_type, o.subject, o.part)
+          = (c.kind, c.subject_type, c.subject, c.part))
+    ORDER BY c.since, c.subject
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), told AS (
+    INSERT INTO alarm_event (alarm_id, event, actor, text)
+    SELECT id, 'raised', %(actor)s, '' FROM raised
+    UNION ALL
+    SELECT id, 'cleared', %(actor)s, coalesce('joined the alarm of ' || joined, '') FROM kept
+    WHERE cleared IS NOT NULL
+)
+SELECT (SELECT count(*) FROM raised), (SELECT count(*) FROM kept WHERE cleared IS NOT NULL)
+"""
+_COUNTS = (
+    "SELECT kind, severity, state, count(*) FROM v_alarm WHERE cleared IS NULL GROUP BY 1, 2, 3"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round did, and alarms that are not cleared by (kind, severity, state)."""
+
+    raised: int
+    cleared: int
+    alarms: dict[tuple[str, str, str], int]
+
+
+def run(conn: Connection[TupleRow]) -> Round:
+    """Raise and clear, as `tonne_mrv`; one round at a time, whoever watches."""
+    with conn.transaction():
+        conn.execute(_LOCK)
+        _sync_rules(conn)
+        done = conn.execute(_ROUND, {"actor": ACTOR}).fetchone()
+    raised, cleared = done or (0, 0)
+    return Round(raised, cleared, {(k, s, t): n for k, s, t, n in conn.execute(_COUNTS).fetchall()})
+
+
+def _sync_rules(conn: Connection[TupleRow]) -> None:
+    """Let the database hold the rules of this version."""
+    wanted = list(alarm_rules.rows())
+    names = "kind, class, severity, after_s, clear_s, raise_below, clear_above, days"
+    held = {
+        (*row[:5], *(None if one is None else float(one) for one in row[5:]))
+        for row in conn.execute(f"SELECT {names} FROM alarm_rule").fetchall()
+    }
+    if held == {(*r[:5], *(None if one is None else float(one) for one in r[5:])) for r in wanted}:
+        return
+    conn.execute(_GONE, [[row[0] for row in wanted], [row[1] for row in wanted]])
+    conn.cursor().executemany(_WRITE, wanted)

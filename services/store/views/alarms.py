@@ -1,0 +1,150 @@
+"""
+Alarms as people see them: a list, one with its history; acknowledged and commented.
+
+Who sees some projects alone sees alarms of these, and figures of an alarm only where all
+its projects are among them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from psycopg import errors
+
+from ingest.errors import InputError, RegistryError
+from mrv.errors import StatementStateError
+from services.registry.alarm_rules import kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+STATES = ("open", "acknowledged", "cleared")
+SEVERITIES = ("critical", "major", "minor")
+NAMES = (
+    "id", "kind", "severity", "state", "subject_type", "subject", "part", "class", "site",
+    "projects", "since", "raised", "cause", "detail", "devices", "cost_t_per_day",
+    "cleared", "acknowledged", "acknowledged_by",
+)  # fmt: skip
+_FIGURES = ("devices", "cost_t_per_day")
+_COLUMNS = ", ".join(
+    "(SELECT coalesce(array_agg(p), '{}') FROM unnest(projects) p"
+    " WHERE %(scope)s::text[] IS NULL OR p = ANY (%(scope)s)) AS projects"
+    if name == "projects"
+    else f"CASE WHEN %(scope)s::text[] IS NULL OR projects <@ %(scope)s THEN {name} END AS {name}"
+    if name in _FIGURES
+    else name
+    for name in NAMES
+)
+_SEEN = "(%(scope)s::text[] IS NULL OR projects && %(scope)s)"
+# the newest first: a mark of a page is an id
+_LIST = (
+    f"SELECT {_COLUMNS} FROM v_alarm WHERE {_SEEN}"
+    " AND (%(states)s::text[] IS NULL OR state = ANY (%(states)s))"
+    " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
+    " AND (%(severity)s::text IS NULL OR severity = %(severity)s)"
+    " AND (%(subject)s::text IS NULL OR subject = %(subject)s)"
+    " AND (%(before)s::bigint IS NULL OR id < %(before)s)"
+    " ORDER BY id DESC LIMIT %(limit)s"
+)
+_ONE = f"SELECT {_COLUMNS} FROM v_alarm WHERE id = %(id)s AND {_SEEN}"
+_EVENTS = "SELECT event, at, actor, text FROM alarm_event WHERE alarm_id = %s ORDER BY sequence"
+_SAY = (
+    "INSERT INTO alarm_event (alarm_id, event, actor, principal, text) VALUES (%s, %s, %s, %s, %s)"
+)
+_MOST_TEXT = 2_000
+
+
+def listed(
+    conn: Connection[TupleRow],
+    scope: Sequence[str] | None,
+    limit: int,
+    *,
+    states: Sequence[str] | None = ("open", "acknowledged"),
+    kind: str | None = None,
+    severity: str | None = None,
+    subject: str | None = None,
+    before: int | None = None,
+) -> list[dict[str, Any]]:
+    """
+    Return alarms, newest first.
+
+    Parameters
+    ----------
+    scope : sequence of str, optional
+        Projects of the caller.
+    states : sequence of str, optional
+        Of `STATES`; all without.
+    before : int, optional
+        Alarms older than this one.
+    """
+    values = {
+        "scope": None if scope is None else list(scope), "limit": limit, "kind": kind,
+        "severity": severity, "subject": subject, "before": before,
+        "states": None if states is None else list(states),
+    }  # fmt: skip
+    return [_shown(row) for row in conn.execute(_LIST.encode(), values).fetchall()]
+
+
+def one(conn: Connection[TupleRow], scope: Sequence[str] | None, id_: int) -> dict[str, Any] | None:
+    """Return an alarm with its history; None where there is none that the scope may see."""
+    values = {"scope": None if scope is None else list(scope), "id": id_}
+    row = conn.execute(_ONE.encode(), values).fetchone()
+    if row is None:
+        return None
+    events = conn.execute(_EVENTS, [id_]).fetchall()
+    names = ("event", "at", "actor", "text")
+    return {**_shown(row), "history": [dict(zip(names, e, strict=True)) for e in events]}
+
+
+def acknowledge(
+    conn: Connection[TupleRow], id_: int, actor: str, text: str = "", principal: str | None = None
+) -> None:
+    """
+    Note that somebody took an alarm up.
+
+    Raises
+    ------
+    StatementStateError
+        Where somebody has before.
+    """
+    _require(conn, id_)
+    try:
+        conn.execute(_SAY, [id_, "acknowledged", actor, principal, _text(text)])
+    except errors.UniqueViolation as error:
+        found = conn.execute("SELECT acknowledged_by FROM v_alarm WHERE id = %s", [id_]).fetchone()
+        by = "somebody" if found is None else found[0]
+        raise StatementStateError(
+            f"alarm {id_} is acknowledged, by {by}; add a comment: tonne alarms comment {id_}"
+        ) from error
+
+
+def comment(
+    conn: Connection[TupleRow], id_: int, actor: str, text: str, principal: str | None = None
+) -> None:
+    """Add what somebody says of an alarm, also after it is cleared."""
+    _require(conn, id_)
+    if not text.strip():
+        raise InputError("the comment is empty; say what was found or done")
+    conn.execute(_SAY, [id_, "commented", actor, principal, _text(text)])
+
+
+def _text(text: str) -> str:
+    if len(text) > _MOST_TEXT or "\x00" in text:
+        raise InputError(f"the text has {len(text)} characters; at most {_MOST_TEXT}, and no NUL")
+    return text.strip()
+
+
+def _require(conn: Connection[TupleRow], id_: int) -> None:
+    if conn.execute("SELECT FROM alarm WHERE id = %s", [id_]).fetchone() is None:
+        raise RegistryError(f"there is no alarm {id_}; see tonne alarms list --state all")
+
+
+def _shown(row: TupleRow) -> dict[str, Any]:
+    found = dict(zip(NAMES, row, strict=True))
+    kind = kinds().get(found["kind"])  # a later version may have dropped it
+    found["what_to_do"] = "" if kind is None else kind.what_to_do
+    found["runbook"] = "" if kind is None else kind.runbook
+    return found

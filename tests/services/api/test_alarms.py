@@ -1,0 +1,74 @@
+"""Alarms by the API and in the console: read within a scope, acknowledged by operators."""
+
+import httpx
+import pytest
+
+from mrv.report.words import LANGUAGES
+from services.store.postgres.pool import connect
+from services.store.views import alarm_round
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def raised(served):
+    """The API over a plant that fell silent months ago; numbers of its alarms by what they are."""
+    with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
+        alarm_round.run(conn)
+    found = served.ask("/v1/alarms", "operator").json()["items"]
+    return {(one["kind"], one["subject"]): one["id"] for one in found}
+
+
+def test_a_scope_sees_the_alarms_of_its_projects(served, raised):
+    """A third party would read of every fault of a competitor's plant."""
+    assert ("project_silent", "pv") in raised
+    for who, project in (("scoped", "pv"), ("stranger", "bus")):
+        seen = served.ask("/v1/alarms", who).json()["items"]
+        assert seen
+        assert {name for one in seen for name in one["projects"]} == {project}
+    number = raised["project_silent", "pv"]
+    assert served.ask(f"/v1/alarms/{number}", "scoped").json()["history"][0]["event"] == "raised"
+    assert served.ask(f"/v1/alarms/{number}", "stranger").status_code == 404
+    assert served.ask("/v1/alarms").status_code == 401
+    page = served.ask("/v1/alarms?limit=1", "operator").json()
+    rest = served.ask(f"/v1/alarms?limit=1&cursor={page['next']}", "operator").json()
+    assert rest["items"][0]["id"] < page["items"][0]["id"]
+    own = served.ask("/v1/alarms?device=inv-2&severity=major", "operator").json()["items"]
+    assert [one["kind"] for one in own] == ["certificate_expired"]
+
+
+def test_operators_acknowledge_once(served, raised):
+    """An auditor could put an operator's alarms to rest, or nobody know who did."""
+    path = f"/v1/alarms/{raised['certificate_expired', 'inv-2']}/acknowledge"
+    assert served.ask(path, "auditor", "POST", json={}).status_code == 403
+    assert served.ask(path, "rival", "POST", json={}).status_code == 404
+    done = served.ask(path, "operator", "POST", json={"text": "ordered"})
+    assert done.status_code == 200, done.text
+    assert (done.json()["state"], done.json()["acknowledged_by"]) == (
+        "acknowledged", "the operator",
+    )  # fmt: skip
+    assert done.json()["history"][-1]["text"] == "ordered"
+    again = served.ask(path, "operator", "POST", json={})
+    assert again.status_code == 409
+    assert "the operator" in again.json()["detail"]
+    device = served.ask("/v1/devices/inv-2", "operator").json()
+    assert [one["kind"] for one in device["alarms"]] == ["certificate_expired"]
+
+
+def test_pages_show_alarms_to_who_may_see_them(served, raised):
+    """A control room would look at devices one by one."""
+    assert httpx.get(f"{served.url}/console/en/alarms").status_code == 401
+    key = {"key": served.tokens["scoped"]}
+    cookies = dict(httpx.post(f"{served.url}/console/en/sign-in", data=key).cookies)
+    number = raised["project_silent", "pv"]
+    for language in LANGUAGES:
+        for path in ("alarms", "alarms?state=all", f"alarms/{number}", "devices/inv-2"):
+            page = httpx.get(f"{served.url}/console/{language}/{path}", cookies=cookies)
+            assert page.status_code == 200, page.text
+            assert f"/console/{language}/" in page.text
+            assert "bus" not in page.text.partition("<main")[2]
+    other = raised["project_silent", "bus"]
+    page = httpx.get(f"{served.url}/console/en/alarms/{other}", cookies=cookies)
+    assert page.status_code == 404
+    led = httpx.get(f"{served.url}/alarms/{number}", headers={"Accept-Language": "vi"})
+    assert led.headers["location"] == f"/console/vi/alarms/{number}"

@@ -1,0 +1,288 @@
+"""Alarms: raised once a cause, cleared by themselves, taken up by people, kept for ever."""
+
+import json
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from ingest.errors import InputError
+from mrv.errors import StatementStateError
+from services.cli.main import main
+from services.issuer.watcher import Watcher
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.registry import alarm_rules
+from services.store.views import alarm_round, alarms
+
+pytestmark = pytest.mark.integration
+HOUR = 3600
+
+
+@pytest.fixture
+def conn(database_url):
+    """A gateway with three meters behind it, one meter and one inverter alone; all heard now."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO site VALUES ('s', 'S', 20.9, 106.6, 'Asia/Ho_Chi_Minh')")
+        for name, gateway, class_id in (
+            ("gw", None, "energy_meter"), ("a", "gw", "energy_meter"), ("b", "gw", "energy_meter"),
+            ("c", "gw", "energy_meter"), ("alone", None, "energy_meter"),
+            ("inv", None, "pv_inverter"),
+        ):  # fmt: skip
+            connection.execute(
+                "INSERT INTO device (id, site, class, profile, installed, gateway)"
+                " VALUES (%s, 's', %s, 'generic', '2026-01-01Z', %s)",
+                [name, class_id, gateway],
+            )
+            if name != "gw":
+                connection.execute(
+                    "INSERT INTO device_seen VALUES (%s, now(), now(), '-infinity',"
+                    " repeat('0', 100)::bit(100))",
+                    [name],
+                )
+        for project, devices in (("p1", ["a", "b"]), ("p2", ["c", "alone"])):
+            connection.execute(
+                "INSERT INTO project (id, name, methodology, version, timezone, crediting,"
+                " crediting_from, crediting_to) VALUES (%s, 'P', 'jcm-vn-am007', '1.0',"
+                " 'Asia/Ho_Chi_Minh', '[2026-01-01,2036-01-01)', '2026-01-01', '2036-01-01')",
+                [project],
+            )
+            for position, device in enumerate(devices):
+                connection.execute(
+                    "INSERT INTO project_device (project_id, device_id, role, position, during)"
+                    " VALUES (%s, %s, 'generation', %s, '[2026-01-01,2036-01-01)')",
+                    [project, device, position],
+                )
+        yield connection
+
+
+def _heard(conn, ago_s, *names):
+    conn.execute(
+        "UPDATE device_seen SET last_reading = now() - %(s)s * interval '1 s',"
+        " received = now() - %(s)s * interval '1 s' WHERE device_id = ANY (%(d)s)",
+        {"d": list(names), "s": ago_s},
+    )
+
+
+def _round(conn):
+    conn.execute("SET ROLE tonne_mrv")
+    try:
+        return alarm_round.run(conn)
+    finally:
+        conn.execute("RESET ROLE")
+
+
+def _now(conn, scope=None, states=("open", "acknowledged")):
+    found = alarms.listed(conn, scope, 100, states=states)
+    return {(one["kind"], one["subject"]) for one in found}
+
+
+def _aged(conn):
+    """Let the time pass for which a cause has to be away."""
+    conn.execute("ALTER TABLE alarm DISABLE TRIGGER alarm_life")
+    conn.execute(
+        "UPDATE alarm SET ending_since = ending_since - interval '1 day',"
+        " raised = raised - interval '2 days' WHERE ending_since IS NOT NULL"
+    )
+    conn.execute("ALTER TABLE alarm ENABLE TRIGGER alarm_life")
+
+
+def test_a_silence_is_raised_once_and_cleared_by_itself(conn):
+    """A meter that comes and goes would raise an alarm every minute, or none at all."""
+    _heard(conn, 1900, "alone")  # late, and not yet as long as the rule says
+    assert _round(conn).raised == 0
+    _heard(conn, 2 * HOUR, "alone", "inv")
+    done = _round(conn)
+    # an inverter sleeps at night
+    assert (done.raised, done.alarms) == (1, {("device_silent", "major", "open"): 1})
+    assert _round(conn).raised == 0
+    _heard(conn, 0, "alone")
+    assert _round(conn).cleared == 0
+    _heard(conn, 2 * HOUR, "alone")
+    _round(conn)
+    assert conn.execute("SELECT ending_since FROM alarm").fetchall() == [(None,)]
+    _heard(conn, 0, "alone")
+    _round(conn)
+    _aged(conn)
+    done = _round(conn)
+    assert (done.raised, done.cleared, done.alarms) == (0, 1, {})
+    history = alarms.one(conn, None, 1)["history"]
+    assert [one["event"] for one in history] == ["raised", "cleared"]
+
+
+def test_devices_behind_one_gateway_are_one_alarm(conn):
+    """Ten thousand alarms of one cause hide all others."""
+    _heard(conn, 2 * HOUR, "a")
+    _round(conn)
+    assert _now(conn) == {("device_silent", "a")}
+    _heard(conn, 2 * HOUR, "a", "b", "c")
+    done = _round(conn)
+    assert (done.raised, done.cleared) == (1, 1)
+    assert _now(conn) == {("gateway_silent", "gw")}
+    (found,) = alarms.listed(conn, None, 10)
+    assert (found["devices"], found["projects"]) == (3, ["p1", "p2"])
+    joined = alarms.one(conn, None, 1)["history"][-1]
+    assert joined["text"] == "joined the alarm of gw"
+    # whoever sees one project learns of the gateway, and not how many devices others have
+    (found,) = alarms.listed(conn, ["p1"], 10)
+    assert (found["devices"], found["projects"]) == (None, ["p1"])
+    assert alarms.listed(conn, ["other"], 10) == []
+
+
+def test_a_project_that_is_silent_as_a_whole_is_one_alarm(conn):
+    """A site whose network is down would look like as many faults as it has meters."""
+    conn.execute("UPDATE device SET gateway = NULL")
+    _heard(conn, 2 * HOUR, "a")
+    _round(conn)
+    _heard(conn, 2 * HOUR, "a", "b")
+    _round(conn)
+    assert _now(conn) == {("project_silent", "p1"), ("device_silent", "gw")}
+
+
+def test_what_silence_costs_stands_in_the_alarm(conn):
+    """The dearest alarm would not be the first that somebody goes to."""
+    conn.execute("INSERT INTO silence_rate VALUES ('p2', 'alone', 'fuel', 'project', 1e9)")
+    _heard(conn, 2 * HOUR, "alone")
+    _round(conn)
+    (found,) = alarms.listed(conn, None, 10)
+    wanted = conn.execute(
+        "SELECT cost_t_per_day FROM v_silence_cost WHERE device_id = 'alone'"
+    ).fetchone()[0]
+    assert found["cost_t_per_day"] == wanted > 0
+
+
+def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
+    """What no silence tells would be seen by whoever happens to open the right board."""
+    conn.execute(
+        "INSERT INTO indicator_value (device_id, indicator, start, value, grade, period) VALUES"
+        " ('alone', 'noise', now() - interval '3 hours', 80, 'exceeded', 'hour'),"
+        " ('alone', 'noise', now() - interval '2 hours', 50, 'within', 'hour'),"
+        " ('alone', 'noise', now() - interval '1 hour', 90, 'exceeded', 'hour'),"
+        " ('a', 'noise', now() - interval '2 hours', 90, 'exceeded', 'hour'),"
+        " ('a', 'noise', now() - interval '1 hour', 50, 'within', 'hour')"
+    )
+    conn.execute(
+        "INSERT INTO quality_flag SELECT 'inv', now() - k * interval '10 minutes',"
+        " 'active_power_w', 'flat_line' FROM generate_series(0, 12) k"
+    )
+    conn.execute(
+        "INSERT INTO calibration VALUES ('a', '2024-01-01', now()::date - 5, 'C-1'),"
+        " ('b', '2024-01-01', now()::date + 30, 'C-2')"
+    )
+    conn.execute("INSERT INTO clock_lag VALUES ('c', now()::date, -120000000)")
+    conn.execute(
+        "INSERT INTO credential (principal, kind, serial, fingerprint, issued, expires) VALUES"
+        " ('gw', 'certificate', 'ab', repeat('0', 64), now() - interval '1 year',"
+        " now() + interval '10 days')"
+    )
+    conn.execute(
+        "INSERT INTO device (id, site, class, profile, installed) SELECT n, 's', 'ev_charger',"
+        " 'generic', '2026-01-01Z' FROM unnest(ARRAY['dead', 'good']) n"
+    )
+    conn.execute(
+        "INSERT INTO device_seen SELECT n, now(), now(), '-infinity', repeat('0', 100)::bit(100)"
+        " FROM unnest(ARRAY['dead', 'good']) n"
+    )
+    conn.execute(
+        "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
+        " SELECT n, 'energy_import', now()::date - k, 'Asia/Ho_Chi_Minh',"
+        " CASE n WHEN 'good' THEN 9000 ELSE 0 END, 86400000000"
+        " FROM unnest(ARRAY['dead', 'good']) n, generate_series(1, 9) k"
+    )
+    charged = (
+        "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
+        " estimated_us, unknown_us) SELECT n, 'energy_import', date_bin('15 minutes', now(),"
+        " '2000-01-01Z') - k * interval '12 hours', CASE n WHEN 'good' THEN 10 ELSE 0 END,"
+        " 900000000, 0, 0 FROM unnest(ARRAY['dead', 'good']) n, generate_series(0, 4) k"
+    )
+    conn.execute(charged)
+    _round(conn)
+    assert _now(conn) == {
+        ("limit_exceeded", "alone"), ("gauge_frozen", "inv"), ("certificate_expired", "a"),
+        ("certificate_expiring", "b"), ("clock_fault", "c"), ("credential_expiring", "gw"),
+        ("charger_dead", "dead"),
+    }  # fmt: skip
+
+
+def test_an_inverter_below_its_neighbours_for_days(conn):
+    """A string that is out for a season costs a tenth of a plant, and every sensor says well."""
+    conn.execute("UPDATE device SET class = 'pv_inverter', rated_power_w = 1000 WHERE id <> 'gw'")
+    low = "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
+    conn.execute(
+        low + " SELECT n, 'energy_export', now()::date - k, 'Asia/Ho_Chi_Minh',"
+        " CASE WHEN n = 'a' AND k < 7 THEN 2000 WHEN n = 'b' AND k < 4 THEN 2000 ELSE 4500 END,"
+        " 86400000000 FROM unnest(ARRAY['a', 'b', 'c', 'alone', 'inv']) n, generate_series(2, 7) k"
+    )
+    _round(conn)
+    # b is low on two days alone
+    assert _now(conn) == {("inverter_low", "a")}
+    (found,) = alarms.listed(conn, None, 10)
+    assert found["cause"] == "yield against its site"
+    assert (found["detail"]["value"], found["cost_t_per_day"]) == (0.444, None)
+    # the registry expects less of this one
+    conn.execute(
+        'UPDATE device SET attributes = \'{"alarms": {"inverter_low": {"off": true}}}\''
+        " WHERE id = 'a'"
+    )
+    assert _round(conn).cleared == 1
+
+
+def test_people_take_up_and_comment(conn, database_url, monkeypatch):
+    """Two technicians would drive to the same meter, and nobody know what the first one found."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    _heard(conn, 2 * HOUR, "alone")
+    _round(conn)
+
+    def tonne(*words, fails=0):
+        said = CliRunner().invoke(main, ["alarms", *words])
+        assert said.exit_code == fails, said.output
+        return said.output
+
+    assert "device_silent" in tonne("list")
+    tonne("acknowledge", "1", "--text", "on the way", "--author", "Mai")
+    tonne("comment", "1", "--text", "fuse", "--author", "Mai")
+    tonne("comment", "1", "--text", " ", fails=2)
+    tonne("comment", "99", "--text", "x", fails=2)
+    found = json.loads(tonne("show", "1", "--json"))
+    assert (found["state"], found["acknowledged_by"]) == ("acknowledged", "Mai")
+    assert [e["event"] for e in found["history"]] == ["raised", "acknowledged", "commented"]
+    assert "Look at its power" in tonne("show", "1")
+    assert json.loads(tonne("list", "--state", "cleared", "--json")) == []
+    with pytest.raises(StatementStateError, match="by Mai"):
+        alarms.acknowledge(conn, 1, "Nam")
+    with pytest.raises(InputError):
+        alarms.comment(conn, 1, "Nam", "x" * 3000)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM alarm", "UPDATE alarm SET since = now()", "UPDATE alarm_event SET text = 'x'",
+        "DELETE FROM alarm_event", "TRUNCATE alarm_event, alarm",
+    ],
+)  # fmt: skip
+def test_history_is_only_added_to(conn, statement):
+    """Whoever overlooked an alarm could make it not have been."""
+    _heard(conn, 2 * HOUR, "alone")
+    _round(conn)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute(statement)
+
+
+def test_the_watcher_tells_prometheus(conn, database_url):
+    """Alertmanager would know of the pipeline alone."""
+    _heard(conn, 2 * HOUR, "alone")
+    metrics = Metrics()
+    Watcher(database_url, metrics, get_logger("watch")).see_alarms()
+    labels = {"kind": "device_silent", "severity": "major", "state": "open"}
+    assert metrics.registry.get_sample_value("tonne_alarms", labels) == 1
+
+
+def test_what_the_registry_sets_for_a_device_is_held_against_the_rules():
+    """A misspelt override would be ignored, and the alarm raised or missed all the same."""
+    assert list(alarm_rules.problems({"device_silent": {"after_s": 7200, "off": False}})) == []
+    wrong = {
+        "silence": {}, "clock_fault": 3, "device_silent": {"days": 3, "after_s": -1, "off": 1},
+    }  # fmt: skip
+    assert len(list(alarm_rules.problems(wrong))) == 5
+    assert len(list(alarm_rules.problems([]))) == 1

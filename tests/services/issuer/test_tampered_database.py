@@ -168,6 +168,8 @@ def _fill(url, home):
             "topic_template VALUES ('t', 'plants/{device}', true)",
             "device_quality VALUES ('inv-1', 'active_power_w', '2026-01-01Z', '{}', 'x', 'y')",
             "programme_reported VALUES ('1', 2026, 5, 'x')",
+            "meter_key (device_id, begins, key) VALUES ('meter-1', '2026-01-01Z', 'aa'),"
+            " ('meter-2', '2026-01-01Z', 'bb')",
         ):
             conn.execute(f"INSERT INTO {row}")
     who = logged.signers(url, home)

@@ -24,7 +24,7 @@ PAGES = (
     "/console/{}/sign-in",
 )
 # what each step of the check says of a whole pack, without a status list
-WHOLE = ["ok"] * 5 + ["not-applicable"] + ["ok"] * 3
+WHOLE = ["ok"] * 5 + ["not-applicable"] + ["ok"] * 4
 OWN = (
     "/console/{}/live",
     "/console/{}/statements/{issued}/days/2026-03-02",
@@ -69,7 +69,7 @@ def test_a_citizen_follows_a_tonne_to_its_proof(tab, served):
     tab.get_by_role("link", name="Check this statement").click()
     said, steps = verdict(tab)
     assert said == "partial"  # the figures are not computed in a browser
-    assert steps == ["ok"] * 5 + ["not-applicable", "ok", "not-applicable", "ok"]
+    assert steps == ["ok"] * 5 + ["not-applicable", "ok", "not-applicable", "ok", "ok"]
     told = tab.locator("#verdict").inner_text()
     assert "checked here, and they hold" in told
     assert "the evidence pack" in told
@@ -173,7 +173,7 @@ def test_a_spoiled_document_is_named_in_the_browser(tab, served, pack, tmp_path)
     outcome, steps = check_files(tab, served, files=[tmp_path / name for name in names])
     assert outcome == "failed"
     assert steps[2] == "failed"
-    assert steps[3:] == ["not-reached"] * 6
+    assert steps[3:] == ["not-reached"] * 7
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -164,12 +164,13 @@ def _fill(url, home):
             " reason) VALUES ('meter-1', 'energy_import_wh', '2026-03-03Z', 1, 1, 'swap'),"
             " ('meter-2', 'energy_import_wh', '2026-03-03Z', 2, 1, 'swap')"
         )
+        key = "(device_id, begins, key, document)"
         for row in (
             "topic_template VALUES ('t', 'plants/{device}', true)",
             "device_quality VALUES ('inv-1', 'active_power_w', '2026-01-01Z', '{}', 'x', 'y')",
             "programme_reported VALUES ('1', 2026, 5, 'x')",
-            "meter_key (device_id, begins, key) VALUES ('meter-1', '2026-01-01Z', 'aa'),"
-            " ('meter-2', '2026-01-01Z', 'bb')",
+            f"meter_key {key} VALUES ('meter-1', '2026-01-01Z', 'aa', 'x')",
+            f"meter_key {key} VALUES ('meter-2', '2026-01-01Z', 'bb', 'y')",
         ):
             conn.execute(f"INSERT INTO {row}")
     who = logged.signers(url, home)

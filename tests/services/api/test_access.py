@@ -22,6 +22,9 @@ MATRIX = {
     ("GET", "/v1/projects"): READ,
     ("GET", "/v1/projects/{project}"): READ | {"stranger": 404},
     ("GET", "/v1/devices"): READ,
+    ("GET", "/v1/alarms"): READ,
+    ("GET", "/v1/alarms/{alarm}"): READ,
+    ("POST", "/v1/alarms/{alarm}/acknowledge"): OPERATOR,
     ("GET", "/v1/devices/{device}"): READ | {"stranger": 404},
     ("GET", "/v1/intervals"): READ | {"stranger": 404},
     ("GET", "/v1/emissions"): READ | {"stranger": 404},
@@ -97,6 +100,7 @@ OPINION = {
 APPROVED = {"id": "x", "verificationSha256": "0" * 64}
 BITS = {"id": "x", "type": "BitstringStatusList", "statusPurpose": "x", "encodedList": "uA"}
 BODIES = {
+    "/v1/alarms/{alarm}/acknowledge": {"text": "a test"},
     "/v1/statements/{statement}/approval": {**SIGNED, "credentialSubject": APPROVED},
     "/v1/status-list": {
         **{name: value for name, value in SIGNED.items() if name != "relatedResource"},
@@ -157,6 +161,7 @@ def test_each_role_gets_what_is_its_own(served, method, path):
         "{invoice}": "E-1",
         "{name}": "statement",
         "{key}": "000000000000",
+        "{alarm}": "1",
     }
     address = path
     for name, value in names.items():

@@ -9,7 +9,8 @@ rows that only such steps reach.
 What a later reading takes back lies before it: a catch-up a day at most (`SPREAD_US`), a
 fall a week before the last reading on its line (`LOOK_BACK_US`).  So readings are
 metered a day beyond the place, and no stored row of the week after it may tell of
-another line: a fall always leaves one.
+another line: a fall always leaves one.  The step after the place must have been metered
+too, to the reading that ends it: it begins in the last interval that is written.
 """
 
 from __future__ import annotations
@@ -76,27 +77,35 @@ def agreed(
     held = marks.between(cursor, fleet, spans) if spans else None
     if held is None:
         return {}
+    newest = marks.newest(cursor, fleet, list(sought))
     found = {}
     for piece in remade.pieces:
         rows = piece.rows
         for device in piece.from_us.keys() & sought.keys():
-            at = _of_device(rows, held, device, sought[device])
+            later = {q for q, us in newest.get(device, {}).items() if us > sought[device].last_us}
+            at = _of_device(rows, held, device, sought[device], later)
             if at is not None:
                 found[device] = at
     return found
 
 
-def _of_device(rows: IntervalRows, held: Held, device: int, sought: _Sought) -> int | None:
+def _of_device(
+    rows: IntervalRows, held: Held, device: int, sought: _Sought, later: set[int]
+) -> int | None:
+    """End of what is to be written of a device; `later` are quantities read after the change."""
     rows = rows.take(rows.device == device)
     stored = _take(held, held.device == device)
     if (stored.metering != METERING).any():
         return None  # rows of older rules are not what would be made now
-    after = rows.quantity[rows.start_us >= _floor(sought.last_us)]
+    quantities = {*rows.quantity.tolist(), *stored.quantity.tolist(), *later}
     ends = [
         _of_register(
-            rows.take(rows.quantity == quantity), _take(stored, stored.quantity == quantity), sought
+            rows.take(rows.quantity == quantity),
+            _take(stored, stored.quantity == quantity),
+            sought,
+            shown=quantity in later,
         )
-        for quantity in np.union1d(after, stored.quantity).tolist()
+        for quantity in sorted(quantities)
     ]
     known = [end for end in ends if end is not None]
     if len(known) < len(ends):
@@ -105,11 +114,13 @@ def _of_device(rows: IntervalRows, held: Held, device: int, sought: _Sought) -> 
     return end if end + SPREAD_US <= sought.until_us else None
 
 
-def _of_register(rows: IntervalRows, stored: Held, sought: _Sought) -> int | None:
+def _of_register(
+    rows: IntervalRows, stored: Held, sought: _Sought, *, shown: bool
+) -> int | None:
     """End of the first interval after which a register's rows stay; None where none is seen."""
     read = rows.read_us != NULL
     marked = stored.read_us != NULL
-    if not read.any() and not marked.any():
+    if not read.any() and not marked.any() and not shown:
         # from power: a gap parts what follows from what came before
         return _floor(sought.last_us + POWER_GAP_US) + 2 * INTERVAL_US
     rows, stored = rows.take(read), _take(stored, marked)
@@ -121,6 +132,8 @@ def _of_register(rows: IntervalRows, stored: Held, sought: _Sought) -> int | Non
         & (rows.other_read_us[mine] == NULL)
         & ~stored.other[theirs]
         & (stored.read_us[theirs] > sought.last_us)
+        # the step after it ends before what was metered does
+        & (stored.read_us[theirs] < rows.read_us.max(initial=NULL))
     )
     for k in theirs[same].tolist():
         if _calm(stored, k, sought):

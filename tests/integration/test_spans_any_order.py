@@ -159,6 +159,42 @@ def test_a_late_reading_is_metered_to_where_rows_agree(connection):
     stored.check(connection, plan_)
 
 
+@pytest.mark.parametrize("silence_h", [30, 200])
+def test_a_step_that_ends_beyond_what_was_metered_is_kept(connection, silence_h):
+    """The quarter hour in which metering stops would lose what the next step puts into it."""
+    plan_ = plan(next(_examples))
+    store = Store(plan_)
+    minutes = [0, 600, 667, *(667 + silence_h * 60 + more for more in (0, 60, 120))]
+    _commit(connection, store, [Reading(0, T0_US + m * MINUTE_US, m * 10) for m in minutes])
+    _commit(connection, store, [Reading(0, T0_US + 618 * MINUTE_US, 6_180)])
+    stored.check(connection, plan_)
+
+
+@pytest.mark.parametrize("after_d", [12, 40])
+def test_a_late_power_beside_a_register_that_is_shown_much_later(connection, after_d):
+    """Energy estimated from power would stand beside the register's own."""
+    plan_ = plan(next(_examples))
+    store = Store(plan_)
+    hours = [h for h in range(6) if h != 2]
+    early = [Reading(0, T0_US + h * 60 * MINUTE_US, power=5_000.0) for h in hours]
+    later = T0_US + after_d * _DAY_US
+    shown = [Reading(0, later + h * 60 * MINUTE_US, 1_000 + 5_000 * h) for h in range(90)]
+    _commit(connection, store, early + shown)
+    _commit(connection, store, [Reading(0, T0_US + 120 * MINUTE_US, power=5_000.0)])
+    stored.check(connection, plan_)
+
+
+def test_a_late_last_reading_of_a_register_that_falls_on_the_grid(connection):
+    """The live state would go on from an older reading of the register."""
+    plan_ = plan(next(_examples))
+    store = Store(plan_)
+    gauges = [Reading(0, T0_US + h * 60 * MINUTE_US, power=5_000.0) for h in range(1, 120)]
+    _commit(connection, store, [Reading(0, T0_US, 1_000), *gauges])
+    _commit(connection, store, [Reading(0, T0_US + 120 * MINUTE_US, 9_000)])
+    _commit(connection, store, [Reading(0, T0_US + 121 * 60 * MINUTE_US, 10_000)])
+    stored.check(connection, plan_)
+
+
 def test_a_fleet_that_returns_is_no_one_commit(connection, monkeypatch):
     """A city that was without power for a month would need the memory of a data centre."""
     monkeypatch.setattr(bounds, "MOST_ROWS", 500)

@@ -188,6 +188,28 @@ def between(cursor: Cursor[TupleRow], fleet: Fleet, spans: Mapping[int, tuple[in
     return Held(*columns)
 
 
+def newest(
+    cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int]
+) -> dict[int, dict[int, int]]:
+    """
+    When the registers of devices were read last, by fleet index and quantity. [us UTC]
+
+    The newest row of a register holds its mark; one without was made from power.
+    """
+    cursor.execute(
+        f"SELECT d.index, d.quantity, {_US.format('i.register_read')}"
+        " FROM unnest(%s::text[], %s::int[], %s::text[]) AS d (id, index, quantity)"
+        " CROSS JOIN LATERAL (SELECT register_read FROM interval_quantity"
+        " WHERE device_id = d.id AND quantity = d.quantity ORDER BY start DESC LIMIT 1) i"
+        " WHERE i.register_read IS NOT NULL",
+        _pairs(fleet, devices),
+    )
+    found: dict[int, dict[int, int]] = {}
+    for index, quantity, read_us in cursor.fetchall():
+        found.setdefault(index, {})[QUANTITY_INDEX[quantity]] = read_us
+    return found
+
+
 def showing(
     cursor: Cursor[TupleRow], fleet: Fleet, devices: Sequence[int], channel: Channel
 ) -> list[int]:

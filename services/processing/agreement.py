@@ -114,9 +114,7 @@ def _of_device(
     return end if end + SPREAD_US <= sought.until_us else None
 
 
-def _of_register(
-    rows: IntervalRows, stored: Held, sought: _Sought, *, shown: bool
-) -> int | None:
+def _of_register(rows: IntervalRows, stored: Held, sought: _Sought, *, shown: bool) -> int | None:
     """End of the first interval after which a register's rows stay; None where none is seen."""
     read = rows.read_us != NULL
     marked = stored.read_us != NULL

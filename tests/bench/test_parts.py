@@ -52,5 +52,6 @@ def test_a_part_that_fails_is_null_and_no_success(tmp_path, capsys):
 def test_without_kafka_its_parts_are_null(tmp_path, monkeypatch, capsys):
     """The broker for one machine is an extra, and not for every processor."""
     monkeypatch.setattr("tests.bench.parts.kafka.binary", lambda: None)
+    monkeypatch.setattr("tests.bench.parts.APACHE", None)
     assert run(["drain_kafka", "steady"], tmp_path) == 0
     assert json.loads(capsys.readouterr().out) == {"drain_kafka": None, "steady": None}

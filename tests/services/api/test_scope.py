@@ -17,7 +17,9 @@ from services.store.postgres.pool import connect
 from tests.services.api.test_access import MATRIX, OPEN, QUERIES
 
 # answered with what is within the scope: what must not be in it
-LISTS = {"/v1/me", "/v1/projects", "/v1/devices", "/v1/invoices", "/v1/deadletters"}
+LISTS = {
+    "/v1/me", "/v1/projects", "/v1/devices", "/v1/invoices", "/v1/deadletters", "/v1/alarms",
+}  # fmt: skip
 OF_ANOTHER = ("inv-1", "inv-2", '"pv"')
 NAMES = {
     "{language}": "en", "{project}": "pv", "{device}": "inv-1", "{day}": "2026-03-02",

@@ -38,7 +38,7 @@ from services.processing.batch import Answered, Batch, Committed, Written
 from services.processing.bounds import expected
 from services.processing.parts import in_parts
 from services.processing.quality_pass import Quality
-from services.processing.rejudge import Changed, reach_us
+from services.processing.rejudge import Changed, reaches
 from services.processing.store_readings import joined, store_readings, without
 from services.processing.unreadable_archive import without_archived
 from services.settle import settle
@@ -181,15 +181,15 @@ class Store:
     ) -> Stored:
         """Flag readings: new ones from what is remembered, late ones and their neighbours anew."""
         changed = dict(arrived.changed)
-        newest = {d: int(self.state.last_us[d]) for d in changed}
         onward = arrived.newest() if changed else {}
-        for device in changed.keys() & onward.keys():
-            reach = reach_us(self.plan, self.plan.fleet.devices[device].class_id)
-            if changed[device].last_us + reach + NEAR_US >= newest[device]:
+        until: dict[int, int] = {}
+        for device, end in reaches(cursor, self.plan, arrived.changed).items():
+            if end + NEAR_US < int(self.state.last_us[device]):
+                until[device] = end
+            elif device in onward:
                 changed[device] = joined(changed[device], onward[device])
-                newest.pop(device)
-        fresh = without(arrived.onward, changed.keys() - newest.keys())
-        return self._quality.store(cursor, fresh, changed, newest, (frames, messages))
+        fresh = without(arrived.onward, changed.keys() - until.keys())
+        return self._quality.store(cursor, fresh, changed, until, (frames, messages))
 
     def _derive(
         self, cursor: Cursor[TupleRow], arrived: Arrived, out: Committed

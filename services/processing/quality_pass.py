@@ -67,7 +67,7 @@ class Quality:
         cursor: Cursor[TupleRow],
         new: Sequence[Frame],
         changed: Mapping[int, Changed],
-        newest_us: Mapping[int, int],
+        until_us: Mapping[int, int],
         received: tuple[Sequence[Frame], Letters],
     ) -> Stored:
         """
@@ -79,14 +79,14 @@ class Quality:
             Readings later than all that is stored of their devices.
         changed : mapping of int to Changed
             Devices with other readings, by fleet index.
-        newest_us : mapping of int to int
-            Newest reading of each of them. [us UTC]
+        until_us : mapping of int to int
+            Those of them whose flags are left as they are from a time on. [us UTC]
         received : (frames, messages)
             All readings as they came, and when.
         """
         judged = judge(self._plan.checks, self._live, new)
         flags.write(cursor, self._ids, judged.flags)
-        out = self._again(cursor, changed, newest_us, self._live) if changed else Stored()
+        out = self._again(cursor, changed, until_us, self._live) if changed else Stored()
         out.flags += flags.count(judged.flags)
         out.judged = judged
         out.clocks = self._clocks.observe(cursor, *received)
@@ -121,8 +121,8 @@ class Quality:
         self,
         cursor: Cursor[TupleRow],
         changed: Mapping[int, Changed],
-        newest_us: Mapping[int, int],
+        until_us: Mapping[int, int],
         live: Watched | None,
     ) -> Stored:
-        again = rejudge(cursor, self._plan, self._ids, self._scratch, changed, newest_us, live)
+        again = rejudge(cursor, self._plan, self._ids, self._scratch, changed, until_us, live)
         return Stored(+again.added, again)

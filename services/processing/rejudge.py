@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from services.store.postgres.binary_copy import Words
 
 
+_NEXT = 2
+
+
 @dataclass(slots=True)
 class Rejudged:
     """
@@ -64,8 +67,27 @@ class Changed(NamedTuple):
     last_us: int
 
 
-def reach_us(plan: Plan, class_id: str) -> int:
-    """How long after a reading a flag can still depend on it. [us]"""
+def reaches(cursor: Cursor[TupleRow], plan: Plan, changed: Mapping[int, Changed]) -> dict[int, int]:
+    """
+    Return the time after which no flag of a device depends on what changed. [us UTC]
+
+    The gap test compares two steps, so it reaches over the next two readings, however far
+    they are; FAR_US where fewer follow.
+    """
+    fleet, found = plan.fleet, dict.fromkeys(changed, FAR_US)
+    late = [d for d, one in changed.items() if one.last_us < FAR_US]
+    for class_id, members in marks.by_class(fleet, late).items():
+        since = {d: changed[d].last_us + 1 for d in members}
+        after = readings.ahead(cursor, fleet, class_id, since, _NEXT)
+        for device, next_ in after.items():
+            if next_.number == _NEXT and next_.archived_us is None:
+                near = changed[device].last_us + _reach_us(plan, class_id)
+                found[device] = max(near, next_.last_us + 1)
+    return found
+
+
+def _reach_us(plan: Plan, class_id: str) -> int:
+    """How long after a reading a flag of a run or of a neighbour can depend on it. [us]"""
     channels = classes.load()[class_id].channels.values()
     runs = (w for channel in channels for w in runs_of(plan.checks, class_id, channel))
     longest = max((watch.longest_us + watch.gap_us for watch in runs), default=0)
@@ -78,7 +100,7 @@ def rejudge(
     ids: Words,
     scratch: Watched,
     changed: Mapping[int, Changed],
-    newest_us: Mapping[int, int],
+    until_us: Mapping[int, int],
     live: Watched | None = None,
 ) -> Rejudged:
     """
@@ -89,10 +111,9 @@ def rejudge(
     scratch : Watched
         As long as the fleet; holds nothing about these devices.
     changed : mapping of int to Changed
-        By fleet index: which readings changed.  What comes so long after them that no
-        flag can depend on them is left as it is.
-    newest_us : mapping of int to int
-        Newest reading of devices of which that may be so. [us UTC]
+        By fleet index: which readings changed.
+    until_us : mapping of int to int
+        Devices whose flags are left as they are from a time on; see `reaches`. [us UTC]
     live : Watched, optional
         State of these devices before the change.
     """
@@ -100,11 +121,7 @@ def rejudge(
         d: FROM_START if one.first_us == FROM_START else one.first_us - NEAR_US
         for d, one in changed.items()
     }
-    ends = {}
-    for device, one in changed.items():
-        end = one.last_us + reach_us(plan, plan.fleet.devices[device].class_id)
-        if one.last_us < FAR_US and end + NEAR_US < newest_us.get(device, -FAR_US):
-            ends[device] = end
+    ends = dict(until_us)
     out = Rejudged(devices=[d for d in begins if d not in ends], passed=list(ends))
     found, out.judged = computed(cursor, plan, scratch, begins, live, ends)
     out.added = flags.count(found)

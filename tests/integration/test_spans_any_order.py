@@ -115,7 +115,22 @@ def test_stopping_and_putting_off_give_the_same_rows(connection, monkeypatch, de
         store = _meanwhile(connection, store, fate)
     while store.behind:
         assert store.catch_up(connection)
-    assert requests.count(connection) == 0
+    # of this example's devices: one that drew too much was ended half way
+    assert not requests.waiting(connection).keys() & {d.id for d in plan_.fleet.devices}
+    stored.check(connection, plan_)
+
+
+def test_a_late_reading_may_make_a_gap_two_readings_later(connection):
+    """A technician would not be sent for a gap, or for one that a late reading has filled."""
+    plan_ = plan(next(_examples))
+    store = Store(plan_)
+    # 500 hours after 198 are no gap; after 1 they are
+    for h in (0, 1, 2, 200, 700, 1_200, 1_700):
+        _commit(connection, store, [Reading(0, T0_US + h * 60 * MINUTE_US, 1_000 + h)])
+    _commit(connection, store, [Reading(0, T0_US + 199 * 60 * MINUTE_US, 1_199)])
+    stored.check(connection, plan_)
+    late = Reading(0, T0_US + 1_699 * 60 * MINUTE_US, 2_699)
+    _commit(connection, store, [late, Reading(0, T0_US + 2_200 * 60 * MINUTE_US, 3_200)])
     stored.check(connection, plan_)
 
 

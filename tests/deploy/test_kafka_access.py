@@ -119,7 +119,8 @@ def test_each_user_does_what_it_needs(brokers):
     send(brokers.access("bridge"), TOPIC)
     assert read(brokers.access("worker")) == b"hello"
     send(brokers.access("worker"), f"{TOPIC}-dead")
-    assert partitions(brokers.access("bridge"), TOPIC) == 1
+    known = partitions(brokers.access("admin"), TOPIC)  # more, once another test has added some
+    assert partitions(brokers.access("bridge"), TOPIC) == known > 0
 
 
 def test_a_worker_stores_as_its_user(brokers, database_url, tmp_path):

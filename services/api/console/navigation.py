@@ -45,7 +45,7 @@ def own(address: str) -> str | None:
     """
     if len(address) > _LONGEST or _OWN.fullmatch(address) is None:
         return None
-    path = address.split("?")[0]
+    path = address.split("?", maxsplit=1)[0]
     parts = path.split("/")
     return None if "//" in path or ".." in parts or parts[-1] in _NOT_AFTER else address
 

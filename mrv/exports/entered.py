@@ -225,7 +225,11 @@ class Action(Entry, frozen=True, kw_only=True):
 
 
 class Authorization(Entry, frozen=True, kw_only=True):
-    """An authorization by a Party under Article 6, paragraph 3, with what it covers."""
+    """
+    An authorization by a Party under Article 6, paragraph 3, with what it covers.
+
+    `document` is the letter by which it was entered; the registry wants it.
+    """
 
     id: str
     project: str
@@ -241,6 +245,7 @@ class Authorization(Entry, frozen=True, kw_only=True):
     mitigation: str = "Emission reductions"
     purposes: str | None = None
     first_transfer: str | None = None
+    document: str | None = None
     authorized_party: str | None = None
     oimp_party: str | None = None
     timeframe: str | None = None
@@ -281,6 +286,22 @@ class Authority(Entry, frozen=True, kw_only=True):
         """Return a project's registration; an empty one where none was entered."""
         found = (one for one in self.registrations if one.project == project)
         return next(found, Registration(project=project))
+
+
+def merged(stored: Authority, given: Authority) -> Authority:
+    """Return all entries; those of `given` in place of stored ones of the same name."""
+    registrations = {one.project: one for one in (*stored.registrations, *given.registrations)}
+    authorizations = {
+        (one.id, one.version): one for one in (*stored.authorizations, *given.authorizations)
+    }
+    submissions = {
+        (one.party, one.year, one.version): one for one in (*stored.submissions, *given.submissions)
+    }
+    return Authority(
+        registrations=tuple(registrations.values()),
+        authorizations=tuple(authorizations.values()),
+        submissions=tuple(submissions.values()),
+    )
 
 
 def read_authority(record: object, name: str) -> Authority:

@@ -175,6 +175,23 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.witnesses_away = Gauge(
+            "tonne_log_witnesses_away",
+            "Witnesses that did not cosign when they were last asked, for any reason",
+            registry=self.registry,
+        )
+        self.witnesses_contradicting = Gauge(
+            "tonne_log_witnesses_contradicting",
+            "Witnesses that saw another history of the log when they were last asked",
+            registry=self.registry,
+        )
+        self.cosigning_seconds = Histogram(
+            "tonne_log_cosigning_seconds",
+            "Time from asking a witness to its cosignature",
+            buckets=_COMMIT_BUCKETS,
+            registry=self.registry,
+        )
+
     def serve(self, bind: str) -> AbstractContextManager[None]:
         """Answer scrapes at `bind` while the block runs, as `serving` does."""
         return serving(self.registry, self.pulse, bind)

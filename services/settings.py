@@ -11,7 +11,7 @@ import json
 import os
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -125,6 +125,13 @@ class Settings(BaseSettings):
         they say of a caller's address and of TLS is believed, of nobody else.
     oidc_issuer, oidc_audience, oidc_jwks_url : str, optional
         Identity provider whose bearer tokens the API takes: all three or none.
+    witness_policy : Path, optional
+        Witnesses that are asked to cosign each head of the log, and how many of them are
+        enough (c2sp.org/tlog-policy, with their URLs).
+    witness_away : 'proceed' or 'wait'
+        Whether statements are issued, and heads served, that too few witnesses cosigned.
+    witness_wait_s : float
+        How long one witness may take to answer. [s]
     witness_bind : str
         `host:port` on which `tonne witness serve` listens.
     witness_rate_per_s : float
@@ -179,6 +186,9 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
+    witness_policy: Path | None = None
+    witness_away: Literal["proceed", "wait"] = "proceed"
+    witness_wait_s: float = Field(default=10, ge=0.1, le=120)
     witness_bind: str = "127.0.0.1:7380"
     witness_rate_per_s: float = Field(default=50, gt=0, le=1_000_000)
     grafana_url: str | None = None
@@ -289,6 +299,14 @@ class Settings(BaseSettings):
         if home == "":
             raise ValueError("is empty; name a folder or leave it out")
         return home
+
+    @model_validator(mode="after")
+    def _waits_for_somebody(self) -> "Settings":
+        if self.witness_away == "wait" and self.witness_policy is None:
+            raise ValueError(
+                "TONNE_WITNESS_AWAY is wait, and TONNE_WITNESS_POLICY names nobody to wait for"
+            )
+        return self
 
     @model_validator(mode="after")
     def _oidc_whole(self) -> "Settings":

@@ -5,7 +5,8 @@ Key files: JSON bytes of a secret key, and of the keys that are trusted.
               or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM,
               or with "signer" in its place: who signs, as the caller knows to ask them
     keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}, and where its owner
-              keeps them beside the keys, "statusLists": [signed status lists]
+              keeps them beside the keys, "statusLists": [signed status lists] and
+              "logPolicy": which witnesses must have cosigned (text, c2sp.org/tlog-policy)
 
 Both parts of a pair stand in the secret's file, so that a mixed-up file is
 found when it is read and not when someone else fails to verify.  Opening files
@@ -23,6 +24,7 @@ from mrv.signatures.keys import DistantKey, EnrolledKey, SigningKey, keyring
 _SECRET = "secretKeyMultibase"  # noqa: S105  # the name of a field
 _ENCRYPTED = "encryptedSecretKey"
 _LISTS = "statusLists"
+_POLICY = "logPolicy"
 _SIGNER = "signer"
 Signs = Callable[[bytes], bytes]
 
@@ -106,9 +108,11 @@ def read_keyring(data: bytes) -> tuple[EnrolledKey, ...]:
     return tuple(keyring(EnrolledKey.from_json(item) for item in listed).values())
 
 
-def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes, ...]]:
+def read_own_keyring(
+    data: bytes,
+) -> tuple[tuple[EnrolledKey, ...], tuple[bytes, ...], str | None]:
     """
-    Keys that a reader trusts, and the status lists that the reader keeps beside them.
+    Keys that a reader trusts, and what the reader keeps beside them.
 
     A list is believed for its own signature and dates, not for standing here.
 
@@ -117,17 +121,22 @@ def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes,
     keys : tuple of EnrolledKey
     status_lists : tuple of bytes
         Canonical JSON, a signed document each.
+    log_policy : str or None
+        Text of a policy of witnesses.
 
     Raises
     ------
     EnrolmentError
-        As `read_keyring`, or where a status list is no JSON object.
+        As `read_keyring`, or where a status list is no JSON object, or the policy no text.
     """
     record = canonical.parse_object(data)
     lists = record.pop(_LISTS, [])
     if not isinstance(lists, list) or not all(isinstance(one, dict) for one in lists):
         raise EnrolmentError(f"{_LISTS} of a keyring are signed status lists; correct the file")
-    return read_keyring(canonical.encode(record)), tuple(map(canonical.encode, lists))
+    policy = record.pop(_POLICY, None)
+    if policy is not None and not isinstance(policy, str):
+        raise EnrolmentError(f"{_POLICY} of a keyring is the text of a policy; correct the file")
+    return read_keyring(canonical.encode(record)), tuple(map(canonical.encode, lists)), policy
 
 
 def _check_pair(key: SigningKey, holder: EnrolledKey) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 TYPE = "tonne-trust-root"
 _FIELDS = {"type", "programme", "version", "expires", "root", "keys"}
-_MAY = {"issue"}
+_MAY = {"issue", "logPolicy"}
 
 
 class IssueRule(NamedTuple):
@@ -66,6 +66,9 @@ class TrustRoot:
         Whom the programme names, with their bounds.
     issue : IssueRule or None
         How many have to approve an issue; one where it says nothing.
+    log_policy : str or None
+        Which witnesses must have cosigned a head of the log: the text of a policy
+        (c2sp.org/tlog-policy), which whoever counts them reads.
     """
 
     programme: str
@@ -75,6 +78,7 @@ class TrustRoot:
     threshold: int
     keys: tuple[EnrolledKey, ...]
     issue: IssueRule | None = None
+    log_policy: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.threshold <= len(set(self.root_keys)) == len(self.root_keys):
@@ -103,6 +107,7 @@ class TrustRoot:
             "root": {"threshold": self.threshold, "keys": list(self.root_keys)},
             "keys": [key.to_json() for key in self.keys],
             **({} if self.issue is None else {"issue": self.issue._asdict()}),
+            **({} if self.log_policy is None else {"logPolicy": self.log_policy}),
         }
 
 
@@ -111,13 +116,15 @@ class Trust(NamedTuple):
     Keys that a reader trusts, and where they came from, in a few words.
 
     `status_lists` are signed documents that the reader keeps beside the keys; `issue` is
-    how many have to approve an issue, as the programme says.
+    how many have to approve an issue, as the programme says; `log_policy` which witnesses must
+    have cosigned the log's head.
     """
 
     keys: tuple[EnrolledKey, ...]
     source: str
     status_lists: tuple[bytes, ...] = ()
     issue: IssueRule | None = None
+    log_policy: str | None = None
 
 
 def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) -> bytes:
@@ -187,11 +194,11 @@ def read_trusted(data: bytes, at: datetime) -> Trust:
         If it is neither, or does not hold.
     """
     if "signed" not in canonical.parse_object(data):
-        keys, lists = read_own_keyring(data)
-        return Trust(keys, "your own keyring", lists)
+        keys, lists, policy = read_own_keyring(data)
+        return Trust(keys, "your own keyring", lists, None, policy)
     root = read_root(data, at)
     source = f"version {root.version} of the trust root of {root.programme}"
-    return Trust(root.keys, source, (), root.issue)
+    return Trust(root.keys, source, (), root.issue, root.log_policy)
 
 
 def _require(root: TrustRoot, signatures: list[tuple[str, bytes]], by: TrustRoot) -> None:
@@ -225,6 +232,7 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
             _number(said["root"]["threshold"]),
             tuple(EnrolledKey.from_json(one) for one in said["keys"]),
             _issue(said["issue"]) if "issue" in said else None,
+            _text(said["logPolicy"]) if "logPolicy" in said else None,
         )
         signatures = [(one["key"], decode_base58(one["value"])) for one in listed]
     except (KeyError, TypeError, AttributeError, CanonicalError) as error:
@@ -238,6 +246,12 @@ def _issue(record: dict[str, Any]) -> IssueRule:
     if record.keys() != {"threshold", "since"}:
         raise EnrolmentError("issue of a trust root has threshold and since; get it again")
     return IssueRule(_number(record["threshold"]), record["since"])
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise EnrolmentError("logPolicy of a trust root is the text of a policy; get it again")
+    return value
 
 
 def _number(value: object) -> int:

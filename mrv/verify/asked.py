@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from ingest.errors import InputError
+from mrv.log.policy import Policy, read_policy
 from mrv.packs.reader import read_file, stands_in
 from mrv.signatures import canonical
 from mrv.signatures.proof_form import time_of
@@ -58,6 +59,8 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
             " out to see what the pack alone shows"
         )
     found = read_trusted(given(file, "--keys"), at)
+    if found.log_policy is not None:
+        _policy(found.log_policy.encode("utf-8", "surrogatepass"), f"--keys {file}, logPolicy")
     for place, kept in enumerate(found.status_lists):
         try:
             lasts(canonical.parse_object(kept))
@@ -67,6 +70,30 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
                 " put the newest from the operator in its place"
             ) from error
     return found
+
+
+def own_policy(file: str, pack: str) -> Policy:
+    """
+    Read `--policy`: which witnesses the reader wants to have cosigned.
+
+    Raises
+    ------
+    InputError
+        If the file stands in the pack that it is to judge, or is no policy.
+    """
+    if stands_in(file, pack):
+        raise InputError(
+            f"--policy {file} came with the pack, so that its maker chose the witnesses; give"
+            " your own"
+        )
+    return _policy(given(file, "--policy"), f"--policy {file}")
+
+
+def _policy(data: bytes, where: str) -> Policy:
+    try:
+        return read_policy(data)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def given(file: str, option: str) -> bytes:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from ingest.errors import InputError
 from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError, EnrolmentError, LogError, PackFormatError, SignatureError
-from mrv.log.cosignature import cosignatures
 from mrv.log.note import NoteKey, signature_lines
 from mrv.log.receipt import parse_receipt, verify_receipt
 from mrv.packs.pack import (
@@ -36,6 +35,7 @@ from mrv.statement.opinion import REJECTING
 from mrv.statement.states import check_accreditation, check_other, check_project
 from mrv.statement.status import counts, lasts
 from mrv.verify.subject import NotApplicableError, NotCheckedError
+from mrv.verify.witness_step import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -308,7 +308,7 @@ def log(subject: Subject) -> str:
     try:
         key = log_key(subject.ring, parse_receipt(subject.receipt).checkpoint)
         subject.head = head = verify_receipt(subject.receipt, entry, key)
-        seen = _witnessed(subject, subject.receipt)
+        subject.witnesses = counted(subject, parse_receipt(subject.receipt).checkpoint)
     except SignatureError as error:
         raise LogError(str(error)) from error
     except NotCheckedError as why:
@@ -319,20 +319,7 @@ def log(subject: Subject) -> str:
             "give a keyring with it with --keys FILE; `tonne keys export` writes one",
         )
         raise
-    return f"in {head.origin}, whose head has {head.size} entries{seen}"
-
-
-def _witnessed(subject: Subject, receipt: str) -> str:
-    """Witnesses of the head; where the reader trusts any, one of them must have signed."""
-    trusted = [NoteKey(k.name, k.public) for k in subject.trusted or () if k.role == "witness"]
-    subject.witnesses = tuple(cosignatures(parse_receipt(receipt).checkpoint, *trusted))
-    if trusted and not subject.witnesses:
-        raise LogError(
-            f"none of the witnesses that you trust ({', '.join(k.name for k in trusted)}) has"
-            " countersigned this head; ask for a receipt that one of them saw"
-        )
-    names = [one.witness.name for one in subject.witnesses]
-    return f", seen by {', '.join(names)}" if names else ""
+    return f"in {head.origin}, whose head has {head.size} entries"
 
 
 def status(subject: Subject) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import InputError
 from mrv.errors import PackFormatError
+from mrv.log.policy import read_policy
 from mrv.packs.pack import KEYS
 from mrv.signatures.trust_root import Trust
 from mrv.statement.conditions import unmet
@@ -17,6 +18,7 @@ from mrv.verify import manifest_step as files
 from mrv.verify import seal_step as sealed
 from mrv.verify import signature_steps as people
 from mrv.verify import time_step as dates
+from mrv.verify import witness_step as seen
 from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
 from mrv.verify.report import STATES, Report, StepResult, plain
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
@@ -24,6 +26,7 @@ from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from mrv.log.policy import Policy
     from mrv.packs.pack import Pack
     from mrv.signatures.keys import EnrolledKey
 
@@ -59,6 +62,7 @@ STEPS = (
     Step("findings", raised.findings, "ask verifier and operator for what they signed"),
     Step("sampling", raised.sampling, "ask the verifier for the list as it was signed"),
     Step("times", dates.times, "ask for a signature of a valid key, at its time"),
+    Step("witnesses", seen.witnesses, "get the receipt again, and compare the witness's key"),
     Step("approvals", issuing.approvals, "ask the operator who approved the issue"),
 )
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
@@ -71,6 +75,7 @@ def verify(
     *,
     at: datetime | None = None,
     accept: Iterable[str] = (),
+    policy: Policy | None = None,
 ) -> Report:
     """
     Walk through all steps; the first that fails ends the walk.
@@ -89,6 +94,8 @@ def verify(
     accept : iterable of str
         A state that is enough (`draft`, `submitted`, `verified`), and weaknesses that the
         reader takes as they are (`WAIVERS`).
+    policy : Policy, optional
+        Which witnesses must have cosigned, beside what stands with the trusted keys.
 
     Raises
     ------
@@ -101,10 +108,10 @@ def verify(
         raise InputError(f"--accept {', '.join(sorted(accepted))}: the words are {known}")
     if trusted is not None and not isinstance(trusted, Trust):
         trusted = Trust(tuple(trusted), "your own keyring")
-    ring, source, lists, rule = (None, "", (), None) if trusted is None else trusted
+    ring, source, lists, rule, said = (None, "", (), None, None) if trusted is None else trusted
     subject = Subject(
         pack, ring, status=status, at=at or datetime.now(UTC), source=source, status_lists=lists,
-        issue_rule=rule,
+        issue_rule=rule, policies=_policies(said, policy),
     )  # fmt: skip
     steps = tuple(_walk(subject))
     broken = any(step.outcome == "failed" for step in steps)
@@ -122,6 +129,12 @@ def verify(
         () if broken else tuple(map(str, unmet(subject.claims))),
         () if broken else tuple(subject.arrived),
     )
+
+
+def _policies(said: str | None, given: Policy | None) -> tuple[Policy, ...]:
+    """Policies that both have to be met: of the trust root or keyring, and the reader's own."""
+    kept = () if said is None else (read_policy(said.encode("utf-8", "surrogateescape")),)
+    return kept if given is None else (*kept, given)
 
 
 def _walk(subject: Subject) -> Iterator[StepResult]:

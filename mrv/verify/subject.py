@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ingest.model import Fleet
     from mrv.log.checkpoint import Checkpoint
     from mrv.log.cosignature import Cosignature
+    from mrv.log.policy import Policy
     from mrv.packs.pack import Pack
     from mrv.signatures.keys import EnrolledKey, Role
     from mrv.signatures.trust_root import IssueRule
@@ -64,6 +65,7 @@ class Subject:
     keys, beside `status`.  `issue_rule` is how many have to approve an issue, by the
     programme's word.  `arrived` is what the seals say of when readings came; `lacking`
     is what steps found missing.
+    `policies` say which witnesses have to have cosigned.
     """
 
     pack: Pack
@@ -78,6 +80,7 @@ class Subject:
     arrived: list[SealedArrival] = field(default_factory=list)
     head: Checkpoint | None = None
     witnesses: tuple[Cosignature, ...] = ()
+    policies: tuple[Policy, ...] = ()
 
     @cached_property
     def statement(self) -> dict[str, Any]:

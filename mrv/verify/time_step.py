@@ -21,6 +21,7 @@ from mrv.signatures.data_integrity import proofs_of, verify_proof
 from mrv.signatures.proof_form import time_of
 from mrv.verify.signature_steps import AHEAD, log_holder
 from mrv.verify.subject import NotApplicableError
+from mrv.verify.witness_step import seen_before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,10 +104,7 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
                     f" what it signed entered as entry {index}: the date in it proves nothing"
                 )
             return
-        if until is not None and any(
-            datetime.fromtimestamp(one.time_s, UTC) < datetime.fromisoformat(until)
-            for one in subject.witnesses
-        ):
+        if until is not None and seen_before(subject, datetime.fromisoformat(until)):
             return
     subject.lack(
         "ended-key",

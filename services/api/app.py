@@ -91,7 +91,8 @@ class Choices:
     """
     What the operator decides: where the home is, how often one may ask, who signs tokens.
 
-    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL.
+    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL,
+    `waits` whether TONNE_WITNESS_AWAY is wait.
     """
 
     home: Path
@@ -99,6 +100,7 @@ class Choices:
     oidc: Tokens | None = None
     strict: bool = False
     grafana: str | None = None
+    waits: bool = False
 
 
 def make_app(
@@ -123,8 +125,9 @@ def make_app(
             with reads.connection() as conn:
                 cursors = Cursors(api_records.cursor_secret(conn))
             app.state.api = Api(
-                reads, files, writes, cursors, choices.oidc, choices.home, choices.strict
-            )
+                reads, files, writes, cursors, choices.oidc, choices.home, choices.strict,
+                choices.waits,
+            )  # fmt: skip
             yield
 
     app = FastAPI(

@@ -47,7 +47,8 @@ class Api:
     `files` and `writes`, for what takes long, so that those who only read do not wait for
     it.  `files` reads as `tonne_mrv`; of `writes` each begins as `tonne_api`.
 
-    `strict` refuses statements that rest on a factor which nobody accepted by name.
+    `strict` refuses statements that rest on a factor which nobody accepted by name;
+    `waits` serves and goes on from such heads of the log alone as witnesses cosigned enough.
     """
 
     reads: ConnectionPool[Connection[TupleRow]]
@@ -57,6 +58,7 @@ class Api:
     oidc: Tokens | None
     home: Path
     strict: bool
+    waits: bool = False
 
 
 class Asked:

@@ -61,6 +61,7 @@ def _serve() -> None:
         _oidc(settings),
         strict=settings.require_accepted_factors,
         grafana=settings.grafana_url,
+        waits=settings.witness_away == "wait",
     )
     app = make_app(database_url(), choices, Metrics(), log)
     serve(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mrv.errors import MrvError
 from mrv.log.checkpoint import verify_checkpoint
 from mrv.log.cosignature import cosignatures
 from mrv.log.entries import DATA, RECORDS
 from mrv.log.note import NoteKey, signature_lines
+from mrv.log.vkey import Vkey
 from mrv.signatures import canonical
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from services.store.postgres.row_hashes import STATES
@@ -108,7 +110,28 @@ def witnesses(walk: Walk) -> str:
             walk.breaks.append(f"{key.name} countersigned head {size}, which is not there")
         elif [c.line for c in cosignatures(note + line, key)] != [line]:
             walk.breaks.append(f"the countersignature of {key.name} is not of head {size}")
-    return f"{len(rows)} countersignatures"
+    asked = walk.conn.execute(
+        "SELECT size, vkey, time_s, note, line FROM witness_cosignature"
+        " LEFT JOIN log_checkpoint USING (size) ORDER BY size, vkey"
+    ).fetchall()
+    for size, vkey, time_s, note, line in asked:
+        if note is None:
+            walk.breaks.append(f"head {size} is cosigned by {_name(vkey)}, and is not there")
+        elif not _cosigned(note + line, vkey, time_s, line):
+            walk.breaks.append(f"the cosignature of {_name(vkey)} is not of head {size}")
+    return f"{len(rows) + len(asked)} countersignatures"
+
+
+def _cosigned(note: str, vkey: str, time_s: int, line: str) -> bool:
+    try:
+        found = cosignatures(note, Vkey.parse(vkey))
+    except MrvError:
+        return False
+    return [(one.time_s, one.line) for one in found] == [(time_s, line)]
+
+
+def _name(vkey: str) -> str:
+    return vkey.split("+", maxsplit=1)[0]
 
 
 def _note_key(key: EnrolledKey) -> NoteKey:

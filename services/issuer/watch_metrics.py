@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from services.store.views.fleet_metrics import Gauges
 
 _OVERDUE = "tonne_columnstore_overdue_chunks"
+_WITNESSES = "tonne_log_cosignatures_waiting_seconds"
 _TEXTS = {
     "tonne_database_up": "Whether the database answered the last look: 1 or 0",
     "tonne_fleet_dark_devices": "Devices that are silent because their gateway is",
@@ -33,6 +34,7 @@ _TEXTS = {
     "tonne_database_failed_jobs": "Jobs of TimescaleDB whose last run failed",
     _OVERDUE: "Chunks that are rows though they are long old enough to be compressed",
     "tonne_last_reading_time_seconds": "Device time of the newest reading, seconds since 1970",
+    _WITNESSES: "For how long the log has had heads that too few witnesses cosigned",
     "tonne_log_audit_time_seconds": "When the last audit ended, seconds since 1970",
 }
 
@@ -77,6 +79,10 @@ class Looked(Collector):
             self._values["tonne_database_free_bytes"] = gauges.free_bytes
         self._values["tonne_database_up"] = 1
         self._now = gauges
+
+    def waits_for_witnesses(self, waiting_s: float) -> None:
+        """Show for how long the log's heads have waited for their cosignatures."""
+        self._values[_WITNESSES] = waiting_s
 
     def lost(self) -> None:
         """Show that the database is down, and nothing of what was known before."""

@@ -34,6 +34,7 @@ from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
+from services.store.statements import witness_lines
 from services.store.views import alarm_round
 from services.store.views import fleet_metrics as gauges
 
@@ -76,17 +77,22 @@ class Keep:
         Days for which dead letters are kept; 0 for ever.
     disk : Path or None
         A folder on the database's disk; where there is none, the database's own is looked for.
+    witnessed : bool
+        Witnesses are asked to cosign the log's heads.
     """
 
     letter_days: int = 0
     disk: Path | None = None
+    witnessed: bool = False
 
     @staticmethod
     def by(settings: Settings) -> Keep:
         """Return what settings say."""
         local = local_urls(settings.home).get("database_url") == settings.database_url
         return Keep(
-            settings.dead_letter_days, settings.database_disk or (settings.home if local else None)
+            settings.dead_letter_days,
+            settings.database_disk or (settings.home if local else None),
+            settings.witness_policy is not None,
         )
 
 
@@ -164,6 +170,8 @@ class Watcher:
             with self._connected() as conn:
                 conn.execute(_PATIENCE)
                 self._looked.saw(gauges.read(conn, self._keep.disk))
+                waits_s = witness_lines.waiting_s(conn) if self._keep.witnessed else 0.0
+                self._looked.waits_for_witnesses(waits_s)
         except (TonneError, psycopg.Error) as error:
             self._looked.lost()
             self._warn("database not seen", error)

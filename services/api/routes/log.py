@@ -30,8 +30,10 @@ Index = Annotated[int, Query(ge=0, le=_LARGEST, description="Place of the entry,
 def checkpoint(ask: Ask) -> Response:
     """Return the last signed head, as a note (C2SP tlog-checkpoint), with its witnesses' lines."""
     with ask.reading() as conn:
-        note = log.checkpoint(conn)
+        note = log.checkpoint(conn, cosigned=ask.api.waits)
     if note is None:
+        if ask.api.waits:
+            raise ProblemError(404, "the log has no head yet that enough witnesses cosigned")
         raise ProblemError(404, "the log is empty; it begins with the first seal or statement")
     return Response(note.encode(), media_type="text/plain; charset=utf-8", headers=_FRESH)
 

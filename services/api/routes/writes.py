@@ -15,6 +15,7 @@ from services.api.routes.statements import StatementId, own
 from services.api.times import span_us
 from services.issuer import close
 from services.issuer import transitions as life
+from services.issuer.cosigning import require_enough
 from services.store.timeseries import queries as series
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def issue(ask: Operator, statement: StatementId, named: Named = None) -> Respons
 
     def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
         own(ask, conn, statement)
+        if ask.api.waits:
+            require_enough(conn)
         signer = life.log_signer(conn, ask.api.home, LOG_KEY)
         index = life.issue(conn, statement, signer, ask.who.name)
         return _DONE, {"statement": statement, "state": "issued", "log_index": index}

@@ -12,6 +12,7 @@ from services.cli.pipeline.wait_option import wait_option
 from services.embedded.runner import Runner
 from services.intake.receive import BATCH
 from services.intake.sparkplug import sparkplug_nodes
+from services.issuer.cosigning import Cosigning, Witnesses
 from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
 from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
@@ -74,6 +75,12 @@ def run(client_id: str, batch: int, *, seal: bool, watch: bool, wait_s: float) -
             if watch
             else nullcontext()
         )
-        with sealer if seal else nullcontext(), watcher:
+        whom = Witnesses.by(settings) if seal else None
+        cosigning = (
+            nullcontext()
+            if whom is None
+            else Cosigning(settings.require("database_url"), whom, metrics, log)
+        )
+        with sealer if seal else nullcontext(), cosigning, watcher:
             runner.run()
     log.info("stopped")

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import click
 
 from services.cli.pipeline.metrics_bind import metrics_bind
+from services.issuer.cosigning import Cosigning, Witnesses
 from services.issuer.sealer import EVERY_S, LOG_KEY, Sealer
 from services.issuer.watcher import AUDIT_S, LOOK_S, Keep, Watcher
 from services.logs import get_logger
@@ -47,11 +48,13 @@ def watch(every: float, audit_s: float, *, seal: bool) -> None:
         url, metrics, log, every, audit_s, pulse=metrics.pulse, keep=Keep.by(settings)
     )
     sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log)
+    whom = Witnesses.by(settings) if seal else None
+    cosigning = nullcontext() if whom is None else Cosigning(url, whom, metrics, log)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: watcher.stop())
     bind = metrics_bind(settings)
     with metrics.serve(bind):
         log.info("metrics", bind=bind or "off")
-        with watcher, sealer if seal else nullcontext():
+        with watcher, sealer if seal else nullcontext(), cosigning:
             watcher.wait()
     log.info("stopped")

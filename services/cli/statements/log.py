@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,12 @@ from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.pipeline.metrics_bind import metrics_bind
 from services.cli.statements.log_tiles import monitor, tiles
+from services.cli.statements.log_witnesses import warn_of, witnesses
 from services.clock import now_us
 from services.issuer import audit as audits
 from services.issuer import keys, witness
 from services.issuer import transitions as life
+from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
 from services.issuer.seal import seal as seal_once
 from services.issuer.sealed_day_contents import SETTLE_US
 from services.issuer.sealer import Sealer
@@ -69,6 +72,7 @@ def log() -> None:
 
 log.add_command(tiles)
 log.add_command(monitor)
+log.add_command(witnesses)
 
 
 @log.command()
@@ -119,12 +123,15 @@ def seal(
     if every is not None:
         _seal_on(log_key, every)
         return
+    whom = Witnesses.by(Settings())
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
         report = seal_once(
             conn, signer, _due(until), recheck=recheck, accept=accept, projects=projects or None
         )
+        done = None if whom is None else have_cosigned(conn, whom)
     _show_sealed(report, as_json=as_json)
+    warn_of(done)
     click.get_current_context().exit(Exit.FALSE if report.refused else Exit.DONE)
 
 
@@ -140,7 +147,9 @@ def _seal_on(log_key: str, every_s: int) -> None:
     """Seal from time to time until the process ends; alerts look at its metrics."""
     settings, metrics, told = Settings(), Metrics(), get_logger("sealer")
     bind = metrics_bind(settings)
-    with metrics.serve(bind):
+    whom = Witnesses.by(settings)
+    cosigning = nullcontext() if whom is None else Cosigning(database_url(), whom, metrics, told)
+    with metrics.serve(bind), cosigning:
         told.info("metrics", bind=bind or "off")
         Sealer(
             database_url(), settings.home, log_key, every_s, metrics, told, pulse=metrics.pulse

@@ -51,9 +51,14 @@ def tiles(folder: Path, *, as_json: bool) -> None:
       tonne log tiles /srv/www/log
     """
     with connect(database_url(), role="tonne_mrv", name="tonne log tiles", autocommit=True) as conn:
-        note = stored.checkpoint(conn)
+        waits = Settings().witness_away == "wait"
+        note = stored.checkpoint(conn, cosigned=waits)
         if note is None:
-            raise InputError("the log has no head yet; `tonne log seal` makes the first")
+            raise InputError(
+                "the log has no head that enough witnesses cosigned; run `tonne log witnesses`"
+                if waits
+                else "the log has no head yet; `tonne log seal` makes the first"
+            )
         entries = stored.entries(conn)
         keys = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
     done = publish(folder, note, [one.body for one in entries], [one.leaf for one in entries])

@@ -27,12 +27,15 @@ from services.cli.output.table import table
 from services.cli.output.times import shown_time
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.findings import finding
+from services.cli.statements.log_witnesses import warn_of
 from services.cli.statements.opinion_options import person, site_visit
 from services.cli.statements.period import show_closed
 from services.cli.statements.report import report, write_whole
 from services.cli.statements.sampling import sample
 from services.issuer import close, keys
 from services.issuer import transitions as life
+from services.issuer.cosigning import Witnesses, have_cosigned
+from services.issuer.cosigning import require as require_cosigned
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
@@ -334,15 +337,24 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
       tonne statement issue TN-nck-pv-20260101-20260201-1 --key plant
     """
     operator = None if key_name is None else _signer(key_name)
+    whom = Witnesses.by(Settings())
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
+        if whom is not None and whom.waits:
+            require_cosigned(conn, whom)
         index = life.issue(conn, id_, signer, operator.holder if operator else getpass.getuser())
         _publish(conn, id_, operator)
         open_ = [str(one) for one in unmet(life.documents(conn, id_).claims)]
+        asked = None if whom is None else have_cosigned(conn, whom)
     _warn(open_)
     name = signer.holder.name
     done = {"statement": id_, "state": "issued", "entry": index, "log": name, "not_met": open_}
+    if asked is not None:
+        done |= {"cosigned_by": list(asked.names), "witnesses_lack": asked.lacks}
     say(done, f"{id_} is issued, entry {index} of log {name}", as_json=as_json)
+    warn_of(asked)
+    if whom is not None and whom.waits and asked is not None and asked.lacks is not None:
+        click.get_current_context().exit(Exit.NOT_ENOUGH)
 
 
 @statement.command()
@@ -392,6 +404,9 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
         by = operator.holder if operator else getpass.getuser()
         index = life.revoke(conn, id_, signer, by, reason)
         _publish(conn, id_, operator)
+        whom = Witnesses.by(Settings())
+        # a revocation never waits: what counts no more must be known at once
+        warn_of(None if whom is None else have_cosigned(conn, whom))
     name = signer.holder.name
     done = {"statement": id_, "state": "revoked", "entry": index, "log": name}
     say(done, f"{id_} is revoked, entry {index} of log {name}", as_json=as_json)

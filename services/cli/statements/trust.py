@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ingest.errors import InputError
+from mrv.log.policy import read_policy
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
@@ -58,9 +59,11 @@ def trust() -> None:
               help="How many operators have to approve an issue; one where absent.")  # fmt: skip
 @click.option("--issue-since", metavar="TIME",
               help="Only of periods that end after this time (RFC 3339).")  # fmt: skip
+@click.option("--log-policy", "policy", type=_file,
+              help="Which witnesses must have cosigned (c2sp.org/tlog-policy).")  # fmt: skip
 @_out
 @json_option
-def create(
+def create(  # noqa: PLR0917 - options of one command
     programme: str,
     ring: Path,
     roots: tuple[str, ...],
@@ -69,6 +72,7 @@ def create(
     expires: str,
     issue_signatures: int | None,
     issue_since: str | None,
+    policy: Path | None,
     out: Path,
     *,
     as_json: bool,
@@ -88,7 +92,10 @@ def create(
         raise InputError("--issue-since says nothing without --issue-signatures; give both")
     since = issue_since or "1970-01-01T00:00:00Z"
     rule = None if issue_signatures is None else IssueRule(issue_signatures, since)
-    made = TrustRoot(programme, version, expires, multikeys, threshold, keys, rule)
+    said_policy = None if policy is None else policy.read_text("utf-8")
+    if said_policy is not None:
+        read_policy(said_policy.encode())
+    made = TrustRoot(programme, version, expires, multikeys, threshold, keys, rule, said_policy)
     out.write_bytes(write_root(made))
     said = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
     done = {"file": out, "version": version, "threshold": threshold, "root_keys": multikeys}
@@ -157,6 +164,7 @@ def show(file: Path, *, as_json: bool) -> None:
             "programme": root.programme, "version": root.version, "expires": root.expires,
             "threshold": root.threshold, "root_keys": root.root_keys,
             "issue": None if root.issue is None else root.issue._asdict(),
+            "log_policy": root.log_policy,
             "keys": [key.to_json() for key in root.keys],
         })  # fmt: skip
         return
@@ -167,6 +175,9 @@ def show(file: Path, *, as_json: bool) -> None:
             f"{root.issue.threshold} operators approve an issue, of periods that end after"
             f" {root.issue.since}"
         )
+    if root.log_policy is not None:
+        found = read_policy(root.log_policy.encode())
+        click.echo(f"cosigned by {found.lacks(()) or 'nobody, as its policy says'}")
     rows = [
         (key.role, key.name, key.multikey, key.bounds.organisation,
          ", ".join(key.bounds.projects or ()) or "any")

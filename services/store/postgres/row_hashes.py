@@ -32,6 +32,8 @@ UNSEALED = {
     "sparkplug_node": "how far an edge node was heard",
     "sparkplug_birth": "how far an edge node was heard",
     "sparkplug_held": "waits to be read",
+    "witness_cosignature": "signed by its witness; a seal of it would be a head to be cosigned",
+    "witness_quorum": "follows from the cosignatures and the log's policy",
     "late_day": "waits to be sealed",
     "arrival_count": "entered in the log with each day's seal",
     "remake_request": "waits to be made again",

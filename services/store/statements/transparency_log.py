@@ -16,6 +16,7 @@ from mrv.log.checkpoint import Checkpoint, sign_checkpoint
 from mrv.log.merkle import inclusion_proof
 from mrv.log.receipt import make_receipt
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from services.store.statements import witness_lines
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -117,12 +118,22 @@ def at(conn: Connection[TupleRow], index: int) -> tuple[Entry, bytes | None]:
     return Entry(*row[:-1]), row[-1]
 
 
-def checkpoint(conn: Connection[TupleRow], size: int | None = None) -> str | None:
-    """Return the signed head, the last or that of a size, with its witnesses' lines."""
+def checkpoint(
+    conn: Connection[TupleRow], size: int | None = None, *, cosigned: bool = False
+) -> str | None:
+    """
+    Return the signed head, the last or that of a size, with its witnesses' lines.
+
+    Parameters
+    ----------
+    cosigned : bool
+        Only of those that were cosigned enough, by the log's policy.
+    """
     row = conn.execute(
         "SELECT size, note FROM log_checkpoint WHERE size = coalesce(%s, size)"
+        " AND (NOT %s OR EXISTS (SELECT FROM witness_quorum q WHERE q.size = log_checkpoint.size))"
         " ORDER BY size DESC LIMIT 1",
-        [size],
+        [size, cosigned],
     ).fetchone()
     return None if row is None else row[1] + "".join(_lines(conn, row[0]))
 
@@ -131,7 +142,8 @@ def _lines(conn: Connection[TupleRow], size: int) -> list[str]:
     rows = conn.execute(
         "SELECT line FROM log_cosignature WHERE size = %s ORDER BY received, multikey", [size]
     )
-    return [line for (line,) in rows]
+    given = [line for (line,) in rows]
+    return given + [one.line for one in witness_lines.of_head(conn, size)]
 
 
 def add_cosignature(conn: Connection[TupleRow], size: int, multikey: str, line: str) -> None:
@@ -176,8 +188,10 @@ def receipt(conn: Connection[TupleRow], statement: str, kind: str = "issued") ->
 
     With kind `evidence`, that of the manifest of its pack.
 
-    The same text whenever it is asked for, but for witnesses' lines that come later, and for
-    a head of the log's new key after a rotation; None for a statement that is not in the log.
+    A head that was cosigned enough goes before one that was cosigned, and that before one that
+    was not: a witness that was away signs later heads, and never this one.  The same text
+    whenever it is asked for, but for what witnesses sign later, and for a head of the log's new
+    key after a rotation; None for a statement that is not in the log.
     """
     row = conn.execute(
         "SELECT index FROM log_entry WHERE statement_id = %s AND kind = %s", (statement, kind)
@@ -188,7 +202,10 @@ def receipt(conn: Connection[TupleRow], statement: str, kind: str = "issued") ->
     head = conn.execute(
         "SELECT size, note FROM log_checkpoint WHERE size > %s AND split_part(note, E'\\n', 1) ="
         " (SELECT split_part(note, E'\\n', 1) FROM log_checkpoint ORDER BY size DESC LIMIT 1)"
-        " ORDER BY size LIMIT 1",
+        " ORDER BY (SELECT count(*) FROM witness_quorum q WHERE q.size = log_checkpoint.size) DESC,"
+        " EXISTS (SELECT FROM witness_cosignature w WHERE w.size = log_checkpoint.size)"
+        " OR EXISTS (SELECT FROM log_cosignature c WHERE c.size = log_checkpoint.size) DESC,"
+        " size LIMIT 1",
         [index],
     ).fetchone()
     if head is None:

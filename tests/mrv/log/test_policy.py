@@ -88,6 +88,7 @@ def test_another_implementation_counts_the_same(tmp_path):
         (f"witness w {KEYS['w0']}\nwitness v {KEYS['w0']}\nquorum none\n", "twice"),
         (f"log {LOG.vkey}\nlog {LOG.vkey}\nquorum none\n", "twice"),
         (f"witness w {NoteKey('w', KEY.public).vkey}\nquorum w\n", "type 0x01"),
+        (f"log {LOG.vkey}\nwitness w {Vkey('w', 4, KEY.public)}\nquorum w\n", "key of a log"),
         (f"{WITNESSES}group g 2 w0 w0\nquorum g\n", "once"),
         (f"{WITNESSES}group g 1 w0\ngroup h all w0\nquorum h\n", "once"),
         (f"{WITNESSES}group g 3 w0 w1\nquorum g\n", "needs '3'"),

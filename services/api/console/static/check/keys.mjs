@@ -50,15 +50,21 @@ export async function verifies(key, signature, bytes) {
  * Whom a reader trusts: a keyring, which may keep status lists beside the keys, or a
  * programme's trust root.
  *
- * @returns {Promise<{ring: Map, lists: object[], issue: object|null}>}
+ * @returns {Promise<{ring: Map, lists: object[], issue: object|null, policy: string|null}>}
  */
 export async function readTrusted(record, at) {
   if ("signed" in record) return readRoot(record, at);
-  const { statusLists, ...rest } = record;
+  const { statusLists, logPolicy = null, ...rest } = record;
   if (statusLists !== undefined && !(Array.isArray(statusLists) && statusLists.every(isObject))) {
     throw new CheckError("statusLists of a keyring are signed status lists");
   }
-  return { ring: readRing(rest), lists: statusLists ?? [], issue: null };
+  return { ring: readRing(rest), lists: statusLists ?? [], issue: null, policy: policyOf(logPolicy) };
+}
+
+/** Text that says which witnesses must have cosigned; `tonne verify` counts them by it. */
+export function policyOf(said) {
+  if (said !== null && typeof said !== "string") throw new CheckError("logPolicy is the text of a policy");
+  return said;
 }
 
 /** Enrolled keys of a keyring file, by Multikey. */

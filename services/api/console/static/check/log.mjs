@@ -78,8 +78,11 @@ function signatureLine(line) {
   return [rest.slice(0, gap), raw];
 }
 
-/** Whether a witness countersigned a head; a line of its key that is not of this head is refused. */
-export async function cosigned(note, witness) {
+/**
+ * Whether a witness countersigned a head, by a time in seconds; a line of its key that is not
+ * of this head is refused.
+ */
+export async function cosigned(note, witness, latest) {
   const { text, lines } = signatures(note);
   const named = concat(utf8(`${witness.name}\n`), Uint8Array.of(4), publicKey(witness.multikey));
   const id = (await sha256(named)).slice(0, 4);
@@ -91,7 +94,7 @@ export async function cosigned(note, witness) {
     if (seconds >= 2n ** 63n || !(await verifies(publicKey(witness.multikey), raw.slice(12), message))) {
       throw new CheckError(`the cosignature of ${short(name)} is not of this head`);
     }
-    found = true;
+    found ||= seconds > 0n && seconds <= latest;
   }
   return found;
 }

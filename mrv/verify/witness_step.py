@@ -1,0 +1,163 @@
+"""
+The step about witnesses: whether those that the reader trusts saw the log's head.
+
+Two readers whose heads carry the same witness cannot have been shown two logs, and a witness's
+time is not the operator's.  Who has to have signed is the reader's own rule: a policy
+(c2sp.org/tlog-policy) beside the keys, or, where none is given, any one witness of the keys.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mrv.errors import LogError, MrvError, SignatureError
+from mrv.log.checkpoint import Checkpoint
+from mrv.log.cosignature import cosignatures, strangers, witness_key
+from mrv.log.note import NoteKey, signature_lines
+from mrv.log.receipt import parse_receipt
+from mrv.log.vkey import NOTE, Vkey
+from mrv.packs.pack import SEALS
+from mrv.signatures import canonical
+from mrv.verify.subject import NotApplicableError, NotCheckedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mrv.log.cosignature import Cosignature
+    from mrv.verify.subject import Subject
+
+_AHEAD_S = 300
+_CODE = "witnesses"
+
+
+def known(subject: Subject) -> tuple[Vkey, ...]:
+    """Witnesses that the reader trusts: of the keys, and of the policies."""
+    keys = [
+        witness_key(NoteKey(key.name, key.public))
+        for key in subject.trusted or ()
+        if key.role == "witness"
+    ]
+    keys += [one.key for policy in subject.policies for one in policy.witnesses.values()]
+    return tuple(dict.fromkeys(keys))
+
+
+def counted(subject: Subject, note: str) -> tuple[Cosignature, ...]:
+    """Cosignatures of trusted witnesses that hold, and are not of a time after the reader's."""
+    return tuple(_timely(subject, _found(note, known(subject))[0]))
+
+
+def seen_before(subject: Subject, moment: datetime) -> bool:
+    """Whether enough witnesses cosigned the head before a time: one, or as a policy asks."""
+    keys = {
+        one.witness for one in subject.witnesses if datetime.fromtimestamp(one.time_s, UTC) < moment
+    }
+    return bool(keys) and all(policy.reached(keys) for policy in subject.policies)
+
+
+def _found(note: str, keys: Iterable[Vkey]) -> tuple[list[Cosignature], list[str]]:
+    """Cosignatures that hold, and names of those whose line is not of this head."""
+    good: list[Cosignature] = []
+    false: list[str] = []
+    for key in keys:
+        try:
+            good += cosignatures(note, key)
+        except SignatureError as error:
+            false.append(str(error))
+    return good, false
+
+
+def _timely(subject: Subject, found: Iterable[Cosignature]) -> list[Cosignature]:
+    # one without a time says nothing of what was seen last, and may be of any head
+    last_s = subject.at.timestamp() + _AHEAD_S
+    return [one for one in found if 0 < one.time_s <= last_s]
+
+
+def witnesses(subject: Subject) -> str:
+    """Enough of the trusted witnesses cosigned the head of the receipt; none of them falsely."""
+    if subject.receipt is None:
+        raise NotApplicableError("not issued yet")
+    subject.needs_keys("log")
+    if subject.head is None:
+        raise NotCheckedError("the receipt of the statement was not checked")
+    keys = known(subject)
+    note = parse_receipt(subject.receipt).checkpoint
+    if not keys and all(policy.reached(()) for policy in subject.policies):
+        _check_logs(subject, note)
+        raise NotApplicableError("you trust no witness" + _unknown(subject, note, keys))
+    found, false = _found(note, keys)
+    sealed, false_seals = _of_seals(subject, keys)
+    if false or false_seals:
+        raise LogError("; ".join((*false, *false_seals)))
+    good = _timely(subject, found)
+    _quorum(subject, good, len(found) - len(good))
+    _check_logs(subject, note)
+    names = [f"{one.witness.name} at {_moment(one.time_s)}" for one in good]
+    said = f"{', '.join(names) or 'nobody that you trust'} cosigned {subject.head.size} entries"
+    return said + _before(sealed) + _unknown(subject, note, keys)
+
+
+def _of_seals(subject: Subject, keys: tuple[Vkey, ...]) -> tuple[list[Cosignature], list[str]]:
+    """The same of the head that stood before the statement, over which the days were sealed."""
+    if SEALS not in subject.pack.files:
+        return [], []
+    head = canonical.parse_object(subject.pack.files[SEALS]).get("head")
+    if not isinstance(head, str):
+        return [], []
+    found, false = _found(head, keys)
+    return _timely(subject, found), [f"seals.json: {one}" for one in false]
+
+
+def _before(sealed: list[Cosignature]) -> str:
+    if not sealed:
+        return ""
+    first = min(sealed, key=lambda one: one.time_s)
+    return f"; the seals stood by {_moment(first.time_s)}, as {first.witness.name} saw"
+
+
+def _quorum(subject: Subject, good: list[Cosignature], late: int) -> None:
+    """Note what is missing for each policy, or any one witness where there is none."""
+    keys = {one.witness for one in good}
+    lacks = [text for policy in subject.policies if (text := policy.lacks(keys)) is not None]
+    if not subject.policies and not keys:
+        names = ", ".join(dict.fromkeys(key.name for key in known(subject)))
+        lacks = [f"one of the witnesses that you trust ({names})"]
+    more = f"; {late} cosigned after the time for which you ask" if late else ""
+    for text in lacks:
+        subject.lack(
+            _CODE,
+            "issued",
+            f"cosignatures of the log's head: {text}{more}",
+            "ask the operator for a receipt of a head that these witnesses cosigned: `tonne log"
+            " witnesses` asks them, and the pack is exported again",
+        )
+
+
+def _check_logs(subject: Subject, note: str) -> None:
+    """A policy that names logs counts no other one."""
+    origin = Checkpoint.from_text(signature_lines(note)[0]).origin
+    holders = [key for key in subject.ring if key.role == "log" and key.name == origin]
+    mine = {Vkey(key.name, NOTE, key.public) for key in holders}
+    for policy in subject.policies:
+        if policy.logs and not mine & {one.key for one in policy.logs}:
+            subject.lack(
+                "policy-log",
+                "issued",
+                f"log {origin} among those of the policy:"
+                f" {', '.join(one.key.name for one in policy.logs)}",
+                "ask who made the policy whether this log counts",
+            )
+
+
+def _unknown(subject: Subject, note: str, keys: tuple[Vkey, ...]) -> str:
+    """Name whose cosignatures count for nothing, since nobody whom the reader trusts vouches."""
+    logs = [NoteKey(key.name, key.public) for key in subject.ring if key.role == "log"]
+    try:
+        names = strangers(note, *keys, *logs)
+    except MrvError:
+        return ""
+    return f"; not known to you, so not counted: {', '.join(names)}" if names else ""
+
+
+def _moment(time_s: int) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

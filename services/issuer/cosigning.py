@@ -1,0 +1,298 @@
+"""
+Have the log's heads cosigned by the witnesses of a policy, and keep what they sign.
+
+The head is in the database before anybody is asked: what a witness cosigned must never be
+rolled back.  A witness that is away is asked again; it then signs the newest head, which
+contains the earlier ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import psycopg
+
+from ingest.errors import InputError, ServerError
+from mrv.log.checkpoint import Checkpoint
+from mrv.log.note import signature_lines
+from mrv.log.policy import read_policy
+from mrv.log.vkey import Vkey
+from services.clock import now_us
+from services.store.postgres.pool import connect
+from services.store.statements import transparency_log as log
+from services.store.statements import witness_lines as stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+    from structlog.typing import FilteringBoundLogger
+
+    from mrv.log.policy import Member, Policy
+    from services.issuer.witness_client import Outcome
+    from services.metrics import Metrics
+    from services.settings import Settings
+
+EVERY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """
+    What came of asking for one head.
+
+    Attributes
+    ----------
+    size : int
+        Entries under it; 0 where the log has no head.
+    outcomes : dict of str to Outcome
+        By the names of the policy; those that had cosigned it before are not asked.
+    names : tuple of str
+        Witnesses whose cosignatures are kept.
+    lacks : str or None
+        What is missing for the quorum; None where it is reached.
+    """
+
+    size: int
+    outcomes: dict[str, Outcome]
+    names: tuple[str, ...]
+    lacks: str | None
+
+    @property
+    def contradicting(self) -> list[str]:
+        """Names of witnesses that saw another history."""
+        return [n for n, one in self.outcomes.items() if one.state == "contradicts"]
+
+    def said(self) -> list[str]:
+        """Say in a line each why witnesses did not sign."""
+        return [f"{name}: {one.why}" for name, one in self.outcomes.items() if one.why]
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """Whom to ask: the policy, how long one may take, and whether to wait for the quorum."""
+
+    policy: Policy
+    wait_s: float
+    waits: bool
+
+    @staticmethod
+    def by(settings: Settings) -> Witnesses | None:
+        """
+        Return what settings say; None where no witness is asked.
+
+        Raises
+        ------
+        InputError
+            If the policy cannot be read, or its quorum needs a witness without a URL.
+        """
+        if settings.witness_policy is None:
+            return None
+        policy = _policy(settings.witness_policy)
+        return Witnesses(policy, settings.witness_wait_s, settings.witness_away == "wait")
+
+    @property
+    def asked(self) -> dict[str, Member]:
+        """Witnesses that have a URL."""
+        return {name: one for name, one in self.policy.witnesses.items() if one.url}
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the policy's file."""
+        return hashlib.sha256(self.policy.text.encode("utf-8", "surrogateescape")).digest()
+
+
+def _policy(path: Path) -> Policy:
+    try:
+        policy = read_policy(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"TONNE_WITNESS_POLICY {path}: {error.strerror}") from error
+    except InputError as error:
+        raise InputError(f"TONNE_WITNESS_POLICY {path}: {error}") from error
+    for name, one in policy.witnesses.items():
+        if one.url is not None and not one.url.startswith(("http://", "https://")):
+            raise InputError(
+                f"TONNE_WITNESS_POLICY {path}: witness {name} has {one.url!r}, which is no URL"
+            )
+    asked = [one.key for one in policy.witnesses.values() if one.url]
+    if lacks := policy.lacks(asked):
+        raise InputError(
+            f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that have"
+            f" a URL; it lacks {lacks}"
+        )
+    return policy
+
+
+def have_cosigned(conn: Connection[TupleRow], whom: Witnesses) -> Round:
+    """
+    Ask for the last head, and keep what comes.
+
+    Parameters
+    ----------
+    conn : Connection
+        In autocommit, as `tonne_mrv`; no transaction is open while witnesses are asked.
+    """
+    done = _once(conn, whom)
+    newest = stored.newest(conn)
+    # another process signed a larger head meanwhile, and had it cosigned: no contradiction
+    if done.contradicting and newest is not None and newest.size > done.size:
+        return _once(conn, whom)
+    return done
+
+
+def _once(conn: Connection[TupleRow], whom: Witnesses) -> Round:
+    head = stored.newest(conn)
+    if head is None:
+        return Round(0, {}, (), None)
+    kept = {line.vkey for line in stored.of_head(conn, head.size)}
+    asked = {name: one for name, one in whom.asked.items() if str(one.key) not in kept}
+    outcomes = look(conn, whom, asked) if asked else {}
+    for name, one in outcomes.items():
+        if one.cosignature is not None:
+            found = one.cosignature
+            line = stored.Line(str(asked[name].key), found.time_s, found.line)
+            stored.add(conn, head.size, line)
+    kept = {line.vkey for line in stored.of_head(conn, head.size)}
+    keys = [Vkey.parse(vkey) for vkey in kept]
+    lacks = whom.policy.lacks(keys)
+    if lacks is None and (stored.enough(conn) or 0) < head.size:
+        stored.mark(conn, head.size, whom.digest)
+    names = tuple(n for n, one in whom.policy.witnesses.items() if str(one.key) in kept)
+    return Round(head.size, outcomes, names, lacks)
+
+
+def look(
+    conn: Connection[TupleRow], whom: Witnesses, asked: dict[str, Member] | None = None
+) -> dict[str, Outcome]:
+    """Ask witnesses, all of the policy where none are named, for the last head; keep nothing."""
+    from services.issuer.witness_client import Question, ask  # noqa: PLC0415 - httpx is an extra
+
+    head = stored.newest(conn)
+    members = whom.asked if asked is None else asked
+    if head is None or not members:
+        return {}
+    question = Question(head.note, log.leaves(conn)[: head.size])
+    origin = Checkpoint.from_text(signature_lines(head.note)[0]).origin
+    known = {n: stored.last_of(conn, str(one.key), origin) for n, one in members.items()}
+    with ThreadPoolExecutor(len(members)) as pool:
+        asked_s = now_us() / 1e6
+        going = {
+            name: pool.submit(ask, question, one, known[name], whom.wait_s, asked_s)
+            for name, one in members.items()
+        }
+        return {name: one.result() for name, one in going.items()}
+
+
+def require(conn: Connection[TupleRow], whom: Witnesses) -> None:
+    """
+    Have the last head cosigned enough before something is issued after it.
+
+    Raises
+    ------
+    ServerError
+        If too few witnesses cosign it now.
+    """
+    done = have_cosigned(conn, whom)
+    if done.lacks is not None:
+        why = "; ".join(done.said())
+        raise ServerError(
+            f"nothing is issued while the log's head lacks {done.lacks}:"
+            f" {why or 'nobody was asked'}; try again, or set TONNE_WITNESS_AWAY=proceed"
+        )
+
+
+def require_enough(conn: Connection[TupleRow]) -> None:
+    """
+    Refuse to go on from a head that too few witnesses have cosigned so far; ask nobody.
+
+    Raises
+    ------
+    ServerError
+        Until another process has had it cosigned.
+    """
+    head = stored.newest(conn)
+    if head is not None and stored.enough(conn) != head.size:
+        raise ServerError(
+            f"nothing is issued until enough witnesses cosign the log's head over {head.size}"
+            " entries; `tonne run` asks them twice a minute: try again"
+        )
+
+
+class Cosigning:
+    """
+    Asks witnesses in a thread of its own until it is stopped.
+
+    Parameters
+    ----------
+    url : str
+        Database.
+    every_s : float
+        Pause between two looks for a head that is to be cosigned. [s]
+    """
+
+    def __init__(
+        self,
+        url: str,
+        whom: Witnesses,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        every_s: float = EVERY_S,
+    ) -> None:
+        self._url, self._whom, self._log, self._every_s = url, whom, log, every_s
+        self._told: set[str] = set()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cosigning", daemon=True)
+        self._metrics = metrics
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; an answer that is on its way is left."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.once()
+            self._stopping.wait(self._every_s)
+
+    def once(self) -> None:
+        """Ask for the last head, where anybody has not signed it; say what is wrong, once each."""
+        try:
+            with connect(
+                self._url, role="tonne_mrv", name="tonne cosigning", autocommit=True
+            ) as conn:
+                done = have_cosigned(conn, self._whom)
+        except (InputError, ServerError, psycopg.Error) as error:
+            self._log.warning("witnesses not asked", reason=" ".join(str(error).split()))
+            return
+        self._show(done)
+
+    def _show(self, done: Round) -> None:
+        # who had signed this head before is not asked, and neither away nor against it
+        states = [one.state for one in done.outcomes.values()]
+        self._metrics.witnesses_away.set(sum(state != "cosigned" for state in states))
+        self._metrics.witnesses_contradicting.set(states.count("contradicts"))
+        for one in done.outcomes.values():
+            if one.state == "cosigned":
+                self._metrics.cosigning_seconds.observe(one.took_s)
+        said = set()
+        for name, one in done.outcomes.items():
+            if one.state == "cosigned":
+                self._log.info("head cosigned", witness=name, entries=done.size)
+                continue
+            said.add(f"{name} {one.state}")
+            if f"{name} {one.state}" in self._told:
+                continue
+            loud = self._log.error if one.state == "contradicts" else self._log.warning
+            loud("witness did not cosign", witness=name, state=one.state, reason=one.why,
+                 lacks=done.lacks)  # fmt: skip
+        self._told = said

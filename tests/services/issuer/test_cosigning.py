@@ -1,0 +1,268 @@
+"""The log asks its witnesses: what they sign is kept and handed on, and who is away is said."""
+
+import json
+import os
+import subprocess
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from ingest.errors import InputError, ServerError
+from mrv.log.cosignature import cosignatures
+from mrv.log.note import NoteKey
+from mrv.log.policy import read_policy
+from services.cli.main import main
+from services.issuer import cosigning
+from services.issuer.audit import audit
+from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
+from services.logs import get_logger
+from services.metrics import Metrics
+from services.store.postgres.pool import connect
+from services.store.statements import transparency_log as log
+from services.store.statements import witness_lines as stored
+from tests.fix_timescale import _fresh
+from tests.planted import planted
+from tests.ports import free_port
+from tests.services.issuer import logged, plant
+from tests.transparency import HOME, OthersWitness, judged, needs_judge, needs_witness
+from tests.witnessing import answering, made, policy
+
+pytestmark = pytest.mark.integration
+
+
+def _connected(url):
+    return connect(url, role="tonne_mrv", autocommit=True)
+
+
+@pytest.fixture
+def who(database_url, tmp_path):
+    """Fill three days of two inverters; give the signers, the log's among them."""
+    return planted(logged.quarter_hours, database_url, tmp_path)
+
+
+@pytest.fixture
+def log_key(who):
+    """The log's key as it is handed out."""
+    holder = who["log"].holder
+    return NoteKey(holder.name, holder.public)
+
+
+@pytest.fixture
+def named(tmp_path):
+    """Return a way to make a witness: its folder and its Ed25519 key."""
+
+    def make(name):
+        folder = tmp_path / name
+        return folder, made(folder, f"witness.example/{name}").vkeys[0]
+
+    return make
+
+
+def _asked(text, *, waits=False, wait_s=5):
+    return Witnesses(read_policy(text.encode()), wait_s, waits)
+
+
+def _tonne(url, home, file, *words, **more):
+    env = {
+        "TONNE_DATABASE_URL": url, "TONNE_HOME": str(home), "TONNE_WITNESS_POLICY": str(file),
+        **more,
+    }  # fmt: skip
+    return CliRunner().invoke(main, words, env=env)
+
+
+@needs_judge
+@needs_witness
+def test_heads_are_cosigned_by_ours_and_by_others(database_url, who, log_key, named, tmp_path):
+    """Auditors who trust a witness of their own would get heads that it never saw."""
+    folder, ours = named("w1")
+    other_folder = tmp_path / "other"
+    other_folder.mkdir()
+    others = OthersWitness(other_folder, free_port(), log_key)
+    with ExitStack() as ended:
+        ended.callback(others.close)
+        url = ended.enter_context(answering(folder, log_key))
+        text = policy(
+            log_key, {"w1": (ours, url), "o": (others.vkey, others.url)},
+            ["group both all w1 o", "quorum both"],
+        )  # fmt: skip
+        file = tmp_path / "policy"
+        file.write_text(text)
+        done = _tonne(database_url, tmp_path, file, "log", "seal", "--until", "2026-03-03")
+        assert (done.exit_code, done.stderr) == (0, "")
+        name = logged.issue(database_url, who)
+        done = _tonne(database_url, tmp_path, file, "log", "witnesses", "--json")
+        said = json.loads(done.stdout)
+        assert (done.exit_code, said["lacks"], said["cosigned_by"]) == (0, None, ["w1", "o"])
+        again = _tonne(database_url, tmp_path, file, "log", "witnesses", "--json")
+        assert json.loads(again.stdout)["asked"] == {}
+        found = _tonne(database_url, tmp_path, file, "doctor", "--json")
+        (one,) = [x for x in json.loads(found.stdout) if x["what"] == "witnesses"]
+        assert (one["state"], "cosigned by w1, o" in one["found"]) == ("ok", True), one
+        tiles = _tonne(database_url, tmp_path, file, "log", "tiles", str(tmp_path / "www"))
+        assert tiles.exit_code == 0, tiles.output
+    bare = text.replace(url, "").replace(others.url, "").encode()
+    code, words = judged(bare, (tmp_path / "www" / "checkpoint").read_text("utf-8"), tmp_path)
+    assert code == 0, words
+    assert "witness.example/w1" in words
+    assert "witness.example/other" in words
+    with _connected(database_url) as conn:
+        entry = conn.execute("SELECT body FROM log_entry WHERE statement_id = %s AND kind ="
+                             " 'issued'", [name]).fetchone()[0]  # fmt: skip
+        (tmp_path / "entry").write_bytes(entry)
+        (tmp_path / "proof").write_text(log.receipt(conn, name), "utf-8")
+        report = audit(conn, logged.NOW)
+        assert report.first_break is None
+    done = subprocess.run(
+        [HOME / "tlogcheck", "proof", tmp_path / "judged.policy", tmp_path / "proof",
+         tmp_path / "entry"], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_witness_that_is_away_is_named_and_asked_again(
+    database_url, who, log_key, named, tmp_path
+):
+    """Statements would rest on fewer witnesses than the programme thinks, and nobody would see."""
+    (first, one), (second, two) = named("w1"), named("w2")
+    port = free_port()
+    with answering(first, log_key) as url:
+        text = policy(
+            log_key, {"w1": (one, url), "w2": (two, f"http://127.0.0.1:{port}")},
+            ["group both 2 w1 w2", "quorum both"],
+        )  # fmt: skip
+        whom = _asked(text)
+        name = logged.issue(database_url, who)
+        metrics, seen = Metrics(), []
+        told = get_logger("test", stream=_Lines(seen))
+        asking = Cosigning(database_url, whom, metrics, told)
+        asking.once()
+        asking.once()
+        value = metrics.registry.get_sample_value
+        assert value("tonne_log_witnesses_away") == 1
+        assert value("tonne_log_cosigning_seconds_count") == 1
+        assert value("tonne_log_witnesses_contradicting") == 0
+        away = [line for line in seen if "did not cosign" in line]
+        assert len(away) == 1, "once each cause"
+        assert "1 more of both" in away[0]
+        with _connected(database_url) as conn:
+            assert stored.waiting_s(conn) > 0
+            receipt = log.receipt(conn, name)
+            assert len(cosignatures(receipt.partition("\n\n")[2], one, two)) == 1
+            with pytest.raises(ServerError, match="w2: it does not answer"):
+                cosigning.require(conn, _asked(text, waits=True))
+            with pytest.raises(ServerError, match="enough witnesses"):
+                cosigning.require_enough(conn)
+            assert log.checkpoint(conn, cosigned=True) is None
+        file = tmp_path / "policy"
+        file.write_text(text)
+        more = {"TONNE_WITNESS_AWAY": "wait", "TONNE_WITNESS_WAIT_S": "2"}
+        other = _tonne(database_url, tmp_path, file, "statement", "issue", name, **more)
+        assert (other.exit_code, "nothing is issued while" in other.output) == (3, True)
+        found = _tonne(database_url, tmp_path, file, "doctor", "--json")
+        (said,) = [x for x in json.loads(found.stdout) if x["what"] == "witnesses"]
+        assert (said["state"], "w2 away" in said["found"]) == ("wrong", True), said
+        with answering(second, log_key, port=port):
+            logged.seal_now(database_url, who)  # a later head: w2 signs no earlier one any more
+            asking.once()
+            assert value("tonne_log_witnesses_away") == 0
+        with _connected(database_url) as conn:
+            assert stored.waiting_s(conn) == 0
+            cosigning.require_enough(conn)
+            later = log.receipt(conn, name)
+            note = later.partition("\n\n")[2]
+            assert len(cosignatures(note, one, two)) == 2
+            assert log.checkpoint(conn, cosigned=True) == note
+            # stays as it is when later heads are cosigned as well
+            before = stored.newest(conn).size
+            stored.mark(conn, before, whom.digest)
+            assert log.receipt(conn, name) == later
+
+
+class _Lines:
+    def __init__(self, kept):
+        self._kept = kept
+
+    def write(self, text):
+        self._kept.append(text)
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return False
+
+
+def test_a_log_with_two_histories_gets_one_of_them_cosigned(
+    database_url, timescale, migrated_template, who, log_key, named, tmp_path
+):
+    """An operator could show a second, better history with the witness's name under it."""
+    folder, key = named("w1")
+    made_other = _fresh(timescale, f"TEMPLATE {migrated_template}")
+    other = next(made_other)
+    planted(logged.quarter_hours, other, tmp_path / "other")
+    times, energy, _ = plant.sunny("2026-03-03", "2026-03-04", 15)
+    plant.send(other, "inv-1", times + 60_000_000, energy_export_wh=energy + 10_000_000)
+    with answering(folder, log_key) as url:
+        text = policy(log_key, {"w1": (key, url)}, ["quorum w1"])
+        logged.seal_now(database_url, who)
+        logged.seal_now(other, who)
+        with _connected(database_url) as conn:
+            assert have_cosigned(conn, _asked(text)).lacks is None
+        with _connected(other) as conn:
+            done = have_cosigned(conn, _asked(text))
+            assert done.contradicting == ["w1"]
+            metrics = Metrics()
+            Cosigning(other, _asked(text), metrics, get_logger("test")).once()
+            assert metrics.registry.get_sample_value("tonne_log_witnesses_contradicting") == 1
+            assert (done.names, done.lacks is None) == ((), False)
+            assert stored.newest(conn).size == done.size
+        file = tmp_path / "policy"
+        file.write_text(text)
+        said = _tonne(other, tmp_path, file, "log", "witnesses")
+        assert (said.exit_code, "another history" in said.output) == (1, True)
+        found = _tonne(other, tmp_path, file, "doctor", "--json")
+        (said,) = [x for x in json.loads(found.stdout) if x["what"] == "witnesses"]
+        assert (said["state"], "contradicts" in said["found"]) == ("wrong", True)
+        # an older copy of the database: the witness has seen more entries than it holds
+        with psycopg.connect(database_url) as conn:
+            conn.execute("SET session_replication_role = replica")
+            conn.execute("DELETE FROM witness_cosignature")
+            conn.execute("DELETE FROM witness_quorum")
+            conn.execute("DELETE FROM log_checkpoint WHERE size ="
+                         " (SELECT max(size) FROM log_checkpoint)")  # fmt: skip
+        with _connected(database_url) as conn:
+            done = have_cosigned(conn, _asked(text))
+            assert done.contradicting == ["w1"]
+            assert "older copy" in done.outcomes["w1"].why
+    next(made_other, None)
+
+
+def test_a_policy_that_cannot_work_is_refused(tmp_path, named, log_key):
+    """The log would wait for ever for somebody who is never asked."""
+    _, key = named("w1")
+    file = tmp_path / "policy"
+    for text, word in (
+        (policy(log_key, {"w1": (key, None)}, ["quorum w1"]), "cannot be reached"),
+        (policy(log_key, {"w1": (key, "ftp://x")}, ["quorum w1"]), "no URL"),
+        ("quorum x\n", "no line above"),
+    ):
+        file.write_text(text)
+        done = _tonne("postgresql://x@127.0.0.1:1/x", tmp_path, file, "log", "witnesses")
+        assert (done.exit_code, word in done.output) == (2, True), done.output
+    gone = _tonne("postgresql://x@127.0.0.1:1/x", tmp_path, tmp_path / "no", "log", "witnesses")
+    assert (gone.exit_code, "No such file" in gone.output) == (2, True)
+    with pytest.raises(InputError, match="nobody to wait for"):
+        cosigning.Witnesses.by(_settings(TONNE_WITNESS_AWAY="wait"))
+
+
+def _settings(**env):
+    from services.settings import Settings  # noqa: PLC0415
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [n for n in os.environ if n.startswith("TONNE_")]:
+            patch.delenv(name)
+        for name, value in env.items():
+            patch.setenv(name, value)
+        return Settings()

@@ -46,7 +46,8 @@ class Factor:
     `provisional`, which tells of one use: the year asked for has no published value yet.
     `bound` is "lower" or "upper" where it is an end of an interval of confidence and no
     centre.  `supersedes` names the factor that this one takes the place of from the
-    begin of its own validity on.
+    begin of its own validity on.  `brought` says that a registry file gave it, and not
+    tonne; no hash covers it, since it is no field of the factor itself.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Factor:
     provisional: bool = False
     bound: str = ""
     supersedes: str | None = None
+    brought: bool = False
 
 
 class Factors(Protocol):

@@ -119,6 +119,9 @@ class Consumption:
     by_history : bool
         The service itself may be claimed too high: it is held against what the project
         used for it before.
+    by_model : str
+        Parameter of a device that serves: what its model takes by its type approval [unit].
+        The service is held against that from the first day on; empty where there is none.
     """
 
     uses: tuple[str, ...]
@@ -130,6 +133,7 @@ class Consumption:
     span: Callable[[Inputs], tuple[Fraction, Fraction]] | None = None
     source: str = ""
     by_history: bool = False
+    by_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

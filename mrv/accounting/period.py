@@ -7,6 +7,7 @@ nothing is rounded before the credit, which rounds down.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,16 @@ def close(
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
     besides = besides or Besides()
+    if besides.fixed:
+        now = replace(besides, fixed=())
+
+        def left_by(one: Project) -> int:
+            found = close(one, fleet, calibrations, rows, from_us, to_us, factors, carried_ug, now)
+            return found.net.reduction.ug
+
+        project, fixed = kept(besides.fixed, project, left_by)
+        found = close(project, fleet, calibrations, rows, from_us, to_us, factors, carried_ug, now)
+        return replace(found, applicability=(*found.applicability, *fixed))
     methodology = find(project.methodology, project.version)
     check_energy(methodology, besides.energy)
     where = f"project {project.id}: parameters"
@@ -129,8 +140,6 @@ def close(
         of = inputs_by_year(methodology, params, book, some, parts, gross=False)
         years_ = (methodology.reductions(one, book) for one in of.values())
         return sum((one.reduction_t for one in years_), start=Fraction(0))
-
-    parameters, monitored, fixed = kept(besides.fixed, parameters, monitored, comes_to)
 
     def reduced(params: Inputs) -> Fraction:
         return comes_to(params, monitored)
@@ -185,7 +194,6 @@ def close(
             *conditions_hold(methodology, inputs, net),
             *filter(None, [condition(ledger.used(), names)]),
             *strange,
-            *fixed,
             *typed,
             *brought,
             *single_channel(monitored, besides, crossed, edges, pricing),

@@ -113,8 +113,13 @@ class Plausibility:
         known = [_counted(one, uncounted) for one in monitored]
         found, said = raised(known, self.methodology, self.parameters, self.edges, self.timezone)
         if self.besides.accounting >= BOUNDED:
-            history = self.besides.history
-            found, more = limited(found, self.methodology, history, self.edges, self.timezone)
+            found, more = limited(
+                found,
+                self.methodology,
+                self.besides.history,
+                self.edges,
+                self.timezone,
+            )
             said += more
         return found, [
             *_beyond(self.methodology, found, uncounted),

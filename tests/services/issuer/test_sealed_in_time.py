@@ -25,7 +25,7 @@ def at(database_url, tmp_path, monkeypatch):
     plant.fill_pv(database_url, minutes=60)
     metrics = Metrics()
     one = sealer.Sealer(
-        database_url, tmp_path, sealer.LOG_KEY, sealer.EVERY_S, metrics, get_logger("test")
+        database_url, tmp_path, keys.LOG_KEY, sealer.EVERY_S, metrics, get_logger("test")
     )
 
     def at(now):

@@ -452,7 +452,7 @@ def _enter(
     operator: life.Signer | None,
     reason: str | None = None,
 ) -> tuple[int, str]:
-    """Issue a statement, or revoke it for a reason: here, or by `tonne signer` if it has the key."""
+    """Issue a statement, or revoke it for a reason: here, or by whoever has the log's key."""
     home, by = Settings().home, operator.holder if operator else getpass.getuser()
     if requests.elsewhere(conn, home, log_key):
         actor = by if isinstance(by, str) else by.name

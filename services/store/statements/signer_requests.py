@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CHANNEL = "tonne_signer"
 # a request whose process ended, or whose server was away, is tried again after 5, 10, 15 s
-_PAUSE_S = 5
+PAUSE_S = 5.0
 _AT_A_GLANCE = 20
 
 
@@ -90,7 +90,7 @@ SELECT {_ROW} FROM signer_request r
 LEFT JOIN LATERAL (SELECT count(*) AS n, max(began) AS last FROM signer_attempt a
                    WHERE a.request_id = r.id) t ON true
 WHERE r.kind = ANY(%s) AND {_OPEN.format("r")}
-  AND (t.n = 0 OR t.last < clock_timestamp() - t.n * INTERVAL '{_PAUSE_S} s')
+  AND (t.n = 0 OR t.last < clock_timestamp() - t.n * make_interval(secs => %s))
   AND NOT EXISTS (SELECT FROM signer_request e WHERE e.subject = r.subject
                   AND e.number < r.number AND {_OPEN.format("e")})
 ORDER BY r.number LIMIT {_AT_A_GLANCE}
@@ -123,7 +123,7 @@ def taken(conn: Connection[TupleRow], kinds: Collection[str]) -> Iterator[Reques
 
 
 def _candidates(conn: Connection[TupleRow], kinds: Collection[str]) -> list[Request]:
-    rows = conn.execute(_NEXT, [list(kinds)]).fetchall()
+    rows = conn.execute(_NEXT, [list(kinds), PAUSE_S]).fetchall()
     return [_request(row) for row in rows]
 
 

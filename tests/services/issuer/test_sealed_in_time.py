@@ -8,7 +8,7 @@ from structlog import get_logger
 
 from services.cli.local import doctor_seals
 from services.cli.main import main
-from services.issuer import sealer
+from services.issuer import keys, sealer
 from services.issuer.sealed_day_contents import HOUR_US, PROMISED_US, SETTLE_US
 from services.metrics import Metrics
 from services.store.postgres.pool import connect

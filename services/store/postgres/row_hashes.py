@@ -57,6 +57,9 @@ UNSEALED = {
     "api_session": "who is signed in to the console",
     "api_refusal": "attempts of nobody known, counted",
     "api_cursor_secret": "the API's own marks",
+    "signer_request": "what was asked of the signer; what came of it is in tables of its own",
+    "signer_attempt": "when the signer began",
+    "signer_answer": "what the signer answered; what it did is in tables of its own",
     "silence_rate": "made again from registry and factors, for boards",
     "silence_rate_made": "when those rates were made",
     "alarm_rule": "rules of alarms, as this version has them",
@@ -101,6 +104,8 @@ WRITTEN = {
     "meter_key": "recorded",
     "laboratory_result": "recorded",
     "unit_event": "recorded",
+    "authority_entry": "recorded",
+    "filed_submission": "recorded",
 }
 PATIENCE = "10 minutes"
 # Append-only by grant alone: no process may change it.

@@ -14,6 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
+from statistics import median
 from typing import Any
 
 from mrv.accounting.factor_acceptance import parameters_of
@@ -280,20 +281,23 @@ def losses(tonnes: bool, a: Account, since: datetime, until: datetime) -> Figure
         found[device] += sum(parts[:3])
     if not tonnes:
         return found
-    rates = {}
-    for device in found:
-        for project in a.serving([device]):
-            days = {
-                day: sum(r.reduction for r in rows if r.device == device)
-                for day, rows in a.days[project].items()
-                if any(r.device == device for r in rows)
-            }
-            last = [day for day in days if day > max(days) - timedelta(days=28)]
-            energy = sum(
-                r.value for day in last for r in a.amount_days[device, "energy_export"][day]
-            )
-            rates[device] = sum(days[day] for day in last) / 1e12 / (energy / 1000)
-    return {d: None if d not in rates else kwh_ * rates[d] for d, kwh_ in found.items()}
+    rates = {device: rate_of(a, device) for device in found}
+    return {d: None if rates[d] is None else lost * rates[d] for d, lost in found.items()}
+
+
+def rate_of(a: Account, device: str) -> float | None:
+    """Tonnes of a kilowatt hour of an inverter by its project's last 28 days."""
+    for project in a.serving([device]):
+        days = {
+            day: sum(r.reduction for r in rows if r.device == device)
+            for day, rows in a.days[project].items()
+            if any(r.device == device for r in rows)
+        }
+        last = [day for day in days if day > max(days) - timedelta(days=28)]
+        energy = sum(r.value for day in last for r in a.amount_days[device, "energy_export"][day])
+        if energy:
+            return sum(days[day] for day in last) / 1e12 / (energy / 1000)
+    return None
 
 
 def yield_a_day(a: Account, since: datetime, until: datetime) -> float | None:
@@ -352,8 +356,46 @@ def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
     return found
 
 
+def inverter_cost(a: Account, device: str) -> float | None:
+    """What a day of an inverter below expectation costs, by its last three days. [t]"""
+    since = a.now - timedelta(days=8)
+    days = {day: parts for (d, day), parts in pv_losses(a, since, a.now).items() if d == device}
+    rate = rate_of(a, device)
+    short = [
+        max(0.0, days[day][3] - sum(r.value for r in a.amount_days[device, "energy_export"][day]) / 1000)
+        for day in sorted(days)[-3:]
+    ]  # fmt: skip
+    return None if rate is None or not short else sum(short) / len(short) * rate
+
+
+def furnace_cost(a: Account, project: str) -> float | None:
+    """What a day of more energy a tonne than usual costs. [t]"""
+    kwh_of, t_of, ug, wh = defaultdict(int), defaultdict(int), 0, 0
+    for device, *_ in a.members[project]:
+        one = a.devices[device]
+        today = a.now.astimezone(one["zone"]).date()
+        for quantity, sums in (("energy_import", kwh_of), ("mass", t_of)):
+            for day, rows in a.amount_days[device, quantity].items():
+                sums[day] += sum(r.value for r in rows)
+                if quantity == "energy_import" and any(
+                    r.device == device for r in a.days[project].get(day, ())
+                ):
+                    wh += sum(r.value for r in rows)
+        ug += sum(r.emitted for rows in a.days[project].values() for r in rows
+                  if r.device == device and one["class"] == "furnace")  # fmt: skip
+    days = sorted(d for d in kwh_of.keys() & t_of.keys() if kwh_of[d] and t_of[d] and d < today)
+    each = {d: (kwh_of[d] / 1000) / (t_of[d] / 1e6) for d in days}
+    usual = median(each[d] for d in days[-31:-3])
+    excess = sum((each[d] - usual) * t_of[d] / 1e6 for d in days[-3:]) / 3
+    return max(excess, 0.0) * (ug / 1e12) / (wh / 1000)
+
+
 def alarm_cost(a: Account, kind: str, subject: str) -> float | None:
-    """What a day of an alarm's silences costs: of all devices that it stands for. [t]"""
+    """What a day of an alarm costs: of all devices that it stands for. [t]"""
+    if kind == "inverter_low":
+        return inverter_cost(a, subject)
+    if kind == "energy_high":
+        return furnace_cost(a, subject)
     silent = a.silent()
     members = [m[0] for m in a.members.get(subject, ()) if m[2] <= a.now < m[3]]
     devices = {

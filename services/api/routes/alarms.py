@@ -1,4 +1,4 @@
-"""Alarms, as far as the caller may see their projects; an operator acknowledges and comments them."""
+"""Alarms, as far as the caller may see their projects; operators acknowledge and comment."""
 
 from __future__ import annotations
 

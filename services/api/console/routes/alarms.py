@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from services.api.request_context import Asked
 
 router = APIRouter(include_in_schema=False)
-MOST = 500
 _ROLE = "operator"
+_MOST = 500
 _FIELDS, _ELSEWHERE = 4, 303
-_GRAVE = {name: k for k, name in enumerate(stored.SEVERITIES)}
 
 
 @router.get("/alarms/{alarm}")
@@ -42,19 +41,10 @@ def page(
     """Show alarms that are not cleared, or the newest of all."""
     signed_in(ask, "alarms")
     with ask.reading() as conn:
-        found = (
-            standing(conn, ask)
-            if state == "now"
-            else stored.listed(conn, ask.who.projects, MOST, states=None)
-        )
-    return render(ask, language, "alarms.html", found=found, every=state == "all")
-
-
-def standing(conn: Connection[TupleRow], ask: Asked) -> list[dict[str, Any]]:
-    """Return alarms that are not cleared, the gravest and dearest first."""
-    found = stored.listed(conn, ask.who.projects, MOST)
-    found.sort(key=lambda one: (_GRAVE[one["severity"]], -(one["cost_t_per_day"] or 0)))
-    return found
+        found, count = stored.standing(conn, ask.who.projects, _MOST)
+        if state == "all":
+            found = stored.listed(conn, ask.who.projects, _MOST, states=None)
+    return render(ask, language, "alarms.html", found=found, count=count, every=state == "all")
 
 
 @router.get("/console/{language}/alarms/{alarm}")

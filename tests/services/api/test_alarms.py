@@ -81,7 +81,7 @@ def _signed_in(served, who):
 
 def test_operators_take_alarms_up_in_the_console(served, raised):
     """At night there is a browser and no terminal; and nobody else may put an alarm to rest."""
-    number = raised["project_silent", "bus"]
+    number = raised["project_silent", "pv"]
     page = f"{served.url}/console/en/alarms/{number}"
     own, auditor = _signed_in(served, "operator"), _signed_in(served, "auditor")
     assert "<textarea" in httpx.get(page, cookies=own).text

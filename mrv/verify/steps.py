@@ -76,6 +76,7 @@ def verify(
     at: datetime | None = None,
     accept: Iterable[str] = (),
     policy: Policy | None = None,
+    begun: Callable[[int, str], None] | None = None,
 ) -> Report:
     """
     Walk through all steps; the first that fails ends the walk.
@@ -96,6 +97,8 @@ def verify(
         reader takes as they are (`WAIVERS`).
     policy : Policy, optional
         Which witnesses must have cosigned, beside what stands with the trusted keys.
+    begun : callable, optional
+        Called as each step begins, with its number, from 1, and its name.
 
     Raises
     ------
@@ -113,7 +116,7 @@ def verify(
         pack, ring, status=status, at=at or datetime.now(UTC), source=source, status_lists=lists,
         issue_rule=rule, policies=_policies(said, policy),
     )  # fmt: skip
-    steps = tuple(_walk(subject))
+    steps = tuple(_walk(subject, begun))
     broken = any(step.outcome == "failed" for step in steps)
     if not broken:
         note_missing(subject)
@@ -137,9 +140,11 @@ def _policies(said: str | None, given: Policy | None) -> tuple[Policy, ...]:
     return kept if given is None else (*kept, given)
 
 
-def _walk(subject: Subject) -> Iterator[StepResult]:
+def _walk(subject: Subject, begun: Callable[[int, str], None] | None) -> Iterator[StepResult]:
     broken = False
     for number, step in enumerate(STEPS, 1):
+        if begun is not None:
+            begun(number, step.name)
         if broken:
             yield StepResult(number, step.name, "not reached", "")
             continue

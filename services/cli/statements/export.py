@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,8 +21,10 @@ from services.cli.errors import Exit
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
+from services.cli.output.folder import write_folder
 from services.cli.output.json_text import say
 from services.cli.output.progress import bar
+from services.cli.statements.export_public import check_public_, public_
 from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
@@ -69,6 +69,10 @@ def _without_ids(command: Callable[..., None]) -> Callable[..., None]:
     for option in (json_option, _status, _keys, _out, _entered):
         command = option(command)
     return command
+
+
+export.add_command(public_)
+export.add_command(check_public_)
 
 
 @export.command("cdop")
@@ -172,6 +176,43 @@ def aef_(
     _write(sources, draft, files, out, as_json=as_json)
 
 
+@export.command("facility")
+@click.option("--site", required=True, metavar="ID", help="Site of the facility.")
+@click.option("--year", required=True, type=int, help="Calendar year at the site.")
+@click.option("--template", type=_file, metavar="XLSX", help="The official form, to be filled.")
+@click.option("--map", "map_file", type=_file, metavar="TOML", help="Which value in which cell.")
+@_out
+@json_option
+def facility_(
+    site: str, year: int, template: Path | None, map_file: Path | None, out: Path, *, as_json: bool
+) -> None:
+    """
+    Viet Nam: a facility's greenhouse gas inventory of a year, from its meters.
+
+    Writes `inventory.json`, `sources.csv` and `inventory.xlsx`: the official form that is
+    given, filled by its map, or else a layout of tonne, named as such. Ends with 4 for a
+    draft: `missing.json` names what no meter and no document gives.
+
+    \b
+    Example:
+      tonne export facility --site nam-cau-kien --year 2026 --out inventory
+    """
+    from mrv.exports.cell_map import read_map, shipped  # noqa: PLC0415
+    from services.issuer.facility import facility_files, facility_inventory  # noqa: PLC0415
+
+    if template is not None and map_file is None:
+        raise InputError("--template needs --map: which value stands in which of its cells")
+    form = (
+        shipped("vn-facility")
+        if map_file is None
+        else read_map(map_file.read_text("utf-8"), str(map_file))
+    )
+    with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
+        made = facility_inventory(conn, site, year)
+    held = None if template is None else template.read_bytes()
+    _write((), made.draft, facility_files(made, form, held), out, as_json=as_json)
+
+
 def _given(
     what: Sequence[str],
     entered: Path | None,
@@ -254,7 +295,7 @@ def _write(
             {"table": one.table, "field": one.field, "remedy": one.remedy} for one in draft.missing
         ]
         whole["missing.json"] = _json_bytes(missing)
-    _write_folder(out, whole)
+    write_folder(out, whole)
     state = "draft" if draft.missing else "complete"
     done = {
         "folder": out,
@@ -270,20 +311,3 @@ def _write(
 
 def _json_bytes(value: Any) -> bytes:
     return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()
-
-
-def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
-    if out.exists():
-        raise InputError(f"--out {out} is there already; name a new folder")
-    try:
-        made = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-    except OSError as error:
-        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error
-    try:
-        for name, data in files.items():
-            (made / name).write_bytes(data)
-        made.chmod(0o755)
-        made.rename(out)
-    except OSError as error:
-        shutil.rmtree(made, ignore_errors=True)
-        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error

@@ -18,7 +18,7 @@ from mrv.verify.asked import asked_at, given, own_keys, own_policy
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
 from services.cli.options.choice import Choice
-from services.cli.output.progress import bar
+from services.cli.output.progress import bar, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,8 +95,11 @@ def verify(
     trusted = None if keys_file is None else own_keys(str(keys_file), path, at)
     status = None if status_file is None else given(str(status_file), "--status")
     policy = None if policy_file is None else own_policy(str(policy_file), path)
-    with _pack(path) as pack, bar(f"verifying {path}"):
-        report = checks.verify(pack, trusted, status, at=at, accept=accepted, policy=policy)
+    with _pack(path) as pack, bar("verifying", len(checks.STEPS)) as shown:
+        report = checks.verify(
+            pack, trusted, status, at=at, accept=accepted, policy=policy,
+            begun=steps(shown, "verifying"),
+        )  # fmt: skip
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
+from mrv.signatures import canonical
 from mrv.signatures.key_bounds import NO_BOUNDS, KeyBounds
 from mrv.signatures.keyfile import read_secret, write_distant, write_secret
 from mrv.signatures.keys import DistantKey, EnrolledKey, SigningKey
@@ -98,6 +99,30 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
     if path.stat().st_mode & _OTHERS:
         raise InputError(f"{path} can be read by others; run `chmod 600 {path}`")
     return read_secret(path.read_bytes(), Settings().key_passphrase_bytes, signers.opened)
+
+
+def token_of(home: Path, name: str) -> dict[str, str] | None:
+    """
+    Return the token that keeps a key's secret; None where it is in the file or behind a command.
+
+    Raises
+    ------
+    InputError
+        As `load` raises.
+    """
+    load(home, name)
+    signer = canonical.parse_object(_path(home, name).read_bytes()).get("signer", {})
+    found: dict[str, str] | None = signer.get("pkcs11")
+    return found
+
+
+def follow_in_token(
+    home: Path, holder: EnrolledKey, made: tuple[str, Mapping[str, str]]
+) -> EnrolledKey:
+    """Keep a key that `signers.next_in_token` made, with the name, role and bounds of a holder."""
+    multikey, where = made
+    new = EnrolledKey(holder.name, holder.role, multikey, bounds=holder.bounds)
+    return adopt(home, new, {"pkcs11": dict(where)})
 
 
 def retire(home: Path, name: str, moment: str) -> Path:

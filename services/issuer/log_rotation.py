@@ -9,12 +9,13 @@ no more, and a keyring that holds both verifies what was exported before.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
-from services.issuer import keys
+from services.issuer import keys, signers
 from services.issuer.documents import Signer
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
@@ -66,7 +67,7 @@ def rotate(conn: Connection[TupleRow], home: Path, name: str, now: datetime) -> 
         made = (
             keys.load(home, following)[1]
             if following in keys.names(home)
-            else keys.create(home, following, "log")
+            else _made(home, old, following)
         )
         enrolled.enroll(conn, made)
         if head is not None:
@@ -75,6 +76,15 @@ def rotate(conn: Connection[TupleRow], home: Path, name: str, now: datetime) -> 
     if name in keys.names(home):
         keys.retire(home, name, now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     return made
+
+
+def _made(home: Path, old: EnrolledKey, name: str) -> EnrolledKey:
+    """Make the next log's key where the old one is: in its token, or as a file."""
+    token = keys.token_of(home, old.name) if old.name in keys.names(home) else None
+    if token is None:
+        return keys.create(home, name, "log")
+    holder = replace(old, name=name, valid_from=None, valid_until=None)
+    return keys.follow_in_token(home, holder, signers.next_in_token(token))
 
 
 def _go_on(conn: Connection[TupleRow], new: Signer, old: EnrolledKey, head: str) -> None:

@@ -17,6 +17,7 @@ sessions where PyKCS11 mirrors the C structures.
 
 from __future__ import annotations
 
+import re
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ _EDWARDS25519 = b"\x13\x0cedwards25519"
 _POINT = b"\x04\x20"
 _KEY_BYTES = 32
 _FIELDS = {"module", "token", "key"}
+_NUMBERED = re.compile(r"(.*)-([0-9]{1,6})")
 
 
 def opened(signer: Mapping[str, Any]) -> Signs:
@@ -106,6 +108,32 @@ def public_key(where: Mapping[str, str], *, make: bool = False) -> str:
     if len(point) != len(_POINT) + _KEY_BYTES or not point.startswith(_POINT):
         raise InputError(f"key {where['key']!r} of the token is not of Ed25519; name another one")
     return encode_multikey(point[len(_POINT) :])
+
+
+def next_in_token(where: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """
+    Make the key that follows one in its token; the old one stays there.
+
+    Returns
+    -------
+    multikey, where : str, dict
+        Public part of the new key, and where it is: `plant-2` follows `plant`.
+
+    Raises
+    ------
+    InputError, ServerError
+        As `public_key`.
+    """
+    import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
+
+    found = _NUMBERED.fullmatch(where["key"])
+    base, number = (found[1], int(found[2]) + 1) if found else (where["key"], 2)
+    with _session(where, write=True) as session:
+        while list(session.get_objects({pkcs11.Attribute.LABEL: f"{base}-{number}"})):
+            number += 1
+        _make(session, f"{base}-{number}")
+    following = {**where, "key": f"{base}-{number}"}
+    return public_key(following), following
 
 
 def _make(session: Any, label: str) -> None:

@@ -232,7 +232,8 @@ def rotate(name: str, *, as_json: bool) -> None:
     Replace NAME's key by a new one; the old one stays beside it, and ends now.
 
     The key of a log ends with its log: that is closed with its last head, and a new log
-    with a new name goes on from it. It works after `tonne keys revoke` too.
+    with a new name goes on from it. It works after `tonne keys revoke` too. A key in a
+    token (PKCS #11) is followed by one in the same token; the old one stays there.
 
     \b
     Example:
@@ -249,14 +250,20 @@ def rotate(name: str, *, as_json: bool) -> None:
             click.echo(f"log {name} is closed; log {made.name} goes on from it", err=True)
             return
         key, holder = key_files.load(home, name)
-        if isinstance(key, DistantKey):
+        token = key_files.token_of(home, name)
+        if isinstance(key, DistantKey) and token is None:
             raise InputError(
-                f"the secret of {name!r} is kept elsewhere, and its next one has to be made there:"
+                f"a command signs for {name!r}, and the next key has to be made where it is kept:"
                 f" `tonne keys revoke {name}`, then `tonne keys create` with another --name"
             )
+        # first, so that a token that refuses leaves the old key as it is
+        following = None if token is None else signers.next_in_token(token)
         enrolled.revoke(conn, name, at)
         aside = key_files.retire(home, name, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
-        made = key_files.create(home, name, holder.role, holder.bounds)
+        if following is None:
+            made = key_files.create(home, name, holder.role, holder.bounds)
+        else:
+            made = key_files.follow_in_token(home, holder, following)
         enrolled.enroll(conn, made)
     done = {**made.to_json(), "ended": at, "kept_in": aside}
     say(done, made.multikey, as_json=as_json)

@@ -179,3 +179,33 @@ def test_the_pin_is_a_secret_of_the_settings(home, monkeypatch):
     monkeypatch.setenv("TONNE_PKCS11_PIN_FILE", str(file))
     assert Settings().pkcs11_pin == PIN
     assert PIN not in repr(Settings())
+
+
+@pytest.mark.integration
+def test_a_key_in_a_token_is_followed_by_one_in_the_same_token(token, database_url, monkeypatch):
+    """Whoever keeps keys in a token would have to leave it to rotate one."""
+    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
+    for role, name in (("operator", "plant"), ("log", "tonne-log")):
+        tonne("keys", "create", "--role", role, "--name", name, "--pkcs11", MODULE, "--token",
+              "plant", "--make")  # fmt: skip
+    old = signs(token, "plant")
+    tonne("keys", "rotate", "plant")
+    new = signs(token, "plant")
+    assert (new.name, new.role, new.bounds) == (old.name, old.role, old.bounds)
+    assert new.multikey != old.multikey
+    file = json.loads((token / "keys" / "plant.json").read_text())
+    assert file["signer"]["pkcs11"]["key"] == "plant-2"
+    (aside,) = (token / "keys").glob("plant.until-*.json")
+    assert json.loads(aside.read_text())["publicKeyMultibase"] == old.multikey
+    ends = {one["publicKeyMultibase"]: one["validUntil"]
+            for one in json.loads(tonne("keys", "list", "--json"))}  # fmt: skip
+    assert (ends[old.multikey] is None, ends[new.multikey]) == (False, None)
+    tonne("keys", "rotate", "tonne-log")
+    assert signs(token, "tonne-log-2").role == "log"
+    file = json.loads((token / "keys" / "tonne-log-2.json").read_text())
+    assert file["signer"]["pkcs11"]["key"] == "tonne-log-2"
+    # a token that refuses leaves the key as it is
+    monkeypatch.setenv("TONNE_PKCS11_PIN", "0000")
+    tonne("keys", "rotate", "plant", code=2)
+    monkeypatch.setenv("TONNE_PKCS11_PIN", PIN)
+    assert signs(token, "plant") == new

@@ -319,7 +319,12 @@ def log(subject: Subject) -> str:
             "give a keyring with it with --keys FILE; `tonne keys export` writes one",
         )
         raise
-    return f"in {head.origin}, whose head has {head.size} entries"
+    return f"in {head.origin}, whose head has {head.size} entries{_seen(subject)}"
+
+
+def _seen(subject: Subject) -> str:
+    names = ", ".join(one.witness.name for one in subject.witnesses)
+    return f", seen by {names}" if names else ""
 
 
 def status(subject: Subject) -> str:

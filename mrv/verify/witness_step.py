@@ -90,10 +90,11 @@ def witnesses(subject: Subject) -> str:
     if false or false_seals:
         raise LogError("; ".join((*false, *false_seals)))
     good = _timely(subject, found)
-    _quorum(subject, good, len(found) - len(good))
+    enough = _quorum(subject, good, len(found) - len(good))
     _check_logs(subject, note)
     names = [f"{one.witness.name} at {_moment(one.time_s)}" for one in good]
     said = f"{', '.join(names) or 'nobody that you trust'} cosigned {subject.head.size} entries"
+    said += "" if enough else ", too few"
     return said + _before(sealed) + _unknown(subject, note, keys)
 
 
@@ -115,7 +116,7 @@ def _before(sealed: list[Cosignature]) -> str:
     return f"; the seals stood by {_moment(first.time_s)}, as {first.witness.name} saw"
 
 
-def _quorum(subject: Subject, good: list[Cosignature], late: int) -> None:
+def _quorum(subject: Subject, good: list[Cosignature], late: int) -> bool:
     """Note what is missing for each policy, or any one witness where there is none."""
     keys = {one.witness for one in good}
     lacks = [text for policy in subject.policies if (text := policy.lacks(keys)) is not None]
@@ -131,6 +132,7 @@ def _quorum(subject: Subject, good: list[Cosignature], late: int) -> None:
             "ask the operator for a receipt of a head that these witnesses cosigned: `tonne log"
             " witnesses` asks them, and the pack is exported again",
         )
+    return not lacks
 
 
 def _check_logs(subject: Subject, note: str) -> None:

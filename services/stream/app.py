@@ -109,7 +109,7 @@ def _options(data: Path, session_s: float, instance: str | None) -> dict[str, An
         "broker_heartbeat_interval": session_s / 6,
         "broker_max_poll_interval": 600,
         "broker_commit_interval": 1.0,
-        "stream_buffer_maxsize": 2 * RECORDS,
+        "stream_buffer_maxsize": RECORDS,  # a worker stores all of it before it lets go
         "stream_wait_empty": True,
         "processing_guarantee": "at_least_once",
         "agent_supervisor": "mode.CrashingSupervisor",

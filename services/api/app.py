@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from services.api.oidc import Tokens
+    from services.issuer.timestamps import Policy
     from services.metrics import Metrics
 
 _READERS, _WAIT_S = 8, 5.0
@@ -91,7 +92,8 @@ class Choices:
     """
     What the operator decides: where the home is, how often one may ask, who signs tokens.
 
-    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL.
+    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `stamps` whom an
+    issue asks for time stamps.
     """
 
     home: Path
@@ -99,6 +101,7 @@ class Choices:
     oidc: Tokens | None = None
     strict: bool = False
     grafana: str | None = None
+    stamps: Policy | None = None
 
 
 def make_app(
@@ -123,8 +126,9 @@ def make_app(
             with reads.connection() as conn:
                 cursors = Cursors(api_records.cursor_secret(conn))
             app.state.api = Api(
-                reads, files, writes, cursors, choices.oidc, choices.home, choices.strict
-            )
+                reads, files, writes, cursors, choices.oidc, choices.home, choices.strict,
+                choices.stamps,
+            )  # fmt: skip
             yield
 
     app = FastAPI(

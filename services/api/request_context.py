@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from services.api.cursors import Cursors
     from services.api.oidc import Tokens
+    from services.issuer.timestamps import Policy
 
     Work = Callable[[Connection[TupleRow]], tuple[int, Any]]
 
@@ -47,7 +48,8 @@ class Api:
     `files` and `writes`, for what takes long, so that those who only read do not wait for
     it.  `files` reads as `tonne_mrv`; of `writes` each begins as `tonne_api`.
 
-    `strict` refuses statements that rest on a factor which nobody accepted by name.
+    `strict` refuses statements that rest on a factor which nobody accepted by name; `stamps`
+    is whom an issue asks for time stamps.
     """
 
     reads: ConnectionPool[Connection[TupleRow]]
@@ -57,6 +59,7 @@ class Api:
     oidc: Tokens | None
     home: Path
     strict: bool
+    stamps: Policy | None = None
 
 
 class Asked:

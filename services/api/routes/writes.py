@@ -13,7 +13,7 @@ from services.api.request_context import Operator
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, own
 from services.api.times import span_us
-from services.issuer import close
+from services.issuer import close, stamped_issue
 from services.issuer import transitions as life
 from services.store.timeseries import queries as series
 
@@ -73,8 +73,11 @@ def issue(ask: Operator, statement: StatementId, named: Named = None) -> Respons
     def work(conn: Connection[TupleRow]) -> tuple[int, Any]:
         own(ask, conn, statement)
         signer = life.log_signer(conn, ask.api.home, LOG_KEY)
-        index = life.issue(conn, statement, signer, ask.who.name)
-        return _DONE, {"statement": statement, "state": "issued", "log_index": index}
+        done = stamped_issue.issue(conn, statement, signer, ask.who.name, ask.api.stamps)
+        return _DONE, {
+            "statement": statement, "state": "issued", "log_index": done.entry,
+            "notes": list(done.notes),
+        }  # fmt: skip
 
     return ask.write("", work)
 

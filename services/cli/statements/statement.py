@@ -31,7 +31,7 @@ from services.cli.statements.opinion_options import person, site_visit
 from services.cli.statements.period import show_closed
 from services.cli.statements.report import report, write_whole
 from services.cli.statements.sampling import sample
-from services.issuer import close, keys
+from services.issuer import close, keys, stamped_issue, timestamps
 from services.issuer import transitions as life
 from services.settings import Settings
 from services.store.postgres.pool import connect
@@ -327,7 +327,10 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
     """
     Issue a verified statement: claim its period and enter it in the log.
 
-    With --key the project's status list is signed and published anew.
+    With --key the project's status list is signed and published anew. Where TONNE_TIMESTAMP_URLS
+    names time-stamp authorities, they stamp the statement and the log's head; issue goes on
+    without them and says so, or waits (exit 3) with TONNE_TIMESTAMP_REQUIRED or where the trust
+    root asks for them.
 
     \b
     Example:
@@ -336,13 +339,19 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
     operator = None if key_name is None else _signer(key_name)
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
-        index = life.issue(conn, id_, signer, operator.holder if operator else getpass.getuser())
+        by = operator.holder if operator else getpass.getuser()
+        policy = timestamps.policy_of(Settings())
+        issued = stamped_issue.issue(conn, id_, signer, by, policy)
         _publish(conn, id_, operator)
         open_ = [str(one) for one in unmet(life.documents(conn, id_).claims)]
     _warn(open_)
-    name = signer.holder.name
-    done = {"statement": id_, "state": "issued", "entry": index, "log": name, "not_met": open_}
-    say(done, f"{id_} is issued, entry {index} of log {name}", as_json=as_json)
+    name, index = signer.holder.name, issued.entry
+    done = {
+        "statement": id_, "state": "issued", "entry": index, "log": name, "not_met": open_,
+        "timestamps": list(issued.notes),
+    }  # fmt: skip
+    said = (f"{id_} is issued, entry {index} of log {name}", *issued.notes)
+    say(done, "\n".join(said), as_json=as_json)
 
 
 @statement.command()

@@ -125,6 +125,10 @@ class Settings(BaseSettings):
         they say of a caller's address and of TLS is believed, of nobody else.
     oidc_issuer, oidc_audience, oidc_jwks_url : str, optional
         Identity provider whose bearer tokens the API takes: all three or none.
+    witness_bind : str
+        `host:port` on which `tonne witness serve` listens.
+    witness_rate_per_s : float
+        Requests a second that one address may make of it.
     grafana_url : str, optional
         Where Grafana answers: a device's page in the console then leads to its board.
     require_accepted_factors : bool
@@ -181,6 +185,8 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
+    witness_bind: str = "127.0.0.1:7380"
+    witness_rate_per_s: float = Field(default=50, gt=0, le=1_000_000)
     grafana_url: str | None = None
     require_accepted_factors: bool = False
     dead_letter_days: int = Field(default=90, ge=0)
@@ -244,7 +250,7 @@ class Settings(BaseSettings):
             _check_database(url)
         return url
 
-    @field_validator("api_bind", "metrics_bind")
+    @field_validator("api_bind", "metrics_bind", "witness_bind")
     @classmethod
     def _bindable(cls, bind: str) -> str:
         try:

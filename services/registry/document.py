@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from services.registry import monitoring, wire
+from services.registry import authority, monitoring, wire
 from services.registry.entries import (
     CHECK_PERCENT,
     Device,
+    Entered,
     Entry,
     Programme,
     Project,
@@ -23,6 +24,8 @@ from services.registry.entries import (
 from services.registry.located import NUMBER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mrv.registry.article6_transfer import TransferClass
     from mrv.registry.project import Calibration
     from services.registry.entries import ProjectDevice, Quality, Registry, Replacement
@@ -30,17 +33,16 @@ if TYPE_CHECKING:
 
 def document(entry: Entry) -> dict[str, Any]:
     """Return an entry with the keys of registry files; empty optional keys are left out."""
-    if isinstance(entry, Site):
-        return _present(**asdict(entry))
-    if isinstance(entry, Topic):
-        return asdict(entry)
-    if isinstance(entry, Device):
-        return _device(entry)
-    if isinstance(entry, Project):
-        return _project(entry)
-    if isinstance(entry, Published):
-        return _published(entry)
-    return _programme(entry)
+    writers: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
+        Site: lambda site: _present(**asdict(site)),
+        Topic: asdict,
+        Device: _device,
+        Project: _project,
+        Published: _published,
+        Entered: authority.document,
+        Programme: _programme,
+    }
+    return writers[type(entry)](entry)
 
 
 def to_yaml(registry: Registry) -> str:
@@ -52,6 +54,8 @@ def to_yaml(registry: Registry) -> str:
         "factors": [document(e) for e in registry.factors.values()],
         "projects": [document(e) for e in registry.projects.values()],
     }
+    for section, kind in authority.KINDS.items():
+        whole[section] = [document(e) for e in registry.entered if e.kind == kind]
     if registry.programme is not None:
         whole["programme"] = document(registry.programme)
     return dump({key: value for key, value in whole.items() if value})

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
+    from mrv.exports.entered import Authorization, Facility, Registration, Submission
     from mrv.registry.article6_transfer import TransferClass
     from mrv.registry.monitoring_plan import Version
     from mrv.registry.project import Calibration, Sample
@@ -239,7 +240,20 @@ class Published:
     record: Mapping[str, Any]
 
 
-Entry = Site | Device | Topic | Published | Project | Programme
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """
+    What only an authority or a registry knows; `kind` is that of its section.
+
+    The record has the keys of `mrv/exports/entered.py`.
+    """
+
+    kind: str
+    id: str
+    record: Registration | Authorization | Submission | Facility
+
+
+Entry = Site | Device | Topic | Published | Project | Programme | Entered
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +291,11 @@ class Registry:
     def projects(self) -> dict[str, Project]:
         """Projects by id."""
         return {e.id: e for e in self.entries.values() if isinstance(e, Project)}
+
+    @property
+    def entered(self) -> list[Entered]:
+        """What authorities and registries said."""
+        return [e for e in self.entries.values() if isinstance(e, Entered)]
 
     @property
     def programme(self) -> Programme | None:

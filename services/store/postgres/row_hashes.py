@@ -102,6 +102,8 @@ WRITTEN = {
     "meter_key": "recorded",
     "laboratory_result": "recorded",
     "unit_event": "recorded",
+    "authority_entry": "recorded",
+    "filed_submission": "recorded",
 }
 PATIENCE = "10 minutes"
 # Append-only by grant alone: no process may change it.

@@ -30,6 +30,7 @@ from services.registry.entries import (
     Topic,
 )
 from services.store.postgres.jsonb import exact
+from services.store.registry import authority
 from services.store.registry.load import load_calibrations
 from services.store.registry.monitoring_plans import load_versions
 
@@ -64,6 +65,7 @@ def load_registry(conn: Connection[TupleRow]) -> Registry:
         name, target, area, signatures, url = programme
         place = Area(**area) if area else None
         entries.append(Programme(name, _actions(conn), target, place, signatures, url))
+    entries += authority.load(conn)
     return Registry.of(entries)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mrv.calendar import period_us, utc_text
 from services.registry.entries import (
     Device,
+    Entered,
     Entry,
     Programme,
     Project,
@@ -19,6 +20,7 @@ from services.registry.entries import (
 )
 from services.registry.service_times import during_us, timezone
 from services.store.postgres.jsonb import jsonb
+from services.store.registry import authority
 from services.store.registry import monitoring_plans as monitoring
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def write_entries(
         _write_devices(cur, [e for e in changed if isinstance(e, Device)], author)
         _write_topics(cur, [e for e in changed if isinstance(e, Topic)])
         _write_factors(cur, [e for e in changed if isinstance(e, Published)])
+        authority.write(cur, [e for e in changed if isinstance(e, Entered)], merged, author)
         for entry in changed:
             if isinstance(entry, Project):
                 _write_project(cur, entry, merged)

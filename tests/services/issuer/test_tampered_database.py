@@ -140,6 +140,10 @@ INSERT INTO archive_drop (class_id, from_time, to_time, bytes)
 SELECT n, '2001-03-02Z', '2001-03-03Z', 1 FROM unnest('{a,b}'::text[]) n;
 INSERT INTO archive_hold (from_time, to_time, until, reason)
 SELECT '2001-03-02Z', '2001-03-03Z', now(), n FROM unnest('{a,b}'::text[]) n;
+INSERT INTO authority_entry (kind, id, record)
+SELECT 'registration', n, '{"project": "pv"}' FROM unnest('{a,b}'::text[]) n;
+INSERT INTO filed_submission (party, year, version, sha256, tables)
+SELECT 'VNM', 2026, n, repeat(n::text, 64), '{}' FROM generate_series(1, 2) n;
 SET LOCAL session_replication_role = replica;  -- the plant credits no whole tonne
 INSERT INTO unit_event (statement_id, vintage, units, event, day, document)
 SELECT min(s.id), 2026, int8range(n, n, '[]'), 'issued', '2001-03-02', 'd' || n

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
+from services.api.console.navigation import own
 from services.api.console.render import Language, render
 from services.api.console.session import View, close_session, open_session, principal
 from services.api.problems import ProblemError
@@ -32,20 +33,28 @@ async def _said(request: Request) -> str:
 @router.get("/console/{language}/sign-in")
 def form(ask: View, language: Language) -> Response:
     """Ask for a key."""
-    return render(ask, language, "sign_in.html", wrong=False)
+    return _form(ask, language)
+
+
+def _form(ask: Asked, language: str, status: int = 200, *, wrong: bool = False) -> Response:
+    page = (own(ask.request.query_params.get("next", "")) or "").split("?")[0]
+    return render(
+        ask, language, "sign_in.html", status, wrong=wrong, wanted="/".join(page.split("/")[3:])
+    )
 
 
 @router.post("/console/{language}/sign-in")
 def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_said)]) -> Response:
-    """Open a session for the holder of a key."""
+    """Open a session for the holder of a key, and go on to the page that they wanted."""
     _refuse_foreign(ask)
     with ask.reading() as conn:
         found = api_keys.find(conn, key)
         if found is None:
             api_records.count_refusal(conn, "POST", ask.request.url.path, _REFUSED)
-            return render(ask, language, "sign_in.html", status=_REFUSED, wrong=True)
+            return _form(ask, language, _REFUSED, wrong=True)
         Asked(ask.request, principal(found)).noted(conn, _ELSEWHERE)
-        answer = RedirectResponse(f"/console/{language}/", _ELSEWHERE)
+        wanted = own(ask.request.query_params.get("next", ""))
+        answer = RedirectResponse(wanted or f"/console/{language}/", _ELSEWHERE)
         # behind a proxy that is trusted the scheme is what it says, else that of the connection
         open_session(conn, found, answer, secure=ask.request.url.scheme == "https")
     return answer

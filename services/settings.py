@@ -114,6 +114,8 @@ class Settings(BaseSettings):
         Data folder of local servers and of the demo.
     key_passphrase : str, optional
         Under which signing keys in `TONNE_HOME/keys` are encrypted.
+    trust_root : Path, optional
+        Where the programme's trust root is kept; `TONNE_HOME/trust-root.json` where absent.
     pkcs11_pin : str, optional
         PIN of the token that keeps a signing key.
     api_token : str, optional
@@ -180,6 +182,7 @@ class Settings(BaseSettings):
     sparkplug_reorder_s: float = Field(default=5.0, ge=0.1, le=300)
     sparkplug_rebirth_s: float = Field(default=30.0, ge=1, le=3600)
     home: Path = Path(".tonne")
+    trust_root: Path | None = None
     api_rate_per_s: float = Field(default=1_000, gt=0, le=1_000_000)
     trusted_proxies: str = "127.0.0.1,::1"
     oidc_issuer: str | None = None

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 EVERY_S = 3_600
 # a pipeline that starts has better things to do first
-_FIRST_S = 600
-LOG_KEY = "tonne-log"
+FIRST_S = 600
 PULSE = "sealing"
 
 
@@ -52,6 +51,8 @@ class Sealer:
         Of a process that does nothing else: it moves as long as rounds end, well or not.
     stamps : Policy, optional
         Authorities that stamp the log's heads after each round.
+    first_s : float
+        Pause before the first round. [s]
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class Sealer:
         *,
         pulse: Pulse | None = None,
         stamps: timestamps.Policy | None = None,
+        first_s: float = FIRST_S,
     ) -> None:
         self._url, self._home, self._key, self._every_s = url, home, key, every_s
         self._metrics, self._log, self._pulse = metrics, log, pulse
-        self._stamps = stamps
+        self._first_s, self._stamps = first_s, stamps
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._later, name="sealer", daemon=True)
 
@@ -83,7 +85,7 @@ class Sealer:
         self._thread.join(timeout=5)
 
     def _later(self) -> None:
-        self._stopping.wait(_FIRST_S)
+        self._stopping.wait(self._first_s)
         self.run()
 
     def run(self) -> None:

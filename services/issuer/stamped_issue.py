@@ -49,8 +49,22 @@ def issue(
     """
     if policy is None:
         return Issued(life.issue(conn, statement, log_signer, by), ())
-    check_step(statement, statements.find(conn, statement).state, "issued")
-    first = timestamps.before_issue(conn, statement, policy)
+    first = stamped(conn, statement, policy)
     index = life.issue(conn, statement, log_signer, by)
     then = timestamps.request_missing(conn, policy)
     return Issued(index, tuple(dict.fromkeys((*first.sentences, *then.sentences))))
+
+
+def stamped(conn: Connection[TupleRow], statement: str, policy: Policy) -> timestamps.Stamped:
+    """
+    Have a statement stamped that may be issued.
+
+    Raises
+    ------
+    ServerError
+        As for `issue`.
+    StatementStateError
+        If it is not verified.
+    """
+    check_step(statement, statements.find(conn, statement).state, "issued")
+    return timestamps.before_issue(conn, statement, policy)

@@ -97,7 +97,7 @@ class Watcher:
     Parameters
     ----------
     url : str
-        Database; the login must be granted `tonne_mrv`.
+        Database; the login must be granted `tonne_watch`, or `tonne_mrv`, which holds it.
     every_s : float
         Pause between two looks. [s]
     audit_s : float, optional
@@ -252,7 +252,7 @@ class Watcher:
             self._log.error("differs from its readings", table=one.table, key=" ".join(one.key))
 
     def _connected(self) -> Connection[TupleRow]:
-        return connect(self._url, role="tonne_mrv", name="tonne watch", autocommit=True)
+        return connect(self._url, role="tonne_watch", name="tonne watch", autocommit=True)
 
     def _repeat(self, work: Callable[[], None], pause_s: float) -> None:
         while not self._stopping.is_set():

@@ -75,6 +75,7 @@ def verify(
     at: datetime | None = None,
     accept: Iterable[str] = (),
     authorities: StampRule | None = None,
+    begun: Callable[[int, str], None] | None = None,
 ) -> Report:
     """
     Walk through all steps; the first that fails ends the walk.
@@ -95,6 +96,8 @@ def verify(
         reader takes as they are (`WAIVERS`).
     authorities : StampRule, optional
         Time-stamp authorities that the reader trusts, in place of those of the trust root.
+    begun : callable, optional
+        Called as each step begins, with its number, from 1, and its name.
 
     Raises
     ------
@@ -112,7 +115,7 @@ def verify(
         pack, ring, status=status, at=at or datetime.now(UTC), source=source, status_lists=lists,
         issue_rule=rule, authorities=authorities or stampers,
     )  # fmt: skip
-    steps = tuple(_walk(subject))
+    steps = tuple(_walk(subject, begun))
     broken = any(step.outcome == "failed" for step in steps)
     if not broken:
         note_missing(subject)
@@ -132,9 +135,11 @@ def verify(
     )
 
 
-def _walk(subject: Subject) -> Iterator[StepResult]:
+def _walk(subject: Subject, begun: Callable[[int, str], None] | None) -> Iterator[StepResult]:
     broken = False
     for number, step in enumerate(STEPS, 1):
+        if begun is not None:
+            begun(number, step.name)
         if broken:
             yield StepResult(number, step.name, "not reached", "")
             continue

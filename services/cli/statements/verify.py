@@ -18,7 +18,7 @@ from mrv.verify.asked import asked_at, given, own_authorities, own_keys
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
 from services.cli.options.choice import Choice
-from services.cli.output.progress import bar
+from services.cli.output.progress import bar, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,8 +96,11 @@ def verify(
     status = None if status_file is None else given(str(status_file), "--status")
     named = authorities_file
     rule = None if named is None else own_authorities(str(named), path)
-    with _pack(path) as pack, bar(f"verifying {path}"):
-        report = checks.verify(pack, trusted, status, at=at, accept=accepted, authorities=rule)
+    with _pack(path) as pack, bar("verifying", len(checks.STEPS)) as shown:
+        report = checks.verify(
+            pack, trusted, status, at=at, accept=accepted, authorities=rule,
+            begun=steps(shown, "verifying"),
+        )  # fmt: skip
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:

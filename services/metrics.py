@@ -150,6 +150,13 @@ class Metrics:
             "Stored derived rows that a rebuild from raw readings contradicts",
             registry=self.registry,
         )
+        self.signer_requests = Counter(
+            "tonne_signer_requests",
+            "Requests that the signer worked on, by kind and what came of it: done, refused,"
+            " failed, again",
+            ["kind", "result"],
+            registry=self.registry,
+        )
         self._sealing()
 
     def _sealing(self) -> None:
@@ -172,6 +179,17 @@ class Metrics:
         self.seal_time = Gauge(
             "tonne_log_seal_time_seconds",
             "When the last round of sealing ended, seconds since 1970",
+            registry=self.registry,
+        )
+
+        self.timestamp_waiting = Gauge(
+            "tonne_timestamp_waiting_seconds",
+            "How long the oldest seal or issue has waited for its time stamps",
+            registry=self.registry,
+        )
+        self.timestamp_failures = Counter(
+            "tonne_timestamp_failures",
+            "Requests to time-stamp authorities that gave no token that counts",
             registry=self.registry,
         )
 

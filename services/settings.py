@@ -114,6 +114,8 @@ class Settings(BaseSettings):
         Data folder of local servers and of the demo.
     key_passphrase : str, optional
         Under which signing keys in `TONNE_HOME/keys` are encrypted.
+    trust_root : Path, optional
+        Where the programme's trust root is kept; `TONNE_HOME/trust-root.json` where absent.
     pkcs11_pin : str, optional
         PIN of the token that keeps a signing key.
     api_token : str, optional
@@ -125,6 +127,10 @@ class Settings(BaseSettings):
         they say of a caller's address and of TLS is believed, of nobody else.
     oidc_issuer, oidc_audience, oidc_jwks_url : str, optional
         Identity provider whose bearer tokens the API takes: all three or none.
+    witness_bind : str
+        `host:port` on which `tonne witness serve` listens.
+    witness_rate_per_s : float
+        Requests a second that one address may make of it.
     grafana_url : str, optional
         Where Grafana answers: a device's page in the console then leads to its board.
     require_accepted_factors : bool
@@ -136,6 +142,12 @@ class Settings(BaseSettings):
         What is kept of one principal's dead letters in a day of UTC; more is counted only.
     database_disk : Path, optional
         A folder on the database's disk, where this machine sees it: its room is watched.
+    timestamp_urls : str, optional
+        Time-stamp authorities (RFC 3161) that are asked for tokens, separated by commas.
+    timestamp_authorities : Path, optional
+        Whose tokens count: JSON, or certificates in PEM; a pinned trust root may say it.
+    timestamp_required : bool
+        Issue waits until as many authorities have stamped the statement as have to.
     archive_url : str, optional
         Where `tonne archive` puts sealed days: an absolute path, or an s3:// URL; also
         where this machine finds an archive that was made under another path.
@@ -170,16 +182,22 @@ class Settings(BaseSettings):
     sparkplug_reorder_s: float = Field(default=5.0, ge=0.1, le=300)
     sparkplug_rebirth_s: float = Field(default=30.0, ge=1, le=3600)
     home: Path = Path(".tonne")
+    trust_root: Path | None = None
     api_rate_per_s: float = Field(default=1_000, gt=0, le=1_000_000)
     trusted_proxies: str = "127.0.0.1,::1"
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
+    witness_bind: str = "127.0.0.1:7380"
+    witness_rate_per_s: float = Field(default=50, gt=0, le=1_000_000)
     grafana_url: str | None = None
     require_accepted_factors: bool = False
     dead_letter_days: int = Field(default=90, ge=0)
     dead_letter_bytes_a_day: int = Field(default=20_000_000, ge=10_000)
     database_disk: Path | None = None
+    timestamp_urls: str | None = None
+    timestamp_authorities: Path | None = None
+    timestamp_required: bool = False
     archive_url: str | None = None
     archive_days: int = Field(default=90, ge=7)
 
@@ -235,7 +253,7 @@ class Settings(BaseSettings):
             _check_database(url)
         return url
 
-    @field_validator("api_bind", "metrics_bind")
+    @field_validator("api_bind", "metrics_bind", "witness_bind")
     @classmethod
     def _bindable(cls, bind: str) -> str:
         try:
@@ -276,6 +294,19 @@ class Settings(BaseSettings):
         if url and not url.startswith(("http://", "https://")):
             raise ValueError("must be an http:// or https:// URL")
         return url.rstrip("/") if url else None
+
+    @field_validator("timestamp_urls")
+    @classmethod
+    def _authorities(cls, text: str | None) -> str | None:
+        urls = [one.strip() for one in (text or "").split(",") if one.strip()]
+        for url in urls:
+            parts = parts_of(url)
+            if parts.scheme not in ("http", "https") or not any(parts.hosts):
+                # never the value: it may hold a password
+                raise ValueError("must be http:// or https:// URLs, separated by commas")
+        if len(set(urls)) < len(urls):
+            raise ValueError("names an authority twice; name each once")
+        return ",".join(urls) or None
 
     @field_validator("home", mode="before")
     @classmethod
@@ -337,6 +368,17 @@ class Settings(BaseSettings):
             )
         if self.kafka_token_url is not None and not self.kafka_token_url.startswith("https://"):
             raise ValueError("TONNE_KAFKA_TOKEN_URL begins with no https://: a secret goes there")
+
+    @model_validator(mode="after")
+    def _timestamps_whole(self) -> "Settings":
+        if self.timestamp_urls is not None:
+            return self
+        for name in ("timestamp_authorities", "timestamp_required"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{PREFIX}{name.upper()} says nothing without {PREFIX}TIMESTAMP_URLS; set both"
+                )
+        return self
 
     @property
     def key_passphrase_bytes(self) -> bytes:

@@ -13,7 +13,7 @@ import csv
 import hashlib
 from datetime import date
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mrv.errors import ExportError
 from mrv.exports.draft import Draft
@@ -44,11 +44,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
            "cooperativeApproachId", "conditions", "changeOfConditions", "additionalInformation"),
 }  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-PURPOSES = ("NDC", "OIMP", "IMP", "OP", "NDC and OIMP", "NDC and IMP", "NDC and OP")
-FIRST_TRANSFERS = (
-    "Authorization", "Issuance", "Use or cancellation", "First international transfer"
-)  # fmt: skip
-METRICS, MITIGATION = ("GHG", "Non-GHG"), ("Emission reductions", "Removals")
 
 
 def aef(
@@ -72,16 +67,11 @@ def aef(
         If there is no such submission, or it or an earlier one was filed and would now
         come out as another.
     """
-    _check_words(authority)
     wanted = None
     for one in authority.submissions:
-        made = _tables(authority, statements, one)
-        if one.filed is not None and digest(made) != one.filed:
-            raise ExportError(
-                f"{one.party} {one.year} version {one.version} was filed as {one.filed[:12]} and"
-                f" would now be {digest(made)[:12]}: a year that is filed never changes; enter"
-                " what is new with `reported_in` of a new version"
-            )
+        made = tables(authority, one, statements)
+        if (text := otherwise(one, made)) is not None:
+            raise ExportError(text)
         if (one.party, one.year, one.version) == (party, year, version):
             wanted = made
     if wanted is None:
@@ -89,6 +79,17 @@ def aef(
             f"submissions has no version {version} of {party} {year}; enter it with its date"
         )
     return wanted
+
+
+def otherwise(submission: Submission, made: Draft) -> str | None:
+    """Say how a submission that was filed would come out as another; None where it does not."""
+    if submission.filed is None or digest(made) == submission.filed:
+        return None
+    return (
+        f"{submission.party} {submission.year} version {submission.version} was filed as"
+        f" {submission.filed[:12]} and would now be {digest(made)[:12]}: a year that is filed"
+        " never changes; enter what is new with `reported_in` of a new version"
+    )
 
 
 def to_csv(draft: Draft, table: str) -> str:
@@ -120,7 +121,8 @@ def digest(draft: Draft) -> str:
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
-def _tables(authority: Authority, statements: Collection[str], submission: Submission) -> Draft:
+def tables(authority: Authority, submission: Submission, statements: Collection[str] = ()) -> Draft:
+    """Return the tables of a submission, by what was entered and reported up to its day."""
     draft = Draft()
     draft.tables["T1"] = [{
         "party": submission.party, "version": submission.version, "reportedYear": submission.year,
@@ -280,18 +282,3 @@ def _actor(one: Authorization, action: Action) -> str:
     if action.type == "Acquisition":
         return action.to_party or one.party
     return action.from_party or one.party
-
-
-def _check_words(authority: Authority) -> None:
-    for one in authority.authorizations:
-        listed: dict[str, tuple[Any, tuple[str, ...]]] = {
-            "metric": (one.metric, METRICS),
-            "mitigation": (one.mitigation, MITIGATION),
-            "purposes": (one.purposes, PURPOSES),
-            "first_transfer": (one.first_transfer, FIRST_TRANSFERS),
-        }
-        for key, (value, known) in listed.items():
-            if value is not None and value not in known:
-                raise ExportError(
-                    f"authorizations[{one.id}].{key} {value!r} is none of {'; '.join(known)}"
-                )

@@ -17,8 +17,8 @@ TITLES = {"T1": "Submission", "T2": "Authorizations", "T3": "Actions", "T4": "Ho
           "T5": "Authorized entities"}  # fmt: skip
 
 
-def workbook(draft: Draft) -> bytes:
-    """Return the five tables as XLSX, the same bytes each time."""
+def workbook(draft: Draft, only: str | None = None) -> bytes:
+    """Return the five tables, or one, as XLSX, the same bytes each time."""
     out = BytesIO()
     book = Workbook(out, {"in_memory": True})
     # the submission's day, which every copy has in common
@@ -26,6 +26,8 @@ def workbook(draft: Draft) -> bytes:
     book.set_properties({"title": "Agreed electronic format, Article 6.2", "created": day})
     head = book.add_format({"bold": True, "text_wrap": True})
     for table, columns in COLUMNS.items():
+        if only not in (None, table):
+            continue
         sheet = book.add_worksheet(f"{table} {TITLES[table]}")
         sheet.set_column(0, len(columns) - 1, 20)
         for column, name in enumerate(columns):

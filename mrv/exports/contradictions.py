@@ -1,32 +1,69 @@
-"""What authority data may not say: each rule by itself, and the first broken one refuses."""
+"""What authority data may not say: each rule by itself; a broken one names the entry."""
 
 from __future__ import annotations
 
 import itertools
 import re
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mrv.errors import ExportError
 from mrv.exports import lists
+from mrv.exports.holdings import holdings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from mrv.exports.entered import Authority, Itmos, Registration, Units
-    from mrv.exports.source import Source
+    from mrv.exports.entered import (
+        Authority,
+        Authorization,
+        Facility,
+        Itmos,
+        Registration,
+        Submission,
+        Supply,
+        Units,
+    )
 
 _APPROACH = re.compile(r"^CA[0-9]{4}$")
+_YEARS = range(2021, 2101)
+PURPOSES = ("NDC", "OIMP", "IMP", "OP", "NDC and OIMP", "NDC and IMP", "NDC and OP")
+FIRST_TRANSFERS = (
+    "Authorization", "Issuance", "Use or cancellation", "First international transfer"
+)  # fmt: skip
+LINES = ("fuel", "process", "waste", "electricity", "steam")
+_TAX_CODE = re.compile(r"^[0-9]{8,14}(-[0-9]{3})?$")
+_AMOUNT = re.compile(r"^[0-9]{1,15}(\.[0-9]{1,9})?$")
+METRICS, MITIGATION = ("GHG", "Non-GHG"), ("Emission reductions", "Removals")
 
 
-def check(authority: Authority, sources: Sequence[Source] = ()) -> None:
+class Credited(Protocol):
+    """A statement that ranges of units are held against."""
+
+    @property
+    def name(self) -> str:
+        """The statement's id."""
+
+    def vintage(self, year: int) -> int | None:
+        """Whole tonnes credited of a vintage; None where it has none of it. [t]"""
+
+
+class Problem(NamedTuple):
+    """A broken rule: the section and name of the entry, and a sentence with value and remedy."""
+
+    section: str
+    name: str
+    text: str
+
+
+def check(authority: Authority, sources: Sequence[Credited] = ()) -> None:
     """
     Refuse entries that contradict each other or the statements.
 
     Parameters
     ----------
     authority : Authority
-    sources : sequence of Source
+    sources : sequence of Credited
         Statements that ranges of units are held against; of others nothing is known here.
 
     Raises
@@ -34,130 +71,244 @@ def check(authority: Authority, sources: Sequence[Source] = ()) -> None:
     ExportError
         Naming the rule, the entry and its value.
     """
-    _once("registrations", (one.project for one in authority.registrations))
-    _once("authorizations", (f"{a.id} version {a.version}" for a in authority.authorizations))
-    _once("submissions", (f"{s.party} {s.year} version {s.version}" for s in authority.submissions))
+    for one in problems(authority, sources):
+        raise ExportError(one.text)
+
+
+def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator[Problem]:
+    """Yield every rule that entries break; see `check`."""
+    names = [f"{a.id} version {a.version}" for a in authority.authorizations]
+    yield from _once("registrations", (one.project for one in authority.registrations))
+    yield from _once("authorizations", names)
+    yield from _once("submissions", map(submission_name, authority.submissions))
     for one in authority.registrations:
-        _registration(one)
-        _against_statements(f"registrations[{one.project}].units", one.units, sources)
-    for code, where in _parties(authority):
-        if not lists.is_party(code):
-            raise ExportError(
-                f"{where} {code!r} is no Party: a Party is named by its ISO 3166-1 alpha-3 code,"
-                " such as VNM"
-            )
-    _itmos(authority, sources)
+        for text in _registration(one):
+            yield Problem("registrations", one.project, text)
+    yield from _authorizations(authority)
+    for submission in authority.submissions:
+        for text in _submission(submission.party, submission.year, submission.version):
+            yield Problem("submissions", submission_name(submission), text)
+    yield from _once("facilities", (one.site for one in authority.facilities))
+    for facility in authority.facilities:
+        for text in _facility(facility):
+            yield Problem("facilities", facility.site, text)
+    yield from _against_statements(authority, sources)
 
 
-def _once(section: str, names: Iterable[str]) -> None:
+def authorization_name(one: Authorization) -> str:
+    """Return what tells an authorization's version from others."""
+    return f"{one.id} version {one.version}"
+
+
+def submission_name(one: Submission) -> str:
+    """Return what tells a version of a Party's year from others."""
+    return f"{one.party} {one.year} version {one.version}"
+
+
+def _once(section: str, names: Iterable[str]) -> Iterator[Problem]:
     for name, count in Counter(names).items():
         if count > 1:
-            raise ExportError(f"{section}: {name} is entered {count} times; keep one")
+            yield Problem(section, name, f"{section}: {name} is entered {count} times; keep one")
 
 
-def _parties(authority: Authority) -> Iterable[tuple[str, str]]:
-    for one in authority.authorizations:
-        where = f"authorizations[{one.id}]"
-        named = {"party": one.party, "authorized_party": one.authorized_party,
-                 "oimp_party": one.oimp_party}  # fmt: skip
-        yield from ((code, f"{where}.{key}") for key, code in named.items() if code is not None)
-        for action in one.actions:
-            for code in (action.from_party, action.to_party):
-                if code is not None:
-                    yield code, f"{where}.actions of {action.date}: party"
-    yield from ((one.party, f"submissions[{one.year}].party") for one in authority.submissions)
+def _submission(party: str, year: int, version: int) -> Iterator[str]:
+    where = f"submissions[{year}]"
+    yield from _party(f"{where}.party", party)
+    if year not in _YEARS:
+        yield f"{where}.year {year}: reports under Article 6.2 are of 2021 and later"
+    if version < 1:
+        yield f"{where}.version {version}: versions count from 1"
 
 
-def _registration(one: Registration) -> None:
+def _party(where: str, code: str | None) -> Iterator[str]:
+    if code is not None and not lists.is_party(code):
+        yield (
+            f"{where} {code!r} is no Party: a Party is named by its ISO 3166-1 alpha-3 code,"
+            " such as VNM"
+        )
+
+
+def _registration(one: Registration) -> Iterator[str]:
     where = f"registrations[{one.project}]"
-    _once(f"{where}.verifications", (check.statement for check in one.verifications))
-    _once(f"{where}.issuances", (issued.statement for issued in one.issuances))
+    for key, found in (("verifications", one.verifications), ("issuances", one.issuances)):
+        for twice in _once(f"{where}.{key}", (entry.statement for entry in found)):
+            yield twice.text
     for key in ("programme", "standard", "registry", "project_status", "project_sector",
                 "project_type", "mitigation_type", "unit_type"):  # fmt: skip
-        _listed(f"{where}.cdop.{key}", getattr(one.cdop, key), lists.cdop()[key])
+        yield from _listed(f"{where}.cdop.{key}", getattr(one.cdop, key), lists.cdop()[key])
     for said in one.disclosures.attestations or ():
-        _listed(f"{where}.disclosures.attestations", said, lists.cdop()["attestation"])
+        yield from _listed(f"{where}.disclosures.attestations", said, lists.cdop()["attestation"])
     for goal in one.cdop.sdgs:
-        _listed(f"{where}.cdop.sdgs", goal, lists.cdop()["sdg"])
+        yield from _listed(f"{where}.cdop.sdgs", goal, lists.cdop()["sdg"])
     whole = lists.cad_trust()["whole"]
-    _listed(f"{where}.cad_trust.project_status", one.cad_trust.project_status,
-            whole["project_status"])  # fmt: skip
-    _listed(f"{where}.cad_trust.unit_type", one.cad_trust.unit_type, whole["unit_type"])
-    _listed(f"{where}.validation.type", one.validation.type, whole["validation_type"])
-    _listed(f"{where}.estimation.status", one.estimation.status, lists.cdop()["estimation_status"])
+    yield from _listed(f"{where}.cad_trust.project_status", one.cad_trust.project_status,
+                       whole["project_status"])  # fmt: skip
+    yield from _listed(f"{where}.cad_trust.unit_type", one.cad_trust.unit_type, whole["unit_type"])
+    yield from _listed(f"{where}.validation.type", one.validation.type, whole["validation_type"])
+    yield from _listed(
+        f"{where}.estimation.status", one.estimation.status, lists.cdop()["estimation_status"]
+    )
     for units in one.units:
-        _listed(f"{where}.units.status", units.status, whole["unit_status"])
-        _listed(f"{where}.units.cdop_status", units.cdop_status, lists.cdop()["unit_status"])
+        yield from _listed(f"{where}.units.status", units.status, whole["unit_status"])
+        yield from _listed(
+            f"{where}.units.cdop_status", units.cdop_status, lists.cdop()["unit_status"]
+        )
     if one.place is not None:
-        _listed(f"{where}.place.region", one.place.region, lists.cdop()["region"])
+        yield from _listed(f"{where}.place.region", one.place.region, lists.cdop()["region"])
         if lists.country(one.place.country) is None:
-            raise ExportError(
+            yield (
                 f"{where}.place.country {one.place.country!r} is no ISO 3166-1 alpha-3 code;"
                 " give one such as VNM"
             )
-    _apart(f"{where}.units", one.units)
+    yield from _apart(f"{where}.units", one.units)
 
 
-def _listed(where: str, value: str | None, known: Iterable[str]) -> None:
+def _listed(where: str, value: str | None, known: Iterable[str]) -> Iterator[str]:
     if value is not None and value not in known:
-        raise ExportError(f"{where} {value!r} is not in the format's list: {'; '.join(known)}")
+        yield f"{where} {value!r} is not in the format's list: {'; '.join(known)}"
 
 
-def _apart(where: str, ranges: Sequence[Units | Itmos]) -> None:
+def _apart(where: str, ranges: Sequence[Units | Itmos]) -> Iterator[str]:
     """Refuse ranges that run backwards, or that share a number."""
     for one in ranges:
         if not 0 < one.first <= one.last:
-            raise ExportError(f"{where}: {one.first} to {one.last} is no range; first <= last")
+            yield f"{where}: {one.first} to {one.last} is no range; first <= last"
     ordered = sorted(ranges, key=lambda one: one.first)
     for one, other in itertools.pairwise(ordered):
         if other.first <= one.last:
-            raise ExportError(
+            yield (
                 f"{where}: ranges {one.first}-{one.last} and {other.first}-{other.last} overlap;"
                 " a unit has one number"
             )
 
 
-def _against_statements(
-    where: str, ranges: Sequence[Units | Itmos], sources: Sequence[Source]
-) -> None:
-    """Refuse more units than a statement credited of a vintage."""
+def _against_statements(authority: Authority, sources: Sequence[Credited]) -> Iterator[Problem]:
+    """Refuse more units than a statement credited of a vintage, over all entries of a section."""
     known = {one.name: one for one in sources}
-    entered: Counter[tuple[str, int]] = Counter()
-    for one in ranges:
-        entered[one.statement, one.vintage] += one.quantity
-    for (statement, year), quantity in entered.items():
+    ranges: list[tuple[str, str, Units | Itmos]] = [
+        ("registrations", one.project, units)
+        for one in authority.registrations
+        for units in one.units
+    ]
+    ranges += [
+        ("authorizations", authorization_name(one), units)
+        for one in authority.authorizations
+        for units in one.units
+    ]
+    entered: Counter[tuple[str, str, int]] = Counter()
+    owner: dict[tuple[str, str, int], str] = {}
+    for section, name, units in ranges:
+        key = section, units.statement, units.vintage
+        entered[key] += units.quantity
+        owner[key] = name
+    for (section, statement, year), quantity in entered.items():
         if statement not in known:
             continue
         credited = known[statement].vintage(year)
         if credited is None or quantity > credited:
-            raise ExportError(
-                f"{where}: {quantity} t of vintage {year} are entered and {statement} credits"
-                f" {credited or 0} t of it; never more units than were issued"
+            yield Problem(
+                section,
+                owner[section, statement, year],
+                f"{section}.units: {quantity} t of vintage {year} are entered and {statement}"
+                f" credits {credited or 0} t of it; never more units than were issued",
             )
 
 
-def _itmos(authority: Authority, sources: Sequence[Source]) -> None:
+def _authorizations(authority: Authority) -> Iterator[Problem]:
     by_registry: dict[tuple[str, str, str], list[Itmos]] = defaultdict(list)
-    every: list[Itmos] = []
+    last: dict[tuple[str, str, str], str] = {}
     for one in authority.authorizations:
-        where = f"authorizations[{one.id}]"
-        if not _APPROACH.match(one.approach):
-            raise ExportError(f"{where}.approach {one.approach!r}: it is CA and four digits")
-        for entity in one.entities:
-            if lists.country(entity.country) is None:
-                raise ExportError(
-                    f"{where}.entities[{entity.id}].country {entity.country!r} is no ISO 3166-1"
-                    " alpha-3 code; give one such as VNM"
-                )
-        total = sum(units.quantity for units in one.units)
-        if one.quantity is not None and total > one.quantity:
-            raise ExportError(
-                f"{where}: units of {total} t are entered and {one.quantity} t are authorized;"
-                " correct the one that is wrong"
-            )
+        name = authorization_name(one)
+        for text in _authorization(one):
+            yield Problem("authorizations", name, text)
         for units in one.units:
             by_registry[one.approach, one.party, units.registry].append(units)
-        every += one.units
-    for (approach, party, registry), ranges in by_registry.items():
-        _apart(f"ITMOs of {approach} {party} in registry {registry}", ranges)
-    _against_statements("authorizations.units", every, sources)
+            last[one.approach, one.party, units.registry] = name
+    dated: dict[str, Authorization] = {}
+    for one in sorted(authority.authorizations, key=lambda a: (a.id, a.version)):
+        before = dated.get(one.id)
+        if before is not None and one.date < before.date:
+            yield Problem(
+                "authorizations",
+                authorization_name(one),
+                f"authorizations[{one.id}].date {one.date}: version {before.version} is of"
+                f" {before.date}; a later version has no earlier day",
+            )
+        dated[one.id] = one
+    for key, ranges in by_registry.items():
+        approach, party, registry = key
+        for text in _apart(f"ITMOs of {approach} {party} in registry {registry}", ranges):
+            yield Problem("authorizations", last[key], text)
+
+
+def _authorization(one: Authorization) -> Iterator[str]:
+    where = f"authorizations[{one.id}]"
+    for key in ("party", "authorized_party", "oimp_party"):
+        yield from _party(f"{where}.{key}", getattr(one, key))
+    for action in one.actions:
+        for code in (action.from_party, action.to_party):
+            yield from _party(f"{where}.actions of {action.date}: party", code)
+    if not _APPROACH.match(one.approach):
+        yield f"{where}.approach {one.approach!r}: it is CA and four digits"
+    if one.version < 1:
+        yield f"{where}.version {one.version}: versions count from 1"
+    for entity in one.entities:
+        if lists.country(entity.country) is None:
+            yield (
+                f"{where}.entities[{entity.id}].country {entity.country!r} is no ISO 3166-1"
+                " alpha-3 code; give one such as VNM"
+            )
+    yield from _words(one, where)
+    total = sum(units.quantity for units in one.units)
+    if one.quantity is not None and total > one.quantity:
+        yield (
+            f"{where}: units of {total} t are entered and {one.quantity} t are authorized;"
+            " correct the one that is wrong"
+        )
+    try:
+        holdings([one], [(one, action) for action in one.actions])
+    except ExportError as error:
+        yield str(error)
+
+
+def _words(one: Authorization, where: str) -> Iterator[str]:
+    for key, known in (("metric", METRICS), ("mitigation", MITIGATION), ("purposes", PURPOSES),
+                       ("first_transfer", FIRST_TRANSFERS)):  # fmt: skip
+        value = getattr(one, key)
+        if value is not None and value not in known:
+            yield f"{where}.{key} {value!r} is none of {'; '.join(known)}"
+
+
+def _facility(one: Facility) -> Iterator[str]:
+    where = f"facilities[{one.site}]"
+    if one.tax_code is not None and not _TAX_CODE.match(one.tax_code):
+        yield f"{where}.tax_code {one.tax_code!r}: it is of digits, with a hyphen before a branch"
+    if one.uncertainty_percent is not None:
+        yield from _decimal(f"{where}.uncertainty_percent", one.uncertainty_percent)
+    for twice in _once(f"{where}.supplies", (supply.id for supply in one.supplies)):
+        yield twice.text
+    metered = (f"{s.device} {s.quantity}" for s in one.supplies if s.device is not None)
+    for twice in _once(f"{where}.supplies", metered):
+        yield f"{twice.text}: energy is counted once"
+    for supply in one.supplies:
+        yield from _supply(f"{where}.supplies[{supply.id}]", supply)
+
+
+def _supply(where: str, one: Supply) -> Iterator[str]:
+    if one.line not in LINES:
+        yield f"{where}.line {one.line!r} is none of {', '.join(LINES)}"
+    if (one.device is None) != (one.quantity is None):
+        yield f"{where}: a meter is named by `device` and `quantity`, both"
+    if one.device is not None and one.entered:
+        yield f"{where}: a meter counts it, and it is entered too; keep one"
+    if one.line == "fuel" and one.device is not None and one.fuel is None:
+        yield f"{where}.fuel is missing; name it, such as diesel"
+    for twice in _once(f"{where}.entered", (str(entered.year) for entered in one.entered)):
+        yield twice.text
+    for entered in one.entered:
+        yield from _decimal(f"{where}.entered[{entered.year}].emissions_t", entered.emissions_t)
+
+
+def _decimal(where: str, text: str) -> Iterator[str]:
+    if not _AMOUNT.match(text):
+        yield f"{where} {text!r} is no number that is not negative, such as '12.5'"

@@ -54,12 +54,17 @@ SECTIONS = {
         "export": Entry("statements.export:export", "Files for registries and ministries."),
         "units": Entry("statements.units:units", "Units after issue: ranges and their life."),
         "log": Entry("statements.log:log", "Seal what was measured, and audit the seals."),
+        "timestamp": Entry(
+            "statements.timestamp:timestamp", "Time stamps by authorities outside (RFC 3161)."
+        ),
         "keys": Entry("statements.keys:keys", "Signing keys of operator and verifier."),
         "trust": Entry("statements.trust:trust", "Whom a programme trusts, signed and versioned."),
     },
     "Operation": {
         "alarms": Entry("alarms:alarms", "What is wrong in the field, and who took it up."),
         "api": Entry("api:api", "The REST API for auditors, and its keys."),
+        "signer": Entry("pipeline.signer:signer", "Holds the log's key, and does what needs it."),
+        "witness": Entry("statements.witness:witness", "Cosign logs of others that only grew."),
         "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
     },
     "Calculate": {

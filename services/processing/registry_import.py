@@ -12,6 +12,7 @@ from services.registry.document import document
 from services.registry.files import Incoming
 from services.registry.plan import Plan, plan
 from services.store.postgres.jsonb import jsonb
+from services.store.registry.authority import issued
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.write import write_entries
 
@@ -62,7 +63,9 @@ def import_registry(
         # one import at a time; readers go on
         conn.execute("LOCK TABLE registry_version IN EXCLUSIVE MODE")
         stored = load_registry(conn)
-        planned = plan(stored, incoming, strict=strict, closed=covered_until(conn))
+        planned = plan(
+            stored, incoming, strict=strict, closed=covered_until(conn), credited=issued(conn)
+        )
         if planned.refused or dry_run or not planned.changes:
             return planned
         try:
@@ -93,7 +96,7 @@ def check_registry(conn: Connection[TupleRow], *, strict: bool = False) -> Plan:
     """Hold the stored registry against every rule of this version."""
     stored = load_registry(conn)
     everything = Incoming(stored, dict.fromkeys(stored.entries, "registry"))
-    return plan(stored, everything, strict=strict)
+    return plan(stored, everything, strict=strict, credited=issued(conn))
 
 
 def _write(conn: Connection[TupleRow], planned: Plan, stored: Registry, author: str) -> None:

@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from services.registry import monitoring, wire
+from services.registry import authority, monitoring, wire
 from services.registry.entries import (
     CHECK_PERCENT,
     Device,
+    Entered,
     Entry,
     Programme,
     Project,
     Published,
     Site,
     Topic,
+    array_said,
 )
 from services.registry.located import NUMBER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mrv.registry.article6_transfer import TransferClass
     from mrv.registry.project import Calibration
     from services.registry.entries import ProjectDevice, Quality, Registry, Replacement
@@ -30,17 +34,16 @@ if TYPE_CHECKING:
 
 def document(entry: Entry) -> dict[str, Any]:
     """Return an entry with the keys of registry files; empty optional keys are left out."""
-    if isinstance(entry, Site):
-        return _present(**asdict(entry))
-    if isinstance(entry, Topic):
-        return asdict(entry)
-    if isinstance(entry, Device):
-        return _device(entry)
-    if isinstance(entry, Project):
-        return _project(entry)
-    if isinstance(entry, Published):
-        return _published(entry)
-    return _programme(entry)
+    writers: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
+        Site: lambda site: _present(**asdict(site)),
+        Topic: asdict,
+        Device: _device,
+        Project: _project,
+        Published: _published,
+        Entered: authority.document,
+        Programme: _programme,
+    }
+    return writers[type(entry)](entry)
 
 
 def to_yaml(registry: Registry) -> str:
@@ -52,6 +55,8 @@ def to_yaml(registry: Registry) -> str:
         "factors": [document(e) for e in registry.factors.values()],
         "projects": [document(e) for e in registry.projects.values()],
     }
+    for section, kind in authority.KINDS.items():
+        whole[section] = [document(e) for e in registry.entered if e.kind == kind]
     if registry.programme is not None:
         whole["programme"] = document(registry.programme)
     return dump({key: value for key, value in whole.items() if value})
@@ -84,6 +89,8 @@ def _device(device: Device) -> dict[str, Any]:
             {"from": _time(k.begins)} | _present(key=k.key, document=k.document)
             for k in device.meter_keys or ()
         ],
+        **array_said(device),
+        arrays=_arrays(device),
         check_of=device.check_of,
         check_percent=None if device.check_percent == CHECK_PERCENT else device.check_percent,
     )
@@ -97,6 +104,16 @@ def _ratings(device: Device) -> list[dict[str, Any]]:
     return [
         {"from": _time(r.begins)} | _present(rated_power_w=r.rated_power_w, document=r.document)
         for r in held
+    ]
+
+
+def _arrays(device: Device) -> list[dict[str, Any]]:
+    """Modules with their times, where there is more to say than those that it came with."""
+    held = device.arrays or ()
+    if len(held) == 1 and held[0].begins == device.installed and held[0].document is None:
+        return []
+    return [
+        {"from": _time(a.begins)} | _present(**array_said(a), document=a.document) for a in held
     ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ingest.errors import RegistryError
-from services.registry import parse
+from services.registry import authority, parse
 from services.registry.entries import Entry, Key, Registry
 from services.registry.fields import Row
 from services.registry.located import Table, read_csv, read_yaml
@@ -24,6 +24,7 @@ SECTIONS: dict[str, Callable[[Row], Entry]] = {
     "topics": parse.topic,
     "factors": parse.published,
     "projects": parse.project,
+    **{section: authority.reader(kind) for section, kind in authority.KINDS.items()},
 }
 KINDS = {
     "sites": "site",
@@ -31,6 +32,7 @@ KINDS = {
     "topics": "topic",
     "factors": "factor",
     "projects": "project",
+    **authority.KINDS,
 }
 MAX_BYTES = 256 << 20
 FORMATS = (".yaml", ".yml", ".csv")
@@ -120,7 +122,8 @@ def _sections(document: Value, name: str) -> Iterator[tuple[str, Row, Entry]]:
     top.only(*SECTIONS, "programme")
     for section, read in SECTIONS.items():
         for i, row in enumerate(top.rows(section) or []):
-            row.path = f"{section}[{row.table.cells.get('id', i)}]"
+            cells = row.table.cells
+            row.path = f"{section}[{cells.get('id', cells.get('project', i))}]"
             yield KINDS[section], row, read(row)
     if top.has("programme"):
         line = top.table.lines["programme"]

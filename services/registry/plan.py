@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from services.registry import arrays, authority, meter_keys, meters, monitoring, ratings, rules
 from services.registry import closed as closed_rules
-from services.registry import meter_keys, meters, monitoring, ratings, rules
 from services.registry.entries import Device, Entry, Key, Project, Published, Registry
 from services.registry.service_times import timezone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from mrv.exports.contradictions import Credited
     from services.registry.files import Incoming
 
 
@@ -49,6 +50,7 @@ def plan(
     strict: bool = False,
     now: datetime | None = None,
     closed: Mapping[str, datetime] | None = None,
+    credited: Sequence[Credited] | None = None,
 ) -> Plan:
     """
     Merge files into the stored registry and hold the whole against the rules.
@@ -65,8 +67,12 @@ def plan(
         The time of the import; the present where absent.
     closed : mapping of device id to datetime, optional
         Up to when closed periods cover it.
+    credited : sequence of Credited, optional
+        Every statement that is issued and counts; None where no database was asked.
     """
-    merged = ratings.dated(stored, stored.updated(incoming.registry), now or datetime.now(UTC))
+    at = now or datetime.now(UTC)
+    merged = ratings.dated(stored, stored.updated(incoming.registry), at)
+    merged = arrays.dated(stored, merged, at)
     findings = _Findings(incoming, strict=strict)
     for key, problems in incoming.problems.items():
         for text in problems:
@@ -76,6 +82,7 @@ def plan(
     for device, text in (
         *ratings.problems(stored, merged, closed or {}),
         *meter_keys.problems(stored, merged),
+        *arrays.problems(stored, merged),
     ):
         key = (device.kind, device.id)
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
@@ -94,12 +101,8 @@ def plan(
     for key, text in _rewritten(stored, incoming.registry):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     # rows that could not be read would only make others seem to lack something
-    for found in () if incoming.problems else rules.check(merged):
-        key = (found.kind, found.id)
-        # a factor that was stored under older rules stands in no other row's way
-        held = found.kind == Published.kind and stored.entries.get(key) == merged.entries.get(key)
-        text = f"{findings.place(key)}{found.text}"
-        findings.add(key, text, warning=found.warning or held)
+    if not incoming.problems:
+        _whole(findings, stored, merged, credited)
     outcomes = {key: _outcome(stored, merged, key) for key in incoming.places}
     outcomes |= dict.fromkeys(_rezoned(stored, merged), "updated")
     results = tuple(findings.result(key, outcomes) for key in findings.ordered(outcomes))
@@ -107,6 +110,20 @@ def plan(
         merged.entries[key] for key, what in outcomes.items() if what in ("created", "updated")
     )
     return Plan(results, merged, changes)
+
+
+def _whole(
+    findings: _Findings, stored: Registry, merged: Registry, credited: Sequence[Credited] | None
+) -> None:
+    """Hold the registry as it would be against what must hold between rows."""
+    for key, text, held in authority.problems(stored, merged, credited):
+        findings.add(key, f"{findings.place(key)}{text}", warning=held)
+    for found in rules.check(merged):
+        key = (found.kind, found.id)
+        # a factor that was stored under older rules stands in no other row's way
+        held = found.kind == Published.kind and stored.entries.get(key) == merged.entries.get(key)
+        text = f"{findings.place(key)}{found.text}"
+        findings.add(key, text, warning=found.warning or held)
 
 
 def _outcome(stored: Registry, merged: Registry, key: Key) -> str:

@@ -15,13 +15,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
+import msgspec
+
 from ingest import classes, profiles
 from ingest.limits import NAMES
 from mrv import methodologies
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.monitoring_plan import Line, Version
 from mrv.registry.project import Calibration, Sample
-from services.registry import entries
+from services.registry import authority, entries
 from services.registry.fields import ID
 from services.registry.parse import CERTAINTIES, DEVICE_KEYS
 
@@ -49,6 +51,7 @@ _NAMES = {
     ("Quality", "begins"): "from",
     ("Rating", "begins"): "from",
     ("MeterKey", "begins"): "from",
+    ("PvArray", "begins"): "from",
     ("ProjectDevice", "from_date"): "from",
     ("ProjectDevice", "to_date"): "to",
     ("TransferClass", "number"): "list",
@@ -76,6 +79,9 @@ def schema() -> dict[str, Any]:
         "factors": _factor(),
         "projects": _project(),
     }
+    kinds = list(authority.TYPES.values())
+    entered, shared = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    sections |= dict(zip(authority.KINDS, entered, strict=True))
     return {
         "$schema": _DRAFT,
         "title": "Registry file of tonne",
@@ -85,6 +91,7 @@ def schema() -> dict[str, Any]:
             "programme": _entry(entries.Programme),
         },
         "additionalProperties": False,
+        "$defs": shared,
     }
 
 

@@ -21,7 +21,9 @@ from mrv.report.printable_text import legible
 from mrv.report.words import LANGUAGES
 from mrv.rounding import decimal_text
 from services.api.console import assets
+from services.api.console.navigation import menu, own
 from services.api.console.translations import Words, preferred
+from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -67,8 +69,10 @@ def render(ask: Asked, language: str, template: str, status: int = 200, **values
         .render(
             t=words,
             who=ask.who,
+            menu=menu(ask.who),
+            next=own(_address(ask.request)) or own(ask.request.query_params.get("next", "")),
             here=path,
-            in_language={one: _moved(path, ask.request.url.query, one) for one in LANGUAGES},
+            in_language=_others(ask.request),
             root=f"/console/{language}",
             **values,
         )
@@ -107,9 +111,12 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
         .render(
             t=words,
             who=None,
+            menu=menu(PUBLIC if refused.status_code == HTTPStatus.UNAUTHORIZED else None),
+            next=own(_address(request)) or f"/console/{words.language}/",
             here="",
-            in_language={},
+            in_language=_others(request),
             root=f"/console/{words.language}",
+            status=refused.status_code,
             title=words.or_as_is(
                 f"error.{refused.status_code}", HTTPStatus(refused.status_code).phrase
             ),
@@ -118,6 +125,19 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
     )
     kept = {k: v for k, v in refused.headers.items() if k in {"retry-after", "allow"}}
     return HTMLResponse(text, refused.status_code, {**_HEADERS, **kept})
+
+
+def _address(request: Request) -> str:
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "")
+
+
+def _others(request: Request) -> dict[str, str]:
+    """Return the address of the same page in each language; empty outside of the pages."""
+    path = request.url.path
+    if not _IN_PATH.match(path):
+        return {}
+    return {one: _moved(path, request.url.query, one) for one in LANGUAGES}
 
 
 def _moved(path: str, query: str, language: str) -> str:

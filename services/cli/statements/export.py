@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,8 +21,10 @@ from services.cli.errors import Exit
 from services.cli.groups import Group
 from services.cli.options.database_url import database_url
 from services.cli.options.json_option import json_option
+from services.cli.output.folder import write_folder
 from services.cli.output.json_text import say
 from services.cli.output.progress import bar
+from services.cli.statements.export_public import check_public_, public_
 from services.store.postgres.pool import connect
 
 if TYPE_CHECKING:
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _what = click.argument("what", metavar="ID|PACK...", nargs=-1, required=True)
+_any = click.argument("what", metavar="[ID|PACK...]", nargs=-1)
 _entered = click.option("--entered", type=_file, metavar="FILE",
-                        help="What only the authority or registry knows (YAML).")  # fmt: skip
+                        help="What only the authority or registry knows (YAML), beside what is"
+                        " registered.")  # fmt: skip
 _out = click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 _keys = click.option("--keys", "keys_file", type=_file,
                      help="Public keys that you trust, where a pack is given.")  # fmt: skip
@@ -49,8 +51,9 @@ def export() -> None:
     """
     Files for registries and ministries, from issued statements or their packs.
 
-    A field is computed from a statement, entered in the file of --entered, or named as
-    missing: then the export is a draft, and the command ends with 4.
+    A field is computed from a statement, registered (`tonne registry import`) or entered
+    in the file of --entered, or named as missing: then the export is a draft, and the
+    command ends with 4.
 
     \b
     Example:
@@ -59,9 +62,17 @@ def export() -> None:
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (json_option, _status, _keys, _out, _entered, _what):
+    return _what(_without_ids(command))
+
+
+def _without_ids(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (json_option, _status, _keys, _out, _entered):
         command = option(command)
     return command
+
+
+export.add_command(public_)
+export.add_command(check_public_)
 
 
 @export.command("cdop")
@@ -124,7 +135,8 @@ def cad_trust_(
 @click.option("--party", required=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as VNM.")
 @click.option("--year", required=True, type=int, help="Reported year.")
 @click.option("--version", type=int, default=1, show_default=True, help="Of the submission.")
-@_options
+@_any
+@_without_ids
 def aef_(
     what: tuple[str, ...],
     entered: Path | None,
@@ -140,31 +152,82 @@ def aef_(
     """
     Article 6.2, agreed electronic format: tables T1 to T5 of a Party's year.
 
-    Writes a CSV a table, one workbook for the submission, and `filed.txt`: enter its
-    number as `filed` once the submission is made, and the version never changes again.
-    Give every issued statement whose units are reported or held. Ends with 4 for a draft.
+    Writes a CSV and a workbook a table, one workbook for the submission, and `filed.txt`:
+    register its number as `filed` once the submission is made, and the version never
+    changes again: holdings stay as they were on 31 December. Without statements, all
+    whose units are registered are taken. Ends with 4 for a draft.
 
     \b
     Example:
+      tonne export aef --party VNM --year 2026 --out aef-2026
       tonne export aef pack --keys trusted.json --entered authority.yaml \\
         --party VNM --year 2026 --out aef-2026
     """
     from mrv.exports.aef import COLUMNS, aef, digest, to_csv  # noqa: PLC0415
     from mrv.exports.aef_workbook import workbook  # noqa: PLC0415 - loads the XLSX writer
 
-    sources, authority = _given(what, entered, keys_file, status_file)
-    draft = aef(authority, {one.name for one in sources}, party, year, version)
+    stored = _filed(what, party, year, version) if entered is None else None
+    sources, authority = _given(what, entered, keys_file, status_file, named=not what)
+    draft = stored or aef(authority, {one.name for one in sources}, party, year, version)
     files = {f"{table}.csv": to_csv(draft, table).encode() for table in COLUMNS}
+    files |= {f"{table}.xlsx": workbook(draft, table) for table in COLUMNS}
     files["submission.xlsx"] = workbook(draft)
     files["filed.txt"] = f"{digest(draft)}\n".encode()
     _write(sources, draft, files, out, as_json=as_json)
 
 
+@export.command("facility")
+@click.option("--site", required=True, metavar="ID", help="Site of the facility.")
+@click.option("--year", required=True, type=int, help="Calendar year at the site.")
+@click.option("--template", type=_file, metavar="XLSX", help="The official form, to be filled.")
+@click.option("--map", "map_file", type=_file, metavar="TOML", help="Which value in which cell.")
+@_out
+@json_option
+def facility_(
+    site: str, year: int, template: Path | None, map_file: Path | None, out: Path, *, as_json: bool
+) -> None:
+    """
+    Viet Nam: a facility's greenhouse gas inventory of a year, from its meters.
+
+    Writes `inventory.json`, `sources.csv` and `inventory.xlsx`: the official form that is
+    given, filled by its map, or else a layout of tonne, named as such. Ends with 4 for a
+    draft: `missing.json` names what no meter and no document gives.
+
+    \b
+    Example:
+      tonne export facility --site nam-cau-kien --year 2026 --out inventory
+    """
+    from mrv.exports.cell_map import read_map, shipped  # noqa: PLC0415
+    from services.issuer.facility import facility_files, facility_inventory  # noqa: PLC0415
+
+    if template is not None and map_file is None:
+        raise InputError("--template needs --map: which value stands in which of its cells")
+    form = (
+        shipped("vn-facility")
+        if map_file is None
+        else read_map(map_file.read_text("utf-8"), str(map_file))
+    )
+    with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
+        made = facility_inventory(conn, site, year)
+    held = None if template is None else template.read_bytes()
+    _write((), made.draft, facility_files(made, form, held), out, as_json=as_json)
+
+
 def _given(
-    what: Sequence[str], entered: Path | None, keys_file: Path | None, status_file: Path | None
+    what: Sequence[str],
+    entered: Path | None,
+    keys_file: Path | None,
+    status_file: Path | None,
+    *,
+    named: bool = False,
 ) -> tuple[list[Source], Authority]:
     """Read statements and entries, and hold them against each other before anything is made."""
-    authority = Authority() if entered is None else _authority(entered)
+    given = Authority() if entered is None else _authority(entered)
+    authority = given
+    if named or any(not Path(one).exists() for one in what):
+        authority = _registered(given)
+    if named:
+        what = sorted({u.statement for a in authority.authorizations for u in a.units})
     try:
         sources = [_source(one, keys_file, status_file) for one in what]
     except VerificationError as error:
@@ -174,6 +237,24 @@ def _given(
     check_together(sources)
     check(authority, sources)
     return sources, authority
+
+
+def _registered(given: Authority) -> Authority:
+    """Return what is registered with a file's entries, by the rules of an import."""
+    from services.processing.authority import registered  # noqa: PLC0415 - loads the registry
+
+    with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
+        return registered(conn, given)
+
+
+def _filed(what: Sequence[str], party: str, year: int, version: int) -> Draft | None:
+    """Return a submission's tables as they were filed, where a database is asked."""
+    from services.store.registry.authority import filed  # noqa: PLC0415 - loads the registry
+
+    if what and all(Path(one).exists() for one in what):
+        return None
+    with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
+        return filed(conn, party, year, version)
 
 
 def _authority(path: Path) -> Authority:
@@ -214,7 +295,7 @@ def _write(
             {"table": one.table, "field": one.field, "remedy": one.remedy} for one in draft.missing
         ]
         whole["missing.json"] = _json_bytes(missing)
-    _write_folder(out, whole)
+    write_folder(out, whole)
     state = "draft" if draft.missing else "complete"
     done = {
         "folder": out,
@@ -230,20 +311,3 @@ def _write(
 
 def _json_bytes(value: Any) -> bytes:
     return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()
-
-
-def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
-    if out.exists():
-        raise InputError(f"--out {out} is there already; name a new folder")
-    try:
-        made = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-    except OSError as error:
-        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error
-    try:
-        for name, data in files.items():
-            (made / name).write_bytes(data)
-        made.chmod(0o755)
-        made.rename(out)
-    except OSError as error:
-        shutil.rmtree(made, ignore_errors=True)
-        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error

@@ -86,7 +86,7 @@ def test_a_partys_year_is_written_as_tables_and_workbook(pack, options, tmp_path
     done = _run("aef", pack, *options, "--party", "VNM", "--year", 2026)
     assert done.exit_code == Exit.NOT_ENOUGH, done.output  # no status list was given
     names = {file.name for file in (tmp_path / "out").iterdir()}
-    tables = {f"T{number}.csv" for number in range(1, 6)}
+    tables = {f"T{number}.{form}" for number in range(1, 6) for form in ("csv", "xlsx")}
     assert names == {*tables, "submission.xlsx", "filed.txt", "missing.json"}
     row = (tmp_path / "out" / "T1.csv").read_text("utf-8").splitlines()[1]
     assert row == "VNM,1,2026,2027-04-10,2021,2030"

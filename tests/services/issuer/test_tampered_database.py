@@ -140,6 +140,10 @@ INSERT INTO archive_drop (class_id, from_time, to_time, bytes)
 SELECT n, '2001-03-02Z', '2001-03-03Z', 1 FROM unnest('{a,b}'::text[]) n;
 INSERT INTO archive_hold (from_time, to_time, until, reason)
 SELECT '2001-03-02Z', '2001-03-03Z', now(), n FROM unnest('{a,b}'::text[]) n;
+INSERT INTO authority_entry (kind, id, record)
+SELECT 'registration', n, '{"project": "pv"}' FROM unnest('{a,b}'::text[]) n;
+INSERT INTO filed_submission (party, year, version, sha256, tables)
+SELECT 'VNM', 2026, n, repeat(n::text, 64), '{}' FROM generate_series(1, 2) n;
 SET LOCAL session_replication_role = replica;  -- the plant credits no whole tonne
 INSERT INTO unit_event (statement_id, vintage, units, event, day, document)
 SELECT min(s.id), 2026, int8range(n, n, '[]'), 'issued', '2001-03-02', 'd' || n
@@ -169,6 +173,8 @@ def _fill(url, home):
             "topic_template VALUES ('t', 'plants/{device}', true)",
             "device_quality VALUES ('inv-1', 'active_power_w', '2026-01-01Z', '{}', 'x', 'y')",
             "programme_reported VALUES ('1', 2026, 5, 'x')",
+            "device_array (device_id, begins, dc_power_w) VALUES ('meter-1', '2026-01-01Z', 1000)",
+            "device_array (device_id, begins, dc_power_w) VALUES ('meter-2', '2026-01-01Z', 2000)",
             f"meter_key {key} VALUES ('meter-1', '2026-01-01Z', 'aa', 'x')",
             f"meter_key {key} VALUES ('meter-2', '2026-01-01Z', 'bb', 'y')",
         ):

@@ -190,16 +190,53 @@ def test_pages_can_be_used_by_everybody(browser, served, scheme):
     context.close()
 
 
+BEYOND = """() => [...document.querySelectorAll(".cards td, .tiles dd")].filter((one) => {
+  const box = one.getBoundingClientRect();
+  return box.width && (box.right > innerWidth + 1 || one.scrollWidth > box.width + 1);
+}).map((one) => one.textContent)"""
+
+
 @pytest.mark.parametrize("language", ["en", "vi", "ja"])
 def test_pages_fit_a_phone(browser, served, language):
     """On a phone, figures would lie beyond the edge."""
-    context = browser.new_context(viewport={"width": 375, "height": 700})
+    context = browser.new_context(viewport={"width": 320, "height": 700})
     tab = context.new_page()
     sign_in(tab, served)
     for path in (*PAGES, *OWN):
         tab.goto(served.url + path.format(language, issued=served.issued))
         wide = tab.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 375, (path, wide)
+        assert wide <= 320, (path, wide)
+        assert tab.evaluate(BEYOND) == [], path
+    context.close()
+
+
+def test_a_sign_in_leads_back_to_the_page_that_was_wanted(tab, served):
+    """Who followed a link to a device would have to find it again after the sign-in."""
+    tab.goto(f"{served.url}/console/en/")
+    locked = tab.locator("header nav a", has=tab.locator(".lock"))
+    assert locked.all_text_contents() == [
+        f"{name} (needs a sign-in)" for name in ("Programme", "Sewers", "Alarms", "Live")
+    ]
+    tab.get_by_role("link", name="Live").click()
+    tab.get_by_label("API key").fill(served.tokens["auditor"])
+    tab.locator("main button").click()
+    tab.get_by_role("heading", name="Live").wait_for()
+    assert tab.url == f"{served.url}/console/en/live"
+    assert locked.count() == 0
+
+
+def test_a_page_is_printed_dark_on_white(browser, served):
+    """Whoever works in dark colours would print grey on white."""
+    context = browser.new_context(color_scheme="dark")
+    tab = context.new_page()
+    tab.emulate_media(media="print", color_scheme="dark")
+    for path in PAGES[:4]:
+        tab.goto(served.url + path.format("en", issued=served.issued))
+        back, ink = tab.evaluate(
+            "['backgroundColor', 'color'].map((of) => getComputedStyle(document.body)[of])"
+        )
+        assert (back, ink) == ("rgb(255, 255, 255)", "rgb(22, 32, 42)")
+        assert not tab.locator("header nav").first.is_visible()
     context.close()
 
 

@@ -116,7 +116,13 @@ def test_a_refusal_is_in_the_readers_language(served, language):
         answer = get(served, f"/console/{language}/{path}")
         assert answer.status_code == status
         assert f"<h1>{words[f'error.{status}']}</h1>" in html.unescape(answer.text)
-        assert f'href="/console/{language}/sign-in"' in answer.text
+        back = f"/console/{language}/sign-in?next=/console/{language}/{path}"
+        assert f'href="{back}"' in answer.text
+        again = httpx.post(served.url + back, data={"key": "tonne_x_y"})
+        assert again.status_code == 401
+        found = httpx.post(served.url + back, data={"key": served.tokens["auditor"]})
+        assert found.headers["location"] == f"/console/{language}/{path}"
+        assert 'method="post" class="check"' in again.text  # to the same address
 
 
 def test_who_sees_what(served):

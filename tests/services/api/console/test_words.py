@@ -17,6 +17,7 @@ from services.api.console import render as page
 from services.api.console.answer_cache import Memory
 from services.api.console.maps.coastline import within
 from services.api.console.maps.plots import HEIGHT, WIDTH, sites_map
+from services.api.console.navigation import own
 from services.api.console.routes import overview
 from services.api.console.routes.statements import _sums
 from services.api.console.translations import Words, preferred, texts
@@ -60,6 +61,30 @@ def test_every_word_of_a_template_is_there(file):
 def test_the_browser_chooses_the_language(header, language):
     """A reader in Hai Phong would be met in English."""
     assert preferred(header) == language
+
+
+@pytest.mark.parametrize(
+    ("address", "ours"),
+    [
+        ("/console/vi/programme?year=2026", True),
+        ("/console/en/statements/TN-pv-1/days/2026-03-02", True),
+        ("https://elsewhere.example/console/en/", False),
+        ("//elsewhere.example/console/en/", False),
+        ("/console/en//elsewhere.example", False),
+        ("/console/en/..//elsewhere.example", False),
+        ("/console/en/\\elsewhere.example", False),
+        ("/console/en/live\r\nSet-Cookie: x=1", False),
+        ("/console/en/live\n", False),
+        ("/console/en/sign-in?next=/console/en/", False),
+        ("/console/en/live/events", False),
+        ("/v1/keys", False),
+        ("/console/en/" + "x" * 500, False),
+        ("", False),
+    ],
+)
+def test_a_sign_in_leads_to_pages_of_ours_alone(address, ours):
+    """Another site could send somebody through our sign-in to a page that looks like ours."""
+    assert own(address) == (address if ours else None)
 
 
 def test_numbers_keep_their_digits():

@@ -1,0 +1,56 @@
+"""The menu, with a lock on what needs a sign-in, and where a sign-in leads back to."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from services.api.principals import Principal
+
+_EVERYBODY, _SIGNED_IN, _ALL_PROJECTS = range(3)
+_PAGES = (
+    ("overview", "", _EVERYBODY),
+    ("statements", "statements", _EVERYBODY),
+    ("check", "check", _EVERYBODY),
+    ("programme", "programme", _ALL_PROJECTS),
+    ("sewers", "sewers", _ALL_PROJECTS),
+    ("alarms", "alarms", _SIGNED_IN),
+    ("live", "live", _SIGNED_IN),
+)
+# a page of ours and its query: no other host, no control character, no escape
+_OWN = re.compile(r"/console/(en|vi|ja)/[A-Za-z0-9_./-]*(\?[A-Za-z0-9_.,:;=&%+-]*)?")
+_LONGEST = 500
+_NOT_AFTER = ("sign-in", "sign-out", "events")
+
+
+class Item(NamedTuple):
+    """An entry of the menu: its word, its address below the root, and whether it is locked."""
+
+    word: str
+    page: str
+    locked: bool
+
+
+def menu(who: Principal | None) -> list[Item]:
+    """Return the menu as it stands for somebody; None: nobody knows who asks, no lock shows."""
+    return [Item(word, page, _locked(who, needs)) for word, page, needs in _PAGES]
+
+
+def own(address: str) -> str | None:
+    """
+    Return an address that a sign-in may lead back to; None where it is none of our pages.
+
+    Another site could otherwise send somebody through our sign-in to a page of its own.
+    """
+    if len(address) > _LONGEST or _OWN.fullmatch(address) is None:
+        return None
+    path = address.split("?", maxsplit=1)[0]
+    parts = path.split("/")
+    return None if "//" in path or ".." in parts or parts[-1] in _NOT_AFTER else address
+
+
+def _locked(who: Principal | None, needs: int) -> bool:
+    if who is None or needs == _EVERYBODY:
+        return False
+    return who.role == "public" or (needs == _ALL_PROJECTS and who.projects is not None)

@@ -1,0 +1,32 @@
+"""What authorities and registries said, for exports: as it is registered, and what a file adds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrv.errors import ExportError
+from mrv.exports.entered import merged
+from services.registry.authority import changed_after_filing, whole
+from services.registry.entries import Registry
+from services.store.registry import authority
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+    from mrv.exports.entered import Authority
+
+
+def registered(conn: Connection[TupleRow], given: Authority) -> Authority:
+    """
+    Return what is registered with a file's entries in place of those of the same name.
+
+    Raises
+    ------
+    ExportError
+        If the file has a submission that is filed as another.
+    """
+    stored = whole(Registry.of(authority.load(conn)))
+    for text in changed_after_filing(stored, given):
+        raise ExportError(text)
+    return merged(stored, given)

@@ -1,0 +1,210 @@
+"""
+What authorities and registries said: registrations, authorizations, submissions, facilities.
+
+What a submission that was filed reported is never changed by a later entry: whatever would
+make it come out as another is refused.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ingest import classes
+from mrv.errors import ExportError
+from mrv.exports import aef, contradictions
+from mrv.exports.entered import Authority, Authorization, Facility, Registration, Submission
+from services.registry.entries import Entered, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mrv.exports.contradictions import Credited
+    from services.registry.entries import Key
+    from services.registry.fields import Row
+
+KINDS = {
+    "registrations": "registration",
+    "authorizations": "authorization",
+    "submissions": "submission",
+    "facilities": "facility",
+}
+TYPES: dict[str, type[Registration | Authorization | Submission | Facility]] = {
+    "registration": Registration,
+    "authorization": Authorization,
+    "submission": Submission,
+    "facility": Facility,
+}
+
+
+def reader(kind: str) -> Any:
+    """Return a reader of the rows of a section."""
+
+    def read(row: Row) -> Entered:
+        return entry(kind, row)
+
+    return read
+
+
+def entry(kind: str, row: Row) -> Entered:
+    """Read a row; whatever it lacks is a problem of the row."""
+    cells = row.all()
+    try:
+        record = msgspec.convert(cells, TYPES[kind])
+    except msgspec.ValidationError as error:
+        row.problem(None, f"{error}; docs/registries.md lists the keys")
+        return Entered(kind, "", Registration(project=""))
+    if isinstance(record, Authorization) and not record.document:
+        row.problem("document", "is missing; give the letter by which it was authorized")
+    return Entered(kind, name_of(record), record)
+
+
+def name_of(record: Registration | Authorization | Submission | Facility) -> str:
+    """Return what tells an entry from others of its kind."""
+    if isinstance(record, Registration):
+        return record.project
+    if isinstance(record, Authorization):
+        return contradictions.authorization_name(record)
+    if isinstance(record, Facility):
+        return record.site
+    return contradictions.submission_name(record)
+
+
+def document(found: Entered) -> dict[str, Any]:
+    """Return an entry with the keys of registry files; empty optional keys are left out."""
+    return dict(_present(msgspec.to_builtins(found.record, builtin_types=(date,))))
+
+
+def whole(registry: Registry) -> Authority:
+    """Return all that was entered, as exports take it."""
+    found = [one.record for one in registry.entered]
+    return Authority(
+        registrations=tuple(one for one in found if isinstance(one, Registration)),
+        authorizations=tuple(one for one in found if isinstance(one, Authorization)),
+        submissions=tuple(one for one in found if isinstance(one, Submission)),
+        facilities=tuple(one for one in found if isinstance(one, Facility)),
+    )
+
+
+def problems(
+    stored: Registry, merged: Registry, credited: Sequence[Credited] | None
+) -> Iterator[tuple[Key, str, bool]]:
+    """
+    Find entries that contradict each other, the registry, statements, or what was filed.
+
+    Parameters
+    ----------
+    credited : sequence of Credited or None
+        Every statement that is issued and counts; None where no database was asked.
+
+    Yields
+    ------
+    key, text, warning
+        A warning is of rows that are stored already.
+    """
+    authority = whole(merged)
+    same = {
+        (one.kind, one.id): stored.entries.get((one.kind, one.id)) == one for one in merged.entered
+    }
+    # what was let pass by older rules stands in no other row's way
+    held = all(same.values())
+    for one in contradictions.problems(authority, credited or ()):
+        yield (KINDS[one.section], one.name), one.text, held
+    for found in merged.entered:
+        key = found.kind, found.id
+        yield from ((key, text, same[key]) for text in _unknown(found, merged, credited))
+        yield from ((key, text, held) for text in _filed(found, stored, authority))
+
+
+def _unknown(
+    found: Entered, merged: Registry, credited: Sequence[Credited] | None
+) -> Iterator[str]:
+    record = found.record
+    if isinstance(record, Submission):
+        return
+    if isinstance(record, Facility):
+        yield from _meters(record, merged)
+        return
+    if record.project not in merged.projects:
+        yield f"project: {record.project!r} is not registered; add it under `projects`"
+    if credited is None:
+        return
+    issued = {one.name for one in credited}
+    named = {units.statement for units in record.units}
+    if isinstance(record, Registration):
+        named |= {one.statement for one in record.verifications}
+        named |= {one.statement for one in record.issuances}
+    for name in sorted(named - issued):
+        yield f"statement: {name} is not issued, or was superseded; name the one that counts"
+
+
+def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
+    """Say which meters of a facility are none of its own, or would count something twice."""
+    if facility.site not in merged.sites:
+        yield f"site: {facility.site!r} is not registered; add it under `sites`"
+    for one in facility.supplies:
+        if one.device is None:
+            continue
+        where = f"supplies[{one.id}].device: {one.device!r}"
+        device = merged.devices.get(one.device)
+        if device is None:
+            yield f"{where} is not registered; add it under `devices`"
+        elif device.site != facility.site:
+            yield f"{where} is at {device.site}; name a meter of the facility"
+        elif device.check_of is not None:
+            yield f"{where} checks {device.check_of}, which counts the same; name that one"
+        else:
+            counted = {str(r.quantity) for r in classes.load()[device.class_id].registers}
+            if one.quantity not in counted:
+                yield (
+                    f"supplies[{one.id}].quantity: {one.device} counts no {one.quantity}; it counts"
+                    f" {', '.join(sorted(counted)) or 'nothing'}"
+                )
+
+
+def _filed(found: Entered, stored: Registry, authority: Authority) -> Iterator[str]:
+    """Say where a submission that was filed is changed, or would come out as another."""
+    now = found.record
+    if not isinstance(now, Submission):
+        return
+    before = stored.entries.get((found.kind, found.id))
+    if isinstance(before, Entered) and isinstance(before.record, Submission):
+        changed = list(_changed(before.record, now))
+        if changed:
+            yield from changed
+            return
+    if now.filed is not None:
+        try:
+            text = aef.otherwise(now, aef.tables(authority, now))
+        except ExportError as error:
+            text = str(error)
+        if text is not None:
+            yield text
+
+
+def changed_after_filing(stored: Authority, given: Authority) -> Iterator[str]:
+    """Say which submissions are filed, and given as others."""
+    by_name = {contradictions.submission_name(one): one for one in stored.submissions}
+    for now in given.submissions:
+        name = contradictions.submission_name(now)
+        if name in by_name:
+            yield from (f"submission {name}: {text}" for text in _changed(by_name[name], now))
+
+
+def _changed(was: Submission, now: Submission) -> Iterator[str]:
+    if was.filed is not None and was != now:
+        yield (
+            f"it is filed as {was.filed[:12]} and never changes; enter a revision as version"
+            f" {was.version + 1}"
+        )
+
+
+def _present(record: Any) -> Any:
+    if isinstance(record, dict):
+        kept = {key: _present(value) for key, value in record.items()}
+        return {key: value for key, value in kept.items() if value not in (None, {}, [])}
+    if isinstance(record, list | tuple):
+        return [_present(one) for one in record]
+    return record

@@ -1,0 +1,95 @@
+"""What authorities and registries said, as rows; and submissions as they were filed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mrv.exports.aef import digest, tables
+from mrv.exports.draft import Draft
+from mrv.exports.entered import Submission
+from services.registry.authority import TYPES, document, whole
+from services.registry.entries import Entered
+from services.store.postgres.jsonb import jsonb
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg import Connection, Cursor
+    from psycopg.rows import TupleRow
+
+    from services.registry.entries import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A statement that is issued and counts, and whole tonnes by vintage. [t]"""
+
+    name: str
+    vintages: Mapping[int, int]
+
+    def vintage(self, year: int) -> int | None:
+        """Whole tonnes credited of a vintage; None where it has none of it. [t]"""
+        return self.vintages.get(year)
+
+
+def issued(conn: Connection[TupleRow]) -> list[Issued]:
+    """Return every statement that is issued and counts."""
+    rows = conn.execute(
+        "SELECT s.id, s.document #> '{credentialSubject,credited,vintages}'"
+        " FROM claim c JOIN statement s ON s.id = c.statement_id ORDER BY s.id"
+    )
+    return [
+        Issued(name, {int(v["year"]): int(v["credited_t"]) for v in vintages or ()})
+        for name, vintages in rows
+    ]
+
+
+def load(conn: Connection[TupleRow]) -> list[Entered]:
+    """Return the last row of each name, by kind and name."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (kind, id) kind, id, record FROM authority_entry"
+        " ORDER BY kind, id, sequence DESC"
+    )
+    return [
+        Entered(kind, name, msgspec.convert(record, TYPES[kind])) for kind, name, record in rows
+    ]
+
+
+def write(cur: Cursor[TupleRow], changed: Sequence[Entered], merged: Registry, author: str) -> None:
+    """Add rows; keep the tables of a submission that is filed by them."""
+    cur.executemany(
+        "INSERT INTO authority_entry (kind, id, record, author) VALUES (%s, %s, %s, %s)",
+        [(one.kind, one.id, jsonb(_plain(one)), author) for one in changed],
+    )
+    for one in changed:
+        record = one.record
+        if isinstance(record, Submission) and record.filed is not None:
+            made = tables(whole(merged), record)
+            cur.execute(
+                "INSERT INTO filed_submission (party, year, version, sha256, tables, author)"
+                " VALUES (%s, %s, %s, %s, %s, %s)",
+                [
+                    record.party,
+                    record.year,
+                    record.version,
+                    digest(made),
+                    jsonb(made.tables),
+                    author,
+                ],
+            )
+
+
+def filed(conn: Connection[TupleRow], party: str, year: int, version: int) -> Draft | None:
+    """Return the tables of a submission as it was filed; None where it is not."""
+    row = conn.execute(
+        "SELECT tables FROM filed_submission WHERE party = %s AND year = %s AND version = %s",
+        [party, year, version],
+    ).fetchone()
+    return None if row is None else Draft(row[0])
+
+
+def _plain(one: Entered) -> dict[str, Any]:
+    return dict(msgspec.to_builtins(document(one)))

@@ -17,6 +17,7 @@ from aiokafka.admin import NewPartitions, RecordsToDelete
 from services.cli.local.doctor_kafka import topics as looked_at
 from services.intake.topics import Topic, administering, apply, dead
 from services.kafka_access import KafkaAccess
+from services.local.ports import is_free
 from services.stream.topic_state import topic_state
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
@@ -281,6 +282,7 @@ def test_a_log_that_lost_its_end_ends_the_worker(processes, database_url, own_ka
         wait_until(lambda: stored_records(database_url) == 3, 60, processes.logs, 0.2)
         own_kafka.kill()
         _cut(own_kafka.folder / "data" / f"{topic}-0", batches=1)
+        wait_until(lambda: is_free(own_kafka.port), 20, processes.logs, 0.1)  # it dies slowly
         own_kafka.start()
         wait_until(lambda: worker.poll() is not None, 60, processes.logs, 0.2)
         assert worker.returncode == 3, processes.logs()

@@ -12,8 +12,10 @@ release = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 extensions = ["myst_parser", "sphinx_copybutton"]
 root_doc = "docs/index"
 # pages of the repository's root and of docs; a link to any other file is offered as that file
-include_patterns = ["*.md", "docs/**", "mrv/NOMENCLATURE.md"]
-exclude_patterns = ["docs/site/**", "docs/schemas/**"]
+include_patterns = ["*.md", "docs/**", "*/README.md", "mrv/NOMENCLATURE.md"]
+exclude_patterns = ["docs/site/**", "docs/schemas/**", ".*/**", "deploy/**", "tests/**"]
+# links to folders of the code, which a site has no page for; tests/test_documented.py follows all
+suppress_warnings = ["myst.xref_missing"]
 source_suffix = {".md": "markdown"}
 
 myst_enable_extensions = ["colon_fence"]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrv.errors import CanonicalError, EnrolmentError
 from mrv.signatures import canonical, ed25519
+from mrv.signatures.authorities import StampRule
 from mrv.signatures.keyfile import read_own_keyring
 from mrv.signatures.keys import EnrolledKey, decode_multikey, keyring
 from mrv.signatures.multibase import decode_base58, encode_base58
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 TYPE = "tonne-trust-root"
 _FIELDS = {"type", "programme", "version", "expires", "root", "keys"}
-_MAY = {"issue", "logPolicy"}
+_MAY = {"issue", "logPolicy", "timestamps"}
 
 
 class IssueRule(NamedTuple):
@@ -66,6 +67,8 @@ class TrustRoot:
         Whom the programme names, with their bounds.
     issue : IssueRule or None
         How many have to approve an issue; one where it says nothing.
+    timestamps : StampRule or None
+        Which time-stamp authorities count, and how many of them must have stamped.
     log_policy : str or None
         Which witnesses must have cosigned a head of the log: the text of a policy
         (c2sp.org/tlog-policy), which whoever counts them reads.
@@ -78,6 +81,7 @@ class TrustRoot:
     threshold: int
     keys: tuple[EnrolledKey, ...]
     issue: IssueRule | None = None
+    timestamps: StampRule | None = None
     log_policy: str | None = None
 
     def __post_init__(self) -> None:
@@ -107,6 +111,7 @@ class TrustRoot:
             "root": {"threshold": self.threshold, "keys": list(self.root_keys)},
             "keys": [key.to_json() for key in self.keys],
             **({} if self.issue is None else {"issue": self.issue._asdict()}),
+            **({} if self.timestamps is None else {"timestamps": self.timestamps.to_json()}),
             **({} if self.log_policy is None else {"logPolicy": self.log_policy}),
         }
 
@@ -116,14 +121,15 @@ class Trust(NamedTuple):
     Keys that a reader trusts, and where they came from, in a few words.
 
     `status_lists` are signed documents that the reader keeps beside the keys; `issue` is
-    how many have to approve an issue, as the programme says; `log_policy` which witnesses must
-    have cosigned the log's head.
+    how many have to approve an issue, as the programme says, `timestamps` whose time stamps
+    count, and `log_policy` which witnesses must have cosigned the log's head.
     """
 
     keys: tuple[EnrolledKey, ...]
     source: str
     status_lists: tuple[bytes, ...] = ()
     issue: IssueRule | None = None
+    timestamps: StampRule | None = None
     log_policy: str | None = None
 
 
@@ -195,10 +201,10 @@ def read_trusted(data: bytes, at: datetime) -> Trust:
     """
     if "signed" not in canonical.parse_object(data):
         keys, lists, policy = read_own_keyring(data)
-        return Trust(keys, "your own keyring", lists, None, policy)
+        return Trust(keys, "your own keyring", lists, log_policy=policy)
     root = read_root(data, at)
     source = f"version {root.version} of the trust root of {root.programme}"
-    return Trust(root.keys, source, (), root.issue, root.log_policy)
+    return Trust(root.keys, source, (), root.issue, root.timestamps, root.log_policy)
 
 
 def _require(root: TrustRoot, signatures: list[tuple[str, bytes]], by: TrustRoot) -> None:
@@ -232,6 +238,7 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
             _number(said["root"]["threshold"]),
             tuple(EnrolledKey.from_json(one) for one in said["keys"]),
             _issue(said["issue"]) if "issue" in said else None,
+            StampRule.from_json(said["timestamps"]) if "timestamps" in said else None,
             _text(said["logPolicy"]) if "logPolicy" in said else None,
         )
         signatures = [(one["key"], decode_base58(one["value"])) for one in listed]

@@ -18,6 +18,7 @@ from mrv.verify import manifest_step as files
 from mrv.verify import seal_step as sealed
 from mrv.verify import signature_steps as people
 from mrv.verify import time_step as dates
+from mrv.verify import timestamp_step as stamped
 from mrv.verify import witness_step as seen
 from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
 from mrv.verify.report import STATES, Report, StepResult, plain
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from mrv.log.policy import Policy
     from mrv.packs.pack import Pack
+    from mrv.signatures.authorities import StampRule
     from mrv.signatures.keys import EnrolledKey
 
 
@@ -61,6 +63,7 @@ STEPS = (
     Step("manifest", files.manifest, _AGAIN),
     Step("findings", raised.findings, "ask verifier and operator for what they signed"),
     Step("sampling", raised.sampling, "ask the verifier for the list as it was signed"),
+    Step("time stamps", stamped.timestamps, "ask the operator for the time stamps as they came"),
     Step("times", dates.times, "ask for a signature of a valid key, at its time"),
     Step("witnesses", seen.witnesses, "get the receipt again, and compare the witness's key"),
     Step("approvals", issuing.approvals, "ask the operator who approved the issue"),
@@ -76,6 +79,7 @@ def verify(
     at: datetime | None = None,
     accept: Iterable[str] = (),
     policy: Policy | None = None,
+    authorities: StampRule | None = None,
     begun: Callable[[int, str], None] | None = None,
 ) -> Report:
     """
@@ -97,6 +101,8 @@ def verify(
         reader takes as they are (`WAIVERS`).
     policy : Policy, optional
         Which witnesses must have cosigned, beside what stands with the trusted keys.
+    authorities : StampRule, optional
+        Time-stamp authorities that the reader trusts, in place of those of the trust root.
     begun : callable, optional
         Called as each step begins, with its number, from 1, and its name.
 
@@ -111,11 +117,18 @@ def verify(
         raise InputError(f"--accept {', '.join(sorted(accepted))}: the words are {known}")
     if trusted is not None and not isinstance(trusted, Trust):
         trusted = Trust(tuple(trusted), "your own keyring")
-    ring, source, lists, rule, said = (None, "", (), None, None) if trusted is None else trusted
+    said: Trust | None = trusted
     subject = Subject(
-        pack, ring, status=status, at=at or datetime.now(UTC), source=source, status_lists=lists,
-        issue_rule=rule, policies=_policies(said, policy),
-    )  # fmt: skip
+        pack,
+        None if said is None else said.keys,
+        status=status,
+        at=at or datetime.now(UTC),
+        source="" if said is None else said.source,
+        status_lists=() if said is None else said.status_lists,
+        issue_rule=None if said is None else said.issue,
+        authorities=authorities or (None if said is None else said.timestamps),
+        policies=_policies(None if said is None else said.log_policy, policy),
+    )
     steps = tuple(_walk(subject, begun))
     broken = any(step.outcome == "failed" for step in steps)
     if not broken:
@@ -131,6 +144,8 @@ def verify(
         () if broken else tuple(not_relied_on(subject)),
         () if broken else tuple(map(str, unmet(subject.claims))),
         () if broken else tuple(subject.arrived),
+        () if broken or subject.stamped is None else subject.stamped.stamps,
+        () if broken else tuple(subject.stamped_days),
     )
 
 

@@ -9,6 +9,7 @@ import click
 
 from services.cli.options.database_url import database_url
 from services.cli.pipeline.metrics_bind import metrics_bind
+from services.issuer import timestamps
 from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses
 from services.issuer.keys import LOG_KEY
@@ -47,9 +48,9 @@ def signer(log_key: str, *, seal: bool) -> None:
     log, metrics, url = get_logger("signer"), Metrics(), database_url()
     with connect(url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
         holder = life.log_signer(conn, settings.home, log_key).holder
-    whom = Witnesses.by(settings)
+    whom, stamps = Witnesses.by(settings), timestamps.policy_of(settings)
     desk = Desk(
-        settings.home, settings.require_accepted_factors, log_key,
+        settings.home, settings.require_accepted_factors, log_key, stamps,
         waits=whom is not None and whom.waits,
     )  # fmt: skip
     runner = Runner(url, desk, metrics, log, pulse=metrics.pulse)
@@ -61,7 +62,9 @@ def signer(log_key: str, *, seal: bool) -> None:
         log.info("signs", log=holder.name, key=holder.multikey, metrics=bind or "off")
         if seal:
             held.enter_context(
-                Sealer(url, settings.home, log_key, EVERY_S, metrics, log, first_s=0.0)
+                Sealer(
+                    url, settings.home, log_key, EVERY_S, metrics, log, first_s=0.0, stamps=stamps
+                )
             )
         if whom is not None:
             held.enter_context(Cosigning(url, whom, metrics, log))

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import click
 
 from services.cli.pipeline.metrics_bind import metrics_bind
+from services.issuer import timestamps
 from services.issuer.cosigning import Cosigning, Witnesses
 from services.issuer.keys import LOG_KEY
 from services.issuer.sealer import EVERY_S, Sealer
@@ -48,7 +49,8 @@ def watch(every: float, audit_s: float, *, seal: bool) -> None:
     watcher = Watcher(
         url, metrics, log, every, audit_s, pulse=metrics.pulse, keep=Keep.by(settings)
     )
-    sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log)
+    stamps = timestamps.policy_of(settings) if seal else None
+    sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log, stamps=stamps)
     whom = Witnesses.by(settings) if seal else None
     cosigning = nullcontext() if whom is None else Cosigning(url, whom, metrics, log)
     for name in (signal.SIGTERM, signal.SIGINT):

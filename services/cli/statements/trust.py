@@ -9,6 +9,7 @@ import click
 
 from ingest.errors import InputError
 from mrv.log.policy import read_policy
+from mrv.signatures.authorities import read_authorities
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.proof_form import time_of
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
@@ -59,6 +60,8 @@ def trust() -> None:
               help="How many operators have to approve an issue; one where absent.")  # fmt: skip
 @click.option("--issue-since", metavar="TIME",
               help="Only of periods that end after this time (RFC 3339).")  # fmt: skip
+@click.option("--timestamps", "stampers", type=_file,
+              help="Time-stamp authorities, and how many must have stamped; JSON.")  # fmt: skip
 @click.option("--log-policy", "policy", type=_file,
               help="Which witnesses must have cosigned (c2sp.org/tlog-policy).")  # fmt: skip
 @_out
@@ -72,9 +75,10 @@ def create(  # noqa: PLR0917 - options of one command
     expires: str,
     issue_signatures: int | None,
     issue_since: str | None,
+    stampers: Path | None,
     policy: Path | None,
-    out: Path,
     *,
+    out: Path,
     as_json: bool,
 ) -> None:
     """
@@ -92,10 +96,13 @@ def create(  # noqa: PLR0917 - options of one command
         raise InputError("--issue-since says nothing without --issue-signatures; give both")
     since = issue_since or "1970-01-01T00:00:00Z"
     rule = None if issue_signatures is None else IssueRule(issue_signatures, since)
+    stamps = None if stampers is None else read_authorities(stampers.read_bytes())
     said_policy = None if policy is None else policy.read_text("utf-8")
     if said_policy is not None:
         read_policy(said_policy.encode())
-    made = TrustRoot(programme, version, expires, multikeys, threshold, keys, rule, said_policy)
+    made = TrustRoot(
+        programme, version, expires, multikeys, threshold, keys, rule, stamps, said_policy
+    )
     out.write_bytes(write_root(made))
     said = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys have to sign"
     done = {"file": out, "version": version, "threshold": threshold, "root_keys": multikeys}
@@ -164,6 +171,7 @@ def show(file: Path, *, as_json: bool) -> None:
             "programme": root.programme, "version": root.version, "expires": root.expires,
             "threshold": root.threshold, "root_keys": root.root_keys,
             "issue": None if root.issue is None else root.issue._asdict(),
+            "timestamps": None if root.timestamps is None else root.timestamps.to_json(),
             "log_policy": root.log_policy,
             "keys": [key.to_json() for key in root.keys],
         })  # fmt: skip
@@ -174,6 +182,12 @@ def show(file: Path, *, as_json: bool) -> None:
         click.echo(
             f"{root.issue.threshold} operators approve an issue, of periods that end after"
             f" {root.issue.since}"
+        )
+    if root.timestamps is not None:
+        names = ", ".join(one.name for one in root.timestamps.authorities)
+        click.echo(
+            f"{root.timestamps.threshold} of the time-stamp authorities {names} stamp statements of"
+            f" periods that end after {root.timestamps.since}"
         )
     if root.log_policy is not None:
         found = read_policy(root.log_policy.encode())

@@ -35,6 +35,7 @@ UNSEALED = {
     "witness_cosignature": "signed by its witness; a seal of it would be a head to be cosigned",
     "witness_quorum": "follows from the cosignatures and the log's policy",
     "late_day": "waits to be sealed",
+    "timestamp_token": "each carries its authority's signature, and is verified where it is read",
     "arrival_count": "entered in the log with each day's seal",
     "remake_request": "waits to be made again",
     "dead_letter_day": "how much room for dead letters is left today",

@@ -73,7 +73,7 @@ def with_lines(*lines, pack=PACK):
 
 
 def outcome(pack, said=TWO, ring=RING, at=ASKED, given=None):
-    trust = Trust(tuple(ring), "version 1 of the trust root of HP", (), None, said)
+    trust = Trust(tuple(ring), "version 1 of the trust root of HP", log_policy=said)
     own = None if given is None else read_policy(given.encode())
     return verify(pack, trust, STATUS, at=at, policy=own)
 
@@ -172,7 +172,9 @@ def test_times_that_no_witness_can_mean_do_not_count():
 
 
 def root_file(text):
-    made = TrustRoot("HP", 1, "2099-01-01T00:00:00Z", (ROOT.public_multikey,), 1, RING, None, text)
+    made = TrustRoot(
+        "HP", 1, "2099-01-01T00:00:00Z", (ROOT.public_multikey,), 1, RING, log_policy=text
+    )
     return sign_root(write_root(made), ROOT)
 
 

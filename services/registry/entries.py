@@ -21,7 +21,11 @@ CHECK_PERCENT = 2
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place with one time zone; `park` names the group of sites that it belongs to."""
+    """
+    A place with one time zone; `park` names the group of sites that it belongs to.
+
+    `names` are by language what people who do not read `name` call it.
+    """
 
     kind: ClassVar[str] = "site"
     id: str
@@ -30,6 +34,7 @@ class Site:
     longitude: float
     timezone: str
     park: str | None = None
+    names: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,7 @@ class Project:
     boundary: tuple[Outside, ...] | None = None
     laboratory: tuple[Sample, ...] | None = None
     documents: Mapping[str, str] | None = None
+    names: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +200,7 @@ class Action:
     target_kt: Decimal | int | None
     target_year: int | None = None
     reported: tuple[Reported, ...] = ()
+    names: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
